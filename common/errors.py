@@ -1,0 +1,13 @@
+"""The base of every error that is the user's to mend."""
+
+
+class UserError(Exception):
+    """Something the user can mend: bad input, a missing file, a full disk.
+
+    Takes one argument, the message, so that it survives pickling across process borders. The message says what was
+    found, what is allowed, and where. Entry points print it in one line and exit with 2, without a traceback.
+    """
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be used."""

@@ -1,0 +1,103 @@
+"""Files that are there whole or not at all, and their digests."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a temporary file that becomes `path` when the block ends without an error.
+
+    The content is fsynced before the rename and the folder after it: whatever happens in between, `path` holds what
+    it held before or all of the new content. A failed block leaves nothing behind; a killed process leaves a file
+    with `TEMPORARY_PREFIX`, which `remove_leftovers` clears.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """Writes a whole UTF-8 text file, or nothing."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Gives an empty folder that becomes `path` when the block ends without an error; `path` must not exist yet.
+
+    Every file in it is fsynced before the rename.
+
+    Raises:
+        FileExistsError: `path` exists.
+        OSError: The disk is full or the folder cannot be written.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} exists")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+    try:
+        yield temporary
+        for file in sorted(temporary.rglob("*")):
+            if file.is_file():
+                fsync_file(file)
+            else:
+                fsync_directory(file)
+        temporary.chmod(0o755)
+        fsync_directory(temporary)
+        temporary.replace(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    fsync_directory(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed writers left in a folder; call it only while no other writer works there."""
+    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def fsync_file(path: Path) -> None:
+    """Forces a file's content to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def fsync_directory(folder: Path) -> None:
+    """Forces a folder's entries to the disk, so that a rename in it survives a power cut."""
+    fsync_file(folder)
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

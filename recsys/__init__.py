@@ -1,0 +1,4 @@
+"""From logs to recommendations: ingest into the session store, search on Dask, export.
+
+In: event logs. Out: the session store, a run folder, `recommendations.jsonl` with its manifest. Calls `analysis`.
+"""

@@ -1,0 +1,1 @@
+"""Models: interactions in, factors and top-k lists out. The only folder that imports `implicit`."""
