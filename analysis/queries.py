@@ -1,0 +1,93 @@
+"""The one door to DuckDB: connections, the SQL files of `analysis/sql`, and the tables that they read.
+
+A SQL file holds one statement and names in its header its parameters and the tables it reads; those tables are
+attached here from Parquet files or Arrow tables, so no statement is ever built from strings.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+SQL_FOLDER = Path(__file__).parent / "sql"
+_PARAMETER = re.compile(r"(?<!\$)\$([a-z_][a-z0-9_]*)")
+_COMMENT = re.compile(r"--[^\n]*")
+
+Connection = duckdb.DuckDBPyConnection
+DatabaseError = duckdb.Error
+
+
+def connect(
+    *, threads: int | None = None, memory_limit: str | None = None, temp_directory: Path | None = None
+) -> Connection:
+    """Opens an in-memory database.
+
+    Args:
+        threads: Threads of a query; all cores by default.
+        memory_limit: Such as "1GB"; a query that needs more spills to `temp_directory`.
+        temp_directory: Where spilled data goes; it should be on the disk that the result is written to.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False}
+    if threads is not None:
+        config["threads"] = threads
+    if memory_limit is not None:
+        config["memory_limit"] = memory_limit
+    if temp_directory is not None:
+        config["temp_directory"] = str(temp_directory)
+    connection = duckdb.connect(config=config)
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+@cache
+def statement(name: str) -> str:
+    """The SQL text of `analysis/sql/<name>.sql`, such as "validation/listener_metrics"."""
+    return (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def parameters(name: str) -> frozenset[str]:
+    """The named parameters that a SQL file uses, comments aside."""
+    return frozenset(_PARAMETER.findall(_COMMENT.sub("", statement(name))))
+
+
+def execute(connection: Connection, name: str, **values: Any) -> Connection:  # noqa: ANN401  any SQL value
+    """Runs a SQL file; its named parameters are the keywords.
+
+    Raises:
+        TypeError: The keywords are not exactly the file's parameters.
+        DatabaseError: The statement fails.
+    """
+    expected = parameters(name)
+    if expected != values.keys():
+        raise TypeError(f"{name}.sql takes {sorted(expected)}, got {sorted(values)}")
+    return connection.execute(statement(name), values)
+
+
+def fetch_table(connection: Connection, name: str, **values: Any) -> pa.Table:  # noqa: ANN401  any SQL value
+    """Runs a SQL file and returns its rows as an Arrow table."""
+    return execute(connection, name, **values).to_arrow_table()
+
+
+def fetch_row(connection: Connection, name: str, **values: Any) -> Mapping[str, Any]:  # noqa: ANN401  any SQL value
+    """Runs a SQL file that returns one row, as a mapping from column to value."""
+    cursor = execute(connection, name, **values)
+    columns = [column[0] for column in cursor.description or ()]
+    row = cursor.fetchone()
+    if row is None:
+        raise LookupError(f"{name}.sql returned no row")
+    return dict(zip(columns, row, strict=True))
+
+
+def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
+    """Makes Parquet files readable under a table's name; they are read when a query runs, column by column."""
+    connection.read_parquet([str(file) for file in files]).create_view(table, replace=True)
+
+
+def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
+    """Makes an Arrow table readable under a table's name, without a copy."""
+    connection.register(table, rows)
