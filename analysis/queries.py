@@ -62,15 +62,14 @@ def execute(connection: Connection, name: str, **values: Any) -> Connection:  # 
         TypeError: The keywords are not exactly the file's parameters.
         DatabaseError: The statement fails.
     """
-    expected = parameters(name)
-    if expected != values.keys():
-        raise TypeError(f"{name}.sql takes {sorted(expected)}, got {sorted(values)}")
+    _check_keywords(name, values)
     return connection.execute(statement(name), values)
 
 
 def fetch_table(connection: Connection, name: str, **values: Any) -> pa.Table:  # noqa: ANN401  any SQL value
     """Runs a SQL file and returns its rows as an Arrow table."""
-    return execute(connection, name, **values).to_arrow_table()
+    _check_keywords(name, values)
+    return connection.sql(statement(name), params=values).to_arrow_table()
 
 
 def fetch_row(connection: Connection, name: str, **values: Any) -> Mapping[str, Any]:  # noqa: ANN401  any SQL value
@@ -91,3 +90,9 @@ def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) ->
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
     """Makes an Arrow table readable under a table's name, without a copy."""
     connection.register(table, rows)
+
+
+def _check_keywords(name: str, values: Mapping[str, object]) -> None:
+    expected = parameters(name)
+    if expected != values.keys():
+        raise TypeError(f"{name}.sql takes {sorted(expected)}, got {sorted(values)}")
