@@ -1,0 +1,221 @@
+"""The session store: immutable listening events in Parquet, every event of a user in one bucket.
+
+A store is a folder::
+
+    manifest.json                   the only truth: what is not named in it does not exist
+    bucket=000/part-….parquet       events of the users whose `bucket_of` is 0, one file an ingest run
+    bucket=001/…
+    rejects/<digest>.jsonl          the lines of a source that were not events, and why
+
+Rows of a part are sorted by user, timestamp, `next` before `last`, track. Sessions are derived, not stored.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import xxhash
+
+from common.files import atomic_write
+from recsys.errors import StoreError
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+_MASK = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The tracks that a store's ids refer to: the digest of the catalogue file, and ids 0..tracks-1."""
+
+    sha256: str
+    tracks: int
+
+    def __str__(self) -> str:
+        """Short enough for an error message."""
+        return f"{self.tracks:,} tracks, sha256 {self.sha256[:12]}"
+
+
+@dataclass(frozen=True)
+class LineCounts:
+    """Lines of a source; read = good + rejected + blank."""
+
+    read: int
+    good: int
+    rejected: int
+    blank: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """An event log that the store holds; `digest` is the xxh3_128 of the file's bytes."""
+
+    name: str
+    digest: str
+    bytes: int
+    lines: LineCounts
+
+
+@dataclass(frozen=True)
+class Part:
+    """A Parquet file of one bucket; `path` is relative to the store."""
+
+    path: str
+    bucket: int
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `manifest.json`.
+
+    Attributes:
+        schema: Version of the store's layout.
+        buckets: Number of buckets; fixed when the store is created.
+        digest: Digest of the content: the same for the same set of sources, however and whenever they came.
+        catalogue: The world that the track ids refer to; None while no source named one.
+        events: Number of rows in all parts.
+        first_timestamp: Earliest event, ms since the epoch; None in an empty store.
+        last_timestamp: Latest event, likewise.
+        sources: The logs, sorted by digest.
+        parts: The files, sorted by path.
+    """
+
+    schema: int
+    buckets: int
+    digest: str
+    catalogue: Catalogue | None
+    events: int
+    first_timestamp: int | None
+    last_timestamp: int | None
+    sources: tuple[Source, ...]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store as it was when opened; a later ingest does not change it, as parts are never rewritten."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def buckets(self) -> int:
+        """Number of buckets."""
+        return self.manifest.buckets
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """The world that the track ids refer to, where a source named one."""
+        return self.manifest.catalogue
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content."""
+        return self.manifest.digest
+
+    @property
+    def events(self) -> int:
+        """Number of events."""
+        return self.manifest.events
+
+    @property
+    def bytes(self) -> int:
+        """Size of all parts."""
+        return sum(part.bytes for part in self.manifest.parts)
+
+    def bucket_files(self, bucket: int) -> list[Path]:
+        """The Parquet files of a bucket, in a fixed order; empty if no user falls into it.
+
+        Raises:
+            ValueError: No such bucket.
+        """
+        if not 0 <= bucket < self.buckets:
+            raise ValueError(f"bucket {bucket} is not in 0..{self.buckets - 1}")
+        return [self.path / part.path for part in self.manifest.parts if part.bucket == bucket]
+
+
+def open_store(path: Path) -> Store:
+    """Opens a store for reading.
+
+    Raises:
+        StoreError: There is no store, its manifest is damaged or of a newer version, or a part is missing or cut.
+    """
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise StoreError(
+            f"{path}: no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
+        )
+    for part in manifest.parts:
+        _check_part(path / part.path, part)
+    return Store(path, manifest)
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """A store's manifest, or None where there is no store yet.
+
+    Raises:
+        StoreError: The manifest is damaged or of a newer version.
+    """
+    file = path / MANIFEST
+    try:
+        content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        schema = msgspec.json.decode(content, type=_Version).schema
+        if schema > SCHEMA:
+            raise StoreError(f"{file}: schema {schema} is newer than this program's {SCHEMA}; upgrade to read it")
+        return msgspec.json.decode(content, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"{file}: damaged ({error}); restore it, or ingest the logs into a new store") from None
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Replaces a store's manifest, whole or not at all."""
+    with atomic_write(path / MANIFEST) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def extend_manifest(before: Manifest, *, sources: Iterable[Source], parts: Iterable[Part]) -> Manifest:
+    """The manifest with more sources and parts; its digest and number of events follow from them."""
+    all_sources = tuple(sorted((*before.sources, *sources), key=lambda source: source.digest))
+    all_parts = tuple(sorted((*before.parts, *parts), key=lambda part: part.path))
+    return dataclasses.replace(
+        before,
+        digest=content_digest(source.digest for source in all_sources),
+        events=sum(part.rows for part in all_parts),
+        sources=all_sources,
+        parts=all_parts,
+    )
+
+
+def content_digest(source_digests: Iterable[str]) -> str:
+    """The digest of a store that holds these sources: xxh3_128 over the sorted set of their digests, in hex."""
+    return str(xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode()))
+
+
+def bucket_of(user: int, buckets: int) -> int:
+    """The bucket of a user: an integer mixer, so that neighbouring ids spread evenly.
+
+    The same function stands in `analysis/sql/events/bucketed_events.sql`; both are part of the store's schema.
+    """
+    mixed = (user * 0x9E3779B97F4A7C15) & _MASK
+    return (mixed >> 32) % buckets
+
+
+@dataclass(frozen=True)
+class _Version:
+    schema: int
+
+
+def _check_part(file: Path, part: Part) -> None:
+    try:
+        size = file.stat().st_size
+    except FileNotFoundError:
+        raise StoreError(f"{file}: the manifest names this part, and it is missing; restore it") from None
+    if size != part.bytes:
+        raise StoreError(f"{file}: the manifest says {part.bytes:,} bytes, found {size:,}; restore it")
