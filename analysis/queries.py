@@ -72,14 +72,24 @@ def fetch_table(connection: Connection, name: str, **values: Any) -> pa.Table:  
     return connection.sql(statement(name), params=values).to_arrow_table()
 
 
+def keep(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+    """Runs a SQL file and keeps its rows as a table of the connection, for the statements after it."""
+    _check_keywords(name, values)
+    connection.sql(statement(name), params=values).to_table(table)
+
+
 def fetch_row(connection: Connection, name: str, **values: Any) -> Mapping[str, Any]:  # noqa: ANN401  any SQL value
-    """Runs a SQL file that returns one row, as a mapping from column to value."""
+    """Runs a SQL file that returns one row, as a mapping from column to value.
+
+    Raises:
+        LookupError: It returned none or several.
+    """
     cursor = execute(connection, name, **values)
     columns = [column[0] for column in cursor.description or ()]
-    row = cursor.fetchone()
-    if row is None:
-        raise LookupError(f"{name}.sql returned no row")
-    return dict(zip(columns, row, strict=True))
+    rows = cursor.fetchall()  # all of them: a connection takes no other work while a result is unfinished
+    if len(rows) != 1:
+        raise LookupError(f"{name}.sql returned {len(rows)} rows; one is expected")
+    return dict(zip(columns, rows[0], strict=True))
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
@@ -90,6 +100,17 @@ def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) ->
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
     """Makes an Arrow table readable under a table's name, without a copy."""
     connection.register(table, rows)
+
+
+def detach(connection: Connection, table: str) -> None:
+    """Lets go of an attached Arrow table; one that is not attached is no error."""
+    connection.unregister(table)
+
+
+def materialize(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+    """Runs a SQL file and keeps its rows as a table of the database."""
+    _check_keywords(name, values)
+    connection.sql(statement(name), params=values).create(table)
 
 
 def _check_keywords(name: str, values: Mapping[str, object]) -> None:

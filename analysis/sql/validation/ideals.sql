@@ -1,0 +1,35 @@
+-- One row per cut-off and listener: what the best possible recommendations would reach.
+-- Parameters:
+--   $ks        INTEGER[], cut-offs: how many of the best recommendations count
+--   $min_time  DOUBLE, listening time from which a held-out track is relevant, share of the track
+-- Tables:
+--   listeners(listener BIGINT, user BIGINT, relevant BIGINT)
+--   truth(listener BIGINT, track BIGINT, time DOUBLE)
+-- Columns:
+--   k                 the cut-off
+--   listener          the listener's place
+--   relevant          the listener's relevant tracks; NULL where there is none
+--   ideal_dcg         Σ 1 / log2(rank + 1) over ranks 1 … min(k, relevant); NULL where nothing is relevant
+--   ideal_graded_dcg  Σ time / log2(rank + 1) over ranks 1 … min(k, tracks heard), the held-out tracks sorted by
+--                     listening time, longest first; NULL where nothing was heard
+WITH ranked AS (
+    SELECT listener, time, row_number() OVER (PARTITION BY listener ORDER BY time DESC) AS rank
+    FROM truth
+),
+cutoffs AS (
+    SELECT unnest($ks)::INTEGER AS k
+),
+best AS (
+    SELECT
+        k,
+        listener,
+        sum(1 / log2(rank + 1) ORDER BY rank) FILTER (time >= $min_time) AS ideal_dcg,
+        sum(time / log2(rank + 1) ORDER BY rank) AS ideal_graded_dcg
+    FROM ranked
+    JOIN cutoffs ON rank <= k
+    GROUP BY k, listener
+)
+SELECT k, listener, nullif(relevant, 0) AS relevant, ideal_dcg, ideal_graded_dcg
+FROM listeners
+CROSS JOIN cutoffs
+LEFT JOIN best USING (k, listener)

@@ -1,0 +1,85 @@
+-- One row per cut-off and listener, in that order: how well the recommendations foretold the held-out listening.
+--
+-- A track is relevant if it was heard for at least $min_time in the held-out sessions, a hit is a relevant track
+-- among the first k recommendations, and R is the number of the listener's relevant tracks. A listener without
+-- recommendations counts 0. A metric is NULL for a listener whom it does not concern.
+-- Parameters:
+--   $ks                  INTEGER[], cut-offs: how many of the best recommendations count
+--   $min_time            DOUBLE, listening time from which a held-out track is relevant, share of the track
+--   $training_listeners  BIGINT, listeners of the training sessions
+-- Tables:
+--   recommendations(listener BIGINT, rank BIGINT, track BIGINT)
+--   truth(listener BIGINT, track BIGINT, time DOUBLE)
+--   ideals(k INTEGER, listener BIGINT, relevant BIGINT, ideal_dcg DOUBLE, ideal_graded_dcg DOUBLE)
+--   popularity(track BIGINT, listeners BIGINT)
+-- Columns:
+--   k                  the cut-off
+--   listener           the listener's place
+--   ndcg               Σ over hits of 1 / log2(rank + 1), divided by the same sum over ranks 1 … min(k, R)
+--   precision          hits / k
+--   recall             hits / R
+--   average_precision  Σ over hits of (hits up to and with this one) / rank, divided by min(k, R)
+--   reciprocal_rank    1 / rank of the first hit; 0 without one
+--   hit                1 with a hit, 0 without; these first six are NULL where R = 0
+--   graded_ndcg        Σ over the first k of listening time / log2(rank + 1), divided by the same sum over the held-out
+--                      tracks sorted by listening time, longest first, up to k of them; NULL where nothing was heard
+--   heard              recommendations among the first k that were heard in the held-out sessions, for any time
+--   heard_time         their listening time in all; the metric hit_time is Σ heard_time / Σ heard over listeners
+--   novelty            mean over the first k of −log2((training listeners who heard the track + 1) /
+--                      ($training_listeners + 1)), in bits: 0 for a track that all heard, finite for one that nobody
+--                      heard; NULL for a listener without recommendations
+WITH cutoffs AS (
+    SELECT unnest($ks)::INTEGER AS k
+),
+found AS (
+    SELECT
+        listener,
+        rank,
+        time,
+        time >= $min_time AS relevant,
+        count(*) FILTER (time >= $min_time) OVER (PARTITION BY listener ORDER BY rank) AS hits_so_far
+    FROM recommendations
+    JOIN truth USING (listener, track)
+),
+accuracy AS (
+    SELECT
+        k,
+        listener,
+        count(*) FILTER (relevant) AS hits,
+        sum(1 / log2(rank + 1)) FILTER (relevant) AS dcg,
+        sum(hits_so_far / rank) FILTER (relevant) AS precisions,
+        min(rank) FILTER (relevant) AS first_rank,
+        sum(time / log2(rank + 1)) AS graded_dcg,
+        count(*) AS heard,
+        sum(time) AS heard_time
+    FROM found
+    JOIN cutoffs ON rank <= k
+    GROUP BY k, listener
+),
+surprise AS (
+    SELECT
+        k,
+        listener,
+        avg(-log2((coalesce(popularity.listeners, 0) + 1) / ($training_listeners + 1))) AS novelty
+    FROM recommendations
+    LEFT JOIN popularity USING (track)
+    JOIN cutoffs ON rank <= k
+    GROUP BY k, listener
+)
+SELECT
+    k,
+    listener,
+    coalesce(dcg, 0) / ideal_dcg AS ndcg,
+    CASE WHEN relevant > 0 THEN coalesce(hits, 0) / k END AS precision,
+    coalesce(hits, 0) / relevant AS recall,
+    coalesce(precisions, 0) / least(k, relevant) AS average_precision,
+    CASE WHEN relevant > 0 THEN coalesce(1 / first_rank, 0) END AS reciprocal_rank,
+    CASE WHEN relevant > 0 THEN coalesce(hits > 0, false)::DOUBLE END AS hit,
+    coalesce(graded_dcg, 0) / ideal_graded_dcg AS graded_ndcg,
+    coalesce(heard, 0) AS heard,
+    coalesce(heard_time, 0) AS heard_time,
+    novelty
+FROM ideals
+LEFT JOIN accuracy USING (k, listener)
+LEFT JOIN surprise USING (k, listener)
+ORDER BY k, listener

@@ -1,0 +1,15 @@
+-- One row per held-out pair that was heard at all.
+-- Parameters:
+--   none
+-- Tables:
+--   heldout(user BIGINT, track BIGINT, time DOUBLE)
+--   listeners(listener BIGINT, user BIGINT, relevant BIGINT)
+-- Columns:
+--   listener  the listener's place
+--   track     the track's id
+--   time      listening time in the held-out sessions, above 0, share of the track
+SELECT listener, track, time
+FROM heldout
+JOIN listeners USING (user)
+WHERE time > 0
+ORDER BY listener, track
