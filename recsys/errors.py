@@ -13,3 +13,19 @@ class StoreError(RecsysError):
 
 class IngestError(RecsysError):
     """Event logs that cannot become part of a store."""
+
+
+class SplitError(RecsysError):
+    """A split that leaves one side empty, or lets held-out listening into training."""
+
+
+class TrialError(RecsysError):
+    """A trial whose fit cannot be scored; the search goes on without it."""
+
+
+class SearchError(RecsysError):
+    """A search that cannot begin or has no winner."""
+
+
+class ExportError(RecsysError):
+    """A run whose model cannot be published."""

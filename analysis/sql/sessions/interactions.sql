@@ -1,0 +1,20 @@
+-- One row per listener and track with listening time, by listener, then track.
+-- Times are added as decimals of six places, so that the sum depends on neither the order nor the number of the files.
+-- Parameters:
+--   $organic   BOOLEAN, count organic tracks too
+--   $min_time  DOUBLE, share 0..1; events heard less are left out
+-- Tables:
+--   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- Columns:
+--   user, track
+--   train        FLOAT, listening time in the training sessions (0 where the track was heard in held-out ones alone)
+--   total        FLOAT, listening time in all sessions
+SELECT
+    user,
+    track,
+    CAST(coalesce(sum(CAST(time AS DECIMAL(9, 6))) FILTER (WHERE NOT heldout), 0) AS FLOAT) AS train,
+    CAST(sum(CAST(time AS DECIMAL(9, 6))) AS FLOAT) AS total
+FROM split_events
+WHERE time > 0 AND time >= $min_time AND ($organic OR NOT organic)
+GROUP BY user, track
+ORDER BY user, track

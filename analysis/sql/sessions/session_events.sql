@@ -1,0 +1,42 @@
+-- One row per event, with the session it belongs to.
+-- A logged session name is kept. Where there is none (logs of the original service) a listener's session begins at
+-- its first event, after a 'last', and after a silence longer than the gap; its name is '@' and its first millisecond.
+-- Of events at the same millisecond 'next' stands before 'last', then the smaller track.
+-- Parameters:
+--   $gap_ms  BIGINT, milliseconds of silence that end a session
+-- Tables:
+--   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
+-- Columns:
+--   user, timestamp, track, time  as logged
+--   session                       the session's name, unique within its listener
+--   start_ms                      BIGINT, the session's first millisecond
+--   position                      BIGINT, 1 for the organic track, which opens the session
+WITH marked AS (
+    SELECT
+        user, timestamp, message, track, time, session,
+        session IS NULL AND (
+            lag(message) OVER in_order IS NULL
+            OR lag(message) OVER in_order = 'last'
+            OR timestamp - lag(timestamp) OVER in_order > $gap_ms
+        ) AS opens
+    FROM events
+    WINDOW in_order AS (PARTITION BY user, session ORDER BY timestamp, message DESC, track)
+),
+numbered AS (
+    SELECT
+        user, timestamp, message, track, time, session,
+        sum(CAST(opens AS INTEGER)) OVER (
+            PARTITION BY user, session ORDER BY timestamp, message DESC, track ROWS UNBOUNDED PRECEDING
+        ) AS ordinal
+    FROM marked
+)
+SELECT
+    user,
+    timestamp,
+    track,
+    time,
+    coalesce(session, '@' || CAST(min(timestamp) OVER in_session AS VARCHAR)) AS session,
+    min(timestamp) OVER in_session AS start_ms,
+    row_number() OVER in_session AS position
+FROM numbered
+WINDOW in_session AS (PARTITION BY user, session, ordinal ORDER BY timestamp, message DESC, track)

@@ -1,0 +1,28 @@
+-- One row per bucket: the size of both sides of the split, and what would betray a leak between them.
+-- Parameters:
+--   none
+-- Tables:
+--   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
+--   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- Columns:
+--   events             BIGINT, events of the bucket
+--   split_events       BIGINT, events on either side; equal to events unless one was lost or doubled
+--   heldout_events     BIGINT
+--   sessions           BIGINT, sessions of the bucket
+--   heldout_sessions   BIGINT
+--   sessions_on_both   BIGINT, sessions with events on both sides; 0 unless training sees held-out listening
+WITH by_session AS (
+    SELECT
+        count(*) AS events,
+        count(*) FILTER (WHERE heldout) AS heldout_events
+    FROM split_events
+    GROUP BY user, session
+)
+SELECT
+    (SELECT count(*) FROM events) AS events,
+    CAST(coalesce(sum(events), 0) AS BIGINT) AS split_events,
+    CAST(coalesce(sum(heldout_events), 0) AS BIGINT) AS heldout_events,
+    count(*) AS sessions,
+    count(*) FILTER (WHERE heldout_events > 0) AS heldout_sessions,
+    count(*) FILTER (WHERE heldout_events > 0 AND heldout_events < events) AS sessions_on_both
+FROM by_session

@@ -1,0 +1,10 @@
+-- One row per track heard, by track.
+-- Parameters:
+--   none
+-- Tables:
+--   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- Columns:
+--   track
+SELECT DISTINCT track
+FROM split_events
+ORDER BY track

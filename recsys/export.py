@@ -1,0 +1,237 @@
+"""`python -m recsys.export`: refits a run's winner on all sessions and publishes what the service loads.
+
+A published version is a folder of its own that is renamed into place whole; `current` then points to it, in one step.
+Earlier versions stay for rollback::
+
+    current -> versions/<model id>
+    versions/<model id>/recommendations.jsonl   {"user": 7, "tracks": [30 track ids, best first]}
+    versions/<model id>/neighbours.jsonl        {"track": 3, "recommendations": [the nearest tracks, nearest first]}
+    versions/<model id>/factors.npz             users, user_factors, tracks, item_factors
+    versions/<model id>/manifest.json           what it is, and the sha256 of the other files
+"""
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import typer
+
+from common.cli import make_app, run
+from common.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, remove_leftovers, sha256_file
+from common.progress import progress
+from recsys.cluster import usable_cores
+from recsys.config import ExportConfig, SearchConfig
+from recsys.dataset import Dataset, dataset_digest, open_dataset
+from recsys.errors import ExportError
+from recsys.models.als import Als
+from recsys.models.ranking import NO_TRACK, Columns, nearest_tracks
+from recsys.recommend import personal_lists, without_interactions
+from recsys.run import Winner, read_run
+from recsys.store import Store, open_store
+
+SCHEMA = 1
+RECOMMENDATIONS = "recommendations.jsonl"
+NEIGHBOURS = "neighbours.jsonl"
+FACTORS = "factors.npz"
+MANIFEST = "manifest.json"
+CURRENT = "current"
+_LIBRARIES = ("implicit", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
+
+PROG = "python -m recsys.export"
+app = make_app("Refits a run's winner on all sessions and publishes its recommendations.")
+
+
+@app.command(epilog="Example: python -m recsys.export --run out/demo/run --out out/demo/run/export")
+def main(
+    run_folder: Annotated[Path, typer.Option("--run", help="Run folder of a finished search.")],
+    out: Annotated[Path, typer.Option(help="Folder of published versions.")],
+    store: Annotated[
+        Path | None, typer.Option(help="Session store, where it is no longer where the search read it.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Recommendations for each listener.")] = None,
+    filter_seen: Annotated[bool | None, typer.Option(help="Leave out what the listener has heard.")] = None,
+) -> None:
+    """Publish a run's winner."""
+    config, _ = read_run(run_folder)
+    changes = {"top": top, "filter_seen": filter_seen}
+    options = config.export.model_copy(update={key: value for key, value in changes.items() if value is not None})
+    version = export_run(run_folder, out, options, store)
+    typer.echo(f"recommendations  {version / RECOMMENDATIONS}")
+    typer.echo(f"manifest         {version / MANIFEST}")
+
+
+def export_run(run_folder: Path, out: Path, options: ExportConfig, store_path: Path | None = None) -> Path:
+    """Refits a run's winner on all sessions and publishes it.
+
+    Args:
+        run_folder: A finished run.
+        out: Folder of published versions.
+        options: What to publish.
+        store_path: The session store; by default where the search read it.
+
+    Returns:
+        The version's folder, by way of `current`.
+
+    Raises:
+        UserError: The run is not finished, or the store is not the one that the search read.
+    """
+    config, winner = read_run(run_folder)
+    store = open_store(store_path or config.store)
+    dataset = _dataset_of(store, config, winner, run_folder)
+    model_id = _model_id(winner, options)
+    version = out / "versions" / model_id
+    if not version.exists():
+        version.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(version.parent)
+        with atomic_directory(version) as folder:
+            _write_version(folder, model_id, dataset, store, config, winner, options)
+    _point_current(out, version)
+    return out / CURRENT
+
+
+def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run_folder: Path) -> Dataset:
+    path = store.path / "cache" / winner.dataset
+    if dataset_digest(store, config) != winner.dataset:
+        raise ExportError(
+            f"{store.path}: not the store that {run_folder} was searched on, or it has grown since; search again"
+        )
+    if not path.exists():
+        raise ExportError(f"{path}: the dataset of {run_folder} is gone; search again")
+    return open_dataset(path)
+
+
+def _model_id(winner: Winner, options: ExportConfig) -> str:
+    facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options.model_dump(mode="json")}
+    return f"als-{hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]}"
+
+
+def _write_version(
+    folder: Path,
+    model_id: str,
+    dataset: Dataset,
+    store: Store,
+    config: SearchConfig,
+    winner: Winner,
+    options: ExportConfig,
+) -> None:
+    threads = usable_cores()
+    model = _refit(dataset, winner, threads)
+    lists = personal_lists(model, dataset, "total", options.top, threads, filter_seen=options.filter_seen)
+    neighbours = nearest_tracks(model.item_factors, options.neighbours, threads)
+    rows = {
+        RECOMMENDATIONS: _write_lines(folder / RECOMMENDATIONS, "user", "tracks", dataset.users, dataset.tracks, lists),
+        NEIGHBOURS: _write_lines(
+            folder / NEIGHBOURS, "track", "recommendations", dataset.tracks, dataset.tracks, neighbours
+        ),
+    }
+    np.savez(
+        folder / FACTORS,
+        users=dataset.users,
+        user_factors=model.user_factors,
+        tracks=dataset.tracks,
+        item_factors=model.item_factors,
+    )
+    manifest = {
+        "schema": SCHEMA,
+        "model": model_id,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parameters": {"kind": "als", **asdict(winner.trial.params), "sweeps": winner.sweeps},
+        "seed": winner.trial.seed,
+        "metrics": {
+            key: dict(zip(("value", "lower", "upper"), ends, strict=True)) for key, ends in winner.metrics.items()
+        },
+        "selected_by": winner.select,
+        "split": config.split.model_dump(mode="json"),
+        "feedback": config.feedback.model_dump(mode="json"),
+        "data": _data_facts(store, dataset),
+        "lists": _list_facts(lists, dataset, options),
+        "files": {
+            file: {
+                "sha256": sha256_file(folder / file),
+                "bytes": (folder / file).stat().st_size,
+                "rows": rows.get(file),
+            }
+            for file in (RECOMMENDATIONS, NEIGHBOURS, FACTORS)
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{library: importlib.metadata.version(library) for library in _LIBRARIES},
+        },
+    }
+    (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+
+
+def _refit(dataset: Dataset, winner: Winner, threads: int) -> Als:
+    model = Als(dataset.matrix("total"), winner.trial.params, winner.trial.seed, threads)
+    with progress("Refit on all sessions", winner.sweeps, "sweeps") as report:
+        while model.sweeps < winner.sweeps:
+            model.sweep(1)
+            report(model.sweeps)
+    return model
+
+
+def _write_lines(
+    file: Path,
+    key: str,
+    value: str,
+    row_ids: npt.NDArray[np.int64],
+    column_ids: npt.NDArray[np.int64],
+    lists: Columns,
+) -> int:
+    """Writes a line for each row and returns how many; `NO_TRACK` is dropped."""
+    with file.open("wb") as lines:
+        for row_id, columns in zip(row_ids.tolist(), lists, strict=True):
+            ids = column_ids[columns[columns != NO_TRACK]].tolist()
+            lines.write(orjson.dumps({key: row_id, value: ids}, option=orjson.OPT_APPEND_NEWLINE))
+    return len(row_ids)
+
+
+def _data_facts(store: Store, dataset: Dataset) -> dict[str, Any]:
+    facts = dataset.summary
+    return {
+        "store": store.digest,
+        "dataset": facts.digest,
+        "catalogue": asdict(store.catalogue) if store.catalogue else None,
+        "events": facts.events,
+        "sessions": facts.sessions,
+        "listeners": facts.listeners,
+        "tracks": facts.tracks,
+    }
+
+
+def _list_facts(lists: Columns, dataset: Dataset, options: ExportConfig) -> dict[str, Any]:
+    """How long the lists are and why some are shorter, and who got the popular tracks."""
+    short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
+    reasons: Iterable[str] = ()
+    if lists.shape[1] < options.top:
+        reasons = (f"the catalogue has {lists.shape[1]} tracks",)
+    elif short:
+        reasons = ("filter_seen leaves fewer tracks",)
+    return {
+        "length": options.top,
+        "filter_seen": options.filter_seen,
+        "short": short,
+        "short_because": " ".join(reasons) or None,
+        "popular_instead": len(without_interactions(dataset.matrix("total"))),
+    }
+
+
+def _point_current(out: Path, version: Path) -> None:
+    """Makes `current` point to a version, in one step."""
+    link = out / f"{TEMPORARY_PREFIX}{CURRENT}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(version.relative_to(out))
+    link.replace(out / CURRENT)
+    fsync_directory(out)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(app, PROG))

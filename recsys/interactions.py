@@ -1,0 +1,143 @@
+"""From a bucket of the session store to interactions and held-out listening: what runs on a worker for each bucket.
+
+Plain functions, paths in and a small result out. Every event of a listener is in one bucket, so a bucket is split,
+checked and summed without looking at any other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from analysis import queries
+from recsys.config import Feedback, Split
+from recsys.errors import SplitError
+
+SESSION_GAP_MS = 30 * 60 * 1000
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """A split with everything that it needs to know of the whole store."""
+
+    split: Split
+    seed: int
+    cutoff_ms: int | None = None  # for split by time: sessions that begin then or later are held out
+
+
+@dataclass(frozen=True)
+class BucketSummary:
+    """What one bucket holds on both sides of the split."""
+
+    events: int
+    heldout_events: int
+    sessions: int
+    heldout_sessions: int
+
+
+def interactions_file(folder: Path, bucket: int) -> Path:
+    """Where `prepare_bucket` leaves the interactions of a bucket (user, track, train, total)."""
+    return folder / f"interactions-{bucket:03d}.parquet"
+
+
+def heldout_file(folder: Path, bucket: int) -> Path:
+    """Where `prepare_bucket` leaves the held-out listening of a bucket (user, track, time)."""
+    return folder / f"heldout-{bucket:03d}.parquet"
+
+
+def listeners_file(folder: Path, bucket: int) -> Path:
+    """Where `prepare_bucket` leaves the listeners of a bucket (user, heldout)."""
+    return folder / f"listeners-{bucket:03d}.parquet"
+
+
+def tracks_file(folder: Path, bucket: int) -> Path:
+    """Where `prepare_bucket` leaves the tracks heard in a bucket (track)."""
+    return folder / f"tracks-{bucket:03d}.parquet"
+
+
+def prepare_bucket(
+    bucket: int,
+    parts: Sequence[Path],
+    folder: Path,
+    rule: SplitRule,
+    feedback: Feedback,
+    heldout_organic: bool,
+) -> BucketSummary:
+    """Splits a bucket's sessions and writes its interactions, held-out listening, listeners and tracks.
+
+    Args:
+        bucket: The bucket's number, which names the files.
+        parts: The bucket's Parquet files.
+        folder: Where the files go.
+        rule: Which sessions are held out.
+        feedback: Which events count as interactions.
+        heldout_organic: Whether organic tracks count among the held-out ones.
+
+    Raises:
+        SplitError: A session came out on both sides, or an event was lost: nothing learned from it could be trusted.
+    """
+    with queries.connect(threads=1) as connection:
+        queries.attach_parquet(connection, "events", parts)
+        queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
+        queries.materialize(connection, "sessions", "sessions/sessions")
+        _keep_heldout_sessions(connection, rule)
+        queries.materialize(connection, "split_events", "sessions/split_events")
+        summary = _checked_summary(connection, bucket)
+        count = {"organic": feedback.organic, "min_time": feedback.min_time}
+        for file, name, values in (
+            (interactions_file(folder, bucket), "sessions/interactions", count),
+            (heldout_file(folder, bucket), "sessions/heldout", {"organic": heldout_organic}),
+            (listeners_file(folder, bucket), "sessions/listeners", {}),
+            (tracks_file(folder, bucket), "sessions/tracks", {}),
+        ):
+            pq.write_table(queries.fetch_table(connection, name, **values), file)
+    return summary
+
+
+def count_starts(parts: Sequence[Path]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """In which minutes since the epoch a bucket's sessions begin, oldest first, and how many in each."""
+    with queries.connect(threads=1) as connection:
+        queries.attach_parquet(connection, "events", parts)
+        queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
+        queries.materialize(connection, "sessions", "sessions/sessions")
+        starts = queries.fetch_table(connection, "sessions/starts_by_minute")
+    return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
+
+
+def find_cutoff_ms(minutes: npt.NDArray[np.int64], sessions: npt.NDArray[np.int64], holdout: float) -> int:
+    """The first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
+
+    Args:
+        minutes: Minutes since the epoch, in any order, repeats allowed; shape (n,).
+        sessions: Sessions that begin in each; shape (n,).
+        holdout: The share to hold out, 0..1.
+    """
+    distinct, position = np.unique(minutes, return_inverse=True)
+    counts = np.bincount(position, weights=sessions)
+    from_here_on = counts[::-1].cumsum()[::-1]
+    allowed = np.flatnonzero(from_here_on <= holdout * counts.sum())
+    first = int(distinct[allowed[0]]) if len(allowed) else int(distinct[-1]) + 1
+    return first * 60_000
+
+
+def _keep_heldout_sessions(connection: queries.Connection, rule: SplitRule) -> None:
+    table = "heldout_sessions"
+    if rule.split.kind == "session_hash":
+        queries.materialize(connection, table, "sessions/heldout_by_hash", seed=rule.seed, holdout=rule.split.holdout)
+    elif rule.split.kind == "last_session":
+        queries.materialize(connection, table, "sessions/heldout_last")
+    else:
+        queries.materialize(connection, table, "sessions/heldout_by_time", cutoff_ms=rule.cutoff_ms)
+
+
+def _checked_summary(connection: queries.Connection, bucket: int) -> BucketSummary:
+    row = queries.fetch_row(connection, "sessions/split_summary")
+    if row["sessions_on_both"] or row["split_events"] != row["events"]:
+        raise SplitError(
+            f"bucket {bucket}: {row['sessions_on_both']} sessions are on both sides of the split and "
+            f"{row['split_events']} of {row['events']} events on either; allowed are 0, and all"
+        )
+    return BucketSummary(row["events"], row["heldout_events"], row["sessions"], row["heldout_sessions"])

@@ -1,0 +1,57 @@
+"""Top-k lists from factors, over the whole catalogue."""
+
+import numpy as np
+import numpy.typing as npt
+from implicit.cpu.topk import topk
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from recsys.models.als import Factors
+
+NO_TRACK = -1
+_FILTERED = np.float32(np.finfo(np.float32).min) / 2
+Columns = npt.NDArray[np.int32]
+
+
+def top_tracks(
+    user_factors: Factors, item_factors: Factors, k: int, threads: int, seen: csr_matrix | None = None
+) -> Columns:
+    """The k tracks with the largest inner product with each listener's factors.
+
+    Args:
+        user_factors: Shape (listeners, factors).
+        item_factors: Shape (tracks, factors).
+        k: Length of the lists.
+        threads: Threads to use.
+        seen: Shape (listeners, tracks); what a listener has a value for is left out.
+
+    Returns:
+        Columns of the tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        columns, scores = topk(
+            item_factors, user_factors, min(k, len(item_factors)), filter_query_items=seen, num_threads=threads
+        )
+    # The library fills lists that the filter leaves short with filtered tracks at the smallest score there is.
+    columns[scores < _FILTERED] = NO_TRACK
+    return columns  # type: ignore[no-any-return]  # implicit has no types
+
+
+def nearest_tracks(item_factors: Factors, k: int, threads: int) -> Columns:
+    """The k other tracks with the most similar factors (cosine), best first; shape (tracks, min(k, tracks - 1)).
+
+    A track with zero factors is near nothing: its row is all `NO_TRACK`, and it is in nobody's row.
+    """
+    norms = np.linalg.norm(item_factors, axis=1)
+    known = np.flatnonzero(norms > 0)
+    unit = item_factors[known] / norms[known, None]
+    length = min(k, len(item_factors) - 1)
+    neighbours = np.full((len(item_factors), length), NO_TRACK, dtype=np.int32)
+    if len(known) < 2:
+        return neighbours
+    columns = top_tracks(unit, unit, length + 1, threads)
+    itself = columns == np.arange(len(known))[:, None]
+    itself[~itself.any(axis=1), -1] = True  # a list full of identical tracks may miss the track itself
+    others = columns[~itself].reshape(len(known), -1)
+    neighbours[known, : others.shape[1]] = known[others]
+    return neighbours
