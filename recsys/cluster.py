@@ -92,7 +92,7 @@ def open_cluster(config: ClusterConfig) -> Iterator[Cluster]:
             threads_per_worker=1,
             processes=True,
             dashboard_address=config.dashboard,
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,  # what a call raises is in its outcome,
         ) as local,
         Client(local) as client,
     ):

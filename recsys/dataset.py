@@ -76,8 +76,9 @@ class Dataset:
 
     def matrix(self, side: Side) -> csr_matrix:
         """The interactions of one side, float32, shape (listeners, tracks), mapped from disk."""
+        # Copy on write: the solver refuses read-only memory, and does not write.
         values, indices, indptr = (
-            np.load(self.path / f"{side}-{name}.npy", mmap_mode="r") for name in ("values", "indices", "indptr")
+            np.load(self.path / f"{side}-{name}.npy", mmap_mode="c") for name in ("values", "indices", "indptr")
         )
         return csr_matrix((values, indices, indptr), shape=(len(self.users), len(self.tracks)), copy=False)
 
@@ -126,7 +127,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
         store: The session store; datasets are kept in its folder `cache`.
         config: Whose split, feedback and seed count.
         cluster: Runs the buckets.
-        report: Called with the share of the work done, 0..1, and a word about it.
+        report: Called with how much of the work is done, in percent, and a word about it.
 
     Raises:
         SplitError: One side of the split is empty.
@@ -134,7 +135,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     digest = dataset_digest(store, config)
     path = store.path / "cache" / digest
     if path.exists():
-        report(1.0, "cached")
+        report(100, "cached")
         return open_dataset(path)
     path.parent.mkdir(exist_ok=True)
     remove_leftovers(path.parent)
@@ -145,11 +146,12 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
         bucket_summaries = []
         for outcome in cluster.run(interactions.prepare_bucket, tasks):
             bucket_summaries.append(outcome.result())
-            report(len(bucket_summaries) / (len(tasks) + 1), f"{len(bucket_summaries)} of {len(tasks)} buckets")
+            done = len(bucket_summaries)
+            report(95 * done / len(tasks), f"{done} of {len(tasks)} buckets")
         _check_sides(bucket_summaries, config)
         catalogue = store.catalogue.tracks if store.catalogue else None
         _assemble(folder, [bucket for bucket, _ in buckets], catalogue, config.feedback, digest, bucket_summaries)
-    report(1.0, "built")
+    report(100, "built")
     return open_dataset(path)
 
 

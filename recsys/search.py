@@ -75,13 +75,15 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
     atomic_write_text(config.run / CONFIG, dump_config(config))
     with open_cluster(config.cluster) as cluster:
         console.print(f"{cluster.workers} workers, dashboard {cluster.dashboard}", soft_wrap=True)
-        with progress("Sessions to interactions", 1, "of all buckets") as report:
+        with progress("Sessions to interactions", 100, "%") as report:
             dataset = build_dataset(store, config, cluster, report)
         _describe(dataset)
         results = _run_all(cluster, dataset, trials, config)
     ranked = rank(results, config.validation.select)
     write_leaderboard(config.run / LEADERBOARD, ranked)
-    Console().print(leaderboard_table(ranked, config))
+    # Where the width is unknown (a pipe, a CI log) the table is not squeezed into 80 columns.
+    output = Console()
+    (output if output.is_terminal else Console(width=120)).print(leaderboard_table(ranked, config))
     winner = _winner(ranked, dataset, config)
     with atomic_write(config.run / WINNER) as file:
         file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
@@ -150,18 +152,23 @@ def leaderboard_table(ranked: Sequence[tuple[Result, Score | None]], config: Sea
     """The leaderboard as it is printed: the choosing metric with its interval, and its fellows at the same k."""
     select = config.validation.select
     k = select.partition("@")[2]
-    others = [key for key in (f"recall@{k}", f"precision@{k}", f"hit_rate@{k}", f"coverage@{k}") if key != select]
-    table = Table(title=f"Leaderboard by {select} (95 % interval over listeners)")
-    for heading in ("", "model", "sweep", select, *others, "fit s"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
+    others = [key for key in (f"recall@{k}", f"coverage@{k}") if key != select]
+    table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners")
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("model", no_wrap=True)
+    for heading in ("factors", "reg", "alpha", "sweep", select, "interval", *others, "fit s"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for place, (result, score) in enumerate(ranked, start=1):
+        params = result.entry.params if isinstance(result.entry, Trial) else None
+        axes = [f"{params.factors}", f"{params.regularization:g}", f"{params.alpha:g}"] if params else [""] * 3
         if score is None:
-            table.add_row(str(place), _name(result), "", "failed", *([""] * len(others)), "")
+            table.add_row(str(place), result.model, *axes, "", "failed")
             continue
         value, lower, upper = score.metrics[select]
         cells = [f"{score.metrics[key][0]:.4f}" for key in others]
-        interval = f"{value:.4f} [{lower:.4f}, {upper:.4f}]"
-        table.add_row(str(place), _name(result), str(score.sweep or ""), interval, *cells, f"{score.fit_s:.1f}")
+        interval = f"{lower:.4f} .. {upper:.4f}"
+        sweep = str(score.sweep) if score.sweep else ""
+        table.add_row(str(place), result.model, *axes, sweep, f"{value:.4f}", interval, *cells, f"{score.fit_s:.1f}")
     return table
 
 
@@ -169,7 +176,7 @@ def _name(result: Result) -> str:
     if not isinstance(result.entry, Trial):
         return result.model
     params = result.entry.params
-    return f"als f={params.factors} reg={params.regularization:g} alpha={params.alpha:g} cg={params.cg_steps}"
+    return f"als factors {params.factors}, reg {params.regularization:g}, alpha {params.alpha:g}"
 
 
 if __name__ == "__main__":

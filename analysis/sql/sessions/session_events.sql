@@ -13,30 +13,34 @@
 --   position                      BIGINT, 1 for the organic track, which opens the session
 WITH marked AS (
     SELECT
-        user, timestamp, message, track, time, session,
-        session IS NULL AND (
-            lag(message) OVER in_order IS NULL
-            OR lag(message) OVER in_order = 'last'
-            OR timestamp - lag(timestamp) OVER in_order > $gap_ms
-        ) AS opens
+        user, timestamp, message, track, time,
+        lag(message) OVER in_order IS NULL
+        OR lag(message) OVER in_order = 'last'
+        OR timestamp - lag(timestamp) OVER in_order > $gap_ms AS opens
     FROM events
-    WINDOW in_order AS (PARTITION BY user, session ORDER BY timestamp, message DESC, track)
+    WHERE session IS NULL
+    WINDOW in_order AS (PARTITION BY user ORDER BY timestamp, message DESC, track)
 ),
 numbered AS (
     SELECT
-        user, timestamp, message, track, time, session,
+        user, timestamp, message, track, time,
         sum(CAST(opens AS INTEGER)) OVER (
-            PARTITION BY user, session ORDER BY timestamp, message DESC, track ROWS UNBOUNDED PRECEDING
+            PARTITION BY user ORDER BY timestamp, message DESC, track ROWS UNBOUNDED PRECEDING
         ) AS ordinal
     FROM marked
 )
 SELECT
-    user,
-    timestamp,
-    track,
-    time,
-    coalesce(session, '@' || CAST(min(timestamp) OVER in_session AS VARCHAR)) AS session,
+    user, timestamp, track, time, session,
+    min(timestamp) OVER in_session AS start_ms,
+    row_number() OVER in_session AS position
+FROM events
+WHERE session IS NOT NULL
+WINDOW in_session AS (PARTITION BY user, session ORDER BY timestamp, message DESC, track)
+UNION ALL
+SELECT
+    user, timestamp, track, time,
+    '@' || CAST(min(timestamp) OVER in_session AS VARCHAR) AS session,
     min(timestamp) OVER in_session AS start_ms,
     row_number() OVER in_session AS position
 FROM numbered
-WINDOW in_session AS (PARTITION BY user, session, ordinal ORDER BY timestamp, message DESC, track)
+WINDOW in_session AS (PARTITION BY user, ordinal ORDER BY timestamp, message DESC, track)
