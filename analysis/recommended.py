@@ -1,6 +1,7 @@
 """Recommendations as arrays: checked, and flattened to one entry per recommended track."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from analysis.errors import AnalysisError
 NO_TRACK = -1  # fills up a short list
 
 Integers = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Recommended:
         return Recommended(self.listeners[kept], self.ranks[kept], self.tracks[kept])
 
 
-def flatten(users: Integers, tracks: Integers, *, known: Integers, depth: int, catalogue_size: int) -> Recommended:
+def flatten(users: Ids, tracks: Ids, *, known: Integers, depth: int, catalogue_size: int) -> Recommended:
     """Flattens lists of recommendations and leaves out the users who are not validated.
 
     Args:
@@ -57,16 +59,17 @@ def flatten(users: Integers, tracks: Integers, *, known: Integers, depth: int, c
             catalogue, or -1 stands before a track.
     """
     _check_arrays(users, tracks, depth)
+    users, tracks = users.astype(np.int64, copy=False), tracks.astype(np.int64, copy=False)
     _check_lists(users, tracks, catalogue_size)
     places = np.searchsorted(known, users)
     validated = known[np.minimum(places, len(known) - 1)] == users
     lists = tracks[validated, :depth]
     filled = lists != NO_TRACK
     rows, columns = np.nonzero(filled)
-    return Recommended(places[validated][rows], columns + 1, lists[filled].astype(np.int64))
+    return Recommended(places[validated][rows], columns + 1, lists[filled])
 
 
-def _check_arrays(users: Integers, tracks: Integers, depth: int) -> None:
+def _check_arrays(users: Ids, tracks: Ids, depth: int) -> None:
     for name, array, dimensions in (("users", users, 1), ("tracks", tracks, 2)):
         if not np.issubdtype(array.dtype, np.integer) or array.ndim != dimensions:
             raise AnalysisError(
@@ -79,7 +82,7 @@ def _check_arrays(users: Integers, tracks: Integers, depth: int) -> None:
         raise AnalysisError(f"lists of {tracks.shape[1]} recommendations; metrics at {depth} need at least {depth}")
 
 
-def _check_lists(users: Integers, tracks: Integers, catalogue_size: int) -> None:
+def _check_lists(users: Ids, tracks: Ids, catalogue_size: int) -> None:
     values, counts = np.unique(users, return_counts=True)
     if len(values) < len(users):
         raise AnalysisError(f"user {values[counts > 1][0]} has more than one list of recommendations")
@@ -94,6 +97,6 @@ def _check_lists(users: Integers, tracks: Integers, catalogue_size: int) -> None
     _refuse(users, repeated, "a track more than once")
 
 
-def _refuse(users: Integers, faulty: npt.NDArray[np.bool_], fault: str) -> None:
+def _refuse(users: Ids, faulty: npt.NDArray[np.bool_], fault: str) -> None:
     if faulty.any():
         raise AnalysisError(f"recommendations of user {users[np.nonzero(faulty)[0][0]]}: {fault}")

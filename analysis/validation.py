@@ -22,13 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from analysis import bootstrap, queries
 from analysis.errors import AnalysisError
 from analysis.ground_truth import HeldoutSource, load_heldout, load_popularity
-from analysis.recommended import Recommended, flatten
+from analysis.recommended import Ids, Recommended, flatten
 
 # Metric → columns of listener_metrics.sql: what is summed, and what it is divided by; None: the listeners with a value.
 _RATIOS: dict[str, tuple[str, str | None]] = {
@@ -43,9 +42,6 @@ _RATIOS: dict[str, tuple[str, str | None]] = {
     "novelty": ("novelty", None),
 }
 METRICS = (*_RATIOS, "coverage")
-
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -118,6 +114,7 @@ class Validator:
         users: Validated users, ascending; shape (listeners,). All results over listeners are in this order.
         relevant: Relevant held-out pairs.
         ks: Cut-offs, ascending.
+        resamples: Of the users; the same for equal held-out users and seed, so intervals of differences are paired.
     """
 
     def __init__(
@@ -160,9 +157,9 @@ class Validator:
         self._connection = queries.connect(threads=threads)
         self.users, self.relevant = load_heldout(self._connection, heldout, ks=self.ks, min_time=min_time)
         load_popularity(self._connection, popularity, training_listeners)
-        self._resamples = bootstrap.Resamples(len(self.users), resamples, seed)
+        self.resamples = bootstrap.Resamples(len(self.users), resamples, seed)
 
-    def score(self, users: Integers, tracks: Integers) -> Validation:
+    def score(self, users: Ids, tracks: Ids) -> Validation:
         """Scores recommendations.
 
         Args:
@@ -182,7 +179,7 @@ class Validator:
         metrics = self._ratios(listener_metrics) + self._coverage(recommended, coverage["coverage"].to_pylist())
         return Validation(len(self.users), self.relevant, metrics)
 
-    def per_listener(self, users: Integers, tracks: Integers) -> pa.Table:
+    def per_listener(self, users: Ids, tracks: Ids) -> pa.Table:
         """The metrics of every validated listener, to compare recommendations listener by listener.
 
         Takes and refuses what `score` does.
@@ -198,7 +195,7 @@ class Validator:
         place = rows.column_names.index("listener")
         return rows.set_column(place, "user", pa.array(np.tile(self.users, len(self.ks))))
 
-    def _flatten(self, users: Integers, tracks: Integers) -> Recommended:
+    def _flatten(self, users: Ids, tracks: Ids) -> Recommended:
         return flatten(users, tracks, known=self.users, depth=self.ks[-1], catalogue_size=self._catalogue_size)
 
     def _listener_metrics(self) -> pa.Table:
@@ -218,7 +215,7 @@ class Validator:
         numerators = np.vstack([numerator.reshape(shape) for numerator, _ in pairs]).T
         denominators = np.vstack([denominator.reshape(shape) for _, denominator in pairs]).T
         values = bootstrap.ratio(numerators.sum(axis=0), denominators.sum(axis=0))
-        estimates = bootstrap.resampled_ratios(self._resamples, numerators, denominators)
+        estimates = bootstrap.resampled_ratios(self.resamples, numerators, denominators)
         lower, upper = bootstrap.percentile_interval(estimates)
         keys = [(name, k) for name in _RATIOS for k in self.ks]
         return tuple(
@@ -230,12 +227,12 @@ class Validator:
         return tuple(self._coverage_at(k, value, by_track.up_to(k)) for k, value in zip(self.ks, values, strict=True))
 
     def _coverage_at(self, k: int, value: float, by_track: Recommended) -> Metric:
-        distinct = bootstrap.resampled_distinct(self._resamples, by_track.listeners, by_track.tracks)
+        distinct = bootstrap.resampled_distinct(self.resamples, by_track.listeners, by_track.tracks)
         lower, upper = bootstrap.normal_interval(value, distinct / self._catalogue_size)
         return Metric("coverage", k, value, lower, upper)
 
 
-def _numerator_and_denominator(rows: pa.Table, metric: str) -> tuple[Floats, Floats]:
+def _numerator_and_denominator(rows: pa.Table, metric: str) -> tuple[bootstrap.Floats, bootstrap.Floats]:
     """What a metric sums and what it divides by; both of shape (rows,)."""
     column, weight = _RATIOS[metric]
     values = rows[column].to_numpy().astype(np.float64)

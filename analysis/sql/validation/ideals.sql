@@ -23,8 +23,8 @@ best AS (
     SELECT
         k,
         listener,
-        sum(1 / log2(rank + 1) ORDER BY rank) FILTER (time >= $min_time) AS ideal_dcg,
-        sum(time / log2(rank + 1) ORDER BY rank) AS ideal_graded_dcg
+        fsum(1 / log2(rank + 1)) FILTER (time >= $min_time) AS ideal_dcg,
+        fsum(time / log2(rank + 1)) AS ideal_graded_dcg
     FROM ranked
     JOIN cutoffs ON rank <= k
     GROUP BY k, listener

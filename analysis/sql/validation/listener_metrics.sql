@@ -2,7 +2,8 @@
 --
 -- A track is relevant if it was heard for at least $min_time in the held-out sessions, a hit is a relevant track
 -- among the first k recommendations, and R is the number of the listener's relevant tracks. A listener without
--- recommendations counts 0. A metric is NULL for a listener whom it does not concern.
+-- recommendations counts 0. A metric is NULL for a listener whom it does not concern. Sums are compensated (fsum,
+-- favg), so that neither the order of the rows nor the number of threads shows in the last digit.
 -- Parameters:
 --   $ks                  INTEGER[], cut-offs: how many of the best recommendations count
 --   $min_time            DOUBLE, listening time from which a held-out track is relevant, share of the track
@@ -46,12 +47,12 @@ accuracy AS (
         k,
         listener,
         count(*) FILTER (relevant) AS hits,
-        sum(1 / log2(rank + 1)) FILTER (relevant) AS dcg,
-        sum(hits_so_far / rank) FILTER (relevant) AS precisions,
+        fsum(1 / log2(rank + 1)) FILTER (relevant) AS dcg,
+        fsum(hits_so_far / rank) FILTER (relevant) AS precisions,
         min(rank) FILTER (relevant) AS first_rank,
-        sum(time / log2(rank + 1)) AS graded_dcg,
+        fsum(time / log2(rank + 1)) AS graded_dcg,
         count(*) AS heard,
-        sum(time) AS heard_time
+        fsum(time) AS heard_time
     FROM found
     JOIN cutoffs ON rank <= k
     GROUP BY k, listener
@@ -60,7 +61,7 @@ surprise AS (
     SELECT
         k,
         listener,
-        avg(-log2((coalesce(popularity.listeners, 0) + 1) / ($training_listeners + 1))) AS novelty
+        favg(-log2((coalesce(popularity.listeners, 0) + 1) / ($training_listeners + 1))) AS novelty
     FROM recommendations
     LEFT JOIN popularity USING (track)
     JOIN cutoffs ON rank <= k
@@ -72,7 +73,7 @@ SELECT
     coalesce(dcg, 0) / ideal_dcg AS ndcg,
     CASE WHEN relevant > 0 THEN coalesce(hits, 0) / k END AS precision,
     coalesce(hits, 0) / relevant AS recall,
-    coalesce(precisions, 0) / least(k, relevant) AS average_precision,
+    CASE WHEN relevant > 0 THEN coalesce(precisions, 0) / least(k, relevant) END AS average_precision,
     CASE WHEN relevant > 0 THEN coalesce(1 / first_rank, 0) END AS reciprocal_rank,
     CASE WHEN relevant > 0 THEN coalesce(hits > 0, false)::DOUBLE END AS hit,
     coalesce(graded_dcg, 0) / ideal_graded_dcg AS graded_ndcg,

@@ -1,0 +1,144 @@
+"""Bootstrap: intervals that cover, resamples that depend on nothing but the seed."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis import bootstrap
+from analysis.bootstrap import Resamples
+from analysis.errors import AnalysisError
+
+
+def all_draws(resamples: Resamples) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.vstack([block.draws for block in resamples.blocks()])
+
+
+def of_means(resamples: Resamples, values: bootstrap.Floats) -> bootstrap.Floats:
+    return bootstrap.resampled_ratios(resamples, values, np.ones_like(values))
+
+
+def test_every_resample_draws_as_many_units_as_there_are() -> None:
+    draws = all_draws(Resamples(units=300, count=130, seed=1))
+    assert draws.shape == (130, 300)
+    assert (draws.sum(axis=1) == 300).all()
+
+
+def test_units_are_drawn_evenly_and_independently() -> None:
+    draws = all_draws(Resamples(units=50, count=4000, seed=1)).astype(float)
+    # Multinomial: mean 1, variance 1 - 1/n, covariance -1/n.
+    covariance = np.cov(draws.T)
+    assert draws.mean(axis=0) == pytest.approx(np.ones(50), abs=0.08)
+    assert np.diag(covariance).mean() == pytest.approx(1 - 1 / 50, abs=0.02)
+    assert covariance[~np.eye(50, dtype=bool)].mean() == pytest.approx(-1 / 50, abs=0.001)
+
+
+def test_equal_arguments_give_equal_resamples_and_another_seed_gives_others() -> None:
+    first, again, other = (all_draws(Resamples(40, 10, seed)) for seed in (5, 5, 6))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_more_resamples_begin_with_the_same_ones() -> None:
+    assert (all_draws(Resamples(40, 100, 5))[:70] == all_draws(Resamples(40, 70, 5))).all()
+
+
+def test_resamples_drawn_anew_are_the_kept_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    resamples = Resamples(40, 100, 5)
+    kept = all_draws(resamples)
+    monkeypatch.setattr(bootstrap, "_KEPT_BYTES", 0)
+    assert (all_draws(resamples) == kept).all()
+
+
+def test_generators_differ_by_purpose_and_number() -> None:
+    draws = {
+        bootstrap.generator(seed, purpose, number).integers(2**62)
+        for seed, purpose, number in [(1, "bootstrap", 0), (1, "bootstrap", 1), (1, "split", 0), (2, "bootstrap", 0)]
+    }
+    assert len(draws) == 4
+
+
+def test_ratios_are_those_of_the_repeated_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    numerators, denominators = rng.random((30, 4)), rng.integers(0, 3, (30, 4)).astype(float)
+    resamples = Resamples(30, 70, 1)
+    expected = [
+        numerators.repeat(draws, axis=0).sum(axis=0) / denominators.repeat(draws, axis=0).sum(axis=0)
+        for draws in all_draws(resamples)
+    ]
+    assert bootstrap.resampled_ratios(resamples, numerators, denominators) == pytest.approx(np.array(expected))
+    monkeypatch.setattr(bootstrap, "_PRODUCT_VALUES", 90)  # three resamples at a time
+    assert bootstrap.resampled_ratios(resamples, numerators, denominators) == pytest.approx(np.array(expected))
+
+
+def test_a_ratio_without_a_denominator_is_zero() -> None:
+    assert bootstrap.ratio(np.array([0.0, 1.0]), np.array([0.0, 2.0])).tolist() == [0, 0.5]
+
+
+def test_distinct_items_are_those_of_the_units_drawn() -> None:
+    rng = np.random.default_rng(4)
+    pairs = np.unique(rng.integers(0, [25, 60], (200, 2)), axis=0)
+    by_item = pairs[np.argsort(pairs[:, 1])]
+    resamples = Resamples(25, 150, 2)
+    expected = [len(np.unique(pairs[draws[pairs[:, 0]] > 0, 1])) for draws in all_draws(resamples)]
+    assert bootstrap.resampled_distinct(resamples, by_item[:, 0], by_item[:, 1]).tolist() == expected
+
+
+def test_no_items_are_no_distinct_items() -> None:
+    empty = np.array([], np.int64)
+    assert bootstrap.resampled_distinct(Resamples(3, 5, 0), empty, empty).tolist() == [0] * 5
+
+
+def test_the_interval_of_a_mean_is_the_normal_one() -> None:
+    values = np.random.default_rng(5).exponential(size=2000)
+    estimates = of_means(Resamples(2000, 4000, 1), values[:, None])
+    error = values.std(ddof=1) / np.sqrt(2000)
+    expected = values.mean() + 1.96 * error * np.array([-1, 1])
+    assert bootstrap.percentile_interval(estimates)[:, 0] == pytest.approx(expected, abs=0.1 * error)
+    assert bootstrap.normal_interval(values.mean(), estimates) == pytest.approx(tuple(expected), abs=0.1 * error)
+
+
+def test_the_interval_of_a_ratio_is_that_of_the_delta_method() -> None:
+    rng = np.random.default_rng(6)
+    denominators = rng.poisson(4, 3000).astype(float)
+    numerators = denominators * 0.6 + rng.normal(0, 0.3, 3000)
+    estimates = bootstrap.resampled_ratios(Resamples(3000, 3000, 1), numerators[:, None], denominators[:, None])
+    ratio = numerators.sum() / denominators.sum()
+    error = (numerators - ratio * denominators).std(ddof=1) / denominators.mean() / np.sqrt(3000)
+    expected = ratio + 1.96 * error * np.array([-1, 1])
+    assert bootstrap.percentile_interval(estimates)[:, 0] == pytest.approx(expected, abs=0.15 * error)
+
+
+def test_the_interval_is_that_of_scipy() -> None:
+    values = np.random.default_rng(7).beta(0.5, 2, size=400)
+    ours = bootstrap.percentile_interval(of_means(Resamples(400, 5000, 1), values[:, None]))[:, 0]
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(8)
+    ).confidence_interval
+    assert ours == pytest.approx([theirs.low, theirs.high], abs=0.1 * (theirs.high - theirs.low))
+
+
+def test_nineteen_of_twenty_intervals_hold_the_truth() -> None:
+    # 1,000 samples of 150 listeners with a share of hits each; the truth is the mean share, 1/3.
+    samples = np.random.default_rng(9).beta(1, 2, size=(150, 1000))
+    lower, upper = bootstrap.percentile_interval(of_means(Resamples(150, 1000, 1), samples))
+    covered = np.mean((lower <= 1 / 3) & (upper >= 1 / 3))
+    assert covered == pytest.approx(bootstrap.CONFIDENCE, abs=0.02)
+
+
+def test_percentiles_would_miss_a_number_of_distinct_things() -> None:
+    # Everyone has an item of their own: a resample has 1 - 1/e of them.
+    own = np.arange(500)
+    distinct = bootstrap.resampled_distinct(Resamples(500, 200, 1), own, own)
+    assert distinct.mean() == pytest.approx(500 * (1 - np.exp(-1)), rel=0.01)
+    assert bootstrap.percentile_interval(distinct[:, None].astype(float))[1, 0] < 500
+    lower, upper = bootstrap.normal_interval(500, distinct)
+    assert lower < 500 < upper
+
+
+@pytest.mark.parametrize(
+    ("units", "count", "seed", "message"),
+    [(0, 10, 0, "units must be at least 1"), (5, 1, 0, "resamples must be at least 2"), (5, 10, -1, "seed must be")],
+)
+def test_what_cannot_be_drawn_is_refused(units: int, count: int, seed: int, message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        Resamples(units, count, seed)

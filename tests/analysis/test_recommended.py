@@ -1,0 +1,67 @@
+"""Lists of recommendations: what is kept of them, and what is refused."""
+
+import numpy as np
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.recommended import Recommended, flatten
+
+KNOWN = np.array([3, 5, 8])
+
+
+def flat(users: list[int], tracks: list[list[int]], depth: int = 2) -> Recommended:
+    return flatten(np.array(users), np.array(tracks), known=KNOWN, depth=depth, catalogue_size=100)
+
+
+def test_an_entry_is_a_track_with_its_rank_and_the_place_of_its_listener() -> None:
+    table = flat([8, 3], [[40, 41], [50, -1]]).table()
+    assert table.to_pylist() == [
+        {"listener": 2, "rank": 1, "track": 40},
+        {"listener": 2, "rank": 2, "track": 41},
+        {"listener": 0, "rank": 1, "track": 50},
+    ]
+
+
+def test_users_who_are_not_validated_and_tracks_beyond_the_depth_are_left_out() -> None:
+    found = flat([2, 5, 9], [[10, 11, 12], [20, 21, 22], [30, 31, 32]])
+    assert found.listeners.tolist() == [1, 1]
+    assert found.tracks.tolist() == [20, 21]
+
+
+def test_no_lists_are_no_entries() -> None:
+    nobody = flatten(np.array([], int), np.empty((0, 2), int), known=KNOWN, depth=2, catalogue_size=100)
+    assert nobody.tracks.tolist() == []
+
+
+def test_narrow_and_unsigned_integers_are_taken() -> None:
+    users, tracks = np.array([3], np.uint32), np.array([[7, -1]], np.int32)
+    assert flatten(users, tracks, known=KNOWN, depth=2, catalogue_size=100).tracks.tolist() == [7]
+
+
+def test_sorted_by_track_entries_keep_their_listeners_and_ranks() -> None:
+    found = flat([3, 5], [[40, 20], [30, 10]]).by_track()
+    assert found.tracks.tolist() == [10, 20, 30, 40]
+    assert found.listeners.tolist() == [1, 0, 1, 0]
+    assert found.up_to(1).tracks.tolist() == [30, 40]
+
+
+@pytest.mark.parametrize(
+    ("users", "tracks", "message"),
+    [
+        ([3.0], [[1, 2]], r"users .* must be integers in 1 dimension.*float64 of shape \(1,\)"),
+        ([True], [[1, 2]], r"users .* must be integers.*bool"),
+        ([[3]], [[1, 2]], r"users .* must be integers in 1 dimension.*shape \(1, 1\)"),
+        ([3], [[1.0, np.nan]], r"tracks .* must be integers.*float64"),
+        ([3], [1, 2], r"tracks .* in 2 dimension.*shape \(2,\)"),
+        ([3, 5], [[1, 2]], "2 users, but 1 lists"),
+        ([3], [[1]], "lists of 1 recommendations; metrics at 2 need at least 2"),
+        ([3, 3], [[1, 2], [1, 2]], "user 3 has more than one list"),
+        ([3, 5], [[1, 2], [4, 4]], "user 5: a track more than once"),
+        ([3, 5], [[1, 2], [-1, 4]], "user 5: -1 before a track"),
+        ([3], [[1, 100]], r"user 3: a track outside the catalogue's 0 … 99"),
+        ([9], [[1, -2]], r"user 9: a track outside the catalogue"),
+    ],
+)
+def test_arrays_that_make_no_sense_are_refused(users: list[object], tracks: list[object], message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        flatten(np.array(users), np.array(tracks), known=KNOWN, depth=2, catalogue_size=100)

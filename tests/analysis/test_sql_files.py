@@ -1,0 +1,133 @@
+"""Every SQL file of `analysis/sql`: one statement, a complete header that tells the truth, and somebody who runs it."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from analysis import queries
+
+ROOT = Path(__file__).parents[2]
+NAMES = sorted(
+    file.relative_to(queries.SQL_FOLDER).with_suffix("").as_posix() for file in queries.SQL_FOLDER.rglob("*.sql")
+)
+every_file = pytest.mark.parametrize("name", NAMES)
+
+SECTIONS = ("Parameters", "Tables", "Columns")
+# A value of each type, to plan a statement with; what it is does not matter, as the tables are empty.
+VALUES = {
+    "BIGINT": 1,
+    "INTEGER": 1,
+    "DOUBLE": 0.5,
+    "BOOLEAN": True,
+    "VARCHAR": "text",
+    "BIGINT[]": [1],
+    "INTEGER[]": [1],
+    "DOUBLE[]": [0.5],
+    "VARCHAR[]": ["text"],
+}
+
+
+@dataclass(frozen=True)
+class Header:
+    """The leading comments of a SQL file: what its first words say, and the entries of each section."""
+
+    rows: str
+    sections: dict[str, tuple[str, ...]]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Name → type."""
+        found = (re.match(r"\$(\w+) +([A-Z]+(?:\[\])?), \S", entry) for entry in self.sections["Parameters"])
+        return {match[1]: match[2] for match in found if match}
+
+    @property
+    def columns(self) -> list[str]:
+        """Names, in order; an entry may stand for several."""
+        return [name for entry in self.sections["Columns"] for name in re.split(r"  +", entry)[0].split(", ")]
+
+
+def parse(text: str) -> Header:
+    """Reads the leading comments; an entry stands three spaces in, its continuation further."""
+    comments = re.match(r"(--[^\n]*\n)*", text)
+    lines = comments[0].splitlines() if comments else []
+    sections: dict[str, list[str]] = {}
+    entries: list[str] = []
+    for line in lines:
+        title = re.fullmatch(r"-- (\w+):", line)
+        if title and title[1] in SECTIONS:
+            entries = sections.setdefault(title[1], [])
+        elif re.match(r"-- {3}\S", line):
+            entries.append(line.removeprefix("--").strip())
+    kept = {name: tuple(entry for entry in found if entry != "none") for name, found in sections.items()}
+    return Header(lines[0] if lines else "", kept)
+
+
+@cache
+def header(name: str) -> Header:
+    return parse(queries.statement(name))
+
+
+@every_file
+def test_header_says_one_row_per_what_parameters_tables_and_columns(name: str) -> None:
+    assert header(name).rows.startswith(("-- One row per ", "-- One row: "))
+    assert tuple(header(name).sections) == SECTIONS
+    assert header(name).columns
+
+
+@every_file
+def test_holds_exactly_one_statement(name: str) -> None:
+    assert len(duckdb.extract_statements(queries.statement(name))) == 1
+
+
+@every_file
+def test_header_names_the_parameters_that_the_statement_uses_each_with_type_and_meaning(name: str) -> None:
+    (parsed,) = duckdb.extract_statements(queries.statement(name))
+    assert len(header(name).parameters) == len(header(name).sections["Parameters"])
+    assert set(header(name).parameters) == set(parsed.named_parameters) == queries.parameters(name)
+
+
+@every_file
+def test_runs_on_empty_tables_and_returns_the_columns_of_its_header(name: str, tmp_path: Path) -> None:
+    connection = queries.connect(threads=1)
+    for table in header(name).sections["Tables"]:
+        connection.execute(f"CREATE TABLE {table}")
+    values = {parameter: _value(parameter, kind, tmp_path) for parameter, kind in header(name).parameters.items()}
+    connection.execute(f"EXPLAIN {queries.statement(name)}", values).fetchall()
+    assert queries.fetch_table(connection, name, **values).column_names == header(name).columns
+
+
+@every_file
+def test_every_table_of_the_header_is_read(name: str) -> None:
+    statement = re.sub(r"--[^\n]*", "", queries.statement(name))
+    for table in header(name).sections["Tables"]:
+        assert re.search(rf"\b(FROM|JOIN) {table.partition('(')[0]}\b", statement), table
+
+
+@every_file
+def test_some_module_runs_it(name: str) -> None:
+    assert f'"{name}"' in _sources(), f"no module names {name}"
+
+
+def test_there_are_files_to_check() -> None:
+    assert "validation/listener_metrics" in NAMES
+
+
+@cache
+def _sources() -> str:
+    return "\n".join(
+        file.read_text(encoding="utf-8") for folder in ("analysis", "recsys") for file in (ROOT / folder).rglob("*.py")
+    )
+
+
+def _value(parameter: str, kind: str, folder: Path) -> Any:  # noqa: ANN401  a value of any SQL type
+    """A value of a parameter's type; of a parameter named for a path, an empty file or a list of one."""
+    if not re.search(r"(^|_)(path|file)s?$", parameter):
+        return VALUES[kind]
+    file = folder / "empty.jsonl"
+    file.write_text("")
+    return [str(file)] if kind.endswith("[]") else str(file)

@@ -1,0 +1,225 @@
+"""The validator: what it takes, what it refuses, and what its results say. Definitions are in tests/spec."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import bootstrap
+from analysis.errors import AnalysisError
+from analysis.validation import METRICS, Metric, Validation, Validator
+
+LISTENERS, TRACKS, WIDTH = 120, 80, 12
+USERS = np.arange(LISTENERS) * 3 + 5  # ids need not be dense
+
+
+def heldout_table(rng: np.random.Generator) -> pa.Table:
+    heard = rng.random((LISTENERS, TRACKS)) < 0.2
+    rows, tracks = np.nonzero(heard)
+    return pa.table({"user": USERS[rows], "track": tracks, "time": rng.random(len(rows))})
+
+
+def random_lists(seed: int) -> npt.NDArray[np.int64]:
+    return np.argsort(np.random.default_rng(seed).random((LISTENERS, TRACKS)), axis=1)[:, :WIDTH]
+
+
+HELDOUT = heldout_table(np.random.default_rng(0))
+POPULARITY = pa.table({"track": np.arange(0, TRACKS, 2), "listeners": np.arange(0, TRACKS, 2)})
+
+
+def build(heldout: Any = HELDOUT, popularity: pa.Table = POPULARITY, **settings: Any) -> Validator:  # noqa: ANN401
+    defaults: dict[str, Any] = {
+        "catalogue_size": TRACKS,
+        "training_listeners": LISTENERS,
+        "ks": (5, 10),
+        "resamples": 200,
+    }
+    return Validator(heldout, popularity, **defaults | settings)
+
+
+@pytest.fixture(scope="module")
+def validator() -> Validator:
+    return build()
+
+
+def test_every_metric_stands_at_every_cut_off_with_its_interval_around_it(validator: Validator) -> None:
+    validation = validator.score(USERS, random_lists(1))
+    assert [(metric.name, metric.k) for metric in validation.metrics] == [
+        (name, k) for name in METRICS for k in (5, 10)
+    ]
+    assert all(metric.lower <= metric.value <= metric.upper for metric in validation.metrics)
+    assert validation.listeners == LISTENERS
+    assert validation.relevant == np.count_nonzero(HELDOUT["time"].to_numpy() >= 0.5)
+
+
+def test_results_are_plain_numbers_and_survive_pickling(validator: Validator) -> None:
+    validation = validator.score(USERS, random_lists(1))
+    assert pickle.loads(pickle.dumps(validation)) == validation  # noqa: S301  our own bytes
+    for metric in validation.metrics:
+        assert {type(metric.value), type(metric.lower), type(metric.upper)} == {float}
+
+
+def test_a_metric_is_found_by_its_key_and_an_unknown_key_names_the_nearest_and_all() -> None:
+    validation = Validation(1, 1, (Metric("ndcg", 30, 0.5, 0.4, 0.6), Metric("map", 30, 0.1, 0.0, 0.2)))
+    assert validation.value("ndcg@30") == 0.5
+    assert validation.metric("map@30").upper == 0.2
+    with pytest.raises(AnalysisError, match=r"no metric ndgc@30; the nearest is ndcg@30; known are ndcg@30, map@30"):
+        validation.value("ndgc@30")
+
+
+def test_parquet_files_give_what_the_table_gives(validator: Validator, tmp_path: Path) -> None:
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    pq.write_table(HELDOUT.slice(0, 500), files[0])
+    pq.write_table(HELDOUT.slice(500), files[1])
+    whole = tmp_path / "whole.parquet"
+    pq.write_table(HELDOUT, whole)
+    expected = validator.score(USERS, random_lists(1))
+    assert build(files).score(USERS, random_lists(1)) == expected
+    assert build(whole).score(USERS, random_lists(1)) == expected
+
+
+def test_narrow_columns_are_taken(validator: Validator) -> None:
+    schema = pa.schema({"user": pa.int32(), "track": pa.int32(), "time": pa.float64()})
+    assert build(HELDOUT.cast(schema)).score(USERS, random_lists(1)) == validator.score(USERS, random_lists(1))
+
+
+def test_order_of_rows_and_lists_and_number_of_threads_do_not_show_in_the_last_digit(validator: Validator) -> None:
+    order = np.random.default_rng(2).permutation(LISTENERS)
+    shuffled = HELDOUT.take(np.random.default_rng(3).permutation(HELDOUT.num_rows))
+    lists = random_lists(1)
+    found = build(shuffled, threads=2, ks=(10, 5)).score(USERS[order], lists[order])
+    assert found == validator.score(USERS, lists)
+
+
+def test_trials_are_scored_on_the_same_resamples(validator: Validator) -> None:
+    first = validator.score(USERS, random_lists(1))
+    validator.score(USERS, random_lists(2))
+    assert validator.score(USERS, random_lists(1)) == first
+    assert build().score(USERS, random_lists(1)) == first
+    assert build(seed=1).score(USERS, random_lists(1)) != first
+
+
+def test_a_difference_between_alike_trials_has_a_narrower_interval_than_either(validator: Validator) -> None:
+    lists = random_lists(1)
+    alike = lists.copy()
+    alike[:20] = random_lists(2)[:20]
+    one, other = (
+        validator.per_listener(USERS, each)["precision"].to_numpy()[LISTENERS:, None] for each in (lists, alike)
+    )
+    estimates = [
+        bootstrap.resampled_ratios(validator.resamples, values, np.ones_like(values))
+        for values in (one, other, one - other)
+    ]
+    assert estimates[2] == pytest.approx(estimates[0] - estimates[1])
+    widths = [float(np.diff(bootstrap.percentile_interval(each), axis=0)[0, 0]) for each in estimates]
+    assert widths[2] < 0.7 * min(widths[:2])
+
+
+def test_metrics_of_listeners_average_to_the_scores(validator: Validator) -> None:
+    rows = validator.per_listener(USERS, random_lists(1))
+    validation = validator.score(USERS, random_lists(1))
+    assert rows["user"].to_pylist() == [*USERS, *USERS]
+    assert rows["k"].to_pylist() == [5] * LISTENERS + [10] * LISTENERS
+    at_10 = rows.slice(LISTENERS)
+    columns = {"ndcg": "ndcg", "map": "average_precision", "mrr": "reciprocal_rank", "hit_rate": "hit"}
+    for metric, column in columns.items():
+        assert validation.value(f"{metric}@10") == pytest.approx(np.nanmean(at_10[column].to_numpy()))
+    hit_time = sum(at_10["heard_time"].to_pylist()) / sum(at_10["heard"].to_pylist())
+    assert validation.value("hit_time@10") == pytest.approx(hit_time)
+
+
+def test_a_metric_that_does_not_concern_a_listener_is_null() -> None:
+    heldout = pa.table({"user": [1, 2, 3], "track": [10, 10, 10], "time": [0.9, 0.2, 0.0]})
+    rows = build(heldout, ks=[1]).per_listener(np.array([1, 2]), np.array([[10], [10]]))
+    assert rows["ndcg"].to_pylist() == [1, None, None]
+    assert rows["average_precision"].to_pylist() == [1, None, None]
+    assert rows["graded_ndcg"].to_pylist() == [1, 1, None]
+    assert rows["novelty"].to_pylist() == [*rows["novelty"].to_pylist()[:2], None]
+
+
+def test_coverage_has_the_interval_of_the_resampled_lists(validator: Validator) -> None:
+    lists = random_lists(1)[:, :5] // 3  # some tracks are in many lists
+    distinct_lists = np.array([[*dict.fromkeys(row), *[-1] * 5][:5] for row in lists.tolist()])
+    found = build(ks=[5]).score(USERS, distinct_lists).metric("coverage@5")
+    draws = np.vstack([block.draws for block in validator.resamples.blocks()])
+    counts = [len(set(distinct_lists[row > 0].ravel()) - {-1}) / TRACKS for row in draws]
+    margin = 1.959964 * np.std(counts, ddof=1)
+    assert (found.lower, found.upper) == pytest.approx((found.value - margin, found.value + margin))
+
+
+def test_threads_may_share_a_validator(validator: Validator) -> None:
+    lists = [random_lists(seed) for seed in range(8)]
+    expected = [validator.score(USERS, each) for each in lists]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda each: validator.score(USERS, each), lists)) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ks": []}, "cut-offs must be distinct and at least 1"),
+        ({"ks": [0]}, "cut-offs must be"),
+        ({"ks": [3, 3]}, "cut-offs must be distinct"),
+        ({"min_time": float("nan")}, "min_time must be .* found nan"),
+        ({"min_time": 0.0}, "min_time must be"),
+        ({"catalogue_size": 0}, "catalogue_size must be at least 1"),
+        ({"training_listeners": 0}, "training_listeners must be at least 1"),
+        ({"threads": 0}, "threads must be at least 1"),
+        ({"resamples": 1}, "resamples must be at least 2"),
+        ({"training_listeners": 3}, "popularity table cannot be used, rows with bad counts"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        build(**settings)
+
+
+@pytest.mark.parametrize(
+    ("heldout", "message"),
+    [
+        (pa.table({"user": [1], "track": [1]}), "needs a column time of floats, found user int64, track int64"),
+        (pa.table({"user": ["a"], "track": [1], "time": [0.5]}), "needs a column user of integers"),
+        (pa.table({"user": [1, None], "track": [1, 2], "time": [0.5, 0.5]}), "rows with nulls: 1"),
+        (HELDOUT.slice(0, 0), "nothing to validate on"),
+        ([], "no file was given"),
+        (Path("missing.parquet"), "missing.parquet: not a readable Parquet file"),
+    ],
+)
+def test_heldout_listening_that_cannot_be_used_is_refused(heldout: object, message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        build(heldout)
+
+
+def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "heldout.parquet"
+    file.write_text("user,track,time\n")
+    with pytest.raises(AnalysisError, match=r"heldout\.parquet: not a readable Parquet file"):
+        build([file])
+
+
+@pytest.mark.parametrize(
+    ("popularity", "message"),
+    [
+        (pa.table({"track": [1, 1], "listeners": [1, 2]}), "popularity table cannot be used, rows with repeated: 1"),
+        (pa.table({"track": [1], "listeners": [-1]}), "bad counts: 1"),
+        (
+            pa.table({"track": [1], "listeners": [None]}, pa.schema({"track": pa.int64(), "listeners": pa.int64()})),
+            "nulls",
+        ),
+        (pa.table({"track": [1], "listeners": [0.5]}), "needs a column listeners of integers"),
+    ],
+)
+def test_popularity_that_cannot_be_used_is_refused(popularity: pa.Table, message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        build(popularity=popularity)
+
+
+def test_lists_shorter_than_the_largest_cut_off_are_refused(validator: Validator) -> None:
+    with pytest.raises(AnalysisError, match="lists of 9 recommendations; metrics at 10 need at least 10"):
+        validator.score(USERS, random_lists(1)[:, :9])

@@ -1,0 +1,262 @@
+"""The metrics' definitions, as small tables with the expected values written as arithmetic.
+
+Held-out tables have a row per pair: user, track, listening time. Tables of recommendations have a row per user: tracks,
+best first, `-` where there is none.
+"""
+
+from math import inf, log2, nan
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.validation import METRICS, Validation, Validator
+
+CATALOGUE_SIZE = 100
+TRAINING_LISTENERS = 7
+POPULARITY = """
+track listeners
+10    7
+20    3
+30    1
+"""
+
+
+def rows_of(table: str) -> list[list[str]]:
+    """The rows of a text table without its header."""
+    return [line.split() for line in table.strip().splitlines()[1:]]
+
+
+def heldout_of(table: str) -> pa.Table:
+    rows = rows_of(table)
+    return pa.table(
+        {
+            "user": pa.array([int(row[0]) for row in rows], pa.int64()),
+            "track": pa.array([int(row[1]) for row in rows], pa.int64()),
+            "time": pa.array([float(row[2]) for row in rows], pa.float64()),
+        }
+    )
+
+
+def lists_of(table: str, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    rows = [[-1 if cell == "-" else int(cell) for cell in row] for row in rows_of(table)]
+    users = np.array([row[0] for row in rows], np.int64)
+    return users, np.array([row[1:] for row in rows], np.int64).reshape(len(rows), width)
+
+
+def validator_of(heldout: str, k: int = 3) -> Validator:
+    popularity = np.array([[int(cell) for cell in row] for row in rows_of(POPULARITY)])
+    return Validator(
+        heldout_of(heldout),
+        pa.table({"track": popularity[:, 0], "listeners": popularity[:, 1]}),
+        catalogue_size=CATALOGUE_SIZE,
+        training_listeners=TRAINING_LISTENERS,
+        ks=[k],
+        resamples=20,
+    )
+
+
+def validate(heldout: str, recommended: str, k: int = 3) -> Validation:
+    return validator_of(heldout, k).score(*lists_of(recommended, width=3))
+
+
+ONE_RELEVANT = """
+user track time
+1    10    0.9
+1    11    0.4
+"""
+THREE_RELEVANT = """
+user track time
+1    10    1.0
+1    11    0.5
+1    12    0.8
+1    13    0.2
+"""
+TWO_LISTENERS = """
+user track time
+1    10    1.0
+2    20    0.6
+2    21    0.2
+"""
+HIT_AT_2 = """
+user tracks
+1    30 10 31
+"""
+HITS_AT_1_AND_3 = """
+user tracks
+1    10 30 12
+"""
+NO_HIT = """
+user tracks
+1    30 31 32
+"""
+SHORT = """
+user tracks
+1    10 - -
+"""
+NOTHING = """
+user tracks
+1    - - -
+"""
+NOBODY = "user tracks"
+ONE_OF_TWO = """
+user tracks
+1    10 30 31
+"""
+BOTH = """
+user tracks
+1    10 20 -
+2    20 21 30
+"""
+STRANGER_TOO = """
+user tracks
+9    50 51 52
+1    30 10 31
+"""
+IDEAL_OF_3 = 1 / log2(2) + 1 / log2(3) + 1 / log2(4)
+GRADED_IDEAL_OF_3 = 1.0 / log2(2) + 0.8 / log2(3) + 0.5 / log2(4)
+
+
+@pytest.mark.parametrize(
+    ("heldout", "recommended", "expected"),
+    [
+        pytest.param(
+            ONE_RELEVANT,
+            HIT_AT_2,
+            {
+                "ndcg": (1 / log2(3)) / (1 / log2(2)),
+                "precision": 1 / 3,
+                "recall": 1 / 1,
+                "map": (1 / 2) / 1,
+                "mrr": 1 / 2,
+                "hit_rate": 1,
+                "graded_ndcg": (0.9 / log2(3)) / (0.9 / log2(2) + 0.4 / log2(3)),
+                "hit_time": 0.9 / 1,
+            },
+            id="one hit at rank 2 of 3: NDCG is 0.631",
+        ),
+        pytest.param(
+            THREE_RELEVANT,
+            HITS_AT_1_AND_3,
+            {
+                "ndcg": (1 / log2(2) + 1 / log2(4)) / IDEAL_OF_3,
+                "precision": 2 / 3,
+                "recall": 2 / 3,
+                "map": (1 / 1 + 2 / 3) / 3,
+                "mrr": 1 / 1,
+                "hit_rate": 1,
+                "graded_ndcg": (1.0 / log2(2) + 0.8 / log2(4)) / GRADED_IDEAL_OF_3,
+                "hit_time": (1.0 + 0.8) / 2,
+            },
+            id="two hits of three relevant: exactly min_time is relevant too",
+        ),
+        pytest.param(
+            ONE_RELEVANT,
+            NO_HIT,
+            dict.fromkeys(set(METRICS) - {"novelty", "coverage"}, 0),
+            id="no hit: everything is 0, also the ratio without a denominator",
+        ),
+        pytest.param(
+            ONE_RELEVANT,
+            SHORT,
+            {"ndcg": 1, "precision": 1 / 3, "recall": 1, "map": 1, "novelty": -log2(8 / 8), "coverage": 1 / 100},
+            id="a short list: precision still divides by k, the rest by what there is",
+        ),
+        pytest.param(ONE_RELEVANT, NOTHING, dict.fromkeys(METRICS, 0), id="a list of nothing counts 0"),
+        pytest.param(ONE_RELEVANT, NOBODY, dict.fromkeys(METRICS, 0), id="no list at all counts 0"),
+        pytest.param(
+            TWO_LISTENERS,
+            ONE_OF_TWO,
+            {
+                "ndcg": (1 + 0) / 2,
+                "precision": (1 / 3 + 0) / 2,
+                "graded_ndcg": (1 + 0) / 2,
+                "hit_time": 1.0 / 1,
+                "novelty": (-log2(8 / 8) - log2(2 / 8) - log2(1 / 8)) / 3,
+                "coverage": 3 / 100,
+            },
+            id="a listener without recommendations counts 0, but for hit_time and novelty, which it says nothing of",
+        ),
+        pytest.param(
+            TWO_LISTENERS,
+            BOTH,
+            {
+                "hit_time": (1.0 + 0.6 + 0.2) / 3,
+                "novelty": ((-log2(8 / 8) - log2(4 / 8)) / 2 + (-log2(4 / 8) - log2(1 / 8) - log2(2 / 8)) / 3) / 2,
+                "coverage": 4 / 100,
+            },
+            id="hit_time is a ratio of sums over all listeners, novelty a mean of means, coverage of distinct tracks",
+        ),
+        pytest.param(
+            ONE_RELEVANT,
+            STRANGER_TOO,
+            {"ndcg": 1 / log2(3), "coverage": 3 / 100, "novelty": (-log2(2 / 8) - log2(8 / 8) - log2(1 / 8)) / 3},
+            id="recommendations for someone without held-out listening are ignored",
+        ),
+    ],
+)
+def test_metrics_of_the_first_three(heldout: str, recommended: str, expected: dict[str, float]) -> None:
+    validation = validate(heldout, recommended)
+    assert {name: validation.value(f"{name}@3") for name in expected} == pytest.approx(expected, abs=1e-12)
+
+
+def test_ideal_and_average_precision_count_no_more_than_k_relevant_tracks() -> None:
+    validation = validate(THREE_RELEVANT, HITS_AT_1_AND_3, k=2)
+    assert validation.value("ndcg@2") == pytest.approx((1 / log2(2)) / (1 / log2(2) + 1 / log2(3)))
+    assert validation.value("map@2") == pytest.approx((1 / 1) / min(2, 3))
+    assert validation.value("recall@2") == pytest.approx(1 / 3)
+    assert validation.value("graded_ndcg@2") == pytest.approx(1.0 / (1.0 / log2(2) + 0.8 / log2(3)))
+
+
+def test_a_listener_who_heard_nothing_long_enough_counts_for_graded_ndcg_alone() -> None:
+    heldout = ONE_RELEVANT + "2    20    0.3\n"
+    recommended = HIT_AT_2 + "2    30 20 31\n"
+    validation = validate(heldout, recommended)
+    assert validation.listeners == 2
+    of_first = {"ndcg": 1 / log2(3), "precision": 1 / 3, "recall": 1, "map": 1 / 2, "mrr": 1 / 2, "hit_rate": 1}
+    assert {name: validation.value(f"{name}@3") for name in of_first} == pytest.approx(of_first)
+    graded_of_first = (0.9 / log2(3)) / (0.9 / log2(2) + 0.4 / log2(3))
+    assert validation.value("graded_ndcg@3") == pytest.approx((graded_of_first + 1 / log2(3)) / 2)
+
+
+def test_a_pair_never_heard_is_neither_relevant_nor_a_hit() -> None:
+    validation = validate(ONE_RELEVANT + "1    30    0.0\n", HIT_AT_2)
+    assert validation.relevant == 1
+    assert validation.value("hit_time@3") == pytest.approx(0.9)
+    assert validation.value("precision@3") == pytest.approx(1 / 3)
+
+
+def test_perfect_recommendations_score_exactly_one() -> None:
+    perfect = "user tracks\n1    10 12 11\n"
+    validation = validate(THREE_RELEVANT, perfect)
+    for name in ("ndcg", "precision", "recall", "map", "mrr", "hit_rate", "graded_ndcg"):
+        assert validation.value(f"{name}@3") == 1
+
+
+def test_the_order_of_pairs_and_of_lists_does_not_matter() -> None:
+    def shuffled(table: str) -> str:
+        first, *rest = table.strip().splitlines()
+        return "\n".join([first, *reversed(rest)])
+
+    assert validate(TWO_LISTENERS, BOTH) == validate(shuffled(TWO_LISTENERS), shuffled(BOTH))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1 10 0.1", "repeated: 1"),
+        ("2 10 -0.1", "bad times: 1"),
+        (f"2 10 {nan}", "bad times"),
+        (f"2 10 {inf}", "bad times"),
+    ],
+)
+def test_repeated_pairs_and_impossible_times_are_refused(row: str, message: str) -> None:
+    with pytest.raises(AnalysisError, match=f"held-out table cannot be used.*{message}"):
+        validator_of(f"{ONE_RELEVANT}{row}\n")
+
+
+def test_nothing_relevant_is_refused() -> None:
+    with pytest.raises(AnalysisError, match=r"nothing to validate on.*at least 0\.5"):
+        validator_of("user track time\n1 10 0.4\n")
