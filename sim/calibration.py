@@ -1,0 +1,120 @@
+"""What a world is like, in a few figures: simulated sessions under fixed recommenders."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.listening import dot_rows, raw_share
+from sim.randomness import make_generator
+from sim.recommenders import RandomRecommender, Recommended, Recommender
+from sim.sessions import ListeningModel, Sessions
+from sim.worldconfig import CalibrationConfig, Span
+from sim.worldfiles import World
+
+IntArray = npt.NDArray[np.int64]
+
+_BATCH = 20_000
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A world's figures; sessions include their organic tracks."""
+
+    random_tracks: float  # tracks a session with random recommendations
+    random_listening: float  # listening time a session with random recommendations
+    same_artist_ratio: float  # listening time a session with the same artist each time, over random_listening
+    near_share: float  # mean raw share of an interest's nearest tracks, before gamma and rounding
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A figure beside the range it is meant to lie in."""
+
+    name: str
+    value: float
+    span: Span
+
+    @property
+    def within(self) -> bool:
+        """Whether it lies there."""
+        return self.value in self.span
+
+
+class SameArtistRecommender:
+    """Another track of the artist just played, unheard while there is one, all such equally likely."""
+
+    def __init__(self, world: World) -> None:
+        """Lists the tracks of each artist."""
+        self._by_artist = np.argsort(world.artist, kind="stable")
+        self._offsets = np.concatenate([[0], np.cumsum(np.bincount(world.artist))])
+        self._artist = world.artist
+
+    def recommend(self, sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> Recommended:
+        """Looks at one session after the other: for calibration, not for speed."""
+        artists = self._artist[sessions.last_tracks(rows)].tolist()
+        picks = [self._pick(sessions.played(row), artist, rng) for row, artist in zip(rows, artists, strict=True)]
+        return Recommended(np.array(picks, dtype=np.int64), np.full(len(rows), np.nan))
+
+    def _pick(self, played: IntArray, artist: int, rng: np.random.Generator) -> int:
+        own = self._by_artist[self._offsets[artist] : self._offsets[artist + 1]]
+        heard = set(played.tolist())
+        unheard = [track for track in own.tolist() if track not in heard] or own.tolist()
+        return int(unheard[rng.integers(len(unheard))])
+
+
+def calibrate(model: ListeningModel, sessions: int, seed: int) -> Calibration:
+    """Measures a world.
+
+    Args:
+        model: The world.
+        sessions: How many sessions each figure is measured on.
+        seed: Of the measurement.
+    """
+    tracks, listening = _play(model, RandomRecommender(model.world.tracks), sessions, seed)
+    _, same_artist = _play(model, SameArtistRecommender(model.world), sessions, seed)
+    return Calibration(tracks, listening, same_artist / listening, near_share(model))
+
+
+def compare(figures: Calibration, ranges: CalibrationConfig) -> list[Reading]:
+    """Each figure beside its range."""
+    return [
+        Reading("tracks a session, random", figures.random_tracks, ranges.random_tracks),
+        Reading("listening time a session, random", figures.random_listening, ranges.random_listening),
+        Reading("the same with one artist, ratio", figures.same_artist_ratio, ranges.same_artist_ratio),
+        Reading("share heard near an interest", figures.near_share, ranges.near_share),
+    ]
+
+
+def near_share(model: ListeningModel) -> float:
+    """Mean raw share heard of the tracks nearest to an interest, over all listeners' interests."""
+    world = model.world
+    who = np.repeat(np.arange(world.listeners), np.diff(world.interest_offsets))
+    shares = [
+        raw_share(
+            dot_rows(world.embeddings, world.interests, neighbour),
+            world.consume_bias[who],
+            world.consume_sharpness[who],
+        ).mean()
+        for neighbour in model.nearest.T
+    ]
+    return float(np.mean(shares))
+
+
+def play_out(sessions: Sessions, recommender: Recommender, rng: np.random.Generator) -> None:
+    """Plays all sessions to their ends."""
+    while len(rows := sessions.under_way()):
+        sessions.hear(rows, recommender.recommend(sessions, rows, rng).tracks, rng)
+
+
+def _play(model: ListeningModel, recommender: Recommender, count: int, seed: int) -> tuple[float, float]:
+    """Mean tracks and mean listening time a session."""
+    tracks = listening = 0.0
+    for start in range(0, count, _BATCH):
+        rng = make_generator(seed, "calibration", start)
+        listeners = rng.integers(model.world.listeners, size=min(_BATCH, count - start))
+        sessions = Sessions(model, listeners, rng)
+        play_out(sessions, recommender, rng)
+        tracks += float(sessions.length.sum())
+        listening += float(sessions.hundredths.sum(dtype=np.int64)) / 100.0
+    return tracks / count, listening / count

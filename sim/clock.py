@@ -1,0 +1,87 @@
+"""The simulated clock: when sessions start and how long tracks take, so that no listener is in two places at once.
+
+A segment of sessions has a window of its own, after the windows of the segments before it, long enough for each
+listener to come once a day on average. In it a listener's sessions have slots of equal length, each lies anywhere in
+its slot, and ends `SESSION_GAP_MS` before the slot does.
+"""
+
+import math
+from datetime import UTC, date, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.errors import CollectionError
+
+IntArray = npt.NDArray[np.int64]
+
+DAY_MS = 24 * 60 * 60 * 1000
+SESSION_GAP_MS = 31 * 60 * 1000  # a log without session ids is split at 30 minutes of silence
+SKIP_MS = 1000  # what a track takes of which nothing is heard
+TRACK_MS = 180 * 1000  # and how much more one takes that is heard whole
+
+
+def epoch_ms(day: date) -> int:
+    """The midnight, in UTC, with which a day starts."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
+
+
+def window_ms(segment_sessions: int, listeners: int) -> int:
+    """How long a segment's window is: a day for each session that a listener has in it on average, one at least."""
+    return math.ceil(max(1.0, segment_sessions / listeners)) * DAY_MS
+
+
+def playing_ms(hundredths: IntArray) -> IntArray:
+    """How long each track takes."""
+    return SKIP_MS + hundredths * (TRACK_MS // 100)
+
+
+def event_times(
+    listeners: IntArray, lengths: IntArray, playing: IntArray, window: tuple[int, int], rng: np.random.Generator
+) -> IntArray:
+    """When each event is logged: at the end of its track.
+
+    A session longer than its slot, which takes a listener with far more sessions than others, has its events evenly
+    spaced in what the slot has room for.
+
+    Args:
+        listeners: (sessions,) whose session it is.
+        lengths: (sessions,) events of each, one at least.
+        playing: (events,) how long each track takes, in ms, session after session.
+        window: Start and length of the segment's window, in ms.
+        rng: Where in its slot a session lies.
+
+    Returns:
+        Timestamps (events,) in ms since the epoch.
+
+    Raises:
+        CollectionError: A listener has more sessions than the window can hold.
+    """
+    start_ms, window_length_ms = window
+    earlier, sessions = _ordinals(listeners)
+    slot = window_length_ms // sessions
+    room = slot - SESSION_GAP_MS
+    if np.any(room < lengths):
+        days = window_length_ms // DAY_MS
+        raise CollectionError(f"a listener has {sessions.max()} sessions in {days} days, too many to keep apart")
+    first = np.cumsum(lengths) - lengths
+    position = np.arange(len(playing)) - np.repeat(first, lengths)
+    total = np.add.reduceat(playing, first)
+    elapsed = np.cumsum(playing)
+    ends = elapsed - np.repeat(elapsed[first] - playing[first], lengths)
+    even = (position + 1) * np.repeat(room // lengths, lengths)
+    ends = np.where(np.repeat(total > room, lengths), even, ends)
+    spare = room - np.minimum(total, room)
+    starts = start_ms + earlier * slot + (rng.random(len(listeners)) * spare).astype(np.int64)
+    return np.repeat(starts, lengths) + ends
+
+
+def _ordinals(listeners: IntArray) -> tuple[IntArray, IntArray]:
+    """For each session: how many its listener has before it, and in all."""
+    order = np.argsort(listeners, kind="stable")
+    _, first, counts = np.unique(listeners[order], return_index=True, return_counts=True)
+    ordinals = np.empty(len(listeners), dtype=np.int64)
+    ordinals[order] = np.arange(len(listeners)) - np.repeat(first, counts)
+    of_session = np.empty(len(listeners), dtype=np.int64)
+    of_session[order] = np.repeat(counts, counts)
+    return ordinals, of_session

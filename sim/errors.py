@@ -1,0 +1,15 @@
+"""What users of `sim` can mend."""
+
+from common.errors import UserError
+
+
+class SimError(UserError):
+    """Base of the errors of `sim`."""
+
+
+class WorldError(SimError):
+    """A world's files are missing, torn, or contradict each other."""
+
+
+class CollectionError(SimError):
+    """A log cannot be collected into this folder, or not with these parameters."""

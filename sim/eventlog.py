@@ -1,0 +1,75 @@
+"""The event log: one JSON object a line, in the fields of the service's log."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+TextArray = npt.NDArray[np.object_]
+
+_TIMES = np.array([str(hundredths / 100) for hundredths in range(101)], dtype=object)
+_LAST_TAIL = '"recommender":null,"propensity":null}\n'
+
+
+@dataclass(frozen=True)
+class Events:
+    """Sessions as events: sessions one after the other, a session's events in playing order."""
+
+    session: IntArray  # (sessions,) number of the session in the whole collection
+    listener: IntArray  # (sessions,)
+    length: IntArray  # (sessions,) events of each, one at least
+    timestamp: IntArray  # (events,) ms since the epoch, UTC
+    track: IntArray  # (events,)
+    hundredths: IntArray  # (events,) share heard of the track, in hundredths
+    propensity: npt.NDArray[np.float64]  # (events,) of the track recommended next; NaN where there is none
+
+
+def format_events(events: Events, recommender: str, session_prefix: str) -> bytes:
+    """The lines of the event log.
+
+    The recommendation of an event is the session's next track; a session's last event is its `last` message, with
+    neither recommendation nor recommender.
+
+    Args:
+        events: What was heard.
+        recommender: Who recommended.
+        session_prefix: What goes before a session's number in its id.
+    """
+    is_last = np.zeros(len(events.track), dtype=np.bool_)
+    is_last[np.cumsum(events.length) - 1] = True
+    columns = zip(
+        np.where(is_last, "last", "next").tolist(),
+        events.timestamp.tolist(),
+        np.repeat(events.listener, events.length).tolist(),
+        events.track.tolist(),
+        _TIMES[events.hundredths].tolist(),
+        _following_texts(events.track, is_last).tolist(),
+        np.repeat(events.session, events.length).tolist(),
+        _tail_texts(events.propensity, is_last, recommender).tolist(),
+        strict=True,
+    )
+    lines = [
+        f'{{"message":"{message}","timestamp":{timestamp},"user":{user},"track":{track},"time":{time},"latency":0.0,'
+        f'"recommendation":{following},"experiments":{{}},"session":"{session_prefix}{session}",{tail}'
+        for message, timestamp, user, track, time, following, session, tail in columns
+    ]
+    return "".join(lines).encode("ascii")
+
+
+def _following_texts(track: IntArray, is_last: npt.NDArray[np.bool_]) -> TextArray:
+    """The next event's track, null on last events."""
+    following = np.append(track[1:], 0).astype(object)
+    following[is_last] = "null"
+    return following
+
+
+def _tail_texts(propensity: npt.NDArray[np.float64], is_last: npt.NDArray[np.bool_], recommender: str) -> TextArray:
+    """The end of each line: who recommended, and with which probability."""
+    values, which = np.unique(propensity, return_inverse=True)
+    numbers = ["null" if np.isnan(value) else repr(value) for value in values.tolist()]
+    tails = np.array([f'"recommender":"{recommender}","propensity":{number}}}\n' for number in numbers], dtype=object)[
+        which
+    ]
+    tails[is_last] = _LAST_TAIL
+    return tails

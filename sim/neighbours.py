@@ -1,0 +1,58 @@
+"""Which tracks lie nearest to which."""
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+
+_CHUNK_ROWS = 256  # tracks whose distances to the whole catalogue are in memory at once
+_STRIPE = 128  # tracks of which only the nearest is compared at first
+
+
+def nearest_tracks(embeddings: FloatArray, points: IntArray, count: int) -> IntArray:
+    """The tracks nearest to each of some tracks, itself first, then by growing Euclidean distance.
+
+    Args:
+        embeddings: (tracks, dimensions).
+        points: Track ids (n,).
+        count: Neighbours wanted; no more than there are tracks.
+
+    Returns:
+        Track ids (n, count).
+    """
+    distinct, inverse = np.unique(points, return_inverse=True)
+    half_squares = 0.5 * np.einsum("ij,ij->i", embeddings, embeddings)
+    found = np.empty((len(distinct), count), dtype=np.int64)
+    for start in range(0, len(distinct), _CHUNK_ROWS):
+        chunk = distinct[start : start + _CHUNK_ROWS]
+        closeness = embeddings[chunk] @ embeddings.T  # of equal order as the distances: dot - |track|^2 / 2
+        closeness -= half_squares
+        closeness[np.arange(len(chunk)), chunk] = np.inf
+        found[start : start + len(chunk)] = _largest(closeness, count)
+    return found[inverse]
+
+
+def _largest(values: FloatArray, count: int) -> IntArray:
+    """Columns of the `count` largest values of each row, largest first.
+
+    They lie in the `count` stripes with the largest maxima, so only those are searched.
+    """
+    rows, columns = values.shape
+    stripes = columns // _STRIPE
+    if stripes <= count:
+        return _largest_few(values, count)
+    body = stripes * _STRIPE
+    maxima = values[:, :body].reshape(rows, stripes, _STRIPE).max(axis=2)
+    best_stripes = np.argpartition(maxima, -count, axis=1)[:, -count:]
+    inside = (best_stripes[:, :, None] * _STRIPE + np.arange(_STRIPE)).reshape(rows, -1)
+    tail = np.broadcast_to(np.arange(body, columns), (rows, columns - body))
+    candidates = np.sort(np.concatenate([inside, tail], axis=1), axis=1)
+    chosen = _largest_few(np.take_along_axis(values, candidates, axis=1), count)
+    return np.take_along_axis(candidates, chosen, axis=1)
+
+
+def _largest_few(values: FloatArray, count: int) -> IntArray:
+    chosen = np.argpartition(values, -count, axis=1)[:, -count:]
+    order = np.argsort(-np.take_along_axis(values, chosen, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(chosen, order, axis=1)

@@ -1,0 +1,18 @@
+"""Random generators that follow from (seed, what for, ids) alone, so that neither order nor process count matters."""
+
+import hashlib
+
+import numpy as np
+
+
+def make_generator(seed: int, purpose: str, *ids: int) -> np.random.Generator:
+    """A generator of its own for one purpose and one thing: `make_generator(7, "collect", 3)`.
+
+    Args:
+        seed: The seed of the configuration, not negative.
+        purpose: What is drawn, in a word; different purposes are independent.
+        ids: Which of its kind it is, such as a segment's number; not negative.
+    """
+    digest = hashlib.sha256(purpose.encode()).digest()
+    purpose_words = [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
+    return np.random.default_rng([seed, *purpose_words, *ids])
