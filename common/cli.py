@@ -37,18 +37,15 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
         result = command.main(args=list(sys.argv[1:] if argv is None else argv), prog_name=prog, standalone_mode=False)
     except UserError as error:
         return _complain(prog, str(error))
-    except typer.Exit as stop:
-        return stop.exit_code
     except _UsageError as error:
         return _complain(prog, f"{_usage_message(error)} (see {prog} --help)")
-    except (KeyboardInterrupt, typer.Abort):
-        _complain(prog, "interrupted; nothing half-written is left")
-        return EXIT_INTERRUPTED
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
         place = f"{error.filename}: " if error.filename else ""
         return _complain(prog, f"{place}{error.strerror}")
+    if result == EXIT_INTERRUPTED:  # typer's own answer to Ctrl-C
+        _complain(prog, "interrupted; nothing half-written is left")
     return result if isinstance(result, int) else 0
 
 

@@ -1,0 +1,64 @@
+import errno
+from typing import Annotated
+
+import pytest
+import typer
+
+from common.cli import make_app, run
+from common.errors import UserError
+
+app = make_app("Does one thing.")
+
+
+@app.command(epilog="Example: python -m thing --count 3")
+def main(count: Annotated[int, typer.Option(min=1)], fail: str = "") -> None:
+    match fail:
+        case "user":
+            raise UserError("found 3,\nallowed is 2")
+        case "disk":
+            raise OSError(errno.ENOSPC, "No space left on device", "/data/file")
+        case "ours":
+            raise ZeroDivisionError
+        case "interrupt":
+            raise KeyboardInterrupt
+    typer.echo(f"count {count}")
+
+
+def test_a_run_that_ends_well_returns_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, "thing", ["--count", "3"]) == 0
+    assert capsys.readouterr().out == "count 3\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["--count", "3", "--fail", "user"], "thing: error: found 3, allowed is 2"),
+        (["--count", "3", "--fail", "disk"], "thing: error: /data/file: No space left on device"),
+        (["--count", "x"], "thing: error: Invalid value for '--count'"),
+        (["--count", "0"], "thing: error: Invalid value for '--count'"),
+        ([], "thing: error: Missing option '--count'"),
+        (["--cuont", "3"], "thing: error: No such option: --cuont"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_2(
+    capsys: pytest.CaptureFixture[str], argv: list[str], line: str
+) -> None:
+    assert run(app, "thing", argv) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(line)
+    assert shown.count("\n") == 1
+
+
+def test_an_interrupt_returns_130(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, "thing", ["--count", "3", "--fail", "interrupt"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(app, "thing", ["--count", "3", "--fail", "ours"])
+
+
+def test_help_shows_the_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, "thing", ["--help"]) == 0
+    assert "Example: python -m thing --count 3" in capsys.readouterr().out
