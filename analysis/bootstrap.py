@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import AnalysisError
+from common.randomness import make_generator
 
 CONFIDENCE = 0.95
 _BLOCK = 64  # resamples in a block: one bit each of a 64-bit word
@@ -22,11 +23,6 @@ _PRODUCT_VALUES = 2**20  # draws turned into floats at a time, 8 MB
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-
-def generator(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
-    """A generator that depends on the seed, what it is for and its number alone."""
-    return np.random.default_rng([seed, int.from_bytes(purpose.encode()), number])
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class Resamples:
 
 def draw(units: int, seed: int, number: int) -> npt.NDArray[np.uint8]:
     """How often each unit is drawn in one resample, shape (units,)."""
-    drawn = generator(seed, "bootstrap", number).integers(0, units, size=units)
+    drawn = make_generator(seed, "bootstrap", number).integers(0, units, size=units)
     # Fits a byte: up to 255 units cannot be drawn more often than that, and of more units none ever is (p < 1e-500).
     return np.bincount(drawn, minlength=units).astype(np.uint8)
 

@@ -8,6 +8,10 @@ from analysis import bootstrap
 from analysis.bootstrap import Resamples
 from analysis.errors import AnalysisError
 
+# Of the end of a 95 % percentile interval from 4,000 resamples, in standard errors of the estimate. That end itself has
+# the standard error sqrt(0.025 * 0.975 / 4000) / density(1.96) = 0.042; this is over four of them.
+TOLERANCE = 0.2
+
 
 def all_draws(resamples: Resamples) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.vstack([block.draws for block in resamples.blocks()])
@@ -49,14 +53,6 @@ def test_resamples_drawn_anew_are_the_kept_ones(monkeypatch: pytest.MonkeyPatch)
     assert (all_draws(resamples) == kept).all()
 
 
-def test_generators_differ_by_purpose_and_number() -> None:
-    draws = {
-        bootstrap.generator(seed, purpose, number).integers(2**62)
-        for seed, purpose, number in [(1, "bootstrap", 0), (1, "bootstrap", 1), (1, "split", 0), (2, "bootstrap", 0)]
-    }
-    assert len(draws) == 4
-
-
 def test_ratios_are_those_of_the_repeated_units(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     numerators, denominators = rng.random((30, 4)), rng.integers(0, 3, (30, 4)).astype(float)
@@ -93,19 +89,19 @@ def test_the_interval_of_a_mean_is_the_normal_one() -> None:
     estimates = of_means(Resamples(2000, 4000, 1), values[:, None])
     error = values.std(ddof=1) / np.sqrt(2000)
     expected = values.mean() + 1.96 * error * np.array([-1, 1])
-    assert bootstrap.percentile_interval(estimates)[:, 0] == pytest.approx(expected, abs=0.1 * error)
-    assert bootstrap.normal_interval(values.mean(), estimates) == pytest.approx(tuple(expected), abs=0.1 * error)
+    assert bootstrap.percentile_interval(estimates)[:, 0] == pytest.approx(expected, abs=TOLERANCE * error)
+    assert bootstrap.normal_interval(values.mean(), estimates) == pytest.approx(tuple(expected), abs=TOLERANCE * error)
 
 
 def test_the_interval_of_a_ratio_is_that_of_the_delta_method() -> None:
     rng = np.random.default_rng(6)
     denominators = rng.poisson(4, 3000).astype(float)
     numerators = denominators * 0.6 + rng.normal(0, 0.3, 3000)
-    estimates = bootstrap.resampled_ratios(Resamples(3000, 3000, 1), numerators[:, None], denominators[:, None])
+    estimates = bootstrap.resampled_ratios(Resamples(3000, 4000, 1), numerators[:, None], denominators[:, None])
     ratio = numerators.sum() / denominators.sum()
     error = (numerators - ratio * denominators).std(ddof=1) / denominators.mean() / np.sqrt(3000)
     expected = ratio + 1.96 * error * np.array([-1, 1])
-    assert bootstrap.percentile_interval(estimates)[:, 0] == pytest.approx(expected, abs=0.15 * error)
+    assert bootstrap.percentile_interval(estimates)[:, 0] == pytest.approx(expected, abs=TOLERANCE * error)
 
 
 def test_the_interval_is_that_of_scipy() -> None:
