@@ -1,0 +1,96 @@
+"""Small logs and stores for tests: sessions as tables of (user, session, [(track, time), …])."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys import ingest
+
+START_MS = 1_767_225_600_000
+EVENT_SCHEMA = pa.schema(
+    [
+        ("user", pa.int64()),
+        ("timestamp", pa.int64()),
+        ("message", pa.string()),
+        ("track", pa.int64()),
+        ("time", pa.float64()),
+        ("session", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A listener's session: what was heard, in order, the organic track first."""
+
+    user: int
+    start_ms: int
+    heard: Sequence[tuple[int, float]]
+    name: str | None = None
+
+
+def events_of(session: Session) -> list[dict[str, Any]]:
+    """The session's events as the log has them, a second apart."""
+    last = len(session.heard) - 1
+    return [
+        {
+            "message": "last" if place == last else "next",
+            "timestamp": session.start_ms + 1000 * place,
+            "user": session.user,
+            "track": track,
+            "time": time,
+            "latency": 0.001,
+            "recommendation": None if place == last else session.heard[place + 1][0],
+            "experiments": {},
+            **({} if session.name is None else {"session": session.name}),
+        }
+        for place, (track, time) in enumerate(session.heard)
+    ]
+
+
+def random_sessions(seed: int, *, listeners: int, tracks: int, sessions: int, named: bool = True) -> list[Session]:
+    """Sessions of listeners who like the tracks of their own third of the catalogue, days apart for each listener."""
+    generator = np.random.default_rng(seed)
+    made = []
+    for number in range(sessions):
+        user = int(generator.integers(listeners))
+        length = int(generator.integers(2, 9))
+        heard = [(int(3 * generator.integers(tracks // 3) + user % 3), 1.0)]
+        for _ in range(length - 1):
+            track = int(generator.integers(tracks))
+            likes = 0.8 if track % 3 == user % 3 else 0.1
+            heard.append((track, round(float(generator.beta(4 * likes, 4 * (1 - likes))), 2)))
+        made.append(Session(user, START_MS + number * 86_400_000, heard, f"s{number}" if named else None))
+    return made
+
+
+def write_log(file: Path, sessions: Iterable[Session]) -> Path:
+    """Writes an event log."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [orjson.dumps(event) for session in sessions for event in events_of(session)]
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    return file
+
+
+def make_store(folder: Path, sessions: Iterable[Session], *, buckets: int = 4, tracks: int | None = None) -> Path:
+    """Ingests sessions into a new store; `tracks` makes the catalogue known."""
+    log = write_log(folder / "log" / "events.jsonl", sessions)
+    if tracks is not None:
+        catalogue = {"schema": 1, "catalogue": {"sha256": "0" * 64, "tracks": tracks}}
+        (log.parent / "collection.json").write_bytes(orjson.dumps(catalogue))
+    ingest.ingest([log], folder / "store", buckets=buckets)
+    return folder / "store"
+
+
+def write_part(file: Path, sessions: Iterable[Session]) -> Path:
+    """Writes sessions as a part of a store, in the store's order."""
+    rows = [event for session in sessions for event in events_of(session)]
+    rows.sort(key=lambda row: (row["user"], row["timestamp"], row["message"] == "last", row["track"]))
+    pq.write_table(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA), file)
+    return file

@@ -1,0 +1,83 @@
+"""The fit against the solution of the normal equations, and against implicit's own one-call fit."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from recsys.errors import TrialError
+from recsys.models.als import Als, AlsParams
+
+
+def random_interactions(seed: int = 0, listeners: int = 30, tracks: int = 40, density: float = 0.2) -> csr_matrix:
+    generator = np.random.default_rng(seed)
+    heard = generator.random((listeners, tracks)) < density
+    return csr_matrix(np.where(heard, generator.random((listeners, tracks)), 0).astype(np.float32))
+
+
+def solve(interactions: npt.NDArray[np.float64], others: npt.NDArray[np.float64], params: AlsParams) -> object:
+    """Every row's factors by the normal equations of Hu, Koren and Volinsky (2008), equation 4."""
+    rows = []
+    for row in interactions:
+        confidence = np.where(row > 0, 1 + params.alpha * row, 1.0)
+        left = others.T @ (confidence[:, None] * others) + params.regularization * np.eye(params.factors)
+        rows.append(np.linalg.solve(left, others.T @ (confidence * (row > 0))))
+    return np.array(rows)
+
+
+def test_a_sweep_solves_both_sides_with_confidence_one_plus_alpha_r() -> None:
+    interactions = random_interactions()
+    params = AlsParams(factors=4, regularization=0.1, alpha=10, cg_steps=30)
+    model = Als(interactions, params, seed=1, threads=1)
+    model.sweep(1)
+    dense = interactions.toarray().astype(np.float64)
+    # The sweep solves the listeners first, from item factors that are gone; the tracks' side can be checked.
+    assert model.item_factors == pytest.approx(solve(dense.T, model.user_factors.astype(np.float64), params), abs=1e-3)
+    converged = Als(interactions, params, seed=1, threads=1)
+    converged.sweep(300)
+    expected = solve(dense, converged.item_factors.astype(np.float64), params)
+    assert converged.user_factors == pytest.approx(expected, abs=2e-2)
+
+
+def test_sweeps_in_steps_equal_the_library_s_fit_to_the_bit() -> None:
+    interactions = random_interactions()
+    params = AlsParams(factors=8, regularization=0.1, alpha=10)
+    model = Als(interactions, params, seed=3, threads=1)
+    for count in (1, 2, 3):
+        model.sweep(count)
+    with threadpool_limits(1, user_api="blas"):
+        library = AlternatingLeastSquares(
+            factors=8, regularization=0.1, alpha=1.0, iterations=6, num_threads=1, random_state=3
+        )
+        confidence = interactions.copy()
+        confidence.data = 1 + 10 * confidence.data
+        library.fit(confidence, show_progress=False)
+    assert model.sweeps == 6
+    assert np.array_equal(model.user_factors, library.user_factors)
+    assert np.array_equal(model.item_factors, library.item_factors)
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_the_number_of_threads_does_not_change_a_bit(threads: int) -> None:
+    fits = []
+    for count in (1, threads):
+        model = Als(random_interactions(), AlsParams(8, 0.1, 10), seed=3, threads=count)
+        model.sweep(4)
+        fits.append(model)
+    assert np.array_equal(fits[0].user_factors, fits[1].user_factors)
+    assert np.array_equal(fits[0].item_factors, fits[1].item_factors)
+
+
+def test_a_fit_leaves_the_interactions_as_they_are() -> None:
+    interactions = random_interactions()
+    before = interactions.copy()
+    Als(interactions, AlsParams(4, 0.1, 10), seed=1, threads=1).sweep(2)
+    assert (interactions != before).nnz == 0
+
+
+def test_a_fit_that_diverges_is_a_trial_error_that_says_when() -> None:
+    model = Als(random_interactions(), AlsParams(4, 0.1, alpha=1e39), seed=1, threads=1)
+    with pytest.raises(TrialError, match="not finite after sweep 2"):
+        model.sweep(2)

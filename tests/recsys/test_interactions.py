@@ -1,0 +1,192 @@
+"""The split and the interactions, against plain Python that walks the events."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import queries
+from recsys import interactions
+from recsys.config import Feedback, Split
+from recsys.errors import SplitError
+from recsys.interactions import BucketSummary, SplitRule, find_cutoff_ms, prepare_bucket
+from tests.recsys.logs import START_MS, Session, random_sessions, write_part
+
+HALF_HOUR_MS = 30 * 60 * 1000
+HASH = SplitRule(Split(holdout=0.3), seed=7)
+Pairs = dict[tuple[int, int], float]
+
+
+def session_name(session: Session) -> str:
+    return session.name or f"@{session.start_ms}"
+
+
+def held_by_hash(session: Session, rule: SplitRule) -> bool:
+    text = f"{rule.seed} {session.user} {session_name(session)}"
+    drawn = int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little")
+    return drawn / 2**64 < rule.split.holdout
+
+
+def sums(sessions: Iterable[Session], feedback: Feedback) -> Pairs:
+    total: Pairs = defaultdict(float)
+    for session in sessions:
+        for place, (track, time) in enumerate(session.heard):
+            if time > 0 and time >= feedback.min_time and (place or feedback.organic):
+                total[session.user, track] += time
+    return dict(total)
+
+
+def read_pairs(file: Path, column: str) -> Pairs:
+    rows = pq.read_table(file).to_pylist()
+    return {(row["user"], row["track"]): row[column] for row in rows if row[column] > 0}
+
+
+def prepare(
+    folder: Path,
+    sessions: list[Session],
+    rule: SplitRule = HASH,
+    feedback: Feedback | None = None,
+    organic: bool = True,
+) -> BucketSummary:
+    part = write_part(folder / "part.parquet", sessions)
+    return prepare_bucket(0, [part], folder, rule, feedback or Feedback(), organic)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    "feedback", [Feedback(), Feedback(organic=False), Feedback(min_time=0.5), Feedback(organic=False, min_time=0.9)]
+)
+def test_interactions_are_the_sums_of_each_side(tmp_path: Path, named: bool, feedback: Feedback) -> None:
+    sessions = random_sessions(1, listeners=9, tracks=30, sessions=200, named=named)
+    prepare(tmp_path, sessions, feedback=feedback)
+    training = [session for session in sessions if not held_by_hash(session, HASH)]
+    file = interactions.interactions_file(tmp_path, 0)
+    assert read_pairs(file, "train") == pytest.approx(sums(training, feedback), rel=1e-6)
+    assert read_pairs(file, "total") == pytest.approx(sums(sessions, feedback), rel=1e-6)
+
+
+@pytest.mark.parametrize("organic", [True, False])
+def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(tmp_path: Path, organic: bool) -> None:
+    sessions = random_sessions(2, listeners=9, tracks=30, sessions=200)
+    summary = prepare(tmp_path, sessions, organic=organic)
+    held = [session for session in sessions if held_by_hash(session, HASH)]
+    expected: Pairs = {}
+    for session in held:
+        for track, time in session.heard[0 if organic else 1 :]:
+            if time > 0:
+                expected[session.user, track] = max(time, expected.get((session.user, track), 0))
+    assert read_pairs(interactions.heldout_file(tmp_path, 0), "time") == pytest.approx(expected)
+    assert summary == BucketSummary(
+        events=sum(len(session.heard) for session in sessions),
+        heldout_events=sum(len(session.heard) for session in held),
+        sessions=len(sessions),
+        heldout_sessions=len(held),
+    )
+
+
+def test_a_share_of_the_sessions_is_held_out_and_another_seed_holds_out_others(tmp_path: Path) -> None:
+    sessions = random_sessions(3, listeners=50, tracks=30, sessions=2000)
+    held = {
+        seed: frozenset(session.name for session in sessions if held_by_hash(session, SplitRule(HASH.split, seed)))
+        for seed in (7, 8)
+    }
+    summary = prepare(tmp_path, sessions)
+    assert summary.heldout_sessions == len(held[7])
+    assert summary.heldout_sessions == pytest.approx(600, abs=4 * np.sqrt(2000 * 0.3 * 0.7))
+    assert held[7] != held[8]
+
+
+def test_the_last_session_is_held_out_of_listeners_with_two(tmp_path: Path) -> None:
+    sessions = [
+        Session(1, START_MS, [(1, 1.0), (2, 0.5)]),
+        Session(1, START_MS + 10 * HALF_HOUR_MS, [(3, 1.0), (4, 0.5)]),
+        Session(2, START_MS, [(5, 1.0), (6, 0.5)]),
+    ]
+    prepare(tmp_path, sessions, SplitRule(Split(kind="last_session"), seed=1))
+    assert read_pairs(interactions.heldout_file(tmp_path, 0), "time") == {(1, 3): 1.0, (1, 4): 0.5}
+    assert read_pairs(interactions.interactions_file(tmp_path, 0), "train") == {
+        (1, 1): 1.0,
+        (1, 2): 0.5,
+        (2, 5): 1.0,
+        (2, 6): 0.5,
+    }
+
+
+def test_by_time_whole_sessions_that_begin_from_the_cutoff_on_are_held_out(tmp_path: Path) -> None:
+    sessions = [Session(1, START_MS, [(1, 1.0), (2, 0.5)]), Session(2, START_MS + 60_000, [(3, 1.0), (4, 0.5)])]
+    prepare(tmp_path, sessions, SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500))
+    assert read_pairs(interactions.heldout_file(tmp_path, 0), "time") == {(2, 3): 1.0, (2, 4): 0.5}
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "sessions"), [(HALF_HOUR_MS, 1), (HALF_HOUR_MS + 1, 2)], ids=["half an hour", "longer"]
+)
+def test_without_a_name_a_session_ends_after_half_an_hour_of_silence(
+    tmp_path: Path, gap_ms: int, sessions: int
+) -> None:
+    first = Session(1, START_MS, [(1, 1.0), (2, 0.5), (3, 0.5)])
+    part = write_part(tmp_path / "a.parquet", [first])
+    table = pq.read_table(part)
+    later = table.set_column(1, "timestamp", [[START_MS, START_MS + gap_ms, START_MS + gap_ms + 1000]])
+    pq.write_table(later, part)
+    summary = prepare_bucket(0, [part], tmp_path, HASH, Feedback(), True)
+    assert summary.sessions == sessions
+
+
+def test_without_a_name_a_session_ends_after_last_however_soon_the_next_begins(tmp_path: Path) -> None:
+    sessions = [Session(1, START_MS, [(1, 1.0), (2, 0.5)]), Session(1, START_MS + 1500, [(3, 1.0), (4, 0.5)])]
+    assert prepare(tmp_path, sessions).sessions == 2
+
+
+def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
+    sessions = [
+        Session(1, START_MS, [(1, 1.0), (2, 0.5)], "a"),
+        Session(1, START_MS + 500, [(3, 1.0), (4, 0.5)], "b"),
+    ]
+    assert prepare(tmp_path, sessions).sessions == 2
+    rule = Feedback(organic=False)
+    prepare(tmp_path, sessions, feedback=rule)
+    assert read_pairs(interactions.interactions_file(tmp_path, 0), "total") == {(1, 2): 0.5, (1, 4): 0.5}
+
+
+def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) -> None:
+    sessions = random_sessions(4, listeners=9, tracks=30, sessions=100, named=False)
+    files = []
+    for name, parts in (("one", [sessions]), ("many", [sessions[60:], sessions[:30], sessions[30:60]])):
+        folder = tmp_path / name
+        folder.mkdir()
+        written = [write_part(folder / f"{number}.parquet", part) for number, part in enumerate(parts)]
+        prepare_bucket(0, written, folder, HASH, Feedback(), True)
+        files.append([pq.read_table(file) for file in sorted(folder.glob("*-000.parquet"))])
+    assert len(files[0]) == 4
+    assert files[0] == files[1]
+
+
+def test_a_session_on_both_sides_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check itself: a split that leaks, here by holding out single events, must not come through."""
+    leaking = queries.statement("sessions/split_events").replace(
+        "heldout_sessions.session IS NOT NULL", "session_events.track % 2 = 0"
+    )
+    original = queries.statement
+    replaced: Callable[[str], str] = lambda name: leaking if name == "sessions/split_events" else original(name)  # noqa: E731  a stand-in
+    monkeypatch.setattr(queries, "statement", replaced)
+    with pytest.raises(SplitError, match="bucket 0: 1 sessions are on both sides"):
+        prepare(tmp_path, [Session(1, START_MS, [(1, 1.0), (2, 0.5)])])
+
+
+@pytest.mark.parametrize(
+    ("counts", "holdout", "cutoff"),
+    [
+        ({10: 85, 11: 15}, 0.15, 11),
+        ({10: 84, 11: 16}, 0.15, 12),  # the newest minute alone would be too many: none is held out
+        ({10: 50, 12: 40, 13: 5, 14: 5}, 0.15, 13),
+        ({14: 5, 10: 50, 13: 5, 12: 40}, 0.15, 13),
+    ],
+)
+def test_the_cutoff_holds_out_at_most_the_share(counts: dict[int, int], holdout: float, cutoff: int) -> None:
+    minutes, sessions = np.array(list(counts)), np.array(list(counts.values()))
+    assert find_cutoff_ms(minutes, sessions, holdout) == cutoff * 60_000

@@ -1,0 +1,71 @@
+"""Top-k lists and neighbours against a full sort."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+from recsys.models.baselines import random_lists
+from recsys.models.ranking import NO_TRACK, nearest_tracks, top_tracks
+
+Floats = npt.NDArray[np.float32]
+
+
+def random_factors(seed: int, rows: int, factors: int = 4) -> Floats:
+    return np.random.default_rng(seed).normal(size=(rows, factors)).astype(np.float32)
+
+
+@given(seed=st.integers(0, 1000), tracks=st.integers(1, 60), k=st.integers(1, 70))
+def test_lists_are_the_largest_inner_products_best_first(seed: int, tracks: int, k: int) -> None:
+    users, items = random_factors(seed, 7), random_factors(seed + 1, tracks)
+    lists = top_tracks(users, items, k, threads=1)
+    assert lists.shape == (7, min(k, tracks))
+    scores = users @ items.T
+    assert np.take_along_axis(scores, lists, axis=1) == pytest.approx(-np.sort(-scores, axis=1)[:, :k], rel=1e-5)
+
+
+def test_what_was_seen_is_left_out_and_short_lists_end_with_no_track() -> None:
+    users, items = random_factors(1, 3), random_factors(2, 5)
+    seen = csr_matrix(np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32))
+    lists = top_tracks(users, items, 3, threads=1, seen=seen)
+    assert 0 not in lists[0]
+    assert NO_TRACK not in lists[0]
+    assert lists[1].tolist() == [3, NO_TRACK, NO_TRACK]
+    assert NO_TRACK not in lists[2]
+
+
+def test_neighbours_are_the_other_tracks_by_cosine() -> None:
+    items = random_factors(3, 40) * np.linspace(0.1, 9, 40, dtype=np.float32)[:, None]
+    neighbours = nearest_tracks(items, 5, threads=1)
+    unit = items / np.linalg.norm(items, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -np.inf)
+    expected = -np.sort(-cosine, axis=1)[:, :5]
+    assert np.take_along_axis(cosine, neighbours, axis=1) == pytest.approx(expected, rel=1e-5)
+
+
+def test_identical_tracks_are_neighbours_and_none_is_its_own() -> None:
+    items = np.ones((6, 3), dtype=np.float32)
+    neighbours = nearest_tracks(items, 2, threads=1)
+    assert neighbours.shape == (6, 2)
+    assert all(track not in row for track, row in enumerate(neighbours.tolist()))
+
+
+def test_a_track_without_factors_is_near_nothing() -> None:
+    items = random_factors(4, 5)
+    items[2] = 0
+    neighbours = nearest_tracks(items, 4, threads=1)
+    assert neighbours[2].tolist() == [NO_TRACK] * 4
+    assert sorted(neighbours[0].tolist()) == [NO_TRACK, 1, 3, 4]
+
+
+@pytest.mark.parametrize(("tracks", "length"), [(1000, 30), (40, 30), (30, 30), (5, 5)])
+def test_random_lists_are_distinct_and_even(tracks: int, length: int) -> None:
+    lists = random_lists(4000, tracks, 30, np.random.default_rng(1))
+    assert lists.shape == (4000, length)
+    assert all(len(set(row)) == length for row in lists.tolist())
+    counts = np.bincount(lists.ravel(), minlength=tracks)
+    expected = 4000 * length / tracks
+    assert counts == pytest.approx(expected, abs=6 * np.sqrt(expected))
