@@ -1,0 +1,191 @@
+"""What the export publishes, read back as a service would."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recsys.ingest import ingest
+
+from common.cli import run
+from common.files import sha256_file
+from recsys import export, search
+from recsys.config import ExportConfig
+from recsys.dataset import open_dataset
+from tests.recsys.logs import make_store, random_sessions, write_log
+
+TRACKS = 90
+QUICK = ["search.space.factors=[4]", "search.sweeps=2", "validation.resamples=100"]
+
+
+def search_run(folder: Path, **options: int) -> Path:
+    store = make_store(folder, random_sessions(5, listeners=40, tracks=TRACKS, sessions=600), **options)
+    (folder / "search.yaml").write_text(f"store: {store}\nrun: {folder / 'run'}\n")
+    argv = ["--config", str(folder / "search.yaml"), "--no-export"]
+    argv += [word for setting in QUICK for word in ("--set", setting)]
+    assert run(search.app, search.PROG, argv) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return search_run(tmp_path_factory.mktemp("export"), tracks=TRACKS)
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_every_listener_has_thirty_distinct_tracks_of_the_catalogue(finished: Path, tmp_path: Path) -> None:
+    version = export.export_run(finished, tmp_path, ExportConfig())
+    lines = read_lines(version / "recommendations.jsonl")
+    assert [line["user"] for line in lines] == list(range(40))
+    for line in lines:
+        assert len(set(line["tracks"])) == 30
+        assert set(line["tracks"]) <= set(range(TRACKS))
+
+
+def test_lists_and_neighbours_are_those_of_the_exported_factors(finished: Path, tmp_path: Path) -> None:
+    version = export.export_run(finished, tmp_path, ExportConfig(neighbours=5))
+    factors = np.load(version / "factors.npz")
+    scores = factors["user_factors"] @ factors["item_factors"].T
+    for row, line in enumerate(read_lines(version / "recommendations.jsonl")):
+        assert line["user"] == factors["users"][row]
+        assert scores[row, line["tracks"]] == pytest.approx(-np.sort(-scores[row])[:30], rel=1e-4, abs=1e-6)
+    unit = factors["item_factors"] / np.linalg.norm(factors["item_factors"], axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -np.inf)
+    neighbours = read_lines(version / "neighbours.jsonl")
+    assert [line["track"] for line in neighbours] == list(range(TRACKS))
+    for line in neighbours:
+        nearest = -np.sort(-cosine[line["track"]])[:5]
+        assert cosine[line["track"], line["recommendations"]] == pytest.approx(nearest, rel=1e-4)
+
+
+def test_the_refit_learns_from_held_out_sessions_too(finished: Path, tmp_path: Path) -> None:
+    version = export.export_run(finished, tmp_path, ExportConfig())
+    manifest = json.loads((version / "manifest.json").read_text())
+    dataset = open_dataset(finished.parent / "store" / "cache" / manifest["data"]["dataset"])
+    assert dataset.matrix("total").nnz > dataset.matrix("train").nnz
+    assert dataset.matrix("total").sum() > dataset.matrix("train").sum()
+
+
+def test_the_manifest_says_what_it_is_and_how_to_check_it(finished: Path, tmp_path: Path) -> None:
+    version = export.export_run(finished, tmp_path, ExportConfig())
+    manifest = json.loads((version / "manifest.json").read_text())
+    winner = json.loads((finished / "winner.json").read_text())
+    assert manifest["schema"] == 1
+    assert manifest["parameters"] == {"kind": "als", **winner["trial"]["params"], "sweeps": winner["sweeps"]}
+    assert list(manifest["metrics"]["ndcg@30"].values()) == winner["metrics"]["ndcg@30"]
+    assert manifest["data"]["sessions"] == 600
+    assert manifest["data"]["catalogue"]["tracks"] == TRACKS
+    assert manifest["lists"] == {
+        "length": 30, "filter_seen": False, "short": 0, "short_because": None, "popular_instead": 0
+    }  # fmt: skip
+    assert manifest["files"]["recommendations.jsonl"]["rows"] == 40
+    assert manifest["versions"].keys() >= {"implicit", "dask", "duckdb", "numpy"}
+    for name, facts in manifest["files"].items():
+        assert sha256_file(version / name) == facts["sha256"]
+        assert (version / name).stat().st_size == facts["bytes"]
+
+
+def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> None:
+    version = export.export_run(finished, tmp_path, ExportConfig(filter_seen=True))
+    manifest = json.loads((version / "manifest.json").read_text())
+    dataset = open_dataset(finished.parent / "store" / "cache" / manifest["data"]["dataset"])
+    seen = dataset.matrix("total")
+    lines = read_lines(version / "recommendations.jsonl")
+    for row, line in enumerate(lines):
+        assert not set(line["tracks"]) & set(seen.indices[seen.indptr[row] : seen.indptr[row + 1]].tolist())
+    short = [line for line in lines if len(line["tracks"]) < 30]
+    assert manifest["lists"]["short"] == len(short) > 0
+    assert manifest["lists"]["short_because"] == "filter_seen leaves fewer tracks"
+
+
+def test_a_tiny_catalogue_gives_shorter_lists_and_says_so(tmp_path: Path) -> None:
+    store = make_store(tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12)
+    (tmp_path / "search.yaml").write_text(f"store: {store}\nrun: {tmp_path / 'run'}\n")
+    argv = ["--config", str(tmp_path / "search.yaml"), "--set", "search.space.factors=[2]", "--set", "search.sweeps=2"]
+    assert run(search.app, search.PROG, argv) == 0
+    lines = read_lines(tmp_path / "run/export/current/recommendations.jsonl")
+    assert all(sorted(line["tracks"]) == list(range(12)) for line in lines)
+    manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
+    assert manifest["lists"]["short"] == 10
+    assert manifest["lists"]["short_because"] == "the catalogue has 12 tracks"
+
+
+def test_ids_of_an_unknown_catalogue_are_kept(tmp_path: Path) -> None:
+    sessions = [
+        type(s)(s.user * 1000 + 5, s.start_ms, [(track * 10**12 + 7, time) for track, time in s.heard], s.name)
+        for s in random_sessions(5, listeners=20, tracks=60, sessions=300)
+    ]
+    heard = {track for session in sessions for track, _ in session.heard}
+    store = make_store(tmp_path, sessions)
+    (tmp_path / "search.yaml").write_text(f"store: {store}\nrun: {tmp_path / 'run'}\n")
+    argv = ["--config", str(tmp_path / "search.yaml"), "--set", "search.space.factors=[4]", "--set", "search.sweeps=2"]
+    assert run(search.app, search.PROG, argv) == 0
+    lines = read_lines(tmp_path / "run/export/current/recommendations.jsonl")
+    assert [line["user"] for line in lines] == sorted({session.user for session in sessions})
+    assert {track for line in lines for track in line["tracks"]} <= heard
+
+
+def test_a_new_version_leaves_the_earlier_ones_and_moves_current(finished: Path, tmp_path: Path) -> None:
+    first = export.export_run(finished, tmp_path, ExportConfig()).resolve()
+    before = {file.name: file.read_bytes() for file in first.iterdir()}
+    second = export.export_run(finished, tmp_path, ExportConfig(top=10)).resolve()
+    assert first != second
+    assert (tmp_path / "current").resolve() == second
+    assert {file.name: file.read_bytes() for file in first.iterdir()} == before
+    assert export.export_run(finished, tmp_path, ExportConfig()).resolve() == first
+    assert {file.name: file.read_bytes() for file in first.iterdir()} == before
+
+
+def test_a_published_folder_can_be_moved(finished: Path, tmp_path: Path) -> None:
+    export.export_run(finished, tmp_path / "out", ExportConfig())
+    (tmp_path / "out").rename(tmp_path / "moved")
+    assert (tmp_path / "moved" / "current" / "manifest.json").exists()
+
+
+def test_a_failed_export_leaves_what_was_there(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export.export_run(finished, tmp_path, ExportConfig())
+    before = (tmp_path / "current").resolve()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export.np, "savez", fail)
+    with pytest.raises(OSError, match="No space left"):
+        export.export_run(finished, tmp_path, ExportConfig(top=9))
+    assert (tmp_path / "current").resolve() == before
+    assert list((tmp_path / "versions").iterdir()) == [before]
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
+    assert run(export.app, export.PROG, [str(word) for word in argv]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    return shown
+
+
+def test_a_run_without_a_winner_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refusal(capsys, "--run", tmp_path / "absent", "--out", tmp_path / "out")
+    assert "no finished run here (winner.json is missing)" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_store_that_has_grown_since_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = search_run(tmp_path)
+    more = write_log(tmp_path / "more" / "events.jsonl", random_sessions(6, listeners=40, tracks=TRACKS, sessions=50))
+    ingest([more], tmp_path / "store")
+    line = refusal(capsys, "--run", folder, "--out", tmp_path / "out")
+    assert "it has grown since; search again" in line
+
+
+def test_the_command_prints_where_things_are(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--run", str(finished), "--out", str(tmp_path), "--top", "7", "--filter-seen"]
+    assert run(export.app, export.PROG, argv) == 0
+    assert "current/recommendations.jsonl" in capsys.readouterr().out
+    assert all(len(line["tracks"]) == 7 for line in read_lines(tmp_path / "current" / "recommendations.jsonl"))

@@ -1,0 +1,283 @@
+"""The search as a user runs it: a real store, a real cluster of processes, the run folder it leaves."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from common.cli import run
+from common.config import load_config
+from recsys import search
+from recsys.config import SearchConfig
+from recsys.dataset import open_dataset
+from recsys.models.als import Als, AlsParams
+from recsys.recommend import personal_lists
+from tests.recsys.logs import Session, make_store, random_sessions
+
+LISTENERS, TRACKS = 60, 90
+SPACE = ["search.space.factors=[4, 8]", "search.space.regularization=[1.0]", "search.space.alpha=[1.0, 10.0]"]
+QUICK = [*SPACE, "search.sweeps=4", "search.score_every=2", "validation.resamples=100", "validation.ks=[5, 30]"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
+    return make_store(tmp_path_factory.mktemp("data"), sessions, tracks=TRACKS)
+
+
+def search_argv(store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None) -> list[str]:
+    config = run_folder.parent / "search.yaml"
+    config.write_text("store: nowhere\nrun: nowhere\n")
+    sets = [word for setting in (QUICK if settings is None else settings) for word in ("--set", setting)]
+    return ["--config", str(config), "--store", str(store), "--run", str(run_folder), *sets, *extra]
+
+
+def search_ok(store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None) -> None:
+    assert run(search.app, search.PROG, search_argv(store, run_folder, *extra, settings=settings)) == 0
+
+
+def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
+    assert run(search.app, search.PROG, argv) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert len(errors) == 1
+    return errors[0]
+
+
+def ledger(run_folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run_folder / "ledger.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search") / "run"
+    search_ok(store, folder, settings=[*QUICK, "cluster.workers=2"])
+    return folder
+
+
+def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(finished: Path) -> None:
+    rows = ledger(finished)
+    assert len(rows) == 4 * 2 + 2
+    curves = {(row["params"]["factors"], row["params"]["alpha"], row["sweep"]) for row in rows if row["model"] == "als"}
+    assert curves == {(factors, alpha, sweep) for factors in (4, 8) for alpha in (1.0, 10.0) for sweep in (2, 4)}
+    assert {row["model"] for row in rows} == {"als", "random", "popular"}
+    for row in rows:
+        assert row["state"] == "scored"
+        for metric in row["metrics"].values():
+            assert metric["lower"] <= metric["value"] <= metric["upper"]
+
+
+def test_the_leaderboard_has_the_best_sweep_of_each_entry_best_first(finished: Path) -> None:
+    board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
+    best: dict[str, float] = {}
+    for row in ledger(finished):
+        best[row["trial"]] = max(row["metrics"]["ndcg@30"]["value"], best.get(row["trial"], 0))
+    assert [row["ndcg@30"] for row in board] == sorted(best.values(), reverse=True)
+    assert {row["trial"]: row["ndcg@30"] for row in board} == best
+    assert [row["place"] for row in board] == list(range(1, 7))
+
+
+def test_als_is_better_than_popular_and_popular_than_random(finished: Path) -> None:
+    board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
+    value = {row["model"]: row["ndcg@30"] for row in reversed(board)}
+    assert value["als"] > value["popular"] > value["random"]
+
+
+def test_the_effective_configuration_is_kept_with_its_defaults(finished: Path) -> None:
+    config = load_config(SearchConfig, finished / "config.yaml")
+    assert config.search.space.factors == (4, 8)
+    assert config.split.holdout == 0.15
+
+
+def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) -> None:
+    """One row of the ledger, from the dataset's arrays and plain Python."""
+    winner = json.loads((finished / "winner.json").read_text())
+    dataset = open_dataset(store / "cache" / winner["dataset"])
+    params = AlsParams(**winner["trial"]["params"])
+    model = Als(dataset.matrix("train"), params, winner["trial"]["seed"], threads=1)
+    model.sweep(winner["sweeps"])
+    lists = personal_lists(model, dataset, "train", 30, threads=1)
+    relevant: dict[int, set[int]] = {}
+    for row in pq.read_table(dataset.heldout).to_pylist():
+        if row["time"] >= 0.5:
+            relevant.setdefault(row["user"], set()).add(row["track"])
+    ndcg = []
+    for user, tracks in relevant.items():
+        gain = sum(1 / np.log2(rank + 2) for rank, track in enumerate(lists[user].tolist()) if track in tracks)
+        ndcg.append(gain / sum(1 / np.log2(rank + 2) for rank in range(min(30, len(tracks)))))
+    assert winner["metrics"]["ndcg@30"][0] == pytest.approx(np.mean(ndcg), abs=1e-9)
+
+
+@pytest.mark.parametrize(("workers", "buckets"), [(1, 4), (2, 16)])
+def test_the_result_is_the_same_for_any_number_of_workers_and_buckets(
+    finished: Path, tmp_path: Path, workers: int, buckets: int
+) -> None:
+    sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
+    store = make_store(tmp_path, sessions, tracks=TRACKS, buckets=buckets)
+    search_ok(store, tmp_path / "run", settings=[*QUICK, f"cluster.workers={workers}"])
+    exported = "export/current/recommendations.jsonl"
+    assert (tmp_path / "run" / exported).read_bytes() == (finished / exported).read_bytes()
+
+    def results(folder: Path) -> set[bytes]:
+        timing = ("fit_s", "score_s")
+        return {orjson.dumps({key: value for key, value in row.items() if key not in timing}) for row in ledger(folder)}
+
+    assert results(tmp_path / "run") == results(finished)
+
+
+def test_threads_of_a_fit_do_not_change_the_result(finished: Path, store: Path, tmp_path: Path) -> None:
+    search_ok(store, tmp_path / "run", settings=[*QUICK, "cluster.threads_per_fit=2"])
+    exported = "export/current/recommendations.jsonl"
+    assert (tmp_path / "run" / exported).read_bytes() == (finished / exported).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["last_session", "time"])
+def test_other_splits_run_through(store: Path, tmp_path: Path, kind: str) -> None:
+    search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, f"split.kind={kind}"])
+    assert not (tmp_path / "run" / "export").exists()
+    winner = json.loads((tmp_path / "run" / "winner.json").read_text())
+    facts = open_dataset(store / "cache" / winner["dataset"]).summary
+    assert facts.heldout_sessions == pytest.approx({"last_session": LISTENERS, "time": 225}[kind], abs=2)
+
+
+def test_a_trial_that_gives_nan_is_a_failed_row_and_the_search_goes_on(store: Path, tmp_path: Path) -> None:
+    settings = [*QUICK, "search.space.factors=[4]", "search.space.alpha=[10.0, 1.0e+39]"]
+    search_ok(store, tmp_path / "run", "--no-export", settings=settings)
+    failed = [row for row in ledger(tmp_path / "run") if row["state"] == "failed"]
+    assert [(row["params"]["alpha"], row["error"]) for row in failed] == [
+        (1e39, "TrialError: the factors are not finite after sweep 2")
+    ]
+    board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
+    assert [row["state"] for row in board] == ["scored", "scored", "scored", "failed"]
+
+
+def test_when_every_trial_fails_there_is_no_winner(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [*QUICK, "search.space.alpha=[1.0e+39]"]
+    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=settings))
+    assert "every trial failed (TrialError: the factors are not finite after sweep 2)" in line
+    assert not (tmp_path / "run" / "winner.json").exists()
+
+
+def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(tmp_path: Path) -> None:
+    sessions = random_sessions(6, listeners=20, tracks=60, sessions=300)
+    newcomer = Session(999, sessions[-1].start_ms, [(1, 0.0), (2, 0.0)], "newcomer")
+    store = make_store(tmp_path, [*sessions, newcomer], tracks=60)
+    search_ok(store, tmp_path / "run")
+    lists = [json.loads(line) for line in (tmp_path / "run/export/current/recommendations.jsonl").open()]
+    assert [line["user"] for line in lists] == [*range(20), 999]
+    manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
+    assert manifest["lists"]["popular_instead"] == 1
+
+
+def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everybody hears the same few tracks: nothing is better than the popular list."""
+    generator = np.random.default_rng(1)
+    sessions = [
+        Session(
+            number % 50, 1_767_225_600_000 + number * 86_400_000, [(int(track), 1.0) for track in order], f"s{number}"
+        )
+        for number in range(300)
+        for order in [generator.permutation(12)[:4]]
+    ]
+    store = make_store(tmp_path, sessions, tracks=500)
+    search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, "search.space.regularization=[1000000.0]"])
+    assert "the baseline popular is better than every trial" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("serch.sweeps=3", "serch: unknown key; the nearest known key is search"),
+        ("search.space.factor=[3]", "search.space.factor: unknown key; the nearest known key is factors"),
+        ("search.space.factors=[]", "search.space.factors: Tuple should have at least 1 item"),
+        ("search.space.factors=[8, 8]", "a value stands twice in [8, 8]"),
+        ("search.space.alpha=[-1]", "search.space.alpha.0: Input should be greater than 0"),
+        ("search.space.regularization=[.nan]", "search.space.regularization.0: Input should be a finite number"),
+        ("search.strategy=random", "trials is given with strategy: random, and only there"),
+        ("split.holdout=1.0", "split.holdout: Input should be less than 1"),
+        ("validation.select=ndgc@30", "select is ndgc@30; expected metric@k, the metric one of ndcg, "),
+        ("validation.select=ndcg@20", "k one of 5, 30"),
+        ("cluster.scheduler=tcp://127.0.0.1:9", "tcp://127.0.0.1:9: no scheduler answers there"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, message: str
+) -> None:
+    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting]))
+    assert message in line
+    assert not list(tmp_path.glob("run/ledger*"))
+
+
+def test_a_missing_store_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refusal(capsys, search_argv(tmp_path / "absent", tmp_path / "run"))
+    assert "absent: no session store here" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("sessions", "setting", "message"),
+    [
+        (3, "split.holdout=0.0001", "holds out 0 of 3 sessions; both sides need at least one"),
+        (3, "split.holdout=0.9999", "holds out 3 of 3 sessions; both sides need at least one"),
+        (1, "split.kind=last_session", "split last_session holds out 0 of 1 sessions"),
+        (1, "split.kind=time", "split time and holdout 0.15 holds out 0 of 1 sessions"),
+    ],
+)
+def test_a_one_sided_split_is_one_line_and_leaves_no_dataset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sessions: int, setting: str, message: str
+) -> None:
+    store = make_store(tmp_path, random_sessions(1, listeners=1, tracks=9, sessions=sessions))
+    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting]))
+    assert message in line
+    assert list((store / "cache").iterdir()) == []
+
+
+def test_feedback_that_leaves_nothing_to_learn_from_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = random_sessions(1, listeners=1, tracks=9, sessions=1)[0].start_ms
+    sessions = [Session(1, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}") for day in range(30)]
+    store = make_store(tmp_path, sessions)
+    settings = [*QUICK, "feedback.organic=false", "feedback.min_time=0.5"]
+    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=settings))
+    assert "no training session has listening time that counts" in line
+
+
+def test_held_out_listening_without_a_relevant_track_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = random_sessions(1, listeners=1, tracks=9, sessions=1)[0].start_ms
+    sessions = [Session(1, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}") for day in range(30)]
+    store = make_store(tmp_path, sessions)
+    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, "validation.organic=false"]))
+    assert "no held-out track was heard for at least 0.5" in line
+
+
+def test_a_run_folder_in_use_is_refused_and_kept_by_fresh(
+    finished: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "ledger.jsonl").write_bytes((finished / "ledger.jsonl").read_bytes())
+    assert "holds a run already" in refusal(capsys, search_argv(store, folder))
+    search_ok(store, folder, "--fresh", "--no-export", settings=[*QUICK, "search.space.factors=[4]"])
+    assert (tmp_path / "run.1" / "ledger.jsonl").read_bytes() == (finished / "ledger.jsonl").read_bytes()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "photo.jpg").write_text("x")
+    assert "not empty and not a run" in refusal(capsys, search_argv(store, tmp_path / "other", "--fresh"))
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(search.app, search.PROG, ["--help"]) == 0
+    assert "Example: python -m recsys.search --config configs/demo.yaml" in capsys.readouterr().out
+
+
+def test_random_and_popular_baselines_need_no_trial(finished: Path) -> None:
+    rows = {row["model"]: row for row in ledger(finished) if row["model"] != "als"}
+    assert rows["random"]["metrics"]["coverage@30"]["value"] == 1.0
+    assert rows["popular"]["metrics"]["coverage@30"]["value"] == pytest.approx(30 / TRACKS)
