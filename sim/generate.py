@@ -45,13 +45,14 @@ def generate_catalogue(config: WorldConfig) -> Catalogue:
     genre_weights = rng.lognormal(0.0, section.genre_spread, size=section.genres)
     genre_of_artist = rng.choice(section.genres, size=section.artists, p=genre_weights / genre_weights.sum())
     artist = _deal_tracks(section, rng)
-    popularity = rng.lognormal(0.0, section.popularity_spread, size=section.tracks)
+    embeddings = _place_tracks(section, genre_of_artist, artist, rng)
+    popularity = _draw_popularity(section, embeddings, rng)
     text_rng = make_generator(seed, "names")
     return Catalogue(
-        embeddings=_place_tracks(section, genre_of_artist, artist, rng),
+        embeddings=embeddings,
         artist=artist,
         genre=genre_of_artist[artist],
-        popularity=popularity / popularity.sum(),
+        popularity=popularity,
         artist_names=invent_names(section.artists, text_rng, words=(1, 3)),
         genre_names=invent_names(section.genres, text_rng, words=(1, 1)),
         titles=invent_titles(section.tracks, text_rng),
@@ -97,6 +98,18 @@ def _deviations(count: int, section: CatalogueConfig, share: float, rng: np.rand
     scales = np.sqrt(section.squared_length * share * variances / variances.sum())
     deviations: FloatArray = rng.standard_normal((count, section.dimensions)) * scales
     return deviations
+
+
+def _draw_popularity(
+    section: CatalogueConfig, embeddings: npt.NDArray[np.float32], rng: np.random.Generator
+) -> FloatArray:
+    """Popularities (tracks,), summing to 1: luck, and lying far out along the first axis, the mainstream's."""
+    along = embeddings[:, 0].astype(np.float64)
+    scale = float(along.std()) or 1.0
+    logs = section.mainstream * along / scale + rng.normal(0.0, section.popularity_spread, size=section.tracks)
+    weights: FloatArray = np.exp(logs - logs.max())
+    popularity: FloatArray = weights / weights.sum()
+    return popularity
 
 
 def _draw_interests(

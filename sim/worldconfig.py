@@ -49,7 +49,8 @@ class CatalogueConfig(Config):
     genre_share: Share
     artist_share: Share
     genre_spread: float = Field(ge=0, description="sigma of the log of a genre's weight: 0 makes all equally large")
-    popularity_spread: float = Field(ge=0, description="sigma of the log of a track's popularity")
+    mainstream: float = Field(default=0.0, ge=0, le=3, description="log of popularity for each sigma along axis 1")
+    popularity_spread: float = Field(ge=0, le=3, description="sigma of the rest of the log of a track's popularity")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
