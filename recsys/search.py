@@ -21,7 +21,7 @@ from recsys.cluster import Cluster, open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset import Dataset, build_dataset, dataset_digest
 from recsys.errors import SearchError
-from recsys.export import export_run
+from recsys.export import MANIFEST, RECOMMENDATIONS, export_run
 from recsys.fitting import BASELINES, Judge, Score, Scored, run_entry
 from recsys.ledger import LEADERBOARD, LEDGER, Entry, Result, append_result, rank, write_leaderboard
 from recsys.run import CONFIG, WINNER, Winner, begin_run
@@ -51,12 +51,16 @@ def main(
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
     settings = load_config(SearchConfig, config, overrides)
     search(settings, fresh=fresh)
+    rows = {"leaderboard": settings.run / LEADERBOARD, "ledger": settings.run / LEDGER}
     if export:
         version = export_run(settings.run, settings.run / "export", settings.export)
-        typer.echo(f"recommendations  {version / 'recommendations.jsonl'}")
-        typer.echo(f"manifest         {version / 'manifest.json'}")
-    typer.echo(f"leaderboard      {settings.run / LEADERBOARD}")
-    typer.echo(f"ledger           {settings.run / LEDGER}")
+        rows |= {"recommendations": version / RECOMMENDATIONS, "manifest": version / MANIFEST}
+    for name, file in rows.items():
+        typer.echo(f"{name:<16} {file}")
+    typer.echo(
+        f"Next: read the ledger; widen the grid ({PROG} --set search.space.factors=[64,128] --fresh …); "
+        "ingest logs of your own (python -m recsys.ingest --help)"
+    )
 
 
 def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
