@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ from common.randomness import make_generator
 
 CONFIDENCE = 0.95
 _BLOCK = 64  # resamples in a block: one bit each of a 64-bit word
-_KEPT_BYTES = 64 * 2**20  # above this the blocks are drawn anew each time they are needed
-_PRODUCT_VALUES = 2**20  # draws turned into floats at a time, 8 MB
+_KEPT_BYTES = 128 * 2**20  # above this the blocks are drawn anew each time they are needed
+_PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -89,48 +90,68 @@ def ratio(numerators: Floats, denominators: Floats) -> Floats:
     return np.divide(numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0)
 
 
-def resampled_ratios(resamples: Resamples, numerators: Floats, denominators: Floats) -> Floats:
-    """Σ numerator / Σ denominator in every resample: the bootstrap of means (denominators 1 or 0) and of ratios.
+class Statistic(Protocol):
+    """Something that is estimated from a sample of units, and so from every resample of it."""
 
-    Args:
-        resamples: Of the units.
+    def of(self, block: Block) -> Floats:
+        """Its estimate in every resample of a block, shape (resamples, …)."""
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """Σ numerator / Σ denominator over the units: ratios, and means where the denominators are 1 or 0.
+
+    Attributes:
         numerators: Shape (units, metrics).
         denominators: Shape (units, metrics).
-
-    Returns:
-        Shape (resamples, metrics).
     """
-    both = np.hstack([numerators, denominators])
-    rows = max(1, _PRODUCT_VALUES // resamples.units)
-    sums = np.vstack(
-        [
-            block.draws[start : start + rows].astype(np.float64) @ both
-            for block in resamples.blocks()
+
+    numerators: Floats
+    denominators: Floats
+
+    def of(self, block: Block) -> Floats:
+        """Shape (resamples, metrics)."""
+        rows = max(1, _PRODUCT_VALUES // len(self._both))
+        sums = [
+            block.draws[start : start + rows].astype(np.float64) @ self._both
             for start in range(0, len(block.draws), rows)
         ]
-    )
-    return ratio(*np.hsplit(sums, 2))
+        return ratio(*np.hsplit(np.vstack(sums), 2))
+
+    @cached_property
+    def _both(self) -> Floats:
+        return np.hstack([self.numerators, self.denominators])
 
 
-def resampled_distinct(resamples: Resamples, units: Integers, items: Integers) -> Integers:
-    """How many distinct items the units of every resample have.
+@dataclass(frozen=True)
+class Distinct:
+    """How many distinct items the units have.
 
-    Args:
-        resamples: Of the units.
+    Attributes:
         units: The unit of each pair, shape (pairs,).
         items: The item of each pair, shape (pairs,), in ascending order.
-
-    Returns:
-        Shape (resamples,).
     """
-    if not len(items):
-        return np.zeros(resamples.count, np.int64)
-    starts = np.flatnonzero(np.diff(items, prepend=items[0] - 1))
-    counts = [
-        _count_bits(np.bitwise_or.reduceat(block.members[units], starts))[: len(block.draws)]
-        for block in resamples.blocks()
-    ]
-    return np.concatenate(counts)
+
+    units: Integers
+    items: Integers
+
+    def of(self, block: Block) -> Floats:
+        """Shape (resamples,)."""
+        if not len(self.items):
+            return np.zeros(len(block.draws))
+        members = np.bitwise_or.reduceat(block.members[self.units], self._starts)
+        return _count_bits(members)[: len(block.draws)].astype(np.float64)
+
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.intp]:
+        """Where each item's pairs start."""
+        return np.flatnonzero(np.diff(self.items, prepend=self.items[0] - 1))
+
+
+def estimate(resamples: Resamples, *statistics: Statistic) -> tuple[Floats, ...]:
+    """The estimates of each statistic in all resamples, shape (resamples, …), in one pass over them."""
+    of_blocks = [[statistic.of(block) for statistic in statistics] for block in resamples.blocks()]
+    return tuple(np.concatenate(estimates) for estimates in zip(*of_blocks, strict=True))
 
 
 def percentile_interval(estimates: Floats) -> Floats:
@@ -146,7 +167,7 @@ def percentile_interval(estimates: Floats) -> Floats:
     return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))
 
 
-def normal_interval(value: float, estimates: npt.NDArray[np.number]) -> tuple[float, float]:
+def normal_interval(value: float, estimates: Floats) -> tuple[float, float]:
     """The value ± 1.96 bootstrap standard errors (Efron & Tibshirani, ch. 13.2).
 
     For statistics that a resample misses by construction, such as a number of distinct things: it lacks the things
@@ -163,6 +184,8 @@ def _pack(draws: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
 
 
 def _count_bits(words: npt.NDArray[np.uint64]) -> Integers:
-    """How many words have each of the 64 bits, in the order of the resamples."""
-    bits = np.unpackbits(words.view(np.uint8).reshape(-1, _BLOCK // 8), axis=1)
-    return np.asarray(bits.sum(axis=0, dtype=np.int64))
+    """How many words have each of the 64 bits, in the order of the resamples; shape (64,)."""
+    # One byte a bit, added eight at a time as 64-bit numbers; no byte overflows in the sum of 255 words.
+    lanes = np.unpackbits(words.view(np.uint8)).view(np.uint64).reshape(len(words), -1)
+    counts = np.add.reduceat(lanes, np.arange(0, len(words), 255), axis=0).view(np.uint8)
+    return np.asarray(counts.sum(axis=0, dtype=np.int64))

@@ -176,8 +176,7 @@ class Validator:
             coverage = queries.fetch_table(
                 self._connection, "validation/coverage", ks=list(self.ks), catalogue_size=self._catalogue_size
             )
-        metrics = self._ratios(listener_metrics) + self._coverage(recommended, coverage["coverage"].to_pylist())
-        return Validation(len(self.users), self.relevant, metrics)
+        return Validation(len(self.users), self.relevant, self._metrics(listener_metrics, coverage, recommended))
 
     def per_listener(self, users: Ids, tracks: Ids) -> pa.Table:
         """The metrics of every validated listener, to compare recommendations listener by listener.
@@ -207,29 +206,31 @@ class Validator:
             training_listeners=self._training_listeners,
         )
 
-    def _ratios(self, rows: pa.Table) -> tuple[Metric, ...]:
-        """Every metric but coverage, from listener_metrics.sql's rows."""
-        shape = (len(self.ks), len(self.users))
-        pairs = [_numerator_and_denominator(rows, name) for name in _RATIOS]
-        # One column a metric and cut-off, the cut-offs of a metric together.
-        numerators = np.vstack([numerator.reshape(shape) for numerator, _ in pairs]).T
-        denominators = np.vstack([denominator.reshape(shape) for _, denominator in pairs]).T
-        values = bootstrap.ratio(numerators.sum(axis=0), denominators.sum(axis=0))
-        estimates = bootstrap.resampled_ratios(self.resamples, numerators, denominators)
-        lower, upper = bootstrap.percentile_interval(estimates)
+    def _metrics(self, rows: pa.Table, coverage: pa.Table, recommended: Recommended) -> tuple[Metric, ...]:
+        ratios = self._ratios(rows)
+        by_track = recommended.by_track()
+        lists = [by_track.up_to(k) for k in self.ks]
+        distinct = [bootstrap.Distinct(of_k.listeners, of_k.tracks) for of_k in lists]
+        of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
+        values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
+        ends = bootstrap.percentile_interval(of_ratios)
         keys = [(name, k) for name in _RATIOS for k in self.ks]
-        return tuple(
-            Metric(name, k, float(values[i]), float(lower[i]), float(upper[i])) for i, (name, k) in enumerate(keys)
+        return (
+            *(Metric(*key, *row) for key, row in zip(keys, np.vstack([values, ends]).T.tolist(), strict=True)),
+            *(
+                Metric("coverage", k, value, *bootstrap.normal_interval(value, counts / self._catalogue_size))
+                for k, value, counts in zip(self.ks, coverage["coverage"].to_pylist(), of_distinct, strict=True)
+            ),
         )
 
-    def _coverage(self, recommended: Recommended, values: Sequence[float]) -> tuple[Metric, ...]:
-        by_track = recommended.by_track()
-        return tuple(self._coverage_at(k, value, by_track.up_to(k)) for k, value in zip(self.ks, values, strict=True))
-
-    def _coverage_at(self, k: int, value: float, by_track: Recommended) -> Metric:
-        distinct = bootstrap.resampled_distinct(self.resamples, by_track.listeners, by_track.tracks)
-        lower, upper = bootstrap.normal_interval(value, distinct / self._catalogue_size)
-        return Metric("coverage", k, value, lower, upper)
+    def _ratios(self, rows: pa.Table) -> bootstrap.Ratios:
+        """Every metric but coverage, from listener_metrics.sql's rows: one column a metric and cut-off, by metric."""
+        shape = (len(self.ks), len(self.users))
+        pairs = [_numerator_and_denominator(rows, name) for name in _RATIOS]
+        return bootstrap.Ratios(
+            np.vstack([numerator.reshape(shape) for numerator, _ in pairs]).T,
+            np.vstack([denominator.reshape(shape) for _, denominator in pairs]).T,
+        )
 
 
 def _numerator_and_denominator(rows: pa.Table, metric: str) -> tuple[bootstrap.Floats, bootstrap.Floats]:

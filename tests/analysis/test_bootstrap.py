@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from analysis import bootstrap
-from analysis.bootstrap import Resamples
+from analysis.bootstrap import Distinct, Floats, Integers, Ratios, Resamples
 from analysis.errors import AnalysisError
 
 # Of the end of a 95 % percentile interval from 4,000 resamples, in standard errors of the estimate. That end itself has
@@ -17,8 +17,16 @@ def all_draws(resamples: Resamples) -> np.ndarray[tuple[int, ...], np.dtype[np.u
     return np.vstack([block.draws for block in resamples.blocks()])
 
 
-def of_means(resamples: Resamples, values: bootstrap.Floats) -> bootstrap.Floats:
-    return bootstrap.resampled_ratios(resamples, values, np.ones_like(values))
+def of_ratios(resamples: Resamples, numerators: Floats, denominators: Floats) -> Floats:
+    return bootstrap.estimate(resamples, Ratios(numerators, denominators))[0]
+
+
+def of_distinct(resamples: Resamples, units: Integers, items: Integers) -> Floats:
+    return bootstrap.estimate(resamples, Distinct(units, items))[0]
+
+
+def of_means(resamples: Resamples, values: Floats) -> Floats:
+    return of_ratios(resamples, values, np.ones_like(values))
 
 
 def test_every_resample_draws_as_many_units_as_there_are() -> None:
@@ -61,9 +69,19 @@ def test_ratios_are_those_of_the_repeated_units(monkeypatch: pytest.MonkeyPatch)
         numerators.repeat(draws, axis=0).sum(axis=0) / denominators.repeat(draws, axis=0).sum(axis=0)
         for draws in all_draws(resamples)
     ]
-    assert bootstrap.resampled_ratios(resamples, numerators, denominators) == pytest.approx(np.array(expected))
+    assert of_ratios(resamples, numerators, denominators) == pytest.approx(np.array(expected))
     monkeypatch.setattr(bootstrap, "_PRODUCT_VALUES", 90)  # three resamples at a time
-    assert bootstrap.resampled_ratios(resamples, numerators, denominators) == pytest.approx(np.array(expected))
+    assert of_ratios(resamples, numerators, denominators) == pytest.approx(np.array(expected))
+
+
+def test_statistics_estimated_together_are_those_estimated_alone() -> None:
+    resamples = Resamples(30, 70, 1)
+    rng = np.random.default_rng(3)
+    means = Ratios(rng.random((30, 2)), np.ones((30, 2)))
+    distinct = Distinct(np.arange(30), np.arange(30))
+    together = bootstrap.estimate(resamples, means, distinct)
+    assert (together[0] == bootstrap.estimate(resamples, means)[0]).all()
+    assert (together[1] == bootstrap.estimate(resamples, distinct)[0]).all()
 
 
 def test_a_ratio_without_a_denominator_is_zero() -> None:
@@ -76,12 +94,17 @@ def test_distinct_items_are_those_of_the_units_drawn() -> None:
     by_item = pairs[np.argsort(pairs[:, 1])]
     resamples = Resamples(25, 150, 2)
     expected = [len(np.unique(pairs[draws[pairs[:, 0]] > 0, 1])) for draws in all_draws(resamples)]
-    assert bootstrap.resampled_distinct(resamples, by_item[:, 0], by_item[:, 1]).tolist() == expected
+    assert of_distinct(resamples, by_item[:, 0], by_item[:, 1]).tolist() == expected
+
+
+def test_thousands_of_items_are_counted_without_overflow() -> None:
+    everything = np.arange(3000)
+    assert of_distinct(Resamples(1, 70, 0), np.zeros_like(everything), everything).tolist() == [3000] * 70
 
 
 def test_no_items_are_no_distinct_items() -> None:
     empty = np.array([], np.int64)
-    assert bootstrap.resampled_distinct(Resamples(3, 5, 0), empty, empty).tolist() == [0] * 5
+    assert of_distinct(Resamples(3, 5, 0), empty, empty).tolist() == [0] * 5
 
 
 def test_the_interval_of_a_mean_is_the_normal_one() -> None:
@@ -97,7 +120,7 @@ def test_the_interval_of_a_ratio_is_that_of_the_delta_method() -> None:
     rng = np.random.default_rng(6)
     denominators = rng.poisson(4, 3000).astype(float)
     numerators = denominators * 0.6 + rng.normal(0, 0.3, 3000)
-    estimates = bootstrap.resampled_ratios(Resamples(3000, 4000, 1), numerators[:, None], denominators[:, None])
+    estimates = of_ratios(Resamples(3000, 4000, 1), numerators[:, None], denominators[:, None])
     ratio = numerators.sum() / denominators.sum()
     error = (numerators - ratio * denominators).std(ddof=1) / denominators.mean() / np.sqrt(3000)
     expected = ratio + 1.96 * error * np.array([-1, 1])
@@ -124,9 +147,9 @@ def test_nineteen_of_twenty_intervals_hold_the_truth() -> None:
 def test_percentiles_would_miss_a_number_of_distinct_things() -> None:
     # Everyone has an item of their own: a resample has 1 - 1/e of them.
     own = np.arange(500)
-    distinct = bootstrap.resampled_distinct(Resamples(500, 200, 1), own, own)
+    distinct = of_distinct(Resamples(500, 200, 1), own, own)
     assert distinct.mean() == pytest.approx(500 * (1 - np.exp(-1)), rel=0.01)
-    assert bootstrap.percentile_interval(distinct[:, None].astype(float))[1, 0] < 500
+    assert bootstrap.percentile_interval(distinct[:, None])[1, 0] < 500
     lower, upper = bootstrap.normal_interval(500, distinct)
     assert lower < 500 < upper
 

@@ -112,10 +112,8 @@ def test_a_difference_between_alike_trials_has_a_narrower_interval_than_either(v
     one, other = (
         validator.per_listener(USERS, each)["precision"].to_numpy()[LISTENERS:, None] for each in (lists, alike)
     )
-    estimates = [
-        bootstrap.resampled_ratios(validator.resamples, values, np.ones_like(values))
-        for values in (one, other, one - other)
-    ]
+    means = [bootstrap.Ratios(values, np.ones_like(values)) for values in (one, other, one - other)]
+    estimates = bootstrap.estimate(validator.resamples, *means)
     assert estimates[2] == pytest.approx(estimates[0] - estimates[1])
     widths = [float(np.diff(bootstrap.percentile_interval(each), axis=0)[0, 0]) for each in estimates]
     assert widths[2] < 0.7 * min(widths[:2])
