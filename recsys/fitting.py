@@ -19,7 +19,7 @@ from recsys.dataset import open_dataset
 from recsys.errors import TrialError
 from recsys.models.als import Als
 from recsys.models.baselines import random_lists
-from recsys.models.ranking import Columns
+from recsys.models.ranking import NO_TRACK, Columns
 from recsys.recommend import personal_lists
 from recsys.trials import Trial
 
@@ -105,7 +105,9 @@ def run_baseline(name: Baseline, judge: Judge) -> Scored:
 
 def _score(lists: Columns, judge: Judge, sweep: int, fit_s: float) -> Score:
     began = time.perf_counter()
-    validation = _validator(judge).score(np.arange(len(lists)), lists.astype(np.int64))
+    missing = max(judge.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
+    padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
+    validation = _validator(judge).score(np.arange(len(lists)), padded)
     return Score(sweep, _metrics(validation), fit_s, time.perf_counter() - began)
 
 
