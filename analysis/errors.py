@@ -5,3 +5,7 @@ from common.errors import UserError
 
 class AnalysisError(UserError):
     """Base of the errors of `analysis`."""
+
+
+class EventLogError(AnalysisError):
+    """Event logs that cannot be read at all; single bad lines are rejected, not raised."""

@@ -4,6 +4,7 @@ A SQL file holds one statement and names in its header its parameters and the ta
 attached here from Parquet files or Arrow tables, so no statement is ever built from strings.
 """
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,10 +20,26 @@ _COMMENT = re.compile(r"--[^\n]*")
 
 Connection = duckdb.DuckDBPyConnection
 DatabaseError = duckdb.Error
+# What a statement raises for the rows it meets: text that is not JSON, a cast that fails, SQL's error().
+DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException)
+# What it raises for the machine it runs on.
+OutOfMemory = duckdb.OutOfMemoryException
+DiskErrors = (duckdb.IOException,)
+
+# How a result is written: once for good, or to be read a single time and removed.
+PARQUET = "FORMAT parquet, COMPRESSION zstd"
+PARQUET_BY_BUCKET = (
+    "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GROUP_SIZE 30720, DICTIONARY_SIZE_LIMIT 100, "
+    "PARTITION_BY (bucket), WRITE_PARTITION_COLUMNS false"
+)
 
 
 def connect(
-    *, threads: int | None = None, memory_limit: str | None = None, temp_directory: Path | None = None
+    *,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+    temp_directory: Path | None = None,
+    keep_order: bool = True,
 ) -> Connection:
     """Opens an in-memory database.
 
@@ -30,6 +47,7 @@ def connect(
         threads: Threads of a query; all cores by default.
         memory_limit: Such as "1GB"; a query that needs more spills to `temp_directory`.
         temp_directory: Where spilled data goes; it should be on the disk that the result is written to.
+        keep_order: Whether rows without ORDER BY come in the order of their source; giving that up saves memory.
     """
     config: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False}
     if threads is not None:
@@ -38,6 +56,9 @@ def connect(
         config["memory_limit"] = memory_limit
     if temp_directory is not None:
         config["temp_directory"] = str(temp_directory)
+    if not keep_order:
+        config["preserve_insertion_order"] = False
+        config["partitioned_write_flush_threshold"] = 30_720  # rows a thread holds back of a partition
     connection = duckdb.connect(config=config)
     connection.execute("SET enable_progress_bar = false")
     return connection
@@ -72,12 +93,6 @@ def fetch_table(connection: Connection, name: str, **values: Any) -> pa.Table:  
     return connection.sql(statement(name), params=values).to_arrow_table()
 
 
-def keep(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
-    """Runs a SQL file and keeps its rows as a table of the connection, for the statements after it."""
-    _check_keywords(name, values)
-    connection.sql(statement(name), params=values).to_table(table)
-
-
 def fetch_row(connection: Connection, name: str, **values: Any) -> Mapping[str, Any]:  # noqa: ANN401  any SQL value
     """Runs a SQL file that returns one row, as a mapping from column to value.
 
@@ -94,7 +109,49 @@ def fetch_row(connection: Connection, name: str, **values: Any) -> Mapping[str, 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
     """Makes Parquet files readable under a table's name; they are read when a query runs, column by column."""
-    connection.read_parquet([str(file) for file in files]).create_view(table, replace=True)
+    names = [glob.escape(str(file)) for file in files]  # DuckDB takes every name for a pattern
+    connection.read_parquet(names, hive_partitioning=False).create_view(table, replace=True)
+
+
+def attach_json_lines(
+    connection: Connection, table: str, files: Sequence[Path], columns: Mapping[str, str], *, gzipped: bool
+) -> None:
+    """Makes files of one JSON object a line readable under a table's name; they are read when a query runs.
+
+    Args:
+        connection: Where the table is wanted.
+        table: Its name.
+        files: All gzipped, or none.
+        columns: The keys to read and their types; further keys are ignored, a missing one is NULL.
+        gzipped: Whether the files are; their names do not matter.
+    """
+    names = [glob.escape(str(file)) for file in files]
+    rows = connection.read_json(
+        names,  # type: ignore[arg-type]  # a list is taken, and not annotated
+        columns=dict(columns),
+        format="newline_delimited",
+        compression="gzip" if gzipped else "none",
+        hive_partitioning=False,
+    )
+    rows.create_view(table, replace=True)
+
+
+def attach_query(connection: Connection, table: str, name: str) -> None:
+    """Makes the rows of a SQL file without parameters readable under a table's name; it runs when they are read."""
+    _check_keywords(name, {})
+    connection.sql(statement(name)).create_view(table, replace=True)
+
+
+def copy(connection: Connection, name: str, target: Path, options: str, **values: Any) -> int:  # noqa: ANN401  any SQL value
+    """Writes the rows of a SQL file to a file or folder; `options` is one of the constants above.
+
+    Returns:
+        How many rows were written.
+    """
+    _check_keywords(name, values)
+    values["copy_target"] = str(target)
+    written = connection.execute(f"COPY ({statement(name)}) TO $copy_target ({options})", values).fetchone()
+    return int(written[0]) if written else 0
 
 
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:

@@ -18,12 +18,13 @@ from pathlib import Path
 import msgspec
 import xxhash
 
+from analysis.event_log import LineCounts
 from common.files import atomic_write
 from recsys.errors import StoreError
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
-_MASK = 2**64 - 1
+_MASK = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,6 @@ class Catalogue:
     def __str__(self) -> str:
         """Short enough for an error message."""
         return f"{self.tracks:,} tracks, sha256 {self.sha256[:12]}"
-
-
-@dataclass(frozen=True)
-class LineCounts:
-    """Lines of a source; read = good + rejected + blank."""
-
-    read: int
-    good: int
-    rejected: int
-    blank: int
 
 
 @dataclass(frozen=True)
@@ -199,12 +190,14 @@ def content_digest(source_digests: Iterable[str]) -> str:
 
 
 def bucket_of(user: int, buckets: int) -> int:
-    """The bucket of a user: an integer mixer, so that neighbouring ids spread evenly.
+    """The bucket of a user: the id folded into 32 bits, mixed, and scaled to the number of buckets.
 
     The same function stands in `analysis/sql/events/bucketed_events.sql`; both are part of the store's schema.
     """
-    mixed = (user * 0x9E3779B97F4A7C15) & _MASK
-    return (mixed >> 32) % buckets
+    mixed = (user ^ (user >> 32)) & _MASK
+    mixed = (mixed * 1640531527) & _MASK
+    mixed = ((mixed ^ (mixed >> 15)) * 1597334677) & _MASK
+    return (mixed * buckets) >> 32
 
 
 @dataclass(frozen=True)

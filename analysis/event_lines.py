@@ -1,0 +1,191 @@
+"""The exact reader of single lines of an event log: what is an event, and what is wrong with the rest.
+
+Slower than DuckDB's reader and sure of every line, with the same rules (`sql/events/events.sql`):
+
+- an unknown key is ignored, and of a key given twice the last one counts;
+- an optional key that is absent equals one that is null;
+- a whole number is written as one (7, not "7", 7.0 or true), a share of time is a number from 0 to 1;
+- a line of white space is blank, and a byte order mark may open the file.
+"""
+
+import base64
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+LARGEST_ID = 2**63 - 1
+LONGEST_LINE = 16 * 2**20
+KEPT_OF_A_REJECT = 4096
+TORN = "torn last line"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Id = Annotated[int, Meta(ge=0, le=LARGEST_ID)]
+Timestamp = Annotated[int, Meta(ge=10**11, lt=10**14)]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An event, as the log's format in DESIGN.md has it."""
+
+    message: Literal["next", "last"]
+    timestamp: Timestamp
+    user: Id
+    track: Id
+    time: Annotated[float, Meta(ge=0, le=1)]
+    latency: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    recommendation: Id | None = None
+    experiments: dict[str, str] | None = None
+    session: Annotated[str, Meta(min_length=1)] | None = None
+    recommender: str | None = None
+    propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
+
+
+@dataclass(frozen=True)
+class LineCounts:
+    """Lines of a log; read = good + rejected + blank."""
+
+    read: int
+    good: int
+    rejected: int
+    blank: int
+
+    def __add__(self, other: "LineCounts") -> "LineCounts":
+        """The counts of two logs together."""
+        return LineCounts(
+            self.read + other.read,
+            self.good + other.good,
+            self.rejected + other.rejected,
+            self.blank + other.blank,
+        )
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line that is no event.
+
+    Attributes:
+        file: The log's name.
+        line: Number of the line, from 1.
+        reason: What is wrong with it.
+        bytes: Its length without the line end.
+        text: Its first `KEPT_OF_A_REJECT` bytes; None where they are not UTF-8.
+        base64: The same where they are not.
+    """
+
+    file: str
+    line: int
+    reason: str
+    bytes: int
+    text: str | None
+    base64: str | None
+
+
+_decoder = msgspec.json.Decoder(Event)
+_encoder = msgspec.json.Encoder()
+_canonical_encoder = msgspec.json.Encoder(order="sorted")
+_assignment_decoder = msgspec.json.Decoder(dict[str, str])
+
+
+class MalformedLineError(ValueError):
+    """A line that is not JSON at all, as the torn end of a log would be."""
+
+
+def parse_line(line: bytes, tracks: int = LARGEST_ID) -> Event:
+    """Reads one line, without its line end.
+
+    Args:
+        line: The text.
+        tracks: Tracks of the catalogue, whose ids are 0..tracks-1; by default every id is allowed.
+
+    Raises:
+        ValueError: It is no event; the message is the reason.
+    """
+    try:
+        event = _decoder.decode(line)
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise MalformedLineError(f"not JSON: {error}") from None
+    for key, track in (("track", event.track), ("recommendation", event.recommendation)):
+        if track is not None and track >= tracks:
+            raise ValueError(f"the catalogue has {tracks} tracks, no track {track} - at `$.{key}`")
+    return event
+
+
+def split_lines(
+    log: IO[bytes], name: str, clean: IO[bytes], rejects: IO[bytes], tracks: int = LARGEST_ID
+) -> LineCounts:
+    """Sorts the lines of a log into events, which go to `clean` in the log's own format, and rejects, one JSON each.
+
+    Args:
+        log: The log's bytes.
+        name: What rejects call it.
+        clean: Takes the events.
+        rejects: Takes a `Reject` a line.
+        tracks: Tracks of the catalogue, whose ids are 0..tracks-1.
+    """
+    read = good = blank = 0
+    for line, length, is_whole in _lines(log):
+        read += 1
+        if not line.strip():
+            blank += 1
+            continue
+        try:
+            event = parse_line(line, tracks) if length <= LONGEST_LINE else _refuse_long(length)
+        except ValueError as error:
+            reason = TORN if isinstance(error, MalformedLineError) and not is_whole else str(error)
+            rejects.write(_encoder.encode(_reject(name, read, reason, line, length)) + b"\n")
+        else:
+            clean.write(_encoder.encode(event) + b"\n")
+            good += 1
+    return LineCounts(read, good, read - good - blank, blank)
+
+
+def canonical_assignments(text: str) -> str:
+    """The canonical JSON of experiments and arms: keys sorted, no white space.
+
+    Raises:
+        ValueError: The text is not an object of strings.
+    """
+    try:
+        return _canonical_encoder.encode(_assignment_decoder.decode(text)).decode()
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"experiments: {error}") from None
+
+
+def _refuse_long(length: int) -> Event:
+    raise ValueError(f"{length} bytes long; a line may have {LONGEST_LINE}")
+
+
+def _lines(log: IO[bytes]) -> Iterator[tuple[bytes, int, bool]]:
+    """Lines without their ends: the text (of one too long, its head), the length, and whether a line end closes it."""
+    is_first = True
+    while line := log.readline(LONGEST_LINE + 2):
+        if is_first:
+            line, is_first = line.removeprefix(BYTE_ORDER_MARK), False
+        length, is_whole = len(line), line.endswith(b"\n")
+        if not is_whole and length > LONGEST_LINE:
+            while rest := log.readline(LONGEST_LINE):
+                length += len(rest)
+                if rest.endswith(b"\n"):
+                    is_whole = True
+                    break
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        yield line, length - is_whole, is_whole
+
+
+def _reject(name: str, number: int, reason: str, line: bytes, length: int) -> Reject:
+    kept = line[:KEPT_OF_A_REJECT]
+    is_all = len(kept) == length
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(kept, final=is_all)  # a cut may go through a character
+        return Reject(name, number, reason, length, text=text, base64=None)
+    except UnicodeDecodeError:
+        return Reject(name, number, reason, length, text=None, base64=base64.b64encode(kept).decode())

@@ -1,0 +1,246 @@
+"""The one reader of event logs: ours and the original course service's, plain or gzipped, any size, any number.
+
+For a report, which wants the events of some logs under a table's name::
+
+    files = event_log.load(connection, event_log.discover(["log/", "more/*.jsonl.gz"]), scratch=folder)
+    # the connection now has the table `events`; `files` says what became of every line
+
+For whoever makes something of the events as they come, `read` hands them over in batches: it calls `consume(number)`
+with the events of some logs attached as the table `events` (columns in `sql/events/events.sql`). `consume` runs one
+statement over all of that table and says what it met, as `Consumed`.
+
+Every event comes by one of two paths, and both give the same. Where a log is as it should be, DuckDB's JSON reader
+does it all, with checks in SQL that fail on a line that breaks a rule, or might. If they fail, or the inspection saw
+something that DuckDB reads over, or there are not as many events as lines, the log is read again line by line
+(`event_lines`): good lines go to a clean file for DuckDB, bad ones to the rejects. So `consume` may be called again
+with the number it was called with before; what it made of the first call must then be replaced.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from analysis import queries
+from analysis.event_files import Inspection, LogFile, digest, discover, inspect
+from analysis.event_lines import LARGEST_ID, LineCounts, Reject, canonical_assignments, split_lines
+
+__all__ = [
+    "LARGEST_ID",
+    "Batch",
+    "Consumed",
+    "FileLines",
+    "LineCounts",
+    "LogFile",
+    "Reject",
+    "canonical_assignments",
+    "digest",
+    "discover",
+    "distinct_assignments",
+    "load",
+    "read",
+    "read_rejects",
+]
+
+BATCH_BYTES = 256 * 2**20
+_PACKED = 8  # a gzipped log is about so much smaller than its text
+_AS_TEXT = ("timestamp", "user", "track", "time", "latency", "recommendation", "experiments", "session", "recommender")
+# Keys that DuckDB reads; as JSON text, so that nothing is cast before it is checked. Of `message` the text is enough.
+COLUMNS = {"message": "VARCHAR"} | dict.fromkeys((*_AS_TEXT, "propensity"), "JSON")
+
+
+@dataclass(frozen=True)
+class Consumed:
+    """What a call of `consume` met: how many events, and the distinct texts of `experiments` among them."""
+
+    events: int
+    assignments: frozenset[str]
+
+
+Consume = Callable[[int], Consumed]
+
+
+@dataclass(frozen=True)
+class FileLines:
+    """What became of a log's lines.
+
+    Attributes:
+        file: The log.
+        lines: Its lines, counted.
+        rejects: A file of `Reject`, one JSON a line, in the scratch folder; None without rejects.
+    """
+
+    file: LogFile
+    lines: LineCounts
+    rejects: Path | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Logs whose events were consumed together, under one number; numbers run from 0."""
+
+    number: int
+    files: tuple[FileLines, ...]
+    assignments: frozenset[str]
+
+
+def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: Path) -> list[FileLines]:
+    """Makes the events of logs readable as the table `events`; the scratch folder must live as long as the table.
+
+    Raises:
+        EventLogError: A file cannot be read.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="events-", dir=scratch))
+
+    def consume(number: int) -> Consumed:
+        part = folder / f"{number:06}.parquet"
+        events = queries.copy(connection, "events/events", part, queries.PARQUET)
+        queries.attach_parquet(connection, "events", [part])
+        return Consumed(events, distinct_assignments(connection))
+
+    batches = list(read(connection, files, consume, scratch=scratch))
+    parts = [folder / f"{batch.number:06}.parquet" for batch in batches]
+    queries.attach_parquet(connection, "events", parts)
+    return [file for batch in batches for file in batch.files]
+
+
+def distinct_assignments(connection: queries.Connection) -> frozenset[str]:
+    """The distinct texts of `experiments` in the table `events`."""
+    return frozenset(queries.fetch_table(connection, "events/assignments")["experiments"].to_pylist())
+
+
+def read(
+    connection: queries.Connection,
+    files: Iterable[LogFile],
+    consume: Consume,
+    *,
+    scratch: Path,
+    tracks: int = LARGEST_ID,
+) -> Iterator[Batch]:
+    """Reads logs, a batch of files at a time; see the module's words.
+
+    Args:
+        connection: Has the table `events` for the time of each call of `consume`.
+        files: The logs; each is taken when it is its turn.
+        consume: Makes something of the table `events` under the batch's number.
+        scratch: A folder for clean files, which are removed after use, and for rejects.
+        tracks: Tracks of the catalogue; a line with an id beyond is rejected. `consume` must refuse such ids too,
+            by an error in SQL.
+
+    Raises:
+        EventLogError: A file cannot be read.
+        DatabaseError: `consume` failed for another reason than the lines, such as a full disk.
+    """
+    with ThreadPoolExecutor(max_workers=1) as inspector:
+        reader = _Reader(connection, consume, scratch, tracks, inspector)
+        for group in _grouped(files):
+            yield from reader.read_group(group)
+
+
+def read_rejects(file: Path, limit: int) -> list[Reject]:
+    """The first rejects of a file."""
+    with file.open("rb") as lines:
+        return [msgspec.json.decode(line, type=Reject) for line, _ in zip(lines, range(limit), strict=False)]
+
+
+def _grouped(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
+    """Consecutive logs up to a batch's size together, gzipped ones apart from the others."""
+    group: list[LogFile] = []
+    size = 0
+    for file in files:
+        text_bytes = file.size_bytes * (_PACKED if file.is_gzipped else 1)
+        is_other = bool(group) and file.is_gzipped != group[0].is_gzipped
+        if group and (is_other or size + text_bytes > BATCH_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(file)
+        size += text_bytes
+    if group:
+        yield group
+
+
+class _Reader:
+    """Chooses a path for each log, and numbers what was consumed."""
+
+    def __init__(
+        self, connection: queries.Connection, consume: Consume, scratch: Path, tracks: int, inspector: Executor
+    ) -> None:
+        self._connection = connection
+        self._consume = consume
+        self._scratch = scratch
+        self._tracks = tracks
+        self._inspector = inspector
+        self._number = 0
+
+    def read_group(self, group: Sequence[LogFile]) -> Iterator[Batch]:
+        """All logs at once if they are good throughout; else each by itself."""
+        together = self._read_fast(group)
+        if together:
+            yield together
+            return
+        for file in group:
+            alone = self._read_fast([file]) if len(group) > 1 else None
+            yield alone or self._read_exactly(file)
+
+    def _read_fast(self, files: Sequence[LogFile]) -> Batch | None:
+        """Reads logs by DuckDB while their bytes are inspected; None if something is off.
+
+        An object ends with its line, or DuckDB's reader fails; it skips blank lines. So there cannot be more events
+        than lines, and if there are as many, every line of every log is one.
+        """
+        futures = [self._inspector.submit(inspect, file) for file in files]
+        consumed = None
+        try:
+            with suppress(*queries.DataErrors):
+                consumed = self._attach_and_consume([file.path for file in files], gzipped=files[0].is_gzipped)
+        finally:  # a file that cannot be read has its own error, which says more than DuckDB's
+            inspections = [future.result() for future in futures]
+        if not consumed or not _are_all_events(inspections, consumed):
+            return None
+        return self._close([FileLines(one.file, _all_good(one.lines), None) for one in inspections], consumed)
+
+    def _read_exactly(self, file: LogFile) -> Batch:
+        clean = self._scratch / f"clean-{self._number:06}.jsonl"
+        rejects = self._scratch / f"rejects-{self._number:06}.jsonl"
+        try:
+            with file.open() as log, clean.open("wb") as good, rejects.open("wb") as bad:
+                lines = split_lines(log, file.name, good, bad, self._tracks)
+            consumed = self._attach_and_consume([clean], gzipped=False)
+        finally:
+            clean.unlink(missing_ok=True)
+        if consumed.events != lines.good:
+            raise RuntimeError(f"{file.name}: {lines.good} good lines, of which DuckDB read {consumed.events}")
+        if not lines.rejected:
+            rejects.unlink()
+        return self._close([FileLines(file, lines, rejects if lines.rejected else None)], consumed)
+
+    def _attach_and_consume(self, files: Sequence[Path], *, gzipped: bool) -> Consumed:
+        queries.attach_json_lines(self._connection, "log_lines", files, COLUMNS, gzipped=gzipped)
+        queries.attach_query(self._connection, "events", "events/events")
+        return self._consume(self._number)
+
+    def _close(self, files: Sequence[FileLines], consumed: Consumed) -> Batch:
+        batch = Batch(self._number, tuple(files), consumed.assignments)
+        self._number += 1
+        return batch
+
+
+def _all_good(lines: int) -> LineCounts:
+    return LineCounts(read=lines, good=lines, rejected=0, blank=0)
+
+
+def _are_all_events(inspections: Sequence[Inspection], consumed: Consumed) -> bool:
+    """Whether every line of the logs was consumed as an event, and all experiments are objects of strings."""
+    if not all(inspection.is_plain for inspection in inspections):
+        return False
+    if consumed.events != sum(inspection.lines for inspection in inspections):
+        return False
+    with suppress(ValueError):
+        for text in consumed.assignments:
+            canonical_assignments(text)
+        return True
+    return False

@@ -1,0 +1,10 @@
+-- One row per distinct text of the experiments that events took part in.
+-- Parameters:
+--   none
+-- Tables:
+--   events(experiments VARCHAR)
+-- Columns:
+--   experiments  VARCHAR, JSON text, not NULL
+SELECT DISTINCT experiments
+FROM events
+WHERE experiments IS NOT NULL

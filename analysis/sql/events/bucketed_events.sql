@@ -1,0 +1,34 @@
+-- One row per event, with its user's bucket; an id that the catalogue does not know fails the statement with
+-- 'odd line'.
+-- The bucket is a hash of the user alone: the two halves of the id folded into 32 bits, mixed twice by multiplication
+-- and a shift, and scaled to the number of buckets. No step exceeds 63 bits, so every engine computes the same;
+-- `bucket_of` in `recsys.store` is this function in Python.
+-- Parameters:
+--   $buckets  BIGINT, number of buckets, up to 2^31
+--   $tracks   BIGINT, tracks of the catalogue, ids 0..tracks-1; 2^63-1 where it is not known
+-- Tables:
+--   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency FLOAT, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
+-- Columns:
+--   user, timestamp, message  as in events
+--   track                     as in events
+--   time, latency, recommendation, experiments, session, recommender, propensity  as in events
+--   bucket                    INTEGER, 0..buckets-1
+WITH folded AS (
+    SELECT *, xor(user, user >> 32) & 4294967295 AS mixed
+    FROM events
+),
+once AS (
+    SELECT * REPLACE ((mixed * 1640531527) & 4294967295 AS mixed)
+    FROM folded
+),
+twice AS (
+    SELECT * REPLACE ((xor(mixed, mixed >> 15) * 1597334677) & 4294967295 AS mixed)
+    FROM once
+)
+SELECT
+    user, timestamp, message,
+    CASE WHEN track < $tracks AND coalesce(recommendation < $tracks, TRUE) THEN track ELSE error('odd line') END
+        AS track,
+    time, latency, recommendation, experiments, session, recommender, propensity,
+    CAST((mixed * $buckets) >> 32 AS INTEGER) AS bucket
+FROM twice

@@ -1,0 +1,9 @@
+-- One row: the largest track id that events name.
+-- Parameters:
+--   none
+-- Tables:
+--   events(track BIGINT, recommendation BIGINT)
+-- Columns:
+--   track  BIGINT; NULL without events
+SELECT greatest(max(track), max(recommendation)) AS track
+FROM events
