@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.randomness import make_generator
 from sim.listening import dot_rows, raw_share
-from sim.randomness import make_generator
 from sim.recommenders import RandomRecommender, Recommended, Recommender
 from sim.sessions import ListeningModel, Sessions
 from sim.worldconfig import CalibrationConfig, Span

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.randomness import make_generator
 from sim.names import invent_names, invent_titles
-from sim.randomness import make_generator
 from sim.worldconfig import CatalogueConfig, ListenersConfig, Span, WorldConfig
 
 FloatArray = npt.NDArray[np.float64]

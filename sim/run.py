@@ -11,6 +11,7 @@ import typer
 from common.cli import make_app, run
 from common.config import load_config
 from sim.collection import CollectConfig, collect
+from sim.recommenders import RECOMMENDERS
 from sim.workers import termination_as_interrupt
 
 PROG = "python -m sim.run"
@@ -19,9 +20,10 @@ HELP = f"""Lets a world's listeners listen, and writes the event log of it.
 The log is a folder of JSON lines, the same bytes for any number of processes. A run into a folder that an earlier one
 left unfinished writes what is missing.
 
-Example: {PROG} --config configs/collect/demo.yaml --processes 2
-
-Example: {PROG} --world out/demo/world --log out/log --episodes 1000 --recommender random --seed 7
+\b
+Examples:
+  {PROG} --config configs/collect/demo.yaml --processes 2
+  {PROG} --world out/demo/world --log out/log --episodes 1000 --seed 7
 """
 
 app = make_app(HELP)
@@ -33,7 +35,7 @@ def _main(
     world: Annotated[Path | None, typer.Option(help="Folder of the world.")] = None,
     log: Annotated[Path | None, typer.Option(help="Folder of the log.")] = None,
     episodes: Annotated[int | None, typer.Option(help="Sessions to collect.")] = None,
-    recommender: Annotated[str | None, typer.Option(help="Who recommends: random.")] = None,
+    recommender: Annotated[str | None, typer.Option(help=f"Who recommends: {', '.join(sorted(RECOMMENDERS))}.")] = None,
     seed: Annotated[int | None, typer.Option(help="What all randomness follows from.")] = None,
     processes: Annotated[int | None, typer.Option(help="How many processes work.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,

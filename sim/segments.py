@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.randomness import make_generator
 from sim.clock import event_times, playing_ms, window_ms
 from sim.errors import CollectionError
 from sim.eventlog import Events, format_events
-from sim.randomness import make_generator
 from sim.recommenders import Recommender, make_recommender
 from sim.sessions import ListeningModel, Sessions
 

@@ -90,12 +90,9 @@ class Sessions:
 
     def _shares(self, rows: IntArray, tracks: IntArray) -> IntArray:
         world, who = self.world, self.listener[rows]
-        artists = world.artist[tracks]
-        plays = np.zeros(len(rows), dtype=np.int64)
-        repeated = np.zeros(len(rows), dtype=np.bool_)
-        for position in range(int(self.length[rows].max(initial=0))):
-            plays += self.artists[position, rows] == artists
-            repeated |= self.tracks[position, rows] == tracks
+        longest = int(self.length[rows].max(initial=0))
+        plays = (self.artists[:longest, rows] == world.artist[tracks]).sum(axis=0)
+        repeated = (self.tracks[:longest, rows] == tracks).any(axis=0)
         raw = raw_share(
             dot_rows(world.embeddings, tracks, self.interest[rows]),
             world.consume_bias[who],

@@ -25,7 +25,9 @@ HELP = f"""Invents a world: artists in genres, their tracks, and listeners with 
 Writes tracks.json, tracks.npy, users.json and world.yaml into a new folder, whole or not at all, and says how far
 the world's figures lie within the ranges of its configuration.
 
-Example: {PROG} --config configs/world/demo.yaml --out out/demo/world --set seed=7
+\b
+Example:
+  {PROG} --config configs/world/demo.yaml --out out/demo/world --set seed=7
 """
 
 app = make_app(HELP)
@@ -52,18 +54,21 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
         False if the folder holds a world of this very configuration already, and nothing was done.
 
     Raises:
-        WorldError: The folder exists and holds something else.
+        WorldError: The folder exists and holds something else, or cannot be written.
     """
     if folder.exists():
         _check_same_world(config, folder)
         return False
     catalogue = generate_catalogue(config)
     listeners = generate_listeners(config, catalogue.popularity)
-    with atomic_directory(folder) as new:
-        (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
-        (new / TRACKS_FILE).write_bytes(_join_lines(track_records(catalogue)))
-        (new / USERS_FILE).write_bytes(_join_lines(user_records(listeners)))
-        np.save(new / EMBEDDINGS_FILE, catalogue.embeddings)
+    try:
+        with atomic_directory(folder) as new:
+            (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
+            (new / TRACKS_FILE).write_bytes(_join_lines(track_records(catalogue)))
+            (new / USERS_FILE).write_bytes(_join_lines(user_records(listeners)))
+            np.save(new / EMBEDDINGS_FILE, catalogue.embeddings)
+    except OSError as error:
+        raise WorldError(f"{folder}: cannot be written ({error.strerror or error})") from None
     return True
 
 

@@ -1,0 +1,197 @@
+"""The listening model against a slow reference in plain Python that reads like its definition."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.randomness import make_generator
+from sim.listening import draw_boredom, expit, heard_hundredths
+from sim.neighbours import nearest_tracks
+from sim.sessions import ListeningModel, Sessions, make_model
+from sim.worldfiles import World, load_world
+from tests.sim.worlds import write_world
+
+TRACKS, ARTISTS, LISTENERS = 30, 7, 9
+
+
+@dataclass
+class ReferenceSession:
+    """One session, a track at a time."""
+
+    world: World
+    listener: int
+    interest: int
+    budget: int
+    tracks: list[int]
+    times: list[float] = field(default_factory=lambda: [1.0])
+
+    def hear(self, track: int, rng: np.random.Generator) -> float:
+        world = self.world
+        plays = sum(world.artist[earlier] == world.artist[track] for earlier in self.tracks)
+        pairs = zip(world.embeddings[track].tolist(), world.embeddings[self.interest].tolist(), strict=True)
+        logit = (math.fsum(a * b for a, b in pairs) - world.consume_bias[self.listener]) * float(
+            world.consume_sharpness[self.listener]
+        )
+        share = 1 / (1 + math.exp(-logit)) * float(world.gamma[self.listener]) ** int(plays)
+        time = 0.0 if track in self.tracks else round(share, 2)
+        self.tracks.append(track)
+        self.times.append(time)
+        if rng.random() < 1 - time:
+            self.budget -= 1
+        return time
+
+
+def _world(seed: int) -> World:
+    rng = make_generator(seed, "test world")
+    counts = rng.integers(1, 4, size=LISTENERS, endpoint=True)
+    return World(
+        embeddings=rng.normal(0, 1.2, size=(TRACKS, 5)).astype(np.float32),
+        artist=rng.integers(ARTISTS, size=TRACKS),
+        interests=rng.integers(TRACKS, size=int(counts.sum())),
+        interest_offsets=np.concatenate([[0], np.cumsum(counts)]),
+        interest_neighbours=rng.integers(1, 10, size=LISTENERS, endpoint=True),
+        consume_bias=rng.uniform(-2, 4, size=LISTENERS),
+        consume_sharpness=rng.uniform(0.1, 2, size=LISTENERS),
+        session_budget=rng.integers(1, 6, size=LISTENERS, endpoint=True),
+        gamma=rng.uniform(0, 1, size=LISTENERS),
+        catalogue_sha256="",
+        sha256="",
+    )
+
+
+def _interests(world: World, listener: int) -> list[int]:
+    start, end = world.interest_offsets[listener : listener + 2].tolist()
+    return [int(track) for track in world.interests[start:end]]
+
+
+def _nearest(embeddings: npt.NDArray[np.float32], point: int, count: int) -> list[int]:
+    """The nearest tracks, itself first, by full sorting of exact distances."""
+    rows = embeddings.astype(np.float64)
+    distances = [(math.dist(row, rows[point]), track != point, track) for track, row in enumerate(rows)]
+    return [track for _, _, track in sorted(distances)[:count]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), sessions=st.integers(1, 12))
+def test_sessions_side_by_side_go_as_the_reference_says(seed: int, sessions: int) -> None:
+    """Few tracks and artists, so that tracks repeat and artists come often; the same random numbers on both sides."""
+    world = _world(seed)
+    rng = make_generator(seed, "test sessions")
+    batch = Sessions(make_model(world), rng.integers(LISTENERS, size=sessions), rng)
+    reference = [
+        ReferenceSession(world, int(u), int(interest), int(world.session_budget[u]), batch.played(row).tolist())
+        for row, (u, interest) in enumerate(zip(batch.listener, batch.interest, strict=True))
+    ]
+    twin = make_generator(seed, "test sessions")
+    while len(rows := batch.under_way()):
+        tracks = rng.integers(TRACKS, size=len(rows))
+        twin.bit_generator.state = rng.bit_generator.state
+        heard = batch.hear(rows, tracks, rng)
+        expected = [reference[row].hear(int(track), twin) for row, track in zip(rows, tracks, strict=True)]
+        assert (heard / 100).tolist() == expected
+        assert batch.budget.tolist() == [session.budget for session in reference]
+    assert all(session.budget == 0 for session in reference)
+    assert [batch.played(row).tolist() for row in range(sessions)] == [session.tracks for session in reference]
+    assert batch.length.tolist() == [len(session.tracks) for session in reference]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_a_session_starts_near_one_of_the_listeners_interests_heard_whole(seed: int) -> None:
+    world, rng = _world(seed), make_generator(seed, "test start")
+    batch = Sessions(make_model(world), np.repeat(np.arange(LISTENERS), 40), rng)
+    for row, listener in enumerate(batch.listener.tolist()):
+        interest = int(batch.interest[row])
+        assert interest in _interests(world, listener)
+        assert int(batch.last_tracks(np.array([row]))[0]) in _nearest(
+            world.embeddings, interest, int(world.interest_neighbours[listener])
+        )
+    assert set(batch.hundredths[0].tolist()) == {100}
+    assert set(batch.length.tolist()) == {1}
+
+
+def _single_listener(tmp_path: Path, interests: Sequence[int], **traits: float) -> ListeningModel:
+    return make_model(
+        load_world(write_world(tmp_path / "world", users=[{"user": 0, "interests": interests, **traits}]))
+    )
+
+
+def test_every_interest_and_every_neighbour_is_equally_likely(tmp_path: Path) -> None:
+    """Neighbours of a track on the circle of twelve: itself and nearest ones on both sides, ten in all."""
+    model, n = _single_listener(tmp_path, [2, 8]), 40_000
+    batch = Sessions(model, np.zeros(n, dtype=np.int64), make_generator(1, "test"))
+    assert np.mean(batch.interest == 2) == pytest.approx(1 / 2, abs=5 * math.sqrt(1 / 4 / n))
+    of_two = batch.tracks[0, batch.interest == 2]
+    shares = np.bincount(of_two, minlength=12) / len(of_two)
+    chosen = sorted(model.nearest[0].tolist())
+    assert len(chosen) == 10
+    assert 2 in chosen
+    assert shares[chosen] == pytest.approx(np.full(10, 1 / 10), abs=5 * math.sqrt(0.09 / len(of_two)))
+
+
+def test_the_organic_track_costs_no_budget(tmp_path: Path) -> None:
+    model = _single_listener(tmp_path, [2], session_budget=1)
+    batch = Sessions(model, np.zeros(100, dtype=np.int64), make_generator(1, "test"))
+    assert set(batch.budget.tolist()) == {1}
+
+
+def test_the_budget_drops_with_probability_one_minus_the_share_heard() -> None:
+    rng, n = make_generator(1, "test"), 100_000
+    for hundredths in (0, 1, 37, 99, 100):
+        dropped = draw_boredom(np.full(n, hundredths), rng).mean()
+        p = 1 - hundredths / 100
+        assert dropped == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / n) + 1e-12)
+
+
+def test_gamma_discounts_each_earlier_track_of_the_artist_and_a_repeat_is_not_heard() -> None:
+    raw, gamma = np.full(4, 0.9), np.full(4, 0.5)
+    heard = heard_hundredths(raw, gamma, np.array([0, 1, 2, 0]), np.array([False, False, False, True]))
+    assert heard.tolist() == [90, 45, 22, 0]  # .225 is .22: hundredths are rounded half to even
+
+
+def test_a_gamma_of_zero_silences_an_artist_after_the_first_track() -> None:
+    heard = heard_hundredths(np.ones(2), np.zeros(2), np.array([0, 1]), np.zeros(2, dtype=np.bool_))
+    assert heard.tolist() == [100, 0]
+
+
+def test_expit_is_the_logistic_function_without_overflow() -> None:
+    x = np.array([-1e9, -800.0, -2.0, 0.0, 0.5, 800.0])
+    expected = [0.0, 0.0, 1 / (1 + math.exp(2)), 0.5, 1 / (1 + math.exp(-0.5)), 1.0]
+    assert expit(x) == pytest.approx(expected, abs=1e-15)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), tracks=st.integers(1, 3000), count=st.integers(1, 12))
+def test_nearest_tracks_are_those_of_a_full_sort(seed: int, tracks: int, count: int) -> None:
+    """Up to many stripes of the catalogue; whole coordinates make all distances exact, and ties common."""
+    rng, count = make_generator(seed, "test nearest"), min(count, tracks)
+    embeddings = rng.integers(-20, 20, size=(tracks, 4)).astype(np.float32)
+    points = rng.integers(tracks, size=5)
+    found = nearest_tracks(embeddings, points, count)
+    for point, neighbours in zip(points.tolist(), found.tolist(), strict=True):
+        expected = _nearest(embeddings, point, count)
+        assert neighbours[0] == point
+        assert len(set(neighbours)) == count
+        assert [math.dist(embeddings[a], embeddings[point]) for a in neighbours] == [
+            math.dist(embeddings[a], embeddings[point]) for a in expected
+        ]
+
+
+def test_one_session_alone_goes_on_for_as_long_as_nobody_is_bored(tmp_path: Path) -> None:
+    """A batch of one, past the first capacity of the history."""
+    model, rng = _single_listener(tmp_path, [2], consume_bias=-1e6), make_generator(1, "test")
+    batch, row = Sessions(model, np.zeros(1, dtype=np.int64), rng), np.zeros(1, dtype=np.int64)
+    heard = []
+    for track in [track for track in range(12) if track != int(batch.last_tracks(row)[0])] + [0] * 9:
+        batch.budget[:] = 5
+        heard.append(int(batch.hear(row, np.array([track]), rng)[0]))
+    assert batch.length.tolist() == [21]
+    assert sorted(heard[:11], reverse=True) == [100, 100, 100, 80, 80, 80, 80, 64, 64, 64, 64]
+    assert heard[11:] == [0] * 9
