@@ -1,5 +1,7 @@
 """The event log of a collection: what holds of every session, and that its bytes follow from the parameters alone."""
 
+import fcntl
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
@@ -200,6 +202,17 @@ def test_a_folder_of_something_else_is_refused(demo_world: Path, tmp_path: Path)
     (tmp_path / "events-00000.jsonl").write_text("{}\n")
     with pytest.raises(CollectionError, match=r"holds files but no collection\.json"):
         collect(_config(demo_world, tmp_path))
+
+
+def test_a_folder_in_which_another_collection_writes_is_refused(demo_world: Path, tmp_path: Path) -> None:
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(CollectionError, match="another collection is writing here"):
+            collect(_config(demo_world, tmp_path))
+    finally:
+        os.close(handle)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_log_that_is_a_file_is_refused(demo_world: Path, tmp_path: Path) -> None:
