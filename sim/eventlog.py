@@ -68,8 +68,7 @@ def _tail_texts(propensity: npt.NDArray[np.float64], is_last: npt.NDArray[np.boo
     """The end of each line: who recommended, and with which probability."""
     values, which = np.unique(propensity, return_inverse=True)
     numbers = ["null" if np.isnan(value) else repr(value) for value in values.tolist()]
-    tails = np.array([f'"recommender":"{recommender}","propensity":{number}}}\n' for number in numbers], dtype=object)[
-        which
-    ]
+    texts = [f'"recommender":"{recommender}","propensity":{number}}}\n' for number in numbers]
+    tails = np.array(texts, dtype=object)[which]
     tails[is_last] = _LAST_TAIL
     return tails
