@@ -16,6 +16,7 @@ from recsys.dataset import open_dataset
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
+pytestmark = pytest.mark.dask
 QUICK = ["search.space.factors=[4]", "search.sweeps=2", "validation.resamples=100"]
 
 

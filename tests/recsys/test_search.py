@@ -20,6 +20,7 @@ from tests.recsys.logs import Session, make_store, random_sessions
 
 LISTENERS, TRACKS = 60, 90
 SPACE = ["search.space.factors=[4, 8]", "search.space.regularization=[1.0]", "search.space.alpha=[1.0, 10.0]"]
+pytestmark = pytest.mark.dask
 QUICK = [*SPACE, "search.sweeps=4", "search.score_every=2", "validation.resamples=100", "validation.ks=[5, 30]"]
 
 
