@@ -33,7 +33,7 @@ def test_the_demo_leads_from_nothing_to_recommendations(tmp_path: Path) -> None:
         model: max(row["ndcg@30"] for row in board if row["model"] == model) for model in ("als", "popular", "random")
     }
     assert best["als"] > best["popular"] > best["random"]
-    lists = [json.loads(line) for line in (run / "export/current/recommendations.jsonl").open()]
+    lists = [json.loads(line) for line in (run / "export/current/recommendations.jsonl").read_text().splitlines()]
     assert [line["user"] for line in lists] == list(range(1000))
     assert all(len(set(line["tracks"])) == 30 for line in lists)
     assert done.stdout.count("out/demo/run/") >= 4

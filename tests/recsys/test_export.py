@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recsys.ingest import ingest
 
 from common.cli import run
 from common.files import sha256_file
 from recsys import export, search
 from recsys.config import ExportConfig
 from recsys.dataset import open_dataset
+from recsys.ingest import ingest
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
@@ -152,10 +152,10 @@ def test_a_failed_export_leaves_what_was_there(finished: Path, tmp_path: Path, m
     export.export_run(finished, tmp_path, ExportConfig())
     before = (tmp_path / "current").resolve()
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export.np, "savez", fail)
+    monkeypatch.setattr(np, "savez", fail)
     with pytest.raises(OSError, match="No space left"):
         export.export_run(finished, tmp_path, ExportConfig(top=9))
     assert (tmp_path / "current").resolve() == before
@@ -179,6 +179,7 @@ def test_a_store_that_has_grown_since_is_refused(tmp_path: Path, capsys: pytest.
     folder = search_run(tmp_path)
     more = write_log(tmp_path / "more" / "events.jsonl", random_sessions(6, listeners=40, tracks=TRACKS, sessions=50))
     ingest([more], tmp_path / "store")
+    capsys.readouterr()
     line = refusal(capsys, "--run", folder, "--out", tmp_path / "out")
     assert "it has grown since; search again" in line
 

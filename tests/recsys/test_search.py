@@ -11,7 +11,7 @@ import pytest
 
 from common.cli import run
 from common.config import load_config
-from recsys import search
+from recsys import cluster, search
 from recsys.config import SearchConfig
 from recsys.dataset import open_dataset
 from recsys.models.als import Als, AlsParams
@@ -169,7 +169,8 @@ def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(t
     newcomer = Session(999, sessions[-1].start_ms, [(1, 0.0), (2, 0.0)], "newcomer")
     store = make_store(tmp_path, [*sessions, newcomer], tracks=60)
     search_ok(store, tmp_path / "run")
-    lists = [json.loads(line) for line in (tmp_path / "run/export/current/recommendations.jsonl").open()]
+    text = (tmp_path / "run/export/current/recommendations.jsonl").read_text()
+    lists = [json.loads(line) for line in text.splitlines()]
     assert [line["user"] for line in lists] == [*range(20), 999]
     manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
     assert manifest["lists"]["popular_instead"] == 1
@@ -203,12 +204,18 @@ def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.Capture
         ("split.holdout=1.0", "split.holdout: Input should be less than 1"),
         ("validation.select=ndgc@30", "select is ndgc@30; expected metric@k, the metric one of ndcg, "),
         ("validation.select=ndcg@20", "k one of 5, 30"),
-        ("cluster.scheduler=tcp://127.0.0.1:9", "tcp://127.0.0.1:9: no scheduler answers there"),
+        ("cluster.scheduler=tcp://127.0.0.1:9", "tcp://127.0.0.1:9: no Dask scheduler answers there"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, message: str
+    store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    message: str,
 ) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT_S", 1)
     line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting]))
     assert message in line
     assert not list(tmp_path.glob("run/ledger*"))
