@@ -28,7 +28,7 @@ Timestamp = Annotated[int, Meta(ge=10**11, lt=10**14)]
 
 
 class Event(msgspec.Struct, frozen=True):
-    """An event, as the log's format in DESIGN.md has it."""
+    """A line of the event log: its keys, their types and what they may hold."""
 
     message: Literal["next", "last"]
     timestamp: Timestamp
