@@ -1,17 +1,37 @@
-"""Events of any number of batches, parted by user bucket and sorted, in memory for one bucket at most.
+"""Events of any number of batches, parted by user bucket and sorted, with one bucket in memory at most.
 
-First every batch is written unsorted, a file or two a bucket; then each bucket is read, sorted and written for good.
+A batch is written as it comes, a run of rows a bucket, to an Arrow file; then the runs of each bucket are read from all
+files together, sorted, and written for good.
 """
 
-import shutil
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis import queries
-from analysis.event_log import Consumed, canonical_assignments, distinct_assignments
+from analysis.event_log import Consumed, canonical_assignments
+
+ROWS = 500_000
+# The columns of `sql/events/bucketed_events.sql`, the bucket aside.
+SCHEMA = pa.schema(
+    {
+        "user": pa.int64(),
+        "moment": pa.int64(),
+        "track": pa.int64(),
+        "time": pa.float64(),
+        "latency": pa.float32(),
+        "recommendation": pa.int64(),
+        "experiments": pa.string(),
+        "session": pa.string(),
+        "recommender": pa.string(),
+        "propensity": pa.float64(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +43,14 @@ class SortedBucket:
     rows: int
 
 
+@dataclass(frozen=True)
+class _Runs:
+    """An Arrow file, and the bucket of each of its record batches."""
+
+    file: Path
+    buckets: tuple[int, ...]
+
+
 class Bucketing:
     """Takes batches of events by `add`, and gives the sorted buckets by `finish`."""
 
@@ -32,45 +60,58 @@ class Bucketing:
         self._folder = folder
         self._buckets = buckets
         self._tracks = tracks
+        self._runs: dict[int, _Runs] = {}
 
     def add(self, number: int) -> Consumed:
         """Takes the table `events` as the batch of this number; one taken before under it is forgotten.
 
         Raises:
-            DatabaseError: A line is odd, or the disk is full.
+            DatabaseError: A line is odd, or the memory too little.
+            OSError: The disk is full.
         """
-        target = self._folder / f"batch-{number:06}"
-        shutil.rmtree(target, ignore_errors=True)
-        events = queries.copy(
-            self._connection,
-            "events/bucketed_events",
-            target,
-            queries.PARQUET_BY_BUCKET,
-            buckets=self._buckets,
-            tracks=self._tracks,
+        file = self._folder / f"batch-{number:06}.arrow"
+        rows = queries.stream(
+            self._connection, "events/bucketed_events", ROWS, buckets=self._buckets, tracks=self._tracks
         )
-        files = sorted(target.glob("*/*.parquet"))
-        if not files:
-            return Consumed(0, frozenset())
-        queries.attach_parquet(self._connection, "events", files)
-        return Consumed(events, distinct_assignments(self._connection))
+        events, assignments, buckets = 0, set[str](), list[int]()
+        with file.open("wb") as sink, pa.ipc.new_file(sink, SCHEMA) as runs:
+            for batch in rows:
+                events += batch.num_rows
+                assignments.update(pc.unique(batch["experiments"]).drop_null().to_pylist())
+                for bucket, run in _runs_by_bucket(batch, self._buckets):
+                    runs.write_batch(run)
+                    buckets.append(bucket)
+        self._runs[number] = _Runs(file, tuple(buckets))
+        return Consumed(events, frozenset(assignments))
 
     def finish(self, assignments: Iterable[str]) -> list[SortedBucket]:
         """Sorts every bucket that has events; `assignments` are the texts of `experiments` of all batches."""
         queries.attach_arrow(self._connection, "canonical_assignments", _canonical(assignments))
-        return [
-            self._sort(bucket, files)
-            for bucket in range(self._buckets)
-            if (files := sorted(self._folder.glob(f"batch-*/bucket={bucket}/*.parquet")))
-        ]
+        places: dict[int, list[tuple[pa.RecordBatchFileReader, int]]] = defaultdict(list)
+        for runs in self._runs.values():
+            reader = pa.ipc.open_file(pa.memory_map(str(runs.file)))
+            for position, bucket in enumerate(runs.buckets):
+                places[bucket].append((reader, position))
+        return [self._sort(bucket, places[bucket]) for bucket in sorted(places)]
 
-    def _sort(self, bucket: int, files: list[Path]) -> SortedBucket:
+    def _sort(self, bucket: int, places: list[tuple[pa.RecordBatchFileReader, int]]) -> SortedBucket:
         target = self._folder / f"bucket-{bucket:03}.parquet"
-        queries.attach_parquet(self._connection, "events", files)
-        rows = queries.copy(self._connection, "events/sorted_events", target, queries.PARQUET)
-        for file in files:
-            file.unlink()
+        events = pa.Table.from_batches([reader.get_batch(position) for reader, position in places])
+        queries.attach_arrow(self._connection, "bucket_events", events)
+        rows = queries.copy_to_parquet(self._connection, "events/sorted_events", target)
+        queries.detach(self._connection, "bucket_events")
         return SortedBucket(bucket, target, rows)
+
+
+def _runs_by_bucket(batch: pa.RecordBatch, buckets: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """A batch's rows bucket by bucket, in their order; buckets without rows are left out."""
+    bucket = batch["bucket"].to_numpy()
+    order = np.argsort(bucket.astype(np.uint16), kind="stable")  # 16 bits: sorted by radix
+    ends = np.cumsum(np.bincount(bucket, minlength=buckets))
+    rows = batch.drop_columns(["bucket"]).take(pa.array(order))
+    for number, (start, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+        if end > start:
+            yield number, rows.slice(start, end - start)
 
 
 def _canonical(assignments: Iterable[str]) -> pa.Table:

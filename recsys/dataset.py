@@ -12,11 +12,12 @@ Workers map the arrays into memory, so that the processes of a machine share one
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -192,8 +193,8 @@ def _assemble(
     for side in ("train", "total"):
         _write_matrix(folder, side, buckets, users, tracks, feedback)
     pq.write_table(_heldout_table(folder, buckets, users, tracks), folder / "heldout.parquet")
-    np.save(folder / "users.npy", users)
-    np.save(folder / "tracks.npy", tracks)
+    _save(folder / "users.npy", users)
+    _save(folder / "tracks.npy", tracks)
     indptr = np.load(folder / "train-indptr.npy")
     summary = Summary(
         digest=digest,
@@ -249,9 +250,9 @@ def _write_matrix(
     # scipy wants indptr and indices of one type; implicit's solver takes 32 bits.
     if size > np.iinfo(np.int32).max:
         raise SplitError(f"{size:,} interactions; at most {np.iinfo(np.int32).max:,} fit into one matrix")
-    np.save(folder / f"{side}-indptr.npy", indptr.astype(np.int32))
-    indices = np.lib.format.open_memmap(folder / f"{side}-indices.npy", mode="w+", dtype=np.int32, shape=(size,))
-    values = np.lib.format.open_memmap(folder / f"{side}-values.npy", mode="w+", dtype=np.float32, shape=(size,))
+    _save(folder / f"{side}-indptr.npy", indptr.astype(np.int32))
+    indices = _new_array(folder / f"{side}-indices.npy", np.int32, size)
+    values = _new_array(folder / f"{side}-values.npy", np.float32, size)
     for bucket in buckets:
         rows, columns, sums = _read_side(folder, side, bucket, users, tracks)
         # The rows of a listener are together and ascending, so its n-th row goes n places after its first.
@@ -261,6 +262,24 @@ def _write_matrix(
         values[place] = np.log1p(sums) if feedback.scale == "log" else sums
     indices.flush()
     values.flush()
+
+
+def _save(file: Path, array: npt.NDArray[np.generic]) -> None:
+    mapped = _new_array(file, array.dtype.type, len(array))
+    mapped[:] = array
+    mapped.flush()
+
+
+def _new_array(file: Path, dtype: type[np.generic], size: int) -> "np.memmap[Any, np.dtype[Any]]":
+    """A new array file, mapped for writing, with its place on the disk taken.
+
+    Raises:
+        OSError: The disk is full; without the reservation, writing to the map would kill the process instead.
+    """
+    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=(size,))
+    with file.open("r+b") as handle:
+        os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
+    return mapped
 
 
 def _read_side(
