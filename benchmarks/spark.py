@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +59,7 @@ LIBRARIES = ("pyspark", "implicit", "numpy", "scipy")
 TOP = 30
 WARM_UP = AlsParams(factors=16, regularization=0.1, alpha=1.0)
 WARM_UP_SWEEPS = 2
+NumberT = TypeVar("NumberT", int, float)
 app = make_app("Our ALS against that of PySpark ML, on the same interactions: seconds, and NDCG of the lists.")
 
 
@@ -167,19 +168,20 @@ def main(
 ) -> None:
     """Compares, and prints the table."""
     settings = load_config(SearchConfig, config, [] if store is None else [f"store={store}"])
-    dataset = _prepare_dataset(settings)
-    settings = settings.model_copy(update={"validation": settings.validation.model_copy(update={"ks": (TOP,)})})
-    judge = Judge(dataset.path, settings.validation, settings.seed, threads)
-    reg_params = [regularization, *(value for value in _numbers(lower) if value != regularization)]
+    reg_params = [regularization, *(value for value in _numbers(lower, float) if value != regularization)]
+    ranks, fewer_sweeps = _numbers(points, int), _numbers(parity_sweeps, int)
     compared: list[list[Turn]] = []
     with _open_spark(threads, memory) as (spark, folder):
-        java = _java(spark)
+        dataset = _prepare_dataset(settings)
+        validation = settings.validation.model_copy(update={"ks": (TOP,)})
+        judge = Judge(dataset.path, validation, settings.seed, threads)
         bench = Bench(dataset, judge, _give_to_spark(spark, dataset, folder), folder)
         bench.ours(WARM_UP, WARM_UP_SWEEPS)
         bench.spark(WARM_UP, WARM_UP_SWEEPS)
-        for rank in _numbers(points):
-            params = [AlsParams(int(rank), value, alpha) for value in reg_params]
-            compared.append(_compare(bench, params, sweeps, [int(value) for value in _numbers(parity_sweeps)]))
+        for rank in ranks:
+            params = [AlsParams(rank, value, alpha) for value in reg_params]
+            compared.append(_compare(bench, params, sweeps, fewer_sweeps))
+        java = _java(spark)
     output = Console(width=120)
     output.print(_table(compared, dataset, alpha, threads))
     output.print(f"{machine(*LIBRARIES)}; {java}, heap {memory}", soft_wrap=True, highlight=False)
@@ -314,16 +316,16 @@ def _cells(turn: Turn, ratio: float | None, name: str = "ours") -> tuple[str, ..
     )
 
 
-def _numbers(text: str) -> list[float]:
+def _numbers(text: str, kind: type[NumberT]) -> list[NumberT]:
     """The numbers of a comma-separated list.
 
     Raises:
-        UserError: One is not a number above 0.
+        UserError: One is not a number above 0 of this kind.
     """
     try:
-        numbers = [float(word) for word in text.split(",") if word.strip()]
+        numbers = [kind(word) for word in text.split(",") if word.strip()]
     except ValueError:
-        raise UserError(f"{text!r} is not a list of numbers such as 32,64") from None
+        raise UserError(f"{text!r} is not a comma-separated list of {kind.__name__}s") from None
     if any(number <= 0 for number in numbers):
         raise UserError(f"{text!r} has a number that is not above 0")
     return numbers
