@@ -220,5 +220,7 @@ class _OddJson:
             return True
         np.equal(window, ord("-"), out=first)
         np.logical_and(first[:-1], second[1:], out=first[:-1])
+        if not first[:-1].any():
+            return False
         minus = np.flatnonzero(first[:-1])
-        return len(minus) > 0 and bool(np.isin(window[np.maximum(minus, 1) - 1], _VALUE_COMES_NEXT).any())
+        return bool(np.isin(window[np.maximum(minus, 1) - 1], _VALUE_COMES_NEXT).any())

@@ -89,6 +89,10 @@ _canonical_encoder = msgspec.json.Encoder(order="sorted")
 _assignment_decoder = msgspec.json.Decoder(dict[str, str])
 
 
+class OddLineError(ValueError):
+    """A log's line that is no event, or may be none; which, the exact reader says."""
+
+
 class MalformedLineError(ValueError):
     """A line that is not JSON at all, as the torn end of a log would be."""
 
@@ -152,12 +156,12 @@ def canonical_assignments(text: str) -> str:
     """The canonical JSON of experiments and arms: keys sorted, no white space.
 
     Raises:
-        ValueError: The text is not an object of strings.
+        OddLineError: The text is not an object of strings.
     """
     try:
         return _canonical_encoder.encode(_assignment_decoder.decode(text)).decode()
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(f"experiments: {error}") from None
+        raise OddLineError(f"experiments: {error}") from None
 
 
 def _refuse_long(length: int) -> Event:

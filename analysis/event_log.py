@@ -7,7 +7,8 @@ For a report, which wants the events of some logs under a table's name::
 
 For whoever makes something of the events as they come, `read` hands them over in batches: it calls `consume(number)`
 with the events of some logs attached as the table `events` (columns in `sql/events/events.sql`). `consume` runs one
-statement over all of that table and says what it met, as `Consumed`.
+statement over all of that table, gives every distinct text of `experiments` to `canonical_assignments`, and returns
+how many events there were.
 
 Every event comes by one of two paths, and both give the same. Where a log is as it should be, DuckDB's JSON reader
 does it all, with checks in SQL that fail on a line that breaks a rule, or might. If they fail, or the inspection saw
@@ -26,21 +27,20 @@ from pathlib import Path
 import msgspec
 
 from analysis import queries
-from analysis.event_files import Inspection, LogFile, digest, discover, inspect
-from analysis.event_lines import LARGEST_ID, LineCounts, Reject, canonical_assignments, split_lines
+from analysis.event_files import LogFile, digest, discover, inspect
+from analysis.event_lines import LARGEST_ID, LineCounts, OddLineError, Reject, canonical_assignments, split_lines
 
 __all__ = [
     "LARGEST_ID",
     "Batch",
-    "Consumed",
     "FileLines",
     "LineCounts",
     "LogFile",
+    "OddLineError",
     "Reject",
     "canonical_assignments",
     "digest",
     "discover",
-    "distinct_assignments",
     "load",
     "read",
     "read_rejects",
@@ -53,15 +53,7 @@ _AS_TEXT = ("timestamp", "user", "track", "time", "latency", "recommendation", "
 COLUMNS = {"message": "VARCHAR"} | dict.fromkeys((*_AS_TEXT, "propensity"), "JSON")
 
 
-@dataclass(frozen=True)
-class Consumed:
-    """What a call of `consume` met: how many events, and the distinct texts of `experiments` among them."""
-
-    events: int
-    assignments: frozenset[str]
-
-
-Consume = Callable[[int], Consumed]
+Consume = Callable[[int], int]
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,6 @@ class Batch:
 
     number: int
     files: tuple[FileLines, ...]
-    assignments: frozenset[str]
 
 
 def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: Path) -> list[FileLines]:
@@ -96,21 +87,18 @@ def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: P
     """
     folder = Path(tempfile.mkdtemp(prefix="events-", dir=scratch))
 
-    def consume(number: int) -> Consumed:
+    def consume(number: int) -> int:
         part = folder / f"{number:06}.parquet"
-        events = queries.copy(connection, "events/events", part, queries.PARQUET)
+        events = queries.copy_to_parquet(connection, "events/events", part)
         queries.attach_parquet(connection, "events", [part])
-        return Consumed(events, distinct_assignments(connection))
+        for text in queries.fetch_table(connection, "events/assignments")["experiments"].to_pylist():
+            canonical_assignments(text)
+        return events
 
     batches = list(read(connection, files, consume, scratch=scratch))
     parts = [folder / f"{batch.number:06}.parquet" for batch in batches]
     queries.attach_parquet(connection, "events", parts)
     return [file for batch in batches for file in batch.files]
-
-
-def distinct_assignments(connection: queries.Connection) -> frozenset[str]:
-    """The distinct texts of `experiments` in the table `events`."""
-    return frozenset(queries.fetch_table(connection, "events/assignments")["experiments"].to_pylist())
 
 
 def read(
@@ -193,15 +181,16 @@ class _Reader:
         than lines, and if there are as many, every line of every log is one.
         """
         futures = [self._inspector.submit(inspect, file) for file in files]
-        consumed = None
+        events = -1
         try:
-            with suppress(*queries.DataErrors):
-                consumed = self._attach_and_consume([file.path for file in files], gzipped=files[0].is_gzipped)
+            with suppress(*queries.DataErrors, OddLineError):
+                events = self._attach_and_consume([file.path for file in files], gzipped=files[0].is_gzipped)
         finally:  # a file that cannot be read has its own error, which says more than DuckDB's
             inspections = [future.result() for future in futures]
-        if not consumed or not _are_all_events(inspections, consumed):
+        is_plain = all(inspection.is_plain for inspection in inspections)
+        if not is_plain or events != sum(inspection.lines for inspection in inspections):
             return None
-        return self._close([FileLines(one.file, _all_good(one.lines), None) for one in inspections], consumed)
+        return self._close([FileLines(one.file, _all_good(one.lines), None) for one in inspections])
 
     def _read_exactly(self, file: LogFile) -> Batch:
         clean = self._scratch / f"clean-{self._number:06}.jsonl"
@@ -209,38 +198,25 @@ class _Reader:
         try:
             with file.open() as log, clean.open("wb") as good, rejects.open("wb") as bad:
                 lines = split_lines(log, file.name, good, bad, self._tracks)
-            consumed = self._attach_and_consume([clean], gzipped=False)
+            events = self._attach_and_consume([clean], gzipped=False)
         finally:
             clean.unlink(missing_ok=True)
-        if consumed.events != lines.good:
-            raise RuntimeError(f"{file.name}: {lines.good} good lines, of which DuckDB read {consumed.events}")
+        if events != lines.good:
+            raise RuntimeError(f"{file.name}: {lines.good} good lines, of which DuckDB read {events}")
         if not lines.rejected:
             rejects.unlink()
-        return self._close([FileLines(file, lines, rejects if lines.rejected else None)], consumed)
+        return self._close([FileLines(file, lines, rejects if lines.rejected else None)])
 
-    def _attach_and_consume(self, files: Sequence[Path], *, gzipped: bool) -> Consumed:
+    def _attach_and_consume(self, files: Sequence[Path], *, gzipped: bool) -> int:
         queries.attach_json_lines(self._connection, "log_lines", files, COLUMNS, gzipped=gzipped)
         queries.attach_query(self._connection, "events", "events/events")
         return self._consume(self._number)
 
-    def _close(self, files: Sequence[FileLines], consumed: Consumed) -> Batch:
-        batch = Batch(self._number, tuple(files), consumed.assignments)
+    def _close(self, files: Sequence[FileLines]) -> Batch:
+        batch = Batch(self._number, tuple(files))
         self._number += 1
         return batch
 
 
 def _all_good(lines: int) -> LineCounts:
     return LineCounts(read=lines, good=lines, rejected=0, blank=0)
-
-
-def _are_all_events(inspections: Sequence[Inspection], consumed: Consumed) -> bool:
-    """Whether every line of the logs was consumed as an event, and all experiments are objects of strings."""
-    if not all(inspection.is_plain for inspection in inspections):
-        return False
-    if consumed.events != sum(inspection.lines for inspection in inspections):
-        return False
-    with suppress(ValueError):
-        for text in consumed.assignments:
-            canonical_assignments(text)
-        return True
-    return False

@@ -6,7 +6,7 @@ attached here from Parquet files or Arrow tables, so no statement is ever built 
 
 import glob
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,16 @@ DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.O
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 
-# How a result is written: once for good, or to be read a single time and removed.
-PARQUET = "FORMAT parquet, COMPRESSION zstd"
-PARQUET_BY_BUCKET = (
-    "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION v2, ROW_GROUP_SIZE 30720, DICTIONARY_SIZE_LIMIT 100, "
-    "PARTITION_BY (bucket), WRITE_PARTITION_COLUMNS false"
-)
+# How a result is written; a dictionary only for columns of few values, which is smaller and faster than trying it.
+PARQUET = "FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, DICTIONARY_SIZE_LIMIT 1000"
+# Errors of a stream come through Arrow, which keeps the text alone; it starts with the name of the error.
+_ERRORS = {
+    "Invalid Input Error": duckdb.InvalidInputException,
+    "Conversion Error": duckdb.ConversionException,
+    "Out of Range Error": duckdb.OutOfRangeException,
+    "Out of Memory Error": duckdb.OutOfMemoryException,
+    "IO Error": duckdb.IOException,
+}
 
 
 def connect(
@@ -58,7 +62,6 @@ def connect(
         config["temp_directory"] = str(temp_directory)
     if not keep_order:
         config["preserve_insertion_order"] = False
-        config["partitioned_write_flush_threshold"] = 30_720  # rows a thread holds back of a partition
     connection = duckdb.connect(config=config)
     connection.execute("SET enable_progress_bar = false")
     return connection
@@ -127,7 +130,7 @@ def attach_json_lines(
     """
     names = [glob.escape(str(file)) for file in files]
     rows = connection.read_json(
-        names,  # type: ignore[arg-type]  # a list is taken, and not annotated
+        names,
         columns=dict(columns),
         format="newline_delimited",
         compression="gzip" if gzipped else "none",
@@ -142,16 +145,33 @@ def attach_query(connection: Connection, table: str, name: str) -> None:
     connection.sql(statement(name)).create_view(table, replace=True)
 
 
-def copy(connection: Connection, name: str, target: Path, options: str, **values: Any) -> int:  # noqa: ANN401  any SQL value
-    """Writes the rows of a SQL file to a file or folder; `options` is one of the constants above.
+def copy_to_parquet(connection: Connection, name: str, file: Path, **values: Any) -> int:  # noqa: ANN401  any SQL value
+    """Writes the rows of a SQL file to a Parquet file, and returns how many there were."""
+    _check_keywords(name, values)
+    values["copy_target"] = str(file)
+    written = connection.execute(f"COPY ({statement(name)}) TO $copy_target ({PARQUET})", values).fetchone()
+    return int(written[0]) if written else 0
 
-    Returns:
-        How many rows were written.
+
+def stream(
+    connection: Connection,
+    name: str,
+    rows: int,
+    **values: Any,  # noqa: ANN401  any SQL value
+) -> Iterator[pa.RecordBatch]:
+    """Runs a SQL file and gives its rows as they come, in Arrow batches of up to `rows`.
+
+    Raises:
+        DatabaseError: The statement fails, at the start or at any later row.
     """
     _check_keywords(name, values)
-    values["copy_target"] = str(target)
-    written = connection.execute(f"COPY ({statement(name)}) TO $copy_target ({options})", values).fetchone()
-    return int(written[0]) if written else 0
+    try:
+        yield from connection.sql(statement(name), params=values).to_arrow_reader(rows)
+    except OSError as error:
+        kind = _ERRORS.get(str(error).partition(":")[0])
+        if kind is None:
+            raise
+        raise kind(str(error)) from None
 
 
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:

@@ -5,7 +5,7 @@ files together, sorted, and written for good.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import queries
-from analysis.event_log import Consumed, canonical_assignments
+from analysis.event_log import canonical_assignments
 
 ROWS = 500_000
 # The columns of `sql/events/bucketed_events.sql`, the bucket aside.
@@ -62,31 +62,33 @@ class Bucketing:
         self._tracks = tracks
         self._runs: dict[int, _Runs] = {}
 
-    def add(self, number: int) -> Consumed:
+    def add(self, number: int) -> int:
         """Takes the table `events` as the batch of this number; one taken before under it is forgotten.
+
+        Returns:
+            How many events there were.
 
         Raises:
             DatabaseError: A line is odd, or the memory too little.
+            OddLineError: Experiments are not an object of strings.
             OSError: The disk is full.
         """
         file = self._folder / f"batch-{number:06}.arrow"
         rows = queries.stream(
             self._connection, "events/bucketed_events", ROWS, buckets=self._buckets, tracks=self._tracks
         )
-        events, assignments, buckets = 0, set[str](), list[int]()
+        events, buckets = 0, list[int]()
         with file.open("wb") as sink, pa.ipc.new_file(sink, SCHEMA) as runs:
             for batch in rows:
                 events += batch.num_rows
-                assignments.update(pc.unique(batch["experiments"]).drop_null().to_pylist())
-                for bucket, run in _runs_by_bucket(batch, self._buckets):
+                for bucket, run in _runs_by_bucket(_canonical(batch), self._buckets):
                     runs.write_batch(run)
                     buckets.append(bucket)
         self._runs[number] = _Runs(file, tuple(buckets))
-        return Consumed(events, frozenset(assignments))
+        return events
 
-    def finish(self, assignments: Iterable[str]) -> list[SortedBucket]:
-        """Sorts every bucket that has events; `assignments` are the texts of `experiments` of all batches."""
-        queries.attach_arrow(self._connection, "canonical_assignments", _canonical(assignments))
+    def finish(self) -> list[SortedBucket]:
+        """Sorts every bucket that has events."""
         places: dict[int, list[tuple[pa.RecordBatchFileReader, int]]] = defaultdict(list)
         for runs in self._runs.values():
             reader = pa.ipc.open_file(pa.memory_map(str(runs.file)))
@@ -114,12 +116,13 @@ def _runs_by_bucket(batch: pa.RecordBatch, buckets: int) -> Iterator[tuple[int, 
             yield number, rows.slice(start, end - start)
 
 
-def _canonical(assignments: Iterable[str]) -> pa.Table:
-    """Texts that are not canonical, and their canonical form."""
-    pairs = [(text, canonical_assignments(text)) for text in sorted(assignments)]
-    changed = [(text, canonical) for text, canonical in pairs if text != canonical]
-    columns = {
-        "experiments": pa.array([text for text, _ in changed], pa.string()),
-        "canonical": pa.array([canonical for _, canonical in changed], pa.string()),
-    }
-    return pa.table(columns)
+def _canonical(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch whose experiments are canonical JSON; untouched if they all were."""
+    texts = pc.unique(batch["experiments"]).drop_null().to_pylist()
+    changed = {text: canonical for text in texts if (canonical := canonical_assignments(text)) != text}
+    if not changed:
+        return batch
+    column = batch["experiments"].dictionary_encode()
+    values = [changed.get(text, text) for text in column.dictionary.to_pylist()]
+    canonical = pa.DictionaryArray.from_arrays(column.indices, pa.array(values, pa.string())).cast(pa.string())
+    return batch.set_column(batch.schema.get_field_index("experiments"), "experiments", canonical)

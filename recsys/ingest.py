@@ -122,17 +122,15 @@ def _read(logs: Sequence[_Log], scratch: Path, *, buckets: int, catalogue: Catal
     connection = queries.connect(memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False)
     bucketing = Bucketing(connection, scratch, buckets=buckets, tracks=tracks)
     files: list[FileLines] = []
-    assignments: set[str] = set()
     sizes = {log.file: log.state[0] for log in logs}
     with progress("ingest", sum(sizes.values()) / 1e6, "MB") as report:
         for batch in event_log.read(connection, sizes, bucketing.add, scratch=scratch, tracks=tracks):
             files += batch.files
-            assignments |= batch.assignments
             report(sum(sizes[one.file] for one in files) / 1e6, f"{sum(one.lines.good for one in files):,} events")
     for log in logs:
         if _state(log.file) != log.state:
             raise IngestError(f"{log.file.name}: changed while it was read; ingest it when it is complete")
-    sorted_buckets = bucketing.finish(assignments)
+    sorted_buckets = bucketing.finish()
     first, last = _time_span(connection, sorted_buckets)
     connection.close()
     return _Run(files, sorted_buckets, first, last)

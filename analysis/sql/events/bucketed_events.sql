@@ -9,10 +9,10 @@
 -- Tables:
 --   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency FLOAT, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
 -- Columns:
---   user, timestamp, message  as in events
---   track                     as in events
---   time, latency, recommendation, experiments, session, recommender, propensity  as in events
---   bucket                    INTEGER, 0..buckets-1
+--   user            BIGINT
+--   moment          BIGINT, twice the timestamp, and 1 more for 'last': the order of a user's events in one number
+--   track, time, latency, recommendation, experiments, session, recommender, propensity  as in events
+--   bucket          INTEGER, 0..buckets-1
 WITH folded AS (
     SELECT *, xor(user, user >> 32) & 4294967295 AS mixed
     FROM events
@@ -26,7 +26,8 @@ twice AS (
     FROM once
 )
 SELECT
-    user, timestamp, message,
+    user,
+    timestamp * 2 + CAST(message = 'last' AS BIGINT) AS moment,
     CASE WHEN track < $tracks AND coalesce(recommendation < $tracks, TRUE) THEN track ELSE error('odd line') END
         AS track,
     time, latency, recommendation, experiments, session, recommender, propensity,

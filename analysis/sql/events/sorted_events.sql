@@ -1,18 +1,18 @@
 -- One row per event of a bucket, in the order of the session store: by user and time, 'next' before 'last', the
--- smaller track first. The experiments are in canonical JSON: keys sorted, no white space.
+-- smaller track first.
 -- Parameters:
 --   none
 -- Tables:
---   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency FLOAT, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
---   canonical_assignments(experiments VARCHAR, canonical VARCHAR)
+--   bucket_events(user BIGINT, moment BIGINT, track BIGINT, time DOUBLE, latency FLOAT, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
 -- Columns:
---   user, timestamp, message, track, time, latency, recommendation  as in events
---   experiments                                                     VARCHAR, canonical JSON text
---   session, recommender, propensity                                as in events
+--   user       BIGINT
+--   timestamp  BIGINT, ms since the epoch
+--   message    VARCHAR, 'next' or 'last'
+--   track, time, latency, recommendation, experiments, session, recommender, propensity  as in bucket_events
 SELECT
-    user, timestamp, message, track, time, latency, recommendation,
-    coalesce(canonical, events.experiments) AS experiments,
-    session, recommender, propensity
-FROM events
-LEFT JOIN canonical_assignments ON canonical_assignments.experiments = events.experiments
-ORDER BY user, timestamp, message DESC, track, time, recommendation, session
+    user,
+    moment >> 1 AS timestamp,
+    CASE WHEN moment & 1 = 1 THEN 'last' ELSE 'next' END AS message,
+    track, time, latency, recommendation, experiments, session, recommender, propensity
+FROM bucket_events
+ORDER BY user, moment, track
