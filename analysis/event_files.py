@@ -65,7 +65,7 @@ class Inspection:
 
 
 def discover(places: Iterable[str | Path]) -> list[LogFile]:
-    """The logs that files, folders and glob patterns stand for, each once, in the order of their paths.
+    """The logs that files, folders and glob patterns stand for, each once, sorted by name.
 
     Of a folder, every `*.jsonl`, `*.json` and `*.log`, and these with `.gz`, at any depth; names that start with a dot
     are skipped, and so is `collection.json`, which describes a log.

@@ -2,7 +2,7 @@
 
 Slower than DuckDB's reader and sure of every line, with the same rules (`sql/events/events.sql`):
 
-- an unknown key is ignored, and of a key given twice the last one counts;
+- an unknown key is ignored; of a key given twice the last value counts, and all must be allowed;
 - an optional key that is absent equals one that is null;
 - a whole number is written as one (7, not "7", 7.0 or true), a share of time is a number from 0 to 1;
 - a line of white space is blank, and a byte order mark may open the file.
@@ -11,6 +11,7 @@ Slower than DuckDB's reader and sure of every line, with the same rules (`sql/ev
 import base64
 import codecs
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Annotated, Literal
 
@@ -18,7 +19,7 @@ import msgspec
 from msgspec import Meta
 
 LARGEST_ID = 2**63 - 1
-LONGEST_LINE = 16 * 2**20
+LONGEST_LINE = 2**20
 KEPT_OF_A_REJECT = 4096
 TORN = "torn last line"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -93,16 +94,12 @@ class OddLineError(ValueError):
     """A log's line that is no event, or may be none; which, the exact reader says."""
 
 
-class MalformedLineError(ValueError):
-    """A line that is not JSON at all, as the torn end of a log would be."""
-
-
-def parse_line(line: bytes, tracks: int = LARGEST_ID) -> Event:
+def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
     """Reads one line, without its line end.
 
     Args:
         line: The text.
-        tracks: Tracks of the catalogue, whose ids are 0..tracks-1; by default every id is allowed.
+        largest_track: The catalogue's last id; by default every id is allowed.
 
     Raises:
         ValueError: It is no event; the message is the reason.
@@ -116,15 +113,15 @@ def parse_line(line: bytes, tracks: int = LARGEST_ID) -> Event:
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
     except msgspec.DecodeError as error:
-        raise MalformedLineError(f"not JSON: {error}") from None
+        raise ValueError(f"not JSON: {error}") from None
     for key, track in (("track", event.track), ("recommendation", event.recommendation)):
-        if track is not None and track >= tracks:
-            raise ValueError(f"the catalogue has {tracks} tracks, no track {track} - at `$.{key}`")
+        if track is not None and track > largest_track:
+            raise ValueError(f"the catalogue's last track is {largest_track}, found {track} - at `$.{key}`")
     return event
 
 
 def split_lines(
-    log: IO[bytes], name: str, clean: IO[bytes], rejects: IO[bytes], tracks: int = LARGEST_ID
+    log: IO[bytes], name: str, clean: IO[bytes], rejects: IO[bytes], largest_track: int = LARGEST_ID
 ) -> LineCounts:
     """Sorts the lines of a log into events, which go to `clean` in the log's own format, and rejects, one JSON each.
 
@@ -133,7 +130,7 @@ def split_lines(
         name: What rejects call it.
         clean: Takes the events.
         rejects: Takes a `Reject` a line.
-        tracks: Tracks of the catalogue, whose ids are 0..tracks-1.
+        largest_track: The catalogue's last id.
     """
     read = good = blank = 0
     for line, length, is_whole in _lines(log):
@@ -142,9 +139,9 @@ def split_lines(
             blank += 1
             continue
         try:
-            event = parse_line(line, tracks) if length <= LONGEST_LINE else _refuse_long(length)
+            event = parse_line(line, largest_track) if length <= LONGEST_LINE else _refuse_long(length)
         except ValueError as error:
-            reason = TORN if isinstance(error, MalformedLineError) and not is_whole else str(error)
+            reason = str(error) if is_whole or _is_json(line) else TORN
             rejects.write(_encoder.encode(_reject(name, read, reason, line, length)) + b"\n")
         else:
             clean.write(_encoder.encode(event) + b"\n")
@@ -162,6 +159,13 @@ def canonical_assignments(text: str) -> str:
         return _canonical_encoder.encode(_assignment_decoder.decode(text)).decode()
     except (msgspec.DecodeError, RecursionError) as error:
         raise OddLineError(f"experiments: {error}") from None
+
+
+def _is_json(line: bytes) -> bool:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        msgspec.json.decode(line)
+        return True
+    return False
 
 
 def _refuse_long(length: int) -> Event:

@@ -107,7 +107,7 @@ def read(
     consume: Consume,
     *,
     scratch: Path,
-    tracks: int = LARGEST_ID,
+    largest_track: int = LARGEST_ID,
 ) -> Iterator[Batch]:
     """Reads logs, a batch of files at a time; see the module's words.
 
@@ -116,15 +116,15 @@ def read(
         files: The logs; each is taken when it is its turn.
         consume: Makes something of the table `events` under the batch's number.
         scratch: A folder for clean files, which are removed after use, and for rejects.
-        tracks: Tracks of the catalogue; a line with an id beyond is rejected. `consume` must refuse such ids too,
-            by an error in SQL.
+        largest_track: The catalogue's last id; a line with one beyond is rejected. `consume` must refuse such ids
+            too, by an error in SQL.
 
     Raises:
         EventLogError: A file cannot be read.
         DatabaseError: `consume` failed for another reason than the lines, such as a full disk.
     """
     with ThreadPoolExecutor(max_workers=1) as inspector:
-        reader = _Reader(connection, consume, scratch, tracks, inspector)
+        reader = _Reader(connection, consume, scratch, largest_track, inspector)
         for group in _grouped(files):
             yield from reader.read_group(group)
 
@@ -155,12 +155,12 @@ class _Reader:
     """Chooses a path for each log, and numbers what was consumed."""
 
     def __init__(
-        self, connection: queries.Connection, consume: Consume, scratch: Path, tracks: int, inspector: Executor
+        self, connection: queries.Connection, consume: Consume, scratch: Path, largest_track: int, inspector: Executor
     ) -> None:
         self._connection = connection
         self._consume = consume
         self._scratch = scratch
-        self._tracks = tracks
+        self._largest_track = largest_track
         self._inspector = inspector
         self._number = 0
 
@@ -197,7 +197,7 @@ class _Reader:
         rejects = self._scratch / f"rejects-{self._number:06}.jsonl"
         try:
             with file.open() as log, clean.open("wb") as good, rejects.open("wb") as bad:
-                lines = split_lines(log, file.name, good, bad, self._tracks)
+                lines = split_lines(log, file.name, good, bad, self._largest_track)
             events = self._attach_and_consume([clean], gzipped=False)
         finally:
             clean.unlink(missing_ok=True)

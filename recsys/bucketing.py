@@ -54,12 +54,12 @@ class _Runs:
 class Bucketing:
     """Takes batches of events by `add`, and gives the sorted buckets by `finish`."""
 
-    def __init__(self, connection: queries.Connection, folder: Path, *, buckets: int, tracks: int) -> None:
-        """Works in an empty folder; an id of `tracks` or more fails `add`."""
+    def __init__(self, connection: queries.Connection, folder: Path, *, buckets: int, largest_track: int) -> None:
+        """Works in an empty folder; a track beyond the largest fails `add`."""
         self._connection = connection
         self._folder = folder
         self._buckets = buckets
-        self._tracks = tracks
+        self._largest_track = largest_track
         self._runs: dict[int, _Runs] = {}
 
     def add(self, number: int) -> int:
@@ -75,7 +75,7 @@ class Bucketing:
         """
         file = self._folder / f"batch-{number:06}.arrow"
         rows = queries.stream(
-            self._connection, "events/bucketed_events", ROWS, buckets=self._buckets, tracks=self._tracks
+            self._connection, "events/bucketed_events", ROWS, buckets=self._buckets, largest_track=self._largest_track
         )
         events, buckets = 0, list[int]()
         with file.open("wb") as sink, pa.ipc.new_file(sink, SCHEMA) as runs:

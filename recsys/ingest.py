@@ -118,13 +118,13 @@ def _state(file: LogFile) -> tuple[int, int]:
 
 def _read(logs: Sequence[_Log], scratch: Path, *, buckets: int, catalogue: Catalogue | None, memory: str) -> _Run:
     """Reads logs and sorts their events into buckets, all in the scratch folder."""
-    tracks = catalogue.tracks if catalogue else event_log.LARGEST_ID
+    largest_track = catalogue.tracks - 1 if catalogue else event_log.LARGEST_ID
     connection = queries.connect(memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False)
-    bucketing = Bucketing(connection, scratch, buckets=buckets, tracks=tracks)
+    bucketing = Bucketing(connection, scratch, buckets=buckets, largest_track=largest_track)
     files: list[FileLines] = []
     sizes = {log.file: log.state[0] for log in logs}
     with progress("ingest", sum(sizes.values()) / 1e6, "MB") as report:
-        for batch in event_log.read(connection, sizes, bucketing.add, scratch=scratch, tracks=tracks):
+        for batch in event_log.read(connection, sizes, bucketing.add, scratch=scratch, largest_track=largest_track):
             files += batch.files
             report(sum(sizes[one.file] for one in files) / 1e6, f"{sum(one.lines.good for one in files):,} events")
     for log in logs:

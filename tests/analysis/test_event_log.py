@@ -1,0 +1,454 @@
+"""Every line of an event log has one outcome, and the fast reader and the exact one agree on it."""
+
+import gzip
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from analysis import event_log, queries
+from analysis.errors import EventLogError
+from analysis.event_lines import TORN, canonical_assignments, parse_line
+from analysis.event_log import LineCounts, LogFile
+
+START_MS = 1_767_225_600_000
+EVENT: dict[str, Any] = {
+    "message": "next",
+    "timestamp": START_MS,
+    "user": 7,
+    "track": 11,
+    "time": 0.73,
+    "latency": 0.000208,
+    "recommendation": 12,
+    "experiments": {"AA": "C", "REC": "T1"},
+    "session": "random-1-0",
+    "recommender": "random",
+    "propensity": 2e-05,
+}
+COLUMNS = tuple(EVENT)
+
+
+def text(**changes: object) -> str:
+    """An event's line with some values replaced; `...` leaves the key out."""
+    return json.dumps({key: value for key, value in (EVENT | changes).items() if value is not ...})
+
+
+def raw(key: str, token: str) -> str:
+    """An event's line in which a key has a token that is not JSON as Python writes it."""
+    return text(**{key: "@@"}).replace('"@@"', token)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A log as the reader gives it: rows, counts, and (line, reason) of each reject."""
+
+    rows: list[dict[str, Any]]
+    lines: LineCounts
+    rejects: list[tuple[int, str]]
+
+
+Load = Callable[..., Loaded]
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
+    folder = tmp_path_factory.mktemp("logs")
+    connection = queries.connect(threads=1)
+
+    def read(content: bytes | str, name: str = "events.jsonl") -> Loaded:
+        file = folder / name
+        packed = content.encode() if isinstance(content, str) else content
+        file.write_bytes(gzip.compress(packed) if name.endswith(".gz") else packed)
+        rows: list[dict[str, Any]] = []
+
+        def consume(_: int) -> int:
+            rows[:] = connection.sql("FROM events").to_arrow_table().to_pylist()
+            for arms in {row["experiments"] for row in rows} - {None}:
+                canonical_assignments(arms)
+            return len(rows)
+
+        ((found,),) = (
+            batch.files for batch in event_log.read(connection, [LogFile(file, name)], consume, scratch=folder)
+        )
+        rejects = event_log.read_rejects(found.rejects, 1_000_000) if found.rejects else []
+        return Loaded(rows, found.lines, [(reject.line, reject.reason) for reject in rejects])
+
+    yield read
+    connection.close()
+
+
+def is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (ValueError, msgspec.DecodeError):
+        return False
+    return True
+
+
+def reference(content: bytes) -> Loaded:
+    """The same by the exact reader alone, line by line."""
+    rows, rejects, blank = [], [], 0
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    is_whole = lines[-1] == b""
+    lines = lines[:-1] if is_whole else lines
+    if content and not lines:
+        lines = [b""]
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            blank += 1
+            continue
+        try:
+            event = parse_line(line.removesuffix(b"\r"))
+        except ValueError as error:
+            is_torn = number == len(lines) and not is_whole and not is_json(line)
+            rejects.append((number, TORN if is_torn else str(error)))
+            continue
+        row = {column: getattr(event, column) for column in COLUMNS}
+        row["latency"] = None if event.latency is None else float(np.float32(event.latency))
+        rows.append(row)
+    return Loaded(rows, LineCounts(len(lines), len(rows), len(rejects), blank), rejects)
+
+
+def normal(row: dict[str, Any]) -> str:
+    """A row for comparison: experiments as canonical JSON, whichever form they came in."""
+    arms = row["experiments"]
+    if arms is not None:
+        arms = canonical_assignments(arms if isinstance(arms, str) else json.dumps(arms))
+    return repr([(arms if column == "experiments" else row[column]) for column in COLUMNS])
+
+
+GOOD = {
+    "as the simulator writes": text(),
+    "compact": json.dumps(EVENT, separators=(",", ":")),
+    "the end of a session": text(message="last", recommendation=None, recommender=None, propensity=None),
+    "of the original service": text(session=..., recommender=..., propensity=...),
+    "no latency": text(latency=...),
+    "no experiments": text(experiments=...),
+    "no experiment runs": text(experiments={}),
+    "experiments in another order": text(experiments={"REC": "T1", "AA": "C"}),
+    "optional keys null": text(latency=None, session=None, recommender=None, propensity=None, experiments=None),
+    "an unknown key": text(extra={"a": [1, None, "x"]}),
+    "an unknown key with a flag": text(extra=True),
+    "a name beyond ASCII": text(session="séance", recommender="рекомендатель"),
+    "a name with escapes": text(session='a "b" \\ \n \u0001 \u0000', recommender="a\tb"),
+    "a name like JSON": text(session=",}", recommender="NaN"),
+    "the largest id": text(user=2**63 - 1),
+    "the smallest values": text(user=0, track=0, time=0, latency=0, recommendation=0),
+    "the largest share": text(time=1, propensity=1),
+    "a share in exponent form": raw("time", "73e-2"),
+    "keys in another order": json.dumps(dict(reversed(EVENT.items()))),
+    "white space around": f"  {text()}\t",
+    "a carriage return": f"{text()}\r",
+    "a key given twice": text().replace('"user": 7', '"user": 9, "user": 7'),
+    "a key in escapes": text().replace('"user"', '"us\\u0065r"'),
+    "a key in capitals beside": text(USER="x"),
+    "an arm given twice": text().replace('"AA": "C"', '"AA": "T9", "AA": "C"'),
+    "a bad byte in an unknown key": text(extra="@@").encode().replace(b"@@", b"\xff"),
+}
+
+BAD = {
+    "text for an id": (text(user="7"), "Expected `int`, got `str` - at `$.user`"),
+    "text for a track": (text(track="11"), "Expected `int`, got `str` - at `$.track`"),
+    "text for a share": (text(time="0.5"), "Expected `float`, got `str` - at `$.time`"),
+    "a flag for an id": (text(user=True), "Expected `int`, got `bool` - at `$.user`"),
+    "a flag for a share": (text(time=True), "Expected `float`, got `bool` - at `$.time`"),
+    "a fraction for an id": (text(user=1.5), "Expected `int`, got `float` - at `$.user`"),
+    "a decimal point in an id": (text(user=7.0), "Expected `int`, got `float` - at `$.user`"),
+    "an exponent in an id": (raw("user", "7e0"), "Expected `int`, got `float` - at `$.user`"),
+    "a leading zero": (raw("user", "07"), "not JSON"),
+    "a sign": (raw("user", "+7"), "not JSON"),
+    "a negative id": (text(user=-1), "Expected `int` >= 0 - at `$.user`"),
+    "twenty digits": (raw("user", "12345678901234567890"), "Expected `int` <= 9223372036854775807 - at `$.user`"),
+    "a bad value before a good one": (text().replace('"user": 7', '"user": "7", "user": 7'), "got `str` - at `$.user`"),
+    "a missing id": (text(user=...), "Object missing required field `user`"),
+    "a null id": (text(user=None), "Expected `int`, got `null` - at `$.user`"),
+    "a list for an id": (text(user=[7]), "Expected `int`, got `array` - at `$.user`"),
+    "a missing share": (text(time=...), "Object missing required field `time`"),
+    "a share below 0": (text(time=-0.1), "Expected `float` >= 0.0 - at `$.time`"),
+    "a share above 1": (text(time=1.01), "Expected `float` <= 1.0 - at `$.time`"),
+    "no number": (text(time=math.nan), "not JSON"),
+    "infinity": (text(latency=math.inf), "not JSON"),
+    "a number too large": (raw("latency", "1e400"), "Number out of range - at `$.latency`"),
+    "negative latency": (text(latency=-0.5), "Expected `float` >= 0.0 - at `$.latency`"),
+    "latency of a month": (text(latency=2.6e6), "Expected `float` <= 1000000.0 - at `$.latency`"),
+    "propensity 0": (text(propensity=0), "Expected `float` > 0.0 - at `$.propensity`"),
+    "propensity above 1": (text(propensity=1.5), "Expected `float` <= 1.0 - at `$.propensity`"),
+    "seconds for milliseconds": (text(timestamp=START_MS // 1000), "Expected `int` >= 100000000000 - at `$.timestamp`"),
+    "microseconds": (text(timestamp=START_MS * 1000), "Expected `int` <= 99999999999999 - at `$.timestamp`"),
+    "another message": (text(message="skip"), "Invalid enum value 'skip' - at `$.message`"),
+    "no message": (text(message=...), "Object missing required field `message`"),
+    "a session without a name": (text(session=""), "Expected `str` of length >= 1 - at `$.session`"),
+    "a number for a session": (text(session=5), "Expected `str | null`, got `int` - at `$.session`"),
+    "a list of experiments": (text(experiments=[]), "Expected `object | null`, got `array` - at `$.experiments`"),
+    "a number for an arm": (text(experiments={"AA": 1}), "Expected `str`, got `int` - at `$.experiments[...]`"),
+    "text for a recommendation": (
+        text(recommendation="12"),
+        "Expected `int | null`, got `str` - at `$.recommendation`",
+    ),
+    "a list": ("[1,2]", "Expected `object`, got `array`"),
+    "null": ("null", "Expected `object`, got `null`"),
+    "a number": ("7", "Expected `object`, got `int`"),
+    "garbage": ("%$#!", "not JSON"),
+    "a cut line": (text()[:60], "not JSON"),
+    "two events in a line": (f"{text()}{text()}", "not JSON"),
+    "a comma at the end": (text()[:-1] + ",}", "not JSON"),
+    "a comma at the end, spaced": (text()[:-1] + ", }", "not JSON"),
+    "a comma in experiments": (text().replace('"T1"}', '"T1",}'), "not JSON"),
+    "a comma in an unknown list": (text(extra=[1]).replace("[1]", "[1,]"), "not JSON"),
+    "no number in an unknown key": (text(extra=math.nan), "not JSON"),
+    "infinity in an unknown key": (text(extra=-math.inf), "not JSON"),
+    "a small nan in an unknown key": (text(extra="@@").replace('"@@"', "nan"), "not JSON"),
+    "a comment": (f"{text()} // why", "not JSON"),
+    "a zero byte": (f"{text()}\0", "not JSON"),
+    "zero bytes only": ("\0\0\0", "not JSON"),
+    "bytes that are not UTF-8": (text(session="@@").encode().replace(b"@@", b"\xff"), "not UTF-8"),
+    "half a surrogate pair": (raw("session", '"\\ud800"'), "not JSON"),
+    "a tab within a name": (raw("session", '"a\tb"'), "not JSON"),
+    "ten megabytes": (text(extra="x" * 10_000_000), "bytes long; a line may have 1048576"),
+    "a deep nest": (raw("session", "[" * 2000 + "]" * 2000), "Expected `str | null`, got `array` - at `$.session`"),
+    "a deep nest in an unknown key": (text(extra="@@").replace('"@@"', "[" * 5000 + "]" * 5000), "nested too deeply"),
+    "a mark in the middle": (f"\ufeff{text()}", "not JSON"),
+}
+
+
+@pytest.mark.parametrize("line", GOOD.values(), ids=GOOD.keys())
+def test_an_event_is_read_with_its_values_unchanged(load: Load, line: str | bytes) -> None:
+    content = line.encode() if isinstance(line, str) else line
+    loaded = load(content + b"\n")
+    assert loaded.lines == LineCounts(read=1, good=1, rejected=0, blank=0)
+    assert [normal(row) for row in loaded.rows] == [normal(row) for row in reference(content).rows]
+
+
+@pytest.mark.parametrize(("line", "reason"), BAD.values(), ids=BAD.keys())
+def test_a_bad_line_is_rejected_with_its_place_and_reason_and_the_others_are_read(
+    load: Load, line: str | bytes, reason: str
+) -> None:
+    content = line.encode() if isinstance(line, str) else line
+    good = text().encode()
+    loaded = load(good + b"\n" + content + b"\n" + good + b"\n")
+    assert loaded.lines == LineCounts(read=3, good=2, rejected=1, blank=0)
+    ((number, found),) = loaded.rejects
+    assert number == 2
+    assert reason in found
+
+
+@pytest.mark.parametrize("blank", [b"", b" ", b"\t", b"\r", b"  \r"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_blank_line_is_counted_and_nothing_else(load: Load, blank: bytes, place: int) -> None:
+    lines = [text().encode()] * 2
+    lines.insert(place, blank)
+    assert load(b"\n".join(lines) + b"\n").lines == LineCounts(read=3, good=2, rejected=0, blank=1)
+
+
+def test_a_log_without_the_last_line_end_is_whole(load: Load) -> None:
+    assert load(f"{text()}\n{text(user=8)}").lines == LineCounts(read=2, good=2, rejected=0, blank=0)
+
+
+@pytest.mark.parametrize("cut", [1, 17, 40, 60, 120, 200])
+def test_a_torn_last_line_is_rejected_as_such(load: Load, cut: int) -> None:
+    loaded = load(f"{text()}\n{text()[:cut]}")
+    assert loaded.lines == LineCounts(read=2, good=1, rejected=1, blank=0)
+    assert loaded.rejects == [(2, TORN)]
+
+
+def test_a_whole_last_line_with_a_bad_value_keeps_its_reason(load: Load) -> None:
+    assert load(f"{text()}\n{text(time=2)}").rejects == [(2, "Expected `float` <= 1.0 - at `$.time`")]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_a_log_without_events_is_empty(load: Load, content: bytes) -> None:
+    loaded = load(content)
+    assert loaded.rows == []
+    assert loaded.lines.good == loaded.lines.rejected == 0
+    assert loaded.lines.read == loaded.lines.blank
+
+
+def test_a_byte_order_mark_may_open_a_log(load: Load) -> None:
+    assert load(b"\xef\xbb\xbf" + text().encode() + b"\n").lines == LineCounts(read=1, good=1, rejected=0, blank=0)
+
+
+def test_windows_line_ends_are_line_ends(load: Load) -> None:
+    loaded = load(f"{text()}\r\n\r\n{text(user='7')}\r\n{text()}\r\n")
+    assert loaded.lines == LineCounts(read=4, good=2, rejected=1, blank=1)
+
+
+@pytest.mark.parametrize("damage", ["", "\n", "garbage\n", text(user="7")])
+def test_a_gzipped_log_is_read_as_the_log_is(load: Load, damage: str) -> None:
+    content = f"{text()}\n{text(user=8)}\n{damage}"
+    plain, packed = load(content), load(content, "events.jsonl.gz")
+    assert packed.lines == plain.lines
+    assert packed.rejects == plain.rejects
+    assert sorted(map(normal, packed.rows)) == sorted(map(normal, plain.rows))
+
+
+def test_rejects_keep_the_line_as_it_was(tmp_path: Path) -> None:
+    lines = [b"garb\xc3\xa4ge", b"\xff\xfe", b"{" + b"x" * 5000, "é".encode() * 2049]
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join(lines) + b"\n")
+    (found,) = event_log.load(queries.connect(), event_log.discover([file]), scratch=tmp_path)
+    assert found.rejects
+    first, second, third, fourth = event_log.read_rejects(found.rejects, 10)
+    assert (first.file, first.line, first.bytes, first.text) == (str(file), 1, 8, "garbäge")
+    assert (second.text, second.base64) == (None, "//4=")
+    assert (third.bytes, third.text) == (5001, "{" + "x" * 4095)
+    assert (fourth.bytes, fourth.text) == (4098, "é" * 2048)
+
+
+KEYS = (*COLUMNS, "extra")
+NUMBERS = (
+    "0",
+    "1",
+    "7",
+    "-0",
+    "-1",
+    "0.5",
+    "1.0",
+    "7.5",
+    "1e0",
+    "1e3",
+    "1e-7",
+    "01",
+    "1.",
+    ".5",
+    "+1",
+    "1e400",
+    "-1e400",
+)
+LARGE = ("1e400", "-1e400", "1e-400", "9223372036854775807", "9223372036854775808", "18446744073709551616", "9" * 23)
+WORDS = ('"7"', '"0.5"', '""', '"next"', '"last"', '"a"', '"\\u0041"', '"\\ud800"', '"a\\u0000b"', '"x,}"', '"NaN"')
+LITERALS = ("true", "false", "null", "NaN", "nan", "Infinity", "-Infinity", "-inf", "nul", "[]", "[1,]", "[[1]]", "{}")
+OBJECTS = (
+    '{"b":"x","a":"y"}',
+    '{"a":"x",}',
+    '{"a":"x", "a":"y"}',
+    '{"a":1}',
+    '{"a":null}',
+    '{"a":{}}',
+    '{"\\u0061": "\\n"}',
+)
+TIMES = (str(START_MS), f"{START_MS}.0", f"{START_MS}000", "1767225600")
+tokens = st.sampled_from(NUMBERS + LARGE + WORDS + LITERALS + OBJECTS + TIMES)
+
+
+@st.composite
+def log_lines(draw: st.DrawFn) -> bytes:
+    """A line: an event, or one with a few changes of the kinds that logs suffer."""
+    members = {key: json.dumps(value) for key, value in EVENT.items()}
+    members["user"] = str(draw(st.integers(0, 3)))
+    members |= draw(st.dictionaries(st.sampled_from(KEYS), tokens, max_size=draw(st.sampled_from([0, 0, 1, 2]))))
+    for key in draw(st.lists(st.sampled_from(COLUMNS), max_size=draw(st.sampled_from([0, 0, 2])))):
+        members.pop(key, None)
+    pairs = [f'"{key}"{draw(st.sampled_from([":", ": ", " : "]))}{token}' for key, token in members.items()]
+    pairs += draw(st.lists(st.sampled_from(pairs), max_size=draw(st.sampled_from([0, 0, 0, 1])))) if pairs else []
+    line = ("{" + draw(st.sampled_from([",", ", "])).join(pairs) + "}").encode()
+    kind = draw(st.sampled_from(["whole"] * 6 + ["byte", "cut", "blank", "return", "comma", "twice"]))
+    place = draw(st.integers(0, len(line)))
+    changes = {
+        "byte": line[:place] + draw(st.binary(min_size=1, max_size=2)).replace(b"\n", b"") + line[place:],
+        "cut": line[:place],
+        "blank": draw(st.sampled_from([b"", b" ", b"\t \r"])),
+        "return": line + b"\r",
+        "comma": line[:-1] + draw(st.sampled_from([b",}", b" , }", b",\t}"])),
+        "twice": line + line,
+    }
+    return changes.get(kind, line)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(log_lines(), max_size=4), ending=st.sampled_from([b"\n", b"\n", b"", b"\r\n"]))
+@example(lines=[raw("user", "-0").encode()], ending=b"\n")
+@example(lines=[raw("latency", "1e-400").encode()], ending=b"\n")
+def test_both_readers_agree_on_every_log(load: Load, lines: list[bytes], ending: bytes) -> None:
+    content = b"\n".join(lines) + ending
+    loaded, expected = load(content), reference(content)
+    assert loaded.lines == expected.lines
+    assert loaded.rejects == expected.rejects
+    assert sorted(map(normal, loaded.rows)) == sorted(map(normal, expected.rows))
+
+
+@pytest.mark.parametrize("token", NUMBERS + LARGE + WORDS + LITERALS + OBJECTS + TIMES)
+def test_both_readers_agree_on_every_value_of_every_key(load: Load, token: str) -> None:
+    for key in set(KEYS) - {"track", "recommender"}:  # which have the rules of user and session
+        content = (
+            f"{raw(key, token)}\n".encode()
+            if key in EVENT
+            else f"{text()[:-1]}, {json.dumps(key)}: {token}}}\n".encode()
+        )
+        loaded, expected = load(content), reference(content)
+        assert (loaded.lines, loaded.rejects) == (expected.lines, expected.rejects), content
+        assert [normal(row) for row in loaded.rows] == [normal(row) for row in expected.rows], content
+
+
+def write(file: Path, content: str = f"{text()}\n") -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    return file
+
+
+def test_a_folder_stands_for_its_logs_at_any_depth(tmp_path: Path) -> None:
+    logs = ["a.jsonl", "b.json", "c.log", "d.jsonl.gz", "sub/deep/f.jsonl", "sub/e.log.gz"]
+    others = ["note.txt", "collection.json", ".hidden.jsonl", ".cache/g.jsonl", "h.gz", "world.yaml"]
+    for name in logs + others:
+        write(tmp_path / name)
+    found = event_log.discover([tmp_path])
+    assert [file.path.relative_to(tmp_path).as_posix() for file in found] == logs
+
+
+def test_a_pattern_stands_for_what_matches_and_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "a-1.jsonl"), write(tmp_path / "a-2.jsonl")
+    write(tmp_path / "b.jsonl")
+    found = event_log.discover([f"{tmp_path}/a-*.jsonl", first, tmp_path / "." / "a-2.jsonl"])
+    assert [file.path for file in found] == [first, second]
+
+
+def test_a_file_may_have_any_name(tmp_path: Path) -> None:
+    write(tmp_path / "ev1.jsonl", f"{text(user=1)}\n")
+    odd = write(tmp_path / "ev[1]*?'.jsonl", f"{text(user=2)}\n")
+    connection = queries.connect()
+    event_log.load(connection, event_log.discover([odd]), scratch=tmp_path)
+    assert connection.sql("SELECT user FROM events").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("place", ["nowhere", "no-*.jsonl", "empty"])
+def test_a_place_without_logs_is_an_error_that_names_it(tmp_path: Path, place: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EventLogError, match=r"no event log here; logs are files named \*\.jsonl"):
+        event_log.discover([tmp_path / place])
+
+
+@pytest.mark.parametrize("content", [gzip.compress(text().encode() * 50)[:-12], b"no gzip", gzip.compress(b"")[:5]])
+def test_a_damaged_gzip_file_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "a.jsonl.gz"
+    file.write_bytes(content)
+    with pytest.raises(EventLogError, match=r"a\.jsonl\.gz: a damaged gzip file"):
+        event_log.load(queries.connect(), event_log.discover([file]), scratch=tmp_path)
+
+
+def test_a_bad_file_among_good_ones_spoils_no_other(tmp_path: Path) -> None:
+    for number in range(5):
+        write(tmp_path / f"{number}.jsonl", f"{text(user=number)}\n" * 3)
+    write(tmp_path / "2.jsonl", f"{text(user=2)}\n\ngarbage\n")
+    connection = queries.connect()
+    found = event_log.load(connection, event_log.discover([tmp_path]), scratch=tmp_path)
+    assert [one.lines.good for one in found] == [3, 3, 1, 3, 3]
+    counts = connection.sql("SELECT user, count(*) FROM events GROUP BY user ORDER BY user").fetchall()
+    assert counts == [(0, 3), (1, 3), (2, 1), (3, 3), (4, 3)]
+
+
+def test_lines_across_chunks_and_batches_are_all_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "BATCH_BYTES", 1 << 20)
+    rows = 6000
+    for number in range(4):
+        write(tmp_path / f"{number}.jsonl", "".join(f"{text(user=user)}\n" for user in range(rows)))
+    connection = queries.connect()
+    found = event_log.load(connection, event_log.discover([tmp_path]), scratch=tmp_path)
+    assert [one.lines for one in found] == [LineCounts(rows, rows, 0, 0)] * 4
+    assert connection.sql("SELECT count(*), sum(user) FROM events").fetchall() == [(4 * rows, 4 * sum(range(rows)))]
