@@ -45,7 +45,7 @@ from common.progress import console, progress
 from recsys.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset import Dataset, build_dataset, dataset_digest, open_dataset
-from recsys.fitting import Judge, _validator
+from recsys.fitting import Judge, validator_for
 from recsys.models.als import Als, AlsParams
 from recsys.models.ranking import NO_TRACK, Columns
 from recsys.recommend import personal_lists, without_interactions
@@ -143,7 +143,7 @@ class Bench:
     ) -> Turn:
         began, fitted, listed = clock
         # The search's own validator: the same held-out listening and the same resamples for every turn.
-        validation = _validator(self.judge).score(np.arange(len(lists)), lists.astype(np.int64))
+        validation = validator_for(self.judge).score(np.arange(len(lists)), lists.astype(np.int64))
         turn = Turn(system, params, sweeps, fitted - began, listed - fitted, validation.metric(f"ndcg@{TOP}"))
         console.print(
             f"{system}, rank {params.factors}, regularization {params.regularization:g}, {sweeps} sweeps: "

@@ -103,20 +103,8 @@ def run_baseline(name: Baseline, judge: Judge) -> Scored:
     return Scored((_score(lists, judge, 0, time.perf_counter() - began),))
 
 
-def _score(lists: Columns, judge: Judge, sweep: int, fit_s: float) -> Score:
-    began = time.perf_counter()
-    missing = max(judge.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
-    padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
-    validation = _validator(judge).score(np.arange(len(lists)), padded)
-    return Score(sweep, _metrics(validation), fit_s, time.perf_counter() - began)
-
-
-def _metrics(validation: Validation) -> dict[str, tuple[float, float, float]]:
-    return {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}
-
-
 @lru_cache(maxsize=1)
-def _validator(judge: Judge) -> Validator:
+def validator_for(judge: Judge) -> Validator:
     """The process's validator: reading the held-out listening takes longer than a score."""
     dataset = open_dataset(judge.dataset)
     popularity = dataset.popularity()
@@ -131,3 +119,15 @@ def _validator(judge: Judge) -> Validator:
         seed=judge.seed,
         threads=judge.threads,
     )
+
+
+def _score(lists: Columns, judge: Judge, sweep: int, fit_s: float) -> Score:
+    began = time.perf_counter()
+    missing = max(judge.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
+    padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
+    validation = validator_for(judge).score(np.arange(len(lists)), padded)
+    return Score(sweep, _metrics(validation), fit_s, time.perf_counter() - began)
+
+
+def _metrics(validation: Validation) -> dict[str, tuple[float, float, float]]:
+    return {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}
