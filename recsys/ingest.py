@@ -201,9 +201,7 @@ def _machine_errors_explained(store: Path) -> Iterator[None]:
     try:
         yield
     except queries.OutOfMemory as error:
-        raise IngestError(
-            f"{store}: the memory is too little, allow more with --memory ({_first_line(error)})"
-        ) from None
+        raise IngestError(f"{store}: too little memory, allow more with --memory ({_first_line(error)})") from None
     except queries.DiskErrors as error:
         raise IngestError(f"{store}: {_first_line(error)}; the store is as it was") from None
     except OSError as error:

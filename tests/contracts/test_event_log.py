@@ -1,0 +1,79 @@
+"""The event log, from both sides: what the simulator and the original service write is what the store then holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys.ingest import ingest
+from recsys.store import Store
+from sim.eventlog import Events, format_events
+from tests.recsys.events import read_rows
+
+# As the original course service logs: no session, recommender or propensity; white space as Python's json has it.
+ORIGINAL = (
+    '{"message": "next", "timestamp": 1642331107305, "user": 2781, "track": 40351, "time": 1.0, '
+    '"latency": 0.0008165836334228516, "recommendation": 34213, "experiments": {"AA": "T1", "STICKY_ARTIST": "C"}}',
+    '{"message": "next", "timestamp": 1642331107311, "user": 2781, "track": 34213, "time": 0.07, '
+    '"latency": 0.0006527900695800781, "recommendation": 19111, "experiments": {"AA": "T1", "STICKY_ARTIST": "C"}}',
+    '{"message": "last", "timestamp": 1642331107316, "user": 2781, "track": 19111, "time": 0.4, '
+    '"latency": 0.00014281272888183594, "recommendation": null, "experiments": {"AA": "T1", "STICKY_ARTIST": "C"}}',
+)
+
+
+def simulated() -> bytes:
+    events = Events(
+        session=np.array([4, 5]),
+        listener=np.array([17, 0]),
+        length=np.array([3, 1]),
+        timestamp=np.array([1_767_225_605_204, 1_767_225_624_204, 1_767_225_652_204, 1_767_225_700_000]),
+        track=np.array([45_826, 49_143, 8_586, 0]),
+        hundredths=np.array([100, 10, 0, 57]),
+        propensity=np.array([2e-05, 1.0, np.nan, np.nan]),
+    )
+    return format_events(events, "random", "random-1-")
+
+
+def stored(folder: Path, log: bytes) -> Store:
+    file = folder / "events.jsonl"
+    file.write_bytes(log)
+    report = ingest([file], folder / "store")
+    assert report.lines.rejected == report.lines.blank == 0
+    return report.store
+
+
+def expected(line: str | bytes) -> dict[str, Any]:
+    """The row of a line: every documented field as logged, null where the log has none."""
+    logged = json.loads(line)
+    fields = ("user", "timestamp", "message", "track", "time", "latency", "recommendation", "experiments")
+    row = {field: logged.get(field) for field in (*fields, "session", "recommender", "propensity")}
+    row["latency"] = float(np.float32(logged["latency"]))
+    row["experiments"] = json.dumps(logged["experiments"], sort_keys=True, separators=(",", ":"))
+    return row
+
+
+def test_what_the_simulator_writes_arrives_unchanged(tmp_path: Path) -> None:
+    log = simulated()
+    rows = read_rows(stored(tmp_path, log))
+    assert len(rows) == 4
+    assert sorted(rows, key=repr) == sorted(map(expected, log.splitlines()), key=repr)
+
+
+def test_what_the_original_service_wrote_arrives_unchanged(tmp_path: Path) -> None:
+    rows = read_rows(stored(tmp_path, "".join(f"{line}\n" for line in ORIGINAL).encode()))
+    assert rows == [expected(line) for line in ORIGINAL]
+
+
+def test_every_share_in_hundredths_arrives_exactly(tmp_path: Path) -> None:
+    events = Events(
+        session=np.array([1]),
+        listener=np.array([1]),
+        length=np.array([101]),
+        timestamp=1_767_225_605_204 + np.arange(101),
+        track=np.arange(101),
+        hundredths=np.arange(101),
+        propensity=np.full(101, 0.25),
+    )
+    rows = read_rows(stored(tmp_path, format_events(events, "random", "s-")))
+    assert [row["time"] for row in rows] == [hundredths / 100 for hundredths in range(101)]

@@ -1,0 +1,47 @@
+"""Event logs for tests of the ingest, event by event."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from recsys.store import Store
+
+COLLECTION = "collection.json"
+EVENT: dict[str, Any] = {
+    "message": "next",
+    "timestamp": 1_767_225_600_000,
+    "user": 7,
+    "track": 11,
+    "time": 0.73,
+    "latency": 0.000208,
+    "recommendation": 5,
+    "experiments": {"REC": "T1", "AA": "C"},
+    "session": "random-1-0",
+    "recommender": "random",
+    "propensity": 2e-05,
+}
+
+
+def event(**changes: object) -> dict[str, Any]:
+    """An event, with some values replaced."""
+    return EVENT | changes
+
+
+def write_log(file: Path, events: Iterable[dict[str, Any]], *, more: bytes = b"", tracks: int | None = None) -> Path:
+    """Writes events and then some more bytes; `tracks` puts the description of their catalogue beside the log."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"".join(json.dumps(one).encode() + b"\n" for one in events) + more)
+    if tracks is not None:
+        description = {"schema": 1, "catalogue": {"sha256": f"{tracks:064x}", "tracks": tracks}, "users": 3}
+        (file.parent / COLLECTION).write_text(json.dumps(description))
+    return file
+
+
+def read_rows(store: Store) -> list[dict[str, Any]]:
+    """All rows of a store, bucket by bucket."""
+    files = [file for bucket in range(store.buckets) for file in store.bucket_files(bucket)]
+    rows: list[dict[str, Any]] = [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
+    return rows

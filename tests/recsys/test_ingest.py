@@ -1,0 +1,297 @@
+"""Ingest: logs in any order and any form become the same store, all of them or nothing."""
+
+import gzip
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import event_log
+from analysis.errors import EventLogError
+from analysis.event_log import LineCounts
+from common.cli import run
+from recsys import ingest
+from recsys.errors import IngestError, StoreError
+from recsys.store import Store, bucket_of, open_store
+from recsys.store_writer import locked
+from tests.recsys.events import COLLECTION, event, read_rows, write_log
+
+COLUMNS = {
+    "user": pa.int64(),
+    "timestamp": pa.int64(),
+    "message": pa.string(),
+    "track": pa.int64(),
+    "time": pa.float64(),
+    "latency": pa.float32(),
+    "recommendation": pa.int64(),
+    "experiments": pa.string(),
+    "session": pa.string(),
+    "recommender": pa.string(),
+    "propensity": pa.float64(),
+}
+
+
+def events(count: int, seed: int = 1) -> list[dict[str, Any]]:
+    """Distinct events of a few users, some at the same millisecond."""
+    generator = np.random.default_rng(seed)
+    made = [
+        event(
+            user=int(generator.integers(20)),
+            timestamp=1_767_225_600_000 + int(generator.integers(count)),
+            track=number,
+            message="last" if generator.random() < 0.2 else "next",
+            time=int(generator.integers(101)) / 100,
+        )
+        for number in range(count)
+    ]
+    assert len({json.dumps(one) for one in made}) == count
+    return made
+
+
+def ingested(folder: Path, logs: list[Path], buckets: int | None = None) -> Store:
+    return ingest.ingest(logs, folder / "store", buckets=buckets).store
+
+
+def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
+    store = ingested(tmp_path, [write_log(tmp_path / "a.jsonl", events(3000))], buckets=4)
+    for bucket in range(4):
+        (file,) = store.bucket_files(bucket)
+        table = pq.read_table(file, partitioning=None)
+        assert {name: table.schema.field(name).type for name in table.column_names} == COLUMNS
+        keys = [(row["user"], row["timestamp"], row["message"] == "last", row["track"]) for row in table.to_pylist()]
+        assert keys == sorted(keys)
+        assert {bucket_of(user, 4) for user, *_ in keys} == {bucket}
+
+
+def test_every_value_arrives_unchanged(tmp_path: Path) -> None:
+    made = events(500)
+    store = ingested(tmp_path, [write_log(tmp_path / "a.jsonl", made)])
+    expected = [dict(one) | {"experiments": '{"AA":"C","REC":"T1"}'} for one in made]
+    for one in expected:
+        one["latency"] = float(np.float32(one["latency"]))
+    assert sorted(read_rows(store), key=repr) == sorted(
+        ({key: one[key] for key in COLUMNS} for one in expected), key=repr
+    )
+
+
+def test_the_manifest_says_what_the_store_holds(tmp_path: Path) -> None:
+    made = events(100)
+    log = write_log(tmp_path / "a.jsonl", made, more=b"garbage\n\n")
+    store = ingested(tmp_path, [log])
+    (source,) = store.manifest.sources
+    assert source.name == str(log)
+    assert source.bytes == log.stat().st_size
+    assert source.lines == LineCounts(read=102, good=100, rejected=1, blank=1)
+    assert store.events == 100
+    assert store.manifest.first_timestamp == min(one["timestamp"] for one in made)
+    assert store.manifest.last_timestamp == max(one["timestamp"] for one in made)
+
+
+def test_the_order_of_lines_and_files_and_runs_does_not_matter(tmp_path: Path) -> None:
+    made = events(600)
+    generator = np.random.default_rng(2)
+    stores = []
+    for number, runs in enumerate([[3], [1, 2], [2, 1], [1, 1, 1]]):
+        folder = tmp_path / str(number)
+        shuffled = [made[place] for place in generator.permutation(len(made))]
+        logs = [write_log(folder / f"{part}.jsonl", shuffled[part::3]) for part in range(3)]
+        remaining = iter(generator.permutation(3))
+        for size in runs:
+            ingested(folder, [logs[part] for part in itertools.islice(remaining, size)])
+        stores.append(open_store(folder / "store"))
+    first, *others = [sorted(map(repr, read_rows(store))) for store in stores]
+    assert len(first) == 600
+    assert all(rows == first for rows in others)
+
+
+def test_the_digest_is_the_same_for_the_same_logs_in_any_order_of_files_and_runs(tmp_path: Path) -> None:
+    logs = [write_log(tmp_path / f"{part}.jsonl", events(50, seed=part)) for part in range(3)]
+    together = ingested(tmp_path / "a", logs)
+    for log in reversed(logs):
+        apart = ingested(tmp_path / "b", [log])
+    assert apart.digest == together.digest
+    assert sorted(map(repr, read_rows(apart))) == sorted(map(repr, read_rows(together)))
+
+
+def test_the_same_content_again_adds_nothing_under_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = write_log(tmp_path / "a.jsonl", events(50))
+    before = ingested(tmp_path, [log])
+    copy = tmp_path / "copy.log"
+    copy.write_bytes(log.read_bytes())
+    assert run(ingest.app, ingest.PROG, [str(copy), str(log), "--store", str(tmp_path / "store")]) == 0
+    assert f"{copy}: its content is in the store already, nothing added" in capsys.readouterr().out
+    assert open_store(tmp_path / "store").manifest == before.manifest
+
+
+def test_twice_the_same_content_in_one_call_counts_once(tmp_path: Path) -> None:
+    logs = [write_log(tmp_path / name, events(50)) for name in ("a.jsonl", "b.jsonl")]
+    report = ingest.ingest(logs, tmp_path / "store")
+    assert report.store.events == 50
+    assert [file.path for file in report.known] == [logs[1]]
+
+
+def test_later_logs_make_further_parts(tmp_path: Path) -> None:
+    first = ingested(tmp_path, [write_log(tmp_path / "a.jsonl", events(400, seed=1))], buckets=2)
+    second = ingested(tmp_path, [write_log(tmp_path / "b.jsonl", events(400, seed=2))])
+    assert second.events == 800
+    assert [len(second.bucket_files(bucket)) for bucket in range(2)] == [2, 2]
+    assert set(first.manifest.parts) < set(second.manifest.parts)
+
+
+def test_files_folders_patterns_and_gzip_can_be_mixed(tmp_path: Path) -> None:
+    write_log(tmp_path / "folder" / "deep" / "a.jsonl", events(30, seed=1))
+    write_log(tmp_path / "b-1.log", events(30, seed=2))
+    packed = tmp_path / "c.json.gz"
+    packed.write_bytes(gzip.compress(write_log(tmp_path / "c.json", events(30, seed=3)).read_bytes()))
+    places = [str(tmp_path / "folder"), str(tmp_path / "b-*.log"), str(packed)]
+    assert ingest.ingest(places, tmp_path / "store").store.events == 90
+
+
+def test_experiments_are_stored_as_canonical_json(tmp_path: Path) -> None:
+    arms = [{"b": "T1", "a": "C"}, {"a": "C", "b": "T1"}, {}, None]
+    log = write_log(tmp_path / "a.jsonl", [event(user=1, track=n, experiments=arm) for n, arm in enumerate(arms)])
+    rows = sorted(read_rows(ingested(tmp_path, [log])), key=lambda row: row["track"])
+    assert [row["experiments"] for row in rows] == ['{"a":"C","b":"T1"}', '{"a":"C","b":"T1"}', "{}", None]
+
+
+def test_rejects_are_kept_counted_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = write_log(tmp_path / "a.jsonl", events(10), more=b'{"user": 1}\n\n' + b"x" * 20)
+    assert run(ingest.app, ingest.PROG, [str(log), "--store", str(tmp_path / "store")]) == 0
+    printed = capsys.readouterr().out
+    assert f"{log}:11: Object missing required field `message`" in printed
+    assert f"{log}:13: torn last line" in printed
+    (source,) = open_store(tmp_path / "store").manifest.sources
+    kept = tmp_path / "store" / "rejects" / f"{source.digest}.jsonl"
+    assert str(kept) in printed
+    assert [reject.text for reject in event_log.read_rejects(kept, 9)] == ['{"user": 1}', "x" * 20]
+
+
+def test_the_printed_lines_add_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_log(tmp_path / "log" / "a.jsonl", events(10), more=b"garbage\n\n")
+    write_log(tmp_path / "log" / "b.jsonl", [], more=b"garbage\n")
+    assert run(ingest.app, ingest.PROG, [str(tmp_path / "log"), "--store", str(tmp_path / "store")]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["12", "=", "10", "+", "1", "+", "1"] in [row[1:] for row in rows]
+    assert ["1", "=", "0", "+", "1", "+", "0", "0", "good", "lines"] in [row[1:] for row in rows]
+    assert ["2", "sources", "13", "=", "10", "+", "2", "+", "1"] in rows
+
+
+def test_logs_without_an_event_are_an_error_and_make_no_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_log(tmp_path / "a.jsonl", [], more=b"\ngarbage\n")
+    assert run(ingest.app, ingest.PROG, [str(log), "--store", str(tmp_path / "store")]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert f"no event in 1 logs; the first line refused is {log}:2: not JSON" in line
+    with pytest.raises(StoreError, match="no session store here"):
+        open_store(tmp_path / "store")
+
+
+def test_a_known_catalogue_rejects_ids_beyond_it(tmp_path: Path) -> None:
+    made = [event(user=1, track=9), event(user=1, track=10), event(user=1, track=0, recommendation=10)]
+    log = write_log(tmp_path / "log" / "a.jsonl", made, tracks=10)
+    report = ingest.ingest([log], tmp_path / "store")
+    assert report.lines == LineCounts(read=3, good=1, rejected=2, blank=0)
+    assert report.added[0].rejects
+    reasons = [reject.reason for reject in event_log.read_rejects(report.added[0].rejects, 9)]
+    assert reasons[0] == "the catalogue's last track is 9, found 10 - at `$.track`"
+    assert report.store.catalogue
+    assert report.store.catalogue.tracks == 10
+
+
+def test_two_worlds_do_not_mix(tmp_path: Path) -> None:
+    one = write_log(tmp_path / "one" / "a.jsonl", events(10, seed=1), tracks=100)
+    other = write_log(tmp_path / "other" / "b.jsonl", events(10, seed=2), tracks=101)
+    with pytest.raises(IngestError, match=r"two worlds: .*one.* has 100 tracks.* and .*other.* has 101 tracks"):
+        ingest.ingest([one, other], tmp_path / "store")
+    before = ingested(tmp_path, [one])
+    with pytest.raises(IngestError, match=r"two worlds: .*store has 100 tracks.* and .*other.* has 101 tracks"):
+        ingest.ingest([other], tmp_path / "store")
+    assert open_store(tmp_path / "store").manifest == before.manifest
+
+
+def test_logs_of_no_known_world_can_join_one_that_has_their_tracks(tmp_path: Path) -> None:
+    unknown = write_log(tmp_path / "a" / "a.jsonl", events(50, seed=1))
+    wide = write_log(tmp_path / "b" / "b.jsonl", events(10, seed=2), tracks=50)
+    narrow = write_log(tmp_path / "c" / "c.jsonl", events(10, seed=3), tracks=49)
+    assert ingested(tmp_path, [unknown]).catalogue is None
+    with pytest.raises(IngestError, match=r"two worlds: .* has events of track 49, .* has 49 tracks"):
+        ingest.ingest([narrow], tmp_path / "store")
+    joined = ingested(tmp_path, [wide])
+    assert joined.catalogue
+    assert joined.catalogue.tracks == 50
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"catalogue": {"sha256": "x"}}'])
+def test_a_damaged_description_is_an_error(tmp_path: Path, content: str) -> None:
+    log = write_log(tmp_path / "a.jsonl", events(5))
+    (tmp_path / COLLECTION).write_text(content)
+    with pytest.raises(IngestError, match=r"collection\.json: no description of a collection"):
+        ingest.ingest([log], tmp_path / "store")
+
+
+def test_the_number_of_buckets_is_the_stores(tmp_path: Path) -> None:
+    ingested(tmp_path, [write_log(tmp_path / "a.jsonl", events(5, seed=1))], buckets=3)
+    later = write_log(tmp_path / "b.jsonl", events(5, seed=2))
+    with pytest.raises(StoreError, match="has 3 buckets, not 4"):
+        ingest.ingest([later], tmp_path / "store", buckets=4)
+    assert ingested(tmp_path, [later]).buckets == 3
+
+
+def test_a_second_ingest_at_the_same_time_is_refused(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "a.jsonl", events(5))
+    with locked(tmp_path / "store"), pytest.raises(StoreError, match="another ingest is writing to this store"):
+        ingest.ingest([log], tmp_path / "store")
+
+
+def test_a_log_that_grows_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = write_log(tmp_path / "a.jsonl", events(5))
+    digest = event_log.digest
+
+    def digest_and_grow(file: event_log.LogFile) -> str:
+        found = digest(file)
+        write_log(log, events(6))
+        return found
+
+    monkeypatch.setattr(event_log, "digest", digest_and_grow)
+    with pytest.raises(IngestError, match="changed while it was read"):
+        ingest.ingest([log], tmp_path / "store")
+
+
+def test_a_memory_that_is_no_size_is_refused(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "a.jsonl", events(5))
+    with pytest.raises(IngestError, match="memory 'lots': a size such as 500MB or 1GB is expected"):
+        ingest.ingest([log], tmp_path / "store", memory="lots")
+
+
+def test_too_little_memory_says_so(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "a.jsonl", events(5))
+    with pytest.raises(IngestError, match="too little memory, allow more with --memory"):
+        ingest.ingest([log], tmp_path / "store", memory="1MB")
+
+
+def test_no_log_is_an_error_that_names_the_place(tmp_path: Path) -> None:
+    with pytest.raises(EventLogError, match="nowhere: no event log here"):
+        ingest.ingest([tmp_path / "nowhere"], tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_many_batches_of_many_buckets_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "BATCH_BYTES", 1 << 16)
+    logs = [write_log(tmp_path / f"{part}.jsonl", events(1000, seed=part)) for part in range(6)]
+    store = ingested(tmp_path, logs, buckets=32)
+    assert store.events == len(read_rows(store)) == 6000
+
+
+def test_the_help_has_an_example() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "recsys.ingest", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Example: python -m recsys.ingest" in shown.stdout
