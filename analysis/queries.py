@@ -26,8 +26,8 @@ DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.O
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 
-# How a result is written; a dictionary only for columns of few values, which is smaller and faster than trying it.
-PARQUET = "FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, DICTIONARY_SIZE_LIMIT 1000"
+# How a result is written.
+PARQUET = "FORMAT parquet, COMPRESSION zstd"
 # Errors of a stream come through Arrow, which keeps the text alone; it starts with the name of the error.
 _ERRORS = {
     "Invalid Input Error": duckdb.InvalidInputException,

@@ -1,12 +1,12 @@
-"""Events of any number of batches, parted by user bucket and sorted, with one bucket in memory at most.
+"""Events of any number of batches, parted by user bucket: runs of rows in Arrow files, and then one sorted part each.
 
-A batch is written as it comes, a run of rows a bucket, to an Arrow file; then the runs of each bucket are read from all
-files together, sorted, and written for good.
+Neither step needs more memory for a longer log: a batch is written as it comes, and a bucket is sorted slice by slice.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 
 from analysis import queries
 from analysis.event_log import canonical_assignments
+from recsys.sorting import Run, SortedPart, write_sorted
 
-ROWS = 500_000
+ROWS_AT_ONCE = 500_000
+MOST_WORKERS = 4
 # The columns of `sql/events/bucketed_events.sql`, the bucket aside.
 SCHEMA = pa.schema(
     {
@@ -34,25 +36,8 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class SortedBucket:
-    """A finished Parquet file of one bucket."""
-
-    bucket: int
-    file: Path
-    rows: int
-
-
-@dataclass(frozen=True)
-class _Runs:
-    """An Arrow file, and the bucket of each of its record batches."""
-
-    file: Path
-    buckets: tuple[int, ...]
-
-
 class Bucketing:
-    """Takes batches of events by `add`, and gives the sorted buckets by `finish`."""
+    """Takes batches of events by `add`, and gives the sorted parts by `finish`."""
 
     def __init__(self, connection: queries.Connection, folder: Path, *, buckets: int, largest_track: int) -> None:
         """Works in an empty folder; a track beyond the largest fails `add`."""
@@ -60,7 +45,7 @@ class Bucketing:
         self._folder = folder
         self._buckets = buckets
         self._largest_track = largest_track
-        self._runs: dict[int, _Runs] = {}
+        self._batches: dict[int, list[tuple[int, Run]]] = {}
 
     def add(self, number: int) -> int:
         """Takes the table `events` as the batch of this number; one taken before under it is forgotten.
@@ -75,43 +60,42 @@ class Bucketing:
         """
         file = self._folder / f"batch-{number:06}.arrow"
         rows = queries.stream(
-            self._connection, "events/bucketed_events", ROWS, buckets=self._buckets, largest_track=self._largest_track
+            self._connection,
+            "events/bucketed_events",
+            ROWS_AT_ONCE,
+            buckets=self._buckets,
+            largest_track=self._largest_track,
         )
-        events, buckets = 0, list[int]()
-        with file.open("wb") as sink, pa.ipc.new_file(sink, SCHEMA) as runs:
+        runs: list[tuple[int, Run]] = []
+        with file.open("wb") as sink, pa.ipc.new_file(sink, SCHEMA) as written:
             for batch in rows:
-                events += batch.num_rows
-                for bucket, run in _runs_by_bucket(_canonical(batch), self._buckets):
-                    runs.write_batch(run)
-                    buckets.append(bucket)
-        self._runs[number] = _Runs(file, tuple(buckets))
-        return events
+                for bucket, run in _by_bucket(_canonical(batch), self._buckets):
+                    written.write_batch(run)
+                    runs.append((bucket, Run(file, len(runs), run.num_rows)))
+        self._batches[number] = runs
+        return sum(run.rows for _, run in runs)
 
-    def finish(self) -> list[SortedBucket]:
-        """Sorts every bucket that has events."""
-        places: dict[int, list[tuple[pa.RecordBatchFileReader, int]]] = defaultdict(list)
-        for runs in self._runs.values():
-            reader = pa.ipc.open_file(pa.memory_map(str(runs.file)))
-            for position, bucket in enumerate(runs.buckets):
-                places[bucket].append((reader, position))
-        return [self._sort(bucket, places[bucket]) for bucket in sorted(places)]
+    def finish(self) -> list[SortedPart]:
+        """Sorts every bucket that has events, a few at a time; the parts are in the order of the buckets."""
+        runs: dict[int, list[Run]] = defaultdict(list)
+        for batch in self._batches.values():
+            for bucket, run in batch:
+                runs[bucket].append(run)
 
-    def _sort(self, bucket: int, places: list[tuple[pa.RecordBatchFileReader, int]]) -> SortedBucket:
-        target = self._folder / f"bucket-{bucket:03}.parquet"
-        events = pa.Table.from_batches([reader.get_batch(position) for reader, position in places])
-        queries.attach_arrow(self._connection, "bucket_events", events)
-        rows = queries.copy_to_parquet(self._connection, "events/sorted_events", target)
-        queries.detach(self._connection, "bucket_events")
-        return SortedBucket(bucket, target, rows)
+        def write(bucket: int) -> SortedPart:
+            return write_sorted(bucket, runs[bucket], self._folder / f"bucket-{bucket:03}.parquet")
+
+        with ThreadPoolExecutor(min(MOST_WORKERS, len(os.sched_getaffinity(0)))) as workers:
+            return list(workers.map(write, sorted(runs)))
 
 
-def _runs_by_bucket(batch: pa.RecordBatch, buckets: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _by_bucket(batch: pa.RecordBatch, buckets: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     """A batch's rows bucket by bucket, in their order; buckets without rows are left out."""
     bucket = batch["bucket"].to_numpy()
     order = np.argsort(bucket.astype(np.uint16), kind="stable")  # 16 bits: sorted by radix
-    ends = np.cumsum(np.bincount(bucket, minlength=buckets))
+    ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
     rows = batch.drop_columns(["bucket"]).take(pa.array(order))
-    for number, (start, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+    for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         if end > start:
             yield number, rows.slice(start, end - start)
 

@@ -18,10 +18,11 @@ from analysis import event_log, queries
 from analysis.event_log import FileLines, LogFile
 from common.cli import make_app, run
 from common.progress import progress
-from recsys.bucketing import Bucketing, SortedBucket
+from recsys.bucketing import Bucketing
 from recsys.catalogue import agreed_catalogue
 from recsys.errors import IngestError
 from recsys.ingest_report import AddedSource, IngestReport, print_report
+from recsys.sorting import SortedPart
 from recsys.store import Catalogue, Manifest, Part, Source, extend_manifest, open_store
 from recsys.store_writer import (
     DEFAULT_BUCKETS,
@@ -55,9 +56,7 @@ class _Run:
     """What the logs of a run gave: their lines, and the sorted events."""
 
     files: list[FileLines]
-    buckets: list[SortedBucket]
-    first_timestamp: int | None
-    last_timestamp: int | None
+    parts: list[SortedPart]
 
 
 def ingest(
@@ -130,18 +129,8 @@ def _read(logs: Sequence[_Log], scratch: Path, *, buckets: int, catalogue: Catal
     for log in logs:
         if _state(log.file) != log.state:
             raise IngestError(f"{log.file.name}: changed while it was read; ingest it when it is complete")
-    sorted_buckets = bucketing.finish()
-    first, last = _time_span(connection, sorted_buckets)
     connection.close()
-    return _Run(files, sorted_buckets, first, last)
-
-
-def _time_span(connection: queries.Connection, buckets: Sequence[SortedBucket]) -> tuple[int | None, int | None]:
-    if not buckets:
-        return None, None
-    queries.attach_parquet(connection, "events", [bucket.file for bucket in buckets])
-    row = queries.fetch_row(connection, "events/time_span")
-    return row["first_timestamp"], row["last_timestamp"]
+    return _Run(files, bucketing.finish())
 
 
 def _commit(store: Path, before: Manifest, logs: Sequence[_Log], outcome: _Run) -> tuple[AddedSource, ...]:
@@ -150,29 +139,25 @@ def _commit(store: Path, before: Manifest, logs: Sequence[_Log], outcome: _Run) 
         Source(name=one.file.name, digest=digests[one.file], bytes=one.file.size_bytes, lines=one.lines)
         for one in outcome.files
     ]
-    after = extend_manifest(before, sources=sources, parts=())
-    new_parts = [(bucket, part_name(bucket.bucket, after.digest[:16])) for bucket in outcome.buckets]
-    parts = [Part(name, bucket.bucket, bucket.rows, bucket.file.stat().st_size) for bucket, name in new_parts]
+    run = extend_manifest(before, sources=sources, parts=()).digest[:16]
+    moved = [NewFile(part.file, part_name(part.bucket, run)) for part in outcome.parts]
+    parts = [
+        Part(new.name, part.bucket, part.rows, new.file.stat().st_size)
+        for new, part in zip(moved, outcome.parts, strict=True)
+    ]
+    firsts = [before.first_timestamp, *(part.first_timestamp for part in outcome.parts)]
+    lasts = [before.last_timestamp, *(part.last_timestamp for part in outcome.parts)]
     after = replace(
-        extend_manifest(after, sources=(), parts=parts),
-        first_timestamp=_least(before.first_timestamp, outcome.first_timestamp),
-        last_timestamp=_greatest(before.last_timestamp, outcome.last_timestamp),
+        extend_manifest(before, sources=sources, parts=parts),
+        first_timestamp=min((first for first in firsts if first is not None), default=None),
+        last_timestamp=max((last for last in lasts if last is not None), default=None),
     )
-    moved = [NewFile(bucket.file, name) for bucket, name in new_parts]
     moved += [NewFile(one.rejects, rejects_name(digests[one.file])) for one in outcome.files if one.rejects]
     commit(store, moved, after)
     return tuple(
         AddedSource(source, store / rejects_name(source.digest) if one.rejects else None)
         for source, one in zip(sources, outcome.files, strict=True)
     )
-
-
-def _least(*values: int | None) -> int | None:
-    return min((value for value in values if value is not None), default=None)
-
-
-def _greatest(*values: int | None) -> int | None:
-    return max((value for value in values if value is not None), default=None)
 
 
 def _check_known_events(store: Path, before: Manifest, catalogue: Catalogue | None) -> None:
@@ -188,7 +173,7 @@ def _check_known_events(store: Path, before: Manifest, catalogue: Catalogue | No
 
 
 def _check_useful(outcome: _Run, logs: Sequence[_Log], known: Sequence[LogFile]) -> None:
-    if outcome.buckets or known:
+    if outcome.parts or known:
         return
     rejects = next((one.rejects for one in outcome.files if one.rejects), None)
     first = event_log.read_rejects(rejects, 1)[0] if rejects else None

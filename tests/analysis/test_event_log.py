@@ -320,6 +320,11 @@ NUMBERS = (
     ".5",
     "+1",
     "1e400",
+    "1e17",
+    "1e18",
+    "123456789e9",
+    "1e-17",
+    "9007199254740993",
     "-1e400",
 )
 LARGE = ("1e400", "-1e400", "1e-400", "9223372036854775807", "9223372036854775808", "18446744073709551616", "9" * 23)
@@ -385,6 +390,12 @@ def test_both_readers_agree_on_every_value_of_every_key(load: Load, token: str) 
         loaded, expected = load(content), reference(content)
         assert (loaded.lines, loaded.rejects) == (expected.lines, expected.rejects), content
         assert [normal(row) for row in loaded.rows] == [normal(row) for row in expected.rows], content
+
+
+def test_a_whole_number_in_exponent_form_is_rejected_at_any_size(load: Load) -> None:
+    for exponent in range(19):
+        loaded = load(f"{raw('user', f'7e{exponent}')}\n")
+        assert loaded.rejects == [(1, "Expected `int`, got `float` - at `$.user`")]
 
 
 def write(file: Path, content: str = f"{text()}\n") -> Path:

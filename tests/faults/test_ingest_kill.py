@@ -109,7 +109,7 @@ class PowerCutError(BaseException):
     """Stops the program where it stands; nothing may be tidied up after it."""
 
 
-@pytest.mark.parametrize("step", range(45))
+@pytest.mark.parametrize("step", range(28))
 def test_cut_at_any_step_of_the_commit_the_store_is_as_before_or_after(
     small: tuple[list[Path], Content, Content],
     tmp_path: Path,

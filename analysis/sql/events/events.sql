@@ -1,7 +1,8 @@
 -- One row per line of an event log, checked: a line that breaks a rule, or that might, fails the statement with
 -- 'odd line', and `analysis.event_lines` then says which it is. The rules are the same as there.
--- The keys come as JSON text, because a typed key would be cast in silence: "7" and 7.2 to 7, true to 1. A number is
--- a whole one if it reads the same after the cast. Anything missing is NULL, and NULL in a condition is odd.
+-- The keys come as JSON text, because a typed key would be cast in silence: "7" and 7.2 to 7, true to 1. The text is
+-- DuckDB's own: of the numbers up to 2^63 those not written as whole have a point in it, or are tiny, such as 1e-7,
+-- and give 0. Anything missing is NULL, and NULL in a condition is odd.
 -- Parameters:
 --   none
 -- Tables:
@@ -48,12 +49,15 @@ parsed AS (
 SELECT
     CASE
         WHEN message IN ('next', 'last')
-        AND CAST(timestamp_ms AS VARCHAR) = timestamp AND timestamp_ms BETWEEN 100000000000 AND 99999999999999
-        AND CAST(user_id AS VARCHAR) = user AND user_id >= 0
-        AND CAST(track_id AS VARCHAR) = track AND track_id >= 0
+        AND NOT contains(timestamp, '.') AND timestamp_ms BETWEEN 100000000000 AND 99999999999999
+        AND NOT contains(user, '.') AND (user_id > 0 OR user = '0')
+        AND NOT contains(track, '.') AND (track_id > 0 OR track = '0')
         AND share BETWEEN 0 AND 1
         AND (latency IS NULL OR seconds BETWEEN 0 AND 1000000)
-        AND (recommendation IS NULL OR (CAST(recommended_id AS VARCHAR) = recommendation AND recommended_id >= 0))
+        AND (
+            recommendation IS NULL
+            OR (NOT contains(recommendation, '.') AND (recommended_id > 0 OR recommendation = '0'))
+        )
         AND (session IS NULL OR (starts_with(session, '"') AND strlen(session) > 2))
         AND (recommender IS NULL OR starts_with(recommender, '"'))
         AND (propensity IS NULL OR (probability > 0 AND probability <= 1))
@@ -67,10 +71,13 @@ SELECT
     CAST(seconds AS FLOAT) AS latency,
     recommended_id AS recommendation,
     experiments,
-    CASE WHEN contains(session, '\') THEN json_extract_string(session, '$') ELSE session[2:-2] END AS session,
+    CASE
+        WHEN contains(session, '\') THEN json_extract_string(session, '$')
+        ELSE substr(session, 2, length(session) - 2)
+    END AS session,
     CASE
         WHEN contains(recommender, '\') THEN json_extract_string(recommender, '$')
-        ELSE recommender[2:-2]
+        ELSE substr(recommender, 2, length(recommender) - 2)
     END AS recommender,
     probability AS propensity
 FROM parsed
