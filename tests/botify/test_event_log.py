@@ -129,7 +129,7 @@ def test_a_segment_is_closed_at_its_age_though_nobody_writes(
 
 def _count_fsyncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
-    monkeypatch.setattr(event_log.os, "fsync", calls.append)
+    monkeypatch.setattr(os, "fsync", calls.append)
     return calls
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_raises_and_leaves_no_torn_line(
         return written
 
     with monkeypatch.context() as patch:
-        patch.setattr(event_log.os, "write", full)
+        patch.setattr(os, "write", full)
         with pytest.raises(OSError, match="No space left"):
             log.append(b"does not fit\n")
         assert [path.read_bytes() for path in growing(tmp_path)] == [b"before\n"]
@@ -185,7 +185,7 @@ def test_an_event_whose_fsync_fails_is_not_in_the_log(
         raise OSError(errno.EIO, f"Input/output error of {handle}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(event_log.os, "fsync", fail)
+        patch.setattr(os, "fsync", fail)
         with pytest.raises(OSError, match="Input/output error"):
             log.append(b"lost\n")
     log.close()
@@ -195,7 +195,12 @@ def test_an_event_whose_fsync_fails_is_not_in_the_log(
 def test_threads_lose_nothing_and_mix_no_lines(tmp_path: Path, open_log: Open) -> None:
     log = open_log(max_bytes=2000)
     texts = [[f"{thread}-{number}\n".encode() for number in range(300)] for thread in range(4)]
-    threads = [threading.Thread(target=lambda mine=mine: [log.append(text) for text in mine]) for mine in texts]
+
+    def write(mine: list[bytes]) -> None:
+        for text in mine:
+            log.append(text)
+
+    threads = [threading.Thread(target=write, args=[mine]) for mine in texts]
     for thread in threads:
         thread.start()
     for thread in threads:
