@@ -100,7 +100,8 @@ def read_session(value: bytes, ticket: int) -> _Reading:
             if track >= 0:
                 recommended.append(track)
     unsettled.pop(ticket, None)
-    pending = tuple(track for track in recommended if track not in tracks) if recommended else ()
+    known = set(tracks)
+    pending = tuple(track for track in recommended if track not in known)
     heard = Heard(tuple(tracks), tuple(times), session_id(first), pending, ticket)
     return _Reading(heard, tuple(unsettled), ticket in taken_over)
 

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -230,10 +230,9 @@ def test_silent_sessions_leave_the_memory() -> None:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_sessions, "FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr(redis_sessions, "LONGEST_PAUSE_S", 0.1)
-    return
 
 
 @pytest.mark.usefixtures("impatient")
