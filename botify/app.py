@@ -10,6 +10,7 @@ from werkzeug.routing import IntegerConverter
 from botify.bodies import BodyError
 from botify.openapi import add_document
 from botify.service import LateError, Service
+from botify.shortcut import Shortcut
 from botify.views import admin, api, health
 
 logger = logging.getLogger("botify")
@@ -31,6 +32,7 @@ def create_app(service: Service) -> flask.Flask:
     app.register_blueprint(admin.make_blueprint(service))
     add_document(app)
     _handle_errors(app, service)
+    app.wsgi_app = Shortcut(app, service)  # type: ignore[method-assign]  # Flask's own way to put one in front
     return app
 
 

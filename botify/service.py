@@ -51,6 +51,7 @@ class Service:
         """
         self.settings, self.versions, self.experiments = settings, versions, experiments
         self.store, self.log, self.metrics = store, log, metrics
+        self.tracks = len(versions.model.catalogue)
         self._rng = rng
         self._chains = Chains.of(settings.fallback)
         (decides,) = [experiment for experiment in experiments if experiment.name == settings.decides]

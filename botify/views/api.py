@@ -25,21 +25,19 @@ def make_blueprint(service: Service) -> Blueprint:
     """The blueprint of a service."""
     api = Blueprint("api", __name__)
     catalogue = service.versions.model.catalogue
-    tracks, limit = len(catalogue), service.settings.batch_limit
+    tracks, limit = service.tracks, service.settings.batch_limit
 
     @api.post("/next/<int:user>")
     @documented(body=HeardTrack, answer=NextTrack, refusals=_REFUSALS)
     def next_track(user: int) -> Response:
         """Tells what a listener just heard, and recommends the next track."""
-        heard = read_one(request.get_data(cache=False), user, tracks)
-        return _answer(b'{"user":%d,"track":%d}' % (user, service.next((heard,))[0]))
+        return _answer(answer_next(service, user, request.get_data(cache=False)))
 
     @api.post("/last/<int:user>")
     @documented(body=HeardTrack, answer=Listener, refusals=_REFUSALS)
     def last_track(user: int) -> Response:
         """Tells what a listener heard last, and ends the session."""
-        service.last((read_one(request.get_data(cache=False), user, tracks),))
-        return _answer(b'{"user":%d}' % user)
+        return _answer(answer_last(service, user, request.get_data(cache=False)))
 
     @api.post("/next")
     @documented(body=HeardTracks, answer=NextTracks, refusals=_REFUSALS)
@@ -66,6 +64,24 @@ def make_blueprint(service: Service) -> Blueprint:
         return _answer(catalogue.record(track))
 
     return api
+
+
+def answer_next(service: Service, user: int, body: bytes) -> bytes:
+    """The answer to `POST /next/<user>` with a body.
+
+    Raises:
+        BodyError: The body is refused.
+        OSError: The event could not be written.
+        LateError: The request took too long.
+    """
+    heard = read_one(body, user, service.tracks)
+    return b'{"user":%d,"track":%d}' % (user, service.next((heard,))[0])
+
+
+def answer_last(service: Service, user: int, body: bytes) -> bytes:
+    """The answer to `POST /last/<user>` with a body; raises what `answer_next` does."""
+    service.last((read_one(body, user, service.tracks),))
+    return b'{"user":%d}' % user
 
 
 def _answer(body: bytes) -> Response:
