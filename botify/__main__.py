@@ -12,6 +12,7 @@ import typer
 from botify.settings import load_settings
 from common.cli import make_app, run
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 PROG = "python -m botify"
 HELP = f"""Runs the service until SIGTERM or Ctrl-C.
 
@@ -39,12 +40,13 @@ def main(
     settings = load_settings(config, os.environ, options, overrides or [])
     # The metrics' library looks for its folder when it is imported, so this comes before what imports it.
     folder = tempfile.mkdtemp(prefix="botify-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    os.environ[METRICS_FOLDER] = folder
     from botify.serving import serve
 
     try:
         serve(settings)
     finally:
+        del os.environ[METRICS_FOLDER]
         shutil.rmtree(folder, ignore_errors=True)
 
 

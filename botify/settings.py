@@ -72,7 +72,7 @@ class Settings(Config):
     host: str = "127.0.0.1"
     port: int = Field(default=5001, ge=0, le=65535)
     processes: PositiveInt = 1
-    threads: PositiveInt = 1  # of each process
+    threads: PositiveInt = 4  # of each process; they wait for Redis and the disk side by side
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
     watch_s: PositiveFloat = 1.0  # between looks for a new version of the recommendations
     body_limit_bytes: PositiveInt = 2**20
