@@ -3,6 +3,7 @@
 import itertools
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_requests_of_one_listener_at_once_get_different_tracks(
     published: Published, tmp_path: Path, redis_url: str, where: str
 ) -> None:
     """Four clients per listener; the session outgrows the list, so that fallbacks are in it too."""
-    settings: dict[str, object] = {"threads": 4} if where != "processes" else {"processes": 2, "redis_url": redis_url}
+    settings: dict[str, Any] = {"threads": 4} if where != "processes" else {"processes": 2, "redis_url": redis_url}
     users = [[user] for user in (1990, 1991) for _ in range(4)]
     with serve(published, tmp_path / "log", **settings) as served, Load(served.port, users) as load:
         load.wait_for(400)
