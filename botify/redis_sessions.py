@@ -4,7 +4,7 @@ A session is one string, to which requests append records of 24 bytes: (ticket, 
 recommendation (ticket of its request, track or -1, -1). The order of the records is the order in which things
 happened, for every process, and this is all that the promise of `botify.sessions` needs:
 
-- `hear` is one script, hence one round trip: append and read back. A ticket that was heard before mine and has no
+- `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no
   recommendation is a request that is being answered elsewhere; only then is the string read again until it has one,
   or until the claim has run out: then (ticket, -1, -2) takes it over.
 - `settle` is one command whose reply is not awaited. A slow request awaits it, and sees whether it was taken over.
@@ -135,7 +135,7 @@ class RedisSessions:
         """See `SessionStore`; one round trip, unless a listener asks twice at once."""
         keys, tickets, records = self._records_of(user_tracks)
         self._line_of_thread().claimed_s = time.monotonic()
-        values = self._ask(_APPEND_AND_READ, keys, now_ms + self._silence_ms, *records)
+        values = self._append_and_read(keys, now_ms + self._silence_ms, records)
         if values is None:
             return [None] * len(keys)
         readings = [read_session(value, ticket) for value, ticket in zip(values, tickets, strict=True)]
@@ -193,6 +193,18 @@ class RedisSessions:
                 is_there = value is not None and _RECORD.pack(heard.ticket, heard.tracks[-1], heard.times[-1]) in value
                 readings[place] = read_session(value, heard.ticket) if is_there else _Reading(heard, (), False)
 
+    def _append_and_read(self, keys: Sequence[bytes], expires_ms: int, records: Sequence[bytes]) -> list[bytes] | None:
+        """Appends to sessions and reads them back; None while Redis is down."""
+        if len(keys) > 1:
+            return self._ask(_APPEND_AND_READ, keys, expires_ms, *records)
+        # Two commands sent together cost Redis half of what a script does.
+        commands = [("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms)]
+        replies = self._call_all(commands)
+        if replies is None:
+            return None
+        value: bytes = replies[-1] or b""
+        return [value if records[0] in value else value + records[0]]  # the session ended between the two
+
     def _ask(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[Any] | None:
         """Runs a script; None while Redis is down."""
         reply: list[Any] | None = self._call("EVAL", script, len(keys), *keys, *values)
@@ -209,23 +221,28 @@ class RedisSessions:
 
     def _call(self, *command: Any) -> Any:  # noqa: ANN401  as many types as Redis has commands
         """The reply to a command; None while Redis is down."""
+        replies = self._call_all([command])
+        return None if replies is None else replies[0]
+
+    def _call_all(self, commands: Sequence[Sequence[Any]]) -> list[Any] | None:
+        """The replies to commands sent together; None while Redis is down."""
         if not self._breaker.lets_through():
             return None
         line = self._line_of_thread()
         was_connected = line.connection.is_connected
         try:
             try:
-                reply = line.exchange(command)
+                replies = line.exchange(commands)
             except redis.ConnectionError:
                 if not was_connected:
                     raise
                 # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts once.
-                reply = line.exchange(command)
+                replies = line.exchange(commands)
         except (redis.RedisError, OSError):
             self._breaker.failed()
             return None
         self._breaker.succeeded()
-        return reply
+        return replies
 
     def _line_of_thread(self) -> "_Line":
         line: _Line | None = getattr(self._threads, "line", None)
@@ -242,14 +259,14 @@ class _Line:
         self.claimed_s = 0.0  # when the last `hear` began
         self._unread = 0
 
-    def exchange(self, command: Sequence[Any]) -> Any:  # noqa: ANN401  as `_call`
-        """Sends a command and returns its reply."""
+    def exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Sends commands together and returns their replies."""
         try:
-            self._send(command)
+            self._send(commands)
             while self._unread:
                 self.connection.read_response()
                 self._unread -= 1
-            return self.connection.read_response()
+            return [self.connection.read_response() for _ in commands]
         except (redis.RedisError, OSError):
             self._hang_up()
             raise
@@ -259,13 +276,14 @@ class _Line:
         if not self.connection.is_connected:
             return
         try:
-            self._send(command)
+            self._send([command])
             self._unread += 1
         except (redis.RedisError, OSError):
             self._hang_up()
 
-    def _send(self, command: Sequence[Any]) -> None:
-        self.connection.send_packed_command(self.connection.pack_command(*command), check_health=False)
+    def _send(self, commands: Sequence[Sequence[Any]]) -> None:
+        packed = self.connection.pack_commands(commands)
+        self.connection.send_packed_command(packed, check_health=False)
 
     def _hang_up(self) -> None:
         self.connection.disconnect()
