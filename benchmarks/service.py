@@ -3,7 +3,8 @@
     python -m benchmarks.service
 
 Needs wrk and redis-server (Debian: `apt-get install wrk redis-server`). Both services run side by side all the time and
-are loaded in turns, so that whatever else the machine does hits both alike. A session is ten `/next` and a `/last`.
+are loaded in turns, so that whatever else the machine does hits both alike. A session is ten `/next` and a `/last`;
+512 listeners are at it at any time, each waiting for an answer before it asks again.
 """
 
 import http.client
@@ -32,13 +33,14 @@ from tests.botify.exports import publish, random_lists, write_catalogue
 
 BATCH = 1000
 _SCRIPT = """
-local n = 0
+local n, active = 0, 512
 function init(args)
   prefix, listeners, tracks, n = args[1], tonumber(args[2]), tonumber(args[3]), math.random(1e6)
 end
 function request()
   n = n + 1
-  local user, turn = math.floor(n / 11) % listeners, n % 11
+  local round = math.floor(n / active)
+  local user, turn = (math.floor(round / 11) * active + n % active) % listeners, round % 11
   local path = (turn == 10 and prefix == "/next/") and "/last/" or prefix
   return wrk.format("POST", path .. user, nil, '{"track":' .. (n * 7 % tracks) .. ',"time":0.5}')
 end
