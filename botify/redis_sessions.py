@@ -195,7 +195,7 @@ class RedisSessions:
 
     def _append_and_read(self, keys: Sequence[bytes], expires_ms: int, records: Sequence[bytes]) -> list[bytes] | None:
         """Appends to sessions and reads them back; None while Redis is down."""
-        if len(keys) > 1:
+        if len(keys) > 1:  # all at once: were batches to interleave, each might wait for the other
             return self._ask(_APPEND_AND_READ, keys, expires_ms, *records)
         # Two commands sent together cost Redis half of what a script does.
         commands = [("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms)]
@@ -203,7 +203,7 @@ class RedisSessions:
         if replies is None:
             return None
         value: bytes = replies[-1] or b""
-        return [value if records[0] in value else value + records[0]]  # the session ended between the two
+        return [value if records[0] in value else records[0]]  # the session ended between the two
 
     def _ask(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[Any] | None:
         """Runs a script; None while Redis is down."""
