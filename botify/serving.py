@@ -4,6 +4,7 @@ The parent reads catalogue and recommendations before it starts the others, so t
 in one line, and so that the processes share the memory until the first new version.
 """
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -34,6 +35,7 @@ from common.randomness import make_generator
 GRACE_S = 10  # for the requests under way when the service is stopped
 EFFECTIVE_CONFIG = "botify.yaml"
 _BACKLOG = 1024
+_GARBAGE_THRESHOLD = 50_000  # new objects before a look for cycles
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,9 @@ def serve(settings: Settings) -> None:
 def _make_app(settings: Settings, loaded: Loaded) -> flask.Flask:
     """The application of a worker process."""
     service = make_service(settings, loaded)
+    # What was loaded stays; looking through it for garbage again and again would hold up requests.
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     Finalize(None, service.close, exitpriority=10)  # a worker ends without Python's own exit handlers
     return create_app(service)
 
