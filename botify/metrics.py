@@ -40,9 +40,6 @@ class Metrics:
             "botify_event_log_failures", "Requests not acknowledged as their events could not be written.",
             registry=self.registry,
         )  # fmt: skip
-        self.reloads = Counter(
-            "botify_version_loads", "Versions of the recommendations looked at.", ["result"], registry=self.registry
-        )
 
     def text(self) -> bytes:
         """All figures, of all processes, in Prometheus' text format."""

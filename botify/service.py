@@ -117,7 +117,7 @@ class Service:
         states = self.store.hear(requests, now_ms)
         arms = [assignments(self.experiments, request.user) for request in requests]
         batch = [
-            Row(request.user, state.tracks, state.times, {*state.tracks, *state.pending})
+            Row(request.user, state.tracks, state.times, frozenset(state.tracks + state.pending))
             if state
             else Row(request.user, (request.track,), (request.time,), {request.track})
             for request, state in zip(requests, states, strict=True)

@@ -16,6 +16,7 @@ from botify.errors import ModelError
 # Small enough that a request never waits long for a reload that holds the interpreter meanwhile.
 CHUNK_BYTES = 256 * 1024
 NO_TRACK = -1
+_BLOCK_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,13 @@ class TrackLists:
 
     def counts(self, tracks: int) -> npt.NDArray[np.int64]:
         """How many lists hold each of the tracks 0..tracks-1."""
-        held = self.tracks[self.tracks != NO_TRACK]
-        return np.bincount(held, minlength=tracks)
+        counts = np.zeros(tracks, dtype=np.int64)
+        for start in range(
+            0, len(self.tracks), _BLOCK_ROWS
+        ):  # the copies that this takes would be larger than the lists
+            block = self.tracks[start : start + _BLOCK_ROWS]
+            counts += np.bincount(block[block != NO_TRACK], minlength=tracks)
+        return counts
 
 
 def read_track_lists(path: Path, key: str, value: str, rows: int, tracks: int) -> tuple[TrackLists, str]:

@@ -31,7 +31,6 @@ class Versions:
         """
         self.model = model
         self.refused: str | None = None  # why the current version is not the one served
-        self.refusals = 0
         self._settings, self._catalogue = settings, catalogue
         self._served = self._tried = self._state(model.folder)
         self._lock = threading.Lock()
@@ -93,7 +92,6 @@ class Versions:
                 logger.info("serving version %s", self.model.version)
         except ModelError as error:
             self.refused = str(error)
-            self.refusals += 1
             raise
         self.refused = None
         return self.model
