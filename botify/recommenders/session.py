@@ -18,8 +18,8 @@ from botify.tracklists import NO_TRACK
 LATEST = 8
 BLOCK = 128  # rows of a batch scored at once, so that what is scored stays in the cache
 
-# Of `session_als`, found on simulated listeners: how much a place in the listener's own list counts against the
-# session, the share heard from which a track counts as liked, and how fast earlier tracks fade.
+# Of `session_als`, chosen and not tuned: how much a place in the listener's own list counts against the session, the
+# share heard from which a track counts as liked, and how fast earlier tracks fade.
 RANK_WEIGHT = 0.25
 LIKED_TIME = 0.3
 FADING = 0.8
