@@ -1,0 +1,78 @@
+"""The catalogue: each track's record as it stands in the file, and who the artist is, in compact arrays."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from botify.errors import CatalogueError
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Tracks 0..n-1."""
+
+    text: bytes  # the file
+    starts: IntArray  # (tracks + 1,): the record of track t is text[starts[t]:starts[t + 1]]
+    artist: IntArray  # (tracks,), one number an artist
+    by_artist: IntArray  # (tracks,), tracks grouped by artist
+    artist_starts: IntArray  # (artists + 1,): artist a has by_artist[artist_starts[a]:artist_starts[a + 1]]
+    sha256: str
+
+    def __len__(self) -> int:
+        """How many tracks there are."""
+        return len(self.artist)
+
+    def record(self, track: int) -> bytes:
+        """The record of a track, JSON."""
+        return self.text[self.starts[track] : self.starts[track + 1]].rstrip()
+
+    def tracks_of_artist(self, track: int) -> list[int]:
+        """All tracks by the artist of a track, itself among them."""
+        artist = self.artist[track]
+        tracks: list[int] = self.by_artist[self.artist_starts[artist] : self.artist_starts[artist + 1]].tolist()
+        return tracks
+
+
+def load_catalogue(path: Path) -> Catalogue:
+    """Reads `tracks.json`, one `{"track", "artist", …}` a line.
+
+    Raises:
+        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or out of place.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise CatalogueError(f"{path}: cannot be read ({error.strerror})") from None
+    lines = text.splitlines(keepends=True)
+    if not lines:
+        raise CatalogueError(f"{path}: holds no tracks")
+    numbers: dict[str | int, int] = {}
+    artist = np.fromiter((_artist_of(path, line, i, numbers) for i, line in enumerate(lines)), np.int64, len(lines))
+    return Catalogue(
+        text=text,
+        starts=np.cumsum([0, *map(len, lines)], dtype=np.int64),
+        artist=artist,
+        by_artist=np.argsort(artist, kind="stable"),
+        artist_starts=np.concatenate([[0], np.cumsum(np.bincount(artist))]),
+        sha256=hashlib.sha256(text).hexdigest(),
+    )
+
+
+def _artist_of(path: Path, line: bytes, expected: int, numbers: dict[str | int, int]) -> int:
+    """The number of the artist of a line's track; artists are numbered as they first appear."""
+    try:
+        record = orjson.loads(line)
+        track, artist = record["track"], record["artist"]
+    except (ValueError, KeyError, TypeError):
+        raise CatalogueError(f"{path}:{expected + 1}: no object with track and artist") from None
+    if track != expected:
+        raise CatalogueError(f"{path}:{expected + 1}: track {track} found, {expected} expected: ids must be 0..n-1")
+    if not isinstance(artist, str | int):
+        raise CatalogueError(f"{path}:{expected + 1}: artist must be a text or a number")
+    return numbers.setdefault(artist, len(numbers))

@@ -1,0 +1,19 @@
+"""Errors of the service that the user can mend."""
+
+from common.errors import UserError
+
+
+class BotifyError(UserError):
+    """Base of the service's user errors."""
+
+
+class CatalogueError(BotifyError):
+    """A catalogue that cannot be used."""
+
+
+class ModelError(BotifyError):
+    """Exported recommendations that cannot be used."""
+
+
+class StartError(BotifyError):
+    """A service that cannot start as it is configured."""

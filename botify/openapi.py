@@ -1,0 +1,63 @@
+"""The OpenAPI document of the views, and the page that shows it."""
+
+import inspect
+from collections.abc import Callable
+
+import flask
+import orjson
+from pydantic import BaseModel
+from spectree import Response, SpecTree
+from spectree.page import PAGE_TEMPLATES
+
+from botify.bodies import Problem
+
+PATH = "/openapi.json"
+View = Callable[..., flask.Response]
+
+# The views check bodies by themselves, with these same models, and quicker; the document is all that is wanted of it.
+_spec = SpecTree(
+    "flask",
+    mode="strict",
+    annotations=False,
+    title="Botify",
+    version="1",
+    validation_error_status=400,
+    validation_error_model=Problem,
+    naming_strategy=lambda model: model.__name__,
+    nested_naming_strategy=lambda _, child: child,
+)
+
+
+def documented(
+    *, answer: type[BaseModel] | None = None, body: type[BaseModel] | None = None, refusals: tuple[int, ...] = ()
+) -> Callable[[View], View]:
+    """Says what a view takes and gives: the models of its body and its answer, and the statuses of its refusals."""
+    models: dict[str, type[BaseModel] | None] = {"HTTP_200": answer}
+    models |= {f"HTTP_{status}": Problem for status in refusals}
+    decorate: Callable[[View], View] = _spec.validate(
+        json=body,
+        resp=Response(**models),
+        skip_validation=True,
+    )
+    return decorate
+
+
+def add_document(app: flask.Flask) -> None:
+    """Serves the document at `/openapi.json` and the page at `/docs`, and takes the documentation's wrappers off.
+
+    Call it when all other views are there.
+    """
+    _spec.app = app
+    with app.app_context():
+        document = orjson.dumps(_spec._generate_spec())
+    page = PAGE_TEMPLATES["scalar"].format(spec_url=PATH, spec_path="docs")
+    for endpoint, view in app.view_functions.items():
+        app.view_functions[endpoint] = inspect.unwrap(view)
+
+    @app.get(PATH)
+    def openapi_document() -> flask.Response:
+        return flask.Response(document, mimetype="application/json")
+
+    @app.get("/docs")
+    def openapi_page() -> flask.Response:
+        return flask.Response(page, mimetype="text/html")

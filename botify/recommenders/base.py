@@ -1,0 +1,52 @@
+"""What a recommender gets and gives."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from botify.models import Model
+
+# In place of a track, where there is none to recommend.
+UNKNOWN = -1  # nothing is known of this listener or track
+EXHAUSTED = -2  # all that could be recommended is taken in this session
+
+
+class Row(NamedTuple):
+    """A listener who asks for the next track.
+
+    Attributes:
+        user: The listener.
+        tracks: Tracks heard in the open session, in order; the one just heard is the last.
+        times: Share heard of each.
+        taken: What must not be recommended: the tracks heard, and those recommended and not heard yet.
+    """
+
+    user: int
+    tracks: Sequence[int]
+    times: Sequence[float]
+    taken: frozenset[int] | set[int]
+
+
+Batch = Sequence[Row]
+
+
+class Drawn(NamedTuple):
+    """A track, or `UNKNOWN` or `EXHAUSTED`, and the probability with which it was drawn."""
+
+    track: int
+    propensity: float | None
+
+
+# The answers are in the order of the batch. Loops in Python where a row takes a microsecond or two, as arrays would
+# make a batch of one ten times slower; arrays where there is arithmetic.
+Recommender = Callable[[Model, Batch, np.random.Generator], list[Drawn]]
+
+IS_UNKNOWN = Drawn(UNKNOWN, None)
+IS_EXHAUSTED = Drawn(EXHAUSTED, None)
+
+
+def draw_one(candidates: Sequence[int], at: float) -> Drawn:
+    """One of the candidates, all equally likely, where `at` is uniform in [0, 1)."""
+    count = len(candidates)
+    return Drawn(candidates[int(at * count)], 1.0 / count) if count else IS_EXHAUSTED

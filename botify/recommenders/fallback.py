@@ -1,0 +1,75 @@
+"""Who is asked, and who is asked next where the first has no answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from botify.models import Model
+from botify.recommenders.base import EXHAUSTED, Batch, Drawn, Recommender
+from botify.recommenders.session import contextual, session_als
+from botify.recommenders.simple import indexed, random, sticky_artist, top_pop
+from botify.settings import FallbackSettings
+
+RECOMMENDERS: Mapping[str, Recommender] = {
+    "random": random,
+    "sticky_artist": sticky_artist,
+    "top_pop": top_pop,
+    "indexed": indexed,
+    "contextual": contextual,
+    "session_als": session_als,
+}
+REPEAT = "repeat"
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Recommenders in the order in which they are asked, by why the one before had no answer."""
+
+    exhausted: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @classmethod
+    def of(cls, fallback: FallbackSettings) -> "Chains":
+        """The chains of the configuration; any track not yet heard is the last resort."""
+        return cls((*fallback.exhausted, "random"), (*fallback.unknown, "random"))
+
+
+def recommend(
+    model: Model, batch: Batch, names: Sequence[str], chains: Chains, rng: np.random.Generator
+) -> list[tuple[str, Drawn]]:
+    """A track for each row, and which recommender it is from.
+
+    Args:
+        model: What recommenders draw from.
+        batch: Who asks.
+        names: The recommender to be asked first, for each row.
+        chains: Who is asked where that has no answer.
+        rng: Generator of the draws.
+    """
+    if len(batch) == 1:
+        drawn = RECOMMENDERS[names[0]](model, batch, rng)
+        if drawn[0].track >= 0:
+            return [(names[0], drawn[0])]
+        return [_fall_back(model, batch, drawn[0], chains, rng)]
+    answers: list[tuple[str, Drawn] | None] = [None] * len(batch)
+    for name in dict.fromkeys(names):
+        rows = [i for i, asked in enumerate(names) if asked == name]
+        some = [batch[i] for i in rows]
+        for i, drawn_one in zip(rows, RECOMMENDERS[name](model, some, rng), strict=True):
+            answers[i] = (name, drawn_one)
+    return [
+        answer if answer[1].track >= 0 else _fall_back(model, [row], answer[1], chains, rng)
+        for answer, row in zip(answers, batch, strict=True)
+        if answer is not None
+    ]
+
+
+def _fall_back(model: Model, row: Batch, missing: Drawn, chains: Chains, rng: np.random.Generator) -> tuple[str, Drawn]:
+    for name in chains.exhausted if missing.track == EXHAUSTED else chains.unknown:
+        (drawn,) = RECOMMENDERS[name](model, row, rng)
+        if drawn.track >= 0:
+            return name, drawn
+    # The whole catalogue was heard in this session: a repeat is all there is.
+    total = len(model.catalogue)
+    return REPEAT, Drawn(int(rng.random() * total), 1.0 / total)

@@ -1,0 +1,100 @@
+"""Recommenders that follow the session by item factors; the same session gets the same track.
+
+The session is a direction in the factors' space: the sum of the directions of its tracks, each weighted by how long
+it was heard. A candidate's affinity is its scalar product with that, which is the weighted sum of its cosines with the
+tracks heard.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from botify.models import Model
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row
+from botify.tracklists import NO_TRACK
+
+# A session's latest tracks say where it goes; the earlier ones are let go.
+LATEST = 8
+BLOCK = 128  # rows of a batch scored at once, so that what is scored stays in the cache
+
+# Of `session_als`, chosen and not tuned: how much a place in the listener's own list counts against the session, the
+# share heard from which a track counts as liked, and how fast earlier tracks fade.
+RANK_WEIGHT = 0.25
+LIKED_TIME = 0.3
+FADING = 0.8
+
+Tracks = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float32]
+
+
+def contextual(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+    """The track nearest to the session among the neighbours of its tracks, each weighted by how long it was heard."""
+    del rng
+    neighbours = model.neighbours
+    if neighbours is None:
+        return [IS_UNKNOWN] * len(batch)
+    drawn: list[Drawn] = []
+    for block in _blocks(batch):
+        heard, times = _session_arrays(block)
+        candidates = neighbours.lists_of(heard).reshape(len(block), -1).astype(np.int64)
+        drawn += _best(candidates, _affinity(model, candidates, heard, times), block)
+    return drawn
+
+
+def session_als(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+    """The best of the listener's own list, where tracks near what was liked rise and near what was skipped sink."""
+    del rng
+    drawn: list[Drawn] = []
+    for block in _blocks(batch):
+        heard, times = _session_arrays(block)
+        candidates = model.recommendations.lists_of(np.array([row.user for row in block])).astype(np.int64)
+        age = np.arange(heard.shape[1] - 1, -1, -1)
+        liking = np.where(heard == NO_TRACK, 0, (times - LIKED_TIME) * FADING**age).astype(np.float32)
+        rank = np.arange(candidates.shape[1]) / candidates.shape[1]
+        scores = _affinity(model, candidates, heard, liking) - (RANK_WEIGHT * rank).astype(np.float32)
+        drawn += _best(candidates, scores, block)
+    return drawn
+
+
+def _blocks(batch: Batch) -> Iterable[Batch]:
+    return (batch[start : start + BLOCK] for start in range(0, len(batch), BLOCK))
+
+
+def _session_arrays(batch: Batch) -> tuple[Tracks, Weights]:
+    """Tracks and times of the sessions, (rows, at most LATEST), the latest last; before a shorter one `NO_TRACK`, 0."""
+    width = min(LATEST, max(len(row.tracks) for row in batch))
+    heard = np.full((len(batch), width), NO_TRACK, dtype=np.int64)
+    times = np.zeros((len(batch), width), dtype=np.float32)
+    for i, row in enumerate(batch):
+        count = min(width, len(row.tracks))
+        heard[i, width - count :] = row.tracks[-count:]
+        times[i, width - count :] = row.times[-count:]
+    return heard, times
+
+
+def _affinity(model: Model, candidates: Tracks, heard: Tracks, weights: Weights) -> Weights:
+    """The scalar product of each candidate with its row's session, (rows, candidates)."""
+    directions = model.directions
+    if directions is None:
+        return np.zeros(candidates.shape, dtype=np.float32)
+    session = np.matmul(weights[:, None, :], directions[heard])  # (rows, 1, factors); the weight of NO_TRACK is 0
+    affinity: Weights = np.matmul(directions[candidates], session.transpose(0, 2, 1))[:, :, 0]
+    return affinity
+
+
+def _best(candidates: Tracks, scores: Weights, batch: Batch) -> list[Drawn]:
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ranked = np.take_along_axis(candidates, order, axis=1)
+    return [_first_free(row, tracks) for row, tracks in zip(batch, ranked.tolist(), strict=True)]
+
+
+def _first_free(row: Row, tracks: list[int]) -> Drawn:
+    is_known = False
+    for track in tracks:
+        if track == NO_TRACK:
+            continue
+        is_known = True
+        if track not in row.taken:
+            return Drawn(track, 1.0)
+    return IS_EXHAUSTED if is_known else IS_UNKNOWN

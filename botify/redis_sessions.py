@@ -1,0 +1,321 @@
+"""Sessions in Redis, for several processes or replicas; the only module that knows Redis.
+
+A session is one string, to which requests append records of 24 bytes: (ticket, track, share heard), and for a
+recommendation (ticket of its request, track or -1, -1). The order of the records is the order in which things
+happened, for every process, and this is all that the promise of `botify.sessions` needs:
+
+- `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no
+  recommendation is a request that is being answered elsewhere; only then is the string read again until it has one,
+  or until the claim has run out: then (ticket, -1, -2) takes it over.
+- `settle` is one command whose reply is not awaited. A slow request awaits it, and sees whether it was taken over.
+
+A Redis that is down costs one time-out, then nothing: it is asked again after a pause, which doubles up to
+`LONGEST_PAUSE_S`.
+"""
+
+import struct
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from botify.sessions import CLAIM_S, LONGEST_SESSION, SILENCE_S, Heard, Tickets, session_id
+from common.errors import ConfigError
+
+TIMEOUT_S = 0.25
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+POLL_S = 0.001
+
+_RECORD = struct.Struct("<Qqd")
+_RECOMMENDED, _TAKEN_OVER = -1.0, -2.0
+
+_APPEND_AND_READ = b"""
+local values = {}
+for i, key in ipairs(KEYS) do
+  redis.call('APPEND', key, ARGV[i + 1])
+  values[i] = redis.call('GETEX', key, 'PXAT', ARGV[1])
+end
+return values
+"""
+_APPEND_AND_TAKE = b"""
+local values = {}
+for i, key in ipairs(KEYS) do
+  redis.call('APPEND', key, ARGV[i])
+  values[i] = redis.call('GETDEL', key)
+end
+return values
+"""
+# A session that ended meanwhile is not opened again; one that has become too long ends.
+_APPEND_IF_OPEN = b"""
+for i, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 and redis.call('APPEND', key, ARGV[i + 1]) >= tonumber(ARGV[1]) then
+    redis.call('UNLINK', key)
+  end
+end
+return 0
+"""
+_LONGEST_VALUE = LONGEST_SESSION * 2 * _RECORD.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a session's string says to the request with a ticket.
+
+    Attributes:
+        heard: The session.
+        others: Tickets of requests that came before and are still being answered.
+        is_taken_over: Whether another request took over the claim.
+    """
+
+    heard: Heard
+    others: tuple[int, ...]
+    is_taken_over: bool
+
+
+def read_session(value: bytes, ticket: int) -> _Reading:
+    """Reads a session's string, up to and with what the request heard; recommendations after it count too."""
+    tracks: list[int] = []
+    times: list[float] = []
+    recommended: list[int] = []
+    unsettled: dict[int, None] = {}
+    taken_over: set[int] = set()
+    first, is_past = 0, False
+    for number, track, share in _RECORD.iter_unpack(value):
+        if share >= 0:
+            first = first or number
+            if not is_past and number not in unsettled:  # one sent twice, over a broken connection, counts once
+                unsettled[number] = None
+                tracks.append(track)
+                times.append(share)
+            is_past = is_past or number == ticket
+        elif share == _TAKEN_OVER:
+            if number in unsettled:
+                del unsettled[number]
+                taken_over.add(number)
+        elif number not in taken_over:
+            unsettled.pop(number, None)
+            if track >= 0:
+                recommended.append(track)
+    unsettled.pop(ticket, None)
+    known = set(tracks)
+    pending = tuple(track for track in recommended if track not in known)
+    heard = Heard(tuple(tracks), tuple(times), session_id(first), pending, ticket)
+    return _Reading(heard, tuple(unsettled), ticket in taken_over)
+
+
+class RedisSessions:
+    """Sessions in Redis; a connection a thread. Make it in the process that uses it, not before a fork."""
+
+    def __init__(self, url: str, *, silence_s: float = SILENCE_S, timeout_s: float = TIMEOUT_S) -> None:
+        """Connects at the first request.
+
+        Args:
+            url: Such as `redis://localhost:6379/0`.
+            silence_s: A session without a request for this long is over.
+            timeout_s: How long an answer of Redis is awaited.
+
+        Raises:
+            ConfigError: The URL is none of Redis's.
+        """
+        try:
+            self._pool = redis.ConnectionPool.from_url(
+                url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None
+            )
+        except ValueError as error:
+            raise ConfigError(f"redis_url: {error}") from None
+        self._silence_ms = round(silence_s * 1000)
+        self._tickets = Tickets()
+        self._threads = threading.local()
+        self._breaker = _Breaker()
+
+    def hear(self, user_tracks: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:
+        """See `SessionStore`; one round trip, unless a listener asks twice at once."""
+        keys, tickets, records = self._records_of(user_tracks)
+        self._line_of_thread().claimed_s = time.monotonic()
+        values = self._append_and_read(keys, now_ms + self._silence_ms, records)
+        if values is None:
+            return [None] * len(keys)
+        readings = [read_session(value, ticket) for value, ticket in zip(values, tickets, strict=True)]
+        if any(reading.others for reading in readings):
+            self._wait_for_others(keys, readings, now_ms)
+        return [reading.heard for reading in readings]
+
+    def settle(self, users: Sequence[int], heard: Sequence[Heard | None], tracks: Iterable[int | None]) -> bool:
+        """See `SessionStore`; waits for no reply unless the request was slow."""
+        settled = [
+            (_key(user), state.ticket, _RECORD.pack(state.ticket, -1 if track is None else track, _RECOMMENDED))
+            for user, state, track in zip(users, heard, tracks, strict=True)
+            if state is not None
+        ]
+        if not settled:
+            return True
+        keys, tickets, records = zip(*settled, strict=True)
+        line = self._line_of_thread()
+        if time.monotonic() - line.claimed_s < CLAIM_S / 2:
+            line.tell(("EVAL", _APPEND_IF_OPEN, len(keys), *keys, _LONGEST_VALUE, *records))
+            return True
+        self._ask(_APPEND_IF_OPEN, keys, _LONGEST_VALUE, *records)
+        values = self._call("MGET", *keys) or []
+        return not any(
+            value and read_session(value, ticket).is_taken_over for value, ticket in zip(values, tickets, strict=False)
+        )
+
+    def end(self, user_tracks: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:  # noqa: ARG002  Redis has a clock of its own
+        """See `SessionStore`; one round trip."""
+        keys, tickets, records = self._records_of(user_tracks)
+        values = self._ask(_APPEND_AND_TAKE, keys, *records)
+        if values is None:
+            return [None] * len(keys)
+        return [read_session(value, ticket).heard for value, ticket in zip(values, tickets, strict=True)]
+
+    def ready(self) -> bool:
+        """Whether Redis answers now; not asked during a pause."""
+        return self._call("PING") is not None
+
+    def _wait_for_others(self, keys: Sequence[bytes], readings: list[_Reading], now_ms: int) -> None:
+        deadline = time.monotonic() + CLAIM_S
+        while waiting := [place for place, reading in enumerate(readings) if reading.others]:
+            some = [keys[place] for place in waiting]
+            if time.monotonic() < deadline:
+                time.sleep(POLL_S)
+                values = self._call("MGET", *some)
+            else:
+                records = [
+                    b"".join(_RECORD.pack(other, -1, _TAKEN_OVER) for other in readings[place].others)
+                    for place in waiting
+                ]
+                values = self._ask(_APPEND_AND_READ, some, now_ms + self._silence_ms, *records)
+            for place, value in zip(waiting, values or [None] * len(waiting), strict=True):
+                heard = readings[place].heard
+                is_there = value is not None and _RECORD.pack(heard.ticket, heard.tracks[-1], heard.times[-1]) in value
+                readings[place] = read_session(value, heard.ticket) if is_there else _Reading(heard, (), False)
+
+    def _append_and_read(self, keys: Sequence[bytes], expires_ms: int, records: Sequence[bytes]) -> list[bytes] | None:
+        """Appends to sessions and reads them back; None while Redis is down."""
+        if len(keys) > 1:  # all at once: were batches to interleave, each might wait for the other
+            return self._ask(_APPEND_AND_READ, keys, expires_ms, *records)
+        # Two commands sent together cost Redis half of what a script does.
+        commands = [("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms)]
+        replies = self._call_all(commands)
+        if replies is None:
+            return None
+        value: bytes = replies[-1] or b""
+        return [value if records[0] in value else records[0]]  # the session ended between the two
+
+    def _ask(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[Any] | None:
+        """Runs a script; None while Redis is down."""
+        reply: list[Any] | None = self._call("EVAL", script, len(keys), *keys, *values)
+        return reply
+
+    def _records_of(self, user_tracks: Sequence[tuple[int, int, float]]) -> tuple[list[bytes], list[int], list[bytes]]:
+        """The key, a ticket and the record of each request."""
+        tickets = [self._tickets.take() for _ in user_tracks]
+        keys = [_key(user) for user, _, _ in user_tracks]
+        records = [
+            _RECORD.pack(ticket, track, share) for ticket, (_, track, share) in zip(tickets, user_tracks, strict=True)
+        ]
+        return keys, tickets, records
+
+    def _call(self, *command: Any) -> Any:  # noqa: ANN401  as many types as Redis has commands
+        """The reply to a command; None while Redis is down."""
+        replies = self._call_all([command])
+        return None if replies is None else replies[0]
+
+    def _call_all(self, commands: Sequence[Sequence[Any]]) -> list[Any] | None:
+        """The replies to commands sent together; None while Redis is down."""
+        if not self._breaker.lets_through():
+            return None
+        line = self._line_of_thread()
+        was_connected = line.connection.is_connected
+        try:
+            try:
+                replies = line.exchange(commands)
+            except redis.ConnectionError:
+                if not was_connected:
+                    raise
+                # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts once.
+                replies = line.exchange(commands)
+        except (redis.RedisError, OSError):
+            self._breaker.failed()
+            return None
+        self._breaker.succeeded()
+        return replies
+
+    def _line_of_thread(self) -> "_Line":
+        line: _Line | None = getattr(self._threads, "line", None)
+        if line is None:
+            line = self._threads.line = _Line(self._pool.make_connection())
+        return line
+
+
+class _Line:
+    """A thread's connection; connects when it is used."""
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401  redis-py leaves its methods without types
+        self.connection = connection
+        self.claimed_s = 0.0  # when the last `hear` began
+        self._unread = 0
+
+    def exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Sends commands together and returns their replies."""
+        try:
+            self._send(commands)
+            while self._unread:
+                self.connection.read_response()
+                self._unread -= 1
+            return [self.connection.read_response() for _ in commands]
+        except (redis.RedisError, OSError):
+            self._hang_up()
+            raise
+
+    def tell(self, command: Sequence[Any]) -> None:
+        """Sends a command, whose reply is read before that of the next one; without effect while not connected."""
+        if not self.connection.is_connected:
+            return
+        try:
+            self._send([command])
+            self._unread += 1
+        except (redis.RedisError, OSError):
+            self._hang_up()
+
+    def _send(self, commands: Sequence[Sequence[Any]]) -> None:
+        packed = self.connection.pack_commands(commands)
+        self.connection.send_packed_command(packed, check_health=False)
+
+    def _hang_up(self) -> None:
+        self.connection.disconnect()
+        self._unread = 0
+
+
+class _Breaker:
+    """Keeps requests from waiting for a Redis that is down: after a failure one request a pause may try."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pause_s = 0.0
+        self._closed_until_s = 0.0
+
+    def lets_through(self) -> bool:
+        if not self._pause_s:
+            return True
+        with self._lock:
+            now_s = time.monotonic()
+            if now_s < self._closed_until_s:
+                return False
+            self._closed_until_s = now_s + self._pause_s  # the others go on without memory while this one tries
+            return True
+
+    def failed(self) -> None:
+        with self._lock:
+            self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+            self._closed_until_s = time.monotonic() + self._pause_s
+
+    def succeeded(self) -> None:
+        self._pause_s = 0.0
+
+
+def _key(user: int) -> bytes:
+    return b"botify:session:%d" % user

@@ -1,0 +1,128 @@
+"""What the service is configured with: a YAML file, and a `BOTIFY_…` environment variable for each key."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
+
+from botify.experiments import Arm, Experiment, arm_name
+from common.config import Config, load_config
+
+ENVIRONMENT_PREFIX = "BOTIFY_"
+RecommenderName = Literal["random", "sticky_artist", "top_pop", "indexed", "contextual", "session_als"]
+
+
+class ArmSettings(Config):
+    """An arm of an experiment: its share of the listeners, and who recommends to them."""
+
+    name: str | None = Field(default=None, min_length=1)
+    weight: PositiveFloat = 1.0
+    recommender: RecommenderName
+
+
+class ExperimentSettings(Config):
+    """An experiment: every listener is in one of its arms."""
+
+    name: str = Field(min_length=1)
+    salt: str | None = None
+    arms: tuple[ArmSettings, ...] = Field(min_length=1)
+    overrides: dict[NonNegativeInt, str] = Field(default_factory=dict)
+
+    def experiment(self) -> Experiment:
+        """The experiment itself; arms without a name are `C`, `T1`, `T2` and so on.
+
+        Raises:
+            ConfigError: Arms of one name, or an override to no arm.
+        """
+        arms = [Arm(arm.name or arm_name(i), arm.weight, arm.recommender) for i, arm in enumerate(self.arms)]
+        return Experiment(self.name, tuple(arms), self.salt, dict(self.overrides))
+
+
+class FallbackSettings(Config):
+    """Who answers, in this order, where the arm's recommender cannot; after them any track not yet heard."""
+
+    exhausted: tuple[RecommenderName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
+    unknown: tuple[RecommenderName, ...] = ("top_pop",)  # it knows nothing of this listener or track
+
+
+class EventLogSettings(Config):
+    """How events reach the disk."""
+
+    fsync: Literal["always", "everysec", "never"] = "everysec"
+    segment_bytes: PositiveInt = 64 * 2**20
+    segment_age_s: PositiveFloat = 3600.0
+
+
+class Settings(Config):
+    """The service's configuration."""
+
+    catalog: Path
+    recommendations: Path
+    neighbours: Path | None = None  # by default beside the recommendations
+    item_factors: Path | None = None  # by default beside the recommendations
+    log_dir: Path
+    redis_url: SecretStr | None = None
+    admin_token: SecretStr | None = None
+    experiments: tuple[ExperimentSettings, ...] = Field(min_length=1)
+    decides: str  # the experiment whose arm picks the recommender
+    fallback: FallbackSettings = FallbackSettings()
+    event_log: EventLogSettings = EventLogSettings()
+    host: str = "127.0.0.1"
+    port: int = Field(default=5001, ge=0, le=65535)
+    processes: PositiveInt = 1
+    threads: PositiveInt = 4  # of each process; they wait for Redis and the disk side by side
+    session_silence_s: PositiveFloat = 1800.0  # after which a session is over
+    watch_s: PositiveFloat = 1.0  # between looks for a new version of the recommendations
+    body_limit_bytes: PositiveInt = 2**20
+    batch_limit: PositiveInt = 10_000
+    seed: NonNegativeInt | None = None  # of the draws; by default each process draws afresh
+
+    @model_validator(mode="after")
+    def _check_experiments(self) -> Self:
+        names = [experiment.name for experiment in self.experiments]
+        if len(set(names)) < len(names):
+            raise ValueError(f"experiments: names repeat: {', '.join(names)}")
+        if self.decides not in names:
+            raise ValueError(f"decides: no experiment {self.decides}; allowed: {', '.join(names)}")
+        return self
+
+    @property
+    def recommenders(self) -> set[str]:
+        """All recommenders that may be asked."""
+        arms = {arm.recommender for experiment in self.experiments for arm in experiment.arms}
+        return arms | {*self.fallback.exhausted, *self.fallback.unknown, "random"}
+
+
+def load_settings(
+    path: Path, environment: Mapping[str, str], options: Mapping[str, object], overrides: Sequence[str] = ()
+) -> Settings:
+    """Reads the settings.
+
+    Args:
+        path: The YAML file.
+        environment: Its `BOTIFY_…` variables win over the file.
+        options: Values by key that win over these; None stands for none.
+        overrides: `key=value` texts that win over all.
+
+    Raises:
+        ConfigError: The file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    found = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): text
+        for name, text in sorted(environment.items())
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    changes = [f"{key}={json.dumps(text) if key in _TEXT_KEYS else text}" for key, text in found.items()]
+    changes += [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+    return load_config(Settings, path, [*changes, *overrides])
+
+
+# The text of these is taken as it is; that of the others is YAML: a token of digits stays a text.
+_TEXT_KEYS = {"catalog", "recommendations", "neighbours", "item_factors", "log_dir"} | {
+    "redis_url",
+    "admin_token",
+    "decides",
+    "host",
+}

@@ -1,0 +1,1 @@
+"""The views: each module makes a blueprint of a service."""

@@ -1,0 +1,92 @@
+"""What players ask: the next track, the end of a session, a track's record."""
+
+import flask
+import orjson
+from flask import Blueprint, Response, request
+
+from botify.bodies import (
+    HeardTrack,
+    HeardTracks,
+    Listener,
+    Listeners,
+    NextTrack,
+    NextTracks,
+    Track,
+    read_many,
+    read_one,
+)
+from botify.openapi import documented
+from botify.service import Service
+
+_REFUSALS = (400, 413, 503)
+
+
+def make_blueprint(service: Service) -> Blueprint:
+    """The blueprint of a service."""
+    api = Blueprint("api", __name__)
+    catalogue = service.versions.model.catalogue
+    tracks, limit = service.tracks, service.settings.batch_limit
+
+    @api.post("/next/<int:user>")
+    @documented(body=HeardTrack, answer=NextTrack, refusals=_REFUSALS)
+    def next_track(user: int) -> Response:
+        """Tells what a listener just heard, and recommends the next track."""
+        return _answer(answer_next(service, user, request.get_data(cache=False)))
+
+    @api.post("/last/<int:user>")
+    @documented(body=HeardTrack, answer=Listener, refusals=_REFUSALS)
+    def last_track(user: int) -> Response:
+        """Tells what a listener heard last, and ends the session."""
+        return _answer(answer_last(service, user, request.get_data(cache=False)))
+
+    @api.post("/next")
+    @documented(body=HeardTracks, answer=NextTracks, refusals=_REFUSALS)
+    def next_tracks() -> Response:
+        """The same for many listeners at once."""
+        heard = read_many(request.get_data(cache=False), tracks, limit)
+        found = zip(heard, service.next(heard), strict=True)
+        return _answer(_responses([{"user": one.user, "track": track} for one, track in found]))
+
+    @api.post("/last")
+    @documented(body=HeardTracks, answer=Listeners, refusals=_REFUSALS)
+    def last_tracks() -> Response:
+        """The same for many listeners at once."""
+        heard = read_many(request.get_data(cache=False), tracks, limit)
+        service.last(heard)
+        return _answer(_responses([{"user": one.user} for one in heard]))
+
+    @api.get("/track/<int:track>")
+    @documented(answer=Track, refusals=(404,))
+    def track_record(track: int) -> Response:
+        """The catalogue's record of a track."""
+        if track >= tracks:
+            flask.abort(404, f"track {track} is unknown; the catalogue has 0..{tracks - 1}")
+        return _answer(catalogue.record(track))
+
+    return api
+
+
+def answer_next(service: Service, user: int, body: bytes) -> bytes:
+    """The answer to `POST /next/<user>` with a body.
+
+    Raises:
+        BodyError: The body is refused.
+        OSError: The event could not be written.
+        LateError: The request took too long.
+    """
+    heard = read_one(body, user, service.tracks)
+    return b'{"user":%d,"track":%d}' % (user, service.next((heard,))[0])
+
+
+def answer_last(service: Service, user: int, body: bytes) -> bytes:
+    """The answer to `POST /last/<user>` with a body; raises what `answer_next` does."""
+    service.last((read_one(body, user, service.tracks),))
+    return b'{"user":%d}' % user
+
+
+def _answer(body: bytes) -> Response:
+    return Response(body, content_type="application/json")
+
+
+def _responses(answers: list[dict[str, int]]) -> bytes:
+    return orjson.dumps({"responses": answers})

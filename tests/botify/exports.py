@@ -1,0 +1,108 @@
+"""Catalogues and published versions for the service to load, small or of any size."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from botify.settings import Settings
+from common.config import parse_config
+from common.files import sha256_file
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def write_catalogue(file: Path, artists: Sequence[int]) -> Path:
+    """A track for each artist named, in this order."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [{"track": i, "artist": f"artist {artist}", "title": f"track {i}"} for i, artist in enumerate(artists)]
+    file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    return file
+
+
+def publish(
+    root: Path,
+    name: str,
+    lists: Mapping[int, Sequence[int]],
+    *,
+    catalogue: Path,
+    factors: np.ndarray[Any, Any] | None = None,
+    neighbours: Mapping[int, Sequence[int]] | None = None,
+    day: int = 0,
+) -> Path:
+    """Writes a version and makes it the current one, as `recsys.export` does.
+
+    Args:
+        root: Folder of published versions.
+        name: Of the version.
+        lists: Tracks by listener.
+        catalogue: The catalogue's file.
+        factors: Item factors of tracks 0, 1 and so on; by default random ones.
+        neighbours: Tracks by track; by default the next ten.
+        day: When it was made; larger is later.
+    """
+    tracks = len(catalogue.read_bytes().splitlines())
+    if factors is None:
+        factors = np.random.default_rng(3).normal(size=(tracks, 8))
+    if neighbours is None:
+        neighbours = {i: [(i + j) % tracks for j in range(1, 11)] for i in range(tracks)}
+    folder = root / "versions" / name
+    folder.mkdir(parents=True)
+    _write_lines(folder / "recommendations.jsonl", "user", "tracks", lists)
+    _write_lines(folder / "neighbours.jsonl", "track", "recommendations", neighbours)
+    np.savez(folder / "factors.npz", tracks=np.arange(len(factors)), item_factors=factors.astype(np.float32))
+    rows = {"recommendations.jsonl": len(lists), "neighbours.jsonl": len(neighbours), "factors.npz": None}
+    manifest = {
+        "schema": 1,
+        "model": name,
+        "created_at": (FIRST + timedelta(days=day)).isoformat(),
+        "data": {"catalogue": {"sha256": sha256_file(catalogue), "tracks": tracks}},
+        "files": {
+            file: {"sha256": sha256_file(folder / file), "bytes": (folder / file).stat().st_size, "rows": count}
+            for file, count in rows.items()
+        },
+    }
+    (folder / "manifest.json").write_bytes(orjson.dumps(manifest))
+    point_to(root, name)
+    return folder
+
+
+def point_to(root: Path, name: str) -> None:
+    """Makes a version the current one."""
+    link = root / "new"
+    link.symlink_to(f"versions/{name}")
+    link.replace(root / "current")
+
+
+def edit_manifest(folder: Path, **changes: object) -> None:
+    """Changes keys of a version's manifest."""
+    file = folder / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, list[int]]:
+    """A list of different tracks for each listener."""
+    starts = np.random.default_rng(5).integers(tracks, size=listeners).tolist()
+    return {user: [(start + 7 * j) % tracks for j in range(length)] for user, start in enumerate(starts)}
+
+
+def make_settings(root: Path, catalogue: Path, recommender: str = "indexed", **changes: object) -> Settings:
+    """Settings of a service of one arm, over what was published in `root`."""
+    document: dict[str, Any] = {
+        "catalog": str(catalogue),
+        "recommendations": str(root / "current" / "recommendations.jsonl"),
+        "log_dir": str(root / "log"),
+        "experiments": [{"name": "ONE", "arms": [{"recommender": recommender}]}],
+        "decides": "ONE",
+        "watch_s": 0.05,
+        "seed": 1,
+    }
+    return parse_config(Settings, {**document, **changes}, "the test")
+
+
+def _write_lines(file: Path, key: str, value: str, lists: Mapping[int, Sequence[int]]) -> None:
+    file.write_bytes(b"".join(orjson.dumps({key: of, value: list(tracks)}) + b"\n" for of, tracks in lists.items()))

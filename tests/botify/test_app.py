@@ -1,0 +1,294 @@
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import orjson
+import pytest
+from flask.testing import FlaskClient
+from openapi_spec_validator import validate
+
+from botify.app import create_app
+from botify.service import Service
+from botify.serving import load, make_service
+from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
+
+TRACKS, LISTENERS = 300, 20
+TOKEN = {"Authorization": "Bearer secret"}
+ARMS = [{"recommender": "indexed"}, {"recommender": "sticky_artist"}]
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    catalogue = write_catalogue(tmp_path / "tracks.json", [track // 5 for track in range(TRACKS)])
+    publish(tmp_path, "one", random_lists(LISTENERS, TRACKS), catalogue=catalogue)
+    settings = make_settings(
+        tmp_path,
+        catalogue,
+        admin_token="secret",  # noqa: S106  of a service that only this test knows
+        batch_limit=50,
+        body_limit_bytes=10_000,
+        experiments=[
+            {"name": "ONE", "arms": ARMS, "overrides": {3: "T1", 4: "C"}},
+            {"name": "OTHER", "arms": [{"name": "on", "recommender": "random"}]},
+        ],
+    )
+    service = make_service(settings, load(settings))
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def client(service: Service) -> FlaskClient:
+    return create_app(service).test_client()
+
+
+def post(client: FlaskClient, path: str, body: object) -> Any:  # noqa: ANN401  JSON
+    answer = client.post(path, data=orjson.dumps(body))
+    assert answer.status_code == 200, answer.data
+    return answer.json
+
+
+def events(service: Service) -> list[dict[str, Any]]:
+    service.close()
+    files = sorted(service.settings.log_dir.glob("*.jsonl"))
+    return [orjson.loads(line) for file in files for line in file.read_bytes().splitlines()]
+
+
+def test_a_session_of_thirty_requests_repeats_no_track(client: FlaskClient) -> None:
+    track, heard = 0, {0}
+    for _ in range(30):
+        track = post(client, "/next/4", {"track": track, "time": 0.7})["track"]
+        assert track not in heard
+        heard.add(track)
+    assert post(client, "/last/4", {"track": track, "time": 0.7}) == {"user": 4}
+
+
+def test_every_acknowledged_event_is_logged_with_all_that_is_known(client: FlaskClient, service: Service) -> None:
+    given = post(client, "/next/4", {"track": 299, "time": 0.25})
+    post(client, "/next/3", {"track": 8, "time": 1})
+    post(client, "/last/4", {"track": given["track"], "time": 0})
+    first, second, last = events(service)
+    assert first.pop("latency") < 1
+    session, timestamp = first.pop("session"), first.pop("timestamp")
+    assert first == {
+        "message": "next", "user": 4, "track": 299, "time": 0.25, "recommendation": given["track"],
+        "experiments": {"ONE": "C", "OTHER": "on"}, "recommender": "indexed", "propensity": 1 / 30,
+    }  # fmt: skip
+    assert (second["recommender"], second["propensity"], second["experiments"]["ONE"]) == ("sticky_artist", 0.25, "T1")
+    assert (last["message"], last["session"], last["recommendation"]) == ("last", session, None)
+    assert last["timestamp"] >= timestamp
+
+
+def test_after_last_a_new_session_begins(client: FlaskClient, service: Service) -> None:
+    for path in ("/next/4", "/last/4", "/next/4"):
+        post(client, path, {"track": 1, "time": 1})
+    first, last, second = (event["session"] for event in events(service))
+    assert first == last != second
+
+
+def test_a_batch_answers_in_order_and_a_listener_in_it_twice_gets_two_tracks(
+    client: FlaskClient, service: Service
+) -> None:
+    users = [5, 4, 4, 19, 4]
+    requests = [{"user": user, "track": 7, "time": 0.5} for user in users]
+    responses = post(client, "/next", {"requests": requests})["responses"]
+    assert [response["user"] for response in responses] == users
+    assert len({response["track"] for response in responses if response["user"] == 4}) == 3
+    ended = post(client, "/last", {"requests": requests})
+    assert ended == {"responses": [{"user": user} for user in users]}
+    logged = events(service)
+    assert [event["user"] for event in logged] == users * 2
+    assert [event["recommendation"] for event in logged[:5]] == [response["track"] for response in responses]
+
+
+def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
+    assert client.get("/track/7").json == {"track": 7, "artist": "artist 1", "title": "track 7"}
+    assert client.get("/track/300").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "message"),
+    [
+        ("POST", "/next/4", b"", 400, "Invalid JSON"),
+        ("POST", "/next/4", b'{"track": 1}', 400, "time: Field required"),
+        ("POST", "/next/4", b'{"track": 1, "time": 1.5}', 400, "time: Input should be less than or equal to 1"),
+        ("POST", "/next/4", b'{"track": 300, "time": 1}', 400, "track: 300 is unknown; the catalogue has 0..299"),
+        ("POST", "/next/4", b'{"track": 1, "time": 1, "x": 1}', 400, "x: Extra inputs"),
+        ("POST", "/next/4", b'{"track": 1, "track": 2, "time": 1}', 400, "a key is given twice"),
+        ("POST", "/next/9223372036854775808", b'{"track": 1, "time": 1}', 400, "user: 9223372036854775808 is too"),
+        ("POST", "/next/-4", b'{"track": 1, "time": 1}', 404, "not found"),
+        ("POST", "/next/" + "9" * 5000, b'{"track": 1, "time": 1}', 404, "not found"),
+        ("POST", "/next/4", b" " * 10_001, 413, "exceeds the capacity limit"),
+        ("POST", "/next", b'{"requests": []}', 400, "requests: List should have at least 1 item"),
+        ("POST", "/next", b'{"requests": [{"user": 1, "track": 300, "time": 1}]}', 400, "requests.0.track: 300"),
+        ("GET", "/next/4", b"", 405, "not allowed"),
+        ("GET", "/nowhere", b"", 404, "not found"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_a_message_and_not_logged(
+    client: FlaskClient, service: Service, method: str, path: str, body: bytes, status: int, message: str
+) -> None:
+    for wanted in {path, path.replace("/next", "/last")}:
+        answer = client.open(wanted, method=method, data=body)
+        assert answer.status_code == status
+        assert answer.json is not None
+        assert message in answer.get_json()["error"]
+    assert events(service) == []
+
+
+def test_a_batch_over_the_limit_is_refused(client: FlaskClient) -> None:
+    requests = [{"user": user, "track": 7, "time": 0.5} for user in range(51)]
+    answer = client.post("/next", json={"requests": requests})
+    assert answer.status_code == 400
+    assert "51 found, at most 50" in answer.get_json()["error"]
+
+
+def test_an_event_that_cannot_be_written_is_not_acknowledged(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: bytes) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(service.log, "append", full)
+    for path, body in (
+        ("/next/4", {"track": 1, "time": 1}),
+        ("/last/4", {"track": 1, "time": 1}),
+        ("/next", {"requests": [{"user": 1, "track": 1, "time": 1}]}),
+    ):
+        answer = client.post(path, json=body)
+        assert answer.status_code == 503
+        assert "No space left on device" in answer.get_json()["error"]
+    monkeypatch.undo()
+    post(client, "/next/4", {"track": 1, "time": 1})
+
+
+def test_a_fault_of_ours_is_500_without_its_details(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> NoReturn:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(service, "next", fail)
+    answer = client.post("/next/4", json={"track": 1, "time": 1})
+    assert answer.status_code == 500
+    assert "secret" not in answer.get_json()["error"]
+
+
+def test_after_a_failing_recommender_the_listener_need_not_wait(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_rng", None)
+    assert client.post("/next/4", json={"track": 1, "time": 1}).status_code == 500
+    monkeypatch.undo()
+    post(client, "/next/4", {"track": 1, "time": 1})
+
+
+def test_a_request_that_lost_its_claim_is_refused(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.store, "settle", lambda *_: False)
+    answer = client.post("/next/4", json={"track": 1, "time": 1})
+    assert answer.status_code == 503
+    assert events(service) == []
+
+
+def test_readiness_tells_of_the_store(client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/").json == {"status": "alive", "problems": [], "version": "one"}
+    assert client.get("/health/ready").json == {"status": "ready", "problems": [], "version": "one"}
+    monkeypatch.setattr(service.store, "ready", lambda: False)
+    answer = client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.get_json()["problems"] == ["the session store cannot be reached"]
+
+
+def test_without_a_store_answers_go_on_and_are_counted(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.store, "hear", lambda requests, _: [None] * len(requests))
+    for _ in range(3):
+        assert post(client, "/next/4", {"track": 1, "time": 1})["track"] != 1
+    assert "botify_requests_without_session_store_total 3.0" in client.get("/metrics").text
+    assert [event["session"] for event in events(service)] == [None] * 3
+
+
+def test_metrics_count_events_recommenders_and_refusals(client: FlaskClient) -> None:
+    post(client, "/next/4", {"track": 1, "time": 1})
+    post(client, "/next", {"requests": [{"user": user, "track": 1, "time": 1} for user in (4, 5)]})
+    post(client, "/last/4", {"track": 1, "time": 1})
+    client.post("/next/4", data=b"{")
+    text = client.get("/metrics").text
+    for line in (
+        'botify_events_total{message="next"} 3.0',
+        'botify_events_total{message="last"} 1.0',
+        'botify_latency_seconds_count{message="next"} 2.0',
+        'botify_refused_requests_total{status="400"} 1.0',
+    ):
+        assert line in text
+
+
+def test_experiments_are_described(client: FlaskClient) -> None:
+    found = client.get("/experiments").get_json()
+    assert found["version"] == "one"
+    assert [(one["name"], one["decides"], one["overrides"]) for one in found["experiments"]] == [
+        ("ONE", True, 2), ("OTHER", False, 0)
+    ]  # fmt: skip
+    assert found["experiments"][0]["arms"] == [
+        {"name": "C", "share": 0.5, "recommender": "indexed"},
+        {"name": "T1", "share": 0.5, "recommender": "sticky_artist"},
+    ]
+
+
+def test_the_document_is_openapi_and_knows_every_address(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").get_json()
+    validate(document)
+    assert document["openapi"].startswith("3.1")
+    assert document["paths"].keys() >= {
+        "/next/{user}", "/last/{user}", "/next", "/last", "/track/{track}", "/health/ready", "/experiments",
+        "/admin/reload", "/admin/rollback",
+    }  # fmt: skip
+    assert document["components"]["schemas"]["HeardTrack"]["required"] == ["track", "time"]
+    assert "/openapi.json" in client.get("/docs").text
+
+
+def test_only_the_token_reloads_and_rolls_back(client: FlaskClient, tmp_path: Path) -> None:
+    publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
+    for headers in ({}, {"Authorization": "Bearer no"}, {"Authorization": "secret"}, {"Authorization": "Bearer \xe9"}):
+        assert client.post("/admin/reload", headers=headers).status_code == 401
+    assert client.post("/admin/reload", headers=TOKEN).json == {"version": "two"}
+    assert client.post("/admin/rollback", headers=TOKEN).json == {"version": "one"}
+    answer = client.post("/admin/rollback", headers=TOKEN)
+    assert answer.status_code == 409
+    assert "no version earlier" in answer.get_json()["error"]
+
+
+def test_a_refused_version_is_told_to_the_administrator(client: FlaskClient, tmp_path: Path) -> None:
+    folder = publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
+    (folder / "recommendations.jsonl").write_bytes(b"{}\n")
+    answer = client.post("/admin/reload", headers=TOKEN)
+    assert answer.status_code == 409
+    assert "recommendations.jsonl" in answer.get_json()["error"]
+    assert client.get("/experiments").get_json()["version"] == "one"
+    assert "recommendations.jsonl" in client.get("/experiments").get_json()["refused"]
+
+
+def test_without_a_configured_token_nobody_administers(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "tracks.json", [0, 1])
+    publish(tmp_path, "one", {0: [1]}, catalogue=catalogue)
+    settings = make_settings(tmp_path, catalogue)
+    service = make_service(settings, load(settings))
+    try:
+        answer = create_app(service).test_client().post("/admin/reload", headers={"Authorization": "Bearer "})
+        assert answer.status_code == 403
+    finally:
+        service.close()
+
+
+@pytest.mark.parametrize("body", [b'{"track":1,"time":0.5}', b'{"track":1,"time":2}', b"{", b""])
+def test_the_shortcut_answers_as_flask_does(service: Service, body: bytes) -> None:
+    app = create_app(service)
+    short = app.test_client().post("/last/4", data=body)
+    app.wsgi_app = app.wsgi_app._flask  # type: ignore[method-assign, attr-defined]  # the application without it
+    long = app.test_client().post("/last/4", data=body)
+    assert (short.status_code, short.data, short.content_type) == (long.status_code, long.data, long.content_type)

@@ -1,0 +1,256 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from analysis.event_files import discover
+from analysis.event_lines import Event, parse_line
+from botify import event_log
+from botify.event_log import SegmentWriter, adopt_segments, event_line
+
+Open = Callable[..., SegmentWriter]
+
+
+@pytest.fixture
+def open_log(tmp_path: Path) -> Iterator[Open]:
+    writers: list[SegmentWriter] = []
+
+    def open_(**changes: object) -> SegmentWriter:
+        settings: dict[str, Any] = {
+            "fsync": "never",
+            "max_bytes": 10**6,
+            "max_age_s": 3600.0,
+            "process": "test",
+            **changes,
+        }
+        writers.append(SegmentWriter(tmp_path, **settings))
+        return writers[-1]
+
+    yield open_
+    for writer in writers:
+        writer.close()
+
+
+def final(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.glob("events-*.jsonl"))]
+
+
+def growing(folder: Path) -> list[Path]:
+    return list(folder.glob(".events-*.jsonl"))
+
+
+def line(**changes: object) -> bytes:
+    fields: dict[str, Any] = {
+        "message": "next",
+        "timestamp": 1_760_000_000_000,
+        "user": 7,
+        "track": 3,
+        "time": 0.25,
+        "latency": 0.0011,
+        "recommendation": 9,
+        "experiments": {"ALL": "T6"},
+        "session": "a-1",
+        "recommender": "indexed",
+        "propensity": 1 / 30,
+    }
+    return event_line(**{**fields, **changes})
+
+
+def test_a_line_is_an_event_to_the_reader_of_the_log() -> None:
+    text = line()
+    assert text.endswith(b"\n")
+    assert text.count(b"\n") == 1
+    assert parse_line(text) == Event(
+        "next", 1_760_000_000_000, 7, 3, 0.25, 0.0011, 9, {"ALL": "T6"}, "a-1", "indexed", 1 / 30
+    )
+
+
+def test_what_is_not_known_is_null() -> None:
+    unknown = {"recommendation": None, "session": None, "recommender": None, "propensity": None}
+    event = parse_line(line(message="last", **unknown))
+    assert (event.recommendation, event.session, event.recommender, event.propensity) == (None, None, None, None)
+    assert set(orjson.loads(line(**unknown))) == set(orjson.loads(line()))
+
+
+@pytest.mark.parametrize("fsync", ["always", "everysec", "never"])
+def test_an_append_is_on_file_at_once_and_seen_by_readers_once_closed(
+    tmp_path: Path, open_log: Open, fsync: str
+) -> None:
+    log = open_log(fsync=fsync)
+    log.append(b"one\ntwo\n")
+    assert [path.read_bytes() for path in growing(tmp_path)] == [b"one\ntwo\n"]
+    assert final(tmp_path) == []
+    log.close()
+    log.close()
+    assert growing(tmp_path) == []
+    assert [file.path.read_bytes() for file in discover([tmp_path])] == [b"one\ntwo\n"]
+
+
+def test_a_log_without_events_leaves_no_file(tmp_path: Path, open_log: Open) -> None:
+    open_log().close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_log_refuses_events(open_log: Open) -> None:
+    log = open_log()
+    log.close()
+    with pytest.raises(OSError, match="the event log is closed"):
+        log.append(b"late\n")
+
+
+def test_a_segment_is_closed_before_it_grows_over_its_size(tmp_path: Path, open_log: Open) -> None:
+    log = open_log(max_bytes=10)
+    for text in (b"aaaa\n", b"bbbb\n", b"cccc\n", b"longer than a segment\n"):
+        log.append(text)
+    assert sorted(final(tmp_path)) == [b"aaaa\nbbbb\n", b"cccc\n"]
+    assert [path.read_bytes() for path in growing(tmp_path)] == [b"longer than a segment\n"]
+
+
+def test_a_segment_is_closed_at_its_age_though_nobody_writes(
+    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "TICK_S", 0.01)
+    open_log(max_age_s=0.05).append(b"old\n")
+    deadline = time.monotonic() + 10
+    while not final(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert final(tmp_path) == [b"old\n"]
+
+
+def _count_fsyncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    calls: list[int] = []
+    monkeypatch.setattr(os, "fsync", calls.append)
+    return calls
+
+
+def test_fsync_always_is_before_the_append_returns(open_log: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = _count_fsyncs(monkeypatch)
+    log = open_log(fsync="always")
+    for count in (1, 2, 3):
+        log.append(b"x\n")
+        assert len(calls) == count
+
+
+def test_fsync_everysec_is_once_a_tick_however_many_appends(open_log: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "TICK_S", 0.2)
+    calls = _count_fsyncs(monkeypatch)
+    log = open_log(fsync="everysec")
+    for _ in range(100):
+        log.append(b"x\n")
+    time.sleep(0.7)
+    assert 1 <= len(calls) <= 2
+
+
+def test_a_full_disk_raises_and_leaves_no_torn_line(
+    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log()
+    log.append(b"before\n")
+    write, room = os.write, [5]
+
+    def full(handle: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = write(handle, data[: room[0]])
+        room[0] -= written
+        return written
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            log.append(b"does not fit\n")
+        assert [path.read_bytes() for path in growing(tmp_path)] == [b"before\n"]
+    log.append(b"after\n")
+    log.close()
+    assert final(tmp_path) == [b"before\nafter\n"]
+
+
+def test_an_event_whose_fsync_fails_is_not_in_the_log(
+    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(fsync="always")
+    log.append(b"before\n")
+
+    def fail(handle: int) -> None:
+        raise OSError(errno.EIO, f"Input/output error of {handle}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            log.append(b"lost\n")
+    log.close()
+    assert final(tmp_path) == [b"before\n"]
+
+
+def test_threads_lose_nothing_and_mix_no_lines(tmp_path: Path, open_log: Open) -> None:
+    log = open_log(max_bytes=2000)
+    texts = [[f"{thread}-{number}\n".encode() for number in range(300)] for thread in range(4)]
+
+    def write(mine: list[bytes]) -> None:
+        for text in mine:
+            log.append(text)
+
+    threads = [threading.Thread(target=write, args=[mine]) for mine in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    lines = b"".join(final(tmp_path)).splitlines(keepends=True)
+    assert sorted(lines) == sorted(text for mine in texts for text in mine)
+    assert max(map(len, final(tmp_path))) <= 2000
+
+
+def test_a_torn_last_line_of_a_dead_process_is_cut_off_and_the_rest_published(tmp_path: Path) -> None:
+    (tmp_path / ".events-a.jsonl").write_bytes(b"one\ntwo\nthr")
+    (tmp_path / ".events-b.jsonl").write_bytes(b"torn from the start" * 10_000)
+    (tmp_path / ".events-c.jsonl").write_bytes(b"")
+    assert adopt_segments(tmp_path) == [tmp_path / "events-a.jsonl"]
+    assert final(tmp_path) == [b"one\ntwo\n"]
+    assert growing(tmp_path) == []
+
+
+def test_the_segment_of_a_living_process_is_left_alone(tmp_path: Path, open_log: Open) -> None:
+    log = open_log()
+    log.append(b"mine\n")
+    other = open_log(process="other")
+    assert len(growing(tmp_path)) == 1
+    log.append(b"too\n")
+    other.append(b"yours\n")
+    log.close()
+    other.close()
+    assert sorted(final(tmp_path)) == [b"mine\ntoo\n", b"yours\n"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from botify.event_log import SegmentWriter
+log = SegmentWriter(Path(sys.argv[1]), fsync="never", max_bytes=5000, max_age_s=3600, process="killed")
+for number in range(10**9):
+    log.append(b"%d\\n" % number)
+    print(number, flush=True)
+"""
+
+
+def test_after_kill_9_every_acknowledged_line_is_in_the_log(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        acknowledged = [int(process.stdout.readline()) for _ in range(3000)]
+        process.send_signal(signal.SIGKILL)
+        acknowledged += [int(text) for text in process.stdout.read().splitlines()]
+    SegmentWriter(tmp_path, fsync="never", max_bytes=5000, max_age_s=3600, process="next").close()
+    logged = sorted(int(text) for text in b"".join(final(tmp_path)).splitlines())
+    assert logged[: len(acknowledged)] == acknowledged
+    assert len(logged) - len(acknowledged) <= 1  # written, and killed before the acknowledgement
+    assert growing(tmp_path) == []

@@ -1,0 +1,266 @@
+import io
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from botify.catalogue import Catalogue, load_catalogue
+from botify.errors import ModelError
+from botify.models import Model, load_model
+from botify.settings import Settings
+from botify.tracklists import TrackLists
+from botify.versions import Versions
+from common.files import sha256_file
+from tests.botify.exports import edit_manifest, make_settings, point_to, publish, random_lists, write_catalogue
+
+TRACKS = 60
+ALL_FILES = ("recommendations.jsonl", "neighbours.jsonl", "factors.npz")
+
+
+@pytest.fixture
+def catalogue_file(tmp_path: Path) -> Path:
+    return write_catalogue(tmp_path / "tracks.json", [track % 9 for track in range(TRACKS)])
+
+
+@pytest.fixture
+def settings(tmp_path: Path, catalogue_file: Path) -> Settings:
+    """Of a service that needs all of the files."""
+    publish(tmp_path, "one", random_lists(20, TRACKS), catalogue=catalogue_file)
+    return make_settings(tmp_path, catalogue_file, "contextual")
+
+
+def load(settings: Settings) -> Model:
+    return load_model(settings, load_catalogue(settings.catalog))
+
+
+def forge(folder: Path, name: str) -> None:
+    """Makes the manifest vouch for a file as it now is."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    file = folder / name
+    manifest["files"][name] |= {"sha256": sha256_file(file), "bytes": file.stat().st_size}
+    edit_manifest(folder, files=manifest["files"])
+
+
+def test_lists_are_found_by_id_whether_ids_are_dense_sorted_or_not(tmp_path: Path, catalogue_file: Path) -> None:
+    lists = {9_000_000_000: [1, 2, 3], 4: [5], 0: [], 77: [59, 0]}
+    publish(tmp_path, "one", lists, catalogue=catalogue_file)
+    found = load(make_settings(tmp_path, catalogue_file)).recommendations
+    assert {user: found.list_of(user) for user in lists} == lists
+    assert found.list_of(5) == found.list_of(9_000_000_001) == []
+    assert found.lists_of(np.array([[4, 5]])).tolist() == [[[5, -1, -1], [-1, -1, -1]]]
+
+
+def test_the_most_listed_tracks_are_popular(tmp_path: Path, catalogue_file: Path) -> None:
+    publish(tmp_path, "one", {0: [3, 1], 1: [3, 2], 2: [2, 3]}, catalogue=catalogue_file)
+    assert load(make_settings(tmp_path, catalogue_file)).popular == [3, 2, 1]
+
+
+def test_only_what_a_recommender_asks_for_is_loaded(tmp_path: Path, settings: Settings) -> None:
+    model = load(make_settings(tmp_path, settings.catalog, "indexed"))
+    assert model.neighbours is None
+    assert model.directions is None
+    everything = load(settings)
+    assert everything.neighbours is not None
+    assert everything.directions is not None
+    assert np.linalg.norm(everything.directions, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_no_object_is_kept_for_a_listener(tmp_path: Path, catalogue_file: Path) -> None:
+    publish(tmp_path, "one", random_lists(5000, TRACKS), catalogue=catalogue_file)
+    lists = load(make_settings(tmp_path, catalogue_file)).recommendations
+    assert lists.ids.nbytes + lists.tracks.nbytes == 5000 * (8 + 30 * 4)
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_a_changed_truncated_or_missing_file_is_refused(settings: Settings, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "versions" / "one" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-5])
+    with pytest.raises(ModelError, match=f"{name}: {len(whole) - 5} bytes found, the manifest says {len(whole)}"):
+        load(settings)
+    middle = len(whole) // 2
+    file.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    with pytest.raises(ModelError, match=name):
+        load(settings)
+    file.unlink()
+    with pytest.raises(ModelError, match=f"{name}: cannot be read"):
+        load(settings)
+
+
+def _line_edit(text: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        file = folder / "recommendations.jsonl"
+        lines = file.read_text().splitlines()
+        lines[3] = text
+        file.write_text("\n".join(lines) + "\n")
+        forge(folder, file.name)
+
+    return edit
+
+
+def _factors(**arrays: Any) -> Callable[[Path], None]:  # noqa: ANN401  whatever NumPy saves
+    def edit(folder: Path) -> None:
+        np.savez(folder / "factors.npz", **arrays)
+        forge(folder, "factors.npz")
+
+    return edit
+
+
+def _manifest(**changes: object) -> Callable[[Path], None]:
+    return lambda folder: edit_manifest(folder, **changes)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_line_edit('{"user": 3, "tracks": [1, 60]}'), "track 60 found; the catalogue has 0..59"),
+        (_line_edit('{"user": 3, "tracks": [1, -4]}'), "track -4 found"),
+        (_line_edit('{"user": 3, "tracks": ["1"]}'), "recommendations.jsonl:4: "),
+        (_line_edit('{"user": 3.5, "tracks": [1]}'), "recommendations.jsonl:4: "),
+        (_line_edit('{"user": 3}'), "recommendations.jsonl:4: "),
+        (_line_edit('{"user": 3, "tracks": [1]'), "recommendations.jsonl:4: "),
+        (_line_edit("[]"), "recommendations.jsonl:4: "),
+        (_line_edit('{"user": 2, "tracks": [1]}'), "user 2 has two lines"),
+        (_line_edit('{"user": -2, "tracks": [1]}'), "user -2 found"),
+        (_line_edit('{"user": 99, "tracks": [1]}\n{"user": 98, "tracks": [1]}'), "the manifest says 20"),
+        (_line_edit('{"user": 99, "tracks": [1]}, {"user": 98, "tracks": [1]}'), "recommendations.jsonl:4: "),
+        (_manifest(schema=2), "manifest.json: schema: Input should be 1"),
+        (_manifest(files={}), "not in the manifest"),
+        (_manifest(created_at="yesterday"), "created_at"),
+        (_manifest(data={"catalogue": {"sha256": "0" * 64, "tracks": 5}}), "trained on another catalogue, of 5 tracks"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json: "),
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json: cannot be read"),
+        (_factors(tracks=np.arange(3), item_factors=np.ones((4, 2))), "do not fit"),
+        (_factors(tracks=np.arange(60), item_factors=np.full((60, 2), np.nan)), "NaN"),
+        (_factors(tracks=np.array([60]), item_factors=np.ones((1, 2))), "track 60 found"),
+        (_factors(tracks=np.array([{}], dtype=object), item_factors=np.ones((1, 2))), "not factors of ours"),
+        (_factors(tracks=np.arange(3)), "not factors of ours"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_reason(
+    settings: Settings, tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(tmp_path / "versions" / "one")
+    with pytest.raises(ModelError) as caught:
+        load(settings)
+    assert message in str(caught.value)
+
+
+def test_a_list_that_widens_after_the_first_lines_is_kept(tmp_path: Path, catalogue_file: Path) -> None:
+    lists = {user: [user % TRACKS] for user in range(30_000)} | {30_000: list(range(40))}
+    publish(tmp_path, "one", lists, catalogue=catalogue_file)
+    found = load(make_settings(tmp_path, catalogue_file)).recommendations
+    assert found.list_of(30_000) == list(range(40))
+    assert found.list_of(29_999) == [29_999 % TRACKS]
+
+
+def test_counts_say_how_many_lists_hold_a_track() -> None:
+    lists = TrackLists(np.array([0, 1]), np.array([[1, 2], [1, -1]], dtype=np.int32))
+    assert lists.counts(4).tolist() == [0, 2, 1, 0]
+
+
+# Versions
+
+
+@pytest.fixture
+def versions(settings: Settings) -> Versions:
+    catalogue: Catalogue = load_catalogue(settings.catalog)
+    return Versions(settings, catalogue, load_model(settings, catalogue))
+
+
+def test_reload_serves_the_version_that_current_points_to(versions: Versions, tmp_path: Path) -> None:
+    assert versions.reload().version == "one"
+    publish(tmp_path, "two", {0: [7]}, catalogue=tmp_path / "tracks.json", day=1)
+    assert versions.model.version == "one"
+    assert versions.reload().version == "two"
+    assert versions.model.recommendations.list_of(0) == [7]
+
+
+def test_a_refused_version_leaves_the_old_one_and_says_why(versions: Versions, tmp_path: Path) -> None:
+    folder = publish(tmp_path, "two", {0: [7]}, catalogue=tmp_path / "tracks.json", day=1)
+    (folder / "recommendations.jsonl").write_bytes(b'{"user":0,"tracks":[8]}\n')
+    with pytest.raises(ModelError, match="sha256"):
+        versions.reload()
+    assert versions.model.version == "one"
+    assert versions.refused is not None
+    assert "sha256" in versions.refused
+    point_to(tmp_path, "one")
+    assert versions.reload().version == "one"
+    assert versions.refused is None
+
+
+def test_the_watcher_picks_up_a_new_version_and_survives_a_bad_one(versions: Versions, tmp_path: Path) -> None:
+    catalogue = tmp_path / "tracks.json"
+    versions.watch()
+    try:
+        bad = publish(tmp_path, "bad", {0: [7]}, catalogue=catalogue, day=1)
+        (bad / "factors.npz").write_bytes(b"")
+        _wait_for(lambda: versions.refused is not None)
+        assert versions.model.version == "one"
+        publish(tmp_path, "good", {0: [7]}, catalogue=catalogue, day=2)
+        _wait_for(lambda: versions.model.version == "good")
+        assert versions.refused is None
+    finally:
+        versions.close()
+
+
+def test_a_link_to_nowhere_is_refused(versions: Versions, tmp_path: Path) -> None:
+    point_to(tmp_path, "nowhere")
+    with pytest.raises(ModelError, match="cannot be read"):
+        versions.reload()
+    assert versions.model.version == "one"
+
+
+def test_rollback_goes_to_the_version_before_and_moves_the_link(versions: Versions, tmp_path: Path) -> None:
+    for day, name in enumerate(("two", "three"), start=1):
+        publish(tmp_path, name, {0: [day]}, catalogue=tmp_path / "tracks.json", day=day)
+    versions.reload()
+    assert versions.roll_back().version == "two"
+    assert (tmp_path / "current").resolve().name == "two"
+    assert versions.reload().version == "two"
+    assert versions.roll_back().version == "one"
+    with pytest.raises(ModelError, match="no version earlier than one"):
+        versions.roll_back()
+
+
+def test_rollback_to_a_bad_version_is_refused(versions: Versions, tmp_path: Path) -> None:
+    publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
+    versions.reload()
+    (tmp_path / "versions" / "one" / "recommendations.jsonl").write_bytes(b"")
+    with pytest.raises(ModelError, match="bytes found"):
+        versions.roll_back()
+    assert versions.model.version == "two"
+    assert (tmp_path / "current").resolve().name == "two"
+
+
+def test_a_version_without_a_link_can_be_served_but_not_rolled_back(tmp_path: Path, settings: Settings) -> None:
+    shutil.copytree(tmp_path / "versions" / "one", tmp_path / "versions" / "zero")
+    edit_manifest(tmp_path / "versions" / "zero", created_at="2020-01-01T00:00:00Z", model="zero")
+    file = tmp_path / "versions" / "one" / "recommendations.jsonl"
+    fixed = settings.model_copy(update={"recommendations": file})
+    catalogue = load_catalogue(settings.catalog)
+    versions = Versions(fixed, catalogue, load_model(fixed, catalogue))
+    with pytest.raises(ModelError, match="no link to a version"):
+        versions.roll_back()
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_no_file_is_read_as_a_pickle(settings: Settings, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{}], dtype=object), allow_pickle=True)
+    file = tmp_path / "versions" / "one" / "factors.npz"
+    file.write_bytes(buffer.getvalue())
+    forge(file.parent, file.name)
+    with pytest.raises(ModelError, match="not factors of ours"):
+        load(settings)

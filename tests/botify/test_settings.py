@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+
+from botify import __main__ as program
+from botify.settings import Settings, load_settings
+from common.cli import run
+from common.errors import ConfigError
+
+BASIC = """
+catalog: tracks.json
+recommendations: current/recommendations.jsonl
+log_dir: log
+experiments:
+  - name: A
+    arms: [{recommender: random}, {recommender: indexed, weight: 3}]
+decides: A
+"""
+
+
+def load(folder: Path, environment: dict[str, str] | None = None, text: str = BASIC, **options: object) -> Settings:
+    file = folder / "botify.yaml"
+    file.write_text(text)
+    return load_settings(file, environment or {}, options)
+
+
+def test_the_environment_wins_over_the_file_and_options_over_both(tmp_path: Path) -> None:
+    environment = {"BOTIFY_LOG_DIR": "/var/log/b", "BOTIFY_PORT": "7000", "BOTIFY_PROCESSES": "2", "HOME": "/x"}
+    found = load(tmp_path, environment, port=8000, processes=None)
+    assert (found.log_dir, found.port, found.processes) == (Path("/var/log/b"), 8000, 2)
+
+
+def test_texts_of_the_environment_are_taken_as_they_are(tmp_path: Path) -> None:
+    found = load(tmp_path, {"BOTIFY_ADMIN_TOKEN": "12345", "BOTIFY_REDIS_URL": "redis://h:1/0"})
+    assert found.admin_token is not None
+    assert found.admin_token.get_secret_value() == "12345"
+    assert found.redis_url is not None
+    assert found.redis_url.get_secret_value() == "redis://h:1/0"
+
+
+def test_lists_of_the_environment_are_yaml(tmp_path: Path) -> None:
+    found = load(tmp_path, {"BOTIFY_EXPERIMENTS": "[{name: B, arms: [{recommender: top_pop}]}]", "BOTIFY_DECIDES": "B"})
+    assert [experiment.name for experiment in found.experiments] == ["B"]
+
+
+def test_arms_without_a_name_are_c_t1_and_so_on(tmp_path: Path) -> None:
+    arms = load(tmp_path).experiments[0].experiment().arms
+    assert [(arm.name, arm.weight) for arm in arms] == [("C", 1), ("T1", 3)]
+
+
+def test_secrets_are_not_printed(tmp_path: Path) -> None:
+    assert "s3cret" not in repr(load(tmp_path, {"BOTIFY_ADMIN_TOKEN": "s3cret"}))
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"BOTIFY_LOGDIR": "x"}, "logdir: unknown key; the nearest known key is log_dir"),
+        ({"BOTIFY_DECIDES": "Z"}, "no experiment Z; allowed: A"),
+        ({"BOTIFY_EXPERIMENTS": "[{name: A, arms: [{recommender: best}]}]"}, "recommender: Input should be 'random'"),
+        ({"BOTIFY_PORT": "many"}, "port: "),
+        ({"BOTIFY_EXPERIMENTS": "[{name: A, arms: []}]"}, "arms: "),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_is_allowed(
+    tmp_path: Path, environment: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, environment)
+    assert message in str(caught.value)
+
+
+def test_several_processes_without_redis_are_refused_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    load(tmp_path)
+    assert run(program.app, program.PROG, ["--config", str(tmp_path / "botify.yaml"), "--processes", "2"]) == 2
+    errors = capfd.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert "set redis_url, or processes to 1" in errors[0]
+
+
+def test_a_missing_catalogue_is_told_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load(tmp_path)
+    assert run(program.app, program.PROG, ["--config", str(tmp_path / "botify.yaml")]) == 2
+    assert "tracks.json: cannot be read" in capfd.readouterr().err

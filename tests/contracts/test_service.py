@@ -1,0 +1,83 @@
+"""The service meets the others in files: it loads what the export publishes, and what it logs ingests."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from botify.app import create_app
+from botify.catalogue import load_catalogue
+from botify.models import load_model
+from botify.serving import load, make_service
+from common.cli import run
+from common.files import sha256_file
+from recsys import export, search
+from recsys.config import ExportConfig
+from recsys.ingest import ingest
+from recsys.store import open_store
+from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
+from tests.recsys.logs import random_sessions, write_log
+
+TRACKS, LISTENERS = 80, 30
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a catalogue and the versions that a search and an export made of a log of its tracks."""
+    folder = tmp_path_factory.mktemp("exported")
+    catalogue = write_catalogue(folder / "tracks.json", [track // 4 for track in range(TRACKS)])
+    log = write_log(
+        folder / "log" / "events.jsonl", random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=400)
+    )
+    facts = {"schema": 1, "catalogue": {"sha256": sha256_file(catalogue), "tracks": TRACKS}}
+    (log.parent / "collection.json").write_bytes(orjson.dumps(facts))
+    ingest([log], folder / "store", buckets=2)
+    (folder / "search.yaml").write_text(f"store: {folder / 'store'}\nrun: {folder / 'run'}\n")
+    argv = ["--config", str(folder / "search.yaml"), "--no-export"]
+    for setting in ("search.space.factors=[4]", "search.sweeps=2", "validation.resamples=100"):
+        argv += ["--set", setting]
+    assert run(search.app, search.PROG, argv) == 0
+    export.export_run(folder / "run", folder, ExportConfig())
+    return folder
+
+
+@pytest.mark.dask
+@pytest.mark.parametrize("recommender", ["indexed", "contextual", "session_als"])
+def test_what_the_export_publishes_is_served(exported: Path, tmp_path: Path, recommender: str) -> None:
+    settings = make_settings(exported, exported / "tracks.json", recommender, log_dir=str(tmp_path))
+    model = load_model(settings, load_catalogue(settings.catalog))
+    lines = (exported / "current" / "recommendations.jsonl").read_bytes().splitlines()
+    assert len(lines) == LISTENERS
+    for line in lines:
+        record = orjson.loads(line)
+        assert model.recommendations.list_of(record["user"]) == record["tracks"]
+    service = make_service(settings, load(settings))
+    client = create_app(service).test_client()
+    asked = client.post("/next", json={"requests": [{"user": u, "track": u, "time": 1} for u in range(LISTENERS)]})
+    service.close()
+    (log,) = tmp_path.glob("*.jsonl")
+    events = [orjson.loads(line) for line in log.read_bytes().splitlines()]
+    assert [event["recommendation"] for event in events] == [one["track"] for one in asked.get_json()["responses"]]
+    assert {event["recommender"] for event in events} == {recommender}
+
+
+def test_what_the_service_logs_ingests_without_a_reject(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "tracks.json", [track // 4 for track in range(TRACKS)])
+    publish(tmp_path, "one", random_lists(LISTENERS, TRACKS), catalogue=catalogue)
+    settings = make_settings(tmp_path, catalogue, event_log={"segment_bytes": 3000})
+    service = make_service(settings, load(settings))
+    client = create_app(service).test_client()
+    sent = 0
+    for user in (*range(10), LISTENERS + 5, 2**63 - 1):
+        for track in range(4):
+            assert client.post(f"/next/{user}", json={"track": track, "time": track / 3}).status_code == 200
+        assert client.post(f"/last/{user}", json={"track": 7, "time": 0.0}).status_code == 200
+        sent += 5
+    requests = [{"user": user, "track": 5, "time": 0.123456789} for user in range(25)]
+    assert client.post("/next", json={"requests": requests}).status_code == 200
+    sent += 25
+    service.close()
+    assert len(list((tmp_path / "log").glob("*.jsonl"))) > 1
+    report = ingest([tmp_path / "log"], tmp_path / "store", buckets=2)
+    assert (report.lines.read, report.lines.good, report.lines.rejected) == (sent, sent, 0)
+    assert open_store(tmp_path / "store").events == sent

@@ -1,0 +1,261 @@
+"""The service as a process of its own, with a small model, load on it, and its event log read back."""
+
+import http.client
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import orjson
+import psutil
+
+from analysis.event_lines import Event, parse_line
+from botify.event_log import adopt_segments
+from common.files import sha256_file
+from tests.botify.redis_server import free_port
+
+LISTENERS, TRACKS, LENGTH = 2000, 3000, 30
+
+Lists = dict[int, list[int]]
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A folder with a catalogue and published versions, as the export leaves it."""
+
+    folder: Path
+
+    @property
+    def catalogue(self) -> Path:
+        return self.folder / "tracks.json"
+
+    @property
+    def recommendations(self) -> Path:
+        return self.folder / "current" / "recommendations.jsonl"
+
+    def publish(self, version: str, first: int = 0, last: int = TRACKS) -> Lists:
+        """Publishes a version whose lists hold tracks first..last-1, and makes it the current one."""
+        rng = np.random.default_rng(len(version) + first)
+        lists = {user: rng.permutation(np.arange(first, last))[:LENGTH].tolist() for user in range(LISTENERS)}
+        folder = self.folder / "versions" / version
+        folder.mkdir(parents=True)
+        file = folder / "recommendations.jsonl"
+        file.write_bytes(b"".join(orjson.dumps({"user": u, "tracks": t}) + b"\n" for u, t in lists.items()))
+        self.write_manifest(version)
+        self.point_to(version)
+        return lists
+
+    def write_manifest(self, version: str, **changes: object) -> None:
+        folder = self.folder / "versions" / version
+        file = folder / "recommendations.jsonl"
+        made = datetime.now(UTC) + timedelta(seconds=len(list(folder.parent.iterdir())))
+        facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": len(file.read_bytes().splitlines())}
+        manifest = {
+            "schema": 1,
+            "model": version,
+            "created_at": made.isoformat(),
+            "files": {file.name: facts},
+            "data": {"catalogue": {"sha256": sha256_file(self.catalogue), "tracks": TRACKS}},
+        }
+        (folder / "manifest.json").write_bytes(orjson.dumps({**manifest, **changes}))
+
+    def point_to(self, version: str) -> None:
+        link = self.folder / "new-link"
+        link.symlink_to(f"versions/{version}")
+        link.replace(self.folder / "current")
+
+
+def publish(folder: Path) -> Published:
+    """A catalogue and the version `one`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    published = Published(folder)
+    lines = [orjson.dumps({"track": t, "artist": f"artist {t % 300}", "title": f"{t}"}) + b"\n" for t in range(TRACKS)]
+    published.catalogue.write_bytes(b"".join(lines))
+    published.publish("one")
+    return published
+
+
+class Served:
+    """A running service."""
+
+    def __init__(self, published: Published, log: Path, *, prefix: Sequence[str] = (), **settings: object) -> None:
+        self.log, self.port, self._prefix = log, free_port(), prefix
+        self._config = log.parent / f"{log.name}-{self.port}.yaml"
+        document = {
+            "catalog": str(published.catalogue),
+            "recommendations": str(published.recommendations),
+            "log_dir": str(log),
+            "port": self.port,
+            "admin_token": "secret",
+            "experiments": [{"name": "ALL", "arms": [{"name": "C", "recommender": "indexed"}]}],
+            "decides": "ALL",
+            **settings,
+        }
+        self._config.write_bytes(orjson.dumps(document))  # JSON is YAML
+        self.process: subprocess.Popen[str]
+
+    @property
+    def argv(self) -> list[str]:
+        return [*self._prefix, sys.executable, "-m", "botify", "--config", str(self._config)]
+
+    def start(self) -> Self:
+        self.errors = self._config.with_suffix(".stderr")
+        with self.errors.open("w") as errors:
+            self.process = subprocess.Popen(self.argv, stderr=errors, text=True, start_new_session=True)
+        wait_until(self._lives, f"the service to start: {self.errors}")
+        return self
+
+    def workers(self) -> list[psutil.Process]:
+        children: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return children
+
+    def _lives(self) -> bool:
+        assert self.process.poll() is None, self.errors.read_text()
+        try:
+            return self.ask("GET", "/health/live")[0] == 200
+        except OSError:
+            return False
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            headers = {"Authorization": "Bearer secret"}
+            connection.request(method, path, None if body is None else orjson.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, orjson.loads(text) if text.startswith(b"{") else text.decode()
+        finally:
+            connection.close()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """Kills every process of it, if any is left."""
+        if self.process.poll() is not None:
+            return
+        workers = self.workers()
+        self.process.kill()
+        for worker in workers:
+            worker.kill()
+        self.process.wait(timeout=30)
+        psutil.wait_procs(workers, timeout=30)
+
+
+@contextmanager
+def serve(published: Published, log: Path, *, prefix: Sequence[str] = (), **settings: object) -> Iterator[Served]:
+    served = Served(published, log, prefix=prefix, **settings)
+    try:
+        yield served.start()
+    finally:
+        served.kill()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A request for the next track that was answered with 200."""
+
+    user: int
+    track: int
+    time: float
+    recommendation: int
+
+
+@dataclass
+class Load:
+    """Listeners that ask again and again over kept connections; each event has a time of its own to be told by."""
+
+    port: int
+    users: Sequence[Sequence[int]]  # of each client, in turn
+    answers: list[Answer] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)  # requests without an answer, and why
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=[client]) for client in range(len(self.users))]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=60)
+
+    def wait_for(self, count: int) -> None:
+        goal = len(self.answers) + count
+        wait_until(lambda: len(self.answers) >= goal, f"{count} more answers; {self.statuses}, {self.broken[-3:]}", 60)
+
+    def _run(self, client: int) -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            for number in itertools.count():
+                if self._stop.is_set():
+                    return
+                self._ask(connection, client, number)
+
+    def _ask(self, connection: http.client.HTTPConnection, client: int, number: int) -> None:
+        users = self.users[client]
+        user, track = users[number % len(users)], number % TRACKS
+        time_ = ((number * len(self.users) + client) % 10**7) / 10**7
+        try:
+            connection.request("POST", f"/next/{user}", orjson.dumps({"track": track, "time": time_}))
+            with connection.getresponse() as answer:
+                status, body = answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.broken.append(repr(error))
+            connection.close()
+            time.sleep(0.02)
+            return
+        self.statuses[status] += 1
+        if status == 200:
+            self.answers.append(Answer(user, track, time_, orjson.loads(body)["track"]))
+
+
+def clients(count: int) -> list[list[int]]:
+    """All listeners, dealt to the clients, so that no session grows long."""
+    return [list(range(client, LISTENERS, count)) for client in range(count)]
+
+
+def read_events(log: Path) -> list[Event]:
+    """Every event of a log whose writers are gone; reading it fails on a line that is none."""
+    adopt_segments(log)
+    assert not list(log.glob(".events-*"))
+    lines = [line for path in sorted(log.glob("events-*.jsonl")) for line in path.read_bytes().splitlines()]
+    return [parse_line(line) for line in lines]
+
+
+def logged_answers(log: Path) -> Counter[Answer]:
+    events = [event for event in read_events(log) if event.message == "next"]
+    return Counter(
+        Answer(event.user, event.track, event.time, event.recommendation)
+        for event in events
+        if event.recommendation is not None
+    )
+
+
+def assert_all_logged(load: Load, log: Path) -> None:
+    """Every acknowledged event is in the log, with what was answered."""
+    missing = Counter(load.answers) - logged_answers(log)
+    assert not missing, f"{missing.total()} of {len(load.answers)} acknowledged events are not in the log"

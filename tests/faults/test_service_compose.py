@@ -1,0 +1,138 @@
+"""The compose file's topology as plain processes: nginx, two recommenders, one Redis."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.botify.redis_server import free_port, need
+from tests.faults.served import Load, Served, clients, logged_answers, publish, serve, wait_until
+
+BOTIFY = Path(__file__).parents[2] / "botify"
+
+
+class Nginx:
+    """nginx with the project's own configuration, in front of recommenders on this machine."""
+
+    def __init__(self, folder: Path, recommenders: list[int]) -> None:
+        self._program, self._folder, self.port = need("nginx"), folder, free_port()
+        self._file = folder / "nginx.conf"
+        text = (BOTIFY / "nginx.conf").read_text()
+        (server,) = re.findall(r"server recommender:5001(.*;)", text)
+        replicas = "\n".join(f"server 127.0.0.1:{port}{server}" for port in recommenders)
+        text = text.replace(f"server recommender:5001{server}", replicas)
+        text = text.replace("listen 80 ", f"listen 127.0.0.1:{self.port} ").replace("auto;", "1;")
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        places = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+        self._file.write_text(text.replace("http {", f"http {{\n{places}"))
+
+    @property
+    def argv(self) -> list[str]:
+        settings = f"pid {self._folder}/nginx.pid; error_log stderr; daemon off;"
+        return [self._program, "-e", "stderr", "-p", str(self._folder), "-c", str(self._file), "-g", settings]
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*self.argv, "-t"], capture_output=True, text=True, timeout=30, check=False)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "stderr").open("wb") as errors:
+            return subprocess.Popen(self.argv, stderr=errors)
+
+
+@pytest.fixture
+def services(tmp_path: Path, redis_url: str) -> Iterator[tuple[list[Served], Served]]:
+    """The recommenders, and the way to them through nginx."""
+    published, log = publish(tmp_path / "published"), tmp_path / "log"
+    with ExitStack() as stack:
+        replicas = [stack.enter_context(serve(published, log, redis_url=redis_url)) for _ in range(2)]
+        nginx = Nginx(tmp_path, [replica.port for replica in replicas])
+        process = nginx.start()
+        stack.callback(process.wait, timeout=10)
+        stack.callback(process.terminate)
+        front = Served(published, log)
+        front.port, front.process = nginx.port, replicas[0].process
+        wait_until(lambda: answers(front), "nginx to answer")
+        yield replicas, front
+
+
+def answers(served: Served) -> bool:
+    try:
+        return served.ask("GET", "/health/ready")[0] == 200
+    except OSError:
+        return False
+
+
+def test_two_recommenders_share_load_sessions_and_log_and_one_may_leave(
+    services: tuple[list[Served], Served], tmp_path: Path
+) -> None:
+    replicas, front = services
+    shared = [[1980] for _ in range(4)]  # one listener, by four clients at once
+    with Load(front.port, [*clients(4), *shared]) as load:
+        load.wait_for(500)
+        served = [replica.ask("GET", "/metrics")[1] for replica in replicas]
+        assert all(events(text) > 50 for text in served), "both take their share"
+        assert replicas[0].stop() == 0
+        load.wait_for(500)
+    assert set(load.statuses) == {200}, "nobody notices that one has left"
+    assert load.broken == []
+    recommended = [answer.recommendation for answer in load.answers if answer.user == 1980]
+    assert len(recommended) > 50
+    assert len(set(recommended)) == len(recommended)
+    assert replicas[1].stop() == 0
+    assert logged_answers(tmp_path / "log") == Counter(load.answers)
+
+
+def test_what_is_of_one_replica_is_not_shown_to_the_outside(services: tuple[list[Served], Served]) -> None:
+    _, front = services
+    assert front.ask("GET", "/metrics")[0] == 404
+    assert front.ask("POST", "/admin/reload")[0] == 404
+    assert front.ask("GET", "/track/7")[1]["track"] == 7
+    status, refusal = front.ask("POST", "/next/7", {"track": "x" * 2_000_000, "time": 1})
+    assert status == 413
+    assert "error" in refusal, "in JSON, by the service"
+
+
+def events(metrics: str) -> float:
+    (line,) = [line for line in metrics.splitlines() if line.startswith('botify_events_total{message="next"}')]
+    return float(line.split()[-1])
+
+
+def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
+    result = Nginx(tmp_path, [5001, 5002]).check()
+    assert result.returncode == 0, result.stderr
+    assert "warn" not in result.stderr
+
+
+def test_the_compose_file_fits_the_service_and_nginx() -> None:
+    document = yaml.safe_load((BOTIFY / "docker-compose.yml").read_text())
+    services = document["services"]
+    assert set(services) == {"nginx", "recommender", "redis"}
+    assert "server recommender:5001 " in (BOTIFY / "nginx.conf").read_text()
+    assert services["recommender"]["environment"]["BOTIFY_REDIS_URL"] == "redis://redis:6379/0"
+    assert (BOTIFY.parent / "botify" / services["recommender"]["build"]["context"]).resolve() == BOTIFY.parent
+    mounted = {volume.split(":")[0] for service in services.values() for volume in service["volumes"]}
+    assert set(document["volumes"]) <= mounted
+    dockerfile = (BOTIFY / "Dockerfile").read_text()
+    for text in ("BOTIFY_PORT=5001", "EXPOSE 5001", "USER botify", "VOLUME /var/log/botify"):
+        assert text in dockerfile
+
+
+def test_compose_accepts_its_file() -> None:
+    program = shutil.which("docker-compose", path=f"{os.environ['PATH']}:/usr/libexec/docker/cli-plugins")
+    if program is None:
+        pytest.skip("docker-compose is not installed")
+    result = subprocess.run(
+        [program, "-f", BOTIFY / "docker-compose.yml", "config", "--quiet"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")

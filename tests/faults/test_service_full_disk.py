@@ -1,0 +1,40 @@
+"""A full disk: 503, and nothing acknowledged is lost. The limit on file sizes stands for the disk's."""
+
+import resource
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.served import Load, clients, logged_answers, publish, serve, wait_until
+
+
+@pytest.mark.parametrize("fsync", ["always", "never"])
+def test_while_the_disk_is_full_requests_are_refused_and_nothing_acknowledged_is_lost(
+    tmp_path: Path, fsync: str
+) -> None:
+    published = publish(tmp_path / "published")
+    limited = ["bash", "-c", 'ulimit -Sf 64 && exec "$@"', "bash"]
+    settings = {"event_log": {"fsync": fsync}}
+    with serve(published, tmp_path / "log", prefix=limited, **settings) as served:
+        with Load(served.port, clients(4)) as load:
+            wait_until(lambda: load.statuses[503] > 50, "requests to be refused", 60)
+            status, answer = served.ask("POST", "/next/7", {"track": 1, "time": 0.5})
+            assert status == 503
+            assert "could not be written" in answer["error"]
+            assert served.ask("GET", "/health/live")[0] == 200
+            acknowledged = len(load.answers)
+            give_room(served.workers())
+            load.wait_for(100)
+        assert served.stop() == 0
+    assert acknowledged > 50
+    assert set(load.statuses) == {200, 503}
+    assert load.broken == []
+    assert logged_answers(tmp_path / "log") == Counter(load.answers), "logged and acknowledged are the same"
+
+
+def give_room(processes: list[psutil.Process]) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for process in processes:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
