@@ -44,7 +44,7 @@ class LogFile:
 
     def open(self) -> IO[bytes]:
         """Opens the log's text, unpacked."""
-        return gzip.open(self.path) if self.is_gzipped else self.path.open("rb")  # type: ignore[return-value]  # binary, as no text mode is asked for
+        return gzip.open(self.path) if self.is_gzipped else self.path.open("rb")  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,6 @@ _AS_TEXT = ("timestamp", "user", "track", "time", "latency", "recommendation", "
 # Keys that DuckDB reads; as JSON text, so that nothing is cast before it is checked. Of `message` the text is enough.
 COLUMNS = {"message": "VARCHAR"} | dict.fromkeys((*_AS_TEXT, "propensity"), "JSON")
 
-
 Consume = Callable[[int], int]
 
 

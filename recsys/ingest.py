@@ -88,7 +88,7 @@ def ingest(
         added: tuple[AddedSource, ...] = ()
         if fresh:
             with scratch_folder(store) as scratch:
-                outcome = _read(fresh, scratch, buckets=before.buckets, catalogue=catalogue, memory=memory)
+                outcome = _read(fresh, Path(scratch), buckets=before.buckets, catalogue=catalogue, memory=memory)
                 _check_useful(outcome, fresh, known)
                 added = _commit(store, replace(before, catalogue=catalogue), fresh, outcome)
     return IngestReport(open_store(store), added, tuple(known))

@@ -47,14 +47,9 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-@contextmanager
-def scratch_folder(path: Path) -> Iterator[Path]:
-    """A folder in the store, so on its disk, that is gone when the block ends."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path) as folder:
-            yield Path(folder)
-    finally:
-        remove_leftovers(path)
+def scratch_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder in the store, so on its disk, that is gone when its block ends, or else with the next writer."""
+    return tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path, ignore_cleanup_errors=True)
 
 
 def manifest_to_extend(path: Path, buckets: int | None) -> Manifest:
@@ -106,7 +101,7 @@ def commit(path: Path, files: Sequence[NewFile], manifest: Manifest) -> None:
         folder.mkdir(exist_ok=True)
     for new in files:
         new.file.replace(path / new.name)
-    for folder in folders:
+    for folder in (*folders, path):
         fsync_directory(folder)
     write_manifest(path, manifest)
 
