@@ -22,6 +22,7 @@ LARGEST_ID = 2**63 - 1
 LONGEST_LINE = 2**20
 KEPT_OF_A_REJECT = 4096
 TORN = "torn last line"
+_EVENTS_AT_ONCE = 1000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Id = Annotated[int, Meta(ge=0, le=LARGEST_ID)]
@@ -114,9 +115,9 @@ def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
         raise ValueError(str(error)) from None
     except msgspec.DecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
-    for key, track in (("track", event.track), ("recommendation", event.recommendation)):
-        if track is not None and track > largest_track:
-            raise ValueError(f"the catalogue's last track is {largest_track}, found {track} - at `$.{key}`")
+    if event.track > largest_track or (event.recommendation or 0) > largest_track:
+        key = "track" if event.track > largest_track else "recommendation"
+        raise ValueError(f"the catalogue's last track is {largest_track}, found {getattr(event, key)} - at `$.{key}`")
     return event
 
 
@@ -133,6 +134,7 @@ def split_lines(
         largest_track: The catalogue's last id.
     """
     read = good = blank = 0
+    events: list[Event] = []
     for line, length, is_whole in _lines(log):
         read += 1
         if not line.strip():
@@ -144,8 +146,12 @@ def split_lines(
             reason = str(error) if is_whole or _is_json(line) else TORN
             rejects.write(_encoder.encode(_reject(name, read, reason, line, length)) + b"\n")
         else:
-            clean.write(_encoder.encode(event) + b"\n")
             good += 1
+            events.append(event)
+            if len(events) == _EVENTS_AT_ONCE:
+                clean.write(_encoder.encode_lines(events))
+                events.clear()
+    clean.write(_encoder.encode_lines(events))
     return LineCounts(read, good, read - good - blank, blank)
 
 
