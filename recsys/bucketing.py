@@ -1,6 +1,7 @@
 """Events of any number of batches, parted by user bucket: runs of rows in Arrow files, and then one sorted part each.
 
-Neither step needs more memory for a longer log: a batch is written as it comes, and a bucket is sorted slice by slice.
+A run is what one piece of a batch has of a bucket, by user. Neither step needs more memory for a longer log: a batch is
+written as it comes, and a bucket is sorted slice by slice.
 """
 
 import os
@@ -90,9 +91,9 @@ class Bucketing:
 
 
 def _by_bucket(batch: pa.RecordBatch, buckets: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """A batch's rows bucket by bucket, in their order; buckets without rows are left out."""
+    """A batch's rows bucket by bucket, each by user; buckets without rows are left out."""
     bucket = batch["bucket"].to_numpy()
-    order = np.argsort(bucket.astype(np.uint16), kind="stable")  # 16 bits: sorted by radix
+    order = np.lexsort((batch["user"].to_numpy(), bucket.astype(np.uint16)))
     ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
     rows = batch.drop_columns(["bucket"]).take(pa.array(order))
     for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):

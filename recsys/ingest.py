@@ -43,19 +43,19 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
-class _Log:
-    """A log to be read, its digest, and what its file was like when that was taken."""
-
-    file: LogFile
-    digest: str
-    state: tuple[int, int]
-
-
-@dataclass(frozen=True)
 class _Run:
-    """What the logs of a run gave: their lines, and the sorted events."""
+    """What the logs of a run gave.
+
+    Attributes:
+        files: The logs that were new, and their lines.
+        digests: Of those.
+        known: The logs whose content the store has.
+        parts: The sorted events.
+    """
 
     files: list[FileLines]
+    digests: dict[LogFile, str]
+    known: list[LogFile]
     parts: list[SortedPart]
 
 
@@ -84,30 +84,42 @@ def ingest(
         before = manifest_to_extend(store, buckets)
         catalogue = agreed_catalogue(before.catalogue, store, (file.path.parent for file in files))
         _check_known_events(store, before, catalogue)
-        fresh, known = _split_known(files, before)
-        added: tuple[AddedSource, ...] = ()
-        if fresh:
-            with scratch_folder(store) as scratch:
-                outcome = _read(fresh, Path(scratch), buckets=before.buckets, catalogue=catalogue, memory=memory)
-                _check_useful(outcome, fresh, known)
-                added = _commit(store, replace(before, catalogue=catalogue), fresh, outcome)
-    return IngestReport(open_store(store), added, tuple(known))
+        with scratch_folder(store) as scratch:
+            outcome = _read(files, before, Path(scratch), catalogue, memory)
+            _check_useful(outcome)
+            added = _commit(store, replace(before, catalogue=catalogue), outcome) if outcome.files else ()
+    return IngestReport(open_store(store), added, tuple(outcome.known))
 
 
-def _split_known(files: Sequence[LogFile], manifest: Manifest) -> tuple[list[_Log], list[LogFile]]:
-    """Logs that are new, and those whose content the store has or an earlier file of the list had."""
-    digests = {source.digest for source in manifest.sources}
-    fresh: list[_Log] = []
-    known: list[LogFile] = []
-    for file in files:
-        state = _state(file)
-        digest = event_log.digest(file)
-        if digest in digests:
-            known.append(file)
-        else:
-            digests.add(digest)
-            fresh.append(_Log(file, digest, state))
-    return fresh, known
+class _NewFiles:
+    """Of some logs, one after the other, those whose content neither a store nor an earlier one has.
+
+    A log's digest is taken when it is its turn to be read, while its bytes are at hand.
+    """
+
+    def __init__(self, files: Sequence[LogFile], manifest: Manifest) -> None:
+        self.digests: dict[LogFile, str] = {}
+        self.known: list[LogFile] = []
+        self._files = files
+        self._digests = {source.digest for source in manifest.sources}
+        self._states: dict[LogFile, tuple[int, int]] = {}
+
+    def __iter__(self) -> Iterator[LogFile]:
+        for file in self._files:
+            self._states[file] = _state(file)
+            digest = event_log.digest(file)
+            if digest in self._digests:
+                self.known.append(file)
+                continue
+            self._digests.add(digest)
+            self.digests[file] = digest
+            yield file
+
+    def check_unchanged(self) -> None:
+        """A log that was written to in the meantime has another digest than what was read."""
+        for file, state in self._states.items():
+            if _state(file) != state:
+                raise IngestError(f"{file.name}: changed while it was read; ingest it when it is complete")
 
 
 def _state(file: LogFile) -> tuple[int, int]:
@@ -115,28 +127,28 @@ def _state(file: LogFile) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _read(logs: Sequence[_Log], scratch: Path, *, buckets: int, catalogue: Catalogue | None, memory: str) -> _Run:
-    """Reads logs and sorts their events into buckets, all in the scratch folder."""
+def _read(
+    files: Sequence[LogFile], manifest: Manifest, scratch: Path, catalogue: Catalogue | None, memory: str
+) -> _Run:
+    """Reads the logs that are new and sorts their events into buckets, all in the scratch folder."""
     largest_track = catalogue.tracks - 1 if catalogue else event_log.LARGEST_ID
     connection = queries.connect(memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False)
-    bucketing = Bucketing(connection, scratch, buckets=buckets, largest_track=largest_track)
-    files: list[FileLines] = []
-    sizes = {log.file: log.state[0] for log in logs}
-    with progress("ingest", sum(sizes.values()) / 1e6, "MB") as report:
-        for batch in event_log.read(connection, sizes, bucketing.add, scratch=scratch, largest_track=largest_track):
-            files += batch.files
-            report(sum(sizes[one.file] for one in files) / 1e6, f"{sum(one.lines.good for one in files):,} events")
-    for log in logs:
-        if _state(log.file) != log.state:
-            raise IngestError(f"{log.file.name}: changed while it was read; ingest it when it is complete")
+    bucketing = Bucketing(connection, scratch, buckets=manifest.buckets, largest_track=largest_track)
+    new = _NewFiles(files, manifest)
+    done: list[FileLines] = []
+    with progress("ingest", sum(file.size_bytes for file in files) / 1e6, "MB") as report:
+        for batch in event_log.read(connection, new, bucketing.add, scratch=scratch, largest_track=largest_track):
+            done += batch.files
+            read_bytes = sum(one.size_bytes for one in (*new.known, *(line.file for line in done)))
+            report(read_bytes / 1e6, f"{sum(one.lines.good for one in done):,} events")
+    new.check_unchanged()
     connection.close()
-    return _Run(files, bucketing.finish())
+    return _Run(done, new.digests, new.known, bucketing.finish())
 
 
-def _commit(store: Path, before: Manifest, logs: Sequence[_Log], outcome: _Run) -> tuple[AddedSource, ...]:
-    digests = {log.file: log.digest for log in logs}
+def _commit(store: Path, before: Manifest, outcome: _Run) -> tuple[AddedSource, ...]:
     sources = [
-        Source(name=one.file.name, digest=digests[one.file], bytes=one.file.size_bytes, lines=one.lines)
+        Source(name=one.file.name, digest=outcome.digests[one.file], bytes=one.file.size_bytes, lines=one.lines)
         for one in outcome.files
     ]
     run = extend_manifest(before, sources=sources, parts=()).digest[:16]
@@ -152,7 +164,7 @@ def _commit(store: Path, before: Manifest, logs: Sequence[_Log], outcome: _Run) 
         first_timestamp=min((first for first in firsts if first is not None), default=None),
         last_timestamp=max((last for last in lasts if last is not None), default=None),
     )
-    moved += [NewFile(one.rejects, rejects_name(digests[one.file])) for one in outcome.files if one.rejects]
+    moved += [NewFile(one.rejects, rejects_name(outcome.digests[one.file])) for one in outcome.files if one.rejects]
     commit(store, moved, after)
     return tuple(
         AddedSource(source, store / rejects_name(source.digest) if one.rejects else None)
@@ -172,13 +184,13 @@ def _check_known_events(store: Path, before: Manifest, catalogue: Catalogue | No
         raise IngestError(f"two worlds: {found}; use a store for each world")
 
 
-def _check_useful(outcome: _Run, logs: Sequence[_Log], known: Sequence[LogFile]) -> None:
-    if outcome.parts or known:
+def _check_useful(outcome: _Run) -> None:
+    if outcome.parts or outcome.known:
         return
     rejects = next((one.rejects for one in outcome.files if one.rejects), None)
     first = event_log.read_rejects(rejects, 1)[0] if rejects else None
     why = f"the first line refused is {first.file}:{first.line}: {first.reason}" if first else "all lines are blank"
-    raise IngestError(f"no event in {len(logs)} logs; {why}")
+    raise IngestError(f"no event in {len(outcome.files)} logs; {why}")
 
 
 @contextmanager

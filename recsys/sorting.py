@@ -3,6 +3,7 @@
 `moment` is twice an event's timestamp, and 1 more for `last`: the order of a user's events in one number.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SLICE_ROWS = 1_000_000
+SLICE_ROWS = 750_000
+_SAMPLED = 16  # every so many rows are looked at to cut a bucket into slices
 ROW_GROUP_ROWS = 122_880  # as DuckDB's own, which reads row groups in parallel
 SCHEMA = pa.schema(
     {
@@ -32,13 +34,14 @@ SCHEMA = pa.schema(
 # Columns of few values; of the others a dictionary would be larger than the values.
 _DICTIONARIES = ["message", "time", "experiments", "recommender", "propensity"]
 _MESSAGES = pa.array(["next", "last"])
+_LARGEST_ID = 2**63 - 1
 
 IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Run:
-    """Rows of one bucket: a record batch of an Arrow file."""
+    """Rows of one bucket, by user: a record batch of an Arrow file."""
 
     file: Path
     position: int
@@ -85,35 +88,46 @@ def sort_order(user: IntArray, moment: IntArray, track: IntArray) -> IntArray:
     return order
 
 
-def user_ranges(users: IntArray, rows: int) -> list[tuple[int, int]]:
-    """Ranges (first, last) of user ids, in order, that together hold every user and `rows` rows or so each.
+def user_ranges(users: IntArray, ranges: int) -> list[tuple[int, int]]:
+    """Ranges (first, last) of user ids, in order and without gaps, each with about as many rows.
 
-    A user is in one range alone, so one with more rows makes a longer one.
+    A user is in one range alone, so there are fewer ranges where some have very many rows.
+
+    Args:
+        users: The user of every row, or of a sample of rows.
+        ranges: Number of ranges that is wanted.
     """
-    firsts = np.unique(np.sort(users)[::rows]).tolist()
-    return list(zip(firsts, [*(first - 1 for first in firsts[1:]), int(users.max())], strict=True))
+    in_order = np.sort(users)
+    cuts = np.unique(in_order[np.arange(1, ranges) * len(users) // ranges]).tolist()
+    return list(zip([0, *cuts], [*(cut - 1 for cut in cuts), _LARGEST_ID], strict=True))
 
 
 def _slices(runs: Sequence[Run]) -> Iterator[pa.Table]:
     """The rows of runs, slice by slice of users in order."""
-    if sum(run.rows for run in runs) <= SLICE_ROWS:
+    count = -(-sum(run.rows for run in runs) // SLICE_ROWS)
+    if count == 1:
         yield pa.Table.from_batches(list(_read(runs)))
         return
-    users = np.concatenate([batch["user"].to_numpy() for batch in _read(runs, columns=[0])])
-    for first, last in user_ranges(users, SLICE_ROWS):
-        yield pa.Table.from_batches([_of_users(batch, first, last) for batch in _read(runs)])
+    sample = np.concatenate([batch["user"].to_numpy()[::_SAMPLED] for batch in _read(runs)])
+    for first, last in user_ranges(sample, count):
+        events = pa.Table.from_batches([_of_users(batch, first, last) for batch in _read(runs)])
+        if events.num_rows:
+            yield events
 
 
-def _read(runs: Sequence[Run], columns: list[int] | None = None) -> Iterator[pa.RecordBatch]:
-    options = pa.ipc.IpcReadOptions(included_fields=columns)
-    for run in runs:
-        with pa.OSFile(str(run.file)) as file:
-            yield pa.ipc.open_file(file, options=options).get_batch(run.position)
+def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
+    """The record batches, as maps of the files: only what is looked at is read."""
+    for file, of_file in itertools.groupby(runs, key=lambda run: run.file):
+        with pa.memory_map(str(file)) as mapped:
+            reader = pa.ipc.open_file(mapped)
+            for run in of_file:
+                yield reader.get_batch(run.position)
 
 
 def _of_users(batch: pa.RecordBatch, first: int, last: int) -> pa.RecordBatch:
-    user = batch["user"].to_numpy()
-    return batch.filter(pa.array((user >= first) & (user <= last)))
+    users = batch["user"].to_numpy()
+    start, end = np.searchsorted(users, first), np.searchsorted(users, last, side="right")
+    return batch.slice(start, end - start)
 
 
 def _as_stored(events: pa.Table) -> pa.Table:
