@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import flask
 import orjson
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 from spectree import Response, SpecTree
 from spectree.page import PAGE_TEMPLATES
 
-from botify.bodies import Problem
+from botify.bodies import LARGEST_ID, Problem
 
 PATH = "/openapi.json"
 View = Callable[..., flask.Response]
@@ -49,7 +50,7 @@ def add_document(app: flask.Flask) -> None:
     """
     _spec.app = app
     with app.app_context():
-        document = orjson.dumps(_spec._generate_spec())
+        document = orjson.dumps(_with_id_ranges(_spec._generate_spec()))
     page = PAGE_TEMPLATES["scalar"].format(spec_url=PATH, spec_path="docs")
     for endpoint, view in app.view_functions.items():
         app.view_functions[endpoint] = inspect.unwrap(view)
@@ -61,3 +62,13 @@ def add_document(app: flask.Flask) -> None:
     @app.get("/docs")
     def openapi_page() -> flask.Response:
         return flask.Response(page, mimetype="text/html")
+
+
+def _with_id_ranges(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the range of an id for every number in a path, for which the library says 32 bits."""
+    operations = (operation for path in document["paths"].values() for operation in path.values())
+    for operation in operations:
+        for parameter in operation.get("parameters", ()):
+            if parameter["in"] == "path":
+                parameter["schema"] = {"type": "integer", "minimum": 0, "maximum": LARGEST_ID}
+    return document

@@ -19,6 +19,7 @@ from botify.openapi import documented
 from botify.service import Service
 
 _REFUSALS = (400, 413, 503)
+_REFUSALS_BY_ID = (400, 404, 413, 503)  # 404: the path has no id
 
 
 def make_blueprint(service: Service) -> Blueprint:
@@ -28,13 +29,13 @@ def make_blueprint(service: Service) -> Blueprint:
     tracks, limit = service.tracks, service.settings.batch_limit
 
     @api.post("/next/<int:user>")
-    @documented(body=HeardTrack, answer=NextTrack, refusals=_REFUSALS)
+    @documented(body=HeardTrack, answer=NextTrack, refusals=_REFUSALS_BY_ID)
     def next_track(user: int) -> Response:
         """Tells what a listener just heard, and recommends the next track."""
         return _answer(answer_next(service, user, request.get_data(cache=False)))
 
     @api.post("/last/<int:user>")
-    @documented(body=HeardTrack, answer=Listener, refusals=_REFUSALS)
+    @documented(body=HeardTrack, answer=Listener, refusals=_REFUSALS_BY_ID)
     def last_track(user: int) -> Response:
         """Tells what a listener heard last, and ends the session."""
         return _answer(answer_last(service, user, request.get_data(cache=False)))
