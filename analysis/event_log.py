@@ -116,7 +116,7 @@ def read(
         consume: Makes something of the table `events` under the batch's number.
         scratch: A folder for clean files, which are removed after use, and for rejects.
         largest_track: The catalogue's last id; a line with one beyond is rejected. `consume` must refuse such ids
-            too, by an error in SQL.
+            too, by an `OddLineError`.
 
     Raises:
         EventLogError: A file cannot be read.

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import queries
-from analysis.event_log import canonical_assignments
+from analysis.event_log import OddLineError, canonical_assignments
 from recsys.sorting import Run, SortedPart, write_sorted
 
 ROWS_AT_ONCE = 500_000
@@ -56,20 +56,15 @@ class Bucketing:
 
         Raises:
             DatabaseError: A line is odd, or the memory too little.
-            OddLineError: Experiments are not an object of strings.
+            OddLineError: Experiments are not an object of strings, or a track is beyond the largest.
             OSError: The disk is full.
         """
         file = self._folder / f"batch-{number:06}.arrow"
-        rows = queries.stream(
-            self._connection,
-            "events/bucketed_events",
-            ROWS_AT_ONCE,
-            buckets=self._buckets,
-            largest_track=self._largest_track,
-        )
+        rows = queries.stream(self._connection, "events/bucketed_events", ROWS_AT_ONCE, buckets=self._buckets)
         runs: list[tuple[int, Run]] = []
         with file.open("wb") as sink, pa.ipc.new_file(sink, SCHEMA) as written:
             for batch in rows:
+                _check_tracks(batch, self._largest_track)
                 for bucket, run in _by_bucket(_canonical(batch), self._buckets):
                     written.write_batch(run)
                     runs.append((bucket, Run(file, len(runs), run.num_rows)))
@@ -88,6 +83,12 @@ class Bucketing:
 
         with ThreadPoolExecutor(min(MOST_WORKERS, len(os.sched_getaffinity(0)))) as workers:
             return list(workers.map(write, sorted(runs)))
+
+
+def _check_tracks(batch: pa.RecordBatch, largest: int) -> None:
+    for key in ("track", "recommendation"):
+        if (pc.max(batch[key]).as_py() or 0) > largest:
+            raise OddLineError(f"a track beyond {largest} - at `$.{key}`")
 
 
 def _by_bucket(batch: pa.RecordBatch, buckets: int) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -139,7 +139,7 @@ def sql_buckets(users: list[int], buckets: int) -> list[int]:
     texts = "NULL AS experiments, NULL AS session, NULL AS recommender, 0 AS propensity"
     connection.register("users", events)
     connection.execute(f"CREATE VIEW events AS SELECT user, {filler}, {texts} FROM users")  # noqa: S608  constants
-    table = queries.fetch_table(connection, "events/bucketed_events", buckets=buckets, largest_track=0)
+    table = queries.fetch_table(connection, "events/bucketed_events", buckets=buckets)
     return [int(bucket) for bucket in table["bucket"].to_pylist()]
 
 

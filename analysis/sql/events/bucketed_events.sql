@@ -1,11 +1,9 @@
--- One row per event, with its user's bucket; an id that the catalogue does not know fails the statement with
--- 'odd line'.
+-- One row per event, with its user's bucket.
 -- The bucket is a hash of the user alone: the two halves of the id folded into 32 bits, mixed twice by multiplication
 -- and a shift, and scaled to the number of buckets. No step exceeds 63 bits, so every engine computes the same;
 -- `bucket_of` in `recsys.store` is this function in Python.
 -- Parameters:
---   $buckets        BIGINT, number of buckets, up to 2^31
---   $largest_track  BIGINT, the catalogue's last id; 2^63-1 where it is not known
+--   $buckets  BIGINT, number of buckets, up to 2^31
 -- Tables:
 --   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency FLOAT, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
 -- Columns:
@@ -28,10 +26,6 @@ twice AS (
 SELECT
     user,
     timestamp * 2 + CAST(message = 'last' AS BIGINT) AS moment,
-    CASE
-        WHEN track <= $largest_track AND coalesce(recommendation <= $largest_track, TRUE) THEN track
-        ELSE error('odd line')
-    END AS track,
-    time, latency, recommendation, experiments, session, recommender, propensity,
+    track, time, latency, recommendation, experiments, session, recommender, propensity,
     CAST((mixed * $buckets) >> 32 AS INTEGER) AS bucket
 FROM twice

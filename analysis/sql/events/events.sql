@@ -71,13 +71,7 @@ SELECT
     CAST(seconds AS FLOAT) AS latency,
     recommended_id AS recommendation,
     experiments,
-    CASE
-        WHEN contains(session, '\') THEN json_extract_string(session, '$')
-        ELSE substr(session, 2, length(session) - 2)
-    END AS session,
-    CASE
-        WHEN contains(recommender, '\') THEN json_extract_string(recommender, '$')
-        ELSE substr(recommender, 2, length(recommender) - 2)
-    END AS recommender,
+    json_extract_string(session, '$') AS session,
+    json_extract_string(recommender, '$') AS recommender,
     probability AS propensity
 FROM parsed
