@@ -34,11 +34,11 @@ def run_jobs(job: Job, numbers: Iterable[int], processes: int) -> Iterator[int]:
         return
     with _workers(job, processes) as workers:
         waiting = iter(numbers)
-        busy = {pipe for pipe in workers if _hand_out(pipe, waiting)}
+        busy = {pipe for pipe, process in workers.items() if _hand_out(pipe, process, waiting)}
         while busy:
             for pipe in [pipe for pipe in wait(busy) if isinstance(pipe, Connection)]:
                 yield _collect(pipe, workers[pipe])
-                if not _hand_out(pipe, waiting):
+                if not _hand_out(pipe, workers[pipe], waiting):
                     busy.remove(pipe)
 
 
@@ -91,23 +91,31 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _hand_out(pipe: Connection, waiting: Iterator[int]) -> bool:
+def _hand_out(pipe: Connection, process: BaseProcess, waiting: Iterator[int]) -> bool:
     """Gives a worker the next number; False when there is none left."""
     number = next(waiting, None)
-    if number is not None:
+    if number is None:
+        return False
+    try:
         pipe.send(number)
-    return number is not None
+    except OSError:  # it died between its last result and this number
+        raise _death(process) from None
+    return True
 
 
 def _collect(pipe: Connection, process: BaseProcess) -> int:
     try:
         result = pipe.recv()
-    except EOFError:
-        process.join(_PATIENCE_S)
-        raise SimError(f"a worker process died ({_last_words(process.exitcode)})") from None
+    except (EOFError, OSError):
+        raise _death(process) from None
     if isinstance(result, UserError):
         raise result
     return int(result)
+
+
+def _death(process: BaseProcess) -> SimError:
+    process.join(_PATIENCE_S)
+    return SimError(f"a worker process died ({_last_words(process.exitcode)})")
 
 
 def _last_words(exit_code: int | None) -> str:
