@@ -29,3 +29,7 @@ class SearchError(RecsysError):
 
 class ExportError(RecsysError):
     """A run whose model cannot be published."""
+
+
+class LoopError(RecsysError):
+    """A step of the loop that failed, or a folder that another loop left."""
