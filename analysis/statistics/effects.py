@@ -117,8 +117,15 @@ def _relative(control: Estimate, arm: Estimate, confidence: float) -> Interval:
     if not ratio > 0:
         return Interval(ratio - 1, math.nan, math.nan)
     squares = [one.squared_error / one.value**2 for one in (control, arm)]
-    factor = math.exp(_margin(*_welch(squares[0], control.count, squares[1], arm.count), confidence))
+    factor = _exp(_margin(*_welch(squares[0], control.count, squares[1], arm.count), confidence))
     return Interval(ratio - 1, ratio / factor - 1, ratio * factor - 1)
+
+
+def _exp(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf  # of a control that may as well be nothing
 
 
 def _welch(control: float, controls: int, arm: float, arms: int) -> tuple[float, float]:

@@ -59,9 +59,9 @@ def achieved_power(variance: float, listeners: float, effect: float, design: Des
     degrees = sum(squares) ** 2 / sum(square**2 / (count - 1) for square, count in parts)
     critical = stats.t.isf(design.alpha / 2, degrees)
     shift = abs(effect) / error
-    # scipy's is NaN far out on the wrong side, where the chance is below 1e-20.
-    wrong_side = np.nan_to_num(special.nctdtr(degrees, shift, -critical))
-    return float(wrong_side + 1 - special.nctdtr(degrees, shift, critical))
+    below, inside = special.nctdtr(degrees, shift, [-critical, critical])
+    # scipy's distribution is NaN far out in the lower tail, where it is below 1e-10.
+    return float(1 - np.nan_to_num(inside) + np.nan_to_num(below))
 
 
 def detectable_effect(variance: float, listeners: float, design: Design) -> float:
