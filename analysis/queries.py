@@ -111,9 +111,12 @@ def fetch_row(connection: Connection, name: str, **values: Any) -> Mapping[str, 
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
-    """Makes Parquet files readable under a table's name; they are read when a query runs, column by column."""
+    """Makes Parquet files readable under a table's name; they are read when a query runs, column by column.
+
+    A column that is wider in one file than in another comes as wide as the widest.
+    """
     names = [glob.escape(str(file)) for file in files]  # DuckDB takes every name for a pattern
-    connection.read_parquet(names, hive_partitioning=False).create_view(table, replace=True)
+    connection.read_parquet(names, hive_partitioning=False, union_by_name=True).create_view(table, replace=True)
 
 
 def attach_json_lines(
@@ -188,6 +191,27 @@ def materialize(connection: Connection, table: str, name: str, **values: Any) ->
     """Runs a SQL file and keeps its rows as a table of the database."""
     _check_keywords(name, values)
     connection.sql(statement(name), params=values).create(table)
+
+
+def append(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+    """Runs a SQL file and adds its rows to a table of the database, which is made if there is none."""
+    _check_keywords(name, values)
+    rows = connection.sql(statement(name), params=values)
+    exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = $table", {"table": table})
+    if exists.fetchall()[0][0]:
+        rows.insert_into(table)
+    else:
+        rows.create(table)
+
+
+def alias(connection: Connection, view: str, table: str) -> None:
+    """Makes a table readable under another name, in place of what was readable under it."""
+    connection.table(table).create_view(view, replace=True)
+
+
+def drop(connection: Connection, table: str) -> None:
+    """Removes a table of the database; one that is not there is no error."""
+    connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def _check_keywords(name: str, values: Mapping[str, object]) -> None:

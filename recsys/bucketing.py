@@ -27,7 +27,7 @@ SCHEMA = pa.schema(
         "moment": pa.int64(),
         "track": pa.int64(),
         "time": pa.float64(),
-        "latency": pa.float32(),
+        "latency": pa.float64(),
         "recommendation": pa.int64(),
         "experiments": pa.string(),
         "session": pa.string(),

@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
         "message": pa.dictionary(pa.int8(), pa.string()),
         "track": pa.int64(),
         "time": pa.float64(),
-        "latency": pa.float32(),
+        "latency": pa.float64(),
         "recommendation": pa.int64(),
         "experiments": pa.string(),
         "session": pa.string(),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -112,7 +111,6 @@ def reference(content: bytes) -> Loaded:
             rejects.append((number, TORN if is_torn else str(error)))
             continue
         row = {column: getattr(event, column) for column in COLUMNS}
-        row["latency"] = None if event.latency is None else float(np.float32(event.latency))
         rows.append(row)
     return Loaded(rows, LineCounts(len(lines), len(rows), len(rejects), blank), rejects)
 

@@ -85,4 +85,4 @@ def test_a_part_has_the_schema_that_the_store_documents(tmp_path: Path) -> None:
     schema = pq.read_schema(part.file)
     assert schema.names == sorting.SCHEMA.names
     assert schema.field("message").type == pa.string()
-    assert schema.field("latency").type == pa.float32()
+    assert schema.field("latency").type == pa.float64()

@@ -5,7 +5,7 @@
 -- Parameters:
 --   $buckets  BIGINT, number of buckets, up to 2^31
 -- Tables:
---   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency FLOAT, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
+--   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
 -- Columns:
 --   user            BIGINT
 --   moment          BIGINT, twice the timestamp, and 1 more for 'last': the order of a user's events in one number

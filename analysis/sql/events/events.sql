@@ -13,7 +13,7 @@
 --   message         VARCHAR, 'next' or 'last'
 --   track           BIGINT, the track just heard
 --   time            DOUBLE, share of it that was heard, 0..1
---   latency         FLOAT, seconds spent in the service
+--   latency         DOUBLE, seconds spent in the service
 --   recommendation  BIGINT, the track recommended next
 --   experiments     VARCHAR, JSON text as logged, white space aside
 --   session         VARCHAR
@@ -68,7 +68,7 @@ SELECT
     message,
     track_id AS track,
     share AS time,
-    CAST(seconds AS FLOAT) AS latency,
+    seconds AS latency,
     recommended_id AS recommendation,
     experiments,
     json_extract_string(session, '$') AS session,

@@ -1,0 +1,169 @@
+"""Where a report's events come from: event logs, read line by line or as a whole, and session stores.
+
+A session store has the events that an ingest made of the lines, and counts of the lines, so both give the same report.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from analysis import event_log, queries
+from analysis.ab.report import Lines, RejectedLine
+from analysis.errors import EventLogError
+from analysis.event_log import FileLines, LineCounts, LogFile
+from common.progress import Report as Progress
+
+MANIFEST = "manifest.json"
+SHOWN_REJECTS = 5
+_ROWS_AT_ONCE = 1_000_000
+_BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
+
+
+@dataclass(frozen=True)
+class Store:
+    """A session store: a folder that `recsys.ingest` made."""
+
+    folder: Path
+    manifest: "Manifest"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The logs and stores that a report is of."""
+
+    logs: tuple[LogFile, ...]
+    stores: tuple[Store, ...]
+
+    @property
+    def events(self) -> int:
+        """About how many events there are."""
+        of_logs = sum(log.size_bytes * (8 if log.is_gzipped else 1) for log in self.logs) // _BYTES_OF_AN_EVENT
+        return of_logs + sum(store.manifest.events for store in self.stores)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What they are called."""
+        return (*(str(store.folder) for store in self.stores), *(log.name for log in self.logs))
+
+
+@dataclass(frozen=True)
+class ReadLines:
+    """What became of the lines."""
+
+    lines: Lines
+    rejected: tuple[RejectedLine, ...]
+
+
+class _Source(msgspec.Struct):
+    digest: str
+    lines: LineCounts
+
+
+class _Part(msgspec.Struct):
+    path: str
+    rows: int
+
+
+class Manifest(msgspec.Struct):
+    """What a report needs of a store's `manifest.json`."""
+
+    schema: int
+    events: int
+    sources: list[_Source]
+    parts: list[_Part]
+
+
+def find(places: Sequence[str | Path]) -> Places:
+    """The logs and stores that files, folders and patterns stand for.
+
+    Raises:
+        EventLogError: A place holds neither, or a store is damaged.
+    """
+    stores = {Path(place).resolve(): Path(place) for place in places if (Path(place) / MANIFEST).is_file()}
+    logs = [place for place in places if Path(place).resolve() not in stores]
+    return Places(
+        logs=tuple(event_log.discover(logs)), stores=tuple(Store(path, _manifest(path)) for path in stores.values())
+    )
+
+
+def read(
+    connection: queries.Connection,
+    places: Places,
+    consume: Callable[[int], int],
+    keep: Callable[[], None],
+    *,
+    scratch: Path,
+    report: Progress,
+) -> ReadLines:
+    """Reads everything in batches.
+
+    Args:
+        connection: Has the table `events` for each call of `consume`.
+        places: What to read.
+        consume: Makes something of the table `events`, and returns how many there were. It may be called again for
+            the same batch, and must then forget what it made.
+        keep: Called when what was last consumed is final.
+        scratch: A folder for files in between.
+        report: Is told the events read so far.
+    """
+    lines = LineCounts(0, 0, 0, 0)
+    rejected: list[RejectedLine] = []
+    for files in _parts_of(places.stores):
+        queries.attach_parquet(connection, "events", files)
+        report(consume(0))
+        keep()
+    for store in places.stores:
+        lines += sum((source.lines for source in store.manifest.sources), LineCounts(0, 0, 0, 0))
+        rejected += _rejects_of(store)
+    for batch in event_log.read(connection, places.logs, consume, scratch=scratch):
+        keep()
+        lines += sum((file.lines for file in batch.files), LineCounts(0, 0, 0, 0))
+        rejected += _rejects_in(batch.files)
+        report(lines.good)
+    first = tuple(sorted(rejected, key=lambda one: (one.file, one.line))[:SHOWN_REJECTS])
+    return ReadLines(Lines(lines.read, lines.good, lines.rejected, lines.blank), first)
+
+
+def _manifest(folder: Path) -> Manifest:
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise EventLogError(f"{folder / MANIFEST}: not a session store's manifest ({error})") from None
+
+
+def _parts_of(stores: Iterable[Store]) -> Iterator[list[Path]]:
+    """The stores' files, as many at a time as hold about a million events."""
+    files: list[Path] = []
+    rows = 0
+    for store in stores:
+        for part in store.manifest.parts:
+            file = store.folder / part.path
+            if not file.is_file():
+                raise EventLogError(f"{file}: the manifest names this part, and it is missing")
+            if files and rows + part.rows > _ROWS_AT_ONCE:
+                yield files
+                files, rows = [], 0
+            files.append(file)
+            rows += part.rows
+    if files:
+        yield files
+
+
+def _rejects_of(store: Store) -> Iterator[RejectedLine]:
+    for source in store.manifest.sources:
+        if source.lines.rejected:
+            yield from _shown(store.folder / "rejects" / f"{source.digest}.jsonl")
+
+
+def _rejects_in(files: Iterable[FileLines]) -> Iterator[RejectedLine]:
+    for file in files:
+        if file.rejects:
+            yield from _shown(file.rejects)
+
+
+def _shown(file: Path) -> Iterator[RejectedLine]:
+    if file.is_file():
+        for one in event_log.read_rejects(file, SHOWN_REJECTS):
+            yield RejectedLine(one.file, one.line, one.reason)

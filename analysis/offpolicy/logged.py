@@ -1,0 +1,142 @@
+"""The logged sessions that policies are valued on: who heard what, and how likely that was to be recommended."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from analysis import queries
+from analysis.errors import AnalysisError
+from analysis.offpolicy.holdout import Holdout, keep_heldout_sessions
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+LoggingPolicy = Literal["logged", "uniform", "uniform-unheard"]
+
+
+@dataclass(frozen=True)
+class LoggedSessions:
+    """Events of sessions, by listener, session and place in it; arrays are of shape (events,) unless said otherwise.
+
+    A session's first event is its organic track. Every later one is the outcome of a request: what was played in
+    answer to it, and how long it was heard.
+
+    Attributes:
+        users: The listeners, ascending; shape (listeners,).
+        listener: Place of the event's listener among them.
+        first: Where the event's session begins: the index of its organic track.
+        track: The track heard.
+        time: Listening time, share 0..1.
+        propensity: Probability with which the track was drawn in answer to the request; NaN where it is not known, the
+            listener played another track, or the track is organic.
+        unknown: Outcomes whose propensity is not known, a number.
+        unfollowed: Outcomes that are not the track that had been recommended, a number.
+    """
+
+    users: Integers
+    listener: Integers
+    first: Integers
+    track: Integers
+    time: Floats
+    propensity: Floats
+    unknown: int
+    unfollowed: int
+
+    @cached_property
+    def counted(self) -> Flags:
+        """Outcomes of requests with a known propensity: what estimates are made of."""
+        return ~np.isnan(self.propensity)
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there are."""
+        return int(np.count_nonzero(self.first == np.arange(len(self.first))))
+
+    def before(self, values: Floats) -> Floats:
+        """The sum of values of shape (events,) over the events before each one in its session."""
+        sums = np.cumsum(values) - values
+        return sums - sums[self.first]
+
+
+def read_sessions(
+    connection: queries.Connection,
+    holdout: Holdout,
+    *,
+    logging_policy: LoggingPolicy = "logged",
+    catalogue_size: int | None = None,
+) -> LoggedSessions:
+    """Reads the held-out sessions of the table `events` of a connection.
+
+    Args:
+        connection: Has the events, as `analysis.event_log.load` or the session store's files give them.
+        holdout: Which sessions count: those that the lists were not learned from.
+        logging_policy: Where the propensity of an event without one comes from. "logged": nowhere, and it does not
+            count. "uniform": every track of the catalogue was equally likely, repeats included, as in the simulator's
+            random collection. "uniform-unheard": every track not yet heard in the session, as in the service's.
+        catalogue_size: Tracks of the catalogue; needed for the uniform ones.
+
+    Raises:
+        AnalysisError: No session is held out, or the catalogue's size is missing.
+    """
+    queries.attach_query(connection, "named_events", "offpolicy/named_events")
+    queries.materialize(connection, "sessions", "offpolicy/sessions")
+    keep_heldout_sessions(connection, holdout)
+    events = queries.fetch_table(connection, "offpolicy/heldout_events")
+    if not events.num_rows:
+        raise AnalysisError(f"the holdout {holdout} has no session; at least one is needed")
+    return sessions_of(events, logging_policy=logging_policy, catalogue_size=catalogue_size)
+
+
+def sessions_of(
+    events: pa.Table, *, logging_policy: LoggingPolicy = "logged", catalogue_size: int | None = None
+) -> LoggedSessions:
+    """The sessions of a table with the columns and the order of `offpolicy/heldout_events.sql`.
+
+    Raises:
+        AnalysisError: The catalogue's size is missing or too small.
+    """
+    users, listener = np.unique(events["user"].to_numpy(), return_inverse=True)
+    position = events["position"].to_numpy()
+    first = np.arange(len(position)) - position + 1
+    track = events["track"].to_numpy()
+    followed = events["followed"].to_numpy()
+    logged = events["propensity"].cast(pa.float64()).to_numpy()
+    if logging_policy != "logged":
+        _check_catalogue(logging_policy, catalogue_size, track)
+        heard = distinct_before(first, track) if logging_policy == "uniform-unheard" else 0
+        logged = np.where(np.isnan(logged), 1.0 / (np.float64(catalogue_size) - heard), logged)
+    outcome = position > 1
+    return LoggedSessions(
+        users=users,
+        listener=listener,
+        first=first,
+        track=track,
+        time=events["time"].to_numpy(),
+        propensity=np.where(outcome & followed, logged, np.nan),
+        unknown=int(np.count_nonzero(outcome & followed & np.isnan(logged))),
+        unfollowed=int(np.count_nonzero(outcome & ~followed)),
+    )
+
+
+def distinct_before(first: Integers, track: Integers) -> Integers:
+    """How many different tracks were heard in the session before each event; shape (events,)."""
+    order = np.lexsort((track, first))
+    repeats = (np.diff(first[order], prepend=-1) == 0) & (np.diff(track[order], prepend=-1) == 0)
+    fresh = np.empty(len(first), dtype=np.int64)
+    fresh[order] = ~repeats
+    sums = np.cumsum(fresh) - fresh
+    return np.asarray(sums - sums[first])
+
+
+def _check_catalogue(logging_policy: LoggingPolicy, catalogue_size: int | None, track: Integers) -> None:
+    if catalogue_size is None:
+        raise AnalysisError(f"the logging policy {logging_policy} needs the number of tracks of the catalogue")
+    if track.max() >= catalogue_size:
+        raise AnalysisError(
+            f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
+        )

@@ -1,0 +1,16 @@
+-- One row per event of the listeners of one slice, with the arm they were in.
+-- Parameters:
+--   $slice   BIGINT, the slice, 0..slices-1
+--   $slices  BIGINT, number of slices
+-- Tables:
+--   batch(user BIGINT, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session UBIGINT, recommender VARCHAR)
+--   arms(experiments VARCHAR, arm VARCHAR)
+-- Columns:
+--   user, timestamp, is_last, track, time, latency, recommendation, session, recommender  as in batch
+--   arm  VARCHAR, NULL outside of the experiment
+SELECT
+    batch.user, timestamp, is_last, track, time, latency, recommendation, session, recommender,
+    arms.arm
+FROM batch
+LEFT JOIN arms ON arms.experiments IS NOT DISTINCT FROM batch.experiments
+WHERE hash(batch.user) % $slices = $slice

@@ -1,0 +1,49 @@
+-- One row per session, closed or not, of listeners in an arm or before the experiment.
+-- Sums are of whole multiples of 2^-80, so that they do not depend on the order of the events.
+-- Parameters:
+--   $skip_below  DOUBLE, a recommended track that is heard for less was skipped
+-- Tables:
+--   session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, place BIGINT, number BIGINT, is_organic BOOLEAN, is_answer BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, same_ms BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
+-- Columns:
+--   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
+--   first_place         BIGINT, place of its first event
+--   is_closed           BOOLEAN, ends with a 'last'
+--   start_ms, end_ms    BIGINT, its first and last event
+--   day                 BIGINT, days since the epoch, UTC, at its end
+--   tracks              BIGINT, events
+--   time                HUGEINT, listening time in 2^-80 tracks
+--   recommended_tracks  BIGINT, events after the first, which is the organic track
+--   recommended_time    HUGEINT, listening time of these in 2^-80 tracks
+--   skips               BIGINT, recommended tracks that were skipped
+--   repeats             BIGINT, events of tracks heard before in the session
+--   requests            BIGINT, events with a latency
+--   latency             HUGEINT, sum of latencies in 2^-80 s
+--   answers             BIGINT, requests for a recommendation
+--   named               BIGINT, of these, with a known recommender
+--   fallbacks           BIGINT, of these, by another than the arm's own
+--   same_ms, duplicates, broken, reversed  BIGINT, events that are so
+SELECT
+    user, arm, number,
+    min(place) AS first_place,
+    bool_or(is_last) AS is_closed,
+    min(timestamp) AS start_ms,
+    max(timestamp) AS end_ms,
+    max(timestamp) // 86400000 AS day,
+    count(*) AS tracks,
+    sum(CAST(time * pow(2, 80) AS HUGEINT)) AS time,
+    count(*) FILTER (WHERE NOT is_organic) AS recommended_tracks,
+    coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE NOT is_organic), 0) AS recommended_time,
+    count(*) FILTER (WHERE NOT is_organic AND time < $skip_below) AS skips,
+    count(*) - count(DISTINCT track) AS repeats,
+    count(latency) AS requests,
+    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)), 0) AS latency,
+    count(*) FILTER (WHERE is_answer) AS answers,
+    count(*) FILTER (WHERE is_named) AS named,
+    count(*) FILTER (WHERE is_fallback) AS fallbacks,
+    count(*) FILTER (WHERE same_ms) AS same_ms,
+    count(*) FILTER (WHERE is_repeated) AS duplicates,
+    count(*) FILTER (WHERE is_broken) AS broken,
+    count(*) FILTER (WHERE is_reversed) AS reversed
+FROM session_events
+GROUP BY user, arm, number
+ORDER BY user, arm, number

@@ -1,0 +1,24 @@
+-- One row per event of a held-out session, by listener, session and place in it.
+-- Parameters:
+--   none
+-- Tables:
+--   named_events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR)
+--   heldout_sessions(user BIGINT, session VARCHAR)
+-- Columns:
+--   user
+--   position    BIGINT, 1 for the organic track, which opens the session
+--   track       the track heard
+--   time        DOUBLE, share of it that was heard
+--   followed    BOOLEAN, it is the track that had been recommended after the one before; false for the organic track
+--   propensity  DOUBLE, probability with which that recommendation had been drawn; NULL where it is not known
+SELECT
+    user,
+    row_number() OVER in_session AS position,
+    track,
+    time,
+    coalesce(track = lag(recommendation) OVER in_session, false) AS followed,
+    lag(propensity) OVER in_session AS propensity
+FROM named_events
+SEMI JOIN heldout_sessions USING (user, session)
+WINDOW in_session AS (PARTITION BY user, session ORDER BY timestamp, message DESC, track)
+ORDER BY user, session, position

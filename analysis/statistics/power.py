@@ -1,0 +1,112 @@
+"""How small an effect an experiment can find, and how many listeners it takes to find one."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, special, stats
+
+from analysis.errors import AnalysisError
+
+_FEWEST = 3.0  # listeners in both arms that leave a degree of freedom
+_MOST = 1e15
+
+
+@dataclass(frozen=True)
+class Design:
+    """How an experiment decides.
+
+    Attributes:
+        alpha: Two-sided significance level.
+        power: Chance of finding the effect when it is there.
+        ratio: Listeners of the arm for each one of the control.
+    """
+
+    alpha: float = 0.05
+    power: float = 0.8
+    ratio: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuses levels that no test has.
+
+        Raises:
+            AnalysisError: alpha or power is not between 0 and 1, power is not above alpha, or ratio is not positive.
+        """
+        for name, value in (("alpha", self.alpha), ("power", self.power)):
+            if not 0 < value < 1:
+                raise AnalysisError(f"power: {name} must be between 0 and 1, found {value}")
+        if self.power <= self.alpha:
+            raise AnalysisError(f"power: power must be above alpha ({self.alpha}), found {self.power}")
+        if not 0 < self.ratio < math.inf:
+            raise AnalysisError(f"power: ratio must be positive, found {self.ratio}")
+
+
+def achieved_power(variance: float, listeners: float, effect: float, design: Design) -> float:
+    """Chance that Welch's test finds an effect; its distribution is then the non-central t.
+
+    Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, section 2.
+
+    Args:
+        variance: Of one listener's share in the metric, the same in both arms.
+        listeners: In the control and the arm together.
+        effect: Absolute.
+        design: Its power is not used.
+    """
+    squares = [variance / count for count in _split(listeners, design)]
+    error = math.sqrt(sum(squares))
+    parts = zip(squares, _split(listeners, design), strict=True)
+    degrees = sum(squares) ** 2 / sum(square**2 / (count - 1) for square, count in parts)
+    critical = stats.t.isf(design.alpha / 2, degrees)
+    shift = abs(effect) / error
+    below, inside = special.nctdtr(degrees, shift, [-critical, critical])
+    # scipy's distribution is NaN far out in the lower tail, where it is below 1e-10.
+    return float(1 - np.nan_to_num(inside) + np.nan_to_num(below))
+
+
+def detectable_effect(variance: float, listeners: float, design: Design) -> float:
+    """The smallest absolute effect that is found with the design's power (MDE); NaN for too few listeners.
+
+    Args:
+        variance: Of one listener's share in the metric, the same in both arms.
+        listeners: In the control and the arm together.
+        design: Level, power and ratio.
+    """
+    if min(_split(listeners, design)) <= 1:
+        return math.nan
+    if not variance > 0:
+        return variance
+    unit = math.sqrt(variance / listeners)
+    # In units of the standard error, so that the search does not depend on the metric's scale.
+    return unit * _solve(lambda shift: achieved_power(variance, listeners, shift * unit, design), design.power, 0.0, 10)
+
+
+def needed_listeners(variance: float, effect: float, design: Design) -> float:
+    """Listeners of the control and the arm together with which an absolute effect is found; not rounded.
+
+    Args:
+        variance: Of one listener's share in the metric, the same in both arms.
+        effect: Absolute, not 0.
+        design: Level, power and ratio.
+
+    Raises:
+        AnalysisError: The effect is 0 or so small that no number of listeners would do.
+    """
+    fewest = max(_FEWEST, (1 + design.ratio) / min(1.0, design.ratio) * 1.001)
+    if not variance > 0 or achieved_power(variance, fewest, effect, design) >= design.power:
+        return fewest
+    if not effect or achieved_power(variance, _MOST, effect, design) < design.power:
+        raise AnalysisError(f"power: no number of listeners finds an effect of {effect}")
+    return _solve(lambda count: achieved_power(variance, count, effect, design), design.power, fewest, fewest * 10)
+
+
+def _split(listeners: float, design: Design) -> tuple[float, float]:
+    control = listeners / (1 + design.ratio)
+    return control, listeners - control
+
+
+def _solve(power: Callable[[float], float], wanted: float, low: float, high: float) -> float:
+    """Where a rising power is the wanted one."""
+    while power(high) < wanted:
+        low, high = high, high * 10
+    return float(optimize.brentq(lambda value: power(value) - wanted, low, high))

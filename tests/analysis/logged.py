@@ -1,0 +1,72 @@
+"""Logged sessions for tests, as a plain list and as what `analysis.offpolicy` reads."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+SCHEMA = pa.schema(
+    {
+        "user": pa.int64(),
+        "position": pa.int64(),
+        "track": pa.int64(),
+        "time": pa.float64(),
+        "followed": pa.bool_(),
+        "propensity": pa.float64(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A listener's session: the organic track first; `propensities` has an entry for each track but that one."""
+
+    user: int
+    tracks: Sequence[int]
+    times: Sequence[float]
+    propensities: Sequence[float | None]
+
+
+def heldout_events(sessions: Iterable[Session]) -> pa.Table:
+    """The table of `offpolicy/heldout_events.sql`; sessions of one user must stand together, users ascending."""
+    rows = [
+        {"user": one.user, "position": place + 1, "track": track, "time": time, "followed": place > 0, "propensity": p}
+        for one in sessions
+        for place, (track, time, p) in enumerate(zip(one.tracks, one.times, [None, *one.propensities], strict=True))
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def uniform_events(
+    rng: np.random.Generator, users: int, sessions: int, requests: int, tracks: int, means: np.ndarray
+) -> pa.Table:
+    """Sessions of one length whose organic and recommended tracks are all drawn uniformly, repeats included.
+
+    Args:
+        rng: Of all draws.
+        users: Listeners, each with as many sessions.
+        sessions: Of each listener.
+        requests: Of each session.
+        tracks: Of the catalogue.
+        means: Chance that a track is heard whole and not skipped at once, shape (users, tracks); a repeat always is
+            skipped.
+    """
+    length = requests + 1
+    track = rng.integers(tracks, size=(users, sessions, length))
+    user = np.broadcast_to(np.arange(users)[:, None, None], track.shape)
+    repeated = np.zeros(track.shape, dtype=bool)
+    for place in range(1, length):
+        repeated[..., place] = (track[..., :place] == track[..., place : place + 1]).any(axis=-1)
+    heard = (rng.random(track.shape) < means[user, track]) & ~repeated
+    position = np.broadcast_to(np.arange(length) + 1, track.shape)
+    return pa.table(
+        {
+            "user": user.ravel(),
+            "position": position.ravel(),
+            "track": track.ravel(),
+            "time": heard.ravel().astype(np.float64),
+            "followed": position.ravel() > 1,
+            "propensity": np.full(track.size, 1 / tracks),
+        }
+    )

@@ -1,0 +1,107 @@
+"""Moments: exact under merging, and the delta method of ratios."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.errors import AnalysisError
+from analysis.statistics.moments import Moments, Quantity, merge
+from common.randomness import make_generator
+
+COLUMNS = ("time", "sessions", "skips")
+
+
+def draw(seed: int, count: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    values = make_generator(seed, "test moments").gamma(2.0, 3.0, size=(len(COLUMNS), count))
+    values[0] += values[1]
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def test_moments_are_count_means_and_sample_covariances() -> None:
+    columns = draw(1, 50)
+    moments = Moments.of(columns)
+    stacked = np.stack(list(columns.values()))
+    assert moments.count == 50
+    np.testing.assert_allclose(moments.means, stacked.mean(axis=1), rtol=1e-13)
+    np.testing.assert_allclose(moments.covariances, np.cov(stacked), rtol=1e-12)
+
+
+@given(seed=st.integers(0, 10**6), sizes=st.lists(st.integers(0, 40), min_size=1, max_size=6))
+def test_merged_parts_equal_the_whole(seed: int, sizes: list[int]) -> None:
+    columns = draw(seed, sum(sizes))
+    ends = np.cumsum(sizes)[:-1]
+    pieces = [
+        dict(zip(columns, p, strict=True)) for p in zip(*[np.split(c, ends) for c in columns.values()], strict=True)
+    ]
+    merged, whole = merge([Moments.of(piece) for piece in pieces]), Moments.of(columns)
+    assert merged.count == whole.count
+    np.testing.assert_allclose(merged.means, whole.means, rtol=1e-12)
+    np.testing.assert_allclose(merged.covariances, whole.covariances, rtol=1e-10, atol=1e-12)
+
+
+def test_merging_loses_no_digits_far_from_zero() -> None:
+    columns = {name: values + 1e6 for name, values in draw(2, 400).items()}
+    halves = [Moments.of({n: v[part] for n, v in columns.items()}) for part in (slice(0, 150), slice(150, None))]
+    np.testing.assert_allclose(merge(halves).covariances, np.cov(np.stack(list(columns.values()))), atol=1e-8)
+
+
+def test_a_mean_is_the_columns_own() -> None:
+    columns = draw(3, 30)
+    moments, time = Moments.of(columns), Quantity("time")
+    assert moments.mean(time) == pytest.approx(columns["time"].mean(), rel=1e-13)
+    assert moments.variance(time) == pytest.approx(columns["time"].var(ddof=1), rel=1e-12)
+
+
+def test_variance_of_a_ratio_is_that_of_its_linear_part() -> None:
+    columns = draw(4, 200)
+    moments, per_session = Moments.of(columns), Quantity("time", "sessions")
+    ratio = columns["time"].mean() / columns["sessions"].mean()
+    linear = (columns["time"] - ratio * columns["sessions"]) / columns["sessions"].mean()
+    assert moments.mean(per_session) == pytest.approx(ratio, rel=1e-13)
+    assert moments.variance(per_session) == pytest.approx(linear.var(ddof=1), rel=1e-12)
+    skips = (columns["skips"] - columns["skips"].mean()).copy()
+    assert moments.covariance(per_session, Quantity("skips")) == pytest.approx(
+        float(linear @ skips) / (len(skips) - 1), rel=1e-10
+    )
+
+
+def test_a_column_over_itself_does_not_vary() -> None:
+    moments = Moments.of(draw(5, 20))
+    assert moments.mean(Quantity("time", "time")) == 1
+    assert moments.variance(Quantity("time", "time")) == pytest.approx(0, abs=1e-15)
+
+
+def test_a_ratio_without_denominator_is_no_number() -> None:
+    moments = Moments.of({"time": [1.0, 2.0], "sessions": [0.0, 0.0]})
+    assert np.isnan(moments.mean(Quantity("time", "sessions")))
+    assert np.isnan(moments.covariance(Quantity("time", "sessions"), Quantity("time")))
+
+
+def test_fewer_than_two_listeners_have_no_spread() -> None:
+    for count in (0, 1):
+        assert (Moments.of({"time": np.ones(count)}).covariances == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "means", "message"),
+    [
+        (("a", "a"), 3, np.zeros(2), "column names must differ, found a, a"),
+        (("a",), 3, np.zeros(2), "1 columns, but means"),
+        (("a", "b"), -1, np.zeros(2), "count must be at least 0, found -1"),
+        (("a", "b"), 3, np.array([0, np.nan]), "not a finite number"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    names: tuple[str, ...], count: int, means: np.ndarray[tuple[int], np.dtype[np.float64]], message: str
+) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        Moments(names, count, means, np.zeros((2, 2)))
+
+
+def test_unknown_and_different_columns_are_refused() -> None:
+    moments = Moments.of({"time": [1.0, 2.0]})
+    with pytest.raises(AnalysisError, match="no column skips, there are time"):
+        moments.mean(Quantity("skips"))
+    with pytest.raises(AnalysisError, match="cannot add columns skips to time"):
+        moments + Moments.of({"skips": [1.0]})

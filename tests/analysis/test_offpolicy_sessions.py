@@ -1,0 +1,197 @@
+"""From an event log to the sessions that policies are valued on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import queries
+from analysis.errors import AnalysisError
+from analysis.offpolicy import Holdout, LoggedSessions, OffPolicy, parse_holdout, read_sessions
+from common.errors import UserError
+
+START_MS = 1_767_225_600_000
+HALF_HOUR_MS = 1_800_000
+COLUMNS = pa.schema(
+    {
+        "user": pa.int64(),
+        "timestamp": pa.int64(),
+        "message": pa.string(),
+        "track": pa.int64(),
+        "time": pa.float64(),
+        "recommendation": pa.int64(),
+        "session": pa.string(),
+        "propensity": pa.float64(),
+    }
+)
+Row = tuple[int, int, str, int, float, int | None, str | None, float | None]
+A_SESSION: list[Row] = [
+    (3, 0, "next", 10, 1.0, 11, "a", 0.1),
+    (3, 1000, "next", 11, 0.5, 12, "a", 0.2),
+    (3, 2000, "last", 12, 0.25, None, "a", None),
+]
+
+
+def connect(rows: Sequence[Row]) -> queries.Connection:
+    columns = dict(zip(COLUMNS.names, zip(*rows, strict=True), strict=True))
+    columns["timestamp"] = [START_MS + ms for ms in columns["timestamp"]]
+    connection = queries.connect(threads=1)
+    queries.attach_arrow(connection, "events", pa.table(columns, schema=COLUMNS))
+    return connection
+
+
+def read(rows: Sequence[Row], holdout: Holdout | None = None, **options: Any) -> LoggedSessions:  # noqa: ANN401  those of read_sessions
+    return read_sessions(connect(rows), holdout or Holdout("all"), **options)
+
+
+def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:
+    found = read(A_SESSION[::-1])
+    assert found.users.tolist() == [3]
+    assert found.track.tolist() == [10, 11, 12]
+    assert found.time.tolist() == [1.0, 0.5, 0.25]
+    np.testing.assert_array_equal(found.propensity, [np.nan, 0.1, 0.2])
+    assert found.first.tolist() == [0, 0, 0]
+
+
+def test_a_request_does_not_count_where_another_track_was_played_or_the_propensity_is_unknown() -> None:
+    rows: list[Row] = [
+        (3, 0, "next", 10, 1.0, 11, "a", None),
+        (3, 1000, "next", 11, 0.5, 12, "a", 0.2),
+        (3, 2000, "last", 99, 0.25, None, "a", None),
+        (4, 0, "next", 10, 1.0, 11, "a", 0.1),
+        (4, 1000, "last", 11, 0.5, None, "a", None),
+    ]
+    found = read(rows)
+    assert (found.unknown, found.unfollowed, found.sessions) == (1, 1, 2)
+    np.testing.assert_array_equal(found.propensity, [np.nan] * 4 + [0.1])
+
+
+def test_without_logged_sessions_they_are_the_ones_that_training_sees() -> None:
+    """A session ends with `last` and with half an hour of silence; of one moment, `next` stands before `last`."""
+    rng = np.random.default_rng(3)
+    rows: list[Row] = [
+        (
+            int(rng.integers(3)),
+            int(rng.integers(40)) * HALF_HOUR_MS // 4,
+            str(rng.choice(["next", "next", "last"])),
+            int(rng.integers(5)),
+            0.5,
+            None,
+            None,
+            None,
+        )
+        for _ in range(120)
+    ]
+    connection = connect(rows)
+    found = read_sessions(connection, Holdout("all"))
+    theirs = queries.fetch_table(connection, "sessions/session_events", gap_ms=HALF_HOUR_MS)
+    expected = sorted((row["user"], row["session"], row["position"], row["track"]) for row in theirs.to_pylist())
+    names = queries.fetch_table(connection, "offpolicy/named_events").to_pylist()
+    assert sorted((row["user"], row["session"]) for row in names) == [(user, name) for user, name, _, _ in expected]
+    position = np.arange(len(found.first)) - found.first + 1
+    assert position.tolist() == [position for _, _, position, _ in expected]
+    assert found.track.tolist() == [track for _, _, _, track in expected]
+
+
+def test_uniform_counts_repeats_and_uniform_unheard_does_not() -> None:
+    rows: list[Row] = [
+        (3, 0, "next", 10, 1.0, 11, "a", None),
+        (3, 1000, "next", 11, 0.5, 11, "a", None),
+        (3, 2000, "next", 11, 0.0, 12, "a", None),
+        (3, 3000, "last", 12, 0.25, None, "a", None),
+    ]
+    uniform = read(rows, logging_policy="uniform", catalogue_size=20)
+    np.testing.assert_allclose(uniform.propensity[1:], [1 / 20] * 3)
+    unheard = read(rows, logging_policy="uniform-unheard", catalogue_size=20)
+    np.testing.assert_allclose(unheard.propensity[1:], [1 / 19, 1 / 18, 1 / 18])
+
+
+def test_a_logged_propensity_is_never_replaced() -> None:
+    found = read(A_SESSION, logging_policy="uniform", catalogue_size=20)
+    np.testing.assert_array_equal(found.propensity, [np.nan, 0.1, 0.2])
+
+
+@pytest.mark.parametrize(("size", "message"), [(None, "needs the number of tracks"), (12, "track 12 was heard")])
+def test_a_uniform_logging_policy_needs_a_catalogue_that_holds_what_was_heard(size: int | None, message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        read(A_SESSION, logging_policy="uniform", catalogue_size=size)
+
+
+def test_each_holdout_keeps_the_sessions_that_it_names(tmp_path: Path) -> None:
+    rows = [
+        (user, ms + day * 86_400_000, message, track, time, recommended, f"{user}-{day}", propensity)
+        for user in range(30)
+        for day in range(3)
+        for _, ms, message, track, time, recommended, _, propensity in A_SESSION
+    ]
+    pq.write_table(pa.table({"user": [7, 9, 9], "session": ["7-1", "9-0", "9-9"]}), tmp_path / "held.parquet")
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text('{"split": {"kind": "session_hash", "holdout": 0.5}, "seed": 42}')
+
+    def sessions(text: str) -> int:
+        return read(rows, parse_holdout(text, manifest)).sessions
+
+    assert sessions("all") == 90
+    assert sessions("last_session") == 30
+    assert sessions("since:2026-01-02") == 60
+    assert sessions("since:2026-01-02T00:00:00.001+00:00") == 30
+    assert sessions(str(tmp_path / "held.parquet")) == 2
+    assert 30 < sessions("session_hash:0.5:42") < 60
+    assert sessions("manifest") == sessions("session_hash:0.5:42") != sessions("session_hash:0.5:43")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "some",
+        "session_hash",
+        "session_hash:0.5",
+        "session_hash:1.5:1",
+        "session_hash:x:1",
+        "since:tomorrow",
+        "no.parquet",
+    ],
+)
+def test_a_holdout_that_is_none_is_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(AnalysisError, match="allowed are all"):
+        parse_holdout(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "beside the recommendations"),
+        ("[]", "no split and seed"),
+        ('{"split": {"kind": "time", "holdout": 0.1}, "seed": 1}', "since:MOMENT"),
+        ('{"split": {"kind": "session_hash", "holdout": 7}, "seed": 1}', "no split and seed"),
+    ],
+)
+def test_a_manifest_that_names_no_usable_split_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    manifest = tmp_path / "manifest.json"
+    if content is not None:
+        manifest.write_text(content)
+    with pytest.raises(AnalysisError, match=message):
+        parse_holdout("manifest", manifest)
+
+
+def test_a_holdout_without_sessions_and_a_file_that_is_no_list_of_them_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError, match="no session"):
+        read(A_SESSION, parse_holdout("since:2030-01-01"))
+    (tmp_path / "text.parquet").write_text("no")
+    with pytest.raises(AnalysisError, match="user and session"):
+        read(A_SESSION, parse_holdout(str(tmp_path / "text.parquet")))
+    pq.write_table(pa.table({"listener": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(UserError, match="user and session"):
+        read(A_SESSION, parse_holdout(str(tmp_path / "other.parquet")))
+
+
+def test_a_log_without_propensities_cannot_be_used_unless_the_logging_policy_is_stated() -> None:
+    rows = [(*row[:-1], None) for row in A_SESSION]
+    with pytest.raises(AnalysisError, match="state the logging policy"):
+        OffPolicy(read(rows))
+    assert OffPolicy(read(rows, logging_policy="uniform", catalogue_size=13)).sessions.unknown == 0
