@@ -6,7 +6,6 @@ are numbers or text is a question to all files of an ingest together, so it is a
 
 import difflib
 import glob
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -134,9 +133,11 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
                 **{f"has_{name}": name in reading.columns.known for name in ("weight", "timestamp", "session")},
             )
             malformed = _malformed_lines(connection) if suffix in CSV else []
-        except (queries.OutOfMemory, *queries.DiskErrors):
+        except queries.OutOfMemory:
             raise
-        except (queries.DatabaseError, zlib.error) as error:
+        except queries.DatabaseError as error:
+            if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
+                raise
             raise InteractionFileError(f"{file.name}: cannot be read as {suffix} ({_first_line(error)})") from None
     if not written and not malformed:
         raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
