@@ -29,3 +29,16 @@ class SearchError(RecsysError):
 
 class ExportError(RecsysError):
     """A run whose model cannot be published."""
+
+
+class WorkerDiedError(RecsysError):
+    """A call that never returned, because the processes that ran it died.
+
+    Attributes:
+        deaths: How many of them.
+    """
+
+    def __init__(self, message: str, deaths: int = 1) -> None:
+        """Takes the message and the number of deaths."""
+        super().__init__(message)
+        self.deaths = deaths
