@@ -77,13 +77,12 @@ def test_no_more_calls_run_at_once_than_there_are_slots() -> None:
 
 
 def test_the_most_urgent_call_starts_first_and_new_ones_as_they_become_ready() -> None:
-    ready = [Call(1, ()), Call(2, ())]
+    ready_after = {None: [1, 2], 1: [3, 2], 3: [2], 2: []}
+    seen: list[int | None] = [None]
     pool = MadeUpPool(1, 1, set(), 0)
-    seen = []
-    for outcome in dispatch(pool, int, lambda: ready):
-        seen.append(outcome.key)
-        ready = {1: [Call(3, ()), Call(2, ())], 3: [Call(2, ())], 2: []}[outcome.key]
-    assert seen == [1, 3, 2]
+    outcomes = dispatch(pool, int, lambda: [Call(key, ()) for key in ready_after[seen[-1]]])
+    seen.extend(outcome.key for outcome in outcomes)
+    assert seen == [None, 1, 3, 2]
 
 
 def test_without_a_call_no_pool_is_asked() -> None:

@@ -18,8 +18,8 @@ METRIC = "ndcg@30"
 NINE = Space(factors=(4, 8, 16), alpha=(1.0, 10.0, 40.0))
 
 
-def halving(**settings: Any) -> Search:
-    return Search(strategy="halving", space=NINE, sweeps=9, score_every=9, **settings)
+def halving(listeners: float = 1.0) -> Search:
+    return Search(strategy="halving", space=NINE, sweeps=9, score_every=9, halving=Halving(listeners=listeners))
 
 
 def plan(search: Search) -> tuple[Candidate, ...]:
@@ -174,7 +174,7 @@ def test_patience_stops_a_fit_that_gets_no_better(
 
 
 def test_a_sample_of_the_listeners_is_cut_on_before_the_whole() -> None:
-    search = halving(halving=Halving(listeners=0.25))
+    search = halving(listeners=0.25)
     assert points_of(search) == (Point(1, 0.25), Point(1), Point(3), Point(9))
     played = Played(search, random_values(search, 1)).play(2, np.random.default_rng(0))
     assert sum(step.point.listeners < 1 for step in played.taken) == 9
