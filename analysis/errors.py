@@ -9,3 +9,7 @@ class AnalysisError(UserError):
 
 class EventLogError(AnalysisError):
     """Event logs that cannot be read at all; single bad lines are rejected, not raised."""
+
+
+class InteractionFileError(AnalysisError):
+    """A file of interactions that cannot be read as what it is said to be."""

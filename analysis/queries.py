@@ -19,6 +19,7 @@ _PARAMETER = re.compile(r"(?<!\$)\$([a-z_][a-z0-9_]*)")
 _COMMENT = re.compile(r"--[^\n]*")
 
 Connection = duckdb.DuckDBPyConnection
+Rows = duckdb.DuckDBPyRelation
 DatabaseError = duckdb.Error
 # What a statement raises for the rows it meets: text that is not JSON, a cast that fails, SQL's error().
 DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException)
@@ -142,10 +143,76 @@ def attach_json_lines(
     rows.create_view(table, replace=True)
 
 
-def attach_query(connection: Connection, table: str, name: str) -> None:
-    """Makes the rows of a SQL file without parameters readable under a table's name; it runs when they are read."""
-    _check_keywords(name, {})
-    connection.sql(statement(name)).create_view(table, replace=True)
+def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool, delimiter: str | None) -> Rows:
+    """The rows of a CSV file, every value as text; malformed lines go to the table `reject_errors` as they are met.
+
+    Args:
+        connection: Where they will be read; a connection for each file keeps the malformed lines apart.
+        file: Its name does not matter.
+        gzipped: Whether it is.
+        header: Whether its first line names the columns.
+        delimiter: Between the values; None if that is to be found out.
+
+    Raises:
+        DatabaseError: The file is not CSV.
+    """
+    return connection.read_csv(
+        glob.escape(str(file)),
+        compression="gzip" if gzipped else "none",
+        header=header,
+        all_varchar=True,
+        ignore_errors=True,
+        store_rejects=True,
+        rejects_limit=0,
+        sep=delimiter,
+        hive_partitioning=False,
+    )
+
+
+def open_parquet(connection: Connection, file: Path) -> Rows:
+    """The rows of a Parquet file.
+
+    Raises:
+        DatabaseError: The file is not Parquet.
+    """
+    return connection.read_parquet(glob.escape(str(file)), hive_partitioning=False)
+
+
+def attach_lines(connection: Connection, table: str, file: Path, *, gzipped: bool) -> None:
+    """Makes the lines of a text file readable under a table's name, as the column `line`; NULL where one is empty."""
+    lines = connection.read_csv(
+        glob.escape(str(file)),
+        compression="gzip" if gzipped else "none",
+        columns={"line": "VARCHAR"},
+        auto_detect=False,
+        strict_mode=False,
+        header=False,
+        sep="\x01",  # no text has it, so a line is one value
+        quotechar="",
+        escapechar="",
+        hive_partitioning=False,
+    )
+    lines.create_view(table, replace=True)
+
+
+def attach_columns(table: str, rows: Rows, columns: Mapping[str, str], constants: Mapping[str, str | None]) -> None:
+    """Makes some columns readable under a table's name and names of their own, all of them as text.
+
+    Args:
+        table: The table's name, in the connection of the rows.
+        rows: What `open_csv` or `open_parquet` gave.
+        columns: New name → name in `rows`.
+        constants: Name of a further column → its value in every row.
+    """
+    chosen = [duckdb.ColumnExpression(column).cast("VARCHAR").alias(name) for name, column in columns.items()]
+    added = [duckdb.ConstantExpression(value).cast("VARCHAR").alias(name) for name, value in constants.items()]
+    rows.select(*chosen, *added).create_view(table, replace=True)
+
+
+def attach_query(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+    """Makes the rows of a SQL file readable under a table's name; it runs when they are read."""
+    _check_keywords(name, values)
+    connection.sql(statement(name), params=values).create_view(table, replace=True)
 
 
 def copy_to_parquet(connection: Connection, name: str, file: Path, **values: Any) -> int:  # noqa: ANN401  any SQL value

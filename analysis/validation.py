@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis import bootstrap, queries
 from analysis.errors import AnalysisError
@@ -193,6 +194,29 @@ class Validator:
             rows = self._listener_metrics()
         place = rows.column_names.index("listener")
         return rows.set_column(place, "user", pa.array(np.tile(self.users, len(self.ks))))
+
+    def listener_ratio(self, users: Ids, tracks: Ids, key: str) -> bootstrap.Floats:
+        """What a metric sums and what it divides by, for every validated listener, to compare recommendations in pairs.
+
+        Takes and refuses what `score` does.
+
+        Args:
+            users: As of `score`.
+            tracks: As of `score`.
+            key: The metric, such as "ndcg@30"; any but coverage, which is not a sum over listeners.
+
+        Returns:
+            Numerators and denominators in the order of `users`, shape (2, listeners); 0 for a listener whom the
+            metric does not concern.
+
+        Raises:
+            AnalysisError: There is no such metric.
+        """
+        name, _, k = key.partition("@")
+        if name not in _RATIOS or k not in {str(each) for each in self.ks}:
+            raise AnalysisError(f"no ratio {key}; known are {', '.join(_RATIOS)}, each at one of {self.ks}")
+        rows = self.per_listener(users, tracks)
+        return np.stack(_numerator_and_denominator(rows.filter(pc.equal(rows["k"], int(k))), name))
 
     def _flatten(self, users: Ids, tracks: Ids) -> Recommended:
         return flatten(users, tracks, known=self.users, depth=self.ks[-1], catalogue_size=self._catalogue_size)

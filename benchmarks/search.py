@@ -24,7 +24,7 @@ from common.config import load_config
 from recsys.config import SearchConfig
 from recsys.dataset import dataset_digest, open_dataset
 from recsys.store import open_store
-from recsys.trials import plan_trials
+from recsys.trials import plan_candidates
 
 LIBRARIES = ("implicit", "dask", "duckdb", "numpy", "scipy")
 app = typer.Typer(add_completion=False)
@@ -87,7 +87,8 @@ def _fit_bare(dataset_path: Path, settings: SearchConfig, processes: int, part: 
     dataset = open_dataset(dataset_path)
     interactions = dataset.matrix("train")
     everybody = np.arange(len(dataset.users))
-    trials = plan_trials(settings.search, dataset.summary.digest, settings.seed)
+    candidates = plan_candidates(settings.search, dataset.summary.digest, settings.seed)
+    trials = [trial for candidate in candidates for trial in candidate.trials]
     for trial in trials[part::processes]:
         confidence = interactions.copy()
         confidence.data = 1 + np.float32(trial.params.alpha) * confidence.data

@@ -45,7 +45,7 @@ from common.progress import console, progress
 from recsys.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset import Dataset, build_dataset, dataset_digest, open_dataset
-from recsys.fitting import Judge, validator_for
+from recsys.judging import Judge, validator_for
 from recsys.models.als import Als, AlsParams
 from recsys.models.ranking import NO_TRACK, Columns
 from recsys.recommend import personal_lists, without_interactions

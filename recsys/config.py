@@ -1,10 +1,10 @@
 """The configuration of a search: what is learned from, what is tried, how it is judged, and where it runs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import Field, field_validator, model_validator
+from pydantic import ByteSize, Field, field_validator, model_validator
 
 from analysis.validation import METRICS
 from common.config import Config
@@ -14,24 +14,49 @@ Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 
 
+Number = TypeVar("Number", int, float)
+
+
+def _distinct(values: tuple[Number, ...]) -> tuple[Number, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError(f"a value stands twice in {list(values)}")
+    return values
+
+
 class Split(Config):
     """Which sessions are held out of training; a session is on one side whole."""
 
-    kind: Literal["session_hash", "last_session", "time"] = Field(
+    kind: Literal["session_hash", "last_session", "time", "files"] = Field(
         default="session_hash",
         description="session_hash: a share of all sessions, drawn by a hash of the session and the seed; "
-        "last_session: each listener's last, of those with at least two; time: the newest sessions",
+        "last_session: each listener's last, of those with at least two; time: the newest sessions; "
+        "files: as published, by the files that the interactions came from",
     )
     holdout: Annotated[float, Gt(0), Lt(1)] = Field(
         default=0.15, description="the share held out, by session_hash and time"
     )
+    train: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to learn from")
+    test: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to validate on")
+
+    @field_validator("train", "test", mode="before")
+    @classmethod
+    def _one_is_a_list_of_one(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _files_belong_to_files(self) -> "Split":
+        if (self.kind == "files") != bool(self.train and self.test) or bool(self.train) != bool(self.test):
+            raise ValueError("train and test are both given with kind: files, and only there")
+        return self
 
 
 class Feedback(Config):
-    """How events become interactions: listening time summed per listener and track."""
+    """How events become interactions: listening time, or weights of your own, summed per listener and track."""
 
     organic: bool = Field(default=True, description="learn from the tracks that open sessions too")
-    min_time: Share = Field(default=0.0, description="events heard less than this are left out")
+    min_time: Annotated[float, Ge(0)] = Field(
+        default=0.0, description="events heard less than this, or interactions that weigh less, are left out"
+    )
     scale: Literal["linear", "log"] = Field(default="linear", description="log: the sum r becomes log(1 + r)")
 
 
@@ -50,19 +75,46 @@ class Space(Config):
     @field_validator("*")
     @classmethod
     def _no_repeats(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(values)) != len(values):
-            raise ValueError(f"a value stands twice in {list(values)}")
-        return values
+        return _distinct(values)
+
+
+class Halving(Config):
+    """Successive halving: all candidates begin, and after each rung the best share of them goes on."""
+
+    eta: Annotated[int, Ge(2)] = Field(default=3, description="one candidate in so many goes on after a rung")
+    rungs: Count = Field(default=2, description="cuts before the end; each at eta times the sweeps of the one before")
+    listeners: Annotated[float, Gt(0), Le(1)] = Field(
+        default=1.0, description="below 1: a cut comes first after fits on this share of the listeners alone"
+    )
 
 
 class Search(Config):
-    """What is tried."""
+    """What is tried, for how long, and what makes the winner."""
 
-    strategy: Literal["grid", "random"] = "grid"
+    strategy: Literal["grid", "random", "halving"] = Field(
+        default="grid", description="grid and halving try every combination, random draws some; halving gives up early"
+    )
     trials: Count | None = Field(default=None, description="random: how many combinations of the grid are drawn")
     space: Space = Space()
+    seeds: tuple[Annotated[int, Ge(0)], ...] = Field(
+        default=(), description="each combination is fitted once a seed and judged by the mean; none: the run's seed"
+    )
     sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
+    patience: Count | None = Field(
+        default=None, description="stop a fit after so many scores in a row that are no better; none: never"
+    )
+    halving: Halving = Halving()
+    select: Literal["best", "one_standard_error"] = Field(
+        default="best",
+        description="best: the largest score; one_standard_error: of the scores not significantly below it the "
+        "simplest model's, with the fewest factors, then the fewest sweeps",
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _no_repeats(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        return _distinct(seeds)
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":
@@ -71,17 +123,25 @@ class Search(Config):
         return self
 
     @property
+    def rungs(self) -> tuple[int, ...]:
+        """The sweeps after which halving cuts, ascending; none under other strategies."""
+        if self.strategy != "halving":
+            return ()
+        cuts = {-(-self.sweeps // self.halving.eta**place) for place in range(1, self.halving.rungs + 1)}
+        return tuple(sorted(cuts - {self.sweeps}))
+
+    @property
     def scored_sweeps(self) -> tuple[int, ...]:
-        """The sweeps after which a fit is scored; the last one always is."""
-        return tuple(sorted({*range(self.score_every, self.sweeps + 1, self.score_every), self.sweeps}))
+        """The sweeps after which a fit is scored: every so many, at each rung, and the last."""
+        return tuple(sorted({*range(self.score_every, self.sweeps + 1, self.score_every), *self.rungs, self.sweeps}))
 
 
 class ValidationConfig(Config):
     """How a fit is judged on the held-out sessions."""
 
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
-    min_time: Annotated[float, Gt(0), Le(1)] = Field(
-        default=0.5, description="a held-out track heard at least this much is relevant"
+    min_time: Positive = Field(
+        default=0.5, description="a held-out track heard at least this much, or of such a weight, is relevant"
     )
     organic: bool = Field(default=True, description="count organic tracks among the held-out ones")
     select: str = Field(default="ndcg@30", description="the metric that chooses the winner, as name@k")
@@ -97,6 +157,11 @@ class ValidationConfig(Config):
             )
         return self
 
+    @property
+    def select_is_of_listeners(self) -> bool:
+        """Whether the choosing metric is a ratio of sums over listeners, so that fits can be compared in pairs."""
+        return not self.select.startswith("coverage@")
+
 
 class ClusterConfig(Config):
     """Where the trials run."""
@@ -104,6 +169,12 @@ class ClusterConfig(Config):
     scheduler: str | None = Field(default=None, description="an existing Dask scheduler; none: processes here")
     workers: Count | None = Field(default=None, description="processes on this machine; none: cores / threads_per_fit")
     threads_per_fit: Count = Field(default=1, description="threads of one fit")
+    memory_limit: ByteSize | Literal["auto"] = Field(
+        default="auto", description="a process here that grows beyond it is killed; auto: its share of the memory"
+    )
+    wait_for_workers_s: Positive = Field(
+        default=45.0, description="give up after so many seconds without a single worker"
+    )
     dashboard: str = Field(default=":0", description="address of the dashboard; :0 takes a free port")
 
 
@@ -127,3 +198,9 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _one_standard_error_compares_listeners(self) -> "SearchConfig":
+        if self.search.select == "one_standard_error" and not self.validation.select_is_of_listeners:
+            raise ValueError("search.select: one_standard_error compares listeners, and coverage is not theirs")
+        return self

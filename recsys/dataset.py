@@ -14,7 +14,7 @@ Workers map the arrays into memory, so that the processes of a machine share one
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ from recsys.cluster import Cluster
 from recsys.config import Feedback, SearchConfig
 from recsys.errors import SplitError
 from recsys.interactions import BucketSummary, SplitRule
+from recsys.splitting import file_sides, split_rule
 from recsys.store import Store
 
 SCHEMA = 1
@@ -117,6 +118,7 @@ def dataset_digest(store: Store, config: SearchConfig) -> str:
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),
         "heldout_organic": config.validation.organic,
+        "files": file_sides(store, config.split),
     }
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
@@ -141,7 +143,8 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     path.parent.mkdir(exist_ok=True)
     remove_leftovers(path.parent)
     buckets = [(bucket, parts) for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))]
-    rule = SplitRule(config.split, config.seed, _cutoff_ms(buckets, config, cluster))
+    rule = split_rule(store, config)
+    rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
     with atomic_directory(path) as folder:
         tasks = [(bucket, parts, folder, rule, config.feedback, config.validation.organic) for bucket, parts in buckets]
         bucket_summaries = []
@@ -156,14 +159,13 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     return open_dataset(path)
 
 
-def _cutoff_ms(buckets: Sequence[tuple[int, list[Path]]], config: SearchConfig, cluster: Cluster) -> int | None:
-    if config.split.kind != "time":
+def _cutoff_ms(buckets: Sequence[tuple[int, list[Path]]], rule: SplitRule, cluster: Cluster) -> int | None:
+    if rule.split.kind != "time":
         return None
-    starts = [
-        outcome.result() for outcome in cluster.run(interactions.count_starts, [(parts,) for _, parts in buckets])
-    ]
+    calls = [(parts, rule) for _, parts in buckets]
+    starts = [outcome.result() for outcome in cluster.run(interactions.count_starts, calls)]
     minutes, sessions = (np.concatenate(arrays) for arrays in zip(*starts, strict=True))
-    return interactions.find_cutoff_ms(minutes, sessions, config.split.holdout)
+    return interactions.find_cutoff_ms(minutes, sessions, rule.split.holdout)
 
 
 def _check_sides(summaries: Sequence[BucketSummary], config: SearchConfig) -> None:
@@ -171,7 +173,8 @@ def _check_sides(summaries: Sequence[BucketSummary], config: SearchConfig) -> No
     heldout = sum(summary.heldout_sessions for summary in summaries)
     if 0 < heldout < sessions:
         return
-    share = "" if config.split.kind == "last_session" else f" and holdout {config.split.holdout}"
+    has_share = config.split.kind in ("session_hash", "time")
+    share = f" and holdout {config.split.holdout}" if has_share else ""
     raise SplitError(
         f"split {config.split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; both sides need at least "
         "one: ingest more sessions or change split.kind and split.holdout"

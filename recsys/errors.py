@@ -33,3 +33,16 @@ class ExportError(RecsysError):
 
 class LoopError(RecsysError):
     """A step of the loop that failed, or a folder that another loop left."""
+
+
+class WorkerDiedError(RecsysError):
+    """A call that never returned, because the processes that ran it died.
+
+    Attributes:
+        deaths: How many of them.
+    """
+
+    def __init__(self, message: str, deaths: int = 1) -> None:
+        """Takes the message and the number of deaths."""
+        super().__init__(message)
+        self.deaths = deaths

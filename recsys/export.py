@@ -1,7 +1,7 @@
 """`python -m recsys.export`: refits a run's winner on all sessions and publishes what the service loads.
 
 A published version is a folder of its own that is renamed into place whole; `current` then points to it, in one step.
-Earlier versions stay for rollback::
+Earlier versions stay for rollback. Of a store with text ids the files have these in place of the numbers::
 
     current -> versions/<model id>
     versions/<model id>/recommendations.jsonl   {"user": 7, "tracks": [30 track ids, best first]}
@@ -31,6 +31,7 @@ from recsys.cluster import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset import Dataset, dataset_digest, open_dataset
 from recsys.errors import ExportError
+from recsys.ids import originals
 from recsys.models.als import Als
 from recsys.models.ranking import NO_TRACK, Columns, nearest_tracks
 from recsys.recommend import personal_lists, without_interactions
@@ -126,17 +127,16 @@ def _write_version(
     model = _refit(dataset, winner, threads)
     lists = personal_lists(model, dataset, "total", options.top, threads, filter_seen=options.filter_seen)
     neighbours = nearest_tracks(model.item_factors, options.neighbours, threads)
+    users, tracks = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
     rows = {
-        RECOMMENDATIONS: _write_lines(folder / RECOMMENDATIONS, "user", "tracks", dataset.users, dataset.tracks, lists),
-        NEIGHBOURS: _write_lines(
-            folder / NEIGHBOURS, "track", "recommendations", dataset.tracks, dataset.tracks, neighbours
-        ),
+        RECOMMENDATIONS: _write_lines(folder / RECOMMENDATIONS, "user", "tracks", users, tracks, lists),
+        NEIGHBOURS: _write_lines(folder / NEIGHBOURS, "track", "recommendations", tracks, tracks, neighbours),
     }
     np.savez(
         folder / FACTORS,
-        users=dataset.users,
+        users=users,
         user_factors=model.user_factors,
-        tracks=dataset.tracks,
+        tracks=tracks,
         item_factors=model.item_factors,
     )
     manifest = {
@@ -182,8 +182,8 @@ def _write_lines(
     file: Path,
     key: str,
     value: str,
-    row_ids: npt.NDArray[np.int64],
-    column_ids: npt.NDArray[np.int64],
+    row_ids: npt.NDArray[np.generic],
+    column_ids: npt.NDArray[np.generic],
     lists: Columns,
 ) -> int:
     """Writes a line for each row and returns how many; `NO_TRACK` is dropped."""

@@ -1,40 +1,57 @@
-"""Fitting and scoring: what runs on a worker for each trial and each baseline.
+"""Fitting and scoring: what runs on a worker, a step at a time.
 
-Plain functions, a dataset's path in and a few numbers out.
+Plain functions, paths in and a few numbers out. A step takes a fit from its checkpoint to the next scored sweep, so a
+worker that dies takes no more than the step with it. Whatever a step leaves on the disk is there whole or not at all,
+and the same however often the step is run::
+
+    checkpoints/<trial>.npz                  the factors after the last step
+    listeners/<judge>/<entry>-<sweep>.npy    what each listener adds to the choosing metric
 """
 
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
-from analysis.validation import Validation, Validator
+from common.files import atomic_write
 from common.randomness import make_generator
-from recsys.config import ValidationConfig
-from recsys.dataset import open_dataset
-from recsys.errors import TrialError
+from recsys.dataset import Dataset, open_dataset
+from recsys.errors import SearchError
+from recsys.judging import Floats, Interval, Judge, judge_lists
 from recsys.models.als import Als
 from recsys.models.baselines import random_lists
-from recsys.models.ranking import NO_TRACK, Columns
+from recsys.models.ranking import Columns
 from recsys.recommend import personal_lists
 from recsys.trials import Trial
 
+CHECKPOINTS = "checkpoints"
+LISTENERS = "listeners"
 Baseline = Literal["random", "popular"]
 BASELINES: tuple[Baseline, ...] = ("random", "popular")
+Entry = Trial | Baseline
 
 
 @dataclass(frozen=True)
-class Judge:
-    """How everything in a search is scored: on the same held-out listening, with the same resamples."""
+class Point:
+    """A moment at which fits are scored.
 
-    dataset: Path
-    validation: ValidationConfig
-    seed: int
-    threads: int
+    Attributes:
+        sweep: Sweeps done; 0 for a baseline.
+        listeners: The share of the listeners that is fitted and scored.
+    """
+
+    sweep: int
+    listeners: float = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """The work between two scores of a trial, or all of a baseline."""
+
+    entry: Entry
+    point: Point
 
 
 @dataclass(frozen=True)
@@ -42,92 +59,113 @@ class Score:
     """A model at one moment of its fit.
 
     Attributes:
-        sweep: Sweeps done; 0 for a baseline.
+        point: Which moment.
         metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval.
         fit_s: Seconds since the fit began, scoring aside.
         score_s: Seconds that this score took.
     """
 
-    sweep: int
-    metrics: dict[str, tuple[float, float, float]]
+    point: Point
+    metrics: dict[str, Interval]
     fit_s: float
     score_s: float
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What became of a trial or a baseline.
+def entry_id(entry: Entry) -> str:
+    """The trial's id, or the baseline's name."""
+    return entry.id if isinstance(entry, Trial) else entry
 
-    Attributes:
-        scores: One for each scored sweep, in order; those before the fault where it failed.
-        error: Why it failed; None if it did not.
+
+def run_step(step: Step, judge: Judge, folder: Path) -> Score:
+    """Fits as far as the step goes, and scores.
+
+    Args:
+        step: What to do.
+        judge: How to score it; of the step's share of the listeners.
+        folder: The run folder.
+
+    Raises:
+        TrialError: The fit cannot go on.
+        MemoryError: It does not fit into memory.
     """
-
-    scores: tuple[Score, ...]
-    error: str | None = None
-
-
-def run_entry(entry: Trial | Baseline, sweeps: tuple[int, ...], judge: Judge) -> Scored:
-    """Runs a trial or a baseline: whatever a leaderboard has a row for."""
-    return run_trial(entry, sweeps, judge) if isinstance(entry, Trial) else run_baseline(entry, judge)
-
-
-def run_trial(trial: Trial, sweeps: tuple[int, ...], judge: Judge) -> Scored:
-    """Fits a trial and scores it after each of `sweeps`; a fit that cannot go on is a failed result, not an error."""
     dataset = open_dataset(judge.dataset)
-    scores: list[Score] = []
-    fit_s = 0.0
+    began = time.perf_counter()
+    if isinstance(step.entry, Trial):
+        checkpoint = checkpoint_file(folder, step.entry) if step.point.listeners == 1 else None
+        model, fit_s = _fit(step.entry, step.point.sweep, dataset, judge.threads, checkpoint)
+        began = time.perf_counter()
+        lists = personal_lists(model, dataset, "train", max(judge.validation.ks), judge.threads)
+    else:
+        fit_s = 0.0
+        lists = _baseline_lists(step.entry, dataset, judge)
+    judgement = judge_lists(judge, lists)
+    if step.point.listeners == 1:
+        with atomic_write(listeners_file(folder, judge, step.entry, step.point.sweep)) as file:
+            np.save(file, judgement.listeners)
+    return Score(step.point, judgement.metrics, fit_s, time.perf_counter() - began)
+
+
+def checkpoint_file(folder: Path, trial: Trial) -> Path:
+    """Where a trial's factors are between its steps."""
+    return folder / CHECKPOINTS / f"{trial.id}.npz"
+
+
+def listeners_file(folder: Path, judge: Judge, entry: Entry, sweep: int) -> Path:
+    """Where a scored sweep keeps what each listener adds to the choosing metric."""
+    return folder / LISTENERS / judge.digest / f"{entry_id(entry)}-{sweep}.npy"
+
+
+def read_listeners(folder: Path, judge: Judge, entry: Entry, sweep: int) -> Floats:
+    """What `run_step` kept of a scored sweep; shape (2, validated listeners).
+
+    Raises:
+        SearchError: It is gone.
+    """
+    file = listeners_file(folder, judge, entry, sweep)
     try:
-        model = Als(dataset.matrix("train"), trial.params, trial.seed, judge.threads)
-        for sweep in sweeps:
-            began = time.perf_counter()
-            model.sweep(sweep - model.sweeps)
-            fit_s += time.perf_counter() - began
-            lists = personal_lists(model, dataset, "train", max(judge.validation.ks), judge.threads)
-            scores.append(_score(lists, judge, sweep, fit_s))
-    except (TrialError, MemoryError) as error:
-        return Scored(tuple(scores), f"{type(error).__name__}: {error}")
-    return Scored(tuple(scores))
+        return np.load(file)  # type: ignore[no-any-return]  # numpy says Any
+    except FileNotFoundError:
+        raise SearchError(f"{file}: the ledger has this score, and the file is gone; start over with --fresh") from None
 
 
-def run_baseline(name: Baseline, judge: Judge) -> Scored:
-    """Scores a baseline."""
-    dataset = open_dataset(judge.dataset)
+def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: Path | None) -> tuple[Als, float]:
+    """The fit after so many sweeps, and its seconds; taken up from a checkpoint and kept in one, where there is one."""
+    began = time.perf_counter()
+    model = Als(dataset.matrix("train"), trial.params, trial.seed, threads)
+    fit_s = _restore(model, checkpoint, sweep) if checkpoint else 0.0
+    if model.sweeps < sweep:
+        model.sweep(sweep - model.sweeps)
+        fit_s += time.perf_counter() - began
+        if checkpoint:
+            _keep(model, checkpoint, fit_s)
+    return model, fit_s
+
+
+def _restore(model: Als, checkpoint: Path, sweep: int) -> float:
+    """Takes up a fit that has not gone beyond the sweep; returns the seconds it took so far."""
+    if not checkpoint.exists():
+        return 0.0
+    with np.load(checkpoint) as kept:
+        if kept["sweeps"] > sweep:
+            return 0.0
+        model.restore(kept["user_factors"], kept["item_factors"], int(kept["sweeps"]))
+        return float(kept["fit_s"])
+
+
+def _keep(model: Als, checkpoint: Path, fit_s: float) -> None:
+    with atomic_write(checkpoint) as file:
+        np.savez(
+            file,
+            sweeps=model.sweeps,
+            fit_s=fit_s,
+            user_factors=model.user_factors,
+            item_factors=model.item_factors,
+        )
+
+
+def _baseline_lists(name: Baseline, dataset: Dataset, judge: Judge) -> Columns:
     listeners, tracks = len(dataset.users), len(dataset.tracks)
     depth = max(judge.validation.ks)
-    began = time.perf_counter()
     if name == "popular":
-        lists = np.tile(dataset.most_popular("train", depth), (listeners, 1))
-    else:
-        lists = random_lists(listeners, tracks, depth, make_generator(judge.seed, "random baseline"))
-    return Scored((_score(lists, judge, 0, time.perf_counter() - began),))
-
-
-@lru_cache(maxsize=1)
-def validator_for(judge: Judge) -> Validator:
-    """The process's validator: reading the held-out listening takes longer than a score."""
-    dataset = open_dataset(judge.dataset)
-    popularity = dataset.popularity()
-    return Validator(
-        dataset.heldout,
-        pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),
-        catalogue_size=dataset.summary.tracks,
-        training_listeners=dataset.summary.training_listeners,
-        ks=judge.validation.ks,
-        min_time=judge.validation.min_time,
-        resamples=judge.validation.resamples,
-        seed=judge.seed,
-        threads=judge.threads,
-    )
-
-
-def _score(lists: Columns, judge: Judge, sweep: int, fit_s: float) -> Score:
-    began = time.perf_counter()
-    missing = max(judge.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
-    padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
-    validation = validator_for(judge).score(np.arange(len(lists)), padded)
-    return Score(sweep, _metrics(validation), fit_s, time.perf_counter() - began)
-
-
-def _metrics(validation: Validation) -> dict[str, tuple[float, float, float]]:
-    return {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}
+        return np.tile(dataset.most_popular("train", depth), (listeners, 1))
+    return random_lists(listeners, tracks, depth, make_generator(judge.seed, "random baseline"))

@@ -3,12 +3,10 @@
 In: event logs, and the `collection.json` that the simulator writes beside them. Out: a session store (`recsys.store`).
 """
 
-import errno
-import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,13 +14,16 @@ import typer
 
 from analysis import event_log, queries
 from analysis.event_log import FileLines, LogFile
+from analysis.interaction_files import Reading, parse_columns
 from common.cli import make_app, run
 from common.progress import progress
 from recsys.bucketing import Bucketing
 from recsys.catalogue import agreed_catalogue
 from recsys.errors import IngestError
+from recsys.ingest_interactions import ingest_interactions
 from recsys.ingest_report import AddedSource, IngestReport, print_report
 from recsys.sorting import SortedPart
+from recsys.sources import NewFiles, check_memory, machine_errors_explained
 from recsys.store import Catalogue, Manifest, Part, Source, extend_manifest, open_store
 from recsys.store_writer import (
     DEFAULT_BUCKETS,
@@ -38,8 +39,6 @@ from recsys.store_writer import (
 
 PROG = "python -m recsys.ingest"
 DEFAULT_MEMORY = "1GB"
-_MEMORY = re.compile(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)")
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,12 @@ def ingest(
         IngestError: The logs hold no event or are of another world, or the machine has too little disk or memory.
         StoreError: Another ingest is at work, or the store is damaged or has another number of buckets.
     """
-    if not _MEMORY.fullmatch(memory):
-        raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
+    check_memory(memory)
     files = event_log.discover(logs)
-    with _machine_errors_explained(store), locked(store):
+    with machine_errors_explained(store), locked(store):
         before = manifest_to_extend(store, buckets)
+        if before.interactions:
+            raise IngestError(f"{store}: a store of interactions; event logs need a store of their own")
         catalogue = agreed_catalogue(before.catalogue, store, (file.path.parent for file in files))
         _check_known_events(store, before, catalogue)
         with scratch_folder(store) as scratch:
@@ -91,42 +91,6 @@ def ingest(
     return IngestReport(open_store(store), added, tuple(outcome.known))
 
 
-class _NewFiles:
-    """Of some logs, one after the other, those whose content neither a store nor an earlier one has.
-
-    A log's digest is taken when it is its turn to be read, while its bytes are at hand.
-    """
-
-    def __init__(self, files: Sequence[LogFile], manifest: Manifest) -> None:
-        self.digests: dict[LogFile, str] = {}
-        self.known: list[LogFile] = []
-        self._files = files
-        self._digests = {source.digest for source in manifest.sources}
-        self._states: dict[LogFile, tuple[int, int]] = {}
-
-    def __iter__(self) -> Iterator[LogFile]:
-        for file in self._files:
-            self._states[file] = _state(file)
-            digest = event_log.digest(file)
-            if digest in self._digests:
-                self.known.append(file)
-                continue
-            self._digests.add(digest)
-            self.digests[file] = digest
-            yield file
-
-    def check_unchanged(self) -> None:
-        """A log that was written to in the meantime has another digest than what was read."""
-        for file, state in self._states.items():
-            if _state(file) != state:
-                raise IngestError(f"{file.name}: changed while it was read; ingest it when it is complete")
-
-
-def _state(file: LogFile) -> tuple[int, int]:
-    status = file.path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
 def _read(
     files: Sequence[LogFile], manifest: Manifest, scratch: Path, catalogue: Catalogue | None, memory: str
 ) -> _Run:
@@ -134,7 +98,7 @@ def _read(
     largest_track = catalogue.tracks - 1 if catalogue else event_log.LARGEST_ID
     connection = queries.connect(memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False)
     bucketing = Bucketing(connection, scratch, buckets=manifest.buckets, largest_track=largest_track)
-    new = _NewFiles(files, manifest)
+    new = NewFiles(files, manifest)
     done: list[FileLines] = []
     with progress("ingest", sum(file.size_bytes for file in files) / 1e6, "MB") as report:
         for batch in event_log.read(connection, new, bucketing.add, scratch=scratch, largest_track=largest_track):
@@ -193,41 +157,51 @@ def _check_useful(outcome: _Run) -> None:
     raise IngestError(f"no event in {len(outcome.files)} logs; {why}")
 
 
-@contextmanager
-def _machine_errors_explained(store: Path) -> Iterator[None]:
-    try:
-        yield
-    except queries.OutOfMemory as error:
-        raise IngestError(f"{store}: too little memory, allow more with --memory ({_first_line(error)})") from None
-    except queries.DiskErrors as error:
-        raise IngestError(f"{store}: {_first_line(error)}; the store is as it was") from None
-    except OSError as error:
-        if error.errno not in _DISK_FULL:
-            raise
-        raise IngestError(f"{store}: {error.strerror}; the store is as it was") from None
+app = make_app("Adds event logs, or interactions of your own, to a session store: all of them, or nothing.")
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0]
+class Format(StrEnum):
+    """What the files hold."""
 
-
-app = make_app("Adds event logs to a session store: all of them, or nothing.")
+    events = "events"
+    interactions = "interactions"
 
 
 @app.command(
-    epilog="Example: python -m recsys.ingest out/seed/log 'old/*.jsonl.gz' --store out/seed/store",
+    epilog="Example: python -m recsys.ingest out/seed/log 'old/*.jsonl.gz' --store out/seed/store; "
+    "python -m recsys.ingest plays.csv --store out/plays --format interactions "
+    "--columns user=uid,item=song,weight=seconds,timestamp=ts",
 )
 def main(
-    logs: Annotated[list[str], typer.Argument(metavar="LOG…", help="Files, folders, or quoted patterns.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, folders (of logs), or quoted patterns.")],
     store: Annotated[Path, typer.Option(help="The store's folder; made if there is none.")],
+    format_: Annotated[
+        Format, typer.Option("--format", help="Event logs, or interactions in CSV, JSON lines or Parquet.")
+    ] = Format.events,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Columns of interactions: user= and item=, and any of weight=, timestamp=, session=."),
+    ] = None,
+    header: Annotated[
+        bool, typer.Option(help="Whether CSV files begin with the names of their columns; else name them 1, 2, …")
+    ] = True,
+    delimiter: Annotated[str | None, typer.Option(help="Of CSV files; found out by itself if not given.")] = None,
     buckets: Annotated[
         int | None,
         typer.Option(min=1, max=LARGEST_BUCKETS, help=f"User buckets of a new store, {DEFAULT_BUCKETS} by default."),
     ] = None,
     memory: Annotated[str, typer.Option(help="What DuckDB may use before it spills to the disk.")] = DEFAULT_MEMORY,
 ) -> None:
-    """Adds event logs to a session store: all of them, or nothing."""
-    print_report(ingest(logs, store, buckets=buckets, memory=memory))
+    """Adds event logs, or interactions of your own, to a session store: all of them, or nothing."""
+    if format_ is Format.interactions:
+        if columns is None:
+            raise IngestError("--format interactions needs --columns, such as user=uid,item=song,weight=seconds")
+        reading = Reading(parse_columns(columns), header, delimiter)
+        print_report(ingest_interactions(files, store, reading, buckets=buckets, memory=memory))
+        return
+    if columns is not None:
+        raise IngestError("--columns belongs to --format interactions")
+    print_report(ingest(files, store, buckets=buckets, memory=memory))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.event_log import LineCounts, LogFile, read_rejects
-from recsys.store import Source, Store
+from recsys.store import Interactions, Source, Store
 
 SHOWN_REJECTS = 5
 SHOWN_SOURCES = 20
+_KEY = "user, item, timestamp and session"
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,16 @@ class AddedSource:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """The store after a run, what the run added, and the logs whose content was there before."""
+    """The store after a run, what the run added, and the files whose content was there before.
+
+    Attributes:
+        repeats: Good rows whose weight was added to an equal row's; of interactions alone.
+    """
 
     store: Store
     added: tuple[AddedSource, ...]
     known: tuple[LogFile, ...]
+    repeats: int = 0
 
     @property
     def lines(self) -> LineCounts:
@@ -47,8 +53,19 @@ def print_report(report: IngestReport) -> None:
     for file in report.known:
         console.print(Text(f"{file.name}: its content is in the store already, nothing added"))
     store = report.store
-    size = f"{store.events:,} events in {store.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
+    rows = "interactions" if store.interactions else "events"
+    if report.repeats:
+        console.print(Text(f"{report.repeats:,} rows repeat another's {_KEY}: their weights are added up"))
+    if store.interactions:
+        console.print(Text(_ids_sentence(store.interactions)))
+    size = f"{store.events:,} {rows} in {store.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
     console.print(Text(f"{store.path}: {size}, digest {store.digest}"))
+
+
+def _ids_sentence(interactions: Interactions) -> str:
+    users = "text" if interactions.text_users else "whole numbers"
+    items = "text" if interactions.text_items else "whole numbers"
+    return f"users are {users}, items are {items}; exported lists carry them as they came in"
 
 
 def _sources_table(report: IngestReport) -> Table:

@@ -26,6 +26,9 @@ class SplitRule:
     split: Split
     seed: int
     cutoff_ms: int | None = None  # for split by time: sessions that begin then or later are held out
+    is_weighted: bool = False  # the store holds interactions, whose weights are added up
+    train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
+    test: tuple[str, ...] = ()  # and of those to validate on
 
 
 @dataclass(frozen=True)
@@ -80,16 +83,13 @@ def prepare_bucket(
         SplitError: A session came out on both sides, or an event was lost: nothing learned from it could be trusted.
     """
     with queries.connect(threads=1) as connection:
-        queries.attach_parquet(connection, "events", parts)
-        queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
-        queries.materialize(connection, "sessions", "sessions/sessions")
+        _attach_sessions(connection, parts, rule)
         _keep_heldout_sessions(connection, rule)
         queries.materialize(connection, "split_events", "sessions/split_events")
         summary = _checked_summary(connection, bucket)
-        count = {"organic": feedback.organic, "min_time": feedback.min_time}
         for file, name, values in (
-            (interactions_file(folder, bucket), "sessions/interactions", count),
-            (heldout_file(folder, bucket), "sessions/heldout", {"organic": heldout_organic}),
+            (interactions_file(folder, bucket), *_interactions_query(rule, feedback)),
+            (heldout_file(folder, bucket), *_heldout_query(rule, heldout_organic)),
             (listeners_file(folder, bucket), "sessions/listeners", {}),
             (tracks_file(folder, bucket), "sessions/tracks", {}),
         ):
@@ -97,12 +97,10 @@ def prepare_bucket(
     return summary
 
 
-def count_starts(parts: Sequence[Path]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def count_starts(parts: Sequence[Path], rule: SplitRule) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """In which minutes since the epoch a bucket's sessions begin, oldest first, and how many in each."""
     with queries.connect(threads=1) as connection:
-        queries.attach_parquet(connection, "events", parts)
-        queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
-        queries.materialize(connection, "sessions", "sessions/sessions")
+        _attach_sessions(connection, parts, rule)
         starts = queries.fetch_table(connection, "sessions/starts_by_minute")
     return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
 
@@ -123,12 +121,35 @@ def find_cutoff_ms(minutes: npt.NDArray[np.int64], sessions: npt.NDArray[np.int6
     return first * 60_000
 
 
+def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule: SplitRule) -> None:
+    """Makes the tables events, session_events and sessions of a bucket's files."""
+    if rule.is_weighted:
+        queries.attach_parquet(connection, "stored", parts)
+        queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
+    else:
+        queries.attach_parquet(connection, "events", parts)
+    queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
+    queries.materialize(connection, "sessions", "sessions/sessions")
+
+
+def _interactions_query(rule: SplitRule, feedback: Feedback) -> tuple[str, dict[str, object]]:
+    if rule.is_weighted:
+        return "interactions/weights", {"min_time": feedback.min_time}
+    return "sessions/interactions", {"organic": feedback.organic, "min_time": feedback.min_time}
+
+
+def _heldout_query(rule: SplitRule, organic: bool) -> tuple[str, dict[str, object]]:
+    return ("interactions/heldout_weights", {}) if rule.is_weighted else ("sessions/heldout", {"organic": organic})
+
+
 def _keep_heldout_sessions(connection: queries.Connection, rule: SplitRule) -> None:
     table = "heldout_sessions"
     if rule.split.kind == "session_hash":
         queries.materialize(connection, table, "sessions/heldout_by_hash", seed=rule.seed, holdout=rule.split.holdout)
     elif rule.split.kind == "last_session":
         queries.materialize(connection, table, "sessions/heldout_last")
+    elif rule.split.kind == "files":
+        queries.materialize(connection, table, "interactions/heldout_by_file")
     else:
         queries.materialize(connection, table, "sessions/heldout_by_time", cutoff_ms=rule.cutoff_ms)
 

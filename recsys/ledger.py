@@ -1,38 +1,58 @@
-"""What a search has found: the ledger, a JSON line for each trial and scored sweep, and the leaderboard.
+"""What a search has found: the ledger, a JSON line for each trial and scored sweep.
 
-A line is on disk before the search goes on, so the ledger of a killed search holds every trial that had finished.
+A line is on disk before the search goes on: one that is killed knows all that it had found when it is run again.
+A line says what was judged (the trial's id, a digest of data, parameters and seed) and by what (the judge's digest):
+lines of other data, or judged otherwise, stay in the file and count for nothing.
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from common.files import atomic_write
-from recsys.fitting import Baseline, Score, Scored
+from recsys.errors import SearchError
+from recsys.fitting import Entry, Point, Score, entry_id
 from recsys.trials import Trial
 
-LEDGER = "ledger.jsonl"
-LEADERBOARD = "leaderboard.parquet"
-Entry = Trial | Baseline
+_ENDS = ("value", "lower", "upper")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an entry has no further scores.
+
+    Attributes:
+        reason: In a line.
+        point: What it was to be scored at.
+        final: Whether it follows from data and parameters; if not, the next run tries again.
+    """
+
+    reason: str
+    point: Point
+    final: bool
 
 
 @dataclass(frozen=True)
 class Result:
-    """An entry of the search and what became of it."""
+    """An entry of the search and what became of it so far.
+
+    Attributes:
+        entry: The trial or baseline.
+        scores: In the order of the fit.
+        failure: Why it went no further; None if nothing failed.
+    """
 
     entry: Entry
-    scored: Scored
+    scores: tuple[Score, ...] = ()
+    failure: Failure | None = None
 
     @property
     def id(self) -> str:
         """The trial's id, or the baseline's name."""
-        return self.entry.id if isinstance(self.entry, Trial) else self.entry
+        return entry_id(self.entry)
 
     @property
     def model(self) -> str:
@@ -44,72 +64,97 @@ class Result:
         """Its hyperparameters."""
         return asdict(self.entry.params) if isinstance(self.entry, Trial) else {}
 
-    def best(self, select: str) -> Score | None:
-        """The score with the largest value of a metric, the earliest of equals; None where the entry failed."""
-        if self.scored.error is not None or not self.scored.scores:
-            return None
-        return max(self.scored.scores, key=lambda score: (score.metrics[select][0], -score.sweep))
+    def score_at(self, point: Point) -> Score | None:
+        """Its score at a point; None if it has none."""
+        return next((score for score in self.scores if score.point == point), None)
+
+    def with_score(self, score: Score) -> "Result":
+        """The result with one more score."""
+        return replace(self, scores=(*self.scores, score))
+
+    def with_failure(self, failure: Failure) -> "Result":
+        """The result of an entry that failed."""
+        return replace(self, failure=failure)
 
 
-def append_result(file: Path, result: Result) -> None:
-    """Adds an entry's rows to the ledger, on disk when this returns.
+def append_score(file: Path, judge: str, result: Result, score: Score) -> None:
+    """Adds a scored sweep to the ledger, on disk when this returns.
 
-    A scored sweep is a row with state "scored"; a failed entry's last row has state "failed" and its error.
+    Args:
+        file: The ledger.
+        judge: Digest of the judge.
+        result: Whose score.
+        score: The score.
     """
-    rows = [_row(result, "scored", score) for score in result.scored.scores]
-    if result.scored.error is not None:
-        rows.append(_row(result, "failed", None))
+    metrics = {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in score.metrics.items()}
+    seconds = {"fit_s": round(score.fit_s, 3), "score_s": round(score.score_s, 3)}
+    _append(file, _row(judge, result, score.point) | {"state": "scored", "metrics": metrics} | seconds)
+
+
+def append_failure(file: Path, judge: str, result: Result, failure: Failure) -> None:
+    """Adds an entry's failure to the ledger, on disk when this returns."""
+    told = {"state": "failed", "error": failure.reason, "final": failure.final}
+    _append(file, _row(judge, result, failure.point) | told)
+
+
+def read_ledger(file: Path, judge: str, entries: Iterable[Entry]) -> dict[str, Result]:
+    """What is known of a search's entries, by id; a torn last line is cut off the file.
+
+    A failure that is not final is left out, and so tried again.
+
+    Args:
+        file: The ledger; none yet is one without lines.
+        judge: Digest of the judge whose lines count.
+        entries: The search's entries; lines of others are left out.
+
+    Raises:
+        SearchError: A line before the last is damaged.
+    """
+    results = {entry_id(entry): Result(entry) for entry in entries}
+    for row in _read_rows(file):
+        if row.get("judge") != judge or row["trial"] not in results:
+            continue
+        result = results[row["trial"]]
+        point = Point(row["sweep"], row["listeners"])
+        if row["state"] == "failed" and row["final"]:
+            results[result.id] = result.with_failure(Failure(row["error"], point, final=True))
+        elif row["state"] == "scored" and result.score_at(point) is None:
+            metrics = {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row["metrics"].items()}
+            results[result.id] = result.with_score(Score(point, metrics, row["fit_s"], row["score_s"]))
+    return results
+
+
+def _row(judge: str, result: Result, point: Point) -> dict[str, Any]:
+    return {
+        "trial": result.id,
+        "judge": judge,
+        "model": result.model,
+        "params": result.params,
+        "seed": result.entry.seed if isinstance(result.entry, Trial) else None,
+        "sweep": point.sweep,
+        "listeners": point.listeners,
+    }
+
+
+def _append(file: Path, row: dict[str, Any]) -> None:
     with file.open("ab") as ledger:
-        ledger.write(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+        ledger.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
         ledger.flush()
         os.fsync(ledger.fileno())
 
 
-def rank(results: Sequence[Result], select: str) -> list[tuple[Result, Score | None]]:
-    """The entries with their best score, best first, failed ones last; of equals the one with the smaller id."""
-    scored = [(result, result.best(select)) for result in results]
-    return sorted(scored, key=lambda pair: (-pair[1].metrics[select][0] if pair[1] else float("inf"), pair[0].id))
-
-
-def write_leaderboard(file: Path, ranked: Sequence[tuple[Result, Score | None]]) -> None:
-    """Writes a row for each entry: what it is, its best sweep, every metric with both ends of its interval."""
-    rows = [_leaderboard_row(place, result, score) for place, (result, score) in enumerate(ranked, start=1)]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = pa.table({column: [row.get(column) for row in rows] for column in columns})
-    with atomic_write(file) as handle:
-        pq.write_table(table, handle)
-
-
-def _row(result: Result, state: str, score: Score | None) -> dict[str, Any]:
-    return {
-        "trial": result.id,
-        "model": result.model,
-        "params": result.params,
-        "sweep": score.sweep if score else None,
-        "state": state,
-        "metrics": {
-            key: dict(zip(("value", "lower", "upper"), ends, strict=True)) for key, ends in score.metrics.items()
-        }
-        if score
-        else {},
-        "fit_s": round(score.fit_s, 3) if score else None,
-        "score_s": round(score.score_s, 3) if score else None,
-        "error": None if score else result.scored.error,
-    }
-
-
-def _leaderboard_row(place: int, result: Result, score: Score | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "place": place,
-        "trial": result.id,
-        "model": result.model,
-        "state": "scored" if score else "failed",
-        "error": result.scored.error,
-        "sweep": score.sweep if score else None,
-        "fit_s": score.fit_s if score else None,
-        **result.params,
-    }
-    if score:
-        for key, (value, lower, upper) in score.metrics.items():
-            row |= {key: value, f"{key} lower": lower, f"{key} upper": upper}
-    return row
+def _read_rows(file: Path) -> list[dict[str, Any]]:
+    if not file.exists():
+        return []
+    lines = file.read_bytes().splitlines(keepends=True)
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if not line.endswith(b"\n"):
+                raise ValueError("no end")
+            rows.append(orjson.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise SearchError(f"{file}, line {number}: damaged ({error}); start over with --fresh") from None
+            os.truncate(file, sum(map(len, lines[:-1])))
+    return rows

@@ -1,5 +1,9 @@
-"""The run folder of a search: what stands in it, and how a new one begins."""
+"""The run folder of a search: what stands in it, how a search takes it over, and that only one does at a time."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,14 +11,19 @@ from typing import Any
 import orjson
 
 from common.config import load_config
+from common.files import remove_leftovers
 from recsys.config import SearchConfig
 from recsys.errors import SearchError
-from recsys.ledger import LEDGER
+from recsys.fitting import CHECKPOINTS, LISTENERS
+from recsys.judging import Interval
 from recsys.models.als import AlsParams
 from recsys.trials import Trial
 
 CONFIG = "config.yaml"
+LEDGER = "ledger.jsonl"
+LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -31,29 +40,34 @@ class Winner:
 
     trial: Trial
     sweeps: int
-    metrics: dict[str, tuple[float, float, float]]
+    metrics: dict[str, Interval]
     select: str
     dataset: str
 
 
-def begin_run(folder: Path, *, fresh: bool) -> None:
-    """Makes an empty run folder; with `fresh`, an earlier run there moves to the next free `<folder>.N`.
+@contextmanager
+def taken_run(folder: Path, *, fresh: bool) -> Iterator[None]:
+    """Makes the block the only search in a run folder, new or with what an earlier search left.
+
+    An earlier winner and leaderboard are removed: until the block has found its own, there is none.
+
+    Args:
+        folder: The run folder.
+        fresh: Move an earlier run to the next free `<folder>.N` and begin with an empty folder.
 
     Raises:
-        SearchError: The folder holds a run already, or something else.
+        SearchError: Another search is at work there, or the folder holds something else than a run.
     """
-    if folder.exists() and not folder.is_dir():
-        raise SearchError(f"{folder}: a run needs a folder, and this is a file")
-    if folder.is_dir() and any(folder.iterdir()):
-        is_run = (folder / LEDGER).exists() or (folder / CONFIG).exists()
-        if not is_run:
-            raise SearchError(f"{folder}: not empty and not a run; choose another --run")
-        if not fresh:
-            raise SearchError(
-                f"{folder}: holds a run already; choose another --run, or --fresh to keep it beside and start over"
-            )
-        folder.rename(_free_name(folder))
-    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(_locked(folder))
+        if fresh and any(entry.name != LOCK for entry in folder.iterdir()):
+            folder.rename(_free_name(folder))
+            stack.enter_context(_locked(folder))
+        for written in (folder, folder / CHECKPOINTS, *(folder / LISTENERS).glob("*")):
+            remove_leftovers(written)
+        for found in (WINNER, LEADERBOARD):
+            (folder / found).unlink(missing_ok=True)
+        yield
 
 
 def read_run(folder: Path) -> tuple[SearchConfig, Winner]:
@@ -82,6 +96,27 @@ def _parse_winner(document: dict[str, Any]) -> Winner:
         select=document["select"],
         dataset=document["dataset"],
     )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock, which dies with the process."""
+    if folder.exists() and not folder.is_dir():
+        raise SearchError(f"{folder}: a run needs a folder, and this is a file")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not any((folder / name).exists() for name in (LOCK, LEDGER, CONFIG)):
+        raise SearchError(f"{folder}: not empty and not a run; choose another --run")
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SearchError(
+                f"{folder}: another search is at work here; wait until it is done, or choose another --run"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def _free_name(folder: Path) -> Path:

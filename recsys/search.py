@@ -4,14 +4,16 @@ In: a session store and a configuration. Out: a run folder with the effective co
 leaderboard, the winner, and the export.
 """
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from common.cli import make_app, run
 from common.config import dump_config, load_config
@@ -22,11 +24,16 @@ from recsys.config import SearchConfig
 from recsys.dataset import Dataset, build_dataset, dataset_digest
 from recsys.errors import SearchError
 from recsys.export import MANIFEST, RECOMMENDATIONS, export_run
-from recsys.fitting import BASELINES, Judge, Score, Scored, run_entry
-from recsys.ledger import LEADERBOARD, LEDGER, Entry, Result, append_result, rank, write_leaderboard
-from recsys.run import CONFIG, WINNER, Winner, begin_run
+from recsys.fitting import CHECKPOINTS, read_listeners, run_step
+from recsys.judging import Judge
+from recsys.leaderboard import describe, leaderboard_table, remarks, write_leaderboard
+from recsys.run import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner, taken_run
+from recsys.sampling import sample_listeners
+from recsys.schedule import points_of
+from recsys.standings import Standing, compare, every_sweep, simplest, standings_of
 from recsys.store import open_store
-from recsys.trials import Trial, plan_trials
+from recsys.trials import Candidate, Trial, plan_candidates
+from recsys.work import Work
 
 PROG = "python -m recsys.search"
 app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held-out sessions, and exports the best.")
@@ -64,34 +71,28 @@ def main(
 
 
 def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
-    """Runs a search and leaves its run folder.
+    """Runs a search and leaves its run folder; one that was broken off goes on where it was.
 
     Args:
         config: What to do.
-        fresh: Keep an earlier run of the folder under another name and start over, instead of refusing.
+        fresh: Keep an earlier run of the folder under another name and start over, instead of going on with it.
 
     Raises:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
     store = open_store(config.store)
-    trials = plan_trials(config.search, dataset_digest(store, config), config.seed)
-    begin_run(config.run, fresh=fresh)
-    atomic_write_text(config.run / CONFIG, dump_config(config))
-    with open_cluster(config.cluster) as cluster:
-        console.print(f"{cluster.workers} workers, dashboard {cluster.dashboard}", soft_wrap=True)
-        with progress("Sessions to interactions", 100, "%") as report:
-            dataset = build_dataset(store, config, cluster, report)
-        _describe(dataset)
-        results = _run_all(cluster, dataset, trials, config)
-    ranked = rank(results, config.validation.select)
-    write_leaderboard(config.run / LEADERBOARD, ranked)
-    # Where the width is unknown (a pipe, a CI log) the table is not squeezed into 80 columns.
-    output = Console()
-    (output if output.is_terminal else Console(width=120)).print(leaderboard_table(ranked, config))
-    winner = _winner(ranked, dataset, config)
-    with atomic_write(config.run / WINNER) as file:
-        file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
-    return winner
+    candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
+    with taken_run(config.run, fresh=fresh):
+        atomic_write_text(config.run / CONFIG, dump_config(config))
+        with open_cluster(config.cluster) as cluster:
+            with progress("Sessions to interactions", 100, "%") as report:
+                dataset = build_dataset(store, config, cluster, report)
+            _describe(dataset)
+            judges = _judges(dataset, config)
+            work = Work(config, candidates, judges)
+            _run_steps(cluster, work, config)
+        shutil.rmtree(config.run / CHECKPOINTS, ignore_errors=True)
+        return _conclude(config, candidates, work, judges[1])
 
 
 def _describe(dataset: Dataset) -> None:
@@ -103,84 +104,64 @@ def _describe(dataset: Dataset) -> None:
     )
 
 
-def _run_all(cluster: Cluster, dataset: Dataset, trials: Sequence[Trial], config: SearchConfig) -> list[Result]:
-    entries: list[Entry] = [*trials, *BASELINES]
-    judge = Judge(dataset.path, config.validation, config.seed, config.cluster.threads_per_fit)
-    results: list[Result] = []
-    with progress("Trials", len(entries), "done") as report:
-        report(0)
-        for result in _run_entries(cluster, entries, config.search.scored_sweeps, judge):
-            append_result(config.run / LEDGER, result)
-            results.append(result)
-            report(len(results), _best_so_far(results, config.validation.select))
-    return results
+def _judges(dataset: Dataset, config: SearchConfig) -> dict[float, Judge]:
+    """Who judges fits on each share of the listeners that the search has points for."""
+    whole = Judge(dataset.path.absolute(), config.validation, config.seed, config.cluster.threads_per_fit)
+    shares = {point.listeners for point in points_of(config.search)}
+    samples = {share: sample_listeners(dataset, share, config.seed) for share in shares if share < 1}
+    return {1: whole} | {share: replace(whole, dataset=sample.path.absolute()) for share, sample in samples.items()}
 
 
-def _run_entries(cluster: Cluster, entries: Sequence[Entry], sweeps: tuple[int, ...], judge: Judge) -> Iterator[Result]:
-    calls = [(entry, sweeps, judge) for entry in entries]
-    for outcome in cluster.run(run_entry, calls):
-        entry = entries[outcome.index]
-        if outcome.value is not None:
-            yield Result(entry, outcome.value)
-        else:
-            yield Result(entry, Scored((), f"{type(outcome.error).__name__}: {outcome.error}"))
+def _run_steps(cluster: Cluster, work: Work, config: SearchConfig) -> None:
+    with progress("Trials", work.total, "done") as report:
+        report(work.done, "from the ledger" if work.done else "")
+        for outcome in cluster.run_ready(run_step, work.ready):
+            work.take(outcome)
+            report(work.done, _best_so_far(work, config.validation.select))
 
 
-def _best_so_far(results: Sequence[Result], select: str) -> str:
-    result, score = rank(results, select)[0]
-    return f"best {select} {score.metrics[select][0]:.4f} ({_name(result)})" if score else "none scored yet"
+def _best_so_far(work: Work, select: str) -> str:
+    scored = (result for result in work.results.values() if result.scores and isinstance(result.entry, Trial))
+    pairs = ((score.metrics[select][0], result) for result in scored for score in result.scores)
+    value, result = max(pairs, key=lambda pair: pair[0], default=(0.0, None))
+    return f"best {select} {value:.4f} ({describe(result)})" if result else ""
 
 
-def _winner(ranked: Sequence[tuple[Result, Score | None]], dataset: Dataset, config: SearchConfig) -> Winner:
-    """The best trial; a baseline has nothing to export, so it never wins, but a better one is pointed out."""
-    for place, (result, score) in enumerate(ranked):
-        if isinstance(result.entry, Trial) and score is not None:
-            if place:
-                console.print(
-                    f"[bold]Warning:[/] the baseline {ranked[0][0].id} is better than every trial", soft_wrap=True
-                )
-            return Winner(
-                trial=result.entry,
-                sweeps=score.sweep,
-                metrics=score.metrics,
-                select=config.validation.select,
-                dataset=dataset.summary.digest,
-            )
-    errors = {result.scored.error for result, _ in ranked if isinstance(result.entry, Trial)}
-    raise SearchError(
-        f"every trial failed ({'; '.join(sorted(str(error) for error in errors))}); see {config.run / LEDGER}"
-    )
+def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work, judge: Judge) -> Winner:
+    """Ranks, compares and chooses; leaves the leaderboard and the winner."""
+    metric = config.validation.select
+    standings = standings_of(candidates, work.decisions.pruned, work.results, metric)
+    best = next((row for row in standings if row.score and not row.is_baseline), None)
+    if best is None:
+        errors = sorted({row.why for row in standings if row.why})
+        raise SearchError(f"every trial failed ({'; '.join(errors)}); see {config.run / LEDGER}")
+    chosen = best
+    if config.validation.select_is_of_listeners:
+        listeners = partial(read_listeners, config.run, judge)
+        compared = partial(
+            compare, best=best, listeners=listeners, resamples=config.validation.resamples, seed=config.seed
+        )
+        standings = compared(standings)
+        if config.search.select == "one_standard_error":
+            sweeps = [each for row in standings if not row.is_baseline for each in every_sweep(row)]
+            chosen = simplest(compared(sweeps), metric)
+    write_leaderboard(config.run / LEADERBOARD, standings)
+    # Where the width is unknown (a pipe, a CI log) the table is not squeezed into 80 columns.
+    output = Console()
+    (output if output.is_terminal else Console(width=140)).print(leaderboard_table(standings, metric))
+    for remark in remarks(standings, chosen, metric):
+        console.print(remark, soft_wrap=True)
+    winner = _winner(chosen, metric, judge.dataset.name)
+    with atomic_write(config.run / WINNER) as file:
+        file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
+    return winner
 
 
-def leaderboard_table(ranked: Sequence[tuple[Result, Score | None]], config: SearchConfig) -> Table:
-    """The leaderboard as it is printed: the choosing metric with its interval, and its fellows at the same k."""
-    select = config.validation.select
-    k = select.partition("@")[2]
-    others = [key for key in (f"recall@{k}", f"coverage@{k}") if key != select]
-    table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners")
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("model", no_wrap=True)
-    for heading in ("factors", "reg", "alpha", "sweep", select, "interval", *others, "fit s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for place, (result, score) in enumerate(ranked, start=1):
-        params = result.entry.params if isinstance(result.entry, Trial) else None
-        axes = [f"{params.factors}", f"{params.regularization:g}", f"{params.alpha:g}"] if params else [""] * 3
-        if score is None:
-            table.add_row(str(place), result.model, *axes, "", "failed")
-            continue
-        value, lower, upper = score.metrics[select]
-        cells = [f"{score.metrics[key][0]:.4f}" for key in others]
-        interval = f"{lower:.4f} .. {upper:.4f}"
-        sweep = str(score.sweep) if score.sweep else ""
-        table.add_row(str(place), result.model, *axes, sweep, f"{value:.4f}", interval, *cells, f"{score.fit_s:.1f}")
-    return table
-
-
-def _name(result: Result) -> str:
-    if not isinstance(result.entry, Trial):
-        return result.model
-    params = result.entry.params
-    return f"als factors {params.factors}, reg {params.regularization:g}, alpha {params.alpha:g}"
+def _winner(chosen: Standing, metric: str, dataset: str) -> Winner:
+    trial, score = chosen.first.entry, chosen.score
+    if not isinstance(trial, Trial) or score is None:
+        raise TypeError(f"{chosen} cannot be published")
+    return Winner(trial=trial, sweeps=score.point.sweep, metrics=score.metrics, select=metric, dataset=dataset)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The session store: immutable listening events in Parquet, every event of a user in one bucket.
+"""The session store: immutable listening events, or interactions, in Parquet, everything of a user in one bucket.
 
 A store is a folder::
 
@@ -6,14 +6,18 @@ A store is a folder::
     bucket=000/part-….parquet       events of the users whose `bucket_of` is 0, one file an ingest run
     bucket=001/…
     rejects/<digest>.jsonl          the lines of a source that were not events, and why
+    ids/users-….parquet             the text ids that numbers in the parts stand for (id, original), likewise items-…
 
-Rows of a part are sorted by user, timestamp, `next` before `last`, track. Sessions are derived, not stored.
+Rows of a part are sorted by user, timestamp, `next` before `last`, track. Sessions are derived, not stored. A store
+holds events or interactions, not both; the parts of interactions have the columns user, timestamp, track, time (the
+weight), session, and source (the digest of their file).
 """
 
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import xxhash
@@ -23,8 +27,9 @@ from common.files import atomic_write
 from recsys.errors import StoreError
 
 MANIFEST = "manifest.json"
-SCHEMA = 1
+SCHEMA = 2  # 1 had no interactions
 _MASK = 2**32 - 1
+IdsOf = Literal["users", "items"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,33 @@ class Part:
 
 
 @dataclass(frozen=True)
+class IdFile:
+    """A Parquet file of text ids of users or items, and the numbers that stand for them (id, original)."""
+
+    path: str
+    of: IdsOf
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """What a store of interactions holds.
+
+    Attributes:
+        columns: What each of them has: "user", "item", and of "weight", "timestamp", "session" those that it has.
+        text_users: Users are text; else whole numbers, which stand in the parts as they are.
+        text_items: Likewise of the items.
+        id_files: The text ids, sorted by path; an id may be in several.
+    """
+
+    columns: tuple[str, ...]
+    text_users: bool
+    text_items: bool
+    id_files: tuple[IdFile, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The content of `manifest.json`.
 
@@ -73,6 +105,7 @@ class Manifest:
         last_timestamp: Latest event, likewise.
         sources: The logs, sorted by digest.
         parts: The files, sorted by path.
+        interactions: What a store of interactions holds; None in a store of events.
     """
 
     schema: int
@@ -84,6 +117,7 @@ class Manifest:
     last_timestamp: int | None
     sources: tuple[Source, ...]
     parts: tuple[Part, ...]
+    interactions: Interactions | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +148,16 @@ class Store:
         return self.manifest.events
 
     @property
+    def interactions(self) -> Interactions | None:
+        """What a store of interactions holds; None in a store of events."""
+        return self.manifest.interactions
+
+    def id_files(self, of: IdsOf) -> list[Path]:
+        """The Parquet files with the text ids of users or items; empty where ids are whole numbers."""
+        files = self.interactions.id_files if self.interactions else ()
+        return [self.path / file.path for file in files if file.of == of]
+
+    @property
     def bytes(self) -> int:
         """Size of all parts."""
         return sum(part.bytes for part in self.manifest.parts)
@@ -140,8 +184,11 @@ def open_store(path: Path) -> Store:
         raise StoreError(
             f"{path}: no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
         )
+    id_files = manifest.interactions.id_files if manifest.interactions else ()
     for part in manifest.parts:
-        _check_part(path / part.path, part)
+        _check_size(path / part.path, part.bytes)
+    for file in id_files:
+        _check_size(path / file.path, file.bytes)
     return Store(path, manifest)
 
 
@@ -205,10 +252,10 @@ class _Version:
     schema: int
 
 
-def _check_part(file: Path, part: Part) -> None:
+def _check_size(file: Path, expected: int) -> None:
     try:
         size = file.stat().st_size
     except FileNotFoundError:
         raise StoreError(f"{file}: the manifest names this part, and it is missing; restore it") from None
-    if size != part.bytes:
-        raise StoreError(f"{file}: the manifest says {part.bytes:,} bytes, found {size:,}; restore it")
+    if size != expected:
+        raise StoreError(f"{file}: the manifest says {expected:,} bytes, found {size:,}; restore it")

@@ -20,6 +20,7 @@ DEFAULT_BUCKETS = 16
 LARGEST_BUCKETS = 4096
 LOCK = ".lock"
 REJECTS = "rejects"
+IDS = "ids"
 _BUCKET_PREFIX = "bucket="
 
 
@@ -88,6 +89,11 @@ def rejects_name(digest: str) -> str:
     return f"{REJECTS}/{digest}.jsonl"
 
 
+def ids_name(of: str, run: str) -> str:
+    """Where a run's text ids of users or items are."""
+    return f"{IDS}/{of}-{run}.parquet"
+
+
 def commit(path: Path, files: Sequence[NewFile], manifest: Manifest) -> None:
     """Moves finished files into the store and then replaces its manifest, which makes them part of it.
 
@@ -111,7 +117,7 @@ def _refuse_foreign(path: Path) -> None:
     if (path / MANIFEST).exists():
         return
     for entry in path.iterdir():
-        if entry.name not in (LOCK, REJECTS) and not entry.name.startswith((TEMPORARY_PREFIX, _BUCKET_PREFIX)):
+        if entry.name not in (LOCK, REJECTS, IDS) and not entry.name.startswith((TEMPORARY_PREFIX, _BUCKET_PREFIX)):
             raise StoreError(f"{path}: not a session store, it holds {entry.name}; name a new or an empty folder")
 
 
@@ -119,6 +125,7 @@ def _remove_unnamed(path: Path, manifest: Manifest | None) -> None:
     remove_leftovers(path)
     named = {part.path for part in manifest.parts} if manifest else set()
     named |= {rejects_name(source.digest) for source in manifest.sources} if manifest else set()
-    for file in (*path.glob(f"{_BUCKET_PREFIX}*/*"), *path.glob(f"{REJECTS}/*")):
+    named |= {file.path for file in manifest.interactions.id_files} if manifest and manifest.interactions else set()
+    for file in (*path.glob(f"{_BUCKET_PREFIX}*/*"), *path.glob(f"{REJECTS}/*"), *path.glob(f"{IDS}/*")):
         if file.relative_to(path).as_posix() not in named:
             file.unlink()

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import orjson
@@ -27,23 +28,42 @@ class Trial:
     seed: int
 
 
-def plan_trials(search: Search, dataset_digest: str, seed: int) -> tuple[Trial, ...]:
-    """The trials of a search, those with the most factors first so that the longest does not start last.
+@dataclass(frozen=True)
+class Candidate:
+    """Hyperparameters that may win, and their trials: one a seed, judged by the mean."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def id(self) -> str:
+        """The id of its first trial, the one that is published."""
+        return self.trials[0].id
+
+    @property
+    def params(self) -> AlsParams:
+        """The hyperparameters of all its trials."""
+        return self.trials[0].params
+
+
+def plan_candidates(search: Search, dataset_digest: str, seed: int) -> tuple[Candidate, ...]:
+    """The candidates of a search, those with the most factors first so that the longest does not start last.
 
     Raises:
         SearchError: More random trials are asked for than the grid has.
     """
-    space = search.space
-    grid = [
-        AlsParams(factors, regularization, alpha, cg_steps)
-        for factors, regularization, alpha, cg_steps in itertools.product(
-            space.factors, space.regularization, space.alpha, space.cg_steps
-        )
-    ]
+    axes = search.space.model_dump()
+    grid = [AlsParams(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
     if search.strategy == "random":
         grid = _draw(grid, search.trials or 0, seed)
-    trials = [Trial(_trial_id(params, dataset_digest, seed), params, seed) for params in grid]
-    return tuple(sorted(trials, key=lambda trial: -trial.params.factors))
+    grid.sort(key=lambda params: -params.factors)
+    return tuple(Candidate(tuple(_trials(params, dataset_digest, search.seeds or (seed,)))) for params in grid)
+
+
+def _trials(params: AlsParams, dataset_digest: str, seeds: Iterable[int]) -> Iterable[Trial]:
+    for seed in seeds:
+        facts = {"dataset": dataset_digest, "params": asdict(params), "seed": seed}
+        digest = hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        yield Trial(digest[:12], params, seed)
 
 
 def _draw(grid: list[AlsParams], count: int, seed: int) -> list[AlsParams]:
@@ -51,8 +71,3 @@ def _draw(grid: list[AlsParams], count: int, seed: int) -> list[AlsParams]:
         raise SearchError(f"search.trials is {count}, and search.space has {len(grid)} combinations; at most that many")
     drawn = make_generator(seed, "trials").choice(len(grid), size=count, replace=False)
     return [grid[index] for index in sorted(drawn)]
-
-
-def _trial_id(params: AlsParams, dataset_digest: str, seed: int) -> str:
-    facts = {"dataset": dataset_digest, "params": asdict(params), "seed": seed}
-    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]

@@ -86,6 +86,18 @@ class Als:
         if not (np.isfinite(self.user_factors).all() and np.isfinite(self.item_factors).all()):
             raise TrialError(f"the factors are not finite after sweep {self.sweeps}")
 
+    def restore(self, user_factors: Factors, item_factors: Factors, sweeps: int) -> None:
+        """Takes up a fit where another left off: what follows is the same to the bit.
+
+        Args:
+            user_factors: Shape (listeners, factors), float32.
+            item_factors: Shape (tracks, factors), float32.
+            sweeps: Sweeps that led to these factors.
+        """
+        self._model.user_factors = user_factors
+        self._model.item_factors = item_factors
+        self.sweeps = sweeps
+
     @property
     def user_factors(self) -> Factors:
         """Shape (listeners, factors)."""

@@ -148,8 +148,8 @@ def test_a_trial_that_gives_nan_is_a_failed_row_and_the_search_goes_on(store: Pa
     settings = [*QUICK, "search.space.factors=[4]", "search.space.alpha=[10.0, 1.0e+39]"]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     failed = [row for row in ledger(tmp_path / "run") if row["state"] == "failed"]
-    assert [(row["params"]["alpha"], row["error"]) for row in failed] == [
-        (1e39, "TrialError: the factors are not finite after sweep 2")
+    assert [(row["params"]["alpha"], row["sweep"], row["error"]) for row in failed] == [
+        (1e39, 2, "TrialError: the factors are not finite after sweep 2")
     ]
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     assert [row["state"] for row in board] == ["scored", "scored", "scored", "failed"]
@@ -266,15 +266,7 @@ def test_held_out_listening_without_a_relevant_track_is_one_line(
     assert "no held-out track was heard for at least 0.5" in line
 
 
-def test_a_run_folder_in_use_is_refused_and_kept_by_fresh(
-    finished: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "ledger.jsonl").write_bytes((finished / "ledger.jsonl").read_bytes())
-    assert "holds a run already" in refusal(capsys, search_argv(store, folder))
-    search_ok(store, folder, "--fresh", "--no-export", settings=[*QUICK, "search.space.factors=[4]"])
-    assert (tmp_path / "run.1" / "ledger.jsonl").read_bytes() == (finished / "ledger.jsonl").read_bytes()
+def test_a_folder_that_is_no_run_is_refused(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").write_text("x")
     assert "not empty and not a run" in refusal(capsys, search_argv(store, tmp_path / "other", "--fresh"))

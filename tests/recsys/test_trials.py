@@ -1,10 +1,16 @@
 import pytest
 
-from recsys.config import Search, Space
+from recsys.config import Halving, Search, Space
 from recsys.errors import SearchError
-from recsys.trials import plan_trials
+from recsys.models.als import AlsParams
+from recsys.trials import Trial, plan_candidates
 
 SPACE = Space(factors=(8, 16), regularization=(0.1, 1.0), alpha=(1.0, 10.0, 40.0))
+
+
+def plan_trials(search: Search, data: str, seed: int) -> list[Trial]:
+    """The trials of a plan with one seed a candidate."""
+    return [trial for candidate in plan_candidates(search, data, seed) for trial in candidate.trials]
 
 
 def test_a_grid_has_every_combination_once_the_largest_first() -> None:
@@ -22,6 +28,19 @@ def test_a_random_draw_is_part_of_the_grid_and_follows_from_the_seed() -> None:
     assert {trial.params for trial in drawn} <= grid
     assert drawn == plan_trials(search, "data", seed=1)
     assert {t.params for t in drawn} != {t.params for t in plan_trials(search, "data", seed=2)}
+
+
+def test_a_candidate_has_a_trial_for_each_seed_and_the_first_names_it() -> None:
+    candidates = plan_candidates(Search(space=SPACE, seeds=(7, 8)), "data", seed=1)
+    assert len(candidates) == len({candidate.params for candidate in candidates}) == 2 * 2 * 3
+    for candidate in candidates:
+        assert [trial.seed for trial in candidate.trials] == [7, 8]
+        assert {trial.params for trial in candidate.trials} == {candidate.params}
+        assert candidate.id == candidate.trials[0].id != candidate.trials[1].id
+
+
+def test_every_axis_of_the_space_is_a_hyperparameter() -> None:
+    assert set(Space.model_fields) == set(AlsParams.__dataclass_fields__)
 
 
 def test_more_random_trials_than_the_grid_has_are_refused() -> None:
@@ -42,3 +61,16 @@ def test_a_trial_s_id_follows_from_data_parameters_and_seed() -> None:
 )
 def test_the_last_sweep_is_always_scored(sweeps: int, score_every: int, scored: tuple[int, ...]) -> None:
     assert Search(sweeps=sweeps, score_every=score_every).scored_sweeps == scored
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "eta", "rungs", "cuts"),
+    [(15, 3, 2, (2, 5)), (15, 4, 2, (1, 4)), (27, 3, 3, (1, 3, 9)), (4, 3, 2, (1, 2)), (2, 2, 5, (1,)), (1, 3, 2, ())],
+)
+def test_rungs_are_eta_times_the_sweeps_of_the_one_before(
+    sweeps: int, eta: int, rungs: int, cuts: tuple[int, ...]
+) -> None:
+    search = Search(strategy="halving", sweeps=sweeps, halving=Halving(eta=eta, rungs=rungs))
+    assert search.rungs == cuts
+    assert set(cuts) | {sweeps} <= set(search.scored_sweeps)
+    assert Search(sweeps=sweeps).rungs == ()

@@ -1,0 +1,78 @@
+-- One row per row of a file of interactions that is not blank, its values read and checked, but for its ids.
+-- Parameters:
+--   $source         VARCHAR, digest of the file
+--   $has_weight     BOOLEAN, the file has weights; without, each row weighs 1
+--   $has_timestamp  BOOLEAN, the file has timestamps
+--   $has_session    BOOLEAN, the file has sessions
+-- Tables:
+--   raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR)
+-- Columns:
+--   source                 VARCHAR, as given
+--   row                    BIGINT, the row's number in the file, from 1
+--   user, track            VARCHAR, as they stand in the file
+--   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
+--   weight                 DOUBLE, 0 to 1e15
+--   timestamp              BIGINT, ms since the epoch, UTC; a number below 1e11 is in seconds, text without a time zone in UTC; NULL without
+--   session                VARCHAR; NULL without
+--   reason                 VARCHAR, what is wrong with the row; NULL if nothing is
+--   text                   VARCHAR, the row as text, where something is wrong with it
+WITH numbered AS (
+    SELECT *, row_number() OVER () AS row
+    FROM raw_rows
+),
+parsed AS (
+    SELECT
+        *,
+        TRY_CAST(weight AS DOUBLE) AS amount,
+        TRY_CAST(timestamp AS DOUBLE) AS number,
+        CASE
+            WHEN regexp_matches(timestamp, '[0-9]:[0-9].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$')
+            THEN epoch_ms(TRY_CAST(timestamp AS TIMESTAMPTZ))
+            ELSE epoch_ms(TRY_CAST(timestamp AS TIMESTAMP))
+        END AS written_ms
+    FROM numbered
+    WHERE fault IS NULL OR trim(text) <> ''
+),
+timed AS (
+    SELECT
+        * REPLACE (
+            CASE WHEN user_kind = 'untyped' AND regexp_full_match(user, '0|[1-9][0-9]{0,17}') THEN 'digits'
+                WHEN user_kind = 'untyped' THEN 'characters' ELSE user_kind END AS user_kind,
+            CASE WHEN track_kind = 'untyped' AND regexp_full_match(track, '0|[1-9][0-9]{0,17}') THEN 'digits'
+                WHEN track_kind = 'untyped' THEN 'characters' ELSE track_kind END AS track_kind
+        ),
+        CASE WHEN number IS NULL THEN CAST(written_ms AS DOUBLE) WHEN abs(number) < 1e11 THEN round(number * 1000)
+            ELSE round(number) END AS moment_ms
+    FROM parsed
+),
+judged AS (
+    SELECT
+        *,
+        CASE
+            WHEN fault IS NOT NULL THEN fault
+            WHEN user IS NULL THEN 'user is missing'
+            WHEN user_kind NOT IN ('whole number', 'text', 'digits', 'characters') THEN 'user is of type ' || user_kind || '; a whole number or text is allowed'
+            WHEN user = '' THEN 'user is empty'
+            WHEN track IS NULL THEN 'item is missing'
+            WHEN track_kind NOT IN ('whole number', 'text', 'digits', 'characters') THEN 'item is of type ' || track_kind || '; a whole number or text is allowed'
+            WHEN track = '' THEN 'item is empty'
+            WHEN $has_weight AND weight IS NULL THEN 'weight is missing'
+            WHEN $has_weight AND amount IS NULL THEN 'weight ' || left(weight, 40) || ' is no number'
+            WHEN $has_weight AND NOT (amount >= 0 AND amount <= 1e15) THEN 'weight ' || left(weight, 40) || '; 0 to 1e15 is allowed'
+            WHEN $has_timestamp AND timestamp IS NULL THEN 'timestamp is missing'
+            WHEN $has_timestamp AND moment_ms IS NULL
+            THEN 'timestamp ' || left(timestamp, 40) || ' is neither a number of seconds or milliseconds since 1970 nor a date'
+            WHEN $has_timestamp AND NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'timestamp ' || left(timestamp, 40) || '; 1970 to 5138 is allowed'
+            WHEN $has_session AND coalesce(session, '') = '' THEN 'session is missing'
+        END AS reason
+    FROM timed
+)
+SELECT
+    $source AS source,
+    row, user, track, user_kind, track_kind,
+    CASE WHEN reason IS NULL THEN CASE WHEN $has_weight THEN amount ELSE 1.0 END END AS weight,
+    CASE WHEN reason IS NULL AND $has_timestamp THEN CAST(moment_ms AS BIGINT) END AS timestamp,
+    CASE WHEN $has_session THEN session END AS session,
+    reason,
+    CASE WHEN reason IS NOT NULL THEN coalesce(text, concat_ws(', ', user, track, weight, timestamp, session)) END AS text
+FROM judged

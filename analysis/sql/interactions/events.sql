@@ -1,0 +1,33 @@
+-- One row per interaction of a bucket, in the shape of events, with weights of the same one added, exactly to 1e-9.
+-- An interaction without a session and a moment is a session of its own, as nothing ties it to another. In a split by
+-- files, each side is a session of its own, and what is on neither side is left out.
+-- Parameters:
+--   $train  VARCHAR[], digests of the files to learn from; empty where the split is not by files
+--   $test   VARCHAR[], digests of the files to validate on; likewise
+-- Tables:
+--   stored(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, source VARCHAR)
+-- Columns:
+--   user, track
+--   timestamp  BIGINT, ms since the epoch, UTC; 0 without
+--   message    VARCHAR, 'next'
+--   time       DOUBLE, the weight
+--   session    VARCHAR; NULL where it is to be derived from the moments
+WITH sided AS (
+    SELECT
+        user, track, time,
+        coalesce(timestamp, 0) AS timestamp,
+        CASE
+            WHEN list_contains($test, source) THEN concat_ws(' ', 'test', session)
+            WHEN list_contains($train, source) THEN concat_ws(' ', 'train', session)
+            WHEN session IS NOT NULL THEN session
+            WHEN timestamp IS NULL THEN '#' || CAST(track AS VARCHAR)
+        END AS session
+    FROM stored
+    WHERE len($train) = 0 OR list_contains($train, source) OR list_contains($test, source)
+)
+SELECT
+    user, track, timestamp, 'next' AS message,
+    CAST(sum(CAST(time AS DECIMAL(38, 9))) AS DOUBLE) AS time,
+    session
+FROM sided
+GROUP BY user, track, timestamp, session

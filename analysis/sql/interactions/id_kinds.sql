@@ -1,0 +1,19 @@
+-- One row: of which kinds the ids of some interactions are.
+-- Parameters:
+--   none
+-- Tables:
+--   checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+-- Columns:
+--   users_whole_number, users_text        BIGINT, good rows whose user is of that type by the file's own account
+--   users_characters                      BIGINT, good rows of files without types whose user is no whole number
+--   items_whole_number, items_text        BIGINT, likewise of the item
+--   items_characters                      BIGINT, likewise of the item
+SELECT
+    count(*) FILTER (user_kind = 'whole number') AS users_whole_number,
+    count(*) FILTER (user_kind = 'text') AS users_text,
+    count(*) FILTER (user_kind = 'characters') AS users_characters,
+    count(*) FILTER (track_kind = 'whole number') AS items_whole_number,
+    count(*) FILTER (track_kind = 'text') AS items_text,
+    count(*) FILTER (track_kind = 'characters') AS items_characters
+FROM checked
+WHERE reason IS NULL

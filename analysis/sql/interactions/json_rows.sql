@@ -1,0 +1,44 @@
+-- One row per line of a file of JSON lines, in the order of the file: the wanted values as text.
+-- Parameters:
+--   $user       VARCHAR, JSON pointer of the key, such as '/uid'
+--   $track      VARCHAR, likewise
+--   $weight     VARCHAR, likewise; NULL where it is not wanted
+--   $timestamp  VARCHAR, likewise; NULL where it is not wanted
+--   $session    VARCHAR, likewise; NULL where it is not wanted
+-- Tables:
+--   text_lines(line VARCHAR)
+-- Columns:
+--   user, track, weight, timestamp, session  VARCHAR; NULL where the line has none
+--   user_kind, track_kind                    VARCHAR, 'whole number', 'text' or what else it is
+--   fault                                    VARCHAR, why the line is no JSON object; NULL where it is
+--   text                                     VARCHAR, the line
+WITH documents AS (
+    SELECT line, CASE WHEN json_valid(line) THEN CAST(line AS JSON) END AS document
+    FROM text_lines
+),
+found AS (
+    SELECT
+        line,
+        json_type(document) = 'OBJECT' AS is_object,
+        json_extract(document, $user) AS user_value,
+        json_extract(document, $track) AS track_value,
+        json_extract_string(document, $weight) AS weight,
+        json_extract_string(document, $timestamp) AS timestamp,
+        json_extract_string(document, $session) AS session
+    FROM documents
+)
+SELECT
+    json_extract_string(user_value, '$') AS user,
+    json_extract_string(track_value, '$') AS track,
+    weight, timestamp, session,
+    CASE json_type(user_value)
+        WHEN 'UBIGINT' THEN 'whole number' WHEN 'BIGINT' THEN 'whole number' WHEN 'VARCHAR' THEN 'text'
+        ELSE lower(json_type(user_value))
+    END AS user_kind,
+    CASE json_type(track_value)
+        WHEN 'UBIGINT' THEN 'whole number' WHEN 'BIGINT' THEN 'whole number' WHEN 'VARCHAR' THEN 'text'
+        ELSE lower(json_type(track_value))
+    END AS track_kind,
+    CASE WHEN is_object THEN NULL ELSE 'no JSON object' END AS fault,
+    line AS text
+FROM found

@@ -1,0 +1,23 @@
+-- One row per row of `checked`, and whether its ids are of the kind that the store has.
+-- Parameters:
+--   $text_users  BOOLEAN, the store's users are text; else whole numbers from 0 to 2^63-1
+--   $text_items  BOOLEAN, likewise of the items
+-- Tables:
+--   checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+-- Columns:
+--   source, row, user, track, weight, timestamp, session  as in checked
+--   reason                                                VARCHAR, why the row is refused; NULL if it is not
+--   text                                                  VARCHAR, the row as text, where something is wrong with it
+SELECT
+    source, row, user, track, weight, timestamp, session,
+    CASE
+        WHEN reason IS NOT NULL THEN reason
+        WHEN $text_users AND user_kind = 'whole number' THEN 'user ' || user || ' is a number; the users of this store are text'
+        WHEN NOT $text_users AND (user_kind IN ('text', 'characters') OR TRY_CAST(user AS BIGINT) IS NULL OR starts_with(user, '-'))
+        THEN 'user ' || left(user, 40) || '; the users of this store are whole numbers, 0 to 2^63-1'
+        WHEN $text_items AND track_kind = 'whole number' THEN 'item ' || track || ' is a number; the items of this store are text'
+        WHEN NOT $text_items AND (track_kind IN ('text', 'characters') OR TRY_CAST(track AS BIGINT) IS NULL OR starts_with(track, '-'))
+        THEN 'item ' || left(track, 40) || '; the items of this store are whole numbers, 0 to 2^63-1'
+    END AS reason,
+    coalesce(text, concat_ws(' ', user, track)) AS text
+FROM checked

@@ -1,0 +1,14 @@
+-- One row per number that stands for several text ids.
+-- Parameters:
+--   none
+-- Tables:
+--   ids(id BIGINT, original VARCHAR)
+-- Columns:
+--   id      BIGINT
+--   first   VARCHAR, one of the texts
+--   second  VARCHAR, another
+SELECT id, min(original) AS first, max(original) AS second
+FROM ids
+GROUP BY id
+HAVING min(original) <> max(original)
+ORDER BY id
