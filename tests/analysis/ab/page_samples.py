@@ -165,7 +165,11 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         trust=Trust(
             changing_listeners=0,
             suspicions=(
-                Suspicion(f"{text}Over 500 tracks in a day", {control: 1, treated[0]: 2}, (17, 4_711, 9_004)),
+                Suspicion(
+                    f"{text}Over 500 tracks in a day",
+                    {arm: 1 + number for number, arm in enumerate(arms)},
+                    (17, 4_711, 9_004),
+                ),
                 Suspicion("More than a track in a second", dict.fromkeys(arms, 0), ()),
             ),
             quality=Quality(
