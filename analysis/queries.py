@@ -7,6 +7,7 @@ attached here from Parquet files or Arrow tables, so no statement is ever built 
 import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,17 @@ def alias(connection: Connection, view: str, table: str) -> None:
 def drop(connection: Connection, table: str) -> None:
     """Removes a table of the database; one that is not there is no error."""
     connection.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+@contextmanager
+def in_order(connection: Connection) -> Iterator[None]:
+    """Within the block queries run on one thread, so that sums of floats are added in the order of the rows."""
+    threads = connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
+    connection.execute("SET threads = 1")
+    try:
+        yield
+    finally:
+        connection.execute(f"SET threads = {int(threads)}")
 
 
 def _check_keywords(name: str, values: Mapping[str, object]) -> None:

@@ -31,7 +31,7 @@ EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
 MEMORY = "1GB"
 GROUPS = 100
 _EVENTS_OF_A_SLICE = 2_000_000
-_TABLES = ("sessions", "listeners", "listener_days", "positions", "latencies")
+_TABLES = ("sessions", "listeners", "listener_days", "positions", "latencies", "overlapping")
 _ARMS = pa.schema({"experiments": pa.string(), "arm": pa.string()})
 _RECOMMENDERS = pa.schema({"arm": pa.string(), "own": pa.string()})
 
@@ -73,13 +73,16 @@ class Tables:
 
 
 @contextmanager
-def load(places: Sequence[str | Path], experiment: str | None = None, *, memory: str = MEMORY) -> Iterator[Loaded]:
+def load(
+    places: Sequence[str | Path], experiment: str | None = None, *, memory: str = MEMORY, course_only: bool = False
+) -> Iterator[Loaded]:
     """Reads logs and stores; the tables live as long as the block.
 
     Args:
         places: Files, folders and patterns of logs, and folders of session stores.
         experiment: Whose arms are wanted; None puts all events into one arm, `EVERYBODY`.
         memory: What DuckDB may use before it spills to the disk.
+        course_only: Read what the course's table needs alone; `tabulate` cannot follow.
 
     Raises:
         EventLogError: A place cannot be read.
@@ -88,7 +91,9 @@ def load(places: Sequence[str | Path], experiment: str | None = None, *, memory:
     with tempfile.TemporaryDirectory(prefix="ab-") as folder:
         scratch = Path(folder)
         connection = queries.connect(memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False)
-        loader = _Loader(connection, experiment, slices=-(-max(1, found.events) // _EVENTS_OF_A_SLICE))
+        slices = 1 if course_only else -(-max(1, found.events) // _EVENTS_OF_A_SLICE)
+        events = "ab/course_events" if course_only else "ab/log_events"
+        loader = _Loader(connection, experiment, slices=slices, events=events)
         with progress("read", found.events, "events") as report:
             lines = source.read(connection, found, loader.consume, loader.keep, scratch=scratch, report=report)
         try:
@@ -146,6 +151,7 @@ def _tabulate_slice(connection: queries.Connection, *, skip_below: float, positi
     queries.materialize(connection, "slice_sessions", "ab/sessions", skip_below=skip_below)
     queries.append(connection, "positions", "ab/positions", deepest=positions)
     queries.append(connection, "latencies", "ab/latencies", groups=GROUPS)
+    queries.append(connection, "overlapping", "ab/overlapping")
     queries.append(connection, "sessions", "ab/slice_sessions")
 
 
@@ -171,12 +177,13 @@ def _start(loaded: Loaded) -> int | None:
 class _Loader:
     """Takes events batch by batch, finds the arm of each, and parts them by listener."""
 
-    def __init__(self, connection: queries.Connection, experiment: str | None, slices: int) -> None:
+    def __init__(self, connection: queries.Connection, experiment: str | None, *, slices: int, events: str) -> None:
         self.arms: set[str] = set()
         self.experiments: set[str] = set()
         self.tables = tuple(f"assigned_{number}" for number in range(slices))
         self._connection = connection
         self._experiment = experiment
+        self._events = events
         self._assignments: dict[str | None, dict[str, str]] = {}
         self._texts: list[str | None] = []
 
@@ -188,7 +195,7 @@ class _Loader:
             OddLineError: Experiments are not an object of strings.
         """
         queries.drop(self._connection, "batch")
-        queries.materialize(self._connection, "batch", "ab/log_events")
+        queries.materialize(self._connection, "batch", self._events)
         self._texts = queries.fetch_table(self._connection, "ab/texts")["experiments"].to_pylist()
         for text in self._texts:
             if text not in self._assignments:

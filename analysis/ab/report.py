@@ -65,13 +65,15 @@ class Srm:
     Attributes:
         expected: Listeners by arm, from the configured shares.
         observed: Listeners by arm.
-        p_value: Of the chi-square test; None with fewer than two arms.
+        chi_square: Of the test; None with fewer than two arms.
+        p_value: Likewise.
         threshold: Below it the ratio counts as wrong.
         mismatch: Whether it is.
     """
 
     expected: dict[str, float]
     observed: dict[str, int]
+    chi_square: float | None
     p_value: float | None
     threshold: float
     mismatch: bool
@@ -111,13 +113,11 @@ class Cuped:
     Attributes:
         adjusted: The effect.
         covariate: What of their behaviour is used.
-        listeners_with_past: Listeners of both arms who have any.
         variance_reduction: Share of the metric's variance that the past explains.
     """
 
     adjusted: Interval
     covariate: str
-    listeners_with_past: int
     variance_reduction: float
 
 
@@ -145,7 +145,7 @@ class MetricEffect:
         cuped: Where there is behaviour before the experiment.
         bootstrap: Relative effect by resampling listeners.
         mann_whitney_p: P-value of the rank test; None for ratios and quantiles.
-        margin_pct: How much worse a guardrail may get; None for the others.
+        margin: How much worse a guardrail may get, in the metric's unit; None for the others.
         guardrail: Whether it is kept to; None for the others.
     """
 
@@ -168,7 +168,7 @@ class MetricEffect:
     cuped: Cuped | None
     bootstrap: Interval | None
     mann_whitney_p: float | None
-    margin_pct: float | None
+    margin: float | None
     guardrail: GuardrailState | None
 
 
@@ -243,7 +243,7 @@ class Exposure:
 
     Attributes:
         date: ISO date, UTC.
-        active: Listeners with an event on that day.
+        active: Listeners with a session that ended on that day.
         new: Of those, the ones with none before.
     """
 

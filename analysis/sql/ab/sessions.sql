@@ -3,7 +3,7 @@
 -- Parameters:
 --   $skip_below  DOUBLE, a recommended track that is heard for less was skipped
 -- Tables:
---   session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, place BIGINT, number BIGINT, is_organic BOOLEAN, is_answer BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, same_ms BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
+--   session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, place BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, same_ms BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
 --   first_place         BIGINT, place of its first event
@@ -37,7 +37,7 @@ SELECT
     count(*) - count(DISTINCT track) AS repeats,
     count(latency) AS requests,
     coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)), 0) AS latency,
-    count(*) FILTER (WHERE is_answer) AS answers,
+    count(*) FILTER (WHERE NOT is_last) AS answers,
     count(*) FILTER (WHERE is_named) AS named,
     count(*) FILTER (WHERE is_fallback) AS fallbacks,
     count(*) FILTER (WHERE same_ms) AS same_ms,

@@ -1,0 +1,19 @@
+-- One row per arm and bin: the closed sessions whose size is in the bin.
+-- Parameters:
+--   $edges  DOUBLE[], lower ends of the bins, ascending; a bin ends where the next begins, the last is open
+--   $what   VARCHAR, 'tracks' or 'time'
+-- Tables:
+--   sessions(arm VARCHAR, is_closed BOOLEAN, tracks BIGINT, time HUGEINT)
+-- Columns:
+--   arm
+--   bin       BIGINT, 1 for the first
+--   sessions  BIGINT
+WITH sizes AS (
+    SELECT arm, CASE $what WHEN 'tracks' THEN CAST(tracks AS DOUBLE) WHEN 'time' THEN time / pow(2, 80) END AS size
+    FROM sessions
+    WHERE arm IS NOT NULL AND is_closed
+)
+SELECT arm, CAST(len(list_filter($edges, lambda edge: edge <= size)) AS BIGINT) AS bin, count(*) AS sessions
+FROM sizes
+GROUP BY arm, bin
+ORDER BY arm, bin

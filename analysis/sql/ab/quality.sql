@@ -1,0 +1,29 @@
+-- One row: what the events themselves say against them.
+-- Parameters:
+--   none
+-- Tables:
+--   sessions(arm VARCHAR, is_closed BOOLEAN, start_ms BIGINT, end_ms BIGINT, tracks BIGINT, requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
+-- Columns:
+--   events               BIGINT, of the experiment
+--   outside              BIGINT, events outside of any arm
+--   unclosed_sessions    BIGINT, sessions of the experiment without a 'last'
+--   dropped_events       BIGINT, their events
+--   duplicates           BIGINT, events that equal the one before
+--   broken_chains        BIGINT, events of another track than was recommended just before
+--   clock_went_back      BIGINT, of these, the ones that would fit the other way round
+--   without_latency      BIGINT, events that say nothing of the latency
+--   without_recommender  BIGINT, answers that do not say who recommended
+--   first_ms, last_ms    BIGINT, the experiment's first and last event; NULL without any
+SELECT
+    CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS events,
+    CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NULL), 0) AS BIGINT) AS outside,
+    count(*) FILTER (WHERE arm IS NOT NULL AND NOT is_closed) AS unclosed_sessions,
+    CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NOT NULL AND NOT is_closed), 0) AS BIGINT) AS dropped_events,
+    CAST(coalesce(sum(duplicates) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS duplicates,
+    CAST(coalesce(sum(broken) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS broken_chains,
+    CAST(coalesce(sum(reversed) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS clock_went_back,
+    CAST(coalesce(sum(tracks - requests) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_latency,
+    CAST(coalesce(sum(answers - named) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_recommender,
+    min(start_ms) FILTER (WHERE arm IS NOT NULL) AS first_ms,
+    max(end_ms) FILTER (WHERE arm IS NOT NULL) AS last_ms
+FROM sessions

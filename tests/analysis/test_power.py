@@ -1,0 +1,151 @@
+"""Planning an experiment from a log: listeners, days, and the command."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import power
+from analysis.errors import AnalysisError
+from analysis.listener_metrics import METRICS, ListenerDays, parse_effect, read_listener_days
+from analysis.statistics.moments import Moments
+from analysis.statistics.power import Design, achieved_power
+from common.cli import run
+from tests.analysis.simulated import LISTENERS, collect_log
+
+COLUMNS = (
+    "sessions", "tracks", "time", "recommended_tracks", "recommended_time",
+    "skips", "repeats", "requests", "latency_ms", "named", "fallbacks",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return collect_log(tmp_path_factory.mktemp("power"))
+
+
+def arriving(per_day: list[int], *, sessions: int = 1, spread: float = 3.0) -> ListenerDays:
+    """New listeners on each day, who come on that day alone but for the first one, who comes on the last too."""
+    day = np.append(np.repeat(np.arange(len(per_day)), per_day), len(per_day) - 1) + 20_000
+    count = len(day)
+    values = {name: np.full(count, float(sessions)) for name in COLUMNS}
+    values["time"] = sessions * (10 + spread * np.random.default_rng(1).standard_normal(count))
+    return ListenerDays(np.arange(count - 1), np.append(np.arange(count - 1), 0), day, values)
+
+
+def test_the_day_is_the_first_on_which_enough_listeners_have_come_and_stays_enough() -> None:
+    planned = power.plan(arriving([100] * 10), "mean_time_per_session", 0.1, Design())
+    assert planned.days is not None
+    day = next(one for one in planned.timeline if one.day == planned.days)
+    before = next(one for one in planned.timeline if one.day == planned.days - 1)
+    assert before.listeners < before.needed
+    assert planned.listeners == day.needed <= day.listeners
+    assert not planned.beyond_log
+
+
+def test_the_listeners_it_names_have_the_power_that_was_asked_for() -> None:
+    planned = power.plan(arriving([500] * 4), "time", 0.05, Design(power=0.9))
+    assert planned.listeners is not None
+    last = planned.timeline[-1]
+    for listeners, enough in ((last.needed, True), (last.needed - 2, False)):
+        found = achieved_power(planned.variance, listeners, 0.05 * planned.mean, Design())
+        assert (found >= 0.9) is enough
+    assert last.detectable_pct / 5 == pytest.approx((last.needed / last.listeners) ** 0.5, rel=0.02)
+
+
+def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
+    planned = power.plan(arriving([400, 0, 20, 20]), "time", 0.02, Design())
+    assert planned.beyond_log
+    assert planned.arrivals_per_day == 20
+    assert planned.listeners is not None
+    assert planned.days == 4 + -(-(planned.listeners - 440) // 20)
+
+
+def test_without_new_listeners_there_is_no_day() -> None:
+    planned = power.plan(arriving([400, 0, 0, 0]), "time", 0.001, Design())
+    assert (planned.listeners, planned.days, planned.beyond_log) == (None, None, False)
+    assert "no more arrive" in power.describe(planned)[-1]
+
+
+def test_a_smaller_share_of_the_listeners_takes_longer() -> None:
+    whole, half = (power.plan(arriving([100] * 20), "time", 0.08, Design(), share) for share in (1.0, 0.5))
+    assert whole.days is not None
+    assert half.days is not None
+    assert whole.days < half.days
+    assert half.timeline[-1].listeners == whole.timeline[-1].listeners // 2
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(AnalysisError, match="share of the listeners"):
+        power.plan(arriving([10]), "time", 0.1, Design(), share)
+
+
+def test_a_metric_that_does_not_vary_is_refused() -> None:
+    with pytest.raises(AnalysisError, match="nothing to plan from"):
+        power.plan(arriving([10, 10]), "mean_tracks_per_session", 0.1, Design())
+
+
+def test_listeners_who_return_make_the_variance_fall(log: Path) -> None:
+    planned = power.plan(read_listener_days([log]), "mean_time_per_session", 0.05, Design())
+    early, late = planned.timeline[len(planned.timeline) // 4], planned.timeline[-1]
+    assert late.needed < early.needed
+
+
+def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
+    """Against the events, a line at a time."""
+    lines = [json.loads(line) for file in sorted(log.glob("*.jsonl")) for line in file.read_bytes().splitlines()]
+    heard = np.zeros(LISTENERS)
+    sessions = np.zeros(LISTENERS)
+    tracks = np.zeros(LISTENERS)
+    for line in lines:
+        heard[line["user"]] += line["time"]
+        tracks[line["user"]] += 1
+        sessions[line["user"]] += line["message"] == "last"
+    days = read_listener_days([log])
+
+    def value(name: str) -> float:
+        metric = METRICS[name]
+        return Moments.of(metric.columns(days.totals(metric.sums))[0]).mean(metric.quantity)
+
+    assert value("time") == pytest.approx(heard.mean())
+    assert value("mean_time_per_session") == pytest.approx((heard / sessions).mean())
+    assert value("time_per_session") == pytest.approx(heard.sum() / sessions.sum())
+    recommended = tracks.sum() - sessions.sum()
+    assert value("time_per_recommended_track") == pytest.approx((heard.sum() - sessions.sum()) / recommended)
+
+
+@pytest.mark.parametrize(("text", "effect"), [("5%", 0.05), ("0.05", 0.05), ("-10%", -0.1), ("1e-2", 0.01)])
+def test_effects_are_read_in_percent_or_shares(text: str, effect: float) -> None:
+    assert parse_effect(text) == pytest.approx(effect)
+
+
+@pytest.mark.parametrize("text", ["", "%", "five", "0", "0%", "nan", "inf", "-1", "-200%"])
+def test_effects_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(AnalysisError, match="a share such as 5%"):
+        parse_effect(text)
+
+
+def test_the_command_writes_what_it_says(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "plan.json"
+    assert run(power.app, power.PROG, [str(log), "--effect", "50%", "--out", str(out)]) == 0
+    document = json.loads(out.read_bytes())
+    assert f"takes {document['listeners']:,} listeners in all arms, {document['days']} days" in capsys.readouterr().out
+    assert document["timeline"][-1]["listeners"] == LISTENERS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--effect", "x"], "effect x"),
+        (["--effect", "5%", "--metric", "tim"], "the nearest is time"),
+        (["--effect", "5%", "--power", "1.5"], "power must be between 0 and 1"),
+        (["--effect", "5%", "--share", "2"], "share 2.0"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(
+    log: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(power.app, power.PROG, [str(log), *arguments]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
