@@ -131,7 +131,7 @@ def read_listeners(folder: Path, judge: Judge, entry: Entry, sweep: int) -> Floa
 def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: Path | None) -> tuple[Als, float]:
     """The fit after so many sweeps, and its seconds; taken up from a checkpoint and kept in one, where there is one."""
     began = time.perf_counter()
-    model = Als(dataset.matrix("train"), trial.params, trial.seed, threads)
+    model = Als(dataset.matrix("train"), trial.params, trial.seed, threads, dataset.skips("train"))
     fit_s = _restore(model, checkpoint, sweep) if checkpoint else 0.0
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)

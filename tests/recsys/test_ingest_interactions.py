@@ -410,7 +410,7 @@ def test_from_published_files_to_lists_with_the_ids_that_came_in(tmp_path: Path)
     assert run(search.app, search.PROG, ["--config", str(tmp_path / "search.yaml")]) == 0
     current = tmp_path / "run/export/current"
     lists = {line["user"]: line["tracks"] for line in map(json.loads, (current / "recommendations.jsonl").open())}
-    assert sorted(lists) == sorted({row["uid"] for row in rows})
+    assert set(lists) == {row["uid"] for row in rows}
     for user, items in lists.items():
         heard = {row["song"] for row in rows if row["uid"] == user}
         assert not heard & set(items)
