@@ -174,6 +174,10 @@ class ValidationConfig(Config):
         default=0.5, description="a held-out track heard at least this much, or of such a weight, is relevant"
     )
     organic: bool = Field(default=True, description="count organic tracks among the held-out ones")
+    filter_seen: bool = Field(
+        default=False,
+        description="score lists without what the listener has in training, as published splits mean it",
+    )
     select: str = Field(default="ndcg@30", description="the metric that chooses the winner, as name@k")
     resamples: Annotated[int, Ge(100)] = Field(default=1000, description="bootstrap resamples behind each interval")
 
