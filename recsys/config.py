@@ -1,5 +1,6 @@
 """The configuration of a search: what is learned from, what is tried, how it is judged, and where it runs."""
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -14,10 +15,10 @@ Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 
 
-Number = TypeVar("Number", int, float)
+Value = TypeVar("Value", bound=Hashable)
 
 
-def _distinct(values: tuple[Number, ...]) -> tuple[Number, ...]:
+def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
     if len(set(values)) != len(values):
         raise ValueError(f"a value stands twice in {list(values)}")
     return values
@@ -57,6 +58,11 @@ class Feedback(Config):
     min_time: Annotated[float, Ge(0)] = Field(
         default=0.0, description="events heard less than this, or interactions that weigh less, are left out"
     )
+    skip_time: Share = Field(
+        default=0.0,
+        description="a recommended track heard less than this was skipped: it adds no listening time, and "
+        "search.space.skip_weight says what it is worth",
+    )
     scale: Literal["linear", "log"] = Field(default="linear", description="log: the sum r becomes log(1 + r)")
 
 
@@ -66,16 +72,40 @@ class Space(Config):
     factors: Annotated[tuple[Count, ...], Len(1)] = (64,)
     regularization: Annotated[tuple[Annotated[float, Ge(0)], ...], Len(1)] = (0.1,)
     alpha: Annotated[tuple[Positive, ...], Len(1)] = Field(
-        default=(10.0,), description="an interaction r has the confidence 1 + alpha r"
+        default=(10.0,), description="an interaction r has the confidence unobserved_weight + alpha r"
     )
     cg_steps: Annotated[tuple[Count, ...], Len(1)] = Field(
         default=(3,), description="conjugate-gradient steps for each row and sweep"
     )
+    solver: Annotated[tuple[Literal["cg", "cholesky"], ...], Len(1)] = Field(
+        default=("cg",), description="cg: a few steps towards a row's solution; cholesky: all the way"
+    )
+    unobserved_weight: Annotated[tuple[Positive, ...], Len(1)] = Field(
+        default=(1.0,), description="the confidence of a pair without interaction"
+    )
+    nu: Annotated[tuple[Annotated[float, Ge(0)], ...], Len(1)] = Field(
+        default=(0.0,),
+        description="a row that has heard n of N is regularized by (n + unobserved_weight N) to this power",
+    )
+    spark: Annotated[tuple[bool, ...], Len(1)] = Field(
+        default=(False,), description="as in Spark's ALS, a row that has heard n is regularized n-fold"
+    )
+    skip_weight: Annotated[tuple[Annotated[float, Ge(0)], ...], Len(1)] = Field(
+        default=(0.0,), description="confidence that each skip adds to its track's being disliked; see feedback"
+    )
 
     @field_validator("*")
     @classmethod
-    def _no_repeats(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+    def _no_repeats(cls, values: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
         return _distinct(values)
+
+    @model_validator(mode="after")
+    def _axes_mean_something_together(self) -> "Space":
+        if "cholesky" in self.solver and len(self.cg_steps) > 1:
+            raise ValueError("cg_steps means nothing to the solver cholesky; give it one value, or search in two runs")
+        if any(self.spark) and (any(self.nu) or set(self.unobserved_weight) != {1}):
+            raise ValueError("spark has its own regularization; nu is 0 and unobserved_weight is 1 with it")
+        return self
 
 
 class Halving(Config):
@@ -144,6 +174,10 @@ class ValidationConfig(Config):
         default=0.5, description="a held-out track heard at least this much, or of such a weight, is relevant"
     )
     organic: bool = Field(default=True, description="count organic tracks among the held-out ones")
+    filter_seen: bool = Field(
+        default=False,
+        description="score lists without what the listener has in training, as published splits mean it",
+    )
     select: str = Field(default="ndcg@30", description="the metric that chooses the winner, as name@k")
     resamples: Annotated[int, Ge(100)] = Field(default=1000, description="bootstrap resamples behind each interval")
 
@@ -198,6 +232,12 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="after")
+    def _skip_weights_need_skips(self) -> "SearchConfig":
+        if any(self.search.space.skip_weight) and not self.feedback.skip_time:
+            raise ValueError("search.space.skip_weight needs feedback.skip_time, which says what a skip is")
+        return self
 
     @model_validator(mode="after")
     def _one_standard_error_compares_listeners(self) -> "SearchConfig":

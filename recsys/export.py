@@ -170,7 +170,7 @@ def _write_version(
 
 
 def _refit(dataset: Dataset, winner: Winner, threads: int) -> Als:
-    model = Als(dataset.matrix("total"), winner.trial.params, winner.trial.seed, threads)
+    model = Als(dataset.matrix("total"), winner.trial.params, winner.trial.seed, threads, skips=dataset.skips("total"))
     with progress("Refit on all sessions", winner.sweeps, "sweeps") as report:
         while model.sweeps < winner.sweeps:
             model.sweep(1)

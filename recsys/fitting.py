@@ -21,7 +21,7 @@ from recsys.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
 from recsys.judging import Floats, Interval, Judge, judge_lists
 from recsys.models.als import Als
-from recsys.models.baselines import random_lists
+from recsys.models.baselines import random_lists, unseen
 from recsys.models.ranking import Columns
 from recsys.recommend import personal_lists
 from recsys.trials import Trial
@@ -94,7 +94,8 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
         checkpoint = checkpoint_file(folder, step.entry) if step.point.listeners == 1 else None
         model, fit_s = _fit(step.entry, step.point.sweep, dataset, judge.threads, checkpoint)
         began = time.perf_counter()
-        lists = personal_lists(model, dataset, "train", max(judge.validation.ks), judge.threads)
+        depth, filter_seen = max(judge.validation.ks), judge.validation.filter_seen
+        lists = personal_lists(model, dataset, "train", depth, judge.threads, filter_seen=filter_seen)
     else:
         fit_s = 0.0
         lists = _baseline_lists(step.entry, dataset, judge)
@@ -131,7 +132,7 @@ def read_listeners(folder: Path, judge: Judge, entry: Entry, sweep: int) -> Floa
 def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: Path | None) -> tuple[Als, float]:
     """The fit after so many sweeps, and its seconds; taken up from a checkpoint and kept in one, where there is one."""
     began = time.perf_counter()
-    model = Als(dataset.matrix("train"), trial.params, trial.seed, threads)
+    model = Als(dataset.matrix("train"), trial.params, trial.seed, threads, dataset.skips("train"))
     fit_s = _restore(model, checkpoint, sweep) if checkpoint else 0.0
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)
@@ -166,6 +167,10 @@ def _keep(model: Als, checkpoint: Path, fit_s: float) -> None:
 def _baseline_lists(name: Baseline, dataset: Dataset, judge: Judge) -> Columns:
     listeners, tracks = len(dataset.users), len(dataset.tracks)
     depth = max(judge.validation.ks)
+    length = 2 * depth if judge.validation.filter_seen else depth
     if name == "popular":
-        return np.tile(dataset.most_popular("train", depth), (listeners, 1))
-    return random_lists(listeners, tracks, depth, make_generator(judge.seed, "random baseline"))
+        ranking = dataset.most_popular("train", tracks if judge.validation.filter_seen else length)
+        lists = np.broadcast_to(ranking, (listeners, len(ranking)))
+    else:
+        lists = random_lists(listeners, tracks, length, make_generator(judge.seed, "random baseline"))
+    return unseen(lists, dataset.matrix("train"), depth) if judge.validation.filter_seen else lists

@@ -42,7 +42,7 @@ class BucketSummary:
 
 
 def interactions_file(folder: Path, bucket: int) -> Path:
-    """Where `prepare_bucket` leaves the interactions of a bucket (user, track, train, total)."""
+    """Where `prepare_bucket` leaves a bucket's interactions (user, track, train, total, train_skips, total_skips)."""
     return folder / f"interactions-{bucket:03d}.parquet"
 
 
@@ -135,7 +135,7 @@ def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule
 def _interactions_query(rule: SplitRule, feedback: Feedback) -> tuple[str, dict[str, object]]:
     if rule.is_weighted:
         return "interactions/weights", {"min_time": feedback.min_time}
-    return "sessions/interactions", {"organic": feedback.organic, "min_time": feedback.min_time}
+    return "sessions/interactions", feedback.model_dump(include={"organic", "min_time", "skip_time"})
 
 
 def _heldout_query(rule: SplitRule, organic: bool) -> tuple[str, dict[str, object]]:

@@ -1,6 +1,7 @@
 """The leaderboard as a file and as a table."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from rich.table import Table
 
 from common.files import atomic_write
 from recsys.ledger import Result
+from recsys.models.als import AlsParams
 from recsys.standings import Standing
 
 _SHOWN = ("factors", "regularization", "alpha")
 _SHORT = {"regularization": "reg"}
+_DEFAULTS = asdict(AlsParams(0, 0.0, 0.0))
 
 
 def write_leaderboard(file: Path, standings: Sequence[Standing]) -> None:
@@ -47,7 +50,8 @@ def leaderboard_table(standings: Sequence[Standing], select: str) -> Table:
 
 def describe(result: Result) -> str:
     """A fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
-    params = ", ".join(f"{_SHORT.get(name, name)} {value:g}" for name, value in result.params.items())
+    told = {name: value for name, value in result.params.items() if name in _SHOWN or value != _DEFAULTS[name]}
+    params = ", ".join(f"{_SHORT.get(name, name)} {_text(value)}" for name, value in told.items())
     return f"{result.model} {params}".strip()
 
 
@@ -73,6 +77,10 @@ def remarks(standings: Sequence[Standing], chosen: Standing, metric: str) -> lis
     return said
 
 
+def _text(value: float | str) -> str:
+    return str(value) if isinstance(value, (bool, str)) else f"{value:g}"
+
+
 def _axes(standings: Sequence[Standing]) -> list[str]:
     """The hyperparameters that tell the candidates apart, and the three that everybody looks for."""
     of_candidates = [row.first.params for row in standings if not row.is_baseline]
@@ -81,7 +89,7 @@ def _axes(standings: Sequence[Standing]) -> list[str]:
 
 def _cells(standing: Standing, axes: Sequence[str], select: str, others: Sequence[str]) -> list[str]:
     params = standing.first.params
-    values = [f"{params[name]:g}" if params else "" for name in axes]
+    values = [_text(params[name]) if params else "" for name in axes]
     fate = _fate(standing)
     if standing.score is None:
         return [standing.first.model, *values, *[""] * (5 + len(others)), fate]

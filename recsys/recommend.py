@@ -25,15 +25,16 @@ def personal_lists(
         side: Which interactions the model was fitted on.
         k: Length of the lists.
         threads: Threads to use.
-        filter_seen: Leave out the tracks that the listener has an interaction with.
+        filter_seen: Leave out the tracks that the listener has heard or skipped.
 
     Returns:
         Columns of tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` at the end of lists that
         `filter_seen` leaves short.
     """
-    seen = dataset.matrix(side)
-    lists = top_tracks(model.user_factors, model.item_factors, k, threads, seen if filter_seen else None)
-    lists[without_interactions(seen)] = dataset.most_popular(side, k)
+    heard, skips = dataset.matrix(side), dataset.skips(side)
+    seen = (heard if skips is None else csr_matrix(heard + skips)) if filter_seen else None
+    lists = top_tracks(model.user_factors, model.item_factors, k, threads, seen)
+    lists[without_interactions(heard)] = dataset.most_popular(side, k)
     return lists
 
 

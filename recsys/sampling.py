@@ -49,8 +49,11 @@ def _write(folder: Path, digest: str, dataset: Dataset, rows: npt.NDArray[np.int
         raise SplitError(
             f"search.halving.listeners: the {len(rows)} listeners drawn have no training interaction; raise the share"
         )
-    for name, array in (("values", train.data), ("indices", train.indices), ("indptr", train.indptr)):
-        np.save(folder / f"train-{name}.npy", array)
+    skips = dataset.skips("train")
+    for column, matrix in (("train", train), ("train_skips", None if skips is None else skips[rows])):
+        if matrix is not None:
+            for name, array in (("values", matrix.data), ("indices", matrix.indices), ("indptr", matrix.indptr)):
+                np.save(folder / f"{column}-{name}.npy", array)
     np.save(folder / "users.npy", dataset.users[rows])
     np.save(folder / "tracks.npy", dataset.tracks)
     heldout = pq.read_table(dataset.heldout)

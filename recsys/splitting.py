@@ -61,6 +61,8 @@ def _check_needs(store: Store, config: SearchConfig) -> None:
     for key, organic in (("feedback", config.feedback.organic), ("validation", config.validation.organic)):
         if not organic:
             raise SplitError(f"{key}.organic: false needs event logs, and {store.path} holds interactions")
+    if config.feedback.skip_time:
+        raise SplitError(f"feedback.skip_time needs event logs, and {store.path} holds interactions")
     if config.split.kind in _NEED_TIME and "timestamp" not in store.interactions.columns:
         raise SplitError(
             f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.path} have none; "

@@ -1,39 +1,15 @@
-"""Implicit ALS, fitted sweep by sweep with the `implicit` library.
-
-Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008: the confidence of an
-interaction r is 1 + alpha r, that of every other pair is 1. `implicit` takes the confidence itself as the matrix's
-value, so its own alpha stays 1.
-"""
-
-from dataclasses import dataclass
+"""Implicit ALS, fitted sweep by sweep with the solvers of the `implicit` library."""
 
 import numpy as np
-import numpy.typing as npt
 from implicit.cpu.als import AlternatingLeastSquares
-from implicit.recommender_base import ModelFitError
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import TrialError
+from recsys.models.equations import make_equations
+from recsys.models.params import AlsParams, Factors
 
-Factors = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class AlsParams:
-    """The hyperparameters of a fit.
-
-    Attributes:
-        factors: Length of a factor vector.
-        regularization: Weight of the squared norms.
-        alpha: Confidence that a unit of listening time adds.
-        cg_steps: Conjugate-gradient steps for each row and sweep.
-    """
-
-    factors: int
-    regularization: float
-    alpha: float
-    cg_steps: int = 3
+__all__ = ["Als", "AlsParams", "Factors", "check_finite", "first_factors"]
 
 
 class Als:
@@ -41,9 +17,13 @@ class Als:
 
     Attributes:
         sweeps: Sweeps done so far.
+        user_factors: Shape (listeners, factors).
+        item_factors: Shape (tracks, factors).
     """
 
-    def __init__(self, interactions: csr_matrix, params: AlsParams, seed: int, threads: int) -> None:
+    def __init__(
+        self, interactions: csr_matrix, params: AlsParams, seed: int, threads: int, skips: csr_matrix | None = None
+    ) -> None:
         """Prepares a fit.
 
         Args:
@@ -51,40 +31,30 @@ class Als:
             params: Hyperparameters.
             seed: Decides the first factors.
             threads: Threads of the solver.
+            skips: How often a listener skipped a track, likewise; None if that is not known.
         """
         self.sweeps = 0
-        with np.errstate(over="ignore"):
-            confidence = 1 + np.float32(params.alpha) * interactions.data
-        # The structure is shared with the caller's matrix, which may be mapped from disk.
-        self._confidence = csr_matrix(
-            (confidence, interactions.indices, interactions.indptr), shape=interactions.shape, copy=False
+        self._params = params
+        self._threads = threads
+        self._listeners = make_equations(interactions, skips, params)
+        self._tracks = make_equations(
+            interactions.T.tocsr(), skips.T.tocsr() if skips is not None and params.skip_weight else None, params
         )
-        with threadpool_limits(1, user_api="blas"):
-            self._model = AlternatingLeastSquares(
-                factors=params.factors,
-                regularization=params.regularization,
-                alpha=1.0,
-                num_threads=threads,
-                random_state=seed,
-            )
-        self._model.cg_steps = params.cg_steps
+        self.user_factors, self.item_factors = first_factors(interactions.shape, params.factors, seed)
 
     def sweep(self, count: int) -> None:
         """Solves both sides `count` times more.
 
         Raises:
-            TrialError: A factor is not finite.
+            TrialError: A factor is not finite, or a row has no solution.
         """
-        self._model.iterations = count
         # The solver has threads of its own; BLAS threads beside them cost more than they bring.
         with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-            try:
-                self._model.fit(self._confidence, show_progress=False)
-            except ModelFitError:
-                raise TrialError(f"the factors are not finite after sweep {self.sweeps + count}") from None
-        self.sweeps += count
-        if not (np.isfinite(self.user_factors).all() and np.isfinite(self.item_factors).all()):
-            raise TrialError(f"the factors are not finite after sweep {self.sweeps}")
+            for _ in range(count):
+                self._listeners.solve(self.user_factors, self.item_factors, self._params, self._threads)
+                self._tracks.solve(self.item_factors, self.user_factors, self._params, self._threads)
+                self.sweeps += 1
+        check_finite(self.user_factors, self.item_factors, self.sweeps)
 
     def restore(self, user_factors: Factors, item_factors: Factors, sweeps: int) -> None:
         """Takes up a fit where another left off: what follows is the same to the bit.
@@ -94,16 +64,26 @@ class Als:
             item_factors: Shape (tracks, factors), float32.
             sweeps: Sweeps that led to these factors.
         """
-        self._model.user_factors = user_factors
-        self._model.item_factors = item_factors
+        self.user_factors = user_factors
+        self.item_factors = item_factors
         self.sweeps = sweeps
 
-    @property
-    def user_factors(self) -> Factors:
-        """Shape (listeners, factors)."""
-        return self._model.user_factors  # type: ignore[no-any-return]  # implicit has no types
 
-    @property
-    def item_factors(self) -> Factors:
-        """Shape (tracks, factors)."""
-        return self._model.item_factors  # type: ignore[no-any-return]  # implicit has no types
+def first_factors(shape: tuple[int, int], factors: int, seed: int) -> tuple[Factors, Factors]:
+    """The factors that a fit of a matrix begins with, the library's own: shapes (rows, factors), (columns, factors)."""
+    no_cell, no_row = np.empty(0, dtype=np.float32), np.zeros(shape[0] + 1, dtype=np.int32)
+    nothing = csr_matrix((no_cell, np.empty(0, dtype=np.int32), no_row), shape=shape)
+    with threadpool_limits(1, user_api="blas"):
+        library = AlternatingLeastSquares(factors=factors, iterations=0, random_state=seed)
+        library.fit(nothing, show_progress=False)
+    return library.user_factors, library.item_factors
+
+
+def check_finite(user_factors: Factors, item_factors: Factors, sweeps: int) -> None:
+    """Refuses factors that went out of bounds.
+
+    Raises:
+        TrialError: One is not finite.
+    """
+    if not (np.isfinite(user_factors).all() and np.isfinite(item_factors).all()):
+        raise TrialError(f"the factors are not finite after sweep {sweeps}")

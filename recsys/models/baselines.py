@@ -1,8 +1,9 @@
 """Recommendations that a model must beat."""
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
-from recsys.models.ranking import Columns
+from recsys.models.ranking import NO_TRACK, Columns
 
 
 def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Generator) -> Columns:
@@ -19,3 +20,23 @@ def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Gener
     while len(repeated := np.flatnonzero((np.diff(np.sort(lists, axis=1), axis=1) == 0).any(axis=1))):
         lists[repeated] = generator.integers(tracks, size=(len(repeated), length), dtype=np.int32)
     return lists
+
+
+def unseen(lists: Columns, seen: csr_matrix, k: int) -> Columns:
+    """Lists without what their listeners have seen.
+
+    Args:
+        lists: Distinct tracks, best first; shape (listeners, any length).
+        seen: Shape (listeners, tracks); what a listener has a value for is left out.
+        k: How many tracks a list keeps.
+
+    Returns:
+        Shape (listeners, k); `NO_TRACK` at the end of lists that are too short.
+    """
+    kept = np.full((len(lists), k), NO_TRACK, dtype=np.int32)
+    for row, columns in enumerate(lists):
+        own = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
+        first = columns[: k + len(own)]  # at most the own ones of these are left out
+        left = first[np.isin(first, own, invert=True)][:k]
+        kept[row, : len(left)] = left
+    return kept

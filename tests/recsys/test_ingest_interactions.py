@@ -404,13 +404,16 @@ def test_from_published_files_to_lists_with_the_ids_that_came_in(tmp_path: Path)
         f"store: {store}\nrun: {tmp_path / 'run'}\n"
         "split: {kind: files, train: train.csv, test: test.csv}\nfeedback: {scale: log}\n"
         "search: {space: {factors: [4]}, sweeps: 4}\n"
-        "validation: {ks: [7, 20], select: recall@20, min_time: 1, resamples: 100}\n"
+        "validation: {ks: [7, 12], select: recall@12, filter_seen: true, min_time: 1, resamples: 100}\n"
         "export: {top: 12, filter_seen: true}\n"
     )
     assert run(search.app, search.PROG, ["--config", str(tmp_path / "search.yaml")]) == 0
     current = tmp_path / "run/export/current"
-    lists = {line["user"]: line["tracks"] for line in map(json.loads, (current / "recommendations.jsonl").open())}
-    assert sorted(lists) == sorted({row["uid"] for row in rows})
+    lists = {
+        line["user"]: line["tracks"]
+        for line in map(json.loads, (current / "recommendations.jsonl").read_text().splitlines())
+    }
+    assert set(lists) == {row["uid"] for row in rows}
     for user, items in lists.items():
         heard = {row["song"] for row in rows if row["uid"] == user}
         assert not heard & set(items)
@@ -419,4 +422,6 @@ def test_from_published_files_to_lists_with_the_ids_that_came_in(tmp_path: Path)
     assert np.mean(first) > 0.9
     with np.load(current / "factors.npz", allow_pickle=False) as factors:
         assert factors["users"].tolist() == list(lists)
-    assert json.loads((tmp_path / "run" / "winner.json").read_text())["select"] == "recall@20"
+    winner = json.loads((tmp_path / "run" / "winner.json").read_text())
+    # Each has some sixteen unheard songs of its own kind, and the test's are among them; at random it would be 0.16.
+    assert winner["metrics"]["recall@12"][0] > 0.5

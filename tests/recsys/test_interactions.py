@@ -70,6 +70,30 @@ def test_interactions_are_the_sums_of_each_side(tmp_path: Path, named: bool, fee
 
 
 @pytest.mark.parametrize("organic", [True, False])
+def test_a_recommended_track_heard_less_than_the_threshold_is_a_skip_and_adds_no_time(
+    tmp_path: Path, organic: bool
+) -> None:
+    sessions = random_sessions(7, listeners=9, tracks=30, sessions=200)
+    prepare(tmp_path, sessions, feedback=Feedback(organic=organic, skip_time=0.3))
+    file = interactions.interactions_file(tmp_path, 0)
+    for side, chosen in (
+        ("train", [session for session in sessions if not held_by_hash(session, HASH)]),
+        ("total", sessions),
+    ):
+        times: Pairs = defaultdict(float)
+        skips: Pairs = defaultdict(float)
+        for session in chosen:
+            for place, (track, time) in enumerate(session.heard):
+                if place and time < 0.3:
+                    skips[session.user, track] += 1
+                elif time > 0 and (place or organic):
+                    times[session.user, track] += time
+        assert read_pairs(file, side) == pytest.approx(dict(times), rel=1e-6)
+        assert read_pairs(file, f"{side}_skips") == dict(skips)
+        assert skips.keys() - times.keys()
+
+
+@pytest.mark.parametrize("organic", [True, False])
 def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(tmp_path: Path, organic: bool) -> None:
     sessions = random_sessions(2, listeners=9, tracks=30, sessions=200)
     summary = prepare(tmp_path, sessions, organic=organic)

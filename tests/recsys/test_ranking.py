@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from recsys.models.baselines import random_lists
+from recsys.models.baselines import random_lists, unseen
 from recsys.models.ranking import NO_TRACK, nearest_tracks, top_tracks
 
 Floats = npt.NDArray[np.float32]
@@ -69,3 +69,9 @@ def test_random_lists_are_distinct_and_even(tracks: int, length: int) -> None:
     counts = np.bincount(lists.ravel(), minlength=tracks)
     expected = 4000 * length / tracks
     assert counts == pytest.approx(expected, abs=6 * np.sqrt(expected))
+
+
+def test_unseen_keeps_the_order_and_ends_short_lists_with_no_track() -> None:
+    seen = csr_matrix(np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32))
+    ranking = np.broadcast_to(np.array([4, 0, 3, 1, 2], dtype=np.int32), (3, 5))
+    assert unseen(ranking, seen, 3).tolist() == [[4, 3, 1], [3, NO_TRACK, NO_TRACK], [4, 0, 3]]

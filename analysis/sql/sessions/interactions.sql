@@ -1,20 +1,34 @@
--- One row per listener and track with listening time, by listener, then track.
+-- One row per listener and track with listening time or, where there are skips, a skip, by listener, then track.
+-- A skip is a recommended track heard for less than a threshold; it adds no listening time.
 -- Times are added as decimals of six places, so that the sum depends on neither the order nor the number of the files.
 -- Parameters:
---   $organic   BOOLEAN, count organic tracks too
---   $min_time  DOUBLE, share 0..1; events heard less are left out
+--   $organic    BOOLEAN, count organic tracks too
+--   $min_time   DOUBLE, share 0..1; events heard less are left out
+--   $skip_time  DOUBLE, share 0..1; recommended tracks heard less were skipped; 0: there are no skips
 -- Tables:
 --   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user, track
 --   train        FLOAT, listening time in the training sessions (0 where the track was heard in held-out ones alone)
 --   total        FLOAT, listening time in all sessions
+--   train_skips  FLOAT, skips in the training sessions
+--   total_skips  FLOAT, skips in all sessions
+WITH judged AS (
+    SELECT
+        user, track, heldout,
+        CAST(time AS DECIMAL(9, 6)) AS time,
+        NOT organic AND time < $skip_time AS skipped,
+        time > 0 AND time >= $min_time AND ($organic OR NOT organic) AS heard
+    FROM split_events
+)
 SELECT
     user,
     track,
-    CAST(coalesce(sum(CAST(time AS DECIMAL(9, 6))) FILTER (WHERE NOT heldout), 0) AS FLOAT) AS train,
-    CAST(sum(CAST(time AS DECIMAL(9, 6))) AS FLOAT) AS total
-FROM split_events
-WHERE time > 0 AND time >= $min_time AND ($organic OR NOT organic)
+    CAST(coalesce(sum(time) FILTER (WHERE NOT skipped AND NOT heldout), 0) AS FLOAT) AS train,
+    CAST(coalesce(sum(time) FILTER (WHERE NOT skipped), 0) AS FLOAT) AS total,
+    CAST(count(*) FILTER (WHERE skipped AND NOT heldout) AS FLOAT) AS train_skips,
+    CAST(count(*) FILTER (WHERE skipped) AS FLOAT) AS total_skips
+FROM judged
+WHERE heard OR skipped
 GROUP BY user, track
 ORDER BY user, track

@@ -1,0 +1,51 @@
+"""What a search's configuration refuses, and how it says so."""
+
+from pathlib import Path
+
+import pytest
+
+from common.config import load_config
+from common.errors import ConfigError
+from recsys.config import SearchConfig
+
+PLACES = ["store=s", "run=r"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["split.kind=files"], "train and test are both given with kind: files, and only there"),
+        (["split.kind=files", "split.train=a.csv"], "train and test are both given with kind: files, and only there"),
+        (["split.train=a.csv", "split.test=b.csv"], "train and test are both given with kind: files, and only there"),
+        (["search.space.solver=[cg, cholesky]", "search.space.cg_steps=[2, 3]"], "cg_steps means nothing to"),
+        (["search.space.spark=[true]", "search.space.nu=[0.5]"], "spark has its own regularization"),
+        (["search.space.spark=[true]", "search.space.unobserved_weight=[0.1]"], "spark has its own regularization"),
+        (["search.space.skip_weight=[0, 1]"], "search.space.skip_weight needs feedback.skip_time"),
+        (["search.space.nu=[0.5, 0.5]"], "a value stands twice in"),
+        (["search.space.unobserved_weight=[0]"], "greater than 0"),
+        (["search.space.solver=[qr]"], "'cg' or 'cholesky'"),
+    ],
+)
+def test_settings_that_mean_nothing_together_are_refused(settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(SearchConfig, None, [*PLACES, *settings])
+
+
+def test_a_split_by_files_takes_one_name_or_several(tmp_path: Path) -> None:
+    file = tmp_path / "search.yaml"
+    file.write_text("store: s\nrun: r\nsplit: {kind: files, train: [a.csv, b.csv], test: c.csv}\n")
+    split = load_config(SearchConfig, file).split
+    assert (split.train, split.test) == (("a.csv", "b.csv"), ("c.csv",))
+
+
+def test_every_knob_of_the_model_is_an_axis() -> None:
+    axes = {
+        "solver": ["cg", "cholesky"],
+        "unobserved_weight": [0.1, 1],
+        "nu": [0, 1],
+        "skip_weight": [0, 1],
+        "regularization": [0.003],
+    }
+    settings = [f"search.space.{name}={values}" for name, values in axes.items()]
+    space = load_config(SearchConfig, None, [*PLACES, "feedback.skip_time=0.2", *settings]).search.space
+    assert {name: list(getattr(space, name)) for name in axes} == axes

@@ -1,0 +1,134 @@
+"""Every knob of the fit against a dense solution of the equations as the papers write them, in double precision."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from recsys.errors import TrialError
+from recsys.models.als import Als, AlsParams
+from recsys.models.equations import make_equations
+
+Doubles = npt.NDArray[np.float64]
+FACTORS = 5
+PLAIN = AlsParams(factors=FACTORS, regularization=0.3, alpha=4.0, solver="cholesky")
+KNOBS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "unobserved_weight": {"unobserved_weight": 0.2},
+    "nu of a half": {"nu": 0.5, "regularization": 0.02},
+    "nu of one": {"nu": 1.0, "regularization": 0.003},
+    "nu and unobserved_weight": {"nu": 0.7, "unobserved_weight": 0.05},
+    "spark": {"spark": True},
+    "skips": {"skip_weight": 2.5},
+    "skips without regularization": {"skip_weight": 0.5, "regularization": 0.0},
+    "everything": {"nu": 0.6, "unobserved_weight": 0.1, "skip_weight": 3.0, "alpha": 0.7},
+    "spark with skips": {"spark": True, "skip_weight": 1.5},
+}
+
+
+def listening(seed: int = 0, rows: int = 30, others: int = 40) -> tuple[csr_matrix, csr_matrix]:
+    """Listening times and skips: rows with both; the first has neither, the second skips alone."""
+    generator = np.random.default_rng(seed)
+    heard = np.where(generator.random((rows, others)) < 0.2, generator.gamma(1.5, 1.0, (rows, others)), 0)
+    skipped = np.where(generator.random((rows, others)) < 0.15, generator.integers(1, 4, (rows, others)), 0)
+    heard[:2], skipped[0] = 0, 0
+    return csr_matrix(heard.astype(np.float32)), csr_matrix(skipped.astype(np.float32))
+
+
+def dense_solution(heard: Doubles, skipped: Doubles, others: Doubles, params: AlsParams) -> Doubles:
+    solution = np.zeros((len(heard), params.factors))
+    weight = params.unobserved_weight
+    for row, (r, s) in enumerate(zip(heard, skipped, strict=True)):
+        likes = r > 0
+        confidence = np.full(len(r), weight)
+        confidence[likes] += params.alpha * r[likes]
+        confidence[~likes] += params.skip_weight * s[~likes]
+        scale = float(likes.sum()) if params.spark else (likes.sum() + weight * len(r)) ** params.nu
+        left = (others.T * confidence) @ others + params.regularization * scale * np.eye(params.factors)
+        solution[row] = np.linalg.solve(left, others.T @ (confidence * likes))
+    return solution
+
+
+@pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+def test_a_side_is_solved_as_by_the_dense_equations(knobs: dict[str, Any], solver: Literal["cg", "cholesky"]) -> None:
+    heard, skipped = listening()
+    # With as many steps as factors, conjugate gradients are exact but for rounding.
+    params = replace(PLAIN, solver=solver, cg_steps=3 * FACTORS, **knobs)
+    generator = np.random.default_rng(1)
+    others = generator.normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
+    rows = generator.normal(scale=0.01, size=(heard.shape[0], FACTORS)).astype(np.float32)
+    with threadpool_limits(1, user_api="blas"):
+        make_equations(heard, skipped, params).solve(rows, others, params, threads=1)
+    expected = dense_solution(
+        heard.toarray().astype(float), skipped.toarray().astype(float), others.astype(float), params
+    )
+    assert rows == pytest.approx(expected, abs=1e-5)
+    assert np.abs(expected[2:]).max() > 0.1
+
+
+@pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
+def test_sweeps_alternate_both_sides(knobs: dict[str, Any]) -> None:
+    heard, skipped = listening()
+    params = replace(PLAIN, **knobs)
+    model = Als(heard, params, seed=3, threads=2, skips=skipped)
+    users, items = model.user_factors.astype(float), model.item_factors.astype(float)
+    r, s = heard.toarray().astype(float), skipped.toarray().astype(float)
+    for _ in range(3):
+        users = dense_solution(r, s, items, params)
+        items = dense_solution(r.T, s.T, users, params)
+    model.sweep(3)
+    scores = model.user_factors @ model.item_factors.T
+    assert scores == pytest.approx(users @ items.T, abs=1e-4)
+
+
+def test_cholesky_equals_the_library_s_own_fit_to_the_bit() -> None:
+    heard, _ = listening()
+    model = Als(heard, PLAIN, seed=3, threads=1)
+    model.sweep(4)
+    with threadpool_limits(1, user_api="blas"):
+        library = AlternatingLeastSquares(
+            factors=FACTORS, regularization=0.3, alpha=1.0, iterations=4, num_threads=1, random_state=3, use_cg=False
+        )
+        confidence = heard.copy()
+        confidence.data = 1 + 4 * confidence.data
+        library.fit(confidence, show_progress=False)
+    assert np.array_equal(model.user_factors, library.user_factors)
+    assert np.array_equal(model.item_factors, library.item_factors)
+
+
+@pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
+def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it(knobs: dict[str, Any]) -> None:
+    heard, skipped = listening()
+    params = replace(PLAIN, **knobs)
+    others = np.random.default_rng(1).normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
+    whole, parts = (np.zeros((heard.shape[0], FACTORS), dtype=np.float32) for _ in range(2))
+    with threadpool_limits(1, user_api="blas"):
+        make_equations(heard, skipped, params).solve(whole, others, params, threads=1)
+        for block in (slice(0, 7), slice(7, 30)):
+            make_equations(heard[block], skipped[block], params).solve(parts[block], others, params, threads=1)
+    assert np.array_equal(whole, parts)
+
+
+def test_a_skip_lowers_the_score_of_its_track() -> None:
+    heard, skipped = listening()
+    pairs = (skipped.toarray() > 0) & (heard.toarray() == 0)
+    means = []
+    for weight in (0.0, 1.0, 10.0):
+        model = Als(heard, replace(PLAIN, skip_weight=weight), seed=1, threads=1, skips=skipped)
+        model.sweep(5)
+        means.append(np.square(model.user_factors @ model.item_factors.T)[pairs].mean())
+    assert means[0] > means[1] > means[2]
+
+
+def test_equations_without_a_solution_are_a_trial_error() -> None:
+    heard, _ = listening()
+    model = Als(heard, replace(PLAIN, regularization=0.0, factors=39), seed=1, threads=1)
+    model.restore(model.user_factors, np.zeros_like(model.item_factors), 0)
+    with pytest.raises(TrialError, match=r"a row has no solution with regularization 0\.0"):
+        model.sweep(1)
