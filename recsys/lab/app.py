@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flask import Flask, Response, abort, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 from analysis.page import numbers
 from analysis.page.render import render
@@ -15,7 +16,7 @@ from recsys.lab.charts import draw_curves, draw_leaderboard
 from recsys.lab.comparison import compare
 from recsys.lab.live import Live
 from recsys.lab.publishing import Publisher, Service
-from recsys.lab.runs import find_report, find_reports, find_run, find_runs
+from recsys.lab.runs import Run, find_reports, find_runs
 from recsys.run import read_run
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -51,14 +52,30 @@ def create_app(settings: LabSettings) -> Flask:
     app = Flask(__name__, static_folder=None)
     publisher = Publisher(settings.service, settings.published) if settings.published else None
     live = Live(settings.service, settings.log)
+    _guard(app, settings.hosts)
+    _add_pages(app, settings, publisher, live)
+    _add_actions(app, settings, publisher, live)
+    return app
 
+
+def _guard(app: Flask, hosts: tuple[str, ...]) -> None:
     @app.before_request
     def refuse_strangers() -> None:
-        if request.host.rsplit(":", 1)[0] not in (*_LOCAL, *settings.hosts):
+        if request.host.rsplit(":", 1)[0] not in (*_LOCAL, *hosts):
             abort(403, f"asked as {request.host}; start the lab with --host-name for other names than localhost")
         if request.method == "POST" and request.headers.get("Origin") != request.host_url.rstrip("/"):
             abort(403, "a form of another site")
 
+    @app.errorhandler(UserError)
+    def explain(error: UserError) -> tuple[str, int]:
+        return _page("problem", title="That did not work", problem=str(error)), 409
+
+    @app.errorhandler(HTTPException)
+    def explain_http(error: HTTPException) -> tuple[str, int]:
+        return _page("problem", title=error.name, problem=error.description or ""), error.code or 500
+
+
+def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None, live: Live) -> None:
     @app.get("/")
     def overview() -> str:
         return _page(
@@ -72,57 +89,60 @@ def create_app(settings: LabSettings) -> Flask:
 
     @app.get("/runs/<path:name>")
     def run(name: str) -> str:
-        found = find_run(settings.root, name)
+        found = _find_run(settings.root, name)
         return _page(
             "run",
             run=found,
             chart=draw_leaderboard(found),
-            can_publish=publisher is not None and found.is_finished,
+            can_publish=publisher is not None,
             job=publisher.job if publisher else None,
         )
 
     @app.get("/compare/<path:name>")
     def comparison(name: str) -> str:
-        found = find_run(settings.root, name)
+        found = _find_run(settings.root, name)
         trials = request.args.getlist("trial")
         if len(trials) != 2:
             abort(400, f"two trials are compared, {len(trials)} were chosen")
-        compared = compare(found, *trials)
-        return _page("compare", run=found, compared=compared, chart=draw_curves(found, trials))
+        return _page("compare", run=found, compared=compare(found, *trials), chart=draw_curves(found, trials))
 
     @app.get("/reports/<path:name>")
     def report(name: str) -> Response:
-        content = find_report(settings.root, name).page.read_bytes()
-        return Response(content, mimetype="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
+        found = next((each for each in find_reports(settings.root) if each.name == name), None)
+        if found is None:
+            abort(404, f"no report {name} below {settings.root}")
+        headers = {"Content-Security-Policy": _REPORT_POLICY}
+        return Response(found.page.read_bytes(), mimetype="text/html", headers=headers)
 
     @app.get("/live")
     def live_experiment() -> str:
         return _page("live", live=live.look(), can_roll_back=settings.service.token is not None)
 
+
+def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None, live: Live) -> None:
     @app.post("/publish/<path:name>")
-    def publish(name: str) -> object:
+    def publish(name: str) -> BaseResponse:
         if publisher is None:
             abort(409, "nothing can be published: start the lab with --published")
-        found = find_run(settings.root, name)
+        found = _find_run(settings.root, name)
         config, _ = read_run(found.folder)
         publisher.start(name, found.folder, config.export)
+        live.forget()
         return redirect(url_for("run", name=name), code=303)
 
     @app.post("/rollback")
-    def roll_back() -> object:
+    def roll_back() -> BaseResponse:
         settings.service.roll_back()
         live.forget()
         return redirect(url_for("live_experiment"), code=303)
 
-    @app.errorhandler(UserError)
-    def explain(error: UserError) -> tuple[str, int]:
-        return _page("problem", title="That did not work", problem=str(error)), 404 if "no " in str(error)[:3] else 409
 
-    @app.errorhandler(HTTPException)
-    def explain_http(error: HTTPException) -> tuple[str, int]:
-        return _page("problem", title=error.name, problem=error.description or ""), error.code or 500
-
-    return app
+def _find_run(root: Path, name: str) -> Run:
+    """The run of a name; only what was found below the root can be named."""
+    found = next((run for run in find_runs(root) if run.name == name), None)
+    if found is None:
+        abort(404, f"no run {name} below {root}")
+    return found
 
 
 def _page(template: str, **values: object) -> str:

@@ -108,30 +108,6 @@ def find_reports(root: Path) -> list[AbReport]:
     return sorted((_read_report(root, folder) for folder in folders), key=lambda one: one.changed, reverse=True)
 
 
-def find_run(root: Path, name: str) -> Run:
-    """The run of a name.
-
-    Raises:
-        LabError: There is none.
-    """
-    for run in find_runs(root):
-        if run.name == name:
-            return run
-    raise LabError(f"no run {name} below {root}")
-
-
-def find_report(root: Path, name: str) -> AbReport:
-    """The report of a name.
-
-    Raises:
-        LabError: There is none.
-    """
-    for report in find_reports(root):
-        if report.name == name:
-            return report
-    raise LabError(f"no report {name} below {root}")
-
-
 def _walk(root: Path) -> Iterator[Path]:
     """Ledgers and reports; hidden folders are left out, and those that hold many files and none of these."""
     for folder, below, files in os.walk(root):

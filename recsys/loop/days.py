@@ -7,6 +7,7 @@ from pathlib import Path
 from recsys.loop.config import LoopConfig
 from recsys.loop.service import free_port, service_step, serving
 from recsys.loop.steps import Step, run_step
+from recsys.run import WINNER
 
 
 @dataclass(frozen=True)
@@ -105,17 +106,15 @@ def spend_day(config: LoopConfig, places: Places, number: int) -> None:
     day = places.day(number)
     _learn(config, places, day)
     _experiment(config, places, day)
-    _report(config, places, day)
+    _report(config, day)
 
 
 def _learn(config: LoopConfig, places: Places, day: Day) -> None:
-    logs = [places.collected, *(places.day(earlier).log for earlier in range(1, day.number))]
+    logs: list[str | Path] = [places.collected, *(places.day(earlier).log for earlier in range(1, day.number))]
     run_step(Step("Logs to sessions", "recsys.ingest", [*logs, "--store", places.store]))
-    search = ["--config", config.search, "--store", places.store, "--run", day.run, "--no-export"]
-    run_step(Step("The search", "recsys.search", search, done=day.run / "winner.json"))
-    published = day.folder / "published.json"
+    search: list[str | Path] = ["--config", config.search, "--store", places.store, "--run", day.run, "--no-export"]
+    run_step(Step("The search", "recsys.search", search, done=day.run / WINNER))
     run_step(Step("Publishing the winner", "recsys.export", ["--run", day.run, "--out", places.published]))
-    del published
 
 
 def _experiment(config: LoopConfig, places: Places, day: Day) -> None:
@@ -136,7 +135,7 @@ def _experiment(config: LoopConfig, places: Places, day: Day) -> None:
         run_step(step)
 
 
-def _report(config: LoopConfig, places: Places, day: Day) -> None:
+def _report(config: LoopConfig, day: Day) -> None:
     run_step(
         Step(
             "The A/B report",

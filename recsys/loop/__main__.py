@@ -1,0 +1,92 @@
+"""`python -m recsys.loop --config configs/loop/demo.yaml --days 3`: the closed loop, a day after another."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+
+from common.cli import make_app, run
+from common.config import dump_config, load_config
+from common.files import atomic_write_text
+from common.progress import console
+from recsys.errors import LoopError
+from recsys.loop.config import LoopConfig
+from recsys.loop.days import Places, begin, spend_day
+from recsys.loop.outcome import Outcome, outcome_table, read_outcome, write_outcomes
+from recsys.loop.service import service_step
+
+PROG = "python -m recsys.loop"
+CONFIG, OUTCOME = "loop.yaml", "loop.json"
+_GROWING = {"days"}
+app = make_app("Listen, learn, publish, serve, experiment, report: the whole loop, a day after another.")
+
+
+@app.command(epilog="Example: python -m recsys.loop --config configs/loop/demo.yaml --days 3")
+def main(
+    config: Annotated[Path, typer.Option(help="The loop's YAML, such as configs/loop/demo.yaml.")],
+    days: Annotated[int | None, typer.Option(min=1, help="How many days; wins over the file's.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
+) -> None:
+    """Run the loop; one that was broken off goes on where it was."""
+    settings = load_config(LoopConfig, config, [*(set_ or []), *([] if days is None else [f"days={days}"])])
+    places = Places(settings.folder)
+    _keep_config(settings)
+    begin(settings, places)
+    outcomes: list[Outcome] = []
+    recommenders = _recommenders(settings.service)
+    for number in range(1, settings.days + 1):
+        spend_day(settings, places, number)
+        outcomes.append(read_outcome(places.day(number), recommenders))
+        write_outcomes(settings.folder / OUTCOME, outcomes)
+    _conclude(settings, places, outcomes)
+
+
+def _keep_config(settings: LoopConfig) -> None:
+    """Leaves the effective configuration; a loop may go on for more days, and not as another one.
+
+    Raises:
+        LoopError: The folder holds a loop of another configuration.
+    """
+    file = settings.folder / CONFIG
+    if file.exists():
+        earlier = load_config(LoopConfig, file)
+        changed = [
+            key
+            for key, value in settings.model_dump().items()
+            if key not in _GROWING and value != getattr(earlier, key)
+        ]
+        if earlier.model_dump(exclude=_GROWING) != settings.model_dump(exclude=_GROWING):
+            raise LoopError(f"{file}: this loop began with another {', '.join(changed)}; name another folder")
+    atomic_write_text(file, dump_config(settings))
+
+
+def _recommenders(service: Path) -> dict[str, str]:
+    """Arm → recommender of the deciding experiment."""
+    document = yaml.safe_load(service.read_text(encoding="utf-8"))
+    decides = next(each for each in document["experiments"] if each["name"] == document["decides"])
+    names = [arm.get("name", "C" if place == 0 else f"T{place}") for place, arm in enumerate(decides["arms"])]
+    return dict(zip(names, (arm["recommender"] for arm in decides["arms"]), strict=True))
+
+
+def _conclude(settings: LoopConfig, places: Places, outcomes: list[Outcome]) -> None:
+    output = Console()
+    (output if output.is_terminal else Console(width=140)).print(outcome_table(outcomes))
+    last, day = outcomes[-1], places.day(len(outcomes))
+    console.print(f"[bold]{last.decision}[/]: {last.reason}", soft_wrap=True, highlight=False)
+    for name, file in {
+        "report": day.report / "report.html",
+        "leaderboard": day.run / "leaderboard.parquet",
+        "recommendations": places.recommendations,
+        "event log": day.log,
+        "outcome": settings.folder / OUTCOME,
+    }.items():
+        typer.echo(f"{name:<16} {file}")
+    step = service_step(settings.service, places.catalogue, places.published, settings.folder / "service", 5001)
+    typer.echo(f"Keep serving:    {step.line}")
+    typer.echo(f"Look around:     python -m recsys.lab --root {settings.folder} --published {places.published}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(app, PROG))
