@@ -91,7 +91,7 @@ def begin(config: LoopConfig, places: Places) -> None:
         LoopError: A step failed.
     """
     run_step(Step("A world of listeners", "sim.world", ["--config", config.world, "--out", places.world]))
-    arguments = ["--config", config.collect, "--world", places.world, "--log", places.collected]
+    arguments: list[str | Path] = ["--config", config.collect, "--world", places.world, "--log", places.collected]
     run_step(Step("Listening under random recommendations", "sim.run", arguments))
 
 
