@@ -46,7 +46,7 @@ def make_blueprint(service: Service) -> Blueprint:
         """The same for many listeners at once."""
         heard = read_many(request.get_data(cache=False), tracks, limit)
         found = zip(heard, service.next(heard), strict=True)
-        return _answer(_responses([{"user": one.user, "track": track} for one, track in found]))
+        return _answer(_responses([{"user": user, "track": track} for (user, _, _), track in found]))
 
     @api.post("/last")
     @documented(body=HeardTracks, answer=Listeners, refusals=_REFUSALS)
@@ -54,7 +54,7 @@ def make_blueprint(service: Service) -> Blueprint:
         """The same for many listeners at once."""
         heard = read_many(request.get_data(cache=False), tracks, limit)
         service.last(heard)
-        return _answer(_responses([{"user": one.user} for one in heard]))
+        return _answer(_responses([{"user": user} for user, _, _ in heard]))
 
     @api.get("/track/<int:track>")
     @documented(answer=Track, refusals=(404,))
