@@ -111,8 +111,8 @@ class Service:
             names = [self._recommender_of_arm[arm[self._decides]] for arm in arms]
             answers = recommend(model, _batch(requests, states), names, self._chains, self._rng)
         finally:
-            given = [drawn.track for _, drawn in answers] or [None] * len(users)
-            is_ours = self.store.settle(users, states, given)
+            given: list[int | None] = [drawn.track for _, drawn in answers]
+            is_ours = self.store.settle(users, states, given or [None] * len(users))
         if not is_ours:
             raise LateError("the session went on without this request, which took too long; ask again")
         outcomes = (
