@@ -82,17 +82,16 @@ def models(document: dict[str, Any]) -> dict[str, tuple[str, list[Field]]]:
 
 
 def type_text(schema: dict[str, Any]) -> str:
-    """A type in words: `integer, 0 or more`, `list of Track`, `text or null`."""
+    """A type in words: `integer, 0 to 9`, `list of Track`, `text or null`."""
     if "$ref" in schema:
         return str(schema["$ref"]).removeprefix(_REFERENCE)
     if "anyOf" in schema:
         return " or ".join(type_text(one) for one in schema["anyOf"])
     if schema.get("type") == "array":
-        least = f", at least {schema['minItems']}" if schema.get("minItems") else ""
-        return f"list of {type_text(schema['items'])}{least}"
+        size = f", at least {schema['minItems']}" if "minItems" in schema else ""
+        return f"list of {type_text(schema['items'])}{size}"
     name = {"string": "text", "boolean": "true or false"}.get(schema["type"], str(schema["type"]))
-    least, most = schema.get("minimum"), schema.get("maximum")
-    return name if least is None else f"{name}, {least:,} to {most:,}"
+    return f"{name}, {schema['minimum']:,} to {schema['maximum']:,}" if "minimum" in schema else name
 
 
 def _field(key: str, schema: dict[str, Any]) -> Field:
