@@ -2,13 +2,12 @@
 
 import logging
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from botify.metrics_folder import metrics_folder
 from botify.settings import load_settings
 from common.cli import make_app, run
 
@@ -38,16 +37,15 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     options = {"host": host, "port": port, "processes": processes}
     settings = load_settings(config, os.environ, options, overrides or [])
-    # The metrics' library looks for its folder when it is imported, so this comes before what imports it.
-    folder = tempfile.mkdtemp(prefix="botify-metrics-")
-    os.environ[METRICS_FOLDER] = folder
-    from botify.serving import serve
+    with metrics_folder() as folder:
+        # The metrics' library looks for its folder when it is imported, so this comes before what imports it.
+        os.environ[METRICS_FOLDER] = str(folder)
+        from botify.serving import serve
 
-    try:
-        serve(settings)
-    finally:
-        del os.environ[METRICS_FOLDER]
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            serve(settings)
+        finally:
+            del os.environ[METRICS_FOLDER]
 
 
 if __name__ == "__main__":

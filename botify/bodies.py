@@ -1,6 +1,7 @@
 """What requests and answers look like: the models that check bodies and that the OpenAPI document is made of."""
 
-from typing import Annotated, NamedTuple
+from operator import attrgetter
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -113,12 +114,8 @@ class Version(BaseModel):
     version: str
 
 
-class Heard(NamedTuple):
-    """A checked request: the listener, the track just heard, and the share of it."""
-
-    user: int
-    track: int
-    time: float
+Heard = tuple[int, int, float]
+"""A checked request: the listener, the track just heard, and the share of it."""
 
 
 class BodyError(ValueError):
@@ -127,6 +124,7 @@ class BodyError(ValueError):
 
 _validate_one = HeardTrack.__pydantic_validator__.validate_json
 _validate_many = HeardTracks.__pydantic_validator__.validate_json
+_heard_of = attrgetter("user", "track", "time")
 _QUOTES_OF_ONE = 4  # of two keys; there are no texts
 _QUOTES_OF_MANY = 2
 _QUOTES_OF_EACH = 6
@@ -152,7 +150,7 @@ def read_one(body: bytes, user: int, tracks: int) -> Heard:
         raise BodyError(f"track: {found.track} is unknown; the catalogue has 0..{tracks - 1}")
     if user > LARGEST_ID:
         raise BodyError(f"user: {user} is too large; ids are at most {LARGEST_ID}")
-    return Heard(user, found.track, found.time)
+    return user, found.track, found.time
 
 
 def read_many(body: bytes, tracks: int, limit: int) -> list[Heard]:
@@ -168,10 +166,11 @@ def read_many(body: bytes, tracks: int, limit: int) -> list[Heard]:
     _check_keys(body, _QUOTES_OF_MANY + _QUOTES_OF_EACH * len(found))
     if len(found) > limit:
         raise BodyError(f"requests: {len(found)} found, at most {limit} are allowed")
-    for i, request in enumerate(found):
-        if request.track >= tracks:
-            raise BodyError(f"requests.{i}.track: {request.track} is unknown; the catalogue has 0..{tracks - 1}")
-    return [Heard(request.user, request.track, request.time) for request in found]
+    heard = list(map(_heard_of, found))
+    for i, (_, track, _) in enumerate(heard):
+        if track >= tracks:
+            raise BodyError(f"requests.{i}.track: {track} is unknown; the catalogue has 0..{tracks - 1}")
+    return heard
 
 
 def _check_keys(body: bytes, quotes: int) -> None:

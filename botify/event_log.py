@@ -18,7 +18,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -35,51 +35,52 @@ TICK_S = 1.0
 _logger = logging.getLogger(__name__)
 
 
-def event_line(
-    *,
+Outcome = tuple[str | None, Mapping[str, str], int | None, str | None, float | None]
+"""What became of a request: (session, experiments, recommendation, recommender, propensity).
+
+The session's id is None while the session store is down; `experiments` is the arm by running experiment; the track
+recommended next, who recommended it, after fallbacks, and the probability with which it was drawn, where that is known,
+are None on `last`.
+"""
+
+
+def event_lines(
     message: Literal["next", "last"],
     timestamp: int,
-    user: int,
-    track: int,
-    time: float,
     latency: float,
-    recommendation: int | None,
-    experiments: Mapping[str, str],
-    session: str | None,
-    recommender: str | None,
-    propensity: float | None,
-) -> bytes:
-    """A line of the event log.
+    requests: Iterable[tuple[int, int, float]],
+    outcomes: Iterable[Outcome],
+) -> list[bytes]:
+    """Lines of the event log, one a request.
 
     Args:
-        message: Whether a recommendation was asked for, or the session ended.
+        message: Whether recommendations were asked for, or the sessions ended.
         timestamp: ms since the epoch, UTC.
-        user: The listener.
-        track: The track just heard.
-        time: Share of it that was heard, 0..1.
         latency: Seconds spent in the service.
-        recommendation: The track recommended next; None on `last`.
-        experiments: Arm by running experiment.
-        session: Id of the session; None while the session store is down.
-        recommender: Who recommended, after fallbacks.
-        propensity: Probability with which the track was drawn, where it is known.
+        requests: (listener, track just heard, share of it that was heard, 0..1) of each.
+        outcomes: What became of each.
     """
-    return orjson.dumps(
-        {
-            "message": message,
-            "timestamp": timestamp,
-            "user": user,
-            "track": track,
-            "time": time,
-            "latency": latency,
-            "recommendation": recommendation,
-            "experiments": experiments,
-            "session": session,
-            "recommender": recommender,
-            "propensity": propensity,
-        },
-        option=orjson.OPT_APPEND_NEWLINE,
-    )
+    return [
+        orjson.dumps(
+            {
+                "message": message,
+                "timestamp": timestamp,
+                "user": user,
+                "track": track,
+                "time": time,
+                "latency": latency,
+                "recommendation": recommendation,
+                "experiments": experiments,
+                "session": session,
+                "recommender": recommender,
+                "propensity": propensity,
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        for (user, track, time), (session, experiments, recommendation, recommender, propensity) in zip(
+            requests, outcomes, strict=True
+        )
+    ]
 
 
 class SegmentWriter:

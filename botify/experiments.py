@@ -6,7 +6,7 @@ seeds are independent of one another.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -85,20 +85,30 @@ class Experiment:
         return {arm.name: arm.weight / total for arm in self.arms}
 
     def assign(self, user: int) -> Arm:
-        """The arm of a listener: always the same one.
+        """The arm of a listener: always the same one."""
+        (name,) = self.assign_all([user])
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def assign_all(self, users: Sequence[int]) -> list[str]:
+        """The name of each listener's arm.
 
         Arms of equal weight take the hash modulo their number; others a range of hashes as long as their share.
         """
-        if user in self.overrides:
-            return self._by_name[self.overrides[user]]
-        value = mmh3.hash(str(user), self.seed, signed=False)
+        seed, names = self.seed, self._names
+        hashes = [mmh3.hash(str(user), seed, signed=False) for user in users]
         if self._are_equal:
-            return self.arms[value % len(self.arms)]
-        return self.arms[bisect_right(self._upper_ends, value)]
+            count = len(names)
+            assigned = [names[value % count] for value in hashes]
+        else:
+            ends = self._upper_ends
+            assigned = [names[bisect_right(ends, value)] for value in hashes]
+        if overrides := self.overrides:
+            return [overrides.get(user, name) for user, name in zip(users, assigned, strict=True)]
+        return assigned
 
     @cached_property
-    def _by_name(self) -> dict[str, Arm]:
-        return {arm.name: arm for arm in self.arms}
+    def _names(self) -> list[str]:
+        return [arm.name for arm in self.arms]
 
     @cached_property
     def _are_equal(self) -> bool:
@@ -110,6 +120,20 @@ class Experiment:
         return [share * HASHES for share in accumulate(self.shares.values())][:-1]
 
 
-def assignments(experiments: Iterable[Experiment], user: int) -> dict[str, str]:
-    """The arm of a listener in every experiment, as the event log has it."""
-    return {experiment.name: experiment.assign(user).name for experiment in experiments}
+class Assignments:
+    """The arms of several experiments at once."""
+
+    def __init__(self, experiments: Sequence[Experiment]) -> None:
+        """Of the experiments that run."""
+        self._experiments = tuple(experiments)
+        self._shared: dict[tuple[str, ...], Mapping[str, str]] = {}  # listeners with the same arms share a mapping
+
+    def of(self, users: Sequence[int]) -> list[Mapping[str, str]]:
+        """Each listener's arm by experiment, as the event log has it."""
+        columns = [experiment.assign_all(users) for experiment in self._experiments]
+        shared = self._shared
+        return [shared.get(arms) or self._share(arms) for arms in zip(*columns, strict=True)]
+
+    def _share(self, arms: tuple[str, ...]) -> Mapping[str, str]:
+        names = (experiment.name for experiment in self._experiments)
+        return self._shared.setdefault(arms, dict(zip(names, arms, strict=True)))

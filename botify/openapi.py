@@ -1,4 +1,4 @@
-"""The OpenAPI document of the views, and the page that shows it."""
+"""The OpenAPI document of the views, and where it is found."""
 
 import inspect
 from collections.abc import Callable
@@ -8,9 +8,9 @@ import flask
 import orjson
 from pydantic import BaseModel
 from spectree import Response, SpecTree
-from spectree.page import PAGE_TEMPLATES
 
 from botify.bodies import LARGEST_ID, Problem
+from botify.docs import render_page
 
 PATH = "/openapi.json"
 View = Callable[..., flask.Response]
@@ -50,8 +50,8 @@ def add_document(app: flask.Flask) -> None:
     """
     _spec.app = app
     with app.app_context():
-        document = orjson.dumps(_with_id_ranges(_spec._generate_spec()))
-    page = PAGE_TEMPLATES["scalar"].format(spec_url=PATH, spec_path="docs")
+        described = _with_id_ranges(_spec._generate_spec())
+    document, page = orjson.dumps(described), render_page(app, described, PATH)
     for endpoint, view in app.view_functions.items():
         app.view_functions[endpoint] = inspect.unwrap(view)
 

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from botify.bodies import Heard
-from botify.event_log import SegmentWriter, event_line
-from botify.experiments import Experiment, assignments
+from botify.event_log import SegmentWriter, event_lines
+from botify.experiments import Assignments, Experiment
 from botify.metrics import Metrics
 from botify.models import Model
 from botify.recommenders import Chains, Drawn, Row, recommend
+from botify.sessions import Heard as Session
 from botify.sessions import SessionStore
 from botify.settings import Settings
 from botify.versions import Versions
@@ -53,6 +54,7 @@ class Service:
         self.store, self.log, self.metrics = store, log, metrics
         self.tracks = len(versions.model.catalogue)
         self._rng = rng
+        self._assignments = Assignments(experiments)
         self._chains = Chains.of(settings.fallback)
         (decides,) = [experiment for experiment in experiments if experiment.name == settings.decides]
         self._decides = decides.name
@@ -69,12 +71,15 @@ class Service:
         """
         start = time.perf_counter()
         model = self.versions.model
-        tracks: list[int] = []
-        lines: list[bytes] = []
-        for part in _each_listener_once(requests):
-            some_tracks, some_lines = self._next_part(model, part, start)
-            tracks += some_tracks
-            lines += some_lines
+        rounds = _rounds(requests)
+        if len(rounds) == 1:
+            tracks, lines = self._next_round(model, requests, start)
+        else:
+            tracks, lines = [0] * len(requests), [b""] * len(requests)
+            for places in rounds:
+                answers = self._next_round(model, [requests[place] for place in places], start)
+                for place, track, line in zip(places, *answers, strict=True):
+                    tracks[place], lines[place] = track, line
         self._write(lines)
         self._next_events.inc(len(lines))
         self.metrics.next_latency.observe(time.perf_counter() - start)
@@ -88,70 +93,35 @@ class Service:
         """
         start = time.perf_counter()
         now_ms = time.time_ns() // 1_000_000
-        states = self.store.end([(request.user, request.track, request.time) for request in requests], now_ms)
-        latency_s = time.perf_counter() - start
-        self._write(
-            [
-                event_line(
-                    message="last",
-                    timestamp=now_ms,
-                    user=request.user,
-                    track=request.track,
-                    time=request.time,
-                    latency=latency_s,
-                    experiments=assignments(self.experiments, request.user),
-                    session=state.session if state else None,
-                    recommendation=None,
-                    recommender=None,
-                    propensity=None,
-                )
-                for request, state in zip(requests, states, strict=True)
-            ]
-        )
+        states = self.store.end(requests, now_ms)
+        arms = self._assignments.of([user for user, _, _ in requests])
+        outcomes = ((state and state.session, arm, None, None, None) for state, arm in zip(states, arms, strict=True))
+        self._write(event_lines("last", now_ms, time.perf_counter() - start, requests, outcomes))
         self._last_events.inc(len(requests))
         self.metrics.last_latency.observe(time.perf_counter() - start)
 
-    def _next_part(self, model: Model, requests: Sequence[Heard], start: float) -> tuple[list[int], list[bytes]]:
+    def _next_round(self, model: Model, requests: Sequence[Heard], start: float) -> tuple[list[int], list[bytes]]:
         """The next tracks of listeners who are all different, and the lines of the event log."""
         now_ms = time.time_ns() // 1_000_000
+        users = [user for user, _, _ in requests]
         states = self.store.hear(requests, now_ms)
-        arms = [assignments(self.experiments, request.user) for request in requests]
-        batch = [
-            Row(request.user, state.tracks, state.times, frozenset(state.tracks + state.pending))
-            if state
-            else Row(request.user, (request.track,), (request.time,), {request.track})
-            for request, state in zip(requests, states, strict=True)
-        ]
-        names = [self._recommender_of_arm[arm[self._decides]] for arm in arms]
-        users = [request.user for request in requests]
+        arms = self._assignments.of(users)
         answers: list[tuple[str, Drawn]] = []
         try:
-            answers = recommend(model, batch, names, self._chains, self._rng)
+            names = [self._recommender_of_arm[arm[self._decides]] for arm in arms]
+            answers = recommend(model, _batch(requests, states), names, self._chains, self._rng)
         finally:
             given: list[int | None] = [drawn.track for _, drawn in answers]
-            given = given or [None] * len(users)
-            is_ours = self.store.settle(users, states, given)
+            is_ours = self.store.settle(users, states, given or [None] * len(users))
         if not is_ours:
             raise LateError("the session went on without this request, which took too long; ask again")
-        latency_s = time.perf_counter() - start
-        lines = [
-            event_line(
-                message="next",
-                timestamp=now_ms,
-                user=request.user,
-                track=request.track,
-                time=request.time,
-                latency=latency_s,
-                experiments=arm,
-                session=state.session if state else None,
-                recommendation=drawn.track,
-                recommender=name,
-                propensity=drawn.propensity,
-            )
-            for request, state, arm, (name, drawn) in zip(requests, states, arms, answers, strict=True)
-        ]
+        outcomes = (
+            (state and state.session, arm, track, name, propensity)
+            for state, arm, (name, (track, propensity)) in zip(states, arms, answers, strict=True)
+        )
         self._count(states, answers)
-        return [drawn.track for _, drawn in answers], lines
+        latency_s = time.perf_counter() - start
+        return [drawn.track for _, drawn in answers], event_lines("next", now_ms, latency_s, requests, outcomes)
 
     def _count(self, states: Sequence[object], answers: Sequence[tuple[str, Drawn]]) -> None:
         if None in states:
@@ -172,8 +142,25 @@ class Service:
         self.log.close()
 
 
-def _each_listener_once(requests: Sequence[Heard]) -> list[list[Heard]]:
-    """Splits a batch so that a listener's second request sees what the first was given."""
-    if len(requests) == 1 or len({request.user for request in requests}) == len(requests):
-        return [list(requests)]
-    return [[request] for request in requests]
+def _batch(requests: Sequence[Heard], states: Sequence[Session | None]) -> list[Row]:
+    """What recommenders get; while the session store is down, a session is the track just heard."""
+    return [
+        Row(user, state.tracks, state.times, state.tracks + state.pending)
+        if state
+        else Row(user, (track,), (share,), (track,))
+        for (user, track, share), state in zip(requests, states, strict=True)
+    ]
+
+
+def _rounds(requests: Sequence[Heard]) -> list[list[int]]:
+    """Places of a batch's requests, so that a listener's second request comes after the answer to the first."""
+    if len(requests) == 1 or len({user for user, _, _ in requests}) == len(requests):
+        return [list(range(len(requests)))]
+    rounds: list[list[int]] = []
+    turns: Counter[int] = Counter()
+    for place, (user, _, _) in enumerate(requests):
+        if turns[user] == len(rounds):
+            rounds.append([])
+        rounds[turns[user]].append(place)
+        turns[user] += 1
+    return rounds

@@ -19,6 +19,7 @@ from granian.server import Server
 
 from botify.app import create_app
 from botify.catalogue import Catalogue, load_catalogue
+from botify.collection import describe_log
 from botify.errors import StartError
 from botify.event_log import SegmentWriter
 from botify.metrics import Metrics
@@ -105,6 +106,7 @@ def serve(settings: Settings) -> None:
     for experiment in settings.experiments:
         experiment.experiment()
     settings.log_dir.mkdir(parents=True, exist_ok=True)
+    describe_log(settings.log_dir, loaded.catalogue)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
     _check_port(settings)
     multiprocessing.set_start_method("fork", force=True)  # the others get what was loaded

@@ -14,17 +14,15 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import count
-from typing import Protocol
+from itertools import count, islice
+from typing import NamedTuple, Protocol
 
 SILENCE_S = 1800.0
 CLAIM_S = 1.0
 LONGEST_SESSION = 1000  # tracks; a session that reaches it ends
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """A listener's session after a request.
 
     Attributes:
@@ -80,11 +78,11 @@ class Tickets:
 
     def __init__(self) -> None:
         """Draws the start from the operating system."""
-        self._numbers = count(secrets.randbits(64))
+        self._numbers = count(1 + secrets.randbits(63))
 
-    def take(self) -> int:
-        """The next number; never 0."""
-        return next(self._numbers) % 2**64 or self.take()
+    def take(self, how_many: int) -> list[int]:
+        """The next numbers; never 0."""
+        return list(islice(self._numbers, how_many))
 
 
 def session_id(first_ticket: int) -> str:
@@ -119,7 +117,9 @@ class LocalSessions:
         self._silence_ms, self._most = round(silence_s * 1000), most
         self._tickets = Tickets()
         self._sessions: OrderedDict[int, _Session] = OrderedDict()  # the one silent for longest first
-        self._settled = threading.Condition()
+        self._lock = threading.Lock()
+        self._settled = threading.Condition(self._lock)
+        self._waiting = 0
 
     def __len__(self) -> int:
         """Open sessions."""
@@ -127,16 +127,16 @@ class LocalSessions:
 
     def hear(self, user_tracks: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:
         """See `SessionStore`."""
-        with self._settled:
+        with self._lock:
             self._wait_for(user_tracks)
-            heard = [self._add(*request, now_ms) for request in user_tracks]
+            heard = self._add(user_tracks, now_ms)
             self._forget(now_ms)
-        return list(heard)
+        return heard
 
     def settle(self, users: Sequence[int], heard: Sequence[Heard | None], tracks: Iterable[int | None]) -> bool:
         """See `SessionStore`."""
         is_mine = True
-        with self._settled:
+        with self._lock:
             for user, state, track in zip(users, heard, tracks, strict=True):
                 session = self._sessions.get(user)
                 if state is None or session is None or session.id != state.session:
@@ -149,18 +149,20 @@ class LocalSessions:
                     session.pending += (track,)
                 if len(session.tracks) >= LONGEST_SESSION:
                     del self._sessions[user]
-            self._settled.notify_all()
+            if self._waiting:
+                self._settled.notify_all()
         return is_mine
 
     def end(self, user_tracks: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:
         """See `SessionStore`."""
         heard: list[Heard | None] = []
-        with self._settled:
-            for user, track, share in user_tracks:
-                heard.append(self._add(user, track, share, now_ms))
-                del self._sessions[user]
+        with self._lock:
+            for request in user_tracks:
+                heard += self._add([request], now_ms)
+                del self._sessions[request[0]]
             self._forget(now_ms)
-            self._settled.notify_all()
+            if self._waiting:
+                self._settled.notify_all()
         return heard
 
     def ready(self) -> bool:
@@ -172,25 +174,34 @@ class LocalSessions:
         if not self._is_claimed(user_tracks):
             return
         deadline = time.monotonic() + CLAIM_S
+        self._waiting += 1
         while self._is_claimed(user_tracks) and (left := deadline - time.monotonic()) > 0:
             self._settled.wait(left)
+        self._waiting -= 1
 
     def _is_claimed(self, user_tracks: Sequence[tuple[int, int, float]]) -> bool:
         sessions = self._sessions
-        return any((session := sessions.get(user)) is not None and session.claim for user, _, _ in user_tracks)
+        for user, _, _ in user_tracks:
+            session = sessions.get(user)
+            if session is not None and session.claim:
+                return True
+        return False
 
-    def _add(self, user: int, track: int, share: float, now_ms: int) -> Heard:
-        ticket = self._tickets.take()
-        session = self._sessions.get(user)
-        if session is None or session.expires_ms <= now_ms:
-            session = self._sessions[user] = _Session(ticket)
-        self._sessions.move_to_end(user)
-        session.tracks += (track,)
-        session.times += (share,)
-        if track in session.pending:
-            session.pending = tuple(other for other in session.pending if other != track)
-        session.claim, session.expires_ms = ticket, now_ms + self._silence_ms
-        return Heard(session.tracks, session.times, session.id, session.pending, ticket)
+    def _add(self, user_tracks: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:
+        sessions, expires_ms = self._sessions, now_ms + self._silence_ms
+        heard: list[Heard | None] = []
+        for (user, track, share), ticket in zip(user_tracks, self._tickets.take(len(user_tracks)), strict=True):
+            session = sessions.get(user)
+            if session is None or session.expires_ms <= now_ms:
+                session = sessions[user] = _Session(ticket)
+            sessions.move_to_end(user)
+            session.tracks += (track,)
+            session.times += (share,)
+            if track in session.pending:
+                session.pending = tuple(other for other in session.pending if other != track)
+            session.claim, session.expires_ms = ticket, expires_ms
+            heard.append(Heard(session.tracks, session.times, session.id, session.pending, ticket))
+        return heard
 
     def _forget(self, now_ms: int) -> None:
         sessions = self._sessions

@@ -44,6 +44,8 @@ class Shortcut:
             return self._flask(environ, start_response)
         body = environ["wsgi.input"].read(int(length))
         try:
+            if len(body) < int(length):
+                raise BodyError("the body was cut off")
             text = answer(self._service, int(user), body)
         except BodyError:
             environ["wsgi.input"] = BytesIO(body)

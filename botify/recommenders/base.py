@@ -1,6 +1,6 @@
 """What a recommender gets and gives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,20 +12,30 @@ UNKNOWN = -1  # nothing is known of this listener or track
 EXHAUSTED = -2  # all that could be recommended is taken in this session
 
 
-class Row(NamedTuple):
+class Row:
     """A listener who asks for the next track.
 
     Attributes:
         user: The listener.
         tracks: Tracks heard in the open session, in order; the one just heard is the last.
         times: Share heard of each.
-        taken: What must not be recommended: the tracks heard, and those recommended and not heard yet.
+        all_taken: What must not be recommended: the tracks heard, and those recommended and not heard yet.
     """
 
-    user: int
-    tracks: Sequence[int]
-    times: Sequence[float]
-    taken: frozenset[int] | set[int]
+    __slots__ = ("_taken", "all_taken", "times", "tracks", "user")
+
+    def __init__(self, user: int, tracks: Sequence[int], times: Sequence[float], taken: Collection[int]) -> None:
+        """Of these attributes; `taken` may name a track twice."""
+        self.user, self.tracks, self.times, self.all_taken = user, tracks, times, taken
+        self._taken: frozenset[int] | None = None
+
+    @property
+    def taken(self) -> frozenset[int]:
+        """The same as a set; made when it is first asked for, as arrays do without."""
+        taken = self._taken
+        if taken is None:
+            taken = self._taken = frozenset(self.all_taken)
+        return taken
 
 
 Batch = Sequence[Row]
@@ -38,8 +48,7 @@ class Drawn(NamedTuple):
     propensity: float | None
 
 
-# The answers are in the order of the batch. Loops in Python where a row takes a microsecond or two, as arrays would
-# make a batch of one ten times slower; arrays where there is arithmetic.
+# The answers are in the order of the batch.
 Recommender = Callable[[Model, Batch, np.random.Generator], list[Drawn]]
 
 IS_UNKNOWN = Drawn(UNKNOWN, None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from botify.models import Model
-from botify.recommenders.base import EXHAUSTED, Batch, Drawn, Recommender
+from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender
 from botify.recommenders.session import contextual, session_als
 from botify.recommenders.simple import indexed, random, sticky_artist, top_pop
 from botify.settings import FallbackSettings
@@ -47,22 +47,23 @@ def recommend(
         chains: Who is asked where that has no answer.
         rng: Generator of the draws.
     """
-    if len(batch) == 1:
-        drawn = RECOMMENDERS[names[0]](model, batch, rng)
-        if drawn[0].track >= 0:
-            return [(names[0], drawn[0])]
-        return [_fall_back(model, batch, drawn[0], chains, rng)]
-    answers: list[tuple[str, Drawn] | None] = [None] * len(batch)
-    for name in dict.fromkeys(names):
-        rows = [i for i, asked in enumerate(names) if asked == name]
-        some = [batch[i] for i in rows]
-        for i, drawn_one in zip(rows, RECOMMENDERS[name](model, some, rng), strict=True):
-            answers[i] = (name, drawn_one)
     return [
-        answer if answer[1].track >= 0 else _fall_back(model, [row], answer[1], chains, rng)
-        for answer, row in zip(answers, batch, strict=True)
-        if answer is not None
+        (name, drawn) if drawn.track >= 0 else _fall_back(model, [row], drawn, chains, rng)
+        for name, drawn, row in zip(names, _ask_first(model, batch, names, rng), batch, strict=True)
     ]
+
+
+def _ask_first(model: Model, batch: Batch, names: Sequence[str], rng: np.random.Generator) -> list[Drawn]:
+    different = set(names)
+    if len(different) == 1:
+        return RECOMMENDERS[names[0]](model, batch, rng)
+    drawn: list[Drawn] = [IS_UNKNOWN] * len(batch)
+    for name in sorted(different):  # the same draws from the same seed
+        places = [i for i, asked in enumerate(names) if asked == name]
+        some = RECOMMENDERS[name](model, [batch[i] for i in places], rng)
+        for i, drawn_one in zip(places, some, strict=True):
+            drawn[i] = drawn_one
+    return drawn
 
 
 def _fall_back(model: Model, row: Batch, missing: Drawn, chains: Chains, rng: np.random.Generator) -> tuple[str, Drawn]:

@@ -1,11 +1,27 @@
 """Recommenders that draw, all equally likely, from the tracks not yet taken: of all, of an artist, of a list."""
 
+from collections.abc import Iterable
+from itertools import chain
+
 import numpy as np
+import numpy.typing as npt
 
 from botify.models import Model
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, draw_one
+from botify.recommenders.base import (
+    EXHAUSTED,
+    IS_EXHAUSTED,
+    IS_UNKNOWN,
+    UNKNOWN,
+    Batch,
+    Drawn,
+    Row,
+    draw_one,
+)
+from botify.tracklists import NO_TRACK
 
 _REDRAWS = 8
+_WORTH_ARRAYS = 16  # rows; of fewer, one by one is quicker
+_BLOCK = 256  # rows at once, so that what is compared stays in the cache
 
 
 def random(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
@@ -47,10 +63,37 @@ def top_pop(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]
 
 def indexed(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
     """One of the listener's own list."""
-    lists = model.recommendations
-    drawn = []
-    for row, at in zip(batch, rng.random(len(batch)).tolist(), strict=True):
-        own = lists.list_of(row.user)
-        taken = row.taken
-        drawn.append(draw_one([track for track in own if track not in taken], at) if own else IS_UNKNOWN)
-    return drawn
+    ats = rng.random(len(batch))
+    if len(batch) < _WORTH_ARRAYS:
+        return [_of_own_list(model, row, at) for row, at in zip(batch, ats.tolist(), strict=True)]
+    blocks = (slice(start, start + _BLOCK) for start in range(0, len(batch), _BLOCK))
+    return list(chain.from_iterable(_of_own_lists(model, batch[block], ats[block]) for block in blocks))
+
+
+def _of_own_list(model: Model, row: Row, at: float) -> Drawn:
+    own, taken = model.recommendations.list_of(row.user), row.taken
+    return draw_one([track for track in own if track not in taken], at) if own else IS_UNKNOWN
+
+
+def _of_own_lists(model: Model, batch: Batch, ats: npt.NDArray[np.float64]) -> Iterable[Drawn]:
+    """The same draws as `_of_own_list`, for a batch."""
+    lists = model.recommendations.lists_of(np.array([row.user for row in batch]))
+    free = ~_are_taken(lists, batch) & (lists != NO_TRACK)
+    counts = free.sum(axis=1)
+    drawn = (free.cumsum(axis=1) > (ats * counts).astype(np.int64)[:, None]).argmax(axis=1)
+    tracks = lists[np.arange(len(batch)), drawn].tolist()
+    missing = np.where(lists[:, 0] == NO_TRACK, UNKNOWN, EXHAUSTED).tolist()
+    return (
+        Drawn(track, 1.0 / count) if count else Drawn(why, None)
+        for track, count, why in zip(tracks, counts.tolist(), missing, strict=True)
+    )
+
+
+def _are_taken(lists: npt.NDArray[np.int32], batch: Batch) -> npt.NDArray[np.bool_]:
+    """Which tracks of lists, (rows, length), are taken in their rows."""
+    counts = np.array([len(row.all_taken) for row in batch])
+    taken = np.fromiter(chain.from_iterable(row.all_taken for row in batch), np.int64, counts.sum())
+    rows = np.arange(len(batch)).repeat(counts)
+    starts = counts.cumsum() - counts  # no row is empty: the track just heard is taken
+    are_taken: npt.NDArray[np.bool_] = np.logical_or.reduceat(lists[rows] == taken[:, None], starts, axis=0)
+    return are_taken

@@ -5,6 +5,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from botify.bodies import (
+    BodyError,
     HeardTrack,
     HeardTracks,
     Listener,
@@ -32,29 +33,29 @@ def make_blueprint(service: Service) -> Blueprint:
     @documented(body=HeardTrack, answer=NextTrack, refusals=_REFUSALS_BY_ID)
     def next_track(user: int) -> Response:
         """Tells what a listener just heard, and recommends the next track."""
-        return _answer(answer_next(service, user, request.get_data(cache=False)))
+        return _answer(answer_next(service, user, _body()))
 
     @api.post("/last/<int:user>")
     @documented(body=HeardTrack, answer=Listener, refusals=_REFUSALS_BY_ID)
     def last_track(user: int) -> Response:
         """Tells what a listener heard last, and ends the session."""
-        return _answer(answer_last(service, user, request.get_data(cache=False)))
+        return _answer(answer_last(service, user, _body()))
 
     @api.post("/next")
     @documented(body=HeardTracks, answer=NextTracks, refusals=_REFUSALS)
     def next_tracks() -> Response:
         """The same for many listeners at once."""
-        heard = read_many(request.get_data(cache=False), tracks, limit)
+        heard = read_many(_body(), tracks, limit)
         found = zip(heard, service.next(heard), strict=True)
-        return _answer(_responses([{"user": one.user, "track": track} for one, track in found]))
+        return _answer(_responses([{"user": user, "track": track} for (user, _, _), track in found]))
 
     @api.post("/last")
     @documented(body=HeardTracks, answer=Listeners, refusals=_REFUSALS)
     def last_tracks() -> Response:
         """The same for many listeners at once."""
-        heard = read_many(request.get_data(cache=False), tracks, limit)
+        heard = read_many(_body(), tracks, limit)
         service.last(heard)
-        return _answer(_responses([{"user": one.user} for one in heard]))
+        return _answer(_responses([{"user": user} for user, _, _ in heard]))
 
     @api.get("/track/<int:track>")
     @documented(answer=Track, refusals=(404,))
@@ -83,6 +84,13 @@ def answer_last(service: Service, user: int, body: bytes) -> bytes:
     """The answer to `POST /last/<user>` with a body; raises what `answer_next` does."""
     service.last((read_one(body, user, service.tracks),))
     return b'{"user":%d}' % user
+
+
+def _body() -> bytes:
+    body = request.get_data(cache=False)
+    if len(body) < (request.content_length or 0):
+        raise BodyError("the body was cut off")
+    return body
 
 
 def _answer(body: bytes) -> Response:

@@ -1,5 +1,6 @@
 import errno
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ from openapi_spec_validator import validate
 from botify.app import create_app
 from botify.service import Service
 from botify.serving import load, make_service
+from botify.sessions import Heard
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 
 TRACKS, LISTENERS = 300, 20
@@ -100,6 +102,22 @@ def test_a_batch_answers_in_order_and_a_listener_in_it_twice_gets_two_tracks(
     logged = events(service)
     assert [event["user"] for event in logged] == users * 2
     assert [event["recommendation"] for event in logged[:5]] == [response["track"] for response in responses]
+
+
+def test_a_batch_asks_the_store_as_often_as_its_most_frequent_listener_is_in_it(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+    hear = service.store.hear
+
+    def count(requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:
+        asked.append([user for user, _, _ in requests])
+        return hear(requests, now_ms)
+
+    monkeypatch.setattr(service.store, "hear", count)
+    users = [5, 4, 4, 6, 5, 4]
+    post(client, "/next", {"requests": [{"user": user, "track": 7, "time": 0.5} for user in users]})
+    assert asked == [[5, 4, 6], [4, 5], [4]]
 
 
 def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
@@ -249,7 +267,18 @@ def test_the_document_is_openapi_and_knows_every_address(client: FlaskClient) ->
         "/admin/reload", "/admin/rollback",
     }  # fmt: skip
     assert document["components"]["schemas"]["HeardTrack"]["required"] == ["track", "time"]
-    assert "/openapi.json" in client.get("/docs").text
+
+
+def test_the_page_of_the_document_names_every_endpoint_and_model_and_needs_no_other_host(client: FlaskClient) -> None:
+    document, page = client.get("/openapi.json").get_json(), client.get("/docs").text
+    for path, operations in document["paths"].items():
+        for method in operations:
+            assert re.search(rf">{method.upper()}</span> {re.escape(path)}<", page)
+    for model in document["components"]["schemas"]:
+        assert f'id="{model}"' in page
+    assert not re.search(r"<script|//|@import|url\(", page), "all of it is in the page"
+    assert set(re.findall(r'(?:href|src)="([^"#]+)', page)) == {"/openapi.json", "data:,"}
+    assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'id="(\w+)"', page)), "no link leads nowhere"
 
 
 def test_only_the_token_reloads_and_rolls_back(client: FlaskClient, tmp_path: Path) -> None:

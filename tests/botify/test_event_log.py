@@ -15,7 +15,7 @@ import pytest
 from analysis.event_files import discover
 from analysis.event_lines import Event, parse_line
 from botify import event_log
-from botify.event_log import SegmentWriter, adopt_segments, event_line
+from botify.event_log import SegmentWriter, adopt_segments, event_lines
 
 Open = Callable[..., SegmentWriter]
 
@@ -48,37 +48,27 @@ def growing(folder: Path) -> list[Path]:
     return list(folder.glob(".events-*.jsonl"))
 
 
-def line(**changes: object) -> bytes:
-    fields: dict[str, Any] = {
-        "message": "next",
-        "timestamp": 1_760_000_000_000,
-        "user": 7,
-        "track": 3,
-        "time": 0.25,
-        "latency": 0.0011,
-        "recommendation": 9,
-        "experiments": {"ALL": "T6"},
-        "session": "a-1",
-        "recommender": "indexed",
-        "propensity": 1 / 30,
-    }
-    return event_line(**{**fields, **changes})
+REQUESTS = [(7, 3, 0.25), (8, 4, 1.0)]
 
 
 def test_a_line_is_an_event_to_the_reader_of_the_log() -> None:
-    text = line()
-    assert text.endswith(b"\n")
-    assert text.count(b"\n") == 1
-    assert parse_line(text) == Event(
+    outcomes = [("a-1", {"ALL": "T6"}, 9, "indexed", 1 / 30), ("b-1", {"ALL": "C"}, 5, "top_pop", 0.5)]
+    first, second = event_lines("next", 1_760_000_000_000, 0.0011, REQUESTS, outcomes)
+    assert first.endswith(b"\n")
+    assert first.count(b"\n") == 1
+    assert parse_line(first) == Event(
         "next", 1_760_000_000_000, 7, 3, 0.25, 0.0011, 9, {"ALL": "T6"}, "a-1", "indexed", 1 / 30
     )
+    assert parse_line(second).session == "b-1"
 
 
 def test_what_is_not_known_is_null() -> None:
-    unknown = {"recommendation": None, "session": None, "recommender": None, "propensity": None}
-    event = parse_line(line(message="last", **unknown))
+    known, unknown = event_lines(
+        "last", 1_760_000_000_000, 0.0011, REQUESTS, [("a-1", {}, 9, "indexed", 1.0), (None, {}, None, None, None)]
+    )
+    event = parse_line(unknown)
     assert (event.recommendation, event.session, event.recommender, event.propensity) == (None, None, None, None)
-    assert set(orjson.loads(line(**unknown))) == set(orjson.loads(line()))
+    assert set(orjson.loads(unknown)) == set(orjson.loads(known))
 
 
 @pytest.mark.parametrize("fsync", ["always", "everysec", "never"])

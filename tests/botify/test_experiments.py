@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from botify.experiments import Arm, Experiment, arm_name, assignments
+from botify.experiments import Arm, Assignments, Experiment, arm_name
 from common.errors import ConfigError, UserError
 
 
@@ -64,12 +64,15 @@ def test_a_salt_splits_anew_and_one_salt_splits_alike() -> None:
 def test_an_override_wins_over_the_hash() -> None:
     experiment = make("ALL", 1, 1, overrides={0: "C", 1: "T1"})
     assert [experiment.assign(user).name for user in (0, 1)] == ["C", "T1"]
+    assert make("ALL", 1, 1).assign_all(range(2, 50)) == experiment.assign_all(range(2, 50)), "nobody else moves"
 
 
 def test_all_running_experiments_are_named_with_the_arm() -> None:
     running = [make("ALL", *[1] * 7), make("STICKY_ARTIST", *[1] * 4)]
-    assert assignments(running, 0) == {"ALL": "T6", "STICKY_ARTIST": "T1"}
-    assert assignments([], 0) == {}
+    assert Assignments(running).of([0, 1]) == [
+        {"ALL": "T6", "STICKY_ARTIST": "T1"},
+        {"ALL": "T5", "STICKY_ARTIST": "T3"},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -111,14 +111,18 @@ def test_what_was_heard_last_counts_most_in_session_als(model: Model) -> None:
     assert ask(model, "session_als", row(0, 7, 4)) == [3]
 
 
-@pytest.mark.parametrize("name", ["contextual", "session_als"])
+@pytest.mark.parametrize("name", ["indexed", "contextual", "session_als"])
 def test_a_batch_gives_what_its_rows_give_alone(model: Model, name: str) -> None:
     rng = np.random.default_rng(4)
     rows = [
         row(user % 4, *rng.permutation(12)[: 1 + user % 11].tolist(), times=rng.random(1 + user % 11).tolist())
         for user in range(300)
     ]
-    assert ask(model, name, *rows) == [ask(model, name, one)[0] for one in rows]
+    together = RECOMMENDERS[name](model, rows, np.random.default_rng(1))
+    alone, rng = [], np.random.default_rng(1)
+    for one in rows:
+        alone += RECOMMENDERS[name](model, [one], rng)
+    assert together == alone
 
 
 sessions = st.tuples(

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from botify import redis_sessions, sessions
 from botify.redis_sessions import RedisSessions
@@ -297,6 +299,30 @@ def test_while_redis_is_down_one_thread_at_a_time_tries_it(own_redis: RedisServe
 def test_a_url_that_is_none_of_redis_is_refused() -> None:
     with pytest.raises(ConfigError, match="redis_url: "):
         RedisSessions("http://localhost")
+
+
+records = st.tuples(st.integers(1, 4), st.integers(-1, 5), st.sampled_from([0.0, 0.5, -1.0, -1.0, -2.0]))
+
+
+@given(st.lists(records, max_size=12), st.integers(1, 6))
+def test_a_session_read_the_quick_way_is_the_one_read_record_by_record(
+    before: list[tuple[int, int, float]], ticket: int
+) -> None:
+    value = b"".join(redis_sessions._RECORD.pack(*record) for record in [*before, (ticket, 9, 1.0)])
+    assert redis_sessions.read_session(value, ticket) == redis_sessions._read_any(value, ticket)
+
+
+@given(st.lists(st.tuples(st.integers(-1, 5), st.integers(0, 5)), max_size=12))
+def test_a_session_of_requests_one_after_the_other_is_read_the_quick_way(steps: list[tuple[int, int]]) -> None:
+    pack = redis_sessions._RECORD.pack
+    value = b"".join(
+        pack(number, heard, 0.5) + pack(number, recommended, -1.0)
+        for number, (recommended, heard) in enumerate(steps, start=1)
+    )
+    value += pack(len(steps) + 1, 7, 1.0)
+    quick = redis_sessions._read_alternating(value, len(steps) + 1)
+    assert quick is not None
+    assert quick == redis_sessions._read_any(value, len(steps) + 1)
 
 
 def test_what_was_sent_twice_over_a_broken_connection_counts_once() -> None:

@@ -7,12 +7,14 @@ import pytest
 
 from botify.app import create_app
 from botify.catalogue import load_catalogue
+from botify.collection import describe_log
 from botify.models import load_model
 from botify.serving import load, make_service
 from common.cli import run
 from common.files import sha256_file
 from recsys import export, search
 from recsys.config import ExportConfig
+from recsys.errors import IngestError
 from recsys.ingest import ingest
 from recsys.store import open_store
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
@@ -81,3 +83,21 @@ def test_what_the_service_logs_ingests_without_a_reject(tmp_path: Path) -> None:
     report = ingest([tmp_path / "log"], tmp_path / "store", buckets=2)
     assert (report.lines.read, report.lines.good, report.lines.rejected) == (sent, sent, 0)
     assert open_store(tmp_path / "store").events == sent
+
+
+def test_a_store_refuses_the_logs_of_two_catalogues(tmp_path: Path) -> None:
+    for name, artists in (("one", [0, 1, 2]), ("other", [0, 1, 1])):
+        catalogue = write_catalogue(tmp_path / name / "tracks.json", artists)
+        publish(tmp_path / name, "first", {0: [1, 2]}, catalogue=catalogue)
+        settings = make_settings(tmp_path / name, catalogue)
+        loaded = load(settings)
+        service = make_service(settings, loaded)
+        describe_log(settings.log_dir, loaded.catalogue)
+        assert create_app(service).test_client().post("/next/0", json={"track": 0, "time": 1}).status_code == 200
+        service.close()
+    ingest([tmp_path / "one" / "log"], tmp_path / "store", buckets=2)
+    known = open_store(tmp_path / "store").catalogue
+    assert known is not None
+    assert (known.sha256, known.tracks) == (sha256_file(tmp_path / "one" / "tracks.json"), 3)
+    with pytest.raises(IngestError, match="two worlds"):
+        ingest([tmp_path / "other" / "log"], tmp_path / "store")
