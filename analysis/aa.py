@@ -16,9 +16,9 @@ import orjson
 import typer
 from scipy import stats
 
-from analysis.aa_splits import Sample, Splits, split
+from analysis.aa_splits import Splits, split
 from analysis.errors import AnalysisError
-from analysis.listener_metrics import ListenerDays, find_metric, parse_effect, read_listener_days
+from analysis.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
 from analysis.parallel import run_all
 from analysis.statistics.effects import CONFIDENCE
 from common.cli import make_app, run
@@ -133,9 +133,7 @@ def check(
     Raises:
         AnalysisError: There is no such metric, too few listeners have a value, or the scheduler cannot be used.
     """
-    definition = find_metric(metric)
-    columns, has_value = definition.columns(days.totals(definition.sums))
-    sample = Sample(days.users[has_value], columns, definition.quantity, definition.scaled)
+    sample = days.sample(find_metric(metric))
     listeners = len(sample.users)
     if listeners < 10 * arms:
         raise AnalysisError(f"{listeners} listeners have a {metric}; at least {10 * arms} are needed for {arms} arms")

@@ -1,34 +1,18 @@
 """Splitting listeners into arms that are treated alike, many times: what runs on a worker for each batch of splits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mmh3
 import numpy as np
 import numpy.typing as npt
 
+from analysis.listener_days import Sample
 from analysis.statistics.effects import Effect, compare, estimate
-from analysis.statistics.moments import Moments, Quantity
+from analysis.statistics.moments import Moments
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Listeners and the columns of a metric.
-
-    Attributes:
-        users: The listeners; shape (listeners,).
-        columns: Column → values, each of shape (listeners,).
-        quantity: The metric of these columns.
-        scaled: The column that an effect multiplies.
-    """
-
-    users: Integers
-    columns: Mapping[str, Floats]
-    quantity: Quantity
-    scaled: str
 
 
 @dataclass(frozen=True)

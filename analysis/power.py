@@ -13,7 +13,7 @@ import orjson
 import typer
 
 from analysis.errors import AnalysisError
-from analysis.listener_metrics import ListenerDays, find_metric, parse_effect, read_listener_days
+from analysis.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
 from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, detectable_effect, needed_listeners
 from common.cli import make_app, run
@@ -116,10 +116,11 @@ def plan(days: ListenerDays, metric: str, effect: float, design: Design, share: 
     timeline = []
     mean = variance = float("nan")
     for day in range(first, int(days.day.max()) + 1):
-        moments = Moments.of(definition.columns(days.totals(definition.sums, day))[0])
+        sample = days.sample(definition, until=day)
+        moments = Moments.of(sample.columns)
         if moments.count < _FEWEST:
             continue
-        mean, variance = moments.mean(definition.quantity), moments.variance(definition.quantity)
+        mean, variance = moments.mean(sample.quantity), moments.variance(sample.quantity)
         listeners = int(moments.count * share)
         if variance > 0 and mean and listeners >= _FEWEST:
             timeline.append(_day(day - first + 1, listeners, mean, variance, effect, design))

@@ -27,7 +27,7 @@ def render(report: Report) -> str:
         tone=_TONES[report.verdict.decision],
         level=page_effects.level(report),
         colours=page_effects.styles(report),
-        roles=page_effects.ROLES,
+        capital=page_effects.capital,
         checks=list_checks(report),
         effects=page_effects.in_order(report),
         forest=page_effects.draw_forest(report) if report.effects else None,

@@ -13,6 +13,8 @@ ROLES = {"primary": "Primary metrics", "secondary": "Secondary metrics", "guardr
 _FAR = 4.0  # an interval that reaches so many times as far as most leaves the forest's scale
 _WIDE = 3.0  # a day's interval that reaches so many times as far as the last day's leaves the chart
 
+_CROWDED = 31  # days that may each have an interval of their own
+
 
 class _Ends(NamedTuple):
     """An interval that has all its numbers, in %."""
@@ -38,18 +40,9 @@ def in_order(report: Report) -> list[MetricEffect]:
     return sorted(report.effects, key=lambda one: (roles.index(one.role), metrics.index(one.metric)))
 
 
-def name_effect(effect: MetricEffect, report: Report) -> str:
-    """The metric, and the arm where there are several."""
-    return effect.label if len(report.arms) <= 2 else f"{effect.label}, {effect.arm}"
-
-
-def interval_texts(interval: Interval) -> tuple[str, str, str]:
-    """Effect and ends for a table."""
-    return (
-        numbers.change(interval.effect_pct),
-        numbers.change(interval.lower_pct),
-        numbers.change(interval.upper_pct),
-    )
+def capital(label: str) -> str:
+    """A metric's name at the beginning of a line."""
+    return label[:1].upper() + label[1:]
 
 
 def draw_forest(report: Report) -> Forest:
@@ -57,7 +50,7 @@ def draw_forest(report: Report) -> Forest:
     effects = in_order(report)
     scale = _forest_scale(effects)
     found = [one for one in effects if one.significant]
-    seen = "; ".join(f"{name_effect(one, report)} {numbers.change(one.relative.effect_pct)}" for one in found)
+    seen = "; ".join(f"{one.label}, {one.arm}: {numbers.change(one.relative.effect_pct)}" for one in found)
     return Forest(
         title=f"Every metric against {report.control}",
         note=f"Differences in % of its value, with {level(report)} intervals. "
@@ -67,32 +60,49 @@ def draw_forest(report: Report) -> Forest:
         ticks=tuple(Tick(scale.at(value), numbers.tick(value, "%")) for value in scale.ticks(4)),
         zero=scale.at(0),
         groups=tuple(
-            (heading, tuple(_mark(one, report, scale) for one in effects if one.role == role))
+            (heading, _marks([one for one in effects if one.role == role], report, scale))
             for role, heading in ROLES.items()
             if any(one.role == role for one in effects)
         ),
         legend=tuple(Key(styles(report)[arm], "dot", arm) for arm in report.arms[1:]) if len(report.arms) > 2 else (),
         table=Table(
             ("Metric", "Arm", "Effect", "Lower", "Upper"),
-            tuple((one.label, one.arm, *interval_texts(one.relative)) for one in effects),
+            tuple((capital(one.label), one.arm, *_interval_texts(one.relative)) for one in effects),
             texts=2,
         ),
     )
 
 
-def _mark(effect: MetricEffect, report: Report, scale: Scale) -> Mark:
+def _interval_texts(interval: Interval) -> tuple[str, str, str]:
+    return (
+        numbers.change(interval.effect_pct),
+        numbers.change(interval.lower_pct),
+        numbers.change(interval.upper_pct),
+    )
+
+
+def _marks(effects: Sequence[MetricEffect], report: Report, scale: Scale) -> tuple[Mark, ...]:
+    before = [None, *(one.metric for one in effects)]
+    return tuple(
+        _mark(one, report, scale, label="" if one.metric == last else capital(one.label))
+        for one, last in zip(effects, before, strict=False)
+    )
+
+
+def _mark(effect: MetricEffect, report: Report, scale: Scale, label: str) -> Mark:
     relative, ends = effect.relative, _ends(effect.relative)
     value = relative.effect_pct
     around = f"  ({numbers.interval(ends.lower, ends.upper, 1)})" if ends else ""
     return Mark(
-        label=name_effect(effect, report),
+        label=label,
+        arm=effect.arm if len(report.arms) > 2 else "",
         text=numbers.change(value, 1) + around,
         style=styles(report)[effect.arm],
         at=scale.at(value) if value is not None and scale.contains(value) else None,
         low=scale.at(ends.lower) if ends else None,
         high=scale.at(ends.upper) if ends else None,
         sure=effect.significant,
-        hint=f"guardrail {effect.guardrail}" if effect.guardrail else "",
+        hint=effect.guardrail or "",
     )
 
 
@@ -114,7 +124,7 @@ def _draw_timeline(timeline: Timeline, report: Report) -> Chart:
     daily, so_far, band = (_by_day(day) for day in zip(*map(_intervals, days), strict=True))
     plane = Plane(Scale(-0.5, len(days) - 0.5), _days_scale(so_far, band))
     return Chart(
-        title=f"{timeline.label}: {timeline.arm} against {report.control}",
+        title=f"{capital(timeline.label)}: {timeline.arm} against {report.control}",
         note="The wide band holds on all days at once, so that it may be looked at every day.",
         description=_describe(timeline),
         x_title="day, UTC",
@@ -125,7 +135,7 @@ def _draw_timeline(timeline: Timeline, report: Report) -> Chart:
         areas=(plane.band(_area(band), style), plane.band(_area(so_far), f"{style} inner")),
         lines=(plane.line(((x, ends.value) for x, ends in so_far), style),),
         dots=(
-            *(plane.dot(x, ends.value, (ends.lower, ends.upper), CONTROL) for x, ends in daily),
+            *(plane.dot(x, ends.value, ends[1:] if len(days) <= _CROWDED else None, CONTROL) for x, ends in daily),
             *(plane.dot(x, ends.value, None, style) for x, ends in so_far[-1:]),
         ),
         legend=(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from analysis.ab.page_effects import styles
+from analysis.ab.page_effects import capital, styles
 from analysis.ab.report import Distribution, Exposure, Position, Report
 from analysis.page import numbers
 from analysis.page.figures import CONTROL, Bar, Bars, Chart, Key, Plane, Table, spread_evenly
@@ -25,7 +25,7 @@ def _draw_distribution(distribution: Distribution, report: Report) -> Chart:
     outlines = {arm: _outline(shares) for arm, shares in distribution.shares.items()}
     medians = ", ".join(f"{arm} {numbers.tick(of[1])}" for arm, of in distribution.quantiles.items())
     return Chart(
-        title=distribution.name,
+        title=capital(distribution.name),
         note=f"Share of an arm's sessions. Medians: {medians}.",
         description=f"{distribution.name} by arm. Medians: {medians}.",
         x_title="from …",

@@ -7,7 +7,7 @@ Out: the mean listening time of a recommended track, with its interval over list
 from analysis.offpolicy.estimate import Estimate, OffPolicy, OffPolicyEstimate, PerListener
 from analysis.offpolicy.holdout import Holdout, parse_holdout
 from analysis.offpolicy.logged import LoggedSessions, LoggingPolicy, read_sessions, sessions_of
-from analysis.offpolicy.policies import Guesses, Policy, RewardModel, Serving, SessionAware
+from analysis.offpolicy.policies import Guesses, Policy, RewardModel, Serving, SessionAware, SessionSoFar
 
 __all__ = [
     "Estimate",
@@ -22,6 +22,7 @@ __all__ = [
     "RewardModel",
     "Serving",
     "SessionAware",
+    "SessionSoFar",
     "parse_holdout",
     "read_sessions",
     "sessions_of",

@@ -2,12 +2,13 @@
 
 A policy is valued as it is served: tracks heard in the session, the organic one included, are out. A list is served as
 "random" (the rest of the list, all equally likely) or "in-order" (the first of the rest). A session-aware policy is
-given by its probabilities, which its maker computes from the logged sessions.
+given by its probabilities, computed from the logged sessions all at once or asked of it a request at a time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -45,6 +46,20 @@ class RewardModel(Protocol):
         """Of the track that the policy recommends, on average over its choice."""
 
 
+class SessionSoFar(NamedTuple):
+    """What a policy knows at a request.
+
+    Attributes:
+        user: The listener.
+        tracks: The tracks heard in the session, the organic one first.
+        times: Listening time of each.
+    """
+
+    user: int
+    tracks: Integers
+    times: Floats
+
+
 @dataclass(frozen=True)
 class SessionAware:
     """A policy that depends on the session, by its probabilities.
@@ -56,6 +71,25 @@ class SessionAware:
 
     probability: Floats
     answered: Flags
+
+    @classmethod
+    def ask(cls, sessions: LoggedSessions, propensity: Callable[[SessionSoFar, int], float | None]) -> "SessionAware":
+        """Asks a policy at every request that counts, one after the other.
+
+        Args:
+            sessions: The logged sessions.
+            propensity: The probability with which the policy recommends a track in a session; None where it has
+                nothing to recommend.
+        """
+        probability, answered = np.zeros(len(sessions.track)), np.zeros(len(sessions.track), dtype=bool)
+        users = sessions.users[sessions.listener].tolist()
+        for event in np.flatnonzero(sessions.counted).tolist():
+            before = slice(int(sessions.first[event]), event)
+            so_far = SessionSoFar(users[event], sessions.track[before], sessions.time[before])
+            found = propensity(so_far, int(sessions.track[event]))
+            answered[event] = found is not None
+            probability[event] = found or 0.0
+        return cls(probability, answered)
 
 
 @dataclass(frozen=True)

@@ -113,17 +113,19 @@ class Mark:
     """An effect in a forest plot; places in % from the left.
 
     Attributes:
-        label: Whose effect.
+        label: On what; empty where it is the same as above.
+        arm: Whose effect; empty where there is one arm only.
         text: The effect in words.
         style: Colour.
         at: Place of the effect; None where there is none or it is outside.
         low: Place of the interval's lower end, None without one.
         high: Place of its upper end.
         sure: Whether it is significant: a filled mark.
-        hint: A word to the effect, such as its verdict.
+        hint: A word on the effect, such as whether a limit is kept.
     """
 
     label: str
+    arm: str
     text: str
     style: str
     at: float | None

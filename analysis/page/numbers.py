@@ -72,7 +72,7 @@ def short_day(iso: str) -> str:
 
 
 def _is_nothing(value: float | None) -> bool:
-    return value is None or math.isnan(value)
+    return value is None or not math.isfinite(value)
 
 
 def _minus(text: str) -> str:

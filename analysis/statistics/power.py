@@ -92,7 +92,8 @@ def needed_listeners(variance: float, effect: float, design: Design) -> float:
     Raises:
         AnalysisError: The effect is 0 or so small that no number of listeners would do.
     """
-    fewest = max(_FEWEST, (1 + design.ratio) / min(1.0, design.ratio) * 1.001)
+    # Just more than one in the smaller arm, whose variance is otherwise unknown.
+    fewest = max(_FEWEST, 1.001 * (1 + design.ratio) / min(1.0, design.ratio))
     if not variance > 0 or achieved_power(variance, fewest, effect, design) >= design.power:
         return fewest
     if not effect or achieved_power(variance, _MOST, effect, design) < design.power:

@@ -10,9 +10,9 @@ import pytest
 from distributed import LocalCluster
 
 from analysis import aa
-from analysis.aa_splits import Sample, assign, split
+from analysis.aa_splits import assign, split
 from analysis.errors import AnalysisError
-from analysis.listener_metrics import ListenerDays, read_listener_days
+from analysis.listener_days import ListenerDays, Sample, read_listener_days
 from analysis.parallel import run_all
 from analysis.statistics.moments import Quantity
 from botify.experiments import Arm, Experiment

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.offpolicy import Guesses, OffPolicy, Serving, SessionAware, sessions_of
+from analysis.offpolicy import Guesses, OffPolicy, Serving, SessionAware, SessionSoFar, sessions_of
 from analysis.offpolicy.policies import Matcher, serve
 from tests.analysis.logged import Session, heldout_events
 
@@ -111,16 +111,55 @@ def test_lists_are_valued_as_the_reference_values_them(serving: Serving, session
     assert (by_arrays.snips, by_arrays.ess) == (found.snips, found.ess)
 
 
+SESSIONS = (
+    Session(0, [0, 1, 5], [1.0, 0.5, 0.25], [0.125, 0.125]),
+    Session(1, [6, 2, 3], [1.0, 0.0, 0.75], [0.125, 0.125]),
+)
+
+
+def next_one(session: SessionSoFar, track: int) -> float | None:
+    """Recommends the track after the one heard last."""
+    return float(track == session.tracks[-1] + 1)
+
+
 def test_a_session_aware_policy_is_valued_by_its_own_probabilities() -> None:
-    """It recommends the track after the one heard last: known at each request from the session alone."""
-    sessions = [
-        Session(0, [0, 1, 5], [1.0, 0.5, 0.25], [0.125, 0.125]),
-        Session(1, [6, 2, 3], [1.0, 0.0, 0.75], [0.125, 0.125]),
-    ]
-    logged = sessions_of(heldout_events(sessions))
+    logged = sessions_of(heldout_events(SESSIONS))
     last = np.roll(logged.track, 1)
-    policy = SessionAware((logged.track == last + 1).astype(float), np.full(len(last), fill_value=True))
-    found = OffPolicy(logged, resamples=2).value(policy)
-    assert found.snips.value == (0.5 + 0.75) / 2
-    assert found.ips.value == (0.5 + 0.75) * 8 / 4
-    assert found.matched == 2
+    at_once = SessionAware((logged.track == last + 1).astype(float), np.full(len(last), fill_value=True))
+    for policy in (at_once, SessionAware.ask(logged, next_one)):
+        found = OffPolicy(logged, resamples=2).value(policy)
+        assert found.snips.value == (0.5 + 0.75) / 2
+        assert found.ips.value == (0.5 + 0.75) * 8 / 4
+        assert found.matched == 2
+
+
+def test_a_policy_is_asked_with_the_session_so_far_and_may_have_no_answer() -> None:
+    asked: list[tuple[int, list[int], list[float], int]] = []
+
+    def propensity(session: SessionSoFar, track: int) -> float | None:
+        asked.append((session.user, session.tracks.tolist(), session.times.tolist(), track))
+        return None if session.times[-1] < 0.5 else 0.25
+
+    logged = sessions_of(heldout_events(SESSIONS))
+    found = OffPolicy(logged, resamples=2).value(SessionAware.ask(logged, propensity))
+    assert asked == [
+        (0, [0], [1.0], 1),
+        (0, [0, 1], [1.0, 0.5], 5),
+        (1, [6], [1.0], 2),
+        (1, [6, 2], [1.0, 0.0], 3),
+    ]
+    assert (found.requests, found.unanswered) == (3, 1)
+    assert found.snips.value == (0.5 + 0.25 + 0.0) / 3
+
+
+def test_a_list_is_worth_the_same_as_the_policy_that_serves_it() -> None:
+    """Random of the list, written as a function of the session."""
+    listed = {0: [5, 1, 0], 1: [2, 3]}
+
+    def propensity(session: SessionSoFar, track: int) -> float | None:
+        return probabilities(listed[session.user], set(session.tracks.tolist()), "random").get(track, 0.0)
+
+    logged = sessions_of(heldout_events(SESSIONS))
+    judge = OffPolicy(logged, resamples=20)
+    by_lists = judge.value_lists(np.array([0, 1]), np.array([[5, 1, 0], [2, 3, -1]]))
+    assert judge.value(SessionAware.ask(logged, propensity)).snips == by_lists.snips

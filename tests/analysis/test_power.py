@@ -8,7 +8,7 @@ import pytest
 
 from analysis import power
 from analysis.errors import AnalysisError
-from analysis.listener_metrics import METRICS, ListenerDays, parse_effect, read_listener_days
+from analysis.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
 from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, achieved_power
 from common.cli import run
@@ -106,8 +106,8 @@ def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
     days = read_listener_days([log])
 
     def value(name: str) -> float:
-        metric = METRICS[name]
-        return Moments.of(metric.columns(days.totals(metric.sums))[0]).mean(metric.quantity)
+        sample = days.sample(find_metric(name))
+        return Moments.of(sample.columns).mean(sample.quantity)
 
     assert value("time") == pytest.approx(heard.mean())
     assert value("mean_time_per_session") == pytest.approx((heard / sessions).mean())
@@ -140,6 +140,7 @@ def test_the_command_writes_what_it_says(log: Path, tmp_path: Path, capsys: pyte
     [
         (["--effect", "x"], "effect x"),
         (["--effect", "5%", "--metric", "tim"], "the nearest is time"),
+        (["--effect", "5%", "--metric", "latency_p99"], "a quantile"),
         (["--effect", "5%", "--power", "1.5"], "power must be between 0 and 1"),
         (["--effect", "5%", "--share", "2"], "share 2.0"),
     ],

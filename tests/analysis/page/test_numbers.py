@@ -67,4 +67,4 @@ def test_days_are_written_out() -> None:
     "show", [numbers.count, numbers.number, numbers.percent, numbers.change, numbers.p_value], ids=lambda f: f.__name__
 )
 def test_what_does_not_exist_is_a_dash(show: Callable[[float | None], str]) -> None:
-    assert show(None) == show(math.nan) == NOTHING
+    assert show(None) == show(math.nan) == show(math.inf) == NOTHING
