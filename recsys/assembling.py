@@ -103,8 +103,8 @@ def _write_matrix(
     if size > np.iinfo(np.int32).max:
         raise SplitError(f"{size:,} interactions; at most {np.iinfo(np.int32).max:,} fit into one matrix")
     _save(folder / f"{column}-indptr.npy", indptr.astype(np.int32))
-    indices = _new_array(folder / f"{column}-indices.npy", np.int32, size)
-    values = _new_array(folder / f"{column}-values.npy", np.float32, size)
+    indices = new_array(folder / f"{column}-indices.npy", np.int32, (size,))
+    values = new_array(folder / f"{column}-values.npy", np.float32, (size,))
     for bucket in buckets:
         rows, columns, sums = _read_column(folder, column, bucket, users, tracks)
         # The rows of a listener are together and ascending, so its n-th row goes n places after its first.
@@ -117,18 +117,18 @@ def _write_matrix(
 
 
 def _save(file: Path, array: npt.NDArray[np.generic]) -> None:
-    mapped = _new_array(file, array.dtype.type, len(array))
+    mapped = new_array(file, array.dtype.type, array.shape)
     mapped[:] = array
     mapped.flush()
 
 
-def _new_array(file: Path, dtype: type[np.generic], size: int) -> "np.memmap[Any, np.dtype[Any]]":
+def new_array(file: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[Any]]":
     """A new array file, mapped for writing, with its place on the disk taken.
 
     Raises:
         OSError: The disk is full; without the reservation, writing to the map would kill the process instead.
     """
-    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=(size,))
+    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
     with file.open("r+b") as handle:
         os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
     return mapped

@@ -1,0 +1,133 @@
+"""A fit in blocks equals the fit in one piece, whatever the blocks, and goes on where it was."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from recsys import block_fit
+from recsys.block_fit import BlockFit, cut_blocks, fit_blocks
+from recsys.blocks import Block, solve_block
+from recsys.cluster import Cluster, open_cluster
+from recsys.config import ClusterConfig, Feedback, SearchConfig
+from recsys.dataset import Dataset, build_dataset
+from recsys.dispatch import Outcome
+from recsys.errors import TrialError
+from recsys.models.als import Als, AlsParams
+from recsys.store import open_store
+from tests.recsys.logs import make_store, random_sessions
+
+KNOBS = {
+    "cg": AlsParams(6, 0.1, 10.0),
+    "cholesky": AlsParams(6, 0.1, 10.0, solver="cholesky"),
+    "nu, weight and skips": AlsParams(6, 0.01, 1.0, unobserved_weight=0.2, nu=0.8, skip_weight=2.0),
+    "spark": AlsParams(6, 0.1, 10.0, solver="cholesky", spark=True),
+}
+
+
+class Here:
+    """Runs the calls in this process, in an order of its own."""
+
+    def __init__(self, slots: int = 1) -> None:
+        self._slots = slots
+
+    def slots(self) -> int:
+        return self._slots
+
+    def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
+        for place, arguments in reversed(list(enumerate(calls))):
+            yield Outcome(place, function(*arguments), None)
+
+
+def here(slots: int = 1) -> Cluster:
+    return cast(Cluster, Here(slots))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("blocks")
+    store = open_store(make_store(folder, random_sessions(5, listeners=70, tracks=120, sessions=900), tracks=120))
+    config = SearchConfig(store=store.path, run=folder / "run", feedback=Feedback(skip_time=0.3))
+    return build_dataset(store, config, here(), lambda _done, _word: None)
+
+
+def whole(dataset: Dataset, params: AlsParams, sweeps: int) -> Als:
+    model = Als(dataset.matrix("train"), params, seed=4, threads=1, skips=dataset.skips("train"))
+    model.sweep(sweeps)
+    return model
+
+
+def assert_same(fit: BlockFit, model: Als) -> None:
+    assert fit.sweeps == model.sweeps
+    assert np.array_equal(fit.user_factors, model.user_factors)
+    assert np.array_equal(fit.item_factors, model.item_factors)
+
+
+@pytest.mark.parametrize("params", KNOBS.values(), ids=KNOBS)
+@pytest.mark.parametrize("number", [1, 2, 7, 200])
+def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
+    params: AlsParams, number: int, dataset: Dataset, tmp_path: Path
+) -> None:
+    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", number)
+    assert_same(fit_blocks(here(), blocks, params, 4, 3, tmp_path / "fit"), whole(dataset, params, 3))
+
+
+def test_blocks_cover_every_row_once_with_about_as_much_work(dataset: Dataset, tmp_path: Path) -> None:
+    cut = cut_blocks(here(slots=4), dataset, "total", tmp_path)
+    for blocks, rows in ((cut.listeners, len(dataset.users)), (cut.tracks, len(dataset.tracks))):
+        assert [block.first for block in blocks] == [0, *(block.last for block in blocks[:-1])]
+        assert blocks[-1].last == rows
+        sizes = [block.load()[0].nnz for block in blocks]
+        assert len(sizes) == 4
+        assert max(sizes) < 1.5 * dataset.matrix("total").nnz / 4
+
+
+def test_a_block_holds_no_more_interactions_than_allowed(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_fit, "LARGEST_BLOCK", 300)
+    cut = cut_blocks(here(slots=2), dataset, "train", tmp_path)
+    assert len(cut.listeners) >= dataset.summary.interactions / 300
+    assert len(cut.listeners) % 2 == 0
+
+
+def test_a_fit_goes_on_from_its_last_whole_sweep(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = KNOBS["cg"]
+    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", 3)
+    solved: list[tuple[str, str]] = []
+
+    def solve(block: Block, params: AlsParams, before: Path, others: Path, after: Path, threads: int) -> None:
+        if len(solved) == 15:  # the first block of tracks in sweep 3
+            raise KeyboardInterrupt
+        solved.append((block.of, after.name))
+        solve_block(block, params, before, others, after, threads)
+
+    monkeypatch.setattr(block_fit, "solve_block", solve)
+    with pytest.raises(KeyboardInterrupt):
+        fit_blocks(here(), blocks, params, 4, 5, tmp_path / "fit")
+    monkeypatch.undo()
+    done: list[float] = []
+    fit = fit_blocks(here(), blocks, params, 4, 5, tmp_path / "fit", report=done.append)
+    assert done == [3, 4, 5]
+    assert_same(fit, whole(dataset, params, 5))
+    assert sorted(file.name for file in (tmp_path / "fit").iterdir()) == ["listeners-5.npy", "tracks-5.npy"]
+
+
+def test_factors_out_of_bounds_are_a_trial_error(dataset: Dataset, tmp_path: Path) -> None:
+    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", 2)
+    with pytest.raises(TrialError, match="not finite after sweep 1"):
+        fit_blocks(here(), blocks, AlsParams(4, 0.1, alpha=1e39), 4, 3, tmp_path / "fit")
+
+
+@pytest.mark.dask
+@pytest.mark.parametrize("workers", [2])
+def test_workers_give_the_same_bytes(workers: int, dataset: Dataset, tmp_path: Path) -> None:
+    params = KNOBS["nu, weight and skips"]
+    with open_cluster(ClusterConfig(workers=workers)) as cluster:
+        blocks = cut_blocks(cluster, dataset, "train", tmp_path / "blocks", 4)
+        fit = fit_blocks(cluster, blocks, params, 4, 3, tmp_path / "fit")
+    assert_same(fit, whole(dataset, params, 3))
