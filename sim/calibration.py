@@ -92,7 +92,7 @@ def near_share(model: ListeningModel) -> float:
     who = np.repeat(np.arange(world.listeners), np.diff(world.interest_offsets))
     shares = [
         raw_share(
-            dot_rows(world.embeddings, world.interests, neighbour),
+            dot_rows(world.embeddings, neighbour, world.embeddings[world.interests].astype(np.float64)),
             world.consume_bias[who],
             world.consume_sharpness[who],
         ).mean()
@@ -104,7 +104,8 @@ def near_share(model: ListeningModel) -> float:
 def play_out(sessions: Sessions, recommender: Recommender, rng: np.random.Generator) -> None:
     """Plays all sessions to their ends."""
     while len(rows := sessions.under_way()):
-        sessions.hear(rows, recommender.recommend(sessions, rows, rng).tracks, rng)
+        tracks = recommender.recommend(sessions, rows, rng).tracks
+        sessions.hear(rows, tracks, rng.random(len(rows)))
 
 
 def _play(model: ListeningModel, recommender: Recommender, count: int, seed: int) -> tuple[float, float]:

@@ -43,17 +43,30 @@ def heard_hundredths(raw: FloatArray, gamma: FloatArray, artist_plays: IntArray,
     return np.rint(share * 100.0).astype(np.int64)
 
 
-def draw_boredom(hundredths: IntArray, rng: np.random.Generator) -> BoolArray:
-    """Whether each track costs a point of the session budget: with probability 1 - share heard."""
-    return rng.random(len(hundredths)) < 1.0 - hundredths / 100.0
+def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
+    """Whether each track costs a point of the session budget: with probability 1 - share heard.
+
+    Args:
+        hundredths: The shares heard, in hundredths.
+        uniform: A draw from [0, 1) for each track.
+    """
+    return uniform < 1.0 - hundredths / 100.0
 
 
-def dot_rows(embeddings: npt.NDArray[np.float32], left: IntArray, right: IntArray) -> FloatArray:
-    """Inner products of the embeddings of two lists of tracks, pair by pair, in double precision."""
-    products: FloatArray = np.einsum("ij,ij->i", embeddings[left], embeddings[right], dtype=np.float64)
+def dot_rows(embeddings: npt.NDArray[np.float32], tracks: IntArray, vectors: FloatArray) -> FloatArray:
+    """Inner products of the embeddings of some tracks with vectors (tracks, dimensions), in double precision.
+
+    A pair's product is the same to the bit whatever pairs are beside it.
+    """
+    products: FloatArray = np.vecdot(embeddings.take(tracks, axis=0).astype(np.float64), vectors)
     return products
 
 
 def draw_below(limits: IntArray, who: IntArray, rng: np.random.Generator) -> IntArray:
     """A uniform whole number from 0 to below `limits[who]`, for each of `who`."""
     return rng.integers(0, limits[who])
+
+
+def scale_below(limits: IntArray, uniform: FloatArray) -> IntArray:
+    """A uniform whole number from 0 to below each limit, made of a draw from [0, 1) for each."""
+    return np.minimum((uniform * limits).astype(np.int64), limits - 1)

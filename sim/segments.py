@@ -10,12 +10,10 @@ from sim.clock import event_times, playing_ms, window_ms
 from sim.errors import CollectionError
 from sim.eventlog import Events, format_events
 from sim.recommenders import Recommender, make_recommender
-from sim.sessions import ListeningModel, Sessions
+from sim.sessions import LONGEST_SESSION, ListeningModel, Sessions
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
-
-LONGEST_SESSION = 1000  # tracks; a world where nobody is ever bored would fill the memory
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def play_segment(sessions: Sessions, recommender: Recommender, rng: np.random.Ge
             listener = int(sessions.listener[rows[0]])
             raise CollectionError(f"listener {listener} is not bored after {LONGEST_SESSION} tracks in one session")
         recommended = recommender.recommend(sessions, rows, rng)
-        sessions.hear(rows, recommended.tracks, rng)
+        sessions.hear(rows, recommended.tracks, rng.random(len(rows)))
         propensities.append(np.full(len(sessions.listener), np.nan))
         propensities[-1][rows] = recommended.propensity
     return np.stack([*propensities, np.full(len(sessions.listener), np.nan)])

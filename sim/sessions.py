@@ -1,17 +1,20 @@
 """Sessions under way: the listening model's state, many sessions side by side; one session is a batch of one."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from sim.listening import dot_rows, draw_below, draw_boredom, heard_hundredths, raw_share
+from sim.listening import dot_rows, draw_below, heard_hundredths, is_bored, raw_share, scale_below
 from sim.neighbours import nearest_tracks
 from sim.worldfiles import World
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 Scalar = TypeVar("Scalar", bound=np.generic)
+
+LONGEST_SESSION = 1000  # recommended tracks; a world where nobody is ever bored would fill the memory
 
 _NOBODY = -1  # fills the history behind a session's last track
 _FIRST_CAPACITY = 16
@@ -23,12 +26,40 @@ class ListeningModel:
 
     world: World
     nearest: IntArray  # (interests of all listeners, most neighbours)
+    interests: IntArray  # (listeners,) how many each has
+    neighbours: IntArray  # (listeners,) how many tracks around an interest can be organic
+
+
+@dataclass(frozen=True)
+class Starts:
+    """How sessions begin."""
+
+    listener: IntArray  # (sessions,)
+    interest: IntArray  # (sessions,) the track that is the session's interest
+    organic: IntArray  # (sessions,) the track that the listener chooses
 
 
 def make_model(world: World) -> ListeningModel:
     """Finds the tracks nearest to every interest: seconds for tens of thousands of interests and tracks."""
     count = min(int(world.interest_neighbours.max()), world.tracks)
-    return ListeningModel(world, nearest_tracks(world.embeddings, world.interests, count))
+    return ListeningModel(
+        world,
+        nearest=nearest_tracks(world.embeddings, world.interests, count),
+        interests=np.diff(world.interest_offsets),
+        neighbours=np.minimum(world.interest_neighbours, count),
+    )
+
+
+def draw_starts(model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> Starts:
+    """Draws an interest of each listener and a track near it."""
+    which = draw_below(model.interests, listeners, rng)
+    return _starts(model, listeners, which, draw_below(model.neighbours, listeners, rng))
+
+
+def scale_starts(model: ListeningModel, listeners: IntArray, uniform: FloatArray) -> Starts:
+    """The same from draws (2, sessions) from [0, 1)."""
+    which = scale_below(model.interests[listeners], uniform[0])
+    return _starts(model, listeners, which, scale_below(model.neighbours[listeners], uniform[1]))
 
 
 class Sessions:
@@ -39,26 +70,33 @@ class Sessions:
         interest: (sessions,) the track that is the session's interest.
         budget: (sessions,) what is left of the session budget; the session is over at 0.
         length: (sessions,) tracks played.
-        tracks: (capacity, sessions) track ids in playing order, -1 behind the last.
+        tracks: (capacity, sessions) track ids in playing order; what lies behind the last means nothing.
         hundredths: (capacity, sessions) their shares heard.
     """
 
     def __init__(self, model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> None:
         """Starts a session of each of these listeners and plays its organic track."""
-        world, count = model.world, len(listeners)
-        position = draw_below(world.interest_offsets[1:] - world.interest_offsets[:-1], listeners, rng)
-        position += world.interest_offsets[listeners]
-        neighbours = np.minimum(world.interest_neighbours, model.nearest.shape[1])
-        organic = model.nearest[position, draw_below(neighbours, listeners, rng)]
-        self.world = world
-        self.listener = listeners
-        self.interest = world.interests[position]
-        self.budget = world.session_budget[listeners].copy()
-        self.length = np.zeros(count, dtype=np.int64)
-        self.tracks = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
-        self.artists = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
-        self.hundredths = np.zeros((_FIRST_CAPACITY, count), dtype=np.uint8)
-        self._append(np.arange(count), organic, np.full(count, 100))
+        self._make_room(model, len(listeners))
+        self.start(np.arange(len(listeners)), draw_starts(model, listeners, rng))
+
+    @classmethod
+    def none(cls, model: ListeningModel, count: int) -> Self:
+        """Room for some sessions, none of which has begun: all are over."""
+        sessions = cls.__new__(cls)
+        sessions._make_room(model, count)
+        return sessions
+
+    def start(self, rows: IntArray, starts: Starts) -> None:
+        """Starts sessions in the places of others, which are forgotten, and plays their organic tracks."""
+        longest = int(self.length[rows].max(initial=0))
+        self.tracks[:longest, rows] = _NOBODY
+        self.artists[:longest, rows] = _NOBODY
+        self.listener[rows] = starts.listener
+        self.interest[rows] = starts.interest
+        self.budget[rows] = self.world.session_budget[starts.listener]
+        self.length[rows] = 0
+        self._wanted[rows] = self.world.embeddings[starts.interest]
+        self._append(rows, starts.organic, np.full(len(rows), 100))
 
     def under_way(self) -> IntArray:
         """The sessions that are not over, ascending."""
@@ -68,35 +106,51 @@ class Sessions:
         """The track played last in each of these sessions."""
         return self.tracks[self.length[rows] - 1, rows].astype(np.int64)
 
+    def last_hundredths(self, rows: IntArray) -> IntArray:
+        """The share heard of that track, in hundredths."""
+        return self.hundredths[self.length[rows] - 1, rows].astype(np.int64)
+
     def played(self, row: int) -> IntArray:
         """The tracks of one session in playing order."""
         return self.tracks[: self.length[row], row].astype(np.int64)
 
-    def hear(self, rows: IntArray, tracks: IntArray, rng: np.random.Generator) -> IntArray:
+    def heard_of(self, row: int) -> IntArray:
+        """The shares heard of them, in hundredths."""
+        return self.hundredths[: self.length[row], row].astype(np.int64)
+
+    def hear(self, rows: IntArray, tracks: IntArray, uniform: FloatArray) -> IntArray:
         """Plays one recommended track in each of these sessions, and lets their budgets drop.
 
         Args:
-            rows: Different sessions, none of them over.
+            rows: Different sessions, none of them over, ascending.
             tracks: The track recommended in each.
-            rng: Where boredom comes from.
+            uniform: A draw from [0, 1) for each, which decides on boredom.
 
         Returns:
             The shares heard, in hundredths.
         """
         heard = self._shares(rows, tracks)
         self._append(rows, tracks, heard)
-        self.budget[rows] -= draw_boredom(heard, rng)
+        self.budget[rows] -= is_bored(heard, uniform)
         return heard
 
+    def _make_room(self, model: ListeningModel, count: int) -> None:
+        self.world = model.world
+        self.listener, self.interest, self.budget, self.length = np.zeros((4, count), dtype=np.int64)
+        self.tracks = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
+        self.artists = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
+        self.hundredths = np.zeros((_FIRST_CAPACITY, count), dtype=np.uint8)
+        self._wanted = np.zeros((count, model.world.embeddings.shape[1]))  # the embeddings of the interests
+
     def _shares(self, rows: IntArray, tracks: IntArray) -> IntArray:
-        world, who = self.world, self.listener[rows]
+        world = self.world
+        who = self.listener[rows]
         longest = int(self.length[rows].max(initial=0))
-        plays = (self.artists[:longest, rows] == world.artist[tracks]).sum(axis=0)
-        repeated = (self.tracks[:longest, rows] == tracks).any(axis=0)
+        plays = _count_equal(self.artists[:longest], rows, world.artist[tracks])
+        repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
+        wanted = self._wanted if len(rows) == len(self._wanted) else self._wanted.take(rows, axis=0)
         raw = raw_share(
-            dot_rows(world.embeddings, tracks, self.interest[rows]),
-            world.consume_bias[who],
-            world.consume_sharpness[who],
+            dot_rows(world.embeddings, tracks, wanted), world.consume_bias[who], world.consume_sharpness[who]
         )
         return heard_hundredths(raw, world.gamma[who], plays, repeated)
 
@@ -109,6 +163,18 @@ class Sessions:
         self.artists[position, rows] = self.world.artist[tracks]
         self.hundredths[position, rows] = hundredths
         self.length[rows] += 1
+
+
+def _starts(model: ListeningModel, listeners: IntArray, which: IntArray, neighbour: IntArray) -> Starts:
+    position = model.world.interest_offsets[listeners] + which
+    return Starts(listeners, model.world.interests[position], model.nearest[position, neighbour])
+
+
+def _count_equal(history: npt.NDArray[np.int32], rows: IntArray, values: IntArray) -> IntArray:
+    """How often the history of each of some sessions holds a value of its own."""
+    seen = history if len(rows) == history.shape[1] else history.take(rows, axis=1)
+    counts: IntArray = (seen == values.astype(np.int32)).sum(axis=0, dtype=np.int16).astype(np.int64)
+    return counts
 
 
 def _doubled(table: npt.NDArray[Scalar], fill: int) -> npt.NDArray[Scalar]:

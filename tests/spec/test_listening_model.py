@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.randomness import make_generator
-from sim.listening import draw_boredom, expit, heard_hundredths
+from sim.listening import dot_rows, expit, heard_hundredths, is_bored, scale_below
 from sim.neighbours import nearest_tracks
 from sim.sessions import ListeningModel, Sessions, make_model
 from sim.worldfiles import World, load_world
@@ -93,7 +93,7 @@ def test_sessions_side_by_side_go_as_the_reference_says(seed: int, sessions: int
     while len(rows := batch.under_way()):
         tracks = rng.integers(TRACKS, size=len(rows))
         twin.bit_generator.state = rng.bit_generator.state
-        heard = batch.hear(rows, tracks, rng)
+        heard = batch.hear(rows, tracks, rng.random(len(rows)))
         expected = [reference[row].hear(int(track), twin) for row, track in zip(rows, tracks, strict=True)]
         assert (heard / 100).tolist() == expected
         assert batch.budget.tolist() == [session.budget for session in reference]
@@ -145,7 +145,7 @@ def test_the_organic_track_costs_no_budget(tmp_path: Path) -> None:
 def test_the_budget_drops_with_probability_one_minus_the_share_heard() -> None:
     rng, n = make_generator(1, "test"), 100_000
     for hundredths in (0, 1, 37, 99, 100):
-        dropped = draw_boredom(np.full(n, hundredths), rng).mean()
+        dropped = is_bored(np.full(n, hundredths), rng.random(n)).mean()
         p = 1 - hundredths / 100
         assert dropped == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / n) + 1e-12)
 
@@ -191,7 +191,28 @@ def test_one_session_alone_goes_on_for_as_long_as_nobody_is_bored(tmp_path: Path
     heard = []
     for track in [track for track in range(12) if track != int(batch.last_tracks(row)[0])] + [0] * 9:
         batch.budget[:] = 5
-        heard.append(int(batch.hear(row, np.array([track]), rng)[0]))
+        heard.append(int(batch.hear(row, np.array([track]), rng.random(1))[0]))
     assert batch.length.tolist() == [21]
     assert sorted(heard[:11], reverse=True) == [100, 100, 100, 80, 80, 80, 80, 64, 64, 64, 64]
     assert heard[11:] == [0] * 9
+
+
+def test_draws_from_0_to_1_become_whole_numbers_below_a_limit_alike() -> None:
+    n = 60_000
+    found = scale_below(np.full(n, 6), make_generator(1, "test").random(n))
+    assert np.bincount(found, minlength=6) / n == pytest.approx(np.full(6, 1 / 6), abs=5 * math.sqrt(5 / 36 / n))
+    edges = scale_below(np.array([1, 3, 3, 10]), np.array([0.999, 0.0, 1 / 3, np.nextafter(1, 0)]))
+    assert edges.tolist() == [0, 0, 1, 9]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), dimensions=st.integers(1, 70))
+def test_a_product_is_the_same_whatever_is_beside_it(seed: int, dimensions: int) -> None:
+    rng = make_generator(seed, "test dots")
+    embeddings, tracks = rng.normal(size=(20, dimensions)).astype(np.float32), rng.integers(20, size=50)
+    vectors = rng.normal(size=(50, dimensions))
+    together = dot_rows(embeddings, tracks, vectors)
+    assert together.tolist() == [
+        float(dot_rows(embeddings, tracks[i : i + 1], vectors[i : i + 1])[0]) for i in range(50)
+    ]
+    assert together == pytest.approx((embeddings[tracks].astype(np.float64) * vectors).sum(axis=1), abs=1e-9)

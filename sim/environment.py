@@ -1,0 +1,271 @@
+"""The listening model as Gymnasium environments: `sim/Listening-v0`, one session at a time or many side by side.
+
+    import gymnasium
+    env = gymnasium.make("sim.environment:sim/Listening-v0", world="out/demo/world")
+    envs = gymnasium.make_vec("sim.environment:sim/Listening-v0", num_envs=4096, world="out/demo/world")
+
+Importing this module registers them. An episode is a session.
+
+* Action: the track to recommend, `Discrete(tracks)`.
+* Observation: `{"user", "track", "time"}`: the listener, `Discrete(listeners)`; the track played last,
+  `Discrete(tracks)`; the share of it that was heard, a `Box` of one number from 0 to 1. The first observation of an
+  episode is the organic track, heard whole.
+* Reward: the share heard of the recommended track, 0 to 1 in hundredths, so that an episode's rewards add up to the
+  session's listening time without its organic track.
+* Termination: the session budget is spent. Truncation: after `max_episode_steps` recommendations.
+* Reset: `reset(seed=…, options={"user": 7})`; without the option all listeners are equally likely. The vector
+  environment takes one listener or one for each session, and `"reset_mask"` for those that are to be reset.
+
+All randomness is that of `np_random`: a seed and the actions give the same episodes again. `world` is a world's folder,
+or a `ListeningModel` that several environments share, as finding the tracks around the interests of a large world takes
+seconds.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from sim.sessions import LONGEST_SESSION, ListeningModel, Sessions, draw_starts, make_model
+from sim.worldfiles import load_world
+
+ENVIRONMENT = "sim/Listening-v0"
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Observation = dict[str, Any]  # of one session numbers and an array without axes, of many an array each
+Info = dict[str, Any]
+
+
+class ListeningEnv(gymnasium.Env[Observation, np.int64]):
+    """One session at a time."""
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  Gymnasium declares it like this
+
+    def __init__(self, world: Path | str | ListeningModel) -> None:
+        """An environment of a world.
+
+        Args:
+            world: Its folder, or the model of it.
+
+        Raises:
+            WorldError: The world cannot be used.
+        """
+        self._model = _model_of(world)
+        self._sessions = Sessions.none(self._model, 1)
+        self._row = np.zeros(1, dtype=np.int64)
+        self.observation_space = _observation_space(self._model)
+        self.action_space = _action_space(self._model)
+
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
+        """Starts a session; see the module."""
+        super().reset(seed=seed)
+        listeners = _listeners_to_start(self._model, options, self._row, self.np_random)
+        self._sessions.start(self._row, draw_starts(self._model, listeners, self.np_random))
+        return self._observe(), {}
+
+    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, Info]:
+        """Plays the recommended track; see the module.
+
+        Raises:
+            ResetNeeded: The session is over.
+            InvalidAction: There is no such track.
+        """
+        if not len(self._sessions.under_way()):
+            raise ResetNeeded("the session is over; call reset")
+        tracks = _as_tracks(self._model, action, 1)
+        heard = self._sessions.hear(self._row, tracks, self.np_random.random(1))
+        is_over = not len(self._sessions.under_way())
+        return self._observe(), float(heard[0]) / 100.0, is_over, False, {}
+
+    def _observe(self) -> Observation:
+        return _observe_one(_observe(self._sessions), 0)
+
+
+class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
+    """Many sessions side by side, in all of Gymnasium's autoreset modes.
+
+    With `NEXT_STEP`, the step after a session's end starts another one, whatever its action; with `SAME_STEP` the step
+    that ends a session does, and the infos `final_obs` and `final_info` hold what it ended with; with `DISABLED` the
+    sessions that are over are to be reset by `reset(options={"reset_mask": …})` before the next step.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        world: Path | str | ListeningModel,
+        *,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    ) -> None:
+        """Environments of a world.
+
+        Args:
+            num_envs: How many sessions go on at a time.
+            world: Its folder, or the model of it.
+            max_episode_steps: Recommendations after which a session is truncated.
+            autoreset_mode: What becomes of sessions that are over.
+
+        Raises:
+            WorldError: The world cannot be used.
+            ValueError: There is no such mode.
+        """
+        self._mode = AutoresetMode(autoreset_mode)
+        self.metadata = {"render_modes": [], "autoreset_mode": self._mode}
+        self.num_envs = num_envs
+        self._model = _model_of(world)
+        self._sessions = Sessions.none(self._model, num_envs)
+        self._longest = max_episode_steps + 1 if max_episode_steps is not None else None
+        self._all = np.arange(num_envs)
+        self._over: BoolArray | None = None  # before the first reset
+        self.single_observation_space = _observation_space(self._model)
+        self.single_action_space = _action_space(self._model)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
+        """Starts all sessions, or those of `options["reset_mask"]`; see the module.
+
+        Raises:
+            ValueError: The mask is not one number of truth for each session, or is all false.
+        """
+        super().reset(seed=seed)
+        mask = (options or {}).get("reset_mask")
+        rows = self._all if mask is None else self._rows_of(mask)
+        self._start(rows, options)
+        if self._over is None or mask is None:
+            self._over = np.zeros(self.num_envs, dtype=np.bool_)
+        self._over[rows] = False
+        return _observe(self._sessions), {}
+
+    def step(self, actions: IntArray) -> tuple[Observation, FloatArray, BoolArray, BoolArray, Info]:
+        """Plays the recommended tracks; see the module.
+
+        Raises:
+            ResetNeeded: There was no reset, or sessions are over that nobody but the caller resets.
+            InvalidAction: There is no such track.
+        """
+        if self._over is None:
+            raise ResetNeeded("call reset before the first step")
+        tracks = _as_tracks(self._model, actions, self.num_envs)
+        over = np.flatnonzero(self._over)
+        if len(over) and self._mode is AutoresetMode.DISABLED:
+            raise ResetNeeded(f"{len(over)} sessions are over, the first is {over[0]}; reset them by reset_mask")
+        rewards = np.zeros(self.num_envs)
+        rows = np.flatnonzero(~self._over) if len(over) else self._all
+        rewards[rows] = self._sessions.hear(rows, tracks[rows], self.np_random.random(len(rows))) / 100.0
+        terminated, truncated = self._ends()
+        if len(over):
+            self._start(over, None)
+            terminated[over] = truncated[over] = False
+        self._over = terminated | truncated
+        infos: Info = {}
+        if self._mode is AutoresetMode.SAME_STEP and self._over.any():
+            infos = self._restart_at_once(self._over)
+            self._over = np.zeros(self.num_envs, dtype=np.bool_)
+        return _observe(self._sessions), rewards, terminated, truncated, infos
+
+    def _ends(self) -> tuple[BoolArray, BoolArray]:
+        """Which sessions are over, and which are cut off."""
+        terminated = self._sessions.budget <= 0
+        if self._longest is None:
+            return terminated, np.zeros(self.num_envs, dtype=np.bool_)
+        return terminated, (self._sessions.length >= self._longest) & ~terminated
+
+    def _restart_at_once(self, over: BoolArray) -> Info:
+        """Starts other sessions in place of those that are over; returns the infos of these."""
+        ended = np.flatnonzero(over)
+        finals = _observe(self._sessions)
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for row in ended.tolist():
+            final_obs[row] = _observe_one(finals, row)
+        self._start(ended, None)
+        return {"final_obs": final_obs, "_final_obs": over.copy(), "final_info": {}, "_final_info": over.copy()}
+
+    def _start(self, rows: IntArray, options: Mapping[str, Any] | None) -> None:
+        listeners = _listeners_to_start(self._model, options, rows, self.np_random)
+        self._sessions.start(rows, draw_starts(self._model, listeners, self.np_random))
+
+    def _rows_of(self, mask: object) -> IntArray:
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise ValueError(f"options['reset_mask'] must be a NumPy array of {self.num_envs} bool")
+        if not mask.any():
+            raise ValueError("options['reset_mask'] is all false; there is nothing to reset")
+        return np.flatnonzero(mask)
+
+
+def _model_of(world: Path | str | ListeningModel) -> ListeningModel:
+    return world if isinstance(world, ListeningModel) else make_model(load_world(Path(world)))
+
+
+def _observation_space(model: ListeningModel) -> spaces.Dict:
+    return spaces.Dict(
+        {
+            "user": spaces.Discrete(model.world.listeners),
+            "track": _action_space(model),
+            "time": spaces.Box(0.0, 1.0, shape=(), dtype=np.float32),
+        }
+    )
+
+
+def _action_space(model: ListeningModel) -> spaces.Discrete[np.int64]:
+    return spaces.Discrete(model.world.tracks)
+
+
+def _listeners_to_start(
+    model: ListeningModel, options: Mapping[str, Any] | None, rows: IntArray, rng: np.random.Generator
+) -> IntArray:
+    wanted = (options or {}).get("user")
+    if wanted is None:
+        return rng.integers(model.world.listeners, size=len(rows))
+    users = np.asarray(wanted)
+    if users.dtype.kind not in "iu" or np.any((users < 0) | (users >= model.world.listeners)):
+        raise ValueError(f"options['user']: {wanted} found; listeners are 0..{model.world.listeners - 1}")
+    if users.ndim == 0:
+        return np.full(len(rows), users, dtype=np.int64)
+    if users.ndim != 1 or len(users) <= int(rows[-1]):
+        raise ValueError(f"options['user']: shape {users.shape} found; one listener, or one for each session, is due")
+    return users.astype(np.int64)[rows]
+
+
+def _as_tracks(model: ListeningModel, actions: object, count: int) -> IntArray:
+    tracks = np.atleast_1d(np.asarray(actions))
+    if tracks.shape != (count,) or tracks.dtype.kind not in "iu":
+        raise InvalidAction(f"{tracks.dtype} {tracks.shape} found; {count} whole numbers are due, one a session")
+    if tracks.min() < 0 or tracks.max() >= model.world.tracks:
+        raise InvalidAction(f"{tracks.min()}..{tracks.max()} found; tracks are 0..{model.world.tracks - 1}")
+    return tracks.astype(np.int64)
+
+
+def _observe(sessions: Sessions) -> Observation:
+    rows = np.arange(len(sessions.listener))
+    return {
+        "user": sessions.listener.copy(),
+        "track": sessions.last_tracks(rows),
+        "time": (sessions.last_hundredths(rows) / 100.0).astype(np.float32),
+    }
+
+
+def _observe_one(observations: Observation, row: int) -> Observation:
+    """One session's part of the observations of many."""
+    return {
+        "user": observations["user"][row],
+        "track": observations["track"][row],
+        "time": np.asarray(observations["time"][row]),
+    }
+
+
+gymnasium.register(
+    ENVIRONMENT,
+    entry_point="sim.environment:ListeningEnv",
+    vector_entry_point="sim.environment:ListeningVectorEnv",
+    max_episode_steps=LONGEST_SESSION,
+)

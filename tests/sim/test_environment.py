@@ -1,0 +1,260 @@
+"""The environments: Gymnasium's own checks, every autoreset mode, and the listening model under them."""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import pytest
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from common.randomness import make_generator
+from sim.environment import ENVIRONMENT, ListeningEnv, ListeningVectorEnv
+from sim.errors import WorldError
+from sim.sessions import ListeningModel, Sessions, draw_starts
+from tests.sim.worlds import write_world
+
+Step = tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]
+MODES = list(AutoresetMode)
+OBSERVED = ("user", "track", "time")
+
+
+@pytest.fixture
+def env(demo_model: ListeningModel) -> ListeningEnv:
+    return ListeningEnv(demo_model)
+
+
+def _vector(model: ListeningModel, count: int, **options: Any) -> ListeningVectorEnv:  # noqa: ANN401  as make_vec's
+    return ListeningVectorEnv(count, model, **options)
+
+
+def _episode(env: ListeningEnv, seed: int, actions: npt.NDArray[np.int64]) -> list[tuple[object, ...]]:
+    observation, _ = env.reset(seed=seed)
+    found: list[tuple[object, ...]] = [tuple(observation[key].item() for key in OBSERVED)]
+    for action in actions:
+        observation, reward, terminated, truncated, _ = env.step(action)
+        found.append((*(observation[key].item() for key in OBSERVED), reward, terminated, truncated))
+        if terminated:
+            break
+    return found
+
+
+def _same(left: dict[str, Any], right: dict[str, Any]) -> bool:
+    return all(np.array_equal(left[key], right[key]) and left[key].dtype == right[key].dtype for key in OBSERVED)
+
+
+def test_gymnasiums_checker_finds_nothing(demo_model: ListeningModel) -> None:
+    check_env(gymnasium.make(ENVIRONMENT, world=demo_model).unwrapped)
+
+
+def test_it_is_made_by_name_from_a_folder(tmp_path: Path) -> None:
+    world = write_world(tmp_path / "world")
+    env = gymnasium.make("sim.environment:sim/Listening-v0", world=str(world))
+    observation, info = env.reset(seed=1, options={"user": 2})
+    assert env.observation_space.contains(observation)
+    assert (int(observation["user"]), float(observation["time"]), info) == (2, 1.0, {})
+    envs = gymnasium.make_vec(ENVIRONMENT, num_envs=3, vectorization_mode="vector_entry_point", world=world)
+    assert isinstance(envs, ListeningVectorEnv)
+    assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    assert envs.observation_space.contains(envs.reset(seed=1)[0])
+    assert envs.action_space.contains(envs.action_space.sample())
+
+
+def test_a_world_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorldError, match=r"tracks\.json: cannot be read"):
+        ListeningEnv(tmp_path)
+
+
+def test_two_environments_with_one_seed_agree_in_every_field(demo_model: ListeningModel) -> None:
+    actions = make_generator(1, "actions").integers(5000, size=200)
+    first, second = ListeningEnv(demo_model), ListeningEnv(demo_model)
+    for seed in range(20):
+        assert _episode(first, seed, actions) == _episode(second, seed, actions)
+    assert _episode(first, 1, actions) != _episode(first, 2, actions)
+
+
+def test_an_episode_is_a_session_of_the_listening_model(env: ListeningEnv, demo_model: ListeningModel) -> None:
+    actions = make_generator(1, "actions").integers(5000, size=200)
+    for seed in range(20):
+        steps = _episode(env, seed, actions)
+        rng = np.random.default_rng(seed)
+        row = np.zeros(1, dtype=np.int64)
+        sessions = Sessions.none(demo_model, 1)
+        sessions.start(row, draw_starts(demo_model, rng.integers(demo_model.world.listeners, size=1), rng))
+        while len(sessions.under_way()):
+            sessions.hear(row, actions[int(sessions.length[0]) - 1 :][:1], rng.random(1))
+        assert [step[1] for step in steps] == sessions.played(0).tolist()
+        heard = sessions.heard_of(0) / 100
+        assert [step[2] for step in steps] == heard.astype(np.float32).tolist()
+        assert [step[3] for step in steps[1:]] == heard[1:].tolist()
+        assert [step[4] for step in steps[1:]] == [False] * (len(steps) - 2) + [True]
+
+
+def test_a_session_that_is_over_takes_no_step(env: ListeningEnv) -> None:
+    with pytest.raises(ResetNeeded):
+        env.step(np.int64(0))
+    env.reset(seed=1)
+    while not env.step(np.int64(0))[2]:
+        pass
+    with pytest.raises(ResetNeeded):
+        env.step(np.int64(0))
+
+
+@pytest.mark.parametrize("action", [-1, 5000, 0.5, [1, 2]])
+def test_what_is_no_track_is_refused(env: ListeningEnv, action: Any) -> None:  # noqa: ANN401  of a wrong type
+    env.reset(seed=1)
+    with pytest.raises(InvalidAction):
+        env.step(action)
+
+
+@pytest.mark.parametrize("user", [-1, 1000, 1.5, "seven"])
+def test_what_is_no_listener_is_refused(env: ListeningEnv, user: object) -> None:
+    with pytest.raises(ValueError, match=r"listeners are 0\.\.999"):
+        env.reset(options={"user": user})
+
+
+def test_all_listeners_come_without_the_option(env: ListeningEnv) -> None:
+    users = np.array([int(env.reset(seed=seed)[0]["user"]) for seed in range(300)])
+    assert len(set(users.tolist())) > 200
+    assert users.min() < 100
+    assert users.max() >= 900
+
+
+def test_a_long_session_is_truncated_at_the_limit(tmp_path: Path) -> None:
+    """Everything is heard to the end: nobody is ever bored."""
+    tracks = [{"track": i, "artist": i} for i in range(12)]
+    world = write_world(
+        tmp_path / "w", tracks=tracks, users=[{"user": 0, "interests": [0], "consume_bias": -1e6}], embeddings=None
+    )
+    one = gymnasium.make(ENVIRONMENT, world=world, max_episode_steps=3)
+    many = gymnasium.make_vec(ENVIRONMENT, num_envs=2, world=world, max_episode_steps=3)
+    first, _ = one.reset(seed=1)
+    many.reset(seed=1)
+    unheard = [track for track in range(12) if track != int(first["track"])]
+    ends = [(step[2], step[3]) for step in (one.step(track) for track in unheard[:3])]
+    assert ends == [(False, False), (False, False), (False, True)]
+    played = set(range(12))
+    for count in (1, 2, 3):
+        terminated, truncated = many.step(np.array([played.pop()] * 2))[2:4]
+        assert truncated.tolist() == [count == 3 and not over for over in terminated]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_of_many_goes_as_one_alone(demo_model: ListeningModel, mode: AutoresetMode) -> None:
+    """A vector of one against Gymnasium's own vectorisation of the single environment, in each mode."""
+    ours = _vector(demo_model, 1, autoreset_mode=mode)
+    theirs = SyncVectorEnv([lambda: ListeningEnv(demo_model)], autoreset_mode=mode)
+    actions = make_generator(2, "actions")
+    assert _same(ours.reset(seed=5)[0], theirs.reset(seed=5)[0])
+    ends = 0
+    for _ in range(120):
+        action = actions.integers(5000, size=1)
+        (seen, *ours_rest, info), (expected, *theirs_rest, their_info) = ours.step(action), theirs.step(action)
+        assert _same(seen, expected)
+        assert [part.tolist() for part in ours_rest] == [part.tolist() for part in theirs_rest]
+        assert [part.dtype for part in ours_rest] == [part.dtype for part in theirs_rest]
+        assert info.keys() == their_info.keys()
+        if info:
+            assert _same(info["final_obs"][0], their_info["final_obs"][0])
+        ends += int(ours_rest[1][0])
+        if mode is AutoresetMode.DISABLED and ours_rest[1][0]:
+            mask = {"reset_mask": np.array([True])}
+            assert _same(ours.reset(options=dict(mask))[0], theirs.reset(options=dict(mask))[0])
+    assert ends > 5
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_vectors_with_one_seed_agree_in_every_field(demo_model: ListeningModel, mode: AutoresetMode) -> None:
+    pair = [_vector(demo_model, 50, autoreset_mode=mode) for _ in range(2)]
+    actions = make_generator(3, "actions")
+    assert _same(*(envs.reset(seed=9)[0] for envs in pair))
+    for _ in range(60):
+        action = actions.integers(5000, size=50)
+        first, second = (envs.step(action) for envs in pair)
+        assert _same(first[0], second[0])
+        assert all(np.array_equal(a, b) for a, b in zip(first[1:4], second[1:4], strict=True))
+        over = first[2] | first[3]
+        if mode is AutoresetMode.DISABLED and over.any():
+            assert _same(*(envs.reset(options={"reset_mask": over})[0] for envs in pair))
+
+
+def test_next_step_starts_another_session_whatever_the_action(demo_model: ListeningModel) -> None:
+    envs = _vector(demo_model, 200, max_episode_steps=1000)
+    envs.reset(seed=1)
+    over = np.zeros(200, dtype=np.bool_)
+    for _ in range(40):
+        observation, rewards, terminated, truncated, infos = envs.step(np.full(200, 7))
+        assert infos == {}
+        assert not (terminated | truncated)[over].any()
+        assert rewards[over].tolist() == [0.0] * int(over.sum())
+        assert observation["time"][over].tolist() == [1.0] * int(over.sum())
+        assert (observation["track"][~over] == 7).all()
+        over = terminated
+    assert envs.observation_space.contains(observation)
+
+
+def test_same_step_shows_the_end_in_the_infos(demo_model: ListeningModel) -> None:
+    envs = _vector(demo_model, 200, autoreset_mode="SameStep")
+    envs.reset(seed=1)
+    seen = 0
+    for _ in range(40):
+        observation, _, terminated, _, infos = envs.step(np.full(200, 7))
+        for row in np.flatnonzero(terminated).tolist():
+            assert int(infos["final_obs"][row]["track"]) == 7
+            assert envs.single_observation_space.contains(infos["final_obs"][row])
+            assert observation["time"][row] == 1.0
+            seen += 1
+        assert not infos or infos["_final_obs"].tolist() == terminated.tolist()
+    assert seen > 200
+
+
+def test_disabled_waits_for_the_reset_of_what_is_over(demo_model: ListeningModel) -> None:
+    envs = _vector(demo_model, 20, autoreset_mode=AutoresetMode.DISABLED)
+    with pytest.raises(ResetNeeded, match="before the first step"):
+        envs.step(np.zeros(20, dtype=np.int64))
+    envs.reset(seed=1)
+    terminated = np.zeros(20, dtype=np.bool_)
+    while not terminated.any():
+        before, _, terminated, _, _ = envs.step(np.full(20, 7))
+    with pytest.raises(ResetNeeded, match="reset_mask"):
+        envs.step(np.full(20, 7))
+    after, _ = envs.reset(options={"reset_mask": terminated, "user": np.arange(20)})
+    assert after["user"][terminated].tolist() == np.flatnonzero(terminated).tolist()
+    assert all(np.array_equal(after[key][~terminated], before[key][~terminated]) for key in OBSERVED)
+    envs.step(np.full(20, 7))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reset_mask": [True, False]}, "NumPy array of 2 bool"),
+        ({"reset_mask": np.array([1, 0])}, "NumPy array of 2 bool"),
+        ({"reset_mask": np.array([True])}, "NumPy array of 2 bool"),
+        ({"reset_mask": np.zeros(2, dtype=np.bool_)}, "all false"),
+        ({"user": [1]}, "one listener, or one for each session"),
+        ({"user": [1, 1000]}, r"listeners are 0\.\.999"),
+    ],
+)
+def test_wrong_options_are_refused(demo_model: ListeningModel, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _vector(demo_model, 2).reset(options=options)
+
+
+def test_wrong_actions_of_many_are_refused(demo_model: ListeningModel) -> None:
+    envs = _vector(demo_model, 2)
+    envs.reset(seed=1)
+    for actions in (np.array([1]), np.array([0.5, 1.0]), np.array([0, 5000])):
+        with pytest.raises(InvalidAction):
+            envs.step(actions)
+
+
+def test_observations_given_out_stay_as_they_were(demo_model: ListeningModel) -> None:
+    envs = _vector(demo_model, 30)
+    kept, _ = envs.reset(seed=1)
+    copy = {key: kept[key].copy() for key in OBSERVED}
+    for _ in range(20):
+        envs.step(np.full(30, 7))
+    assert _same(kept, copy)
