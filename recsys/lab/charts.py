@@ -71,6 +71,7 @@ def _mark(row: Row, run: Run, scale: Scale) -> Mark:
     is_best = row is run.rows[0]
     return Mark(
         label=row["trial"],
+        arm="",
         text=f"{numbers.number(value)}  ({numbers.number(lower)} … {numbers.number(upper)})",
         style=arm_style(1),
         at=scale.at(value),
