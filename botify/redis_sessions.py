@@ -28,7 +28,7 @@ from common.errors import ConfigError
 
 TIMEOUT_S = 0.25
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
-POLL_S = 0.001
+SHORTEST_POLL_S, LONGEST_POLL_S = 0.0001, 0.002
 
 _RECORD = struct.Struct("<Qqd")
 _RECOMMENDED, _TAKEN_OVER = -1.0, -2.0
@@ -228,11 +228,12 @@ class RedisSessions:
         return self._call("PING") is not None
 
     def _wait_for_others(self, keys: Sequence[bytes], readings: list[_Reading], now_ms: int) -> None:
-        deadline = time.monotonic() + CLAIM_S
+        deadline, pause_s = time.monotonic() + CLAIM_S, SHORTEST_POLL_S
         while waiting := [place for place, reading in enumerate(readings) if reading.others]:
             some = [keys[place] for place in waiting]
             if time.monotonic() < deadline:
-                time.sleep(POLL_S)
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_POLL_S)
                 values = self._call("MGET", *some)
             else:
                 records = [
