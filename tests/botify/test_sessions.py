@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botify import redis_sessions, sessions
+from botify import redis_sessions, session_records, sessions
 from botify.redis_sessions import RedisSessions
 from botify.sessions import Heard, LocalSessions, SessionStore
 from common.errors import ConfigError
@@ -73,6 +73,22 @@ def test_the_last_track_belongs_to_the_session_and_ends_it(store: SessionStore, 
 def test_the_last_track_alone_is_a_session(store: SessionStore, user: int) -> None:
     assert end(store, user, 3, 0.5).tracks == (3,)
     assert end(store, user, 4).tracks == (4,)
+
+
+def test_a_listener_named_twice_in_one_end_ends_two_sessions(store: SessionStore, user: int) -> None:
+    first, second = store.end([(user, 1, 1.0), (user, 2, 1.0)], now_ms())
+    assert first is not None
+    assert second is not None
+    assert (first.tracks, second.tracks) == ((1,), (2,))
+    assert first.session != second.session
+
+
+def test_a_batch_of_more_listeners_than_redis_reads_at_once_is_in_order(store: SessionStore) -> None:
+    users = [next(_listeners) for _ in range(2500)]
+    for track in (1, 2):
+        heard = store.hear([(user, track, 0.5) for user in users], now_ms())
+        assert store.settle(users, heard, users)
+    assert [state and (state.tracks, state.pending) for state in heard] == [((1, 2), (user,)) for user in users]
 
 
 def test_listeners_and_their_sessions_are_kept_apart(store: SessionStore) -> None:
@@ -308,27 +324,27 @@ records = st.tuples(st.integers(1, 4), st.integers(-1, 5), st.sampled_from([0.0,
 def test_a_session_read_the_quick_way_is_the_one_read_record_by_record(
     before: list[tuple[int, int, float]], ticket: int
 ) -> None:
-    value = b"".join(redis_sessions._RECORD.pack(*record) for record in [*before, (ticket, 9, 1.0)])
-    assert redis_sessions.read_session(value, ticket) == redis_sessions._read_any(value, ticket)
+    value = b"".join(session_records.RECORD.pack(*record) for record in [*before, (ticket, 9, 1.0)])
+    assert session_records.read_session(value, ticket) == session_records._read_any(value, ticket)
 
 
 @given(st.lists(st.tuples(st.integers(-1, 5), st.integers(0, 5)), max_size=12))
 def test_a_session_of_requests_one_after_the_other_is_read_the_quick_way(steps: list[tuple[int, int]]) -> None:
-    pack = redis_sessions._RECORD.pack
+    pack = session_records.RECORD.pack
     value = b"".join(
         pack(number, heard, 0.5) + pack(number, recommended, -1.0)
         for number, (recommended, heard) in enumerate(steps, start=1)
     )
     value += pack(len(steps) + 1, 7, 1.0)
-    quick = redis_sessions._read_alternating(value, len(steps) + 1)
+    quick = session_records._read_alternating(value, len(steps) + 1)
     assert quick is not None
-    assert quick == redis_sessions._read_any(value, len(steps) + 1)
+    assert quick == session_records._read_any(value, len(steps) + 1)
 
 
 def test_what_was_sent_twice_over_a_broken_connection_counts_once() -> None:
-    record = redis_sessions._RECORD
+    record = session_records.RECORD
     heard, other = record.pack(7, 1, 0.5), record.pack(8, 2, 1.0)
     for value in (heard + heard, heard + heard + other):
-        assert redis_sessions.read_session(value, 7).heard.tracks == (1,)
-    reading = redis_sessions.read_session(heard + heard + other, 8)
+        assert session_records.read_session(value, 7).heard.tracks == (1,)
+    reading = session_records.read_session(heard + heard + other, 8)
     assert (reading.heard.tracks, reading.others) == ((1, 2), (7,))
