@@ -87,7 +87,8 @@ def make_service(settings: Settings, loaded: Loaded) -> Service:
 def _make_store(settings: Settings) -> SessionStore:
     if settings.redis_url is None:
         return LocalSessions(silence_s=settings.session_silence_s)
-    return RedisSessions(settings.redis_url.get_secret_value(), silence_s=settings.session_silence_s)
+    url = settings.redis_url.get_secret_value()
+    return RedisSessions(url, silence_s=settings.session_silence_s, timeout_s=settings.redis_timeout_s)
 
 
 def serve(settings: Settings) -> None:

@@ -64,6 +64,7 @@ class Settings(Config):
     item_factors: Path | None = None  # by default beside the recommendations
     log_dir: Path
     redis_url: SecretStr | None = None
+    redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
     admin_token: SecretStr | None = None
     experiments: tuple[ExperimentSettings, ...] = Field(min_length=1)
     decides: str  # the experiment whose arm picks the recommender

@@ -38,6 +38,7 @@ VARIABLES: dict[str, tuple[str, object]] = {
     "BOTIFY_ITEM_FACTORS": ("/data/f.npz", "/data/f.npz"),
     "BOTIFY_LOG_DIR": ("/var/log/b", "/var/log/b"),
     "BOTIFY_REDIS_URL": ("redis://h:1/0", "redis://h:1/0"),
+    "BOTIFY_REDIS_TIMEOUT_S": ("0.5", 0.5),
     "BOTIFY_ADMIN_TOKEN": ("12345", "12345"),
     "BOTIFY_EXPERIMENTS": (
         "[{name: A, salt: s, overrides: {7: x}, arms: [{name: x, weight: 2, recommender: top_pop}]}]",
