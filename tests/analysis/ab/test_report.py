@@ -311,6 +311,7 @@ def test_the_command_writes_the_report_and_prints_the_table(
     assert "mean_time_per_session" in printed
     document = json.loads((tmp_path / "out" / "report.json").read_bytes())
     assert document["verdict"]["decision"] == "ship"
+    assert 'data-decision="ship"' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert load_config(AbConfig, tmp_path / "out" / "config.yaml").resamples == 100
 
 
