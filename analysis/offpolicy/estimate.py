@@ -265,20 +265,17 @@ def _effective_size(weights: Floats) -> float:
 
 
 def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
-    reasons = []
-    if ess < MIN_ESS:
-        reasons.append(f"the effective sample size is {ess:.1f}, at least {MIN_ESS:.0f} is needed")
+    if ess < MIN_ESS:  # too small for the mean weight's standard error, too
+        return (f"the effective sample size is {ess:.1f}, at least {MIN_ESS:.0f} is needed",)
     mean, error = _mean_weight(sums)
-    if abs(mean - 1) > _SUPPORT_ERRORS * error:
-        cause = (
-            "the logging policy never recommends some of what this one would"
-            if mean < 1
-            else "the policy was learned from these sessions"
-        )
-        reasons.append(
-            f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong"
-        )
-    return tuple(reasons)
+    if abs(mean - 1) <= _SUPPORT_ERRORS * error:
+        return ()
+    cause = (
+        "the logging policy never recommends some of what this one would"
+        if mean < 1
+        else "the policy was learned from these sessions"
+    )
+    return (f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong",)
 
 
 def _mean_weight(sums: PerListener) -> tuple[float, float]:
