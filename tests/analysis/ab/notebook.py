@@ -46,7 +46,7 @@ def table(events: pd.DataFrame, experiment: str, control: str = "C") -> dict[tup
     found = {}
     for arm in summary.index.drop(control):
         for metric in METRICS:
-            (n0, m0, v0), (n1, m1, v1) = (summary.loc[one, metric].to_numpy() for one in (control, arm))
+            (n0, m0, v0), (n1, m1, v1) = (_numbers(summary, one, metric) for one in (control, arm))
             a, b = v0 / n0, v1 / n1
             degrees = (a + b) ** 2 / (a**2 / (n0 - 1) + b**2 / (n1 - 1))
             margin = stats.t.ppf(0.975, degrees) * np.sqrt(a + b)
@@ -58,6 +58,11 @@ def table(events: pd.DataFrame, experiment: str, control: str = "C") -> dict[tup
                 "arm_mean": m1,
             }
     return found
+
+
+def _numbers(summary: pd.DataFrame, arm: str, metric: str) -> np.ndarray:
+    """Count, mean and variance."""
+    return summary[metric].to_numpy()[summary.index.get_loc(arm)]
 
 
 def _divided(*values: float, by: float | None = None) -> tuple[float, ...]:
