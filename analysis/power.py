@@ -143,7 +143,7 @@ def describe(planned: Plan) -> list[str]:
             f"an effect of {planned.effect:+.2%} takes {last.needed:,} listeners in all arms, "
             "and no more arrive: it cannot be found with this metric and power",
         ]
-    guess = f", guessed from {planned.arrivals_per_day:,.0f} new listeners a day" if planned.beyond_log else ""
+    guess = f", guessed from {planned.arrivals_per_day:.3g} new listeners a day" if planned.beyond_log else ""
     return [
         *lines,
         f"an effect of {planned.effect:+.2%} takes {planned.listeners:,} listeners in all arms, "
