@@ -132,7 +132,7 @@ def _read_scores(file: Path, users: Integers, lists: Integers) -> Floats:
     try:
         with np.load(file) as content:
             factors = {name: content[name] for name in _FACTORS}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise AnalysisError(f"{file}: no {', '.join(_FACTORS)} to be read here ({error})") from None
     of_users = _rows_of(factors["users"], factors["user_factors"], users)
     return np.stack(

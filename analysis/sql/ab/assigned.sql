@@ -6,10 +6,12 @@
 --   batch(user BIGINT, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session UBIGINT, recommender VARCHAR)
 --   arms(experiments VARCHAR, arm VARCHAR)
 -- Columns:
---   user, timestamp, is_last, track, time, latency, recommendation, session, recommender  as in batch
---   arm  VARCHAR, NULL outside of the experiment
+--   user, timestamp, is_last, track, time, latency, recommendation, session  as in batch
+--   recommender  UBIGINT, hash of its name
+--   arm          VARCHAR, NULL outside of the experiment
 SELECT
-    batch.user, timestamp, is_last, track, time, latency, recommendation, session, recommender,
+    batch.user, timestamp, is_last, track, time, latency, recommendation, session,
+    CASE WHEN recommender IS NOT NULL THEN hash(recommender) END AS recommender,
     arms.arm
 FROM batch
 LEFT JOIN arms ON arms.experiments IS NOT DISTINCT FROM batch.experiments
