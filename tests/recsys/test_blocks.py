@@ -7,7 +7,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from recsys import block_fit
+from common.cli import run
+from recsys import block_fit, search
 from recsys.block_fit import BlockFit, cut_blocks, fit_blocks
 from recsys.blocks import Block, solve_block
 from recsys.cluster import Cluster, open_cluster
@@ -137,3 +138,20 @@ def test_workers_give_the_same_bytes(dataset: Dataset, tmp_path: Path) -> None:
         blocks = cut_blocks(cluster, dataset, "train", tmp_path / "blocks", 4)
         fit = fit_blocks(cluster, blocks, params, 4, 3, tmp_path / "fit")
     assert_same(fit, whole(dataset, params, 3))
+
+
+@pytest.mark.dask
+def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(tmp_path: Path) -> None:
+    store = make_store(tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90)
+    published = []
+    for fit in ("whole", "blocks"):
+        run_folder = tmp_path / fit
+        (tmp_path / f"{fit}.yaml").write_text(
+            f"store: {store}\nrun: {run_folder}\ncluster: {{workers: 2, fit: {fit}}}\n"
+            "search: {space: {factors: [4, 6], nu: [0, 0.5]}, sweeps: 3, score_every: 2}\n"
+            "validation: {resamples: 100}\n"
+        )
+        assert run(search.app, search.PROG, ["--config", str(tmp_path / f"{fit}.yaml")]) == 0
+        published.append((run_folder / "export/current/recommendations.jsonl").read_bytes())
+        assert not (run_folder / "checkpoints").exists()
+    assert published[0] == published[1]
