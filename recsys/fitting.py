@@ -62,7 +62,7 @@ class Score:
     Attributes:
         point: Which moment.
         metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval.
-        fit_s: Seconds since the fit began, scoring aside.
+        fit_s: Seconds since the fit began, scoring aside, to the millisecond.
         score_s: Seconds that this score took.
     """
 
@@ -104,7 +104,7 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
     if step.point.listeners == 1:
         with atomic_write(listeners_file(folder, judge, step.entry, step.point.sweep)) as file:
             np.save(file, judgement.listeners)
-    return Score(step.point, judgement.metrics, fit_s, time.perf_counter() - began)
+    return Score(step.point, judgement.metrics, round(fit_s, 3), round(time.perf_counter() - began, 3))
 
 
 def checkpoint_file(folder: Path, trial: Trial) -> Path:
