@@ -203,6 +203,10 @@ class ClusterConfig(Config):
     scheduler: str | None = Field(default=None, description="an existing Dask scheduler; none: processes here")
     workers: Count | None = Field(default=None, description="processes on this machine; none: cores / threads_per_fit")
     threads_per_fit: Count = Field(default=1, description="threads of one fit")
+    fit: Literal["whole", "blocks"] = Field(
+        default="whole",
+        description="whole: each worker fits a trial; blocks: all workers fit one trial, for models too large for one",
+    )
     memory_limit: ByteSize | Literal["auto"] = Field(
         default="auto", description="a process here that grows beyond it is killed; auto: its share of the memory"
     )

@@ -13,6 +13,7 @@ Earlier versions stay for rollback. Of a store with text ids the files have thes
 import hashlib
 import importlib.metadata
 import platform
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -27,12 +28,14 @@ import typer
 from common.cli import make_app, run
 from common.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, remove_leftovers, sha256_file
 from common.progress import progress
-from recsys.cluster import usable_cores
+from recsys.block_fit import cut_blocks, fit_blocks
+from recsys.cluster import open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset import Dataset, dataset_digest, open_dataset
 from recsys.errors import ExportError
 from recsys.ids import originals
 from recsys.models.als import Als
+from recsys.models.params import Fit
 from recsys.models.ranking import NO_TRACK, Columns, nearest_tracks
 from recsys.recommend import personal_lists, without_interactions
 from recsys.run import Winner, read_run
@@ -124,7 +127,8 @@ def _write_version(
     options: ExportConfig,
 ) -> None:
     threads = usable_cores()
-    model = _refit(dataset, winner, threads)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder.parent) as scratch:
+        model = _refit(dataset, winner, config, Path(scratch))
     lists = personal_lists(model, dataset, "total", options.top, threads, filter_seen=options.filter_seen)
     neighbours = nearest_tracks(model.item_factors, options.neighbours, threads)
     users, tracks = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
@@ -169,9 +173,25 @@ def _write_version(
     (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
-def _refit(dataset: Dataset, winner: Winner, threads: int) -> Als:
-    model = Als(dataset.matrix("total"), winner.trial.params, winner.trial.seed, threads, skips=dataset.skips("total"))
+def _refit(dataset: Dataset, winner: Winner, config: SearchConfig, scratch: Path) -> Fit:
+    """The winner's fit on all sessions; in blocks where the search's were."""
+    trial = winner.trial
     with progress("Refit on all sessions", winner.sweeps, "sweeps") as report:
+        if config.cluster.fit == "blocks":
+            with open_cluster(config.cluster) as cluster:
+                blocks = cut_blocks(cluster, dataset, "total", scratch / "tracks")
+                threads = config.cluster.threads_per_fit
+                return fit_blocks(
+                    cluster,
+                    blocks,
+                    trial.params,
+                    trial.seed,
+                    winner.sweeps,
+                    scratch / "fit",
+                    threads=threads,
+                    report=report,
+                )
+        model = Als(dataset.matrix("total"), trial.params, trial.seed, usable_cores(), skips=dataset.skips("total"))
         while model.sweeps < winner.sweeps:
             model.sweep(1)
             report(model.sweeps)

@@ -22,6 +22,7 @@ from recsys.errors import SearchError
 from recsys.judging import Floats, Interval, Judge, judge_lists
 from recsys.models.als import Als
 from recsys.models.baselines import random_lists, unseen
+from recsys.models.params import Fit
 from recsys.models.ranking import Columns
 from recsys.recommend import personal_lists
 from recsys.trials import Trial
@@ -61,7 +62,7 @@ class Score:
     Attributes:
         point: Which moment.
         metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval.
-        fit_s: Seconds since the fit began, scoring aside.
+        fit_s: Seconds since the fit began, scoring aside, to the millisecond.
         score_s: Seconds that this score took.
     """
 
@@ -103,7 +104,7 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
     if step.point.listeners == 1:
         with atomic_write(listeners_file(folder, judge, step.entry, step.point.sweep)) as file:
             np.save(file, judgement.listeners)
-    return Score(step.point, judgement.metrics, fit_s, time.perf_counter() - began)
+    return Score(step.point, judgement.metrics, round(fit_s, 3), round(time.perf_counter() - began, 3))
 
 
 def checkpoint_file(folder: Path, trial: Trial) -> Path:
@@ -129,6 +130,18 @@ def read_listeners(folder: Path, judge: Judge, entry: Entry, sweep: int) -> Floa
         raise SearchError(f"{file}: the ledger has this score, and the file is gone; start over with --fresh") from None
 
 
+def keep_fit(model: Fit, checkpoint: Path, fit_s: float) -> None:
+    """Writes the checkpoint of a fit, with the seconds that it took."""
+    with atomic_write(checkpoint) as file:
+        np.savez(
+            file,
+            sweeps=model.sweeps,
+            fit_s=fit_s,
+            user_factors=model.user_factors,
+            item_factors=model.item_factors,
+        )
+
+
 def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: Path | None) -> tuple[Als, float]:
     """The fit after so many sweeps, and its seconds; taken up from a checkpoint and kept in one, where there is one."""
     began = time.perf_counter()
@@ -138,7 +151,7 @@ def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: P
         model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began
         if checkpoint:
-            _keep(model, checkpoint, fit_s)
+            keep_fit(model, checkpoint, fit_s)
     return model, fit_s
 
 
@@ -151,17 +164,6 @@ def _restore(model: Als, checkpoint: Path, sweep: int) -> float:
             return 0.0
         model.restore(kept["user_factors"], kept["item_factors"], int(kept["sweeps"]))
         return float(kept["fit_s"])
-
-
-def _keep(model: Als, checkpoint: Path, fit_s: float) -> None:
-    with atomic_write(checkpoint) as file:
-        np.savez(
-            file,
-            sweeps=model.sweeps,
-            fit_s=fit_s,
-            user_factors=model.user_factors,
-            item_factors=model.item_factors,
-        )
 
 
 def _baseline_lists(name: Baseline, dataset: Dataset, judge: Judge) -> Columns:

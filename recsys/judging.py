@@ -68,13 +68,14 @@ def judge_lists(judge: Judge, lists: Columns) -> Judgement:
     validator = validator_for(judge)
     missing = max(judge.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
     padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
-    users = np.arange(len(lists))
-    metrics = {
-        metric.key: (metric.value, metric.lower, metric.upper) for metric in validator.score(users, padded).metrics
-    }
-    if not judge.validation.select_is_of_listeners:
-        return Judgement(metrics, np.empty((2, 0)))
-    return Judgement(metrics, validator.listener_ratio(users, padded, judge.validation.select))
+    users, select = np.arange(len(lists)), judge.validation.select
+    if judge.validation.select_is_of_listeners:
+        validation, listeners = validator.score_with_ratio(users, padded, select)
+    else:
+        validation, listeners = validator.score(users, padded), np.empty((2, 0))
+    return Judgement(
+        {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}, listeners
+    )
 
 
 @lru_cache(maxsize=2)

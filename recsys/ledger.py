@@ -87,7 +87,7 @@ def append_score(file: Path, judge: str, result: Result, score: Score) -> None:
         score: The score.
     """
     metrics = {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in score.metrics.items()}
-    seconds = {"fit_s": round(score.fit_s, 3), "score_s": round(score.score_s, 3)}
+    seconds = {"fit_s": score.fit_s, "score_s": score.score_s}
     _append(file, _row(judge, result, score.point) | {"state": "scored", "metrics": metrics} | seconds)
 
 
