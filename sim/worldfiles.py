@@ -67,6 +67,7 @@ class TrackRecord(_Record):
 
     track: int
     artist: str | int
+    title: str = ""
 
 
 class UserRecord(_Record):
@@ -111,6 +112,15 @@ def load_world(folder: Path) -> World:
         catalogue_sha256=sha256_file(folder / TRACKS_FILE),
         sha256=world_digest(folder),
     )
+
+
+def track_texts(folder: Path) -> list[str]:
+    """Artist and title of each track of a world that can be loaded.
+
+    Raises:
+        WorldError: The file is missing or torn.
+    """
+    return [f"{record.artist} - {record.title}" for _, record in _read_records(folder / TRACKS_FILE, TrackRecord)]
 
 
 def world_digest(folder: Path) -> str:
