@@ -41,9 +41,11 @@ class Tally:
         sessions: (listeners,) whole sessions.
         tracks: (listeners,) tracks played in them.
         hundredths: (listeners,) shares heard of them, summed, in hundredths.
+        satisfaction: (listeners,) mean share heard of the recommended tracks of the last one; NaN without any.
         failed: Sessions that failed, by reason.
         interrupted: Sessions that were ended early, as the run was.
         skipped: Sessions that were never opened, as an earlier one of the listener may still be open at the service.
+        absent: Sessions that never were, as their listeners did not come on that day.
         requests: Requests that were answered.
         retries: Requests tried again, by reason.
     """
@@ -51,9 +53,11 @@ class Tally:
     sessions: IntArray
     tracks: IntArray
     hundredths: IntArray
+    satisfaction: npt.NDArray[np.float64]
     failed: Counter[str] = field(default_factory=Counter)
     interrupted: int = 0
     skipped: int = 0
+    absent: int = 0
     requests: int = 0
     retries: Counter[str] = field(default_factory=Counter)
 
@@ -61,27 +65,30 @@ class Tally:
     def empty(cls, listeners: int) -> Self:
         """Nothing so far, of so many listeners."""
         sessions, tracks, hundredths = np.zeros((3, listeners), dtype=np.int64)
-        return cls(sessions, tracks, hundredths)
+        return cls(sessions, tracks, hundredths, np.full(listeners, np.nan))
 
     @property
     def done(self) -> int:
         """Sessions that are through, whole or not."""
-        return int(self.sessions.sum()) + self.failed.total() + self.interrupted + self.skipped
+        return int(self.sessions.sum()) + self.failed.total() + self.interrupted + self.skipped + self.absent
 
     def add_sessions(self, listeners: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         """Adds a whole session of each of these different listeners."""
         self.sessions[listeners] += 1
         self.tracks[listeners] += tracks
         self.hundredths[listeners] += hundredths
+        self.satisfaction[listeners] = (hundredths - 100) / np.maximum(100 * (tracks - 1), 1)
 
     def add(self, other: "Tally") -> None:
-        """Adds another process's sums."""
+        """Adds another process's sums, which are of other listeners."""
+        self.satisfaction = np.where(other.sessions > 0, other.satisfaction, self.satisfaction)
         self.sessions += other.sessions
         self.tracks += other.tracks
         self.hundredths += other.hundredths
         self.failed += other.failed
         self.interrupted += other.interrupted
         self.skipped += other.skipped
+        self.absent += other.absent
         self.requests += other.requests
         self.retries += other.retries
 

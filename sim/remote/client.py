@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from sim.draws import SessionDraws
@@ -35,6 +37,7 @@ class Drive:
         timeout_s: How long an answer is waited for.
         patience_s: How long a request that was not done is tried again.
         share: Which of how many processes this is.
+        present: (listeners,) who is there; None for all.
     """
 
     url: str
@@ -45,6 +48,7 @@ class Drive:
     timeout_s: float
     patience_s: float
     share: tuple[int, int] = (0, 1)
+    present: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ async def drive(
     """
     address, tally, line = Address.parse(plan.url), Tally.empty(model.world.listeners), Line(stop, plan.patience_s)
     draws = SessionDraws(plan.seed)
-    dealer = Dealer(draws, plan.sessions, model.world.listeners, plan.share)
+    dealer = Dealer(draws, plan.sessions, model.world.listeners, plan.share, plan.present)
     callers = [Caller(Connection(address, plan.timeout_s), line) for _ in range(plan.lanes)]
     talk, places = (Batches, plan.batch) if plan.batch else (OneByOne, 1)
     lanes = [Lane(model, places, talk(caller, model.world.tracks), dealer, draws, line, tally) for caller in callers]
@@ -81,7 +85,8 @@ async def drive(
         await asyncio.gather(*helpers, return_exceptions=True)
         for caller in callers:
             caller.close()
-    tally.skipped, tally.requests, tally.retries = dealer.skipped, line.requests, line.retries
+    tally.skipped, tally.absent = dealer.skipped, dealer.absent
+    tally.requests, tally.retries = line.requests, line.retries
     report(tally.done)
     return Driven(tally, line.error)
 

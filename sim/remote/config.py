@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from common.config import Config
+from sim.drift import HypeConfig, ReturnsConfig
 
 LANES_ONE_BY_ONE, LANES_OF_BATCHES = 64, 4
 
@@ -24,6 +25,8 @@ class RemoteConfig(Config):
     processes: int = Field(default=1, ge=1, le=512, description="the listeners behave alike for any number")
     timeout_s: float = Field(default=10.0, gt=0, description="after which an answer counts as lost")
     patience_s: float = Field(default=10.0, ge=0, description="how long a request that was not done is tried again")
+    returns: ReturnsConfig | None = Field(default=None, description="who comes back the next day; all if not given")
+    hype: HypeConfig | None = Field(default=None, description="tracks of the day; none if not given")
     summary: Path | None = Field(default=None, description="file for the figures in JSON")
 
     @property

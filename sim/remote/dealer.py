@@ -19,12 +19,21 @@ class Dealer:
 
     Attributes:
         skipped: Sessions of listeners who were set aside.
+        absent: Sessions of listeners who are not there.
         freed: Set whenever a listener's session ends.
     """
 
-    def __init__(self, draws: SessionDraws, sessions: range, listeners: int, share: tuple[int, int]) -> None:
-        """Deals the sessions of these numbers."""
-        self.skipped = 0
+    def __init__(
+        self,
+        draws: SessionDraws,
+        sessions: range,
+        listeners: int,
+        share: tuple[int, int],
+        present: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Deals the sessions of these numbers, or those of the listeners who are there."""
+        self.skipped = self.absent = 0
+        self._present = present
         self.freed = asyncio.Event()
         self._coming = _sessions_of_share(draws, sessions, listeners, share)
         self._is_read = False
@@ -74,7 +83,9 @@ class Dealer:
 
     def _sort(self, session: tuple[int, int], taken: list[tuple[int, int]]) -> None:
         number, listener = session
-        if listener in self._set_aside:
+        if self._present is not None and not self._present[listener]:
+            self.absent += 1
+        elif listener in self._set_aside:
             self.skipped += 1
         elif listener in self._waiting:
             self._waiting[listener].append(number)

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 from rich.console import Console
 
 from common.cli import EXIT_INTERRUPTED
 from common.files import atomic_write_text
 from common.progress import progress
+from sim.drift import draw_present, hyped
 from sim.errors import RemoteError
 from sim.remote.arms import ask_assignments
 from sim.remote.client import Drive, has_batches
@@ -42,10 +45,12 @@ def run_remote(config: RemoteConfig, go_on: GoOn, console: Console) -> int:
         batch = 0
     model = make_model(world)
     days: list[Day] = []
+    satisfaction = np.full(world.listeners, np.nan)
     for number in range(1, config.days + 1):
         if number > 1 and not go_on(number):
             break
-        day, error, was_interrupted = _run_day(config, number, batch, model, address)
+        day, error, was_interrupted = _run_day(config, number, batch, model, address, satisfaction)
+        satisfaction = np.where(day.tally.sessions > 0, day.tally.satisfaction, satisfaction)
         days.append(day)
         console.print(day_table(day))
         for note in day_notes(day):
@@ -59,8 +64,16 @@ def run_remote(config: RemoteConfig, go_on: GoOn, console: Console) -> int:
 
 
 def _run_day(
-    config: RemoteConfig, number: int, batch: int, model: ListeningModel, address: Address
+    config: RemoteConfig,
+    number: int,
+    batch: int,
+    model: ListeningModel,
+    address: Address,
+    satisfaction: npt.NDArray[np.float64],
 ) -> tuple[Day, RemoteError | None, bool]:
+    if config.hype:
+        model = hyped(config.hype, model, config.seed, number)
+    present = draw_present(config.returns, satisfaction, config.seed, number) if config.returns else None
     assignments = asyncio.run(ask_assignments(address, model.world.listeners, config.timeout_s))
     plan = Drive(
         url=config.url,
@@ -70,11 +83,12 @@ def _run_day(
         batch=batch,
         timeout_s=config.timeout_s,
         patience_s=config.patience_s,
+        present=present,
     )
     with progress(f"day {number}", config.episodes, "sessions") as report:
         run = run_drive(model, plan, config.processes, report)
     why = str(run.error) if run.error else "interrupted" if run.was_interrupted else None
-    return summarise(number, run.tally, assignments, run.seconds, why), run.error, run.was_interrupted
+    return summarise(number, run.tally, assignments, run.seconds, why, present), run.error, run.was_interrupted
 
 
 def _write_summary(config: RemoteConfig, world: World, days: list[Day]) -> None:

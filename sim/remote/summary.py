@@ -1,6 +1,7 @@
 """A run's figures: a table for people and a document for programs."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,16 +11,19 @@ from rich.table import Table
 from sim.remote.arms import Assignment
 from sim.tally import Mean, Outcome, Tally
 
+BoolArray = npt.NDArray[np.bool_]
+
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class ArmOutcome:
-    """What the sessions of an arm's listeners came to."""
+    """What the sessions of an arm's listeners came to, and the share of those listeners who came."""
 
     experiment: str
     arm: str
     outcome: Outcome
+    present: float
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Day:
         tally: What the figures are made of.
         seconds: How long it took.
         ended_early: Why it ended before all sessions were through, or None.
+        present: Share of the listeners who came.
     """
 
     day: int
@@ -41,31 +46,37 @@ class Day:
     tally: Tally
     seconds: float
     ended_early: str | None
+    present: float
 
 
 def summarise(
-    day: int, tally: Tally, assignments: list[Assignment], seconds: float, ended_early: str | None = None
+    day: int,
+    tally: Tally,
+    assignments: list[Assignment],
+    seconds: float,
+    ended_early: str | None,
+    present: BoolArray | None,
 ) -> Day:
-    """The figures of a day."""
+    """The figures of a day, on which all listeners came or those that are present."""
     arms = tuple(
-        ArmOutcome(split.experiment, name, tally.outcome(_in_arm(split, index)))
+        ArmOutcome(split.experiment, name, tally.outcome(mask), _share(present, mask))
         for split in assignments
-        for index, name in enumerate(split.arms)
+        for name, mask in _masks(split)
     )
-    return Day(day, tally.outcome(), arms, tally, seconds, ended_early)
+    return Day(day, tally.outcome(), arms, tally, seconds, ended_early, _share(present))
 
 
 def day_table(day: Day) -> Table:
     """Sessions, and means a session with standard errors: of all, and of each arm."""
     table = Table(
-        *("experiment", "arm", "listeners", "sessions", "tracks a session", "time a session"),
+        *("experiment", "arm", "came", "listeners", "sessions", "tracks a session", "time a session"),
         title=f"Day {day.day}: {day.all.sessions:,} sessions, {day.all.sessions / day.seconds:,.0f} a second",
     )
     for column in table.columns[2:]:
         column.justify = "right"
-    table.add_row("", "all", *_figures(day.all))
+    table.add_row("", "all", f"{day.present:.1%}", *_figures(day.all))
     for arm in day.arms:
-        table.add_row(arm.experiment, arm.arm, *_figures(arm.outcome))
+        table.add_row(arm.experiment, arm.arm, f"{arm.present:.1%}", *_figures(arm.outcome))
     return table
 
 
@@ -94,18 +105,23 @@ def _day_document(day: Day) -> dict[str, object]:
         "day": day.day,
         "seconds": round(day.seconds, 3),
         "ended_early": day.ended_early,
-        **_outcome_document(day.all),
-        "arms": [{"experiment": arm.experiment, "arm": arm.arm, **_outcome_document(arm.outcome)} for arm in day.arms],
+        **_outcome_document(day.all, day.present),
+        "arms": [
+            {"experiment": arm.experiment, "arm": arm.arm, **_outcome_document(arm.outcome, arm.present)}
+            for arm in day.arms
+        ],
         "failed": _counts(tally.failed),
         "skipped": tally.skipped,
+        "absent": tally.absent,
         "interrupted": tally.interrupted,
         "requests": tally.requests,
         "retries": _counts(tally.retries),
     }
 
 
-def _outcome_document(outcome: Outcome) -> dict[str, object]:
+def _outcome_document(outcome: Outcome, present: float) -> dict[str, object]:
     return {
+        "present": present,
         "listeners": outcome.listeners,
         "sessions": outcome.sessions,
         "tracks": _mean_document(outcome.tracks),
@@ -122,9 +138,16 @@ def _counts(counter: Counter[str]) -> dict[str, int]:
     return dict(sorted(counter.items()))
 
 
-def _in_arm(split: Assignment, index: int) -> npt.NDArray[np.bool_]:
-    mask: npt.NDArray[np.bool_] = split.arm == index
-    return mask
+def _masks(split: Assignment) -> Iterator[tuple[str, BoolArray]]:
+    """Each arm's name and listeners."""
+    for index, name in enumerate(split.arms):
+        yield name, split.arm == index
+
+
+def _share(present: BoolArray | None, among: BoolArray | None = None) -> float:
+    """The share of some listeners who came."""
+    who = present if present is None or among is None else present[among]
+    return 1.0 if who is None or not len(who) else float(who.mean())
 
 
 def _figures(outcome: Outcome) -> tuple[str, ...]:
