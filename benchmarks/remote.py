@@ -47,7 +47,7 @@ class Traffic:
     """A measured run of `sim.run`.
 
     Attributes:
-        sessions_s: Whole sessions a second, without the start.
+        sessions_s: Whole sessions a second; the start of worker processes counts, reading the world does not.
         client_us: CPU time of the client for an event, its start included.
         service_us: CPU time of the service for an event.
         early_mib: Memory of the client's processes when a quarter of the run's time had passed (PSS).

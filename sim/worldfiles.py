@@ -67,7 +67,12 @@ class TrackRecord(_Record):
 
     track: int
     artist: str | int
-    title: str = ""
+
+
+class TitledRecord(TrackRecord):
+    """A line of `tracks.json` as people read it."""
+
+    title: str | int | None = None
 
 
 class UserRecord(_Record):
@@ -120,7 +125,8 @@ def track_texts(folder: Path) -> list[str]:
     Raises:
         WorldError: The file is missing or torn.
     """
-    return [f"{record.artist} - {record.title}" for _, record in _read_records(folder / TRACKS_FILE, TrackRecord)]
+    records = _read_records(folder / TRACKS_FILE, TitledRecord)
+    return [f"{record.artist} - {record.title or 'untitled'}" for _, record in records]
 
 
 def world_digest(folder: Path) -> str:

@@ -94,7 +94,7 @@ class Lane:
             await self._give_up(rows[~usable], ANSWER_UNUSABLE)
             rows, tracks = rows[usable], tracks[usable]
         self._sessions.hear(rows, tracks, self._boredom(rows))
-        over = (self._sessions.budget[rows] <= 0) | (self._sessions.length[rows] > LONGEST_SESSION)
+        over = (self._sessions.budget[rows] <= 0) | (self._sessions.length[rows] >= LONGEST_SESSION)
         if over.any():
             await self._end(rows[over])
         return None

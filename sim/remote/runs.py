@@ -104,4 +104,7 @@ def _write_summary(config: RemoteConfig, world: World, days: list[Day]) -> None:
         "processes": config.processes,
     }
     text = orjson.dumps(document(days, facts), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    atomic_write_text(config.summary, text.decode())
+    try:
+        atomic_write_text(config.summary, text.decode())
+    except OSError as error:
+        raise RemoteError(f"{config.summary}: cannot be written ({error.strerror})") from None

@@ -205,6 +205,27 @@ def test_what_is_wrong_is_said_in_one_line(
     assert error.count("\n") == 1
 
 
+def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> None:
+    """At a thousand tracks, where the service ends it too."""
+    tracks = [{"track": i, "artist": i} for i in range(1500)]
+    users = [{"user": 0, "interests": [0], "consume_bias": -100.0, "session_budget": 2000}]
+    model = make_model(
+        load_world(write_world(tmp_path / "w", tracks=tracks, embeddings=np.ones((1500, 2)), users=users))
+    )
+    with fake_service(1500) as service:
+        driven = play(model, service, lanes=1, sessions=range(1))
+    assert [len(events) for _, events in service.sessions] == [1000]
+    assert driven.tally.tracks.tolist() == [1000]
+
+
+def test_a_summary_that_cannot_be_written_is_said(
+    demo_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with fake_service(TRACKS) as service:
+        assert _run(demo_world, service, "--episodes", "3", "--summary", str(tmp_path)) == 2
+    assert f"{tmp_path}: cannot be written" in capsys.readouterr().err
+
+
 def test_addresses_are_read() -> None:
     assert Address.parse("http://localhost:5001").authority == "localhost:5001"
     assert Address.parse("https://music.example/api/") == Address("https", "music.example", 443, "/api")
