@@ -83,8 +83,8 @@ def _mark(row: Row, run: Run, scale: Scale) -> Mark:
 
 
 def _hint(row: Row, run: Run) -> str:
-    params = ", ".join(f"{name} {row[name]:g}" for name in run.params if row[name] is not None)
-    return params or row["model"]
+    """What tells the trial from the others."""
+    return ", ".join(f"{name} {row[name]}" for name in run.axes if row[name] is not None) or str(row["model"])
 
 
 def _describe(trial: str, curve: Sequence[tuple[int, Interval]]) -> str:

@@ -60,6 +60,12 @@ class Run:
             if "@" in key and key.endswith(" lower")
         )
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The hyperparameters that differ between trials."""
+        trials = [row for row in self.rows if row["model"] == "als"]
+        return tuple(name for name in self.params if len({row[name] for row in trials}) > 1)
+
     def row(self, trial: str) -> Row:
         """The leaderboard's row of a trial.
 
