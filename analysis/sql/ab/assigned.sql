@@ -1,4 +1,5 @@
 -- One row per event of the listeners of one slice, with the arm they were in.
+-- The hash has 64 bits without a sign, and stays in them: of a mixed sign the remainder is taken in 128, ten times slower.
 -- Parameters:
 --   $slice   BIGINT, the slice, 0..slices-1
 --   $slices  BIGINT, number of slices
@@ -15,4 +16,4 @@ SELECT
     arms.arm
 FROM batch
 LEFT JOIN arms ON arms.experiments IS NOT DISTINCT FROM batch.experiments
-WHERE hash(batch.user) % $slices = $slice
+WHERE hash(batch.user) % CAST($slices AS UBIGINT) = CAST($slice AS UBIGINT)

@@ -10,7 +10,7 @@
 --   requests        BIGINT
 SELECT
     arm,
-    CAST(hash(user) // 4294967296 % $groups AS BIGINT) AS listener_group,
+    CAST((hash(user) >> 32) % CAST($groups AS UBIGINT) AS BIGINT) AS listener_group,
     CAST(floor(ln(greatest(latency * 1e9, 1)) / ln(1.001)) AS BIGINT) AS step,
     count(*) AS requests
 FROM session_events

@@ -24,7 +24,9 @@ WITH placed AS (
         *,
         row_number() OVER in_order AS place,
         count(*) FILTER (WHERE is_last) OVER (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS number,
-        count(*) FILTER (WHERE is_last) OVER (PARTITION BY user, arm) AS closed_sessions,
+        count(*) FILTER (WHERE is_last) OVER (
+            in_order ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        ) AS closed_sessions,
         lag(is_last) OVER in_order AS last_before,
         lag(timestamp) OVER in_order AS timestamp_before,
         lag(track) OVER in_order AS track_before,

@@ -91,7 +91,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("logs")
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=logs())
 def test_any_log_gives_the_notebooks_table(folder: Path, events: list[dict[str, Any]]) -> None:
     both = [event(user, START_MS + 20, "last", experiments={"ALS": arm}) for user, arm in ((0, "T1"), (1, "C"))]
