@@ -13,6 +13,7 @@ import dask
 import distributed
 from distributed import Client, Future, LocalCluster
 from distributed.scheduler import KilledWorker
+from distributed.utils import silence_logging_cmgr
 
 from common.progress import console
 from recsys.config import ClusterConfig
@@ -132,6 +133,8 @@ class Cluster:
     @cached_property
     def _client(self) -> Client:
         dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"})
+        # What there is to say of a lost scheduler, the search says itself.
+        self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
         client = _join(self._config.scheduler) if self._config.scheduler else self._start()
         self._stack.enter_context(client)
         workers = len(client.nthreads())

@@ -157,7 +157,7 @@ class Search(Config):
         """The sweeps after which halving cuts, ascending; none under other strategies."""
         if self.strategy != "halving":
             return ()
-        cuts = {-(-self.sweeps // self.halving.eta**place) for place in range(1, self.halving.rungs + 1)}
+        cuts = {max(1, self.sweeps // self.halving.eta**place) for place in range(1, self.halving.rungs + 1)}
         return tuple(sorted(cuts - {self.sweeps}))
 
     @property

@@ -65,7 +65,7 @@ def test_the_last_sweep_is_always_scored(sweeps: int, score_every: int, scored: 
 
 @pytest.mark.parametrize(
     ("sweeps", "eta", "rungs", "cuts"),
-    [(15, 3, 2, (2, 5)), (15, 4, 2, (1, 4)), (27, 3, 3, (1, 3, 9)), (4, 3, 2, (1, 2)), (2, 2, 5, (1,)), (1, 3, 2, ())],
+    [(15, 3, 2, (1, 5)), (20, 4, 2, (1, 5)), (27, 3, 3, (1, 3, 9)), (4, 3, 2, (1,)), (2, 2, 5, (1,)), (1, 3, 2, ())],
 )
 def test_rungs_are_eta_times_the_sweeps_of_the_one_before(
     sweeps: int, eta: int, rungs: int, cuts: tuple[int, ...]
