@@ -20,7 +20,7 @@ from tests.faults.served import Published, Served, wait_until
 from tests.recsys.logs import events_of, make_store, random_sessions
 
 TRACKS = 90
-TIMEOUT_MS = 10_000
+TIMEOUT_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     published = Published(root)
     log = tmp_path_factory.mktemp("service") / "log"
-    served = Served(published, log, recommendations=str(root / "published" / "current" / "recommendations.jsonl"))
+    arms = [{"name": name, "recommender": "indexed"} for name in ("C", "T1")]
+    served = Served(
+        published,
+        log,
+        recommendations=str(root / "published" / "current" / "recommendations.jsonl"),
+        experiments=[{"name": "ALL", "arms": arms}],
+    )
     try:
         yield served.start()
     finally:
@@ -141,7 +147,7 @@ def test_the_ab_report_is_opened(page: Page) -> None:
     expect(page.locator("#course-table tbody tr")).to_have_count(5)
 
 
-def test_a_run_is_published_and_rolled_back(page: Page, lab: str, service: Served) -> None:
+def test_a_run_is_published_and_rolled_back(page: Page, service: Served) -> None:
     first = service.ask("GET", "/experiments")[1]["version"]
     page.get_by_role("link", name="runs/second", exact=True).click()
     page.get_by_role("button", name="Publish to the service").click()
