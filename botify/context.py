@@ -3,6 +3,7 @@
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +39,10 @@ class Context:
 
     Attributes:
         tracks: Vector of each track, shape (tracks, k); 0 where nothing is known of it.
-        openings: listener * tracks + organic track of each known opening, ascending, shape (openings,).
-        interest_of: The interest of each opening, likewise.
+        listeners: Ids of the known listeners, ascending, shape (listeners,).
+        starts: The openings of listener i are starts[i]:starts[i + 1], shape (listeners + 1,).
+        organics: The organic track of each opening, ascending for each listener, shape (openings,).
+        interest_of: The interest that it opens, likewise.
         interests: Vector of each interest, shape (interests, k + 1).
         evidence: Responses behind each interest, shape (interests,).
         interest_precision: Inverse covariance of an interest before any response, (k + 1, k + 1).
@@ -52,7 +55,9 @@ class Context:
     """
 
     tracks: Floats
-    openings: Ids
+    listeners: Ids
+    starts: Ids
+    organics: Ids
     interest_of: Ids
     interests: Floats
     evidence: Floats
@@ -70,16 +75,15 @@ class Context:
         The interest that the track has opened for the listener before; a new opening takes that of the listener's
         interests which points most nearly where the track does; a new listener gets what is usual for the track.
         """
-        first = listener * len(self.tracks)
-        at = int(self.openings.searchsorted(first + organic))
-        if at < len(self.openings) and self.openings[at] == first + organic:
-            return self._known(int(self.interest_of[at]))
+        at = int(self.listeners.searchsorted(listener))
         usual = np.append(self.tracks[organic], np.float32(1)) @ self.newcomer_map
-        own = np.unique(
-            self.interest_of[self.openings.searchsorted(first) : self.openings.searchsorted(first + len(self.tracks))]
-        )
-        if not len(own):
+        if at == len(self.listeners) or self.listeners[at] != listener:
             return usual, self.newcomer_precision
+        first, end = self.starts[at : at + 2].tolist()
+        opening = first + int(self.organics[first:end].searchsorted(organic))
+        if opening < end and self.organics[opening] == organic:
+            return self._known(int(self.interest_of[opening]))
+        own = np.unique(self.interest_of[first:end])
         directions = self.interests[own, :-1]
         nearest = np.argmax(directions @ usual[:-1] / (np.linalg.norm(directions, axis=1) + np.float32(1e-9)))
         return self._known(int(own[nearest]))
@@ -104,11 +108,14 @@ def read_context(path: Path, tracks: int) -> Context:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path}: not a context model of ours ({error})") from None
     _check(path, arrays, tracks)
+    listeners, starts = np.unique(arrays["listeners"], return_index=True)
     vectors = np.zeros((tracks, arrays["track_factors"].shape[1]), dtype=np.float32)
     vectors[arrays["tracks"]] = arrays["track_factors"]
     return Context(
         tracks=vectors,
-        openings=arrays["listeners"] * tracks + arrays["organics"],
+        listeners=listeners,
+        starts=np.append(starts, len(arrays["organics"])),
+        organics=arrays["organics"],
         interest_of=arrays["interest_of"].astype(np.int64),
         interests=arrays["interests"].astype(np.float32),
         evidence=arrays["evidence"].astype(np.float32),
@@ -122,7 +129,7 @@ def read_context(path: Path, tracks: int) -> Context:
     )
 
 
-def _check(path: Path, arrays: dict[str, npt.NDArray[np.generic]], tracks: int) -> None:
+def _check(path: Path, arrays: dict[str, npt.NDArray[Any]], tracks: int) -> None:
     lengths: dict[str, int] = {}
     for name, (kind, shape) in _SHAPES.items():
         array = arrays[name]
@@ -135,6 +142,10 @@ def _check(path: Path, arrays: dict[str, npt.NDArray[np.generic]], tracks: int) 
             raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
     if lengths["sides"] != lengths["factors"] + 1:
         raise ModelError(f"{path}: {lengths['factors']} factors need interests of one more, not {lengths['sides']}")
+    owner, organic = arrays["listeners"], arrays["organics"]
+    is_after = (owner[1:] > owner[:-1]) | ((owner[1:] == owner[:-1]) & (organic[1:] > organic[:-1]))
+    if not is_after.all():
+        raise ModelError(f"{path}: openings are not sorted, or one stands twice (at {int(np.argmin(is_after)) + 1})")
     for name, limit in (("tracks", tracks), ("organics", tracks), ("interest_of", lengths["interests"])):
         ids = arrays[name]
         if len(ids) and not (ids.min() >= 0 and ids.max() < limit):

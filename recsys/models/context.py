@@ -27,11 +27,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 
 from common.randomness import make_generator
 from recsys.config import ContextConfig
 from recsys.models.interests import Interests, centred_directions, group_openings
+from recsys.models.logits import average_information, find_fatigue, listener_scales, logit_and_variance
 from recsys.models.ridge import Floats, Grouping, grouped_means, paired_dots, precision_of, solve_rows
 from recsys.responses import Responses
 
@@ -78,13 +78,6 @@ class ContextModel:
     newcomer_precision: Floats
     noise: float
     artist_fatigue: float
-
-
-def logit_and_variance(time: Floats, resolution: float) -> tuple[Floats, Floats]:
-    """The logit of shares logged in steps of `resolution`, and the variance that the rounding adds to it."""
-    inside = np.clip(time, resolution / 4, 1 - resolution / 4).astype(np.float32)
-    variance = resolution**2 / 12 / (inside * (1 - inside)) ** 2
-    return np.log(inside / (1 - inside)), variance.astype(np.float32)
 
 
 def fit_context(
@@ -134,7 +127,10 @@ class _Fit:
     def coarse_interests(self) -> Interests:
         """Interests from the responses to each organic track over all listeners; also gives the first track vectors."""
         size, organic = self.config.coarse_factors, self.responses.organic[self.opening]
-        logit, rounding = self._standardised()
+        who = self.responses.listener[self.opening]
+        self.listener_means, scale = listener_scales(self.logit, who, len(self.responses.users), _LISTENER_PRIOR)
+        logit = (self.logit - self.listener_means[who]) / np.sqrt(scale)[who]
+        rounding = self.rounding / scale[who]
         weights = np.reciprocal(rounding + np.float32(_COARSE_NOISE))
         by_organic = Grouping(organic, len(self.tracks))
         tracks = np.hstack([self.tracks[:, :size], self.tracks[:, -1:]])
@@ -207,23 +203,21 @@ class _Fit:
             interest_of=interest_of,
             evidence=counts.astype(np.int32),
             interest_precision=self.precision,
-            information=self._information(),
+            information=average_information(
+                self.tracks, self.track, np.reciprocal(self.rounding + np.float32(self.noise))
+            ),
             newcomer_map=newcomer_map,
             newcomer_precision=precision_of(followed - opened_by @ newcomer_map),
             noise=self.noise,
             artist_fatigue=self._fatigue(interest_of),
         )
 
-    def _standardised(self) -> tuple[Floats, Floats]:
-        """Logits less their listener's mean, by the listener's deviation, and the variances of rounding likewise."""
-        who = self.responses.listener[self.opening]
-        count = np.bincount(who, minlength=len(self.responses.users)) + _LISTENER_PRIOR
-        mean = np.bincount(who, self.logit, len(count)) + _LISTENER_PRIOR * float(self.logit.mean())
-        self.listener_means = mean = (mean / count).astype(np.float32)
-        off = self.logit - mean[who]
-        variance = np.bincount(who, off * off, len(count)) + _LISTENER_PRIOR * max(float(off.var()), _LEAST_NOISE)
-        scale = (variance / count).astype(np.float32)[who]
-        return off / np.sqrt(scale), self.rounding / scale
+    def _fatigue(self, interest_of: Interests) -> float:
+        assert self.interests is not None  # noqa: S101  the caller made sure
+        again = np.flatnonzero(self.responses.earlier > 0)
+        interest = interest_of[self.responses.opening[again]]
+        logit = paired_dots(self.interests, interest, self.tracks, self.responses.track[again], self.threads)
+        return find_fatigue(logit, self.responses.time[again], self.responses.earlier[again])
 
     def _priors(self, interest_of: Interests, counts: npt.NDArray[np.int64], listener: Interests) -> Floats:
         """What is expected of each interest's vector before its responses are looked at, (interests, k + 1)."""
@@ -266,27 +260,6 @@ class _Fit:
         found = paired_dots(self.interests, interest[middle], self.tracks, self.track[middle], self.threads)
         excess = np.mean((found - self.logit[middle]) ** 2 - self.rounding[middle], dtype=np.float64)
         return max(_LEAST_NOISE, float(excess))
-
-    def _information(self) -> Floats:
-        weights = 1 / (self.noise + self.rounding.astype(np.float64))
-        by_track = np.bincount(self.track, weights, len(self.tracks)).astype(np.float32)
-        total = (self.tracks * by_track[:, None]).T @ self.tracks
-        return (total / len(self.track)).astype(np.float32)
-
-    def _fatigue(self, interest_of: Interests) -> float:
-        """The factor under which tracks of artists heard before are closest to what was heard, by squared error."""
-        assert self.interests is not None  # noqa: S101  the sweeps before made them
-        again = np.flatnonzero(self.responses.earlier > 0)
-        if not len(again):
-            return 1.0
-        interest = interest_of[self.responses.opening[again]]
-        logit = paired_dots(self.interests, interest, self.tracks, self.responses.track[again], self.threads)
-        fresh = 1 / (1 + np.exp(-logit.astype(np.float64)))
-        time, earlier = self.responses.time[again], self.responses.earlier[again]
-        found = minimize_scalar(
-            lambda factor: float(np.sum((fresh * factor**earlier - time) ** 2)), bounds=(0.0, 1.0), method="bounded"
-        )
-        return float(found.x)
 
     def _report(self, note: str) -> None:
         self.done += 1

@@ -112,6 +112,7 @@ SESSIONS = [
     (KNOWN, [30, 4, 12, 7], [1.0, 0.2, 0.31, 0.97]),
     (2, [1, 9, 9, 17], [1.0, 0.4, 0.0, 0.1]),
     (NEWCOMER, [3, 11, 19, 20], [1.0, 0.0, 1.0, 0.5]),
+    (2**63 - 1, [3, 11], [1.0, 0.25]),
 ]
 
 
@@ -184,6 +185,7 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
         ({"organics": np.array([1, 1, 2, TRACKS])}, r"organics has 1\.\.40; allowed is 0\.\.39"),
         ({"tracks": np.arange(TRACKS) - 1}, r"tracks has -1\.\.38"),
         ({"interest_of": np.array([2, 0, 0, 3])}, r"interest_of has 0\.\.3; allowed is 0\.\.2"),
+        ({"organics": np.array([1, 2, 1, 30])}, r"openings are not sorted, or one stands twice \(at 2\)"),
         ({"evidence": np.array([1, 2])}, r"evidence is \(2,\), but there are 3 interests"),
         ({"interests": np.zeros((3, 4), dtype=np.int32)}, "interests is int32"),
         ({"track_factors": np.zeros((TRACKS, 4), dtype=np.float32)}, "4 factors need interests of one more, not 4"),

@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from recsys.config import ContextConfig
-from recsys.models.context import ContextModel, fit_context, logit_and_variance
+from recsys.models.context import ContextModel, fit_context
 from recsys.models.interests import centred_directions, group_openings
+from recsys.models.logits import logit_and_variance
 from recsys.responses import Responses
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
@@ -29,12 +30,12 @@ def truth(taste: npt.NDArray[np.float64]) -> tuple[Responses, npt.NDArray[np.int
     for person in range(LISTENERS):
         first = int(rng.integers(TRACKS))
         second = int(np.argmin(taste @ taste[first]))
-        for track in (first, second):
-            near = np.argsort(np.linalg.norm(taste - taste[track], axis=1))[:5]
+        for centre in (first, second):
+            near = np.argsort(np.linalg.norm(taste - taste[centre], axis=1))[:5]
             listener += [person] * 5
             organic += near.tolist()
             interest += [len(vectors)] * 5
-            vectors.append(taste[track])
+            vectors.append(taste[centre])
     sharpness, bias = rng.uniform(0.5, 1.2, LISTENERS), rng.uniform(0, 2, LISTENERS)
     count = 25  # responses an opening
     opening = np.repeat(np.arange(len(organic)), count)
