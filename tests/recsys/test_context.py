@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from common.config import parse_config
+from common.errors import UserError
 from recsys.config import ContextConfig
 from recsys.models.context import ContextModel, fit_context
 from recsys.models.interests import centred_directions, group_openings
-from recsys.models.logits import logit_and_variance
+from recsys.models.logits import average_information, listener_scales, logit_and_variance
 from recsys.responses import Responses
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
@@ -156,3 +158,28 @@ def test_no_two_tracks_of_a_group_are_further_apart_than_allowed() -> None:
         assert len(set(listener[members].tolist())) == 1
         own = directions[organic[members]]
         assert (own @ own.T).min() > 1 - 0.5 - 1e-5
+
+
+def test_the_average_information_is_the_mean_of_weighted_outer_products() -> None:
+    rng = np.random.default_rng(6)
+    features = rng.normal(size=(9, 3)).astype(np.float32)
+    column, weights = rng.integers(9, size=70), rng.uniform(0.1, 4, size=70).astype(np.float32)
+    products = [w * np.outer(features[c], features[c]) for c, w in zip(column, weights, strict=True)]
+    assert average_information(features, column, weights) == pytest.approx(np.mean(products, axis=0), abs=1e-4)
+
+
+def test_a_listeners_mean_and_variance_are_drawn_to_everybodys_when_responses_are_few() -> None:
+    rng = np.random.default_rng(7)
+    who = np.repeat([0, 1, 2], [20_000, 20_000, 1])
+    logit = rng.normal([2.0, -2.0, 9.0], [1.0, 3.0, 1.0], size=(20_000, 3)).T.ravel()[: len(who)].astype(np.float32)
+    logit[-1] = 9.0
+    mean, variance = listener_scales(logit, who, 4, 10.0)
+    assert mean[:2] == pytest.approx([2, -2], abs=0.1)
+    assert variance[:2] == pytest.approx([1, 9], rel=0.05)
+    assert abs(mean[2]) < 1.5
+    assert mean[3] == pytest.approx(logit.mean(), abs=0.01)
+
+
+def test_a_coarse_fit_finer_than_the_fit_is_refused() -> None:
+    with pytest.raises(UserError, match="coarse_factors is 20; at most factors, 8"):
+        parse_config(ContextConfig, {"factors": 8}, "the test")
