@@ -105,20 +105,22 @@ class _Fit:
 
     Attributes:
         tracks: (v, 1) of each track, (tracks, k + 1).
-        interests: x of each interest, (interests, k + 1); None before the first sweep.
+        interests: x of each interest, (interests, k + 1); empty before their first sweep.
         noise: Variance of a logit about the model.
     """
 
     def __init__(self, responses: Responses, config: ContextConfig, seed: int, threads: int, report: Report) -> None:
         """Prepares what every sweep needs."""
         fresh = responses.earlier == 0
+        if not fresh.any():  # the catalogue has one artist, so that its fatigue is in every time
+            fresh[:] = True
         self.responses, self.config, self.threads, self.report = responses, config, threads, report
         self.track, self.opening = responses.track[fresh], responses.opening[fresh]
         self.time = responses.time[fresh]
         self.logit, self.rounding = logit_and_variance(self.time, config.resolution)
         self.by_track = Grouping(self.track, len(responses.tracks))
         self.noise, self.done = _FIRST_NOISE, 0
-        self.interests: Floats | None = None
+        self.interests = self._no_interests()
         self.precision = np.eye(config.factors + 1, dtype=np.float32)
         rng = make_generator(seed, "context")
         first = _FIRST_SPREAD * rng.standard_normal((len(responses.tracks), config.factors))
@@ -150,11 +152,10 @@ class _Fit:
 
     def regroup(self, interest_of: Interests) -> Interests:
         """Interests by where organic tracks have come to lie, in the metric in which interests lie among tracks."""
-        assert self.interests is not None  # noqa: S101  the sweeps before made them
         size = self.config.factors
         middles = grouped_means(interest_of, len(self.interests), self.tracks[self.responses.organic, :size])
         metric = np.linalg.lstsq(middles, self.interests[:, :size], rcond=None)[0]
-        self.interests = None
+        self.interests = self._no_interests()
         return self._group(
             centred_directions(self.tracks[:, :size] @ _root((metric + metric.T) / 2)), self.config.distance
         )
@@ -169,7 +170,7 @@ class _Fit:
         for _ in range(sweeps):
             weights = np.reciprocal(self.rounding + np.float32(self.noise))
             prior = self._priors(interest_of, by_interest.counts, listener)
-            if self.interests is not None:
+            if len(self.interests):
                 self.precision = precision_of(self.interests - prior)
             self.interests = solve_rows(
                 by_interest, self.tracks, self.track, self.logit, weights, self.precision, prior, self.threads
@@ -186,12 +187,10 @@ class _Fit:
             before = after
             self.noise = self._measure_noise(interest)
             self._report(f"variance {self.noise:.3f}")
-        assert before is not None  # noqa: S101  there is at least one sweep
-        self.tracks[:, :size] = before
+        self.tracks[:, :size] = after
 
     def model(self, interest_of: Interests) -> ContextModel:
         """What was fitted, and what a session of an unknown interest starts from."""
-        assert self.interests is not None  # noqa: S101  the sweeps before made them
         interest = interest_of[self.opening]
         counts = np.bincount(interest, minlength=len(self.interests))
         opened_by = self.tracks[self.responses.organic]
@@ -212,8 +211,10 @@ class _Fit:
             artist_fatigue=self._fatigue(interest_of),
         )
 
+    def _no_interests(self) -> Floats:
+        return np.empty((0, self.config.factors + 1), dtype=np.float32)
+
     def _fatigue(self, interest_of: Interests) -> float:
-        assert self.interests is not None  # noqa: S101  the caller made sure
         again = np.flatnonzero(self.responses.earlier > 0)
         interest = interest_of[self.responses.opening[again]]
         logit = paired_dots(self.interests, interest, self.tracks, self.responses.track[again], self.threads)
@@ -221,7 +222,7 @@ class _Fit:
 
     def _priors(self, interest_of: Interests, counts: npt.NDArray[np.int64], listener: Interests) -> Floats:
         """What is expected of each interest's vector before its responses are looked at, (interests, k + 1)."""
-        if self.interests is None:
+        if not len(self.interests):
             nothing = np.zeros((len(counts), self.config.factors), dtype=np.float32)
             return np.hstack([nothing, self.listener_means[listener, None]])
         size, people = self.config.factors, len(self.responses.users)
@@ -253,7 +254,6 @@ class _Fit:
         return listener
 
     def _measure_noise(self, interest: Interests) -> float:
-        assert self.interests is not None  # noqa: S101  the caller made them
         middle = np.flatnonzero((self.time > _MIDDLE[0]) & (self.time < _MIDDLE[1]))
         if not len(middle):
             return self.noise
