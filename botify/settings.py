@@ -11,7 +11,9 @@ from botify.experiments import Arm, Experiment, arm_name
 from common.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
-RecommenderName = Literal["random", "sticky_artist", "top_pop", "indexed", "contextual", "session_als"]
+RecommenderName = Literal[
+    "random", "sticky_artist", "top_pop", "indexed", "contextual", "session_als", "session_context"
+]
 
 
 class ArmSettings(Config):

@@ -13,6 +13,7 @@ from common.config import Config
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
+Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 
 
 Value = TypeVar("Value", bound=Hashable)
@@ -224,6 +225,28 @@ class ExportConfig(Config):
     filter_seen: bool = Field(default=False, description="leave out what the listener has already heard")
 
 
+class ContextConfig(Config):
+    """The context model that the export adds for the recommender `session_context`."""
+
+    catalogue: Path | None = Field(
+        default=None, description="tracks.json of the log, to learn how artists wear out; none: they do not"
+    )
+    factors: Count = Field(default=40, description="factors of interests and tracks")
+    sweeps: Count = Field(default=5, description="ALS sweeps over the final interests")
+    rough_sweeps: Count = Field(default=4, description="sweeps over the first guess of interests")
+    distance: Distance = Field(default=0.75, description="organic tracks of one interest are at most so far apart")
+    coarse_factors: Count = Field(default=20, description="factors of the fit that guesses interests")
+    coarse_sweeps: Count = Field(default=4, description="its sweeps")
+    coarse_distance: Distance = Field(default=0.5, description="its largest distance within an interest")
+    resolution: Annotated[float, Gt(0), Le(0.1)] = Field(default=0.01, description="time is logged in steps of this")
+
+    @model_validator(mode="after")
+    def _coarse_is_no_finer(self) -> "ContextConfig":
+        if self.coarse_factors > self.factors:
+            raise ValueError(f"coarse_factors is {self.coarse_factors}; at most factors, {self.factors}")
+        return self
+
+
 class SearchConfig(Config):
     """A whole search."""
 
@@ -236,6 +259,7 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
+    context: ContextConfig | None = Field(default=None, description="none: the export has no context model")
 
     @model_validator(mode="after")
     def _skip_weights_need_skips(self) -> "SearchConfig":

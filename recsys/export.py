@@ -7,6 +7,7 @@ Earlier versions stay for rollback. Of a store with text ids the files have thes
     versions/<model id>/recommendations.jsonl   {"user": 7, "tracks": [30 track ids, best first]}
     versions/<model id>/neighbours.jsonl        {"track": 3, "recommendations": [the nearest tracks, nearest first]}
     versions/<model id>/factors.npz             users, user_factors, tracks, item_factors
+    versions/<model id>/context.npz             the context model, where the search's configuration has a section for it
     versions/<model id>/manifest.json           what it is, and the sha256 of the other files
 """
 
@@ -30,7 +31,8 @@ from common.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, re
 from common.progress import progress
 from recsys.block_fit import cut_blocks, fit_blocks
 from recsys.cluster import open_cluster, usable_cores
-from recsys.config import ExportConfig, SearchConfig
+from recsys.config import ContextConfig, ExportConfig, SearchConfig
+from recsys.context import CONTEXT, write_context
 from recsys.dataset import Dataset, dataset_digest, open_dataset
 from recsys.errors import ExportError
 from recsys.ids import originals
@@ -90,7 +92,7 @@ def export_run(run_folder: Path, out: Path, options: ExportConfig, store_path: P
     config, winner = read_run(run_folder)
     store = open_store(store_path or config.store)
     dataset = _dataset_of(store, config, winner, run_folder)
-    model_id = _model_id(winner, options)
+    model_id = _model_id(winner, options, config.context)
     version = out / "versions" / model_id
     if not version.exists():
         version.parent.mkdir(parents=True, exist_ok=True)
@@ -112,8 +114,12 @@ def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run_folder: 
     return open_dataset(path)
 
 
-def _model_id(winner: Winner, options: ExportConfig) -> str:
+def _model_id(winner: Winner, options: ExportConfig, context: ContextConfig | None) -> str:
     facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options.model_dump(mode="json")}
+    if context is not None:
+        facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | {
+            "artists": context.catalogue is not None
+        }
     return f"als-{hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]}"
 
 
@@ -143,6 +149,10 @@ def _write_version(
         tracks=tracks,
         item_factors=model.item_factors,
     )
+    context = None
+    if config.context is not None:
+        context = write_context(folder, store, config.context, winner.trial.seed, threads)
+    files = (RECOMMENDATIONS, NEIGHBOURS, FACTORS, *((CONTEXT,) if context else ()))
     manifest = {
         "schema": SCHEMA,
         "model": model_id,
@@ -157,13 +167,14 @@ def _write_version(
         "feedback": config.feedback.model_dump(mode="json"),
         "data": _data_facts(store, dataset),
         "lists": _list_facts(lists, dataset, options),
+        "context": context,
         "files": {
             file: {
                 "sha256": sha256_file(folder / file),
                 "bytes": (folder / file).stat().st_size,
                 "rows": rows.get(file),
             }
-            for file in (RECOMMENDATIONS, NEIGHBOURS, FACTORS)
+            for file in files
         },
         "versions": {
             "python": platform.python_version(),

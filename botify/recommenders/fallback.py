@@ -7,6 +7,7 @@ import numpy as np
 
 from botify.models import Model
 from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender
+from botify.recommenders.context import session_context
 from botify.recommenders.session import contextual, session_als
 from botify.recommenders.simple import indexed, random, sticky_artist, top_pop
 from botify.settings import FallbackSettings
@@ -18,6 +19,7 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "indexed": indexed,
     "contextual": contextual,
     "session_als": session_als,
+    "session_context": session_context,
 }
 REPEAT = "repeat"
 
