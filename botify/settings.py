@@ -12,7 +12,7 @@ from common.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 RecommenderName = Literal[
-    "random", "sticky_artist", "top_pop", "indexed", "contextual", "session_als", "session_context"
+    "random", "sticky_artist", "top_pop", "indexed", "in_order", "contextual", "session_als", "session_context"
 ]
 
 

@@ -140,7 +140,7 @@ def _report(config: LoopConfig, day: Day) -> None:
         Step(
             "The A/B report",
             "analysis.ab",
-            [day.log, "--config", config.report, "--out", day.report],
+            [day.log, "--experiment", config.experiment, "--config", config.report, "--out", day.report],
             done=day.report / "report.json",
         )
     )
