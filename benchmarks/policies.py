@@ -78,7 +78,7 @@ def play(model: ListeningModel, name: str, policy: Policy, sessions: int, fallba
         tracks = policy(state, rows, rng)
         spent += time.process_time() - begun
         answers += len(rows)
-        state.hear(rows, tracks, rng)
+        state.hear(rows, tracks, rng.random(len(rows)))
     times = state.hundredths.sum(axis=0, dtype=np.int64) / 100
     return Arm(name, times, float(state.length.mean()), fallbacks(), 1000 * spent / answers)
 

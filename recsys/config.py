@@ -223,6 +223,11 @@ class ExportConfig(Config):
     top: Count = Field(default=30, description="recommendations for each listener")
     neighbours: Count = Field(default=30, description="neighbours of each track")
     filter_seen: bool = Field(default=False, description="leave out what the listener has already heard")
+    learn_from: Literal["all", "training"] = Field(
+        default="all",
+        description="training: leave out the held-out sessions, so that they can say what the lists are worth; "
+        "without a context model",
+    )
 
 
 class ContextConfig(Config):

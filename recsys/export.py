@@ -27,13 +27,14 @@ import orjson
 import typer
 
 from common.cli import make_app, run
+from common.config import parse_config
 from common.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, remove_leftovers, sha256_file
 from common.progress import progress
 from recsys.block_fit import cut_blocks, fit_blocks
 from recsys.cluster import open_cluster, usable_cores
 from recsys.config import ContextConfig, ExportConfig, SearchConfig
 from recsys.context import CONTEXT, write_context
-from recsys.dataset import Dataset, dataset_digest, open_dataset
+from recsys.dataset import Dataset, Side, dataset_digest, open_dataset
 from recsys.errors import ExportError
 from recsys.ids import originals
 from recsys.models.als import Als
@@ -64,18 +65,22 @@ def main(
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Recommendations for each listener.")] = None,
     filter_seen: Annotated[bool | None, typer.Option(help="Leave out what the listener has heard.")] = None,
+    learn_from: Annotated[
+        str | None, typer.Option(help="all sessions, or training: without the held-out ones, to value the lists.")
+    ] = None,
 ) -> None:
     """Publish a run's winner."""
     config, _ = read_run(run_folder)
-    changes = {"top": top, "filter_seen": filter_seen}
-    options = config.export.model_copy(update={key: value for key, value in changes.items() if value is not None})
+    changes = {"top": top, "filter_seen": filter_seen, "learn_from": learn_from}
+    given = {key: value for key, value in changes.items() if value is not None}
+    options = parse_config(ExportConfig, config.export.model_dump() | given, "the options")
     version = export_run(run_folder, out, options, store)
     typer.echo(f"recommendations  {version / RECOMMENDATIONS}")
     typer.echo(f"manifest         {version / MANIFEST}")
 
 
 def export_run(run_folder: Path, out: Path, options: ExportConfig, store_path: Path | None = None) -> Path:
-    """Refits a run's winner on all sessions and publishes it.
+    """Refits a run's winner, on all sessions unless the options say otherwise, and publishes it.
 
     Args:
         run_folder: A finished run.
@@ -92,6 +97,8 @@ def export_run(run_folder: Path, out: Path, options: ExportConfig, store_path: P
     config, winner = read_run(run_folder)
     store = open_store(store_path or config.store)
     dataset = _dataset_of(store, config, winner, run_folder)
+    if options.learn_from == "training":  # the context model knows no held-out sessions
+        config = config.model_copy(update={"context": None})
     model_id = _model_id(winner, options, config.context)
     version = out / "versions" / model_id
     if not version.exists():
@@ -133,9 +140,10 @@ def _write_version(
     options: ExportConfig,
 ) -> None:
     threads = usable_cores()
+    side: Side = "train" if options.learn_from == "training" else "total"
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder.parent) as scratch:
-        model = _refit(dataset, winner, config, Path(scratch))
-    lists = personal_lists(model, dataset, "total", options.top, threads, filter_seen=options.filter_seen)
+        model = _refit(dataset, side, winner, config, Path(scratch))
+    lists = personal_lists(model, dataset, side, options.top, threads, filter_seen=options.filter_seen)
     neighbours = nearest_tracks(model.item_factors, options.neighbours, threads)
     users, tracks = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
     rows = {
@@ -165,8 +173,8 @@ def _write_version(
         "selected_by": winner.select,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),
-        "data": _data_facts(store, dataset),
-        "lists": _list_facts(lists, dataset, options),
+        "data": _data_facts(store, dataset) | {"learned_from": options.learn_from},
+        "lists": _list_facts(lists, dataset, side, options),
         "context": context,
         "files": {
             file: {
@@ -184,13 +192,13 @@ def _write_version(
     (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
-def _refit(dataset: Dataset, winner: Winner, config: SearchConfig, scratch: Path) -> Fit:
-    """The winner's fit on all sessions; in blocks where the search's were."""
+def _refit(dataset: Dataset, side: Side, winner: Winner, config: SearchConfig, scratch: Path) -> Fit:
+    """The winner's fit on all sessions or on the training ones; in blocks where the search's were."""
     trial = winner.trial
-    with progress("Refit on all sessions", winner.sweeps, "sweeps") as report:
+    with progress(f"Refit on {'all' if side == 'total' else 'training'} sessions", winner.sweeps, "sweeps") as report:
         if config.cluster.fit == "blocks":
             with open_cluster(config.cluster) as cluster:
-                blocks = cut_blocks(cluster, dataset, "total", scratch / "tracks")
+                blocks = cut_blocks(cluster, dataset, side, scratch / "tracks")
                 threads = config.cluster.threads_per_fit
                 return fit_blocks(
                     cluster,
@@ -202,7 +210,7 @@ def _refit(dataset: Dataset, winner: Winner, config: SearchConfig, scratch: Path
                     threads=threads,
                     report=report,
                 )
-        model = Als(dataset.matrix("total"), trial.params, trial.seed, usable_cores(), skips=dataset.skips("total"))
+        model = Als(dataset.matrix(side), trial.params, trial.seed, usable_cores(), skips=dataset.skips(side))
         while model.sweeps < winner.sweeps:
             model.sweep(1)
             report(model.sweeps)
@@ -238,7 +246,7 @@ def _data_facts(store: Store, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _list_facts(lists: Columns, dataset: Dataset, options: ExportConfig) -> dict[str, Any]:
+def _list_facts(lists: Columns, dataset: Dataset, side: Side, options: ExportConfig) -> dict[str, Any]:
     """How long the lists are and why some are shorter, and who got the popular tracks."""
     short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
     reasons: Iterable[str] = ()
@@ -251,7 +259,7 @@ def _list_facts(lists: Columns, dataset: Dataset, options: ExportConfig) -> dict
         "filter_seen": options.filter_seen,
         "short": short,
         "short_because": " ".join(reasons) or None,
-        "popular_instead": len(without_interactions(dataset.matrix("total"))),
+        "popular_instead": len(without_interactions(dataset.matrix(side))),
     }
 
 

@@ -73,7 +73,8 @@ def learned_from(manifest: Path, source_digests: Sequence[str]) -> bool:
         source_digests: The xxh3_128 of every log, in hex.
     """
     digest = xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode())
-    return bool(_facts_of(manifest).get("data", {}).get("store") == digest)
+    data = _facts_of(manifest).get("data", {})
+    return bool(data.get("store") == digest) and data.get("learned_from", "all") == "all"
 
 
 def _named(text: str) -> tuple[str, Path]:
