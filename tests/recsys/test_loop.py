@@ -82,7 +82,8 @@ def test_a_service_that_does_not_last_is_said(tmp_path: Path) -> None:
 def test_the_arms_are_those_of_the_service(tmp_path: Path) -> None:
     config = make_config(tmp_path)
     config.service.write_text(
-        "experiments:\n- name: E\n  arms: [{recommender: random}, {recommender: indexed}, {name: X, recommender: top_pop}]"
+        "experiments:\n- name: E\n"
+        "  arms: [{recommender: random}, {recommender: indexed}, {name: X, recommender: top_pop}]"
     )
     assert recommenders_of(config) == {"C": "random", "T1": "indexed", "X": "top_pop"}
     with pytest.raises(LoopError, match="no experiment F"):
