@@ -58,17 +58,13 @@ class Cluster:
             yield outcome
 
     def run_ready(self, function: Callable[..., T], ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[T]]:
-        """Runs a function for the calls that are ready, as `dispatch` says; those running at the end are cancelled.
+        """Runs a function for the calls that are ready, as `dispatch` says.
 
         Raises:
             SearchError: The scheduler is lost, or there has been no worker for a while.
         """
-        try:
-            yield from dispatch(self, function, ready)
-        finally:
-            if self._running:
-                self._client.cancel(list(self._running))
-                self._running.clear()
+        self._running.clear()  # of a caller that stopped early; Dask drops what nobody holds
+        yield from dispatch(self, function, ready)
 
     def slots(self) -> int:
         """How many calls can run at once now; 1 even while there is no worker."""
