@@ -20,17 +20,17 @@ from common.config import dump_config, load_config
 from common.files import atomic_write, atomic_write_text
 from common.progress import console, progress
 from recsys.cluster import Cluster, open_cluster
-from recsys.config import SearchConfig
+from recsys.config import OPE_TIME, SearchConfig
 from recsys.dataset import Dataset, build_dataset, dataset_digest
 from recsys.errors import SearchError
 from recsys.export import MANIFEST, RECOMMENDATIONS, export_run
 from recsys.fitting import CHECKPOINTS, read_listeners, run_step
-from recsys.judging import Judge
-from recsys.leaderboard import describe, leaderboard_table, remarks, write_leaderboard
+from recsys.judging import Judge, check_judges
+from recsys.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
 from recsys.run import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner, taken_run
 from recsys.sampling import sample_listeners
 from recsys.schedule import points_of
-from recsys.standings import Standing, compare, every_sweep, simplest, standings_of
+from recsys.standings import Standing, compare, disagreement, every_sweep, simplest, standings_of
 from recsys.store import open_store
 from recsys.trials import Candidate, Trial, plan_candidates
 from recsys.work import Work
@@ -89,6 +89,7 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
                 dataset = build_dataset(store, config, cluster, report)
             _describe(dataset)
             judges = _judges(dataset, config)
+            check_judges(judges.values(), store.catalogue.tracks if store.catalogue else None)
             work = Work(config, candidates, judges)
             _run_steps(cluster, work, config)
         shutil.rmtree(config.run / CHECKPOINTS, ignore_errors=True)
@@ -137,7 +138,7 @@ def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work,
         raise SearchError(f"every trial failed ({'; '.join(errors)}); see {config.run / LEDGER}")
     chosen = best
     if config.validation.select_is_of_listeners:
-        listeners = partial(read_listeners, config.run, judge)
+        listeners = partial(read_listeners, config.run, judge, metric)
         compared = partial(
             compare, best=best, listeners=listeners, resamples=config.validation.resamples, seed=config.seed
         )
@@ -149,12 +150,33 @@ def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work,
     # Where the width is unknown (a pipe, a CI log) the table is not squeezed into 80 columns.
     output = Console()
     (output if output.is_terminal else Console(width=140)).print(leaderboard_table(standings, metric))
-    for remark in remarks(standings, chosen, metric):
-        console.print(remark, soft_wrap=True)
-    winner = _winner(chosen, metric, judge.dataset.name)
+    said = [*remarks(standings, chosen, metric), *_disagreements(config, candidates, work, judge, best)]
+    for remark in said:
+        style = "bold" if remark.startswith(WARNING) else None
+        console.print(remark, soft_wrap=True, markup=False, style=style)
+    winner = replace(_winner(chosen, metric, judge.dataset.name), remarks=tuple(said))
     with atomic_write(config.run / WINNER) as file:
         file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
     return winner
+
+
+def _disagreements(
+    config: SearchConfig, candidates: Sequence[Candidate], work: Work, judge: Judge, best: Standing
+) -> list[str]:
+    """A warning where the ranking metric and the listening time would choose differently, and that is not chance."""
+    metric, rival = config.validation.select, config.validation.rival
+    if best.score is None or rival not in best.score.metrics:
+        return []
+    time = next(key for key in (metric, rival) if key.startswith(OPE_TIME))
+    found = disagreement(
+        best,
+        standings_of(candidates, work.decisions.pruned, work.results, rival),
+        partial(read_listeners, config.run, judge, time),
+        config.validation.resamples,
+        config.seed,
+    )
+    warning = warn_of(found, best, metric, rival) if found else None
+    return [warning] if warning else []
 
 
 def _winner(chosen: Standing, metric: str, dataset: str) -> Winner:

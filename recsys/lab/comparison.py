@@ -66,8 +66,9 @@ def _difference(run: Run, *rows: Row) -> Interval | None:
 
 def _listeners(run: Run, row: Row) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]] | None":
     """Numerators and denominators over listeners of a row at its best sweep, shape (2, listeners)."""
-    name = f"{row['trial']}-{row['sweep'] or 0}.npy"
+    name = f"{row['trial']}-{row['sweep'] or 0}.npz"
     files = sorted((run.folder / LISTENERS).glob(f"*/{name}"), key=lambda file: file.stat().st_mtime)
     if not files:
         return None
-    return np.load(files[-1])  # type: ignore[no-any-return]  # numpy says Any
+    with np.load(files[-1]) as kept:
+        return kept.get(run.select)

@@ -120,7 +120,7 @@ def test_the_simplest_that_is_no_worse_has_the_fewest_factors_then_the_fewest_sw
     chosen = simplest(compare(sweeps, best, listeners(shares), RESAMPLES, seed=5), METRIC)
     assert (chosen.first.params["factors"], chosen.sweep) == (16, 2)
     (said,) = (each for each in remarks(compared(standings, shares), chosen, METRIC) if "Chosen" in each)
-    assert "als factors 16, reg 0.1, alpha 10, cg_steps 3 after 2 sweeps" in said
+    assert "als factors 16, reg 0.1, alpha 10 after 2 sweeps" in said
 
 
 def test_seeds_are_averaged_value_and_difference() -> None:
