@@ -242,6 +242,7 @@ class SearchConfig(Config):
     seed: Annotated[int, Ge(0)] = 42
     store: Path
     run: Path
+    catalogue: Path | None = Field(default=None, description="tracks.json of the catalogue: the report shows titles")
     split: Split = Split()
     feedback: Feedback = Feedback()
     search: Search = Search()

@@ -112,7 +112,7 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
     if step.point.listeners == 1:
         rows = example_listeners(dataset)
         with atomic_write(listeners_file(folder, judge, step.entry, step.point.sweep)) as file:
-            np.savez(file, example_rows=rows, example_lists=lists[rows], **judgement.listeners)
+            np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **judgement.listeners)
     score_s = time.perf_counter() - began
     return Score(step.point, judgement.metrics, fit_s, score_s, peak_bytes(), judgement.doubts)
 

@@ -1,6 +1,6 @@
 """The leaderboard as a file and as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ def leaderboard_table(standings: Sequence[Standing], select: str) -> Table:
     """The leaderboard as it is printed: the choosing metric with its interval, and its fellows at the same k."""
     k = select.partition("@")[2]
     known = {key for row in standings if row.score for key in row.score.metrics}
-    wanted = (f"ndcg@{k}", f"{OPE_TIME}@{k}") if select.startswith(OPE_TIME) else (f"recall@{k}", f"{OPE_TIME}@{k}")
-    others = [key for key in (*wanted, f"coverage@{k}") if key != select and key in known]
-    axes = _axes(standings)
+    fellow = "ndcg" if select.startswith(OPE_TIME) else OPE_TIME if f"{OPE_TIME}@{k}" in known else "recall"
+    others = [key for key in (f"{fellow}@{k}", f"coverage@{k}") if key != select and key in known]
+    axes = telling_axes([row.first.params for row in standings if not row.is_baseline])
     table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners; =: no worse for certain")
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("model", no_wrap=True)
@@ -55,8 +55,18 @@ def leaderboard_table(standings: Sequence[Standing], select: str) -> Table:
 def describe(result: Result) -> str:
     """A fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
     told = {name: value for name, value in result.params.items() if name in _SHOWN or value != _DEFAULTS[name]}
-    params = ", ".join(f"{_SHORT.get(name, name)} {_text(value)}" for name, value in told.items())
-    return f"{result.model} {params}".strip()
+    return f"{result.model} {describe_params(told)}".strip()
+
+
+def describe_params(params: Mapping[str, float | str]) -> str:
+    """Hyperparameters in a few words, such as "factors 64, reg 0.1, alpha 10"."""
+    return ", ".join(f"{_SHORT.get(name, name)} {_text(value)}" for name, value in params.items())
+
+
+def telling_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of candidates' hyperparameters those that tell them apart, and the three that everybody looks for."""
+    names = candidates[0] if candidates else ()
+    return [name for name in names if name in _SHOWN or len({each[name] for each in candidates}) > 1]
 
 
 def remarks(standings: Sequence[Standing], chosen: Standing, metric: str) -> list[str]:
@@ -106,12 +116,6 @@ def warn_of(found: Disagreement, best: Standing, metric: str, rival: str) -> str
 
 def _text(value: float | str) -> str:
     return str(value) if isinstance(value, (bool, str)) else f"{value:g}"
-
-
-def _axes(standings: Sequence[Standing]) -> list[str]:
-    """The hyperparameters that tell the candidates apart, and the three that everybody looks for."""
-    of_candidates = [row.first.params for row in standings if not row.is_baseline]
-    return [name for name in of_candidates[0] if name in _SHOWN or len({each[name] for each in of_candidates}) > 1]
 
 
 def _cells(standing: Standing, axes: Sequence[str], select: str, others: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ CONFIG = "config.yaml"
 LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
+REPORT = "report.html"
 LOCK = ".lock"
 
 
@@ -67,7 +68,7 @@ def taken_run(folder: Path, *, fresh: bool) -> Iterator[None]:
             stack.enter_context(_locked(folder))
         for written in (folder, folder / CHECKPOINTS, *(folder / LISTENERS).glob("*")):
             remove_leftovers(written)
-        for found in (WINNER, LEADERBOARD):
+        for found in (WINNER, LEADERBOARD, REPORT):
             (folder / found).unlink(missing_ok=True)
         yield
 

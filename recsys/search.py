@@ -1,7 +1,7 @@
 """`python -m recsys.search`: the main job. Fits a grid of ALS models on a Dask cluster and publishes the best.
 
 In: a session store and a configuration. Out: a run folder with the effective configuration, the ledger, the
-leaderboard, the winner, and the export.
+leaderboard, the winner, the report, and the export.
 """
 
 import shutil
@@ -27,7 +27,9 @@ from recsys.export import MANIFEST, RECOMMENDATIONS, export_run
 from recsys.fitting import CHECKPOINTS, read_listeners, run_step
 from recsys.judging import Judge, check_judges
 from recsys.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
-from recsys.run import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner, taken_run
+from recsys.report.page import write_report
+from recsys.report.titles import read_titles
+from recsys.run import CONFIG, LEADERBOARD, LEDGER, REPORT, WINNER, Winner, taken_run
 from recsys.sampling import sample_listeners
 from recsys.schedule import points_of
 from recsys.standings import Standing, compare, disagreement, every_sweep, simplest, standings_of
@@ -58,14 +60,14 @@ def main(
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
     settings = load_config(SearchConfig, config, overrides)
     search(settings, fresh=fresh)
-    rows = {"leaderboard": settings.run / LEADERBOARD, "ledger": settings.run / LEDGER}
+    rows = {"leaderboard": settings.run / LEADERBOARD, "ledger": settings.run / LEDGER, "report": settings.run / REPORT}
     if export:
         version = export_run(settings.run, settings.run / "export", settings.export)
         rows |= {"recommendations": version / RECOMMENDATIONS, "manifest": version / MANIFEST}
     for name, file in rows.items():
         typer.echo(f"{name:<16} {file}")
     typer.echo(
-        f"Next: read the ledger; widen the grid ({PROG} --set search.space.factors=[64,128] --fresh …); "
+        f"Next: open the report; widen the grid ({PROG} --set search.space.factors=[64,128] --fresh …); "
         "ingest logs of your own (python -m recsys.ingest --help)"
     )
 
@@ -84,6 +86,7 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
     candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
     with taken_run(config.run, fresh=fresh):
         atomic_write_text(config.run / CONFIG, dump_config(config))
+        read_titles(config.catalogue, store)  # a wrong one is said now, not after the search
         with open_cluster(config.cluster) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, config, cluster, report)
@@ -93,7 +96,9 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
             work = Work(config, candidates, judges)
             _run_steps(cluster, work, config)
         shutil.rmtree(config.run / CHECKPOINTS, ignore_errors=True)
-        return _conclude(config, candidates, work, judges[1])
+        winner = _conclude(config, candidates, work, judges[1])
+        write_report(config.run)
+        return winner
 
 
 def _describe(dataset: Dataset) -> None:
