@@ -83,10 +83,10 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
     store = open_store(config.store)
+    read_titles(config.catalogue, store)  # a wrong one is said now, not after the search
     candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
     with taken_run(config.run, fresh=fresh):
         atomic_write_text(config.run / CONFIG, dump_config(config))
-        read_titles(config.catalogue, store)  # a wrong one is said now, not after the search
         with open_cluster(config.cluster) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, config, cluster, report)

@@ -36,7 +36,7 @@ def _draw(run: Run, down: str, right: str) -> HeatMap:
     over = f" Each is the best over {', '.join(others)}." if others else ""
     return HeatMap(
         title=f"{down} and {right}",
-        note=f"{run.select} at the best scored sweep; the darker, the better, and the best is outlined.{over}",
+        note=f"{run.select} at the best scored sweep; the stronger the colour, the better; the best is outlined.{over}",
         down=down,
         right=right,
         columns=tuple(_text(value) for value in columns),

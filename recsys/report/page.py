@@ -112,8 +112,7 @@ def _tabulate_trials(run: Run) -> Table:
     """Every candidate and baseline: what it is, what it is worth, how far behind, what became of it, what it took."""
     return Table(
         (
-            "Model", "Fate", "Place", "Sweep", run.select, "Interval", "Behind the best", "Interval of that",
-            "Fit, s", "Score, s", "Peak, MB",
+            "Model", "Fate", "Sweep", run.select, "Interval", "Behind the best", "Fit, s", "Peak, MB",
         ),
         tuple(_cells(run, row) for row in run.rows),
         texts=2,
@@ -128,14 +127,11 @@ def _cells(run: Run, row: Row) -> tuple[str, ...]:
     return (
         run.label(row),
         _fate(run, row),
-        str(row["place"]),
         str(row["sweep"] or numbers.NOTHING),
         numbers.number(row.get(run.select)),
         _ends(interval_of(row, run.select)[1:]) if is_scored else numbers.NOTHING,
-        numbers.number(behind[0]) if is_behind else numbers.NOTHING,
-        _ends(behind[1:]) if is_behind else numbers.NOTHING,
+        f"{numbers.number(behind[0])} ({_ends(behind[1:])})" if is_behind else numbers.NOTHING,
         numbers.number(row["fit_s"]),
-        numbers.number(row["score_s"]),
         numbers.count(megabytes(row)),
     )
 

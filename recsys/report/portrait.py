@@ -60,7 +60,7 @@ def draw_session_lengths(dataset: Dataset) -> Bars | None:
     if not lengths or set(lengths) == {1}:  # interactions without sessions, each on its own
         return None
     sessions = sum(lengths.values())
-    shown = {str(length): lengths.get(length, 0) for length in range(1, min(_LONGEST, max(lengths) + 1))}
+    shown = {str(length): lengths.get(length, 0) for length in range(min(lengths), min(_LONGEST, max(lengths) + 1))}
     if max(lengths) >= _LONGEST:
         shown[f"{_LONGEST} or more"] = sum(count for length, count in lengths.items() if length >= _LONGEST)
     most = max(shown.values())
