@@ -54,6 +54,9 @@ def assemble(folder: Path, buckets: Sequence[int], catalogue: int | None, feedba
         if feedback.skip_time:
             _write_matrix(folder, f"{side}_skips", buckets, users, tracks, is_log=False)
     pq.write_table(_heldout_table(folder, buckets, users, tracks), folder / "heldout.parquet")
+    if any(interactions.logged_file(folder, bucket).exists() for bucket in buckets):
+        pq.write_table(_logged_table(folder, buckets, users, tracks), folder / "logged.parquet")
+    pq.write_table(_lengths_table(folder, buckets), folder / "lengths.parquet")
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
     indptr = np.load(folder / "train-indptr.npy")
@@ -77,6 +80,27 @@ def _heldout_table(
     columns = np.searchsorted(tracks, heard["track"].to_numpy())
     order = np.lexsort((columns, rows))
     return pa.table({"user": rows[order], "track": columns[order], "time": heard["time"].to_numpy()[order]})
+
+
+def _logged_table(
+    folder: Path, buckets: Sequence[int], users: npt.NDArray[np.int64], tracks: npt.NDArray[np.int64]
+) -> pa.Table:
+    """The held-out sessions of all buckets, by row, session and place in it."""
+    events = pa.concat_tables(pq.read_table(interactions.logged_file(folder, bucket)) for bucket in buckets)
+    rows = np.searchsorted(users, events["user"].to_numpy())
+    columns = np.searchsorted(tracks, events["track"].to_numpy())
+    as_rows = events.set_column(0, "user", pa.array(rows)).set_column(2, "track", pa.array(columns))
+    return as_rows.take(np.argsort(rows, kind="stable"))
+
+
+def _lengths_table(folder: Path, buckets: Sequence[int]) -> pa.Table:
+    lengths = pa.concat_tables(pq.read_table(interactions.lengths_file(folder, bucket)) for bucket in buckets)
+    return (
+        lengths.group_by("length")
+        .aggregate([("sessions", "sum")])
+        .rename_columns(["length", "sessions"])
+        .sort_by("length")
+    )
 
 
 def _distinct_tracks(folder: Path, buckets: Sequence[int]) -> npt.NDArray[np.int64]:

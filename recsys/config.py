@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import ByteSize, Field, field_validator, model_validator
 
+from analysis.offpolicy import LoggingPolicy
 from analysis.validation import METRICS
 from common.config import Config
 
@@ -14,7 +15,7 @@ Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
-
+OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 
 Value = TypeVar("Value", bound=Hashable)
 
@@ -179,15 +180,24 @@ class ValidationConfig(Config):
         default=False,
         description="score lists without what the listener has in training, as published splits mean it",
     )
-    select: str = Field(default="ndcg@30", description="the metric that chooses the winner, as name@k")
+    select: str = Field(
+        default="ndcg@30",
+        description="the metric that chooses the winner, as name@k; ope_time@k: what an experiment would measure",
+    )
+    logging_policy: LoggingPolicy = Field(
+        default="logged",
+        description="for ope_time, how a recommendation logged without propensity was drawn; logged: nobody knows, and "
+        "it does not count; uniform: any track of the catalogue; uniform-unheard: any not yet heard in the session",
+    )
     resamples: Annotated[int, Ge(100)] = Field(default=1000, description="bootstrap resamples behind each interval")
 
     @model_validator(mode="after")
     def _select_is_scored(self) -> "ValidationConfig":
         name, _, k = self.select.partition("@")
-        if name not in METRICS or k not in {str(each) for each in self.ks}:
+        known = (*METRICS, OPE_TIME)
+        if name not in known or k not in {str(each) for each in self.ks}:
             raise ValueError(
-                f"select is {self.select}; expected metric@k, the metric one of {', '.join(METRICS)} "
+                f"select is {self.select}; expected metric@k, the metric one of {', '.join(known)} "
                 f"and k one of {', '.join(str(each) for each in self.ks)}"
             )
         return self
@@ -196,6 +206,12 @@ class ValidationConfig(Config):
     def select_is_of_listeners(self) -> bool:
         """Whether the choosing metric is a ratio of sums over listeners, so that fits can be compared in pairs."""
         return not self.select.startswith("coverage@")
+
+    @property
+    def rival(self) -> str:
+        """The metric that the choosing one is held against: the listening time, or where that chooses, the ranking."""
+        name, _, k = self.select.partition("@")
+        return f"{'ndcg' if name == OPE_TIME else OPE_TIME}@{k}"
 
 
 class ClusterConfig(Config):
@@ -258,6 +274,7 @@ class SearchConfig(Config):
     seed: Annotated[int, Ge(0)] = 42
     store: Path
     run: Path
+    catalogue: Path | None = Field(default=None, description="tracks.json of the catalogue: the report shows titles")
     split: Split = Split()
     feedback: Feedback = Feedback()
     search: Search = Search()

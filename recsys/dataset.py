@@ -8,6 +8,8 @@ A dataset is a folder, written whole or not at all, under a digest of what it fo
     total-*.npy           interactions of all sessions, likewise
     …_skips-*.npy         numbers of skips of either, likewise; where feedback.skip_time says what a skip is
     heldout.parquet       what was heard in the held-out sessions: row ("user"), column ("track"), time
+    logged.parquet        the held-out sessions event by event, with propensities; none of a store of interactions
+    lengths.parquet       how many sessions have each length in tracks
 
 Workers map the arrays into memory, so that the processes of a machine share one copy.
 """
@@ -22,6 +24,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import orjson
+import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from common.files import atomic_directory, remove_leftovers
@@ -34,7 +37,7 @@ from recsys.interactions import BucketSummary, SplitRule
 from recsys.splitting import file_sides, split_rule
 from recsys.store import Store
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had neither logged sessions nor lengths
 Side = Literal["train", "total"]
 Report = Callable[[float, str], None]
 
@@ -94,6 +97,19 @@ class Dataset:
     def heldout(self) -> Path:
         """The held-out listening: user and track as rows and columns of the matrices, and time."""
         return self.path / "heldout.parquet"
+
+    @property
+    def logged(self) -> Path:
+        """The held-out sessions in the columns of `offpolicy/heldout_events`, likewise; missing without events."""
+        return self.path / "logged.parquet"
+
+    def session_lengths(self) -> dict[int, int]:
+        """How many sessions have each length in tracks, shortest first; empty of a sample of the listeners."""
+        file = self.path / "lengths.parquet"
+        if not file.exists():
+            return {}
+        table = pq.read_table(file)
+        return dict(zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True))
 
     def popularity(self) -> npt.NDArray[np.int64]:
         """How many listeners each track has in the training interactions; shape (tracks,)."""

@@ -5,11 +5,12 @@ worker that dies takes no more than the step with it. Whatever a step leaves on 
 and the same however often the step is run::
 
     checkpoints/<trial>.npz                  the factors after the last step
-    listeners/<judge>/<entry>-<sweep>.npy    what each listener adds to the choosing metric
+    listeners/<judge>/<entry>-<sweep>.npz    what each listener adds to the metrics that fits are compared by, under
+                                             their keys; lists of a few listeners (example_rows, example_lists)
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,10 @@ from common.files import atomic_write
 from common.randomness import make_generator
 from recsys.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
-from recsys.judging import Floats, Interval, Judge, judge_lists
+from recsys.examples import example_listeners
+from recsys.judging import Judge, judge_lists
+from recsys.listening_time import Floats, Interval
+from recsys.memory import forget_peak, peak_bytes
 from recsys.models.als import Als
 from recsys.models.baselines import random_lists, unseen
 from recsys.models.params import Fit
@@ -64,12 +68,16 @@ class Score:
         metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval.
         fit_s: Seconds since the fit began, scoring aside, to the millisecond.
         score_s: Seconds that this score took.
+        peak_bytes: The largest memory of the worker during the step, mapped data included; None where nobody looked.
+        doubts: Metric key to why nothing should be concluded from the metric; only of those of which that is so.
     """
 
     point: Point
     metrics: dict[str, Interval]
     fit_s: float
     score_s: float
+    peak_bytes: int | None = None
+    doubts: dict[str, str] = field(default_factory=dict)
 
 
 def entry_id(entry: Entry) -> str:
@@ -89,6 +97,7 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
         TrialError: The fit cannot go on.
         MemoryError: It does not fit into memory.
     """
+    forget_peak()
     dataset = open_dataset(judge.dataset)
     began = time.perf_counter()
     if isinstance(step.entry, Trial):
@@ -102,9 +111,11 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
         lists = _baseline_lists(step.entry, dataset, judge)
     judgement = judge_lists(judge, lists)
     if step.point.listeners == 1:
+        rows = example_listeners(dataset)
         with atomic_write(listeners_file(folder, judge, step.entry, step.point.sweep)) as file:
-            np.save(file, judgement.listeners)
-    return Score(step.point, judgement.metrics, round(fit_s, 3), round(time.perf_counter() - began, 3))
+            np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **judgement.listeners)
+    score_s = round(time.perf_counter() - began, 3)
+    return Score(step.point, judgement.metrics, round(fit_s, 3), score_s, peak_bytes(), judgement.doubts)
 
 
 def checkpoint_file(folder: Path, trial: Trial) -> Path:
@@ -113,19 +124,20 @@ def checkpoint_file(folder: Path, trial: Trial) -> Path:
 
 
 def listeners_file(folder: Path, judge: Judge, entry: Entry, sweep: int) -> Path:
-    """Where a scored sweep keeps what each listener adds to the choosing metric."""
-    return folder / LISTENERS / judge.digest / f"{entry_id(entry)}-{sweep}.npy"
+    """Where a scored sweep keeps what each listener adds to metrics, and its example lists."""
+    return folder / LISTENERS / judge.digest / f"{entry_id(entry)}-{sweep}.npz"
 
 
-def read_listeners(folder: Path, judge: Judge, entry: Entry, sweep: int) -> Floats:
-    """What `run_step` kept of a scored sweep; shape (2, validated listeners).
+def read_listeners(folder: Path, judge: Judge, metric: str, entry: Entry, sweep: int) -> Floats:
+    """What each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners).
 
     Raises:
         SearchError: It is gone.
     """
     file = listeners_file(folder, judge, entry, sweep)
     try:
-        return np.load(file)  # type: ignore[no-any-return]  # numpy says Any
+        with np.load(file) as kept:
+            return kept[metric]  # type: ignore[no-any-return]  # numpy says Any
     except FileNotFoundError:
         raise SearchError(f"{file}: the ledger has this score, and the file is gone; start over with --fresh") from None
 

@@ -61,6 +61,16 @@ def tracks_file(folder: Path, bucket: int) -> Path:
     return folder / f"tracks-{bucket:03d}.parquet"
 
 
+def logged_file(folder: Path, bucket: int) -> Path:
+    """Where `prepare_bucket` leaves a bucket's held-out sessions, in the columns of `offpolicy/heldout_events`."""
+    return folder / f"logged-{bucket:03d}.parquet"
+
+
+def lengths_file(folder: Path, bucket: int) -> Path:
+    """Where `prepare_bucket` leaves how long a bucket's sessions are (length, sessions)."""
+    return folder / f"lengths-{bucket:03d}.parquet"
+
+
 def prepare_bucket(
     bucket: int,
     parts: Sequence[Path],
@@ -69,7 +79,7 @@ def prepare_bucket(
     feedback: Feedback,
     heldout_organic: bool,
 ) -> BucketSummary:
-    """Splits a bucket's sessions and writes its interactions, held-out listening, listeners and tracks.
+    """Splits a bucket's sessions and writes its interactions, held-out listening, listeners, tracks and lengths.
 
     Args:
         bucket: The bucket's number, which names the files.
@@ -92,6 +102,8 @@ def prepare_bucket(
             (heldout_file(folder, bucket), *_heldout_query(rule, heldout_organic)),
             (listeners_file(folder, bucket), "sessions/listeners", {}),
             (tracks_file(folder, bucket), "sessions/tracks", {}),
+            (lengths_file(folder, bucket), "sessions/session_lengths", {}),
+            *_logged_queries(connection, folder, bucket, rule),
         ):
             pq.write_table(queries.fetch_table(connection, name, **values), file)
     return summary
@@ -140,6 +152,16 @@ def _interactions_query(rule: SplitRule, feedback: Feedback) -> tuple[str, dict[
 
 def _heldout_query(rule: SplitRule, organic: bool) -> tuple[str, dict[str, object]]:
     return ("interactions/heldout_weights", {}) if rule.is_weighted else ("sessions/heldout", {"organic": organic})
+
+
+def _logged_queries(
+    connection: queries.Connection, folder: Path, bucket: int, rule: SplitRule
+) -> list[tuple[Path, str, dict[str, object]]]:
+    """What the off-policy judge needs; interactions are no answers to recommendations."""
+    if rule.is_weighted:
+        return []
+    queries.attach_query(connection, "named_events", "offpolicy/named_events")
+    return [(logged_file(folder, bucket), "offpolicy/heldout_events", {})]
 
 
 def _keep_heldout_sessions(connection: queries.Connection, rule: SplitRule) -> None:

@@ -4,6 +4,7 @@ A metric is known by its key alone ("ndcg@30"): whatever judges fits adds its ke
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,12 +15,11 @@ import orjson
 import pyarrow as pa
 
 from analysis.validation import Validator
-from recsys.config import ValidationConfig
+from recsys.config import OPE_TIME, ValidationConfig
 from recsys.dataset import open_dataset
+from recsys.errors import SearchError
+from recsys.listening_time import Floats, Heard, Interval, ListeningTime, check_choice, open_listening_time
 from recsys.models.ranking import NO_TRACK, Columns
-
-Floats = npt.NDArray[np.float64]
-Interval = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,14 @@ class Judgement:
 
     Attributes:
         metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval.
-        listeners: Numerator and denominator of the choosing metric for each validated listener, shape (2, listeners);
-            no listeners where it is not a ratio of sums over them.
+        doubts: Metric key to why nothing should be concluded from it; only of those of which that is so.
+        listeners: Numerator and denominator for each listener by whom fits are compared in pairs, shape (2, listeners),
+            of the choosing metric where it is a ratio of sums over listeners, and of the listening times.
     """
 
     metrics: dict[str, Interval]
-    listeners: Floats
+    doubts: dict[str, str]
+    listeners: dict[str, Floats]
 
 
 def judge_lists(judge: Judge, lists: Columns) -> Judgement:
@@ -69,12 +71,64 @@ def judge_lists(judge: Judge, lists: Columns) -> Judgement:
     missing = max(judge.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
     padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
     users, select = np.arange(len(lists)), judge.validation.select
-    if judge.validation.select_is_of_listeners:
-        validation, listeners = validator.score_with_ratio(users, padded, select)
+    listeners = {}
+    if judge.validation.select_is_of_listeners and not select.startswith(f"{OPE_TIME}@"):
+        validation, listeners[select] = validator.score_with_ratio(users, padded, select)
     else:
-        validation, listeners = validator.score(users, padded), np.empty((2, 0))
-    return Judgement(
-        {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}, listeners
+        validation = validator.score(users, padded)
+    metrics = {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}
+    heard = hear_lists(judge, padded)
+    if heard is None:
+        return Judgement(metrics, {}, listeners)
+    return Judgement(metrics | heard.metrics, heard.doubts, listeners | heard.listeners)
+
+
+def hear_lists(judge: Judge, lists: npt.NDArray[np.int64]) -> Heard | None:
+    """What lists are worth by the off-policy estimate; None where the log says no propensity.
+
+    Args:
+        judge: By what.
+        lists: A list for each listener, filled up with -1; shape (listeners, the deepest cut-off).
+    """
+    listening_time = listening_time_for(judge)
+    return listening_time.value(np.arange(len(lists)), lists) if listening_time else None
+
+
+def check_judges(judges: Iterable[Judge], catalogue: int | None) -> None:
+    """Refuses judges that cannot choose as they are told to, before anything is fitted.
+
+    Args:
+        judges: Those of a search.
+        catalogue: Tracks of the catalogue; None where it is not known.
+
+    Raises:
+        SearchError: The log does not allow it.
+    """
+    for judge in judges:
+        policy = judge.validation.logging_policy
+        if policy != "logged" and catalogue is None:
+            raise SearchError(
+                f"validation.logging_policy is {policy}, and the store does not know how many tracks there are: none "
+                "of its logs came with a collection.json; ingest with one, or use logging_policy: logged"
+            )
+        if judge.validation.select.startswith(f"{OPE_TIME}@"):
+            dataset, depth = open_dataset(judge.dataset), max(judge.validation.ks)
+            ranking = dataset.most_popular("train", depth).astype(np.int64)
+            lists = np.tile(ranking, (len(dataset.users), 1))
+            check_choice(judge.validation.select, hear_lists(judge, lists))
+
+
+@lru_cache(maxsize=2)
+def listening_time_for(judge: Judge) -> ListeningTime | None:
+    """The process's off-policy judge, likewise."""
+    dataset = open_dataset(judge.dataset)
+    return open_listening_time(
+        dataset.logged,
+        logging_policy=judge.validation.logging_policy,
+        tracks=dataset.summary.tracks,
+        ks=judge.validation.ks,
+        resamples=judge.validation.resamples,
+        seed=judge.seed,
     )
 
 

@@ -1,6 +1,6 @@
 """The leaderboard as a file and as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from common.files import atomic_write
+from recsys.config import OPE_TIME
 from recsys.ledger import Result
 from recsys.models.als import AlsParams
-from recsys.standings import Standing
+from recsys.standings import Disagreement, Standing
 
 _SHOWN = ("factors", "regularization", "alpha")
+WARNING = "Warning:"
 _SHORT = {"regularization": "reg"}
 _DEFAULTS = asdict(AlsParams(0, 0.0, 0.0))
 
@@ -35,8 +37,10 @@ def write_leaderboard(file: Path, standings: Sequence[Standing]) -> None:
 def leaderboard_table(standings: Sequence[Standing], select: str) -> Table:
     """The leaderboard as it is printed: the choosing metric with its interval, and its fellows at the same k."""
     k = select.partition("@")[2]
-    others = [key for key in (f"recall@{k}", f"coverage@{k}") if key != select]
-    axes = _axes(standings)
+    known = {key for row in standings if row.score for key in row.score.metrics}
+    fellow = "ndcg" if select.startswith(OPE_TIME) else OPE_TIME if f"{OPE_TIME}@{k}" in known else "recall"
+    others = [key for key in (f"{fellow}@{k}", f"coverage@{k}") if key != select and key in known]
+    axes = telling_axes([row.first.params for row in standings if not row.is_baseline])
     table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners; =: no worse for certain")
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("model", no_wrap=True)
@@ -51,8 +55,18 @@ def leaderboard_table(standings: Sequence[Standing], select: str) -> Table:
 def describe(result: Result) -> str:
     """A fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
     told = {name: value for name, value in result.params.items() if name in _SHOWN or value != _DEFAULTS[name]}
-    params = ", ".join(f"{_SHORT.get(name, name)} {_text(value)}" for name, value in told.items())
-    return f"{result.model} {params}".strip()
+    return f"{result.model} {describe_params(told)}".strip()
+
+
+def describe_params(params: Mapping[str, float | str]) -> str:
+    """Hyperparameters in a few words, such as "factors 64, reg 0.1, alpha 10"."""
+    return ", ".join(f"{_SHORT.get(name, name)} {_text(value)}" for name, value in params.items())
+
+
+def telling_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of candidates' hyperparameters those that tell them apart, and the three that everybody looks for."""
+    names = candidates[0] if candidates else ()
+    return [name for name in names if name in _SHOWN or len({each[name] for each in candidates}) > 1]
 
 
 def remarks(standings: Sequence[Standing], chosen: Standing, metric: str) -> list[str]:
@@ -73,18 +87,35 @@ def remarks(standings: Sequence[Standing], chosen: Standing, metric: str) -> lis
             f"simplest that cannot be told from the best, {best.value(metric):.4f}"
         )
     if standings[0].is_baseline:
-        said.append(f"[bold]Warning:[/] the baseline {standings[0].first.id} is better than every trial")
+        said.append(f"{WARNING} the baseline {standings[0].first.id} is better than every trial")
+    if chosen.score and metric in chosen.score.doubts:
+        said.append(f"{WARNING} {metric} chose, and should not be concluded from: {chosen.score.doubts[metric]}")
     return said
+
+
+def warn_of(found: Disagreement, best: Standing, metric: str, rival: str) -> str | None:
+    """That the ranking metric and the listening time would choose differently; None where that may be chance.
+
+    Args:
+        found: What they disagree in.
+        best: The best by the choosing metric.
+        metric: The choosing metric.
+        rival: The other.
+    """
+    value, lower, upper = found.value
+    if lower <= 0 <= upper:
+        return None
+    time = next(key for key in (metric, rival) if key.startswith(OPE_TIME))
+    more = f"{abs(value):.4f} {'more' if value > 0 else 'less'}"
+    return (
+        f"{WARNING} {metric} and {rival} disagree: {rival} puts {describe(found.rival.first)} after "
+        f"{found.rival.sweep} sweeps first, whose {time} is {more} ({lower:+.4f} .. {upper:+.4f}) than that of "
+        f"{describe(best.first)} after {best.sweep}; an experiment measures the listening time"
+    )
 
 
 def _text(value: float | str) -> str:
     return str(value) if isinstance(value, (bool, str)) else f"{value:g}"
-
-
-def _axes(standings: Sequence[Standing]) -> list[str]:
-    """The hyperparameters that tell the candidates apart, and the three that everybody looks for."""
-    of_candidates = [row.first.params for row in standings if not row.is_baseline]
-    return [name for name in of_candidates[0] if name in _SHOWN or len({each[name] for each in of_candidates}) > 1]
 
 
 def _cells(standing: Standing, axes: Sequence[str], select: str, others: Sequence[str]) -> list[str]:
@@ -128,6 +159,9 @@ def _row(place: int, standing: Standing) -> dict[str, Any]:
         "seeds": len(standing.results),
         "sweep": score.point.sweep if score else None,
         "fit_s": score.fit_s if score else None,
+        "score_s": score.score_s if score else None,
+        "peak_bytes": score.peak_bytes if score else None,
+        "doubts": "; ".join(f"{key}: {reason}" for key, reason in score.doubts.items()) or None if score else None,
         "ties": standing.ties if standing.behind else None,
         **dict(zip(("behind", "behind lower", "behind upper"), standing.behind or [None] * 3, strict=True)),
         **standing.first.params,

@@ -87,8 +87,9 @@ def append_score(file: Path, judge: str, result: Result, score: Score) -> None:
         score: The score.
     """
     metrics = {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in score.metrics.items()}
-    seconds = {"fit_s": score.fit_s, "score_s": score.score_s}
-    _append(file, _row(judge, result, score.point) | {"state": "scored", "metrics": metrics} | seconds)
+    told = {"state": "scored", "metrics": metrics, "doubts": score.doubts}
+    cost = {"fit_s": score.fit_s, "score_s": score.score_s, "peak_bytes": score.peak_bytes}
+    _append(file, _row(judge, result, score.point) | told | cost)
 
 
 def append_failure(file: Path, judge: str, result: Result, failure: Failure) -> None:
@@ -119,8 +120,7 @@ def read_ledger(file: Path, judge: str, entries: Iterable[Entry]) -> dict[str, R
         if row["state"] == "failed" and row["final"]:
             results[result.id] = result.with_failure(Failure(row["error"], point, final=True))
         elif row["state"] == "scored" and result.score_at(point) is None:
-            metrics = {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row["metrics"].items()}
-            results[result.id] = result.with_score(Score(point, metrics, row["fit_s"], row["score_s"]))
+            results[result.id] = result.with_score(_score(point, row))
     return results
 
 
@@ -134,6 +134,11 @@ def _row(judge: str, result: Result, point: Point) -> dict[str, Any]:
         "sweep": point.sweep,
         "listeners": point.listeners,
     }
+
+
+def _score(point: Point, row: dict[str, Any]) -> Score:
+    metrics = {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row["metrics"].items()}
+    return Score(point, metrics, row["fit_s"], row["score_s"], row["peak_bytes"], row["doubts"])
 
 
 def _append(file: Path, row: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from common.files import remove_leftovers
 from recsys.config import SearchConfig
 from recsys.errors import SearchError
 from recsys.fitting import CHECKPOINTS, LISTENERS
-from recsys.judging import Interval
+from recsys.listening_time import Interval
 from recsys.models.als import AlsParams
 from recsys.trials import Trial
 
@@ -23,6 +23,7 @@ CONFIG = "config.yaml"
 LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
+REPORT = "report.html"
 LOCK = ".lock"
 
 
@@ -36,6 +37,7 @@ class Winner:
         metrics: Metric key to value and the ends of its 95 % interval.
         select: The metric that chose it.
         dataset: Digest of the dataset that it was fitted and scored on.
+        remarks: What is to be known of the choice.
     """
 
     trial: Trial
@@ -43,6 +45,7 @@ class Winner:
     metrics: dict[str, Interval]
     select: str
     dataset: str
+    remarks: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -65,7 +68,7 @@ def taken_run(folder: Path, *, fresh: bool) -> Iterator[None]:
             stack.enter_context(_locked(folder))
         for written in (folder, folder / CHECKPOINTS, *(folder / LISTENERS).glob("*")):
             remove_leftovers(written)
-        for found in (WINNER, LEADERBOARD):
+        for found in (WINNER, LEADERBOARD, REPORT):
             (folder / found).unlink(missing_ok=True)
         yield
 
@@ -95,6 +98,7 @@ def _parse_winner(document: dict[str, Any]) -> Winner:
         metrics={key: tuple(ends) for key, ends in document["metrics"].items()},
         select=document["select"],
         dataset=document["dataset"],
+        remarks=tuple(document.get("remarks", ())),
     )
 
 

@@ -56,10 +56,12 @@ def _write(folder: Path, digest: str, dataset: Dataset, rows: npt.NDArray[np.int
                 np.save(folder / f"{column}-{name}.npy", array)
     np.save(folder / "users.npy", dataset.users[rows])
     np.save(folder / "tracks.npy", dataset.tracks)
-    heldout = pq.read_table(dataset.heldout)
-    heldout = heldout.filter(pc.is_in(heldout["user"], pa.array(rows)))
-    users = np.searchsorted(rows, heldout["user"].to_numpy())
-    pq.write_table(heldout.set_column(0, "user", pa.array(users)), folder / "heldout.parquet")
+    for file in (dataset.heldout, dataset.logged):
+        if file.exists():
+            heard = pq.read_table(file)
+            heard = heard.filter(pc.is_in(heard["user"], pa.array(rows)))
+            users = np.searchsorted(rows, heard["user"].to_numpy())
+            pq.write_table(heard.set_column(0, "user", pa.array(users)), folder / file.name)
     # Of the events and sessions only the whole is known.
     summary = replace(
         dataset.summary,

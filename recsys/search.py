@@ -1,7 +1,7 @@
 """`python -m recsys.search`: the main job. Fits a grid of ALS models on a Dask cluster and publishes the best.
 
 In: a session store and a configuration. Out: a run folder with the effective configuration, the ledger, the
-leaderboard, the winner, and the export.
+leaderboard, the winner, the report, and the export.
 """
 
 import shutil
@@ -21,17 +21,19 @@ from common.files import atomic_write, atomic_write_text
 from common.progress import console, progress
 from recsys.block_search import run_steps_in_blocks
 from recsys.cluster import Cluster, open_cluster
-from recsys.config import SearchConfig
+from recsys.config import OPE_TIME, SearchConfig
 from recsys.dataset import Dataset, build_dataset, dataset_digest
 from recsys.errors import SearchError
 from recsys.export import MANIFEST, RECOMMENDATIONS, export_run
 from recsys.fitting import CHECKPOINTS, read_listeners, run_step
-from recsys.judging import Judge
-from recsys.leaderboard import describe, leaderboard_table, remarks, write_leaderboard
-from recsys.run import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner, taken_run
+from recsys.judging import Judge, check_judges
+from recsys.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
+from recsys.report.page import write_report
+from recsys.report.titles import read_titles
+from recsys.run import CONFIG, LEADERBOARD, LEDGER, REPORT, WINNER, Winner, taken_run
 from recsys.sampling import sample_listeners
 from recsys.schedule import points_of
-from recsys.standings import Standing, compare, every_sweep, simplest, standings_of
+from recsys.standings import Standing, compare, disagreement, every_sweep, simplest, standings_of
 from recsys.store import open_store
 from recsys.trials import Candidate, Trial, plan_candidates
 from recsys.work import Work
@@ -59,14 +61,14 @@ def main(
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
     settings = load_config(SearchConfig, config, overrides)
     search(settings, fresh=fresh)
-    rows = {"leaderboard": settings.run / LEADERBOARD, "ledger": settings.run / LEDGER}
+    rows = {"leaderboard": settings.run / LEADERBOARD, "ledger": settings.run / LEDGER, "report": settings.run / REPORT}
     if export:
         version = export_run(settings.run, settings.run / "export", settings.export)
         rows |= {"recommendations": version / RECOMMENDATIONS, "manifest": version / MANIFEST}
     for name, file in rows.items():
         typer.echo(f"{name:<16} {file}")
     typer.echo(
-        f"Next: read the ledger; widen the grid ({PROG} --set search.space.factors=[64,128] --fresh …); "
+        f"Next: open the report; widen the grid ({PROG} --set search.space.factors=[64,128] --fresh …); "
         "ingest logs of your own (python -m recsys.ingest --help)"
     )
 
@@ -82,6 +84,7 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
     store = open_store(config.store)
+    read_titles(config.catalogue, store)  # a wrong one is said now, not after the search
     candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
     with taken_run(config.run, fresh=fresh):
         atomic_write_text(config.run / CONFIG, dump_config(config))
@@ -90,10 +93,13 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
                 dataset = build_dataset(store, config, cluster, report)
             _describe(dataset)
             judges = _judges(dataset, config)
+            check_judges(judges.values(), store.catalogue.tracks if store.catalogue else None)
             work = Work(config, candidates, judges)
             _run_steps(cluster, work, config)
         shutil.rmtree(config.run / CHECKPOINTS, ignore_errors=True)
-        return _conclude(config, candidates, work, judges[1])
+        winner = _conclude(config, candidates, work, judges[1])
+        write_report(config.run)
+        return winner
 
 
 def _describe(dataset: Dataset) -> None:
@@ -143,7 +149,7 @@ def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work,
         raise SearchError(f"every trial failed ({'; '.join(errors)}); see {config.run / LEDGER}")
     chosen = best
     if config.validation.select_is_of_listeners:
-        listeners = partial(read_listeners, config.run, judge)
+        listeners = partial(read_listeners, config.run, judge, metric)
         compared = partial(
             compare, best=best, listeners=listeners, resamples=config.validation.resamples, seed=config.seed
         )
@@ -155,12 +161,33 @@ def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work,
     # Where the width is unknown (a pipe, a CI log) the table is not squeezed into 80 columns.
     output = Console()
     (output if output.is_terminal else Console(width=140)).print(leaderboard_table(standings, metric))
-    for remark in remarks(standings, chosen, metric):
-        console.print(remark, soft_wrap=True)
-    winner = _winner(chosen, metric, judge.dataset.name)
+    said = [*remarks(standings, chosen, metric), *_disagreements(config, candidates, work, judge, best)]
+    for remark in said:
+        style = "bold" if remark.startswith(WARNING) else None
+        console.print(remark, soft_wrap=True, markup=False, style=style)
+    winner = replace(_winner(chosen, metric, judge.dataset.name), remarks=tuple(said))
     with atomic_write(config.run / WINNER) as file:
         file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
     return winner
+
+
+def _disagreements(
+    config: SearchConfig, candidates: Sequence[Candidate], work: Work, judge: Judge, best: Standing
+) -> list[str]:
+    """A warning where the ranking metric and the listening time would choose differently, and that is not chance."""
+    metric, rival = config.validation.select, config.validation.rival
+    if best.score is None or rival not in best.score.metrics:
+        return []
+    time = next(key for key in (metric, rival) if key.startswith(OPE_TIME))
+    found = disagreement(
+        best,
+        standings_of(candidates, work.decisions.pruned, work.results, rival),
+        partial(read_listeners, config.run, judge, time),
+        config.validation.resamples,
+        config.seed,
+    )
+    warning = warn_of(found, best, metric, rival) if found else None
+    return [warning] if warning else []
 
 
 def _winner(chosen: Standing, metric: str, dataset: str) -> Winner:

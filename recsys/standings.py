@@ -12,8 +12,8 @@ import numpy as np
 
 from analysis import bootstrap
 from recsys.fitting import BASELINES, Entry, Point, Score
-from recsys.judging import Floats, Interval
 from recsys.ledger import Result
+from recsys.listening_time import Floats, Interval
 from recsys.schedule import Pruned, Results
 from recsys.trials import Candidate
 
@@ -109,6 +109,39 @@ def compare(
     return [row if row.score is None else replace(row, behind=next(intervals)) for row in standings]
 
 
+@dataclass(frozen=True)
+class Disagreement:
+    """Two metrics that would choose differently, and by how much the choice matters.
+
+    Attributes:
+        rival: The candidate that the other metric puts first, at its best sweep by that metric.
+        value: How much longer its recommendations would be listened to than those of the one that is chosen, with the
+            paired 95 % interval of the difference.
+    """
+
+    rival: Standing
+    value: Interval
+
+
+def disagreement(
+    best: Standing, rivals: Iterable[Standing], listeners: Listeners, resamples: int, seed: int
+) -> Disagreement | None:
+    """Whether another metric puts another candidate first, or the same one after another sweep.
+
+    Args:
+        best: The best by the choosing metric.
+        rivals: The standings by the other.
+        listeners: Gives what each listener adds to the listening time of an entry after a sweep.
+        resamples: Of the listeners.
+        seed: Decides the resamples.
+    """
+    rival = next((row for row in rivals if row.score and not row.is_baseline), None)
+    if rival is None or (rival.first.id, rival.sweep) == (best.first.id, best.sweep):
+        return None
+    _, compared = compare([best, rival], best, listeners, resamples, seed)
+    return Disagreement(rival, compared.behind) if compared.behind else None
+
+
 def simplest(standings: Iterable[Standing], metric: str) -> Standing:
     """Of those that cannot be told from the best, the one with the fewest factors, then the fewest sweeps."""
     return min(
@@ -143,5 +176,11 @@ def _mean(scores: Sequence[Score]) -> Score:
         for key in scores[0].metrics
         for value, lower, upper in [np.mean([score.metrics[key] for score in scores], axis=0)]
     }
-    seconds = [sum(score.fit_s for score in scores), sum(score.score_s for score in scores)]
-    return Score(scores[0].point, metrics, *seconds)
+    return Score(
+        scores[0].point,
+        metrics,
+        fit_s=sum(score.fit_s for score in scores),
+        score_s=sum(score.score_s for score in scores),
+        peak_bytes=max((score.peak_bytes for score in scores if score.peak_bytes is not None), default=None),
+        doubts={key: reason for score in scores for key, reason in score.doubts.items()},
+    )

@@ -186,6 +186,44 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A value in a heat map.
+
+    Attributes:
+        text: The value.
+        strength: How dark it is, 0..1; None where there is no value.
+        is_best: Whether it is outlined.
+    """
+
+    text: str
+    strength: float | None
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Values at pairs of two properties: a table whose cells are the darker the larger the value.
+
+    Attributes:
+        title: What is shown.
+        note: How to read it.
+        down: The property that has a value in each row.
+        right: The one that has a value in each column.
+        columns: Values of the latter.
+        rows: Values of the former, each with a cell a column.
+        legend: What the styles mean.
+    """
+
+    title: str
+    note: str
+    down: str
+    right: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    legend: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plane:
     """The two scales of a chart: turns values into shapes and dots."""
 

@@ -12,12 +12,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from analysis.page import numbers
 from analysis.page.render import render
 from common.errors import UserError
-from recsys.lab.charts import draw_curves, draw_leaderboard
 from recsys.lab.comparison import compare
 from recsys.lab.live import Live
 from recsys.lab.publishing import Publisher, Service
-from recsys.lab.runs import Run, find_reports, find_runs
-from recsys.run import read_run
+from recsys.lab.runs import find_reports, find_runs
+from recsys.report.charts import draw_curves, draw_leaderboard
+from recsys.report.runs import Run
+from recsys.run import REPORT, read_run
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -94,9 +95,17 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None, l
             "run",
             run=found,
             chart=draw_leaderboard(found),
+            has_report=(found.folder / REPORT).exists(),
             can_publish=publisher is not None,
             job=publisher.job if publisher else None,
         )
+
+    @app.get("/search-reports/<path:name>")
+    def search_report(name: str) -> Response:
+        page = _find_run(settings.root, name).folder / REPORT
+        if not page.exists():
+            abort(404, f"{name}: no report yet; a finished search has one, and python -m recsys.report makes it")
+        return _foreign_page(page)
 
     @app.get("/compare/<path:name>")
     def comparison(name: str) -> str:
@@ -111,8 +120,7 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None, l
         found = next((each for each in find_reports(settings.root) if each.name == name), None)
         if found is None:
             abort(404, f"no report {name} below {settings.root}")
-        headers = {"Content-Security-Policy": _REPORT_POLICY}
-        return Response(found.page.read_bytes(), mimetype="text/html", headers=headers)
+        return _foreign_page(found.page)
 
     @app.get("/live")
     def live_experiment() -> str:
@@ -143,6 +151,11 @@ def _find_run(root: Path, name: str) -> Run:
     if found is None:
         abort(404, f"no run {name} below {root}")
     return found
+
+
+def _foreign_page(file: Path) -> Response:
+    """A report as it was written, which may do nothing but be read."""
+    return Response(file.read_bytes(), mimetype="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
 
 
 def _page(template: str, **values: object) -> str:

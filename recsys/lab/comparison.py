@@ -6,7 +6,8 @@ import numpy as np
 
 from analysis import bootstrap
 from recsys.fitting import LISTENERS
-from recsys.lab.runs import Interval, Row, Run
+from recsys.lab.runs import row_of
+from recsys.report.runs import Interval, Row, Run
 
 RESAMPLES = 1000
 
@@ -45,7 +46,7 @@ def compare(run: Run, first: str, second: str) -> Comparison:
     Raises:
         LabError: The run has no such trial.
     """
-    rows = run.row(first), run.row(second)
+    rows = row_of(run, first), row_of(run, second)
     params = [key for key in rows[0] if key in run.params]
     differing = {key: (rows[0][key], rows[1][key]) for key in params if rows[0][key] != rows[1][key]}
     return Comparison(*rows, differing, _difference(run, *rows))
@@ -66,8 +67,9 @@ def _difference(run: Run, *rows: Row) -> Interval | None:
 
 def _listeners(run: Run, row: Row) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]] | None":
     """Numerators and denominators over listeners of a row at its best sweep, shape (2, listeners)."""
-    name = f"{row['trial']}-{row['sweep'] or 0}.npy"
+    name = f"{row['trial']}-{row['sweep'] or 0}.npz"
     files = sorted((run.folder / LISTENERS).glob(f"*/{name}"), key=lambda file: file.stat().st_mtime)
     if not files:
         return None
-    return np.load(files[-1])  # type: ignore[no-any-return]  # numpy says Any
+    with np.load(files[-1]) as kept:
+        return kept.get(run.select)  # type: ignore[no-any-return]  # numpy says Any

@@ -20,7 +20,9 @@ EVENT_SCHEMA = pa.schema(
         ("message", pa.string()),
         ("track", pa.int64()),
         ("time", pa.float64()),
+        ("recommendation", pa.int64()),
         ("session", pa.string()),
+        ("propensity", pa.float64()),
     ]
 )
 
@@ -33,6 +35,7 @@ class Session:
     start_ms: int
     heard: Sequence[tuple[int, float]]
     name: str | None = None
+    propensity: float | None = None  # of each of its recommendations
 
 
 def events_of(session: Session) -> list[dict[str, Any]]:
@@ -49,6 +52,7 @@ def events_of(session: Session) -> list[dict[str, Any]]:
             "recommendation": None if place == last else session.heard[place + 1][0],
             "experiments": {},
             **({} if session.name is None else {"session": session.name}),
+            **({} if session.propensity is None or place == last else {"propensity": session.propensity}),
         }
         for place, (track, time) in enumerate(session.heard)
     ]

@@ -186,7 +186,7 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
         written = [write_part(folder / f"{number}.parquet", part) for number, part in enumerate(parts)]
         prepare_bucket(0, written, folder, HASH, Feedback(), True)
         files.append([pq.read_table(file) for file in sorted(folder.glob("*-000.parquet"))])
-    assert len(files[0]) == 4
+    assert len(files[0]) == 6
     assert files[0] == files[1]
 
 

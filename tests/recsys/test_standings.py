@@ -10,9 +10,9 @@ import pytest
 from common.randomness import make_generator
 from recsys.config import Search, Space
 from recsys.fitting import Entry, Point, Score, entry_id
-from recsys.judging import Floats
 from recsys.leaderboard import leaderboard_table, remarks, write_leaderboard
 from recsys.ledger import Failure, Result
+from recsys.listening_time import Floats
 from recsys.schedule import Pruned
 from recsys.standings import Standing, compare, every_sweep, simplest, standings_of
 from recsys.trials import Candidate, plan_candidates

@@ -1,0 +1,17 @@
+-- One row per length of a session, shortest first.
+-- Parameters:
+--   none
+-- Tables:
+--   session_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
+-- Columns:
+--   length    BIGINT, tracks heard in the session, the organic one included
+--   sessions  BIGINT, how many sessions are that long
+WITH lengths AS (
+    SELECT count(*) AS length
+    FROM session_events
+    GROUP BY user, session
+)
+SELECT length, count(*) AS sessions
+FROM lengths
+GROUP BY length
+ORDER BY length

@@ -1,0 +1,4 @@
+"""The report of a search: one page that says what was tried, what came of it, how sure that is, and on what data.
+
+In: a run folder, and the dataset it was searched on. Out: `report.html` in the run folder, which needs no other file.
+"""

@@ -1,0 +1,233 @@
+"""Choosing by the off-policy estimate of listening time, on a world whose truth is known."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import pytest
+
+from common.cli import run
+from recsys import search
+from recsys.config import SearchConfig, ValidationConfig
+from recsys.dataset import Dataset, open_dataset
+from recsys.errors import SearchError
+from recsys.fitting import Point, Score, read_listeners
+from recsys.judging import Judge, check_judges, judge_lists
+from recsys.leaderboard import WARNING, remarks, warn_of
+from recsys.ledger import Result
+from recsys.run import read_run
+from recsys.sampling import sample_listeners
+from recsys.standings import Standing, disagreement
+from recsys.trials import Trial, plan_candidates
+from tests.recsys.logs import START_MS, Session, make_store
+
+LISTENERS, TRACKS = 300, 60
+Lists = npt.NDArray[np.int32]
+pytestmark = pytest.mark.dask
+SETTINGS = [
+    "search.space.factors=[4]",
+    "search.space.alpha=[1.0, 10.0]",
+    "search.sweeps=2",
+    "search.score_every=1",
+    "validation.resamples=200",
+    "validation.ks=[1, 10]",
+    "split.holdout=0.4",
+    "cluster.workers=1",
+]
+
+
+def true_time(user: int, track: int) -> float:
+    """Mean listening time of a recommended track: some tracks are liked by all, and each listener has its own third."""
+    return 0.05 + 0.3 * (track < TRACKS // 2) + 0.5 * (track % 3 == user % 3)
+
+
+def sessions_of_world(seed: int, *, propensity: float | None = None) -> list[Session]:
+    """Every recommendation is drawn from all tracks, all equally likely; organic tracks are not the popular."""
+    generator = np.random.default_rng(seed)
+    made = []
+    for number in range(4000):
+        user = number % LISTENERS
+        organic = (int(3 * generator.integers(TRACKS // 6, TRACKS // 3) + user % 3), 1.0)
+        tracks = generator.integers(TRACKS, size=5).tolist()
+        heard = [(track, float(generator.random() < true_time(user, track))) for track in tracks]
+        made.append(Session(user, START_MS + number * 86_400_000, [organic, *heard], f"s{number}", propensity))
+    return made
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log without propensities, of a catalogue that is known."""
+    return make_store(tmp_path_factory.mktemp("data"), sessions_of_world(3), tracks=TRACKS)
+
+
+def search_by(store: Path, folder: Path, *settings: str) -> int:
+    config = folder / "search.yaml"
+    config.write_text("store: nowhere\nrun: nowhere\n")
+    words = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
+    argv = ["--config", str(config), "--store", str(store), "--run", str(folder / "run"), "--no-export", *words]
+    return run(search.app, search.PROG, argv)
+
+
+@pytest.fixture(scope="module")
+def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search")
+    assert search_by(store, folder, "validation.select=ope_time@10", "validation.logging_policy=uniform") == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def judge(store: Path, finished: Path) -> Judge:
+    config, winner = read_run(finished)
+    return Judge(store / "cache" / winner.dataset, config.validation, config.seed, threads=1)
+
+
+def lists_of(dataset: Dataset) -> Mapping[str, Lists]:
+    """Ten tracks for each listener: any, the popular ones, and those that the listener's truth says."""
+    generator = np.random.default_rng(1)
+    listeners = len(dataset.users)
+    best = [sorted(range(TRACKS), key=lambda track: -true_time(user, track))[:10] for user in dataset.users.tolist()]
+    return {
+        "random": np.stack([generator.choice(TRACKS, 10, replace=False) for _ in range(listeners)]).astype(np.int32),
+        "popular": np.tile(np.arange(10, dtype=np.int32), (listeners, 1)),
+        "best": np.array(best, dtype=np.int32),
+    }
+
+
+def test_random_is_worth_less_than_popular_and_popular_less_than_the_truth(judge: Judge) -> None:
+    lists = lists_of(open_dataset(judge.dataset))
+    judged = {name: judge_lists(judge, each).metrics["ope_time@10"] for name, each in lists.items()}
+    assert judged["random"][2] < judged["popular"][1]
+    assert judged["popular"][2] < judged["best"][1]
+
+
+def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says(judge: Judge) -> None:
+    dataset = open_dataset(judge.dataset)
+    for lists in lists_of(dataset).values():
+        users = dataset.users.tolist()
+        truth = np.mean([[true_time(u, t) for t in row] for u, row in zip(users, lists.tolist(), strict=True)])
+        value, lower, upper = judge_lists(judge, lists).metrics["ope_time@10"]
+        assert abs(value - truth) < upper - lower  # four standard errors
+        assert upper - lower < 0.1
+
+
+def test_what_each_listener_adds_gives_the_metric(judge: Judge, finished: Path) -> None:
+    _, winner = read_run(finished)
+    heard = read_listeners(finished, judge, "ope_time@10", winner.trial, winner.sweeps)
+    assert heard[0].sum() / heard[1].sum() == pytest.approx(winner.metrics["ope_time@10"][0], abs=1e-12)
+
+
+def test_the_winner_has_the_longest_listening_time(finished: Path) -> None:
+    board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
+    _, winner = read_run(finished)
+    assert winner.select == "ope_time@10"
+    assert [row["ope_time@10"] for row in board] == sorted((row["ope_time@10"] for row in board), reverse=True)
+    assert board[0]["ope_time@10"] == winner.metrics["ope_time@10"][0]
+    assert {row["model"] for row in board[-2:]} == {"random", "popular"}
+    assert all(row["behind"] is not None for row in board)
+
+
+def test_a_small_effective_sample_is_shown_with_its_reason(judge: Judge, finished: Path) -> None:
+    judgement = judge_lists(judge, lists_of(open_dataset(judge.dataset))["best"])
+    assert "ope_time@1" in judgement.metrics
+    assert list(judgement.doubts) == ["ope_time@1"]
+    assert "effective sample size" in judgement.doubts["ope_time@1"]
+    board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
+    assert all("ope_time@1: the effective sample size" in row["doubts"] for row in board)
+
+
+def test_a_sample_of_the_listeners_is_judged_by_its_own_sessions(judge: Judge) -> None:
+    sample = sample_listeners(open_dataset(judge.dataset), 0.5, 1)
+    small = replace(judge, dataset=sample.path)
+    judged = {name: judge_lists(small, each) for name, each in lists_of(sample).items()}
+    assert judged["random"].metrics["ope_time@10"][0] < judged["best"].metrics["ope_time@10"][0]
+    heldout = set(pq.read_table(sample.logged)["user"].to_pylist())
+    assert heldout <= set(range(150))
+    assert judged["best"].listeners["ope_time@10"].shape == (2, len(heldout))
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    return line
+
+
+def test_without_propensities_the_metric_is_missing(judge: Judge) -> None:
+    blind = replace(judge, validation=ValidationConfig(ks=(10,), select="ndcg@10"))
+    lists = lists_of(open_dataset(judge.dataset))["best"]
+    assert not [key for key in judge_lists(blind, lists).metrics if key.startswith("ope_time")]
+
+
+def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search_by(store, tmp_path, "validation.select=ope_time@10") == 2
+    assert "no held-out recommendation has a known propensity" in refusal(capsys)
+    assert not (tmp_path / "run" / "ledger.jsonl").exists()
+
+
+def test_choosing_by_too_small_a_sample_is_refused_with_the_reason(judge: Judge) -> None:
+    few = judge.validation.model_copy(update={"select": "ope_time@1"})
+    with pytest.raises(SearchError, match=r"ope_time@1, which cannot choose here: .* the effective sample size is"):
+        check_judges([replace(judge, validation=few)], TRACKS)
+
+
+def test_a_uniform_policy_needs_the_catalogue(judge: Judge) -> None:
+    with pytest.raises(SearchError, match=r"logging_policy is uniform, and the store does not know how many tracks"):
+        check_judges([judge], None)
+
+
+def test_logged_propensities_count_for_themselves(finished: Path, tmp_path: Path) -> None:
+    """The same sessions with the propensity in the log give the same figures, without a word on the policy."""
+    logged = make_store(tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS)
+    assert search_by(logged, tmp_path, "validation.select=ope_time@10") == 0
+    assert read_run(tmp_path / "run")[1].metrics == read_run(finished)[1].metrics
+
+
+def test_an_unknown_metric_names_those_that_are_known() -> None:
+    with pytest.raises(ValueError, match=r"select is ope_time@7; .* coverage, ope_time and k one of 10, 30"):
+        SearchConfig(store=Path("s"), run=Path("r"), validation=ValidationConfig(select="ope_time@7"))
+
+
+def rivals(more: float) -> tuple[Standing, Standing, dict[str, npt.NDArray[np.float64]]]:
+    """Two candidates, one first by each metric; the second is listened to for so much more."""
+    config = SearchConfig.model_validate({"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}})
+    trials: list[Trial] = [each.trials[0] for each in plan_candidates(config.search, "data", seed=1)]
+    base = np.random.default_rng(2).random(400)
+    noise = np.random.default_rng(3).normal(scale=0.05, size=400)
+    shares = {
+        trials[0].id: np.stack([base, np.ones(400)]),
+        trials[1].id: np.stack([base + more + noise, np.ones(400)]),
+    }
+    standings = [Standing((Result(trial),), "scored", None, None, Score(Point(5), {}, 1, 1)) for trial in trials]
+    return standings[0], standings[1], shares
+
+
+@pytest.mark.parametrize(("difference", "is_warned"), [(0.1, True), (0.0005, False)])
+def test_a_warning_says_when_ranking_and_listening_time_disagree_beyond_chance(
+    difference: float, is_warned: bool
+) -> None:
+    best, rival, shares = rivals(difference)
+    found = disagreement(best, [rival, best], lambda entry, _: shares[getattr(entry, "id", "")], 200, 1)
+    assert found is not None
+    assert found.value[0] == pytest.approx(difference, abs=0.01)
+    warning = warn_of(found, best, "ndcg@30", "ope_time@30")
+    assert (warning is not None) == is_warned
+    if warning:
+        assert warning.startswith(f"{WARNING} ndcg@30 and ope_time@30 disagree: ope_time@30 puts als factors 8")
+        assert "0.1 more" in warning or "more (+0." in warning
+
+
+def test_nothing_is_said_where_both_choose_the_same() -> None:
+    best, _, shares = rivals(0.1)
+    assert disagreement(best, [best], lambda entry, _: shares[getattr(entry, "id", "")], 200, 1) is None
+
+
+def test_a_choice_that_is_in_doubt_is_warned_of() -> None:
+    best, _, _ = rivals(0.1)
+    score = Score(Point(5), {"ope_time@30": (0.3, 0.2, 0.4)}, 1, 1, doubts={"ope_time@30": "too few"})
+    doubtful = replace(best, score=score)
+    assert remarks([doubtful], doubtful, "ope_time@30") == [
+        f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
+    ]

@@ -1,0 +1,229 @@
+"""The report of a search: it stands alone, says what the search found, and takes no title for markup."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from common.cli import run
+from recsys import ingest, search
+from recsys.dataset import open_dataset
+from recsys.lab.app import LabSettings, create_app
+from recsys.lab.publishing import Service
+from recsys.report import __main__ as report
+from recsys.report.portrait import density, draw_popularity, draw_session_lengths
+from recsys.report.runs import read_folder
+from recsys.run import read_run
+from tests.analysis.ab.test_page import HOSTILE, Element, Parser, read_table
+from tests.recsys.logs import random_sessions, write_log
+
+LISTENERS, TRACKS = 60, 90
+pytestmark = pytest.mark.dask
+SETTINGS = [
+    "search.strategy=halving",
+    "search.space.factors=[4, 8]",
+    "search.space.regularization=[1.0, 1.0e+30]",
+    "search.space.alpha=[1.0, 10.0]",
+    "search.sweeps=4",
+    "search.score_every=2",
+    "search.halving={eta: 2, rungs: 1}",
+    "validation.resamples=100",
+    "validation.ks=[5, 30]",
+    "validation.logging_policy=uniform",
+    "cluster.workers=1",
+]
+
+
+def write_catalogue(folder: Path) -> Path:
+    """Titles that try to be markup."""
+    folder.mkdir(parents=True)
+    rows = [{"track": track, "title": f"{HOSTILE} no. {track}", "artist": "A & B"} for track in range(TRACKS)]
+    (folder / "tracks.json").write_bytes(b"\n".join(orjson.dumps(row) for row in rows))
+    return folder / "tracks.json"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a catalogue, a store that refers to it, and a finished run named to try to be markup."""
+    folder = tmp_path_factory.mktemp("world")
+    catalogue = write_catalogue(folder / "catalogue")
+    sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=900)
+    log = write_log(folder / "log" / "events.jsonl", sessions)
+    facts = {"sha256": hashlib.sha256(catalogue.read_bytes()).hexdigest(), "tracks": TRACKS}
+    (log.parent / "collection.json").write_bytes(orjson.dumps({"schema": 1, "catalogue": facts}))
+    ingest.ingest([log], folder / "store", buckets=4)
+    assert run(search.app, search.PROG, search_argv(folder, f"catalogue={catalogue}")) == 0
+    return folder
+
+
+def search_argv(folder: Path, *settings: str) -> list[str]:
+    config = folder / "search.yaml"
+    config.write_text("store: nowhere\nrun: nowhere\n")
+    words = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
+    places = ["--store", str(folder / "store"), "--run", str(folder / "<b>run")]
+    return ["--config", str(config), *places, "--no-export", *words]
+
+
+@pytest.fixture(scope="module")
+def run_folder(world: Path) -> Path:
+    return world / "<b>run"
+
+
+@pytest.fixture(scope="module")
+def page(run_folder: Path) -> Element:
+    return Parser((run_folder / "report.html").read_text(encoding="utf-8")).root
+
+
+def test_the_verdict_is_the_winner_with_its_interval(page: Element, run_folder: Path) -> None:
+    _, winner = read_run(run_folder)
+    verdict = page.find("div", id="verdict")[0]
+    assert verdict.attributes["data-trial"] == winner.trial.id
+    params = winner.trial.params
+    heading = verdict.find("h2")[0].text
+    assert heading == f"factors {params.factors}, reg {params.regularization:g}, alpha {params.alpha:g}"
+    assert f"ndcg@30 {winner.metrics['ndcg@30'][0]:.4f}" in verdict.text
+    assert all(remark in verdict.text for remark in winner.remarks)
+
+
+def test_every_candidate_and_baseline_has_a_row_with_its_fate(page: Element, run_folder: Path) -> None:
+    _, *rows = read_table(page, "trials")
+    board = pq.read_table(run_folder / "leaderboard.parquet").to_pylist()
+    assert len(rows) == len(board) == 8 + 2
+    fates = [row[1] for row in rows]
+    assert fates.count("winner") == 1
+    assert fates.count("baseline") == 2
+    pruned = [fate for fate in fates if fate.startswith("pruned at sweep 2: not among the best 4 of 8")]
+    failed = [fate for fate in fates if fate.startswith("failed at sweep 2: TrialError")]
+    states = [row["state"] for row in board]
+    assert (len(pruned), len(failed)) == (states.count("pruned"), states.count("failed"))
+    assert failed
+
+
+def test_memory_and_time_of_each_fit_are_told(page: Element, run_folder: Path) -> None:
+    _, *rows = read_table(page, "trials")
+    board = pq.read_table(run_folder / "leaderboard.parquet").to_pylist()
+    scored = [row for row in board if row["fit_s"] is not None]
+    assert all(row["peak_bytes"] > 1e6 for row in scored)
+    assert [row[-1] for row in rows][: len(scored)] == [f"{row['peak_bytes'] / 1e6:,.0f}" for row in scored]
+
+
+def test_heat_maps_have_the_best_score_at_each_pair_of_values(page: Element, run_folder: Path) -> None:
+    maps = [table for table in page.find("table") if table.attributes.get("class") == "heat"]
+    assert [table.find("caption")[0].text for table in maps] == [
+        "factors and regularization",
+        "factors and alpha",
+        "regularization and alpha",
+    ]
+    board = [row for row in pq.read_table(run_folder / "leaderboard.parquet").to_pylist() if row["model"] == "als"]
+    cells = [[cell.text for cell in row.children] for row in maps[1].find("tr")[2:]]
+    for factors, *values in cells:
+        for alpha, text in zip((1.0, 10.0), values, strict=True):
+            found = [r["ndcg@30"] for r in board if (str(r["factors"]), r["alpha"]) == (factors, alpha)]
+            best = max(value for value in found if value is not None)
+            assert text.removesuffix("(best)") == f"{best:.4f}"
+    assert sum(text.endswith("(best)") for _, *values in cells for text in values) == 1
+    assert [row.children[2].text for row in maps[0].find("tr")[2:]] == ["failed", "failed"]
+
+
+def test_pictures_say_what_they_show_to_those_who_do_not_see_them(page: Element) -> None:
+    pictures = [one for one in page.walk() if one.attributes.get("role") == "img"]
+    assert len(pictures) >= 5
+    assert all(one.attributes["aria-label"] for one in pictures)
+    headings = [one.tag for one in page.walk() if one.tag in ("h1", "h2", "h3")]
+    assert headings[0] == "h1"
+    assert headings.count("h1") == 1
+
+
+def test_titles_are_text_and_nothing_is_fetched(page: Element, run_folder: Path) -> None:
+    assert not page.find("script")
+    assert not page.find("img")
+    assert page.find("h1")[0].text == "<b>run"
+    listed = [one.text for one in page.find("article")[0].find("li")]
+    assert len(listed) == 10
+    assert all(HOSTILE in text and "A & B" in text for text in listed)
+    text = (run_folder / "report.html").read_text(encoding="utf-8")
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_examples_are_the_lists_that_were_scored(world: Path, page: Element, run_folder: Path) -> None:
+    _, winner = read_run(run_folder)
+    (kept,) = (run_folder / "listeners").glob(f"*/{winner.trial.id}-{winner.sweeps}.npz")
+    dataset = open_dataset(world / "store" / "cache" / winner.dataset)
+    with np.load(kept) as arrays:
+        rows, lists = arrays["example_rows"].tolist(), arrays["example_lists"].tolist()
+    interactions = np.diff(dataset.matrix("train").indptr)
+    assert interactions[rows[0]] == interactions[interactions > 0].min()
+    assert interactions[rows[-1]] == interactions.max()
+    heldout = {(row["user"], row["track"]): row["time"] for row in pq.read_table(dataset.heldout).to_pylist()}
+    for article, row, columns in zip(page.find("article"), rows, lists, strict=True):
+        assert article.find("h3")[0].text == f"Listener {dataset.users[row]}"
+        for item, column in zip(article.find("li"), columns, strict=False):
+            assert f"no. {dataset.tracks[column]}" in item.text
+            assert ((row, column) in heldout) == bool([one for one in item.find("span") if "heard" in one.text])
+
+
+def test_the_portrait_counts_what_the_dataset_has(world: Path, run_folder: Path) -> None:
+    dataset = open_dataset(world / "store" / "cache" / read_run(run_folder)[1].dataset)
+    matrix = dataset.matrix("train")
+    assert density(dataset) == pytest.approx(100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1]))
+    lengths: dict[int, int] = {}
+    for session in random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=900):
+        lengths[len(session.heard)] = lengths.get(len(session.heard), 0) + 1
+    assert dataset.session_lengths() == dict(sorted(lengths.items()))
+    bars = draw_session_lengths(dataset)
+    assert bars is not None
+    assert [row[1] for row in bars.table.rows] == [str(lengths[length]) for length in sorted(lengths)]
+    popularity = np.sort(np.bincount(matrix.indices, minlength=TRACKS))[::-1]
+    half = 100 * popularity[: TRACKS // 2].sum() / popularity.sum()
+    shares = {row[0]: row[1] for row in draw_popularity(dataset).table.rows}
+    assert shares["50\N{NARROW NO-BREAK SPACE}%"].startswith(f"{half:.1f}")
+
+
+def test_the_page_is_written_again_and_only_with_the_titles_of_its_own_catalogue(
+    world: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_catalogue(tmp_path / "other")
+    other.write_bytes(other.read_bytes() + b'\n{"track": 90, "title": "one more"}')
+    assert run(report.app, report.PROG, ["--run", str(run_folder), "--catalogue", str(other)]) == 2
+    assert f"{other}: not the catalogue of" in capsys.readouterr().err
+    argv = ["--run", str(run_folder), "--catalogue", str(world / "catalogue" / "tracks.json")]
+    before = (run_folder / "report.html").read_bytes()
+    assert run(report.app, report.PROG, argv) == 0
+    assert (run_folder / "report.html").read_bytes() == before
+
+
+def test_a_missing_catalogue_is_told_before_the_search_and_costs_no_winner(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = world / "nowhere.json"
+    assert run(search.app, search.PROG, search_argv(world, f"catalogue={missing}")) == 2
+    assert f"{missing}: no catalogue to be read here" in capsys.readouterr().err
+    assert (world / "<b>run" / "winner.json").exists()
+
+
+def test_an_unfinished_run_has_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(report.app, report.PROG, ["--run", str(tmp_path)]) == 2
+    assert "no finished run here" in capsys.readouterr().err
+
+
+def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -> None:
+    service = Service(url="http://localhost:1", token=None)
+    client = create_app(LabSettings(root=world, published=None, service=service)).test_client()
+    shown = client.get("/runs/%3Cb%3Erun", headers={"Host": "localhost"})
+    assert shown.status_code == 200
+    (link,) = Parser(shown.get_data(as_text=True)).root.find("a", id="report")
+    answer = client.get(link.attributes["href"], headers={"Host": "localhost"})
+    assert answer.data == (world / "<b>run" / "report.html").read_bytes()
+    assert answer.headers["Content-Security-Policy"].startswith("sandbox")
+
+
+def test_a_run_folder_is_read_with_its_curves(run_folder: Path) -> None:
+    found = read_folder(run_folder, "name")
+    assert found.is_finished
+    assert found.winner is not None
+    assert found.metrics[:2] == ("ndcg@5", "ndcg@30")
+    assert [sweep for sweep, _ in found.curve(found.winner["trial"])] == [2, 4]
