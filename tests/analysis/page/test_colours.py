@@ -39,6 +39,15 @@ def test_arms_stand_out_from_the_page(colours: dict[str, str]) -> None:
         assert contrast(colours[name], colours["page"]) >= SIGNS, name
 
 
+@SCHEMES
+def test_values_stand_out_from_the_cells_of_a_heat_map(colours: dict[str, str]) -> None:
+    """At most half a cell's colour is ink, so the middle between both is the strongest there is."""
+    assert "calc(var(--strength) * 0.5%)" in STYLE
+    ink, under = ([int(colours[name][place : place + 2], 16) for place in (1, 3, 5)] for name in ("arm-1", "panel"))
+    mixed = "#" + "".join(f"{round((one + other) / 2):02x}" for one, other in zip(ink, under, strict=True))
+    assert min(contrast(colours["text"], cell) for cell in (mixed, colours["panel"])) >= WORDS
+
+
 def test_light_and_dark_have_the_same_colours() -> None:
     assert LIGHT.keys() == DARK.keys()
     assert len([name for name in LIGHT if name.startswith("arm-")]) == 7
