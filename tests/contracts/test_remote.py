@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from analysis.event_lines import Event
 from recsys.ingest import ingest
 from sim.remote.client import Drive, Driven, drive, has_batches
 from sim.remote.connection import Address
+from sim.run import main
 from sim.sessions import ListeningModel, make_model
 from sim.worldfiles import load_world
 from tests.botify.exports import publish, random_lists
@@ -100,6 +102,30 @@ def test_two_processes_of_the_service_share_the_sessions(
     sessions = _sessions(tmp_path / "log")
     assert len(sessions) == SESSIONS
     assert sum(len(events) for events in sessions.values()) == driven.tally.tracks.sum()
+
+
+def test_the_runs_table_tells_the_arms_of_the_service(
+    published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = [{"name": "C", "recommender": "random"}, {"name": "T1", "recommender": "indexed"}]
+    summary = tmp_path / "summary.json"
+    with serve(published, tmp_path / "log", experiments=[{"name": "LISTS", "arms": arms}], decides="LISTS") as served:
+        flags = {
+            "--recommender": "remote", "--world": published.folder / "world", "--episodes": SESSIONS, "--seed": 4,
+            "--url": f"http://127.0.0.1:{served.port}", "--batch": 20, "--summary": summary,
+        }  # fmt: skip
+        assert main([str(word) for flag in flags.items() for word in flag]) == 0
+        assert served.stop() == 0
+    shown = capsys.readouterr().out
+    assert shown.count("LISTS") == 2
+    assert "does not tell its arms" not in shown
+    logged = defaultdict(set)
+    for session, events in _sessions(tmp_path / "log").items():
+        logged[str(dict(events[0].experiments)["LISTS"])].add(session)
+    told = orjson.loads(summary.read_bytes())["days"][0]["arms"]
+    assert [(arm["experiment"], arm["arm"]) for arm in told] == [("LISTS", "C"), ("LISTS", "T1")]
+    assert {arm["arm"]: arm["sessions"] for arm in told} == {arm: len(found) for arm, found in logged.items()}
+    assert sum(arm["listeners"] for arm in told) <= LISTENERS
 
 
 def test_the_service_has_addresses_for_many_listeners(published: Published, tmp_path: Path) -> None:
