@@ -23,7 +23,7 @@ from sim.listening import raw_share
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-_SESSIONS = 4000  # interests that random sessions are tuned on
+_SESSIONS = 4000  # most interests that random sessions are tuned on
 _TRACKS = 200  # random tracks for each of them
 _LENGTHS = (2.0, 60.0)  # squared
 _BEYOND = 10.0  # how far a shift may exceed what any product of embeddings can be
@@ -57,8 +57,8 @@ def tune(
         config: What is wanted.
     """
     rng = make_generator(config.seed, "tuning")
-    who = rng.integers(len(interests), size=_SESSIONS)
-    tracks = rng.integers(len(directions), size=(_SESSIONS, _TRACKS))
+    who = rng.permutation(len(interests))[:_SESSIONS]
+    tracks = rng.integers(len(directions), size=(len(who), _TRACKS))
     near = np.stack([np.vecdot(directions[interests], directions[column]) for column in nearest.T])
     far = np.stack([np.vecdot(directions[interests[who]], directions[column]) for column in tracks.T])
 
