@@ -201,7 +201,7 @@ def read_users(body: bytes, limit: int) -> list[int]:
         BodyError: The body is something else.
     """
     try:
-        users = _validate_asked(body).users
+        users: list[int] = _validate_asked(body).users
     except ValidationError as error:
         raise BodyError(_explain(error)) from None
     _check_keys(body, _QUOTES_OF_ASKED)

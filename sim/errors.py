@@ -17,3 +17,7 @@ class CollectionError(SimError):
 
 class RemoteError(SimError):
     """A service cannot be driven, or not with these parameters."""
+
+
+class InteractionsError(SimError):
+    """A world cannot be fitted to these interactions, factors or catalogue."""
