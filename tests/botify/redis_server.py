@@ -1,31 +1,11 @@
 """A Redis of the tests' own."""
 
-import os
-import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def need(program: str) -> str:
-    """The path of a program; without it the test is skipped, and in CI it fails."""
-    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if path:
-        return path
-    reason = f"{program} is not installed (Debian: apt-get install {program})"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.programs import free_port, need
 
 
 class RedisServer:

@@ -1,7 +1,6 @@
 """The lab in a browser: open a run, compare two trials, open the A/B report, publish a model, roll it back."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from recsys.config import SearchConfig
 from recsys.export import export_run
 from recsys.search import search
-from tests.botify.redis_server import free_port
 from tests.faults.served import Published, Served, wait_until
+from tests.programs import free_port, need
 from tests.recsys.logs import events_of, make_store, random_sessions
 
 TRACKS = 90
@@ -99,12 +98,7 @@ def lab(root: Path, service: Served) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        reason = "chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    program = need("chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=TIMEOUT_MS)
         yield chromium

@@ -21,7 +21,7 @@ import psutil
 from analysis.event_lines import Event, parse_line
 from botify.event_log import adopt_segments
 from common.files import sha256_file
-from tests.botify.redis_server import free_port
+from tests.programs import free_port
 
 LISTENERS, TRACKS, LENGTH = 2000, 3000, 30
 

@@ -18,8 +18,8 @@ import pytest
 from sim.remote.lane import ANSWER_LOST, ANSWER_UNUSABLE, END_LOST, SERVICE_FAILED
 from sim.sessions import ListeningModel, make_model
 from sim.worldfiles import load_world
-from tests.botify.redis_server import free_port
 from tests.faults.served import wait_until
+from tests.programs import free_port
 from tests.sim.fake_service import (
     CLOSE_AFTER,
     CLOSE_BEFORE,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.botify.redis_server import free_port, need
 from tests.faults.served import Load, Served, clients, logged_answers, publish, serve, wait_until
+from tests.programs import free_port, need
 
 BOTIFY = Path(__file__).parents[2] / "botify"
 

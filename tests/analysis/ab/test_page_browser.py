@@ -1,7 +1,6 @@
 """The page in a real browser: it is read there as it was written, in light and in dark."""
 
 import os
-import shutil
 import subprocess
 import zlib
 from pathlib import Path
@@ -11,19 +10,9 @@ import pytest
 from analysis.ab.page import render
 from tests.analysis.ab.page_samples import make_report
 from tests.analysis.ab.test_page import HOSTILE, Parser, read_table
+from tests.programs import need
 
 DARK = "--blink-settings=preferredColorScheme=0"
-
-
-def find_browser() -> str:
-    """The program; without it the test is skipped, and in CI it fails."""
-    program = shutil.which("chromium")
-    if program:
-        return program
-    reason = "chromium is not installed (Debian: apt-get install chromium)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def browse(folder: Path, page: str, *options: str) -> str:
@@ -33,7 +22,7 @@ def browse(folder: Path, page: str, *options: str) -> str:
     # The sandbox needs rights that a container does not give; the page is our own.
     fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
     profile = f"--user-data-dir={folder / 'profile'}"
-    words = [find_browser(), *fixed, profile, *options, file.as_uri()]
+    words = [need("chromium"), *fixed, profile, *options, file.as_uri()]
     environment = os.environ | {"HOME": str(folder)}
     done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=True, env=environment)
     return done.stdout
