@@ -1,7 +1,7 @@
 """What listeners did by day, as arrays, for planning an experiment from a log that has none."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,25 +54,23 @@ class ListenerDays:
     day: Integers
     values: Mapping[str, Floats]
 
-    def sample(self, metric: ByDay, until: int | None = None) -> Sample:
-        """The listeners and columns of a metric, of their days up to and with one; of all days by default."""
-        rows = slice(None) if until is None else self.day <= until
-        listener = self.listener[rows]
-        present = np.flatnonzero(np.bincount(listener, minlength=len(self.users)))
-        users, numerator = self.users[present], self._sums(metric.numerator, rows)[present]
-        if not metric.denominator:
-            return Sample(users, {_VALUE: numerator}, Quantity(_VALUE), _VALUE)
-        denominator = self._sums(metric.denominator, rows)[present]
-        if metric.per_listener:
-            known = denominator > 0
-            return Sample(users[known], {_VALUE: numerator[known] / denominator[known]}, Quantity(_VALUE), _VALUE)
-        columns = {metric.numerator: numerator, metric.denominator: denominator}
-        return Sample(users, columns, Quantity(metric.numerator, metric.denominator), metric.numerator)
+    def sample(self, metric: ByDay) -> Sample:
+        """The listeners and columns of a metric, of all their days."""
+        *_, (_, whole) = self.samples_by_day(metric)
+        return whole
 
-    def _sums(self, column: str, rows: slice | npt.NDArray[np.bool_]) -> Floats:
-        """The sum of a column over each listener's rows; shape (listeners,)."""
-        sums = np.bincount(self.listener[rows], self.values[column][rows], minlength=len(self.users))
-        return sums.astype(np.float64)
+    def samples_by_day(self, metric: ByDay) -> Iterator[tuple[int, Sample]]:
+        """For each day with a row, ascending: the listeners and columns of a metric, of all days up to and with it."""
+        order = np.argsort(self.day, kind="stable")
+        days, starts = np.unique(self.day[order], return_index=True)
+        present = np.zeros(len(self.users), dtype=bool)
+        sums = {name: np.zeros(len(self.users)) for name in (metric.numerator, metric.denominator) if name}
+        for day, rows in zip(days.tolist(), np.split(order, starts[1:]), strict=True):
+            listener = self.listener[rows]
+            present[listener] = True
+            for name, sum_of in sums.items():
+                sum_of += np.bincount(listener, self.values[name][rows], minlength=len(self.users))
+            yield day, _sample(metric, self.users[present], {name: one[present] for name, one in sums.items()})
 
 
 def find_metric(name: str) -> ByDay:
@@ -120,3 +118,15 @@ def parse_effect(text: str) -> float:
     if not (effect > -1 and effect != 0 and effect < float("inf")):
         raise AnalysisError(f"effect {text}: a share such as 5% or 0.05 is expected, above -100% and not 0")
     return effect
+
+
+def _sample(metric: ByDay, users: Integers, sums: Mapping[str, Floats]) -> Sample:
+    """The sample of listeners whose sums are given, each of shape (listeners,)."""
+    numerator = sums[metric.numerator]
+    if not metric.denominator:
+        return Sample(users, {_VALUE: numerator}, Quantity(_VALUE), _VALUE)
+    if not metric.per_listener:
+        return Sample(users, sums, Quantity(metric.numerator, metric.denominator), metric.numerator)
+    denominator = sums[metric.denominator]
+    known = denominator > 0
+    return Sample(users[known], {_VALUE: numerator[known] / denominator[known]}, Quantity(_VALUE), _VALUE)

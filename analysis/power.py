@@ -57,7 +57,7 @@ class Plan:
         days: Days until then; None where it never does.
         beyond_log: Whether that is later than the log goes, and so a guess from its latest arrivals.
         arrivals_per_day: New listeners a day in the latter half of the log.
-        timeline: Every day of the log.
+        timeline: Every day of the log on which somebody came.
     """
 
     metric: str
@@ -111,12 +111,10 @@ def plan(days: ListenerDays, metric: str, effect: float, design: Design, share: 
     """
     if not 0 < share <= 1:
         raise AnalysisError(f"share {share}: the share of the listeners in the experiment is above 0 and at most 1")
-    definition = find_metric(metric)
     first = int(days.day.min())
     timeline = []
     mean = variance = float("nan")
-    for day in range(first, int(days.day.max()) + 1):
-        sample = days.sample(definition, until=day)
+    for day, sample in days.samples_by_day(find_metric(metric)):
         moments = Moments.of(sample.columns)
         if moments.count < _FEWEST:
             continue
@@ -145,7 +143,7 @@ def describe(planned: Plan) -> list[str]:
             f"an effect of {planned.effect:+.2%} takes {last.needed:,} listeners in all arms, "
             "and no more arrive: it cannot be found with this metric and power",
         ]
-    guess = f", guessed from {planned.arrivals_per_day:,.0f} new listeners a day" if planned.beyond_log else ""
+    guess = f", guessed from {planned.arrivals_per_day:.3g} new listeners a day" if planned.beyond_log else ""
     return [
         *lines,
         f"an effect of {planned.effect:+.2%} takes {planned.listeners:,} listeners in all arms, "

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from analysis import bootstrap, queries
 from analysis.errors import AnalysisError
@@ -170,6 +169,38 @@ class Validator:
         Raises:
             AnalysisError: The arrays cannot be used; `analysis.recommended.flatten` says when.
         """
+        return self._score(users, tracks)[0]
+
+    def score_with_ratio(self, users: Ids, tracks: Ids, key: str) -> tuple[Validation, bootstrap.Floats]:
+        """Scores recommendations, and keeps one metric listener by listener, to compare recommendations in pairs.
+
+        Takes and refuses what `score` does.
+
+        Args:
+            users: As of `score`.
+            tracks: As of `score`.
+            key: The metric, such as "ndcg@30"; any but coverage, which is not a ratio of sums over listeners.
+
+        Returns:
+            What `score` returns, and what the metric sums and what it divides by, for every validated listener in the
+            order of `users`, shape (2, listeners); 0 for a listener whom it does not concern.
+
+        Raises:
+            AnalysisError: There is no such ratio.
+        """
+        keys = [f"{name}@{k}" for name, k in self._ratio_keys]
+        if key not in keys:
+            raise AnalysisError(f"no ratio {key}; known are {', '.join(keys)}")
+        validation, ratios = self._score(users, tracks)
+        column = keys.index(key)
+        return validation, np.stack([ratios.numerators[:, column], ratios.denominators[:, column]])
+
+    @property
+    def _ratio_keys(self) -> list[tuple[str, int]]:
+        """Name and cut-off of each column of `_ratios`."""
+        return [(name, k) for name in _RATIOS for k in self.ks]
+
+    def _score(self, users: Ids, tracks: Ids) -> tuple[Validation, bootstrap.Ratios]:
         recommended = self._flatten(users, tracks)
         with self._lock:
             queries.attach_arrow(self._connection, "recommendations", recommended.table())
@@ -177,7 +208,8 @@ class Validator:
             coverage = queries.fetch_table(
                 self._connection, "validation/coverage", ks=list(self.ks), catalogue_size=self._catalogue_size
             )
-        return Validation(len(self.users), self.relevant, self._metrics(listener_metrics, coverage, recommended))
+        ratios = self._ratios(listener_metrics)
+        return Validation(len(self.users), self.relevant, self._metrics(ratios, coverage, recommended)), ratios
 
     def per_listener(self, users: Ids, tracks: Ids) -> pa.Table:
         """The metrics of every validated listener, to compare recommendations listener by listener.
@@ -195,29 +227,6 @@ class Validator:
         place = rows.column_names.index("listener")
         return rows.set_column(place, "user", pa.array(np.tile(self.users, len(self.ks))))
 
-    def listener_ratio(self, users: Ids, tracks: Ids, key: str) -> bootstrap.Floats:
-        """What a metric sums and what it divides by, for every validated listener, to compare recommendations in pairs.
-
-        Takes and refuses what `score` does.
-
-        Args:
-            users: As of `score`.
-            tracks: As of `score`.
-            key: The metric, such as "ndcg@30"; any but coverage, which is not a sum over listeners.
-
-        Returns:
-            Numerators and denominators in the order of `users`, shape (2, listeners); 0 for a listener whom the
-            metric does not concern.
-
-        Raises:
-            AnalysisError: There is no such metric.
-        """
-        name, _, k = key.partition("@")
-        if name not in _RATIOS or k not in {str(each) for each in self.ks}:
-            raise AnalysisError(f"no ratio {key}; known are {', '.join(_RATIOS)}, each at one of {self.ks}")
-        rows = self.per_listener(users, tracks)
-        return np.stack(_numerator_and_denominator(rows.filter(pc.equal(rows["k"], int(k))), name))
-
     def _flatten(self, users: Ids, tracks: Ids) -> Recommended:
         return flatten(users, tracks, known=self.users, depth=self.ks[-1], catalogue_size=self._catalogue_size)
 
@@ -230,17 +239,18 @@ class Validator:
             training_listeners=self._training_listeners,
         )
 
-    def _metrics(self, rows: pa.Table, coverage: pa.Table, recommended: Recommended) -> tuple[Metric, ...]:
-        ratios = self._ratios(rows)
+    def _metrics(self, ratios: bootstrap.Ratios, coverage: pa.Table, recommended: Recommended) -> tuple[Metric, ...]:
         by_track = recommended.by_track()
         lists = [by_track.up_to(k) for k in self.ks]
         distinct = [bootstrap.Distinct(of_k.listeners, of_k.tracks) for of_k in lists]
         of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
         values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
         ends = bootstrap.percentile_interval(of_ratios)
-        keys = [(name, k) for name in _RATIOS for k in self.ks]
         return (
-            *(Metric(*key, *row) for key, row in zip(keys, np.vstack([values, ends]).T.tolist(), strict=True)),
+            *(
+                Metric(*key, *row)
+                for key, row in zip(self._ratio_keys, np.vstack([values, ends]).T.tolist(), strict=True)
+            ),
             *(
                 Metric("coverage", k, value, *bootstrap.normal_interval(value, counts / self._catalogue_size))
                 for k, value, counts in zip(self.ks, coverage["coverage"].to_pylist(), of_distinct, strict=True)

@@ -5,7 +5,8 @@
 
 `seed` values popular, random and ALS lists on the held-out sessions of a store whose search has been run, and serves
 the same lists to the world's listeners. `worlds` makes many small worlds, and says how often the 95 % intervals cover
-the truth, and how far the estimates are off on average.
+the truth, and how far the estimates are off on average. A log of a small world has all of its listeners, while the
+intervals are for listeners like them: they cover the truth of these very listeners more often than in 95 of 100 worlds.
 """
 
 import argparse

@@ -100,7 +100,7 @@ def _serve(sessions: Sessions, lists: Integers, serving: Serving, rng: np.random
         used_up = ~left.any(axis=1)
         anything = rng.integers(sessions.world.tracks, size=len(rows))
         tracks = np.where(used_up, anything, listed[np.arange(len(rows)), choice])
-        heard = sessions.hear(rows, tracks, rng)
+        heard = sessions.hear(rows, tracks, rng.random(len(rows)))
         sums += (heard.sum() / 100, len(rows), used_up.sum())
     return sums
 
@@ -115,7 +115,7 @@ def _at_random_requests(sessions: Sessions, lists: Integers, serving: Serving, r
         if serving == "in-order":
             chances = left & (np.cumsum(left, axis=1) == 1)
         sums += ((chances * _would_hear(sessions, rows, listed)).sum(), left.any(axis=1).sum())
-        sessions.hear(rows, rng.integers(sessions.world.tracks, size=len(rows)), rng)
+        sessions.hear(rows, rng.integers(sessions.world.tracks, size=len(rows)), rng.random(len(rows)))
     return sums
 
 

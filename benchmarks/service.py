@@ -109,18 +109,21 @@ def _compare(setup: Setup, processes: int, repeats: int) -> None:
         memory = max(worker.memory_full_info().pss for worker in workers) / 2**20
         resident = max(worker.memory_info().rss for worker in workers) / 2**20
         console.print(f"start {start_s:.2f} s; a process {memory:.0f} MiB (PSS), {resident:.0f} MiB (RSS)")
-        console.print(f"batch of {BATCH:,}: {_batch_rate(setup, port):,.0f} recommendations/s, one connection\n")
+        cpu_before_s = _cpu_s(workers)
+        rate, count = _batch_rate(setup, port)
+        per_cpu_s = count / (_cpu_s(workers) - cpu_before_s)
+        console.print(f"batch of {BATCH:,}: {rate:,.0f} recommendations/s, one connection")
+        console.print(f"and {per_cpu_s:,.0f} a second of a process's own CPU time, which other work slows less\n")
 
 
 def _show(title: str, runs: dict[str, list[Load]]) -> None:
     table = Table("", "requests/s", "x bare", "p50 ms", "p99 ms", "failed", title=title)
-    medians = {name: statistics.median(load.requests_s for load in loads) for name, loads in runs.items()}
     for name, loads in runs.items():
-        base = medians["bare view, alone" if "alone" in name else "bare view"]
+        pairs = zip(loads, runs["bare view, alone" if "alone" in name else "bare view"], strict=True)
         table.add_row(
             name,
-            f"{medians[name]:,.0f}",
-            f"{medians[name] / base:.2f}",
+            f"{statistics.median(load.requests_s for load in loads):,.0f}",
+            f"{statistics.median(load.requests_s / bare.requests_s for load, bare in pairs):.2f}",
             f"{statistics.median(load.p50_ms for load in loads):.2f}",
             f"{statistics.median(load.p99_ms for load in loads):.1f}",
             str(sum(load.failures for load in loads)),
@@ -147,7 +150,12 @@ def _percentile_ms(text: str, percentile: str) -> float:
     return float(found[1]) * _UNITS_MS[found[2]] if found else float("nan")
 
 
-def _batch_rate(setup: Setup, port: int, batches: int = 40) -> float:
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
+
+
+def _batch_rate(setup: Setup, port: int, batches: int = 40) -> tuple[float, int]:
+    """The median rate over some batches, and how many recommendations they were together."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     took = []
     for number in range(batches):
@@ -160,7 +168,7 @@ def _batch_rate(setup: Setup, port: int, batches: int = 40) -> float:
         took.append(time.perf_counter() - began)
         if answer.status != http.client.OK:
             raise RuntimeError(f"status {answer.status}")
-    return BATCH / statistics.median(took)
+    return BATCH / statistics.median(took), BATCH * batches
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from botify.bodies import BodyError
 from botify.openapi import add_document
 from botify.service import LateError, Service
 from botify.shortcut import Shortcut
-from botify.views import admin, api, health
+from botify.views import admin, api, assignments, health
 
 logger = logging.getLogger("botify")
 
@@ -29,6 +29,7 @@ def create_app(service: Service) -> flask.Flask:
     app.url_map.converters["int"] = IdConverter
     app.register_blueprint(api.make_blueprint(service))
     app.register_blueprint(health.make_blueprint(service))
+    app.register_blueprint(assignments.make_blueprint(service))
     app.register_blueprint(admin.make_blueprint(service))
     add_document(app)
     _handle_errors(app, service)

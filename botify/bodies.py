@@ -34,6 +34,12 @@ class HeardTracks(_Body):
     requests: list[ListenerHeardTrack] = Field(min_length=1)
 
 
+class AskedListeners(_Body):
+    """Listeners about whom something is asked."""
+
+    users: list[Id] = Field(min_length=1, description="The listeners; one may be named twice.")
+
+
 class NextTrack(BaseModel):
     """What to play next."""
 
@@ -108,6 +114,19 @@ class Experiments(BaseModel):
     experiments: list[ExperimentStatus]
 
 
+class ListenerArms(BaseModel):
+    """A listener's arm in every running experiment."""
+
+    user: Id
+    experiments: dict[str, str] = Field(description="The arm by experiment, as in the event log.")
+
+
+class AssignedArms(BaseModel):
+    """The listeners' arms, in the order of the request."""
+
+    assignments: list[ListenerArms]
+
+
 class Version(BaseModel):
     """The version of the recommendations that is served."""
 
@@ -124,10 +143,12 @@ class BodyError(ValueError):
 
 _validate_one = HeardTrack.__pydantic_validator__.validate_json
 _validate_many = HeardTracks.__pydantic_validator__.validate_json
+_validate_asked = AskedListeners.__pydantic_validator__.validate_json
 _heard_of = attrgetter("user", "track", "time")
 _QUOTES_OF_ONE = 4  # of two keys; there are no texts
 _QUOTES_OF_MANY = 2
 _QUOTES_OF_EACH = 6
+_QUOTES_OF_ASKED = 2
 
 
 def read_one(body: bytes, user: int, tracks: int) -> Heard:
@@ -171,6 +192,22 @@ def read_many(body: bytes, tracks: int, limit: int) -> list[Heard]:
         if track >= tracks:
             raise BodyError(f"requests.{i}.track: {track} is unknown; the catalogue has 0..{tracks - 1}")
     return heard
+
+
+def read_users(body: bytes, limit: int) -> list[int]:
+    """Reads `{"users": [user…]}`, at most `limit` of them.
+
+    Raises:
+        BodyError: The body is something else.
+    """
+    try:
+        users: list[int] = _validate_asked(body).users
+    except ValidationError as error:
+        raise BodyError(_explain(error)) from None
+    _check_keys(body, _QUOTES_OF_ASKED)
+    if len(users) > limit:
+        raise BodyError(f"users: {len(users)} found, at most {limit} are allowed")
+    return users
 
 
 def _check_keys(body: bytes, quotes: int) -> None:

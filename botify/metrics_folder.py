@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PREFIX = "botify-metrics-"
+PREFIX = "botify-metrics-of-"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from botify.catalogue import Catalogue
+from botify.context import Context, read_context
 from botify.errors import ModelError
 from botify.settings import Settings
 from botify.tracklists import TrackLists, read_track_lists
@@ -19,9 +20,11 @@ from common.files import sha256_file
 MANIFEST = "manifest.json"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
+CONTEXT = "context.npz"
 POPULAR = 100
 NEIGHBOUR_USERS = frozenset({"contextual"})
 FACTOR_USERS = frozenset({"contextual", "session_als"})
+CONTEXT_USERS = frozenset({"session_context"})
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Model:
     popular: list[int]  # the tracks that most lists hold, most popular first
     neighbours: TrackLists | None  # by track; None where no recommender asks for them
     directions: npt.NDArray[np.float32] | None  # (tracks, factors), item factors of length 1; 0 where there are none
+    context: Context | None = None  # None where no recommender asks for it, or the version has none
 
 
 class _Facts(BaseModel):
@@ -127,7 +131,17 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
         popular=[track for track in np.argsort(-held, kind="stable")[:POPULAR].tolist() if held[track]],
         neighbours=neighbours,
         directions=directions,
+        context=_find_context(settings, folder, manifest, len(catalogue)),
     )
+
+
+def _find_context(settings: Settings, folder: Path, manifest: Manifest, tracks: int) -> Context | None:
+    """The context model, which a version may be published without."""
+    if not settings.recommenders & CONTEXT_USERS or CONTEXT not in manifest.files:
+        return None
+    path = folder / CONTEXT
+    _check_digest(path, sha256_file(path), _facts_of(path, manifest))
+    return read_context(path, tracks)
 
 
 def _place(settings: Settings, path: Path | None, name: str, folder: Path, manifest: Manifest) -> tuple[Path, Manifest]:

@@ -1,8 +1,6 @@
 """Sessions in Redis, for several processes or replicas; the only module that knows Redis.
 
-A session is one string, to which requests append records of 24 bytes: (ticket, track, share heard), and for a
-recommendation (ticket of its request, track or -1, -1). The order of the records is the order in which things
-happened, for every process, and this is all that the promise of `botify.sessions` needs:
+A session is one string of records (`botify.session_records`), whose order is the same for every process:
 
 - `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no
   recommendation is a request that is being answered elsewhere; only then is the string read again until it has one,
@@ -13,58 +11,42 @@ A Redis that is down costs one time-out, then nothing: it is asked again after a
 `LONGEST_PAUSE_S`.
 """
 
-import struct
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
 
-from botify.sessions import CLAIM_S, LONGEST_SESSION, SILENCE_S, Heard, Tickets, session_id
+from botify.session_records import NO_TRACK, RECOMMENDED, RECORD, TAKEN_OVER, Reading, read_session
+from botify.sessions import CLAIM_S, LONGEST_SESSION, SILENCE_S, Heard, Tickets
 from common.errors import ConfigError
 
 TIMEOUT_S = 0.25
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 POLL_S = 0.001
 
-_RECORD = struct.Struct("<Qqd")
-_RECOMMENDED, _TAKEN_OVER = -1.0, -2.0
-_NO_TRACK = -1
-
 # MGET is half the work of as many GETs, and Lua hands over some thousand arguments at most.
-_READ_ALL = b"""
-local parts = {}
-for first = 1, #KEYS, 1000 do
-  parts[#parts + 1] = redis.call('MGET', unpack(KEYS, first, math.min(first + 999, #KEYS)))
-end
-"""
-_APPEND_AND_READ = (
-    b"""
+_APPEND_AND_READ = b"""
 for i, key in ipairs(KEYS) do
   redis.call('APPEND', key, ARGV[i + 1])
   redis.call('PEXPIREAT', key, ARGV[1])
 end
-"""
-    + _READ_ALL
-    + b"return parts"
-)
-_APPEND_AND_TAKE = (
-    b"""
-for i, key in ipairs(KEYS) do
-  redis.call('APPEND', key, ARGV[i])
-end
-"""
-    + _READ_ALL
-    + b"""
-for i, key in ipairs(KEYS) do
-  redis.call('UNLINK', key)
+local parts = {}
+for first = 1, #KEYS, 1000 do
+  parts[#parts + 1] = redis.call('MGET', unpack(KEYS, first, math.min(first + 999, #KEYS)))
 end
 return parts
 """
-)
+_APPEND_AND_TAKE = b"""
+local values = {}
+for i, key in ipairs(KEYS) do
+  redis.call('APPEND', key, ARGV[i])
+  values[i] = redis.call('GETDEL', key)
+end
+return {values}
+"""
 # A session that ended meanwhile is not opened again; one that has become too long ends.
 _APPEND_IF_OPEN = b"""
 local longest = tonumber(ARGV[1])
@@ -77,84 +59,7 @@ for i, key in ipairs(KEYS) do
 end
 return 0
 """
-_LONGEST_VALUE = LONGEST_SESSION * 2 * _RECORD.size
-
-
-class _Reading(NamedTuple):
-    """What a session's string says to the request with a ticket.
-
-    Attributes:
-        heard: The session.
-        others: Tickets of requests that came before and are still being answered.
-        is_taken_over: Whether another request took over the claim.
-    """
-
-    heard: Heard
-    others: tuple[int, ...] = ()
-    is_taken_over: bool = False
-
-
-def read_session(value: bytes, ticket: int) -> _Reading:
-    """Reads a session's string, up to and with what the request heard; recommendations after it count too."""
-    return _read_alternating(value, ticket) or _read_any(value, ticket)
-
-
-def _read_alternating(value: bytes, ticket: int) -> _Reading | None:
-    """The same in half the time where requests came one after the other, and this one last; None where not."""
-    count = len(value) // _RECORD.size
-    fields = _records(count).unpack(value)
-    tickets, tracks, shares = fields[::3], fields[1::3], fields[2::3]
-    is_alternating = (
-        count % 2 == 1
-        and tickets[-1] == ticket
-        and tickets.count(ticket) == 1
-        and tickets[:-1:2] == tickets[1::2]
-        and shares[1::2].count(_RECOMMENDED) == count // 2
-        and min(shares[::2]) >= 0
-    )
-    if not is_alternating:
-        return None
-    heard, recommended = tracks[::2], tracks[1::2]
-    pending = () if recommended == heard[1:] else _not_heard(recommended, heard)
-    return _Reading(Heard(heard, shares[::2], session_id(tickets[0]), pending, ticket))
-
-
-def _read_any(value: bytes, ticket: int) -> _Reading:
-    tracks: list[int] = []
-    times: list[float] = []
-    recommended: list[int] = []
-    unsettled: dict[int, None] = {}
-    taken_over: set[int] = set()
-    first, is_past = 0, False
-    for number, track, share in _RECORD.iter_unpack(value):
-        if share >= 0:
-            first = first or number
-            if not is_past and number not in unsettled:  # one sent twice, over a broken connection, counts once
-                unsettled[number] = None
-                tracks.append(track)
-                times.append(share)
-            is_past = is_past or number == ticket
-        elif share == _TAKEN_OVER:
-            if number in unsettled:
-                del unsettled[number]
-                taken_over.add(number)
-        elif number not in taken_over:
-            unsettled.pop(number, None)
-            recommended.append(track)
-    unsettled.pop(ticket, None)
-    heard = Heard(tuple(tracks), tuple(times), session_id(first), _not_heard(recommended, tracks), ticket)
-    return _Reading(heard, tuple(unsettled), ticket in taken_over)
-
-
-def _not_heard(recommended: Iterable[int], heard: Iterable[int]) -> tuple[int, ...]:
-    known = {_NO_TRACK, *heard}
-    return tuple(track for track in recommended if track not in known)
-
-
-@lru_cache(maxsize=2 * LONGEST_SESSION)
-def _records(count: int) -> struct.Struct:
-    """Of a string of so many records."""
-    return struct.Struct("<" + _RECORD.format.removeprefix("<") * count)
+_LONGEST_VALUE = LONGEST_SESSION * 2 * RECORD.size
 
 
 class RedisSessions:
@@ -197,7 +102,7 @@ class RedisSessions:
     def settle(self, users: Sequence[int], heard: Sequence[Heard | None], tracks: Iterable[int | None]) -> bool:
         """See `SessionStore`; waits for no reply unless the request was slow."""
         settled = [
-            (_key(user), state.ticket, _RECORD.pack(state.ticket, _NO_TRACK if track is None else track, _RECOMMENDED))
+            (_key(user), state.ticket, RECORD.pack(state.ticket, NO_TRACK if track is None else track, RECOMMENDED))
             for user, state, track in zip(users, heard, tracks, strict=True)
             if state is not None
         ]
@@ -227,7 +132,7 @@ class RedisSessions:
         """Whether Redis answers now; not asked during a pause."""
         return self._call("PING") is not None
 
-    def _wait_for_others(self, keys: Sequence[bytes], readings: list[_Reading], now_ms: int) -> None:
+    def _wait_for_others(self, keys: Sequence[bytes], readings: list[Reading], now_ms: int) -> None:
         deadline = time.monotonic() + CLAIM_S
         while waiting := [place for place, reading in enumerate(readings) if reading.others]:
             some = [keys[place] for place in waiting]
@@ -236,14 +141,14 @@ class RedisSessions:
                 values = self._call("MGET", *some)
             else:
                 records = [
-                    b"".join(_RECORD.pack(other, _NO_TRACK, _TAKEN_OVER) for other in readings[place].others)
+                    b"".join(RECORD.pack(other, NO_TRACK, TAKEN_OVER) for other in readings[place].others)
                     for place in waiting
                 ]
                 values = self._ask(_APPEND_AND_READ, some, now_ms + self._silence_ms, *records)
             for place, value in zip(waiting, values or [None] * len(waiting), strict=True):
                 heard = readings[place].heard
-                is_there = value is not None and _RECORD.pack(heard.ticket, heard.tracks[-1], heard.times[-1]) in value
-                readings[place] = read_session(value, heard.ticket) if is_there else _Reading(heard, (), False)
+                is_there = value is not None and RECORD.pack(heard.ticket, heard.tracks[-1], heard.times[-1]) in value
+                readings[place] = read_session(value, heard.ticket) if is_there else Reading(heard, (), False)
 
     def _append_and_read(self, keys: Sequence[bytes], expires_ms: int, records: Sequence[bytes]) -> list[bytes] | None:
         """Appends to sessions and reads them back; None while Redis is down."""
@@ -267,7 +172,7 @@ class RedisSessions:
         tickets = self._tickets.take(len(user_tracks))
         keys = [_key(user) for user, _, _ in user_tracks]
         records = [
-            _RECORD.pack(ticket, track, share) for ticket, (_, track, share) in zip(tickets, user_tracks, strict=True)
+            RECORD.pack(ticket, track, share) for ticket, (_, track, share) in zip(tickets, user_tracks, strict=True)
         ]
         return keys, tickets, records
 

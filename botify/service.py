@@ -6,7 +6,7 @@ whose event could not be written, and that is sent again, finds its track in the
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -99,6 +99,10 @@ class Service:
         self._write(event_lines("last", now_ms, time.perf_counter() - start, requests, outcomes))
         self._last_events.inc(len(requests))
         self.metrics.last_latency.observe(time.perf_counter() - start)
+
+    def arms_of(self, users: Sequence[int]) -> list[Mapping[str, str]]:
+        """Each listener's arm by experiment, as the event log has it; nothing is logged."""
+        return self._assignments.of(users)
 
     def _next_round(self, model: Model, requests: Sequence[Heard], start: float) -> tuple[list[int], list[bytes]]:
         """The next tracks of listeners who are all different, and the lines of the event log."""

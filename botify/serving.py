@@ -33,7 +33,6 @@ from common.config import dump_config
 from common.files import atomic_write_text
 from common.randomness import make_generator
 
-GRACE_S = 10  # for the requests under way when the service is stopped
 EFFECTIVE_CONFIG = "botify.yaml"
 _BACKLOG = 1024
 _GARBAGE_THRESHOLD = 50_000  # new objects before a look for cycles
@@ -88,7 +87,8 @@ def make_service(settings: Settings, loaded: Loaded) -> Service:
 def _make_store(settings: Settings) -> SessionStore:
     if settings.redis_url is None:
         return LocalSessions(silence_s=settings.session_silence_s)
-    return RedisSessions(settings.redis_url.get_secret_value(), silence_s=settings.session_silence_s)
+    url = settings.redis_url.get_secret_value()
+    return RedisSessions(url, silence_s=settings.session_silence_s, timeout_s=settings.redis_timeout_s)
 
 
 def serve(settings: Settings) -> None:
@@ -122,7 +122,7 @@ def serve(settings: Settings) -> None:
         websockets=False,
         respawn_failed_workers=True,
         respawn_interval=0,
-        workers_kill_timeout=GRACE_S,
+        workers_kill_timeout=settings.stop_grace_s,
         log_level=LogLevels.warning,
     )
     server.serve(target_loader=lambda: _make_app(settings, loaded), wrap_loader=False)

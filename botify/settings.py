@@ -11,7 +11,9 @@ from botify.experiments import Arm, Experiment, arm_name
 from common.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
-RecommenderName = Literal["random", "sticky_artist", "top_pop", "indexed", "contextual", "session_als"]
+RecommenderName = Literal[
+    "random", "sticky_artist", "top_pop", "indexed", "in_order", "contextual", "session_als", "session_context"
+]
 
 
 class ArmSettings(Config):
@@ -64,6 +66,7 @@ class Settings(Config):
     item_factors: Path | None = None  # by default beside the recommendations
     log_dir: Path
     redis_url: SecretStr | None = None
+    redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
     admin_token: SecretStr | None = None
     experiments: tuple[ExperimentSettings, ...] = Field(min_length=1)
     decides: str  # the experiment whose arm picks the recommender
@@ -74,6 +77,7 @@ class Settings(Config):
     processes: PositiveInt = 1
     threads: PositiveInt = 4  # of each process; they wait for Redis and the disk side by side
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
+    stop_grace_s: PositiveInt = 10  # for the requests under way and the log's last fsync when the service is stopped
     watch_s: PositiveFloat = 1.0  # between looks for a new version of the recommendations
     body_limit_bytes: PositiveInt = 2**20
     batch_limit: PositiveInt = 10_000

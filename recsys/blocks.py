@@ -105,9 +105,11 @@ def solve_block(block: Block, params: AlsParams, before: Path, others: Path, aft
     # The solver has threads of its own; BLAS threads beside them cost more than they bring.
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
         make_equations(heard, skips, params).solve(rows, np.load(others, mmap_mode="c"), params, threads)
-    written = np.load(after, mmap_mode="r+")
-    written[block.first : block.last] = rows
-    written.flush()
+    # Written, not mapped: what another machine sees of a mapped file is anybody's guess.
+    start = np.load(after, mmap_mode="r").offset + block.first * rows[0].nbytes
+    with after.open("r+b") as file:
+        file.seek(start)
+        file.write(rows.tobytes())
 
 
 def _columns(matrix: csr_matrix, first: int, last: int) -> csr_matrix:

@@ -13,6 +13,7 @@ import dask
 import distributed
 from distributed import Client, Future, LocalCluster
 from distributed.scheduler import KilledWorker
+from distributed.utils import silence_logging_cmgr
 
 from common.progress import console
 from recsys.config import ClusterConfig
@@ -57,17 +58,13 @@ class Cluster:
             yield outcome
 
     def run_ready(self, function: Callable[..., T], ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[T]]:
-        """Runs a function for the calls that are ready, as `dispatch` says; those running at the end are cancelled.
+        """Runs a function for the calls that are ready, as `dispatch` says.
 
         Raises:
             SearchError: The scheduler is lost, or there has been no worker for a while.
         """
-        try:
-            yield from dispatch(self, function, ready)
-        finally:
-            if self._running:
-                self._client.cancel(list(self._running))
-                self._running.clear()
+        self._running.clear()  # of a caller that stopped early; Dask drops what nobody holds
+        yield from dispatch(self, function, ready)
 
     def slots(self) -> int:
         """How many calls can run at once now; 1 even while there is no worker."""
@@ -132,6 +129,8 @@ class Cluster:
     @cached_property
     def _client(self) -> Client:
         dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"})
+        # What there is to say of a lost scheduler, the search says itself.
+        self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
         client = _join(self._config.scheduler) if self._config.scheduler else self._start()
         self._stack.enter_context(client)
         workers = len(client.nthreads())

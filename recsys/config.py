@@ -14,6 +14,7 @@ from common.config import Config
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
+Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 
 Value = TypeVar("Value", bound=Hashable)
@@ -158,7 +159,7 @@ class Search(Config):
         """The sweeps after which halving cuts, ascending; none under other strategies."""
         if self.strategy != "halving":
             return ()
-        cuts = {-(-self.sweeps // self.halving.eta**place) for place in range(1, self.halving.rungs + 1)}
+        cuts = {max(1, self.sweeps // self.halving.eta**place) for place in range(1, self.halving.rungs + 1)}
         return tuple(sorted(cuts - {self.sweeps}))
 
     @property
@@ -219,6 +220,10 @@ class ClusterConfig(Config):
     scheduler: str | None = Field(default=None, description="an existing Dask scheduler; none: processes here")
     workers: Count | None = Field(default=None, description="processes on this machine; none: cores / threads_per_fit")
     threads_per_fit: Count = Field(default=1, description="threads of one fit")
+    fit: Literal["whole", "blocks"] = Field(
+        default="whole",
+        description="whole: each worker fits a trial; blocks: all workers fit one trial, for models too large for one",
+    )
     memory_limit: ByteSize | Literal["auto"] = Field(
         default="auto", description="a process here that grows beyond it is killed; auto: its share of the memory"
     )
@@ -234,6 +239,33 @@ class ExportConfig(Config):
     top: Count = Field(default=30, description="recommendations for each listener")
     neighbours: Count = Field(default=30, description="neighbours of each track")
     filter_seen: bool = Field(default=False, description="leave out what the listener has already heard")
+    learn_from: Literal["all", "training"] = Field(
+        default="all",
+        description="training: leave out the held-out sessions, so that they can say what the lists are worth; "
+        "without a context model",
+    )
+
+
+class ContextConfig(Config):
+    """The context model that the export adds for the recommender `session_context`."""
+
+    catalogue: Path | None = Field(
+        default=None, description="tracks.json of the log, to learn how artists wear out; none: they do not"
+    )
+    factors: Count = Field(default=40, description="factors of interests and tracks")
+    sweeps: Count = Field(default=5, description="ALS sweeps over the final interests")
+    rough_sweeps: Count = Field(default=4, description="sweeps over the first guess of interests")
+    distance: Distance = Field(default=0.75, description="organic tracks of one interest are at most so far apart")
+    coarse_factors: Count = Field(default=20, description="factors of the fit that guesses interests")
+    coarse_sweeps: Count = Field(default=4, description="its sweeps")
+    coarse_distance: Distance = Field(default=0.5, description="its largest distance within an interest")
+    resolution: Annotated[float, Gt(0), Le(0.1)] = Field(default=0.01, description="time is logged in steps of this")
+
+    @model_validator(mode="after")
+    def _coarse_is_no_finer(self) -> "ContextConfig":
+        if self.coarse_factors > self.factors:
+            raise ValueError(f"coarse_factors is {self.coarse_factors}; at most factors, {self.factors}")
+        return self
 
 
 class SearchConfig(Config):
@@ -249,6 +281,7 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
+    context: ContextConfig | None = Field(default=None, description="none: the export has no context model")
 
     @model_validator(mode="after")
     def _skip_weights_need_skips(self) -> "SearchConfig":

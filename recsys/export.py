@@ -7,12 +7,14 @@ Earlier versions stay for rollback. Of a store with text ids the files have thes
     versions/<model id>/recommendations.jsonl   {"user": 7, "tracks": [30 track ids, best first]}
     versions/<model id>/neighbours.jsonl        {"track": 3, "recommendations": [the nearest tracks, nearest first]}
     versions/<model id>/factors.npz             users, user_factors, tracks, item_factors
+    versions/<model id>/context.npz             the context model, where the search's configuration has a section for it
     versions/<model id>/manifest.json           what it is, and the sha256 of the other files
 """
 
 import hashlib
 import importlib.metadata
 import platform
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -25,14 +27,18 @@ import orjson
 import typer
 
 from common.cli import make_app, run
+from common.config import parse_config
 from common.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, remove_leftovers, sha256_file
 from common.progress import progress
-from recsys.cluster import usable_cores
-from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset import Dataset, dataset_digest, open_dataset
+from recsys.block_fit import cut_blocks, fit_blocks
+from recsys.cluster import open_cluster, usable_cores
+from recsys.config import ContextConfig, ExportConfig, SearchConfig
+from recsys.context import CONTEXT, write_context
+from recsys.dataset import Dataset, Side, dataset_digest, open_dataset
 from recsys.errors import ExportError
 from recsys.ids import originals
 from recsys.models.als import Als
+from recsys.models.params import Fit
 from recsys.models.ranking import NO_TRACK, Columns, nearest_tracks
 from recsys.recommend import personal_lists, without_interactions
 from recsys.run import Winner, read_run
@@ -59,18 +65,22 @@ def main(
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Recommendations for each listener.")] = None,
     filter_seen: Annotated[bool | None, typer.Option(help="Leave out what the listener has heard.")] = None,
+    learn_from: Annotated[
+        str | None, typer.Option(help="all sessions, or training: without the held-out ones, to value the lists.")
+    ] = None,
 ) -> None:
     """Publish a run's winner."""
     config, _ = read_run(run_folder)
-    changes = {"top": top, "filter_seen": filter_seen}
-    options = config.export.model_copy(update={key: value for key, value in changes.items() if value is not None})
+    changes = {"top": top, "filter_seen": filter_seen, "learn_from": learn_from}
+    given = {key: value for key, value in changes.items() if value is not None}
+    options = parse_config(ExportConfig, config.export.model_dump() | given, "the options")
     version = export_run(run_folder, out, options, store)
     typer.echo(f"recommendations  {version / RECOMMENDATIONS}")
     typer.echo(f"manifest         {version / MANIFEST}")
 
 
 def export_run(run_folder: Path, out: Path, options: ExportConfig, store_path: Path | None = None) -> Path:
-    """Refits a run's winner on all sessions and publishes it.
+    """Refits a run's winner, on all sessions unless the options say otherwise, and publishes it.
 
     Args:
         run_folder: A finished run.
@@ -87,7 +97,9 @@ def export_run(run_folder: Path, out: Path, options: ExportConfig, store_path: P
     config, winner = read_run(run_folder)
     store = open_store(store_path or config.store)
     dataset = _dataset_of(store, config, winner, run_folder)
-    model_id = _model_id(winner, options)
+    if options.learn_from == "training":  # the context model knows no held-out sessions
+        config = config.model_copy(update={"context": None})
+    model_id = _model_id(winner, options, config.context)
     version = out / "versions" / model_id
     if not version.exists():
         version.parent.mkdir(parents=True, exist_ok=True)
@@ -109,8 +121,12 @@ def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run_folder: 
     return open_dataset(path)
 
 
-def _model_id(winner: Winner, options: ExportConfig) -> str:
+def _model_id(winner: Winner, options: ExportConfig, context: ContextConfig | None) -> str:
     facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options.model_dump(mode="json")}
+    if context is not None:
+        facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | {
+            "artists": context.catalogue is not None
+        }
     return f"als-{hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]}"
 
 
@@ -124,8 +140,10 @@ def _write_version(
     options: ExportConfig,
 ) -> None:
     threads = usable_cores()
-    model = _refit(dataset, winner, threads)
-    lists = personal_lists(model, dataset, "total", options.top, threads, filter_seen=options.filter_seen)
+    side: Side = "train" if options.learn_from == "training" else "total"
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder.parent) as scratch:
+        model = _refit(dataset, side, winner, config, Path(scratch))
+    lists = personal_lists(model, dataset, side, options.top, threads, filter_seen=options.filter_seen)
     neighbours = nearest_tracks(model.item_factors, options.neighbours, threads)
     users, tracks = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
     rows = {
@@ -139,6 +157,10 @@ def _write_version(
         tracks=tracks,
         item_factors=model.item_factors,
     )
+    context = None
+    if config.context is not None:
+        context = write_context(folder, store, config.context, winner.trial.seed, threads)
+    files = (RECOMMENDATIONS, NEIGHBOURS, FACTORS, *((CONTEXT,) if context else ()))
     manifest = {
         "schema": SCHEMA,
         "model": model_id,
@@ -151,15 +173,16 @@ def _write_version(
         "selected_by": winner.select,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),
-        "data": _data_facts(store, dataset),
-        "lists": _list_facts(lists, dataset, options),
+        "data": _data_facts(store, dataset) | {"learned_from": options.learn_from},
+        "lists": _list_facts(lists, dataset, side, options),
+        "context": context,
         "files": {
             file: {
                 "sha256": sha256_file(folder / file),
                 "bytes": (folder / file).stat().st_size,
                 "rows": rows.get(file),
             }
-            for file in (RECOMMENDATIONS, NEIGHBOURS, FACTORS)
+            for file in files
         },
         "versions": {
             "python": platform.python_version(),
@@ -169,9 +192,25 @@ def _write_version(
     (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
-def _refit(dataset: Dataset, winner: Winner, threads: int) -> Als:
-    model = Als(dataset.matrix("total"), winner.trial.params, winner.trial.seed, threads, skips=dataset.skips("total"))
-    with progress("Refit on all sessions", winner.sweeps, "sweeps") as report:
+def _refit(dataset: Dataset, side: Side, winner: Winner, config: SearchConfig, scratch: Path) -> Fit:
+    """The winner's fit on all sessions or on the training ones; in blocks where the search's were."""
+    trial = winner.trial
+    with progress(f"Refit on {'all' if side == 'total' else 'training'} sessions", winner.sweeps, "sweeps") as report:
+        if config.cluster.fit == "blocks":
+            with open_cluster(config.cluster) as cluster:
+                blocks = cut_blocks(cluster, dataset, side, scratch / "tracks")
+                threads = config.cluster.threads_per_fit
+                return fit_blocks(
+                    cluster,
+                    blocks,
+                    trial.params,
+                    trial.seed,
+                    winner.sweeps,
+                    scratch / "fit",
+                    threads=threads,
+                    report=report,
+                )
+        model = Als(dataset.matrix(side), trial.params, trial.seed, usable_cores(), skips=dataset.skips(side))
         while model.sweeps < winner.sweeps:
             model.sweep(1)
             report(model.sweeps)
@@ -207,7 +246,7 @@ def _data_facts(store: Store, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _list_facts(lists: Columns, dataset: Dataset, options: ExportConfig) -> dict[str, Any]:
+def _list_facts(lists: Columns, dataset: Dataset, side: Side, options: ExportConfig) -> dict[str, Any]:
     """How long the lists are and why some are shorter, and who got the popular tracks."""
     short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
     reasons: Iterable[str] = ()
@@ -220,7 +259,7 @@ def _list_facts(lists: Columns, dataset: Dataset, options: ExportConfig) -> dict
         "filter_seen": options.filter_seen,
         "short": short,
         "short_because": " ".join(reasons) or None,
-        "popular_instead": len(without_interactions(dataset.matrix("total"))),
+        "popular_instead": len(without_interactions(dataset.matrix(side))),
     }
 
 

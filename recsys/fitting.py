@@ -26,6 +26,7 @@ from recsys.listening_time import Floats, Interval
 from recsys.memory import forget_peak, peak_bytes
 from recsys.models.als import Als
 from recsys.models.baselines import random_lists, unseen
+from recsys.models.params import Fit
 from recsys.models.ranking import Columns
 from recsys.recommend import personal_lists
 from recsys.trials import Trial
@@ -65,7 +66,7 @@ class Score:
     Attributes:
         point: Which moment.
         metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval.
-        fit_s: Seconds since the fit began, scoring aside.
+        fit_s: Seconds since the fit began, scoring aside, to the millisecond.
         score_s: Seconds that this score took.
         peak_bytes: The largest memory of the worker during the step, mapped data included; None where nobody looked.
         doubts: Metric key to why nothing should be concluded from the metric; only of those of which that is so.
@@ -113,8 +114,8 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
         rows = example_listeners(dataset)
         with atomic_write(listeners_file(folder, judge, step.entry, step.point.sweep)) as file:
             np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **judgement.listeners)
-    score_s = time.perf_counter() - began
-    return Score(step.point, judgement.metrics, fit_s, score_s, peak_bytes(), judgement.doubts)
+    score_s = round(time.perf_counter() - began, 3)
+    return Score(step.point, judgement.metrics, round(fit_s, 3), score_s, peak_bytes(), judgement.doubts)
 
 
 def checkpoint_file(folder: Path, trial: Trial) -> Path:
@@ -141,6 +142,18 @@ def read_listeners(folder: Path, judge: Judge, metric: str, entry: Entry, sweep:
         raise SearchError(f"{file}: the ledger has this score, and the file is gone; start over with --fresh") from None
 
 
+def keep_fit(model: Fit, checkpoint: Path, fit_s: float) -> None:
+    """Writes the checkpoint of a fit, with the seconds that it took."""
+    with atomic_write(checkpoint) as file:
+        np.savez(
+            file,
+            sweeps=model.sweeps,
+            fit_s=fit_s,
+            user_factors=model.user_factors,
+            item_factors=model.item_factors,
+        )
+
+
 def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: Path | None) -> tuple[Als, float]:
     """The fit after so many sweeps, and its seconds; taken up from a checkpoint and kept in one, where there is one."""
     began = time.perf_counter()
@@ -150,7 +163,7 @@ def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: P
         model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began
         if checkpoint:
-            _keep(model, checkpoint, fit_s)
+            keep_fit(model, checkpoint, fit_s)
     return model, fit_s
 
 
@@ -163,17 +176,6 @@ def _restore(model: Als, checkpoint: Path, sweep: int) -> float:
             return 0.0
         model.restore(kept["user_factors"], kept["item_factors"], int(kept["sweeps"]))
         return float(kept["fit_s"])
-
-
-def _keep(model: Als, checkpoint: Path, fit_s: float) -> None:
-    with atomic_write(checkpoint) as file:
-        np.savez(
-            file,
-            sweeps=model.sweeps,
-            fit_s=fit_s,
-            user_factors=model.user_factors,
-            item_factors=model.item_factors,
-        )
 
 
 def _baseline_lists(name: Baseline, dataset: Dataset, judge: Judge) -> Columns:

@@ -185,7 +185,9 @@ def main(
     header: Annotated[
         bool, typer.Option(help="Whether CSV files begin with the names of their columns; else name them 1, 2, …")
     ] = True,
-    delimiter: Annotated[str | None, typer.Option(help="Of CSV files; found out by itself if not given.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help=r"Of CSV files, such as :: or \t; found out by itself if not given.")
+    ] = None,
     buckets: Annotated[
         int | None,
         typer.Option(min=1, max=LARGEST_BUCKETS, help=f"User buckets of a new store, {DEFAULT_BUCKETS} by default."),
@@ -196,7 +198,7 @@ def main(
     if format_ is Format.interactions:
         if columns is None:
             raise IngestError("--format interactions needs --columns, such as user=uid,item=song,weight=seconds")
-        reading = Reading(parse_columns(columns), header, delimiter)
+        reading = Reading(parse_columns(columns), header, "\t" if delimiter == r"\t" else delimiter)
         print_report(ingest_interactions(files, store, reading, buckets=buckets, memory=memory))
         return
     if columns is not None:

@@ -250,16 +250,20 @@ def _write_parts(connection: queries.Connection, buckets: int, scratch: Path) ->
     parts: list[_Part] = []
     repeats = 0
     timestamps: list[int] = []
-    for bucket, batches in groupby(_by_bucket(connection, buckets), key=lambda pair: pair[0]):
-        file = scratch / f"bucket-{bucket:03}.parquet"
-        rows = 0
-        with pq.ParquetWriter(file, SCHEMA, compression="zstd", store_schema=False) as parquet:
-            for _, batch in batches:
-                repeats += pc.sum(batch["repeats"]).as_py()
-                timestamps += _ends(batch["timestamp"])
-                rows += batch.num_rows
-                parquet.write_batch(batch.select(SCHEMA.names).cast(SCHEMA))
-        parts.append(_Part(bucket, file, rows))
+    with progress("sort", buckets, "buckets") as report:
+        report(0)
+        for bucket, batches in groupby(_by_bucket(connection, buckets), key=lambda pair: pair[0]):
+            file = scratch / f"bucket-{bucket:03}.parquet"
+            rows = 0
+            with pq.ParquetWriter(file, SCHEMA, compression="zstd", store_schema=False) as parquet:
+                for _, batch in batches:
+                    repeats += pc.sum(batch["repeats"]).as_py()
+                    timestamps += _ends(batch["timestamp"])
+                    rows += batch.num_rows
+                    parquet.write_batch(batch.select(SCHEMA.names).cast(SCHEMA))
+            parts.append(_Part(bucket, file, rows))
+            report(bucket + 1)
+        report(buckets)
     return _Sorted(tuple(parts), repeats, min(timestamps, default=None), max(timestamps, default=None))
 
 

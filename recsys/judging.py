@@ -70,13 +70,13 @@ def judge_lists(judge: Judge, lists: Columns) -> Judgement:
     validator = validator_for(judge)
     missing = max(judge.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
     padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
-    users = np.arange(len(lists))
-    metrics = {
-        metric.key: (metric.value, metric.lower, metric.upper) for metric in validator.score(users, padded).metrics
-    }
+    users, select = np.arange(len(lists)), judge.validation.select
     listeners = {}
-    if judge.validation.select in metrics and judge.validation.select_is_of_listeners:
-        listeners[judge.validation.select] = validator.listener_ratio(users, padded, judge.validation.select)
+    if judge.validation.select_is_of_listeners and not select.startswith(f"{OPE_TIME}@"):
+        validation, listeners[select] = validator.score_with_ratio(users, padded, select)
+    else:
+        validation = validator.score(users, padded)
+    metrics = {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}
     heard = hear_lists(judge, padded)
     if heard is None:
         return Judgement(metrics, {}, listeners)

@@ -88,7 +88,7 @@ def append_score(file: Path, judge: str, result: Result, score: Score) -> None:
     """
     metrics = {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in score.metrics.items()}
     told = {"state": "scored", "metrics": metrics, "doubts": score.doubts}
-    cost = {"fit_s": round(score.fit_s, 3), "score_s": round(score.score_s, 3), "peak_bytes": score.peak_bytes}
+    cost = {"fit_s": score.fit_s, "score_s": score.score_s, "peak_bytes": score.peak_bytes}
     _append(file, _row(judge, result, score.point) | told | cost)
 
 

@@ -8,12 +8,12 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from recsys.dataset import Dataset, Side
-from recsys.models.als import Als
+from recsys.models.params import Fit
 from recsys.models.ranking import Columns, top_tracks
 
 
 def personal_lists(
-    model: Als, dataset: Dataset, side: Side, k: int, threads: int, filter_seen: bool = False
+    model: Fit, dataset: Dataset, side: Side, k: int, threads: int, filter_seen: bool = False
 ) -> Columns:
     """The k best tracks of each listener.
 

@@ -19,6 +19,7 @@ from common.cli import make_app, run
 from common.config import dump_config, load_config
 from common.files import atomic_write, atomic_write_text
 from common.progress import console, progress
+from recsys.block_search import run_steps_in_blocks
 from recsys.cluster import Cluster, open_cluster
 from recsys.config import OPE_TIME, SearchConfig
 from recsys.dataset import Dataset, build_dataset, dataset_digest
@@ -121,7 +122,12 @@ def _judges(dataset: Dataset, config: SearchConfig) -> dict[float, Judge]:
 def _run_steps(cluster: Cluster, work: Work, config: SearchConfig) -> None:
     with progress("Trials", work.total, "done") as report:
         report(work.done, "from the ledger" if work.done else "")
-        for outcome in cluster.run_ready(run_step, work.ready):
+        outcomes = (
+            run_steps_in_blocks(cluster, work.ready)
+            if config.cluster.fit == "blocks"
+            else cluster.run_ready(run_step, work.ready)
+        )
+        for outcome in outcomes:
             work.take(outcome)
             report(work.done, _best_so_far(work, config.validation.select))
 

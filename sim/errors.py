@@ -13,3 +13,11 @@ class WorldError(SimError):
 
 class CollectionError(SimError):
     """A log cannot be collected into this folder, or not with these parameters."""
+
+
+class RemoteError(SimError):
+    """A service cannot be driven, or not with these parameters."""
+
+
+class InteractionsError(SimError):
+    """A world cannot be fitted to these interactions, factors or catalogue."""

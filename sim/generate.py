@@ -66,8 +66,8 @@ def generate_listeners(config: WorldConfig, popularity: FloatArray) -> Listeners
     counts = rng.integers(section.interests_low, section.interests_high, size=section.listeners, endpoint=True)
     return Listeners(
         interests=_draw_interests(section, counts, popularity, rng),
-        consume_bias=_spread(section.consume_bias, section.listeners, rng),
-        consume_sharpness=_spread(section.consume_sharpness, section.listeners, rng),
+        consume_bias=spread(section.consume_bias, section.listeners, rng),
+        consume_sharpness=spread(section.consume_sharpness, section.listeners, rng),
         session_budget=section.session_budget,
     )
 
@@ -133,5 +133,6 @@ def _draw_tracks(cumulative: FloatArray, shape: tuple[int, ...], rng: np.random.
     return tracks
 
 
-def _spread(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
+def spread(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
+    """Uniform draws from a range (count,), as users.json has them."""
     return np.round(rng.uniform(span.low, span.high, size=count), _DECIMALS)

@@ -5,9 +5,9 @@ interest, heard whole. Every recommended track is then heard to the share
 
     expit((track . interest - consume_bias) * consume_sharpness) * gamma ** (earlier tracks of its artist)
 
-in hundredths, or not at all when it was already played in this session. The session budget drops by one with
-probability 1 - share, and the session ends when it is spent. "Nearest" means least Euclidean distance between
-embeddings, the interest's own track included (`sim.neighbours`).
+in hundredths, or not at all when it was already played in this session; a hyped track's product is raised
+(`sim.drift`). The session budget drops by one with probability 1 - share, and the session ends when it is spent.
+"Nearest" means least Euclidean distance between embeddings, the interest's own track included (`sim.neighbours`).
 
 Pure rules, on arrays with one entry a session; `sim.sessions` keeps the state between them.
 """

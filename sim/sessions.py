@@ -28,6 +28,7 @@ class ListeningModel:
     nearest: IntArray  # (interests of all listeners, most neighbours)
     interests: IntArray  # (listeners,) how many each has
     neighbours: IntArray  # (listeners,) how many tracks around an interest can be organic
+    lift: FloatArray | None = None  # (tracks,) what is added to track . interest; see `sim.drift`
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Sessions:
         return heard
 
     def _make_room(self, model: ListeningModel, count: int) -> None:
-        self.world = model.world
+        self.world, self._lift = model.world, model.lift
         self.listener, self.interest, self.budget, self.length = np.zeros((4, count), dtype=np.int64)
         self.tracks = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.artists = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
@@ -149,9 +150,10 @@ class Sessions:
         plays = _count_equal(self.artists[:longest], rows, world.artist[tracks])
         repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
         wanted = self._wanted if len(rows) == len(self._wanted) else self._wanted.take(rows, axis=0)
-        raw = raw_share(
-            dot_rows(world.embeddings, tracks, wanted), world.consume_bias[who], world.consume_sharpness[who]
-        )
+        dot = dot_rows(world.embeddings, tracks, wanted)
+        if self._lift is not None:
+            dot += self._lift[tracks]
+        raw = raw_share(dot, world.consume_bias[who], world.consume_sharpness[who])
         return heard_hundredths(raw, world.gamma[who], plays, repeated)
 
     def _append(self, rows: IntArray, tracks: IntArray, hundredths: IntArray) -> None:

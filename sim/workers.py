@@ -99,7 +99,7 @@ def _hand_out(pipe: Connection, process: BaseProcess, waiting: Iterator[int]) ->
     try:
         pipe.send(number)
     except OSError:  # it died between its last result and this number
-        raise _death(process) from None
+        raise process_death(process) from None
     return True
 
 
@@ -107,13 +107,14 @@ def _collect(pipe: Connection, process: BaseProcess) -> int:
     try:
         result = pipe.recv()
     except (EOFError, OSError):
-        raise _death(process) from None
+        raise process_death(process) from None
     if isinstance(result, UserError):
         raise result
     return int(result)
 
 
-def _death(process: BaseProcess) -> SimError:
+def process_death(process: BaseProcess) -> SimError:
+    """The error that says how a process died."""
     process.join(_PATIENCE_S)
     return SimError(f"a worker process died ({_last_words(process.exitcode)})")
 

@@ -1,4 +1,7 @@
-"""Makes a world: `python -m sim.world --config configs/world/demo.yaml --out out/demo/world`."""
+"""Makes a world: `python -m sim.world --config configs/world/demo.yaml --out out/demo/world`.
+
+Worlds fitted to real listening are made by `python -m sim.world from-interactions`, which is `sim.fitted`.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -6,18 +9,18 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import orjson
 import typer
 
 from common.cli import make_app, run
 from common.config import dump_config, load_config
-from common.files import atomic_directory
 from sim.calibration import calibrate, compare
 from sim.errors import WorldError
+from sim.fitted import command as fitting
 from sim.generate import Catalogue, Listeners, generate_catalogue, generate_listeners
 from sim.sessions import make_model
 from sim.worldconfig import WorldConfig
-from sim.worldfiles import CONFIG_FILE, EMBEDDINGS_FILE, TRACKS_FILE, USERS_FILE, load_world
+from sim.worldfiles import CONFIG_FILE, load_world
+from sim.worldwriter import new_world
 
 PROG = "python -m sim.world"
 HELP = f"""Invents a world: artists in genres, their tracks, and listeners with interests.
@@ -28,6 +31,10 @@ the world's figures lie within the ranges of its configuration.
 \b
 Example:
   {PROG} --config configs/world/demo.yaml --out out/demo/world --set seed=7
+
+\b
+A world can be fitted to real listening instead:
+  {PROG} {fitting.COMMAND} --help
 """
 
 app = make_app(HELP)
@@ -61,14 +68,8 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
         return False
     catalogue = generate_catalogue(config)
     listeners = generate_listeners(config, catalogue.popularity)
-    try:
-        with atomic_directory(folder) as new:
-            (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
-            (new / TRACKS_FILE).write_bytes(_join_lines(track_records(catalogue)))
-            (new / USERS_FILE).write_bytes(_join_lines(user_records(listeners)))
-            np.save(new / EMBEDDINGS_FILE, catalogue.embeddings)
-    except OSError as error:
-        raise WorldError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    with new_world(folder, track_records(catalogue), user_records(listeners), catalogue.embeddings) as new:
+        (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
     return True
 
 
@@ -116,8 +117,11 @@ def user_records(listeners: Listeners) -> Iterable[dict[str, object]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code."""
-    return run(app, PROG, argv)
+    """Runs the command, or that of fitted worlds if it is named first, and returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == [fitting.COMMAND]:
+        return run(fitting.app, f"{PROG} {fitting.COMMAND}", words[1:])
+    return run(app, PROG, words)
 
 
 def _check_same_world(config: WorldConfig, folder: Path) -> None:
@@ -126,10 +130,6 @@ def _check_same_world(config: WorldConfig, folder: Path) -> None:
         raise WorldError(f"{folder}: exists and holds no {CONFIG_FILE}; name a new folder")
     if load_config(WorldConfig, settings) != config:
         raise WorldError(f"{folder}: holds a world of another configuration ({settings}); name a new folder")
-
-
-def _join_lines(records: Iterable[dict[str, object]]) -> bytes:
-    return b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
 
 
 if __name__ == "__main__":

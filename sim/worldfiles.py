@@ -69,6 +69,12 @@ class TrackRecord(_Record):
     artist: str | int
 
 
+class TitledRecord(TrackRecord):
+    """A line of `tracks.json` as people read it."""
+
+    title: str | int | None = None
+
+
 class UserRecord(_Record):
     """A line of `users.json`; what is missing takes the original service's defaults."""
 
@@ -111,6 +117,16 @@ def load_world(folder: Path) -> World:
         catalogue_sha256=sha256_file(folder / TRACKS_FILE),
         sha256=world_digest(folder),
     )
+
+
+def track_texts(folder: Path) -> list[str]:
+    """Artist and title of each track of a world that can be loaded.
+
+    Raises:
+        WorldError: The file is missing or torn.
+    """
+    records = _read_records(folder / TRACKS_FILE, TitledRecord)
+    return [f"{record.artist} - {record.title or 'untitled'}" for _, record in records]
 
 
 def world_digest(folder: Path) -> str:

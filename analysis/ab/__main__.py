@@ -10,6 +10,7 @@ import typer
 from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
 from analysis.ab.listeners import MEMORY
+from analysis.ab.page import render
 from analysis.ab.terminal import print_report
 from analysis.errors import AnalysisError
 from common.cli import make_app, run
@@ -46,6 +47,7 @@ def main(
     report = build_report(logs, experiment, settings, is_aa=aa, table_only=table_only, memory=memory)
     if out is not None:
         atomic_write_text(out / "config.yaml", dump_config(settings))
+        atomic_write_text(out / "report.html", render(report))
         with atomic_write(out / "report.json") as file:
             file.write(report.to_json())
     print_report(report)

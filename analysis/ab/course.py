@@ -8,7 +8,7 @@ from analysis import queries
 from analysis.ab.metrics import COURSE_METRICS
 from analysis.ab.numbers import number
 from analysis.ab.report import CourseRow
-from analysis.statistics.effects import Estimate, compare
+from analysis.statistics.effects import Estimate, Interval, compare
 
 _NOBODY = Estimate(math.nan, math.nan, 0)
 
@@ -37,14 +37,17 @@ def course_table(connection: queries.Connection, control: str, arms: tuple[str, 
 
 
 def _row(arm: str, metric: str, control: Estimate, treated: Estimate) -> CourseRow:
-    effect = compare(control, treated).of_control_pct
+    effect = compare(control, treated)
+    of_control = effect.of_control_pct
+    if not effect.standard_error > 0:  # in the course's formula 0 degrees of freedom by 0: there is no interval
+        of_control = Interval(of_control.value, math.nan, math.nan)
     return CourseRow(
         arm=arm,
         metric=metric,
-        effect_pct=number(effect.value),
-        lower_pct=number(effect.lower),
-        upper_pct=number(effect.upper),
+        effect_pct=number(of_control.value),
+        lower_pct=number(of_control.lower),
+        upper_pct=number(of_control.upper),
         control_mean=number(control.value),
         arm_mean=number(treated.value),
-        significant=effect.excludes_zero,
+        significant=of_control.excludes_zero,
     )

@@ -45,6 +45,7 @@ class Loaded:
         slices: The tables of assigned events, one a slice of the listeners.
         arms: The arms that events name for the experiment, sorted.
         experiments: All experiments that events name, sorted.
+        recommenders: Requests answered, by arm and recommender.
         lines: What became of the lines.
         names: The logs and stores.
     """
@@ -53,6 +54,7 @@ class Loaded:
     slices: tuple[str, ...]
     arms: tuple[str, ...]
     experiments: tuple[str, ...]
+    recommenders: Mapping[tuple[str, str], int]
     lines: ReadLines
     names: tuple[str, ...]
 
@@ -94,7 +96,7 @@ def load(
         slices = 1 if course_only else -(-max(1, found.events) // _EVENTS_OF_A_SLICE)
         events = "ab/course_events" if course_only else "ab/log_events"
         loader = _Loader(connection, experiment, slices=slices, events=events)
-        with progress("read", found.events, "events") as report:
+        with progress("read", found.megabytes, "MB") as report:
             lines = source.read(connection, found, loader.consume, loader.keep, scratch=scratch, report=report)
         try:
             yield Loaded(
@@ -102,6 +104,7 @@ def load(
                 loader.tables,
                 tuple(sorted(loader.arms)),
                 tuple(sorted(loader.experiments)),
+                loader.recommenders,
                 lines,
                 found.names,
             )
@@ -157,13 +160,9 @@ def _tabulate_slice(connection: queries.Connection, *, skip_below: float, positi
 
 def _own_recommenders(loaded: Loaded) -> dict[str, str]:
     """Of each arm the recommender that answered most requests; of equal ones the first by name."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for assigned in loaded.slices:
-        queries.alias(loaded.connection, "assigned", assigned)
-        for row in queries.fetch_table(loaded.connection, "ab/recommender_counts").to_pylist():
-            counts[row["arm"], row["recommender"]] += row["requests"]
-    ranked = sorted(counts, key=lambda pair: (counts[pair], [-ord(letter) for letter in pair[1]]))
-    return dict(ranked)
+    counts = loaded.recommenders
+    by_name = sorted(counts, reverse=True)
+    return dict(sorted(by_name, key=lambda pair: counts[pair]))  # of an arm's pairs the last one stays
 
 
 def _start(loaded: Loaded) -> int | None:
@@ -180,6 +179,7 @@ class _Loader:
     def __init__(self, connection: queries.Connection, experiment: str | None, *, slices: int, events: str) -> None:
         self.arms: set[str] = set()
         self.experiments: set[str] = set()
+        self.recommenders: Counter[tuple[str, str]] = Counter()
         self.tables = tuple(f"assigned_{number}" for number in range(slices))
         self._connection = connection
         self._experiment = experiment
@@ -205,6 +205,8 @@ class _Loader:
     def keep(self) -> None:
         """Parts the table `batch` into the slices."""
         queries.attach_arrow(self._connection, "arms", self._arms())
+        for row in queries.fetch_table(self._connection, "ab/recommender_counts").to_pylist():
+            self.recommenders[row["arm"], row["recommender"]] += row["requests"]
         for number, table in enumerate(self.tables):
             queries.append(self._connection, table, "ab/assigned", slice=number, slices=len(self.tables))
         queries.drop(self._connection, "batch")

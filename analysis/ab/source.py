@@ -43,6 +43,12 @@ class Places:
         return of_logs + sum(store.manifest.events for store in self.stores)
 
     @property
+    def megabytes(self) -> float:
+        """Their size on the disk."""
+        parts = (store.folder / part.path for store in self.stores for part in store.manifest.parts)
+        return (sum(log.size_bytes for log in self.logs) + sum(_size(part) for part in parts)) / 1e6
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What they are called."""
         return (*(str(store.folder) for store in self.stores), *(log.name for log in self.logs))
@@ -106,14 +112,17 @@ def read(
             the same batch, and must then forget what it made.
         keep: Called when what was last consumed is final.
         scratch: A folder for files in between.
-        report: Is told the events read so far.
+        report: Is told the megabytes read so far.
     """
     lines = LineCounts(0, 0, 0, 0)
+    done = 0.0
     rejected: list[RejectedLine] = []
     for files in _parts_of(places.stores):
         queries.attach_parquet(connection, "events", files)
-        report(consume(0))
+        consume(0)
         keep()
+        done += sum(_size(file) for file in files) / 1e6
+        report(done)
     for store in places.stores:
         lines += sum((source.lines for source in store.manifest.sources), LineCounts(0, 0, 0, 0))
         rejected += _rejects_of(store)
@@ -121,7 +130,8 @@ def read(
         keep()
         lines += sum((file.lines for file in batch.files), LineCounts(0, 0, 0, 0))
         rejected += _rejects_in(batch.files)
-        report(lines.good)
+        done += sum(file.file.size_bytes for file in batch.files) / 1e6
+        report(done, f"{lines.good:,} events")
     first = tuple(sorted(rejected, key=lambda one: (one.file, one.line))[:SHOWN_REJECTS])
     return ReadLines(Lines(lines.read, lines.good, lines.rejected, lines.blank), first)
 
@@ -133,19 +143,22 @@ def _manifest(folder: Path) -> Manifest:
         raise EventLogError(f"{folder / MANIFEST}: not a session store's manifest ({error})") from None
 
 
+def _size(part: Path) -> int:
+    if not part.is_file():
+        raise EventLogError(f"{part}: the manifest names this part, and it is missing")
+    return part.stat().st_size
+
+
 def _parts_of(stores: Iterable[Store]) -> Iterator[list[Path]]:
     """The stores' files, as many at a time as hold about a million events."""
     files: list[Path] = []
     rows = 0
     for store in stores:
         for part in store.manifest.parts:
-            file = store.folder / part.path
-            if not file.is_file():
-                raise EventLogError(f"{file}: the manifest names this part, and it is missing")
             if files and rows + part.rows > _ROWS_AT_ONCE:
                 yield files
                 files, rows = [], 0
-            files.append(file)
+            files.append(store.folder / part.path)
             rows += part.rows
     if files:
         yield files

@@ -4,10 +4,11 @@ In: held-out sessions of a log or a session store, and lists of recommendations 
 Out: the mean listening time of a recommended track, with its interval over listeners, or the reason why there is none.
 """
 
-from analysis.offpolicy.estimate import Estimate, OffPolicy, OffPolicyEstimate, PerListener
+from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.holdout import Holdout, parse_holdout
 from analysis.offpolicy.logged import LoggedSessions, LoggingPolicy, read_sessions, sessions_of
 from analysis.offpolicy.policies import Guesses, Policy, RewardModel, Serving, SessionAware, SessionSoFar
+from analysis.offpolicy.result import Estimate, OffPolicyEstimate, PerListener
 
 __all__ = [
     "Estimate",

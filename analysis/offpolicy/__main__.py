@@ -17,12 +17,13 @@ from analysis import queries
 from analysis.ab.source import Places, find
 from analysis.errors import AnalysisError
 from analysis.offpolicy import foretold
-from analysis.offpolicy.estimate import Estimate, OffPolicy
+from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.holdout import HELP, parse_holdout
 from analysis.offpolicy.logged import LoggedSessions, LoggingPolicy, read_sessions
 from analysis.offpolicy.policies import Serving, SessionAware
 from analysis.offpolicy.recommendations import Recommendations, learned_from, read_recommendations
 from analysis.offpolicy.report import Valued, describe_source, table, to_json
+from analysis.offpolicy.result import Estimate
 from analysis.offpolicy.sources import attach_events, catalogue_size_of, digests_of
 from common.cli import make_app, run
 from common.files import atomic_write

@@ -26,15 +26,14 @@ How far one may trust a weighted mean is said by the effective sample size (Σ w
 Owen, Monte Carlo theory, methods and examples, 2013, ch. 9.3), here of whole listeners' weights.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from analysis import bootstrap
 from analysis.errors import AnalysisError
-from analysis.offpolicy.logged import Floats, Integers, LoggedSessions
+from analysis.offpolicy.logged import Floats, LoggedSessions
 from analysis.offpolicy.policies import Matcher, Policy, RewardModel, Serving, serve
+from analysis.offpolicy.result import Estimate, OffPolicyEstimate, PerListener
 from analysis.offpolicy.rewards import guess_from_scores
 from analysis.recommended import Ids
 
@@ -43,90 +42,6 @@ from analysis.recommended import Ids
 MIN_ESS = 100.0
 # Standard errors by which the mean weight may miss 1; by chance it does so once in 16,000 times.
 _SUPPORT_ERRORS = 4.0
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % bootstrap interval over listeners."""
-
-    value: float
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True)
-class PerListener:
-    """Sums over each listener's requests, to compare policies on the same listeners; arrays of shape (listeners,).
-
-    Attributes:
-        users: The listeners, ascending.
-        requests: Their requests that count.
-        weights: Σ w.
-        times: Σ w r.
-        guesses: Σ q(π, h); None without a reward model.
-        corrections: Σ w (r - q(a, h)); None without a reward model.
-    """
-
-    users: Integers
-    requests: Floats
-    weights: Floats
-    times: Floats
-    guesses: Floats | None = None
-    corrections: Floats | None = None
-
-
-@dataclass(frozen=True)
-class OffPolicyEstimate:
-    """What a policy is worth: the mean listening time of a track that it recommends, share 0..1.
-
-    Attributes:
-        ips: By inverse propensities.
-        snips: By self-normalised inverse propensities.
-        dr: Doubly robust; None without a reward model.
-        mean_weight: Σ w / n; 1 is expected.
-        requests: Requests that count, n.
-        unanswered: Requests where the policy had nothing to recommend, such as a list that was used up; left out.
-        matched: Requests whose logged track the policy might have recommended, w > 0.
-        ess: Effective sample size of the listeners' weights.
-        reasons: Why nothing should be concluded from the estimate; empty if something may.
-        per_listener: The sums it is made of.
-    """
-
-    ips: Estimate
-    snips: Estimate
-    dr: Estimate | None
-    mean_weight: Estimate
-    requests: int
-    unanswered: int
-    matched: int
-    ess: float
-    reasons: tuple[str, ...]
-    per_listener: PerListener
-
-    @property
-    def conclusive(self) -> bool:
-        """Whether the estimate says something."""
-        return not self.reasons
-
-    @property
-    def best(self) -> Estimate:
-        """The doubly robust estimate where there is a reward model, else the self-normalised one."""
-        return self.dr or self.snips
-
-    @property
-    def value(self) -> float:
-        """The value of `best`."""
-        return self.best.value
-
-    @property
-    def lower(self) -> float:
-        """Lower end of the interval of `best`."""
-        return self.best.lower
-
-    @property
-    def upper(self) -> float:
-        """Upper end of the interval of `best`."""
-        return self.best.upper
 
 
 class OffPolicy:
@@ -265,20 +180,17 @@ def _effective_size(weights: Floats) -> float:
 
 
 def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
-    reasons = []
-    if ess < MIN_ESS:
-        reasons.append(f"the effective sample size is {ess:.1f}, at least {MIN_ESS:.0f} is needed")
+    if ess < MIN_ESS:  # too small for the mean weight's standard error, too
+        return (f"the effective sample size is {ess:.1f}, at least {MIN_ESS:.0f} is needed",)
     mean, error = _mean_weight(sums)
-    if abs(mean - 1) > _SUPPORT_ERRORS * error:
-        cause = (
-            "the logging policy never recommends some of what this one would"
-            if mean < 1
-            else "the policy was learned from these sessions"
-        )
-        reasons.append(
-            f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong"
-        )
-    return tuple(reasons)
+    if abs(mean - 1) <= _SUPPORT_ERRORS * error:
+        return ()
+    cause = (
+        "the logging policy never recommends some of what this one would"
+        if mean < 1
+        else "the policy was learned from these sessions"
+    )
+    return (f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong",)
 
 
 def _mean_weight(sums: PerListener) -> tuple[float, float]:

@@ -73,7 +73,8 @@ def learned_from(manifest: Path, source_digests: Sequence[str]) -> bool:
         source_digests: The xxh3_128 of every log, in hex.
     """
     digest = xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode())
-    return bool(_facts_of(manifest).get("data", {}).get("store") == digest)
+    data = _facts_of(manifest).get("data", {})
+    return bool(data.get("store") == digest) and data.get("learned_from", "all") == "all"
 
 
 def _named(text: str) -> tuple[str, Path]:
@@ -132,7 +133,7 @@ def _read_scores(file: Path, users: Integers, lists: Integers) -> Floats:
     try:
         with np.load(file) as content:
             factors = {name: content[name] for name in _FACTORS}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise AnalysisError(f"{file}: no {', '.join(_FACTORS)} to be read here ({error})") from None
     of_users = _rows_of(factors["users"], factors["user_factors"], users)
     return np.stack(

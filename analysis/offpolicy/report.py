@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 import orjson
 from rich.table import Table
 
-from analysis.offpolicy.estimate import Estimate, OffPolicyEstimate
 from analysis.offpolicy.logged import LoggedSessions
+from analysis.offpolicy.result import Estimate, OffPolicyEstimate
 
 _DECIMALS = 4
 

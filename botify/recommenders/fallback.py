@@ -7,8 +7,9 @@ import numpy as np
 
 from botify.models import Model
 from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender
+from botify.recommenders.context import session_context
 from botify.recommenders.session import contextual, session_als
-from botify.recommenders.simple import indexed, random, sticky_artist, top_pop
+from botify.recommenders.simple import in_order, indexed, random, sticky_artist, top_pop
 from botify.settings import FallbackSettings
 
 RECOMMENDERS: Mapping[str, Recommender] = {
@@ -16,8 +17,10 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "sticky_artist": sticky_artist,
     "top_pop": top_pop,
     "indexed": indexed,
+    "in_order": in_order,
     "contextual": contextual,
     "session_als": session_als,
+    "session_context": session_context,
 }
 REPEAT = "repeat"
 

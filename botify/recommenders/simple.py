@@ -1,4 +1,7 @@
-"""Recommenders that draw, all equally likely, from the tracks not yet taken: of all, of an artist, of a list."""
+"""Recommenders that take one of the tracks not yet taken: of all, of an artist, of a list.
+
+All but `in_order` draw, each track equally likely.
+"""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -68,6 +71,20 @@ def indexed(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]
         return [_of_own_list(model, row, at) for row, at in zip(batch, ats.tolist(), strict=True)]
     blocks = (slice(start, start + _BLOCK) for start in range(0, len(batch), _BLOCK))
     return list(chain.from_iterable(_of_own_lists(model, batch[block], ats[block]) for block in blocks))
+
+
+def in_order(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+    """The best of the listener's own list; the same session gets the same track."""
+    del rng
+    return [_first_of_own_list(model, row) for row in batch]
+
+
+def _first_of_own_list(model: Model, row: Row) -> Drawn:
+    own, taken = model.recommendations.list_of(row.user), row.taken
+    track = next((track for track in own if track not in taken), None)
+    if track is None:
+        return IS_EXHAUSTED if own else IS_UNKNOWN
+    return Drawn(track, 1.0)
 
 
 def _of_own_list(model: Model, row: Row, at: float) -> Drawn:

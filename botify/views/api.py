@@ -33,19 +33,19 @@ def make_blueprint(service: Service) -> Blueprint:
     @documented(body=HeardTrack, answer=NextTrack, refusals=_REFUSALS_BY_ID)
     def next_track(user: int) -> Response:
         """Tells what a listener just heard, and recommends the next track."""
-        return _answer(answer_next(service, user, _body()))
+        return _answer(answer_next(service, user, whole_body()))
 
     @api.post("/last/<int:user>")
     @documented(body=HeardTrack, answer=Listener, refusals=_REFUSALS_BY_ID)
     def last_track(user: int) -> Response:
         """Tells what a listener heard last, and ends the session."""
-        return _answer(answer_last(service, user, _body()))
+        return _answer(answer_last(service, user, whole_body()))
 
     @api.post("/next")
     @documented(body=HeardTracks, answer=NextTracks, refusals=_REFUSALS)
     def next_tracks() -> Response:
         """The same for many listeners at once."""
-        heard = read_many(_body(), tracks, limit)
+        heard = read_many(whole_body(), tracks, limit)
         found = zip(heard, service.next(heard), strict=True)
         return _answer(_responses([{"user": user, "track": track} for (user, _, _), track in found]))
 
@@ -53,7 +53,7 @@ def make_blueprint(service: Service) -> Blueprint:
     @documented(body=HeardTracks, answer=Listeners, refusals=_REFUSALS)
     def last_tracks() -> Response:
         """The same for many listeners at once."""
-        heard = read_many(_body(), tracks, limit)
+        heard = read_many(whole_body(), tracks, limit)
         service.last(heard)
         return _answer(_responses([{"user": user} for user, _, _ in heard]))
 
@@ -86,7 +86,12 @@ def answer_last(service: Service, user: int, body: bytes) -> bytes:
     return b'{"user":%d}' % user
 
 
-def _body() -> bytes:
+def whole_body() -> bytes:
+    """The body of the request under way.
+
+    Raises:
+        BodyError: It was cut off.
+    """
     body = request.get_data(cache=False)
     if len(body) < (request.content_length or 0):
         raise BodyError("the body was cut off")

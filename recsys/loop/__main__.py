@@ -1,10 +1,10 @@
 """`python -m recsys.loop --config configs/loop/demo.yaml --days 3`: the closed loop, a day after another."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 
 from common.cli import make_app, run
@@ -13,7 +13,7 @@ from common.files import atomic_write_text
 from common.progress import console
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
-from recsys.loop.days import Places, begin, spend_day
+from recsys.loop.days import Places, begin, recommenders_of, spend_day
 from recsys.loop.outcome import Outcome, outcome_table, read_outcome, write_outcomes
 from recsys.loop.service import service_step
 
@@ -35,7 +35,7 @@ def main(
     _keep_config(settings)
     begin(settings, places)
     outcomes: list[Outcome] = []
-    recommenders = _recommenders(settings.service)
+    recommenders = recommenders_of(settings)
     for number in range(1, settings.days + 1):
         spend_day(settings, places, number)
         outcomes.append(read_outcome(places.day(number), recommenders))
@@ -62,18 +62,13 @@ def _keep_config(settings: LoopConfig) -> None:
     atomic_write_text(file, dump_config(settings))
 
 
-def _recommenders(service: Path) -> dict[str, str]:
-    """Arm → recommender of the deciding experiment."""
-    document = yaml.safe_load(service.read_text(encoding="utf-8"))
-    decides = next(each for each in document["experiments"] if each["name"] == document["decides"])
-    names = [arm.get("name", "C" if place == 0 else f"T{place}") for place, arm in enumerate(decides["arms"])]
-    return dict(zip(names, (arm["recommender"] for arm in decides["arms"]), strict=True))
-
-
 def _conclude(settings: LoopConfig, places: Places, outcomes: list[Outcome]) -> None:
     output = Console()
     (output if output.is_terminal else Console(width=140)).print(outcome_table(outcomes))
     last, day = outcomes[-1], places.day(len(outcomes))
+    for row in last.foretold:
+        foretold, measured = (_with_ends(row, of) for of in ("foretold", "measured"))
+        output.print(f"{row['arm']}: share heard of a recommended track foretold {foretold}, measured {measured}")
     console.print(f"[bold]{last.decision}[/]: {last.reason}", soft_wrap=True, highlight=False)
     for name, file in {
         "report": day.report / "report.html",
@@ -86,6 +81,10 @@ def _conclude(settings: LoopConfig, places: Places, outcomes: list[Outcome]) -> 
     step = service_step(settings.service, places.catalogue, places.published, settings.folder / "service", 5001)
     typer.echo(f"Keep serving:    {step.line}")
     typer.echo(f"Look around:     python -m recsys.lab --root {settings.folder} --published {places.published}")
+
+
+def _with_ends(row: Mapping[str, float], of: str) -> str:
+    return f"{row[of]:.3f} ({row[f'{of}_lower']:.3f} .. {row[f'{of}_upper']:.3f})"
 
 
 if __name__ == "__main__":

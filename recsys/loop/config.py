@@ -29,6 +29,7 @@ class LoopConfig(Config):
     search: Path = Field(description="configuration of the search")
     service: Path = Field(description="configuration of the service")
     report: Path = Field(description="configuration of the A/B report")
+    experiment: str = Field(description="the service's experiment that decides, and is reported on")
     traffic: Traffic = Traffic()
     days: Count = 1
     port: Annotated[int, Ge(0)] = Field(default=0, description="of the service; 0 takes a free one")

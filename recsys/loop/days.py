@@ -4,6 +4,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
 from recsys.loop.service import free_port, service_step, serving
 from recsys.loop.steps import Step, run_step
@@ -75,8 +78,13 @@ class Day:
 
     @property
     def foretold(self) -> Path:
-        """The off-policy estimates."""
+        """What the lists were foretold to be worth, beside what the experiment measured."""
         return self.folder / "foretold.json"
+
+    @property
+    def training_lists(self) -> Path:
+        """The winner's lists without the held-out sessions, on which they can be valued."""
+        return self.folder / "training"
 
     @property
     def report(self) -> Path:
@@ -106,7 +114,7 @@ def spend_day(config: LoopConfig, places: Places, number: int) -> None:
     day = places.day(number)
     _learn(config, places, day)
     _experiment(config, places, day)
-    _report(config, day)
+    _report(config, places, day)
 
 
 def _learn(config: LoopConfig, places: Places, day: Day) -> None:
@@ -135,12 +143,38 @@ def _experiment(config: LoopConfig, places: Places, day: Day) -> None:
         run_step(step)
 
 
-def _report(config: LoopConfig, day: Day) -> None:
-    run_step(
-        Step(
-            "The A/B report",
-            "analysis.ab",
-            [day.log, "--config", config.report, "--out", day.report],
-            done=day.report / "report.json",
-        )
-    )
+def _report(config: LoopConfig, places: Places, day: Day) -> None:
+    arguments: list[str | Path] = [day.log, "--experiment", config.experiment, "--config", config.report]
+    report = day.report / "report.json"
+    run_step(Step("The A/B report", "analysis.ab", [*arguments, "--out", day.report], done=report))
+    served_at_random = [arm for arm, name in recommenders_of(config).items() if name == "indexed"]
+    if not served_at_random:
+        return
+    lists: list[str | Path] = ["--run", day.run, "--out", day.training_lists, "--learn-from", "training"]
+    run_step(Step("The lists without the held-out sessions", "recsys.export", lists, done=day.foretold))
+    file = day.training_lists / "current" / "recommendations.jsonl"
+    foretell: list[str | Path] = [
+        places.collected,
+        "--holdout",
+        "manifest",
+        "--measured",
+        report,
+        "--out",
+        day.foretold,
+    ]
+    named = [text for arm in served_at_random for text in ("--recommendations", f"{arm}={file}")]
+    run_step(Step("Foretold and measured", "analysis.offpolicy", [*foretell, *named], done=day.foretold))
+
+
+def recommenders_of(config: LoopConfig) -> dict[str, str]:
+    """Arm → recommender of the reported experiment, from the service's configuration.
+
+    Raises:
+        LoopError: The service has no such experiment.
+    """
+    document = yaml.safe_load(config.service.read_text(encoding="utf-8"))
+    arms = next((each["arms"] for each in document["experiments"] if each["name"] == config.experiment), None)
+    if arms is None:
+        raise LoopError(f"{config.service}: no experiment {config.experiment}")
+    names = [arm.get("name", "C" if place == 0 else f"T{place}") for place, arm in enumerate(arms)]
+    return dict(zip(names, (arm["recommender"] for arm in arms), strict=True))

@@ -49,12 +49,14 @@ class Outcome:
         decision: The report's verdict.
         reason: Why.
         arms: The control first.
+        foretold: Arms whose lists were valued before, with what was then measured; rows of `foretold.json`.
     """
 
     day: int
     decision: str
     reason: str
     arms: tuple[ArmOfDay, ...]
+    foretold: tuple[dict[str, Any], ...]
 
     @property
     def best(self) -> ArmOfDay:
@@ -99,7 +101,8 @@ def read_outcome(day: Day, recommenders: dict[str, str]) -> Outcome:
         for row in rows
     ]
     verdict = report["verdict"]
-    return Outcome(day.number, verdict["decision"], verdict["reason"], tuple(arms))
+    foretold = orjson.loads(day.foretold.read_bytes())["foretold"] if day.foretold.exists() else ()
+    return Outcome(day.number, verdict["decision"], verdict["reason"], tuple(arms), tuple(foretold))
 
 
 def write_outcomes(file: Path, outcomes: Sequence[Outcome]) -> None:

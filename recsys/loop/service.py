@@ -28,8 +28,8 @@ def service_step(config: Path, catalogue: Path, published: Path, log: Path, port
 
 
 @contextmanager
-def serving(step: Step, port: int) -> Iterator[None]:
-    """Runs the service for the time of the block; at its end the log is complete.
+def serving(step: Step, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Runs the service for the time of the block, which gets its process; at its end the log is complete.
 
     Raises:
         LoopError: It does not start, or did not live until the end.
@@ -38,7 +38,7 @@ def serving(step: Step, port: int) -> Iterator[None]:
     with subprocess.Popen(step.argv, env={**os.environ, **step.environment}) as process:  # noqa: S603  our own module
         try:
             _wait_until_ready(process, port)
-            yield
+            yield process
             if process.poll() is not None:
                 raise LoopError(f"the service did not last: {ending(process.returncode)}")
         finally:

@@ -1,12 +1,14 @@
 """Implicit ALS, fitted sweep by sweep with the solvers of the `implicit` library."""
 
+from functools import cached_property
+
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import TrialError
-from recsys.models.equations import make_equations
+from recsys.models.equations import Equations, make_equations
 from recsys.models.params import AlsParams, Factors
 
 __all__ = ["Als", "AlsParams", "Factors", "check_finite", "first_factors"]
@@ -34,12 +36,10 @@ class Als:
             skips: How often a listener skipped a track, likewise; None if that is not known.
         """
         self.sweeps = 0
+        self._interactions = interactions
+        self._skips = skips if params.skip_weight else None
         self._params = params
         self._threads = threads
-        self._listeners = make_equations(interactions, skips, params)
-        self._tracks = make_equations(
-            interactions.T.tocsr(), skips.T.tocsr() if skips is not None and params.skip_weight else None, params
-        )
         self.user_factors, self.item_factors = first_factors(interactions.shape, params.factors, seed)
 
     def sweep(self, count: int) -> None:
@@ -50,11 +50,22 @@ class Als:
         """
         # The solver has threads of its own; BLAS threads beside them cost more than they bring.
         with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+            listeners, tracks = self._equations
             for _ in range(count):
-                self._listeners.solve(self.user_factors, self.item_factors, self._params, self._threads)
-                self._tracks.solve(self.item_factors, self.user_factors, self._params, self._threads)
+                listeners.solve(self.user_factors, self.item_factors, self._params, self._threads)
+                tracks.solve(self.item_factors, self.user_factors, self._params, self._threads)
                 self.sweeps += 1
         check_finite(self.user_factors, self.item_factors, self.sweeps)
+
+    @cached_property
+    def _equations(self) -> tuple[Equations, Equations]:
+        """Of the listeners and of the tracks; a fit that is only scored has no need of them."""
+        skips = self._skips
+        by_track = None if skips is None else csr_matrix(skips.T)
+        return (
+            make_equations(self._interactions, skips, self._params),
+            make_equations(csr_matrix(self._interactions.T), by_track, self._params),
+        )
 
     def restore(self, user_factors: Factors, item_factors: Factors, sweeps: int) -> None:
         """Takes up a fit where another left off: what follows is the same to the bit.

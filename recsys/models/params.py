@@ -1,7 +1,7 @@
-"""The hyperparameters of a fit."""
+"""The hyperparameters of a fit, and what a fit is to those who use it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,3 +34,19 @@ class AlsParams:
     nu: float = 0.0
     spark: bool = False
     skip_weight: float = 0.0
+
+
+class Fit(Protocol):
+    """What came of a fit, however it was fitted."""
+
+    @property
+    def sweeps(self) -> int:
+        """Sweeps done."""
+
+    @property
+    def user_factors(self) -> Factors:
+        """Shape (listeners, factors)."""
+
+    @property
+    def item_factors(self) -> Factors:
+        """Shape (tracks, factors)."""

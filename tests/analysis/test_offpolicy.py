@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-import xxhash
 
 from analysis.errors import AnalysisError
 from analysis.event_log import digest, discover
 from analysis.offpolicy import OffPolicy, SessionAware, sessions_of
 from analysis.offpolicy.__main__ import PROG, app
 from common.cli import run
+from recsys.store import content_digest
 from tests.analysis.logged import Session, heldout_events, uniform_events
+from tests.recsys.logs import make_store, random_sessions
 
 USERS, TRACKS, LISTED = 400, 30, 5
 
@@ -216,10 +217,28 @@ def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (log,) = discover([folder / "log"])
-    store = xxhash.xxh3_128_hexdigest(digest(log).encode())
+    store = content_digest([digest(log)])  # what an export of a store of this log names
     (folder / "manifest.json").write_text(json.dumps({"model": "m1", "data": {"store": store}}))
     assert command(folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all") == 0
     assert "m1: not conclusive: the lists were learned from all sessions" in capsys.readouterr().out
+
+
+def test_a_session_store_gives_the_same_as_its_log_and_knows_its_catalogue(tmp_path: Path) -> None:
+    """Its events have no propensity, so that the logging policy must be stated; the number of tracks need not be."""
+    sessions = random_sessions(5, listeners=40, tracks=60, sessions=900, named=False)
+    store = make_store(tmp_path, sessions, tracks=60)
+    (log,) = (file for file in tmp_path.rglob("*.jsonl") if store not in file.parents)
+    lists = [{"user": user, "tracks": list(range(user % 3, 60, 3))} for user in range(40)]
+    _write_lines(tmp_path / "lists.json", lists)
+    documents = []
+    out = tmp_path / "out.json"
+    for place in (store, log):
+        arguments = ["--recommendations", str(tmp_path / "lists.json"), "--holdout", "session_hash:0.5:1"]
+        assert run(app, PROG, [str(place), *arguments, "--logging-policy", "uniform", "--out", str(out)]) == 0
+        documents.append(json.loads(out.read_bytes()))
+    assert documents[0]["recommendations"] == documents[1]["recommendations"]
+    assert documents[0]["recommendations"][0]["value"] > 1.5 * documents[0]["logged"]["value"]
+    assert documents[0]["unknown"] == 0
 
 
 @pytest.mark.parametrize(

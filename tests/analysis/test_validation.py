@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -71,6 +72,22 @@ def test_a_metric_is_found_by_its_key_and_an_unknown_key_names_the_nearest_and_a
     assert validation.metric("map@30").upper == 0.2
     with pytest.raises(AnalysisError, match=r"no metric ndgc@30; the nearest is ndcg@30; known are ndcg@30, map@30"):
         validation.value("ndgc@30")
+
+
+def test_a_metric_listener_by_listener_makes_up_its_value(validator: Validator) -> None:
+    validation = validator.score(USERS, random_lists(1))
+    rows = validator.per_listener(USERS, random_lists(1))
+    for metric in validation.metrics:
+        if metric.name != "coverage":
+            scored, (numerators, denominators) = validator.score_with_ratio(USERS, random_lists(1), metric.key)
+            assert scored == validation
+            assert numerators.sum() / denominators.sum() == pytest.approx(metric.value, abs=1e-12)
+    _, (ndcg, concerned) = validator.score_with_ratio(USERS, random_lists(1), "ndcg@10")
+    of_ten = rows.filter(pc.equal(rows["k"], 10))["ndcg"].to_pylist()
+    assert of_ten == [value if counts else None for value, counts in zip(ndcg, concerned, strict=True)]
+    for unknown in ("coverage@10", "ndcg@7", "ndcg"):
+        with pytest.raises(AnalysisError, match=f"no ratio {unknown}; known are ndcg@5, ndcg@10, "):
+            validator.score_with_ratio(USERS, random_lists(1), unknown)
 
 
 def test_parquet_files_give_what_the_table_gives(validator: Validator, tmp_path: Path) -> None:

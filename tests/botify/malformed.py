@@ -23,7 +23,7 @@ WHOLE = [
     b'{"requests":[{"user":1,"track":1,"time":0.5}],"requests":[]}', b'{"requests":[]}', b"x" * 2_000_000,
 ]  # fmt: skip
 PATHS = ["/next/1", "/last/1"]
-BATCH_PATHS = ["/next", "/last"]
+BATCH_PATHS = ["/next", "/last", "/assignments"]
 WRONG_PATHS = [
     "/next/-1", "/next/1.5", "/next/one", "/next/%00", "/next/1/2", "/next/" + "9" * 30, "/last/NaN", "/next//1",
     "/next/%ff", "/last/\u0663", "/next/9223372036854775808", "/track/-1", "/track/99999999", "/track/x",

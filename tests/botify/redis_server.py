@@ -41,7 +41,7 @@ class RedisServer:
         settings = {"port": self.port, "bind": "127.0.0.1", "dir": self._folder, "save": "", "appendonly": "no"}
         words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
         self.process = subprocess.Popen([self._program, *words], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None, "redis-server ended"
             assert time.monotonic() < deadline, "redis-server does not answer"

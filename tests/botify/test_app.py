@@ -264,7 +264,7 @@ def test_the_document_is_openapi_and_knows_every_address(client: FlaskClient) ->
     assert document["openapi"].startswith("3.1")
     assert document["paths"].keys() >= {
         "/next/{user}", "/last/{user}", "/next", "/last", "/track/{track}", "/health/ready", "/experiments",
-        "/admin/reload", "/admin/rollback",
+        "/assignments", "/admin/reload", "/admin/rollback",
     }  # fmt: skip
     assert document["components"]["schemas"]["HeardTrack"]["required"] == ["track", "time"]
 

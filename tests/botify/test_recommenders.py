@@ -42,6 +42,13 @@ def ask(model: Model, name: str, *rows: Row, seed: int = 1) -> list[int]:
     return [drawn.track for drawn in RECOMMENDERS[name](model, rows, np.random.default_rng(seed))]
 
 
+def test_in_order_takes_the_best_track_of_the_list_that_is_left_and_is_sure_of_it(model: Model) -> None:
+    rows = [row(0, 5), row(0, 0, 3), row(0, 6, taken=[0]), row(1, 5), row(9, 5)]
+    drawn = RECOMMENDERS["in_order"](model, rows, np.random.default_rng(1))
+    assert [one.track for one in drawn] == [0, 6, 3, EXHAUSTED, UNKNOWN]
+    assert [one.propensity for one in drawn] == [1, 1, 1, None, None]
+
+
 @pytest.mark.parametrize(
     ("name", "session", "allowed"),
     [

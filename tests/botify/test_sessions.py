@@ -1,16 +1,17 @@
 """The rules of sessions, for the store of one process and for that in Redis alike."""
 
 import itertools
+import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botify import redis_sessions, sessions
+from botify import redis_sessions, session_records, sessions
 from botify.redis_sessions import RedisSessions
 from botify.sessions import Heard, LocalSessions, SessionStore
 from common.errors import ConfigError
@@ -19,11 +20,22 @@ from tests.botify.redis_server import RedisServer
 _listeners = itertools.count(1)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No claim runs out because the machine is slow; who waits for one in vain, waits until the test is ended."""
+    for module in (sessions, redis_sessions):
+        monkeypatch.setattr(module, "CLAIM_S", 3600)
+
+
+def connect(url: str, *, silence_s: float = sessions.SILENCE_S) -> RedisSessions:
+    return RedisSessions(url, silence_s=silence_s, timeout_s=60)
+
+
 @pytest.fixture(params=["local", "redis"])
 def store(request: pytest.FixtureRequest) -> SessionStore:
     if request.param == "local":
         return LocalSessions()
-    return RedisSessions(request.getfixturevalue("redis_url"))
+    return connect(request.getfixturevalue("redis_url"))
 
 
 @pytest.fixture
@@ -75,6 +87,22 @@ def test_the_last_track_alone_is_a_session(store: SessionStore, user: int) -> No
     assert end(store, user, 4).tracks == (4,)
 
 
+def test_a_listener_named_twice_in_one_end_ends_two_sessions(store: SessionStore, user: int) -> None:
+    first, second = store.end([(user, 1, 1.0), (user, 2, 1.0)], now_ms())
+    assert first is not None
+    assert second is not None
+    assert (first.tracks, second.tracks) == ((1,), (2,))
+    assert first.session != second.session
+
+
+def test_a_batch_of_more_listeners_than_redis_reads_at_once_is_in_order(store: SessionStore) -> None:
+    users = [next(_listeners) for _ in range(2500)]
+    for track in (1, 2):
+        heard = store.hear([(user, track, 0.5) for user in users], now_ms())
+        assert store.settle(users, heard, users)
+    assert [state and (state.tracks, state.pending) for state in heard] == [((1, 2), (user,)) for user in users]
+
+
 def test_listeners_and_their_sessions_are_kept_apart(store: SessionStore) -> None:
     users = [next(_listeners) for _ in range(50)]
     first = store.hear([(user, user % 7, 0.5) for user in users], now_ms())
@@ -95,7 +123,7 @@ def test_what_was_recommended_is_pending_until_it_is_heard(store: SessionStore, 
 def test_silence_ends_a_session(kind: str, request: pytest.FixtureRequest, user: int) -> None:
     store: SessionStore = LocalSessions(silence_s=0.2)
     if kind == "redis":
-        store = RedisSessions(request.getfixturevalue("redis_url"), silence_s=0.2)
+        store = connect(request.getfixturevalue("redis_url"), silence_s=0.2)
     first = listen(store, user, 1, recommended=2)
     time.sleep(0.3)
     second = listen(store, user, 3)
@@ -117,24 +145,20 @@ def test_a_second_request_at_once_waits_for_the_first_ones_recommendation(store:
         time.sleep(0.05)
         assert not second.done()
         assert store.settle([user], [first], [9])
-        assert second.result(timeout=5).tracks == (1, 2)
+        assert second.result(timeout=60).tracks == (1, 2)
         assert second.result().pending == (9,)
 
 
 def test_nobody_else_waits(store: SessionStore, user: int) -> None:
     hear(store, user, 1)
-    start = time.monotonic()
     hear(store, next(_listeners), 1)
-    assert time.monotonic() - start < sessions.CLAIM_S / 2
 
 
 def test_the_end_of_a_session_waits_for_nobody_and_a_late_recommendation_opens_none(
     store: SessionStore, user: int
 ) -> None:
     first = hear(store, user, 1)
-    start = time.monotonic()
     assert end(store, user, 2).tracks == (1, 2)
-    assert time.monotonic() - start < sessions.CLAIM_S / 2
     assert store.settle([user], [first], [9])
     after = listen(store, user, 3)
     assert (after.tracks, after.pending) == ((3,), ())
@@ -147,9 +171,9 @@ def test_the_claim_of_a_request_that_died_is_taken_over_and_never_given_back(
         monkeypatch.setattr(module, "CLAIM_S", 0.2)
     dead = hear(store, user, 1)
     with ThreadPoolExecutor(1) as pool:
-        second = pool.submit(hear, store, user, 2).result(timeout=5)
+        second = pool.submit(hear, store, user, 2).result(timeout=60)
         assert not store.settle([user], [dead], [9]), "too late: another request no longer reckons with it"
-        assert pool.submit(store.settle, [user], [second], [9]).result(timeout=5)
+        assert pool.submit(store.settle, [user], [second], [9]).result(timeout=60)
     third = listen(store, user, 3)
     assert third.tracks[-2:] == (2, 3)
     assert third.pending == (9,)
@@ -199,15 +223,13 @@ def test_batches_with_the_same_listeners_at_once_get_different_tracks_and_never_
         answer = dict(zip(order, recommend_lowest(store, order, 2000 + number), strict=True))
         return [answer[user] for user in users]
 
-    start = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(ask, range(40)))
     assert no_repeats(answers)
-    assert time.monotonic() - start < 40 * sessions.CLAIM_S / 2
 
 
 def test_replicas_share_sessions(redis_url: str, user: int) -> None:
-    one, other = RedisSessions(redis_url), RedisSessions(redis_url)
+    one, other = connect(redis_url), connect(redis_url)
     first = listen(one, user, 1, recommended=2)
     second = listen(other, user, 3)
     assert (second.tracks, second.pending, second.session) == ((1, 3), (2,), first.session)
@@ -239,7 +261,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(own_redis: RedisServer) -> None:
-    store = RedisSessions(own_redis.url)
+    store = connect(own_redis.url)
     listen(store, 1, 1)
     assert store.ready()
     own_redis.stop()
@@ -248,7 +270,7 @@ def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(own_redis: R
     assert store.end([(1, 2, 1.0)], now_ms()) == [None]
     assert not store.ready()
     own_redis.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not store.ready():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -256,7 +278,7 @@ def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(own_redis: R
 
 
 def test_a_restart_between_two_requests_costs_the_second_one_nothing(own_redis: RedisServer) -> None:
-    store = RedisSessions(own_redis.url)
+    store = connect(own_redis.url)
     listen(store, 1, 1, recommended=5)
     own_redis.stop()
     own_redis.start()
@@ -269,26 +291,40 @@ def test_a_redis_that_never_was_there_is_no_error() -> None:
     assert not store.ready()
 
 
-def test_a_redis_that_hangs_costs_one_time_out_and_not_one_a_request(own_redis: RedisServer) -> None:
+def test_a_redis_that_hangs_costs_one_time_out_and_not_one_a_request(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_sessions, "FIRST_PAUSE_S", 3600)
+    monkeypatch.setattr(redis_sessions, "LONGEST_PAUSE_S", 3600)
     store = RedisSessions(own_redis.url, timeout_s=0.2)
-    listen(store, 1, 1)
+    asked: list[object] = []
+    exchange = redis_sessions._Line.exchange
     assert own_redis.process
-    own_redis.process.send_signal(19)
-    start = time.monotonic()
+    own_redis.process.send_signal(signal.SIGSTOP)
+
+    def count(line: redis_sessions._Line, commands: Sequence[Sequence[object]]) -> list[object]:
+        asked.append(commands)
+        return exchange(line, commands)
+
+    monkeypatch.setattr(redis_sessions._Line, "exchange", count)
     for track in range(50):
         assert store.hear([(1, track, 1.0)], now_ms()) == [None]
-    assert time.monotonic() - start < 0.45
-    own_redis.process.send_signal(18)
+    own_redis.process.send_signal(signal.SIGCONT)
+    assert len(asked) == 1
 
 
 def test_while_redis_is_down_one_thread_at_a_time_tries_it(own_redis: RedisServer) -> None:
-    store = RedisSessions(own_redis.url, timeout_s=0.2)
+    store = connect(own_redis.url)
     own_redis.stop()
     store.hear([(1, 1, 1.0)], now_ms())
     own_redis.start()
     time.sleep(redis_sessions.FIRST_PAUSE_S)
     answers: list[Heard | None] = []
-    threads = [threading.Thread(target=lambda: answers.extend(store.hear([(2, 1, 1.0)], now_ms()))) for _ in range(4)]
+
+    def ask(user: int) -> None:
+        answers.extend(store.hear([(user, 1, 1.0)], now_ms()))
+
+    threads = [threading.Thread(target=ask, args=[user]) for user in range(2, 6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -308,27 +344,27 @@ records = st.tuples(st.integers(1, 4), st.integers(-1, 5), st.sampled_from([0.0,
 def test_a_session_read_the_quick_way_is_the_one_read_record_by_record(
     before: list[tuple[int, int, float]], ticket: int
 ) -> None:
-    value = b"".join(redis_sessions._RECORD.pack(*record) for record in [*before, (ticket, 9, 1.0)])
-    assert redis_sessions.read_session(value, ticket) == redis_sessions._read_any(value, ticket)
+    value = b"".join(session_records.RECORD.pack(*record) for record in [*before, (ticket, 9, 1.0)])
+    assert session_records.read_session(value, ticket) == session_records._read_any(value, ticket)
 
 
 @given(st.lists(st.tuples(st.integers(-1, 5), st.integers(0, 5)), max_size=12))
 def test_a_session_of_requests_one_after_the_other_is_read_the_quick_way(steps: list[tuple[int, int]]) -> None:
-    pack = redis_sessions._RECORD.pack
+    pack = session_records.RECORD.pack
     value = b"".join(
         pack(number, heard, 0.5) + pack(number, recommended, -1.0)
         for number, (recommended, heard) in enumerate(steps, start=1)
     )
     value += pack(len(steps) + 1, 7, 1.0)
-    quick = redis_sessions._read_alternating(value, len(steps) + 1)
+    quick = session_records._read_alternating(value, len(steps) + 1)
     assert quick is not None
-    assert quick == redis_sessions._read_any(value, len(steps) + 1)
+    assert quick == session_records._read_any(value, len(steps) + 1)
 
 
 def test_what_was_sent_twice_over_a_broken_connection_counts_once() -> None:
-    record = redis_sessions._RECORD
+    record = session_records.RECORD
     heard, other = record.pack(7, 1, 0.5), record.pack(8, 2, 1.0)
     for value in (heard + heard, heard + heard + other):
-        assert redis_sessions.read_session(value, 7).heard.tracks == (1,)
-    reading = redis_sessions.read_session(heard + heard + other, 8)
+        assert session_records.read_session(value, 7).heard.tracks == (1,)
+    reading = session_records.read_session(heard + heard + other, 8)
     assert (reading.heard.tracks, reading.others) == ((1, 2), (7,))

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from botify import __main__ as program
 from botify.settings import Settings, load_settings
@@ -28,6 +29,56 @@ def test_the_environment_wins_over_the_file_and_options_over_both(tmp_path: Path
     environment = {"BOTIFY_LOG_DIR": "/var/log/b", "BOTIFY_PORT": "7000", "BOTIFY_PROCESSES": "2", "HOME": "/x"}
     found = load(tmp_path, environment, port=8000, processes=None)
     assert (found.log_dir, found.port, found.processes) == (Path("/var/log/b"), 8000, 2)
+
+
+VARIABLES: dict[str, tuple[str, object]] = {
+    "BOTIFY_CATALOG": ("/data/t.json", "/data/t.json"),
+    "BOTIFY_RECOMMENDATIONS": ("/data/r.jsonl", "/data/r.jsonl"),
+    "BOTIFY_NEIGHBOURS": ("/data/n.jsonl", "/data/n.jsonl"),
+    "BOTIFY_ITEM_FACTORS": ("/data/f.npz", "/data/f.npz"),
+    "BOTIFY_LOG_DIR": ("/var/log/b", "/var/log/b"),
+    "BOTIFY_REDIS_URL": ("redis://h:1/0", "redis://h:1/0"),
+    "BOTIFY_REDIS_TIMEOUT_S": ("0.5", 0.5),
+    "BOTIFY_ADMIN_TOKEN": ("12345", "12345"),
+    "BOTIFY_EXPERIMENTS": (
+        "[{name: A, salt: s, overrides: {7: x}, arms: [{name: x, weight: 2, recommender: top_pop}]}]",
+        [
+            {
+                "name": "A",
+                "salt": "s",
+                "overrides": {"7": "x"},
+                "arms": [{"name": "x", "weight": 2.0, "recommender": "top_pop"}],
+            }
+        ],
+    ),
+    "BOTIFY_DECIDES": ("A", "A"),
+    "BOTIFY_FALLBACK": ("{unknown: [random]}", {"exhausted": ["sticky_artist"], "unknown": ["random"]}),
+    "BOTIFY_EVENT_LOG": (
+        "{fsync: always, segment_bytes: 9, segment_age_s: 2}",
+        {"fsync": "always", "segment_bytes": 9, "segment_age_s": 2.0},
+    ),
+    "BOTIFY_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104  never listened on
+    "BOTIFY_PORT": ("7000", 7000),
+    "BOTIFY_PROCESSES": ("2", 2),
+    "BOTIFY_THREADS": ("8", 8),
+    "BOTIFY_SESSION_SILENCE_S": ("60", 60.0),
+    "BOTIFY_STOP_GRACE_S": ("30", 30),
+    "BOTIFY_WATCH_S": ("0.5", 0.5),
+    "BOTIFY_BODY_LIMIT_BYTES": ("100", 100),
+    "BOTIFY_BATCH_LIMIT": ("5", 5),
+    "BOTIFY_SEED": ("3", 3),
+}
+
+
+@pytest.mark.parametrize("key", Settings.model_fields)
+def test_every_setting_has_a_variable_of_its_name(tmp_path: Path, key: str) -> None:
+    text, expected = VARIABLES[f"BOTIFY_{key.upper()}"]
+    settings = load(tmp_path, {f"BOTIFY_{key.upper()}": text})
+    found = getattr(settings, key)
+    if isinstance(found, SecretStr):
+        assert found.get_secret_value() == expected
+    else:
+        assert settings.model_dump(mode="json")[key] == expected
 
 
 def test_texts_of_the_environment_are_taken_as_they_are(tmp_path: Path) -> None:

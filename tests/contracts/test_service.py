@@ -34,7 +34,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     facts = {"schema": 1, "catalogue": {"sha256": sha256_file(catalogue), "tracks": TRACKS}}
     (log.parent / "collection.json").write_bytes(orjson.dumps(facts))
     ingest([log], folder / "store", buckets=2)
-    (folder / "search.yaml").write_text(f"store: {folder / 'store'}\nrun: {folder / 'run'}\n")
+    context = f"{{catalogue: {catalogue}, factors: 4, coarse_factors: 3}}"
+    (folder / "search.yaml").write_text(f"store: {folder / 'store'}\nrun: {folder / 'run'}\ncontext: {context}\n")
     argv = ["--config", str(folder / "search.yaml"), "--no-export"]
     for setting in ("search.space.factors=[4]", "search.sweeps=2", "validation.resamples=100"):
         argv += ["--set", setting]
@@ -44,7 +45,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.dask
-@pytest.mark.parametrize("recommender", ["indexed", "contextual", "session_als"])
+@pytest.mark.parametrize("recommender", ["indexed", "contextual", "session_als", "session_context"])
 def test_what_the_export_publishes_is_served(exported: Path, tmp_path: Path, recommender: str) -> None:
     settings = make_settings(exported, exported / "tracks.json", recommender, log_dir=str(tmp_path))
     model = load_model(settings, load_catalogue(settings.catalog))

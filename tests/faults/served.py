@@ -28,7 +28,7 @@ LISTENERS, TRACKS, LENGTH = 2000, 3000, 30
 Lists = dict[int, list[int]]
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
@@ -105,6 +105,8 @@ class Served:
             "admin_token": "secret",
             "experiments": [{"name": "ALL", "arms": [{"name": "C", "recommender": "indexed"}]}],
             "decides": "ALL",
+            "redis_timeout_s": 30,
+            "stop_grace_s": 60,  # a disk that others use takes its time over an fsync
             **settings,
         }
         self._config.write_bytes(orjson.dumps(document))  # JSON is YAML
@@ -133,7 +135,7 @@ class Served:
             return False
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             headers = {"Authorization": "Bearer secret"}
             connection.request(method, path, None if body is None else orjson.dumps(body), headers)
@@ -147,7 +149,7 @@ class Served:
         """SIGTERM; returns the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=120)
 
     def kill(self) -> None:
         """Kills every process of it, if any is left."""
@@ -209,7 +211,7 @@ class Load:
         wait_until(lambda: len(self.answers) >= goal, f"{count} more answers; {self.statuses}, {self.broken[-3:]}", 60)
 
     def _run(self, client: int) -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             for number in itertools.count():
                 if self._stop.is_set():
                     return

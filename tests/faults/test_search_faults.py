@@ -1,89 +1,268 @@
-"""The search under kill -9 of a worker and under Ctrl-C."""
+"""The search under kill -9: of its workers, of their scheduler, of itself; and trials that take their workers along."""
 
 import json
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
+import pyarrow.parquet as pq
 import pytest
+from distributed import LocalCluster
+from pydantic import ByteSize
 
+from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
+from recsys.run import read_run
+from recsys.search import search
 from tests.recsys.logs import make_store, random_sessions
 
-SETTINGS = [
-    "search.space.factors=[8, 16]",
-    "search.space.alpha=[1.0, 10.0, 40.0]",
-    "search.sweeps=200",
-    "search.score_every=100",
-    "validation.resamples=100",
-    "cluster.workers=2",
-]
+TRIALS = 12
+LONG = 300  # sweeps that keep a fit busy for long enough to be found at work
+PATIENT = 300.0  # seconds without a worker, on a machine with more to do than start another
+TWO = ClusterConfig(workers=2, wait_for_workers_s=PATIENT)
+SPACE = Space(factors=(8, 16, 24), alpha=(1.0, 10.0), regularization=(0.1, 1.0))
+VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
+DASK = Path(sys.executable).with_name("dask")
+pytestmark = pytest.mark.dask
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sessions = random_sessions(5, listeners=300, tracks=900, sessions=6000)
-    return make_store(tmp_path_factory.mktemp("faults"), sessions, tracks=900)
+    sessions = random_sessions(5, listeners=100, tracks=300, sessions=1500)
+    return make_store(tmp_path_factory.mktemp("faults"), sessions, tracks=300)
 
 
-def start_search(store: Path, folder: Path) -> subprocess.Popen[str]:
-    config = folder / "search.yaml"
-    config.write_text(f"store: {store}\nrun: {folder / 'run'}\n")
-    sets = [word for setting in SETTINGS for word in ("--set", setting)]
-    argv = [sys.executable, "-m", "recsys.search", "--config", str(config), *sets]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def config_of(store: Path, run: Path, cluster: ClusterConfig, sweeps: int, space: Space = SPACE) -> SearchConfig:
+    """A search that scores every fit twice."""
+    search = Search(space=space, sweeps=sweeps, score_every=sweeps // 2)
+    return SearchConfig(store=store, run=run, search=search, validation=VALIDATION, cluster=cluster)
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+@contextmanager
+def started(config: SearchConfig, *extra: str) -> Iterator[subprocess.Popen[str]]:
+    """The search as a process of its own, which ends with the block."""
+    file = config.run.parent / f"{config.run.name}.yaml"
+    file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
+    argv = [sys.executable, "-m", "recsys.search", "--config", str(file), *extra]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def refusal(process: subprocess.Popen[str], timeout_s: float) -> str:
+    """The one line of a search that gives up in time."""
+    _, errors = process.communicate(timeout=timeout_s)
+    assert process.returncode == 2, errors
+    assert "Traceback" not in errors
+    (line,) = (line for line in errors.splitlines() if "error:" in line)
+    return line
+
+
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]", timeout_s: float = 240) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
+        assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
-def workers_of(search: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The Dask workers: the processes that work hardest below the search."""
-    children = psutil.Process(search.pid).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+def rows(run: Path) -> list[dict[str, Any]]:
+    """The whole lines of a ledger, which may be in the making."""
+    ledger = run / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True) if ledger.exists() else []
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
-def has_rows(folder: Path, count: int) -> bool:
-    ledger = folder / "run" / "ledger.jsonl"
-    return ledger.exists() and len(ledger.read_bytes().splitlines()) >= count
+def finished_trials(run: Path) -> int:
+    return sum(row["model"] == "als" and row["sweep"] == LONG for row in rows(run))
+
+
+def results(run: Path) -> list[str]:
+    """The ledger without its timings, in an order of its own; a line that stands twice is there twice."""
+    timing = ("fit_s", "score_s", "peak_bytes")
+    return sorted(json.dumps({key: value for key, value in row.items() if key not in timing}) for row in rows(run))
+
+
+def assert_same_end(run: Path, undisturbed: Path) -> None:
+    assert results(run) == results(undisturbed)
+    assert (run / "winner.json").read_bytes() == (undisturbed / "winner.json").read_bytes()
+    board = pq.read_table(run / "leaderboard.parquet").to_pylist()
+    assert sum(row["model"] == "als" and row["state"] == "scored" for row in board) == TRIALS
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_nothing_but_time(store: Path, tmp_path: Path) -> None:
-    exports = []
-    for name in ("undisturbed", "killed"):
-        folder = tmp_path / name
-        folder.mkdir()
-        search = start_search(store, folder)
-        if name == "killed":
-            wait_until(lambda folder=folder: has_rows(folder, 2))  # type: ignore[misc]  # bound now, not later
-            workers = workers_of(search)
-            assert len(workers) == 2
-            workers[0].send_signal(signal.SIGKILL)
-        _, errors = search.communicate(timeout=200)
-        assert search.returncode == 0, errors
-        exports.append((folder / "run/export/current/recommendations.jsonl").read_bytes())
-    assert exports[0] == exports[1]
+@pytest.mark.timeout(900)  # a replacement imports all anew, twenty times over
+def test_a_worker_killed_at_any_of_twenty_moments_changes_nothing(store: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(20)
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
+        there = ClusterConfig(scheduler=cluster.scheduler_address, wait_for_workers_s=PATIENT)
+        search(config_of(store, tmp_path / "warm up", there, sweeps=4))
+        began = time.monotonic()
+        search(config_of(store, tmp_path / "undisturbed", there, sweeps=4))
+        whole_s = time.monotonic() - began
+        for number in range(20):
+            run = tmp_path / str(number)
+            assassin = threading.Timer(generator.uniform(0, whole_s), kill_a_worker, [int(generator.integers(2))])
+            assassin.start()
+            search(config_of(store, run, there, sweeps=4))
+            assassin.join()
+            assert_same_end(run, tmp_path / "undisturbed")
+            assert not (run / "checkpoints").exists()
+
+
+def kill_a_worker(which: int) -> None:
+    """Kills one of the workers below this process; between a death and its replacement there may be but one."""
+    workers = workers_below(psutil.Process())
+    if workers:
+        with suppress(psutil.NoSuchProcess):
+            workers[which % len(workers)].send_signal(signal.SIGKILL)
+
+
+def workers_below(process: psutil.Process) -> list[psutil.Process]:
+    children = process.children(recursive=True)
+    found = []
+    for child in children:
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return sorted(found, key=lambda worker: worker.pid)
+
+
+@pytest.fixture(scope="module")
+def long_run(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed search of many sweeps, so that kills find it at work."""
+    config = config_of(store, tmp_path_factory.mktemp("undisturbed") / "run", TWO, LONG)
+    search(config)
+    return config.run
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_search_that_is_killed_again_and_again_refits_nothing(store: Path, long_run: Path, tmp_path: Path) -> None:
+    config = config_of(store, tmp_path / "run", TWO, LONG)
+    before: list[dict[str, Any]] = []
+    for trials in (1, 6, 11):
+        with started(config, "--no-export") as process:
+            wait_until(lambda trials=trials: finished_trials(config.run) >= trials, process)  # type: ignore[misc]  # now
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            process.communicate(timeout=60)
+        psutil.wait_procs(children, timeout=60)
+        assert not any(child.is_running() for child in children)
+        assert not (config.run / "winner.json").exists()
+        assert rows(config.run)[: len(before)] == before
+        before = rows(config.run)
+    with started(config) as process:
+        _, errors = process.communicate(timeout=280)
+        assert process.returncode == 0, errors
+    assert rows(config.run)[: len(before)] == before
+    assert_same_end(config.run, long_run)
+    assert (config.run / "export/current/recommendations.jsonl").exists()
 
 
 @pytest.mark.slow
 def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(store: Path, tmp_path: Path) -> None:
-    search = start_search(store, tmp_path)
-    wait_until(lambda: has_rows(tmp_path, 2))
-    children = psutil.Process(search.pid).children(recursive=True)
-    search.send_signal(signal.SIGINT)
-    _, errors = search.communicate(timeout=60)
-    assert search.returncode == 130
-    assert errors.splitlines()[-1].startswith("python -m recsys.search: error: interrupted")
+    config = config_of(store, tmp_path / "run", TWO, LONG)
+    with started(config) as process:
+        wait_until(lambda: len(rows(config.run)) >= 1, process)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    said = [line for line in errors.splitlines() if "error:" in line]
+    assert len(said) == 1
+    assert said[0].startswith("python -m recsys.search: error: interrupted")
     assert "Traceback" not in errors
-    rows = [json.loads(line) for line in (tmp_path / "run" / "ledger.jsonl").read_text().splitlines()]
-    assert len(rows) >= 2
-    assert not (tmp_path / "run" / "winner.json").exists()
-    wait_until(lambda: not any(child.is_running() for child in children))
+    assert not (config.run / "winner.json").exists()
+    psutil.wait_procs(children, timeout=60)
+    assert not any(child.is_running() for child in children)
+
+
+@contextmanager
+def by_hand(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, Callable[[], subprocess.Popen[bytes]]]]:
+    """A scheduler as one starts it by hand, its address, and how to start a worker that nobody brings back to life."""
+    scheduler_file = folder / "scheduler.json"
+    running: list[subprocess.Popen[bytes]] = []
+
+    def run(*words: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [str(DASK), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
+        )
+        running.append(process)
+        return process
+
+    def worker() -> subprocess.Popen[bytes]:
+        return run("worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard")
+
+    try:
+        scheduler = run(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(scheduler_file)
+        )
+        deadline = time.monotonic() + 60
+        address = ""
+        while not address:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+            with suppress(FileNotFoundError, json.JSONDecodeError):  # not there, or in the making
+                address = json.loads(scheduler_file.read_text())["address"]
+        yield scheduler, address, worker
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_without_workers_or_scheduler_a_search_gives_up_and_later_goes_on(
+    store: Path, long_run: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with by_hand(tmp_path) as (scheduler, address, start_worker):
+        config = config_of(store, folder, ClusterConfig(scheduler=address, wait_for_workers_s=3), LONG)
+        workers = [start_worker()]
+        with started(config, "--no-export") as process:
+            wait_until(lambda: len(rows(folder)) >= 2, process)
+            workers[0].kill()
+            line = refusal(process, timeout_s=120)
+        assert (
+            f"{address}: no worker for 3 s; start some (dask worker {address}) and run the same command again" in line
+        )
+        assert not (folder / "winner.json").exists()
+
+        workers.append(start_worker())
+        before = len(rows(folder))
+        with started(config, "--no-export") as process:
+            wait_until(lambda: len(rows(folder)) >= before + 2, process)
+            scheduler.kill()
+            line = refusal(process, timeout_s=120)
+        assert f"{address}: the connection to the scheduler is lost; start it again and run the same command" in line
+        assert not (folder / "winner.json").exists()
+    search(config_of(store, folder, TWO, LONG))
+    assert_same_end(folder, long_run)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(store: Path, tmp_path: Path) -> None:
+    """The matrix of 40,000 x 40,000 that such a fit begins with has 6 GiB; its process may have one."""
+    space = Space(factors=(8, 40_000, 16))
+    small = ClusterConfig(workers=2, memory_limit=ByteSize(2**30), wait_for_workers_s=PATIENT)
+    search(config_of(store, tmp_path / "run", small, 4, space))
+    board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
+    assert [(row["model"], row["state"]) for row in board[-1:]] == [("als", "failed")]
+    assert sorted(row["factors"] for row in board if row["model"] == "als" and row["state"] == "scored") == [8, 16]
+    assert board[-1]["why"].startswith("WorkerDiedError: 3 workers died running it, the last with nothing beside it")
+    _, winner = read_run(tmp_path / "run")
+    assert winner.trial.params.factors in (8, 16)
+    failed = [row for row in rows(tmp_path / "run") if row["state"] == "failed"]
+    assert [(row["params"]["factors"], row["final"]) for row in failed] == [(40_000, False)]

@@ -7,7 +7,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from recsys import block_fit
+from common.cli import run
+from recsys import block_fit, search
 from recsys.block_fit import BlockFit, cut_blocks, fit_blocks
 from recsys.blocks import Block, solve_block
 from recsys.cluster import Cluster, open_cluster
@@ -66,12 +67,19 @@ def assert_same(fit: BlockFit, model: Als) -> None:
 
 
 @pytest.mark.parametrize("params", KNOBS.values(), ids=KNOBS)
-@pytest.mark.parametrize("number", [1, 2, 7, 200])
+@pytest.mark.parametrize("number", [1, 3, 8])
 def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
     params: AlsParams, number: int, dataset: Dataset, tmp_path: Path
 ) -> None:
     blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", number)
     assert_same(fit_blocks(here(), blocks, params, 4, 3, tmp_path / "fit"), whole(dataset, params, 3))
+
+
+def test_more_blocks_than_rows_are_a_block_for_each_row(dataset: Dataset, tmp_path: Path) -> None:
+    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", 1000)
+    assert (len(blocks.listeners), len(blocks.tracks)) == (len(dataset.users), len(dataset.tracks))
+    params = KNOBS["cg"]
+    assert_same(fit_blocks(here(), blocks, params, 4, 1, tmp_path / "fit"), whole(dataset, params, 1))
 
 
 def test_blocks_cover_every_row_once_with_about_as_much_work(dataset: Dataset, tmp_path: Path) -> None:
@@ -124,10 +132,26 @@ def test_factors_out_of_bounds_are_a_trial_error(dataset: Dataset, tmp_path: Pat
 
 
 @pytest.mark.dask
-@pytest.mark.parametrize("workers", [2])
-def test_workers_give_the_same_bytes(workers: int, dataset: Dataset, tmp_path: Path) -> None:
+def test_workers_give_the_same_bytes(dataset: Dataset, tmp_path: Path) -> None:
     params = KNOBS["nu, weight and skips"]
-    with open_cluster(ClusterConfig(workers=workers)) as cluster:
+    with open_cluster(ClusterConfig(workers=2)) as cluster:
         blocks = cut_blocks(cluster, dataset, "train", tmp_path / "blocks", 4)
         fit = fit_blocks(cluster, blocks, params, 4, 3, tmp_path / "fit")
     assert_same(fit, whole(dataset, params, 3))
+
+
+@pytest.mark.dask
+def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(tmp_path: Path) -> None:
+    store = make_store(tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90)
+    published = []
+    for fit in ("whole", "blocks"):
+        run_folder = tmp_path / fit
+        (tmp_path / f"{fit}.yaml").write_text(
+            f"store: {store}\nrun: {run_folder}\ncluster: {{workers: 2, fit: {fit}}}\n"
+            "search: {space: {factors: [4, 6], nu: [0, 0.5]}, sweeps: 3, score_every: 2}\n"
+            "validation: {resamples: 100}\n"
+        )
+        assert run(search.app, search.PROG, ["--config", str(tmp_path / f"{fit}.yaml")]) == 0
+        published.append((run_folder / "export/current/recommendations.jsonl").read_bytes())
+        assert not (run_folder / "checkpoints").exists()
+    assert published[0] == published[1]

@@ -20,7 +20,7 @@ from recsys.cluster import Cluster
 from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
 from recsys.dataset import Dataset, build_dataset
 from recsys.dispatch import Outcome
-from recsys.errors import SplitError
+from recsys.errors import SplitError, StoreError
 from recsys.ids import originals
 from recsys.ingest_interactions import ingest_interactions
 from recsys.store import Store, bucket_of, open_store
@@ -28,6 +28,7 @@ from tests.recsys.events import event, read_rows, write_log
 
 COLUMNS = "user=uid,item=song,weight=seconds,timestamp=ts"
 Row = dict[str, Any]
+GOOD = {"uid": "a", "song": "b", "seconds": 1.5, "ts": 1_700_000_000}
 
 
 class Here:
@@ -163,6 +164,19 @@ def test_the_same_file_again_adds_nothing_and_repeated_rows_are_said(
     assert (row["track"], row["time"]) == (5, 7.5)
 
 
+def test_what_a_killed_ingest_left_is_removed_by_the_next_and_a_lost_id_file_is_noticed(tmp_path: Path) -> None:
+    store = ingested(tmp_path, write_csv(tmp_path / "a.csv", [GOOD]))
+    named = sorted(store.path.rglob("*.parquet"))
+    for stray in ("ids/users-0123.parquet", "bucket=000/part-0123.parquet", ".tmp-left"):
+        (store.path / stray).parent.mkdir(exist_ok=True)
+        (store.path / stray).write_bytes(b"half")
+    ingested(tmp_path, tmp_path / "a.csv")
+    assert sorted(store.path.rglob("*.parquet")) == named
+    next(store.path.glob("ids/*")).unlink()
+    with pytest.raises(StoreError, match="the manifest names this part, and it is missing"):
+        open_store(store.path)
+
+
 def test_whole_numbers_stay_themselves(tmp_path: Path) -> None:
     rows = [{"uid": 10**12 + user, "song": 3 * user, "seconds": 1.0, "ts": 5} for user in range(9)]
     for name, write in WRITERS.items():
@@ -191,9 +205,6 @@ def test_a_timestamp_is_seconds_or_milliseconds_or_a_date(written: str, moment_m
     file = write_csv(tmp_path / "a.csv", [{"uid": "a", "song": "b", "seconds": 1, "ts": written}])
     (row,) = read_rows(ingested(tmp_path, file))
     assert row["timestamp"] == moment_ms
-
-
-GOOD = {"uid": "a", "song": "b", "seconds": 1.5, "ts": 1_700_000_000}
 
 
 @pytest.mark.parametrize(
@@ -321,10 +332,14 @@ def test_events_and_interactions_do_not_share_a_store(tmp_path: Path, capsys: py
     )
 
 
-def test_a_file_without_header_is_read_by_place(tmp_path: Path) -> None:
-    (tmp_path / "u.data").write_text("196\t242\t3\t881250949\n186\t302\t3\t891717742\n")
-    reading = Reading(parse_columns("user=1,item=2,weight=3,timestamp=4"), header=False, delimiter="\t")
-    store = ingest_interactions([tmp_path / "u.data"], tmp_path / "store", reading, memory="200MB").store
+@pytest.mark.parametrize(("asked", "delimiter"), [(r"\t", "\t"), ("::", "::"), (None, "\t"), (None, ";")])
+def test_a_file_without_header_is_read_by_place(asked: str | None, delimiter: str, tmp_path: Path) -> None:
+    rows = ("196", "242", "3", "881250949"), ("186", "302", "3", "891717742")
+    (tmp_path / "u.data").write_text("".join(delimiter.join(row) + "\n" for row in rows))
+    argv = [str(tmp_path / "u.data"), "--store", str(tmp_path / "store"), "--format", "interactions", "--no-header"]
+    argv += ["--columns", "user=1,item=2,weight=3,timestamp=4", *(["--delimiter", asked] if asked else [])]
+    assert run(ingest.app, ingest.PROG, argv) == 0
+    store = open_store(tmp_path / "store")
     found = {(row["user"], row["track"], row["time"], row["timestamp"]) for row in read_rows(store)}
     assert found == {(196, 242, 3.0, 881_250_949_000), (186, 302, 3.0, 891_717_742_000)}
 

@@ -1,6 +1,8 @@
 """The search as a user runs it: a real store, a real cluster of processes, the run folder it leaves."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import orjson
 import pyarrow.parquet as pq
 import pytest
+from distributed import LocalCluster
 
 from common.cli import run
 from common.config import load_config
@@ -20,6 +23,8 @@ from tests.recsys.logs import Session, make_store, random_sessions
 
 LISTENERS, TRACKS = 60, 90
 SPACE = ["search.space.factors=[4, 8]", "search.space.regularization=[1.0]", "search.space.alpha=[1.0, 10.0]"]
+OWN = "cluster.scheduler=null"
+SHARED: list[str] = []
 pytestmark = pytest.mark.dask
 QUICK = [*SPACE, "search.sweeps=4", "search.score_every=2", "validation.resamples=100", "validation.ks=[5, 30]"]
 
@@ -30,9 +35,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_store(tmp_path_factory.mktemp("data"), sessions, tracks=TRACKS)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def shared_scheduler() -> Iterator[None]:
+    """Workers for all searches that do not ask for some of their own: starting them takes longer than a search."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as shared:
+        SHARED.append(str(shared.scheduler_address))
+        yield
+        SHARED.clear()
+
+
 def search_argv(store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None) -> list[str]:
     config = run_folder.parent / "search.yaml"
-    config.write_text("store: nowhere\nrun: nowhere\n")
+    config.write_text(f"store: nowhere\nrun: nowhere\ncluster:\n  scheduler: {SHARED[0]}\n")
     sets = [word for setting in (QUICK if settings is None else settings) for word in ("--set", setting)]
     return ["--config", str(config), "--store", str(store), "--run", str(run_folder), *sets, *extra]
 
@@ -52,10 +66,17 @@ def ledger(run_folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run_folder / "ledger.jsonl").read_text().splitlines()]
 
 
+def results(run_folder: Path) -> list[bytes]:
+    """The ledger without its timings, in an order of its own."""
+    timing = ("fit_s", "score_s", "peak_bytes")
+    rows = ({key: value for key, value in row.items() if key not in timing} for row in ledger(run_folder))
+    return sorted(orjson.dumps(row) for row in rows)
+
+
 @pytest.fixture(scope="module")
 def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("search") / "run"
-    search_ok(store, folder, settings=[*QUICK, "cluster.workers=2"])
+    search_ok(store, folder)
     return folder
 
 
@@ -112,21 +133,32 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     assert winner["metrics"]["ndcg@30"][0] == pytest.approx(np.mean(ndcg), abs=1e-9)
 
 
-@pytest.mark.parametrize(("workers", "buckets"), [(1, 4), (2, 16)])
+@pytest.mark.parametrize(("workers", "buckets"), [(1, 16), (4, 1)])
 def test_the_result_is_the_same_for_any_number_of_workers_and_buckets(
     finished: Path, tmp_path: Path, workers: int, buckets: int
 ) -> None:
     sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
     store = make_store(tmp_path, sessions, tracks=TRACKS, buckets=buckets)
-    search_ok(store, tmp_path / "run", settings=[*QUICK, f"cluster.workers={workers}"])
+    search_ok(store, tmp_path / "run", settings=[*QUICK, OWN, f"cluster.workers={workers}"])
     exported = "export/current/recommendations.jsonl"
     assert (tmp_path / "run" / exported).read_bytes() == (finished / exported).read_bytes()
 
-    def results(folder: Path) -> set[bytes]:
-        timing = ("fit_s", "score_s", "peak_bytes")
-        return {orjson.dumps({key: value for key, value in row.items() if key not in timing}) for row in ledger(folder)}
-
     assert results(tmp_path / "run") == results(finished)
+
+
+def test_halving_gives_the_same_for_any_number_of_workers(store: Path, tmp_path: Path) -> None:
+    halving = ["search.strategy=halving", "search.halving={eta: 2, listeners: 0.5}", "search.patience=1"]
+    seeds = ["search.seeds=[1, 2]", "search.score_every=1"]
+    for folder, workers in (("two", []), ("four", [OWN, "cluster.workers=4"])):
+        search_ok(store, tmp_path / folder, settings=[*QUICK, *halving, *seeds, *workers])
+    two, four = tmp_path / "two", tmp_path / "four"
+    assert results(two) == results(four)
+    for file in ("winner.json", "export/current/recommendations.jsonl"):
+        assert (two / file).read_bytes() == (four / file).read_bytes()
+    board = pq.read_table(two / "leaderboard.parquet").to_pylist()
+    assert {row["seeds"] for row in board if row["model"] == "als"} == {2}
+    pruned = [row for row in board if row["state"] == "pruned"]
+    assert {(row["given_up_at"], row["given_up_listeners"]) for row in pruned} >= {(1, 0.5), (1, 1.0)}
 
 
 def test_threads_of_a_fit_do_not_change_the_result(finished: Path, store: Path, tmp_path: Path) -> None:
@@ -144,15 +176,23 @@ def test_other_splits_run_through(store: Path, tmp_path: Path, kind: str) -> Non
     assert facts.heldout_sessions == pytest.approx({"last_session": LISTENERS, "time": 225}[kind], abs=2)
 
 
-def test_a_trial_that_gives_nan_is_a_failed_row_and_the_search_goes_on(store: Path, tmp_path: Path) -> None:
-    settings = [*QUICK, "search.space.factors=[4]", "search.space.alpha=[10.0, 1.0e+39]"]
+def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(store: Path, tmp_path: Path) -> None:
+    """No memory has 2^40 factors, and no array 2^62."""
+    settings = [*QUICK, f"search.space.factors=[4, {2**40}, {2**62}]", "search.space.alpha=[10.0, 1.0e+39]"]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
-    failed = [row for row in ledger(tmp_path / "run") if row["state"] == "failed"]
-    assert [(row["params"]["alpha"], row["sweep"], row["error"]) for row in failed] == [
-        (1e39, 2, "TrialError: the factors are not finite after sweep 2")
-    ]
+    failed = {
+        (row["params"]["factors"], row["params"]["alpha"]): (row["sweep"], row["error"])
+        for row in ledger(tmp_path / "run")
+        if row["state"] == "failed"
+    }
+    assert failed.pop((4, 1e39)) == (2, "TrialError: the factors are not finite after sweep 2")
+    assert {(factors, error.split(":")[0]) for (factors, _), (_, error) in failed.items()} == {
+        (2**40, "MemoryError"),
+        (2**62, "ValueError"),
+    }
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
-    assert [row["state"] for row in board] == ["scored", "scored", "scored", "failed"]
+    assert [row["state"] for row in board] == ["scored"] * 3 + ["failed"] * 5
+    assert json.loads((tmp_path / "run" / "winner.json").read_text())["trial"]["params"]["factors"] == 4
 
 
 def test_when_every_trial_fails_there_is_no_winner(
@@ -162,6 +202,91 @@ def test_when_every_trial_fails_there_is_no_winner(
     line = refusal(capsys, search_argv(store, tmp_path / "run", settings=settings))
     assert "every trial failed (TrialError: the factors are not finite after sweep 2)" in line
     assert not (tmp_path / "run" / "winner.json").exists()
+
+
+@pytest.fixture
+def broken_off(finished: Path, tmp_path: Path) -> Path:
+    """A finished run of its own, to go on with; without its export."""
+    return Path(shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("export")))
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a cluster was started")
+
+    monkeypatch.setattr(cluster, "Client", refuse)
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_a_finished_search_is_concluded_again_without_a_cluster(store: Path, finished: Path, broken_off: Path) -> None:
+    search_ok(store, broken_off)
+    same = ("ledger.jsonl", "winner.json", "leaderboard.parquet", "export/current/recommendations.jsonl")
+    for file in same:
+        assert (broken_off / file).read_bytes() == (finished / file).read_bytes()
+    assert not (broken_off / "checkpoints").exists()
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_one_standard_error_chooses_by_what_is_known_already(store: Path, finished: Path, broken_off: Path) -> None:
+    search_ok(store, broken_off, "--no-export", settings=[*QUICK, "search.select=one_standard_error"])
+    assert (broken_off / "ledger.jsonl").read_bytes() == (finished / "ledger.jsonl").read_bytes()
+    chosen, best = (json.loads((folder / "winner.json").read_text()) for folder in (broken_off, finished))
+    complexity = [(winner["trial"]["params"]["factors"], winner["sweeps"]) for winner in (chosen, best)]
+    assert complexity[0] <= complexity[1]
+    assert chosen["metrics"]["ndcg@30"][0] <= best["metrics"]["ndcg@30"][0]
+
+
+def test_a_torn_ledger_costs_the_torn_sweep(store: Path, finished: Path, broken_off: Path) -> None:
+    whole = (finished / "ledger.jsonl").read_bytes()
+    (broken_off / "ledger.jsonl").write_bytes(whole[:-40])
+    search_ok(store, broken_off, "--no-export")
+    kept = len(whole.splitlines(keepends=True)) - 1
+    assert (broken_off / "ledger.jsonl").read_bytes().splitlines()[:kept] == whole.splitlines()[:kept]
+    assert results(broken_off) == results(finished)
+    assert (broken_off / "winner.json").read_bytes() == (finished / "winner.json").read_bytes()
+
+
+def test_a_changed_grid_fits_only_what_is_new(store: Path, finished: Path, broken_off: Path) -> None:
+    before = ledger(finished)
+    settings = [*QUICK, "search.space.factors=[8, 12]", "search.sweeps=6"]
+    search_ok(store, broken_off, "--no-export", settings=settings)
+    rows = ledger(broken_off)
+    assert rows[: len(before)] == before
+    new = sorted((row["params"]["factors"], row["params"]["alpha"], row["sweep"]) for row in rows[len(before) :])
+    assert new == [
+        *((8, alpha, 6) for alpha in (1.0, 10.0)),
+        *((12, a, sweep) for a in (1.0, 10.0) for sweep in (2, 4, 6)),
+    ]
+    board = pq.read_table(broken_off / "leaderboard.parquet").to_pylist()
+    assert sorted(row["factors"] for row in board if row["model"] == "als") == [8, 8, 12, 12]
+
+
+def test_other_data_or_another_judgement_never_mixes(finished: Path, broken_off: Path, tmp_path: Path) -> None:
+    sessions = random_sessions(6, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
+    store = make_store(tmp_path / "other", sessions, tracks=TRACKS)
+    settings = [*QUICK, "search.space.alpha=[10.0]"]
+    search_ok(store, broken_off, "--no-export", settings=settings)
+    before, rows = ledger(finished), ledger(broken_off)
+    assert len(rows) == len(before) + 2 * 2 + 2
+    board = pq.read_table(broken_off / "leaderboard.parquet").to_pylist()
+    assert {row["trial"] for row in board} == {row["trial"] for row in rows[len(before) :]}
+    search_ok(store, broken_off, "--no-export", settings=[*settings, "validation.min_time=0.4"])
+    assert len(ledger(broken_off)) == len(rows) + 2 * 2 + 2
+
+
+def test_a_search_that_fails_leaves_no_winner_of_an_earlier_one(
+    store: Path, broken_off: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refusal(capsys, search_argv(store, broken_off, settings=[*QUICK, "search.space.alpha=[1.0e+39]"]))
+    assert not (broken_off / "winner.json").exists()
+    assert not (broken_off / "leaderboard.parquet").exists()
+
+
+def test_fresh_starts_over_and_keeps_the_earlier_run(store: Path, finished: Path, broken_off: Path) -> None:
+    search_ok(store, broken_off, "--fresh", "--no-export", settings=[*QUICK, "search.space.factors=[4]"])
+    assert results(broken_off.with_name("run.1")) == results(finished)
+    assert {row["params"].get("factors") for row in ledger(broken_off)} == {4, None}
 
 
 def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(tmp_path: Path) -> None:
@@ -204,6 +329,12 @@ def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.Capture
         ("split.holdout=1.0", "split.holdout: Input should be less than 1"),
         ("validation.select=ndgc@30", "select is ndgc@30; expected metric@k, the metric one of ndcg, "),
         ("validation.select=ndcg@20", "k one of 5, 30"),
+        (
+            "search={strategy: halving, halving: {eta: 1}}",
+            "search.halving.eta: Input should be greater than or equal to 2",
+        ),
+        ("search.seeds=[1, 1]", "a value stands twice in [1, 1]"),
+        ("cluster.memory_limit=huge", "cluster.memory_limit"),
         ("cluster.scheduler=tcp://127.0.0.1:9", "tcp://127.0.0.1:9: no Dask scheduler answers there"),
     ],
 )

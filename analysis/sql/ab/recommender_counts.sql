@@ -1,12 +1,14 @@
--- One row per arm and recommender: the requests that it answered.
+-- One row per arm and recommender: the requests of a batch that it answered.
 -- Parameters:
 --   none
 -- Tables:
---   assigned(arm VARCHAR, is_last BOOLEAN, recommender VARCHAR)
+--   batch(experiments VARCHAR, is_last BOOLEAN, recommender VARCHAR)
+--   arms(experiments VARCHAR, arm VARCHAR)
 -- Columns:
 --   arm, recommender
 --   requests  BIGINT
 SELECT arm, recommender, count(*) AS requests
-FROM assigned
-WHERE arm IS NOT NULL AND recommender IS NOT NULL AND NOT is_last
+FROM batch
+JOIN arms ON arms.experiments IS NOT DISTINCT FROM batch.experiments
+WHERE recommender IS NOT NULL AND NOT is_last
 GROUP BY arm, recommender

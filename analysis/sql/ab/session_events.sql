@@ -5,12 +5,13 @@
 -- Parameters:
 --   none
 -- Tables:
---   assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender VARCHAR)
+--   assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender UBIGINT)
 --   own_recommenders(arm VARCHAR, own VARCHAR)
 -- Columns:
 --   user, arm, timestamp, is_last, track, time, latency  as in assigned
 --   place        BIGINT, 1 for the listener's first event in the arm
 --   number       BIGINT, 0 for the listener's first session in the arm
+--   is_closed    BOOLEAN, its session is
 --   is_organic   BOOLEAN, opens its session
 --   is_named     BOOLEAN, a recommendation was asked for, and it is known who answered
 --   is_fallback  BOOLEAN, another than the arm's own recommender did
@@ -23,6 +24,9 @@ WITH placed AS (
         *,
         row_number() OVER in_order AS place,
         count(*) FILTER (WHERE is_last) OVER (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS number,
+        count(*) FILTER (WHERE is_last) OVER (
+            in_order ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        ) AS closed_sessions,
         lag(is_last) OVER in_order AS last_before,
         lag(timestamp) OVER in_order AS timestamp_before,
         lag(track) OVER in_order AS track_before,
@@ -42,9 +46,10 @@ SELECT
     user, compared.arm, timestamp, is_last, track, time, latency,
     place,
     coalesce(number, 0) AS number,
+    coalesce(number, 0) < closed_sessions AS is_closed,
     coalesce(last_before, true) AS is_organic,
     NOT is_last AND recommender IS NOT NULL AS is_named,
-    coalesce(NOT is_last AND recommender <> own, false) AS is_fallback,
+    coalesce(NOT is_last AND recommender <> hash(own), false) AS is_fallback,
     same_ms,
     coalesce(same_ms AND track = track_before AND time = time_before AND is_last = last_before, false) AS is_repeated,
     is_broken,

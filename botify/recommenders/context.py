@@ -1,0 +1,97 @@
+"""The recommender that works out what the session is about, by the context model; the same session gets the same track.
+
+The organic track and the listener say which interest the session follows, and how sure that is. Each track heard since
+is an observation of the interest: its logit is the product of the interest's vector with the track's, so the posterior
+is that of a Bayesian linear regression. The track with the longest expected time is recommended, where an artist
+already heard in the session counts for less.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from botify.catalogue import Catalogue
+from botify.context import Context
+from botify.models import Model
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row
+
+Floats = npt.NDArray[np.float32]
+
+BLOCK = 32  # rows of a batch scored at once; a row of scores is as long as the catalogue
+_LEAST_SHARE = np.float32(1e-6)  # an expected share is kept so far from 0 and 1
+
+
+def session_context(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+    """The track that will be heard longest, by what the session has shown of its interest so far."""
+    del rng
+    context = model.context
+    if context is None:
+        return [IS_UNKNOWN] * len(batch)
+    drawn: list[Drawn] = []
+    for start in range(0, len(batch), BLOCK):
+        block = batch[start : start + BLOCK]
+        vectors = np.stack([interest_of(context, model.catalogue, row) for row in block])
+        scores = vectors[:, :-1] @ context.tracks.T + vectors[:, -1:]
+        drawn += [_best(own, context, model.catalogue, row) for own, row in zip(scores, block, strict=True)]
+    return drawn
+
+
+def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Floats:
+    """The expected vector of the interest that a session follows, shape (k + 1,).
+
+    With prior mean m and precision P, the tracks heard A (n, k + 1), their logits y and weights w,
+
+        x = m + (P + A' diag(w) A)^-1 A' diag(w) (y - A m)
+
+    (Bishop, "Pattern Recognition and Machine Learning", 3.3.1). A time is taken for what it would have been of a new
+    artist; a weight is the inverse of the noise and what rounding adds.
+    """
+    mean, precision = context.prior(row.user, row.tracks[0])
+    tracks, times = _fresh_times(context, catalogue, row)
+    if not tracks:
+        return mean
+    step = context.resolution
+    share = np.clip(times, step / 4, 1 - step / 4)
+    weight = 1 / (context.noise + step**2 / 12 / (share * (1 - share)) ** 2)
+    design = np.ones((len(tracks), len(mean)))
+    design[:, :-1] = context.tracks[tracks]
+    off = np.log(share / (1 - share)) - design @ mean
+    moved: Floats = mean + np.linalg.solve(precision + (design.T * weight) @ design, design.T @ (weight * off))
+    return moved.astype(np.float32)
+
+
+def _fresh_times(context: Context, catalogue: Catalogue, row: Row) -> tuple[list[int], list[float]]:
+    """The recommended tracks heard for the first time, and how long they would have been heard of a new artist."""
+    artists = catalogue.artist[list(row.tracks)].tolist()
+    plays = Counter(artists[:1])
+    known = {row.tracks[0]}
+    tracks, times = [], []
+    for track, time, artist in zip(row.tracks[1:], row.times[1:], artists[1:], strict=True):
+        tiredness = context.artist_fatigue ** plays[artist]
+        plays[artist] += 1
+        if track not in known and tiredness > 0:
+            known.add(track)
+            tracks.append(track)
+            times.append(time / tiredness)
+    return tracks, times
+
+
+def _best(scores: Floats, context: Context, catalogue: Catalogue, row: Row) -> Drawn:
+    """The track with the highest logit; scores are changed in place."""
+    _tire_of_artists(scores, context.artist_fatigue, catalogue, row.tracks)
+    scores[list(row.taken)] = -np.inf
+    track = int(scores.argmax())
+    return Drawn(track, 1.0) if scores[track] > -np.inf else IS_EXHAUSTED
+
+
+def _tire_of_artists(scores: Floats, fatigue: float, catalogue: Catalogue, heard: Iterable[int]) -> None:
+    """Lowers the scores of tracks whose artists were heard."""
+    plays = Counter(catalogue.artist[list(heard)].tolist())
+    starts = catalogue.artist_starts
+    tracks = np.concatenate([catalogue.by_artist[starts[artist] : starts[artist + 1]] for artist in plays])
+    counts = np.repeat(list(plays.values()), [starts[artist + 1] - starts[artist] for artist in plays])
+    share = (fatigue**counts / (1 + np.exp(-scores[tracks]))).astype(np.float32)
+    share = np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE)
+    scores[tracks] = np.log(share / (1 - share))

@@ -1,0 +1,117 @@
+"""Weighted ridge regressions of many rows at once: what an ALS sweep over a sparse matrix is made of."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.integer]
+
+_BLOCK = 150_000  # observations whose features are in memory at once, for each thread
+
+
+class Grouping:
+    """Observations by row: those of row r are `order[starts[r]:starts[r + 1]]`, in their own order.
+
+    Attributes:
+        rows: How many rows there are.
+        counts: Observations of each row, shape (rows,).
+    """
+
+    def __init__(self, row: Integers, rows: int) -> None:
+        """Groups observations, whose rows are given, shape (observations,)."""
+        self.rows = rows
+        self.counts = np.bincount(row, minlength=rows)
+        self.order = np.argsort(row, kind="stable").astype(np.int32)
+        self.starts = np.concatenate([[0], np.cumsum(self.counts)])
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """Ranges of rows that hold about `_BLOCK` observations each."""
+        cuts = np.searchsorted(self.starts, np.arange(_BLOCK, self.starts[-1], _BLOCK))
+        ends = np.unique(np.concatenate([[0], cuts, [self.rows]])).tolist()
+        return list(pairwise(ends))
+
+
+def solve_rows(
+    by_row: Grouping,
+    features: Floats,
+    column: Integers,
+    targets: Floats,
+    weights: Floats,
+    precision: Floats,
+    prior: Floats,
+    threads: int,
+) -> Floats:
+    """The vector x of each row that minimises sum(w (y - f . x)^2) + (x - m)' P (x - m) over the row's observations.
+
+    Args:
+        by_row: The observations of each row.
+        features: f of each column, shape (columns, k).
+        column: The column of each observation, shape (observations,).
+        targets: y, likewise.
+        weights: w, likewise.
+        precision: P, the inverse covariance of the rows' vectors about m, shape (k, k).
+        prior: m of each row, shape (rows, k).
+        threads: Threads to use; the result does not depend on it.
+
+    Returns:
+        The vectors, shape (rows, k); a row without observations has its m.
+    """
+    solved = np.empty_like(prior)
+
+    def solve_block(block: tuple[int, int]) -> None:
+        first, last = block
+        starts = by_row.starts[first : last + 1] - by_row.starts[first]
+        these = by_row.order[by_row.starts[first] : by_row.starts[last]]
+        design = features[column[these]]
+        owners = np.repeat(prior[first:last], np.diff(starts), axis=0)
+        roots = np.sqrt(weights[these])
+        residuals = (targets[these] - np.einsum("ij,ij->i", design, owners)) * roots
+        design *= roots[:, None]
+        gram = np.empty((last - first, *precision.shape), dtype=np.float32)
+        moment = np.empty((last - first, len(precision), 1), dtype=np.float32)
+        for row in range(last - first):
+            own = slice(starts[row], starts[row + 1])
+            np.matmul(design[own].T, design[own], out=gram[row])
+            np.matmul(residuals[own], design[own], out=moment[row, :, 0])
+        gram += precision
+        solved[first:last] = prior[first:last] + np.linalg.solve(gram, moment)[:, :, 0]
+
+    _run(solve_block, by_row.blocks(), threads)
+    return solved
+
+
+def paired_dots(left: Floats, i: Integers, right: Floats, j: Integers, threads: int) -> Floats:
+    """left[i] . right[j] for each pair of rows, shape (pairs,)."""
+    dots = np.empty(len(i), dtype=np.float32)
+
+    def multiply(block: tuple[int, int]) -> None:
+        own = slice(*block)
+        np.einsum("ij,ij->i", left[i[own]], right[j[own]], out=dots[own])
+
+    _run(multiply, [(start, start + _BLOCK) for start in range(0, len(i), _BLOCK)], threads)
+    return dots
+
+
+def grouped_means(group: Integers, groups: int, values: Floats) -> Floats:
+    """The mean of the values of each group, shape (groups, k); 0 for an empty one."""
+    counts = np.maximum(np.bincount(group, minlength=groups), 1)
+    sums = [np.bincount(group, column, minlength=groups) for column in values.T]
+    return (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32)
+
+
+def precision_of(deviations: Floats) -> Floats:
+    """The inverse covariance of some vectors (n, k), drawn towards a sphere of their mean variance when n is small."""
+    count, size = deviations.shape
+    covariance = np.atleast_2d(np.cov(deviations.T, bias=True)) if count else np.zeros((size, size))
+    spread = max(float(np.trace(covariance)) / size, 1e-3)
+    blended = (count * covariance + size * spread * np.eye(size)) / (count + size)
+    return np.linalg.inv(blended).astype(np.float32)
+
+
+def _run(job: Callable[[tuple[int, int]], None], blocks: list[tuple[int, int]], threads: int) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(job, blocks))

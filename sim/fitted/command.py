@@ -1,0 +1,201 @@
+"""`python -m sim.world from-interactions`: files in, a world's folder and the table of how good it is out."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from common.cli import make_app
+from common.config import dump_config, load_config
+from common.files import sha256_file
+from common.progress import Report, progress
+from sim.calibration import calibrate
+from sim.errors import InteractionsError, WorldError
+from sim.fitted.config import FitConfig
+from sim.fitted.factors import FACTORS_FILE, Texts, find_factors, read_factors, read_texts, unknown_texts
+from sim.fitted.reproduction import NEIGHBOURS, Reproduction, compare_listening, simulate_listening
+from sim.fitted.table import read_table
+from sim.fitted.world import FittedWorld, fit_world, track_records, user_records
+from sim.sessions import make_model
+from sim.worldfiles import TRACKS_FILE, load_world
+from sim.worldwriter import new_world
+
+COMMAND = "from-interactions"
+CONFIG_FILE = "fit.yaml"
+FACTS_FILE = "fit.json"
+SCHEMA = 1
+_CALIBRATION_SESSIONS = 20_000
+_STEPS = 4
+
+HELP = f"""Fits a world to real listening: who heard which track how much, and the factors of an export of it.
+
+FILE is CSV with a header or JSON lines, gzipped or not, with the columns user, track and weight. Tracks lie where their
+factors point, and a listener's interests are the tracks that best stand for what was heard. The world's ids are 0..n-1;
+those of the data stand beside them as "id". Writes a world's files, {CONFIG_FILE} and {FACTS_FILE} into a new folder,
+whole or not at all, and says how well simulated listening reproduces the data.
+
+\b
+Example:
+  python -m sim.world {COMMAND} plays.csv.gz --export out/run/export --catalogue tracks.json --out out/world
+"""
+_NOTE = (
+    "popularity: rank correlation of the tracks' weights with their simulated listening time, 1 if both have the same "
+    f"order. co-listening: share of a track's {NEIGHBOURS} tracks heard most by the same listeners that are among its "
+    f"{NEIGHBOURS} in the simulation; chance: the same with another track's {NEIGHBOURS}. Both fall short of 1 by what "
+    "is luck in the data and in the simulation; near chance, the world says nothing about your listeners."
+)
+
+app = make_app(HELP)
+
+
+@app.command(help=HELP)
+def _main(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Interactions.")],
+    export: Annotated[Path, typer.Option(help=f"Folder of recsys.export, or of one version, with {FACTORS_FILE}.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    catalogue: Annotated[Path | None, typer.Option(help=f"{TRACKS_FILE} with the artists and titles.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of what the data do not say.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
+) -> None:
+    settings = load_config(FitConfig, config, overrides or [])
+    facts = make_fitted_world(files, export, catalogue, settings, out)
+    if facts is None:
+        typer.echo(f"{out} holds this very world already; nothing done")
+        return
+    for line in describe(facts, settings, out):
+        typer.echo(line)
+    console = Console(soft_wrap=True)
+    console.print(reproduction_table(Reproduction(**facts["reproduction"])))
+    console.print(_NOTE)
+
+
+def make_fitted_world(
+    files: Sequence[Path], export: Path, catalogue: Path | None, config: FitConfig, folder: Path
+) -> dict[str, Any] | None:
+    """Fits a world and writes its folder, whole or not at all.
+
+    Args:
+        files: The interactions.
+        export: A published version of recommendations, or the folder of them.
+        catalogue: Artists and titles; without, each track has an artist of its own.
+        config: What the data do not say.
+        folder: What is to appear.
+
+    Returns:
+        What `fit.json` says, or None if the folder holds this very world already and nothing was done.
+
+    Raises:
+        InteractionsError: The files cannot be read or contradict each other.
+        WorldError: The folder exists and holds something else, or cannot be written.
+    """
+    factors_file = find_factors(export)
+    inputs = _inputs(files, factors_file, catalogue, config)
+    if folder.exists():
+        _check_same_world(inputs, folder)
+        return None
+    with progress("fitting", _STEPS, "steps") as report:
+        factors = read_factors(factors_file)
+        texts = read_texts(catalogue, factors.tracks) if catalogue else unknown_texts(factors.tracks)
+        table = read_table(files, _numbers(factors.users), _numbers(factors.tracks))
+        report(1, "read")
+        world = fit_world(table, factors, config)
+        report(2, "fitted")
+        return _write(folder, world, texts, config, inputs, len(factors.users) - world.table.users, report)
+
+
+def describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[str]:
+    """Lines that say what was made, and what was wanted of it."""
+    calibration = facts["calibration"]
+    lines = [f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners"]
+    if facts["silent_listeners"]:
+        lines.append(f"{facts['silent_listeners']:,} listeners of the factors heard nothing and are left out")
+    if facts["unplaced_tracks"]:
+        lines.append(f"{facts['unplaced_tracks']:,} tracks have factors of 0 and lie anywhere")
+    return [
+        *lines,
+        f"listening time a session, random: {calibration['random_listening']:.3f}, {config.random_listening:g} wanted",
+        f"share heard near an interest: {calibration['near_share']:.3f}, {config.near_share:g} wanted",
+        f"tracks a session, random: {calibration['random_tracks']:.3f}",
+    ]
+
+
+def reproduction_table(found: Reproduction) -> Table:
+    """The figures of a reproduction."""
+    table = Table("figure", "data", "simulated", "agreement", "chance")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    table.add_row("popularity, rank correlation", "", "", f"{found.popularity:.3f}", "0.000")
+    table.add_row("popularity, Gini", f"{found.data_gini:.3f}", f"{found.simulated_gini:.3f}", "", "")
+    co_listening = f"co-listening, top {NEIGHBOURS} of {found.tracks:,} tracks"
+    table.add_row(co_listening, "", "", f"{found.co_listening:.3f}", f"{found.chance:.3f}")
+    return table
+
+
+def _write(
+    folder: Path,
+    fitted: FittedWorld,
+    texts: Texts,
+    config: FitConfig,
+    inputs: dict[str, Any],
+    silent: int,
+    report: Report,
+) -> dict[str, Any]:
+    """Writes the folder, measuring the world as it is read back, and returns what `fit.json` says."""
+    with new_world(folder, track_records(fitted, texts), user_records(fitted, config), fitted.embeddings) as new:
+        (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
+        model = make_model(load_world(new))
+        calibration = calibrate(model, _CALIBRATION_SESSIONS, config.seed)
+        report(3, "calibrated")
+        simulated = simulate_listening(model, config.sessions, config.seed)
+        reproduction = compare_listening(fitted.table, simulated, config.seed)
+        report(4, "compared")
+        facts = {
+            "schema": SCHEMA,
+            "inputs": inputs,
+            "tracks": model.world.tracks,
+            "artists": int(model.world.artist.max()) + 1,
+            "listeners": model.world.listeners,
+            "silent_listeners": silent,
+            "unplaced_tracks": fitted.unplaced,
+            "tuning": asdict(fitted.tuning),
+            "calibration": asdict(calibration),
+            "reproduction": asdict(reproduction),
+        }
+        (new / FACTS_FILE).write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return facts
+
+
+def _inputs(files: Sequence[Path], factors: Path, catalogue: Path | None, config: FitConfig) -> dict[str, Any]:
+    """Everything that a fitted world follows from."""
+    return {
+        "interactions": [_digest(path) for path in files],
+        "factors": _digest(factors),
+        "catalogue": _digest(catalogue) if catalogue else None,
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise InteractionsError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _numbers(ids: Sequence[int] | Sequence[str]) -> dict[str, int]:
+    return {str(own_id): number for number, own_id in enumerate(ids)}
+
+
+def _check_same_world(inputs: dict[str, Any], folder: Path) -> None:
+    path = folder / FACTS_FILE
+    try:
+        found = orjson.loads(path.read_bytes())["inputs"]
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        raise WorldError(f"{folder}: exists and holds no {FACTS_FILE} of a fitted world; name a new folder") from None
+    if found != inputs:
+        raise WorldError(f"{folder}: holds a world fitted to other data or otherwise ({path}); name a new folder")

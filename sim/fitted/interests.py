@@ -1,0 +1,55 @@
+"""The interests of each listener: a few of the tracks heard most that stand for all that was heard.
+
+Tracks are chosen one after another, each time the one that adds most to
+
+    sum over heard tracks j of weight_j * max(0, largest cosine of j with a chosen track),
+
+the exemplar clustering of Gomes and Krause, "Budgeted nonparametric learning from data streams" (ICML 2010), whose
+greedy choice comes within 1 - 1/e of the best. Heavy parts of a listener's taste get an interest first, and a second
+one only when what it adds beats the lighter parts; ties go to the track heard more, then to the lower number.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.fitted.config import FitConfig
+from sim.fitted.listening_table import ListeningTable
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+_HEARD_MOST = 64  # tracks of a listener that are looked at
+
+
+def choose_interests(table: ListeningTable, directions: FloatArray, config: FitConfig) -> list[list[int]]:
+    """The interests of each listener, who must have heard something.
+
+    Args:
+        table: Who heard what.
+        directions: (tracks, dimensions), each of length 1.
+        config: How many.
+    """
+    chosen = []
+    for first, end in zip(table.offsets[:-1].tolist(), table.offsets[1:].tolist(), strict=True):
+        tracks, weights = table.track[first:end], table.weight[first:end]
+        most = np.argsort(-weights, kind="stable")[:_HEARD_MOST]
+        own = directions[tracks[most]]
+        places = _exemplars(np.maximum(own @ own.T, 0.0), weights[most], config)
+        chosen.append(tracks[most[places]].tolist())
+    return chosen
+
+
+def _exemplars(closeness: FloatArray, weights: FloatArray, config: FitConfig) -> list[int]:
+    """Places of the chosen among the candidates (n,), in the order of their choice."""
+    reached = np.zeros(len(weights))  # how well each is stood for
+    least = config.interest_gain * weights.sum()
+    places: list[int] = []
+    for _ in range(min(config.interests_high, len(weights))):
+        gains = np.maximum(closeness - reached, 0.0) @ weights
+        gains[places] = -1.0
+        best = int(np.argmax(gains))
+        if len(places) >= config.interests_low and gains[best] < least:
+            break
+        places.append(best)
+        reached = np.maximum(reached, closeness[best])
+    return places

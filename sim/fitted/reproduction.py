@@ -1,0 +1,134 @@
+"""How well simulated listening reproduces the data: who is popular, and what is heard by the same listeners."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.randomness import make_generator
+from sim.calibration import play_out
+from sim.fitted.listening_table import ListeningTable
+from sim.recommenders import RandomRecommender
+from sim.sessions import ListeningModel, Sessions
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+NEIGHBOURS = 10
+_TRACKS = 1000  # that co-listening is compared on
+_BATCH = 20_000
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Data against simulation.
+
+    Attributes:
+        popularity: Spearman's rank correlation of the tracks' weights in the data with their simulated listening time.
+        data_gini: Gini coefficient of the weights: 0 if all tracks are alike, towards 1 if few have everything.
+        simulated_gini: The same of the simulated listening time.
+        co_listening: Mean share of a track's ten most co-listened tracks that are among its ten in the simulation.
+        chance: The same share with the simulated ten of another track, which is what popularity alone gives.
+        tracks: How many tracks the shares are means of.
+    """
+
+    popularity: float
+    data_gini: float
+    simulated_gini: float
+    co_listening: float
+    chance: float
+    tracks: int
+
+
+def simulate_listening(model: ListeningModel, sessions: int, seed: int) -> ListeningTable:
+    """The listening time of every listener's sessions with random recommendations, organic tracks included.
+
+    Args:
+        model: The world.
+        sessions: Of each listener.
+        seed: Of the simulation.
+    """
+    world = model.world
+    listeners = np.repeat(np.arange(world.listeners), sessions)
+    found: list[tuple[IntArray, IntArray, FloatArray]] = []
+    for start in range(0, len(listeners), _BATCH):
+        rng = make_generator(seed, "reproduction", start)
+        batch = Sessions(model, listeners[start : start + _BATCH], rng)
+        play_out(batch, RandomRecommender(world.tracks), rng)
+        position, row = np.nonzero(np.arange(len(batch.tracks))[:, None] < batch.length)
+        tracks = batch.tracks[position, row].astype(np.int64)
+        found.append((batch.listener[row], tracks, batch.hundredths[position, row] / 100.0))
+    users, tracks, shares = (np.concatenate(column) for column in zip(*found, strict=True))
+    return ListeningTable.of(world.listeners, world.tracks, users, tracks, shares)
+
+
+def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int) -> Reproduction:
+    """Compares two tables of the same listeners and tracks.
+
+    Co-listening is compared on tracks, drawn by the seed, that somebody heard together with another track.
+    """
+    heard = np.flatnonzero(data.popularity > 0)
+    sample = np.sort(make_generator(seed, "compared tracks").permutation(heard)[:_TRACKS])
+    data_tops, simulated_tops = co_listened(data, sample), co_listened(simulated, sample)
+    compared = np.flatnonzero([len(top) > 0 for top in data_tops])
+    others = np.roll(compared, 1)
+    return Reproduction(
+        popularity=spearman(data.popularity, simulated.popularity),
+        data_gini=gini(data.popularity),
+        simulated_gini=gini(simulated.popularity),
+        co_listening=_overlap(data_tops, simulated_tops, compared, compared),
+        chance=_overlap(data_tops, simulated_tops, compared, others),
+        tracks=len(compared),
+    )
+
+
+def co_listened(table: ListeningTable, tracks: IntArray) -> list[IntArray]:
+    """The tracks heard most by the same listeners as each of some tracks: at most ten, fewer where there are no more.
+
+    They are those of the largest cosine between the tracks' columns of weights.
+    """
+    lengths = np.sqrt(np.bincount(table.track, weights=table.weight**2, minlength=table.tracks))
+    by_track = np.argsort(table.track, kind="stable")
+    first = np.searchsorted(table.track[by_track], np.arange(table.tracks + 1))
+    offsets, tops = table.offsets, []
+    for track in tracks.tolist():
+        pairs = by_track[first[track] : first[track + 1]]
+        users = table.user[pairs]
+        sizes = offsets[users + 1] - offsets[users]
+        ends = np.cumsum(sizes)
+        rows = np.arange(sizes.sum()) + np.repeat(offsets[users] - (ends - sizes), sizes)  # all pairs of those users
+        weights = np.repeat(table.weight[pairs], sizes) * table.weight[rows]
+        together = np.bincount(table.track[rows], weights=weights, minlength=table.tracks)
+        together[track] = 0.0
+        cosine = together / np.maximum(lengths, 1e-300)
+        best = np.argsort(-cosine, kind="stable")[:NEIGHBOURS]
+        tops.append(best[cosine[best] > 0])
+    return tops
+
+
+def spearman(x: FloatArray, y: FloatArray) -> float:
+    """Spearman's rank correlation, equal values taking their mean rank; NaN if all of one are equal."""
+    ranks = [_ranks(values) - (len(values) + 1) / 2 for values in (x, y)]
+    scale = float(np.sqrt(np.vdot(ranks[0], ranks[0]) * np.vdot(ranks[1], ranks[1])))
+    return float(np.vdot(ranks[0], ranks[1])) / scale if scale else float("nan")
+
+
+def gini(values: FloatArray) -> float:
+    """The Gini coefficient of values from 0 on, not all 0."""
+    count = len(values)
+    weights = 2 * np.arange(1, count + 1) - count - 1
+    return float(weights @ np.sort(values)) / (count * float(values.sum()))
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks: FloatArray = (ends - (counts - 1) / 2)[place]
+    return ranks
+
+
+def _overlap(wanted: list[IntArray], found: list[IntArray], at: IntArray, found_at: IntArray) -> float:
+    """Mean share of each list at one place that is in the list at the other."""
+    pairs = zip(at.tolist(), found_at.tolist(), strict=True)
+    shares = [len(np.intersect1d(wanted[here], found[there])) / len(wanted[here]) for here, there in pairs]
+    return float(np.mean(shares)) if shares else float("nan")

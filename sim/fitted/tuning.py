@@ -1,0 +1,92 @@
+"""How long a fitted world's embeddings are, and how easily its listeners are bored.
+
+The data say where tracks lie, not how much of them is heard. Two numbers decide it: the squared length of all
+embeddings, which widens the gap between near and far tracks, and a shift of all biases, which moves both. They are set
+so that the tracks near an interest are heard to the share that is wanted, and sessions with random recommendations last
+as long as is wanted.
+
+With random tracks, heard to the mean share p of a session's interest, a session has budget / (1 - p) recommended tracks
+on average, since each costs a point of the budget with probability 1 - its share (Wald's equation). Its listening time,
+organic track included, is then 1 + budget * p / (1 - p). Earlier tracks of the same artist are left out of this.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.randomness import make_generator
+from sim.fitted.config import FitConfig
+from sim.listening import raw_share
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+_SESSIONS = 4000  # most interests that random sessions are tuned on
+_TRACKS = 200  # random tracks for each of them
+_LENGTHS = (2.0, 60.0)  # squared
+_BEYOND = 10.0  # how far a shift may exceed what any product of embeddings can be
+_STEPS = 14
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What all embeddings' squared length is, and what is added to all biases."""
+
+    squared_length: float
+    bias_shift: float
+
+
+def tune(
+    directions: FloatArray,
+    interests: IntArray,
+    nearest: IntArray,
+    bias: FloatArray,
+    sharpness: FloatArray,
+    config: FitConfig,
+) -> Tuning:
+    """Finds the two numbers.
+
+    Args:
+        directions: (tracks, dimensions), each of length 1.
+        interests: (interests,) track ids, of all listeners.
+        nearest: (interests, neighbours) the tracks that can be organic.
+        bias: (interests,) the bias of the interest's listener.
+        sharpness: (interests,) the sharpness.
+        config: What is wanted.
+    """
+    rng = make_generator(config.seed, "tuning")
+    who = rng.permutation(len(interests))[:_SESSIONS]
+    tracks = rng.integers(len(directions), size=(len(who), _TRACKS))
+    near = np.stack([np.vecdot(directions[interests], directions[column]) for column in nearest.T])
+    far = np.stack([np.vecdot(directions[interests[who]], directions[column]) for column in tracks.T])
+
+    def shift_at(squared_length: float) -> float:
+        """The shift at which random sessions last as long as is wanted."""
+
+        def excess(shift: float) -> float:
+            share = raw_share(squared_length * far, bias[who] + shift, sharpness[who]).mean(axis=0)
+            listening = 1.0 + float(np.mean(config.session_budget * share / np.maximum(1.0 - share, 1e-9)))
+            return config.random_listening - listening
+
+        furthest = squared_length + _BEYOND
+        return _root(excess, -furthest, furthest)
+
+    def near_excess(squared_length: float) -> float:
+        share = raw_share(squared_length * near, bias + shift_at(squared_length), sharpness).mean()
+        return float(share) - config.near_share
+
+    squared_length = round(_root(near_excess, *_LENGTHS), 3)
+    return Tuning(squared_length, round(shift_at(squared_length), 3))
+
+
+def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that rises passes 0, by bisection; the nearer end if it does so outside."""
+    for _ in range(_STEPS):
+        middle = 0.5 * (low + high)
+        if rising(middle) < 0:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)

@@ -1,0 +1,111 @@
+"""A fitted world, made of a table and factors."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from common.randomness import make_generator
+from sim.fitted.config import FitConfig
+from sim.fitted.factors import Factors, Texts
+from sim.fitted.interests import choose_interests
+from sim.fitted.listening_table import ListeningTable
+from sim.fitted.tuning import Tuning, tune
+from sim.generate import Listeners, spread
+from sim.neighbours import nearest_tracks
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FittedWorld:
+    """A world with the ids of the data; its own ids are 0..n-1 in the same order.
+
+    Attributes:
+        embeddings: (tracks, dimensions), all of one length.
+        track_ids: The data's ids of the tracks.
+        user_ids: The data's ids of the listeners, who have all heard something.
+        listeners: What they are like.
+        table: What they heard, by the world's ids.
+        tuning: What was tuned.
+        unplaced: How many tracks have no factors.
+    """
+
+    embeddings: npt.NDArray[np.float32]
+    track_ids: list[int] | list[str]
+    user_ids: list[int | str]
+    listeners: Listeners
+    table: ListeningTable
+    tuning: Tuning
+    unplaced: int
+
+
+def fit_world(table: ListeningTable, factors: Factors, config: FitConfig) -> FittedWorld:
+    """Fits a world to what was heard.
+
+    Embeddings are the factors' directions: the length of a track's factors grows with its popularity, and would put
+    every unpopular track near every other. Listeners of the factors who heard nothing are left out.
+    """
+    active = np.unique(table.user)
+    table = table.only(active)
+    directions, unplaced = _directions(factors.item_factors, config.seed)
+    interests = choose_interests(table, directions, config)
+    rng = make_generator(config.seed, "fitted listeners")
+    bias = spread(config.consume_bias, table.users, rng)
+    sharpness = spread(config.consume_sharpness, table.users, rng)
+    flat = np.fromiter(chain.from_iterable(interests), dtype=np.int64)
+    who = np.repeat(np.arange(table.users), [len(own) for own in interests])
+    nearest = nearest_tracks(directions.astype(np.float32), flat, min(config.interest_neighbours, table.tracks))
+    tuning = tune(directions, flat, nearest, bias[who], sharpness[who], config)
+    return FittedWorld(
+        embeddings=(directions * np.sqrt(tuning.squared_length)).astype(np.float32),
+        track_ids=factors.tracks,
+        user_ids=[factors.users[user] for user in active.tolist()],
+        listeners=Listeners(interests, np.round(bias + tuning.bias_shift, 3), sharpness, config.session_budget),
+        table=table,
+        tuning=tuning,
+        unplaced=unplaced,
+    )
+
+
+def track_records(world: FittedWorld, texts: Texts) -> Iterator[dict[str, object]]:
+    """The lines of `tracks.json`; `id` is the data's."""
+    relative = np.round(world.table.popularity / world.table.popularity.mean(), 4).tolist()
+    columns = zip(world.track_ids, texts.artists, texts.titles, relative, strict=True)
+    for track, (own_id, artist, title, popularity) in enumerate(columns):
+        yield {"track": track, "id": own_id, "artist": artist, "title": title, "popularity": popularity}
+
+
+def user_records(world: FittedWorld, config: FitConfig) -> Iterator[dict[str, object]]:
+    """The lines of `users.json`; `id` is the data's."""
+    listeners = world.listeners
+    columns = zip(
+        world.user_ids,
+        listeners.interests,
+        listeners.consume_bias.tolist(),
+        listeners.consume_sharpness.tolist(),
+        strict=True,
+    )
+    for user, (own_id, interests, bias, sharpness) in enumerate(columns):
+        yield {
+            "user": user,
+            "id": own_id,
+            "interests": interests,
+            "interest_neighbours": config.interest_neighbours,
+            "consume_bias": bias,
+            "consume_sharpness": sharpness,
+            "session_budget": listeners.session_budget,
+            "artist_discount_gamma": config.gamma,
+        }
+
+
+def _directions(factors: FloatArray, seed: int) -> tuple[FloatArray, int]:
+    """Vectors of length 1, and how many are random because nobody's listening has placed the track."""
+    lengths = np.linalg.norm(factors, axis=1)
+    unplaced = lengths == 0
+    count = int(unplaced.sum())
+    placed = factors.copy()
+    placed[unplaced] = make_generator(seed, "tracks without factors").standard_normal((count, factors.shape[1]))
+    return placed / np.linalg.norm(placed, axis=1, keepdims=True), count

@@ -1,0 +1,106 @@
+"""Which session is opened next: in the order of their numbers, except that a listener has one at a time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.draws import BLOCK, SessionDraws
+
+IntArray = npt.NDArray[np.int64]
+
+_MOST_WAITING = 20_000  # sessions looked at that wait for their listeners
+
+
+class Dealer:
+    """Deals the sessions of some listeners: those whose number leaves `share[0]` when divided by `share[1]`.
+
+    Attributes:
+        skipped: Sessions of listeners who were set aside.
+        absent: Sessions of listeners who are not there.
+        freed: Set whenever a listener's session ends.
+    """
+
+    def __init__(
+        self,
+        draws: SessionDraws,
+        sessions: range,
+        listeners: int,
+        share: tuple[int, int],
+        present: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Deals the sessions of these numbers, or those of the listeners who are there."""
+        self.skipped = self.absent = 0
+        self._present = present
+        self.freed = asyncio.Event()
+        self._coming = _sessions_of_share(draws, sessions, listeners, share)
+        self._is_read = False
+        self._ready: deque[tuple[int, int]] = deque()  # their listeners count as busy
+        self._waiting: dict[int, deque[int]] = {}  # by busy listener
+        self._waiting_count = 0
+        self._set_aside: set[int] = set()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no session will ever come again."""
+        return self._is_read and not self._ready and not self._waiting_count
+
+    def take(self, most: int) -> tuple[IntArray, IntArray]:
+        """Numbers and listeners of up to so many sessions, to be opened now."""
+        taken: list[tuple[int, int]] = []
+        while len(taken) < most and self._ready:
+            taken.append(self._ready.popleft())
+        while len(taken) < most and self._waiting_count < _MOST_WAITING and not self._is_read:
+            session = next(self._coming, None)
+            if session is None:
+                self._is_read = True
+                break
+            self._sort(session, taken)
+        pairs = np.array(taken, dtype=np.int64).reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1]
+
+    def free(self, listeners: IntArray) -> None:
+        """Says that the sessions of these listeners are over."""
+        for listener in listeners.tolist():
+            waiting = self._waiting[listener]
+            if waiting:
+                self._ready.append((waiting.popleft(), listener))
+                self._waiting_count -= 1
+            else:
+                del self._waiting[listener]
+        self.freed.set()
+
+    def set_aside(self, listeners: IntArray) -> None:
+        """Says that these listeners' sessions may still be open at the service: they get no others."""
+        for listener in listeners.tolist():
+            self._set_aside.add(listener)
+            waiting = self._waiting.pop(listener)
+            self._waiting_count -= len(waiting)
+            self.skipped += len(waiting)
+        self.freed.set()
+
+    def _sort(self, session: tuple[int, int], taken: list[tuple[int, int]]) -> None:
+        number, listener = session
+        if self._present is not None and not self._present[listener]:
+            self.absent += 1
+        elif listener in self._set_aside:
+            self.skipped += 1
+        elif listener in self._waiting:
+            self._waiting[listener].append(number)
+            self._waiting_count += 1
+        else:
+            self._waiting[listener] = deque()
+            taken.append(session)
+
+
+def _sessions_of_share(
+    draws: SessionDraws, sessions: range, listeners: int, share: tuple[int, int]
+) -> Iterator[tuple[int, int]]:
+    """Numbers and listeners of a share's sessions, in order."""
+    for block in range(sessions.start // BLOCK, -(-sessions.stop // BLOCK)):
+        numbers = np.arange(max(sessions.start, block * BLOCK), min(sessions.stop, (block + 1) * BLOCK))
+        whose = draws.listeners(numbers, listeners)
+        mine = whose % share[1] == share[0]
+        yield from zip(numbers[mine].tolist(), whose[mine].tolist(), strict=True)

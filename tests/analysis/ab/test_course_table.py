@@ -1,0 +1,127 @@
+"""The course's table is what the course's notebook computes, to every digit, whatever the order of lines and files."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analysis.ab.build import build_report
+from analysis.ab.config import AbConfig
+from analysis.ab.report import CourseRow, Report
+from common.randomness import make_generator
+from tests.analysis.ab import notebook
+from tests.analysis.ab.logs import START_MS, event, experiment, write
+
+# The notebook divides by 0 where nothing varies.
+pytestmark = pytest.mark.filterwarnings("ignore:(invalid value|divide by zero):RuntimeWarning")
+
+CONFIG = AbConfig(resamples=100)
+
+
+def rows_of(report: Report) -> dict[tuple[str, str], CourseRow]:
+    return {(row.arm, row.metric): row for row in report.course_table}
+
+
+def assert_equal(report: Report, files: list[Path]) -> None:
+    """Every number of the table equals the notebook's to 1e-9; what is NaN there is None here."""
+    expected = notebook.table(notebook.read(files), "ALS")
+    found = rows_of(report)
+    assert found.keys() == expected.keys()
+    for key, numbers in expected.items():
+        for name, value in numbers.items():
+            ours = getattr(found[key], name)
+            if math.isfinite(value):
+                assert ours == pytest.approx(value, rel=1e-9, abs=1e-9), (key, name)
+            else:
+                assert ours is None, (key, name)
+        excludes = numbers["lower_pct"] > 0 or numbers["upper_pct"] < 0
+        assert found[key].significant == excludes, key
+
+
+def test_a_log_of_our_service_gives_the_notebooks_table(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", experiment(effect=0.1))
+    assert_equal(build_report([file], "ALS", CONFIG), [file])
+
+
+def test_three_arms_are_each_compared_with_the_control(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", experiment(arms=("C", "T1", "T2")))
+    report = build_report([file], "ALS", CONFIG)
+    assert_equal(report, [file])
+    assert report.arms == ("C", "T1", "T2")
+
+
+def test_the_table_alone_is_the_same(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", experiment(effect=0.1))
+    alone = build_report([file], "ALS", CONFIG, table_only=True)
+    whole = build_report([file], "ALS", CONFIG)
+    assert alone.course_table == whole.course_table
+    assert (alone.listeners, alone.sessions, alone.lines, alone.srm) == (
+        whole.listeners,
+        whole.sessions,
+        whole.lines,
+        whole.srm,
+    )
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Events of a few listeners in the original's form, with many at the same millisecond and unclosed sessions."""
+    count = draw(st.integers(8, 60))
+    shares = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, 0.5]))
+    return [
+        event(
+            user,
+            START_MS + draw(st.integers(0, 12)),
+            draw(st.sampled_from(["next", "next", "last"])),
+            track=index,
+            time=draw(shares),
+            latency=draw(st.floats(0, 3)),
+            experiments={"ALS": "C" if user % 2 else "T1"},
+        )
+        for index, user in enumerate(draw(st.lists(st.integers(0, 7), min_size=count, max_size=count)))
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(events=logs())
+def test_any_log_gives_the_notebooks_table(folder: Path, events: list[dict[str, Any]]) -> None:
+    both = [event(user, START_MS + 20, "last", experiments={"ALS": arm}) for user, arm in ((0, "T1"), (1, "C"))]
+    file = write(folder / "a.jsonl", events + both)
+    report = build_report([file], "ALS", CONFIG, table_only=True)
+    assert_equal(report, [file])
+    assert build_report([file], "ALS", CONFIG).course_table == report.course_table
+
+
+def shuffled(events: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    return [events[place] for place in make_generator(seed, "shuffle").permutation(len(events))]
+
+
+def in_files(folder: Path, events: list[dict[str, Any]], files: int) -> list[Path]:
+    """The events dealt to files, as replicas of the service would."""
+    return [write(folder / f"replica-{number}" / "a.jsonl", events[number::files]) for number in range(files)]
+
+
+@pytest.mark.parametrize("table_only", [True, False])
+def test_neither_the_order_of_lines_nor_of_files_nor_the_replica_matters(tmp_path: Path, table_only: bool) -> None:
+    events = experiment(effect=0.1, past=2)
+    make: Callable[[list[Path]], bytes] = lambda files: _without_sources(  # noqa: E731
+        build_report(files, "ALS", CONFIG, table_only=table_only)
+    )
+    expected = make([write(tmp_path / "a.jsonl", events)])
+    for seed in range(3):
+        files = in_files(tmp_path / str(seed), shuffled(events, seed), 3)
+        assert make(files) == expected
+        assert make(files[::-1]) == expected
+
+
+def _without_sources(report: Report) -> bytes:
+    return report.to_json().partition(b'"sources"')[0]

@@ -1,0 +1,75 @@
+"""Quantiles of the latency: their values, and intervals that know that a listener's requests are alike."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from analysis.ab.latency import STEP, Latencies, compare_quantiles
+from common.randomness import make_generator
+
+GROUPS = 100
+
+
+def latencies(values_ms: npt.NDArray[np.float64], listeners: npt.NDArray[np.int64]) -> Latencies:
+    """Requests of listeners, who are put into groups by their number."""
+    steps = np.floor(np.log(np.maximum(values_ms * 1e6, 1)) / STEP).astype(np.int64)
+    known, columns = np.unique(steps, return_inverse=True)
+    cells = listeners % GROUPS * len(known) + columns
+    requests = np.bincount(cells, minlength=GROUPS * len(known)).reshape(GROUPS, -1).astype(np.float64)
+    return Latencies(known, requests[requests.sum(axis=1) > 0])
+
+
+def drawn(generator: np.random.Generator, *, factor: float = 1.0, listeners: int = 400) -> Latencies:
+    """Twenty requests of each listener, who has a pace of their own."""
+    pace = generator.normal(0, 0.5, listeners)
+    values = factor * np.exp(np.repeat(pace, 20) + generator.normal(0, 0.3, 20 * listeners))
+    return latencies(values, np.repeat(np.arange(listeners), 20))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.99])
+def test_a_quantile_is_that_of_the_values_to_a_thousandth(share: float) -> None:
+    values = make_generator(1, "latency").lognormal(0, 1, 5000)
+    found = latencies(values, np.arange(5000)).quantile(share)
+    assert found == pytest.approx(np.quantile(values, share), rel=5e-3)
+
+
+def test_twice_the_latency_is_an_effect_of_a_hundred_percent() -> None:
+    control, arm = (drawn(make_generator(1, "latency"), factor=factor) for factor in (1, 2))
+    effect = compare_quantiles(control, arm, 0.5, 0.95)
+    assert effect.relative.value == pytest.approx(1, rel=2e-3)
+    assert effect.absolute.value == pytest.approx(effect.control_ms, rel=2e-3)
+    assert effect.relative.lower > 0.5
+    assert effect.p_value < 1e-6
+
+
+def test_the_interval_covers_no_effect_as_often_as_it_says() -> None:
+    covered = 0
+    for run in range(300):
+        generator = make_generator(run, "coverage")
+        effect = compare_quantiles(drawn(generator), drawn(generator), 0.5, 0.95)
+        covered += effect.absolute.lower <= 0 <= effect.absolute.upper
+    assert 0.92 <= covered / 300 <= 0.98
+
+
+def test_an_interval_that_takes_requests_for_independent_would_be_too_narrow() -> None:
+    control = drawn(make_generator(1, "latency"))
+    effect = compare_quantiles(control, drawn(make_generator(2, "latency")), 0.5, 0.95)
+    naive = 2 * 1.96 * math.sqrt(2 * 0.25 / 8000) / 0.68  # 0.68: density of the logarithm at the median
+    assert effect.relative.upper - effect.relative.lower > 1.5 * naive
+
+
+def test_equal_latencies_have_no_effect() -> None:
+    one = latencies(np.full(200, 3.0), np.arange(200))
+    effect = compare_quantiles(one, one, 0.99, 0.95)
+    assert (effect.absolute.value, effect.absolute.lower, effect.absolute.upper) == (0, 0, 0)
+    assert effect.p_value == 1
+
+
+def test_one_group_of_listeners_gives_a_value_without_an_interval() -> None:
+    one = latencies(np.array([1.0, 2.0]), np.array([0, 0]))
+    effect = compare_quantiles(one, one, 0.5, 0.95)
+    assert math.isnan(effect.absolute.lower)
+    assert math.isnan(effect.p_value)
+    assert effect.absolute.value == 0

@@ -1,0 +1,347 @@
+"""What a report says of logs that are good, bad, mixed, or not about the experiment at all."""
+
+import gzip
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analysis.ab.__main__ import PROG, app
+from analysis.ab.build import build_report
+from analysis.ab.config import AbConfig
+from analysis.ab.report import MetricEffect, Report
+from analysis.errors import AnalysisError, EventLogError
+from common.cli import run
+from common.config import load_config
+from recsys.ingest import ingest
+from tests.analysis.ab.logs import ARMS, START_MS, event, experiment, write
+
+CONFIG = AbConfig(resamples=100)
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("log") / "a.jsonl", experiment(effect=0.2, past=3))
+
+
+@pytest.fixture(scope="module")
+def report(log: Path) -> Report:
+    return build_report([log], "ALS", CONFIG)
+
+
+def effect_of(report: Report, metric: str, arm: str = "T1") -> MetricEffect:
+    return next(one for one in report.effects if (one.metric, one.arm) == (metric, arm))
+
+
+def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
+    assert (report.verdict.decision, report.verdict.arm) == ("ship", "T1")
+    found = effect_of(report, "mean_time_per_session")
+    assert found.significant
+    assert found.relative.lower_pct is not None
+    assert found.relative.lower_pct > 0
+
+
+def test_every_configured_metric_and_arm_is_there_once_primary_first(report: Report) -> None:
+    assert [one.metric for one in report.effects] == list(CONFIG.metrics)
+    assert report.effects[0].role == "primary"
+
+
+def test_the_json_has_the_documented_names(report: Report) -> None:
+    document = json.loads(report.to_json())
+    names = {"arm", "metric", "effect_pct", "lower_pct", "upper_pct", "control_mean", "arm_mean", "significant"}
+    assert all(row.keys() == names for row in document["course_table"])
+    assert document["lines"].keys() == {"read", "good", "rejected", "blank"}
+    assert document["listeners"].keys() == document["sessions"].keys() == {"C", "T1"}
+    assert {"srm", "verdict"} <= document.keys()
+
+
+def test_the_last_day_so_far_is_the_whole_experiment(report: Report) -> None:
+    (line,) = report.timelines
+    (row,) = (row for row in report.course_table if row.metric == line.metric)
+    last = line.days[-1]
+    found = (last.cumulative.effect_pct, last.cumulative.lower_pct, last.cumulative.upper_pct)
+    assert found == pytest.approx((row.effect_pct, row.lower_pct, row.upper_pct), rel=1e-9)
+    assert (last.control_listeners, last.arm_listeners) == (report.listeners["C"], report.listeners["T1"])
+    assert len(line.days) == 4
+
+
+def test_the_interval_for_daily_looks_holds_the_one_for_a_single_look(report: Report) -> None:
+    for day in report.timelines[0].days:
+        assert day.sequential.lower_pct is not None
+        assert day.cumulative.lower_pct is not None
+        assert day.sequential.lower_pct < day.cumulative.lower_pct
+
+
+def test_the_past_makes_the_interval_narrower(tmp_path: Path) -> None:
+    log = write(tmp_path / "a.jsonl", experiment(80, past=12, days=6))
+    found = effect_of(build_report([log], "ALS", CONFIG), "time_per_recommended_track")
+    assert found.cuped is not None
+    assert found.cuped.variance_reduction > 0.2
+    adjusted, plain = (
+        one.upper_pct - one.lower_pct
+        for one in (found.cuped.adjusted, found.relative)
+        if one.upper_pct is not None and one.lower_pct is not None
+    )
+    assert adjusted < plain
+
+
+def test_without_a_past_there_is_no_adjustment(tmp_path: Path) -> None:
+    found = build_report([write(tmp_path / "a.jsonl", experiment())], "ALS", CONFIG)
+    assert all(one.cuped is None for one in found.effects)
+
+
+def test_bootstrap_and_rank_test_agree_with_the_interval(report: Report) -> None:
+    found = effect_of(report, "mean_time_per_session")
+    assert found.bootstrap is not None
+    assert found.bootstrap.effect_pct == pytest.approx(found.relative.effect_pct)
+    assert found.bootstrap.lower_pct == pytest.approx(found.relative.lower_pct, abs=10)
+    assert found.mann_whitney_p is not None
+    assert found.mann_whitney_p < 0.01
+
+
+def test_exposure_sums_up_to_the_listeners(report: Report) -> None:
+    assert report.trust is not None
+    for arm in ARMS:
+        assert sum(day.new[arm] for day in report.trust.exposure) == report.listeners[arm]
+    assert [day.date for day in report.trust.exposure] == ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
+
+
+def test_shares_of_a_distribution_sum_to_one(report: Report) -> None:
+    for distribution in report.distributions:
+        for shares in distribution.shares.values():
+            assert sum(shares) == pytest.approx(1)
+            assert len(shares) == len(distribution.edges)
+
+
+def test_positions_count_every_event_of_closed_sessions(report: Report) -> None:
+    tracks = {row.arm: row for row in report.course_table if row.metric == "mean_tracks_per_session"}
+    assert tracks["T1"].arm_mean is not None
+    events = sum(one.events for one in report.positions if one.arm == "T1")
+    assert events == pytest.approx(tracks["T1"].arm_mean * report.sessions["T1"])  # four sessions for everybody
+    assert next(one for one in report.positions if one.position == 1).mean_time == 1.0
+
+
+def without_source(report: Report) -> Report:
+    return replace(report, sources=())
+
+
+def test_a_store_and_its_logs_give_the_same_report(tmp_path: Path) -> None:
+    events = experiment(effect=0.1, past=2)
+    logs = [
+        write(tmp_path / "logs" / "a.jsonl", events[::2], more=b'\n{"message":"next"}\n'),
+        write(tmp_path / "logs" / "b.jsonl", events[1::2], more=b'garbage\n{"message":'),
+    ]
+    ingest([str(log) for log in logs], tmp_path / "store", buckets=4)
+    of_logs, of_store = (build_report([tmp_path / name], "ALS", CONFIG) for name in ("logs", "store"))
+    assert without_source(of_store) == without_source(of_logs)
+    assert of_store.lines.rejected == 3
+
+
+def test_logs_of_the_original_and_of_our_service_can_be_mixed_and_packed(tmp_path: Path) -> None:
+    events = experiment(effect=0.1)
+    ours = write(tmp_path / "ours.jsonl", events)
+    old = [{key: value for key, value in one.items() if key not in ("session", "recommender")} for one in events[::2]]
+    write(tmp_path / "mixed" / "a.jsonl", old)
+    packed = tmp_path / "mixed" / "b.jsonl.gz"
+    packed.write_bytes(gzip.compress("".join(json.dumps(one) + "\n" for one in events[1::2]).encode()))
+    mixed = build_report([tmp_path / "mixed"], "ALS", CONFIG)
+    assert mixed.course_table == build_report([ours], "ALS", CONFIG).course_table
+    assert mixed.trust is not None
+    assert mixed.trust.quality.without_recommender > 0
+
+
+def test_every_line_is_counted_once_and_the_first_bad_ones_are_named(tmp_path: Path) -> None:
+    events = experiment()
+    log = write(tmp_path / "a.jsonl", events, more=b"\n\n[1,2]\nnull\n" + b'{"message":"ne')
+    found = build_report([log], "ALS", CONFIG)
+    lines = found.lines
+    assert (lines.good, lines.rejected, lines.blank) == (len(events), 3, 2)
+    assert lines.read == lines.good + lines.rejected + lines.blank
+    assert found.trust is not None
+    assert [one.line for one in found.trust.rejected] == [len(events) + 3, len(events) + 4, len(events) + 5]
+
+
+def test_half_the_lines_bad_is_not_trusted(tmp_path: Path) -> None:
+    events = experiment()
+    found = build_report([write(tmp_path / "a.jsonl", events, more=b"x\n" * len(events))], "ALS", CONFIG)
+    assert found.verdict.decision == "do not trust"
+    assert "no events" in found.verdict.reason
+
+
+def test_arms_that_miss_their_shares_are_not_trusted(log: Path) -> None:
+    found = build_report([log], "ALS", AbConfig(resamples=100, shares={"C": 80, "T1": 20}))
+    assert found.srm.mismatch
+    assert found.verdict.decision == "do not trust"
+    assert found.srm.expected == {"C": 48.0, "T1": 12.0}
+
+
+def test_an_arm_that_should_have_listeners_and_has_none_is_a_mismatch(log: Path) -> None:
+    found = build_report([log], "ALS", AbConfig(resamples=100, shares={"C": 1, "T1": 1, "T2": 1}))
+    assert found.srm.observed["T2"] == 0
+    assert found.srm.mismatch
+
+
+def test_listeners_who_change_their_arm_are_not_trusted(tmp_path: Path) -> None:
+    events = experiment()
+    for one in events[::2]:
+        one["experiments"] = {"ALS": "T1"}
+    found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG)
+    assert found.trust is not None
+    assert found.trust.changing_listeners > 20
+    assert found.verdict.decision == "do not trust"
+
+
+def test_same_arms_are_expected_not_to_differ(tmp_path: Path) -> None:
+    found = build_report([write(tmp_path / "a.jsonl", experiment())], "ALS", CONFIG, is_aa=True)
+    assert found.verdict.decision == "as expected"
+
+
+def test_same_arms_that_differ_are_not_trusted(log: Path) -> None:
+    found = build_report([log], "ALS", CONFIG, is_aa=True)
+    assert found.verdict.decision == "do not trust"
+    assert "the arms are the same" in found.verdict.reason
+
+
+def test_what_the_events_say_against_themselves_is_counted(tmp_path: Path) -> None:
+    odd = [
+        event(900, START_MS, track=1, recommendation=2, session="a"),
+        event(900, START_MS + 5, track=2, recommendation=3, session="a"),
+        event(900, START_MS + 5, track=2, recommendation=3, session="a"),  # a duplicate, and so no answer to the first
+        event(900, START_MS + 9, track=7, recommendation=8, session="a"),  # comes before its cause
+        event(900, START_MS + 10, track=9, recommendation=7, session="a"),
+        event(900, START_MS + 20, "last", track=7, session="a"),
+        event(900, START_MS + 30, track=4, recommendation=5, session="b", latency=None),  # never closed
+    ]
+    found = build_report([write(tmp_path / "a.jsonl", [*experiment(), *odd])], "ALS", CONFIG)
+    assert found.trust is not None
+    quality = found.trust.quality
+    assert quality.duplicates == 1
+    assert quality.broken_chains == 3
+    assert quality.clock_went_back == 1
+    assert (quality.unclosed_sessions, quality.dropped_events) == (1, 1)
+    assert quality.without_latency == 1
+
+
+def test_impossible_listeners_are_named(tmp_path: Path) -> None:
+    busy = [event(901, START_MS + place, session="x") for place in range(40)]
+    double = [
+        event(902, START_MS, session="a"),
+        event(902, START_MS + 1000, session="b"),
+        event(902, START_MS + 2000, "last", session="a"),
+        event(902, START_MS + 3000, "last", session="b"),
+    ]
+    at_once = [event(903, START_MS, track=track) for track in range(20)]
+    closing = [event(user, START_MS + 9000, "last") for user in (901, 903)]
+    events = [*experiment(), *busy, *double, *at_once, *closing]
+    settings = load_config(AbConfig, None, ["trust.most_tracks_a_day=30", "trust.shortest_track_s=1", "resamples=100"])
+    found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", settings)
+    assert found.trust is not None
+    shown = {one.kind: (one.listeners["C"], one.examples[-1]) for one in found.trust.suspicions}
+    assert shown["more tracks on a day than can be heard"] == (1, 901)
+    assert shown["two sessions at the same time"] == (1, 902)
+    assert shown["events within one millisecond"] == (1, 903)
+    assert "more listening than time between the events" in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        (experiment(), {"experiment": "NONE"}, ["NONE", "AA, ALS"]),
+        (experiment(), {"control": "X"}, ["control X", "C, T1"]),
+        (experiment(arms=("C",)), {}, ["only arm"]),
+        (experiment(), {"shares": {"C": 1}}, ["T1", "no share"]),
+        ([event(1, START_MS) | {"experiments": {}}], {}, ["nobody is in it", "no event names any"]),
+        ([], {}, ["no event"]),
+        ([{"message": "next"}], {}, ["no event", "a.jsonl:1", "timestamp"]),
+    ],
+    ids=[
+        "unknown experiment",
+        "no control",
+        "one arm",
+        "arm without a share",
+        "no experiments",
+        "empty",
+        "all rejected",
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_one_line(
+    tmp_path: Path, content: list[dict[str, object]], options: dict[str, object], words: list[str]
+) -> None:
+    log = write(tmp_path / "a.jsonl", content)
+    settings = AbConfig.model_validate({key: value for key, value in options.items() if key != "experiment"})
+    with pytest.raises(AnalysisError) as caught:
+        build_report([log], str(options.get("experiment", "ALS")), settings)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_place_without_logs_is_said(tmp_path: Path) -> None:
+    with pytest.raises(EventLogError, match="no event log here"):
+        build_report([tmp_path], "ALS", CONFIG)
+
+
+def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
+    log = write(tmp_path / "a.jsonl", experiment())
+    ingest([str(log)], tmp_path / "store", buckets=1)
+    next((tmp_path / "store").rglob("*.parquet")).unlink()
+    with pytest.raises(EventLogError, match="missing"):
+        build_report([tmp_path / "store"], "ALS", CONFIG)
+
+
+def test_few_listeners_decide_nothing(tmp_path: Path) -> None:
+    found = build_report([write(tmp_path / "a.jsonl", experiment(6, effect=0.3))], "ALS", CONFIG)
+    assert found.verdict.decision == "not yet"
+    assert "3 listeners" in found.verdict.reason
+
+
+def test_the_shipped_configuration_is_the_default_one() -> None:
+    assert load_config(AbConfig, ROOT / "configs" / "ab.yaml") == AbConfig()
+
+
+def test_the_command_writes_the_report_and_prints_the_table(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [str(log), "--experiment", "ALS", "--out", str(tmp_path / "out"), "--set", "resamples=100"]
+    assert run(app, PROG, argv) == 0
+    printed = capsys.readouterr().out
+    assert "ALS: ship T1" in printed
+    assert "mean_time_per_session" in printed
+    document = json.loads((tmp_path / "out" / "report.json").read_bytes())
+    assert document["verdict"]["decision"] == "ship"
+    assert 'data-decision="ship"' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert load_config(AbConfig, tmp_path / "out" / "config.yaml").resamples == 100
+
+
+def test_a_control_can_be_named_on_the_command_line(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [str(log), "--experiment", "ALS", "--control", "T1", "--table-only", "--out", str(tmp_path)]
+    assert run(app, PROG, argv) == 0
+    assert json.loads((tmp_path / "report.json").read_bytes())["control"] == "T1"
+    assert "C " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--experiment", "NONE"], "nobody is in it"),
+        (["--experiment", "ALS", "--memory", "much"], "a size such as"),
+        (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
+        (
+            ["--experiment", "ALS", "--set", "primary=[latency_p50]", "--set", "guardrails=[]"],
+            "cannot be followed by day",
+        ),
+        (["--experiment", "ALS", "--set", "secondary=[mean_time_per_session]"], "one role alone"),
+    ],
+)
+def test_a_wrong_command_says_so_in_one_line_and_leaves_nothing(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert run(app, PROG, [str(log), *options, "--out", str(tmp_path / "out")]) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(error) == 1
+    assert words in error[0]
+    assert not (tmp_path / "out").exists()

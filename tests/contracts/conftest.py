@@ -1,0 +1,5 @@
+"""The Redis of the service's tests."""
+
+from tests.botify.conftest import redis_url
+
+__all__ = ["redis_url"]

@@ -1,0 +1,73 @@
+"""What is exported of one's own interactions, read as the service reads it."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import orjson
+import pytest
+
+from analysis.interaction_files import Reading, parse_columns
+from botify.errors import ModelError
+from botify.tracklists import read_track_lists
+from common.config import dump_config
+from recsys.cluster import Cluster
+from recsys.config import ExportConfig, SearchConfig
+from recsys.dataset import build_dataset
+from recsys.dispatch import Outcome
+from recsys.export import export_run
+from recsys.ingest_interactions import ingest_interactions
+from recsys.models.als import AlsParams
+from recsys.run import CONFIG, WINNER, Winner
+from recsys.store import open_store
+from recsys.trials import Trial
+
+USERS, ITEMS = 12, 50
+
+
+class Here:
+    """Runs the calls in this process."""
+
+    def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
+        for place, arguments in enumerate(calls):
+            yield Outcome(place, function(*arguments), None)
+
+
+def export(folder: Path, user: Callable[[int], object], item: Callable[[int], object]) -> Path:
+    """Publishes a model of some interactions whose ids are made by two functions."""
+    generator = np.random.default_rng(3)
+    pairs = generator.integers((USERS, ITEMS), size=(400, 2)).tolist()
+    (folder / "plays.jsonl").write_text("".join(json.dumps({"u": user(u), "i": item(i)}) + "\n" for u, i in pairs))
+    reading = Reading(parse_columns("user=u,item=i"))
+    ingest_interactions([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
+    config = SearchConfig(store=folder / "store", run=folder / "run")
+    cluster = cast(Cluster, Here())
+    dataset = build_dataset(open_store(config.store), config, cluster, lambda _done, _word: None)
+    config.run.mkdir()
+    (config.run / CONFIG).write_text(dump_config(config))
+    trial = Trial("trial", AlsParams(4, 0.1, 1.0), 42)
+    winner = Winner(trial, 2, {"ndcg@30": (0.0, 0.0, 0.0)}, "ndcg@30", dataset.summary.digest)
+    (config.run / WINNER).write_bytes(orjson.dumps(winner))
+    return export_run(config.run, folder / "out", ExportConfig(top=5, neighbours=3))
+
+
+def test_lists_of_whole_numbers_load_into_the_service(tmp_path: Path) -> None:
+    version = export(tmp_path, lambda user: 1000 + user, lambda item: item)
+    lists, _ = read_track_lists(version / "recommendations.jsonl", "user", "tracks", USERS, ITEMS)
+    assert lists.ids.tolist() == [1000 + user for user in range(USERS)]
+    assert lists.tracks.shape == (USERS, 5)
+
+
+def test_lists_of_text_ids_carry_them_and_the_service_refuses_them_in_one_line(tmp_path: Path) -> None:
+    version = export(tmp_path, lambda user: f"u{user}", lambda item: f"i{item}")
+    lines = [json.loads(line) for line in (version / "recommendations.jsonl").read_text().splitlines()]
+    assert {line["user"] for line in lines} == {f"u{user}" for user in range(USERS)}
+    neighbours = [json.loads(line) for line in (version / "neighbours.jsonl").read_text().splitlines()]
+    assert {line["track"] for line in neighbours} <= {f"i{item}" for item in range(ITEMS)}
+    with np.load(version / "factors.npz", allow_pickle=False) as factors:
+        assert factors["users"].tolist() == [line["user"] for line in lines]
+        assert factors["tracks"].tolist() == [line["track"] for line in neighbours]
+    with pytest.raises(ModelError, match=r'jsonl:1: \{"user": id, "tracks": \[ids\]\} is expected'):
+        read_track_lists(version / "recommendations.jsonl", "user", "tracks", USERS, ITEMS)

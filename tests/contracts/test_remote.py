@@ -1,0 +1,135 @@
+"""The simulator drives the real service: both ways of talking, and the log that comes of it."""
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from analysis.event_lines import Event
+from recsys.ingest import ingest
+from sim.remote.client import Drive, Driven, drive, has_batches
+from sim.remote.connection import Address
+from sim.run import main
+from sim.sessions import ListeningModel, make_model
+from sim.worldfiles import load_world
+from tests.botify.exports import publish, random_lists
+from tests.faults.served import Published, Served, read_events, serve
+from tests.sim.worlds import write_world
+
+TRACKS, LISTENERS, SESSIONS = 400, 60, 250
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A world, and lists of its tracks for its listeners."""
+    folder = tmp_path_factory.mktemp("world")
+    rng = np.random.default_rng(3)
+    write_world(
+        folder / "world",
+        tracks=[{"track": i, "artist": f"artist {i // 8}", "title": f"title {i}"} for i in range(TRACKS)],
+        embeddings=rng.normal(0, 0.8, size=(TRACKS, 8)),
+        users=[{"user": i, "interests": rng.integers(TRACKS, size=3).tolist()} for i in range(LISTENERS)],
+    )
+    (folder / "tracks.json").write_bytes((folder / "world" / "tracks.json").read_bytes())
+    publish(folder, "one", random_lists(LISTENERS, TRACKS), catalogue=folder / "tracks.json")
+    return Published(folder)
+
+
+@pytest.fixture(scope="module")
+def model(published: Published) -> ListeningModel:
+    return make_model(load_world(published.folder / "world"))
+
+
+def _play(model: ListeningModel, served: Served, **changes: Any) -> Driven:  # noqa: ANN401  any of Drive's fields
+    values = {"sessions": range(SESSIONS), "lanes": 1, "batch": 0, "timeout_s": 60, "patience_s": 60, **changes}
+    return asyncio.run(drive(model, Drive(url=f"http://127.0.0.1:{served.port}", seed=4, **values), asyncio.Event()))
+
+
+def _sessions(log: Path) -> dict[str, list[Event]]:
+    found = defaultdict(list)
+    for event in read_events(log):
+        found[str(event.session)].append(event)
+    return dict(found)
+
+
+@pytest.mark.parametrize(("lanes", "batch"), [(1, 0), (8, 0), (3, 15)])
+def test_the_services_log_holds_the_sessions_that_were_played(
+    published: Published, model: ListeningModel, tmp_path: Path, lanes: int, batch: int
+) -> None:
+    """With one lane and no batches it is the original client's way: one connection, one request at a time."""
+    with serve(published, tmp_path / "log") as served:
+        driven = _play(model, served, lanes=lanes, batch=batch)
+        assert served.stop() == 0
+    tally = driven.tally
+    assert (driven.error, tally.failed, tally.skipped, tally.retries) == (None, {}, 0, {})
+    sessions = _sessions(tmp_path / "log")
+    assert len(sessions) == tally.sessions.sum() == SESSIONS
+    counts, tracks, hundredths = np.zeros((3, LISTENERS), dtype=np.int64)
+    for events in sessions.values():
+        assert [event.message for event in events] == ["next"] * (len(events) - 1) + ["last"]
+        assert [event.recommendation for event in events[:-1]] == [event.track for event in events[1:]]
+        assert events[0].time == 1.0
+        (user,) = {event.user for event in events}
+        counts[user] += 1
+        tracks[user] += len(events)
+        hundredths[user] += round(sum(100 * event.time for event in events))
+    assert counts.tolist() == tally.sessions.tolist()
+    assert tracks.tolist() == tally.tracks.tolist()
+    assert hundredths.tolist() == tally.hundredths.tolist()
+
+
+def test_what_the_service_logs_of_it_ingests_without_a_reject(
+    published: Published, model: ListeningModel, tmp_path: Path
+) -> None:
+    with serve(published, tmp_path / "log") as served:
+        driven = _play(model, served, lanes=2, batch=20)
+        assert served.stop() == 0
+    report = ingest([tmp_path / "log"], tmp_path / "store", buckets=2)
+    assert (report.lines.good, report.lines.rejected) == (int(driven.tally.tracks.sum()), 0)
+
+
+def test_two_processes_of_the_service_share_the_sessions(
+    published: Published, model: ListeningModel, tmp_path: Path, redis_url: str
+) -> None:
+    with serve(published, tmp_path / "log", processes=2, redis_url=redis_url) as served:
+        driven = _play(model, served, lanes=4, batch=15)
+        assert served.stop() == 0
+    assert driven.tally.sessions.sum() == SESSIONS
+    sessions = _sessions(tmp_path / "log")
+    assert len(sessions) == SESSIONS
+    assert sum(len(events) for events in sessions.values()) == driven.tally.tracks.sum()
+
+
+def test_the_runs_table_tells_the_arms_of_the_service(
+    published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = [{"name": "C", "recommender": "random"}, {"name": "T1", "recommender": "indexed"}]
+    summary = tmp_path / "summary.json"
+    with serve(published, tmp_path / "log", experiments=[{"name": "LISTS", "arms": arms}], decides="LISTS") as served:
+        flags = {
+            "--recommender": "remote", "--world": published.folder / "world", "--episodes": SESSIONS, "--seed": 4,
+            "--url": f"http://127.0.0.1:{served.port}", "--batch": 20, "--summary": summary,
+        }  # fmt: skip
+        assert main([str(word) for flag in flags.items() for word in flag]) == 0
+        assert served.stop() == 0
+    shown = capsys.readouterr().out
+    assert shown.count("LISTS") == 2
+    assert "does not tell its arms" not in shown
+    logged = defaultdict(set)
+    for session, events in _sessions(tmp_path / "log").items():
+        logged[((events[0].experiments or {})["LISTS"])].add(session)
+    told = orjson.loads(summary.read_bytes())["days"][0]["arms"]
+    assert [(arm["experiment"], arm["arm"]) for arm in told] == [("LISTS", "C"), ("LISTS", "T1")]
+    assert {arm["arm"]: arm["sessions"] for arm in told} == {arm: len(found) for arm, found in logged.items()}
+    assert sum(arm["listeners"] for arm in told) <= LISTENERS
+
+
+def test_the_service_has_addresses_for_many_listeners(published: Published, tmp_path: Path) -> None:
+    with serve(published, tmp_path / "log") as served:
+        address = Address.parse(f"http://127.0.0.1:{served.port}")
+        assert asyncio.run(has_batches(address, 60, 60))
+        assert served.ask("POST", "/next", {"requests": []})[0] == 400

@@ -1,0 +1,174 @@
+"""The lab in a browser: open a run, compare two trials, open the A/B report, publish a model, roll it back."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from recsys.config import SearchConfig
+from recsys.export import export_run
+from recsys.search import search
+from tests.botify.redis_server import free_port
+from tests.faults.served import Published, Served, wait_until
+from tests.recsys.logs import events_of, make_store, random_sessions
+
+TRACKS = 90
+TIMEOUT_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs, the first of them published, and an A/B report."""
+    folder = tmp_path_factory.mktemp("lab")
+    sessions = random_sessions(3, listeners=60, tracks=TRACKS, sessions=900)
+    store = make_store(folder, sessions)
+    for name, factors in (("first", (4, 8)), ("second", (6, 12))):
+        space = {"factors": factors, "alpha": (10.0,)}
+        config = SearchConfig.model_validate(
+            {
+                "store": store,
+                "run": folder / "runs" / name,
+                "search": {"space": space, "sweeps": 4, "score_every": 2},
+                "validation": {"resamples": 100},
+                "cluster": {"workers": 1},
+            }
+        )
+        search(config)
+        if name == "first":
+            export_run(config.run, folder / "published", config.export)
+    rows = [
+        event | {"experiments": {"ALS": f"{'CT'[event['user'] % 2]}{'1' * (event['user'] % 2)}"}}
+        for each in sessions
+        for event in events_of(replace(each))
+    ]
+    (folder / "ab-log.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    argv = [
+        "analysis.ab",
+        str(folder / "ab-log.jsonl"),
+        "--experiment",
+        "ALS",
+        "--out",
+        str(folder / "reports" / "als"),
+    ]
+    subprocess.run([sys.executable, "-m", *argv], check=True, capture_output=True, timeout=120)
+    lines = [
+        orjson.dumps({"track": t, "artist": f"artist {t % 9}", "title": f"title {t}"}) + b"\n" for t in range(TRACKS)
+    ]
+    (folder / "tracks.json").write_bytes(b"".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    published = Published(root)
+    log = tmp_path_factory.mktemp("service") / "log"
+    arms = [{"name": name, "recommender": "indexed"} for name in ("C", "T1")]
+    served = Served(
+        published,
+        log,
+        recommendations=str(root / "published" / "current" / "recommendations.jsonl"),
+        experiments=[{"name": "ALL", "arms": arms}],
+    )
+    try:
+        yield served.start()
+    finally:
+        served.kill()
+
+
+@pytest.fixture(scope="module")
+def lab(root: Path, service: Served) -> Iterator[str]:
+    port = free_port()
+    flags = ["--root", root, "--published", root / "published", "--service", f"http://127.0.0.1:{service.port}"]
+    flags += ["--log", service.log, "--port", str(port)]
+    argv = [sys.executable, "-m", "recsys.lab", *map(str, flags)]
+    with subprocess.Popen(argv, env={**os.environ, "BOTIFY_ADMIN_TOKEN": "secret"}, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(b"http://127.0.0.1")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        reason = "chromium is not installed (Debian: apt-get install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=TIMEOUT_MS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, lab: str) -> Iterator[Page]:
+    page = browser.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
+    page.goto(lab)
+    yield page
+    page.close()
+
+
+def test_a_run_is_opened_and_two_of_its_trials_are_compared(page: Page) -> None:
+    page.get_by_role("link", name="runs/second", exact=True).click()
+    expect(page.locator("h1")).to_have_text("runs/second")
+    rows = page.locator("#leaderboard tbody tr")
+    expect(rows).to_have_count(4)  # two trials and two baselines
+    for box in page.get_by_role("checkbox").all()[:2]:
+        box.check()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#finding")).to_contain_text("ndcg@30 differs by")
+    expect(page.locator('svg[role="img"]')).to_have_count(1)
+    expect(page.get_by_role("row", name="factors")).to_be_visible()
+
+
+def test_one_trial_cannot_be_compared(page: Page) -> None:
+    page.get_by_role("link", name="runs/first", exact=True).click()
+    page.get_by_role("checkbox").first.check()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("alert")).to_contain_text("two trials are compared, 1 were chosen")
+
+
+def test_the_ab_report_is_opened(page: Page) -> None:
+    page.get_by_role("link", name="reports/als", exact=True).click()
+    expect(page.locator("#verdict")).to_be_visible()
+    expect(page.locator("#course-table tbody tr")).to_have_count(5)
+
+
+def test_a_run_is_published_and_rolled_back(page: Page, service: Served) -> None:
+    first = service.ask("GET", "/experiments")[1]["version"]
+    page.get_by_role("link", name="runs/second", exact=True).click()
+    page.get_by_role("button", name="Publish to the service").click()
+    expect(page.locator("#job")).to_have_attribute("data-state", "done")
+    second = service.ask("GET", "/experiments")[1]["version"]
+    assert second != first
+    page.get_by_role("link", name="Live experiment").click()
+    expect(page.locator("#version")).to_contain_text(second)
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.locator("#version")).to_contain_text(first)
+    assert service.ask("GET", "/experiments")[1]["version"] == first
+
+
+def test_the_live_experiment_shows_what_is_logged_so_far(page: Page, lab: str, service: Served) -> None:
+    for user in range(40):
+        assert service.ask("POST", f"/next/{user}", {"track": 1, "time": 0.5})[0] == 200
+        assert service.ask("POST", f"/last/{user}", {"track": 2, "time": 0.25})[0] == 200
+    wait_until(lambda: _sees_events(page, lab), "the lab to look at the log again", 60)
+    expect(page.get_by_role("row", name="C indexed")).to_be_visible()
+
+
+def _sees_events(page: Page, lab: str) -> bool:
+    page.goto(f"{lab}/live")
+    return "80" in page.locator("dl.facts").inner_text()

@@ -1,0 +1,63 @@
+"""A fit in blocks under kill -9 of its workers."""
+
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from recsys.block_fit import cut_blocks, fit_blocks
+from recsys.cluster import open_cluster
+from recsys.config import ClusterConfig, SearchConfig
+from recsys.dataset import Dataset, build_dataset
+from recsys.models.als import Als, AlsParams
+from recsys.store import open_store
+from tests.recsys.logs import make_store, random_sessions
+
+PARAMS = AlsParams(8, 0.1, 10.0, nu=0.5)
+SWEEPS = 4
+pytestmark = pytest.mark.dask
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("blocks")
+    store = make_store(folder, random_sessions(5, listeners=200, tracks=300, sessions=3000), tracks=300)
+    config = SearchConfig(store=store, run=folder / "run")
+    with open_cluster(ClusterConfig(workers=1)) as cluster:
+        return build_dataset(open_store(store), config, cluster, lambda _done, _word: None)
+
+
+def workers() -> list[psutil.Process]:
+    """The worker processes of this process's cluster."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) -> None:
+    """One dies after each sweep but the last: what it is given before its death is known is lost."""
+    killed: list[int] = []
+
+    def kill_one(sweep: float) -> None:
+        if sweep < SWEEPS and (alive := [worker for worker in workers() if worker.pid not in killed]):
+            killed.append(alive[0].pid)
+            alive[0].kill()
+
+    with open_cluster(ClusterConfig(workers=2)) as cluster:
+        blocks = cut_blocks(cluster, dataset, "train", tmp_path / "blocks", 6)
+        fit = fit_blocks(cluster, blocks, PARAMS, 4, SWEEPS, tmp_path / "fit", report=kill_one)
+    model = Als(dataset.matrix("train"), PARAMS, seed=4, threads=1)
+    model.sweep(SWEEPS)
+    assert killed
+    assert np.array_equal(fit.user_factors, model.user_factors)
+    assert np.array_equal(fit.item_factors, model.item_factors)
+    assert sorted(file.name for file in (tmp_path / "fit").iterdir()) == [
+        f"listeners-{SWEEPS}.npy",
+        f"tracks-{SWEEPS}.npy",
+    ]

@@ -1,0 +1,186 @@
+"""The context model on logs whose rules are known: listeners of two interests in a plane of tastes."""
+
+from dataclasses import fields
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from common.config import parse_config
+from common.errors import UserError
+from recsys.config import ContextConfig
+from recsys.models.context import ContextModel, fit_context
+from recsys.models.interests import centred_directions, group_openings
+from recsys.models.logits import average_information, listener_scales, logit_and_variance
+from recsys.responses import Responses
+
+LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
+CONFIG = ContextConfig(factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweeps=3, sweeps=4)
+
+
+@pytest.fixture(scope="module")
+def taste() -> npt.NDArray[np.float64]:
+    return np.random.default_rng(1).normal(size=(TRACKS, DIMENSIONS))
+
+
+@pytest.fixture(scope="module")
+def truth(taste: npt.NDArray[np.float64]) -> tuple[Responses, npt.NDArray[np.int64]]:
+    """Responses, and the interest of each opening: two tracks that are far apart, with their five nearest."""
+    rng = np.random.default_rng(2)
+    listener, organic, interest = [], [], []
+    vectors: list[npt.NDArray[np.float64]] = []
+    for person in range(LISTENERS):
+        first = int(rng.integers(TRACKS))
+        second = int(np.argmin(taste @ taste[first]))
+        for centre in (first, second):
+            near = np.argsort(np.linalg.norm(taste - taste[centre], axis=1))[:5]
+            listener += [person] * 5
+            organic += near.tolist()
+            interest += [len(vectors)] * 5
+            vectors.append(taste[centre])
+    sharpness, bias = rng.uniform(0.5, 1.2, LISTENERS), rng.uniform(0, 2, LISTENERS)
+    count = 25  # responses an opening
+    opening = np.repeat(np.arange(len(organic)), count)
+    track = rng.integers(TRACKS, size=len(opening))
+    who = np.array(listener)[opening]
+    dots = np.einsum("ij,ij->i", np.array(vectors)[np.array(interest)[opening]], taste[track])
+    earlier = (rng.random(len(opening)) < 0.05).astype(np.int16)
+    time = np.round(GAMMA**earlier / (1 + np.exp(-sharpness[who] * (dots - bias[who]))), 2)
+    responses = Responses(
+        users=np.arange(LISTENERS),
+        tracks=np.arange(TRACKS),
+        listener=np.array(listener, dtype=np.int32),
+        organic=np.array(organic, dtype=np.int32),
+        starts=np.arange(0, len(opening) + 1, count),
+        track=track.astype(np.int32),
+        time=time.astype(np.float32),
+        earlier=earlier,
+    )
+    return responses, np.array(interest)
+
+
+@pytest.fixture(scope="module")
+def model(truth: tuple[Responses, npt.NDArray[np.int64]]) -> ContextModel:
+    return fit_context(truth[0], CONFIG, seed=1, threads=2)
+
+
+def expected_times(model: ContextModel, responses: Responses) -> npt.NDArray[np.float64]:
+    """By the model's own words, one response after the other."""
+    opening = responses.opening
+    times = []
+    for place in range(len(responses)):
+        x = model.interests[model.interest_of[opening[place]]]
+        logit = x[:-1] @ model.tracks[responses.track[place]] + x[-1]
+        times.append(model.artist_fatigue ** responses.earlier[place] / (1 + np.exp(-logit)))
+    return np.array(times)
+
+
+def test_times_are_explained_and_the_fatigue_of_artists_is_found(
+    truth: tuple[Responses, npt.NDArray[np.int64]], model: ContextModel
+) -> None:
+    off = expected_times(model, truth[0]) - truth[0].time
+    assert 1 - np.mean(off**2) / truth[0].time.var() > 0.95
+    assert model.artist_fatigue == pytest.approx(GAMMA, abs=0.05)
+
+
+def test_openings_of_an_interest_are_found_together(
+    truth: tuple[Responses, npt.NDArray[np.int64]], model: ContextModel
+) -> None:
+    mixed = sum(len(set(truth[1][model.interest_of == interest].tolist())) > 1 for interest in set(model.interest_of))
+    assert mixed <= 0.05 * len(model.interests)
+    assert len(model.interests) < 3 * LISTENERS
+    assert (model.evidence == np.bincount(model.interest_of[truth[0].opening[truth[0].earlier == 0]])).all()
+
+
+def test_the_fit_follows_from_the_seed_whatever_the_threads(
+    truth: tuple[Responses, npt.NDArray[np.int64]], model: ContextModel
+) -> None:
+    again = fit_context(truth[0], CONFIG, seed=1, threads=1)
+    for field in fields(ContextModel):
+        assert np.array_equal(getattr(again, field.name), getattr(model, field.name)), field.name
+    assert not np.array_equal(fit_context(truth[0], CONFIG, seed=2, threads=2).tracks, model.tracks)
+
+
+def test_a_newcomer_is_expected_near_what_the_organic_track_opens_for_others(
+    truth: tuple[Responses, npt.NDArray[np.int64]], model: ContextModel
+) -> None:
+    responses = truth[0]
+    opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1), dtype=np.float32)])[responses.organic]
+    usual = opened_by @ model.newcomer_map
+    own = model.interests[model.interest_of]
+    off = np.mean((usual - own)[:, :-1] ** 2)
+    assert off < 0.5 * np.mean((own - own.mean(axis=0))[:, :-1] ** 2)
+
+
+def test_sweeps_are_reported_to_the_last(truth: tuple[Responses, npt.NDArray[np.int64]]) -> None:
+    done: list[float] = []
+    fit_context(truth[0], CONFIG, 1, 1, lambda so_far, _note: done.append(so_far))
+    assert done == list(range(1, 3 + 3 + 4 + 1))
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_one_response_is_enough_to_fit(earlier: int) -> None:
+    none, one = np.zeros(1, dtype=np.int32), np.array([1], dtype=np.int32)
+    responses = Responses(
+        np.array([7]),
+        np.arange(2),
+        none,
+        none,
+        np.array([0, 1]),
+        one,
+        np.array([0.4], np.float32),
+        np.full(1, earlier, np.int16),
+    )
+    model = fit_context(responses, CONFIG, 1, 1)
+    assert all(np.isfinite(getattr(model, field.name)).all() for field in fields(ContextModel))
+    assert 0 <= model.artist_fatigue <= 1
+
+
+def test_rounding_adds_the_variance_that_is_seen_in_logits() -> None:
+    rng = np.random.default_rng(4)
+    for middle in (0.1, 0.5, 0.93):
+        exact = rng.uniform(middle - 0.005, middle + 0.005, 100_000)
+        logit, variance = logit_and_variance(np.array([middle], dtype=np.float32), 0.01)
+        seen = np.var(np.log(exact / (1 - exact)) - logit)
+        assert float(variance[0]) == pytest.approx(seen, rel=0.05)
+    logit, _ = logit_and_variance(np.array([0.0, 1.0], dtype=np.float32), 0.01)
+    assert np.isfinite(logit).all()
+
+
+def test_no_two_tracks_of_a_group_are_further_apart_than_allowed() -> None:
+    rng = np.random.default_rng(5)
+    directions = centred_directions(rng.normal(size=(40, 3)).astype(np.float32))
+    listener = np.sort(rng.integers(6, size=60))
+    organic = rng.integers(40, size=60)
+    interest = group_openings(listener, organic, directions, 0.5)
+    assert sorted(set(interest.tolist())) == list(range(interest.max() + 1))
+    for group in range(interest.max() + 1):
+        members = np.flatnonzero(interest == group)
+        assert len(set(listener[members].tolist())) == 1
+        own = directions[organic[members]]
+        assert (own @ own.T).min() > 1 - 0.5 - 1e-5
+
+
+def test_the_average_information_is_the_mean_of_weighted_outer_products() -> None:
+    rng = np.random.default_rng(6)
+    features = rng.normal(size=(9, 3)).astype(np.float32)
+    column, weights = rng.integers(9, size=70), rng.uniform(0.1, 4, size=70).astype(np.float32)
+    products = [w * np.outer(features[c], features[c]) for c, w in zip(column, weights, strict=True)]
+    assert average_information(features, column, weights) == pytest.approx(np.mean(products, axis=0), abs=1e-4)
+
+
+def test_a_listeners_mean_and_variance_are_drawn_to_everybodys_when_responses_are_few() -> None:
+    rng = np.random.default_rng(7)
+    who = np.repeat([0, 1, 2], [20_000, 20_000, 1])
+    logit = rng.normal([2.0, -2.0, 9.0], [1.0, 3.0, 1.0], size=(20_000, 3)).T.ravel()[: len(who)].astype(np.float32)
+    logit[-1] = 9.0
+    mean, variance = listener_scales(logit, who, 4, 10.0)
+    assert mean[:2] == pytest.approx([2, -2], abs=0.1)
+    assert variance[:2] == pytest.approx([1, 9], rel=0.05)
+    assert abs(mean[2]) < 1.5
+    assert mean[3] == pytest.approx(logit.mean(), abs=0.01)
+
+
+def test_a_coarse_fit_finer_than_the_fit_is_refused() -> None:
+    with pytest.raises(UserError, match="coarse_factors is 20; at most factors, 8"):
+        parse_config(ContextConfig, {"factors": 8}, "the test")

@@ -1,0 +1,149 @@
+"""A step of a fit, run as a worker runs it: from its checkpoint to the next score."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from recsys.cluster import open_cluster
+from recsys.config import SearchConfig, ValidationConfig
+from recsys.dataset import Dataset, build_dataset, open_dataset
+from recsys.errors import SearchError, SplitError, TrialError
+from recsys.fitting import Baseline, Point, Step, checkpoint_file, listeners_file, read_listeners, run_step
+from recsys.judging import Judge, judge_lists, validator_for
+from recsys.models.als import Als, AlsParams
+from recsys.recommend import personal_lists
+from recsys.sampling import sample_listeners
+from recsys.store import open_store
+from recsys.trials import Trial
+from tests.recsys.logs import make_store, random_sessions
+
+TRIAL = Trial("abc", AlsParams(4, 1.0, 10.0), 7)
+VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("fitting")
+    store = make_store(folder, random_sessions(5, listeners=60, tracks=90, sessions=1500), tracks=90)
+    config = SearchConfig(store=store, run=folder / "run")
+    with open_cluster(config.cluster) as cluster:
+        return build_dataset(open_store(store), config, cluster, lambda *_: None)
+
+
+@pytest.fixture
+def judge(dataset: Dataset) -> Judge:
+    return Judge(dataset.path, VALIDATION, seed=1, threads=1)
+
+
+pytestmark = pytest.mark.dask
+
+
+def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_scores(
+    judge: Judge, dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = Als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, threads=1)
+    whole.sweep(5)
+    expected = judge_lists(judge, personal_lists(whole, dataset, "train", 30, threads=1))
+    run_step(Step(TRIAL, Point(2)), judge, tmp_path)
+    with np.load(checkpoint_file(tmp_path, TRIAL)) as kept:
+        assert kept["sweeps"] == 2
+    score = run_step(Step(TRIAL, Point(5)), judge, tmp_path)
+    assert score.metrics == expected.metrics
+    with np.load(checkpoint_file(tmp_path, TRIAL)) as kept:
+        assert np.array_equal(kept["item_factors"], whole.item_factors)
+        assert kept["fit_s"] == pytest.approx(score.fit_s, abs=0.001)
+
+
+def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(judge: Judge, tmp_path: Path) -> None:
+    """As after the death of a worker that had written its checkpoint and not yet answered."""
+    first = run_step(Step(TRIAL, Point(3)), judge, tmp_path)
+    again = run_step(Step(TRIAL, Point(3)), judge, tmp_path)
+    assert (again.metrics, again.fit_s) == (first.metrics, first.fit_s)
+
+
+def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(judge: Judge, tmp_path: Path) -> None:
+    expected = run_step(Step(TRIAL, Point(2)), judge, tmp_path / "other").metrics
+    run_step(Step(TRIAL, Point(4)), judge, tmp_path)
+    assert run_step(Step(TRIAL, Point(2)), judge, tmp_path).metrics == expected
+
+
+def test_what_listeners_add_makes_up_the_metric(judge: Judge, tmp_path: Path) -> None:
+    score = run_step(Step(TRIAL, Point(2)), judge, tmp_path)
+    numerators, denominators = read_listeners(tmp_path, judge, "ndcg@30", TRIAL, 2)
+    assert len(numerators) == len(validator_for(judge).users)
+    assert numerators.sum() / denominators.sum() == pytest.approx(score.metrics["ndcg@30"][0], abs=1e-12)
+
+
+def test_a_score_whose_listeners_are_gone_is_one_line(judge: Judge, tmp_path: Path) -> None:
+    with pytest.raises(SearchError, match="the file is gone; start over with --fresh"):
+        read_listeners(tmp_path, judge, "ndcg@30", TRIAL, 2)
+
+
+def test_a_metric_that_is_not_of_listeners_keeps_none(dataset: Dataset, tmp_path: Path) -> None:
+    by_coverage = VALIDATION.model_copy(update={"select": "coverage@30"})
+    judge = Judge(dataset.path, by_coverage, seed=1, threads=1)
+    run_step(Step("popular", Point(0)), judge, tmp_path)
+    with np.load(listeners_file(tmp_path, judge, "popular", 0)) as kept:
+        assert not [name for name in kept.files if "@" in name and not name.startswith("ope_time@")]
+
+
+@pytest.mark.parametrize("name", ["random", "popular"])
+def test_a_baseline_is_scored_without_a_fit(judge: Judge, tmp_path: Path, name: Baseline) -> None:
+    score = run_step(Step(name, Point(0)), judge, tmp_path)
+    assert (score.point.sweep, score.fit_s) == (0, 0)
+    assert listeners_file(tmp_path, judge, name, 0).exists()
+
+
+def test_factors_that_are_not_finite_leave_no_checkpoint(judge: Judge, tmp_path: Path) -> None:
+    trial = Trial("nan", AlsParams(4, 1.0, 1e39), 7)
+    with pytest.raises(TrialError, match="not finite after sweep 2"):
+        run_step(Step(trial, Point(2)), judge, tmp_path)
+    assert not checkpoint_file(tmp_path, trial).exists()
+
+
+def test_judgements_are_comparable_only_by_the_same_data_validation_and_seed(judge: Judge) -> None:
+    others = [
+        Judge(judge.dataset.with_name("other"), VALIDATION, 1, 1),
+        Judge(judge.dataset, VALIDATION.model_copy(update={"min_time": 0.4}), 1, 1),
+        Judge(judge.dataset, VALIDATION, 2, 1),
+    ]
+    assert judge.digest not in {other.digest for other in others}
+    assert judge.digest == Judge(judge.dataset.parent.parent / "moved" / judge.dataset.name, VALIDATION, 1, 8).digest
+
+
+def test_a_sample_has_the_rows_of_its_listeners_and_their_held_out_listening(dataset: Dataset) -> None:
+    sample = sample_listeners(dataset, 0.3, seed=4)
+    assert sample.path == sample_listeners(dataset, 0.3, seed=4).path != sample_listeners(dataset, 0.3, seed=5).path
+    rows = np.searchsorted(dataset.users, sample.users)
+    assert len(rows) == sample.summary.listeners == 18
+    assert np.array_equal(dataset.users[rows], sample.users)
+    assert np.array_equal(sample.matrix("train").toarray(), dataset.matrix("train")[rows].toarray())
+    heldout = pq.read_table(dataset.heldout).to_pylist()
+    expected = [(int(dataset.users[row["user"]]), row["track"], row["time"]) for row in heldout]
+    drawn = set(sample.users.tolist())
+    found = [
+        (int(sample.users[row["user"]]), row["track"], row["time"]) for row in pq.read_table(sample.heldout).to_pylist()
+    ]
+    assert found == [row for row in expected if row[0] in drawn]
+
+
+def test_a_step_on_a_sample_leaves_nothing_behind(dataset: Dataset, judge: Judge, tmp_path: Path) -> None:
+    sample = sample_listeners(dataset, 0.3, seed=4)
+    on_sample = Judge(sample.path, VALIDATION, seed=1, threads=1)
+    score = run_step(Step(TRIAL, Point(2, 0.3)), on_sample, tmp_path)
+    assert score.metrics != run_step(Step(TRIAL, Point(2)), judge, tmp_path / "whole").metrics
+    assert not (tmp_path / "checkpoints").exists()
+    assert not (tmp_path / "listeners").exists()
+
+
+def test_a_sample_without_an_interaction_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    empty = np.zeros(len(dataset.users) + 1, dtype=np.int32)
+    for name in ("users.npy", "tracks.npy", "dataset.json", "heldout.parquet"):
+        (tmp_path / name).write_bytes((dataset.path / name).read_bytes())
+    np.save(tmp_path / "train-indptr.npy", empty)
+    np.save(tmp_path / "train-indices.npy", empty[:0])
+    np.save(tmp_path / "train-values.npy", np.empty(0, dtype=np.float32))
+    with pytest.raises(SplitError, match="have no training interaction; raise the share"):
+        sample_listeners(open_dataset(tmp_path), 0.1, seed=1)

@@ -1,0 +1,61 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys.models.ridge import Grouping, grouped_means, paired_dots, precision_of, solve_rows
+
+ROWS, COLUMNS, SIZE = 40, 25, 5
+Values = np.ndarray[Any, Any]
+
+
+def reference(
+    row: Values, column: Values, features: Values, targets: Values, weights: Values, precision: Values, prior: Values
+) -> Values:
+    """Row by row, by the normal equations in double precision."""
+    solved = []
+    for r in range(ROWS):
+        own = row == r
+        design = features[column[own]].astype(float)
+        gram = design.T @ np.diag(weights[own].astype(float)) @ design + precision
+        moment = design.T @ (weights[own] * targets[own]) + precision @ prior[r]
+        solved.append(np.linalg.solve(gram, moment))
+    return np.array(solved)
+
+
+@pytest.mark.parametrize("block", [1, 50, 10**6])
+def test_rows_are_those_of_the_normal_equations_whatever_blocks_and_threads(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr("recsys.models.ridge._BLOCK", block)
+    rng = np.random.default_rng(1)
+    row, column = rng.integers(ROWS - 2, size=600), rng.integers(COLUMNS, size=600)  # the last two have none
+    features = rng.normal(size=(COLUMNS, SIZE)).astype(np.float32)
+    targets, weights = rng.normal(size=600).astype(np.float32), rng.uniform(0.1, 3, size=600).astype(np.float32)
+    root = rng.normal(size=(SIZE, SIZE))
+    precision = (root @ root.T + np.eye(SIZE)).astype(np.float32)
+    prior = rng.normal(size=(ROWS, SIZE)).astype(np.float32)
+    expected = reference(row, column, features, targets, weights, precision, prior)
+    found = [
+        solve_rows(Grouping(row, ROWS), features, column, targets, weights, precision, prior, threads)
+        for threads in (1, 3)
+    ]
+    assert found[0] == pytest.approx(expected, abs=1e-4)
+    assert (found[0] == found[1]).all()
+    assert (found[0][-2:] == prior[-2:]).all()
+
+
+def test_dots_and_means_are_those_of_pairs_and_groups() -> None:
+    rng = np.random.default_rng(2)
+    left, right = rng.normal(size=(7, 3)).astype(np.float32), rng.normal(size=(4, 3)).astype(np.float32)
+    i, j = rng.integers(7, size=50), rng.integers(4, size=50)
+    assert paired_dots(left, i, right, j, 2) == pytest.approx([left[a] @ right[b] for a, b in zip(i, j, strict=True)])
+    means = grouped_means(np.array([2, 0, 2]), 4, np.array([[1, 2], [3, 4], [5, 8]], dtype=np.float32))
+    assert means.tolist() == [[3, 4], [0, 0], [3, 5], [0, 0]]
+
+
+def test_a_precision_is_the_inverse_covariance_of_many_vectors_and_defined_for_few() -> None:
+    deviations = np.random.default_rng(3).normal(scale=(1, 2, 3), size=(200_000, 3)).astype(np.float32)
+    assert precision_of(deviations) == pytest.approx(np.diag([1, 1 / 4, 1 / 9]), abs=0.02)
+    for count in (0, 1, 2):
+        assert np.linalg.eigvalsh(precision_of(deviations[:count])).min() > 0

@@ -1,0 +1,304 @@
+"""Worlds fitted to listening: `python -m sim.world from-interactions`."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from common.config import load_config
+from sim.fitted.command import make_fitted_world
+from sim.fitted.config import FitConfig
+from sim.run import main as run
+from sim.world import main
+from sim.worldfiles import load_world, track_texts, world_digest
+from tests.sim.fits import FACTORS, Data, make_data, write_factors
+
+FILES = ["fit.json", "fit.yaml", "tracks.json", "tracks.npy", "users.json"]
+QUICK = ["--set", "sessions=1"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def fitted(data: Data) -> Path:
+    folder = data.folder / "fitted"
+    assert main(data.words(folder, "--catalogue", data.catalogue)) == 0
+    return folder
+
+
+def test_popularity_and_co_listening_are_reproduced_far_above_chance(fitted: Path) -> None:
+    found = orjson.loads((fitted / "fit.json").read_bytes())["reproduction"]
+    assert found["popularity"] > 0.25, "0 by chance, 0.04 its standard error"
+    assert found["co_listening"] > 5 * found["chance"] > 0
+    assert found["co_listening"] > 0.15
+    assert abs(found["data_gini"] - found["simulated_gini"]) < 0.1
+
+
+def test_sessions_and_near_tracks_are_heard_as_is_wanted(fitted: Path) -> None:
+    found = orjson.loads((fitted / "fit.json").read_bytes())["calibration"]
+    assert found["random_listening"] == pytest.approx(FitConfig().random_listening, abs=0.15)
+    assert found["near_share"] == pytest.approx(FitConfig().near_share, abs=0.02)
+
+
+def test_a_fitted_world_is_a_world_with_the_datas_ids_and_texts_beside_its_own(data: Data, fitted: Path) -> None:
+    assert sorted(path.name for path in fitted.iterdir()) == FILES
+    world, true = load_world(fitted), load_world(data.folder / "world")
+    assert (world.tracks, world.listeners) == (600, 250)
+    assert world.artist.tolist() == true.artist.tolist()
+    assert track_texts(fitted) == track_texts(data.folder / "world")
+    counts = np.diff(world.interest_offsets)
+    assert FitConfig().interests_low <= counts.min() <= counts.max() <= FitConfig().interests_high
+    assert np.linalg.norm(world.embeddings, axis=1) == pytest.approx(np.linalg.norm(world.embeddings[0]), rel=1e-5)
+    assert set(world.gamma) == {0.8}
+    assert load_config(FitConfig, fitted / "fit.yaml") == FitConfig()
+
+
+def test_interests_are_tracks_that_the_listener_heard(data: Data, fitted: Path) -> None:
+    heard = {(row["user"], row["track"]) for row in data.rows()}
+    users = [orjson.loads(line) for line in (fitted / "users.json").read_bytes().splitlines()]
+    assert all((str(user["id"]), str(track)) in heard for user in users for track in user["interests"])
+    assert all(len(set(user["interests"])) == len(user["interests"]) for user in users)
+
+
+def test_a_log_can_be_collected_from_a_fitted_world(fitted: Path, tmp_path: Path) -> None:
+    words = ["--world", str(fitted), "--log", str(tmp_path / "log"), "--episodes", "50", "--recommender", "random"]
+    assert run(words) == 0
+
+
+def test_the_command_says_what_it_made_and_makes_it_once(
+    data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = data.words(tmp_path / "w", "--catalogue", data.catalogue, *QUICK)
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    for part in ("600 tracks, 120 artists, 250 listeners", "2.12 wanted", "rank correlation", "Gini", "co-listening"):
+        assert part in shown
+    before = world_digest(tmp_path / "w")
+    assert main(words) == 0
+    assert "nothing done" in capsys.readouterr().out
+    assert main([*words, "--set", "seed=3"]) == 2
+    assert "fitted to other data or otherwise" in capsys.readouterr().err
+    assert world_digest(tmp_path / "w") == before
+
+
+def test_the_same_inputs_give_the_same_bytes_whatever_the_kind_and_order_of_the_files(
+    data: Data, tmp_path: Path
+) -> None:
+    rows = data.rows()
+    lines = [
+        orjson.dumps({"weight": float(row["weight"]), "user": int(row["user"]), "track": row["track"]}) for row in rows
+    ]
+    half = len(rows) // 2
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines[half:]))
+    text = "".join(f"{row['user']},x,{row['weight']},{row['track']}\r\n" for row in rows[:half])
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"\xef\xbb\xbfuser,other,weight,track\r\n" + text.encode()))
+    config = FitConfig(sessions=1)
+    make_fitted_world([data.plays], data.export, data.catalogue, config, tmp_path / "one")
+    parts = [tmp_path / "a.jsonl", tmp_path / "b.csv.gz"]
+    make_fitted_world(parts, data.export, data.catalogue, config, tmp_path / "parts")
+    assert world_digest(tmp_path / "one") == world_digest(tmp_path / "parts")
+    facts = [orjson.loads((tmp_path / name / "fit.json").read_bytes()) for name in ("one", "parts")]
+    assert facts[0].pop("inputs") != facts[1].pop("inputs")
+    assert facts[0] == facts[1], "what is measured is the same too"
+
+
+def test_another_seed_gives_another_world(tmp_path: Path) -> None:
+    words = _small(tmp_path)
+    for seed in (0, 1):
+        assert main([*words, "--set", f"seed={seed}", "--out", str(tmp_path / str(seed))]) == 0
+    assert world_digest(tmp_path / "0") != world_digest(tmp_path / "1")
+
+
+def _small(tmp_path: Path, rows: str = "user,track,weight\nu1,x,2\n\nu2,y,1\nu2,z,1\nu2,z,1\n") -> list[str]:
+    """A command line on three users, of whom one heard nothing, and four tracks with text ids, one without factors."""
+    items = np.eye(4, FACTORS)
+    items[3] = 0
+    export = write_factors(tmp_path / "data", ["u1", "u2", "u3"], ["x", "y", "z", "new"], items)
+    (tmp_path / "data" / "plays.csv").write_text(rows)
+    return Data(tmp_path / "data").words(tmp_path / "w", "--export", export, *QUICK)
+
+
+def test_text_ids_are_numbered_and_silent_listeners_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(_small(tmp_path)) == 0
+    shown = capsys.readouterr().out
+    assert "4 tracks, 4 artists, 2 listeners" in shown
+    assert "1 listeners of the factors heard nothing" in shown
+    assert "1 tracks have factors of 0" in shown
+    users = [orjson.loads(line) for line in (tmp_path / "w" / "users.json").read_bytes().splitlines()]
+    assert [(user["user"], user["id"], user["interests"]) for user in users] == [(0, "u1", [0]), (1, "u2", [2, 1])]
+    tracks = [orjson.loads(line) for line in (tmp_path / "w" / "tracks.json").read_bytes().splitlines()]
+    assert [(track["track"], track["id"]) for track in tracks] == [(0, "x"), (1, "y"), (2, "z"), (3, "new")]
+    assert [track["popularity"] for track in tracks] == [1.6, 0.8, 1.6, 0.0]
+    assert np.isfinite(load_world(tmp_path / "w").embeddings).all()
+
+
+def _refused(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line with which a command is refused, which has left nothing."""
+    assert main(words) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len([line for line in error if "error:" in line]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    return error[-1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("", "plays.csv:1: no user, track, weight among the columns (none)"),
+        ("user,track,weight\n", "plays.csv: holds no interactions"),
+        ("user,item,weight\nu1,x,1\n", "plays.csv:1: no track among the columns (user, item, weight)"),
+        ("user,track,weight\nu1,x,1\nu9,x,1\n", "plays.csv:3: user 'u9' is not in the export's factors"),
+        ("user,track,weight\nu1,t,1\n", "plays.csv:2: track 't' is not in the export's factors"),
+        ("user,track,weight\nu1,x,-1\n", "plays.csv:2: weight '-1' found, a number from 0 to 1e+15 is expected"),
+        ("user,track,weight\nu1,x,nan\n", "plays.csv:2: weight 'nan' found"),
+        ("user,track,weight\nu1,x,inf\n", "plays.csv:2: weight 'inf' found"),
+        ("user,track,weight\nu1,x,\n", "plays.csv:2: weight '' found"),
+        ("user,track,weight\nu1,x\n", "plays.csv:2: 2 values found, 3 expected"),
+        ('user,track,weight\nu1,"x,1\n', "plays.csv:2: not CSV"),
+        ("user,track,weight\nu1,x,0\n", "every weight is 0"),
+    ],
+)
+def test_a_wrong_table_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: str, message: str
+) -> None:
+    assert message in _refused(_small(tmp_path, rows), tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"user":"u1","track":"x"}\n', "a.jsonl:1: no weight among the columns (user, track)"),
+        ("a.jsonl", b'{"user":"u1","track":"x","weight":1}\n{"us', "a.jsonl:2: not JSON"),
+        ("a.jsonl", b"[1]\n", "a.jsonl:1: an object is expected, found list"),
+        ("a.jsonl", b'{"user":"u1","track":"x","weight":null}\n', "a.jsonl:1: weight 'None' found"),
+        ("a.jsonl", b'{"user":"u1","track":"x","weight":true}\n', "a.jsonl:1: weight 'True' found"),
+        ("a.jsonl", b'{"user":null,"track":"x","weight":1}\n', "a.jsonl:1: user 'None' is not in"),
+        ("a.jsonl", b"", "a.jsonl: holds no interactions"),
+        ("a.csv", b"user,track,weight\nu1,\xff,1\n", "a.csv: not UTF-8"),
+        ("a.csv.gz", b"user,track,weight\n", "a.csv.gz: damaged"),
+        ("a.csv.gz", gzip.compress(b"user,track,weight\nu1,x,1\n")[:-9], "a.csv.gz: damaged"),
+        ("a.parquet", b"PAR1", "a.parquet: a file name on .csv, .jsonl, .json, .ndjson is expected"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, message: str
+) -> None:
+    words = _small(tmp_path)
+    (tmp_path / "data" / name).write_bytes(content)
+    assert message in _refused([words[0], str(tmp_path / "data" / name), *words[2:]], tmp_path, capsys)
+
+
+def test_a_damaged_file_of_factors_is_refused_wherever_it_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, path = _small(tmp_path), tmp_path / "data" / "factors.npz"
+    whole = path.read_bytes()
+    for size in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        assert "factors.npz: damaged" in _refused(words, tmp_path, capsys)
+    np.save(path.with_name("one.npy"), np.eye(3))
+    path.with_name("one.npy").replace(path)
+    assert "factors.npz: damaged" in _refused(words, tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("users", "tracks", "items", "message"),
+    [
+        (["u1", "u1"], ["x"], np.ones((1, FACTORS)), "users: different ids are expected"),
+        (["u1"], [0.5], np.ones((1, FACTORS)), "tracks: different ids are expected, found float64"),
+        (["u1"], [], np.ones((0, FACTORS)), "tracks: different ids are expected"),
+        (["u1"], ["x"], np.ones((2, FACTORS)), "item_factors: floats (1, factors) expected, found float64 (2, 16)"),
+        (["u1"], ["x"], np.full((1, FACTORS), np.nan), "the factors of track x hold NaN"),
+        ([object()], ["x"], np.ones((1, FACTORS)), "factors.npz: damaged"),
+    ],
+)
+def test_factors_that_do_not_go_together_are_refused(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    users: list[object],
+    tracks: list[object],
+    items: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    message: str,
+) -> None:
+    words = _small(tmp_path)
+    write_factors(tmp_path / "data", np.array(users), np.array(tracks), items)
+    assert message in _refused(words, tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"track":"x","artist":"a"}\n', "3 tracks of the factors are not in it, 'y' for one"),
+        (b'{"track":"x","title":"a"}\n', 'tracks.json:1: an object with "track" and "artist" is expected'),
+        (b'{"track":"x","artist":"a","title":[]}\n', "tracks.json:1: title: a text is expected"),
+        (b"{\n", "tracks.json:1: not JSON"),
+        (None, "tracks.json: cannot be read (No such file or directory)"),
+    ],
+)
+def test_a_wrong_catalogue_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
+) -> None:
+    words, path = _small(tmp_path), tmp_path / "data" / "tracks.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert message in _refused([*words, "--catalogue", str(path)], tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "sesions=3"], "sesions: unknown key; the nearest known key is sessions"),
+        (["--set", "interests_low=9"], "interests_low 9 is above interests_high 6"),
+        (["--set", "consume_sharpness.low=0", "--set", "consume_sharpness.high=1"], "must be above 0"),
+        (["--export", "nowhere"], "nowhere: no factors.npz here, nor in current/"),
+        (["--catalog", "x"], "No such option"),
+    ],
+)
+def test_a_wrong_command_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    assert message in _refused([*_small(tmp_path), *more], tmp_path, capsys)
+
+
+def test_a_missing_table_and_a_folder_of_something_else_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = _small(tmp_path)
+    assert "none.csv: cannot be read" in _refused([words[0], "none.csv", *words[2:]], tmp_path, capsys)
+    (tmp_path / "w").mkdir()
+    assert main(words) == 2
+    assert "exists and holds no fit.json" in capsys.readouterr().err
+    assert list((tmp_path / "w").iterdir()) == []
+
+
+def test_a_world_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(*_: object) -> None:
+        raise OSError("1000 requested and 0 written")
+
+    words = _small(tmp_path)
+    monkeypatch.setattr(np, "save", save)
+    assert "cannot be written" in _refused(words, tmp_path, capsys)
+
+
+def test_the_current_version_of_an_export_is_taken(tmp_path: Path) -> None:
+    words = _small(tmp_path)
+    (tmp_path / "export" / "current").mkdir(parents=True)
+    shutil.move(tmp_path / "data" / "factors.npz", tmp_path / "export" / "current")
+    assert main([*words, "--export", str(tmp_path / "export")]) == 0
+
+
+def test_help_has_an_example_and_the_other_help_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["from-interactions", "--help"]) == 0
+    assert "python -m sim.world from-interactions plays.csv.gz --export out/run/export" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert "python -m sim.world from-interactions --help" in " ".join(capsys.readouterr().out.split())

@@ -1,0 +1,240 @@
+"""Driving a service that behaves: what it is told, whatever the concurrency, and what the summary says."""
+
+import asyncio
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from sim.draws import FIRST_TRACK, START, SessionDraws
+from sim.errors import RemoteError
+from sim.remote.client import Drive, Driven, drive
+from sim.remote.config import RemoteConfig
+from sim.remote.connection import Address
+from sim.remote.dealer import Dealer
+from sim.run import main
+from sim.sessions import ListeningModel, Sessions, make_model, scale_starts
+from sim.worldfiles import load_world
+from tests.sim.fake_service import FakeService, fake_service
+from tests.sim.worlds import write_world
+
+TRACKS, EPISODES, SEED = 5000, 300, 11
+
+
+def play(model: ListeningModel, service: FakeService, **changes: Any) -> Driven:  # noqa: ANN401  any of Drive's fields
+    values: dict[str, Any] = {"sessions": range(EPISODES), "lanes": 8, "batch": 0, "timeout_s": 60, "patience_s": 60}
+    return asyncio.run(drive(model, Drive(url=service.url, seed=SEED, **{**values, **changes}), asyncio.Event()))
+
+
+@pytest.fixture(scope="module")
+def expected(demo_model: ListeningModel) -> Counter[tuple[int, tuple[tuple[int, float], ...]]]:
+    """The sessions by the listening model alone, one after the other, under the fake service's rule."""
+    draws, row = SessionDraws(SEED), np.zeros(1, dtype=np.int64)
+    sessions = Sessions.none(demo_model, 1)
+    found = []
+    for number in (np.array([number]) for number in range(EPISODES)):
+        listener = draws.listeners(number, demo_model.world.listeners)
+        sessions.start(row, scale_starts(demo_model, listener, draws.of(number, 0)[START]))
+        while len(sessions.under_way()):
+            length = int(sessions.length[0])
+            track = (7 * sessions.last_tracks(row) + 13 * listener + length) % TRACKS
+            sessions.hear(row, track, draws.at(number, FIRST_TRACK + length - 1))
+        times = (sessions.heard_of(0) / 100).tolist()
+        found.append((int(listener[0]), tuple(zip(sessions.played(0).tolist(), times, strict=True))))
+    return Counter(found)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "batch", "processes"), [(1, 0, 1), (8, 0, 1), (40, 0, 3), (1, 1, 1), (2, 7, 1), (3, 400, 1), (2, 50, 2)]
+)
+def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
+    demo_model: ListeningModel, expected: Counter[Any], lanes: int, batch: int, processes: int
+) -> None:
+    with fake_service(TRACKS) as service:
+        parts = [play(demo_model, service, lanes=lanes, batch=batch, share=(i, processes)) for i in range(processes)]
+    assert Counter(service.sessions) == expected
+    assert not service.open
+    assert sum(part.tally.done for part in parts) == EPISODES
+    assert not any(part.error or part.tally.failed or part.tally.skipped for part in parts)
+
+
+def test_the_tally_is_what_the_service_was_told(demo_model: ListeningModel) -> None:
+    with fake_service(TRACKS) as service:
+        tally = play(demo_model, service, batch=20).tally
+    for user in set(dict(service.sessions)):
+        sessions = [events for who, events in service.sessions if who == user]
+        assert tally.sessions[user] == len(sessions)
+        assert tally.tracks[user] == sum(len(events) for events in sessions)
+        assert tally.hundredths[user] == round(100 * sum(time for events in sessions for _, time in events))
+    assert tally.sessions.sum() == EPISODES
+    assert tally.requests == service.requests
+
+
+def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path) -> None:
+    """Three listeners, and many more lanes: a second open session would be one with the first at the service."""
+    model = make_model(load_world(write_world(tmp_path / "world")))
+    for batch in (0, 5):
+        with fake_service(12) as service:
+            play(model, service, lanes=16, batch=batch, sessions=range(120))
+        assert len(service.sessions) == 120
+        assert all(events[0][1] == 1.0 for _, events in service.sessions)
+        assert {user for user, _ in service.sessions} == {0, 1, 2}
+
+
+def test_one_request_at_a_time_goes_over_one_kept_connection(demo_model: ListeningModel) -> None:
+    with fake_service(TRACKS) as service:
+        play(demo_model, service, lanes=1, sessions=range(40))
+    assert service.connections == 1
+    assert set(service.paths) == {"POST /next/", "POST /last/"}
+
+
+def test_batches_hold_different_listeners_of_the_size_asked_for(demo_model: ListeningModel) -> None:
+    with fake_service(TRACKS) as service:
+        play(demo_model, service, lanes=1, batch=100)
+    events = sum(len(events) for _, events in service.sessions)
+    assert set(service.paths) == {"POST /next", "POST /last"}
+    assert service.paths["POST /next"] < events / 30
+
+
+def test_later_sessions_are_those_of_a_longer_run(demo_model: ListeningModel) -> None:
+    with fake_service(TRACKS) as first, fake_service(TRACKS) as second:
+        play(demo_model, first, sessions=range(100, 200))
+        play(demo_model, second, sessions=range(150, 200))
+    assert not Counter(second.sessions) - Counter(first.sessions)
+
+
+def test_draws_of_a_session_are_the_same_alone_and_among_others() -> None:
+    draws = SessionDraws(3)
+    numbers = np.array([5, 1023, 1024, 70_000])
+    together = draws.of(numbers, 2)
+    assert together.T.tolist() == [SessionDraws(3).of(numbers[i : i + 1], 2)[:, 0].tolist() for i in range(4)]
+    assert draws.at(numbers, 70).tolist() == together[6].tolist()
+    assert len(np.unique(together)) == together.size
+
+
+def test_a_dealer_keeps_listeners_in_the_order_of_their_sessions() -> None:
+    async def deal() -> dict[int, list[int]]:
+        dealer = Dealer(SessionDraws(1), range(500), listeners=7, share=(0, 1))
+        dealt: dict[int, list[int]] = {}
+        while not dealer.is_done:
+            numbers, listeners = dealer.take(5)
+            assert len(set(listeners.tolist())) == len(listeners)
+            for number, listener in zip(numbers.tolist(), listeners.tolist(), strict=True):
+                dealt.setdefault(listener, []).append(number)
+            dealer.free(listeners)
+        return dealt
+
+    dealt = asyncio.run(deal())
+    assert sorted(number for numbers in dealt.values() for number in numbers) == list(range(500))
+    assert all(earlier < later for numbers in dealt.values() for earlier, later in pairwise(numbers))
+
+
+def _run(demo_world: Path, service: FakeService, *words: str) -> int:
+    return main(["--recommender", "remote", "--world", str(demo_world), "--url", service.url, *words])
+
+
+def test_the_summary_has_means_of_all_and_of_each_arm(
+    demo_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "deep" / "summary.json"
+    with fake_service(TRACKS, arms={"AA": ["C", "T1"], "ONE": ["C", "T1", "T2"]}) as service:
+        assert _run(demo_world, service, "--episodes", "200", "--seed", "5", "--summary", str(file)) == 0
+    summary = orjson.loads(file.read_bytes())
+    (day,) = summary["days"]
+    assert (summary["schema"], summary["seed"], summary["url"]) == (1, 5, service.url)
+    assert (day["sessions"], day["failed"], day["ended_early"]) == (200, {}, None)
+    for arm in day["arms"]:
+        own = [events for user, events in service.sessions if service.arms_of(user)[arm["experiment"]] == arm["arm"]]
+        assert arm["sessions"] == len(own)
+        assert arm["tracks"]["mean"] == pytest.approx(np.mean([len(events) for events in own]))
+        assert arm["time"]["mean"] == pytest.approx(np.mean([sum(time for _, time in events) for events in own]))
+        assert arm["time"]["standard_error"] > 0
+    assert [(arm["experiment"], arm["arm"]) for arm in day["arms"]] == [
+        ("AA", "C"),
+        ("AA", "T1"),
+        ("ONE", "C"),
+        ("ONE", "T1"),
+        ("ONE", "T2"),
+    ]
+    assert "T2" in capsys.readouterr().out
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_service_without_batches_is_asked_one_by_one(demo_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with fake_service(TRACKS, has_batches=False) as service:
+        assert _run(demo_world, service, "--episodes", "20", "--batch", "10") == 0
+    assert "no addresses for many listeners" in capsys.readouterr().out
+    assert len(service.sessions) == 20
+
+
+def test_days_follow_each_other_with_new_sessions(
+    demo_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--episodes", "30", "--days", "3", "--summary", str(tmp_path / "summary.json")]
+    with fake_service(TRACKS) as service, fake_service(TRACKS) as other:
+        assert _run(demo_world, service, *words, "--yes") == 0
+        assert len(orjson.loads((tmp_path / "summary.json").read_bytes())["days"]) == 3
+        assert _run(demo_world, other, "--episodes", "90") == 0
+        assert Counter(service.sessions) == Counter(other.sessions)
+        answers = iter(["", "q"])
+        monkeypatch.setattr("builtins.input", lambda _: next(answers))
+        assert _run(demo_world, other, *words) == 0
+    assert len(orjson.loads((tmp_path / "summary.json").read_bytes())["days"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--url", "ftp://there"], "url: ftp://there found; http://host:port or https://host:port is expected"),
+        (["--url", "http://there:port"], "url: http://there:port: Port could not be cast"),
+        (["--log", "somewhere"], "log: unknown key"),
+        (["--batch", "-1"], "batch: Input should be greater than or equal to 0 (found -1)"),
+        (["--set", "patience_s=0", "--url", "http://127.0.0.1:1"], "is the service running?"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    demo_world: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["--recommender", "remote", "--world", str(demo_world), "--episodes", "3", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> None:
+    """At a thousand tracks, where the service ends it too."""
+    tracks = [{"track": i, "artist": i} for i in range(1500)]
+    users = [{"user": 0, "interests": [0], "consume_bias": -100.0, "session_budget": 2000}]
+    model = make_model(
+        load_world(write_world(tmp_path / "w", tracks=tracks, embeddings=np.ones((1500, 2)), users=users))
+    )
+    with fake_service(1500) as service:
+        driven = play(model, service, lanes=1, sessions=range(1))
+    assert [len(events) for _, events in service.sessions] == [1000]
+    assert driven.tally.tracks.tolist() == [1000]
+
+
+def test_a_summary_that_cannot_be_written_is_said(
+    demo_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with fake_service(TRACKS) as service:
+        assert _run(demo_world, service, "--episodes", "3", "--summary", str(tmp_path)) == 2
+    assert f"{tmp_path}: cannot be written" in capsys.readouterr().err
+
+
+def test_addresses_are_read() -> None:
+    assert Address.parse("http://localhost:5001").authority == "localhost:5001"
+    assert Address.parse("https://music.example/api/") == Address("https", "music.example", 443, "/api")
+    assert Address.parse("http://[::1]:80/").url == "http://[::1]"
+    with pytest.raises(RemoteError):
+        Address.parse("localhost:5001")
+
+
+def test_batches_have_fewer_lanes_by_default() -> None:
+    assert RemoteConfig(episodes=1).lanes == 64
+    assert RemoteConfig(episodes=1, batch=500).lanes == 4
+    assert RemoteConfig(episodes=1, batch=500, concurrency=9).lanes == 9
