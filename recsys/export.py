@@ -31,7 +31,7 @@ from common.progress import progress
 from recsys.block_fit import cut_blocks, fit_blocks
 from recsys.cluster import open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset import Dataset, dataset_digest, open_dataset
+from recsys.dataset import SUMMARY, Dataset, dataset_digest, open_dataset
 from recsys.errors import ExportError
 from recsys.ids import originals
 from recsys.models.als import Als
@@ -178,7 +178,7 @@ def _refit(dataset: Dataset, winner: Winner, config: SearchConfig, scratch: Path
     trial = winner.trial
     with progress("Refit on all sessions", winner.sweeps, "sweeps") as report:
         if config.cluster.fit == "blocks":
-            with open_cluster(config.cluster) as cluster:
+            with open_cluster(config.cluster, (dataset.path / SUMMARY,), (scratch,)) as cluster:
                 blocks = cut_blocks(cluster, dataset, "total", scratch / "tracks")
                 threads = config.cluster.threads_per_fit
                 return fit_blocks(
