@@ -7,30 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
-import dask
 import distributed
-from distributed import Client, Future, LocalCluster
+from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
-from common.progress import console
 from recsys.config import ClusterConfig
+from recsys.deploying import connect, tls
 from recsys.dispatch import Call, Outcome, dispatch
-from recsys.errors import SearchError, WorkerDiedError
+from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
+from recsys.seen import call_where_seen, witnesses
 
 T = TypeVar("T")
-CONNECT_TIMEOUT_S = 15
 POLL_S = 1.0
-# What a process of ours holds is small or mapped from disk: one that grows is killed, never paused or spilled, either
-# of which would leave its call waiting. A death is reported at once; `dispatch` decides what follows from it.
-_SETTINGS = {
-    "distributed.scheduler.allowed-failures": 0,
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-}
 
 
 class Cluster:
@@ -39,10 +32,14 @@ class Cluster:
     The processes start, or the scheduler is joined, when the first call is run: who runs none waits for nothing.
     """
 
-    def __init__(self, config: ClusterConfig, stack: ExitStack) -> None:
-        """Takes where to run, and what closes it; `open_cluster` makes one."""
+    def __init__(
+        self, config: ClusterConfig, stack: ExitStack, read: Sequence[Path] = (), written: Sequence[Path] = ()
+    ) -> None:
+        """Takes where to run, what closes it, and what workers must see; `open_cluster` makes one."""
         self._config = config
         self._stack = stack
+        self._read = read
+        self._written = written
         self._running: dict[Future[Any], Call] = {}
         self._lonely_since: float | None = None
 
@@ -72,13 +69,16 @@ class Cluster:
 
     def start(self, function: Callable[..., T], call: Call) -> None:
         """Hands a call to the workers."""
-        self._running[self._client.submit(function, *call.arguments, pure=False)] = call
+        key = f"{function.__name__}-{uuid4()}"  # the dashboard groups calls by what stands before the dash
+        paths = self._witnesses
+        called = (call_where_seen, paths, function) if paths else (function,)
+        self._running[self._client.submit(*called, *call.arguments, key=key, pure=False)] = call
 
     def wait(self) -> Sequence[Outcome[Any]]:
         """Waits for at least one call to end.
 
         Raises:
-            SearchError: The scheduler is lost, or there has been no worker for a while.
+            SearchError: The scheduler is lost, there has been no worker for a while, or one does not see a folder.
         """
         while True:
             try:
@@ -105,6 +105,8 @@ class Cluster:
         del self._running[future]
         if isinstance(error, KilledWorker):
             error = WorkerDiedError(str(error), error.allowed_failures + 1)
+        if isinstance(error, UnseenPathError):
+            raise error
         return Outcome(key, value, error)
 
     def _check_workers(self) -> None:
@@ -128,26 +130,16 @@ class Cluster:
 
     @cached_property
     def _client(self) -> Client:
-        dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"})
         # What there is to say of a lost scheduler, the search says itself.
         self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
-        client = _join(self._config.scheduler) if self._config.scheduler else self._start()
-        self._stack.enter_context(client)
-        workers = len(client.nthreads())
-        console.print(f"{workers} workers, dashboard {client.dashboard_link}", soft_wrap=True)
-        return client
+        workers = self._config.workers or max(1, usable_cores() // self._config.threads_per_fit)
+        return connect(self._config, workers, self._stack)
 
-    def _start(self) -> Client:
-        dask.config.set(_SETTINGS)
-        local = LocalCluster(
-            n_workers=self._config.workers or max(1, usable_cores() // self._config.threads_per_fit),
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=self._config.memory_limit,
-            dashboard_address=self._config.dashboard,
-            silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
-        )
-        return Client(self._stack.enter_context(local))
+    @cached_property
+    def _witnesses(self) -> tuple[Path, ...]:
+        """What a worker must see; of those on this machine nothing is asked."""
+        read, written = ((), ()) if self._config.is_local else (self._read, self._written)
+        return self._stack.enter_context(witnesses(read, written))
 
     @property
     def _address(self) -> str:
@@ -156,34 +148,25 @@ class Cluster:
 
 
 @contextmanager
-def open_cluster(config: ClusterConfig) -> Iterator[Cluster]:
-    """Processes on this machine, or an existing scheduler; there from the first call to the end of the block.
+def open_cluster(config: ClusterConfig, read: Sequence[Path] = (), written: Sequence[Path] = ()) -> Iterator[Cluster]:
+    """Processes on this machine, or others; there from the first call to the end of the block.
+
+    Args:
+        config: Where.
+        read: Files, one of each folder that the calls read; a worker of another machine must see them.
+        written: Folders that they write to, likewise.
 
     Raises:
-        SearchError: At the first call: the scheduler does not answer or has no worker.
+        SearchError: The certificates are none. At the first call: the scheduler does not answer or has no worker.
     """
+    tls(config.security)
     with ExitStack() as stack:
-        yield Cluster(config, stack)
+        yield Cluster(config, stack, read, written)
 
 
 def usable_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0))
-
-
-def _join(address: str) -> Client:
-    try:
-        client = Client(address, timeout=CONNECT_TIMEOUT_S)
-    except (OSError, ValueError) as error:
-        raise SearchError(
-            f"{address}: no Dask scheduler answers there ({error}); start one with dask scheduler"
-        ) from None
-    try:
-        client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
-    except TimeoutError:
-        client.close()
-        raise SearchError(f"{address}: the scheduler has no worker; start one with dask worker {address}") from None
-    return client
 
 
 def _scheduler_lost(address: str) -> SearchError:

@@ -38,6 +38,7 @@ from recsys.splitting import file_sides, split_rule
 from recsys.store import Store
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths
+SUMMARY = "dataset.json"
 Side = Literal["train", "total"]
 Report = Callable[[float, str], None]
 
@@ -126,7 +127,7 @@ class Dataset:
 @lru_cache(maxsize=2)
 def open_dataset(path: Path) -> Dataset:
     """Opens a dataset; the same process opens it once."""
-    summary = Summary(**orjson.loads((path / "dataset.json").read_bytes()))
+    summary = Summary(**orjson.loads((path / SUMMARY).read_bytes()))
     return Dataset(path, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
 
 
@@ -158,12 +159,14 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
         SplitError: One side of the split is empty.
     """
     digest = dataset_digest(store, config)
-    path = store.path / "cache" / digest
+    root = store.path.absolute()  # workers of other machines have another current folder
+    path = root / "cache" / digest
     if path.exists():
         report(100, "cached")
         return open_dataset(path)
     path.parent.mkdir(exist_ok=True)
     remove_leftovers(path.parent)
+    store = replace(store, path=root)
     buckets = [(bucket, parts) for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))]
     rule = split_rule(store, config)
     rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
@@ -213,4 +216,4 @@ def _write_summary(folder: Path, digest: str, sizes: Sizes, summaries: Sequence[
         sessions=sum(each.sessions for each in summaries),
         heldout_sessions=sum(each.heldout_sessions for each in summaries),
     )
-    (folder / "dataset.json").write_bytes(orjson.dumps(asdict(summary), option=orjson.OPT_INDENT_2))
+    (folder / SUMMARY).write_bytes(orjson.dumps(asdict(summary), option=orjson.OPT_INDENT_2))

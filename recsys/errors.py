@@ -27,6 +27,10 @@ class SearchError(RecsysError):
     """A search that cannot begin or has no winner."""
 
 
+class UnseenPathError(SearchError):
+    """A worker that does not see a path of the search."""
+
+
 class ExportError(RecsysError):
     """A run whose model cannot be published."""
 

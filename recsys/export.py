@@ -34,7 +34,7 @@ from recsys.block_fit import cut_blocks, fit_blocks
 from recsys.cluster import open_cluster, usable_cores
 from recsys.config import ContextConfig, ExportConfig, SearchConfig
 from recsys.context import CONTEXT, write_context
-from recsys.dataset import Dataset, Side, dataset_digest, open_dataset
+from recsys.dataset import SUMMARY, Dataset, Side, dataset_digest, open_dataset
 from recsys.errors import ExportError
 from recsys.ids import originals
 from recsys.models.als import Als
@@ -197,7 +197,7 @@ def _refit(dataset: Dataset, side: Side, winner: Winner, config: SearchConfig, s
     trial = winner.trial
     with progress(f"Refit on {'all' if side == 'total' else 'training'} sessions", winner.sweeps, "sweeps") as report:
         if config.cluster.fit == "blocks":
-            with open_cluster(config.cluster) as cluster:
+            with open_cluster(config.cluster, (dataset.path / SUMMARY,), (scratch,)) as cluster:
                 blocks = cut_blocks(cluster, dataset, side, scratch / "tracks")
                 threads = config.cluster.threads_per_fit
                 return fit_blocks(

@@ -34,6 +34,7 @@ from recsys.run import CONFIG, LEADERBOARD, LEDGER, REPORT, WINNER, Winner, take
 from recsys.sampling import sample_listeners
 from recsys.schedule import points_of
 from recsys.standings import Standing, compare, disagreement, every_sweep, simplest, standings_of
+from recsys.store import MANIFEST as STORE_MANIFEST
 from recsys.store import open_store
 from recsys.trials import Candidate, Trial, plan_candidates
 from recsys.work import Work
@@ -88,7 +89,7 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
     candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
     with taken_run(config.run, fresh=fresh):
         atomic_write_text(config.run / CONFIG, dump_config(config))
-        with open_cluster(config.cluster) as cluster:
+        with open_cluster(config.cluster, (store.path / STORE_MANIFEST,), (config.run,)) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, config, cluster, report)
             _describe(dataset)

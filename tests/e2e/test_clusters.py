@@ -1,0 +1,91 @@
+"""The three commands of docs/clusters.md do what the page says."""
+
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.recsys.by_hand import processes, wait_until
+from tests.recsys.logs import make_store, random_sessions
+
+PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
+CONFIG = """
+store: out/demo/store
+run: out/demo/run
+search: {space: {factors: [4, 8]}, sweeps: 2}
+validation: {resamples: 100}
+"""
+
+
+def commands_of_the_page() -> list[str]:
+    """The first block of code."""
+    return PAGE.read_text(encoding="utf-8").split("```\n")[1].splitlines()
+
+
+def words(command: str, port: int) -> list[str]:
+    """A command on this machine, with the port that is free and the programs of this environment."""
+    program, *options = shlex.split(command.replace("HOST", "127.0.0.1").replace("8786", str(port)))
+    return [str(Path(sys.executable).with_name(program)), *options]
+
+
+def start_scheduler(start: Callable[..., subprocess.Popen[bytes]], command: str, cwd: Path) -> int:
+    """Returns the port; takes another one where a stranger was faster."""
+    for _ in range(5):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        process = start(*words(command, port), cwd=cwd)
+
+        def is_settled(process: "subprocess.Popen[bytes]" = process, port: int = port) -> bool:
+            with socket.socket() as probe:
+                return process.poll() is not None or probe.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_until(is_settled)
+        if process.poll() is None:
+            return port
+    raise AssertionError("no port is free")
+
+
+def run_search(argv: list[str], cwd: Path) -> tuple[str, bytes]:
+    """What it said, and what it exported."""
+    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done.stderr, (cwd / "out/demo/run/export/current/recommendations.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_three_commands_give_on_a_cluster_what_a_laptop_gives(tmp_path: Path) -> None:
+    sessions = random_sessions(5, listeners=60, tracks=200, sessions=600)
+    for place in ("laptop", "cluster"):
+        (tmp_path / place / "configs").mkdir(parents=True)
+        (tmp_path / place / "configs" / "demo.yaml").write_text(CONFIG)
+        made = make_store(tmp_path / place, sessions, tracks=200)
+        (tmp_path / place / "out" / "demo").mkdir(parents=True)
+        made.rename(tmp_path / place / "out" / "demo" / "store")
+    scheduler, worker, search = commands_of_the_page()
+    with processes() as start:
+        port = start_scheduler(start, scheduler, tmp_path)
+        workers = [start(*words(worker, port), cwd=tmp_path) for _ in range(2)]
+        argv = words(search, port)
+        wait_until_there(2, port, workers)
+        said, joined = run_search(argv, tmp_path / "cluster")
+        assert "2 workers, dashboard" in said
+        assert [process.poll() for process in workers] == [None, None]
+    assert argv[-2] == "--scheduler"
+    _, own = run_search(argv[:-2], tmp_path / "laptop")
+    assert joined == own
+
+
+def wait_until_there(number: int, port: int, workers: list["subprocess.Popen[bytes]"]) -> None:
+    """Asks the scheduler for its workers, from another process: Dask's code draws from the global generator."""
+    ask = f"from distributed import Client; print(len(Client('tcp://127.0.0.1:{port}', timeout=60).nthreads()))"
+
+    def are_there() -> bool:
+        done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=120)
+        return done.stdout.strip() == str(number)
+
+    wait_until(are_there, workers)

@@ -1,0 +1,76 @@
+"""Dask's scheduler and workers, started as one starts them by hand."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+DASK = str(Path(sys.executable).with_name("dask"))
+START_S = 120.0  # on a machine with more to do
+
+
+def wait_until(condition: Callable[[], bool], alive: Sequence[subprocess.Popen[bytes]] = ()) -> None:
+    """Asks again and again, as long as the processes that it depends on run."""
+    deadline = time.monotonic() + START_S
+    while not condition():
+        for process in alive:
+            assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@contextmanager
+def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Gives what starts a program; all of them end with the block."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(*argv: str, cwd: Path) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=cwd)
+        running.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in reversed(running):  # a nanny that is asked to end takes its worker along
+            process.terminate()
+        for process in reversed(running):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(START_S)
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def scheduler(folder: Path, *options: str) -> Iterator[tuple[str, Callable[..., subprocess.Popen[bytes]]]]:
+    """A scheduler; gives its address and how to start a worker: with which options, and below which other program."""
+    file = folder / "scheduler.json"
+    with processes() as start:
+        words = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+        process = start(DASK, "scheduler", *words, *options, cwd=folder)
+        address = ""
+
+        def answers() -> bool:
+            nonlocal address
+            with suppress(FileNotFoundError, json.JSONDecodeError):  # not there, or in the making
+                address = json.loads(file.read_text())["address"]
+            return bool(address)
+
+        wait_until(answers, [process])
+
+        def worker(*options: str, under: Sequence[str] = (), dask: Sequence[str] = (DASK,)) -> subprocess.Popen[bytes]:
+            words = ("worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard")
+            process = start(*under, *dask, *words, *options, cwd=folder)
+            wait_until(lambda: _is_connected(process), [process])
+            return process
+
+        yield address, worker
+
+
+def _is_connected(process: subprocess.Popen[bytes]) -> bool:
+    return any(found.status == psutil.CONN_ESTABLISHED for found in psutil.Process(process.pid).net_connections())
