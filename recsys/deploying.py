@@ -216,9 +216,10 @@ def _await_workers(client: Client, expected: int, timeout_s: float) -> None:
 
 
 def _check_environments(client: Client) -> None:
-    difference = find_difference(client.get_versions(packages=[PACKAGE]))
+    versions: Any = client.get_versions(packages=[PACKAGE])  # a coroutine to asynchronous clients alone
+    difference = find_difference(versions)
     if difference:
-        raise SearchError(f"{client.scheduler.address}: {difference}; install the same everywhere (docs/clusters.md)")
+        raise SearchError(f"{difference}; install the same everywhere (docs/clusters.md)")
 
 
 def _need(library: str, extra: str) -> None:

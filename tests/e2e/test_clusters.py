@@ -71,7 +71,7 @@ def test_three_commands_give_on_a_cluster_what_a_laptop_gives(tmp_path: Path) ->
         port = start_scheduler(start, scheduler, tmp_path)
         workers = [start(*words(worker, port), cwd=tmp_path) for _ in range(2)]
         argv = words(search, port)
-        wait_until_there(2, port, workers)
+        wait_for_workers(2, port)
         said, joined = run_search(argv, tmp_path / "cluster")
         assert "2 workers, dashboard" in said
         assert [process.poll() for process in workers] == [None, None]
@@ -80,12 +80,9 @@ def test_three_commands_give_on_a_cluster_what_a_laptop_gives(tmp_path: Path) ->
     assert joined == own
 
 
-def wait_until_there(number: int, port: int, workers: list["subprocess.Popen[bytes]"]) -> None:
-    """Asks the scheduler for its workers, from another process: Dask's code draws from the global generator."""
-    ask = f"from distributed import Client; print(len(Client('tcp://127.0.0.1:{port}', timeout=60).nthreads()))"
-
-    def are_there() -> bool:
-        done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=120)
-        return done.stdout.strip() == str(number)
-
-    wait_until(are_there, workers)
+def wait_for_workers(number: int, port: int) -> None:
+    """Asks the scheduler from another process: Dask's code draws from the global generator."""
+    wait = (
+        f"from distributed import Client; Client('tcp://127.0.0.1:{port}', timeout=60).wait_for_workers({number}, 120)"
+    )
+    subprocess.run([sys.executable, "-c", wait], check=True, timeout=240)

@@ -48,13 +48,12 @@ def test_over_tls_a_search_runs_with_the_right_certificates_and_is_refused_with_
         worker = start_worker(*ours.options)
         line = refusal(search(store, tmp_path / "refused", "--scheduler", address, *theirs.sets))
         assert f"{address}: no Dask scheduler answers there" in line
-        assert "certificate" in line
+        assert "TLS certificate does not match" in line
+        assert "whether each side's certificate is signed by the other's ca" in line
         done = search(store, tmp_path / "run", "--scheduler", address, *ours.sets)
         assert done.returncode == 0, done.stderr
         assert "1 workers, dashboard" in done.stderr
         assert worker.poll() is None  # what the search did not start, it does not end
-    line = refusal(search(store, tmp_path / "late", "--scheduler", address, *ours.sets))
-    assert f"{address}: no Dask scheduler answers there" in line
 
 
 @pytest.mark.slow
@@ -92,5 +91,5 @@ main()
     with scheduler(tmp_path) as (address, start_worker):
         start_worker(dask=(sys.executable, "-c", other))
         line = refusal(search(store, tmp_path / "run", "--scheduler", address))
-    assert f"{address}: the worker tcp://127.0.0.1:" in line
+    assert "error: the worker tcp://127.0.0.1:" in line
     assert f"has listening-loop 0.0.1, and the search listening-loop {version('listening-loop')}" in line

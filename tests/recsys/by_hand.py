@@ -37,13 +37,8 @@ def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     try:
         yield start
     finally:
-        for process in reversed(running):  # a nanny that is asked to end takes its worker along
-            process.terminate()
         for process in reversed(running):
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(START_S)
-            process.kill()
-            process.wait()
+            _kill(process)
 
 
 @contextmanager
@@ -74,3 +69,15 @@ def scheduler(folder: Path, *options: str) -> Iterator[tuple[str, Callable[..., 
 
 def _is_connected(process: subprocess.Popen[bytes]) -> bool:
     return any(found.status == psutil.CONN_ESTABLISHED for found in psutil.Process(process.pid).net_connections())
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and those below it: asked to end, a worker would first look for its scheduler."""
+    children: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()  # first: a nanny would start another worker
+    process.wait()
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()

@@ -163,7 +163,7 @@ def test_workers_by_ssh_come_work_and_end_with_the_search(ssh_server: Ssh) -> No
     config = ClusterConfig(ssh=ssh_server, workers=2, wait_for_workers_s=120)
     with ExitStack() as stack:
         client = connect(config, 1, stack)
-        address = client.scheduler.address
+        address = str(client.scheduler_info()["address"])
         assert len(client.nthreads()) == 2
         assert client.submit(sum, [1, 2]).result(timeout=60) == 3
     host, port = address.removeprefix("tcp://").split(":")
