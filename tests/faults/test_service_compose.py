@@ -54,7 +54,7 @@ def services(tmp_path: Path, redis_url: str) -> Iterator[tuple[list[Served], Ser
         replicas = [stack.enter_context(serve(published, log, redis_url=redis_url)) for _ in range(2)]
         nginx = Nginx(tmp_path, [replica.port for replica in replicas])
         process = nginx.start()
-        stack.callback(process.wait, timeout=10)
+        stack.callback(process.wait, timeout=60)
         stack.callback(process.terminate)
         front = Served(published, log)
         front.port, front.process = nginx.port, replicas[0].process
