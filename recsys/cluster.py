@@ -27,6 +27,8 @@ POLL_S = 1.0
 # of which would leave its call waiting. A death is reported at once; `dispatch` decides what follows from it.
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
+    # A process that dies is started again however long that takes; Dask by itself gives its place up after 15 s.
+    "distributed.deploy.lost-worker-timeout": "365d",
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
