@@ -25,6 +25,8 @@ CONNECT_TIMEOUT_S = 15
 # of which would leave its call waiting. A death is reported at once; `dispatch` decides what follows from it.
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
+    # A process that dies is started again however long that takes; Dask by itself gives its place up after 15 s.
+    "distributed.deploy.lost-worker-timeout": "365d",
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,

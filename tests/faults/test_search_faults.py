@@ -1,6 +1,7 @@
 """The search under kill -9: of its workers, of their scheduler, of itself; and trials that take their workers along."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from pydantic import ByteSize
 
 from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
@@ -103,7 +105,11 @@ def assert_same_end(run: Path, undisturbed: Path) -> None:
 @pytest.mark.timeout(900)  # a replacement imports all anew, twenty times over
 def test_a_worker_killed_at_any_of_twenty_moments_changes_nothing(store: Path, tmp_path: Path) -> None:
     generator = np.random.default_rng(20)
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),  # see recsys.cluster
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
         there = ClusterConfig(scheduler=cluster.scheduler_address, wait_for_workers_s=PATIENT)
         search(config_of(store, tmp_path / "warm up", there, sweeps=4))
         began = time.monotonic()
@@ -111,7 +117,8 @@ def test_a_worker_killed_at_any_of_twenty_moments_changes_nothing(store: Path, t
         whole_s = time.monotonic() - began
         for number in range(20):
             run = tmp_path / str(number)
-            assassin = threading.Timer(generator.uniform(0, whole_s), kill_a_worker, [int(generator.integers(2))])
+            victim = workers_at_work(client)[int(generator.integers(2))]
+            assassin = threading.Timer(generator.uniform(0, whole_s), victim.send_signal, [signal.SIGKILL])
             assassin.start()
             search(config_of(store, run, there, sweeps=4))
             assassin.join()
@@ -119,12 +126,16 @@ def test_a_worker_killed_at_any_of_twenty_moments_changes_nothing(store: Path, t
             assert not (run / "checkpoints").exists()
 
 
-def kill_a_worker(which: int) -> None:
-    """Kills one of the workers below this process; between a death and its replacement there may be but one."""
-    workers = workers_below(psutil.Process())
-    if workers:
-        with suppress(psutil.NoSuchProcess):
-            workers[which % len(workers)].send_signal(signal.SIGKILL)
+def workers_at_work(client: Client, count: int = 2, timeout_s: float = 300) -> list[psutil.Process]:
+    """The workers, once all of them have reported: one that is killed while it starts is not started again."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        workers = workers_below(psutil.Process())
+        reported = set(client.run(os.getpid, on_error="ignore").values())
+        if len(workers) == count and {worker.pid for worker in workers} == reported:
+            return workers
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
 
 
 def workers_below(process: psutil.Process) -> list[psutil.Process]:
