@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import free_port
 from tests.recsys.by_hand import processes, wait_until
 from tests.recsys.logs import make_store, random_sessions
 
@@ -35,9 +36,7 @@ def words(command: str, port: int) -> list[str]:
 def start_scheduler(start: Callable[..., subprocess.Popen[bytes]], command: str, cwd: Path) -> int:
     """Returns the port; takes another one where a stranger was faster."""
     for _ in range(5):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
+        port = free_port()
         process = start(*words(command, port), cwd=cwd)
 
         def is_settled(process: "subprocess.Popen[bytes]" = process, port: int = port) -> bool:

@@ -4,6 +4,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.programs import need
+
 
 @dataclass(frozen=True)
 class Certificates:
@@ -43,4 +45,4 @@ def make_certificates(folder: Path) -> Certificates:
 
 
 def _openssl(*words: str) -> None:
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
+    subprocess.run([need("openssl"), *words], check=True, capture_output=True)

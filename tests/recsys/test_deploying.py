@@ -22,6 +22,7 @@ from recsys.cluster_config import Kubernetes, Security, Ssh
 from recsys.config import ClusterConfig
 from recsys.deploying import connect, kubernetes_arguments, ssh_arguments, tls
 from recsys.errors import SearchError
+from tests.programs import free_port
 from tests.recsys.by_hand import processes, wait_until
 from tests.recsys.certificates import make_certificates
 
@@ -131,9 +132,7 @@ def ssh_server(tmp_path: Path) -> Iterator[Ssh]:
     for name in ("host", "own"):
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
         subprocess.run(argv, check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     known = tmp_path / "known_hosts"
     known.write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
     settings = {"ListenAddress": "127.0.0.1", "HostKey": tmp_path / "host", "AuthorizedKeysFile": tmp_path / "own.pub"}

@@ -14,7 +14,7 @@ from distributed import LocalCluster
 
 from common.cli import run
 from common.config import load_config
-from recsys import cluster, search
+from recsys import cluster, deploying, search
 from recsys.config import SearchConfig
 from recsys.dataset import open_dataset
 from recsys.models.als import Als, AlsParams
@@ -215,7 +215,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("a cluster was started")
 
-    monkeypatch.setattr(cluster, "Client", refuse)
+    monkeypatch.setattr(cluster, "connect", refuse)
 
 
 @pytest.mark.usefixtures("no_cluster")
@@ -346,7 +346,7 @@ def test_a_setting_that_cannot_be_is_one_line(
     setting: str,
     message: str,
 ) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr(deploying, "CONNECT_TIMEOUT_S", 1)
     line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting]))
     assert message in line
     assert not list(tmp_path.glob("run/ledger*"))
