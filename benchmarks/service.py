@@ -32,7 +32,7 @@ from benchmarks.measure import machine, python
 from tests.botify.exports import publish, random_lists, write_catalogue
 
 BATCH = 1000
-_SCRIPT = """
+LOAD_SCRIPT = """
 local n, active = 0, 512
 function init(args)
   prefix, listeners, tracks, n = args[1], tonumber(args[2]), tonumber(args[3]), math.random(1e6)
@@ -86,8 +86,8 @@ def compare(
         catalogue = write_catalogue(folder / "tracks.json", [track // 10 for track in range(tracks)])
         neighbours = {0: [1]}
         publish(folder, "one", random_lists(listeners, tracks), catalogue=catalogue, neighbours=neighbours)
-        (folder / "load.lua").write_text(_SCRIPT)
-        with _redis(folder) as redis_url:
+        (folder / "load.lua").write_text(LOAD_SCRIPT)
+        with redis_server(folder) as redis_url:
             setup = Setup(folder, listeners, tracks, redis_url, threads, seconds)
             console.print(machine("flask", "granian", "redis"))
             for processes in (1, 2):
@@ -100,10 +100,10 @@ def _compare(setup: Setup, processes: int, repeats: int) -> None:
     with _service(setup, processes) as (port, start_s, process), _bare(setup, processes) as bare_port:
         runs: dict[str, list[Load]] = {"bare view": [], "/next": [], "bare view, alone": [], "/next, alone": []}
         for _ in range(repeats):
-            runs["bare view"].append(_wrk(setup, bare_port, bare_path, 32))
-            runs["/next"].append(_wrk(setup, port, "/next/", 32))
-        runs["bare view, alone"].append(_wrk(setup, bare_port, bare_path, 1))
-        runs["/next, alone"].append(_wrk(setup, port, "/next/", 1))
+            runs["bare view"].append(wrk(setup, bare_port, bare_path, 32))
+            runs["/next"].append(wrk(setup, port, "/next/", 32))
+        runs["bare view, alone"].append(wrk(setup, bare_port, bare_path, 1))
+        runs["/next, alone"].append(wrk(setup, port, "/next/", 1))
         _show(title, runs)
         workers = process.children()
         memory = max(worker.memory_full_info().pss for worker in workers) / 2**20
@@ -131,7 +131,8 @@ def _show(title: str, runs: dict[str, list[Load]]) -> None:
     console.print(table)
 
 
-def _wrk(setup: Setup, port: int, prefix: str, connections: int) -> Load:
+def wrk(setup: Setup, port: int, prefix: str, connections: int) -> Load:
+    """Loads a service for the setup's seconds."""
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{setup.seconds}s", "--latency", "-s", str(setup.folder / "load.lua")]
     argv += [f"http://127.0.0.1:{port}", "--", prefix, str(setup.listeners), str(setup.tracks)]
     text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
@@ -174,7 +175,7 @@ def _batch_rate(setup: Setup, port: int, batches: int = 40) -> tuple[float, int]
 @contextmanager
 def _service(setup: Setup, processes: int) -> Iterator[tuple[int, float, psutil.Process]]:
     """The service's port, how long it took to answer, and its parent process."""
-    port = _free_port()
+    port = free_port()
     config = {
         "catalog": str(setup.folder / "tracks.json"),
         "recommendations": str(setup.folder / "current" / "recommendations.jsonl"),
@@ -189,34 +190,36 @@ def _service(setup: Setup, processes: int) -> Iterator[tuple[int, float, psutil.
     file = setup.folder / f"botify-{processes}.yaml"
     file.write_bytes(orjson.dumps(config))
     began = time.perf_counter()
-    with _running(python("-m", "botify", "--config", file)) as process:
-        _wait_for(port)
+    with started(python("-m", "botify", "--config", file)) as process:
+        wait_for(port)
         yield port, time.perf_counter() - began, process
 
 
 @contextmanager
 def _bare(setup: Setup, processes: int) -> Iterator[int]:
-    port = _free_port()
+    port = free_port()
     environment = {"BARE_REDIS_URL": setup.redis_url, "BARE_LOG": str(setup.folder)}
     options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--backpressure", "1024"]
     options += ["--workers", str(processes), "--blocking-threads", str(setup.threads), "--port", str(port)]
-    with _running(python("-m", "granian", *options, "benchmarks.bare_service:app"), environment):
-        _wait_for(port)
+    with started(python("-m", "granian", *options, "benchmarks.bare_service:app"), environment):
+        wait_for(port)
         yield port
 
 
 @contextmanager
-def _redis(folder: Path) -> Iterator[str]:
+def redis_server(folder: Path) -> Iterator[str]:
+    """A Redis of its own that keeps nothing, by its URL."""
     program = shutil.which("redis-server")
     if program is None or shutil.which("wrk") is None:
         raise SystemExit("redis-server and wrk are needed (Debian: apt-get install redis-server wrk)")
-    port = _free_port()
-    with _running([program, "--port", str(port), "--save", "", "--dir", str(folder)]):
+    port = free_port()
+    with started([program, "--port", str(port), "--save", "", "--dir", str(folder)]):
         yield f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager
-def _running(argv: list[str], environment: dict[str, str] | None = None) -> Iterator[psutil.Process]:
+def started(argv: list[str], environment: dict[str, str] | None = None) -> Iterator[psutil.Process]:
+    """A process, ended at the end."""
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})}) as process:
         try:
             yield psutil.Process(process.pid)
@@ -224,7 +227,8 @@ def _running(argv: list[str], environment: dict[str, str] | None = None) -> Iter
             process.terminate()
 
 
-def _wait_for(port: int, timeout_s: float = 20) -> None:
+def wait_for(port: int, timeout_s: float = 20) -> None:
+    """Waits until a service answers."""
     deadline = time.perf_counter() + timeout_s
     while time.perf_counter() < deadline:
         try:
@@ -238,7 +242,8 @@ def _wait_for(port: int, timeout_s: float = 20) -> None:
     raise TimeoutError(f"nobody answers on port {port}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,0 +1,14 @@
+"""The real service as a plain WSGI application, so that any server can run it: `benchmarks.hosted:app`.
+
+Takes its settings' file from HOSTED_CONFIG. The service itself runs under the server of `botify.serving` only.
+"""
+
+import os
+from pathlib import Path
+
+from botify.app import create_app
+from botify.serving import load, make_service
+from botify.settings import load_settings
+
+_settings = load_settings(Path(os.environ["HOSTED_CONFIG"]), {}, {}, [])
+app = create_app(make_service(_settings, load(_settings)))
