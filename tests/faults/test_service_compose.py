@@ -75,14 +75,12 @@ def test_two_recommenders_share_load_sessions_and_log_and_one_may_leave(
     replicas, front = services
     shared = [[1980] for _ in range(4)]  # one listener, by four clients at once
     with Load(front.port, [*clients(4), *shared]) as load:
-        load.wait_for(500)
-        served = [replica.ask("GET", "/metrics")[1] for replica in replicas]
-        assert all(events(text) > 50 for text in served), "both take their share"
+        wait_until(lambda: all(events(replica) > 50 for replica in replicas), "both to take their share")
         assert replicas[0].stop() == 0
         load.wait_for(500)
     assert set(load.statuses) == {200}, "nobody notices that one has left"
     assert load.broken == []
-    recommended = [answer.recommendation for answer in load.answers if answer.user == 1980]
+    recommended = [answer.recommendation for answer in load.answers if answer.user == 1980][:900]  # then it ends
     assert len(recommended) > 50
     assert len(set(recommended)) == len(recommended)
     assert replicas[1].stop() == 0
@@ -99,7 +97,8 @@ def test_what_is_of_one_replica_is_not_shown_to_the_outside(services: tuple[list
     assert "error" in refusal, "in JSON, by the service"
 
 
-def events(metrics: str) -> float:
+def events(replica: Served) -> float:
+    metrics = replica.ask("GET", "/metrics")[1]
     (line,) = [line for line in metrics.splitlines() if line.startswith('botify_events_total{message="next"}')]
     return float(line.split()[-1])
 
