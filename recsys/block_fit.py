@@ -18,9 +18,10 @@ from recsys.assembling import new_array
 from recsys.blocks import Block, Of, gather_tracks, rows_file, solve_block
 from recsys.cluster import Cluster
 from recsys.dataset import Dataset, Side
-from recsys.mirror import Mirrored, fetch, forget, give, names_in
+from recsys.mirror import fetch, forget, give, names_in
 from recsys.models.als import check_finite, first_factors
 from recsys.models.params import AlsParams, Factors
+from recsys.places import Mirrored
 
 # So many interactions take about 130 MB, and their confidences another half of that.
 LARGEST_BLOCK = 16_000_000

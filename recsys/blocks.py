@@ -16,9 +16,10 @@ from threadpoolctl import threadpool_limits
 
 from common.files import atomic_directory, atomic_write
 from recsys.dataset import Side, open_dataset
-from recsys.mirror import Mirrored, drop, fetch, fetch_folder, give, give_folder
+from recsys.mirror import drop, fetch, fetch_folder, give_folder, hand_over
 from recsys.models.equations import make_equations
 from recsys.models.params import AlsParams, Factors
+from recsys.places import Mirrored
 
 SCANNED_AT_ONCE = 4_000_000  # interactions, while tracks are gathered
 Of = Literal["listeners", "tracks"]
@@ -121,7 +122,7 @@ def solve_block(block: Block, params: AlsParams, before: Path, others: Path, aft
     if isinstance(after, Mirrored):
         with atomic_write(rows_file(after, block)) as file:
             np.save(file, rows)
-        give(rows_file(after, block))
+        hand_over(rows_file(after, block))
         return
     # Written, not mapped: what another machine sees of a mapped file is anybody's guess.
     start = np.load(after, mmap_mode="r").offset + block.first * rows[0].nbytes

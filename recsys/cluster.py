@@ -20,7 +20,7 @@ from recsys.config import ClusterConfig
 from recsys.deploying import connect, tls
 from recsys.dispatch import Call, Outcome, dispatch
 from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
-from recsys.mirror import Mirrored
+from recsys.places import Mirrored
 from recsys.seen import call_where_seen, witnesses
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from analysis.offpolicy import LoggingPolicy
 from analysis.validation import METRICS
 from common.config import Config
 from recsys.cluster_config import Kubernetes, Security, Ssh
-from recsys.mirror import Mirrored, place
+from recsys.places import Mirrored, place
 from recsys.storage import is_address
 
 Positive = Annotated[float, Gt(0)]

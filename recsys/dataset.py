@@ -35,7 +35,8 @@ from recsys.cluster import Cluster
 from recsys.config import SearchConfig
 from recsys.errors import SplitError
 from recsys.interactions import BucketSummary, SplitRule
-from recsys.mirror import Mirrored, drop, fetch_below, fetch_folder, forget_below, give_folder, temporary_in
+from recsys.mirror import drop, fetch_below, fetch_folder, forget_below, give_folder, temporary_in
+from recsys.places import Mirrored
 from recsys.splitting import file_sides, split_rule
 from recsys.store import Store
 

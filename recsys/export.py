@@ -38,10 +38,11 @@ from recsys.context import CONTEXT, write_context
 from recsys.dataset import PIECES, SUMMARY, Dataset, Side, dataset_digest, open_dataset
 from recsys.errors import ExportError
 from recsys.ids import originals
-from recsys.mirror import Mirrored, drop, fetch_folder, forget_below, give_folder, place, temporary_in
+from recsys.mirror import drop, fetch_folder, forget_below, give_folder, temporary_in
 from recsys.models.als import Als
 from recsys.models.params import Fit
 from recsys.models.ranking import NO_TRACK, Columns, nearest_tracks
+from recsys.places import Mirrored, place
 from recsys.recommend import personal_lists, without_interactions
 from recsys.run import Winner, read_run
 from recsys.store import Store, open_store

@@ -24,7 +24,7 @@ from recsys.examples import example_listeners
 from recsys.judging import Judge, judge_lists
 from recsys.listening_time import Floats, Interval
 from recsys.memory import forget_peak, peak_bytes
-from recsys.mirror import fetch, give
+from recsys.mirror import fetch, give, prune
 from recsys.models.als import Als
 from recsys.models.baselines import random_lists, unseen
 from recsys.models.params import Fit
@@ -99,6 +99,7 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
         MemoryError: It does not fit into memory.
     """
     forget_peak()
+    prune(folder / CHECKPOINTS)
     dataset = open_dataset(judge.dataset)
     began = time.perf_counter()
     if isinstance(step.entry, Trial):

@@ -22,7 +22,7 @@ from recsys.catalogue import agreed_catalogue
 from recsys.errors import IngestError
 from recsys.ingest_interactions import ingest_interactions
 from recsys.ingest_report import AddedSource, IngestReport, print_report
-from recsys.mirror import place
+from recsys.places import place
 from recsys.sorting import SortedPart
 from recsys.sources import NewFiles, check_memory, machine_errors_explained
 from recsys.store import Catalogue, Manifest, Part, Source, extend_manifest, fetch_stored, open_store

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from analysis import queries
 from recsys.config import Feedback, Split
 from recsys.errors import SplitError
-from recsys.mirror import give, make_folder
+from recsys.mirror import hand_over, make_folder
 from recsys.store import fetch_parts
 
 SESSION_GAP_MS = 30 * 60 * 1000
@@ -110,7 +110,7 @@ def prepare_bucket(
             *_logged_queries(connection, folder, bucket, rule),
         ):
             pq.write_table(queries.fetch_table(connection, name, **values), file)
-            give(file)
+            hand_over(file)
     return summary
 
 

@@ -1,13 +1,6 @@
-"""Folders at an address, `s3://bucket/folder`, and their mirror on a disk of this machine.
+"""Between a mirror and its address: what is to be read is fetched first, and what was written is given.
 
-Whatever reads and writes works on the mirror, by a `Mirrored` path. What is to be read is fetched first, and what was
-written is given; for any other path both do nothing. On its way to a worker a `Mirrored` path becomes its address, and
-there the path of that machine's mirror: machines need no folder in common.
-
-A mirror is a cache: removed while nothing runs, it is fetched again. It lies in the folder that LISTENING_LOOP_SCRATCH
-names, or in the user's cache folder; the processes of a machine may share it::
-
-    <scratch>/<scheme>-<digest of the endpoint>/<bucket>/<folder>/…
+Of any path that is not `Mirrored` nothing is fetched or given, so that all code reads and writes files of this machine.
 """
 
 import fcntl
@@ -15,65 +8,23 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PosixPath
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import orjson
 
 from common.files import TEMPORARY_PREFIX, sha256_file
 from recsys import storage
 from recsys.errors import StorageError
+from recsys.places import Mirrored, scratch
 
-SCRATCH = "LISTENING_LOOP_SCRATCH"
 OBJECTS = "objects.json"  # of a folder that was given whole: name to bytes and sha256; put last
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-
-
-class Mirrored(PosixPath):
-    """A path in a mirror; formatted (`f"{path}"`) it is its address, as `str(path)` its place on this machine."""
-
-    __slots__ = ()
-
-    @property
-    def url(self) -> str:
-        """The address."""
-        scheme, *rest = self.relative_to(scratch()).parts
-        slashes = ":///" if scheme.startswith("file-") else "://"
-        return scheme.rpartition("-")[0] + slashes + "/".join(rest)
-
-    def __format__(self, spec: str) -> str:
-        """The address, so that messages name what the user named."""
-        return format(self.url if self.is_relative_to(scratch()) else str(self), spec)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Travels as its address."""
-        return place, (self.url,)
-
-
-def place(text: str | Path) -> Path:
-    """The path that a text names; a `Mirrored` one if it is an address.
-
-    Raises:
-        StorageError: The address names no bucket.
-    """
-    if isinstance(text, Path) or not storage.is_address(text):
-        return Path(text)
-    scheme, _, rest = text.partition("://")
-    names = [name for name in rest.split("/") if name]
-    if not names or any(name in (".", "..") for name in names):
-        raise StorageError(f"{text}: no address of a folder, such as s3://bucket/folder")
-    endpoint = next((os.environ[key] for key in _ENDPOINTS if os.environ.get(key)), "") if scheme == "s3" else ""
-    root = f"{scheme}-{hashlib.sha256(endpoint.encode()).hexdigest()[:8]}"
-    return Mirrored(scratch(), root, *names)
-
-
-def scratch() -> Path:
-    """Where this machine's mirrors are."""
-    named = os.environ.get(SCRATCH)
-    if named:
-        return Path(named).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "listening-loop"
+_AT_ONCE = 8
+_YOUNG_S = 3600.0
 
 
 def fetch(path: Path, sha256: str | None = None) -> Path:
@@ -115,6 +66,13 @@ def give(path: Path, sha256: str | None = None) -> None:
         _note(path, sha256 or storage.version(path.url) or "")
 
 
+def hand_over(path: Path) -> None:
+    """Puts a file of a mirror to its address, and keeps no copy: another machine is to fetch it."""
+    give(path)
+    if isinstance(path, Mirrored):
+        path.unlink()
+
+
 def forget(path: Path) -> None:
     """Removes a file, and the object that it mirrors."""
     path.unlink(missing_ok=True)
@@ -140,11 +98,14 @@ def fetch_folder(path: Path) -> bool:
             return True
         temporary = path.with_name(f"{TEMPORARY_PREFIX}fetched-{path.name}")
         shutil.rmtree(temporary, ignore_errors=True)
-        for name, (size, sha256) in orjson.loads(content).items():
+
+        def download(name: str, size: int, sha256: str) -> None:
             file = temporary / name
             file.parent.mkdir(parents=True, exist_ok=True)
             storage.download(f"{path.url}/{name}", file)
             _check(file, f"{path.url}/{name}", sha256, size)
+
+        _at_once(download, ((name, *facts) for name, facts in orjson.loads(content).items()))
         (temporary / OBJECTS).write_bytes(content)
         shutil.rmtree(path, ignore_errors=True)
         temporary.rename(path)
@@ -160,12 +121,10 @@ def give_folder(path: Path) -> None:
     if not isinstance(path, Mirrored):
         return
     with _alone(path):
-        table = {}
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and file.name != OBJECTS:
-                name = file.relative_to(path).as_posix()
-                storage.upload(file, f"{path.url}/{name}")
-                table[name] = (file.stat().st_size, sha256_file(file))
+        files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != OBJECTS]
+        names = [file.relative_to(path).as_posix() for file in files]
+        table = {name: (file.stat().st_size, sha256_file(file)) for name, file in zip(names, files, strict=True)}
+        _at_once(storage.upload, ((path / name, f"{path.url}/{name}") for name in names))
         content = orjson.dumps(table, option=orjson.OPT_INDENT_2)
         storage.write(f"{path.url}/{OBJECTS}", content)
         (path / OBJECTS).write_bytes(content)
@@ -181,8 +140,7 @@ def names_in(path: Path) -> list[str]:
 def fetch_below(path: Path) -> None:
     """Fetches whatever is below a folder's address now."""
     if isinstance(path, Mirrored):
-        for name in storage.sizes(path.url):
-            fetch(path / name)
+        _at_once(fetch, ((path / name,) for name in storage.sizes(path.url)))
 
 
 def forget_below(path: Path) -> None:
@@ -190,6 +148,20 @@ def forget_below(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if isinstance(path, Mirrored):
         storage.remove_below(path.url)
+
+
+def prune(folder: Path) -> None:
+    """Removes from a folder of a mirror what its address has no longer; what is young may be on its way there."""
+    if not isinstance(folder, Mirrored) or not folder.exists():
+        return
+    kept = {name.partition("/")[0] for name in storage.sizes(folder.url)}
+    for entry in folder.iterdir():
+        with suppress(FileNotFoundError):  # another process prunes too
+            if entry.name not in kept and time.time() - entry.stat().st_mtime > _YOUNG_S:
+                if entry.is_dir():
+                    drop(entry)
+                else:
+                    entry.unlink()
 
 
 def drop(path: Path) -> None:
@@ -208,6 +180,12 @@ def temporary_in(folder: Path) -> Path:
     """A new folder of a temporary name, in a folder that may be mirrored."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder / Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder)).name
+
+
+def _at_once(function: Callable[..., object], calls: Iterable[tuple[Any, ...]]) -> None:
+    """Makes some calls at a time: most of one is waiting for the server."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        list(threads.map(lambda arguments: function(*arguments), calls))
 
 
 def _download(path: Mirrored, sha256: str | None) -> None:

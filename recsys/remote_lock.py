@@ -21,7 +21,7 @@ import msgspec
 
 from recsys import storage
 from recsys.errors import StorageError
-from recsys.mirror import Mirrored
+from recsys.places import Mirrored
 
 LOCK = ".lock"
 SIGN_S = 15.0

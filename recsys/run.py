@@ -19,8 +19,9 @@ from recsys.dataset import PIECES
 from recsys.errors import SearchError
 from recsys.fitting import CHECKPOINTS, LISTENERS
 from recsys.listening_time import Interval
-from recsys.mirror import Mirrored, fetch, forget, forget_below
+from recsys.mirror import fetch, forget, forget_below
 from recsys.models.als import AlsParams
+from recsys.places import Mirrored
 from recsys.remote_lock import RemoteLock, remote_lock
 from recsys.trials import Trial
 

@@ -27,7 +27,8 @@ from recsys.export import MANIFEST, RECOMMENDATIONS, export_run
 from recsys.fitting import CHECKPOINTS, read_listeners, run_step
 from recsys.judging import Judge, check_judges
 from recsys.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
-from recsys.mirror import forget_below, give, place
+from recsys.mirror import forget_below, give
+from recsys.places import place
 from recsys.report.page import write_report
 from recsys.report.titles import read_titles
 from recsys.run import CONFIG, LEADERBOARD, LEDGER, REPORT, WINNER, Winner, taken_run

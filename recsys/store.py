@@ -27,7 +27,8 @@ from analysis.event_log import LineCounts
 from common.files import atomic_write
 from recsys import storage
 from recsys.errors import StoreError
-from recsys.mirror import Mirrored, fetch, give
+from recsys.mirror import fetch, give
+from recsys.places import Mirrored
 
 MANIFEST = "manifest.json"
 SCHEMA = 2  # 1 had no interactions

@@ -16,7 +16,8 @@ from typing import TypeVar
 from common.files import TEMPORARY_PREFIX, fsync_directory, fsync_file, remove_leftovers, sha256_file
 from recsys import storage
 from recsys.errors import StoreError
-from recsys.mirror import Mirrored, give
+from recsys.mirror import give
+from recsys.places import Mirrored
 from recsys.remote_lock import remote_lock
 from recsys.store import (
     MANIFEST,

@@ -9,7 +9,8 @@ from recsys.errors import TrialError, WorkerDiedError
 from recsys.fitting import BASELINES, Point, Score, Step, checkpoint_file, entry_id
 from recsys.judging import Judge
 from recsys.ledger import Failure, append_failure, append_score, read_ledger
-from recsys.mirror import Mirrored, forget, give
+from recsys.mirror import forget, give
+from recsys.places import Mirrored
 from recsys.remote_lock import RemoteLock
 from recsys.run import LEDGER
 from recsys.schedule import Decisions, decide

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from common.cli import make_app, run
-from recsys.mirror import place
+from recsys.places import place
 from recsys.report.page import write_report
 
 PROG = "python -m recsys.report"
