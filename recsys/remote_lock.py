@@ -1,8 +1,8 @@
 """That only one process writes below an address: a lock object, and signs of life beside it.
 
     <folder>/.lock                who holds it; made only where there is none
-    <folder>/.lock.alive-<token>  put again and again by the holder, so that the server's clock says when it last lived
-    <folder>/.lock.after-<token>  held for a moment by who takes over from a dead holder; made only where there is none
+    <folder>/.lock.alive-<id>  put again and again by the holder, so that the server's clock says when it last lived
+    <folder>/.lock.after-<id>  held for a moment by who takes over from a dead holder; made only where there is none
 
 A lock is taken over when its process is known to be dead, or has given no sign of life for `EXPIRY_S`. Of a process
 that was taken for dead and is not, the next `check` fails, and it writes no more.
@@ -33,14 +33,14 @@ class Holder:
     """A process that holds a lock.
 
     Attributes:
-        token: Of this holding alone.
+        id: Of this holding alone.
         host: The machine's name.
         processes: Which table of processes `pid` is of: the machine's boot, and the namespace.
         pid: The process.
         started: When it started, so that another process of the same number is not taken for it.
     """
 
-    token: str
+    id: str
     host: str
     processes: str
     pid: int
@@ -71,7 +71,7 @@ class RemoteLock:
             StorageError: One has, or the server does not answer.
         """
         found = _read(self._url)
-        if found is None or found.token != self._holder.token:
+        if found is None or found.id != self._holder.id:
             who = f"{found} has taken over" if found else "its lock was removed"
             raise StorageError(f"{self._url}: {who}, as this process gave no sign of life for long; it writes no more")
 
@@ -88,7 +88,7 @@ class RemoteLock:
         self._over.set()
         try:
             found = _read(self._url)
-            if found is not None and found.token == self._holder.token:
+            if found is not None and found.id == self._holder.id:
                 storage.remove(self._url)
             storage.remove(_alive(self._url, self._holder))
         except StorageError:
@@ -138,12 +138,12 @@ def _take(url: str, me: Holder, other: str) -> None:
             f"{other} is at work here ({holder}, last heard of {silent_s:.0f} s ago); wait until it is done, or, if it "
             f"is dead, until it has not been heard of for {EXPIRY_S:.0f} s"
         )
-    turn = f"{url}.after-{holder.token}"
+    turn = f"{url}.after-{holder.id}"
     if not storage.create(turn, b""):
         raise StorageError(f"{other} is taking over from {holder}; if none is, remove {turn}")
     try:
         found = _read(url)
-        if found is None or found.token != holder.token:
+        if found is None or found.id != holder.id:
             raise StorageError(f"{other} has just taken over from {holder}; wait until it is done")
         storage.write(url, msgspec.json.encode(me))
         storage.remove(_alive(url, holder))
@@ -168,7 +168,7 @@ def _read(url: str) -> Holder | None:
 
 
 def _alive(url: str, holder: Holder) -> str:
-    return f"{url}.alive-{holder.token}"
+    return f"{url}.alive-{holder.id}"
 
 
 def _processes() -> str:

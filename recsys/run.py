@@ -19,7 +19,7 @@ from recsys.dataset import PIECES
 from recsys.errors import SearchError
 from recsys.fitting import CHECKPOINTS, LISTENERS
 from recsys.listening_time import Interval
-from recsys.mirror import fetch, forget, forget_below
+from recsys.mirror import fetch, forget, forget_below, give
 from recsys.models.als import AlsParams
 from recsys.places import Mirrored
 from recsys.remote_lock import RemoteLock, remote_lock
@@ -59,7 +59,7 @@ def taken_run(folder: Path, *, fresh: bool) -> Iterator[RemoteLock | None]:
     """Makes the block the only search in a run folder, new or with what an earlier search left.
 
     An earlier winner and leaderboard are removed: until the block has found its own, there is none. Of a run at an
-    address, what its mirror holds counts for nothing; the block gets the lock that it holds there.
+    address, the ledger is what was given there, and the block gets the lock that it holds there.
 
     Args:
         folder: The run folder.
@@ -146,7 +146,7 @@ def _is_taken(folder: Path) -> bool:
 
 
 def _mirror_anew(folder: Mirrored, *, fresh: bool) -> None:
-    """Leaves nothing in a run's mirror but the ledger as it is at the address.
+    """Leaves nothing in a run's mirror but the ledger.
 
     Raises:
         SearchError: What is there is no run.
@@ -160,6 +160,7 @@ def _mirror_anew(folder: Mirrored, *, fresh: bool) -> None:
         moved = [name for name in storage.sizes(folder.url) if not name.startswith(LOCK)]
         for name in sorted(moved, key=lambda name: name in (LEDGER, CONFIG)):  # until these are gone it is a run
             storage.move(f"{folder.url}/{name}", f"{target}/{name}")
+    ahead = b"" if fresh else _ahead(folder)
     for entry in folder.iterdir():
         if entry.name == LOCK:
             continue
@@ -168,4 +169,15 @@ def _mirror_anew(folder: Mirrored, *, fresh: bool) -> None:
         else:
             entry.unlink()
     forget_below(folder / PIECES)
+    if ahead:
+        (folder / LEDGER).write_bytes(ahead)
+        give(folder / LEDGER)
     fetch(folder / LEDGER)
+
+
+def _ahead(folder: Mirrored) -> bytes:
+    """The mirror's ledger, if it has all lines of the one at the address: a server was lost before it got the last."""
+    mirrored = folder / LEDGER
+    content = mirrored.read_bytes() if mirrored.exists() else b""
+    given = storage.read(f"{mirrored}") or b""
+    return content if given and content.startswith(given) and content.endswith(b"\n") else b""

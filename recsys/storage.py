@@ -8,6 +8,7 @@ renamed. Credentials, endpoint and region are the file system's own affair; of S
 import asyncio
 import errno
 import importlib
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,8 +19,9 @@ import fsspec
 from common.files import TEMPORARY_PREFIX
 from recsys.errors import StorageError
 
-# Bounds the time that a server which does not answer takes: attempts, and seconds of each.
-_S3 = {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 2}}
+# Bound the time that a server which does not answer takes: attempts, and seconds of each.
+_ATTEMPTS = 3
+_S3 = {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}
 _OURS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # of the disk here, which has a message of its own
 _PACKAGES = {"s3": "'listening-loop[s3]'", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 
@@ -85,6 +87,7 @@ def version(url: str) -> str | None:
         try:
             facts = _files(url).info(url)
         except FileNotFoundError:
+            _check_bucket(url)
             return None
     if facts["type"] != "file":
         return None
@@ -160,15 +163,18 @@ def _files(url: str) -> Any:  # noqa: ANN401  fsspec has no types
     scheme = url.partition("://")[0]
     options = {"config_kwargs": _S3} if scheme in ("s3", "s3a") else {}
     try:
-        return fsspec.filesystem(scheme, use_listings_cache=False, **options)
+        files = fsspec.filesystem(scheme, use_listings_cache=False, **options)
     except ImportError as error:
         package = _PACKAGES.get(scheme, "")
         advice = f"pip install {package}" if package else str(error)
-        raise StorageError(f"{url}: a package is missing that reads {scheme}://; {advice}") from None
+        raise StorageError(f"{url}: on {_here()} the package that reads {scheme}:// is missing; {advice}") from None
     except ValueError:
         raise StorageError(
             f"{url}: nobody knows {scheme}://; a path or an address such as s3://bucket/folder"
         ) from None
+    if options:
+        files.retries = _ATTEMPTS
+    return files
 
 
 def _check_bucket(url: str) -> None:
@@ -185,14 +191,14 @@ def _explained(url: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise StorageError(
-            f"{url}: refused ({_line(error)}); are the credentials right, and may they read and write there?"
+            f"{url}: {_here()} is refused ({_line(error)}); are the credentials right, and may they read and write?"
         ) from None
     except FileNotFoundError as error:
-        raise StorageError(f"{url}: not there ({_line(error)}); does the bucket exist?") from None
+        raise StorageError(f"{url}: {_here()} does not find it ({_line(error)}); does the bucket exist?") from None
     except _errors() as error:
         if getattr(error, "errno", None) in _OURS and getattr(error, "filename", None):
             raise
-        raise StorageError(f"{url}: {_line(error)}; {_advice(error)}") from None
+        raise StorageError(f"{url}: {_line(error)} (on {_here()}); {_advice(error)}") from None
 
 
 def _advice(error: BaseException) -> str:
@@ -208,6 +214,11 @@ def _errors() -> tuple[type[BaseException], ...]:
         with suppress(ImportError):
             found.append(getattr(importlib.import_module(module), name))
     return tuple(found)
+
+
+def _here() -> str:
+    """This machine, which may be a worker's."""
+    return socket.gethostname()
 
 
 def _line(error: BaseException) -> str:
