@@ -1,4 +1,4 @@
-"""Every command of README and docs/ is run as a reader would run it, page after page, in a small world.
+"""Every command of README and docs/ is run as a reader would run it, in a small world: the quick start, then each page.
 
 What makes the world small is in `SMALLER` and `REPLACED`; what a reader brings along, in `brought`. A server runs until
 its page ends, another one of its kind starts, or the text says to press Ctrl-C.
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,6 @@ SMALLER: dict[str, dict[str, Any]] = {
     "collect/demo.yaml": {"episodes": 8000},
     "demo.yaml": SMALL_SEARCH,
     "seed.yaml": {**SMALL_SEARCH, "store": "out/demo/store", "catalogue": None, "context": None},
-    "loop/demo.yaml": {"traffic": {"episodes": 1000}},
 }
 REPLACED = {
     ".venv/bin/python": sys.executable,
@@ -61,7 +60,12 @@ RUN_BY_ANOTHER_TEST = {
     "recsys.loop": "test_demo.py",
     "clusters.md": "test_clusters.py; what needs more machines is looked at by test_names_in_docs.py",
 }
-PAGES_TO_RUN = [page for page in PAGES if page.name not in {"quickstart.md", *RUN_BY_ANOTHER_TEST}]
+PAGES_TO_RUN = [
+    page
+    for page in PAGES
+    if page.name not in {"quickstart.md", *RUN_BY_ANOTHER_TEST} and any(b.language == "bash" for b in blocks_of(page))
+]
+AT_ONCE = 2
 
 
 class Reader:
@@ -70,6 +74,7 @@ class Reader:
     def __init__(self, folder: Path, redis: RedisServer) -> None:
         self.folder = folder
         self.port, self.lab = free_port(), free_port()
+        shrink(folder / "configs", self.port)
         self._replaced = {
             **REPLACED,
             "localhost:5001": f"localhost:{self.port}",
@@ -118,13 +123,13 @@ class Reader:
         log = self.folder / f"{module}.stderr"
         with log.open("wb") as errors:
             process = subprocess.Popen(
-                ["bash", "-c", f"exec env {text}"],
+                # A test run in the background ignores Ctrl-C, and so would all that it starts.
+                ["bash", "-c", f"exec env --default-signal=INT {text}"],
                 cwd=self.folder,
                 env=self._environment,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
-                preexec_fn=hear_ctrl_c,
             )
         self._servers[module] = process
         address = f"http://localhost:{self.port if module == 'botify' else self.lab}{SERVERS[module]}"
@@ -152,11 +157,6 @@ class Reader:
                 process.wait()
 
 
-def hear_ctrl_c() -> None:
-    """A test run in the background ignores Ctrl-C, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def check_compose(command: str) -> None:
     """What `docker compose … up` would start is there, and compose accepts its file."""
     words = shlex.split(command)
@@ -171,7 +171,7 @@ def check_compose(command: str) -> None:
 
 def shrink(configs: Path, port: int) -> None:
     """The project's configurations, made small."""
-    shutil.copytree(ROOT / "configs", configs)
+    shutil.copytree(ROOT / "configs", configs, dirs_exist_ok=True)
     for name, changes in {**SMALLER, "botify.yaml": {"port": port}}.items():
         document = yaml.safe_load((configs / name).read_text())
         (configs / name).write_text(yaml.safe_dump(merged(document, changes)))
@@ -202,35 +202,49 @@ def bring(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """A reader of the quick start, which leaves what the other pages begin with."""
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory, redis: RedisServer) -> Path:
+    """The folder that the quick start leaves, with which the other pages begin."""
     need("curl")
-    folder = tmp_path_factory.mktemp("reader")
-    with ExitStack() as stack:
-        redis = RedisServer(tmp_path_factory.mktemp("redis"))
-        redis.start()
-        stack.callback(redis.stop)
-        reader = Reader(folder, redis)
-        shrink(folder / "configs", reader.port)
-        (folder / "botify").symlink_to(ROOT / "botify")
-        reader.read(ROOT / "docs" / "quickstart.md")
-        bring(folder)
-        yield reader
+    folder = tmp_path_factory.mktemp("quickstart")
+    Reader(folder, redis).read(ROOT / "docs" / "quickstart.md")
+    bring(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def read(
+    tmp_path_factory: pytest.TempPathFactory, begun: Path, redis: RedisServer
+) -> Iterator[dict[str, Future[None]]]:
+    """The pages, each being read in a folder of its own, some at a time."""
+    folders = {page: tmp_path_factory.mktemp(page.stem) for page in PAGES_TO_RUN}
+    readers = {}
+    for page, folder in folders.items():
+        shutil.copytree(begun, folder, symlinks=True, dirs_exist_ok=True)
+        readers[page] = Reader(folder, redis)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {page.name: pool.submit(reader.read, page) for page, reader in readers.items()}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_quick_start_leads_to_a_report(reader: Reader) -> None:
-    report = orjson.loads((reader.folder / "out/demo/ab/report.json").read_bytes())
+def test_the_quick_start_leads_to_a_report(begun: Path) -> None:
+    report = orjson.loads((begun / "out/demo/ab/report.json").read_bytes())
     assert report["lines"]["good"] > 1000
     assert report["verdict"]["decision"] in {"ship", "do not ship", "not yet"}
+    assert (begun / "out/demo/run/report.html").exists()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES_TO_RUN, ids=lambda page: page.name)
-def test_every_command_of_a_page_does_its_work(page: Path, reader: Reader) -> None:
-    reader.read(page)
+def test_every_command_of_a_page_does_its_work(page: Path, read: dict[str, Future[None]]) -> None:
+    read[page.name].result()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -15,6 +15,7 @@ from recsys.config import SearchConfig, Space
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
 
 FOLDERS = "recsys|analysis|botify|sim|common|configs|tests|benchmarks|docs"
+PARTS = ("recsys", "analysis", "botify", "sim", "common")
 A_FILE = re.compile(rf"(?:{FOLDERS})/[\w./*-]*")
 A_SETTING = re.compile(rf"({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+")
 every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
@@ -97,6 +98,15 @@ def test_the_page_of_the_search_has_every_axis() -> None:
     text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
     named = re.findall(r"`(\w+)`", text.split("Axes of the grid")[1].split("Sweeps are")[0])
     assert set(Space.model_fields) <= set(named)
+
+
+def test_messages_that_are_explained_are_given() -> None:
+    source = "".join(file.read_text(encoding="utf-8") for folder in PARTS for file in (ROOT / folder).rglob("*.py"))
+    source = re.sub(r'"\s*\n\s*f?"', "", source)  # texts over several lines
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    for message in re.findall(r"^\| `([^`]+)`", page, re.MULTILINE):
+        words = [part.strip() for part in re.split(r"[….:()]|\d+", message)]
+        assert [part for part in words if part not in source] == [], message
 
 
 def test_every_recommender_is_told_of() -> None:
