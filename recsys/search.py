@@ -90,7 +90,8 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
     store = open_store(config.store)
-    read_titles(config.catalogue, store)  # a wrong one is said now, not after the search
+    for catalogue in {config.catalogue, config.context.catalogue if config.context else None}:
+        read_titles(catalogue, store)  # a wrong one is said now, not after the search
     candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
     with taken_run(config.run, fresh=fresh) as lock:
         atomic_write_text(config.run / CONFIG, dump_config(config))

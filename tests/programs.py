@@ -14,9 +14,14 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def find(program: str) -> str | None:
+    """The path of a program, if it is installed."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/libexec/docker/cli-plugins")
+
+
 def need(program: str) -> str:
     """The path of a program; without it the test is skipped, and in CI it fails."""
-    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    path = find(program)
     if path:
         return path
     reason = f"{program} is not installed (Debian: apt-get install {program})"

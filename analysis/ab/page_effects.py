@@ -53,7 +53,7 @@ def draw_forest(report: Report) -> Forest:
     seen = "; ".join(f"{one.label}, {one.arm}: {numbers.change(one.relative.effect_pct)}" for one in found)
     return Forest(
         title=f"Every metric against {report.control}",
-        note=f"Differences in % of its value, with {level(report)} intervals. "
+        note=f"Differences in % of its value, with {level(report)} intervals; from value to value where its own is 0. "
         "A filled mark is significant after the adjustment for many comparisons.",
         description=f"{len(effects)} effects with intervals. Significant: {seen or 'none'}.",
         x_title=f"effect ({level(report)} interval)",
@@ -92,11 +92,10 @@ def _marks(effects: Sequence[MetricEffect], report: Report, scale: Scale) -> tup
 def _mark(effect: MetricEffect, report: Report, scale: Scale, label: str) -> Mark:
     relative, ends = effect.relative, _ends(effect.relative)
     value = relative.effect_pct
-    around = f"  ({numbers.interval(ends.lower, ends.upper, 1)})" if ends else ""
     return Mark(
         label=label,
         arm=effect.arm if len(report.arms) > 2 else "",
-        text=numbers.change(value, 1) + around,
+        text=_text(effect, ends),
         style=styles(report)[effect.arm],
         at=scale.at(value) if value is not None and scale.contains(value) else None,
         low=scale.at(ends.lower) if ends else None,
@@ -104,6 +103,15 @@ def _mark(effect: MetricEffect, report: Report, scale: Scale, label: str) -> Mar
         sure=effect.significant,
         hint=effect.guardrail or "",
     )
+
+
+def _text(effect: MetricEffect, ends: _Ends | None) -> str:
+    """The effect with its interval; where the control has none of it, so that there are no %, both values."""
+    if effect.relative.effect_pct is None:
+        values = effect.control_value, effect.arm_value
+        return numbers.NOTHING if None in values else " → ".join(map(numbers.number, values))
+    around = f"  ({numbers.interval(ends.lower, ends.upper, 1)})" if ends else ""
+    return numbers.change(effect.relative.effect_pct, 1) + around
 
 
 def _forest_scale(effects: Sequence[MetricEffect]) -> Scale:

@@ -159,8 +159,8 @@ def _effect(one: MetricEffect) -> str:
     if relative.effect_pct is None:
         return _change(one)
     if relative.lower_pct is None or relative.upper_pct is None:
-        return f"{relative.effect_pct:+.2f} %"
-    return f"{relative.effect_pct:+.2f} % [{relative.lower_pct:+.2f}, {relative.upper_pct:+.2f}]"
+        return f"{relative.effect_pct:+,.2f} %"
+    return f"{relative.effect_pct:+,.2f} % [{relative.lower_pct:+,.2f}, {relative.upper_pct:+,.2f}]"
 
 
 def _change(one: MetricEffect) -> str:

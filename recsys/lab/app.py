@@ -159,8 +159,15 @@ def _foreign_page(file: Path) -> Response:
 
 
 def _page(template: str, **values: object) -> str:
-    helpers: dict[str, Callable[..., str]] = {"link": url_for, "when": _when}
+    helpers: dict[str, Callable[..., str]] = {"link": url_for, "when": _when, "setting": _setting}
     return render(TEMPLATES, f"{template}.html.jinja", n=numbers, **helpers, **values)
+
+
+def _setting(value: object) -> str:
+    """A hyperparameter's value, which a baseline has none of."""
+    if value is None:
+        return numbers.NOTHING
+    return numbers.tick(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _when(moment: datetime) -> str:

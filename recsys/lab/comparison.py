@@ -19,6 +19,7 @@ class Comparison:
     Attributes:
         first: One.
         second: The other.
+        names: What they are called.
         differing: The hyperparameters that they differ in, with the values of both.
         difference: The choosing metric of the first less that of the second, with its paired 95 % interval over
             listeners; None where the search kept no listener's share of it.
@@ -26,6 +27,7 @@ class Comparison:
 
     first: Row
     second: Row
+    names: tuple[str, str]
     differing: dict[str, tuple[object, object]]
     difference: Interval | None
 
@@ -37,7 +39,7 @@ class Comparison:
         _, lower, upper = self.difference
         if lower <= 0 <= upper:
             return "they cannot be told apart"
-        return f"{self.first['trial'] if lower > 0 else self.second['trial']} is better, beyond chance"
+        return f"{self.names[0 if lower > 0 else 1]} is better, beyond chance"
 
 
 def compare(run: Run, first: str, second: str) -> Comparison:
@@ -49,7 +51,8 @@ def compare(run: Run, first: str, second: str) -> Comparison:
     rows = row_of(run, first), row_of(run, second)
     params = [key for key in rows[0] if key in run.params]
     differing = {key: (rows[0][key], rows[1][key]) for key in params if rows[0][key] != rows[1][key]}
-    return Comparison(*rows, differing, _difference(run, *rows))
+    names = run.label(rows[0]), run.label(rows[1])
+    return Comparison(*rows, names, differing, _difference(run, *rows))
 
 
 def _difference(run: Run, *rows: Row) -> Interval | None:

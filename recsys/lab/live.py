@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Look:
     url: str
     problem: str | None = None
     version: str | None = None
-    created_at: str | None = None
+    created_at: datetime | None = None
     refused: str | None = None
     experiments: tuple[dict[str, Any], ...] = ()
     arms: dict[str, dict[str, float | None]] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class Live:
         look = Look(
             self._service.url,
             version=told["version"],
-            created_at=told["created_at"],
+            created_at=datetime.fromisoformat(told["created_at"]),
             refused=told["refused"],
             experiments=tuple(told["experiments"]),
         )
@@ -87,9 +88,8 @@ class Live:
             report = _read_log(self._log, decides)
         except UserError as error:
             return replace(look, note=str(error))
-        return replace(
-            look, arms=_figures(report), events=report.lines.good, note=f"verdict: {report.verdict.decision}"
-        )
+        verdict = f"verdict: {report.verdict.decision} {report.verdict.arm or ''}".rstrip()
+        return replace(look, arms=_figures(report), events=report.lines.good, note=verdict)
 
 
 def _read_log(log: Path, experiment: dict[str, Any]) -> Report:

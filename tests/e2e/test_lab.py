@@ -125,7 +125,7 @@ def test_a_run_is_opened_and_two_of_its_trials_are_compared(page: Page) -> None:
     page.get_by_role("button", name="Compare").click()
     expect(page.locator("#finding")).to_contain_text("ndcg@30 differs by")
     expect(page.locator('svg[role="img"]')).to_have_count(1)
-    expect(page.get_by_role("row", name="factors")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="factors", exact=True)).to_be_visible()
 
 
 def test_one_trial_cannot_be_compared(page: Page) -> None:
@@ -135,34 +135,61 @@ def test_one_trial_cannot_be_compared(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("two trials are compared, 1 were chosen")
 
 
+def test_the_report_of_a_search_is_opened(page: Page) -> None:
+    page.get_by_role("link", name="runs/second", exact=True).click()
+    page.get_by_role("link", name="The report of this search").click()
+    expect(page.locator("h1")).to_have_text("second")
+    expect(page.locator("#trials tbody tr")).to_have_count(4)
+
+
 def test_the_ab_report_is_opened(page: Page) -> None:
     page.get_by_role("link", name="reports/als", exact=True).click()
     expect(page.locator("#verdict")).to_be_visible()
     expect(page.locator("#course-table tbody tr")).to_have_count(5)
 
 
-def test_a_run_is_published_and_rolled_back(page: Page, service: Served) -> None:
+def test_a_run_is_published_and_rolled_back(page: Page, root: Path, service: Served) -> None:
     first = service.ask("GET", "/experiments")[1]["version"]
+    assert_recommends_from(service, root, first)
     page.get_by_role("link", name="runs/second", exact=True).click()
     page.get_by_role("button", name="Publish to the service").click()
     expect(page.locator("#job")).to_have_attribute("data-state", "done")
     second = service.ask("GET", "/experiments")[1]["version"]
     assert second != first
+    assert_recommends_from(service, root, second)
     page.get_by_role("link", name="Live experiment").click()
     expect(page.locator("#version")).to_contain_text(second)
     page.get_by_role("button", name="Roll back").click()
     expect(page.locator("#version")).to_contain_text(first)
     assert service.ask("GET", "/experiments")[1]["version"] == first
+    assert_recommends_from(service, root, first)
+
+
+def assert_recommends_from(service: Served, root: Path, version: str) -> None:
+    """The running service, which nobody has started again, plays the lists of a version."""
+    lists = {folder.name: lists_of(folder) for folder in (root / "published" / "versions").iterdir()}
+    played = {user: service.ask("POST", f"/next/{user}", {"track": 1, "time": 0.5})[1]["track"] for user in range(60)}
+    assert all(service.ask("POST", f"/last/{user}", {"track": 1, "time": 0.5})[0] == 200 for user in played)
+    assert all(track in lists[version][user] for user, track in played.items())
+    for other in lists.keys() - {version}:
+        assert any(track not in lists[other][user] for user, track in played.items()), "the versions can be told apart"
+
+
+def lists_of(folder: Path) -> dict[int, list[int]]:
+    lines = map(orjson.loads, (folder / "recommendations.jsonl").read_bytes().splitlines())
+    return {line["user"]: line["tracks"] for line in lines}
 
 
 def test_the_live_experiment_shows_what_is_logged_so_far(page: Page, lab: str, service: Served) -> None:
     for user in range(40):
         assert service.ask("POST", f"/next/{user}", {"track": 1, "time": 0.5})[0] == 200
         assert service.ask("POST", f"/last/{user}", {"track": 2, "time": 0.25})[0] == 200
-    wait_until(lambda: _sees_events(page, lab), "the lab to look at the log again", 60)
+    counts = [line for line in service.ask("GET", "/metrics")[1].splitlines() if line.startswith("botify_events_total")]
+    events = f"{sum(float(line.split()[-1]) for line in counts):,.0f}"
+    wait_until(lambda: _sees_events(page, lab, events), "the lab to look at the log again", 60)
     expect(page.get_by_role("row", name="C indexed")).to_be_visible()
 
 
-def _sees_events(page: Page, lab: str) -> bool:
+def _sees_events(page: Page, lab: str, events: str) -> bool:
     page.goto(f"{lab}/live")
-    return "80" in page.locator("dl.facts").inner_text()
+    return events in page.locator("dl.facts div", has_text="Events read").inner_text().split()

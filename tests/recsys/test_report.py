@@ -196,11 +196,12 @@ def test_the_page_is_written_again_and_only_with_the_titles_of_its_own_catalogue
     assert (run_folder / "report.html").read_bytes() == before
 
 
+@pytest.mark.parametrize("key", ["catalogue", "context.catalogue"])
 def test_a_missing_catalogue_is_told_before_the_search_and_costs_no_winner(
-    world: Path, capsys: pytest.CaptureFixture[str]
+    key: str, world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = world / "nowhere.json"
-    assert run(search.app, search.PROG, search_argv(world, f"catalogue={missing}")) == 2
+    assert run(search.app, search.PROG, search_argv(world, f"{key}={missing}")) == 2
     assert f"{missing}: no catalogue to be read here" in capsys.readouterr().err
     assert (world / "<b>run" / "winner.json").exists()
 

@@ -1,0 +1,121 @@
+"""What README and docs/ name is there: links, files, commands with their options, settings, metrics, recommenders."""
+
+import importlib
+import re
+import typing
+from pathlib import Path
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from botify.metrics import Metrics
+from botify.settings import RecommenderName, Settings
+from recsys.config import SearchConfig, Space
+from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
+
+FOLDERS = "recsys|analysis|botify|sim|common|configs|tests|benchmarks|docs"
+PARTS = ("recsys", "analysis", "botify", "sim", "common")
+A_FILE = re.compile(rf"(?:{FOLDERS})/[\w./*-]*")
+A_SETTING = re.compile(rf"({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+")
+every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"!?\[[^\]]*\]\(([^)\s]+)\)", prose_of(page))
+    lost = [target for target in targets if not target.startswith("https://") and not _leads(page, target)]
+    assert lost == []
+
+
+def _leads(page: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    file = page.parent / path if path else page
+    return file.exists() and (not anchor or anchor in _anchors(file))
+
+
+def _anchors(file: Path) -> set[str]:
+    """Of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@every_page
+def test_files_that_are_named_are_there(page: Path) -> None:
+    named = [code for code in inline_code(page) if A_FILE.fullmatch(code)]
+    assert [name for name in named if not list(ROOT.glob(name.rstrip("/")))] == []
+
+
+@pytest.mark.dask
+@every_page
+def test_commands_have_the_options_that_are_written(page: Path) -> None:
+    commands = [command for block in blocks_of(page) if block.language == "bash" for command in block.commands]
+    for text in (*commands, *inline_code(page)):
+        if match := re.search(r"python -m ((?:recsys|analysis|botify|sim)[\w.]*)(.*)", text):
+            module, rest = match.groups()
+            written = {word.split("=")[0] for word in re.findall(r"(?<=\s)--[\w-]+", rest)}
+            assert written <= _options(module, rest), f"{text}: no such option"
+
+
+def _options(module: str, rest: str) -> set[str]:
+    """The options of a command."""
+    if "from-interactions" in rest:
+        module = "sim.fitted.command"
+    found = importlib.import_module(module)
+    if hasattr(found, "__path__"):
+        found = importlib.import_module(f"{module}.__main__")
+    parameters = typer.main.get_command(found.app).params
+    return {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
+
+
+@every_page
+def test_settings_that_are_named_can_be_set(page: Path) -> None:
+    named = {match[0].rstrip(".") for code in inline_code(page) if (match := A_SETTING.match(code))}
+    assert [key for key in named if not _exists(SearchConfig, key)] == []
+
+
+def _exists(model: type[BaseModel], key: str) -> bool:
+    first, _, rest = key.partition(".")
+    if first not in model.model_fields:
+        return False
+    inner = [model.model_fields[first].annotation, *typing.get_args(model.model_fields[first].annotation)]
+    sections = [each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)]
+    return not rest or any(_exists(each, rest) for each in sections)
+
+
+def test_the_page_of_the_service_has_every_setting() -> None:
+    assert _first_cells("service.md", "## Settings") == set(Settings.model_fields)
+
+
+def test_the_page_of_the_service_has_every_metric() -> None:
+    text = Metrics().text().decode()
+    counted = set(re.findall(r"^# TYPE (botify_\w+) (?:counter|histogram)$", text, re.MULTILINE))
+    named = {name for name in _first_cells("service.md", "## Health and metrics") if name.startswith("botify_")}
+    assert named == counted
+
+
+def test_the_page_of_the_search_has_every_axis() -> None:
+    text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)`", text.split("Axes of the grid")[1].split("Sweeps are")[0])
+    assert set(Space.model_fields) <= set(named)
+
+
+def test_messages_that_are_explained_are_given() -> None:
+    source = "".join(file.read_text(encoding="utf-8") for folder in PARTS for file in (ROOT / folder).rglob("*.py"))
+    source = re.sub(r'"\s*\n\s*f?"', "", source)  # texts over several lines
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    for message in re.findall(r"^\| `([^`]+)`", page, re.MULTILINE):
+        words = [part.strip() for part in re.split(r"[….:()]|\d+", message)]
+        assert [part for part in words if part not in source] == [], message
+
+
+def test_every_recommender_is_told_of() -> None:
+    text = prose_of(ROOT / "README.md")
+    assert [name for name in typing.get_args(RecommenderName) if f"`{name}`" not in text] == []
+
+
+def _first_cells(page: str, heading: str) -> set[str]:
+    """The names in the first column of the tables below a heading."""
+    section = (ROOT / "docs" / page).read_text(encoding="utf-8").split(f"{heading}\n")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([\w/]+)`", cell)}
