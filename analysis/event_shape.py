@@ -14,6 +14,7 @@ DuckDB would pass over in silence:
 So nothing is cast, no key comes twice, and there is no place for NaN, an array or a comma before a brace.
 """
 
+import io
 from collections.abc import Iterator
 from typing import IO
 
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 LONGEST_LINE = 1 << 16  # bytes of a line in this form
-_CHUNK = 1 << 19
+_CHUNK = 1 << 20
 _PADDING = 64  # bytes on both sides of a chunk, so that every place in it has as many around it
 
 Places = npt.NDArray[np.int64]
@@ -60,6 +61,14 @@ def _repeated(byte: int) -> np.uint64:
 _ZEROS, _HIGH_BITS, _TO_HIGH_BIT = _repeated(ord("0")), _repeated(0x80), _repeated(0x80 - 10)
 _LAST = np.array([_word((b"\xff" * size).rjust(8, b"\0")) for size in range(9)], np.uint64)  # the last bytes of eight
 _NULL = np.uint64(_word(b"\0\0\0\0null"))
+# Each key's token as words of eight bytes, with the mask of those that belong to it.
+_TOKEN_WORDS = tuple(
+    tuple(
+        (np.uint64(_word(b"\xff" * len(part))), np.uint64(_word(part)))
+        for part in (token[place : place + 8] for place in range(0, len(token), 8))
+    )
+    for token in _TOKENS
+)
 
 
 def count_lines(log: IO[bytes]) -> int | None:
@@ -75,7 +84,8 @@ def count_lines(log: IO[bytes]) -> int | None:
 
 def starts_in_form(log: IO[bytes]) -> bool:
     """Whether the first lines of a log are in the form; true of an empty one."""
-    chunk = next(_chunks(log), None)
+    head = log.read(LONGEST_LINE)
+    chunk = next(_chunks(io.BytesIO(head[: head.rfind(b"\n") + 1] or head)), None)
     return chunk is None or chunk.lines() > 0
 
 
@@ -178,7 +188,7 @@ class _Chunk:
         odd = _odd_digits(window, np.minimum(sizes, 8))
         if sizes.max() > 8:
             odd |= _odd_digits(self._windows[8][ends - 16].view(np.uint64), np.maximum(sizes - 8, 0))
-        if not odd.any():
+        if not np.count_nonzero(odd):
             return True
         rest = np.flatnonzero(odd)
         are_null = (sizes[rest] == len(b"null")) & (window[rest] & _LAST[4] == _NULL)
@@ -186,21 +196,19 @@ class _Chunk:
 
     def _is_key(self, number: int, at: Places) -> bool:
         """Whether a key stands at the places, and a value of its kind after it."""
-        token = _TOKENS[number]
+        size = len(_TOKENS[number])
         window = self._windows[32][at]
-        words = window.view(np.uint64)
-        for start in range(0, len(token), 8):
-            part = token[start : start + 8]
-            found = words[start // 8 :: 4]
-            if ((found if len(part) == 8 else found & np.uint64(_word(b"\xff" * len(part)))) != _word(part)).any():
+        found = window.view(np.uint64)
+        for place, (mask, word) in enumerate(_TOKEN_WORDS[number]):
+            if np.count_nonzero(found[place::4] & mask != word):
                 return False
         if number not in _KINDS:
             return True
-        first, second = (window.view(np.uint8)[len(token) + place :: 32] for place in (0, 1))
+        first, second = (window.view(np.uint8)[size + place :: 32] for place in (0, 1))
         are_right = _are_of_kind(first, _KINDS[number])
         if number != _TIME:
             are_right |= (first == ord("n")) & (second == ord("u"))
-        return bool(are_right.all())
+        return np.count_nonzero(are_right) == len(at)
 
 
 def _odd_digits(window: Words, sizes: Places) -> Words:
