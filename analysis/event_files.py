@@ -4,6 +4,7 @@ import glob
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from analysis import event_shape
 from analysis.errors import EventLogError
 
 SUFFIXES = (".jsonl", ".json", ".log")
@@ -54,6 +56,7 @@ class Inspection:
     Attributes:
         file: The log.
         lines: Number of lines; a last one without line end counts.
+        is_shaped: Whether every line is in the form of `analysis.event_shape`; such a log is plain, too.
         is_plain: Whether nothing was seen that DuckDB's reader passes over in silence and the exact reader would not:
             a comma before a closing brace, NaN and Infinity, an array (which may hold them), or a line over
             `LONGEST_PLAIN_LINE`. A plain log may still be full of bad lines.
@@ -61,6 +64,7 @@ class Inspection:
 
     file: LogFile
     lines: int
+    is_shaped: bool
     is_plain: bool
 
 
@@ -105,15 +109,35 @@ def inspect(file: LogFile) -> Inspection:
     Raises:
         EventLogError: The file cannot be read, or is not the gzip file that its name says.
     """
+    with _opened(file) as text:
+        lines = event_shape.count_lines(text)
+    if lines is not None:
+        return Inspection(file, lines, is_shaped=True, is_plain=True)
     scan = _Scan()
+    with _opened(file) as text:
+        scan.read(text)
+    return Inspection(file, scan.lines, is_shaped=False, is_plain=scan.is_plain)
+
+
+def looks_shaped(file: LogFile) -> bool:
+    """Whether the first lines of a log are in the form of `analysis.event_shape`.
+
+    Raises:
+        EventLogError: The file cannot be read, or is not the gzip file that its name says.
+    """
+    with _opened(file) as text:
+        return event_shape.starts_in_form(text)
+
+
+@contextmanager
+def _opened(file: LogFile) -> Iterator[IO[bytes]]:
     try:
         with file.open() as text:
-            scan.read(text)
+            yield text
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise EventLogError(f"{file.name}: a damaged gzip file ({error})") from None
     except OSError as error:
         raise EventLogError(f"{file.name}: cannot be read ({error.strerror})") from None
-    return Inspection(file, scan.lines, scan.is_plain)
 
 
 _NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also with .gz"

@@ -10,11 +10,17 @@ with the events of some logs attached as the table `events` (columns in `sql/eve
 statement over all of that table, gives every distinct text of `experiments` to `canonical_assignments`, and returns
 how many events there were.
 
-Every event comes by one of two paths, and both give the same. Where a log is as it should be, DuckDB's JSON reader
-does it all, with checks in SQL that fail on a line that breaks a rule, or might. If they fail, or the inspection saw
-something that DuckDB reads over, or there are not as many events as lines, the log is read again line by line
-(`event_lines`): good lines go to a clean file for DuckDB, bad ones to the rejects. So `consume` may be called again
-with the number it was called with before; what it made of the first call must then be replaced.
+Every event comes by one of three paths, and all give the same:
+
+- Lines in the form that our service and simulator write (`event_shape`) are read by DuckDB's JSON reader as types.
+- Of other lines it reads the values as JSON text, for a type would be cast in silence.
+- A log that is not good throughout is read line by line (`event_lines`): good lines go to a clean file for DuckDB, bad
+  ones to the rejects.
+
+On the first two paths a log's bytes are inspected while DuckDB reads it, and checks in SQL fail on a line that breaks a
+rule, or might. If they fail, or the inspection saw something that DuckDB reads over, or there are not as many events as
+lines, the next path is taken. So `consume` may be called again with the number it was called with before; what it made
+of the first call must then be replaced.
 """
 
 import tempfile
@@ -27,7 +33,7 @@ from pathlib import Path
 import msgspec
 
 from analysis import queries
-from analysis.event_files import LogFile, digest, discover, inspect
+from analysis.event_files import Inspection, LogFile, digest, discover, inspect, looks_shaped
 from analysis.event_lines import LARGEST_ID, LineCounts, OddLineError, Reject, canonical_assignments, split_lines
 
 __all__ = [
@@ -51,6 +57,12 @@ _PACKED = 8  # a gzipped log is about so much smaller than its text
 _AS_TEXT = ("timestamp", "user", "track", "time", "latency", "recommendation", "experiments", "session", "recommender")
 # Keys that DuckDB reads; as JSON text, so that nothing is cast before it is checked. Of `message` the text is enough.
 COLUMNS = {"message": "VARCHAR"} | dict.fromkeys((*_AS_TEXT, "propensity"), "JSON")
+# The same as types, where each value is known to be of its key's kind.
+TYPES = (
+    dict.fromkeys(("message", "experiments", "session", "recommender"), "VARCHAR")
+    | dict.fromkeys(("timestamp", "user", "track", "recommendation"), "BIGINT")
+    | dict.fromkeys(("time", "latency", "propensity"), "DOUBLE")
+)
 
 Consume = Callable[[int], int]
 
@@ -88,7 +100,7 @@ def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: P
 
     def consume(number: int) -> int:
         part = folder / f"{number:06}.parquet"
-        events = queries.copy_to_parquet(connection, "events/events", part)
+        events = queries.copy_to_parquet(connection, "events/all_events", part)
         queries.attach_parquet(connection, "events", [part])
         for text in queries.fetch_table(connection, "events/assignments")["experiments"].to_pylist():
             canonical_assignments(text)
@@ -180,16 +192,23 @@ class _Reader:
         than lines, and if there are as many, every line of every log is one.
         """
         futures = [self._inspector.submit(inspect, file) for file in files]
-        events = -1
+        typed = False
         try:
-            with suppress(*queries.DataErrors, OddLineError):
-                events = self._attach_and_consume([file.path for file in files], gzipped=files[0].is_gzipped)
+            typed = all(looks_shaped(file) for file in files)
+            events = self._consume_good(files, typed=typed)
         finally:  # a file that cannot be read has its own error, which says more than DuckDB's
             inspections = [future.result() for future in futures]
-        is_plain = all(inspection.is_plain for inspection in inspections)
-        if not is_plain or events != sum(inspection.lines for inspection in inspections):
+        if typed and not all(inspection.is_shaped for inspection in inspections):
+            events = self._consume_good(files, typed=False) if _are_plain(inspections) else -1
+        if not _are_plain(inspections) or events != sum(inspection.lines for inspection in inspections):
             return None
         return self._close([FileLines(one.file, _all_good(one.lines), None) for one in inspections])
+
+    def _consume_good(self, files: Sequence[LogFile], *, typed: bool) -> int:
+        """The number of events; -1 if a line is odd."""
+        with suppress(*queries.DataErrors, OddLineError):
+            return self._attach_and_consume([file.path for file in files], gzipped=files[0].is_gzipped, typed=typed)
+        return -1
 
     def _read_exactly(self, file: LogFile) -> Batch:
         clean = self._scratch / f"clean-{self._number:06}.jsonl"
@@ -197,7 +216,7 @@ class _Reader:
         try:
             with file.open() as log, clean.open("wb") as good, rejects.open("wb") as bad:
                 lines = split_lines(log, file.name, good, bad, self._largest_track)
-            events = self._attach_and_consume([clean], gzipped=False)
+            events = self._attach_and_consume([clean], gzipped=False, typed=True)
         finally:
             clean.unlink(missing_ok=True)
         if events != lines.good:
@@ -206,15 +225,20 @@ class _Reader:
             rejects.unlink()
         return self._close([FileLines(file, lines, rejects if lines.rejected else None)])
 
-    def _attach_and_consume(self, files: Sequence[Path], *, gzipped: bool) -> int:
-        queries.attach_json_lines(self._connection, "log_lines", files, COLUMNS, gzipped=gzipped)
-        queries.attach_query(self._connection, "events", "events/events")
+    def _attach_and_consume(self, files: Sequence[Path], *, gzipped: bool, typed: bool) -> int:
+        table, columns = ("log_values", TYPES) if typed else ("log_lines", COLUMNS)
+        queries.attach_json_lines(self._connection, table, files, columns, gzipped=gzipped)
+        queries.attach_query(self._connection, "events", "events/typed_events" if typed else "events/events")
         return self._consume(self._number)
 
     def _close(self, files: Sequence[FileLines]) -> Batch:
         batch = Batch(self._number, tuple(files))
         self._number += 1
         return batch
+
+
+def _are_plain(inspections: Iterable[Inspection]) -> bool:
+    return all(inspection.is_plain for inspection in inspections)
 
 
 def _all_good(lines: int) -> LineCounts:
