@@ -18,6 +18,9 @@ FOLDERS = "recsys|analysis|botify|sim|common|configs|tests|benchmarks|docs"
 PARTS = ("recsys", "analysis", "botify", "sim", "common")
 A_FILE = re.compile(rf"(?:{FOLDERS})/[\w./*-]*")
 A_SETTING = re.compile(rf"({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+")
+COMMANDS = ("recsys.ingest", "recsys.search", "recsys.export", "recsys.report", "recsys.loop", "recsys.lab")
+COMMANDS += ("analysis.ab", "analysis.power", "analysis.aa", "analysis.offpolicy", "botify", "sim.run", "sim.world")
+EVERYWHERE = {"--help"}
 every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 
 
@@ -66,6 +69,14 @@ def _options(module: str, rest: str) -> set[str]:
         found = importlib.import_module(f"{module}.__main__")
     parameters = typer.main.get_command(found.app).params
     return {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
+
+
+@pytest.mark.dask
+@every_page
+def test_options_that_are_named_are_some_commands(page: Path) -> None:
+    known = set[str]().union(*(_options(module, "") for module in COMMANDS), EVERYWHERE)
+    named = {code.split()[0].split("=")[0] for code in inline_code(page) if code.startswith("--")}
+    assert named <= known
 
 
 @every_page
