@@ -14,6 +14,7 @@ from analysis.page.render import render
 from common.errors import UserError
 from recsys.lab.comparison import compare
 from recsys.lab.live import Live
+from recsys.lab.picture import draw_effects
 from recsys.lab.publishing import Publisher, Service
 from recsys.lab.runs import find_reports, find_runs
 from recsys.report.charts import draw_curves, draw_leaderboard
@@ -124,7 +125,8 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None, l
 
     @app.get("/live")
     def live_experiment() -> str:
-        return _page("live", live=live.look(), can_roll_back=settings.service.token is not None)
+        look = live.look()
+        return _page("live", live=look, chart=draw_effects(look), can_roll_back=settings.service.token is not None)
 
 
 def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None, live: Live) -> None:

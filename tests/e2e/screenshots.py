@@ -93,7 +93,7 @@ def _service(demo: Path, folder: Path) -> Iterator[Served]:
 
 def take_readme(browser: Browser, pages: dict[str, str], out: Path) -> None:
     """The tops of the A/B report and of the live experiment."""
-    for name, page_name, height in (("report", "report", 1000), ("lab", "lab-run", 1000)):
+    for name, page_name, height in (("report", "report", 1000), ("lab", "lab-live", 920)):
         with _opened(browser, pages[page_name], 1440, "light") as page:
             page.screenshot(path=out / f"{name}.png", clip={"x": 0, "y": 0, "width": 1440, "height": height})
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import orjson
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from recsys.config import SearchConfig
 from recsys.export import export_run
 from recsys.search import search
+from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
-from tests.programs import free_port, need
+from tests.programs import free_port
 from tests.recsys.logs import events_of, make_store, random_sessions
 
 TRACKS = 90
-TIMEOUT_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +94,6 @@ def lab(root: Path, service: Served) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = need("chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=TIMEOUT_MS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -188,6 +179,7 @@ def test_the_live_experiment_shows_what_is_logged_so_far(page: Page, lab: str, s
     events = f"{sum(float(line.split()[-1]) for line in counts):,.0f}"
     wait_until(lambda: _sees_events(page, lab, events), "the lab to look at the log again", 60)
     expect(page.get_by_role("row", name="C indexed")).to_be_visible()
+    expect(page.locator(".forest .row", has_text="T1 indexed")).to_contain_text("%")
 
 
 def _sees_events(page: Page, lab: str, events: str) -> bool:

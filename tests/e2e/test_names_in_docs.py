@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from pydantic import BaseModel
 
 from botify.metrics import Metrics
@@ -18,6 +19,16 @@ FOLDERS = "recsys|analysis|botify|sim|common|configs|tests|benchmarks|docs"
 PARTS = ("recsys", "analysis", "botify", "sim", "common")
 A_FILE = re.compile(rf"(?:{FOLDERS})/[\w./*-]*")
 A_SETTING = re.compile(rf"({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+")
+COMMANDS: tuple[str, ...] = (
+    "recsys.ingest",
+    "recsys.search",
+    "recsys.export",
+    "recsys.report",
+    "recsys.loop",
+    "recsys.lab",
+)
+COMMANDS += ("analysis.ab", "analysis.power", "analysis.aa", "analysis.offpolicy", "botify", "sim.run", "sim.world")
+EVERYWHERE = {"--help"}
 every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 
 
@@ -68,6 +79,14 @@ def _options(module: str, rest: str) -> set[str]:
     return {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
 
 
+@pytest.mark.dask
+@every_page
+def test_options_that_are_named_are_some_commands(page: Path) -> None:
+    known = set[str]().union(*(_options(module, "") for module in COMMANDS), EVERYWHERE)
+    named = {code.split()[0].split("=")[0] for code in inline_code(page) if code.startswith("--")}
+    assert named <= known
+
+
 @every_page
 def test_settings_that_are_named_can_be_set(page: Path) -> None:
     named = {match[0].rstrip(".") for code in inline_code(page) if (match := A_SETTING.match(code))}
@@ -85,6 +104,17 @@ def _exists(model: type[BaseModel], key: str) -> bool:
 
 def test_the_page_of_the_service_has_every_setting() -> None:
     assert _first_cells("service.md", "## Settings") == set(Settings.model_fields)
+
+
+def test_the_page_of_the_service_has_the_defaults() -> None:
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \| ([^|]+) \|", _section("service.md", "## Settings"), re.MULTILINE)
+    told = {
+        key.strip("`"): yaml.safe_load(value)
+        for keys, values in rows
+        for key, value in zip(keys.split(", "), values.split(", "), strict=True)
+    }
+    assert len(told) > 8
+    assert told == {key: Settings.model_fields[key].default for key in told}
 
 
 def test_the_page_of_the_service_has_every_metric() -> None:
@@ -116,6 +146,10 @@ def test_every_recommender_is_told_of() -> None:
 
 def _first_cells(page: str, heading: str) -> set[str]:
     """The names in the first column of the tables below a heading."""
-    section = (ROOT / "docs" / page).read_text(encoding="utf-8").split(f"{heading}\n")[1].split("\n## ")[0]
-    cells = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    cells = re.findall(r"^\| (`[^|]+) \|", _section(page, heading), re.MULTILINE)
     return {name for cell in cells for name in re.findall(r"`([\w/]+)`", cell)}
+
+
+def _section(page: str, heading: str) -> str:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return text.split(f"{heading}\n")[1].split("\n## ")[0]

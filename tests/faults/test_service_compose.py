@@ -123,6 +123,13 @@ def test_the_compose_file_fits_the_service_and_nginx() -> None:
         assert text in dockerfile
 
 
+def test_the_image_finds_what_the_demo_leaves() -> None:
+    dockerfile = (BOTIFY / "Dockerfile").read_text()
+    config = yaml.safe_load((BOTIFY.parent / "configs" / "botify.yaml").read_text())
+    for key in ("catalog", "recommendations"):
+        assert f"BOTIFY_{key.upper()}={config[key].replace('out/demo/', '/data/')} " in dockerfile
+
+
 def test_compose_accepts_its_file() -> None:
     program = shutil.which("docker-compose", path=f"{os.environ['PATH']}:/usr/libexec/docker/cli-plugins")
     if program is None:
