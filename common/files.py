@@ -57,7 +57,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     if path.exists():
         raise FileExistsError(f"{path} exists")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+    temporary = path.with_name(Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent)).name)
     try:
         yield temporary
         for file in sorted(temporary.rglob("*")):

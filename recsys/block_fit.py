@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from common.files import TEMPORARY_PREFIX, atomic_write, fsync_directory, fsync_file
 from recsys.assembling import new_array
-from recsys.blocks import Block, Of, gather_tracks, solve_block
+from recsys.blocks import Block, Of, gather_tracks, rows_file, solve_block
 from recsys.cluster import Cluster
 from recsys.dataset import Dataset, Side
+from recsys.mirror import fetch, forget, give, names_in
 from recsys.models.als import check_finite, first_factors
 from recsys.models.params import AlsParams, Factors
+from recsys.places import Mirrored
 
 # So many interactions take about 130 MB, and their confidences another half of that.
 LARGEST_BLOCK = 16_000_000
@@ -112,7 +114,7 @@ def fit_blocks(
         _solve(cluster, blocks.tracks, params, folder, sweep, _file(folder, "listeners", sweep), threads)
         check_finite(*_load(folder, sweep), sweep)
         for of in _SIDES:
-            _file(folder, of, sweep - 1).unlink()
+            forget(_file(folder, of, sweep - 1))
         report(sweep)
     return BlockFit(sweeps, *_load(folder, sweeps))
 
@@ -134,9 +136,19 @@ def _solve(
     calls = [(block, params, before, others, unfinished, threads) for block in blocks]
     for outcome in cluster.run(solve_block, calls):
         outcome.result()
+        if isinstance(unfinished, Mirrored):
+            _take_rows(unfinished, blocks[outcome.key])
     fsync_file(unfinished)
     unfinished.replace(after)
     fsync_directory(folder)
+    give(after)
+
+
+def _take_rows(unfinished: Path, block: Block) -> None:
+    """Brings a block's rows, which came by way of an address, into the file of their side."""
+    rows = fetch(rows_file(unfinished, block))
+    np.load(unfinished, mmap_mode="r+")[block.first : block.last] = np.load(rows)
+    forget(rows)
 
 
 def _write_first(folder: Path, blocks: Blocks, params: AlsParams, seed: int) -> None:
@@ -145,11 +157,13 @@ def _write_first(folder: Path, blocks: Blocks, params: AlsParams, seed: int) -> 
     for of, factors in zip(_SIDES, first_factors(shape, params.factors, seed), strict=True):
         with atomic_write(_file(folder, of, 0)) as file:
             np.save(file, factors)
+        give(_file(folder, of, 0))
 
 
 def _last_sweep(folder: Path, largest: int) -> int | None:
     """The last sweep up to a number of which both sides are there."""
-    sides = ({int(file.stem.rpartition("-")[2]) for file in folder.glob(f"{of}-*.npy")} for of in _SIDES)
+    files = [name for name in names_in(folder) if name.endswith(".npy")]
+    sides = ({int(name[len(of) + 1 : -4]) for name in files if name.startswith(f"{of}-")} for of in _SIDES)
     return max((sweep for sweep in set.intersection(*sides) if sweep <= largest), default=None)
 
 
@@ -158,7 +172,7 @@ def _file(folder: Path, of: Of, sweep: int) -> Path:
 
 
 def _load(folder: Path, sweep: int) -> tuple[Factors, Factors]:
-    listeners, tracks = (np.load(_file(folder, of, sweep), mmap_mode="c") for of in _SIDES)
+    listeners, tracks = (np.load(fetch(_file(folder, of, sweep)), mmap_mode="c") for of in _SIDES)
     return listeners, tracks
 
 

@@ -17,6 +17,7 @@ from recsys.dispatch import Call, Outcome
 from recsys.errors import TrialError, WorkerDiedError
 from recsys.fitting import CHECKPOINTS, Score, Step, checkpoint_file, keep_fit, run_step
 from recsys.judging import Judge
+from recsys.mirror import fetch
 from recsys.trials import Trial
 
 
@@ -53,7 +54,7 @@ def _advance(cluster: Cluster, step: Step, judge: Judge, folder: Path) -> None:
     began = time.perf_counter()
     checkpoint = checkpoint_file(folder, trial)
     fit_s = 0.0
-    if checkpoint.exists():
+    if fetch(checkpoint).exists():
         with np.load(checkpoint) as kept:
             if kept["sweeps"] >= step.point.sweep:
                 return

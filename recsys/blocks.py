@@ -14,10 +14,12 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix
 from threadpoolctl import threadpool_limits
 
-from common.files import atomic_directory
+from common.files import atomic_directory, atomic_write
 from recsys.dataset import Side, open_dataset
+from recsys.mirror import drop, fetch, fetch_folder, give_folder, hand_over
 from recsys.models.equations import make_equations
 from recsys.models.params import AlsParams, Factors
+from recsys.places import Mirrored
 
 SCANNED_AT_ONCE = 4_000_000  # interactions, while tracks are gathered
 Of = Literal["listeners", "tracks"]
@@ -55,6 +57,7 @@ class Block:
             dataset = open_dataset(self.dataset)
             skipped = dataset.skips(self.side)
             return self._rows(dataset.matrix(self.side)), None if skipped is None else self._rows(skipped)
+        fetch_folder(self.gathered)
         skips = self.gathered / "skips-indptr.npy"
         return self._mapped("heard"), self._mapped("skips") if skips.exists() else None
 
@@ -74,8 +77,9 @@ class Block:
 
 def gather_tracks(block: Block) -> None:
     """Writes the interactions of a block of tracks by track; a look at all listeners', a part at a time."""
-    if block.gathered.exists():
+    if fetch_folder(block.gathered):
         return
+    drop(block.gathered)
     dataset = open_dataset(block.dataset)
     with atomic_directory(block.gathered) as folder:
         for name, matrix in (("heard", dataset.matrix(block.side)), ("skips", dataset.skips(block.side))):
@@ -84,6 +88,12 @@ def gather_tracks(block: Block) -> None:
             gathered = _columns(matrix, block.first, block.last)
             for array, values in zip(_ARRAYS, (gathered.data, gathered.indices, gathered.indptr), strict=True):
                 np.save(folder / f"{name}-{array}.npy", values)
+    give_folder(block.gathered)
+
+
+def rows_file(after: Path, block: Block) -> Path:
+    """Where `solve_block` leaves a block's rows of factors at an address, which has no file to write them into."""
+    return after.with_name(f"{after.name}-{block.first}-{block.last}.npy")
 
 
 def solve_block(block: Block, params: AlsParams, before: Path, others: Path, after: Path, threads: int) -> None:
@@ -94,22 +104,46 @@ def solve_block(block: Block, params: AlsParams, before: Path, others: Path, aft
         params: The hyperparameters.
         before: File of the side's factors before the sweep, where conjugate gradients begin.
         others: File of the other side's factors.
-        after: File of the side's factors after the sweep, which gets the rows of the block.
+        after: File of the side's factors after the sweep, which gets the rows of the block; at an address a file of
+            their own does.
         threads: Threads of the solver.
 
     Raises:
         TrialError: The equations of a row have no single solution.
     """
+    for path in (before, others):
+        fetch(path)
+    _drop_earlier(before, others)
     heard, skips = block.load()
     rows: Factors = np.array(np.load(before, mmap_mode="r")[block.first : block.last])
     # The solver has threads of its own; BLAS threads beside them cost more than they bring.
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
         make_equations(heard, skips, params).solve(rows, np.load(others, mmap_mode="c"), params, threads)
+    if isinstance(after, Mirrored):
+        with atomic_write(rows_file(after, block)) as file:
+            np.save(file, rows)
+        hand_over(rows_file(after, block))
+        return
     # Written, not mapped: what another machine sees of a mapped file is anybody's guess.
     start = np.load(after, mmap_mode="r").offset + block.first * rows[0].nbytes
     with after.open("r+b") as file:
         file.seek(start)
         file.write(rows.tobytes())
+
+
+def _drop_earlier(before: Path, others: Path) -> None:
+    """Removes factors of earlier sweeps from a mirror; who made them removes them at the address."""
+    if not isinstance(before, Mirrored):
+        return
+    first = min(_sweep(before), _sweep(others))
+    for of in ("listeners", "tracks"):
+        for file in before.parent.glob(f"{of}-*.npy"):
+            if _sweep(file) < first:
+                file.unlink(missing_ok=True)
+
+
+def _sweep(factors: Path) -> int:
+    return int(factors.stem.rpartition("-")[2])
 
 
 def _columns(matrix: csr_matrix, first: int, last: int) -> csr_matrix:

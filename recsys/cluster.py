@@ -20,6 +20,7 @@ from recsys.config import ClusterConfig
 from recsys.deploying import connect, tls
 from recsys.dispatch import Call, Outcome, dispatch
 from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
+from recsys.places import Mirrored
 from recsys.seen import call_where_seen, witnesses
 
 T = TypeVar("T")
@@ -137,8 +138,11 @@ class Cluster:
 
     @cached_property
     def _witnesses(self) -> tuple[Path, ...]:
-        """What a worker must see; of those on this machine nothing is asked."""
-        read, written = ((), ()) if self._config.is_local else (self._read, self._written)
+        """What a worker must see; nothing of those on this machine, nor of what is at an address."""
+        read, written = (
+            [path for path in paths if not (self._config.is_local or isinstance(path, Mirrored))]
+            for paths in (self._read, self._written)
+        )
         return self._stack.enter_context(witnesses(read, written))
 
     @property

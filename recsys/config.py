@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import ByteSize, Field, field_validator, model_validator
+from pydantic import ByteSize, Field, PlainSerializer, WrapValidator, field_validator, model_validator
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation import METRICS
 from common.config import Config
 from recsys.cluster_config import Kubernetes, Security, Ssh
+from recsys.places import Mirrored, place
+from recsys.storage import is_address
 
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -20,6 +23,17 @@ Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 
 Value = TypeVar("Value", bound=Hashable)
+
+
+def _place(found: object, check: ValidatorFunctionWrapHandler) -> Path:
+    if isinstance(found, Mirrored) or (isinstance(found, str) and is_address(found)):
+        return place(found)
+    checked: Path = check(found)
+    return checked
+
+
+# A folder: a path, or an address such as s3://bucket/folder.
+Place = Annotated[Path, WrapValidator(_place), PlainSerializer(lambda path: f"{path}", when_used="json")]
 
 
 def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -307,8 +321,8 @@ class SearchConfig(Config):
     """A whole search."""
 
     seed: Annotated[int, Ge(0)] = 42
-    store: Path
-    run: Path
+    store: Place
+    run: Place
     catalogue: Path | None = Field(default=None, description="tracks.json of the catalogue: the report shows titles")
     split: Split = Split()
     feedback: Feedback = Feedback()

@@ -15,7 +15,8 @@ Workers map the arrays into memory, so that the processes of a machine share one
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,11 +35,14 @@ from recsys.cluster import Cluster
 from recsys.config import SearchConfig
 from recsys.errors import SplitError
 from recsys.interactions import BucketSummary, SplitRule
+from recsys.mirror import drop, fetch_below, fetch_folder, forget_below, give_folder, temporary_in
+from recsys.places import Mirrored
 from recsys.splitting import file_sides, split_rule
 from recsys.store import Store
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths
 SUMMARY = "dataset.json"
+PIECES = "pieces"  # in a run's folder at an address, what its workers hand over
 Side = Literal["train", "total"]
 Report = Callable[[float, str], None]
 
@@ -126,7 +130,8 @@ class Dataset:
 
 @lru_cache(maxsize=2)
 def open_dataset(path: Path) -> Dataset:
-    """Opens a dataset; the same process opens it once."""
+    """Opens a dataset, fetched where it is at an address; the same process opens it once."""
+    fetch_folder(path)
     summary = Summary(**orjson.loads((path / SUMMARY).read_bytes()))
     return Dataset(path, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
 
@@ -161,28 +166,53 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     digest = dataset_digest(store, config)
     root = store.path.absolute()  # workers of other machines have another current folder
     path = root / "cache" / digest
-    if path.exists():
+    if fetch_folder(path):
         report(100, "cached")
         return open_dataset(path)
     path.parent.mkdir(exist_ok=True)
     remove_leftovers(path.parent)
+    drop(path)
     store = replace(store, path=root)
     buckets = [(bucket, parts) for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))]
     rule = split_rule(store, config)
     rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
-    with atomic_directory(path) as folder:
-        tasks = [(bucket, parts, folder, rule, config.feedback, config.validation.organic) for bucket, parts in buckets]
+    with atomic_directory(path) as folder, _pieces(folder, config) as pieces:
+        tasks = [(bucket, parts, pieces, rule, config.feedback, config.validation.organic) for bucket, parts in buckets]
         bucket_summaries = []
         for outcome in cluster.run(interactions.prepare_bucket, tasks):
             bucket_summaries.append(outcome.result())
             done = len(bucket_summaries)
             report(95 * done / len(tasks), f"{done} of {len(tasks)} buckets")
         _check_sides(bucket_summaries, config)
+        _collect(pieces, folder)
         catalogue = store.catalogue.tracks if store.catalogue else None
         sizes = assemble(folder, [bucket for bucket, _ in buckets], catalogue, config.feedback)
         _write_summary(folder, digest, sizes, bucket_summaries)
+    give_folder(path)
     report(100, "built")
     return open_dataset(path)
+
+
+@contextmanager
+def _pieces(folder: Path, config: SearchConfig) -> Iterator[Path]:
+    """Where the workers leave the buckets' files: the dataset's folder, or the run's where it has an address."""
+    if not isinstance(folder, Mirrored):
+        yield folder
+        return
+    pieces = temporary_in(config.run.absolute() / PIECES)
+    try:
+        yield pieces
+    finally:
+        forget_below(pieces)
+
+
+def _collect(pieces: Path, folder: Path) -> None:
+    """Brings the buckets' files into the dataset's folder."""
+    if pieces == folder:
+        return
+    fetch_below(pieces)
+    for file in pieces.iterdir():
+        file.rename(folder / file.name)
 
 
 def _cutoff_ms(buckets: Sequence[tuple[int, list[Path]]], rule: SplitRule, cluster: Cluster) -> int | None:

@@ -11,6 +11,10 @@ class StoreError(RecsysError):
     """A session store that is missing, damaged, busy, or of a newer version."""
 
 
+class StorageError(RecsysError):
+    """An address, such as s3://bucket/folder, that cannot be read or written."""
+
+
 class IngestError(RecsysError):
     """Event logs that cannot become part of a store."""
 

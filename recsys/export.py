@@ -14,8 +14,8 @@ Earlier versions stay for rollback. Of a store with text ids the files have thes
 import hashlib
 import importlib.metadata
 import platform
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,16 +30,19 @@ from common.cli import make_app, run
 from common.config import parse_config
 from common.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, remove_leftovers, sha256_file
 from common.progress import progress
+from recsys import storage
 from recsys.block_fit import cut_blocks, fit_blocks
 from recsys.cluster import open_cluster, usable_cores
 from recsys.config import ContextConfig, ExportConfig, SearchConfig
 from recsys.context import CONTEXT, write_context
-from recsys.dataset import SUMMARY, Dataset, Side, dataset_digest, open_dataset
+from recsys.dataset import PIECES, SUMMARY, Dataset, Side, dataset_digest, open_dataset
 from recsys.errors import ExportError
 from recsys.ids import originals
+from recsys.mirror import drop, fetch_folder, forget_below, give_folder, temporary_in
 from recsys.models.als import Als
 from recsys.models.params import Fit
 from recsys.models.ranking import NO_TRACK, Columns, nearest_tracks
+from recsys.places import Mirrored, place
 from recsys.recommend import personal_lists, without_interactions
 from recsys.run import Winner, read_run
 from recsys.store import Store, open_store
@@ -58,10 +61,15 @@ app = make_app("Refits a run's winner on all sessions and publishes its recommen
 
 @app.command(epilog="Example: python -m recsys.export --run out/demo/run --out out/demo/run/export")
 def main(
-    run_folder: Annotated[Path, typer.Option("--run", help="Run folder of a finished search.")],
-    out: Annotated[Path, typer.Option(help="Folder of published versions.")],
+    run_folder: Annotated[
+        Path, typer.Option("--run", parser=place, metavar="PATH", help="Run folder of a finished search.")
+    ],
+    out: Annotated[Path, typer.Option(parser=place, metavar="PATH", help="Folder of published versions.")],
     store: Annotated[
-        Path | None, typer.Option(help="Session store, where it is no longer where the search read it.")
+        Path | None,
+        typer.Option(
+            parser=place, metavar="PATH", help="Session store, where it is no longer where the search read it."
+        ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Recommendations for each listener.")] = None,
     filter_seen: Annotated[bool | None, typer.Option(help="Leave out what the listener has heard.")] = None,
@@ -89,7 +97,7 @@ def export_run(run_folder: Path, out: Path, options: ExportConfig, store_path: P
         store_path: The session store; by default where the search read it.
 
     Returns:
-        The version's folder, by way of `current`.
+        The version's folder, by way of `current`; at an address, which has no links, the folder itself.
 
     Raises:
         UserError: The run is not finished, or the store is not the one that the search read.
@@ -101,13 +109,25 @@ def export_run(run_folder: Path, out: Path, options: ExportConfig, store_path: P
         config = config.model_copy(update={"context": None})
     model_id = _model_id(winner, options, config.context)
     version = out / "versions" / model_id
-    if not version.exists():
+    if not fetch_folder(version):
+        drop(version)
         version.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(version.parent)
-        with atomic_directory(version) as folder:
-            _write_version(folder, model_id, dataset, store, config, winner, options)
+        with _scratch(run_folder, version.parent) as scratch, atomic_directory(version) as folder:
+            _write_version(folder, model_id, dataset, store, config, winner, options, scratch)
+        give_folder(version)
     _point_current(out, version)
-    return out / CURRENT
+    return version if isinstance(out, Mirrored) else out / CURRENT
+
+
+@contextmanager
+def _scratch(run_folder: Path, beside: Path) -> Iterator[Path]:
+    """A folder that the workers of a refit see as they saw the search's: the run's, if it has an address."""
+    scratch = temporary_in(run_folder / PIECES if isinstance(run_folder, Mirrored) else beside)
+    try:
+        yield scratch
+    finally:
+        forget_below(scratch)
 
 
 def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run_folder: Path) -> Dataset:
@@ -116,7 +136,7 @@ def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run_folder: 
         raise ExportError(
             f"{store.path}: not the store that {run_folder} was searched on, or it has grown since; search again"
         )
-    if not path.exists():
+    if not fetch_folder(path):
         raise ExportError(f"{path}: the dataset of {run_folder} is gone; search again")
     return open_dataset(path)
 
@@ -138,11 +158,11 @@ def _write_version(
     config: SearchConfig,
     winner: Winner,
     options: ExportConfig,
+    scratch: Path,
 ) -> None:
     threads = usable_cores()
     side: Side = "train" if options.learn_from == "training" else "total"
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder.parent) as scratch:
-        model = _refit(dataset, side, winner, config, Path(scratch))
+    model = _refit(dataset, side, winner, config, scratch)
     lists = personal_lists(model, dataset, side, options.top, threads, filter_seen=options.filter_seen)
     neighbours = nearest_tracks(model.item_factors, options.neighbours, threads)
     users, tracks = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
@@ -264,7 +284,10 @@ def _list_facts(lists: Columns, dataset: Dataset, side: Side, options: ExportCon
 
 
 def _point_current(out: Path, version: Path) -> None:
-    """Makes `current` point to a version, in one step."""
+    """Makes `current` point to a version, in one step; at an address it is an object that names the version."""
+    if isinstance(out, Mirrored):
+        storage.write(f"{out / CURRENT}", f"{version.relative_to(out).as_posix()}\n".encode())
+        return
     link = out / f"{TEMPORARY_PREFIX}{CURRENT}"
     link.unlink(missing_ok=True)
     link.symlink_to(version.relative_to(out))

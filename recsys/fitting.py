@@ -24,6 +24,7 @@ from recsys.examples import example_listeners
 from recsys.judging import Judge, judge_lists
 from recsys.listening_time import Floats, Interval
 from recsys.memory import forget_peak, peak_bytes
+from recsys.mirror import fetch, give, prune
 from recsys.models.als import Als
 from recsys.models.baselines import random_lists, unseen
 from recsys.models.params import Fit
@@ -98,6 +99,7 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
         MemoryError: It does not fit into memory.
     """
     forget_peak()
+    prune(folder / CHECKPOINTS)
     dataset = open_dataset(judge.dataset)
     began = time.perf_counter()
     if isinstance(step.entry, Trial):
@@ -112,8 +114,10 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
     judgement = judge_lists(judge, lists)
     if step.point.listeners == 1:
         rows = example_listeners(dataset)
-        with atomic_write(listeners_file(folder, judge, step.entry, step.point.sweep)) as file:
+        target = listeners_file(folder, judge, step.entry, step.point.sweep)
+        with atomic_write(target) as file:
             np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **judgement.listeners)
+        give(target)
     score_s = round(time.perf_counter() - began, 3)
     return Score(step.point, judgement.metrics, round(fit_s, 3), score_s, peak_bytes(), judgement.doubts)
 
@@ -134,7 +138,7 @@ def read_listeners(folder: Path, judge: Judge, metric: str, entry: Entry, sweep:
     Raises:
         SearchError: It is gone.
     """
-    file = listeners_file(folder, judge, entry, sweep)
+    file = fetch(listeners_file(folder, judge, entry, sweep))
     try:
         with np.load(file) as kept:
             return kept[metric]  # type: ignore[no-any-return]  # numpy says Any
@@ -152,6 +156,7 @@ def keep_fit(model: Fit, checkpoint: Path, fit_s: float) -> None:
             user_factors=model.user_factors,
             item_factors=model.item_factors,
         )
+    give(checkpoint)
 
 
 def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: Path | None) -> tuple[Als, float]:
@@ -169,7 +174,7 @@ def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: P
 
 def _restore(model: Als, checkpoint: Path, sweep: int) -> float:
     """Takes up a fit that has not gone beyond the sweep; returns the seconds it took so far."""
-    if not checkpoint.exists():
+    if not fetch(checkpoint).exists():
         return 0.0
     with np.load(checkpoint) as kept:
         if kept["sweeps"] > sweep:

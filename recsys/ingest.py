@@ -22,9 +22,10 @@ from recsys.catalogue import agreed_catalogue
 from recsys.errors import IngestError
 from recsys.ingest_interactions import ingest_interactions
 from recsys.ingest_report import AddedSource, IngestReport, print_report
+from recsys.places import place
 from recsys.sorting import SortedPart
 from recsys.sources import NewFiles, check_memory, machine_errors_explained
-from recsys.store import Catalogue, Manifest, Part, Source, extend_manifest, open_store
+from recsys.store import Catalogue, Manifest, Part, Source, extend_manifest, fetch_stored, open_store
 from recsys.store_writer import (
     DEFAULT_BUCKETS,
     LARGEST_BUCKETS,
@@ -141,7 +142,7 @@ def _check_known_events(store: Path, before: Manifest, catalogue: Catalogue | No
     if before.catalogue or not catalogue or not before.parts:
         return
     connection = queries.connect()
-    queries.attach_parquet(connection, "events", [store / part.path for part in before.parts])
+    queries.attach_parquet(connection, "events", fetch_stored(store, before, (part.path for part in before.parts)))
     largest = queries.fetch_row(connection, "events/largest_track")["track"]
     if largest >= catalogue.tracks:
         found = f"{store} has events of track {largest}, and the logs' catalogue has {catalogue}"
@@ -174,7 +175,9 @@ class Format(StrEnum):
 )
 def main(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, folders (of logs), or quoted patterns.")],
-    store: Annotated[Path, typer.Option(help="The store's folder; made if there is none.")],
+    store: Annotated[
+        Path, typer.Option(parser=place, metavar="PATH", help="The store's folder, or an address; made if none is.")
+    ],
     format_: Annotated[
         Format, typer.Option("--format", help="Event logs, or interactions in CSV, JSON lines or Parquet.")
     ] = Format.events,

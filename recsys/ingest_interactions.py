@@ -22,7 +22,7 @@ from recsys.errors import IngestError
 from recsys.ids import decide_kinds, write_ids
 from recsys.ingest_report import AddedSource, IngestReport
 from recsys.sources import NewFiles, check_memory, machine_errors_explained
-from recsys.store import IdFile, Interactions, Manifest, Part, Source, extend_manifest, open_store
+from recsys.store import IdFile, Interactions, Manifest, Part, Source, extend_manifest, fetch_stored, open_store
 from recsys.store_writer import (
     NewFile,
     commit,
@@ -152,7 +152,8 @@ def _add(
         rejects = _write_rejects(connection, checked, reading, scratch)
         sources = _sources(connection, checked)
         _check_useful(sources, rejects)
-        ids = write_ids(connection, kinds, [store / file.path for file in _id_files(before)], scratch)
+        known = fetch_stored(store, before, (file.path for file in _id_files(before)))
+        ids = write_ids(connection, kinds, known, scratch)
         outcome = _write_parts(connection, before.buckets, scratch)
     run = extend_manifest(before, sources=sources, parts=()).digest[:16]
     moved = [NewFile(part.file, part_name(part.bucket, run)) for part in outcome.parts]

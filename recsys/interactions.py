@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from analysis import queries
 from recsys.config import Feedback, Split
 from recsys.errors import SplitError
+from recsys.mirror import hand_over, make_folder
+from recsys.store import fetch_parts
 
 SESSION_GAP_MS = 30 * 60 * 1000
 
@@ -92,6 +94,8 @@ def prepare_bucket(
     Raises:
         SplitError: A session came out on both sides, or an event was lost: nothing learned from it could be trusted.
     """
+    fetch_parts(parts)
+    make_folder(folder)
     with queries.connect(threads=1) as connection:
         _attach_sessions(connection, parts, rule)
         _keep_heldout_sessions(connection, rule)
@@ -106,11 +110,13 @@ def prepare_bucket(
             *_logged_queries(connection, folder, bucket, rule),
         ):
             pq.write_table(queries.fetch_table(connection, name, **values), file)
+            hand_over(file)
     return summary
 
 
 def count_starts(parts: Sequence[Path], rule: SplitRule) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """In which minutes since the epoch a bucket's sessions begin, oldest first, and how many in each."""
+    fetch_parts(parts)
     with queries.connect(threads=1) as connection:
         _attach_sessions(connection, parts, rule)
         starts = queries.fetch_table(connection, "sessions/starts_by_minute")

@@ -14,7 +14,7 @@ from analysis import queries
 from common.files import sha256_file
 from recsys.errors import ExportError
 from recsys.interactions import SESSION_GAP_MS
-from recsys.store import Store
+from recsys.store import Store, fetch_parts
 
 Indices = npt.NDArray[np.int32]
 Ids = npt.NDArray[np.int64]
@@ -72,6 +72,8 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
     """
     if catalogue is not None:
         _check_catalogue(store, catalogue)
+    for bucket in range(store.buckets):
+        fetch_parts(store.bucket_files(bucket))
     tables = [
         _bucket_responses(parts, catalogue) for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))
     ]

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,16 @@ import orjson
 
 from common.config import load_config
 from common.files import remove_leftovers
+from recsys import storage
 from recsys.config import SearchConfig
+from recsys.dataset import PIECES
 from recsys.errors import SearchError
 from recsys.fitting import CHECKPOINTS, LISTENERS
 from recsys.listening_time import Interval
+from recsys.mirror import fetch, forget, forget_below, give
 from recsys.models.als import AlsParams
+from recsys.places import Mirrored
+from recsys.remote_lock import RemoteLock, remote_lock
 from recsys.trials import Trial
 
 CONFIG = "config.yaml"
@@ -49,10 +55,11 @@ class Winner:
 
 
 @contextmanager
-def taken_run(folder: Path, *, fresh: bool) -> Iterator[None]:
+def taken_run(folder: Path, *, fresh: bool) -> Iterator[RemoteLock | None]:
     """Makes the block the only search in a run folder, new or with what an earlier search left.
 
-    An earlier winner and leaderboard are removed: until the block has found its own, there is none.
+    An earlier winner and leaderboard are removed: until the block has found its own, there is none. Of a run at an
+    address, the ledger is what was given there, and the block gets the lock that it holds there.
 
     Args:
         folder: The run folder.
@@ -63,14 +70,17 @@ def taken_run(folder: Path, *, fresh: bool) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(_locked(folder))
-        if fresh and any(entry.name != LOCK for entry in folder.iterdir()):
+        lock = stack.enter_context(remote_lock(folder, "search"))
+        if isinstance(folder, Mirrored):
+            _mirror_anew(folder, fresh=fresh)
+        elif fresh and any(entry.name != LOCK for entry in folder.iterdir()):
             folder.rename(_free_name(folder))
             stack.enter_context(_locked(folder))
         for written in (folder, folder / CHECKPOINTS, *(folder / LISTENERS).glob("*")):
             remove_leftovers(written)
         for found in (WINNER, LEADERBOARD, REPORT):
-            (folder / found).unlink(missing_ok=True)
-        yield
+            forget(folder / found)
+        yield lock
 
 
 def read_run(folder: Path) -> tuple[SearchConfig, Winner]:
@@ -80,14 +90,14 @@ def read_run(folder: Path) -> tuple[SearchConfig, Winner]:
         SearchError: The folder holds no finished run.
     """
     try:
-        document = orjson.loads((folder / WINNER).read_bytes())
+        document = orjson.loads(fetch(folder / WINNER).read_bytes())
     except FileNotFoundError:
         raise SearchError(
             f"{folder}: no finished run here ({WINNER} is missing); make one with python -m recsys.search"
         ) from None
     except orjson.JSONDecodeError as error:
         raise SearchError(f"{folder / WINNER}: damaged ({error})") from None
-    return load_config(SearchConfig, folder / CONFIG), _parse_winner(document)
+    return load_config(SearchConfig, fetch(folder / CONFIG)), _parse_winner(document)
 
 
 def _parse_winner(document: dict[str, Any]) -> Winner:
@@ -108,7 +118,8 @@ def _locked(folder: Path) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise SearchError(f"{folder}: a run needs a folder, and this is a file")
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and not any((folder / name).exists() for name in (LOCK, LEDGER, CONFIG)):
+    is_run = isinstance(folder, Mirrored) or any((folder / name).exists() for name in (LOCK, LEDGER, CONFIG))
+    if not is_run and any(folder.iterdir()):
         raise SearchError(f"{folder}: not empty and not a run; choose another --run")
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -125,6 +136,48 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _free_name(folder: Path) -> Path:
     number = 1
-    while (name := folder.with_name(f"{folder.name}.{number}")).exists():
+    while _is_taken(name := folder.with_name(f"{folder.name}.{number}")):
         number += 1
     return name
+
+
+def _is_taken(folder: Path) -> bool:
+    return bool(storage.sizes(folder.url)) if isinstance(folder, Mirrored) else folder.exists()
+
+
+def _mirror_anew(folder: Mirrored, *, fresh: bool) -> None:
+    """Leaves nothing in a run's mirror but the ledger.
+
+    Raises:
+        SearchError: What is there is no run.
+    """
+    names = {name.partition("/")[0] for name in storage.sizes(folder.url)}
+    ours = {name for name in names if name.startswith(LOCK)}
+    if names - ours and not names & {LEDGER, CONFIG}:
+        raise SearchError(f"{folder}: not empty and not a run; choose another --run")
+    if fresh and names - ours:
+        target = _free_name(folder)
+        moved = [name for name in storage.sizes(folder.url) if not name.startswith(LOCK)]
+        for name in sorted(moved, key=lambda name: name in (LEDGER, CONFIG)):  # until these are gone it is a run
+            storage.move(f"{folder.url}/{name}", f"{target}/{name}")
+    ahead = b"" if fresh else _ahead(folder)
+    for entry in folder.iterdir():
+        if entry.name == LOCK:
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    forget_below(folder / PIECES)
+    if ahead:
+        (folder / LEDGER).write_bytes(ahead)
+        give(folder / LEDGER)
+    fetch(folder / LEDGER)
+
+
+def _ahead(folder: Mirrored) -> bytes:
+    """The mirror's ledger, if it has all lines of the one at the address: a server was lost before it got the last."""
+    mirrored = folder / LEDGER
+    content = mirrored.read_bytes() if mirrored.exists() else b""
+    given = storage.read(f"{mirrored}") or b""
+    return content if given and content.startswith(given) and content.endswith(b"\n") else b""

@@ -15,6 +15,7 @@ from common.files import atomic_directory
 from common.randomness import make_generator
 from recsys.dataset import Dataset, open_dataset
 from recsys.errors import SplitError
+from recsys.mirror import drop, fetch_folder, give_folder
 
 
 def sample_listeners(dataset: Dataset, share: float, seed: int) -> Dataset:
@@ -30,9 +31,11 @@ def sample_listeners(dataset: Dataset, share: float, seed: int) -> Dataset:
     """
     facts = orjson.dumps([dataset.summary.digest, share, seed])
     path = dataset.path.with_name(hashlib.sha256(facts).hexdigest()[:16])
-    if not path.exists():
+    if not fetch_folder(path):
+        drop(path)
         with atomic_directory(path) as folder:
             _write(folder, path.name, dataset, _draw(dataset, share, seed))
+        give_folder(path)
     return open_dataset(path)
 
 

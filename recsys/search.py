@@ -4,7 +4,6 @@ In: a session store and a configuration. Out: a run folder with the effective co
 leaderboard, the winner, the report, and the export.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,6 +27,8 @@ from recsys.export import MANIFEST, RECOMMENDATIONS, export_run
 from recsys.fitting import CHECKPOINTS, read_listeners, run_step
 from recsys.judging import Judge, check_judges
 from recsys.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
+from recsys.mirror import forget_below, give
+from recsys.places import place
 from recsys.report.page import write_report
 from recsys.report.titles import read_titles
 from recsys.run import CONFIG, LEADERBOARD, LEDGER, REPORT, WINNER, Winner, taken_run
@@ -49,8 +50,12 @@ def main(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value that wins over the file; repeatable.")
     ] = None,
-    store: Annotated[Path | None, typer.Option(help="Session store; wins over the file's.")] = None,
-    run_folder: Annotated[Path | None, typer.Option("--run", help="Run folder; wins over the file's.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(parser=place, metavar="PATH", help="Session store; wins over the file's.")
+    ] = None,
+    run_folder: Annotated[
+        Path | None, typer.Option("--run", parser=place, metavar="PATH", help="Run folder; wins over the file's.")
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over; an earlier run in the folder is kept beside it.")
@@ -87,17 +92,18 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
     store = open_store(config.store)
     read_titles(config.catalogue, store)  # a wrong one is said now, not after the search
     candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
-    with taken_run(config.run, fresh=fresh):
+    with taken_run(config.run, fresh=fresh) as lock:
         atomic_write_text(config.run / CONFIG, dump_config(config))
+        give(config.run / CONFIG)
         with open_cluster(config.cluster, (store.path / STORE_MANIFEST,), (config.run,)) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, config, cluster, report)
             _describe(dataset)
             judges = _judges(dataset, config)
             check_judges(judges.values(), store.catalogue.tracks if store.catalogue else None)
-            work = Work(config, candidates, judges)
+            work = Work(config, candidates, judges, lock)
             _run_steps(cluster, work, config)
-        shutil.rmtree(config.run / CHECKPOINTS, ignore_errors=True)
+        forget_below(config.run / CHECKPOINTS)
         winner = _conclude(config, candidates, work, judges[1])
         write_report(config.run)
         return winner
@@ -159,6 +165,7 @@ def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work,
             sweeps = [each for row in standings if not row.is_baseline for each in every_sweep(row)]
             chosen = simplest(compared(sweeps), metric)
     write_leaderboard(config.run / LEADERBOARD, standings)
+    give(config.run / LEADERBOARD)
     # Where the width is unknown (a pipe, a CI log) the table is not squeezed into 80 columns.
     output = Console()
     (output if output.is_terminal else Console(width=140)).print(leaderboard_table(standings, metric))
@@ -169,6 +176,7 @@ def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work,
     winner = replace(_winner(chosen, metric, judge.dataset.name), remarks=tuple(said))
     with atomic_write(config.run / WINNER) as file:
         file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
+    give(config.run / WINNER)
     return winner
 
 

@@ -14,17 +14,21 @@ weight), session, and source (the digest of their file).
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import xxhash
+from msgspec import UNSET, UnsetType
 
 from analysis.event_log import LineCounts
 from common.files import atomic_write
+from recsys import storage
 from recsys.errors import StoreError
+from recsys.mirror import fetch, give
+from recsys.places import Mirrored
 
 MANIFEST = "manifest.json"
 SCHEMA = 2  # 1 had no interactions
@@ -56,12 +60,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Part:
-    """A Parquet file of one bucket; `path` is relative to the store."""
+    """A Parquet file of one bucket; `path` is relative to the store, `sha256` of one at an address."""
 
     path: str
     bucket: int
     rows: int
     bytes: int
+    sha256: str | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class IdFile:
     of: IdsOf
     rows: int
     bytes: int
+    sha256: str | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ class Store:
     def id_files(self, of: IdsOf) -> list[Path]:
         """The Parquet files with the text ids of users or items; empty where ids are whole numbers."""
         files = self.interactions.id_files if self.interactions else ()
-        return [self.path / file.path for file in files if file.of == of]
+        return fetch_stored(self.path, self.manifest, (file.path for file in files if file.of == of))
 
     @property
     def bytes(self) -> int:
@@ -163,7 +169,7 @@ class Store:
         return sum(part.bytes for part in self.manifest.parts)
 
     def bucket_files(self, bucket: int) -> list[Path]:
-        """The Parquet files of a bucket, in a fixed order; empty if no user falls into it.
+        """The Parquet files of a bucket, in a fixed order; empty if no user falls into it; see `fetch_parts`.
 
         Raises:
             ValueError: No such bucket.
@@ -184,12 +190,41 @@ def open_store(path: Path) -> Store:
         raise StoreError(
             f"{path}: no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
         )
-    id_files = manifest.interactions.id_files if manifest.interactions else ()
-    for part in manifest.parts:
-        _check_size(path / part.path, part.bytes)
-    for file in id_files:
-        _check_size(path / file.path, file.bytes)
+    found = storage.sizes(path.url) if isinstance(path, Mirrored) else None
+    for stored in stored_files(manifest):
+        _check_size(path / stored.path, stored.bytes, found.get(stored.path) if found is not None else None)
     return Store(path, manifest)
+
+
+def stored_files(manifest: Manifest) -> tuple[Part | IdFile, ...]:
+    """All files that a manifest names."""
+    return (*manifest.parts, *(manifest.interactions.id_files if manifest.interactions else ()))
+
+
+def fetch_stored(path: Path, manifest: Manifest, names: Iterable[str]) -> list[Path]:
+    """Files of a store by name, fetched where it is at an address.
+
+    Raises:
+        StorageError: Its server does not answer or refuses, or a file has another digest.
+    """
+    digests = {stored.path: stored.sha256 for stored in stored_files(manifest)}
+    return [fetch(path / name, digests[name] or None) for name in names]
+
+
+def fetch_parts(parts: Sequence[Path]) -> None:
+    """Fetches some of `Store.bucket_files` to this machine, where their store is at an address.
+
+    Raises:
+        StoreError: The store is gone.
+        StorageError: Its server does not answer or refuses, or a file has another digest.
+    """
+    if not parts or not isinstance(parts[0], Mirrored):
+        return
+    path = parts[0].parent.parent
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise StoreError(f"{path}: the store is gone")
+    fetch_stored(path, manifest, (part.relative_to(path).as_posix() for part in parts))
 
 
 def read_manifest(path: Path) -> Manifest | None:
@@ -198,7 +233,7 @@ def read_manifest(path: Path) -> Manifest | None:
     Raises:
         StoreError: The manifest is damaged or of a newer version.
     """
-    file = path / MANIFEST
+    file = fetch(path / MANIFEST)
     try:
         content = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -216,6 +251,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     """Replaces a store's manifest, whole or not at all."""
     with atomic_write(path / MANIFEST) as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    give(path / MANIFEST)
 
 
 def extend_manifest(before: Manifest, *, sources: Iterable[Source], parts: Iterable[Part]) -> Manifest:
@@ -252,10 +288,12 @@ class _Version:
     schema: int
 
 
-def _check_size(file: Path, expected: int) -> None:
+def _check_size(file: Path, expected: int, given: int | None) -> None:
     try:
-        size = file.stat().st_size
+        size = file.stat().st_size if not isinstance(file, Mirrored) else given
     except FileNotFoundError:
+        size = None
+    if size is None:
         raise StoreError(f"{file}: the manifest names this part, and it is missing; restore it") from None
     if size != expected:
         raise StoreError(f"{file}: the manifest says {expected:,} bytes, found {size:,}; restore it")

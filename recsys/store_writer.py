@@ -9,12 +9,27 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-from common.files import TEMPORARY_PREFIX, fsync_directory, fsync_file, remove_leftovers
+from common.files import TEMPORARY_PREFIX, fsync_directory, fsync_file, remove_leftovers, sha256_file
+from recsys import storage
 from recsys.errors import StoreError
-from recsys.store import MANIFEST, SCHEMA, Manifest, content_digest, read_manifest, write_manifest
+from recsys.mirror import give
+from recsys.places import Mirrored
+from recsys.remote_lock import remote_lock
+from recsys.store import (
+    MANIFEST,
+    SCHEMA,
+    IdFile,
+    Manifest,
+    Part,
+    content_digest,
+    read_manifest,
+    stored_files,
+    write_manifest,
+)
 
 DEFAULT_BUCKETS = 16
 LARGEST_BUCKETS = 4096
@@ -22,6 +37,7 @@ LOCK = ".lock"
 REJECTS = "rejects"
 IDS = "ids"
 _BUCKET_PREFIX = "bucket="
+StoredT = TypeVar("StoredT", Part, IdFile)
 
 
 @contextmanager
@@ -35,15 +51,16 @@ def locked(path: Path) -> Iterator[None]:
     if path.exists() and not path.is_dir():
         raise StoreError(f"{path}: a file; a session store is a folder")
     path.mkdir(parents=True, exist_ok=True)
-    _refuse_foreign(path)
+    _refuse_foreign(path, _names(path))
     handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreError(f"{path}: another ingest is writing to this store; wait until it is done") from None
-        _remove_unnamed(path, read_manifest(path))
-        yield
+        with remote_lock(path, "ingest"):
+            _remove_unnamed(path, read_manifest(path))
+            yield
     finally:
         os.close(handle)
 
@@ -99,6 +116,7 @@ def commit(path: Path, files: Sequence[NewFile], manifest: Manifest) -> None:
 
     Raises:
         OSError: The disk is full; the store is as it was.
+        StorageError: The server of a store at an address does not answer or refuses; likewise.
     """
     for new in files:
         fsync_file(new.file)
@@ -109,23 +127,50 @@ def commit(path: Path, files: Sequence[NewFile], manifest: Manifest) -> None:
         new.file.replace(path / new.name)
     for folder in (*folders, path):
         fsync_directory(folder)
+    if isinstance(path, Mirrored):
+        manifest = _give(path, files, manifest)
     write_manifest(path, manifest)
 
 
-def _refuse_foreign(path: Path) -> None:
+def _give(path: Path, files: Sequence[NewFile], manifest: Manifest) -> Manifest:
+    """Puts new files to the store's address; the manifest with their digests."""
+    digests = {new.name: sha256_file(path / new.name) for new in files}
+    for name, digest in digests.items():
+        give(path / name, digest)
+
+    def with_digests(stored: tuple[StoredT, ...]) -> tuple[StoredT, ...]:
+        return tuple(replace(each, sha256=digests.get(each.path, each.sha256)) for each in stored)
+
+    known = manifest.interactions
+    if known is not None:
+        known = replace(known, id_files=with_digests(known.id_files))
+    return replace(manifest, parts=with_digests(manifest.parts), interactions=known)
+
+
+def _names(path: Path) -> set[str]:
+    """What a store's folder holds, on its first level."""
+    if isinstance(path, Mirrored):
+        return {name.partition("/")[0] for name in storage.sizes(path.url)}
+    return {entry.name for entry in path.iterdir()}
+
+
+def _refuse_foreign(path: Path, names: set[str]) -> None:
     """A folder without a manifest that holds anything but what a killed first ingest leaves is somebody else's."""
-    if (path / MANIFEST).exists():
+    if MANIFEST in names:
         return
-    for entry in path.iterdir():
-        if entry.name not in (LOCK, REJECTS, IDS) and not entry.name.startswith((TEMPORARY_PREFIX, _BUCKET_PREFIX)):
-            raise StoreError(f"{path}: not a session store, it holds {entry.name}; name a new or an empty folder")
+    for name in sorted(names):
+        if name not in (REJECTS, IDS) and not name.startswith((LOCK, TEMPORARY_PREFIX, _BUCKET_PREFIX)):
+            raise StoreError(f"{path}: not a session store, it holds {name}; name a new or an empty folder")
 
 
 def _remove_unnamed(path: Path, manifest: Manifest | None) -> None:
     remove_leftovers(path)
-    named = {part.path for part in manifest.parts} if manifest else set()
+    named = {stored.path for stored in stored_files(manifest)} if manifest else set()
     named |= {rejects_name(source.digest) for source in manifest.sources} if manifest else set()
-    named |= {file.path for file in manifest.interactions.id_files} if manifest and manifest.interactions else set()
+    if isinstance(path, Mirrored):
+        for name in storage.sizes(path.url):
+            if name.startswith((_BUCKET_PREFIX, f"{REJECTS}/", f"{IDS}/")) and name not in named:
+                storage.remove(f"{path.url}/{name}")
     for file in (*path.glob(f"{_BUCKET_PREFIX}*/*"), *path.glob(f"{REJECTS}/*"), *path.glob(f"{IDS}/*")):
         if file.relative_to(path).as_posix() not in named:
             file.unlink()

@@ -9,6 +9,9 @@ from recsys.errors import TrialError, WorkerDiedError
 from recsys.fitting import BASELINES, Point, Score, Step, checkpoint_file, entry_id
 from recsys.judging import Judge
 from recsys.ledger import Failure, append_failure, append_score, read_ledger
+from recsys.mirror import forget, give
+from recsys.places import Mirrored
+from recsys.remote_lock import RemoteLock
 from recsys.run import LEDGER
 from recsys.schedule import Decisions, decide
 from recsys.trials import Candidate, Trial
@@ -22,13 +25,20 @@ class Work:
         decisions: What follows from it.
     """
 
-    def __init__(self, config: SearchConfig, candidates: Sequence[Candidate], judges: Mapping[float, Judge]) -> None:
+    def __init__(
+        self,
+        config: SearchConfig,
+        candidates: Sequence[Candidate],
+        judges: Mapping[float, Judge],
+        lock: RemoteLock | None = None,
+    ) -> None:
         """Reads the ledger.
 
         Args:
             config: The search's.
             candidates: What is tried.
             judges: Who judges fits on each share of the listeners; 1 is among them.
+            lock: Of a run at an address, what says that it is still this search's to write to.
 
         Raises:
             SearchError: The ledger is damaged.
@@ -36,6 +46,8 @@ class Work:
         self._config = config
         self._candidates = candidates
         self._judges = judges
+        self._lock = lock
+        self._forgotten: set[str] = set()
         self._folder = config.run.absolute()  # workers of other machines have another current folder
         entries = [*(trial for candidate in candidates for trial in candidate.trials), *BASELINES]
         self.results = read_ledger(self._folder / LEDGER, judges[1].digest, entries)
@@ -62,6 +74,7 @@ class Work:
         Raises:
             UserError: What failed is not the trial but what all of them share.
             OSError: The disk is full, or a file of the search is gone.
+            StorageError: The run is at an address, and its server does not answer.
         """
         step: Step = outcome.key
         result = self.results[entry_id(step.entry)]
@@ -73,6 +86,9 @@ class Work:
             failure = _failure(outcome, step.point)
             append_failure(ledger, judge, result, failure)
             self.results[result.id] = result.with_failure(failure)
+        if self._lock is not None:
+            self._lock.check()
+        give(ledger)
         self.decisions = self._decide()
 
     def _decide(self) -> Decisions:
@@ -86,7 +102,10 @@ class Work:
 
     def _forget(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
-            checkpoint_file(self._folder, trial).unlink(missing_ok=True)
+            checkpoint = checkpoint_file(self._folder, trial)
+            if not isinstance(checkpoint, Mirrored) or trial.id not in self._forgotten:
+                forget(checkpoint)
+            self._forgotten.add(trial.id)
 
     def _baseline_steps(self) -> list[Step]:
         unknown = (name for name in BASELINES if not (self.results[name].scores or self.results[name].failure))

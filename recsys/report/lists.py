@@ -12,6 +12,7 @@ from recsys.dataset import Dataset
 from recsys.fitting import listeners_file
 from recsys.ids import originals
 from recsys.judging import Judge
+from recsys.mirror import fetch
 from recsys.models.ranking import NO_TRACK
 from recsys.report.titles import Title, Titles
 from recsys.run import Winner
@@ -57,7 +58,7 @@ def read_examples(
 ) -> tuple[Example, ...]:
     """The example lists that the search kept of the winner's scored sweep; none where the file is gone."""
     judge = Judge(dataset.path, config.validation, config.seed, config.cluster.threads_per_fit)
-    file = listeners_file(folder, judge, winner.trial, winner.sweeps)
+    file = fetch(listeners_file(folder, judge, winner.trial, winner.sweeps))
     if not file.exists():
         return ()
     with np.load(file) as kept:

@@ -9,6 +9,7 @@ from analysis.page.render import render
 from common.files import atomic_write_text
 from recsys.dataset import Dataset, Summary, open_dataset
 from recsys.leaderboard import WARNING
+from recsys.mirror import fetch_folder, give
 from recsys.report.charts import draw_costs, draw_curves, draw_leaderboard, megabytes
 from recsys.report.heat import draw_heat_maps
 from recsys.report.lists import Example, read_examples
@@ -59,11 +60,12 @@ def write_report(folder: Path, *, catalogue: Path | None = None, store_path: Pat
     titles = read_titles(catalogue or config.catalogue, store)
     path = store.path / "cache" / winner.dataset
     portrait = None
-    if path.exists():
+    if fetch_folder(path):
         dataset = open_dataset(path)
         portrait = _portray(dataset, read_examples(folder, config, winner, dataset, store, titles))
     page = folder / REPORT
     atomic_write_text(page, render_report(read_folder(folder, folder.resolve().name), winner, portrait))
+    give(page)
     return page
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from common.config import load_config
 from recsys.config import SearchConfig
 from recsys.leaderboard import describe_params, telling_axes
+from recsys.mirror import fetch
 from recsys.run import CONFIG, LEADERBOARD, LEDGER, WINNER
 
 Row = Mapping[str, Any]
@@ -97,7 +98,9 @@ class Run:
 
 def read_folder(folder: Path, name: str) -> Run:
     """Reads a run folder; the search may be under way."""
-    leaderboard = folder / LEADERBOARD
+    leaderboard = fetch(folder / LEADERBOARD)
+    for name in (CONFIG, LEDGER, WINNER):
+        fetch(folder / name)
     return Run(
         name=name,
         folder=folder,

@@ -1,0 +1,96 @@
+"""A server of S3 on this machine, as a process of its own, and what a process needs to reach it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+from tests.programs import free_port
+from tests.recsys.by_hand import processes, wait_until
+
+BUCKET = "music"
+# The server looks whether there is a signature, not at it.
+_ANYBODY = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+
+
+@dataclass(frozen=True)
+class S3:
+    """A server with an empty bucket.
+
+    Attributes:
+        endpoint: Its address.
+        folder: Where processes that use it may leave something.
+    """
+
+    endpoint: str
+    folder: Path
+
+    def environment(self, scratch: str = "scratch", endpoint: str | None = None) -> Mapping[str, str]:
+        """The environment of a process that uses it, with a scratch folder of that name."""
+        return {
+            **os.environ,
+            "AWS_ENDPOINT_URL": endpoint or self.endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "LISTENING_LOOP_SCRATCH": str(self.folder / scratch),
+        }
+
+    def run(
+        self, *argv: str, scratch: str = "scratch", endpoint: str | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Runs `python -m` to its end."""
+        environment = self.environment(scratch, endpoint)
+        return subprocess.run(
+            [sys.executable, "-m", *argv], env=environment, capture_output=True, text=True, timeout=400
+        )
+
+    def get(self, key: str) -> bytes | None:
+        """An object of the bucket."""
+        status, content = self._ask("GET", f"/{BUCKET}/{key}")
+        return content if status == 200 else None
+
+    def put(self, key: str, content: bytes) -> None:
+        """Puts an object into the bucket."""
+        assert self._ask("PUT", f"/{BUCKET}/{key}", content)[0] == 200
+
+    def keys(self, prefix: str) -> list[str]:
+        """Names of the objects that begin so."""
+        _, listing = self._ask("GET", f"/{BUCKET}?prefix={prefix}")
+        return [part.partition("</Key>")[0] for part in listing.decode().split("<Key>")[1:]]
+
+    def make_bucket(self) -> None:
+        """Makes the bucket."""
+        assert self._ask("PUT", f"/{BUCKET}")[0] == 200
+
+    def answers(self) -> bool:
+        """Whether it runs."""
+        try:
+            return self._ask("GET", "/")[0] == 200
+        except OSError:
+            return False
+
+    def _ask(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
+        connection = HTTPConnection(self.endpoint.removeprefix("http://"), timeout=60)
+        try:
+            connection.request(method, path, content, {"Authorization": _ANYBODY})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[S3]:
+    """Starts one; it ends with the block, and with it all that it holds."""
+    port = free_port()
+    there = S3(f"http://127.0.0.1:{port}", folder)
+    with processes() as start:
+        process = start(sys.executable, "-m", "moto.server", "-p", str(port), cwd=folder)
+        wait_until(there.answers, [process])
+        there.make_bucket()
+        yield there
