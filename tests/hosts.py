@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import psutil
@@ -32,6 +33,16 @@ class Host:
     address: str
     under: tuple[str, ...]
     cable: tuple[str, ...]
+
+    def under_with_own(self, folder: Path, disk: Path) -> tuple[str, ...]:
+        """What a command line is put behind to run there, and to have a disk of its own where others have theirs.
+
+        Args:
+            folder: Where it sees its disk, and begins; what others have there it does not see.
+            disk: The disk, a folder.
+        """
+        mount = 'mount --bind "$0" "$1" && cd "$1" && shift && exec "$@"'
+        return (*self.under, "sh", "-c", mount, str(disk), str(folder))
 
     def cut(self) -> None:
         """Takes its cable out: what was on the way is lost, and nobody hears of it."""
