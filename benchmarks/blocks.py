@@ -47,7 +47,7 @@ def compare(
     params = AlsParams(factors, 0.1, 10.0, nu=nu)
     pairs: list[tuple[float, float]] = []
     with open_cluster(ClusterConfig(workers=2)) as cluster, tempfile.TemporaryDirectory() as folder:
-        dataset = _dataset(store, cluster)
+        dataset = dataset_of(store, cluster)
         began = time.perf_counter()
         blocks = cut_blocks(cluster, dataset, "train", Path(folder) / "blocks")
         print(f"start and gather: {time.perf_counter() - began:.2f} s")
@@ -58,7 +58,7 @@ def compare(
             middle = time.perf_counter()
             fit = fit_blocks(cluster, blocks, params, SEED, sweeps, Path(folder) / f"fit-{number}")
             pairs.append((middle - began, time.perf_counter() - middle))
-            same = "equal to the bit" if _digest(fit) == _digest(model) else "DIFFERENT"
+            same = "equal to the bit" if digest_of(fit) == digest_of(model) else "DIFFERENT"
             print(f"whole {pairs[-1][0]:.2f} s, blocks {pairs[-1][1]:.2f} s, {same}")
     ratio = statistics.median(in_blocks / whole for whole, in_blocks in pairs)
     print(f"blocks / whole: {ratio:.2f} (median of {repeats} pairs)")
@@ -71,7 +71,7 @@ def memory(store: StoreOption = Path("out/seed/store"), factors: int = 64, sweep
     table = Table("workers", "blocks a side", "largest worker, MiB", "idle, MiB", "the fit's, MiB", "factors")
     for workers in (1, 2, 4):
         with open_cluster(ClusterConfig(workers=workers)) as cluster, tempfile.TemporaryDirectory() as folder:
-            dataset = _dataset(store, cluster)
+            dataset = dataset_of(store, cluster)
             for outcome in cluster.run(_open, [(dataset.path, number) for number in range(4 * workers)]):
                 outcome.result()
             idle = max(_worker_mib().values())
@@ -79,15 +79,16 @@ def memory(store: StoreOption = Path("out/seed/store"), factors: int = 64, sweep
                 blocks = cut_blocks(cluster, dataset, "train", Path(folder) / "blocks")
                 fit = fit_blocks(cluster, blocks, AlsParams(factors, 0.1, 10.0), SEED, sweeps, Path(folder) / "fit")
             largest = max(peaks.values())
-            cells = (len(blocks.listeners), f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}", _digest(fit))
+            cells = (len(blocks.listeners), f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}", digest_of(fit))
             table.add_row(str(workers), *(str(cell) for cell in cells))
     Console(width=120).print(table)
     print(machine(*LIBRARIES))
 
 
-def _dataset(store: Path, cluster: Cluster) -> Dataset:
+def dataset_of(store: Path, cluster: Cluster) -> Dataset:
+    """The dataset of a search that says nothing else."""
     opened = open_store(store)
-    config = SearchConfig(store=store, run=store / "no-run")
+    config = SearchConfig(store=store, run=store.parent / "no-run")
     return build_dataset(opened, config, cluster, _ignore)
 
 
@@ -104,7 +105,8 @@ def _open(_dataset: Path, _number: int) -> None:
         raise ImportError
 
 
-def _digest(fit: BlockFit | Als) -> str:
+def digest_of(fit: BlockFit | Als) -> str:
+    """Equal where the factors are equal to the bit."""
     return hashlib.sha256(fit.user_factors.tobytes() + fit.item_factors.tobytes()).hexdigest()[:12]
 
 

@@ -52,6 +52,7 @@ from recsys.recommend import personal_lists, without_interactions
 from recsys.store import open_store
 
 if TYPE_CHECKING:
+    from pyspark.ml.recommendation import ALS
     from pyspark.sql import DataFrame, SparkSession
 
 PROG = "python -m benchmarks.spark"
@@ -112,23 +113,7 @@ class Bench:
 
     def spark(self, params: AlsParams, sweeps: int) -> Turn:
         """A turn of Spark's, whose lists are done when they are written to Parquet."""
-        from pyspark.ml.recommendation import ALS
-
-        als = ALS(
-            rank=params.factors,
-            maxIter=sweeps,
-            regParam=params.regularization,
-            implicitPrefs=True,
-            alpha=params.alpha,
-            nonnegative=False,
-            coldStartStrategy="drop",
-            numUserBlocks=2 * self.judge.threads,
-            numItemBlocks=2 * self.judge.threads,
-            seed=self.judge.seed,
-            userCol="listener",
-            itemCol="track",
-            ratingCol="time",
-        )
+        als = make_spark_als(params, sweeps, self.judge.seed, self.judge.threads)
         file = self.folder / "lists"
         began = time.perf_counter()
         model = als.fit(self.interactions)
@@ -168,23 +153,44 @@ def main(
 ) -> None:
     """Compares, and prints the table."""
     settings = load_config(SearchConfig, config, [] if store is None else [f"store={store}"])
-    reg_params = [regularization, *(value for value in _numbers(lower, float) if value != regularization)]
-    ranks, fewer_sweeps = _numbers(points, int), _numbers(parity_sweeps, int)
+    reg_params = [regularization, *(value for value in numbers_of(lower, float) if value != regularization)]
+    ranks, fewer_sweeps = numbers_of(points, int), numbers_of(parity_sweeps, int)
     compared: list[list[Turn]] = []
-    with _open_spark(threads, memory) as (spark, folder):
-        dataset = _prepare_dataset(settings)
+    with open_spark(threads, memory) as (spark, folder):
+        dataset = prepare_dataset(settings)
         validation = settings.validation.model_copy(update={"ks": (TOP,)})
         judge = Judge(dataset.path, validation, settings.seed, threads)
-        bench = Bench(dataset, judge, _give_to_spark(spark, dataset, folder), folder)
+        bench = Bench(dataset, judge, give_to_spark(spark, dataset, folder), folder)
         bench.ours(WARM_UP, WARM_UP_SWEEPS)
         bench.spark(WARM_UP, WARM_UP_SWEEPS)
         for rank in ranks:
             params = [AlsParams(rank, value, alpha) for value in reg_params]
             compared.append(_compare(bench, params, sweeps, fewer_sweeps))
-        java = _java(spark)
+        java = java_of(spark)
     output = Console(width=120)
     output.print(_table(compared, dataset, alpha, threads))
     output.print(f"{machine(*LIBRARIES)}; {java}, heap {memory}", soft_wrap=True, highlight=False)
+
+
+def make_spark_als(params: AlsParams, sweeps: int, seed: int, threads: int) -> "ALS":
+    """Spark's estimator for the interactions of `give_to_spark`."""
+    from pyspark.ml.recommendation import ALS
+
+    return ALS(
+        rank=params.factors,
+        maxIter=sweeps,
+        regParam=params.regularization,
+        implicitPrefs=True,
+        alpha=params.alpha,
+        nonnegative=False,
+        coldStartStrategy="drop",
+        numUserBlocks=2 * threads,
+        numItemBlocks=2 * threads,
+        seed=seed,
+        userCol="listener",
+        itemCol="track",
+        ratingCol="time",
+    )
 
 
 def _compare(bench: Bench, params: Sequence[AlsParams], sweeps: int, parity_sweeps: Sequence[int]) -> list[Turn]:
@@ -203,7 +209,7 @@ def _best_of_spark(turns: Sequence[Turn]) -> Turn:
     return max((turn for turn in of_spark if turn.sweeps == of_spark[0].sweeps), key=lambda turn: turn.ndcg.value)
 
 
-def _prepare_dataset(settings: SearchConfig) -> Dataset:
+def prepare_dataset(settings: SearchConfig) -> Dataset:
     """The dataset of a search with this configuration, from the store's cache where it is there."""
     store = open_store(settings.store)
     path = store.path / "cache" / dataset_digest(store, settings)
@@ -214,7 +220,7 @@ def _prepare_dataset(settings: SearchConfig) -> Dataset:
 
 
 @contextmanager
-def _open_spark(threads: int, memory: str) -> Iterator[tuple["SparkSession", Path]]:
+def open_spark(threads: int, memory: str) -> Iterator[tuple["SparkSession", Path]]:
     """A local Spark session and a temporary folder, both gone at the end.
 
     Raises:
@@ -250,14 +256,14 @@ def _spark_settings(threads: int, memory: str, folder: str) -> dict[str, str]:
     }
 
 
-def _java(spark: "SparkSession") -> str:
+def java_of(spark: "SparkSession") -> str:
     """Spark's Java, and what does its linear algebra."""
     row = spark.sql("SELECT java_method('java.lang.System', 'getProperty', 'java.version')").head()
     native = all(ctypes.util.find_library(library) for library in ("blas", "lapack"))
     return f"Java {row[0] if row else '?'}, {'compiled' if native else 'no compiled'} BLAS and LAPACK"
 
 
-def _give_to_spark(spark: "SparkSession", dataset: Dataset, folder: Path) -> "DataFrame":
+def give_to_spark(spark: "SparkSession", dataset: Dataset, folder: Path) -> "DataFrame":
     """Writes the training interactions to Parquet; Spark reads them into its memory."""
     interactions = dataset.matrix("train").tocoo()
     columns = {"listener": interactions.row, "track": interactions.col, "time": interactions.data}
@@ -316,7 +322,7 @@ def _cells(turn: Turn, ratio: float | None, name: str = "ours") -> tuple[str, ..
     )
 
 
-def _numbers(text: str, kind: type[NumberT]) -> list[NumberT]:
+def numbers_of(text: str, kind: type[NumberT]) -> list[NumberT]:
     """The numbers of a comma-separated list.
 
     Raises:

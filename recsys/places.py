@@ -47,7 +47,9 @@ def place(text: str | Path) -> Path:
     Raises:
         StorageError: The address names no bucket.
     """
-    if isinstance(text, Path) or not storage.is_address(text):
+    if isinstance(text, Path):
+        return text
+    if not storage.is_address(text):
         return Path(text)
     scheme, _, rest = text.partition("://")
     names = [name for name in rest.split("/") if name]

@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+PACKAGES = {"ip": "iproute2"}  # of Debian, where it is not named like the program
+
 
 def free_port() -> int:
     """A port of this machine that nobody uses now."""
@@ -24,7 +26,7 @@ def need(program: str) -> str:
     path = find(program)
     if path:
         return path
-    reason = f"{program} is not installed (Debian: apt-get install {program})"
+    reason = f"{program} is not installed (Debian: apt-get install {PACKAGES.get(program, program)})"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

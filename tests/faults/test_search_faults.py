@@ -20,17 +20,14 @@ import pytest
 from distributed import Client, LocalCluster
 from pydantic import ByteSize
 
-from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
+from recsys.config import ClusterConfig, Space
 from recsys.run import read_run
 from recsys.search import search
+from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until
 from tests.recsys.logs import make_store, random_sessions
 
-TRIALS = 12
-LONG = 300  # sweeps that keep a fit busy for long enough to be found at work
 PATIENT = 300.0  # seconds without a worker, on a machine with more to do than start another
 TWO = ClusterConfig(workers=2, wait_for_workers_s=PATIENT)
-SPACE = Space(factors=(8, 16, 24), alpha=(1.0, 10.0), regularization=(0.1, 1.0))
-VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
 DASK = Path(sys.executable).with_name("dask")
 pytestmark = pytest.mark.dask
 
@@ -41,64 +38,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_store(tmp_path_factory.mktemp("faults"), sessions, tracks=300)
 
 
-def config_of(store: Path, run: Path, cluster: ClusterConfig, sweeps: int, space: Space = SPACE) -> SearchConfig:
-    """A search that scores every fit twice."""
-    search = Search(space=space, sweeps=sweeps, score_every=sweeps // 2)
-    return SearchConfig(store=store, run=run, search=search, validation=VALIDATION, cluster=cluster)
-
-
-@contextmanager
-def started(config: SearchConfig, *extra: str) -> Iterator[subprocess.Popen[str]]:
-    """The search as a process of its own, which ends with the block."""
-    file = config.run.parent / f"{config.run.name}.yaml"
-    file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
-    argv = [sys.executable, "-m", "recsys.search", "--config", str(file), *extra]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def refusal(process: subprocess.Popen[str], timeout_s: float) -> str:
-    """The one line of a search that gives up in time."""
-    _, errors = process.communicate(timeout=timeout_s)
-    assert process.returncode == 2, errors
-    assert "Traceback" not in errors
-    (line,) = (line for line in errors.splitlines() if "error:" in line)
-    return line
-
-
-def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]", timeout_s: float = 240) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def rows(run: Path) -> list[dict[str, Any]]:
-    """The whole lines of a ledger, which may be in the making."""
-    ledger = run / "ledger.jsonl"
-    lines = ledger.read_bytes().splitlines(keepends=True) if ledger.exists() else []
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
-
-
 def finished_trials(run: Path) -> int:
     return sum(row["model"] == "als" and row["sweep"] == LONG for row in rows(run))
-
-
-def results(run: Path) -> list[str]:
-    """The ledger without its timings, in an order of its own; a line that stands twice is there twice."""
-    timing = ("fit_s", "score_s", "peak_bytes")
-    return sorted(json.dumps({key: value for key, value in row.items() if key not in timing}) for row in rows(run))
-
-
-def assert_same_end(run: Path, undisturbed: Path) -> None:
-    assert results(run) == results(undisturbed)
-    assert (run / "winner.json").read_bytes() == (undisturbed / "winner.json").read_bytes()
-    board = pq.read_table(run / "leaderboard.parquet").to_pylist()
-    assert sum(row["model"] == "als" and row["state"] == "scored" for row in board) == TRIALS
 
 
 @pytest.mark.slow

@@ -42,12 +42,14 @@ def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 
 @contextmanager
-def scheduler(folder: Path, *options: str) -> Iterator[tuple[str, Callable[..., subprocess.Popen[bytes]]]]:
+def scheduler(
+    folder: Path, *options: str, host: str = "127.0.0.1", under: Sequence[str] = ()
+) -> Iterator[tuple[str, Callable[..., subprocess.Popen[bytes]]]]:
     """A scheduler; gives its address and how to start a worker: with which options, and below which other program."""
     file = folder / "scheduler.json"
     with processes() as start:
-        words = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-        process = start(DASK, "scheduler", *words, *options, cwd=folder)
+        words = ("--host", host, "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+        process = start(*under, DASK, "scheduler", *words, *options, cwd=folder)
         address = ""
 
         def answers() -> bool:
@@ -68,7 +70,13 @@ def scheduler(folder: Path, *options: str) -> Iterator[tuple[str, Callable[..., 
 
 
 def _is_connected(process: subprocess.Popen[bytes]) -> bool:
-    return any(found.status == psutil.CONN_ESTABLISHED for found in psutil.Process(process.pid).net_connections())
+    """Whether it has a connection, in its own network, which psutil does not look at."""
+    facts = Path(f"/proc/{process.pid}")
+    rows = [line.split() for line in (facts / "net" / "tcp").read_text().splitlines()[1:]]
+    established = {f"socket:[{row[9]}]" for row in rows if row[3] == "01"}
+    with suppress(FileNotFoundError):  # a file that it has closed meanwhile
+        return any(str(file.readlink()) in established for file in (facts / "fd").iterdir())
+    return False
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from common.config import load_config
 from common.errors import ConfigError
 from recsys.config import SearchConfig
+from recsys.places import Mirrored, place
 
 PLACES = ["store=s", "run=r"]
 
@@ -49,3 +50,10 @@ def test_every_knob_of_the_model_is_an_axis() -> None:
     settings = [f"search.space.{name}={values}" for name, values in axes.items()]
     space = load_config(SearchConfig, None, [*PLACES, "feedback.skip_time=0.2", *settings]).search.space
     assert {name: list(getattr(space, name)) for name in axes} == axes
+
+
+def test_a_place_that_is_an_address_stays_one_in_a_configuration() -> None:
+    store = place("s3://music/store")
+    config = SearchConfig(store=store, run=store.parent / "run")
+    assert isinstance(config.run, Mirrored)
+    assert f"{config.store} {config.run}" == "s3://music/store s3://music/run"

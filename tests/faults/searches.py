@@ -1,0 +1,75 @@
+"""What the tests of a search under faults share: searches that run for long enough, and whether two ended alike."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
+
+TRIALS = 12
+LONG = 300  # sweeps that keep a fit busy for long enough to be found at work
+SPACE = Space(factors=(8, 16, 24), alpha=(1.0, 10.0), regularization=(0.1, 1.0))
+VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
+
+
+def config_of(store: Path, run: Path, cluster: ClusterConfig, sweeps: int, space: Space = SPACE) -> SearchConfig:
+    """A search that scores every fit twice."""
+    search = Search(space=space, sweeps=sweeps, score_every=sweeps // 2)
+    return SearchConfig(store=store, run=run, search=search, validation=VALIDATION, cluster=cluster)
+
+
+@contextmanager
+def started(config: SearchConfig, *extra: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
+    """The search as a process of its own, below another program if one is given; it ends with the block."""
+    file = config.run.parent / f"{config.run.name}.yaml"
+    file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
+    argv = [*under, sys.executable, "-m", "recsys.search", "--config", str(file), *extra]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def refusal(process: subprocess.Popen[str], timeout_s: float) -> str:
+    """The one line of a search that gives up in time."""
+    _, errors = process.communicate(timeout=timeout_s)
+    assert process.returncode == 2, errors
+    assert "Traceback" not in errors
+    (line,) = (line for line in errors.splitlines() if "error:" in line)
+    return line
+
+
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]", timeout_s: float = 240) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    """The whole lines of a ledger, which may be in the making."""
+    ledger = run / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True) if ledger.exists() else []
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+def results(run: Path) -> list[str]:
+    """The ledger without its timings, in an order of its own; a line that stands twice is there twice."""
+    timing = ("fit_s", "score_s", "peak_bytes")
+    return sorted(json.dumps({key: value for key, value in row.items() if key not in timing}) for row in rows(run))
+
+
+def assert_same_end(run: Path, undisturbed: Path) -> None:
+    assert results(run) == results(undisturbed)
+    assert (run / "winner.json").read_bytes() == (undisturbed / "winner.json").read_bytes()
+    board = pq.read_table(run / "leaderboard.parquet").to_pylist()
+    assert sum(row["model"] == "als" and row["state"] == "scored" for row in board) == TRIALS

@@ -1,0 +1,68 @@
+"""Machines that have a disk of their own and share nothing but a network and a server of S3 on it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.hosts import Host
+from tests.recsys.by_hand import processes, wait_until
+from tests.recsys.s3 import BUCKET, S3
+
+S3_PORT = 9000
+MAKE_BUCKET = f"import s3fs; s3fs.S3FileSystem().mkdir('{BUCKET}')"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A host with a disk of its own, which it sees where all others see theirs.
+
+    Attributes:
+        host: Where it is on the network.
+        disk: Its disk, as seen from outside.
+        seen: Where it sees it.
+        environment: Of its processes.
+    """
+
+    host: Host
+    disk: Path
+    seen: Path
+    environment: Mapping[str, str]
+
+    @property
+    def under(self) -> tuple[str, ...]:
+        """What a command line is put behind to run there."""
+        variables = [f"{name}={value}" for name, value in self.environment.items() if os.environ.get(name) != value]
+        return (*self.host.under_with_own(self.seen, self.disk), "env", *variables)
+
+    def run(self, *argv: str) -> str:
+        """Runs Python there, to the end; returns what it printed."""
+        done = subprocess.run([*self.under, sys.executable, *argv], capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def make_machine(host: Host, folder: Path, s3: S3) -> Machine:
+    """A machine with an empty disk, below a folder for all of them; it may use the server."""
+    (seen := folder / "disk").mkdir(exist_ok=True)
+    (disk := folder / "disks" / host.address).mkdir(parents=True)
+    return Machine(host, disk, seen, s3.environment("disk/scratch"))
+
+
+@contextmanager
+def object_store(host: Host, folder: Path) -> Iterator[S3]:
+    """A server of S3 on a host."""
+    there = S3(f"http://{host.address}:{S3_PORT}", folder)
+    with processes() as start:
+        argv = (sys.executable, "-m", "moto.server", "-H", host.address, "-p", str(S3_PORT))
+        server = start(*host.under, *argv, cwd=folder)
+
+        def made() -> bool:
+            argv = [*host.under, sys.executable, "-c", MAKE_BUCKET]
+            return subprocess.run(argv, env=there.environment(), capture_output=True, timeout=240).returncode == 0
+
+        wait_until(made, [server])
+        yield there
