@@ -11,5 +11,5 @@ that can be run by itself; it is printed before it runs. The parts meet in files
     days/1/traffic.json    what the listeners' side counted
     days/1/report/         the A/B report
     days/1/foretold.json   what the off-policy estimate said before the experiment
-    loop.json              the outcome of all days
+    loop.json, loop.txt    the outcome of all days, for programs and as tables
 """
