@@ -12,8 +12,10 @@ from common.files import atomic_write_text
 from common.progress import console
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
-from recsys.loop.days import Places, begin, recommenders_of, spend_day
+from recsys.loop.days import begin, recommenders_of, spend_day
 from recsys.loop.outcome import WIDTH, Outcome, print_outcomes, read_outcome, write_outcomes
+from recsys.loop.places import Places
+from recsys.loop.processes import alone
 from recsys.loop.service import service_step
 
 PROG = "python -m recsys.loop"
@@ -31,14 +33,15 @@ def main(
     """Run the loop; one that was broken off goes on where it was."""
     settings = load_config(LoopConfig, config, [*(set_ or []), *([] if days is None else [f"days={days}"])])
     places = Places(settings.folder)
-    _keep_config(settings)
-    begin(settings, places)
     outcomes: list[Outcome] = []
-    recommenders = recommenders_of(settings)
-    for number in range(1, settings.days + 1):
-        spend_day(settings, places, number)
-        outcomes.append(read_outcome(places.day(number), recommenders))
-        write_outcomes(outcomes, settings.folder / OUTCOME, settings.folder / TABLES)
+    with alone(settings.folder):
+        _keep_config(settings)
+        recommenders = recommenders_of(settings)
+        begin(settings, places)
+        for number in range(1, settings.days + 1):
+            spend_day(settings, places, number)
+            outcomes.append(read_outcome(places.day(number), recommenders))
+            write_outcomes(outcomes, settings.folder / OUTCOME, settings.folder / TABLES)
     _conclude(settings, places, outcomes)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from analysis.page import numbers
 from common.files import atomic_write, atomic_write_text
-from recsys.loop.days import Day
+from recsys.loop.places import Day
 
 METRIC = "mean_time_per_session"
 WIDTH = 140  # of tables in files, and where the width of the output is not known
@@ -170,10 +170,15 @@ def _foretold_table(outcomes: Sequence[Outcome]) -> Table:
         table.add_column(name, justify="right")
     for outcome in outcomes:
         for row in outcome.foretold:
-            both = (f"{row[of]:.3f} ({row[f'{of}_lower']:.3f} … {row[f'{of}_upper']:.3f})" for of in _FORETOLD)
+            both = (_with_ends(row, of) for of in _FORETOLD)
             error, agrees = numbers.change(row["error_pct"], 1), "yes" if row["agrees"] else "no"
             table.add_row(str(outcome.day), row["arm"], *both, error, agrees)
     return table
+
+
+def _with_ends(row: dict[str, Any], of: str) -> str:
+    value, lower, upper = (numbers.number(row[key]) for key in (of, f"{of}_lower", f"{of}_upper"))
+    return f"{value} ({lower} … {upper})"
 
 
 def _growth(before: ArmOfDay, after: ArmOfDay, days: int) -> Growth:

@@ -13,10 +13,13 @@ from common.config import dump_config
 from recsys.errors import LoopError
 from recsys.loop.__main__ import PROG, app
 from recsys.loop.config import LoopConfig
-from recsys.loop.days import Day, Places, recommenders_of
+from recsys.loop.days import recommenders_of
+from recsys.loop.foretelling import lists_of_arm
 from recsys.loop.outcome import METRIC, growth_of, read_outcome, write_outcomes
+from recsys.loop.places import Day, Places
+from recsys.loop.processes import run_step
 from recsys.loop.service import free_port, serving
-from recsys.loop.steps import Step, run_step
+from recsys.loop.steps import Step
 
 
 def make_module(folder: Path, text: str) -> Step:
@@ -141,7 +144,7 @@ def test_the_days_end_with_a_table_and_whether_what_learns_grew(
     text = (tmp_path / "loop.txt").read_text()
     assert f"T1 (session_context): listening time relative to the control {words}" in text
     assert f"+{last_pct}\N{NARROW NO-BREAK SPACE}%" in text
-    assert "0.300 (0.300 … 0.300)" in text
+    assert "0.3000 (0.3000 … 0.3000)" in text
     (growth,) = growth_of(outcomes)
     error = np.sqrt(2) * np.log1p(spread_pct / 100)
     assert growth.factor == pytest.approx((1 + last_pct / 100) / 2)
@@ -157,3 +160,16 @@ def test_one_day_and_arms_that_do_not_learn_say_nothing_of_growth(tmp_path: Path
     names = {"C": "random", "T1": "sticky_artist"}
     assert growth_of([read_outcome(day, names) for day in days]) == []
     assert growth_of([read_outcome(days[0], {"C": "random", "T1": "indexed"})]) == []
+
+
+def test_from_the_second_day_on_the_lists_of_an_arms_own_listeners_foretell_it(tmp_path: Path) -> None:
+    lists = b"".join(orjson.dumps({"user": user, "tracks": [1]}) + b"\n" for user in range(4))
+    for day in map(Places(tmp_path).day, (1, 2)):
+        (day.training_lists / "current").mkdir(parents=True)
+        (day.training_lists / "current" / "recommendations.jsonl").write_bytes(lists)
+        day.log.mkdir()
+        events = [{"user": user, "experiments": {"E": arm}} for user, arm in ((0, "C"), (1, "T1"), (3, "T1"))]
+        (day.log / "events-1.jsonl").write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
+    assert lists_of_arm(Places(tmp_path).day(1), "E", "T1").read_bytes() == lists
+    kept = lists_of_arm(Places(tmp_path).day(2), "E", "T1").read_bytes().splitlines()
+    assert [orjson.loads(line)["user"] for line in kept] == [1, 3]
