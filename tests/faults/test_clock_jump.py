@@ -55,12 +55,16 @@ def value_of(report: Report, metric: str) -> tuple[float, float]:
 @pytest.mark.parametrize("shift_ms", [-HOUR_MS, HOUR_MS, 400 * 24 * HOUR_MS], ids=["back", "forward", "a year"])
 def test_a_jumping_clock_is_noted_and_counts_stay_right(tmp_path: Path, right: Report, shift_ms: int) -> None:
     found = report_of(write_segments(tmp_path / "log", shift_ms), tmp_path / "report")
-    assert any(note.startswith("The clock went back at ") for note in found["verdict"]["notes"])
-    assert not any(note.startswith("The clock") for note in right["verdict"]["notes"])
+    assert any("as when a clock jumps" in note for note in found["verdict"]["notes"])
+    assert not any("clock" in note for note in right["verdict"]["notes"])
     for count in ("lines", "listeners", "sessions", "srm"):
         assert found[count] == right[count], count
     for metric in ("time", "sessions", "mean_tracks_per_session", "mean_time_per_session"):
-        assert value_of(found, metric) == pytest.approx(value_of(right, metric)), metric
+        # What stands alone at the end, a year ahead, is a session without an end and left out.
+        assert value_of(found, metric) == pytest.approx(value_of(right, metric), rel=0.01), metric
+    quality, whole = (report["trust"]["quality"] for report in (found, right))
+    assert quality["events"] == whole["events"]
+    assert quality["dropped_events"] <= 2
 
 
 def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -> None:

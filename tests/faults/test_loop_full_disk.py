@@ -8,6 +8,7 @@ import pytest
 from tests.faults.loops import Running, assert_whole, make_loop
 
 PROG = "python -m recsys.loop"
+LITTLE, FOR_METRICS = 2**14, 2**20  # the service's metrics begin with files of a mebibyte
 _, HARD = resource.getrlimit(resource.RLIMIT_FSIZE)
 
 
@@ -15,16 +16,16 @@ _, HARD = resource.getrlimit(resource.RLIMIT_FSIZE)
 @pytest.mark.timeout(900)
 def test_on_a_full_disk_the_loop_ends_in_one_line_and_with_room_it_goes_on(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, episodes=3000)
-    # From this stage on there is no room: the collection, the store, what is published, the service's log.
-    for stage, step in (
-        ("sim.world", "Listening under random recommendations"),
-        ("sim.run --config", "Logs to sessions"),
-        ("recsys.search", "Publishing the winner"),
-        ("recsys.export", "Day 1: listeners"),
+    # From this stage on there is no room: for the collection, the store, what is published, the service's log.
+    for stage, step, room in (
+        ("sim.world", "Listening under random recommendations", LITTLE),
+        ("sim.run --config", "Logs to sessions", LITTLE),
+        ("recsys.search", "Publishing the winner", LITTLE),
+        ("recsys.export", "Day 1: listeners", FOR_METRICS),
     ):
         with Running(loop, 1) as running:
             running.wait_for(stage)
-            resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (16_384, HARD))  # of what it starts from now
+            resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (room, HARD))  # of what it starts from now
             assert running.end() == 2, running.text
             last = running.lines[-1]
         assert last.startswith(f"{PROG}: error: {step}: exit code 2; the command was: "), running.text

@@ -42,6 +42,12 @@ def test_whichever_of_its_processes_is_killed_the_loop_says_so_or_goes_on_and_en
         wait_until(lambda: len(dask_workers(search)) == 2 or not search.is_running(), "Dask's workers", 300)
         for worker in dask_workers(search)[:1]:
             worker.kill()
+        # One that is killed while it starts may be missed for good; the search then says so.
+        wait_until(lambda: running.ended or running.find("recsys.export") is not None, "the search to end", 300)
+        if running.ended:
+            assert running.end() == 2
+            assert "The search: exit code 2; the command was: python -m recsys.search" in running.text
+    with Running(loop, 1) as running:
         running.wait_for("sim.run --world").kill()
         assert running.end() == 2
         assert "Day 1: listeners: killed by SIGKILL; the command was: python -m sim.run" in running.text
