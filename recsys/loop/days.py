@@ -3,12 +3,13 @@
 import shutil
 from pathlib import Path
 
+import orjson
 import yaml
 
 from common.files import fsync_directory
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
-from recsys.loop.foretelling import lists_of_arm
+from recsys.loop.foretelling import lists_of_arm, training_lists
 from recsys.loop.places import Day, Places
 from recsys.loop.processes import run_step
 from recsys.loop.service import free_port, service_step, serving
@@ -67,25 +68,52 @@ def _experiment(config: LoopConfig, places: Places, day: Day) -> None:
     service = service_step(config.service, places.catalogue, places.published, day.log, port)
     with serving(service, port):
         run_step(step)
+    _check_traffic(config, day)
     day.begun_traffic.replace(day.traffic)  # the log is complete
     fsync_directory(day.folder)
+
+
+def _check_traffic(config: LoopConfig, day: Day) -> None:
+    """Refuses a day's traffic of which too much was lost: who was heard to the end is not like who was not.
+
+    Raises:
+        LoopError: So it is.
+    """
+    (heard,) = orjson.loads(day.begun_traffic.read_bytes())["days"]
+    lost = config.traffic.episodes - heard["sessions"]
+    if lost > config.traffic.most_lost * config.traffic.episodes:
+        raise LoopError(
+            f"day {day.number}: {lost:,} of {config.traffic.episodes:,} sessions failed, at most "
+            f"{config.traffic.most_lost:.0%} may; what the service says stands above; run the loop again"
+        )
 
 
 def _report(config: LoopConfig, places: Places, day: Day) -> None:
     arguments: list[str | Path] = [day.log, "--experiment", config.experiment, "--config", config.report]
     report = day.report / "report.json"
     run_step(Step("The A/B report", "analysis.ab", [*arguments, "--out", day.report], done=report))
-    served_at_random = [arm for arm, name in recommenders_of(config).items() if name == "indexed"]
-    if not served_at_random:
-        return
+    _foretell(config, places, day, report)
+
+
+def _foretell(config: LoopConfig, places: Places, day: Day, report: Path) -> None:
+    """Estimates the lists that are served as `indexed`, and puts what was measured beside it."""
+    arms = recommenders_of(config)
+    control = next(iter(arms))
     lists: list[str | Path] = ["--run", day.run, "--out", day.training_lists, "--learn-from", "training"]
-    run_step(Step("The lists without the held-out sessions", "recsys.export", lists, done=day.foretold))
-    foretell: list[str | Path] = [places.collected, "--holdout", "manifest", "--measured", report]
-    if not day.foretold.exists():
-        for arm in served_at_random:
-            foretell += ["--recommendations", f"{arm}={lists_of_arm(day, config.experiment, arm)}"]
-    foretell += ["--out", day.foretold]
-    run_step(Step("Foretold and measured", "analysis.offpolicy", foretell, done=day.foretold))
+    served_as_estimated = [arm for arm, name in arms.items() if name == "indexed"]
+    if not served_as_estimated or (day.number > 1 and arms[control] != "random"):
+        return
+    if day.number == 1:
+        run_step(Step("The lists without the held-out sessions", "recsys.export", lists, done=day.foretold))
+        log, holdout, file = places.collected, "manifest", training_lists(day)
+    else:
+        log, holdout, file = day.log, "all", day.folder / f"lists-of-{control}.jsonl"
+        if not day.foretold.exists():
+            file = lists_of_arm(day, places.recommendations, config.experiment, control)
+    estimate: list[str | Path] = [log, "--holdout", holdout, "--measured", report, "--out", day.foretold]
+    for arm in served_as_estimated:
+        estimate += ["--recommendations", f"{arm}={file}"]
+    run_step(Step("Foretold and measured", "analysis.offpolicy", estimate, done=day.foretold))
 
 
 def recommenders_of(config: LoopConfig) -> dict[str, str]:

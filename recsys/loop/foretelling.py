@@ -1,8 +1,9 @@
-"""What an arm's lists are foretold to be worth, by the random collection without the sessions that they learned from.
+"""What a day's lists are estimated to be worth by answers to random recommendations that had no part in them.
 
-On the first day every listener's list was learned from the same kind of log, so that all of them foretell each arm.
-From the second day on a list was also learned from what its listener heard in an arm, and listeners keep theirs: the
-lists of an arm's own listeners are valued, and nobody else's.
+On the first day these are the held-out sessions of the random collection: the estimate is foretold. Afterwards they are
+none any more: what was published had learned from them, it was served, and the next lists learn from the answers. So
+later days are estimated by the control's listeners, who never heard a list, in that day's sessions, which nothing was
+learned from; with the lists that were published for them.
 """
 
 from collections.abc import Iterator
@@ -15,14 +16,16 @@ from recsys.export import RECOMMENDATIONS
 from recsys.loop.places import Day
 
 
-def lists_of_arm(day: Day, experiment: str, arm: str) -> Path:
-    """The training lists that foretell an arm; of its own listeners alone from the second day on."""
-    everybody = day.training_lists / "current" / RECOMMENDATIONS
-    if day.number == 1:
-        return everybody
+def training_lists(day: Day) -> Path:
+    """The lists without the held-out sessions."""
+    return day.training_lists / "current" / RECOMMENDATIONS
+
+
+def lists_of_arm(day: Day, published: Path, experiment: str, arm: str) -> Path:
+    """The published lists of an arm's listeners, in a file of the day's own."""
     own = set(_listeners_of(day.log, experiment, arm))
-    file = everybody.with_name(f"of-{arm}.jsonl")
-    with everybody.open("rb") as lists, atomic_write(file) as kept:
+    file = day.folder / f"lists-of-{arm}.jsonl"
+    with published.open("rb") as lists, atomic_write(file) as kept:
         kept.writelines(line for line in lists if orjson.loads(line)["user"] in own)
     return file
 

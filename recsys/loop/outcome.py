@@ -165,7 +165,9 @@ def _lift(arm: ArmOfDay) -> str:
 
 
 def _foretold_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(title="Share heard of a recommended track: foretold before the day, and measured, 95 % intervals")
+    table = Table(
+        title="Share heard of a recommended track: foretold (from day 2 on: by the control), measured, 95 % intervals"
+    )
     for name in ("day", "arm", "foretold", "measured", "error", "intervals meet"):
         table.add_column(name, justify="right")
     for outcome in outcomes:

@@ -74,7 +74,7 @@ class Day:
 
     @property
     def foretold(self) -> Path:
-        """What the lists were foretold to be worth, beside what the experiment measured."""
+        """What the lists were estimated to be worth, beside what the experiment measured."""
         return self.folder / "foretold.json"
 
     @property

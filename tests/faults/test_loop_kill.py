@@ -62,7 +62,8 @@ def test_whichever_of_its_processes_is_killed_the_loop_says_so_or_goes_on_and_en
         client.resume()
         assert running.end() == 2
         assert "the service did not last: killed by SIGKILL" in running.text
-        assert not [worker for worker in workers if worker.is_running()]
+        _, alive = psutil.wait_procs(workers, timeout=60)
+        assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
     assert not (log.parent / "traffic.json").exists()
 
     with Running(loop, 1) as running:
@@ -71,13 +72,18 @@ def test_whichever_of_its_processes_is_killed_the_loop_says_so_or_goes_on_and_en
         for worker in running.wait_for("botify").children():
             worker.kill()
         client.resume()
+        # Its listeners' sessions are lost; where these are too many, the day is broken off.
+        wait_until(lambda: running.ended or running.find("analysis.ab") is not None, "the traffic's end", 300)
+        assert not running.ended or "sessions failed" in running.text
+
+    with Running(loop, 1) as running:
         running.wait_for("analysis.ab").kill()
         assert running.end() == 2
         assert "The A/B report: killed by SIGKILL" in running.text
 
     with Running(loop, 1) as running:
         assert running.end() == 0, running.text
-    assert_whole(loop, 1, most_failed=loop.episodes // 2)
+    assert_whole(loop, 1, most_failed=loop.episodes // 20)
 
 
 def dask_workers(search: psutil.Process) -> list[psutil.Process]:

@@ -162,14 +162,12 @@ def test_one_day_and_arms_that_do_not_learn_say_nothing_of_growth(tmp_path: Path
     assert growth_of([read_outcome(days[0], {"C": "random", "T1": "indexed"})]) == []
 
 
-def test_from_the_second_day_on_the_lists_of_an_arms_own_listeners_foretell_it(tmp_path: Path) -> None:
-    lists = b"".join(orjson.dumps({"user": user, "tracks": [1]}) + b"\n" for user in range(4))
-    for day in map(Places(tmp_path).day, (1, 2)):
-        (day.training_lists / "current").mkdir(parents=True)
-        (day.training_lists / "current" / "recommendations.jsonl").write_bytes(lists)
-        day.log.mkdir()
-        events = [{"user": user, "experiments": {"E": arm}} for user, arm in ((0, "C"), (1, "T1"), (3, "T1"))]
-        (day.log / "events-1.jsonl").write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
-    assert lists_of_arm(Places(tmp_path).day(1), "E", "T1").read_bytes() == lists
-    kept = lists_of_arm(Places(tmp_path).day(2), "E", "T1").read_bytes().splitlines()
+def test_the_lists_of_an_arm_are_those_of_its_listeners(tmp_path: Path) -> None:
+    published = tmp_path / "recommendations.jsonl"
+    published.write_bytes(b"".join(orjson.dumps({"user": user, "tracks": [1]}) + b"\n" for user in range(4)))
+    day = Places(tmp_path).day(2)
+    day.log.mkdir(parents=True)
+    events = [{"user": user, "experiments": {"E": arm}} for user, arm in ((0, "C"), (1, "T1"), (3, "T1"))]
+    (day.log / "events-1.jsonl").write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
+    kept = lists_of_arm(day, published, "E", "T1").read_bytes().splitlines()
     assert [orjson.loads(line)["user"] for line in kept] == [1, 3]
