@@ -1,6 +1,5 @@
 """The context model of a published version: what is expected of a track, given the listener and the organic track."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from botify.arrays import read_arrays
 from botify.errors import ModelError
 
 Floats = npt.NDArray[np.float32]
@@ -102,11 +102,7 @@ def read_context(path: Path, tracks: int) -> Context:
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _SHAPES}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: not a context model of ours ({error})") from None
+    arrays = read_arrays(path, _SHAPES, "a context model")
     _check(path, arrays, tracks)
     listeners, starts = np.unique(arrays["listeners"], return_index=True)
     vectors = np.zeros((tracks, arrays["track_factors"].shape[1]), dtype=np.float32)

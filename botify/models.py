@@ -1,6 +1,5 @@
 """An exported version of the recommendations, checked against its manifest and held in compact arrays."""
 
-import zipfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
+from botify.arrays import read_arrays
 from botify.catalogue import Catalogue
 from botify.context import Context, read_context
 from botify.errors import ModelError
@@ -21,6 +21,7 @@ MANIFEST = "manifest.json"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
 CONTEXT = "context.npz"
+LONGEST_MANIFEST = 2**20
 POPULAR = 100
 NEIGHBOUR_USERS = frozenset({"contextual"})
 FACTOR_USERS = frozenset({"contextual", "session_als"})
@@ -85,6 +86,8 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
+        if path.stat().st_size > LONGEST_MANIFEST:
+            raise ModelError(f"{path}: {path.stat().st_size} bytes found, at most {LONGEST_MANIFEST} are read")
         return Manifest.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
@@ -168,6 +171,8 @@ def _facts_of(path: Path, manifest: Manifest) -> FileFacts:
     facts = manifest.files.get(path.name)
     if facts is None:
         raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(manifest.files))}")
+    if path.resolve().parent != path.parent.resolve():
+        raise ModelError(f"{path}: a link that leads out of the version's folder")
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -186,6 +191,8 @@ def _read_lists(path: Path, manifest: Manifest, key: str, value: str, tracks: in
     facts = _facts_of(path, manifest)
     if facts.rows is None:
         raise ModelError(f"{path}: the manifest says no number of rows")
+    if facts.rows > facts.bytes:
+        raise ModelError(f"{path}: the manifest says {facts.rows} rows in {facts.bytes} bytes")
     lists, digest = read_track_lists(path, key, value, facts.rows, tracks)
     _check_digest(path, digest, facts)
     return lists
@@ -195,11 +202,7 @@ def _read_directions(path: Path, manifest: Manifest, tracks: int) -> npt.NDArray
     """Item factors of length 1 by track id."""
     facts = _facts_of(path, manifest)
     _check_digest(path, sha256_file(path), facts)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            ids, factors = arrays["tracks"], arrays["item_factors"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: not factors of ours ({error})") from None
+    ids, factors = read_arrays(path, ("tracks", "item_factors"), "factors").values()
     if factors.ndim != 2 or factors.dtype.kind != "f" or ids.dtype.kind != "i" or ids.shape != factors.shape[:1]:
         raise ModelError(f"{path}: tracks {ids.shape} and item_factors {factors.shape} do not fit")
     if len(ids) and not (ids.min() >= 0 and ids.max() < tracks):

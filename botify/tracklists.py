@@ -16,6 +16,7 @@ from botify.errors import ModelError
 # Small enough that a request never waits long for a reload that holds the interpreter meanwhile.
 CHUNK_BYTES = 256 * 1024
 NO_TRACK = -1
+_CELLS_A_BYTE, _FEW_CELLS = 4, 1_000_000
 _BLOCK_ROWS = 10_000
 
 
@@ -85,6 +86,7 @@ def read_track_lists(path: Path, key: str, value: str, rows: int, tracks: int) -
                 some_ids, some_lists = _parse_lines(path, lines, done, key, value, tracks)
                 end = done + len(lines)
                 if some_lists.shape[1] > lists.shape[1]:
+                    _check_width(path, rows, some_lists.shape[1])
                     wider = np.full((rows, some_lists.shape[1]), NO_TRACK, dtype=np.int32)
                     wider[:done, : lists.shape[1]] = lists[:done]
                     lists = wider
@@ -96,6 +98,13 @@ def read_track_lists(path: Path, key: str, value: str, rows: int, tracks: int) -
     if done != rows or not rows:
         raise ModelError(f"{path}: {done} lines found, the manifest says {rows}")
     return _sorted_lists(path, key, ids, lists), digest.hexdigest()
+
+
+def _check_width(path: Path, rows: int, width: int) -> None:
+    """Lists of one length take two bytes an entry and more; one long list among many would take any memory."""
+    size = path.stat().st_size
+    if rows * width > _CELLS_A_BYTE * size + _FEW_CELLS:
+        raise ModelError(f"{path}: a list of {width} tracks among {rows} is too long for a file of {size} bytes")
 
 
 def _sorted_lists(path: Path, key: str, ids: npt.NDArray[np.int64], lists: npt.NDArray[np.int32]) -> TrackLists:
@@ -131,6 +140,7 @@ def _parse_lines(
     if len(flat) and not (flat.min() >= 0 and flat.max() < tracks):
         wrong = flat[(flat < 0) | (flat >= tracks)][0]
         raise ModelError(f"{path}: track {wrong} found; the catalogue has 0..{tracks - 1}")
+    _check_width(path, len(lists), int(lengths.max()))
     table = np.full((len(lists), int(lengths.max())), NO_TRACK, dtype=np.int32)
     table[np.arange(table.shape[1]) < lengths[:, None]] = flat
     return ids, table

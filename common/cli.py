@@ -12,7 +12,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 # typer exports this class's children only: a wrong option, a missing one and a value of the wrong type are all of it.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def make_app(help_text: str) -> typer.Typer:

@@ -69,6 +69,17 @@ class Split(Config):
         return self
 
 
+class PropensityWeighting(Config):
+    """How much the answer to a recommendation counts: what it would by a uniformly random one, over its propensity.
+
+    Clipped inverse propensities, normalised so that the answer to a random recommendation weighs 1. The organic track
+    weighs 1, and so does an answer whose propensity is not known.
+    """
+
+    least: Share = Field(default=0.0, description="an answer weighs at least this; 1: all weigh alike")
+    cap: Annotated[float, Ge(1)] = Field(default=1.0, description="and at most this")
+
+
 class Feedback(Config):
     """How events become interactions: listening time, or weights of your own, summed per listener and track."""
 
@@ -82,6 +93,9 @@ class Feedback(Config):
         "search.space.skip_weight says what it is worth",
     )
     scale: Literal["linear", "log"] = Field(default="linear", description="log: the sum r becomes log(1 + r)")
+    propensity_weighting: PropensityWeighting | None = Field(
+        default=None, description="none: an answer counts the same, however likely its recommendation was"
+    )
 
 
 class Space(Config):
@@ -309,6 +323,7 @@ class ContextConfig(Config):
     coarse_sweeps: Count = Field(default=4, description="its sweeps")
     coarse_distance: Distance = Field(default=0.5, description="its largest distance within an interest")
     resolution: Annotated[float, Gt(0), Le(0.1)] = Field(default=0.01, description="time is logged in steps of this")
+    propensity_weighting: PropensityWeighting | None = Field(default=None, description="as in feedback")
 
     @model_validator(mode="after")
     def _coarse_is_no_finer(self) -> "ContextConfig":

@@ -19,6 +19,7 @@ import numpy as np
 
 from common.progress import progress
 from recsys.config import ContextConfig
+from recsys.interactions import weights_of
 from recsys.models.context import ContextModel, fit_context
 from recsys.responses import Responses, load_responses
 from recsys.store import Store
@@ -42,7 +43,8 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
     Raises:
         ExportError: The catalogue is not the store's, or there is nothing to learn from.
     """
-    responses = load_responses(store, config.catalogue)
+    weights = weights_of(config.propensity_weighting, store.catalogue.tracks if store.catalogue else None)
+    responses = load_responses(store, config.catalogue, weights)
     sweeps = config.coarse_sweeps + config.rough_sweeps + config.sweeps
     with progress("Context model", sweeps, "sweeps") as report:
         model = fit_context(responses, config, seed, threads, report)

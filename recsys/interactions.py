@@ -5,7 +5,7 @@ checked and summed without looking at any other.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,44 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from analysis import queries
-from recsys.config import Feedback, Split
+from recsys.config import Feedback, PropensityWeighting, Split
 from recsys.errors import SplitError
 from recsys.mirror import hand_over, make_folder
 from recsys.store import fetch_parts
 
 SESSION_GAP_MS = 30 * 60 * 1000
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How answers to recommendations are weighted, in the parameters of `sessions/session_events.sql`."""
+
+    uniform: float = 1.0
+    least: float = 1.0
+    largest: float = 1.0
+
+
+UNWEIGHTED = Weights()
+
+
+def weights_of(weighting: PropensityWeighting | None, tracks: int | None) -> Weights:
+    """The weights that a configuration asks for.
+
+    Args:
+        weighting: The configuration.
+        tracks: Tracks of the catalogue, where it is known.
+
+    Raises:
+        SplitError: Weights are asked for, and the catalogue is not known.
+    """
+    if weighting is None:
+        return UNWEIGHTED
+    if tracks is None:
+        raise SplitError(
+            "propensity_weighting needs the catalogue's size, to know how likely a random track is; "
+            "ingest logs with a collection.json beside them"
+        )
+    return Weights(1.0 / tracks, weighting.least, weighting.cap)
 
 
 @dataclass(frozen=True)
@@ -31,6 +63,7 @@ class SplitRule:
     is_weighted: bool = False  # the store holds interactions, whose weights are added up
     train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
     test: tuple[str, ...] = ()  # and of those to validate on
+    weights: Weights = UNWEIGHTED
 
 
 @dataclass(frozen=True)
@@ -146,8 +179,15 @@ def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule
         queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
     else:
         queries.attach_parquet(connection, "events", parts)
-    queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
+    materialize_sessions(connection, rule.weights)
     queries.materialize(connection, "sessions", "sessions/sessions")
+
+
+def materialize_sessions(connection: queries.Connection, weights: Weights) -> None:
+    """Makes the table `session_events` of the table `events`."""
+    queries.materialize(
+        connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS, **asdict(weights)
+    )
 
 
 def _interactions_query(rule: SplitRule, feedback: Feedback) -> tuple[str, dict[str, object]]:

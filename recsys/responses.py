@@ -1,6 +1,6 @@
 """What the context model learns from: how long each recommended track was heard, and which track opened the session.
 
-Read bucket by bucket from the session store into compact arrays: eleven bytes a response.
+Read bucket by bucket from the session store into compact arrays: fifteen bytes a response.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import pyarrow as pa
 from analysis import queries
 from common.files import sha256_file
 from recsys.errors import ExportError
-from recsys.interactions import SESSION_GAP_MS
+from recsys.interactions import UNWEIGHTED, Weights, materialize_sessions
 from recsys.store import Store, fetch_parts
 
 Indices = npt.NDArray[np.int32]
@@ -39,6 +39,7 @@ class Responses:
         track: The recommended track, indices into `tracks`, shape (responses,).
         time: Share heard of it, 0..1, shape (responses,).
         earlier: Tracks of its artist that were played before in the session, shape (responses,).
+        weight: How much it counts, shape (responses,); 1 for the answer to a random recommendation.
     """
 
     users: Ids
@@ -49,6 +50,7 @@ class Responses:
     track: Indices
     time: npt.NDArray[np.float32]
     earlier: npt.NDArray[np.int16]
+    weight: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
         """How many responses there are."""
@@ -60,23 +62,23 @@ class Responses:
         return np.repeat(np.arange(len(self.organic), dtype=np.int32), np.diff(self.starts))
 
 
-def load_responses(store: Store, catalogue: Path | None) -> Responses:
+def load_responses(store: Store, catalogue: Path | None, weights: Weights = UNWEIGHTED) -> Responses:
     """Reads all responses of a store.
 
     Args:
         store: The session store.
         catalogue: The catalogue's file, which says whose track it is; without it no artist is known.
+        weights: How much each response counts.
 
     Raises:
         ExportError: The catalogue is not the store's, or the store holds no recommended track.
     """
     if catalogue is not None:
         _check_catalogue(store, catalogue)
-    for bucket in range(store.buckets):
-        fetch_parts(store.bucket_files(bucket))
-    tables = [
-        _bucket_responses(parts, catalogue) for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))
-    ]
+    buckets = [parts for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))]
+    for parts in buckets:
+        fetch_parts(parts)
+    tables = [_bucket_responses(parts, catalogue, weights) for parts in buckets]
     if not sum(map(len, tables)):
         raise ExportError(f"{store.path}: no recommended track was heard; a context model needs some")
     return _join(tables, store.catalogue.tracks if store.catalogue else None)
@@ -91,14 +93,14 @@ def _check_catalogue(store: Store, file: Path) -> None:
         raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.path} was logged on {store.catalogue}")
 
 
-def _bucket_responses(parts: list[Path], catalogue: Path | None) -> pa.Table:
+def _bucket_responses(parts: list[Path], catalogue: Path | None, weights: Weights) -> pa.Table:
     with queries.connect(threads=1) as connection:
         queries.attach_parquet(connection, "events", parts)
         if catalogue is None:
             queries.attach_arrow(connection, "artists", _NO_ARTISTS)
         else:
             queries.attach_json_lines(connection, "artists", [catalogue], _CATALOGUE_COLUMNS, gzipped=False)
-        queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
+        materialize_sessions(connection, weights)
         return queries.fetch_table(connection, "sessions/responses")
 
 
@@ -123,4 +125,5 @@ def _join(tables: list[pa.Table], catalogue: int | None) -> Responses:
         track=np.searchsorted(tracks, np.concatenate(heard)).astype(np.int32),
         time=np.concatenate([table["time"].to_numpy() for table in tables if len(table)]),
         earlier=np.concatenate([table["earlier"].to_numpy() for table in tables if len(table)]),
+        weight=np.concatenate([table["weight"].to_numpy() for table in tables if len(table)]),
     )

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from recsys.config import SearchConfig, Split
 from recsys.errors import SplitError
-from recsys.interactions import SplitRule
+from recsys.interactions import SplitRule, weights_of
 from recsys.store import Source, Store
 
 _NEED_TIME = ("time", "last_session")
@@ -20,7 +20,14 @@ def split_rule(store: Store, config: SearchConfig) -> SplitRule:
     """
     _check_needs(store, config)
     train, test = file_sides(store, config.split)
-    return SplitRule(config.split, config.seed, is_weighted=store.interactions is not None, train=train, test=test)
+    return SplitRule(
+        config.split,
+        config.seed,
+        is_weighted=store.interactions is not None,
+        train=train,
+        test=test,
+        weights=weights_of(config.feedback.propensity_weighting, store.catalogue.tracks if store.catalogue else None),
+    )
 
 
 def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -61,8 +68,9 @@ def _check_needs(store: Store, config: SearchConfig) -> None:
     for key, organic in (("feedback", config.feedback.organic), ("validation", config.validation.organic)):
         if not organic:
             raise SplitError(f"{key}.organic: false needs event logs, and {store.path} holds interactions")
-    if config.feedback.skip_time:
-        raise SplitError(f"feedback.skip_time needs event logs, and {store.path} holds interactions")
+    for key in ("skip_time", "propensity_weighting"):
+        if getattr(config.feedback, key):
+            raise SplitError(f"feedback.{key} needs event logs, and {store.path} holds interactions")
     if config.split.kind in _NEED_TIME and "timestamp" not in store.interactions.columns:
         raise SplitError(
             f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.path} have none; "

@@ -190,6 +190,11 @@ def _notes(evidence: Evidence) -> tuple[str, ...]:
         notes.append(f"{evidence.trust.changing_listeners:,} listeners were in more than one arm, and count in each.")
     if quality.clock_went_back:
         notes.append(f"The clock went back at {quality.clock_went_back:,} events.")
+    if broken := quality.broken_chains - quality.clock_went_back:
+        notes.append(
+            f"{broken:,} events are of another track than was recommended just before, as when a clock jumps, "
+            "lines are lost or listeners choose for themselves."
+        )
     if quality.duplicates:
         notes.append(f"{quality.duplicates:,} events are duplicates, and count.")
     return tuple(notes)

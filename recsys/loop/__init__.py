@@ -10,6 +10,6 @@ that can be run by itself; it is printed before it runs. The parts meet in files
     days/1/log/            what the service logged
     days/1/traffic.json    what the listeners' side counted
     days/1/report/         the A/B report
-    days/1/foretold.json   what the off-policy estimate said before the experiment
-    loop.json              the outcome of all days
+    days/1/foretold.json   what the off-policy estimate said, beside what was measured
+    loop.json, loop.txt    the outcome of all days, for programs and as tables
 """

@@ -1,6 +1,5 @@
 """`python -m recsys.loop --config configs/loop/demo.yaml --days 3`: the closed loop, a day after another."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +12,14 @@ from common.files import atomic_write_text
 from common.progress import console
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
-from recsys.loop.days import Places, begin, recommenders_of, spend_day
-from recsys.loop.outcome import Outcome, outcome_table, read_outcome, write_outcomes
+from recsys.loop.days import begin, recommenders_of, spend_day
+from recsys.loop.outcome import WIDTH, Outcome, print_outcomes, read_outcome, write_outcomes
+from recsys.loop.places import Places
+from recsys.loop.processes import alone
 from recsys.loop.service import service_step
 
 PROG = "python -m recsys.loop"
-CONFIG, OUTCOME = "loop.yaml", "loop.json"
+CONFIG, OUTCOME, TABLES = "loop.yaml", "loop.json", "loop.txt"
 _GROWING = {"days"}
 app = make_app("Listen, learn, publish, serve, experiment, report: the whole loop, a day after another.")
 
@@ -32,14 +33,15 @@ def main(
     """Run the loop; one that was broken off goes on where it was."""
     settings = load_config(LoopConfig, config, [*(set_ or []), *([] if days is None else [f"days={days}"])])
     places = Places(settings.folder)
-    _keep_config(settings)
-    begin(settings, places)
     outcomes: list[Outcome] = []
-    recommenders = recommenders_of(settings)
-    for number in range(1, settings.days + 1):
-        spend_day(settings, places, number)
-        outcomes.append(read_outcome(places.day(number), recommenders))
-        write_outcomes(settings.folder / OUTCOME, outcomes)
+    with alone(settings.folder):
+        _keep_config(settings)
+        recommenders = recommenders_of(settings)
+        begin(settings, places)
+        for number in range(1, settings.days + 1):
+            spend_day(settings, places, number)
+            outcomes.append(read_outcome(places.day(number), recommenders))
+            write_outcomes(outcomes, settings.folder / OUTCOME, settings.folder / TABLES)
     _conclude(settings, places, outcomes)
 
 
@@ -64,11 +66,8 @@ def _keep_config(settings: LoopConfig) -> None:
 
 def _conclude(settings: LoopConfig, places: Places, outcomes: list[Outcome]) -> None:
     output = Console()
-    (output if output.is_terminal else Console(width=140)).print(outcome_table(outcomes))
+    print_outcomes(outcomes, output if output.is_terminal else Console(width=WIDTH))
     last, day = outcomes[-1], places.day(len(outcomes))
-    for row in last.foretold:
-        foretold, measured = (_with_ends(row, of) for of in ("foretold", "measured"))
-        output.print(f"{row['arm']}: share heard of a recommended track foretold {foretold}, measured {measured}")
     console.print(f"[bold]{last.decision}[/]: {last.reason}", soft_wrap=True, highlight=False)
     for name, file in {
         "report": day.report / "report.html",
@@ -76,15 +75,12 @@ def _conclude(settings: LoopConfig, places: Places, outcomes: list[Outcome]) -> 
         "recommendations": places.recommendations,
         "event log": day.log,
         "outcome": settings.folder / OUTCOME,
+        "the same as text": settings.folder / TABLES,
     }.items():
         typer.echo(f"{name:<16} {file}")
     step = service_step(settings.service, places.catalogue, places.published, settings.folder / "service", 5001)
     typer.echo(f"Keep serving:    {step.line}")
     typer.echo(f"Look around:     python -m recsys.lab --root {settings.folder} --published {places.published}")
-
-
-def _with_ends(row: Mapping[str, float], of: str) -> str:
-    return f"{row[of]:.3f} ({row[f'{of}_lower']:.3f} .. {row[f'{of}_upper']:.3f})"
 
 
 if __name__ == "__main__":

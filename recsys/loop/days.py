@@ -1,95 +1,20 @@
 """The days of a loop: the commands of each, in order."""
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 import yaml
 
+from common.files import fsync_directory
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
+from recsys.loop.foretelling import lists_of_arm, training_lists
+from recsys.loop.places import Day, Places
+from recsys.loop.processes import run_step
 from recsys.loop.service import free_port, service_step, serving
-from recsys.loop.steps import Step, run_step
+from recsys.loop.steps import Step
 from recsys.run import WINNER
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where everything of a loop is."""
-
-    folder: Path
-
-    @property
-    def world(self) -> Path:
-        """The world's folder."""
-        return self.folder / "world"
-
-    @property
-    def catalogue(self) -> Path:
-        """The world's tracks."""
-        return self.world / "tracks.json"
-
-    @property
-    def collected(self) -> Path:
-        """The log of the first collection."""
-        return self.folder / "log"
-
-    @property
-    def store(self) -> Path:
-        """The session store."""
-        return self.folder / "store"
-
-    @property
-    def published(self) -> Path:
-        """What the service loads."""
-        return self.folder / "published"
-
-    @property
-    def recommendations(self) -> Path:
-        """The newest lists."""
-        return self.published / "current" / "recommendations.jsonl"
-
-    def day(self, number: int) -> "Day":
-        """A day's folder."""
-        return Day(number, self.folder / "days" / str(number))
-
-
-@dataclass(frozen=True)
-class Day:
-    """Where a day's things are; `number` runs from 1."""
-
-    number: int
-    folder: Path
-
-    @property
-    def run(self) -> Path:
-        """The search's run folder."""
-        return self.folder / "run"
-
-    @property
-    def log(self) -> Path:
-        """What the service logged."""
-        return self.folder / "log"
-
-    @property
-    def traffic(self) -> Path:
-        """What the listeners' side counted; there when the day's traffic is done."""
-        return self.folder / "traffic.json"
-
-    @property
-    def foretold(self) -> Path:
-        """What the lists were foretold to be worth, beside what the experiment measured."""
-        return self.folder / "foretold.json"
-
-    @property
-    def training_lists(self) -> Path:
-        """The winner's lists without the held-out sessions, on which they can be valued."""
-        return self.folder / "training"
-
-    @property
-    def report(self) -> Path:
-        """The A/B report's folder."""
-        return self.folder / "report"
 
 
 def begin(config: LoopConfig, places: Places) -> None:
@@ -119,10 +44,12 @@ def spend_day(config: LoopConfig, places: Places, number: int) -> None:
 
 def _learn(config: LoopConfig, places: Places, day: Day) -> None:
     logs: list[str | Path] = [places.collected, *(places.day(earlier).log for earlier in range(1, day.number))]
-    run_step(Step("Logs to sessions", "recsys.ingest", [*logs, "--store", places.store]))
+    run_step(Step("Logs to sessions", "recsys.ingest", [*logs, "--store", places.store], done=day.traffic))
     search: list[str | Path] = ["--config", config.search, "--store", places.store, "--run", day.run, "--no-export"]
     run_step(Step("The search", "recsys.search", search, done=day.run / WINNER))
-    run_step(Step("Publishing the winner", "recsys.export", ["--run", day.run, "--out", places.published]))
+    run_step(
+        Step("Publishing the winner", "recsys.export", ["--run", day.run, "--out", places.published], done=day.traffic)
+    )
 
 
 def _experiment(config: LoopConfig, places: Places, day: Day) -> None:
@@ -133,7 +60,7 @@ def _experiment(config: LoopConfig, places: Places, day: Day) -> None:
     arguments: list[str | Path] = ["--world", places.world, "--recommender", "remote"]
     arguments += ["--url", f"http://127.0.0.1:{port}", "--episodes", str(traffic.episodes)]
     arguments += ["--seed", str(traffic.seed + day.number), "--batch", str(traffic.batch)]
-    arguments += ["--concurrency", str(traffic.concurrency), "--summary", day.traffic]
+    arguments += ["--concurrency", str(traffic.concurrency), "--summary", day.begun_traffic]
     step = Step(f"Day {day.number}: listeners", "sim.run", arguments, done=day.traffic)
     if day.traffic.exists():
         run_step(step)
@@ -141,29 +68,52 @@ def _experiment(config: LoopConfig, places: Places, day: Day) -> None:
     service = service_step(config.service, places.catalogue, places.published, day.log, port)
     with serving(service, port):
         run_step(step)
+    _check_traffic(config, day)
+    day.begun_traffic.replace(day.traffic)  # the log is complete
+    fsync_directory(day.folder)
+
+
+def _check_traffic(config: LoopConfig, day: Day) -> None:
+    """Refuses a day's traffic of which too much was lost: who was heard to the end is not like who was not.
+
+    Raises:
+        LoopError: So it is.
+    """
+    (heard,) = orjson.loads(day.begun_traffic.read_bytes())["days"]
+    lost = config.traffic.episodes - heard["sessions"]
+    if lost > config.traffic.most_lost * config.traffic.episodes:
+        raise LoopError(
+            f"day {day.number}: {lost:,} of {config.traffic.episodes:,} sessions failed, at most "
+            f"{config.traffic.most_lost:.0%} may; what the service says stands above; run the loop again"
+        )
 
 
 def _report(config: LoopConfig, places: Places, day: Day) -> None:
     arguments: list[str | Path] = [day.log, "--experiment", config.experiment, "--config", config.report]
     report = day.report / "report.json"
     run_step(Step("The A/B report", "analysis.ab", [*arguments, "--out", day.report], done=report))
-    served_at_random = [arm for arm, name in recommenders_of(config).items() if name == "indexed"]
-    if not served_at_random:
-        return
+    _foretell(config, places, day, report)
+
+
+def _foretell(config: LoopConfig, places: Places, day: Day, report: Path) -> None:
+    """Estimates the lists that are served as `indexed`, and puts what was measured beside it."""
+    arms = recommenders_of(config)
+    control = next(iter(arms))
     lists: list[str | Path] = ["--run", day.run, "--out", day.training_lists, "--learn-from", "training"]
-    run_step(Step("The lists without the held-out sessions", "recsys.export", lists, done=day.foretold))
-    file = day.training_lists / "current" / "recommendations.jsonl"
-    foretell: list[str | Path] = [
-        places.collected,
-        "--holdout",
-        "manifest",
-        "--measured",
-        report,
-        "--out",
-        day.foretold,
-    ]
-    named = [text for arm in served_at_random for text in ("--recommendations", f"{arm}={file}")]
-    run_step(Step("Foretold and measured", "analysis.offpolicy", [*foretell, *named], done=day.foretold))
+    served_as_estimated = [arm for arm, name in arms.items() if name == "indexed"]
+    if not served_as_estimated or (day.number > 1 and arms[control] != "random"):
+        return
+    if day.number == 1:
+        run_step(Step("The lists without the held-out sessions", "recsys.export", lists, done=day.foretold))
+        log, holdout, file = places.collected, "manifest", training_lists(day)
+    else:
+        log, holdout, file = day.log, "all", day.folder / f"lists-of-{control}.jsonl"
+        if not day.foretold.exists():
+            file = lists_of_arm(day, places.recommendations, config.experiment, control)
+    estimate: list[str | Path] = [log, "--holdout", holdout, "--measured", report, "--out", day.foretold]
+    for arm in served_as_estimated:
+        estimate += ["--recommendations", f"{arm}={file}"]
+    run_step(Step("Foretold and measured", "analysis.offpolicy", estimate, done=day.foretold))
 
 
 def recommenders_of(config: LoopConfig) -> dict[str, str]:

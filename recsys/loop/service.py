@@ -2,14 +2,16 @@
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from recsys.errors import LoopError
+from recsys.loop.processes import start
 from recsys.loop.steps import Step, announce, ending
 
 _START_S = 60.0
@@ -35,14 +37,19 @@ def serving(step: Step, port: int) -> Iterator["subprocess.Popen[bytes]"]:
         LoopError: It does not start, or did not live until the end.
     """
     announce(step)
-    with subprocess.Popen(step.argv, env={**os.environ, **step.environment}) as process:  # noqa: S603  our own module
+    with start(step, own_group=True) as process:  # at Ctrl-C the listeners end their sessions, then it is stopped
         try:
             _wait_until_ready(process, port)
-            yield process
-            if process.poll() is not None:
-                raise LoopError(f"the service did not last: {ending(process.returncode)}")
+            try:
+                yield process
+            except LoopError as error:
+                _check_lasts(process, f"; {error}")
+                raise
+            _check_lasts(process)
         finally:
             _stop(process)
+    if process.returncode:
+        raise LoopError(f"the service did not end well: {ending(process.returncode)}")
 
 
 def free_port() -> int:
@@ -72,6 +79,11 @@ def _is_ready(port: int) -> bool:
         connection.close()
 
 
+def _check_lasts(process: subprocess.Popen[bytes], more: str = "") -> None:
+    if process.poll() is not None:
+        raise LoopError(f"the service did not last: {ending(process.returncode)}{more}")
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
@@ -79,3 +91,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    with suppress(ProcessLookupError):  # its workers, where it was killed itself
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,16 +1,13 @@
-"""Running a step: a command that is printed, and whose failure ends the loop with the command's own words above."""
+"""A step: a command that is printed before it runs."""
 
-import os
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.progress import console
-from recsys.errors import LoopError
 
 
 @dataclass(frozen=True)
@@ -41,26 +38,6 @@ class Step:
         """The command as a person would type it."""
         variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return " ".join([*variables, "python", "-m", self.module, shlex.join(map(str, self.arguments))])
-
-
-def run_step(step: Step) -> None:
-    """Runs a step, unless it is done already.
-
-    Raises:
-        LoopError: It failed.
-    """
-    announce(step)
-    if step.done is not None and step.done.exists():
-        console.print(f"done already: {step.done}", soft_wrap=True, highlight=False)
-        return
-    with subprocess.Popen(step.argv, env={**os.environ, **step.environment}) as process:  # noqa: S603  our own modules
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:  # the step got it too, and cleans up
-            process.wait()
-            raise
-    if code:
-        raise LoopError(f"{step.title}: {ending(code)}; the command was: {step.line}")
 
 
 def announce(step: Step) -> None:

@@ -116,7 +116,7 @@ class _Fit:
             fresh[:] = True
         self.responses, self.config, self.threads, self.report = responses, config, threads, report
         self.track, self.opening = responses.track[fresh], responses.opening[fresh]
-        self.time = responses.time[fresh]
+        self.time, self.weight = responses.time[fresh], responses.weight[fresh]
         self.logit, self.rounding = logit_and_variance(self.time, config.resolution)
         self.by_track = Grouping(self.track, len(responses.tracks))
         self.noise, self.done = _FIRST_NOISE, 0
@@ -133,7 +133,7 @@ class _Fit:
         self.listener_means, scale = listener_scales(self.logit, who, len(self.responses.users), _LISTENER_PRIOR)
         logit = (self.logit - self.listener_means[who]) / np.sqrt(scale)[who]
         rounding = self.rounding / scale[who]
-        weights = np.reciprocal(rounding + np.float32(_COARSE_NOISE))
+        weights = self.weight / (rounding + np.float32(_COARSE_NOISE))
         by_organic = Grouping(organic, len(self.tracks))
         tracks = np.hstack([self.tracks[:, :size], self.tracks[:, -1:]])
         ridge = _COARSE_RIDGE * np.eye(size + 1, dtype=np.float32)
@@ -168,7 +168,7 @@ class _Fit:
         listener = self._listeners_of(interest_of)
         before: Floats | None = None
         for _ in range(sweeps):
-            weights = np.reciprocal(self.rounding + np.float32(self.noise))
+            weights = self._precisions()
             prior = self._priors(interest_of, by_interest.counts, listener)
             if len(self.interests):
                 self.precision = precision_of(self.interests - prior)
@@ -192,7 +192,6 @@ class _Fit:
     def model(self, interest_of: Interests) -> ContextModel:
         """What was fitted, and what a session of an unknown interest starts from."""
         interest = interest_of[self.opening]
-        counts = np.bincount(interest, minlength=len(self.interests))
         opened_by = self.tracks[self.responses.organic]
         followed = self.interests[interest_of]
         newcomer_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0].astype(np.float32)
@@ -200,11 +199,9 @@ class _Fit:
             tracks=self.tracks[:, :-1].copy(),
             interests=self.interests,
             interest_of=interest_of,
-            evidence=counts.astype(np.int32),
+            evidence=np.rint(np.bincount(interest, self.weight, len(self.interests))).astype(np.int32),
             interest_precision=self.precision,
-            information=average_information(
-                self.tracks, self.track, np.reciprocal(self.rounding + np.float32(self.noise))
-            ),
+            information=average_information(self.tracks, self.track, self._precisions(), self.weight),
             newcomer_map=newcomer_map,
             newcomer_precision=precision_of(followed - opened_by @ newcomer_map),
             noise=self.noise,
@@ -248,6 +245,11 @@ class _Fit:
     def _group(self, directions: Floats, distance: float) -> Interests:
         return group_openings(self.responses.listener, self.responses.organic, directions, distance)
 
+    def _precisions(self) -> Floats:
+        """How much each response says of the logit, times its weight."""
+        precisions: Floats = self.weight / (self.rounding + np.float32(self.noise))
+        return precisions
+
     def _listeners_of(self, interest_of: Interests) -> Interests:
         listener = np.empty(int(interest_of.max()) + 1, dtype=np.int32)
         listener[interest_of] = self.responses.listener
@@ -258,7 +260,7 @@ class _Fit:
         if not len(middle):
             return self.noise
         found = paired_dots(self.interests, interest[middle], self.tracks, self.track[middle], self.threads)
-        excess = np.mean((found - self.logit[middle]) ** 2 - self.rounding[middle], dtype=np.float64)
+        excess = np.average((found - self.logit[middle]) ** 2 - self.rounding[middle], weights=self.weight[middle])
         return max(_LEAST_NOISE, float(excess))
 
     def _report(self, note: str) -> None:

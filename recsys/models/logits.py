@@ -28,10 +28,12 @@ def listener_scales(logit: Floats, who: Integers, listeners: int, prior: float) 
     return mean, ((np.bincount(who, squared, listeners) + prior * usual) / count).astype(np.float32)
 
 
-def average_information(features: Floats, column: Integers, weights: Floats) -> Floats:
-    """The mean of w f f' over observations, each of the features of its column, (k, k)."""
+def average_information(features: Floats, column: Integers, weights: Floats, counts: Floats) -> Floats:
+    """The mean of w f f' over observations, each of the features of its column and counted as given, (k, k)."""
     of_column = np.bincount(column, weights, len(features))
-    return ((features * of_column[:, None]).T @ features / len(column)).astype(np.float32)
+    total = (features * of_column[:, None]).T @ features
+    mean: Floats = (total / counts.sum(dtype=np.float64)).astype(np.float32)
+    return mean
 
 
 def find_fatigue(logit: Floats, time: Floats, earlier: npt.NDArray[np.int16]) -> float:

@@ -2,6 +2,7 @@ import io
 import json
 import shutil
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,34 @@ def _manifest(**changes: object) -> Callable[[Path], None]:
     return lambda folder: edit_manifest(folder, **changes)
 
 
+def _pack(folder: Path) -> None:
+    np.savez_compressed(folder / "factors.npz", tracks=np.arange(60), item_factors=np.zeros((60, 100), np.float32))
+    forge(folder, "factors.npz")
+
+
+def _claim(folder: Path, shape: tuple[int, ...]) -> None:
+    """Factors whose header claims a shape that is not in the file."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    tracks = io.BytesIO()
+    np.save(tracks, np.arange(60))
+    with zipfile.ZipFile(folder / "factors.npz", "w") as archive:
+        archive.writestr("tracks.npy", tracks.getvalue())
+        archive.writestr("item_factors.npy", header.getvalue() + b"\0" * 64)
+    forge(folder, "factors.npz")
+
+
+def _link(folder: Path, name: str) -> None:
+    outside = folder.parent.parent / name
+    (folder / name).replace(outside)
+    (folder / name).symlink_to(outside)
+
+
+def _say(folder: Path, **facts: int) -> None:
+    files = json.loads((folder / "manifest.json").read_bytes())["files"]
+    edit_manifest(folder, files=files | {"recommendations.jsonl": files["recommendations.jsonl"] | facts})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -140,6 +169,16 @@ def _manifest(**changes: object) -> Callable[[Path], None]:
         (_factors(tracks=np.array([60]), item_factors=np.ones((1, 2))), "track 60 found"),
         (_factors(tracks=np.array([{}], dtype=object), item_factors=np.ones((1, 2))), "not factors of ours"),
         (_factors(tracks=np.arange(3)), "not factors of ours"),
+        (_pack, "tracks.npy is packed"),
+        (lambda folder: _claim(folder, (10**6, 10**6)), "claims the shape (1000000, 1000000) of float32"),
+        (lambda folder: _claim(folder, (2**40, 2**40)), "claims the shape (1099511627776, "),
+        (lambda folder: _link(folder, "factors.npz"), "factors.npz: a link that leads out of the version's folder"),
+        (lambda folder: _link(folder, "recommendations.jsonl"), "a link that leads out of the version's folder"),
+        (lambda folder: _say(folder, rows=10**15), "the manifest says 1000000000000000 rows in "),
+        (lambda folder: _say(folder, bytes=-1), "bytes"),
+        (_line_edit(f'{{"user": 3, "tracks": {[1] * 500_000}}}'), "a list of 500000 tracks among 20 is too long"),
+        (_manifest(padding="x" * 2**20), "bytes found, at most 1048576 are read"),
+        (_manifest(files={"../../../etc/passwd": {"sha256": "0" * 64, "bytes": 1, "rows": 1}}), "not in the manifest"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_reason(

@@ -77,6 +77,6 @@ def test_the_demo_run_again_does_nothing_twice(demo: Path) -> None:
     logs = {file: file.read_bytes() for file in (demo / "out/demo/days/1/log").glob("events-*")}
     outcome = (demo / "out/demo/loop.json").read_bytes()
     done = run_demo(demo)
-    assert done.stderr.count("done already") == 5  # search, traffic, report, training lists, foretold
+    assert done.stderr.count("done already") == 7  # ingest, search, export, traffic, report, training lists, foretold
     assert {file: file.read_bytes() for file in (demo / "out/demo/days/1/log").glob("events-*")} == logs
     assert (demo / "out/demo/loop.json").read_bytes() == outcome

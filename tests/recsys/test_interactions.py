@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ import pytest
 
 from analysis import queries
 from recsys import interactions
-from recsys.config import Feedback, Split
+from recsys.config import Feedback, PropensityWeighting, Split
 from recsys.errors import SplitError
-from recsys.interactions import BucketSummary, SplitRule, find_cutoff_ms, prepare_bucket
+from recsys.interactions import BucketSummary, SplitRule, find_cutoff_ms, prepare_bucket, weights_of
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000
@@ -188,6 +189,38 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
         files.append([pq.read_table(file) for file in sorted(folder.glob("*-000.parquet"))])
     assert len(files[0]) == 6
     assert files[0] == files[1]
+
+
+def weighted_sessions() -> list[Session]:
+    """Listener 1's answers were drawn from ten tracks, 2's from a thousand; 3's propensities are not known."""
+    heard = [(1, 1.0), (2, 0.5), (3, 0.1)]
+    return [Session(user, START_MS, heard, "s", chance) for user, chance in ((1, 0.1), (2, 0.001), (3, None))]
+
+
+@pytest.mark.parametrize(("least", "cap", "often", "rarely"), [(0.0, 1.0, 0.05, 1.0), (0.2, 3.0, 0.2, 3.0)])
+def test_answers_weigh_by_clipped_inverse_propensity_and_one_where_it_is_unknown(
+    tmp_path: Path, least: float, cap: float, often: float, rarely: float
+) -> None:
+    rule = replace(HASH, weights=weights_of(PropensityWeighting(least=least, cap=cap), tracks=200))
+    prepare(tmp_path, weighted_sessions(), rule, Feedback(skip_time=0.2))
+    file = interactions.interactions_file(tmp_path, 0)
+    answers = {(1, 2): 0.5 * often, (2, 2): 0.5 * rarely, (3, 2): 0.5}
+    assert read_pairs(file, "total") == pytest.approx({(user, 1): 1.0 for user in (1, 2, 3)} | answers)
+    assert read_pairs(file, "total_skips") == pytest.approx({(1, 3): often, (2, 3): rarely, (3, 3): 1.0})
+
+
+def test_what_was_played_instead_of_a_recommendation_weighs_one(tmp_path: Path) -> None:
+    rule = replace(HASH, weights=weights_of(PropensityWeighting(), tracks=200))
+    part = write_part(tmp_path / "part.parquet", weighted_sessions())
+    table = pq.read_table(part)
+    pq.write_table(table.set_column(5, "recommendation", [[99, 99, None] * 3]), part)
+    prepare_bucket(0, [part], tmp_path, rule, Feedback(), True)
+    assert read_pairs(interactions.interactions_file(tmp_path, 0), "total")[1, 2] == 0.5
+
+
+def test_weights_need_a_catalogue() -> None:
+    with pytest.raises(SplitError, match="propensity_weighting needs the catalogue's size"):
+        weights_of(PropensityWeighting(), None)
 
 
 def test_a_session_on_both_sides_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

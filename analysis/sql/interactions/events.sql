@@ -10,6 +10,7 @@
 --   user, track
 --   timestamp  BIGINT, ms since the epoch, UTC; 0 without
 --   message    VARCHAR, 'next'
+--   recommendation, propensity  NULL: nothing was recommended
 --   time       DOUBLE, the weight
 --   session    VARCHAR; NULL where it is to be derived from the moments
 WITH sided AS (
@@ -27,6 +28,7 @@ WITH sided AS (
 )
 SELECT
     user, track, timestamp, 'next' AS message,
+    CAST(NULL AS BIGINT) AS recommendation, CAST(NULL AS DOUBLE) AS propensity,
     CAST(sum(CAST(time AS DECIMAL(38, 9))) AS DOUBLE) AS time,
     session
 FROM sided

@@ -1,0 +1,122 @@
+"""What a hostile log line can do, from the log to the pages: be counted as what it is, and nothing else."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from analysis.ab.__main__ import PROG, app
+from common.cli import run
+from recsys.ingest import ingest
+from recsys.lab.app import LabSettings, create_app
+from recsys.lab.publishing import Service
+from tests.analysis.ab.logs import START_MS, event, experiment
+from tests.analysis.ab.test_page import HOSTILE, Parser
+from tests.recsys.events import read_rows
+
+LOCAL = {"Host": "localhost"}
+NAMES = (
+    HOSTILE,
+    "'; DROP TABLE events; --",
+    "$user {experiments} %s",
+    "../../../../etc/passwd",
+    "/etc/passwd\0.jsonl",
+    "\u202egnp.exe\u2028",
+    "x" * 10_000,
+)
+REFUSED = {
+    "a huge number": event(10**30, START_MS),
+    "a moment after all time": event(1, 10**17),
+    "an infinite share": json.dumps(event(1, START_MS, time=77)).replace("77", "1e999"),
+    "a name that is an object": event(1, START_MS, session={"$ne": 1}),
+    "arms that are a list": event(1, START_MS, experiments=["<script>"]),
+    "a pit": '{"message": ' + "[" * 100_000 + "}",
+    "no UTF-8": b'{"message": "\xff"}',
+}
+Events = list[dict[str, Any]]
+
+
+def hostile_events() -> Events:
+    """An experiment whose every name is hostile, its arms' too."""
+    found = []
+    for number, one in enumerate(experiment()):
+        arms = {HOSTILE: f"{one['experiments']['ALS']}{HOSTILE}"}
+        session = f"{one['session']}{NAMES[one['user'] % len(NAMES)]}"
+        changed = {"experiments": arms, "session": session, "recommender": NAMES[number % len(NAMES)]}
+        found.append(one | (changed if one["message"] == "next" else changed | {"recommender": None}))
+    return found
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("hostile") / "log" / "events-1.jsonl"
+    file.parent.mkdir()
+    refused = [line if isinstance(line, (str, bytes)) else json.dumps(line) for line in REFUSED.values()]
+    lines = [json.dumps(one).encode() for one in hostile_events()]
+    lines += [line.encode() if isinstance(line, str) else line for line in refused]
+    file.write_bytes(b"\n".join(lines) + b"\n")
+    return file
+
+
+@pytest.fixture(scope="module")
+def root(log: Path) -> Path:
+    """A folder with the A/B report of the log."""
+    out = log.parent.parent / "lab" / "report"
+    control = f"control=C{HOSTILE}"
+    argv = [str(log), "--experiment", HOSTILE, "--config", "configs/ab.yaml", "--set", control, "--out", str(out)]
+    assert run(app, PROG, argv) == 0
+    return out.parent
+
+
+def test_hostile_names_are_kept_as_they_are_and_make_no_file(log: Path, tmp_path: Path) -> None:
+    report = ingest([log], tmp_path / "store")
+    assert report.lines.good == len(hostile_events())
+    assert report.lines.rejected == len(REFUSED)
+    kept = {row["session"] for row in read_rows(report.store)}
+    assert kept == {one["session"] for one in hostile_events()}
+    suffixes = {file.suffix for file in tmp_path.rglob("*") if file.is_file()}
+    assert suffixes == {".json", ".jsonl", ".parquet", ""}, "the lock has none"
+    assert [file.name for file in tmp_path.iterdir()] == ["store"]
+
+
+def test_in_the_report_hostile_names_are_text(root: Path) -> None:
+    page = Parser((root / "report" / "report.html").read_text()).root
+    assert not page.find("script")
+    assert not page.find("img")
+    assert HOSTILE.split(">")[0] in page.text
+    found = json.loads((root / "report" / "report.json").read_text())
+    assert found["lines"]["rejected"] == len(REFUSED)
+    assert sum(found["listeners"].values()) == 60
+
+
+@pytest.fixture(scope="module")
+def lab(root: Path) -> FlaskClient:
+    return create_app(LabSettings(root=root, published=root, service=Service("http://localhost:1"))).test_client()
+
+
+def test_in_the_lab_hostile_names_are_text_and_reports_run_nothing(lab: FlaskClient) -> None:
+    overview = lab.get("/", headers=LOCAL)
+    page = Parser(overview.get_data(as_text=True)).root
+    assert not page.find("img")
+    assert "alert(1)" not in "".join(script.text for script in page.find("script"))
+    shown = lab.get("/reports/report", headers=LOCAL)
+    assert shown.status_code == 200
+    assert shown.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+
+
+@pytest.mark.parametrize("name", ["../../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "/etc/passwd", HOSTILE])
+@pytest.mark.parametrize("kind", ["runs", "search-reports", "compare", "reports"])
+def test_the_lab_shows_only_what_it_found_below_its_root(lab: FlaskClient, kind: str, name: str) -> None:
+    answer = lab.get(f"/{kind}/{name}", headers=LOCAL, follow_redirects=True)
+    assert answer.status_code in (400, 404)
+    assert not Parser(answer.get_data(as_text=True)).root.find("img")
+
+
+def test_another_site_can_neither_read_the_lab_nor_post_to_it(lab: FlaskClient) -> None:
+    assert lab.get("/", headers={"Host": "evil.example"}).status_code == 403
+    for origin in ({}, {"Origin": "http://evil.example"}, {"Origin": "null"}):
+        assert lab.post("/rollback", headers=LOCAL | origin).status_code == 403
+        assert lab.post("/publish/report", headers=LOCAL | origin).status_code == 403
+    assert lab.post("/publish/nothing", headers=LOCAL | {"Origin": "http://localhost"}).status_code == 404
