@@ -5,8 +5,8 @@ digits, a timestamp 13. Of DuckDB's reader it is known that it refuses what is n
 consumers that they refuse experiments that are no object of strings. With that, the bytes looked at here settle what
 DuckDB would pass over in silence:
 
-- A key stands before each of ten commas' successors: the first seven of the line and its last three. A quote after a
-  comma is not escaped, so it opens a string, and what follows is a key and not a part of one.
+- A key stands after each of ten commas: the first seven of the line and its last three. A quote after a comma is not
+  escaped, so it opens a string, and what follows is a key and not a part of one.
 - Between two such commas is one value. Further commas are within experiments: each between two quotes, so that the
   object goes on after it; if it went on over its end it would hold the propensity, which is no string.
 - How a value starts says what it is: a number, a string, an object or null. Ids are digits throughout.
@@ -208,7 +208,7 @@ class _Chunk:
         are_right = _are_of_kind(first, _KINDS[number])
         if number != _TIME:
             are_right |= (first == ord("n")) & (second == ord("u"))
-        return np.count_nonzero(are_right) == len(at)
+        return bool(np.count_nonzero(are_right) == len(at))
 
 
 def _odd_digits(window: Words, sizes: Places) -> Words:
