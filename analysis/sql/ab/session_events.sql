@@ -17,7 +17,8 @@
 --   is_fallback  BOOLEAN, another than the arm's own recommender did
 --   same_ms      BOOLEAN, at the millisecond of the event before
 --   is_repeated  BOOLEAN, equals the event before
---   is_broken    BOOLEAN, the event before is of the same session and recommended another track
+--   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
+--                events from the one before that to the one after this are of the same millisecond, whose order is unknown
 --   is_reversed  BOOLEAN, broken, and it would fit the other way round
 WITH placed AS (
     SELECT
@@ -29,6 +30,8 @@ WITH placed AS (
         ) AS closed_sessions,
         lag(is_last) OVER in_order AS last_before,
         lag(timestamp) OVER in_order AS timestamp_before,
+        lag(timestamp, 2) OVER in_order AS timestamp_two_before,
+        lead(timestamp) OVER in_order AS timestamp_after,
         lag(track) OVER in_order AS track_before,
         lag(time) OVER in_order AS time_before,
         lag(recommendation) OVER in_order AS recommended_before
@@ -39,7 +42,9 @@ compared AS (
     SELECT
         *,
         coalesce(timestamp = timestamp_before, false) AS same_ms,
-        coalesce(NOT last_before AND track <> recommended_before, false) AS is_broken
+        coalesce(NOT last_before AND track <> recommended_before AND timestamp <> timestamp_before, false)
+        AND timestamp_before IS DISTINCT FROM timestamp_two_before
+        AND timestamp IS DISTINCT FROM timestamp_after AS is_broken
     FROM placed
 )
 SELECT

@@ -208,7 +208,8 @@ def test_what_the_events_say_against_themselves_is_counted(tmp_path: Path) -> No
     odd = [
         event(900, START_MS, track=1, recommendation=2, session="a"),
         event(900, START_MS + 5, track=2, recommendation=3, session="a"),
-        event(900, START_MS + 5, track=2, recommendation=3, session="a"),  # a duplicate, and so no answer to the first
+        event(900, START_MS + 5, track=2, recommendation=3, session="a"),  # a duplicate
+        event(900, START_MS + 7, track=3, recommendation=4, session="a"),
         event(900, START_MS + 9, track=7, recommendation=8, session="a"),  # comes before its cause
         event(900, START_MS + 10, track=9, recommendation=7, session="a"),
         event(900, START_MS + 20, "last", track=7, session="a"),
@@ -218,10 +219,22 @@ def test_what_the_events_say_against_themselves_is_counted(tmp_path: Path) -> No
     assert found.trust is not None
     quality = found.trust.quality
     assert quality.duplicates == 1
-    assert quality.broken_chains == 3
+    assert quality.broken_chains == 2
     assert quality.clock_went_back == 1
     assert (quality.unclosed_sessions, quality.dropped_events) == (1, 1)
     assert quality.without_latency == 1
+
+
+def test_events_of_one_millisecond_say_nothing_of_the_clock(tmp_path: Path) -> None:
+    meeting = [
+        event(900, START_MS, track=1, recommendation=2, session="a"),
+        event(900, START_MS + 5, "last", track=2, session="a"),
+        event(900, START_MS + 5, track=4, recommendation=5, session="b"),  # stands before the 'last'
+        event(900, START_MS + 9, "last", track=5, session="b"),
+    ]
+    found = build_report([write(tmp_path / "a.jsonl", [*experiment(), *meeting])], "ALS", CONFIG)
+    assert found.trust is not None
+    assert (found.trust.quality.broken_chains, found.trust.quality.clock_went_back) == (0, 0)
 
 
 def test_impossible_listeners_are_named(tmp_path: Path) -> None:
