@@ -29,6 +29,7 @@ DEPTH = 30
 SWEEPS = 6
 KNOWN_FOR = 20  # a listener's favourites whose neighbours are looked at
 ALL_LISTENING = Feedback()
+SMALL = {"factors": 24, "sweeps": 3, "rough_sweeps": 2, "coarse_factors": 12, "coarse_sweeps": 3}  # quickly fitted
 
 Integers = npt.NDArray[np.int64]
 
@@ -78,7 +79,7 @@ def make_models(store: Store, config: SearchConfig, dataset: Dataset, cluster: C
 
     Args:
         store: Whose training sessions they learn from.
-        config: The split, the seed and the context model's settings.
+        config: The split, the seed and the catalogue.
         dataset: That store's, with all listening time as feedback.
         cluster: Prepares the datasets of other feedback.
         scratch: A folder for the training sessions.
@@ -105,7 +106,7 @@ def make_models(store: Store, config: SearchConfig, dataset: Dataset, cluster: C
         near = nearest_tracks(fits[key].item_factors, DEPTH, usable_cores())
         models.append(Model("neighbours of favourites", "other", near_favourites(dataset, near)))
         responses = load_responses(_training_store(store, config, scratch), config.catalogue)
-        context = fit_context(responses, config.context or ContextConfig(), config.seed, usable_cores())
+        context = fit_context(responses, ContextConfig.model_validate(SMALL), config.seed, usable_cores())
         models += _context_models(context, responses, dataset, popular)
         report(len(ALS) + 1, "context")
     return models
