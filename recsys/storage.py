@@ -21,6 +21,8 @@ from recsys.errors import StorageError
 
 # Bound the time that a server which does not answer takes: attempts, and seconds of each.
 _ATTEMPTS = 3
+_SEND_S = 60.0
+_SLOWEST = 100_000  # bytes a second
 _S3 = {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}
 _OURS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # of the disk here, which has a message of its own
 _PACKAGES = {"s3": "'listening-loop[s3]'", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
@@ -48,7 +50,7 @@ def read(url: str) -> bytes | None:
 def write(url: str, content: bytes) -> None:
     """Puts an object, in place of an earlier one."""
     with _explained(url):
-        _put(url, lambda files, name: files.pipe_file(name, content))
+        _put(url, lambda files, name: files.pipe_file(name, content, **_bounded(files, len(content))))
 
 
 def create(url: str, content: bytes) -> bool:
@@ -58,7 +60,7 @@ def create(url: str, content: bytes) -> bool:
         if _is_disk(url):
             files.makedirs(files._parent(url), exist_ok=True)
         try:
-            files.pipe_file(url, content, mode="create")
+            files.pipe_file(url, content, mode="create", **_bounded(files, len(content)))
         except FileExistsError:
             return False
         return True
@@ -67,7 +69,7 @@ def create(url: str, content: bytes) -> bool:
 def upload(file: Path, url: str) -> None:
     """Puts a file's content."""
     with _explained(url):
-        _put(url, lambda files, name: files.put_file(str(file), name))
+        _put(url, lambda files, name: files.put_file(str(file), name, **_bounded(files, file.stat().st_size)))
 
 
 def download(url: str, file: Path) -> bool:
@@ -123,7 +125,8 @@ def sizes(url: str) -> Mapping[str, int]:
 def remove(url: str) -> None:
     """Removes an object, if there is one."""
     with _explained(url), suppress(FileNotFoundError):
-        _files(url).rm_file(url)
+        files = _files(url)
+        files.rm_file(url, **_bounded(files))
 
 
 def remove_below(url: str) -> None:
@@ -131,7 +134,7 @@ def remove_below(url: str) -> None:
     with _explained(url), suppress(FileNotFoundError):
         files = _files(url)
         if files.exists(url):
-            files.rm(url, recursive=True)
+            files.rm(url, recursive=True, **_bounded(files))
 
 
 def move(url: str, target: str) -> None:
@@ -140,8 +143,13 @@ def move(url: str, target: str) -> None:
         files = _files(url)
         if _is_disk(target):
             files.makedirs(target.rpartition("/")[0], exist_ok=True)
-        files.copy(url, target)
-        files.rm_file(url)
+        files.copy(url, target, **_bounded(files, files.info(url)["size"]))
+        files.rm_file(url, **_bounded(files))
+
+
+def _bounded(files: Any, size: int = 0) -> dict[str, float]:  # noqa: ANN401  fsspec has no types
+    """Of what is sent, how long it may take: the timeouts above are of what comes."""
+    return {"timeout": _SEND_S + size / _SLOWEST} if getattr(files, "async_impl", False) else {}
 
 
 def _put(url: str, put: Any) -> None:  # noqa: ANN401  fsspec has no types
@@ -222,4 +230,5 @@ def _here() -> str:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split())
+    return text or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -99,8 +99,8 @@ class Run:
 def read_folder(folder: Path, name: str) -> Run:
     """Reads a run folder; the search may be under way."""
     leaderboard = fetch(folder / LEADERBOARD)
-    for name in (CONFIG, LEDGER, WINNER):
-        fetch(folder / name)
+    for file in (CONFIG, LEDGER, WINNER):
+        fetch(folder / file)
     return Run(
         name=name,
         folder=folder,

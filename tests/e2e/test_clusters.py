@@ -1,4 +1,4 @@
-"""The three commands of docs/clusters.md do what the page says."""
+"""The commands of docs/clusters.md do what the page says."""
 
 import shlex
 import socket
@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from recsys.places import SCRATCH
 from tests.programs import free_port
 from tests.recsys.by_hand import processes, wait_until
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.s3 import S3, server
 
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
 CONFIG = """
@@ -25,6 +27,12 @@ validation: {resamples: 100}
 def commands_of_the_page() -> list[str]:
     """The first block of code."""
     return PAGE.read_text(encoding="utf-8").split("```\n")[1].splitlines()
+
+
+def commands_without_a_shared_disk() -> list[str]:
+    """The block of code after what is set."""
+    section = PAGE.read_text(encoding="utf-8").partition("## No shared disk")[2]
+    return section.split("```\n")[3].splitlines()
 
 
 def words(command: str, port: int) -> list[str]:
@@ -47,6 +55,37 @@ def start_scheduler(start: Callable[..., subprocess.Popen[bytes]], command: str,
         if process.poll() is None:
             return port
     raise AssertionError("no port is free")
+
+
+def own_settings(s3: S3, scratch: str) -> list[str]:
+    """What the page sets, as words before a program."""
+    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", SCRATCH)
+    section = PAGE.read_text(encoding="utf-8").partition("## No shared disk")[2].split("```\n")[1]
+    assert all(f" {name}=" in section for name in names)
+    return ["env", *(f"{name}={s3.environment(scratch)[name]}" for name in names)]
+
+
+@pytest.mark.slow
+def test_three_commands_without_a_shared_disk_give_what_a_laptop_gives(tmp_path: Path) -> None:
+    sessions = random_sessions(5, listeners=60, tracks=200, sessions=600)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "demo.yaml").write_text(CONFIG)
+    made = make_store(tmp_path, sessions, tracks=200)
+    (tmp_path / "out" / "demo").mkdir(parents=True)
+    made.rename(tmp_path / "out" / "demo" / "store")
+    (tmp_path / "log").rename(tmp_path / "out" / "demo" / "log")
+    scheduler, worker, search = commands_of_the_page()
+    with server(tmp_path) as s3, processes() as start:
+        port = start_scheduler(start, scheduler, tmp_path)
+        for number in range(2):
+            start(*own_settings(s3, f"worker-{number}"), *words(worker, port), cwd=tmp_path)
+        wait_for_workers(2, port)
+        for command in commands_without_a_shared_disk():
+            argv = [*own_settings(s3, "search"), *words(command, port)]
+            done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+            assert done.returncode == 0, done.stderr
+    _, own = run_search(words(search, port)[:-2], tmp_path)
+    assert (tmp_path / "out/demo/export/current/recommendations.jsonl").read_bytes() == own
 
 
 def run_search(argv: list[str], cwd: Path) -> tuple[str, bytes]:
