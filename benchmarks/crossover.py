@@ -41,11 +41,13 @@ class Traffic:
         sessions: Of all listeners.
         batch: Of them in one request.
         seed: Of all rounds.
+        rounds: How many are played; None: as many as arms. With fewer, a listener gets so many of the models.
     """
 
     sessions: int
     batch: int = 500
     seed: int = 31337
+    rounds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def cross_over(world: Path, users: npt.NDArray[np.int64], lists: Lists, traffic:
     """
     arms = (CONTROL, *lists)
     heard = Heard(arms, *(np.zeros((len(users), len(arms))) for _ in range(3)))
-    for number in range(len(arms)):
+    for number in range(traffic.rounds or len(arms)):
         rotated = (*arms[number:], *arms[:number])
         file = kept / f"round-{number:02d}.parquet"
         if not file.exists():

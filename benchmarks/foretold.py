@@ -74,7 +74,8 @@ class Row:
 def main(
     config: Annotated[Path, typer.Option(help="Configuration of the search.")] = Path("configs/seed.yaml"),
     world: Annotated[Path, typer.Option(help="Folder of the world.")] = Path("out/seed/world"),
-    sessions: Annotated[int, typer.Option(help="Of each model.")] = 15_000,
+    sessions: Annotated[int, typer.Option(help="Of each round, and of each model in all.")] = 10_000,
+    rounds: Annotated[int | None, typer.Option(help="Play fewer than one for each arm.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of what is found on the way.")] = Path("out/seed/foretold"),
     svg: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/foretold.svg"),
 ) -> None:
@@ -82,7 +83,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     if not (out / OFFLINE).exists():
         foretell(load_config(SearchConfig, config), out)
-    found = measure(world, sessions, out)
+    found = measure(world, Traffic(sessions, rounds=rounds), out)
     found.sort(key=lambda row: row.effect[0])
     atomic_write_text(svg, draw([(row.kind, row.ndcg, row.ope, row.effect) for row in found]))
     print("\n".join(table(found)))
@@ -111,13 +112,13 @@ def foretell(config: SearchConfig, folder: Path) -> None:
         file.write(orjson.dumps(offline, option=orjson.OPT_INDENT_2))
 
 
-def measure(world: Path, sessions: int, folder: Path) -> list[Row]:
+def measure(world: Path, traffic: Traffic, folder: Path) -> list[Row]:
     """Serves the lists; a row for each model, in their order."""
     began = time.perf_counter()
     offline = orjson.loads((folder / OFFLINE).read_bytes())
     with np.load(folder / LISTS) as file:
         users, lists = file["users"], dict(zip((one["name"] for one in offline), file["lists"], strict=True))
-    heard = cross_over(world, users, lists, Traffic(sessions), folder)
+    heard = cross_over(world, users, lists, traffic, folder)
     print(f"{heard.sessions.sum():,.0f} sessions served in {time.perf_counter() - began:.0f} s\n")
     effects = effects_of(heard)
     return [_row(one, heard, place, effects[place]) for place, one in enumerate(offline, start=1)]
