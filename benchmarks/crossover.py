@@ -23,7 +23,8 @@ from analysis.ab.listeners import load
 from botify.experiments import Arm, Experiment
 from common.files import atomic_write
 from recsys.loop.service import free_port, service_step, serving
-from recsys.loop.steps import Step, run_step
+from recsys.loop.processes import run_step
+from recsys.loop.steps import Step
 from tests.botify.exports import publish
 
 EXPERIMENT = "FORETOLD"

@@ -30,7 +30,8 @@ from benchmarks.crossover import Traffic, play
 from benchmarks.policies import make_oracle
 from benchmarks.policies import play as play_in_process
 from common.files import atomic_write_text, sha256_file
-from recsys.loop.steps import Step, run_step
+from recsys.loop.processes import run_step
+from recsys.loop.steps import Step
 from sim.sessions import make_model
 from sim.worldfiles import load_world
 
