@@ -22,8 +22,8 @@ from analysis import queries
 from analysis.ab.listeners import load
 from botify.experiments import Arm, Experiment
 from common.files import atomic_write
-from recsys.loop.service import free_port, service_step, serving
 from recsys.loop.processes import run_step
+from recsys.loop.service import free_port, service_step, serving
 from recsys.loop.steps import Step
 from tests.botify.exports import publish
 
