@@ -123,6 +123,8 @@ def send_bodies(served: Served, rng: python_random.Random) -> Counter[int]:
                     assert b'"error"' in answer.read()
                     statuses[answer.status] += 1
                     assert answer.status in REFUSED, (path, body[:200])
+                if answer.status == 413:  # the server closes then, sooner or later
+                    connection.close()
             except ConnectionError:  # refused before all of it was read
                 assert len(body) > 2**20
                 connection.close()
