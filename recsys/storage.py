@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.asyn import get_loop
 
 from common.files import TEMPORARY_PREFIX
 from recsys.errors import StorageError
@@ -182,7 +183,14 @@ def _files(url: str) -> Any:  # noqa: ANN401  fsspec has no types
         ) from None
     if options:
         files.retries = _ATTEMPTS
+        get_loop().set_exception_handler(_leave_out_lost_connections)
     return files
+
+
+def _leave_out_lost_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Shows what goes wrong in fsspec's loop unseen; a lost connection is told by the call that it breaks off."""
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
 
 
 def _check_bucket(url: str) -> None:

@@ -123,6 +123,22 @@ def refusing() -> Iterator[str]:
         thread.join()
 
 
+def test_a_connection_lost_behind_a_call_shows_no_traceback(s3: S3) -> None:
+    script = (
+        "from fsspec.asyn import get_loop\n"
+        "from recsys import storage\n"
+        f"storage.read('s3://{BUCKET}/nothing')\n"
+        "for error in (ConnectionResetError('lost'), ValueError('a bug')):\n"
+        "    get_loop().call_exception_handler({'message': 'never retrieved', 'exception': error})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=s3.environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "lost" not in done.stderr
+    assert "a bug" in done.stderr
+
+
 def test_credentials_that_are_refused_are_one_line(s3: S3, log: Path) -> None:
     with refusing() as endpoint:
         line = refusal(s3.run("recsys.ingest", str(log), "--store", "s3://music/store", endpoint=endpoint))
