@@ -12,10 +12,7 @@ its share of memory (PSS), sampled 50 times a second.
 import hashlib
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,15 +21,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import machine
+from benchmarks.measure import machine, peaks_of
 from recsys.block_fit import BlockFit, cut_blocks, fit_blocks
 from recsys.cluster import Cluster, open_cluster
-from recsys.config import ClusterConfig, SearchConfig
+from recsys.cluster_config import ClusterConfig
+from recsys.config import SearchConfig
 from recsys.dataset import Dataset, build_dataset
 from recsys.models.als import Als, AlsParams
 from recsys.store import open_store
 
-SAMPLE_INTERVAL_S = 0.02
 SEED = 42
 LIBRARIES = ("implicit", "dask", "numpy", "scipy")
 app = typer.Typer(add_completion=False)
@@ -75,7 +72,7 @@ def memory(store: StoreOption = Path("out/seed/store"), factors: int = 64, sweep
             for outcome in cluster.run(_open, [(dataset.path, number) for number in range(4 * workers)]):
                 outcome.result()
             idle = max(_worker_mib().values())
-            with _largest_worker() as peaks:
+            with peaks_of(_worker_mib) as peaks:
                 blocks = cut_blocks(cluster, dataset, "train", Path(folder) / "blocks")
                 fit = fit_blocks(cluster, blocks, AlsParams(factors, 0.1, 10.0), SEED, sweeps, Path(folder) / "fit")
             largest = max(peaks.values())
@@ -120,25 +117,6 @@ def _worker_mib() -> dict[int, float]:
         except psutil.NoSuchProcess:
             continue
     return found
-
-
-@contextmanager
-def _largest_worker() -> Iterator[dict[int, float]]:
-    peaks: dict[int, float] = {}
-    ended = threading.Event()
-
-    def sample() -> None:
-        while not ended.wait(SAMPLE_INTERVAL_S):
-            for pid, mib in _worker_mib().items():
-                peaks[pid] = max(mib, peaks.get(pid, 0.0))
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
-        yield peaks
-    finally:
-        ended.set()
-        sampler.join()
 
 
 if __name__ == "__main__":

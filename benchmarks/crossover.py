@@ -112,7 +112,9 @@ def _play_round(
     }
     publish(folder / "published", f"round-{number}", own, catalogue=world / "tracks.json", neighbours={0: [1]})
     config = folder / "botify.yaml"
-    config.write_text(yaml.safe_dump(_settings(arms)))
+    config.write_text(
+        yaml.safe_dump(settings_of(EXPERIMENT, {arm: _recommender(arm) for arm in arms}), sort_keys=False)
+    )
     play(config, world, folder / "published", folder / "log", traffic, number)
     with load([folder / "log"], EXPERIMENT, course_only=True) as loaded:
         queries.alias(loaded.connection, "assigned", loaded.slices[0])
@@ -130,15 +132,15 @@ def play(config: Path, world: Path, published: Path, log: Path, traffic: Traffic
         run_step(Step(f"Listeners, round {number + 1}", "sim.run", arguments))
 
 
-def _settings(arms: Sequence[str]) -> dict[str, object]:
-    """The service's settings; paths are given by the environment."""
-    named = [{"name": arm, "recommender": _recommender(arm)} for arm in arms]
+def settings_of(experiment: str, arms: Mapping[str, str]) -> dict[str, object]:
+    """The service's settings for an experiment of arm → recommender; paths are given by the environment."""
+    named = [{"name": arm, "recommender": recommender} for arm, recommender in arms.items()]
     return {
         "catalog": "-",
         "recommendations": "-",
         "log_dir": "-",
-        "experiments": [{"name": EXPERIMENT, "arms": named}],
-        "decides": EXPERIMENT,
+        "experiments": [{"name": experiment, "arms": named}],
+        "decides": experiment,
         "event_log": {"fsync": "never"},
     }
 

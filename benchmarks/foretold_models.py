@@ -16,7 +16,7 @@ from common.randomness import make_generator
 from recsys.cluster import Cluster, usable_cores
 from recsys.config import ContextConfig, Feedback, SearchConfig
 from recsys.dataset import Dataset, build_dataset
-from recsys.interactions import SESSION_GAP_MS
+from recsys.interactions import UNWEIGHTED, materialize_sessions
 from recsys.models.als import Als, AlsParams
 from recsys.models.baselines import random_lists
 from recsys.models.context import ContextModel, fit_context
@@ -149,7 +149,7 @@ def _training_store(store: Store, config: SearchConfig, folder: Path) -> Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         with queries.connect() as connection:
             queries.attach_parquet(connection, "events", [source])
-            queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
+            materialize_sessions(connection, UNWEIGHTED)
             queries.materialize(connection, "sessions", "sessions/sessions")
             rule = {"seed": config.seed, "holdout": config.split.holdout}
             heldout = queries.fetch_table(connection, "sessions/heldout_by_hash", **rule)

@@ -8,9 +8,9 @@ with all that a fit imports and a connection to the store. It takes root. The da
 """
 
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.blocks import SEED, dataset_of, digest_of
-from benchmarks.measure import machine
+from benchmarks.measure import machine, peaks_of
 from recsys.block_fit import cut_blocks, fit_blocks
 from recsys.cluster import open_cluster
-from recsys.config import ClusterConfig
+from recsys.cluster_config import ClusterConfig
 from recsys.models.als import AlsParams
 from recsys.places import place
 from tests.hosts import Host, network
@@ -31,7 +31,6 @@ from tests.machines import Machine, make_machine, object_store
 from tests.recsys.by_hand import scheduler
 from tests.recsys.s3 import BUCKET
 
-SAMPLE_INTERVAL_S = 0.02
 LIBRARIES = ("implicit", "dask", "s3fs", "numpy", "scipy")
 PUT = f"import s3fs, sys; s3fs.S3FileSystem().put(sys.argv[1], '{BUCKET}/store', recursive=True)"
 STORE = f"s3://{BUCKET}/store"
@@ -62,10 +61,11 @@ def memory(store: Annotated[Path, typer.Option()] = Path("out/seed/store"), fact
             for number in WORKERS:
                 with _cluster(folder, of_scheduler, workers[:number]) as (address, pids):
                     desk.run("-c", WARM_UP, address)
-                    idle = max(_mib(pid) for pid in pids)
-                    with _largest(pids) as peaks:
+                    idle = max(_mib(pids).values())
+                    with peaks_of(partial(_mib, pids)) as peaks:
                         digest = desk.run("-m", "benchmarks.hosts", "fit", address, str(factors), str(sweeps))
-                    cells = (f"{max(peaks):,.0f}", f"{idle:,.0f}", f"{max(peaks) - idle:,.0f}", digest.strip())
+                    largest = max(peaks.values())
+                    cells = (f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}", digest.strip())
                     table.add_row(str(number), *cells)
     Console(width=120).print(table)
     print(machine(*LIBRARIES))
@@ -95,27 +95,8 @@ def _cluster(folder: Path, host: Host, workers: Sequence[Machine]) -> Iterator[t
         yield address, [start_worker(under=each.under).pid for each in workers]
 
 
-def _mib(pid: int) -> float:
-    return float(psutil.Process(pid).memory_full_info().pss) / 2**20
-
-
-@contextmanager
-def _largest(pids: Sequence[int]) -> Iterator[list[float]]:
-    """The most that each of the processes held during the block."""
-    peaks = [0.0] * len(pids)
-    ended = threading.Event()
-
-    def sample() -> None:
-        while not ended.wait(SAMPLE_INTERVAL_S):
-            peaks[:] = [max(peak, _mib(pid)) for peak, pid in zip(peaks, pids, strict=True)]
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
-        yield peaks
-    finally:
-        ended.set()
-        sampler.join()
+def _mib(pids: Sequence[int]) -> dict[int, float]:
+    return {pid: psutil.Process(pid).memory_full_info().pss / 2**20 for pid in pids}
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 SAMPLE_INTERVAL_S = 0.25
+_FINE_INTERVAL_S = 0.02  # of processes whose memory comes and goes
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,30 @@ def measure(argv: Sequence[str]) -> Measured:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(argv))
     return Measured(wall_s, peak, output)
+
+
+@contextmanager
+def peaks_of(read: Callable[[], Mapping[int, float]]) -> Iterator[dict[int, float]]:
+    """The most that each process held while the block ran.
+
+    Args:
+        read: Memory by process id now.
+    """
+    peaks: dict[int, float] = {}
+    ended = threading.Event()
+
+    def sample() -> None:
+        while not ended.wait(_FINE_INTERVAL_S):
+            for pid, held in read().items():
+                peaks[pid] = max(held, peaks.get(pid, 0.0))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield peaks
+    finally:
+        ended.set()
+        sampler.join()
 
 
 def python(*words: object) -> list[str]:

@@ -29,7 +29,8 @@ from recsys.run import read_run
 from recsys.store import open_store
 from recsys.trials import plan_candidates
 
-GRID, AGAIN, HALVING, ONE = "grid, 2 workers", "grid, 2 workers, again", "halving, 2 workers", "grid, 1 worker"
+GRID, AGAIN, ONE = "grid, 2 workers", "grid, 2 workers, again", "grid, 1 worker"
+HALVING, SAMPLED = "halving, 2 workers", "halving, 2 workers, a quarter of the listeners first"
 BARE = ("bare, one fit on 2 threads", "bare, two fits on 1 thread")
 LIBRARIES = ("implicit", "dask", "duckdb", "numpy", "scipy")
 app = typer.Typer(add_completion=False)
@@ -94,6 +95,11 @@ def _kinds(config: Path, store: Path, folder: Path) -> list[Kind]:
         Kind(GRID, search("grid", *two), folder / "grid"),
         Kind(AGAIN, search("grid", *two), folder / "grid", resumes=True),
         Kind(HALVING, search("halving", *two, "search.strategy=halving"), folder / "halving"),
+        Kind(
+            SAMPLED,
+            search("sampled", *two, "search.strategy=halving", "search.halving.listeners=0.25"),
+            folder / "sampled",
+        ),
         Kind(ONE, search("one", *one), folder / "one"),
         Kind(BARE[0], bare(1)),
         Kind(BARE[1], bare(2)),
@@ -116,6 +122,7 @@ def _ratios(results: dict[str, list[Measured]]) -> list[str]:
     pairs = {
         "grid / better bare": [turn[GRID].wall_s / wall for turn, wall in zip(turns, bare, strict=True)],
         "halving / grid": [turn[HALVING].wall_s / turn[GRID].wall_s for turn in turns],
+        "halving, sampled / grid": [turn[SAMPLED].wall_s / turn[GRID].wall_s for turn in turns],
         "one worker / two": [turn[ONE].wall_s / turn[GRID].wall_s for turn in turns],
     }
     return [f"{name}: {statistics.median(values):.2f}" for name, values in pairs.items()]

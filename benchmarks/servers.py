@@ -23,6 +23,7 @@ from benchmarks import service
 from benchmarks.measure import machine, python
 from benchmarks.service import Load, Setup, console
 from tests.botify.exports import publish, random_lists, write_catalogue
+from tests.programs import free_port
 
 PROCESSES = 2
 _APPS = {"bare view": "benchmarks.bare_service:app", "the service": "benchmarks.hosted:app"}
@@ -85,7 +86,7 @@ def _servers(threads: int) -> dict[str, list[str]]:
 
 
 def _start(running: ExitStack, setup: Setup, server: str, argv: list[str], application: str) -> Candidate:
-    port = service.free_port()
+    port = free_port()
     name = f"{server} {application}".replace(" ", "-")
     config = setup.folder / f"{name}.json"
     config.write_bytes(

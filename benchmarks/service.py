@@ -11,7 +11,6 @@ import http.client
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import tempfile
@@ -30,6 +29,7 @@ from rich.table import Table
 
 from benchmarks.measure import machine, python
 from tests.botify.exports import publish, random_lists, write_catalogue
+from tests.programs import free_port
 
 BATCH = 1000
 LOAD_SCRIPT = """
@@ -240,13 +240,6 @@ def wait_for(port: int, timeout_s: float = 20) -> None:
         else:
             return
     raise TimeoutError(f"nobody answers on port {port}")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import orjson
 import typer
 import yaml
 
-from benchmarks.crossover import Traffic, play
+from benchmarks.crossover import Traffic, play, settings_of
 from benchmarks.policies import make_oracle
 from benchmarks.policies import play as play_in_process
 from common.files import atomic_write_text, sha256_file
@@ -124,7 +124,7 @@ def _experiment(world: Path, version: Path, folder: Path, arms: Mapping[str, str
     if not report.exists():
         shutil.rmtree(log, ignore_errors=True)
         config = folder / "botify.yaml"
-        atomic_write_text(config, yaml.safe_dump(_settings(arms), sort_keys=False))
+        atomic_write_text(config, yaml.safe_dump(settings_of(EXPERIMENT, arms), sort_keys=False))
         play(config, world, version.parent, log, traffic)
     _report(log, report.parent, CONTROL)
     found: dict[str, Any] = orjson.loads(report.read_bytes())
@@ -134,19 +134,6 @@ def _experiment(world: Path, version: Path, folder: Path, arms: Mapping[str, str
 def _report(log: Path, folder: Path, control: str) -> None:
     arguments: list[str | Path] = [log, "--experiment", EXPERIMENT, "--control", control, "--out", folder]
     run_step(Step("The A/B report", "analysis.ab", arguments, done=folder / "report.json"))
-
-
-def _settings(arms: Mapping[str, str]) -> dict[str, object]:
-    """The service's settings; paths are given by the environment."""
-    named = [{"name": arm, "recommender": recommender} for arm, recommender in arms.items()]
-    return {
-        "catalog": "-",
-        "recommendations": "-",
-        "log_dir": "-",
-        "experiments": [{"name": EXPERIMENT, "arms": named}],
-        "decides": EXPERIMENT,
-        "event_log": {"fsync": "never"},
-    }
 
 
 def _publish_changed(version: Path, root: Path, change: Callable[[Arrays], Arrays]) -> Path:

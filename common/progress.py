@@ -20,6 +20,13 @@ PLAIN_INTERVAL_S = 5.0
 
 # Progress goes to stderr, so that what a command prints on stdout can be piped.
 console = Console(stderr=True)
+WIDTH = 150  # of tables where the width is not known: a pipe, a CI log, a file
+
+
+def output() -> Console:
+    """Stdout, for tables; they are not squeezed into 80 columns where it is no terminal."""
+    found = Console()
+    return found if found.is_terminal else Console(width=WIDTH)
 
 
 class Report(Protocol):

@@ -16,7 +16,7 @@ from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
-from recsys.config import ClusterConfig
+from recsys.cluster_config import ClusterConfig
 from recsys.deploying import connect, tls
 from recsys.dispatch import Call, Outcome, dispatch
 from recsys.errors import SearchError, UnseenPathError, WorkerDiedError

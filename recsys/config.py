@@ -1,24 +1,20 @@
 """The configuration of a search: what is learned from, what is tried, how it is judged, and where it runs."""
 
-import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import ByteSize, Field, PlainSerializer, WrapValidator, field_validator, model_validator
+from pydantic import Field, PlainSerializer, WrapValidator, field_validator, model_validator
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation import METRICS
-from common.config import Config
-from recsys.cluster_config import Kubernetes, Security, Ssh
+from common.config import Config, Count, Positive, Share
+from recsys.cluster_config import ClusterConfig
 from recsys.places import Mirrored, place
 from recsys.storage import is_address
 
-Positive = Annotated[float, Gt(0)]
-Share = Annotated[float, Ge(0), Le(1)]
-Count = Annotated[int, Ge(1)]
 Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 
@@ -242,58 +238,6 @@ class ValidationConfig(Config):
         """The metric that the choosing one is held against: the listening time, or where that chooses, the ranking."""
         name, _, k = self.select.partition("@")
         return f"{'ndcg' if name == OPE_TIME else OPE_TIME}@{k}"
-
-
-class ClusterConfig(Config):
-    """Where the trials run: processes on this machine, unless a scheduler, hosts or pods are given."""
-
-    scheduler: str | None = Field(default=None, description="an existing Dask scheduler: tcp://HOST:PORT or tls://…")
-    security: Security | None = Field(default=None, description="certificates for a scheduler at tls://…")
-    ssh: Ssh | None = Field(default=None, description="hosts where a scheduler and workers are started by SSH")
-    kubernetes: Kubernetes | None = Field(default=None, description="pods to start")
-    workers: Count | None = Field(
-        default=None,
-        description="processes on this machine (none: cores / threads_per_fit) or on each host of ssh (none: one), "
-        "or pods (none: as their spec says)",
-    )
-    threads_per_fit: Count = Field(default=1, description="threads of one fit")
-    fit: Literal["whole", "blocks"] = Field(
-        default="whole",
-        description="whole: each worker fits a trial; blocks: all workers fit one trial, for models too large for one",
-    )
-    memory_limit: ByteSize | Literal["auto"] = Field(
-        default="auto", description="a process here or by ssh that grows beyond it is killed; auto: its share of memory"
-    )
-    wait_for_workers_s: Positive = Field(
-        default=45.0,
-        description="give up after so many seconds without a single worker; those that are started are all waited for "
-        "so long",
-    )
-    dashboard: str = Field(default=":0", description="address of the dashboard; :0 takes a free port")
-
-    @field_validator("scheduler")
-    @classmethod
-    def _address_has_a_known_protocol(cls, address: str | None) -> str | None:
-        if address is not None and not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+/?", address):
-            raise ValueError("expected tcp://HOST:PORT or tls://HOST:PORT")
-        return address
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "ClusterConfig":
-        given = [name for name in ("scheduler", "ssh", "kubernetes") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are given; choose one")
-        encrypted = self.scheduler is not None and self.scheduler.startswith("tls://")
-        if encrypted and self.security is None:
-            raise ValueError(f"{self.scheduler} needs security: ca, cert and key")
-        if self.security is not None and not encrypted:
-            raise ValueError(f"security belongs to a scheduler at tls://…, and scheduler is {self.scheduler}")
-        return self
-
-    @property
-    def is_local(self) -> bool:
-        """Whether all processes are on this machine, and see what this one sees."""
-        return self.scheduler is None and self.ssh is None and self.kubernetes is None
 
 
 class ExportConfig(Config):

@@ -15,8 +15,7 @@ import yaml
 from distributed import Client, LocalCluster
 
 from common.progress import console
-from recsys.cluster_config import Kubernetes, Security, Ssh
-from recsys.config import ClusterConfig
+from recsys.cluster_config import ClusterConfig, Kubernetes, Security, Ssh
 from recsys.environments import PACKAGE, find_difference
 from recsys.errors import SearchError
 

@@ -12,12 +12,11 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 
 from common.cli import make_app, run
 from common.config import dump_config, load_config
 from common.files import atomic_write, atomic_write_text
-from common.progress import console, progress
+from common.progress import console, output, progress
 from recsys.block_search import run_steps_in_blocks
 from recsys.cluster import Cluster, open_cluster
 from recsys.config import OPE_TIME, SearchConfig
@@ -167,9 +166,7 @@ def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work,
             chosen = simplest(compared(sweeps), metric)
     write_leaderboard(config.run / LEADERBOARD, standings)
     give(config.run / LEADERBOARD)
-    # Where the width is unknown (a pipe, a CI log) the table is not squeezed into 80 columns.
-    output = Console()
-    (output if output.is_terminal else Console(width=140)).print(leaderboard_table(standings, metric))
+    output().print(leaderboard_table(standings, metric))
     said = [*remarks(standings, chosen, metric), *_disagreements(config, candidates, work, judge, best)]
     for remark in said:
         style = "bold" if remark.startswith(WARNING) else None

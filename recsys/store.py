@@ -14,7 +14,7 @@ weight), session, and source (the digest of their file).
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -190,9 +190,9 @@ def open_store(path: Path) -> Store:
         raise StoreError(
             f"{path}: no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
         )
-    found = storage.sizes(path.url) if isinstance(path, Mirrored) else None
+    found = _sizes(path, manifest)
     for stored in stored_files(manifest):
-        _check_size(path / stored.path, stored.bytes, found.get(stored.path) if found is not None else None)
+        _check_size(path / stored.path, stored.bytes, found.get(stored.path))
     return Store(path, manifest)
 
 
@@ -288,12 +288,16 @@ class _Version:
     schema: int
 
 
-def _check_size(file: Path, expected: int, given: int | None) -> None:
-    try:
-        size = file.stat().st_size if not isinstance(file, Mirrored) else given
-    except FileNotFoundError:
-        size = None
+def _sizes(path: Path, manifest: Manifest) -> Mapping[str, int]:
+    """Bytes of the files that are there, by name."""
+    if isinstance(path, Mirrored):
+        return storage.sizes(path.url)
+    names = (stored.path for stored in stored_files(manifest))
+    return {name: (path / name).stat().st_size for name in names if (path / name).exists()}
+
+
+def _check_size(file: Path, expected: int, size: int | None) -> None:
     if size is None:
-        raise StoreError(f"{file}: the manifest names this part, and it is missing; restore it") from None
+        raise StoreError(f"{file}: the manifest names this part, and it is missing; restore it")
     if size != expected:
         raise StoreError(f"{file}: the manifest says {expected:,} bytes, found {size:,}; restore it")

@@ -10,11 +10,10 @@ from recsys.fitting import BASELINES, Point, Score, Step, checkpoint_file, entry
 from recsys.judging import Judge
 from recsys.ledger import Failure, append_failure, append_score, read_ledger
 from recsys.mirror import forget, give
-from recsys.places import Mirrored
 from recsys.remote_lock import RemoteLock
 from recsys.run import LEDGER
 from recsys.schedule import Decisions, decide
-from recsys.trials import Candidate, Trial
+from recsys.trials import Candidate
 
 
 class Work:
@@ -47,7 +46,7 @@ class Work:
         self._candidates = candidates
         self._judges = judges
         self._lock = lock
-        self._forgotten: set[str] = set()
+        self._forgotten: frozenset[str] = frozenset()
         self._folder = config.run.absolute()  # workers of other machines have another current folder
         entries = [*(trial for candidate in candidates for trial in candidate.trials), *BASELINES]
         self.results = read_ledger(self._folder / LEDGER, judges[1].digest, entries)
@@ -96,16 +95,11 @@ class Work:
         metric = self._config.validation.select
         decisions = decide(self._config.search, self._candidates, self.results, metric)
         for candidate in self._candidates:
-            if candidate.id in decisions.done:
-                self._forget(candidate.trials)
+            if candidate.id in decisions.done - self._forgotten:
+                for trial in candidate.trials:
+                    forget(checkpoint_file(self._folder, trial))
+        self._forgotten = decisions.done
         return decisions
-
-    def _forget(self, trials: Sequence[Trial]) -> None:
-        for trial in trials:
-            checkpoint = checkpoint_file(self._folder, trial)
-            if not isinstance(checkpoint, Mirrored) or trial.id not in self._forgotten:
-                forget(checkpoint)
-            self._forgotten.add(trial.id)
 
     def _baseline_steps(self) -> list[Step]:
         unknown = (name for name in BASELINES if not (self.results[name].scores or self.results[name].failure))

@@ -112,6 +112,19 @@ def load(
             connection.close()
 
 
+def listeners_of(places: Sequence[str | Path], experiment: str, arm: str) -> list[int]:
+    """The listeners of an arm, ascending; places as for `load`.
+
+    Raises:
+        EventLogError: A place cannot be read.
+    """
+    with load(places, experiment, course_only=True) as loaded:
+        (assigned,) = loaded.slices
+        queries.alias(loaded.connection, "assigned", assigned)
+        found: list[int] = queries.fetch_table(loaded.connection, "ab/arm_listeners", arm=arm)["user"].to_pylist()
+        return found
+
+
 def tabulate(
     loaded: Loaded, *, skip_below: float, recommenders: Mapping[str, str] | None = None, positions: int = 30
 ) -> Tables:

@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from analysis.ab.report import CourseRow, MetricEffect, Report
-
-WIDTH = 140  # where the output is no terminal
+from common.progress import output
 
 
 def print_report(report: Report) -> None:
     """Prints it on stdout."""
-    console = Console(soft_wrap=True)
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = output()
+    console.soft_wrap = True
     verdict = report.verdict
     title = f"{report.experiment}{' (A/A)' if report.is_aa else ''}: {verdict.decision}"
     console.print(Text(f"{title}{f' {verdict.arm}' if verdict.arm else ''}", style="bold"))

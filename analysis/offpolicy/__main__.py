@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from analysis import queries
 from analysis.ab.source import Places, find
@@ -27,10 +26,10 @@ from analysis.offpolicy.result import Estimate
 from analysis.offpolicy.sources import attach_events, catalogue_size_of, digests_of
 from common.cli import make_app, run
 from common.files import atomic_write
+from common.progress import output
 
 PROG = "python -m analysis.offpolicy"
 LISTENING_TIME = "time_per_recommended_track"
-WIDTH = 150  # of a table where the width of the output is not known
 
 app = make_app("What lists of recommendations would be worth, from a log whose propensities are known.")
 
@@ -80,7 +79,7 @@ def main(
     if out:
         with atomic_write(out) as file:
             file.write(to_json(facts, valued, [asdict(row) for row in rows]))
-    console = _console()
+    console = output()
     console.print(table(facts, valued))
     for one in valued:
         for reason in one.reasons:
@@ -117,11 +116,6 @@ def _logged_value(judge: OffPolicy, sessions: LoggedSessions) -> Estimate:
     probability = sessions.propensity.copy()
     probability[~sessions.counted] = 0
     return judge.value(SessionAware(probability, sessions.counted)).snips
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
 
 
 if __name__ == "__main__":

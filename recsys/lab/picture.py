@@ -47,15 +47,14 @@ def draw_effects(look: Look) -> Forest | None:
 
 def _mark(label: str, found: Figures, scale: Scale, style: str) -> Mark:
     effect, lower, upper = (found[end] for end in ("effect", "lower", "upper"))
-    has_ends = lower is not None and upper is not None
     return Mark(
         label=label,
         arm="",
         text=_text(found),
         style=style,
         at=None if effect is None else scale.at(effect),
-        low=scale.at(lower) if lower is not None and has_ends else None,
-        high=scale.at(upper) if upper is not None and has_ends else None,
+        low=None if lower is None else scale.at(lower),
+        high=None if upper is None else scale.at(upper),
         sure=lower is not None and upper is not None and not lower <= 0 <= upper,
         hint="",
     )

@@ -4,16 +4,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from common.cli import make_app, run
 from common.config import dump_config, load_config
 from common.files import atomic_write_text
-from common.progress import console
+from common.progress import console, output
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
 from recsys.loop.days import begin, recommenders_of, spend_day
-from recsys.loop.outcome import WIDTH, Outcome, print_outcomes, read_outcome, write_outcomes
+from recsys.loop.outcome import Outcome, print_outcomes, read_outcome, write_outcomes
 from recsys.loop.places import Places
 from recsys.loop.processes import alone
 from recsys.loop.service import service_step
@@ -54,19 +53,14 @@ def _keep_config(settings: LoopConfig) -> None:
     file = settings.folder / CONFIG
     if file.exists():
         earlier = load_config(LoopConfig, file)
-        changed = [
-            key
-            for key, value in settings.model_dump().items()
-            if key not in _GROWING and value != getattr(earlier, key)
-        ]
-        if earlier.model_dump(exclude=_GROWING) != settings.model_dump(exclude=_GROWING):
+        now, before = (each.model_dump(exclude=_GROWING) for each in (settings, earlier))
+        if changed := [key for key, value in now.items() if value != before[key]]:
             raise LoopError(f"{file}: this loop began with another {', '.join(changed)}; name another folder")
     atomic_write_text(file, dump_config(settings))
 
 
 def _conclude(settings: LoopConfig, places: Places, outcomes: list[Outcome]) -> None:
-    output = Console()
-    print_outcomes(outcomes, output if output.is_terminal else Console(width=WIDTH))
+    print_outcomes(outcomes, output())
     last, day = outcomes[-1], places.day(len(outcomes))
     console.print(f"[bold]{last.decision}[/]: {last.reason}", soft_wrap=True, highlight=False)
     for name, file in {

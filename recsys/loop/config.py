@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from annotated_types import Ge, Le
+from annotated_types import Ge
 from pydantic import Field
 
-from common.config import Config
-
-Count = Annotated[int, Ge(1)]
+from common.config import Config, Count, Share
 
 
 class Traffic(Config):
@@ -18,7 +16,7 @@ class Traffic(Config):
     batch: Annotated[int, Ge(0)] = Field(default=500, description="sessions in one request; 0: one request a track")
     concurrency: Count = Field(default=4, description="requests under way at once")
     seed: Annotated[int, Ge(0)] = 1337
-    most_lost: Annotated[float, Ge(0), Le(1)] = Field(
+    most_lost: Share = Field(
         default=0.05, description="the day is broken off where a larger share of the sessions failed"
     )
 

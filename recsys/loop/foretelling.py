@@ -6,11 +6,11 @@ later days are estimated by the control's listeners, who never heard a list, in 
 learned from; with the lists that were published for them.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 
+from analysis.ab.listeners import listeners_of
 from common.files import atomic_write
 from recsys.export import RECOMMENDATIONS
 from recsys.loop.places import Day
@@ -23,17 +23,8 @@ def training_lists(day: Day) -> Path:
 
 def lists_of_arm(day: Day, published: Path, experiment: str, arm: str) -> Path:
     """The published lists of an arm's listeners, in a file of the day's own."""
-    own = set(_listeners_of(day.log, experiment, arm))
+    own = set(listeners_of([day.log], experiment, arm))
     file = day.folder / f"lists-of-{arm}.jsonl"
     with published.open("rb") as lists, atomic_write(file) as kept:
         kept.writelines(line for line in lists if orjson.loads(line)["user"] in own)
     return file
-
-
-def _listeners_of(log: Path, experiment: str, arm: str) -> Iterator[int]:
-    for segment in log.glob("events-*.jsonl"):
-        with segment.open("rb") as lines:
-            for line in lines:
-                event = orjson.loads(line)
-                if event["experiments"].get(experiment) == arm:
-                    yield event["user"]

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from analysis.page import numbers
 from common.files import atomic_write, atomic_write_text
+from common.progress import WIDTH
 from recsys.loop.places import Day
 
 METRIC = "mean_time_per_session"
-WIDTH = 140  # of tables in files, and where the width of the output is not known
 _LEARNING = frozenset({"indexed", "in_order", "contextual", "session_als", "session_context"})
 _NORMAL_95 = 1.959964
 _FORETOLD = ("foretold", "measured")

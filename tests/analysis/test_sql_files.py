@@ -1,6 +1,9 @@
 """Every SQL file of `analysis/sql`: one statement, a complete header that tells the truth, and somebody who runs it."""
 
+import ast
+import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -113,7 +116,37 @@ def test_some_module_runs_it(name: str) -> None:
     assert name in _names_in_modules()
 
 
+def test_whoever_runs_a_file_gives_all_of_its_parameters_and_no_other() -> None:
+    wrong = [
+        f"{place}: {name} takes {sorted(queries.parameters(name))}, got {sorted(given)}"
+        for place, name, given, has_more in _calls()
+        if not (given <= queries.parameters(name) if has_more else given == queries.parameters(name))
+    ]
+    assert not wrong
+
+
+def _calls() -> Iterator[tuple[str, str, set[str], bool]]:
+    """Calls of `queries` that name a file: where, the file, the keywords, and whether there are unpacked ones too."""
+    functions = {f"queries.{name}" for name, function in vars(queries).items() if _takes_values(function)}
+    for folder in ("analysis", "recsys", "benchmarks"):
+        for module in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in functions:
+                    names = {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+                    keywords = {keyword.arg for keyword in node.keywords}
+                    for name in (known for known in NAMES if known in names):
+                        place = f"{module.relative_to(ROOT)}:{node.lineno}"
+                        yield place, name, {keyword for keyword in keywords if keyword}, None in keywords
+
+
+def _takes_values(function: object) -> bool:
+    return inspect.isfunction(function) and any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in inspect.signature(function).parameters.values()
+    )
+
+
 def test_there_are_files_to_check() -> None:
+    assert sum(1 for _ in _calls()) > 50
     assert "validation/listener_metrics" in NAMES
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from recsys.block_fit import cut_blocks, fit_blocks
 from recsys.cluster import open_cluster
-from recsys.config import ClusterConfig, SearchConfig
+from recsys.cluster_config import ClusterConfig
+from recsys.config import SearchConfig
 from recsys.dataset import Dataset, build_dataset
 from recsys.models.als import Als, AlsParams
 from recsys.store import open_store

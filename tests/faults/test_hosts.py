@@ -9,7 +9,8 @@ from typing import Literal
 
 import pytest
 
-from recsys.config import ClusterConfig, SearchConfig
+from recsys.cluster_config import ClusterConfig
+from recsys.config import SearchConfig
 from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until
 from tests.hosts import Host, network
 from tests.recsys.by_hand import scheduler
@@ -69,6 +70,14 @@ def hosts(folder: Path) -> Iterator[Hosts]:
         yield Hosts(address, first, (second, third), fourth)
 
 
+@contextmanager
+def under_way(there: Hosts, config: SearchConfig) -> Iterator["subprocess.Popen[str]"]:
+    """A search that has written some rows, and goes on."""
+    with started(config, under=there.of_search.under) as process:
+        wait_until(lambda: len(rows(config.run)) >= 3, process)
+        yield process
+
+
 def finish(config: SearchConfig) -> None:
     with started(config) as process:
         end_well(process)
@@ -90,8 +99,7 @@ def test_a_cable_that_is_out_for_a_while_changes_nothing(
 ) -> None:
     with hosts(tmp_path) as there:
         config = config_of(store, tmp_path / "run", ClusterConfig(scheduler=there.address), LONG)
-        with started(config, under=there.of_search.under) as process:
-            wait_until(lambda: len(rows(config.run)) >= 3, process)
+        with under_way(there, config) as process:
             there.of_workers[0].cut()
             before = len(rows(config.run))
             wait_until(lambda: len(rows(config.run)) >= before + 2, process)
@@ -107,8 +115,7 @@ def test_the_work_of_a_host_that_falls_silent_is_done_again(
 ) -> None:
     with hosts(tmp_path) as there:
         config = config_of(store, tmp_path / "run", ClusterConfig(scheduler=there.address, fit=fit), SWEEPS[fit])
-        with started(config, under=there.of_search.under) as process:
-            wait_until(lambda: len(rows(config.run)) >= 3, process)
+        with under_way(there, config) as process:
             there.of_workers[0].cut()
             end_well(process)
     assert_same_export(config.run, here(fit))
@@ -120,8 +127,7 @@ def test_a_scheduler_that_falls_silent_is_one_line_and_the_search_goes_on_later(
 ) -> None:
     with hosts(tmp_path) as there:
         config = config_of(store, tmp_path / "run", ClusterConfig(scheduler=there.address), LONG)
-        with started(config, under=there.of_search.under) as process:
-            wait_until(lambda: len(rows(config.run)) >= 3, process)
+        with under_way(there, config) as process:
             there.of_scheduler.cut()
             line = refusal(process, timeout_s=BOUND_S)
     assert f"{there.address}: the connection to the scheduler is lost; start it again" in line

@@ -20,7 +20,8 @@ import pytest
 from distributed import Client, LocalCluster
 from pydantic import ByteSize
 
-from recsys.config import ClusterConfig, Space
+from recsys.cluster_config import ClusterConfig
+from recsys.config import Space
 from recsys.run import read_run
 from recsys.search import search
 from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until

@@ -12,7 +12,8 @@ from recsys import block_fit, search
 from recsys.block_fit import BlockFit, cut_blocks, fit_blocks
 from recsys.blocks import Block, solve_block
 from recsys.cluster import Cluster, open_cluster
-from recsys.config import ClusterConfig, Feedback, SearchConfig
+from recsys.cluster_config import ClusterConfig
+from recsys.config import Feedback, SearchConfig
 from recsys.dataset import Dataset, build_dataset
 from recsys.dispatch import Outcome
 from recsys.errors import TrialError

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
-from recsys.config import ClusterConfig, SearchConfig
+from recsys.cluster_config import ClusterConfig
+from recsys.config import SearchConfig
 from recsys.dataset import build_dataset
 from recsys.store import open_store
 from tests.recsys.logs import make_store, random_sessions

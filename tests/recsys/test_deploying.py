@@ -3,7 +3,6 @@
 import getpass
 import inspect
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,16 +17,14 @@ import yaml
 
 from common.config import load_config
 from common.errors import ConfigError
-from recsys.cluster_config import Kubernetes, Security, Ssh
-from recsys.config import ClusterConfig
+from recsys.cluster_config import ClusterConfig, Kubernetes, Security, Ssh
 from recsys.deploying import connect, kubernetes_arguments, ssh_arguments, tls
 from recsys.errors import SearchError
-from tests.programs import free_port
+from tests.programs import free_port, need
 from tests.recsys.by_hand import processes, wait_until
 from tests.recsys.certificates import make_certificates
 
 CERTIFICATES = ["security.ca=a", "security.cert=b", "security.key=c"]
-SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 
 
 @pytest.mark.parametrize(
@@ -127,8 +124,9 @@ def test_a_missing_library_is_named_with_its_extra(
 @pytest.fixture
 def ssh_server(tmp_path: Path) -> Iterator[Ssh]:
     """OpenSSH's server on this machine, and how to log in."""
-    if SSHD is None or find_spec("asyncssh") is None or not Path("/run/sshd").is_dir():
-        pytest.skip("needs openssh-server, its folder /run/sshd, and asyncssh: pip install 'listening-loop[ssh]'")
+    sshd = need("sshd")
+    if not Path("/run/sshd").is_dir():
+        pytest.skip("sshd needs its folder /run/sshd, which only root may make")
     for name in ("host", "own"):
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
         subprocess.run(argv, check=True)
@@ -139,7 +137,7 @@ def ssh_server(tmp_path: Path) -> Iterator[Ssh]:
     settings |= {"StrictModes": "no", "UsePAM": "no", "PidFile": "none"}
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
     with processes() as start:
-        server = start(SSHD, "-D", "-f", "/dev/null", "-p", str(port), *options, cwd=tmp_path)
+        server = start(sshd, "-D", "-f", "/dev/null", "-p", str(port), *options, cwd=tmp_path)
 
         def listens() -> bool:
             with socket.socket() as probe:

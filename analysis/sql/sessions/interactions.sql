@@ -10,9 +10,9 @@
 -- Columns:
 --   user, track
 --   train        FLOAT, weighted listening time in the training sessions (0 where the track was heard in held-out ones alone)
---   total        FLOAT, listening time in all sessions
+--   total        FLOAT, weighted listening time in all sessions
 --   train_skips  FLOAT, weighted skips in the training sessions
---   total_skips  FLOAT, skips in all sessions
+--   total_skips  FLOAT, weighted skips in all sessions
 WITH judged AS (
     SELECT
         user, track, heldout,
