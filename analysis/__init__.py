@@ -1,5 +1,5 @@
 """DuckDB SQL and statistics: reading event logs, validation metrics.
 
 In: event logs, the session store, recommendations. Out: Arrow tables, arrays and small frozen results. Knows no other
-part but `common`.
+part but `looplib`.
 """

@@ -16,13 +16,13 @@ import orjson
 import typer
 from scipy import stats
 
-from analysis.aa_splits import Splits, split
 from analysis.errors import AnalysisError
-from analysis.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
-from analysis.parallel import run_all
+from analysis.planning.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
+from analysis.planning.parallel import run_all
+from analysis.planning.splits import Splits, split
 from analysis.statistics.effects import CONFIDENCE
-from common.cli import make_app, run
-from common.files import atomic_write
+from looplib.cli import make_app, run
+from looplib.files import atomic_write
 
 PROG = "python -m analysis.aa"
 ALPHA = 1 - CONFIDENCE

@@ -1,6 +1,6 @@
 """What users of `analysis` can mend."""
 
-from common.errors import UserError
+from looplib.errors import UserError
 
 
 class AnalysisError(UserError):

@@ -13,11 +13,11 @@ import orjson
 import typer
 
 from analysis.errors import AnalysisError
-from analysis.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
+from analysis.planning.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
 from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, detectable_effect, needed_listeners
-from common.cli import make_app, run
-from common.files import atomic_write
+from looplib.cli import make_app, run
+from looplib.files import atomic_write
 
 PROG = "python -m analysis.power"
 _FEWEST = 3  # listeners of whom a variance says anything

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import mmh3
 
-from analysis import event_log
+from analysis.logs import reader as event_log
 from benchmarks.ingest import enlarge
 from benchmarks.measure import Measured, machine, measure, python
 from tests.analysis.ab import notebook

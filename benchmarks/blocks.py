@@ -22,13 +22,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import machine, peaks_of
-from recsys.block_fit import BlockFit, cut_blocks, fit_blocks
-from recsys.cluster import Cluster, open_cluster
+from recsys.blockwise.fit import BlockFit, cut_blocks, fit_blocks
+from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster_config import ClusterConfig
 from recsys.config import SearchConfig
-from recsys.dataset import Dataset, build_dataset
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
-from recsys.store import open_store
+from recsys.store.manifest import open_store
 
 SEED = 42
 LIBRARIES = ("implicit", "dask", "numpy", "scipy")
@@ -95,10 +96,10 @@ def _ignore(_done: float, _word: str = "") -> None:
 
 def _open(_dataset: Path, _number: int) -> None:
     """Has a worker import what a fit imports."""
-    import recsys.blocks
+    import recsys.blockwise.worker
 
     time.sleep(0.05)
-    if not recsys.blocks.__name__:
+    if not recsys.blockwise.worker.__name__:
         raise ImportError
 
 

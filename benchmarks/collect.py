@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import machine, measure, python
-from common.config import load_config
-from sim.collection import CollectConfig
+from looplib.config import load_config
+from sim.collect.collection import CollectConfig
 
 _READ_BYTES = 1 << 24
 app = typer.Typer(add_completion=False)

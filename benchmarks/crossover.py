@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import yaml
 
 from analysis import queries
-from analysis.ab.listeners import load
+from analysis.ab.tables import load
 from botify.experiments import Arm, Experiment
-from common.files import atomic_write
+from looplib.files import atomic_write
 from recsys.loop.processes import run_step
 from recsys.loop.service import free_port, service_step, serving
 from recsys.loop.steps import Step

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import machine
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from sim.environment import ENVIRONMENT, ListeningVectorEnv
-from sim.sessions import ListeningModel, make_model
-from sim.worldfiles import load_world
+from sim.listening.sessions import ListeningModel, make_model
+from sim.worlds.files import load_world
 
 Turn = Callable[[], float]
 BASE = "Gymnasium's SyncVectorEnv of 64"

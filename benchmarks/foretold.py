@@ -25,18 +25,18 @@ import orjson
 import typer
 from scipy import stats
 
-from analysis import bootstrap
+from analysis.statistics import bootstrap
 from benchmarks.crossover import Heard, Traffic, cross_over
 from benchmarks.foretold_figure import draw
 from benchmarks.foretold_models import DEPTH, make_models
-from common.config import load_config
-from common.files import atomic_write, atomic_write_text
-from common.randomness import make_generator
-from recsys.cluster import open_cluster, usable_cores
+from looplib.config import load_config
+from looplib.files import atomic_write, atomic_write_text
+from looplib.randomness import make_generator
+from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset import build_dataset
-from recsys.judging import Judge, judge_lists
-from recsys.store import open_store
+from recsys.dataset.build import build_dataset
+from recsys.scoring.scorer import Judge, judge_lists
+from recsys.store.manifest import open_store
 
 RESAMPLES = 2000
 LISTS, OFFLINE = "lists.npz", "offline.json"

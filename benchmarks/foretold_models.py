@@ -11,19 +11,21 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from analysis import queries
-from common.progress import progress
-from common.randomness import make_generator
-from recsys.cluster import Cluster, usable_cores
+from looplib.progress import progress
+from looplib.randomness import make_generator
+from recsys.cluster.cluster import Cluster, usable_cores
 from recsys.config import ContextConfig, Feedback, SearchConfig
-from recsys.dataset import Dataset, build_dataset
-from recsys.interactions import UNWEIGHTED, materialize_sessions
+from recsys.dataset.buckets import materialize_sessions
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.split import UNWEIGHTED
 from recsys.models.als import Als, AlsParams
 from recsys.models.baselines import random_lists
-from recsys.models.context import ContextModel, fit_context
-from recsys.models.ranking import NO_TRACK, Columns, nearest_tracks
-from recsys.recommend import personal_lists
-from recsys.responses import Responses, load_responses
-from recsys.store import Store
+from recsys.models.topk import NO_TRACK, Columns, nearest_tracks
+from recsys.scoring.lists import personal_lists
+from recsys.session_model.fit import ContextModel, fit_context
+from recsys.session_model.responses import Responses, load_responses
+from recsys.store.manifest import Store
 
 DEPTH = 30
 SWEEPS = 6

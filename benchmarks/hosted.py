@@ -6,7 +6,7 @@ Takes its settings' file from HOSTED_CONFIG. The service itself runs under the s
 import os
 from pathlib import Path
 
-from botify.app import create_app
+from botify.http.app import create_app
 from botify.serving import load, make_service
 from botify.settings import load_settings
 

@@ -21,8 +21,8 @@ from rich.table import Table
 
 from benchmarks.blocks import SEED, dataset_of, digest_of
 from benchmarks.measure import machine, peaks_of
-from recsys.block_fit import cut_blocks, fit_blocks
-from recsys.cluster import open_cluster
+from recsys.blockwise.fit import cut_blocks, fit_blocks
+from recsys.cluster.cluster import open_cluster
 from recsys.cluster_config import ClusterConfig
 from recsys.models.als import AlsParams
 from recsys.places import place
@@ -40,7 +40,7 @@ from distributed import Client
 from recsys import storage
 
 client = Client(sys.argv[1])
-client.run(__import__, "recsys.blocks")
+client.run(__import__, "recsys.blockwise.worker")
 client.run(storage.sizes, "{STORE}")
 """
 WORKERS = (1, 2, 4)

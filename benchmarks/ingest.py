@@ -21,9 +21,9 @@ from pathlib import Path
 
 import duckdb
 
-from analysis import event_log
+from analysis.logs import reader as event_log
 from benchmarks.measure import Measured, machine, measure, python
-from recsys.store import open_store
+from recsys.store.manifest import open_store
 
 COLUMNS = {
     "message": "VARCHAR",

@@ -23,15 +23,15 @@ from scipy.sparse import csr_matrix
 from analysis import queries
 from analysis.offpolicy import Holdout, OffPolicy, OffPolicyEstimate, Serving, read_sessions, sessions_of
 from benchmarks.served import Truth, find_truth, random_events
-from common.config import load_config
-from recsys.dataset import Dataset, open_dataset
+from looplib.config import load_config
+from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.models.als import Als, AlsParams
-from recsys.recommend import personal_lists
-from recsys.store import open_store
-from sim.sessions import make_model
+from recsys.scoring.lists import personal_lists
+from recsys.store.manifest import open_store
+from sim.listening.sessions import make_model
 from sim.world import make_world
-from sim.worldconfig import WorldConfig
-from sim.worldfiles import load_world
+from sim.worlds.config import WorldConfig
+from sim.worlds.files import load_world
 
 DEPTH = 30
 SERVINGS: tuple[Serving, ...] = ("random", "in-order")

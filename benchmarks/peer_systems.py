@@ -11,7 +11,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from benchmarks.spark import make_spark_als
-from common.errors import UserError
+from looplib.errors import UserError
 from recsys.models.als import Als, AlsParams
 from recsys.models.params import Factors
 

@@ -7,7 +7,7 @@ sweeps. A system is followed, sweep by sweep and outside the clock, until its li
 for just so many sweeps, without a break, and that is timed: from the training interactions in memory to the factors.
 The systems take turns, and the median of their turns counts. Spark cannot be followed, so it is run whole for one
 number of sweeps after another; the run that is the first to be good is its time. Everybody's factors are ranked
-by the same code and scored by `analysis.validation`. What is equal, and what is not:
+by the same code and scored by `analysis.validation.validator`. What is equal, and what is not:
 
 - `implicit`, irspack and ours minimise one objective: confidence 1 + alpha r, 1 for what was not heard, one
   regularization for all rows; and take three steps of conjugate gradient a row. For irspack that is loss ORIGINAL,
@@ -38,18 +38,18 @@ from rich.table import Table
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from analysis.validation import Metric
+from analysis.validation.validator import Metric
 from benchmarks.measure import machine
 from benchmarks.peer_systems import OF_SPARK, OURS, Factored, Given, Peer, bare_implicit, irspack, ours, spark_ml
 from benchmarks.spark import give_to_spark, java_of, numbers_of, open_spark, prepare_dataset
-from common.cli import make_app, run
-from common.config import load_config
-from common.progress import console
+from looplib.cli import make_app, run
+from looplib.config import load_config
+from looplib.progress import console
 from recsys.config import SearchConfig
-from recsys.dataset import Dataset
-from recsys.judging import Judge, validator_for
+from recsys.dataset.dataset import Dataset
 from recsys.models.als import AlsParams
-from recsys.recommend import personal_lists
+from recsys.scoring.lists import personal_lists
+from recsys.scoring.scorer import Judge, validator_for
 
 PROG = "python -m benchmarks.peers"
 TOP = 30

@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from botify.catalogue import load_catalogue
-from botify.models import Model, load_model
+from botify.model.catalogue import load_catalogue
+from botify.model.model import Model, load_model
 from botify.recommenders import Chains, Row, recommend
 from botify.settings import Settings
-from common.config import parse_config
-from common.randomness import make_generator
-from sim.listening import raw_share
-from sim.sessions import ListeningModel, Sessions, make_model
-from sim.worldfiles import load_world
+from looplib.config import parse_config
+from looplib.randomness import make_generator
+from sim.listening.response import raw_share
+from sim.listening.sessions import ListeningModel, Sessions, make_model
+from sim.worlds.files import load_world
 
 ARMS = ("random", "sticky_artist", "top_pop", "indexed", "contextual", "session_als", "session_context", "oracle")
 LONGEST = 1000  # tracks; the service ends a session then

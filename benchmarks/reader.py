@@ -18,7 +18,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from analysis import event_log, queries
+from analysis import queries
+from analysis.logs import reader as event_log
 from benchmarks.ingest import COLUMNS
 from benchmarks.measure import machine, measure, python
 

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import machine, python
-from sim.worldfiles import load_world
+from sim.worlds.files import load_world
 from tests.botify.exports import publish, random_lists
 from tests.botify.redis_server import RedisServer
 from tests.faults.served import Published, Served, serve

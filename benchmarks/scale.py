@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Measured, machine, measure, python
-from common.config import load_config
-from sim.collection import CollectConfig
+from looplib.config import load_config
+from sim.collect.collection import CollectConfig
 
 COLLECT = Path("configs/collect/seed.yaml")
 SEARCH = Path("configs/seed.yaml")

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Measured, machine, measure, python
-from common.config import load_config
+from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.dataset import dataset_digest, open_dataset
-from recsys.run import read_run
-from recsys.store import open_store
-from recsys.trials import plan_candidates
+from recsys.dataset.dataset import dataset_digest, open_dataset
+from recsys.runs.folder import read_run
+from recsys.runs.trials import plan_candidates
+from recsys.store.manifest import open_store
 
 GRID, AGAIN, ONE = "grid, 2 workers", "grid, 2 workers, again", "grid, 1 worker"
 HALVING, SAMPLED = "halving, 2 workers", "halving, 2 workers, a quarter of the listeners first"

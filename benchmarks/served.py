@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analysis.offpolicy import Serving
-from sim.listening import raw_share
+from sim.collect.segments import play_segment
+from sim.listening.response import raw_share
+from sim.listening.sessions import ListeningModel, Sessions
 from sim.recommenders import RandomRecommender
-from sim.segments import play_segment
-from sim.sessions import ListeningModel, Sessions
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -126,7 +126,7 @@ def _heard(sessions: Sessions, rows: Integers, listed: Integers) -> npt.NDArray[
 
 
 def _would_hear(sessions: Sessions, rows: Integers, listed: Integers) -> Floats:
-    """The share that would be heard of each listed track, as `sim.listening` has it; shape (rows, length)."""
+    """The share that would be heard of each listed track, as `sim.listening.response` has it; shape (rows, length)."""
     world, who = sessions.world, sessions.listener[rows]
     played = sessions.artists[: int(sessions.length[rows].max()), rows]
     plays = (played[:, :, None] == world.artist[listed][None]).sum(axis=0)

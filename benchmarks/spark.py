@@ -36,20 +36,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from analysis.validation import Metric
+from analysis.validation.validator import Metric
 from benchmarks.measure import machine
-from common.cli import make_app, run
-from common.config import load_config
-from common.errors import UserError
-from common.progress import console, progress
-from recsys.cluster import open_cluster
+from looplib.cli import make_app, run
+from looplib.config import load_config
+from looplib.errors import UserError
+from looplib.progress import console, progress
+from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
-from recsys.dataset import Dataset, build_dataset, dataset_digest, open_dataset
-from recsys.judging import Judge, validator_for
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset, dataset_digest, open_dataset
 from recsys.models.als import Als, AlsParams
-from recsys.models.ranking import NO_TRACK, Columns
-from recsys.recommend import personal_lists, without_interactions
-from recsys.store import open_store
+from recsys.models.topk import NO_TRACK, Columns
+from recsys.scoring.lists import personal_lists, without_interactions
+from recsys.scoring.scorer import Judge, validator_for
+from recsys.store.manifest import open_store
 
 if TYPE_CHECKING:
     from pyspark.ml.recommendation import ALS

@@ -29,11 +29,11 @@ import yaml
 from benchmarks.crossover import Traffic, play, settings_of
 from benchmarks.policies import make_oracle
 from benchmarks.policies import play as play_in_process
-from common.files import atomic_write_text, sha256_file
+from looplib.files import atomic_write_text, sha256_file
 from recsys.loop.processes import run_step
 from recsys.loop.steps import Step
-from sim.sessions import make_model
-from sim.worldfiles import load_world
+from sim.listening.sessions import make_model
+from sim.worlds.files import load_world
 
 EXPERIMENT = "STEPS"
 CONTROL, BEST = "C", "T4"

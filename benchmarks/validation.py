@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from analysis.validation import Validation, Validator
+from analysis.validation.validator import Validation, Validator
 
 KS = (10, 30)
 MIN_TIME = 0.5

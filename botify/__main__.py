@@ -9,7 +9,7 @@ import typer
 
 from botify.metrics_folder import metrics_folder
 from botify.settings import load_settings
-from common.cli import make_app, run
+from looplib.cli import make_app, run
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 PROG = "python -m botify"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import orjson
 
-from botify.catalogue import Catalogue
 from botify.errors import StartError
-from common.files import atomic_write_text
+from botify.model.catalogue import Catalogue
+from looplib.files import atomic_write_text
 
 COLLECTION_FILE = "collection.json"
 SCHEMA = 1

@@ -1,6 +1,6 @@
 """Errors of the service that the user can mend."""
 
-from common.errors import UserError
+from looplib.errors import UserError
 
 
 class BotifyError(UserError):

@@ -25,7 +25,7 @@ from typing import Literal
 
 import orjson
 
-from common.files import fsync_directory
+from looplib.files import fsync_directory
 
 Fsync = Literal["always", "everysec", "never"]
 

@@ -13,7 +13,7 @@ from itertools import accumulate
 
 import mmh3
 
-from common.errors import ConfigError
+from looplib.errors import ConfigError
 
 HASHES = 2**32
 

@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from botify.bodies import Heard
 from botify.event_log import SegmentWriter, event_lines
 from botify.experiments import Assignments, Experiment
 from botify.metrics import Metrics
-from botify.models import Model
+from botify.model.model import Model
+from botify.model.versions import Versions
 from botify.recommenders import Chains, Drawn, Row, recommend
-from botify.sessions import Heard as Session
-from botify.sessions import SessionStore
+from botify.schemas import Heard
+from botify.sessions.local import Heard as Session
+from botify.sessions.local import SessionStore
 from botify.settings import Settings
-from botify.versions import Versions
 
 
 class LateError(Exception):

@@ -17,21 +17,21 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
-from botify.app import create_app
-from botify.catalogue import Catalogue, load_catalogue
 from botify.collection import describe_log
 from botify.errors import StartError
 from botify.event_log import SegmentWriter
+from botify.http.app import create_app
 from botify.metrics import Metrics
-from botify.models import Model, load_model
-from botify.redis_sessions import RedisSessions
+from botify.model.catalogue import Catalogue, load_catalogue
+from botify.model.model import Model, load_model
+from botify.model.versions import Versions
 from botify.service import Service
-from botify.sessions import LocalSessions, SessionStore
+from botify.sessions.local import LocalSessions, SessionStore
+from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
-from botify.versions import Versions
-from common.config import dump_config
-from common.files import atomic_write_text
-from common.randomness import make_generator
+from looplib.config import dump_config
+from looplib.files import atomic_write_text
+from looplib.randomness import make_generator
 
 EFFECTIVE_CONFIG = "botify.yaml"
 _BACKLOG = 1024

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 from botify.experiments import Arm, Experiment, arm_name
-from common.config import Config, load_config
+from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 RecommenderName = Literal[

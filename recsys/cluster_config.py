@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le, Len
 from pydantic import ByteSize, Field, field_validator, model_validator
 
-from common.config import Config, Count, Positive
+from looplib.config import Config, Count, Positive
 
 
 class Security(Config):

@@ -9,8 +9,8 @@ from pydantic import Field, PlainSerializer, WrapValidator, field_validator, mod
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from analysis.offpolicy import LoggingPolicy
-from analysis.validation import METRICS
-from common.config import Config, Count, Positive, Share
+from analysis.validation.validator import METRICS
+from looplib.config import Config, Count, Positive, Share
 from recsys.cluster_config import ClusterConfig
 from recsys.places import Mirrored, place
 from recsys.storage import is_address

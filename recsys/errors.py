@@ -1,6 +1,6 @@
 """What users of `recsys` can mend."""
 
-from common.errors import UserError
+from looplib.errors import UserError
 
 
 class RecsysError(UserError):

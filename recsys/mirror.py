@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from common.files import TEMPORARY_PREFIX, sha256_file
+from looplib.files import TEMPORARY_PREFIX, sha256_file
 from recsys import storage
 from recsys.errors import StorageError
 from recsys.places import Mirrored, scratch

@@ -17,7 +17,7 @@ from typing import Any
 import fsspec
 from fsspec.asyn import get_loop
 
-from common.files import TEMPORARY_PREFIX
+from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import StorageError
 
 # Bound the time that a server which does not answer takes: attempts, and seconds of each.

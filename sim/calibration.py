@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.randomness import make_generator
-from sim.listening import dot_rows, raw_share
+from looplib.randomness import make_generator
+from sim.listening.response import dot_rows, raw_share
+from sim.listening.sessions import ListeningModel, Sessions
 from sim.recommenders import RandomRecommender, Recommended, Recommender
-from sim.sessions import ListeningModel, Sessions
-from sim.worldconfig import CalibrationConfig, Span
-from sim.worldfiles import World
+from sim.worlds.config import CalibrationConfig, Span
+from sim.worlds.files import World
 
 IntArray = npt.NDArray[np.int64]
 

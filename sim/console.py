@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from common.config import Config
-from sim.draws import FIRST_TRACK, START, SessionDraws
-from sim.sessions import ListeningModel, Sessions, make_model, scale_starts
+from looplib.config import Config
+from sim.listening.draws import FIRST_TRACK, START, SessionDraws
+from sim.listening.sessions import ListeningModel, Sessions, make_model, scale_starts
 from sim.tally import Outcome, Tally
-from sim.worldfiles import load_world, track_texts
+from sim.worlds.files import load_world, track_texts
 
 IntArray = npt.NDArray[np.int64]
 

@@ -33,8 +33,8 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from sim.sessions import LONGEST_SESSION, ListeningModel, Sessions, draw_starts, make_model
-from sim.worldfiles import load_world
+from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions, draw_starts, make_model
+from sim.worlds.files import load_world
 
 ENVIRONMENT = "sim/Listening-v0"
 

@@ -1,6 +1,6 @@
 """What users of `sim` can mend."""
 
-from common.errors import UserError
+from looplib.errors import UserError
 
 
 class SimError(UserError):

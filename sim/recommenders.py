@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.errors import SimError
-from sim.sessions import Sessions
-from sim.worldfiles import World
+from sim.listening.sessions import Sessions
+from sim.worlds.files import World
 
 IntArray = npt.NDArray[np.int64]
 

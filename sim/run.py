@@ -10,9 +10,9 @@ import typer
 from pydantic import ConfigDict
 from rich.console import Console
 
-from common.cli import make_app, run
-from common.config import Config, load_config
-from sim.collection import CollectConfig, collect
+from looplib.cli import make_app, run
+from looplib.config import Config, load_config
+from sim.collect.collection import CollectConfig, collect
 from sim.console import ConsoleConfig, Terminal, play_console
 from sim.errors import SimError
 from sim.recommenders import RECOMMENDERS

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
-from common.errors import UserError
+from looplib.errors import UserError
 from sim.errors import SimError
 
 Job = Callable[[int], int]

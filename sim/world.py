@@ -11,16 +11,16 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from common.cli import make_app, run
-from common.config import dump_config, load_config
+from looplib.cli import make_app, run
+from looplib.config import dump_config, load_config
 from sim.calibration import calibrate, compare
 from sim.errors import WorldError
 from sim.fitted import command as fitting
-from sim.generate import Catalogue, Listeners, generate_catalogue, generate_listeners
-from sim.sessions import make_model
-from sim.worldconfig import WorldConfig
-from sim.worldfiles import CONFIG_FILE, load_world
-from sim.worldwriter import new_world
+from sim.listening.sessions import make_model
+from sim.worlds.config import WorldConfig
+from sim.worlds.files import CONFIG_FILE, load_world
+from sim.worlds.generate import Catalogue, Listeners, generate_catalogue, generate_listeners
+from sim.worlds.writer import new_world
 
 PROG = "python -m sim.world"
 HELP = f"""Invents a world: artists in genres, their tracks, and listeners with interests.

@@ -9,13 +9,13 @@ import typer
 
 from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
-from analysis.ab.listeners import MEMORY
-from analysis.ab.page import render
+from analysis.ab.page.page import render
+from analysis.ab.tables import MEMORY
 from analysis.ab.terminal import print_report
 from analysis.errors import AnalysisError
-from common.cli import make_app, run
-from common.config import dump_config, load_config
-from common.files import atomic_write, atomic_write_text
+from looplib.cli import make_app, run
+from looplib.config import dump_config, load_config
+from looplib.files import atomic_write, atomic_write_text
 
 PROG = "python -m analysis.ab"
 _SIZE = re.compile(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)")

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis import queries
-from analysis.ab import listeners, spread, trust
+from analysis.ab import data_quality as trust
+from analysis.ab import spread
+from analysis.ab import tables as listeners
 from analysis.ab.config import AbConfig
-from analysis.ab.course import course_table
+from analysis.ab.course_table import course_table
 from analysis.ab.effects import metric_effects
-from analysis.ab.listeners import Loaded
 from analysis.ab.report import Report, Verdict
+from analysis.ab.tables import Loaded
 from analysis.ab.timeline import iso_date, timelines
 from analysis.ab.verdict import Evidence, distrust, judge
 from analysis.errors import AnalysisError

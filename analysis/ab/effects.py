@@ -15,8 +15,8 @@ from analysis.ab.moments import read_moments
 from analysis.ab.numbers import interval, number
 from analysis.ab.report import Cuped, GuardrailState, MetricEffect
 from analysis.ab.report import Interval as Shown
-from analysis.bootstrap import Ratios
 from analysis.statistics import cuped, effects, robustness
+from analysis.statistics.bootstrap import Ratios
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.power import Design, detectable_effect
@@ -41,7 +41,7 @@ def metric_effects(
     """The effects of all metrics that the log can tell of, primary ones first, then by arm.
 
     Args:
-        connection: Has the tables of `analysis.ab.listeners.tabulate`.
+        connection: Has the tables of `analysis.ab.tables.tabulate`.
         config: The metrics and their roles.
         control: The arm that the others are compared with.
         arms: Those others.

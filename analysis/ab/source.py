@@ -9,11 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from analysis import event_log, queries
+from analysis import queries
 from analysis.ab.report import Lines, RejectedLine
 from analysis.errors import EventLogError
-from analysis.event_log import FileLines, LineCounts, LogFile
-from common.progress import Report as Progress
+from analysis.logs import reader as event_log
+from analysis.logs.reader import FileLines, LineCounts, LogFile
+from looplib.progress import Report as Progress
 
 MANIFEST = "manifest.json"
 SHOWN_REJECTS = 5

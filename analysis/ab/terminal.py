@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.ab.report import CourseRow, MetricEffect, Report
-from common.progress import output
+from looplib.progress import output
 
 
 def print_report(report: Report) -> None:

@@ -15,7 +15,7 @@ import typer
 from analysis import queries
 from analysis.ab.source import Places, find
 from analysis.errors import AnalysisError
-from analysis.offpolicy import foretold
+from analysis.offpolicy import accuracy as foretold
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.holdout import HELP, parse_holdout
 from analysis.offpolicy.logged import LoggedSessions, LoggingPolicy, read_sessions
@@ -24,9 +24,9 @@ from analysis.offpolicy.recommendations import Recommendations, learned_from, re
 from analysis.offpolicy.report import Valued, describe_source, table, to_json
 from analysis.offpolicy.result import Estimate
 from analysis.offpolicy.sources import attach_events, catalogue_size_of, digests_of
-from common.cli import make_app, run
-from common.files import atomic_write
-from common.progress import output
+from looplib.cli import make_app, run
+from looplib.files import atomic_write
+from looplib.progress import output
 
 PROG = "python -m analysis.offpolicy"
 LISTENING_TIME = "time_per_recommended_track"

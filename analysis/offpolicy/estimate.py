@@ -29,13 +29,13 @@ Owen, Monte Carlo theory, methods and examples, 2013, ch. 9.3), here of whole li
 import numpy as np
 import numpy.typing as npt
 
-from analysis import bootstrap
 from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import Floats, LoggedSessions
 from analysis.offpolicy.policies import Matcher, Policy, RewardModel, Serving, serve
 from analysis.offpolicy.result import Estimate, OffPolicyEstimate, PerListener
-from analysis.offpolicy.rewards import guess_from_scores
-from analysis.recommended import Ids
+from analysis.offpolicy.reward_model import guess_from_scores
+from analysis.statistics import bootstrap
+from analysis.validation.lists import Ids
 
 # A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at 100. The lists that
 # are to be told apart differ by less, and with fewer draws the bootstrap's interval covers too seldom.

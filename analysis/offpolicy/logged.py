@@ -73,8 +73,8 @@ def read_sessions(
     """Reads the held-out sessions of the table `events` of a connection.
 
     Args:
-        connection: Has the events, as `analysis.event_log.load` or the session store's files give them, and is used for
-            nothing else: the tables that it is given would be in the way of a second call.
+        connection: Has the events, as `analysis.logs.reader.load` or the session store's files give them, and is used
+            for nothing else: the tables that it is given would be in the way of a second call.
         holdout: Which sessions count: those that the lists were not learned from.
         logging_policy: Where the propensity of an event without one comes from. "logged": nowhere, and it does not
             count. "uniform": every track of the catalogue was equally likely, repeats included, as in the simulator's

@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import Flags, Floats, Integers, LoggedSessions
-from analysis.recommended import Ids, Recommended, flatten
+from analysis.validation.lists import Ids, Recommended, flatten
 
 Serving = Literal["random", "in-order"]
 
@@ -156,7 +156,7 @@ class Matcher:
             The lists, and their entries in the same order.
 
         Raises:
-            AnalysisError: The arrays cannot be used; `analysis.recommended.flatten` says when.
+            AnalysisError: The arrays cannot be used; `analysis.validation.validator.lists.flatten` says when.
         """
         entries = flatten(
             users, tracks, known=self._sessions.users, depth=tracks.shape[1], catalogue_size=np.iinfo(np.int64).max

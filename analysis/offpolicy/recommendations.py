@@ -13,9 +13,9 @@ import orjson
 import xxhash
 
 from analysis.errors import AnalysisError
-from analysis.event_log import LARGEST_ID
+from analysis.logs.reader import LARGEST_ID
 from analysis.offpolicy.logged import Floats, Integers
-from analysis.recommended import NO_TRACK
+from analysis.validation.lists import NO_TRACK
 
 MANIFEST = "manifest.json"
 FACTORS = "factors.npz"

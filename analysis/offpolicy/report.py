@@ -61,7 +61,7 @@ def describe_source(names: Sequence[str], holdout: str, sessions: LoggedSessions
 
 
 def to_json(source: Source, valued: Sequence[Valued], foretold: Sequence[object] = ()) -> bytes:
-    """The report as JSON; `foretold` are rows of `analysis.offpolicy.foretold`."""
+    """The report as JSON; `foretold` are rows of `analysis.offpolicy.accuracy`."""
     document = asdict(source) | {"recommendations": [_as_document(one) for one in valued]}
     if foretold:
         document["foretold"] = list(foretold)

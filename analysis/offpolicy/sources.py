@@ -4,9 +4,10 @@ from pathlib import Path
 
 import orjson
 
-from analysis import event_log, queries
+from analysis import queries
 from analysis.ab.source import MANIFEST, Places
 from analysis.errors import AnalysisError
+from analysis.logs import reader as event_log
 
 COLLECTION = "collection.json"  # what the simulator writes beside its logs
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from analysis import bootstrap
-from analysis.bootstrap import Floats, Ratios, Resamples
+from analysis.statistics import bootstrap
+from analysis.statistics.bootstrap import Floats, Ratios, Resamples
 from analysis.statistics.effects import Interval
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from botify.models import Model
+from botify.model.model import Model
 
 # In place of a track, where there is none to recommend.
 UNKNOWN = -1  # nothing is known of this listener or track

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from botify.catalogue import Catalogue
-from botify.context import Context
-from botify.models import Model
+from botify.model.catalogue import Catalogue
+from botify.model.context import Context
+from botify.model.model import Model
 from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row
 
 Floats = npt.NDArray[np.float32]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from botify.models import Model
+from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender
 from botify.recommenders.context import session_context
+from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
 from botify.recommenders.session import contextual, session_als
-from botify.recommenders.simple import in_order, indexed, random, sticky_artist, top_pop
 from botify.settings import FallbackSettings
 
 RECOMMENDERS: Mapping[str, Recommender] = {

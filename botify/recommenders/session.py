@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from botify.models import Model
+from botify.model.model import Model
+from botify.model.tracklists import NO_TRACK
 from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row
-from botify.tracklists import NO_TRACK
 
 # A session's latest tracks say where it goes; the earlier ones are let go.
 LATEST = 8

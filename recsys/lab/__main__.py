@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from werkzeug.serving import make_server
 
-from common.cli import make_app, run
+from looplib.cli import make_app, run
 from recsys.errors import LabError
 from recsys.lab.app import LabSettings, create_app
 from recsys.lab.publishing import Service

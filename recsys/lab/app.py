@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from analysis.page import numbers
 from analysis.page.render import render
-from common.errors import UserError
+from looplib.errors import UserError
 from recsys.lab.comparison import compare
 from recsys.lab.live import Live
 from recsys.lab.picture import draw_effects
@@ -19,7 +19,7 @@ from recsys.lab.publishing import Publisher, Service
 from recsys.lab.runs import find_reports, find_runs
 from recsys.report.charts import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
-from recsys.run import REPORT, read_run
+from recsys.runs.folder import REPORT, read_run
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis import bootstrap
-from recsys.fitting import LISTENERS
+from analysis.statistics import bootstrap
 from recsys.lab.runs import row_of
 from recsys.report.runs import Interval, Row, Run
+from recsys.runs.folder import LISTENERS
 
 RESAMPLES = 1000
 

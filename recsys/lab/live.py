@@ -12,7 +12,7 @@ from typing import Any
 from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
 from analysis.ab.report import Report
-from common.errors import UserError
+from looplib.errors import UserError
 from recsys.errors import LabError
 from recsys.lab.publishing import Service
 

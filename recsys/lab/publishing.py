@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from common.errors import UserError
+from looplib.errors import UserError
 from recsys.config import ExportConfig
 from recsys.errors import LabError
-from recsys.export import export_run
+from recsys.export.export import export_run
 
 _TIMEOUT_S = 20.0
 

@@ -11,7 +11,7 @@ import orjson
 
 from recsys.errors import LabError
 from recsys.report.runs import Row, Run, read_folder
-from recsys.run import CONFIG, LEDGER
+from recsys.runs.folder import CONFIG, LEDGER
 
 REPORT, PAGE = "report.json", "report.html"
 _SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from common.cli import make_app, run
-from common.config import dump_config, load_config
-from common.files import atomic_write_text
-from common.progress import console, output
+from looplib.cli import make_app, run
+from looplib.config import dump_config, load_config
+from looplib.files import atomic_write_text
+from looplib.progress import console, output
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
 from recsys.loop.days import begin, recommenders_of, spend_day

@@ -6,7 +6,7 @@ from typing import Annotated
 from annotated_types import Ge
 from pydantic import Field
 
-from common.config import Config, Count, Share
+from looplib.config import Config, Count, Share
 
 
 class Traffic(Config):

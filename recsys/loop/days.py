@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import yaml
 
-from common.files import fsync_directory
+from looplib.files import fsync_directory
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
 from recsys.loop.foretelling import lists_of_arm, training_lists
@@ -14,7 +14,7 @@ from recsys.loop.places import Day, Places
 from recsys.loop.processes import run_step
 from recsys.loop.service import free_port, service_step, serving
 from recsys.loop.steps import Step
-from recsys.run import WINNER
+from recsys.runs.folder import WINNER
 
 
 def begin(config: LoopConfig, places: Places) -> None:

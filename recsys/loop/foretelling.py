@@ -10,9 +10,9 @@ from pathlib import Path
 
 import orjson
 
-from analysis.ab.listeners import listeners_of
-from common.files import atomic_write
-from recsys.export import RECOMMENDATIONS
+from analysis.ab.tables import listeners_of
+from looplib.files import atomic_write
+from recsys.export.export import RECOMMENDATIONS
 from recsys.loop.places import Day
 
 

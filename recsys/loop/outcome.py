@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.page import numbers
-from common.files import atomic_write, atomic_write_text
-from common.progress import WIDTH
+from looplib.files import atomic_write, atomic_write_text
+from looplib.progress import WIDTH
 from recsys.loop.places import Day
 
 METRIC = "mean_time_per_session"

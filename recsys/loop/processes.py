@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.progress import console
+from looplib.progress import console
 from recsys.errors import LoopError
 from recsys.loop.steps import Step, announce, ending
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.progress import console
+from looplib.progress import console
 
 
 @dataclass(frozen=True)

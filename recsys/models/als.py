@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import TrialError
-from recsys.models.equations import Equations, make_equations
+from recsys.models.normal_equations import Equations, make_equations
 from recsys.models.params import AlsParams, Factors
 
 __all__ = ["Als", "AlsParams", "Factors", "check_finite", "first_factors"]

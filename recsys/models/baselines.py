@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recsys.models.ranking import NO_TRACK, Columns
+from recsys.models.topk import NO_TRACK, Columns
 
 
 def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Generator) -> Columns:

@@ -11,7 +11,7 @@ Factors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AlsParams:
-    """The hyperparameters of a fit; `recsys.models.equations` has the formulas.
+    """The hyperparameters of a fit; `recsys.models.normal_equations` has the formulas.
 
     Attributes:
         factors: Length of a factor vector.

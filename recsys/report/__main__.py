@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from common.cli import make_app, run
+from looplib.cli import make_app, run
 from recsys.places import place
 from recsys.report.page import write_report
 

@@ -8,15 +8,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys.config import SearchConfig
-from recsys.dataset import Dataset
-from recsys.fitting import listeners_file
-from recsys.ids import originals
-from recsys.judging import Judge
+from recsys.dataset.dataset import Dataset
 from recsys.mirror import fetch
-from recsys.models.ranking import NO_TRACK
+from recsys.models.topk import NO_TRACK
 from recsys.report.titles import Title, Titles
-from recsys.run import Winner
-from recsys.store import Store
+from recsys.runs.folder import Winner, listeners_file
+from recsys.scoring.scorer import Judge
+from recsys.store.ids import originals
+from recsys.store.manifest import Store
 
 _RECOMMENDED, _HEARD = 10, 5
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from analysis.page import numbers
 from analysis.page.figures import Bars, Chart, Table
 from analysis.page.render import render
-from common.files import atomic_write_text
-from recsys.dataset import Dataset, Summary, open_dataset
-from recsys.leaderboard import WARNING
+from looplib.files import atomic_write_text
+from recsys.dataset.dataset import Dataset, Summary, open_dataset
 from recsys.mirror import fetch_folder, give
 from recsys.report.charts import draw_costs, draw_curves, draw_leaderboard, megabytes
 from recsys.report.heat import draw_heat_maps
@@ -16,8 +15,9 @@ from recsys.report.lists import Example, read_examples
 from recsys.report.portrait import density, draw_popularity, draw_session_lengths
 from recsys.report.runs import Row, Run, interval_of, read_folder
 from recsys.report.titles import read_titles
-from recsys.run import REPORT, Winner, read_run
-from recsys.store import open_store
+from recsys.runs.folder import REPORT, Winner, read_run
+from recsys.runs.leaderboard import WARNING
+from recsys.store.manifest import open_store
 
 _COLOURED = 6  # curves; the others are grey
 

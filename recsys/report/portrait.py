@@ -5,7 +5,7 @@ import numpy as np
 from analysis.page import numbers
 from analysis.page.figures import Bar, Bars, Chart, Plane, Table, arm_style
 from analysis.page.scales import Scale
-from recsys.dataset import Dataset
+from recsys.dataset.dataset import Dataset
 
 _LONGEST = 15  # of the session lengths that have a bar of their own
 _PLACES = 60  # points of the popularity curve

@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from common.config import load_config
+from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.leaderboard import describe_params, telling_axes
 from recsys.mirror import fetch
-from recsys.run import CONFIG, LEADERBOARD, LEDGER, WINNER
+from recsys.runs.folder import CONFIG, LEADERBOARD, LEDGER, WINNER
+from recsys.runs.leaderboard import describe_params, telling_axes
 
 Row = Mapping[str, Any]
 Interval = tuple[float, float, float]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from common.files import sha256_file
+from looplib.files import sha256_file
 from recsys.errors import SearchError
-from recsys.store import Store
+from recsys.store.manifest import Store
 
 
 class Title(msgspec.Struct, frozen=True):

@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from common.cli import make_app
-from common.config import dump_config, load_config
-from common.files import sha256_file
-from common.progress import Report, progress
+from looplib.cli import make_app
+from looplib.config import dump_config, load_config
+from looplib.files import sha256_file
+from looplib.progress import Report, progress
 from sim.calibration import calibrate
 from sim.errors import InteractionsError, WorldError
 from sim.fitted.config import FitConfig
@@ -21,9 +21,9 @@ from sim.fitted.factors import FACTORS_FILE, Texts, find_factors, read_factors, 
 from sim.fitted.reproduction import NEIGHBOURS, Reproduction, compare_listening, simulate_listening
 from sim.fitted.table import read_table
 from sim.fitted.world import FittedWorld, fit_world, track_records, user_records
-from sim.sessions import make_model
-from sim.worldfiles import TRACKS_FILE, load_world
-from sim.worldwriter import new_world
+from sim.listening.sessions import make_model
+from sim.worlds.files import TRACKS_FILE, load_world
+from sim.worlds.writer import new_world
 
 COMMAND = "from-interactions"
 CONFIG_FILE = "fit.yaml"

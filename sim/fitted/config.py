@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from common.config import Config
-from sim.worldconfig import DEFAULT_GAMMA, DEFAULT_INTEREST_NEIGHBOURS, DEFAULT_SESSION_BUDGET, Share, Span
+from looplib.config import Config
+from sim.worlds.config import DEFAULT_GAMMA, DEFAULT_INTEREST_NEIGHBOURS, DEFAULT_SESSION_BUDGET, Share, Span
 
 
 class FitConfig(Config):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from sim.calibration import play_out
 from sim.fitted.listening_table import ListeningTable
+from sim.listening.sessions import ListeningModel, Sessions
 from sim.recommenders import RandomRecommender
-from sim.sessions import ListeningModel, Sessions
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from sim.fitted.config import FitConfig
-from sim.listening import raw_share
+from sim.listening.response import raw_share
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]

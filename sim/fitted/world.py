@@ -7,14 +7,14 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from sim.fitted.config import FitConfig
 from sim.fitted.factors import Factors, Texts
 from sim.fitted.interests import choose_interests
 from sim.fitted.listening_table import ListeningTable
 from sim.fitted.tuning import Tuning, tune
-from sim.generate import Listeners, spread
-from sim.neighbours import nearest_tracks
+from sim.worlds.generate import Listeners, spread
+from sim.worlds.neighbours import nearest_tracks
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from sim.draws import SessionDraws
 from sim.errors import RemoteError
+from sim.listening.draws import SessionDraws
+from sim.listening.sessions import ListeningModel
 from sim.remote.caller import Caller, Line
 from sim.remote.connection import Address, Connection, LostError, NotSentError
 from sim.remote.dealer import Dealer
 from sim.remote.lane import Lane
 from sim.remote.protocol import Batches, OneByOne
-from sim.sessions import ListeningModel
 from sim.tally import Tally
 
 _REPORT_S = 0.5

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from common.config import Config
-from sim.drift import HypeConfig, ReturnsConfig
+from looplib.config import Config
+from sim.listening.drift import HypeConfig, ReturnsConfig
 
 LANES_ONE_BY_ONE, LANES_OF_BATCHES = 64, 4
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from sim.draws import BLOCK, SessionDraws
+from sim.listening.draws import BLOCK, SessionDraws
 
 IntArray = npt.NDArray[np.int64]
 

@@ -11,12 +11,12 @@ from contextlib import suppress
 import numpy as np
 import numpy.typing as npt
 
-from sim.draws import CHUNK, FIRST_TRACK, START, SessionDraws
+from sim.listening.draws import CHUNK, FIRST_TRACK, START, SessionDraws
+from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions, scale_starts
 from sim.remote.caller import GivenUpError, Line, StoppedError
 from sim.remote.connection import LostError
 from sim.remote.dealer import Dealer
 from sim.remote.protocol import UNUSABLE, Talk
-from sim.sessions import LONGEST_SESSION, ListeningModel, Sessions, scale_starts
 from sim.tally import Tally
 
 IntArray = npt.NDArray[np.int64]

@@ -17,8 +17,8 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 
 from sim.errors import RemoteError
+from sim.listening.sessions import ListeningModel
 from sim.remote.client import Drive, Driven, drive
-from sim.sessions import ListeningModel
 from sim.tally import Tally
 from sim.workers import process_death
 

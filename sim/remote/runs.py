@@ -8,19 +8,19 @@ import numpy.typing as npt
 import orjson
 from rich.console import Console
 
-from common.cli import EXIT_INTERRUPTED
-from common.files import atomic_write_text
-from common.progress import progress
-from sim.drift import draw_present, hyped
+from looplib.cli import EXIT_INTERRUPTED
+from looplib.files import atomic_write_text
+from looplib.progress import progress
 from sim.errors import RemoteError
+from sim.listening.drift import draw_present, hyped
+from sim.listening.sessions import ListeningModel, make_model
 from sim.remote.arms import ask_assignments
 from sim.remote.client import Drive, has_batches
 from sim.remote.config import RemoteConfig
 from sim.remote.connection import Address
 from sim.remote.processes import run_drive
 from sim.remote.summary import Day, day_notes, day_table, document, summarise
-from sim.sessions import ListeningModel, make_model
-from sim.worldfiles import World, load_world
+from sim.worlds.files import World, load_world
 
 GoOn = Callable[[int], bool]
 

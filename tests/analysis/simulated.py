@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.collection import CollectConfig, collect
+from sim.collect.collection import CollectConfig, collect
 from tests.sim.worlds import write_world
 
 LISTENERS = 400

@@ -10,13 +10,13 @@ import pytest
 from distributed import LocalCluster
 
 from analysis import aa
-from analysis.aa_splits import assign, split
 from analysis.errors import AnalysisError
-from analysis.listener_days import ListenerDays, Sample, read_listener_days
-from analysis.parallel import run_all
+from analysis.planning.listener_days import ListenerDays, Sample, read_listener_days
+from analysis.planning.parallel import run_all
+from analysis.planning.splits import assign, split
 from analysis.statistics.moments import Quantity
 from botify.experiments import Arm, Experiment
-from common.cli import run
+from looplib.cli import run
 from tests.analysis.simulated import LISTENERS, collect_log
 
 SALTS = [f"salt {number}" for number in range(200)]
@@ -128,7 +128,7 @@ def test_a_scheduler_gives_the_same_as_this_process(days: ListenerDays) -> None:
 
 @pytest.mark.dask
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.parallel.CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr("analysis.planning.parallel.CONNECT_TIMEOUT_S", 1)
     with pytest.raises(AnalysisError, match="no Dask scheduler answers"):
         run_all(abs, [(1,)], "tcp://127.0.0.1:1")
 

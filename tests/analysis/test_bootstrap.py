@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import bootstrap
-from analysis.bootstrap import Distinct, Floats, Integers, Ratios, Resamples
 from analysis.errors import AnalysisError
+from analysis.statistics import bootstrap
+from analysis.statistics.bootstrap import Distinct, Floats, Integers, Ratios, Resamples
 
 # Of the end of a 95 % percentile interval from 4,000 resamples, in standard errors of the estimate. That end itself has
 # the standard error sqrt(0.025 * 0.975 / 4000) / density(1.96) = 0.042; this is over four of them.

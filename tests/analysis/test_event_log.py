@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from analysis import event_log, queries
+from analysis import queries
 from analysis.errors import EventLogError
-from analysis.event_lines import TORN, canonical_assignments, parse_line
-from analysis.event_log import LineCounts, LogFile
+from analysis.logs import reader as event_log
+from analysis.logs.lines import TORN, canonical_assignments, parse_line
+from analysis.logs.reader import LineCounts, LogFile
 
 START_MS = 1_767_225_600_000
 EVENT: dict[str, Any] = {

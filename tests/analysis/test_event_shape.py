@@ -9,11 +9,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analysis import event_log, event_shape, queries
-from analysis.event_lines import parse_line
-from analysis.event_log import LineCounts, LogFile
+from analysis import queries
+from analysis.logs import fast_path as event_shape
+from analysis.logs import reader as event_log
+from analysis.logs.lines import parse_line
+from analysis.logs.reader import LineCounts, LogFile
 from botify.event_log import event_lines
-from sim.eventlog import Events, format_events
+from sim.collect.eventlog import Events, format_events
 from tests.analysis.test_event_log import (
     COLUMNS,
     EVENT,

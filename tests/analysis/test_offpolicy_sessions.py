@@ -12,7 +12,7 @@ import pytest
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.offpolicy import Holdout, LoggedSessions, OffPolicy, parse_holdout, read_sessions
-from common.errors import UserError
+from looplib.errors import UserError
 
 START_MS = 1_767_225_600_000
 HALF_HOUR_MS = 1_800_000

@@ -8,10 +8,10 @@ import pytest
 
 from analysis import power
 from analysis.errors import AnalysisError
-from analysis.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
+from analysis.planning.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
 from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, achieved_power
-from common.cli import run
+from looplib.cli import run
 from tests.analysis.simulated import LISTENERS, collect_log
 
 COLUMNS = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.recommended import Recommended, flatten
+from analysis.validation.lists import Recommended, flatten
 
 KNOWN = np.array([3, 5, 8])
 

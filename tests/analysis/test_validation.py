@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import bootstrap
 from analysis.errors import AnalysisError
-from analysis.validation import METRICS, Metric, Validation, Validator
+from analysis.statistics import bootstrap
+from analysis.validation.validator import METRICS, Metric, Validation, Validator
 
 LISTENERS, TRACKS, WIDTH = 120, 80, 12
 USERS = np.arange(LISTENERS) * 3 + 5  # ids need not be dense

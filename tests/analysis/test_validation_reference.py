@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score  # type: ignore[import-untyped]
 
-from analysis.validation import Validation, Validator
+from analysis.validation.validator import Validation, Validator
 
 TRACKS = 12
 TRAINING_LISTENERS = 9

@@ -10,8 +10,8 @@ import numpy as np
 import orjson
 
 from botify.settings import Settings
-from common.config import parse_config
-from common.files import sha256_file
+from looplib.config import parse_config
+from looplib.files import sha256_file
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ import pytest
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
-from botify.app import create_app
+from botify.http.app import create_app
 from botify.service import Service
 from botify.serving import load, make_service
-from botify.sessions import Heard
+from botify.sessions.local import Heard
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 
 TRACKS, LISTENERS = 300, 20

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from botify.catalogue import load_catalogue
 from botify.errors import CatalogueError
+from botify.model.catalogue import load_catalogue
 from tests.botify.exports import write_catalogue
 
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from botify.catalogue import load_catalogue
 from botify.collection import describe_log
 from botify.errors import StartError
-from common.files import sha256_file
+from botify.model.catalogue import load_catalogue
+from looplib.files import sha256_file
 from tests.botify.exports import write_catalogue
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from botify.catalogue import load_catalogue
 from botify.errors import ModelError
-from botify.models import Model, load_model
+from botify.model.catalogue import load_catalogue
+from botify.model.model import Model, load_model
 from botify.recommenders import Chains, Row, recommend
 from botify.recommenders.base import EXHAUSTED, UNKNOWN
 from botify.recommenders.context import interest_of, session_context
 from botify.settings import FallbackSettings
-from common.files import sha256_file
+from looplib.files import sha256_file
 from tests.botify.exports import edit_manifest, make_settings, publish, random_lists, write_catalogue
 
 TRACKS, FACTORS, FATIGUE = 40, 3, 0.5

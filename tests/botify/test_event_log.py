@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
-from analysis.event_files import discover
-from analysis.event_lines import Event, parse_line
+from analysis.logs.files import discover
+from analysis.logs.lines import Event, parse_line
 from botify import event_log
 from botify.event_log import SegmentWriter, adopt_segments, event_lines
 

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import chi2_contingency
 
 from botify.experiments import Arm, Assignments, Experiment, arm_name
-from common.errors import ConfigError, UserError
+from looplib.errors import ConfigError, UserError
 
 
 def make(name: str, *weights: float, salt: str | None = None, overrides: dict[int, str] | None = None) -> Experiment:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from botify.app import create_app
+from botify.http.app import create_app
 from botify.service import Service
 from botify.serving import load, make_service
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue

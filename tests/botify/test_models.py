@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from botify.catalogue import Catalogue, load_catalogue
 from botify.errors import ModelError
-from botify.models import Model, load_model
+from botify.model.catalogue import Catalogue, load_catalogue
+from botify.model.model import Model, load_model
+from botify.model.tracklists import TrackLists
+from botify.model.versions import Versions
 from botify.settings import Settings
-from botify.tracklists import TrackLists
-from botify.versions import Versions
-from common.files import sha256_file
+from looplib.files import sha256_file
 from tests.botify.exports import edit_manifest, make_settings, point_to, publish, random_lists, write_catalogue
 
 TRACKS = 60

@@ -10,7 +10,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from botify.app import create_app
+from botify.http.app import create_app
 from botify.serving import load, make_service
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 

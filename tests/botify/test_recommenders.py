@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botify.catalogue import load_catalogue
-from botify.models import Model, load_model
+from botify.model.catalogue import load_catalogue
+from botify.model.model import Model, load_model
 from botify.recommenders import Batch, Chains, Row, recommend
 from botify.recommenders.base import EXHAUSTED, UNKNOWN
 from botify.recommenders.fallback import RECOMMENDERS, REPEAT

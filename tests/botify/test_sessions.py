@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botify import redis_sessions, session_records, sessions
-from botify.redis_sessions import RedisSessions
-from botify.sessions import Heard, LocalSessions, SessionStore
-from common.errors import ConfigError
+from botify.sessions import local as sessions
+from botify.sessions import records as session_records
+from botify.sessions import redis as redis_sessions
+from botify.sessions.local import Heard, LocalSessions, SessionStore
+from botify.sessions.redis import RedisSessions
+from looplib.errors import ConfigError
 from tests.botify.redis_server import RedisServer
 
 _listeners = itertools.count(1)

@@ -5,8 +5,8 @@ from pydantic import SecretStr
 
 from botify import __main__ as program
 from botify.settings import Settings, load_settings
-from common.cli import run
-from common.errors import ConfigError
+from looplib.cli import run
+from looplib.errors import ConfigError
 
 BASIC = """
 catalog: tracks.json

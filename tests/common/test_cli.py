@@ -4,8 +4,8 @@ from typing import Annotated
 import pytest
 import typer
 
-from common.cli import make_app, run
-from common.errors import UserError
+from looplib.cli import make_app, run
+from looplib.errors import UserError
 
 app = make_app("Does one thing.")
 

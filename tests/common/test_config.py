@@ -3,8 +3,8 @@ from typing import Literal
 
 import pytest
 
-from common.config import Config, dump_config, load_config
-from common.errors import ConfigError
+from looplib.config import Config, dump_config, load_config
+from looplib.errors import ConfigError
 
 
 class Inner(Config):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.files import TEMPORARY_PREFIX, atomic_directory, atomic_write, remove_leftovers, sha256_file
+from looplib.files import TEMPORARY_PREFIX, atomic_directory, atomic_write, remove_leftovers, sha256_file
 
 
 def fail_after(write: Callable[[Any], Any], content: object) -> None:

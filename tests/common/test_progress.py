@@ -1,6 +1,6 @@
 import pytest
 
-from common.progress import progress
+from looplib.progress import progress
 
 
 def test_a_log_gets_plain_lines_with_what_is_done_and_the_note(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 
 
 def test_a_generator_follows_from_seed_purpose_and_ids_alone() -> None:

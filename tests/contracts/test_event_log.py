@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from recsys.ingest import ingest
-from recsys.store import Store
-from sim.eventlog import Events, format_events
+from recsys.ingest.events import ingest
+from recsys.store.manifest import Store
+from sim.collect.eventlog import Events, format_events
 from tests.recsys.events import read_rows
 
 # As the original course service logs: no session, recommender or propensity; white space as Python's json has it.

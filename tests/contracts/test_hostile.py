@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from analysis.ab.__main__ import PROG, app
-from common.cli import run
-from recsys.ingest import ingest
+from looplib.cli import run
+from recsys.ingest.events import ingest
 from recsys.lab.app import LabSettings, create_app
 from recsys.lab.publishing import Service
 from tests.analysis.ab.logs import START_MS, event, experiment

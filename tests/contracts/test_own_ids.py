@@ -9,20 +9,20 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis.interaction_files import Reading, parse_columns
+from analysis.logs.interactions import Reading, parse_columns
 from botify.errors import ModelError
-from botify.tracklists import read_track_lists
-from common.config import dump_config
-from recsys.cluster import Cluster
+from botify.model.tracklists import read_track_lists
+from looplib.config import dump_config
+from recsys.cluster.cluster import Cluster
+from recsys.cluster.retry import Outcome
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset import build_dataset
-from recsys.dispatch import Outcome
-from recsys.export import export_run
-from recsys.ingest_interactions import ingest_interactions
+from recsys.dataset.build import build_dataset
+from recsys.export.export import export_run
+from recsys.ingest.interactions import ingest_interactions
 from recsys.models.als import AlsParams
-from recsys.run import CONFIG, WINNER, Winner
-from recsys.store import open_store
-from recsys.trials import Trial
+from recsys.runs.folder import CONFIG, WINNER, Winner
+from recsys.runs.trials import Trial
+from recsys.store.manifest import open_store
 
 USERS, ITEMS = 12, 50
 

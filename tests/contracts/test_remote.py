@@ -9,13 +9,13 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis.event_lines import Event
-from recsys.ingest import ingest
+from analysis.logs.lines import Event
+from recsys.ingest.events import ingest
+from sim.listening.sessions import ListeningModel, make_model
 from sim.remote.client import Drive, Driven, drive, has_batches
 from sim.remote.connection import Address
 from sim.run import main
-from sim.sessions import ListeningModel, make_model
-from sim.worldfiles import load_world
+from sim.worlds.files import load_world
 from tests.botify.exports import publish, random_lists
 from tests.faults.served import Published, Served, read_events, serve
 from tests.sim.worlds import write_world

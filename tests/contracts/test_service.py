@@ -5,18 +5,19 @@ from pathlib import Path
 import orjson
 import pytest
 
-from botify.app import create_app
-from botify.catalogue import load_catalogue
 from botify.collection import describe_log
-from botify.models import load_model
+from botify.http.app import create_app
+from botify.model.catalogue import load_catalogue
+from botify.model.model import load_model
 from botify.serving import load, make_service
-from common.cli import run
-from common.files import sha256_file
-from recsys import export, search
+from looplib.cli import run
+from looplib.files import sha256_file
 from recsys.config import ExportConfig
 from recsys.errors import IngestError
-from recsys.ingest import ingest
-from recsys.store import open_store
+from recsys.export import export
+from recsys.ingest.events import ingest
+from recsys.search import __main__ as search
+from recsys.store.manifest import open_store
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 from tests.recsys.logs import random_sessions, write_log
 

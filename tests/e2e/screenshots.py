@@ -17,7 +17,7 @@ import typer
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from common.cli import make_app, run
+from looplib.cli import make_app, run
 from tests.faults.served import Published, Served
 from tests.programs import find, free_port
 

@@ -20,8 +20,8 @@ import orjson
 import pytest
 import yaml
 
-from analysis.event_lines import parse_line
-from common.config import parse_config
+from analysis.logs.lines import parse_line
+from looplib.config import parse_config
 from recsys.config import SearchConfig
 from tests.botify.redis_server import RedisServer
 from tests.e2e.pages import PAGES, ROOT, Block, blocks_of

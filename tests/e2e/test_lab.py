@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from recsys.config import SearchConfig
-from recsys.export import export_run
-from recsys.search import search
+from recsys.export.export import export_run
+from recsys.search.search import search
 from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
 from tests.programs import free_port

@@ -15,8 +15,8 @@ from botify.settings import RecommenderName, Settings
 from recsys.config import SearchConfig, Space
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
 
-FOLDERS = "recsys|analysis|botify|sim|common|configs|tests|benchmarks|docs"
-PARTS = ("recsys", "analysis", "botify", "sim", "common")
+FOLDERS = "recsys|analysis|botify|sim|looplib|configs|tests|benchmarks|docs"
+PARTS = ("recsys", "analysis", "botify", "sim", "looplib")
 A_FILE = re.compile(rf"(?:{FOLDERS})/[\w./*-]*")
 A_SETTING = re.compile(rf"({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+")
 COMMANDS: tuple[str, ...] = (

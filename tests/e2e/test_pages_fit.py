@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from analysis.ab.page import render
+from analysis.ab.page.page import render
 from analysis.ab.report import Interval
 from tests.analysis.ab.page_samples import make_report
 from tests.e2e.conftest import TIMEOUT_MS

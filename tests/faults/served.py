@@ -18,9 +18,9 @@ import numpy as np
 import orjson
 import psutil
 
-from analysis.event_lines import Event, parse_line
+from analysis.logs.lines import Event, parse_line
 from botify.event_log import adopt_segments
-from common.files import sha256_file
+from looplib.files import sha256_file
 from tests.programs import free_port
 
 LISTENERS, TRACKS, LENGTH = 2000, 3000, 30

@@ -6,13 +6,14 @@ import numpy as np
 import psutil
 import pytest
 
-from recsys.block_fit import cut_blocks, fit_blocks
-from recsys.cluster import open_cluster
+from recsys.blockwise.fit import cut_blocks, fit_blocks
+from recsys.cluster.cluster import open_cluster
 from recsys.cluster_config import ClusterConfig
 from recsys.config import SearchConfig
-from recsys.dataset import Dataset, build_dataset
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
-from recsys.store import open_store
+from recsys.store.manifest import open_store
 from tests.recsys.logs import make_store, random_sessions
 
 PARAMS = AlsParams(8, 0.1, 10.0, nu=0.5)

@@ -7,10 +7,11 @@ import orjson
 import pytest
 
 from analysis.ab.__main__ import PROG, app
-from common.cli import run
+from looplib.cli import run
 from recsys.config import Feedback, Split
-from recsys.ingest import ingest
-from recsys.interactions import SplitRule, prepare_bucket
+from recsys.dataset.buckets import prepare_bucket
+from recsys.dataset.split import SplitRule
+from recsys.ingest.events import ingest
 from tests.analysis.ab.logs import experiment, write
 
 HOUR_MS = 3_600_000

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sim.collection import CollectConfig, collect
+from sim.collect.collection import CollectConfig, collect
 from tests.sim.worlds import write_world
 
 SEGMENTS = 400

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys import ingest
-from recsys.store import Store, open_store
+from recsys.ingest import events as ingest
+from recsys.store.manifest import Store, open_store
 from tests.recsys.events import event, read_rows, write_log
 
 EVENTS = 10_000

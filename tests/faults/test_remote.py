@@ -15,9 +15,9 @@ import orjson
 import psutil
 import pytest
 
+from sim.listening.sessions import ListeningModel, make_model
 from sim.remote.lane import ANSWER_LOST, ANSWER_UNUSABLE, END_LOST, SERVICE_FAILED
-from sim.sessions import ListeningModel, make_model
-from sim.worldfiles import load_world
+from sim.worlds.files import load_world
 from tests.faults.served import wait_until
 from tests.programs import free_port
 from tests.sim.fake_service import (

@@ -22,8 +22,8 @@ from pydantic import ByteSize
 
 from recsys.cluster_config import ClusterConfig
 from recsys.config import Space
-from recsys.run import read_run
-from recsys.search import search
+from recsys.runs.folder import read_run
+from recsys.search.search import search
 from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until
 from tests.recsys.logs import make_store, random_sessions
 

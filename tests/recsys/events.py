@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from recsys.store import Store
+from recsys.store.manifest import Store
 
 COLLECTION = "collection.json"
 EVENT: dict[str, Any] = {

@@ -7,18 +7,20 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from common.cli import run
-from recsys import block_fit, search
-from recsys.block_fit import BlockFit, cut_blocks, fit_blocks
-from recsys.blocks import Block, solve_block
-from recsys.cluster import Cluster, open_cluster
+from looplib.cli import run
+from recsys.blockwise import fit as block_fit
+from recsys.blockwise.fit import BlockFit, cut_blocks, fit_blocks
+from recsys.blockwise.worker import Block, solve_block
+from recsys.cluster.cluster import Cluster, open_cluster
+from recsys.cluster.retry import Outcome
 from recsys.cluster_config import ClusterConfig
 from recsys.config import Feedback, SearchConfig
-from recsys.dataset import Dataset, build_dataset
-from recsys.dispatch import Outcome
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
-from recsys.store import open_store
+from recsys.search import __main__ as search
+from recsys.store.manifest import open_store
 from tests.recsys.logs import make_store, random_sessions
 
 KNOBS = {

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from common.config import load_config
-from common.errors import ConfigError
+from looplib.config import load_config
+from looplib.errors import ConfigError
 from recsys.config import SearchConfig
 from recsys.places import Mirrored, place
 

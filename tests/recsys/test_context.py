@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from common.config import parse_config
-from common.errors import UserError
+from looplib.config import parse_config
+from looplib.errors import UserError
 from recsys.config import ContextConfig
-from recsys.models.context import ContextModel, fit_context
-from recsys.models.interests import centred_directions, group_openings
-from recsys.models.logits import average_information, listener_scales, logit_and_variance
-from recsys.responses import Responses
+from recsys.session_model.fit import ContextModel, fit_context
+from recsys.session_model.interests import centred_directions, group_openings
+from recsys.session_model.logits import average_information, listener_scales, logit_and_variance
+from recsys.session_model.responses import Responses
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
 CONFIG = ContextConfig(factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweeps=3, sweeps=4)

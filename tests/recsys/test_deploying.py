@@ -15,10 +15,10 @@ import distributed
 import pytest
 import yaml
 
-from common.config import load_config
-from common.errors import ConfigError
+from looplib.config import load_config
+from looplib.errors import ConfigError
+from recsys.cluster.launch import connect, kubernetes_arguments, ssh_arguments, tls
 from recsys.cluster_config import ClusterConfig, Kubernetes, Security, Ssh
-from recsys.deploying import connect, kubernetes_arguments, ssh_arguments, tls
 from recsys.errors import SearchError
 from tests.programs import free_port, need
 from tests.recsys.by_hand import processes, wait_until

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.dispatch import Call, Outcome, dispatch
+from recsys.cluster.retry import Call, Outcome, dispatch
 from recsys.errors import WorkerDiedError
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from recsys.environments import find_difference
+from recsys.cluster.environments import find_difference
 
 HERE = {"python": "3.11.2.final.0", "dask": "2026.8.0", "distributed": "2026.8.0", "listening-loop": "0.1.0"}
 

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
-from recsys.models.equations import make_equations
+from recsys.models.normal_equations import make_equations
 
 Doubles = npt.NDArray[np.float64]
 FACTORS = 5

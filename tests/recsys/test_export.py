@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.cli import run
-from common.files import sha256_file
-from recsys import export, search
+from looplib.cli import run
+from looplib.files import sha256_file
 from recsys.config import ExportConfig
-from recsys.dataset import open_dataset
-from recsys.ingest import ingest
+from recsys.dataset.dataset import open_dataset
+from recsys.export import __main__ as export_command
+from recsys.export import export
+from recsys.ingest.events import ingest
+from recsys.search import __main__ as search
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
@@ -163,7 +165,7 @@ def test_a_failed_export_leaves_what_was_there(finished: Path, tmp_path: Path, m
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
-    assert run(export.app, export.PROG, [str(word) for word in argv]) == 2
+    assert run(export_command.app, export_command.PROG, [str(word) for word in argv]) == 2
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     return shown
@@ -188,6 +190,6 @@ def test_the_command_prints_where_things_are(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--run", str(finished), "--out", str(tmp_path), "--top", "7", "--filter-seen"]
-    assert run(export.app, export.PROG, argv) == 0
+    assert run(export_command.app, export_command.PROG, argv) == 0
     assert "current/recommendations.jsonl" in capsys.readouterr().out
     assert all(len(line["tracks"]) == 7 for line in read_lines(tmp_path / "current" / "recommendations.jsonl"))

@@ -6,17 +6,20 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.cluster import open_cluster
+from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig, ValidationConfig
-from recsys.dataset import Dataset, build_dataset, open_dataset
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError, SplitError, TrialError
-from recsys.fitting import Baseline, Point, Step, checkpoint_file, listeners_file, read_listeners, run_step
-from recsys.judging import Judge, judge_lists, validator_for
 from recsys.models.als import Als, AlsParams
-from recsys.recommend import personal_lists
-from recsys.sampling import sample_listeners
-from recsys.store import open_store
-from recsys.trials import Trial
+from recsys.runs.folder import checkpoint_file, listeners_file, read_listeners
+from recsys.runs.scores import Baseline, Point, Step
+from recsys.runs.trials import Trial
+from recsys.scoring.lists import personal_lists
+from recsys.scoring.scorer import Judge, judge_lists, validator_for
+from recsys.search.fit_step import run_step
+from recsys.store.manifest import open_store
 from tests.recsys.logs import make_store, random_sessions
 
 TRIAL = Trial("abc", AlsParams(4, 1.0, 10.0), 7)

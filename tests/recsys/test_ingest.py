@@ -13,14 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import event_log
 from analysis.errors import EventLogError
-from analysis.event_log import LineCounts
-from common.cli import run
-from recsys import ingest
+from analysis.logs import reader as event_log
+from analysis.logs.reader import LineCounts
+from looplib.cli import run
 from recsys.errors import IngestError, StoreError
-from recsys.store import Store, bucket_of, open_store
-from recsys.store_writer import locked
+from recsys.ingest import __main__ as ingest_command
+from recsys.ingest import events as ingest
+from recsys.store.manifest import Store, bucket_of, open_store
+from recsys.store.writer import locked
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
 
 COLUMNS = {
@@ -123,7 +124,7 @@ def test_the_same_content_again_adds_nothing_under_any_name(tmp_path: Path, caps
     before = ingested(tmp_path, [log])
     copy = tmp_path / "copy.log"
     copy.write_bytes(log.read_bytes())
-    assert run(ingest.app, ingest.PROG, [str(copy), str(log), "--store", str(tmp_path / "store")]) == 0
+    assert run(ingest_command.app, ingest_command.PROG, [str(copy), str(log), "--store", str(tmp_path / "store")]) == 0
     assert f"{copy}: its content is in the store already, nothing added" in capsys.readouterr().out
     assert open_store(tmp_path / "store").manifest == before.manifest
 
@@ -161,7 +162,7 @@ def test_experiments_are_stored_as_canonical_json(tmp_path: Path) -> None:
 
 def test_rejects_are_kept_counted_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write_log(tmp_path / "a.jsonl", events(10), more=b'{"user": 1}\n\n' + b"x" * 20)
-    assert run(ingest.app, ingest.PROG, [str(log), "--store", str(tmp_path / "store")]) == 0
+    assert run(ingest_command.app, ingest_command.PROG, [str(log), "--store", str(tmp_path / "store")]) == 0
     printed = capsys.readouterr().out
     assert f"{log}:11: Object missing required field `message`" in printed
     assert f"{log}:13: torn last line" in printed
@@ -174,7 +175,9 @@ def test_rejects_are_kept_counted_and_reported(tmp_path: Path, capsys: pytest.Ca
 def test_the_printed_lines_add_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_log(tmp_path / "log" / "a.jsonl", events(10), more=b"garbage\n\n")
     write_log(tmp_path / "log" / "b.jsonl", [], more=b"garbage\n")
-    assert run(ingest.app, ingest.PROG, [str(tmp_path / "log"), "--store", str(tmp_path / "store")]) == 0
+    assert (
+        run(ingest_command.app, ingest_command.PROG, [str(tmp_path / "log"), "--store", str(tmp_path / "store")]) == 0
+    )
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["12", "=", "10", "+", "1", "+", "1"] in [row[1:] for row in rows]
     assert ["1", "=", "0", "+", "1", "+", "0", "0", "good", "lines"] in [row[1:] for row in rows]
@@ -185,7 +188,7 @@ def test_logs_without_an_event_are_an_error_and_make_no_store(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = write_log(tmp_path / "a.jsonl", [], more=b"\ngarbage\n")
-    assert run(ingest.app, ingest.PROG, [str(log), "--store", str(tmp_path / "store")]) == 2
+    assert run(ingest_command.app, ingest_command.PROG, [str(log), "--store", str(tmp_path / "store")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert f"no event in 1 logs; the first line refused is {log}:2: not JSON" in line
     with pytest.raises(StoreError, match="no session store here"):

@@ -12,18 +12,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.event_log import read_rejects
-from analysis.interaction_files import Reading, parse_columns
-from common.cli import run
-from recsys import ingest, search
-from recsys.cluster import Cluster
+from analysis.logs.interactions import Reading, parse_columns
+from analysis.logs.reader import read_rejects
+from looplib.cli import run
+from recsys.cluster.cluster import Cluster
+from recsys.cluster.retry import Outcome
 from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
-from recsys.dataset import Dataset, build_dataset
-from recsys.dispatch import Outcome
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset
 from recsys.errors import SplitError, StoreError
-from recsys.ids import originals
-from recsys.ingest_interactions import ingest_interactions
-from recsys.store import Store, bucket_of, open_store
+from recsys.ingest import __main__ as ingest_command
+from recsys.ingest import events as ingest
+from recsys.ingest.interactions import ingest_interactions
+from recsys.search import __main__ as search
+from recsys.store.ids import originals
+from recsys.store.manifest import Store, bucket_of, open_store
 from tests.recsys.events import event, read_rows, write_log
 
 COLUMNS = "user=uid,item=song,weight=seconds,timestamp=ts"
@@ -154,11 +157,11 @@ def test_the_same_file_again_adds_nothing_and_repeated_rows_are_said(
     rows = [{"uid": "a", "song": 5, "seconds": weight, "ts": 1_700_000_000} for weight in (1, 2.5, 4)]
     file = write_csv(tmp_path / "a.csv", rows)
     argv = [str(file), "--store", str(tmp_path / "store"), "--format", "interactions", "--columns", COLUMNS]
-    assert run(ingest.app, ingest.PROG, argv) == 0
+    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
     shown = capsys.readouterr().out
     assert "2 rows repeat another's user, item, timestamp and session: their weights are added up" in shown
     assert "users are text, items are whole numbers" in shown
-    assert run(ingest.app, ingest.PROG, argv) == 0
+    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
     assert "its content is in the store already" in capsys.readouterr().out
     (row,) = read_rows(open_store(tmp_path / "store"))
     assert (row["track"], row["time"]) == (5, 7.5)
@@ -259,7 +262,7 @@ def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(tmp_path:
 def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> str:
     before = sorted(folder.rglob("*"))
     store = ["--store", str(folder / "store")]
-    assert run(ingest.app, ingest.PROG, [*(str(word) for word in argv), *store]) == 2
+    assert run(ingest_command.app, ingest_command.PROG, [*(str(word) for word in argv), *store]) == 2
     shown = capsys.readouterr().err.splitlines()
     assert sum("error:" in line for line in shown) == 1
     assert {path.name for path in {*folder.rglob("*")} - {*before}} <= {"store", ".lock"}
@@ -338,7 +341,7 @@ def test_a_file_without_header_is_read_by_place(asked: str | None, delimiter: st
     (tmp_path / "u.data").write_text("".join(delimiter.join(row) + "\n" for row in rows))
     argv = [str(tmp_path / "u.data"), "--store", str(tmp_path / "store"), "--format", "interactions", "--no-header"]
     argv += ["--columns", "user=1,item=2,weight=3,timestamp=4", *(["--delimiter", asked] if asked else [])]
-    assert run(ingest.app, ingest.PROG, argv) == 0
+    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
     store = open_store(tmp_path / "store")
     found = {(row["user"], row["track"], row["time"], row["timestamp"]) for row in read_rows(store)}
     assert found == {(196, 242, 3.0, 881_250_949_000), (186, 302, 3.0, 891_717_742_000)}
@@ -414,7 +417,7 @@ def test_from_published_files_to_lists_with_the_ids_that_came_in(tmp_path: Path)
     write_csv(tmp_path / "test.csv", test)
     store = tmp_path / "store"
     argv = [str(tmp_path / "*.csv"), "--store", str(store), "--format", "interactions"]
-    assert run(ingest.app, ingest.PROG, [*argv, "--columns", "user=uid,item=song,weight=seconds"]) == 0
+    assert run(ingest_command.app, ingest_command.PROG, [*argv, "--columns", "user=uid,item=song,weight=seconds"]) == 0
     (tmp_path / "search.yaml").write_text(
         f"store: {store}\nrun: {tmp_path / 'run'}\n"
         "split: {kind: files, train: train.csv, test: test.csv}\nfeedback: {scale: log}\n"

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
-from recsys import interactions
 from recsys.config import Feedback, PropensityWeighting, Split
+from recsys.dataset import buckets as interactions
+from recsys.dataset.buckets import BucketSummary, prepare_bucket
+from recsys.dataset.split import SplitRule, find_cutoff_ms, weights_of
 from recsys.errors import SplitError
-from recsys.interactions import BucketSummary, SplitRule, find_cutoff_ms, prepare_bucket, weights_of
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import SearchError
-from recsys.fitting import Entry, Point, Score
-from recsys.ledger import Failure, Result, append_failure, append_score, read_ledger
 from recsys.models.als import AlsParams
-from recsys.trials import Trial
+from recsys.runs.ledger import append_failure, append_score, read_ledger
+from recsys.runs.scores import Entry, Failure, Point, Result, Score
+from recsys.runs.trials import Trial
 
 TRIAL = Trial("abc", AlsParams(8, 0.1, 10.0), 1)
 OTHER = Trial("def", AlsParams(16, 0.1, 10.0), 1)

@@ -8,8 +8,8 @@ import numpy as np
 import orjson
 import pytest
 
-from common.cli import run
-from common.config import dump_config
+from looplib.cli import run
+from looplib.config import dump_config
 from recsys.errors import LoopError
 from recsys.loop.__main__ import PROG, app
 from recsys.loop.config import LoopConfig

@@ -9,19 +9,18 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 
-from common.cli import run
-from recsys import search
+from looplib.cli import run
 from recsys.config import SearchConfig, ValidationConfig
-from recsys.dataset import Dataset, open_dataset
+from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError
-from recsys.fitting import Point, Score, read_listeners
-from recsys.judging import Judge, check_judges, judge_lists
-from recsys.leaderboard import WARNING, remarks, warn_of
-from recsys.ledger import Result
-from recsys.run import read_run
-from recsys.sampling import sample_listeners
-from recsys.standings import Standing, disagreement
-from recsys.trials import Trial, plan_candidates
+from recsys.runs.folder import read_listeners, read_run
+from recsys.runs.leaderboard import WARNING, remarks, warn_of
+from recsys.runs.ranking import Standing, disagreement
+from recsys.runs.scores import Point, Result, Score
+from recsys.runs.trials import Trial, plan_candidates
+from recsys.scoring.scorer import Judge, check_judges, judge_lists
+from recsys.search import __main__ as search
 from tests.recsys.logs import START_MS, Session, make_store
 
 LISTENERS, TRACKS = 300, 60

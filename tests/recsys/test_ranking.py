@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from recsys.models.baselines import random_lists, unseen
-from recsys.models.ranking import NO_TRACK, nearest_tracks, top_tracks
+from recsys.models.topk import NO_TRACK, nearest_tracks, top_tracks
 
 Floats = npt.NDArray[np.float32]
 

@@ -8,15 +8,16 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from common.cli import run
-from recsys import ingest, search
-from recsys.dataset import open_dataset
+from looplib.cli import run
+from recsys.dataset.dataset import open_dataset
+from recsys.ingest import events as ingest
 from recsys.lab.app import LabSettings, create_app
 from recsys.lab.publishing import Service
 from recsys.report import __main__ as report
 from recsys.report.portrait import density, draw_popularity, draw_session_lengths
 from recsys.report.runs import read_folder
-from recsys.run import read_run
+from recsys.runs.folder import read_run
+from recsys.search import __main__ as search
 from tests.analysis.ab.test_page import HOSTILE, Element, Parser, read_table
 from tests.recsys.logs import random_sessions, write_log
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import orjson
 import pytest
 
-from common.config import dump_config
+from looplib.config import dump_config
 from recsys.config import SearchConfig
-from recsys.fitting import Point, Score
-from recsys.leaderboard import write_leaderboard
-from recsys.ledger import Failure, Result, append_score
 from recsys.models.als import AlsParams
 from recsys.report.page import render_report
 from recsys.report.runs import read_folder
-from recsys.run import Winner
-from recsys.standings import Standing
-from recsys.trials import Trial
+from recsys.runs.folder import Winner
+from recsys.runs.leaderboard import write_leaderboard
+from recsys.runs.ledger import append_score
+from recsys.runs.ranking import Standing
+from recsys.runs.scores import Failure, Point, Result, Score
+from recsys.runs.trials import Trial
 from tests.analysis.ab.test_page import HOSTILE, Parser, read_table
 from tests.analysis.ab.test_page_browser import DARK, browse, read_corner
 

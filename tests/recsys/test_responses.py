@@ -5,13 +5,13 @@ import numpy as np
 import orjson
 import pytest
 
-from common.files import sha256_file
+from looplib.files import sha256_file
 from recsys.config import PropensityWeighting
+from recsys.dataset.split import weights_of
 from recsys.errors import ExportError
-from recsys.ingest import ingest
-from recsys.interactions import weights_of
-from recsys.responses import Responses, load_responses
-from recsys.store import open_store
+from recsys.ingest.events import ingest
+from recsys.session_model.responses import Responses, load_responses
+from recsys.store.manifest import open_store
 from tests.recsys.logs import Session, make_store, random_sessions, write_log
 
 TRACKS = 30

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import SearchError
-from recsys.run import read_run, taken_run
+from recsys.runs.folder import read_run, taken_run
 
 
 def test_a_second_search_in_a_folder_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from recsys.config import Halving, Search, Space
-from recsys.fitting import Point, Score, Step
-from recsys.ledger import Failure, Result
-from recsys.schedule import Decisions, decide, points_of, rungs_of
-from recsys.trials import Candidate, Trial, plan_candidates
+from recsys.runs.scores import Failure, Point, Result, Score, Step
+from recsys.runs.trials import Candidate, Trial, plan_candidates
+from recsys.search.schedule import Decisions, decide, points_of, rungs_of
 
 METRIC = "ndcg@30"
 NINE = Space(factors=(4, 8, 16), alpha=(1.0, 10.0, 40.0))

@@ -12,13 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import LocalCluster
 
-from common.cli import run
-from common.config import load_config
-from recsys import cluster, deploying, search
+from looplib.cli import run
+from looplib.config import load_config
+from recsys.cluster import cluster
+from recsys.cluster import launch as deploying
 from recsys.config import SearchConfig
-from recsys.dataset import open_dataset
+from recsys.dataset.dataset import open_dataset
 from recsys.models.als import Als, AlsParams
-from recsys.recommend import personal_lists
+from recsys.scoring.lists import personal_lists
+from recsys.search import __main__ as search
 from tests.recsys.logs import Session, make_store, random_sessions
 
 LISTENERS, TRACKS = 60, 90

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from recsys.cluster.preflight import call_where_seen, witnesses
 from recsys.errors import UnseenPathError
-from recsys.seen import call_where_seen, witnesses
 
 
 def test_witnesses_are_there_for_the_block_alone(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys import sorting
-from recsys.bucketing import SCHEMA
-from recsys.sorting import Run, sort_order, user_ranges, write_sorted
+from recsys.store import sort as sorting
+from recsys.store.buckets import SCHEMA
+from recsys.store.sort import Run, sort_order, user_ranges, write_sorted
 
 rows_of = st.lists(st.tuples(*[st.integers(0, 3)] * 3), max_size=30)
 

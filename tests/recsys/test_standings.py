@@ -7,15 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from recsys.config import Search, Space
-from recsys.fitting import Entry, Point, Score, entry_id
-from recsys.leaderboard import leaderboard_table, remarks, write_leaderboard
-from recsys.ledger import Failure, Result
-from recsys.listening_time import Floats
-from recsys.schedule import Pruned
-from recsys.standings import Standing, compare, every_sweep, simplest, standings_of
-from recsys.trials import Candidate, plan_candidates
+from recsys.runs.leaderboard import leaderboard_table, remarks, write_leaderboard
+from recsys.runs.ranking import Standing, compare, every_sweep, simplest, standings_of
+from recsys.runs.scores import Entry, Failure, Point, Pruned, Result, Score, entry_id
+from recsys.runs.trials import Candidate, plan_candidates
+from recsys.scoring.off_policy import Floats
 
 METRIC = "hit_time@30"
 LISTENERS = 400

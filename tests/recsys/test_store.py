@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import queries
-from analysis.event_log import LineCounts
-from recsys import store as session_store
+from analysis.logs.reader import LineCounts
 from recsys.errors import StoreError
-from recsys.store import Catalogue, Manifest, Part, Source, bucket_of, content_digest, open_store
-from recsys.store_writer import locked
+from recsys.store import manifest as session_store
+from recsys.store.manifest import Catalogue, Manifest, Part, Source, bucket_of, content_digest, open_store
+from recsys.store.writer import locked
 
 SOURCE = Source("events.jsonl", "ab" * 16, 120, LineCounts(3, 2, 1, 0))
 

@@ -3,7 +3,7 @@ import pytest
 from recsys.config import Halving, Search, Space
 from recsys.errors import SearchError
 from recsys.models.als import AlsParams
-from recsys.trials import Trial, plan_candidates
+from recsys.runs.trials import Trial, plan_candidates
 
 SPACE = Space(factors=(8, 16), regularization=(0.1, 1.0), alpha=(1.0, 10.0, 40.0))
 

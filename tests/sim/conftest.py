@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from common.config import load_config
-from sim.sessions import ListeningModel, make_model
+from looplib.config import load_config
+from sim.listening.sessions import ListeningModel, make_model
 from sim.world import make_world
-from sim.worldconfig import WorldConfig
-from sim.worldfiles import load_world
+from sim.worlds.config import WorldConfig
+from sim.worlds.files import load_world
 
 DEMO = Path("configs/world/demo.yaml")
 

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from common.config import load_config
-from sim.collection import CollectConfig, collect
+from looplib.config import load_config
+from sim.collect.collection import CollectConfig, collect
 from sim.world import make_world
-from sim.worldconfig import WorldConfig
+from sim.worlds.config import WorldConfig
 
 FACTORS = 16
 _WORLD = [

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.config import load_config
-from common.randomness import make_generator
+from looplib.config import load_config
+from looplib.randomness import make_generator
 from sim.calibration import SameArtistRecommender, calibrate, compare
+from sim.collect.segments import play_segment
+from sim.listening.sessions import ListeningModel, Sessions, make_model
 from sim.recommenders import RandomRecommender
-from sim.segments import play_segment
-from sim.sessions import ListeningModel, Sessions, make_model
 from sim.world import make_world
-from sim.worldconfig import CalibrationConfig, WorldConfig
-from sim.worldfiles import load_world
+from sim.worlds.config import CalibrationConfig, WorldConfig
+from sim.worlds.files import load_world
 
 SEED = Path("configs/world/seed.yaml")
 

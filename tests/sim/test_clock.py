@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from sim.clock import DAY_MS, SESSION_GAP_MS, epoch_ms, event_times, playing_ms, window_ms
 from sim.errors import CollectionError
 

@@ -12,10 +12,10 @@ import numpy as np
 import orjson
 import pytest
 
-from common.files import sha256_file
-from sim.collection import CollectConfig, collect
+from looplib.files import sha256_file
+from sim.collect.collection import CollectConfig, collect
 from sim.errors import CollectionError, SimError
-from sim.worldfiles import load_world
+from sim.worlds.files import load_world
 from tests.sim.worlds import write_world
 
 FIELDS = [

@@ -7,10 +7,10 @@ import numpy as np
 import orjson
 import pytest
 
-from common.randomness import make_generator
-from sim.drift import HypeConfig, ReturnsConfig, draw_present, hyped
+from looplib.randomness import make_generator
+from sim.listening.drift import HypeConfig, ReturnsConfig, draw_present, hyped
+from sim.listening.sessions import ListeningModel, Sessions
 from sim.run import main
-from sim.sessions import ListeningModel, Sessions
 from tests.sim.fake_service import fake_service
 
 TRACKS = 5000

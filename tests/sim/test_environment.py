@@ -11,10 +11,10 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from sim.environment import ENVIRONMENT, ListeningEnv, ListeningVectorEnv
 from sim.errors import WorldError
-from sim.sessions import ListeningModel, Sessions, draw_starts
+from sim.listening.sessions import ListeningModel, Sessions, draw_starts
 from tests.sim.worlds import write_world
 
 Step = tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]

@@ -8,12 +8,12 @@ import numpy as np
 import orjson
 import pytest
 
-from common.config import load_config
+from looplib.config import load_config
 from sim.fitted.command import make_fitted_world
 from sim.fitted.config import FitConfig
 from sim.run import main as run
 from sim.world import main
-from sim.worldfiles import load_world, track_texts, world_digest
+from sim.worlds.files import load_world, track_texts, world_digest
 from tests.sim.fits import FACTORS, Data, make_data, write_factors
 
 FILES = ["fit.json", "fit.yaml", "tracks.json", "tracks.npy", "users.json"]

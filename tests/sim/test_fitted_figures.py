@@ -9,7 +9,7 @@ from sim.fitted.interests import choose_interests
 from sim.fitted.listening_table import ListeningTable
 from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, gini, spearman
 from sim.fitted.tuning import tune
-from sim.listening import raw_share
+from sim.listening.response import raw_share
 
 
 def _random_table(seed: int, users: int = 40, tracks: int = 60, rows: int = 500) -> ListeningTable:

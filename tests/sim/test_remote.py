@@ -10,15 +10,15 @@ import numpy as np
 import orjson
 import pytest
 
-from sim.draws import FIRST_TRACK, START, SessionDraws
 from sim.errors import RemoteError
+from sim.listening.draws import FIRST_TRACK, START, SessionDraws
+from sim.listening.sessions import ListeningModel, Sessions, make_model, scale_starts
 from sim.remote.client import Drive, Driven, drive
 from sim.remote.config import RemoteConfig
 from sim.remote.connection import Address
 from sim.remote.dealer import Dealer
 from sim.run import main
-from sim.sessions import ListeningModel, Sessions, make_model, scale_starts
-from sim.worldfiles import load_world
+from sim.worlds.files import load_world
 from tests.sim.fake_service import FakeService, fake_service
 from tests.sim.worlds import write_world
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from common.config import load_config
-from sim.collection import CollectConfig
+from looplib.config import load_config
+from sim.collect.collection import CollectConfig
 from sim.run import main
 from tests.sim.worlds import write_world
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from sim.tally import Tally, ratio_mean
 
 

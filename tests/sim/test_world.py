@@ -5,11 +5,11 @@ import numpy as np
 import orjson
 import pytest
 
-from common.config import load_config
+from looplib.config import load_config
 from sim.errors import WorldError
 from sim.world import main, make_world
-from sim.worldconfig import WorldConfig
-from sim.worldfiles import load_world, world_digest
+from sim.worlds.config import WorldConfig
+from sim.worlds.files import load_world, world_digest
 
 DEMO = "configs/world/demo.yaml"
 SMALL = ["catalogue.tracks=300", "catalogue.artists=60", "catalogue.genres=9", "listeners.listeners=40"]

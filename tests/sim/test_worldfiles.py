@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from sim.errors import WorldError
-from sim.worldfiles import load_world
+from sim.worlds.files import load_world
 from tests.sim.worlds import TRACKS, Line, write_world
 
 

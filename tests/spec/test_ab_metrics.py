@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from analysis import queries
-from analysis.ab.listeners import load, tabulate
 from analysis.ab.metrics import METRICS
 from analysis.ab.moments import COLUMNS, columns_of
+from analysis.ab.tables import load, tabulate
 from tests.analysis.ab.logs import experiment, write
 
 SKIP_BELOW = 0.3

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.randomness import make_generator
-from sim.listening import dot_rows, expit, heard_hundredths, is_bored, scale_below
-from sim.neighbours import nearest_tracks
-from sim.sessions import ListeningModel, Sessions, make_model
-from sim.worldfiles import World, load_world
+from looplib.randomness import make_generator
+from sim.listening.response import dot_rows, expit, heard_hundredths, is_bored, scale_below
+from sim.listening.sessions import ListeningModel, Sessions, make_model
+from sim.worlds.files import World, load_world
+from sim.worlds.neighbours import nearest_tracks
 from tests.sim.worlds import write_world
 
 TRACKS, ARTISTS, LISTENERS = 30, 7, 9

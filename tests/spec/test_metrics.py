@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.validation import METRICS, Validation, Validator
+from analysis.validation.validator import METRICS, Validation, Validator
 
 CATALOGUE_SIZE = 100
 TRAINING_LISTENERS = 7

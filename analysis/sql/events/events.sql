@@ -1,5 +1,5 @@
 -- One row per line of an event log, checked: a line that breaks a rule, or that might, fails the statement with
--- 'odd line', and `analysis.event_lines` then says which it is. The rules are the same as there.
+-- 'odd line', and `analysis.logs.lines` then says which it is. The rules are the same as there.
 -- The keys come as JSON text, because a typed key would be cast in silence: "7" and 7.2 to 7, true to 1. The text is
 -- DuckDB's own: of the numbers up to 2^63 those not written as whole have a point in it, or are tiny, such as 1e-7,
 -- and give 0. Anything missing is NULL, and NULL in a condition is odd.

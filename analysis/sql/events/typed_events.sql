@@ -1,4 +1,4 @@
--- One row per line of an event log whose lines are all in the form of `analysis.event_shape`: each value is known to be
+-- One row per line of an event log whose lines are all in the form of `analysis.logs.fast_path`: each value is known to be
 -- of its key's kind, so that reading it as a type casts nothing. A line with a value out of its range fails the
 -- statement with 'odd line'. The rules are those of events.sql. NULL in a condition is odd.
 -- Parameters:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 
 START_MS = 1_767_225_600_000  # 2026-01-01
 DAY_MS = 86_400_000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
 from analysis.ab.report import CourseRow, Report
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from tests.analysis.ab import notebook
 from tests.analysis.ab.logs import START_MS, event, experiment, write
 

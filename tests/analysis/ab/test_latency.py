@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from analysis.ab.latency import STEP, Latencies, compare_quantiles
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 
 GROUPS = 100
 

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from analysis.ab.page import render
+from analysis.ab.page.page import render
 from analysis.ab.report import Decision, Interval, Report
 from tests.analysis.ab.page_samples import make_report
 

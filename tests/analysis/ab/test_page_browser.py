@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ab.page import render
+from analysis.ab.page.page import render
 from tests.analysis.ab.page_samples import make_report
 from tests.analysis.ab.test_page import HOSTILE, Parser, read_table
 from tests.programs import need

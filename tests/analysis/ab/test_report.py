@@ -12,9 +12,9 @@ from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
 from analysis.ab.report import MetricEffect, Report
 from analysis.errors import AnalysisError, EventLogError
-from common.cli import run
-from common.config import load_config
-from recsys.ingest import ingest
+from looplib.cli import run
+from looplib.config import load_config
+from recsys.ingest.events import ingest
 from tests.analysis.ab.logs import ARMS, START_MS, event, experiment, write
 
 CONFIG = AbConfig(resamples=100)

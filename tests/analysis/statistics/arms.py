@@ -8,7 +8,7 @@ import numpy.typing as npt
 from tea_tasting.aggr import Aggregates
 
 from analysis.statistics.moments import Moments
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 
 Floats = npt.NDArray[np.float64]
 Columns: TypeAlias = Mapping[str, Floats]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Moments, Quantity, merge
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 
 COLUMNS = ("time", "sessions", "skips")
 

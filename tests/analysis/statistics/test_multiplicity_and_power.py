@@ -10,7 +10,7 @@ from analysis.errors import AnalysisError
 from analysis.statistics.effects import Estimate, compare
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.power import Design, achieved_power, detectable_effect, needed_listeners
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 
 ADJUSTMENTS = pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.bootstrap import Ratios
+from analysis.statistics.bootstrap import Ratios
 from analysis.statistics.effects import Interval, compare, estimate
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.robustness import bootstrap_effects, compare_ranks

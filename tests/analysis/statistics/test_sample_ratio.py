@@ -4,7 +4,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.statistics.sample_ratio import check_sample_ratio
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 
 
 def count_flagged(listeners: int, dropped: float, runs: int) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.statistics.effects import Estimate, compare
 from analysis.statistics.sequential import always_valid_p_value, confidence_sequence, widening
-from common.randomness import make_generator
+from looplib.randomness import make_generator
 from tests.analysis.statistics.arms import Floats
 
 EXPERIMENTS, DAYS = 1_000, 30

@@ -1,0 +1,132 @@
+"""What listeners did by day, as arrays, for planning an experiment from a log that has none."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis import queries
+from analysis.ab import tables as listeners
+from analysis.ab.config import AbConfig
+from analysis.ab.metrics import METRICS, ByDay
+from analysis.errors import AnalysisError
+from analysis.statistics.moments import Quantity
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_VALUE = "value"  # the column of a mean over listeners
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The listeners for whom a metric has a value, and its columns.
+
+    Attributes:
+        users: The listeners; shape (listeners,).
+        columns: Column → values, each of shape (listeners,).
+        quantity: The metric of these columns.
+        scaled: The column that grows in proportion when the metric does.
+    """
+
+    users: Integers
+    columns: Mapping[str, Floats]
+    quantity: Quantity
+    scaled: str
+
+
+@dataclass(frozen=True)
+class ListenerDays:
+    """What listeners did on each day on which they closed a session; arrays of shape (rows,).
+
+    Attributes:
+        users: The listeners, ascending; shape (listeners,).
+        listener: Place of the row's listener among them.
+        day: Days since the epoch.
+        values: Column of `sql/planning/listener_days.sql` → values.
+    """
+
+    users: Integers
+    listener: Integers
+    day: Integers
+    values: Mapping[str, Floats]
+
+    def sample(self, metric: ByDay) -> Sample:
+        """The listeners and columns of a metric, of all their days."""
+        *_, (_, whole) = self.samples_by_day(metric)
+        return whole
+
+    def samples_by_day(self, metric: ByDay) -> Iterator[tuple[int, Sample]]:
+        """For each day with a row, ascending: the listeners and columns of a metric, of all days up to and with it."""
+        order = np.argsort(self.day, kind="stable")
+        days, starts = np.unique(self.day[order], return_index=True)
+        present = np.zeros(len(self.users), dtype=bool)
+        sums = {name: np.zeros(len(self.users)) for name in (metric.numerator, metric.denominator) if name}
+        for day, rows in zip(days.tolist(), np.split(order, starts[1:]), strict=True):
+            listener = self.listener[rows]
+            present[listener] = True
+            for name, sum_of in sums.items():
+                sum_of += np.bincount(listener, self.values[name][rows], minlength=len(self.users))
+            yield day, _sample(metric, self.users[present], {name: one[present] for name, one in sums.items()})
+
+
+def find_metric(name: str) -> ByDay:
+    """The metric of a name, in columns by day.
+
+    Raises:
+        AnalysisError: There is none, or it is a quantile; the message names the nearest.
+    """
+    known = {metric.name: metric.by_day for metric in METRICS.values() if metric.by_day is not None}
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        what = "a quantile, which has no listeners" if name in METRICS else "unknown"
+        raise AnalysisError(f"metric {name}: {what}; the nearest is {nearest}, allowed are {', '.join(known)}")
+    return known[name]
+
+
+def read_listener_days(logs: Sequence[str | Path]) -> ListenerDays:
+    """Reads logs or stores.
+
+    Raises:
+        AnalysisError: They cannot be read, or no session in them was closed.
+    """
+    with listeners.load(logs) as loaded:
+        listeners.tabulate(loaded, skip_below=AbConfig().skip_below)
+        rows = queries.fetch_table(loaded.connection, "planning/listener_days")
+    if not rows.num_rows:
+        raise AnalysisError(
+            f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
+        )
+    users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
+    columns = {name: rows[name].to_numpy().astype(np.float64) for name in rows.column_names[2:]}
+    return ListenerDays(users, listener, rows["day"].to_numpy(), columns)
+
+
+def parse_effect(text: str) -> float:
+    """The relative effect that a text such as "5%" or "0.05" stands for; below 0 for a fall.
+
+    Raises:
+        AnalysisError: It stands for none, or for one of -100 % or less.
+    """
+    try:
+        effect = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        effect = float("nan")
+    if not (effect > -1 and effect != 0 and effect < float("inf")):
+        raise AnalysisError(f"effect {text}: a share such as 5% or 0.05 is expected, above -100% and not 0")
+    return effect
+
+
+def _sample(metric: ByDay, users: Integers, sums: Mapping[str, Floats]) -> Sample:
+    """The sample of listeners whose sums are given, each of shape (listeners,)."""
+    numerator = sums[metric.numerator]
+    if not metric.denominator:
+        return Sample(users, {_VALUE: numerator}, Quantity(_VALUE), _VALUE)
+    if not metric.per_listener:
+        return Sample(users, sums, Quantity(metric.numerator, metric.denominator), metric.numerator)
+    denominator = sums[metric.denominator]
+    known = denominator > 0
+    return Sample(users[known], {_VALUE: numerator[known] / denominator[known]}, Quantity(_VALUE), _VALUE)

@@ -1,0 +1,191 @@
+"""Bootstrap intervals over listeners: the same resamples for everything that is to be compared.
+
+A resample draws as many units (listeners) as there are, with replacement (Efron & Tibshirani, An Introduction to the
+Bootstrap, 1993, ch. 6 and 13). It is kept as how often each unit was drawn, so that the estimates of all metrics in
+all resamples are one matrix product.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import NormalDist
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.errors import AnalysisError
+from looplib.randomness import make_generator
+
+CONFIDENCE = 0.95
+_BLOCK = 64  # resamples in a block: one bit each of a 64-bit word
+_KEPT_BYTES = 128 * 2**20  # above this the blocks are drawn anew each time they are needed
+_PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Up to 64 resamples.
+
+    Attributes:
+        draws: How often each unit was drawn, shape (resamples, units).
+        members: Shape (units,); a bit for each resample that says whether the unit was drawn at all.
+    """
+
+    draws: npt.NDArray[np.uint8]
+    members: npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """Resamples with replacement of `units` units; equal arguments give equal resamples.
+
+    Attributes:
+        units: Units in the sample, and in each resample.
+        count: Resamples.
+        seed: Seed of the run.
+    """
+
+    units: int
+    count: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be drawn.
+
+        Raises:
+            AnalysisError: There is no unit, fewer than two resamples, or the seed is negative.
+        """
+        for name, value, least in (("units", self.units, 1), ("resamples", self.count, 2), ("seed", self.seed, 0)):
+            if value < least:
+                raise AnalysisError(f"bootstrap: {name} must be at least {least}, found {value}")
+
+    def blocks(self) -> Iterator[Block]:
+        """All resamples, a block at a time; kept for the next call while they are small."""
+        return iter(self._all) if self.units * self.count <= _KEPT_BYTES else self._draw()
+
+    @cached_property
+    def _all(self) -> tuple[Block, ...]:
+        return tuple(self._draw())
+
+    def _draw(self) -> Iterator[Block]:
+        for start in range(0, self.count, _BLOCK):
+            numbers = range(start, min(start + _BLOCK, self.count))
+            draws = np.stack([draw(self.units, self.seed, number) for number in numbers])
+            yield Block(draws, _pack(draws))
+
+
+def draw(units: int, seed: int, number: int) -> npt.NDArray[np.uint8]:
+    """How often each unit is drawn in one resample, shape (units,)."""
+    drawn = make_generator(seed, "bootstrap", number).integers(0, units, size=units)
+    # Fits a byte: up to 255 units cannot be drawn more often than that, and of more units none ever is (p < 1e-500).
+    return np.bincount(drawn, minlength=units).astype(np.uint8)
+
+
+def ratio(numerators: Floats, denominators: Floats) -> Floats:
+    """Numerators over denominators, 0 where there is nothing to divide by."""
+    return np.divide(numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0)
+
+
+class Statistic(Protocol):
+    """Something that is estimated from a sample of units, and so from every resample of it."""
+
+    def of(self, block: Block) -> Floats:
+        """Its estimate in every resample of a block, shape (resamples, …)."""
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """Σ numerator / Σ denominator over the units: ratios, and means where the denominators are 1 or 0.
+
+    Attributes:
+        numerators: Shape (units, metrics).
+        denominators: Shape (units, metrics).
+    """
+
+    numerators: Floats
+    denominators: Floats
+
+    def of(self, block: Block) -> Floats:
+        """Shape (resamples, metrics)."""
+        rows = max(1, _PRODUCT_VALUES // len(self._both))
+        sums = [
+            block.draws[start : start + rows].astype(np.float64) @ self._both
+            for start in range(0, len(block.draws), rows)
+        ]
+        return ratio(*np.hsplit(np.vstack(sums), 2))
+
+    @cached_property
+    def _both(self) -> Floats:
+        return np.hstack([self.numerators, self.denominators])
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """How many distinct items the units have.
+
+    Attributes:
+        units: The unit of each pair, shape (pairs,).
+        items: The item of each pair, shape (pairs,), in ascending order.
+    """
+
+    units: Integers
+    items: Integers
+
+    def of(self, block: Block) -> Floats:
+        """Shape (resamples,)."""
+        if not len(self.items):
+            return np.zeros(len(block.draws))
+        members = np.bitwise_or.reduceat(block.members[self.units], self._starts)
+        return _count_bits(members)[: len(block.draws)].astype(np.float64)
+
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.intp]:
+        """Where each item's pairs start."""
+        return np.flatnonzero(np.diff(self.items, prepend=self.items[0] - 1))
+
+
+def estimate(resamples: Resamples, *statistics: Statistic) -> tuple[Floats, ...]:
+    """The estimates of each statistic in all resamples, shape (resamples, …), in one pass over them."""
+    of_blocks = [[statistic.of(block) for statistic in statistics] for block in resamples.blocks()]
+    return tuple(np.concatenate(estimates) for estimates in zip(*of_blocks, strict=True))
+
+
+def percentile_interval(estimates: Floats) -> Floats:
+    """The interval between the outer percentiles of the resampled estimates (Efron & Tibshirani, ch. 13.3).
+
+    Args:
+        estimates: Shape (resamples, metrics).
+
+    Returns:
+        Lower and upper ends, shape (2, metrics).
+    """
+    tail = (1 - CONFIDENCE) / 2
+    return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))
+
+
+def normal_interval(value: float, estimates: Floats) -> tuple[float, float]:
+    """The value ± 1.96 bootstrap standard errors (Efron & Tibshirani, ch. 13.2).
+
+    For statistics that a resample misses by construction, such as a number of distinct things: it lacks the things
+    of the third of the units that were not drawn, so the percentiles lie to one side of the value.
+    """
+    margin = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(np.std(estimates, ddof=1))
+    return value - margin, value + margin
+
+
+def _pack(draws: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    bits = np.zeros((_BLOCK, draws.shape[1]), np.bool_)
+    bits[: len(draws)] = draws > 0
+    return np.ascontiguousarray(np.packbits(bits, axis=0).T).view(np.uint64).ravel()
+
+
+def _count_bits(words: npt.NDArray[np.uint64]) -> Integers:
+    """How many words have each of the 64 bits, in the order of the resamples; shape (64,)."""
+    # One byte a bit, added eight at a time as 64-bit numbers; no byte overflows in the sum of 255 words.
+    lanes = np.unpackbits(words.view(np.uint8)).view(np.uint64).reshape(len(words), -1)
+    counts = np.add.reduceat(lanes, np.arange(0, len(words), 255), axis=0).view(np.uint8)
+    return np.asarray(counts.sum(axis=0, dtype=np.int64))

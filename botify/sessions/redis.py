@@ -1,0 +1,278 @@
+"""Sessions in Redis, for several processes or replicas; the only module that knows Redis.
+
+A session is one string of records (`botify.sessions.local.records`), whose order is the same for every process:
+
+- `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no
+  recommendation is a request that is being answered elsewhere; only then is the string read again until it has one,
+  or until the claim has run out: then (ticket, -1, -2) takes it over.
+- `settle` is one command whose reply is not awaited. A slow request awaits it, and sees whether it was taken over.
+
+A Redis that is down costs one time-out, then nothing: it is asked again after a pause, which doubles up to
+`LONGEST_PAUSE_S`.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import redis
+
+from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Heard, Tickets
+from botify.sessions.records import NO_TRACK, RECOMMENDED, RECORD, TAKEN_OVER, Reading, read_session
+from looplib.errors import ConfigError
+
+TIMEOUT_S = 0.25
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+POLL_S = 0.001
+
+# MGET is half the work of as many GETs, and Lua hands over some thousand arguments at most.
+_APPEND_AND_READ = b"""
+for i, key in ipairs(KEYS) do
+  redis.call('APPEND', key, ARGV[i + 1])
+  redis.call('PEXPIREAT', key, ARGV[1])
+end
+local parts = {}
+for first = 1, #KEYS, 1000 do
+  parts[#parts + 1] = redis.call('MGET', unpack(KEYS, first, math.min(first + 999, #KEYS)))
+end
+return parts
+"""
+_APPEND_AND_TAKE = b"""
+local values = {}
+for i, key in ipairs(KEYS) do
+  redis.call('APPEND', key, ARGV[i])
+  values[i] = redis.call('GETDEL', key)
+end
+return {values}
+"""
+# A session that ended meanwhile is not opened again; one that has become too long ends.
+_APPEND_IF_OPEN = b"""
+local longest = tonumber(ARGV[1])
+for i, key in ipairs(KEYS) do
+  local record = ARGV[i + 1]
+  local length = redis.call('APPEND', key, record)
+  if length == #record or length >= longest then
+    redis.call('UNLINK', key)
+  end
+end
+return 0
+"""
+_LONGEST_VALUE = LONGEST_SESSION * 2 * RECORD.size
+
+
+class RedisSessions:
+    """Sessions in Redis; a connection a thread. Make it in the process that uses it, not before a fork."""
+
+    def __init__(self, url: str, *, silence_s: float = SILENCE_S, timeout_s: float = TIMEOUT_S) -> None:
+        """Connects at the first request.
+
+        Args:
+            url: Such as `redis://localhost:6379/0`.
+            silence_s: A session without a request for this long is over.
+            timeout_s: How long an answer of Redis is awaited.
+
+        Raises:
+            ConfigError: The URL is none of Redis's.
+        """
+        try:
+            self._pool = redis.ConnectionPool.from_url(
+                url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None
+            )
+        except ValueError as error:
+            raise ConfigError(f"redis_url: {error}") from None
+        self._silence_ms = round(silence_s * 1000)
+        self._tickets = Tickets()
+        self._threads = threading.local()
+        self._breaker = _Breaker()
+
+    def hear(self, user_tracks: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:
+        """See `SessionStore`; one round trip, unless a listener asks twice at once."""
+        keys, tickets, records = self._records_of(user_tracks)
+        self._line_of_thread().claimed_s = time.monotonic()
+        values = self._append_and_read(keys, now_ms + self._silence_ms, records)
+        if values is None:
+            return [None] * len(keys)
+        readings = [read_session(value, ticket) for value, ticket in zip(values, tickets, strict=True)]
+        if any(reading.others for reading in readings):
+            self._wait_for_others(keys, readings, now_ms)
+        return [reading.heard for reading in readings]
+
+    def settle(self, users: Sequence[int], heard: Sequence[Heard | None], tracks: Iterable[int | None]) -> bool:
+        """See `SessionStore`; waits for no reply unless the request was slow."""
+        settled = [
+            (_key(user), state.ticket, RECORD.pack(state.ticket, NO_TRACK if track is None else track, RECOMMENDED))
+            for user, state, track in zip(users, heard, tracks, strict=True)
+            if state is not None
+        ]
+        if not settled:
+            return True
+        keys, tickets, records = zip(*settled, strict=True)
+        line = self._line_of_thread()
+        append = ("EVAL", _APPEND_IF_OPEN, len(keys), *keys, _LONGEST_VALUE, *records)
+        if time.monotonic() - line.claimed_s < CLAIM_S / 2:
+            line.tell(append)
+            return True
+        self._call(*append)
+        values = self._call("MGET", *keys) or []
+        return not any(
+            value and read_session(value, ticket).is_taken_over for value, ticket in zip(values, tickets, strict=False)
+        )
+
+    def end(self, user_tracks: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:  # noqa: ARG002  Redis has a clock of its own
+        """See `SessionStore`; one round trip."""
+        keys, tickets, records = self._records_of(user_tracks)
+        values = self._ask(_APPEND_AND_TAKE, keys, *records)
+        if values is None:
+            return [None] * len(keys)
+        return [read_session(value, ticket).heard for value, ticket in zip(values, tickets, strict=True)]
+
+    def ready(self) -> bool:
+        """Whether Redis answers now; not asked during a pause."""
+        return self._call("PING") is not None
+
+    def _wait_for_others(self, keys: Sequence[bytes], readings: list[Reading], now_ms: int) -> None:
+        deadline = time.monotonic() + CLAIM_S
+        while waiting := [place for place, reading in enumerate(readings) if reading.others]:
+            some = [keys[place] for place in waiting]
+            if time.monotonic() < deadline:
+                time.sleep(POLL_S)
+                values = self._call("MGET", *some)
+            else:
+                records = [
+                    b"".join(RECORD.pack(other, NO_TRACK, TAKEN_OVER) for other in readings[place].others)
+                    for place in waiting
+                ]
+                values = self._ask(_APPEND_AND_READ, some, now_ms + self._silence_ms, *records)
+            for place, value in zip(waiting, values or [None] * len(waiting), strict=True):
+                heard = readings[place].heard
+                is_there = value is not None and RECORD.pack(heard.ticket, heard.tracks[-1], heard.times[-1]) in value
+                readings[place] = read_session(value, heard.ticket) if is_there else Reading(heard, (), False)
+
+    def _append_and_read(self, keys: Sequence[bytes], expires_ms: int, records: Sequence[bytes]) -> list[bytes] | None:
+        """Appends to sessions and reads them back; None while Redis is down."""
+        if len(keys) > 1:  # all at once: were batches to interleave, each might wait for the other
+            return self._ask(_APPEND_AND_READ, keys, expires_ms, *records)
+        # Two commands sent together cost Redis half of what a script does.
+        commands = [("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms)]
+        replies = self._call_all(commands)
+        if replies is None:
+            return None
+        value: bytes = replies[-1] or b""
+        return [value if records[0] in value else records[0]]  # the session ended between the two
+
+    def _ask(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[bytes] | None:
+        """The values that a script reads; None while Redis is down."""
+        parts: list[list[bytes]] | None = self._call("EVAL", script, len(keys), *keys, *values)
+        return None if parts is None else list(chain.from_iterable(parts))
+
+    def _records_of(self, user_tracks: Sequence[tuple[int, int, float]]) -> tuple[list[bytes], list[int], list[bytes]]:
+        """The key, a ticket and the record of each request."""
+        tickets = self._tickets.take(len(user_tracks))
+        keys = [_key(user) for user, _, _ in user_tracks]
+        records = [
+            RECORD.pack(ticket, track, share) for ticket, (_, track, share) in zip(tickets, user_tracks, strict=True)
+        ]
+        return keys, tickets, records
+
+    def _call(self, *command: Any) -> Any:  # noqa: ANN401  as many types as Redis has commands
+        """The reply to a command; None while Redis is down."""
+        replies = self._call_all([command])
+        return None if replies is None else replies[0]
+
+    def _call_all(self, commands: Sequence[Sequence[Any]]) -> list[Any] | None:
+        """The replies to commands sent together; None while Redis is down."""
+        if not self._breaker.lets_through():
+            return None
+        line = self._line_of_thread()
+        was_connected = line.connection.is_connected
+        try:
+            try:
+                replies = line.exchange(commands)
+            except redis.ConnectionError:
+                if not was_connected:
+                    raise
+                # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts once.
+                replies = line.exchange(commands)
+        except (redis.RedisError, OSError):
+            self._breaker.failed()
+            return None
+        self._breaker.succeeded()
+        return replies
+
+    def _line_of_thread(self) -> "_Line":
+        line: _Line | None = getattr(self._threads, "line", None)
+        if line is None:
+            line = self._threads.line = _Line(self._pool.make_connection())
+        return line
+
+
+class _Line:
+    """A thread's connection; connects when it is used."""
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401  redis-py leaves its methods without types
+        self.connection = connection
+        self.claimed_s = 0.0  # when the last `hear` began
+        self._unread = 0
+
+    def exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Sends commands together and returns their replies."""
+        try:
+            self._send(commands)
+            while self._unread:
+                self.connection.read_response()
+                self._unread -= 1
+            return [self.connection.read_response() for _ in commands]
+        except (redis.RedisError, OSError):
+            self._hang_up()
+            raise
+
+    def tell(self, command: Sequence[Any]) -> None:
+        """Sends a command, whose reply is read before that of the next one; without effect while not connected."""
+        if not self.connection.is_connected:
+            return
+        try:
+            self._send([command])
+            self._unread += 1
+        except (redis.RedisError, OSError):
+            self._hang_up()
+
+    def _send(self, commands: Sequence[Sequence[Any]]) -> None:
+        packed = self.connection.pack_commands(commands)
+        self.connection.send_packed_command(packed, check_health=False)
+
+    def _hang_up(self) -> None:
+        self.connection.disconnect()
+        self._unread = 0
+
+
+class _Breaker:
+    """Keeps requests from waiting for a Redis that is down: after a failure one request a pause may try."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pause_s = 0.0
+        self._closed_until_s = 0.0
+
+    def lets_through(self) -> bool:
+        if not self._pause_s:
+            return True
+        with self._lock:
+            now_s = time.monotonic()
+            if now_s < self._closed_until_s:
+                return False
+            self._closed_until_s = now_s + self._pause_s  # the others go on without memory while this one tries
+            return True
+
+    def failed(self) -> None:
+        with self._lock:
+            self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+            self._closed_until_s = time.monotonic() + self._pause_s
+
+    def succeeded(self) -> None:
+        self._pause_s = 0.0
+
+
+def _key(user: int) -> bytes:
+    return b"botify:session:%d" % user

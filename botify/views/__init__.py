@@ -1,1 +1,0 @@
-"""The views: each module makes a blueprint of a service."""

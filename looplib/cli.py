@@ -1,0 +1,59 @@
+"""How every `python -m …` starts and ends: typer in front, one line and exit code 2 for what the user can mend."""
+
+import errno
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from looplib.errors import UserError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+# typer exports this class's children only: a wrong option, a missing one and a value of the wrong type are all of it.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+def make_app(help_text: str) -> typer.Typer:
+    """A typer application with the project's settings: plain help, and no traceback boxes."""
+    return typer.Typer(
+        help=help_text,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=False,
+    )
+
+
+def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
+    """Runs an application and returns its exit code.
+
+    A `UserError`, a full or unwritable disk, and a wrong command line each give one line on stderr and 2; Ctrl-C gives
+    130. Anything else is a fault of ours and keeps its traceback.
+    """
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=list(sys.argv[1:] if argv is None else argv), prog_name=prog, standalone_mode=False)
+    except UserError as error:
+        return _complain(prog, str(error))
+    except _UsageError as error:
+        return _complain(prog, f"{_usage_message(error)} (see {prog} --help)")
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        return _complain(prog, f"{place}{error.strerror}")
+    if result == EXIT_INTERRUPTED:  # typer's own answer to Ctrl-C
+        _complain(prog, "interrupted; nothing half-written is left")
+    return result if isinstance(result, int) else 0
+
+
+def _usage_message(error: BaseException) -> str:
+    format_message = getattr(error, "format_message", None)
+    return str(format_message() if format_message else error)
+
+
+def _complain(prog: str, message: str) -> int:
+    sys.stderr.write(f"{prog}: error: {' '.join(message.split())}\n")
+    return EXIT_USER_ERROR

@@ -1,0 +1,130 @@
+"""YAML configuration: files and `key=value` overrides in, frozen pydantic models out."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import yaml
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from looplib.errors import ConfigError
+
+# Kinds of numbers that sections share.
+Positive = Annotated[float, Gt(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+Count = Annotated[int, Ge(1)]
+
+
+class Config(BaseModel):
+    """Base of every configuration section: immutable, unknown keys refused, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def load_config(model: type[ConfigT], path: Path | None = None, overrides: Iterable[str] = ()) -> ConfigT:
+    """Reads a configuration.
+
+    Args:
+        model: The section to read.
+        path: A YAML file, or None for the defaults alone.
+        overrides: `dotted.key=value` texts, the value in YAML; later ones win, and all win over the file.
+
+    Raises:
+        ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or a value is
+            not allowed.
+    """
+    document = _read_yaml(path) if path else {}
+    for override in overrides:
+        _apply(document, override)
+    return parse_config(model, document, source=str(path) if path else "the configuration")
+
+
+def parse_config(model: type[ConfigT], document: dict[str, Any], source: str) -> ConfigT:
+    """Checks a document against a section; `source` is what error messages call it.
+
+    Raises:
+        ConfigError: A key is unknown or a value is not allowed.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        faults = [_explain(model, detail) for detail in error.errors(include_url=False)]
+        raise ConfigError(f"{source}: {'; '.join(faults)}") from None
+
+
+def dump_config(config: Config) -> str:
+    """The effective configuration as YAML, defaults included; reading it back gives an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: a mapping of keys is expected, found {type(document).__name__}")
+    return document
+
+
+def _apply(document: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set {override}: expected key=value, such as search.sweeps=10")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: the value is not YAML ({' '.join(str(error).split())})") from None
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        child = document.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {key}: {parent} is a value, not a section")
+        document = child
+    document[last] = value
+
+
+def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in detail["loc"]) or "the document"
+    if detail["type"] != "extra_forbidden":
+        found = "" if detail["type"] == "missing" else f" (found {_short(detail['input'])})"
+        return f"{where}: {detail['msg'].removeprefix('Value error, ')}{found}"
+    known = _known_keys(model, detail["loc"][:-1])
+    nearest = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.0)
+    hint = f"; the nearest known key is {nearest[0]}" if nearest else ""
+    return f"{where}: unknown key{hint}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """The keys of the section that an error's location leads to."""
+    models = [model]
+    for part in location:
+        inner = [
+            found
+            for section in models
+            if isinstance(part, str) and part in section.model_fields
+            for found in _sections(section.model_fields[part].annotation)
+        ]
+        models = inner or models  # a list index or a union's tag: the section stays
+    return sorted({key for section in models for key in section.model_fields})
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  a type expression of any form
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _sections(argument)]

@@ -1,0 +1,143 @@
+"""The training data of a search: interactions as memory-mapped sparse arrays, cached beside the store.
+
+A dataset is a folder, written whole or not at all, under a digest of what it follows from (store, split, feedback)::
+
+    dataset.json          counts and the digest
+    users.npy, tracks.npy the ids behind the rows and columns, int64, ascending
+    train-*.npy           interactions of the training sessions, CSR: indptr, indices, values
+    total-*.npy           interactions of all sessions, likewise
+    …_skips-*.npy         numbers of skips of either, likewise; where feedback.skip_time says what a skip is
+    heldout.parquet       what was heard in the held-out sessions: row ("user"), column ("track"), time
+    logged.parquet        the held-out sessions event by event, with propensities; none of a store of interactions
+    lengths.parquet       how many sessions have each length in tracks
+
+Workers map the arrays into memory, so that the processes of a machine share one copy.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow.parquet as pq
+from scipy.sparse import csr_matrix
+
+from recsys.config import SearchConfig
+from recsys.dataset.split import file_sides
+from recsys.mirror import fetch_folder
+from recsys.store.manifest import Store
+
+SCHEMA = 2  # 1 had neither logged sessions nor lengths
+SUMMARY = "dataset.json"
+PIECES = "pieces"  # in a run's folder at an address, what its workers hand over
+Side = Literal["train", "total"]
+Report = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a dataset holds.
+
+    Attributes:
+        digest: Names the dataset; equal digests mean equal bytes.
+        listeners: Listeners of the log, rows of the matrices.
+        tracks: Tracks of the catalogue (of the log where the catalogue is unknown), columns of the matrices.
+        interactions: Stored values of the training matrix.
+        training_listeners: Listeners with at least one training interaction.
+        events: Events of the store.
+        heldout_events: Those in held-out sessions.
+        sessions: Sessions of the store.
+        heldout_sessions: Held-out ones.
+    """
+
+    digest: str
+    listeners: int
+    tracks: int
+    interactions: int
+    training_listeners: int
+    events: int
+    heldout_events: int
+    sessions: int
+    heldout_sessions: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset; rows are listeners, columns are tracks."""
+
+    path: Path
+    summary: Summary
+    users: npt.NDArray[np.int64]
+    tracks: npt.NDArray[np.int64]
+
+    def matrix(self, side: Side) -> csr_matrix:
+        """The interactions of one side, float32, shape (listeners, tracks), mapped from disk."""
+        return self._mapped(side)
+
+    def skips(self, side: Side) -> csr_matrix | None:
+        """How often each listener skipped each track, likewise; None where nobody said what a skip is."""
+        return self._mapped(f"{side}_skips") if (self.path / f"{side}_skips-indptr.npy").exists() else None
+
+    def _mapped(self, name: str) -> csr_matrix:
+        # Copy on write: the solver refuses read-only memory, and does not write.
+        values, indices, indptr = (
+            np.load(self.path / f"{name}-{array}.npy", mmap_mode="c") for array in ("values", "indices", "indptr")
+        )
+        return csr_matrix((values, indices, indptr), shape=(len(self.users), len(self.tracks)), copy=False)
+
+    @property
+    def heldout(self) -> Path:
+        """The held-out listening: user and track as rows and columns of the matrices, and time."""
+        return self.path / "heldout.parquet"
+
+    @property
+    def logged(self) -> Path:
+        """The held-out sessions in the columns of `offpolicy/heldout_events`, likewise; missing without events."""
+        return self.path / "logged.parquet"
+
+    def session_lengths(self) -> dict[int, int]:
+        """How many sessions have each length in tracks, shortest first; empty of a sample of the listeners."""
+        file = self.path / "lengths.parquet"
+        if not file.exists():
+            return {}
+        table = pq.read_table(file)
+        return dict(zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True))
+
+    def popularity(self) -> npt.NDArray[np.int64]:
+        """How many listeners each track has in the training interactions; shape (tracks,)."""
+        indices = np.load(self.path / "train-indices.npy", mmap_mode="r")
+        return np.bincount(indices, minlength=len(self.tracks))
+
+    def most_popular(self, side: Side, k: int) -> npt.NDArray[np.int32]:
+        """The k tracks with the most listening time, as columns, best first; of equals the first column."""
+        indices, values = (np.load(self.path / f"{side}-{name}.npy", mmap_mode="r") for name in ("indices", "values"))
+        listening_time = np.bincount(indices, weights=values, minlength=len(self.tracks))
+        return np.argsort(-listening_time, kind="stable")[:k].astype(np.int32)
+
+
+@lru_cache(maxsize=2)
+def open_dataset(path: Path) -> Dataset:
+    """Opens a dataset, fetched where it is at an address; the same process opens it once."""
+    fetch_folder(path)
+    summary = Summary(**orjson.loads((path / SUMMARY).read_bytes()))
+    return Dataset(path, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
+
+
+def dataset_digest(store: Store, config: SearchConfig) -> str:
+    """The digest of everything that a search's dataset follows from."""
+    facts = {
+        "schema": SCHEMA,
+        "store": store.digest,
+        "tracks": store.catalogue.tracks if store.catalogue else None,
+        "seed": config.seed,
+        "split": config.split.model_dump(mode="json"),
+        "feedback": config.feedback.model_dump(mode="json"),
+        "heldout_organic": config.validation.organic,
+        "files": file_sides(store, config.split),
+    }
+    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

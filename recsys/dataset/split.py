@@ -1,0 +1,143 @@
+"""What a split asks of the store: that it can be made there at all, and which files are on which side."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePath
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.config import PropensityWeighting, SearchConfig, Split
+from recsys.errors import SplitError
+from recsys.store.manifest import Source, Store
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How answers to recommendations are weighted, in the parameters of `sessions/session_events.sql`."""
+
+    uniform: float = 1.0
+    least: float = 1.0
+    largest: float = 1.0
+
+
+UNWEIGHTED = Weights()
+
+
+def weights_of(weighting: PropensityWeighting | None, tracks: int | None) -> Weights:
+    """The weights that a configuration asks for.
+
+    Args:
+        weighting: The configuration.
+        tracks: Tracks of the catalogue, where it is known.
+
+    Raises:
+        SplitError: Weights are asked for, and the catalogue is not known.
+    """
+    if weighting is None:
+        return UNWEIGHTED
+    if tracks is None:
+        raise SplitError(
+            "propensity_weighting needs the catalogue's size, to know how likely a random track is; "
+            "ingest logs with a collection.json beside them"
+        )
+    return Weights(1.0 / tracks, weighting.least, weighting.cap)
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """A split with everything that it needs to know of the whole store."""
+
+    split: Split
+    seed: int
+    cutoff_ms: int | None = None  # for split by time: sessions that begin then or later are held out
+    is_weighted: bool = False  # the store holds interactions, whose weights are added up
+    train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
+    test: tuple[str, ...] = ()  # and of those to validate on
+    weights: Weights = UNWEIGHTED
+
+
+def find_cutoff_ms(minutes: npt.NDArray[np.int64], sessions: npt.NDArray[np.int64], holdout: float) -> int:
+    """The first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
+
+    Args:
+        minutes: Minutes since the epoch, in any order, repeats allowed; shape (n,).
+        sessions: Sessions that begin in each; shape (n,).
+        holdout: The share to hold out, 0..1.
+    """
+    distinct, position = np.unique(minutes, return_inverse=True)
+    counts = np.bincount(position, weights=sessions)
+    from_here_on = counts[::-1].cumsum()[::-1]
+    allowed = np.flatnonzero(from_here_on <= holdout * counts.sum())
+    first = int(distinct[allowed[0]]) if len(allowed) else int(distinct[-1]) + 1
+    return first * 60_000
+
+
+_NEED_TIME = ("time", "last_session")
+_SHOWN_SOURCES = 5
+
+
+def split_rule(store: Store, config: SearchConfig) -> SplitRule:
+    """The rule of a search's split, but for the cutoff of a split by time.
+
+    Raises:
+        SplitError: The store has not what the split or the feedback needs.
+    """
+    _check_needs(store, config)
+    train, test = file_sides(store, config.split)
+    return SplitRule(
+        config.split,
+        config.seed,
+        is_weighted=store.interactions is not None,
+        train=train,
+        test=test,
+        weights=weights_of(config.feedback.propensity_weighting, store.catalogue.tracks if store.catalogue else None),
+    )
+
+
+def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The digests of the files to learn from and of those to validate on, each sorted; empty in any other split.
+
+    A file is named as it was when it was ingested, by its whole name, its last part, or a pattern of one of these.
+
+    Raises:
+        SplitError: The store holds events, a name stands for no file, or a file is on both sides.
+    """
+    if split.kind != "files":
+        return (), ()
+    if store.interactions is None:
+        raise SplitError(f"split.kind files needs a store of interactions; {store.path} holds events")
+    train, test = (
+        {source.digest: source for name in names for source in _named(store, side, name)}
+        for side, names in (("train", split.train), ("test", split.test))
+    )
+    if both := sorted(train.keys() & test.keys()):
+        raise SplitError(f"{train[both[0]].name}: in split.train and in split.test; a file is on one side")
+    return tuple(sorted(train)), tuple(sorted(test))
+
+
+def _named(store: Store, side: str, name: str) -> list[Source]:
+    sources = store.manifest.sources
+    found = [
+        source for source in sources if any(fnmatchcase(of, name) for of in (source.name, PurePath(source.name).name))
+    ]
+    if not found:
+        known = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
+        raise SplitError(f"split.{side}: no file {name} in {store.path}; it has {known}")
+    return found
+
+
+def _check_needs(store: Store, config: SearchConfig) -> None:
+    if store.interactions is None:
+        return
+    for key, organic in (("feedback", config.feedback.organic), ("validation", config.validation.organic)):
+        if not organic:
+            raise SplitError(f"{key}.organic: false needs event logs, and {store.path} holds interactions")
+    for key in ("skip_time", "propensity_weighting"):
+        if getattr(config.feedback, key):
+            raise SplitError(f"feedback.{key} needs event logs, and {store.path} holds interactions")
+    if config.split.kind in _NEED_TIME and "timestamp" not in store.interactions.columns:
+        raise SplitError(
+            f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.path} have none; "
+            "session_hash and files do without"
+        )

@@ -1,0 +1,48 @@
+"""`python -m recsys.export`: publish a run's winner."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from looplib.cli import make_app, run
+from looplib.config import parse_config
+from recsys.config import ExportConfig
+from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
+from recsys.places import place
+from recsys.runs.folder import read_run
+
+PROG = "python -m recsys.export"
+app = make_app("Refits a run's winner on all sessions and publishes its recommendations.")
+
+
+@app.command(epilog="Example: python -m recsys.export --run out/demo/run --out out/demo/run/export")
+def main(
+    run_folder: Annotated[
+        Path, typer.Option("--run", parser=place, metavar="PATH", help="Run folder of a finished search.")
+    ],
+    out: Annotated[Path, typer.Option(parser=place, metavar="PATH", help="Folder of published versions.")],
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            parser=place, metavar="PATH", help="Session store, where it is no longer where the search read it."
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Recommendations for each listener.")] = None,
+    filter_seen: Annotated[bool | None, typer.Option(help="Leave out what the listener has heard.")] = None,
+    learn_from: Annotated[
+        str | None, typer.Option(help="all sessions, or training: without the held-out ones, to value the lists.")
+    ] = None,
+) -> None:
+    """Publish a run's winner."""
+    config, _ = read_run(run_folder)
+    changes = {"top": top, "filter_seen": filter_seen, "learn_from": learn_from}
+    given = {key: value for key, value in changes.items() if value is not None}
+    options = parse_config(ExportConfig, config.export.model_dump() | given, "the options")
+    version = export_run(run_folder, out, options, store)
+    typer.echo(f"recommendations  {version / RECOMMENDATIONS}")
+    typer.echo(f"manifest         {version / MANIFEST}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(app, PROG))

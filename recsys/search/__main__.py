@@ -1,0 +1,60 @@
+"""`python -m recsys.search`: the main job. Fits a grid of ALS models on a Dask cluster and publishes the best.
+
+In: a session store and a configuration. Out: a run folder with the effective configuration, the ledger, the
+leaderboard, the winner, the report, and the export.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from looplib.cli import make_app, run
+from looplib.config import load_config
+from recsys.config import SearchConfig
+from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
+from recsys.places import place
+from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
+from recsys.search.search import search
+
+PROG = "python -m recsys.search"
+app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held-out sessions, and exports the best.")
+
+
+@app.command(epilog="Example: python -m recsys.search --config configs/demo.yaml --set search.space.factors=[32,64]")
+def main(
+    config: Annotated[Path, typer.Option(help="The search's YAML, such as configs/demo.yaml.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value that wins over the file; repeatable.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(parser=place, metavar="PATH", help="Session store; wins over the file's.")
+    ] = None,
+    run_folder: Annotated[
+        Path | None, typer.Option("--run", parser=place, metavar="PATH", help="Run folder; wins over the file's.")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over; an earlier run in the folder is kept beside it.")
+    ] = False,
+    export: Annotated[bool, typer.Option(help="Refit the winner on all sessions and publish it.")] = True,
+) -> None:
+    """Search, then export."""
+    flags = {"store": store, "run": run_folder, "cluster.scheduler": scheduler}
+    overrides = [*(set_ or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
+    settings = load_config(SearchConfig, config, overrides)
+    search(settings, fresh=fresh)
+    rows = {"leaderboard": settings.run / LEADERBOARD, "ledger": settings.run / LEDGER, "report": settings.run / REPORT}
+    if export:
+        version = export_run(settings.run, settings.run / "export", settings.export)
+        rows |= {"recommendations": version / RECOMMENDATIONS, "manifest": version / MANIFEST}
+    for name, file in rows.items():
+        typer.echo(f"{name:<16} {file}")
+    typer.echo(
+        f"Next: open the report; widen the grid ({PROG} --set search.space.factors=[64,128] --fresh …); "
+        "ingest logs of your own (python -m recsys.ingest --help)"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(app, PROG))

@@ -1,0 +1,116 @@
+"""Fitting and scoring: what runs on a worker, a step at a time.
+
+Plain functions, paths in and a few numbers out. A step takes a fit from its checkpoint to the next scored sweep, so a
+worker that dies takes no more than the step with it. Whatever a step leaves on the disk is there whole or not at all,
+and the same however often the step is run::
+
+    checkpoints/<trial>.npz                  the factors after the last step
+    listeners/<judge>/<entry>-<sweep>.npz    what each listener adds to the metrics that fits are compared by, under
+                                             their keys; lists of a few listeners (example_rows, example_lists)
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from looplib.files import atomic_write
+from looplib.memory import forget_peak, peak_bytes
+from looplib.randomness import make_generator
+from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.mirror import fetch, give, prune
+from recsys.models.als import Als
+from recsys.models.baselines import random_lists, unseen
+from recsys.models.params import Fit
+from recsys.models.topk import Columns
+from recsys.runs.folder import CHECKPOINTS, checkpoint_file, listeners_file
+from recsys.runs.scores import Baseline, Score, Step
+from recsys.runs.trials import Trial
+from recsys.scoring.examples import example_listeners
+from recsys.scoring.lists import personal_lists
+from recsys.scoring.scorer import Judge, judge_lists
+
+
+def run_step(step: Step, judge: Judge, folder: Path) -> Score:
+    """Fits as far as the step goes, and scores.
+
+    Args:
+        step: What to do.
+        judge: How to score it; of the step's share of the listeners.
+        folder: The run folder.
+
+    Raises:
+        TrialError: The fit cannot go on.
+        MemoryError: It does not fit into memory.
+    """
+    forget_peak()
+    prune(folder / CHECKPOINTS)
+    dataset = open_dataset(judge.dataset)
+    began = time.perf_counter()
+    if isinstance(step.entry, Trial):
+        checkpoint = checkpoint_file(folder, step.entry) if step.point.listeners == 1 else None
+        model, fit_s = _fit(step.entry, step.point.sweep, dataset, judge.threads, checkpoint)
+        began = time.perf_counter()
+        depth, filter_seen = max(judge.validation.ks), judge.validation.filter_seen
+        lists = personal_lists(model, dataset, "train", depth, judge.threads, filter_seen=filter_seen)
+    else:
+        fit_s = 0.0
+        lists = _baseline_lists(step.entry, dataset, judge)
+    judgement = judge_lists(judge, lists)
+    if step.point.listeners == 1:
+        rows = example_listeners(dataset)
+        target = listeners_file(folder, judge, step.entry, step.point.sweep)
+        with atomic_write(target) as file:
+            np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **judgement.listeners)
+        give(target)
+    score_s = round(time.perf_counter() - began, 3)
+    return Score(step.point, judgement.metrics, round(fit_s, 3), score_s, peak_bytes(), judgement.doubts)
+
+
+def keep_fit(model: Fit, checkpoint: Path, fit_s: float) -> None:
+    """Writes the checkpoint of a fit, with the seconds that it took."""
+    with atomic_write(checkpoint) as file:
+        np.savez(
+            file,
+            sweeps=model.sweeps,
+            fit_s=fit_s,
+            user_factors=model.user_factors,
+            item_factors=model.item_factors,
+        )
+    give(checkpoint)
+
+
+def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: Path | None) -> tuple[Als, float]:
+    """The fit after so many sweeps, and its seconds; taken up from a checkpoint and kept in one, where there is one."""
+    began = time.perf_counter()
+    model = Als(dataset.matrix("train"), trial.params, trial.seed, threads, dataset.skips("train"))
+    fit_s = _restore(model, checkpoint, sweep) if checkpoint else 0.0
+    if model.sweeps < sweep:
+        model.sweep(sweep - model.sweeps)
+        fit_s += time.perf_counter() - began
+        if checkpoint:
+            keep_fit(model, checkpoint, fit_s)
+    return model, fit_s
+
+
+def _restore(model: Als, checkpoint: Path, sweep: int) -> float:
+    """Takes up a fit that has not gone beyond the sweep; returns the seconds it took so far."""
+    if not fetch(checkpoint).exists():
+        return 0.0
+    with np.load(checkpoint) as kept:
+        if kept["sweeps"] > sweep:
+            return 0.0
+        model.restore(kept["user_factors"], kept["item_factors"], int(kept["sweeps"]))
+        return float(kept["fit_s"])
+
+
+def _baseline_lists(name: Baseline, dataset: Dataset, judge: Judge) -> Columns:
+    listeners, tracks = len(dataset.users), len(dataset.tracks)
+    depth = max(judge.validation.ks)
+    length = 2 * depth if judge.validation.filter_seen else depth
+    if name == "popular":
+        ranking = dataset.most_popular("train", tracks if judge.validation.filter_seen else length)
+        lists = np.broadcast_to(ranking, (listeners, len(ranking)))
+    else:
+        lists = random_lists(listeners, tracks, length, make_generator(judge.seed, "random baseline"))
+    return unseen(lists, dataset.matrix("train"), depth) if judge.validation.filter_seen else lists

@@ -1,0 +1,166 @@
+"""Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import orjson
+
+from looplib.config import dump_config
+from looplib.files import atomic_write, atomic_write_text
+from looplib.progress import console, output, progress
+from recsys.cluster.cluster import Cluster, open_cluster
+from recsys.config import OPE_TIME, SearchConfig
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset, dataset_digest
+from recsys.dataset.sample import sample_listeners
+from recsys.errors import SearchError
+from recsys.mirror import forget_below, give
+from recsys.report.page import write_report
+from recsys.report.titles import read_titles
+from recsys.runs.folder import (
+    CHECKPOINTS,
+    CONFIG,
+    LEADERBOARD,
+    LEDGER,
+    WINNER,
+    Winner,
+    read_listeners,
+    taken_run,
+)
+from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
+from recsys.runs.ranking import Standing, compare, disagreement, every_sweep, simplest, standings_of
+from recsys.runs.trials import Candidate, Trial, plan_candidates
+from recsys.scoring.scorer import Judge, check_judges
+from recsys.search.blockwise_step import run_steps_in_blocks
+from recsys.search.fit_step import run_step
+from recsys.search.schedule import points_of
+from recsys.search.state import Work
+from recsys.store.manifest import MANIFEST as STORE_MANIFEST
+from recsys.store.manifest import open_store
+
+
+def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
+    """Runs a search and leaves its run folder; one that was broken off goes on where it was.
+
+    Args:
+        config: What to do.
+        fresh: Keep an earlier run of the folder under another name and start over, instead of going on with it.
+
+    Raises:
+        UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
+    """
+    store = open_store(config.store)
+    for catalogue in {config.catalogue, config.context.catalogue if config.context else None}:
+        read_titles(catalogue, store)  # a wrong one is said now, not after the search
+    candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
+    with taken_run(config.run, fresh=fresh) as lock:
+        atomic_write_text(config.run / CONFIG, dump_config(config))
+        give(config.run / CONFIG)
+        with open_cluster(config.cluster, (store.path / STORE_MANIFEST,), (config.run,)) as cluster:
+            with progress("Sessions to interactions", 100, "%") as report:
+                dataset = build_dataset(store, config, cluster, report)
+            _describe(dataset)
+            judges = _judges(dataset, config)
+            check_judges(judges.values(), store.catalogue.tracks if store.catalogue else None)
+            work = Work(config, candidates, judges, lock)
+            _run_steps(cluster, work, config)
+        forget_below(config.run / CHECKPOINTS)
+        winner = _conclude(config, candidates, work, judges[1])
+        write_report(config.run)
+        return winner
+
+
+def _describe(dataset: Dataset) -> None:
+    facts = dataset.summary
+    console.print(
+        f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, {facts.interactions:,} training interactions; "
+        f"{facts.heldout_sessions:,} of {facts.sessions:,} sessions held out, none of their events in training",
+        soft_wrap=True,
+    )
+
+
+def _judges(dataset: Dataset, config: SearchConfig) -> dict[float, Judge]:
+    """Who judges fits on each share of the listeners that the search has points for."""
+    whole = Judge(dataset.path.absolute(), config.validation, config.seed, config.cluster.threads_per_fit)
+    shares = {point.listeners for point in points_of(config.search)}
+    samples = {share: sample_listeners(dataset, share, config.seed) for share in shares if share < 1}
+    return {1: whole} | {share: replace(whole, dataset=sample.path.absolute()) for share, sample in samples.items()}
+
+
+def _run_steps(cluster: Cluster, work: Work, config: SearchConfig) -> None:
+    with progress("Trials", work.total, "done") as report:
+        report(work.done, "from the ledger" if work.done else "")
+        outcomes = (
+            run_steps_in_blocks(cluster, work.ready)
+            if config.cluster.fit == "blocks"
+            else cluster.run_ready(run_step, work.ready)
+        )
+        for outcome in outcomes:
+            work.take(outcome)
+            report(work.done, _best_so_far(work, config.validation.select))
+
+
+def _best_so_far(work: Work, select: str) -> str:
+    scored = (result for result in work.results.values() if result.scores and isinstance(result.entry, Trial))
+    pairs = ((score.metrics[select][0], result) for result in scored for score in result.scores)
+    value, result = max(pairs, key=lambda pair: pair[0], default=(0.0, None))
+    return f"best {select} {value:.4f} ({describe(result)})" if result else ""
+
+
+def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work, judge: Judge) -> Winner:
+    """Ranks, compares and chooses; leaves the leaderboard and the winner."""
+    metric = config.validation.select
+    standings = standings_of(candidates, work.decisions.pruned, work.results, metric)
+    best = next((row for row in standings if row.score and not row.is_baseline), None)
+    if best is None:
+        errors = sorted({row.why for row in standings if row.why})
+        raise SearchError(f"every trial failed ({'; '.join(errors)}); see {config.run / LEDGER}")
+    chosen = best
+    if config.validation.select_is_of_listeners:
+        listeners = partial(read_listeners, config.run, judge, metric)
+        compared = partial(
+            compare, best=best, listeners=listeners, resamples=config.validation.resamples, seed=config.seed
+        )
+        standings = compared(standings)
+        if config.search.select == "one_standard_error":
+            sweeps = [each for row in standings if not row.is_baseline for each in every_sweep(row)]
+            chosen = simplest(compared(sweeps), metric)
+    write_leaderboard(config.run / LEADERBOARD, standings)
+    give(config.run / LEADERBOARD)
+    output().print(leaderboard_table(standings, metric))
+    said = [*remarks(standings, chosen, metric), *_disagreements(config, candidates, work, judge, best)]
+    for remark in said:
+        style = "bold" if remark.startswith(WARNING) else None
+        console.print(remark, soft_wrap=True, markup=False, style=style)
+    winner = replace(_winner(chosen, metric, judge.dataset.name), remarks=tuple(said))
+    with atomic_write(config.run / WINNER) as file:
+        file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
+    give(config.run / WINNER)
+    return winner
+
+
+def _disagreements(
+    config: SearchConfig, candidates: Sequence[Candidate], work: Work, judge: Judge, best: Standing
+) -> list[str]:
+    """A warning where the ranking metric and the listening time would choose differently, and that is not chance."""
+    metric, rival = config.validation.select, config.validation.rival
+    if best.score is None or rival not in best.score.metrics:
+        return []
+    time = next(key for key in (metric, rival) if key.startswith(OPE_TIME))
+    found = disagreement(
+        best,
+        standings_of(candidates, work.decisions.pruned, work.results, rival),
+        partial(read_listeners, config.run, judge, time),
+        config.validation.resamples,
+        config.seed,
+    )
+    warning = warn_of(found, best, metric, rival) if found else None
+    return [warning] if warning else []
+
+
+def _winner(chosen: Standing, metric: str, dataset: str) -> Winner:
+    trial, score = chosen.first.entry, chosen.score
+    if not isinstance(trial, Trial) or score is None:
+        raise TypeError(f"{chosen} cannot be published")
+    return Winner(trial=trial, sweeps=score.point.sweep, metrics=score.metrics, select=metric, dataset=dataset)

@@ -1,0 +1,74 @@
+"""The listening model: what a listener hears of a track, and when the session ends.
+
+A session draws one of the listener's interests. Its first track is organic: one of the tracks nearest to the
+interest, heard whole. Every recommended track is then heard to the share
+
+    expit((track . interest - consume_bias) * consume_sharpness) * gamma ** (earlier tracks of its artist)
+
+in hundredths, or not at all when it was already played in this session; a hyped track's product is raised
+(`sim.listening.drift`). The session budget drops by one with probability 1 - share, and the session ends when it is
+spent.
+"Nearest" means least Euclidean distance between embeddings, the interest's own track included
+(`sim.worlds.neighbours`).
+
+Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between them.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def expit(x: FloatArray) -> FloatArray:
+    """The logistic function 1 / (1 + exp(-x)), of any finite x."""
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+def raw_share(dot: FloatArray, bias: FloatArray, sharpness: FloatArray) -> FloatArray:
+    """The share heard of a track of a new artist, before rounding; `dot` is track . interest."""
+    return expit((dot - bias) * sharpness)
+
+
+def heard_hundredths(raw: FloatArray, gamma: FloatArray, artist_plays: IntArray, repeated: BoolArray) -> IntArray:
+    """The share heard, in hundredths (0..100).
+
+    Args:
+        raw: `raw_share` of each track.
+        gamma: The listener's factor for each earlier track of the same artist.
+        artist_plays: Earlier tracks of the same artist in the session.
+        repeated: Whether this very track was already played in the session.
+    """
+    share = np.where(repeated, 0.0, raw * gamma**artist_plays)
+    return np.rint(share * 100.0).astype(np.int64)
+
+
+def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
+    """Whether each track costs a point of the session budget: with probability 1 - share heard.
+
+    Args:
+        hundredths: The shares heard, in hundredths.
+        uniform: A draw from [0, 1) for each track.
+    """
+    return uniform < 1.0 - hundredths / 100.0
+
+
+def dot_rows(embeddings: npt.NDArray[np.float32], tracks: IntArray, vectors: FloatArray) -> FloatArray:
+    """Inner products of the embeddings of some tracks with vectors (tracks, dimensions), in double precision.
+
+    A pair's product is the same to the bit whatever pairs are beside it.
+    """
+    products: FloatArray = np.vecdot(embeddings.take(tracks, axis=0).astype(np.float64), vectors)
+    return products
+
+
+def draw_below(limits: IntArray, who: IntArray, rng: np.random.Generator) -> IntArray:
+    """A uniform whole number from 0 to below `limits[who]`, for each of `who`."""
+    return rng.integers(0, limits[who])
+
+
+def scale_below(limits: IntArray, uniform: FloatArray) -> IntArray:
+    """A uniform whole number from 0 to below each limit, made of a draw from [0, 1) for each."""
+    return np.minimum((uniform * limits).astype(np.int64), limits - 1)

@@ -1,0 +1,183 @@
+"""Sessions under way: the listening model's state, many sessions side by side; one session is a batch of one."""
+
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.listening.response import dot_rows, draw_below, heard_hundredths, is_bored, raw_share, scale_below
+from sim.worlds.files import World
+from sim.worlds.neighbours import nearest_tracks
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+LONGEST_SESSION = 1000  # recommended tracks; a world where nobody is ever bored would fill the memory
+
+_NOBODY = -1  # fills the history behind a session's last track
+_FIRST_CAPACITY = 16
+
+
+@dataclass(frozen=True)
+class ListeningModel:
+    """A world with the tracks nearest to each interest, ready for sessions."""
+
+    world: World
+    nearest: IntArray  # (interests of all listeners, most neighbours)
+    interests: IntArray  # (listeners,) how many each has
+    neighbours: IntArray  # (listeners,) how many tracks around an interest can be organic
+    lift: FloatArray | None = None  # (tracks,) what is added to track . interest; see `sim.listening.drift`
+
+
+@dataclass(frozen=True)
+class Starts:
+    """How sessions begin."""
+
+    listener: IntArray  # (sessions,)
+    interest: IntArray  # (sessions,) the track that is the session's interest
+    organic: IntArray  # (sessions,) the track that the listener chooses
+
+
+def make_model(world: World) -> ListeningModel:
+    """Finds the tracks nearest to every interest: seconds for tens of thousands of interests and tracks."""
+    count = min(int(world.interest_neighbours.max()), world.tracks)
+    return ListeningModel(
+        world,
+        nearest=nearest_tracks(world.embeddings, world.interests, count),
+        interests=np.diff(world.interest_offsets),
+        neighbours=np.minimum(world.interest_neighbours, count),
+    )
+
+
+def draw_starts(model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> Starts:
+    """Draws an interest of each listener and a track near it."""
+    which = draw_below(model.interests, listeners, rng)
+    return _starts(model, listeners, which, draw_below(model.neighbours, listeners, rng))
+
+
+def scale_starts(model: ListeningModel, listeners: IntArray, uniform: FloatArray) -> Starts:
+    """The same from draws (2, sessions) from [0, 1)."""
+    which = scale_below(model.interests[listeners], uniform[0])
+    return _starts(model, listeners, which, scale_below(model.neighbours[listeners], uniform[1]))
+
+
+class Sessions:
+    """Sessions side by side, from their organic tracks on.
+
+    Attributes:
+        listener: (sessions,) whose session it is.
+        interest: (sessions,) the track that is the session's interest.
+        budget: (sessions,) what is left of the session budget; the session is over at 0.
+        length: (sessions,) tracks played.
+        tracks: (capacity, sessions) track ids in playing order; what lies behind the last means nothing.
+        hundredths: (capacity, sessions) their shares heard.
+    """
+
+    def __init__(self, model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> None:
+        """Starts a session of each of these listeners and plays its organic track."""
+        self._make_room(model, len(listeners))
+        self.start(np.arange(len(listeners)), draw_starts(model, listeners, rng))
+
+    @classmethod
+    def none(cls, model: ListeningModel, count: int) -> Self:
+        """Room for some sessions, none of which has begun: all are over."""
+        sessions = cls.__new__(cls)
+        sessions._make_room(model, count)
+        return sessions
+
+    def start(self, rows: IntArray, starts: Starts) -> None:
+        """Starts sessions in the places of others, which are forgotten, and plays their organic tracks."""
+        longest = int(self.length[rows].max(initial=0))
+        self.tracks[:longest, rows] = _NOBODY
+        self.artists[:longest, rows] = _NOBODY
+        self.listener[rows] = starts.listener
+        self.interest[rows] = starts.interest
+        self.budget[rows] = self.world.session_budget[starts.listener]
+        self.length[rows] = 0
+        self._wanted[rows] = self.world.embeddings[starts.interest]
+        self._append(rows, starts.organic, np.full(len(rows), 100))
+
+    def under_way(self) -> IntArray:
+        """The sessions that are not over, ascending."""
+        return np.flatnonzero(self.budget > 0)
+
+    def last_tracks(self, rows: IntArray) -> IntArray:
+        """The track played last in each of these sessions."""
+        return self.tracks[self.length[rows] - 1, rows].astype(np.int64)
+
+    def last_hundredths(self, rows: IntArray) -> IntArray:
+        """The share heard of that track, in hundredths."""
+        return self.hundredths[self.length[rows] - 1, rows].astype(np.int64)
+
+    def played(self, row: int) -> IntArray:
+        """The tracks of one session in playing order."""
+        return self.tracks[: self.length[row], row].astype(np.int64)
+
+    def heard_of(self, row: int) -> IntArray:
+        """The shares heard of them, in hundredths."""
+        return self.hundredths[: self.length[row], row].astype(np.int64)
+
+    def hear(self, rows: IntArray, tracks: IntArray, uniform: FloatArray) -> IntArray:
+        """Plays one recommended track in each of these sessions, and lets their budgets drop.
+
+        Args:
+            rows: Different sessions, none of them over, ascending.
+            tracks: The track recommended in each.
+            uniform: A draw from [0, 1) for each, which decides on boredom.
+
+        Returns:
+            The shares heard, in hundredths.
+        """
+        heard = self._shares(rows, tracks)
+        self._append(rows, tracks, heard)
+        self.budget[rows] -= is_bored(heard, uniform)
+        return heard
+
+    def _make_room(self, model: ListeningModel, count: int) -> None:
+        self.world, self._lift = model.world, model.lift
+        self.listener, self.interest, self.budget, self.length = np.zeros((4, count), dtype=np.int64)
+        self.tracks = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
+        self.artists = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
+        self.hundredths = np.zeros((_FIRST_CAPACITY, count), dtype=np.uint8)
+        self._wanted = np.zeros((count, model.world.embeddings.shape[1]))  # the embeddings of the interests
+
+    def _shares(self, rows: IntArray, tracks: IntArray) -> IntArray:
+        world = self.world
+        who = self.listener[rows]
+        longest = int(self.length[rows].max(initial=0))
+        plays = _count_equal(self.artists[:longest], rows, world.artist[tracks])
+        repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
+        wanted = self._wanted if len(rows) == len(self._wanted) else self._wanted.take(rows, axis=0)
+        dot = dot_rows(world.embeddings, tracks, wanted)
+        if self._lift is not None:
+            dot += self._lift[tracks]
+        raw = raw_share(dot, world.consume_bias[who], world.consume_sharpness[who])
+        return heard_hundredths(raw, world.gamma[who], plays, repeated)
+
+    def _append(self, rows: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
+        position = self.length[rows]
+        if int(position.max(initial=0)) == len(self.tracks):
+            self.tracks, self.artists = (_doubled(table, _NOBODY) for table in (self.tracks, self.artists))
+            self.hundredths = _doubled(self.hundredths, 0)
+        self.tracks[position, rows] = tracks
+        self.artists[position, rows] = self.world.artist[tracks]
+        self.hundredths[position, rows] = hundredths
+        self.length[rows] += 1
+
+
+def _starts(model: ListeningModel, listeners: IntArray, which: IntArray, neighbour: IntArray) -> Starts:
+    position = model.world.interest_offsets[listeners] + which
+    return Starts(listeners, model.world.interests[position], model.nearest[position, neighbour])
+
+
+def _count_equal(history: npt.NDArray[np.int32], rows: IntArray, values: IntArray) -> IntArray:
+    """How often the history of each of some sessions holds a value of its own."""
+    seen = history if len(rows) == history.shape[1] else history.take(rows, axis=1)
+    counts: IntArray = (seen == values.astype(np.int32)).sum(axis=0, dtype=np.int16).astype(np.int64)
+    return counts
+
+
+def _doubled(table: npt.NDArray[Scalar], fill: int) -> npt.NDArray[Scalar]:
+    return np.concatenate([table, np.full_like(table, fill)])

@@ -1,0 +1,108 @@
+"""What a world is made from: the sections of `configs/world/*.yaml`."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from looplib.config import Config
+
+# The original service's defaults, for worlds whose files do not say.
+DEFAULT_CONSUME_BIAS = 5.0
+DEFAULT_CONSUME_SHARPNESS = 1.0
+DEFAULT_SESSION_BUDGET = 5
+DEFAULT_INTEREST_NEIGHBOURS = 10
+DEFAULT_GAMMA = 0.8
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Span(Config):
+    """A range of values, both ends included."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        return self
+
+    def __contains__(self, value: float) -> bool:
+        """Whether a value lies in the range."""
+        return self.low <= value <= self.high
+
+
+class CatalogueConfig(Config):
+    """Artists in genres, tracks around their artists.
+
+    A track's embedding is genre centre + the artist's deviation + the track's own deviation; the shares say how much
+    of its expected squared length comes from each, the track's own share being what is left of 1.
+    """
+
+    tracks: int = Field(ge=1, le=10_000_000)
+    artists: int = Field(ge=1)
+    genres: int = Field(ge=1)
+    dimensions: int = Field(ge=1, le=4096)
+    squared_length: float = Field(gt=0, description="expected squared length of a track's embedding")
+    axis_decay: float = Field(default=0.0, ge=0, description="axis j has a variance proportional to j ** -axis_decay")
+    genre_share: Share
+    artist_share: Share
+    genre_spread: float = Field(ge=0, description="sigma of the log of a genre's weight: 0 makes all equally large")
+    mainstream: float = Field(default=0.0, ge=0, le=3, description="log of popularity for each sigma along axis 1")
+    popularity_spread: float = Field(ge=0, le=3, description="sigma of the rest of the log of a track's popularity")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.artists > self.tracks:
+            raise ValueError(f"artists ({self.artists}) cannot be more than tracks ({self.tracks})")
+        if self.genre_share + self.artist_share > 1:
+            raise ValueError(f"genre_share + artist_share is {self.genre_share + self.artist_share:.3g}, above 1")
+        return self
+
+
+class ListenersConfig(Config):
+    """Listeners: their interests, drawn by popularity, and how easily each is bored."""
+
+    listeners: int = Field(ge=1, le=100_000_000)
+    interests_low: int = Field(ge=1, description="least interests of a listener")
+    interests_high: int = Field(ge=1, description="most interests of a listener")
+    consume_bias: Span
+    consume_sharpness: Span
+    session_budget: int = Field(default=DEFAULT_SESSION_BUDGET, ge=1)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.interests_low > self.interests_high:
+            raise ValueError(f"interests_low {self.interests_low} is above interests_high {self.interests_high}")
+        if self.consume_sharpness.low <= 0:
+            raise ValueError(f"consume_sharpness.low must be above 0, found {self.consume_sharpness.low}")
+        return self
+
+
+class CalibrationConfig(Config):
+    """The ranges in which a world's figures are meant to lie; the organic track is included throughout."""
+
+    sessions: int = Field(default=20_000, ge=1, description="simulated sessions a figure is measured on")
+    random_tracks: Span = Field(description="tracks a session with random recommendations")
+    random_listening: Span = Field(description="listening time a session with random recommendations")
+    same_artist_ratio: Span = Field(description="listening time with the same artist each time, over that with random")
+    near_share: Span = Field(description="mean share heard of one of an interest's nearest tracks, before gamma")
+
+
+class WorldConfig(Config):
+    """A whole world."""
+
+    seed: int = Field(ge=0)
+    gamma: Share = Field(default=DEFAULT_GAMMA, description="factor on the share for each earlier track of the artist")
+    catalogue: CatalogueConfig
+    listeners: ListenersConfig
+    calibration: CalibrationConfig | None = None
+
+    @model_validator(mode="after")
+    def _has_interests_enough(self) -> Self:
+        if self.listeners.interests_high > self.catalogue.tracks:
+            raise ValueError(
+                f"interests_high ({self.listeners.interests_high}) is above tracks ({self.catalogue.tracks})"
+            )
+        return self

@@ -1,0 +1,203 @@
+"""A world's files, read and checked: `tracks.json`, `tracks.npy`, `users.json`, and `world.yaml` where there is one."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from looplib.config import load_config
+from looplib.files import sha256_file
+from sim.errors import WorldError
+from sim.worlds.config import (
+    DEFAULT_CONSUME_BIAS,
+    DEFAULT_CONSUME_SHARPNESS,
+    DEFAULT_GAMMA,
+    DEFAULT_INTEREST_NEIGHBOURS,
+    DEFAULT_SESSION_BUDGET,
+    WorldConfig,
+)
+
+TRACKS_FILE = "tracks.json"
+EMBEDDINGS_FILE = "tracks.npy"
+USERS_FILE = "users.json"
+CONFIG_FILE = "world.yaml"
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class World:
+    """A world as the listening model needs it: arrays by track id, by listener id, and all interests in one row."""
+
+    embeddings: npt.NDArray[np.float32]  # (tracks, dimensions)
+    artist: IntArray  # (tracks,), one number an artist
+    interests: IntArray  # track ids, listener after listener
+    interest_offsets: IntArray  # (listeners + 1,): listener u has interests[offsets[u]:offsets[u + 1]]
+    interest_neighbours: IntArray  # (listeners,), tracks around an interest that can be organic
+    consume_bias: FloatArray  # (listeners,)
+    consume_sharpness: FloatArray  # (listeners,)
+    session_budget: IntArray  # (listeners,)
+    gamma: FloatArray  # (listeners,), factor for each earlier track of an artist
+    catalogue_sha256: str  # of tracks.json
+    sha256: str  # of all files
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks there are."""
+        return len(self.artist)
+
+    @property
+    def listeners(self) -> int:
+        """How many listeners there are."""
+        return len(self.consume_bias)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class TrackRecord(_Record):
+    """A line of `tracks.json`; what the listening model does not need is passed over."""
+
+    track: int
+    artist: str | int
+
+
+class TitledRecord(TrackRecord):
+    """A line of `tracks.json` as people read it."""
+
+    title: str | int | None = None
+
+
+class UserRecord(_Record):
+    """A line of `users.json`; what is missing takes the original service's defaults."""
+
+    user: int
+    interests: list[int] = Field(min_length=1)
+    interest_neighbours: int = Field(default=DEFAULT_INTEREST_NEIGHBOURS, ge=1)
+    consume_bias: FiniteFloat = DEFAULT_CONSUME_BIAS
+    consume_sharpness: FiniteFloat = Field(default=DEFAULT_CONSUME_SHARPNESS, gt=0)
+    session_budget: int = Field(default=DEFAULT_SESSION_BUDGET, ge=1)
+    artist_discount_gamma: FiniteFloat | None = Field(default=None, ge=0, le=1)
+
+
+Record = TypeVar("Record", bound=_Record)
+
+
+def load_world(folder: Path) -> World:
+    """Reads a world, ours or in the original's files.
+
+    Raises:
+        WorldError: A file is missing, a line is torn or out of place, or the files contradict each other; the message
+            names the file and the line.
+    """
+    artist = _read_artists(folder / TRACKS_FILE)
+    embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, tracks=len(artist))
+    users = _read_users(folder / USERS_FILE, tracks=len(artist))
+    gamma = _read_gamma(folder / CONFIG_FILE)
+    return World(
+        embeddings=embeddings,
+        artist=artist,
+        interests=np.array([track for user in users for track in user.interests], dtype=np.int64),
+        interest_offsets=np.cumsum([0, *(len(user.interests) for user in users)], dtype=np.int64),
+        interest_neighbours=np.array([user.interest_neighbours for user in users], dtype=np.int64),
+        consume_bias=np.array([user.consume_bias for user in users], dtype=np.float64),
+        consume_sharpness=np.array([user.consume_sharpness for user in users], dtype=np.float64),
+        session_budget=np.array([user.session_budget for user in users], dtype=np.int64),
+        gamma=np.array(
+            [gamma if user.artist_discount_gamma is None else user.artist_discount_gamma for user in users],
+            dtype=np.float64,
+        ),
+        catalogue_sha256=sha256_file(folder / TRACKS_FILE),
+        sha256=world_digest(folder),
+    )
+
+
+def track_texts(folder: Path) -> list[str]:
+    """Artist and title of each track of a world that can be loaded.
+
+    Raises:
+        WorldError: The file is missing or torn.
+    """
+    records = _read_records(folder / TRACKS_FILE, TitledRecord)
+    return [f"{record.artist} - {record.title or 'untitled'}" for _, record in records]
+
+
+def world_digest(folder: Path) -> str:
+    """One SHA-256 over all of a world's files."""
+    files = [folder / name for name in (TRACKS_FILE, EMBEDDINGS_FILE, USERS_FILE, CONFIG_FILE)]
+    lines = [f"{file.name} {sha256_file(file)}\n" for file in files if file.exists()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _read_artists(path: Path) -> IntArray:
+    """The artist number of each track; artists are numbered as they first appear."""
+    numbers: dict[str | int, int] = {}
+    artists = []
+    for line, record in _read_records(path, TrackRecord):
+        _check_id(path, line, "track", record.track, expected=line - 1)
+        artists.append(numbers.setdefault(record.artist, len(numbers)))
+    if not artists:
+        raise WorldError(f"{path}: holds no tracks")
+    return np.array(artists, dtype=np.int64)
+
+
+def _read_users(path: Path, tracks: int) -> list[UserRecord]:
+    users = []
+    for line, record in _read_records(path, UserRecord):
+        _check_id(path, line, "user", record.user, expected=line - 1)
+        for interest in record.interests:
+            if not 0 <= interest < tracks:
+                raise WorldError(f"{path}:{line}: interest {interest} is no track; the catalogue has 0..{tracks - 1}")
+        users.append(record)
+    if not users:
+        raise WorldError(f"{path}: holds no users")
+    return users
+
+
+def _read_records(path: Path, model: type[Record]) -> Iterator[tuple[int, Record]]:
+    """Line numbers, from 1, and what the lines hold."""
+    try:
+        with path.open("rb") as file:
+            for line, content in enumerate(file, start=1):
+                yield line, model.model_validate_json(content)
+    except OSError as error:
+        raise WorldError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in detail["loc"])
+        raise WorldError(f"{path}:{line}: {key}{': ' if key else ''}{detail['msg']}") from None
+
+
+def _check_id(path: Path, line: int, key: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise WorldError(f"{path}:{line}: {key} {found} found, {expected} expected: ids must be 0..n-1 in order")
+
+
+def _read_embeddings(path: Path, tracks: int) -> npt.NDArray[np.float32]:
+    try:
+        embeddings = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise WorldError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, EOFError) as error:
+        raise WorldError(f"{path}: not a NumPy array ({error})") from None
+    if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
+        raise WorldError(
+            f"{path}: a numeric (tracks, dimensions) array is expected, found {embeddings.dtype} {embeddings.shape}"
+        )
+    if len(embeddings) != tracks:
+        raise WorldError(f"{path}: {len(embeddings)} embeddings found, but {TRACKS_FILE} holds {tracks} tracks")
+    finite = np.isfinite(embeddings).all(axis=1)
+    if not finite.all():
+        raise WorldError(f"{path}: the embedding of track {int(np.argmin(finite))} holds NaN or infinite numbers")
+    return np.ascontiguousarray(embeddings, dtype=np.float32)
+
+
+def _read_gamma(path: Path) -> float:
+    return load_config(WorldConfig, path).gamma if path.exists() else DEFAULT_GAMMA

@@ -1,0 +1,138 @@
+"""A world's catalogue and listeners, drawn from its configuration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from looplib.randomness import make_generator
+from sim.worlds.config import CatalogueConfig, ListenersConfig, Span, WorldConfig
+from sim.worlds.names import invent_names, invent_titles
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_DECIMALS = 3  # of bias and sharpness in users.json
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Tracks by id: texts, numbers, and where they lie."""
+
+    embeddings: npt.NDArray[np.float32]  # (tracks, dimensions)
+    artist: IntArray  # (tracks,), index into artist_names
+    genre: IntArray  # (tracks,), index into genre_names
+    popularity: FloatArray  # (tracks,), sums to 1
+    artist_names: list[str]
+    genre_names: list[str]
+    titles: list[str]
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Listeners by id."""
+
+    interests: list[list[int]]  # of each listener, different track ids
+    consume_bias: FloatArray  # (listeners,)
+    consume_sharpness: FloatArray  # (listeners,)
+    session_budget: int
+
+
+def generate_catalogue(config: WorldConfig) -> Catalogue:
+    """Draws genres, the artists in them, and the artists' tracks."""
+    section, seed = config.catalogue, config.seed
+    rng = make_generator(seed, "catalogue")
+    genre_weights = rng.lognormal(0.0, section.genre_spread, size=section.genres)
+    genre_of_artist = rng.choice(section.genres, size=section.artists, p=genre_weights / genre_weights.sum())
+    artist = _deal_tracks(section, rng)
+    embeddings = _place_tracks(section, genre_of_artist, artist, rng)
+    popularity = _draw_popularity(section, embeddings, rng)
+    text_rng = make_generator(seed, "names")
+    return Catalogue(
+        embeddings=embeddings,
+        artist=artist,
+        genre=genre_of_artist[artist],
+        popularity=popularity,
+        artist_names=invent_names(section.artists, text_rng, words=(1, 3)),
+        genre_names=invent_names(section.genres, text_rng, words=(1, 1)),
+        titles=invent_titles(section.tracks, text_rng),
+    )
+
+
+def generate_listeners(config: WorldConfig, popularity: FloatArray) -> Listeners:
+    """Draws listeners, whose interests are different tracks, popular ones more often."""
+    section = config.listeners
+    rng = make_generator(config.seed, "listeners")
+    counts = rng.integers(section.interests_low, section.interests_high, size=section.listeners, endpoint=True)
+    return Listeners(
+        interests=_draw_interests(section, counts, popularity, rng),
+        consume_bias=spread(section.consume_bias, section.listeners, rng),
+        consume_sharpness=spread(section.consume_sharpness, section.listeners, rng),
+        session_budget=section.session_budget,
+    )
+
+
+def _deal_tracks(section: CatalogueConfig, rng: np.random.Generator) -> IntArray:
+    """Each track's artist: every artist has a track, the rest go by exponential weights; ids say nothing."""
+    weights = rng.exponential(size=section.artists)
+    rest = rng.choice(section.artists, size=section.tracks - section.artists, p=weights / weights.sum())
+    return rng.permutation(np.concatenate([np.arange(section.artists), rest]))
+
+
+def _place_tracks(
+    section: CatalogueConfig, genre_of_artist: IntArray, artist: IntArray, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Embeddings (tracks, dimensions): genre centre + artist's deviation + own deviation."""
+    own_share = 1.0 - section.genre_share - section.artist_share
+    genres = _deviations(section.genres, section, section.genre_share, rng)
+    artists = genres[genre_of_artist] + _deviations(section.artists, section, section.artist_share, rng)
+    return (artists[artist] + _deviations(section.tracks, section, max(own_share, 0.0), rng)).astype(np.float32)
+
+
+def _deviations(count: int, section: CatalogueConfig, share: float, rng: np.random.Generator) -> FloatArray:
+    """Gaussian vectors (count, dimensions) whose expected squared length is that share of a track's.
+
+    Axis j, from 1, has a variance proportional to j ** -axis_decay.
+    """
+    variances = np.arange(1, section.dimensions + 1) ** -section.axis_decay
+    scales = np.sqrt(section.squared_length * share * variances / variances.sum())
+    deviations: FloatArray = rng.standard_normal((count, section.dimensions)) * scales
+    return deviations
+
+
+def _draw_popularity(
+    section: CatalogueConfig, embeddings: npt.NDArray[np.float32], rng: np.random.Generator
+) -> FloatArray:
+    """Popularities (tracks,), summing to 1: luck, and lying far out along the first axis, the mainstream's."""
+    along = embeddings[:, 0].astype(np.float64)
+    scale = float(along.std()) or 1.0
+    logs = section.mainstream * along / scale + rng.normal(0.0, section.popularity_spread, size=section.tracks)
+    weights: FloatArray = np.exp(logs - logs.max())
+    popularity: FloatArray = weights / weights.sum()
+    return popularity
+
+
+def _draw_interests(
+    section: ListenersConfig, counts: IntArray, popularity: FloatArray, rng: np.random.Generator
+) -> list[list[int]]:
+    """Different tracks for each listener; a listener's draws are repeated until they differ."""
+    cumulative = np.cumsum(popularity)
+    drawn = _draw_tracks(cumulative, (len(counts), section.interests_high), rng)
+    interests = [list(dict.fromkeys(row[:count])) for row, count in zip(drawn.tolist(), counts.tolist(), strict=True)]
+    for own, count in zip(interests, counts.tolist(), strict=True):
+        while len(own) < count:
+            track = int(_draw_tracks(cumulative, (1,), rng)[0])
+            if track not in own:
+                own.append(track)
+    return interests
+
+
+def _draw_tracks(cumulative: FloatArray, shape: tuple[int, ...], rng: np.random.Generator) -> IntArray:
+    """Track ids of the given shape, each drawn with its popularity."""
+    tracks: IntArray = np.searchsorted(cumulative, rng.random(shape) * cumulative[-1], side="right")
+    return tracks
+
+
+def spread(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
+    """Uniform draws from a range (count,), as users.json has them."""
+    return np.round(rng.uniform(span.low, span.high, size=count), _DECIMALS)
