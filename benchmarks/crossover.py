@@ -21,6 +21,7 @@ import yaml
 from analysis import queries
 from analysis.ab.tables import load
 from botify.experiments import Arm, Experiment
+from looplib.arrays import FloatArray, IntArray
 from looplib.files import atomic_write
 from recsys.loop.processes import run_step
 from recsys.loop.service import free_port, service_step, serving
@@ -30,7 +31,6 @@ from tests.botify.exports import publish
 EXPERIMENT = "FORETOLD"
 CONTROL = "random"
 
-Floats = npt.NDArray[np.float64]
 Lists = Mapping[str, npt.NDArray[np.integer]]
 
 
@@ -63,17 +63,17 @@ class Heard:
     """
 
     arms: tuple[str, ...]
-    sessions: Floats
-    tracks: Floats
-    time: Floats
+    sessions: FloatArray
+    tracks: FloatArray
+    time: FloatArray
 
     @property
-    def mean_time(self) -> Floats:
+    def mean_time(self) -> FloatArray:
         """Mean listening time of a session; 0 without sessions."""
         return np.divide(self.time, self.sessions, out=np.zeros_like(self.time), where=self.sessions > 0)
 
 
-def cross_over(world: Path, users: npt.NDArray[np.int64], lists: Lists, traffic: Traffic, kept: Path) -> Heard:
+def cross_over(world: Path, users: IntArray, lists: Lists, traffic: Traffic, kept: Path) -> Heard:
     """Plays the rounds that have not been played.
 
     Args:
@@ -98,7 +98,7 @@ def cross_over(world: Path, users: npt.NDArray[np.int64], lists: Lists, traffic:
 def _play_round(
     folder: Path,
     world: Path,
-    users: npt.NDArray[np.int64],
+    users: IntArray,
     lists: Lists,
     arms: Sequence[str],
     traffic: Traffic,
@@ -153,7 +153,7 @@ def _list(tracks: npt.NDArray[np.integer]) -> list[int]:
     return [int(track) for track in tracks.tolist() if track >= 0]
 
 
-def _add(heard: Heard, users: npt.NDArray[np.int64], rows: pa.Table) -> None:
+def _add(heard: Heard, users: IntArray, rows: pa.Table) -> None:
     """Adds a round's rows in place."""
     place = {arm: column for column, arm in enumerate(heard.arms)}
     at = np.searchsorted(users, rows["user"].to_numpy()), np.array([place[arm] for arm in rows["arm"].to_pylist()])

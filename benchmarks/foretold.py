@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import typer
 from scipy import stats
@@ -29,6 +28,7 @@ from analysis.statistics import bootstrap
 from benchmarks.crossover import Heard, Traffic, cross_over
 from benchmarks.foretold_figure import draw
 from benchmarks.foretold_models import DEPTH, make_models
+from looplib.arrays import FloatArray
 from looplib.config import load_config
 from looplib.files import atomic_write, atomic_write_text
 from looplib.randomness import make_generator
@@ -41,8 +41,7 @@ from recsys.store.manifest import open_store
 RESAMPLES = 2000
 LISTS, OFFLINE = "lists.npz", "offline.json"
 NDCG, OPE = f"ndcg@{DEPTH}", f"ope_time@{DEPTH}"
-Floats = npt.NDArray[np.float64]
-Statistic = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], float]
+Statistic = Callable[[FloatArray, FloatArray], float]
 Interval = tuple[float, float, float]
 app = typer.Typer(add_completion=False)
 
@@ -175,15 +174,15 @@ def correlations(rows: list[Row]) -> list[str]:
     return lines
 
 
-def _spearman(one: Floats, other: Floats) -> float:
+def _spearman(one: FloatArray, other: FloatArray) -> float:
     return float(stats.spearmanr(one, other).statistic)
 
 
-def _kendall(one: Floats, other: Floats) -> float:
+def _kendall(one: FloatArray, other: FloatArray) -> float:
     return float(stats.kendalltau(one, other).statistic)
 
 
-def _resampled(statistic: Statistic, one: Floats, other: Floats) -> Interval:
+def _resampled(statistic: Statistic, one: FloatArray, other: FloatArray) -> Interval:
     rng = make_generator(0, "models")
     found: list[float] = []
     while len(found) < RESAMPLES:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from analysis import queries
+from looplib.arrays import Int32Array, IntArray
 from looplib.progress import progress
 from looplib.randomness import make_generator
 from recsys.cluster.cluster import Cluster, usable_cores
@@ -21,7 +22,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.split import UNWEIGHTED
 from recsys.models.als import Als, AlsParams
 from recsys.models.baselines import random_lists
-from recsys.models.topk import NO_TRACK, Columns, nearest_tracks
+from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.scoring.lists import personal_lists
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
@@ -33,8 +34,6 @@ KNOWN_FOR = 20  # a listener's favourites whose neighbours are looked at
 ALL_LISTENING = Feedback()
 SMALL = {"factors": 24, "sweeps": 3, "rough_sweeps": 2, "coarse_factors": 12, "coarse_sweeps": 3}  # quickly fitted
 
-Integers = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Model:
@@ -43,12 +42,12 @@ class Model:
     Attributes:
         name: For people.
         kind: Models of one kind are alike: "als", "context" or "other".
-        lists: Columns of the dataset's tracks, best first, -1 at the end of short ones; shape (listeners, DEPTH).
+        lists: Int32Array of the dataset's tracks, best first, -1 at the end of short ones; shape (listeners, DEPTH).
     """
 
     name: str
     kind: str
-    lists: Columns
+    lists: Int32Array
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def make_models(store: Store, config: SearchConfig, dataset: Dataset, cluster: C
     return models
 
 
-def favourites(heard: csr_matrix, k: int) -> Columns:
+def favourites(heard: csr_matrix, k: int) -> Int32Array:
     """The k tracks of each row with the largest values, best first; `NO_TRACK` where there are fewer."""
     lists = np.full((heard.shape[0], k), NO_TRACK, dtype=np.int32)
     for row in range(heard.shape[0]):
@@ -124,7 +123,7 @@ def favourites(heard: csr_matrix, k: int) -> Columns:
     return lists
 
 
-def near_favourites(dataset: Dataset, near: Columns) -> Columns:
+def near_favourites(dataset: Dataset, near: Int32Array) -> Int32Array:
     """The tracks that are neighbours of most of a listener's favourites, weighted by how long these were heard."""
     heard = dataset.matrix("train")
     own = favourites(heard, KNOWN_FOR)
@@ -160,7 +159,9 @@ def _training_store(store: Store, config: SearchConfig, folder: Path) -> Store:
     return replace(store, path=folder)
 
 
-def _context_models(context: ContextModel, responses: Responses, dataset: Dataset, popular: Columns) -> Iterator[Model]:
+def _context_models(
+    context: ContextModel, responses: Responses, dataset: Dataset, popular: Int32Array
+) -> Iterator[Model]:
     """Lists by the context model, which knows a listener's interests and not which one a session follows."""
     mixed, in_turn = popular.astype(np.int32), popular.astype(np.int32)
     column_of = np.searchsorted(dataset.tracks, responses.tracks)
@@ -179,12 +180,12 @@ def _context_models(context: ContextModel, responses: Responses, dataset: Datase
     yield Model("context model, interests in turn", "context", in_turn)
 
 
-def _best(scores: npt.NDArray[np.floating[Any]], k: int) -> Integers:
+def _best(scores: npt.NDArray[np.floating[Any]], k: int) -> IntArray:
     some = np.argpartition(-scores, k)[:k]
     return some[np.argsort(-scores[some], kind="stable")]
 
 
-def _take_turns(shares: npt.NDArray[np.floating[Any]]) -> Integers:
+def _take_turns(shares: npt.NDArray[np.floating[Any]]) -> IntArray:
     """The best of each row, the second best of each, and so on, without repeats."""
     ranked = np.stack([_best(share, DEPTH) for share in shares]).T.ravel()
     _, first = np.unique(ranked, return_index=True)

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from analysis import queries
 from analysis.offpolicy import Holdout, OffPolicy, OffPolicyEstimate, Serving, read_sessions, sessions_of
 from benchmarks.served import Truth, find_truth, random_events
+from looplib.arrays import FloatArray, IntArray
 from looplib.config import load_config
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.models.als import Als, AlsParams
@@ -43,15 +43,13 @@ SMALL_WORLD = ("catalogue.tracks=1000", "catalogue.artists=220", "catalogue.genr
 SMALL_SESSIONS = 12_000
 SMALL_TRUTH_SESSIONS = 20_000
 
-Integers = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Lists:
     """Lists of all listeners, and scores of the same shape where the model has them."""
 
-    tracks: Integers
-    scores: npt.NDArray[np.float64] | None = None
+    tracks: IntArray
+    scores: FloatArray | None = None
 
 
 def main() -> None:
@@ -153,7 +151,7 @@ def _all_lists(dataset: Dataset) -> Mapping[str, Lists]:
     return lists
 
 
-def _timed(judge: OffPolicy, users: Integers, lists: Lists, serving: Serving) -> tuple[OffPolicyEstimate, float]:
+def _timed(judge: OffPolicy, users: IntArray, lists: Lists, serving: Serving) -> tuple[OffPolicyEstimate, float]:
     """The estimate, and the shortest of some times it took."""
     seconds = []
     for _ in range(REPEATS):

@@ -11,9 +11,9 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from benchmarks.spark import make_spark_als
+from looplib.arrays import Float32Array
 from looplib.errors import UserError
 from recsys.models.als import Als, AlsParams
-from recsys.models.params import Factors
 
 if TYPE_CHECKING:
     from pyspark.ml.recommendation import ALSModel
@@ -28,8 +28,8 @@ class Factored:
     """What a fit came to: `recsys.models.params.Fit` for any library's."""
 
     sweeps: int
-    user_factors: Factors
-    item_factors: Factors
+    user_factors: Float32Array
+    item_factors: Float32Array
 
 
 @dataclass(frozen=True)

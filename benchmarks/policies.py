@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from botify.model.catalogue import load_catalogue
 from botify.model.model import Model, load_model
 from botify.recommenders import Chains, Row, recommend
 from botify.settings import Settings
+from looplib.arrays import FloatArray, IntArray
 from looplib.config import parse_config
 from looplib.randomness import make_generator
 from sim.listening.response import raw_share
@@ -35,8 +35,7 @@ LONGEST = 1000  # tracks; the service ends a session then
 SEED = 11
 _NORMAL_95 = 1.96
 
-Tracks = npt.NDArray[np.int64]
-Policy = Callable[[Sessions, Tracks, np.random.Generator], Tracks]
+Policy = Callable[[Sessions, IntArray, np.random.Generator], IntArray]
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,13 @@ class Arm:
     Attributes:
         name: Of the recommender.
         times: Listening time of each session, the organic track included.
-        tracks: Tracks a session.
+        tracks: IntArray a session.
         fallbacks: Share of the answers that another recommender gave.
         answer_ms: CPU time an answer.
     """
 
     name: str
-    times: npt.NDArray[np.float64]
+    times: FloatArray
     tracks: float
     fallbacks: float
     answer_ms: float
@@ -83,7 +82,7 @@ def play(model: ListeningModel, name: str, policy: Policy, sessions: int, fallba
     return Arm(name, times, float(state.length.mean()), fallbacks(), 1000 * spent / answers)
 
 
-def _open(state: Sessions) -> Tracks:
+def _open(state: Sessions) -> IntArray:
     rows = state.under_way()
     return rows[state.length[rows] < LONGEST]
 
@@ -96,7 +95,7 @@ class Served:
         self._model, self._name, self._chains = model, name, Chains.of(settings.fallback)
         self._answers = self._others = 0
 
-    def __call__(self, state: Sessions, rows: Tracks, rng: np.random.Generator) -> Tracks:
+    def __call__(self, state: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
         """A track for each session."""
         batch = [_row(state, row) for row in rows.tolist()]
         answers = recommend(self._model, batch, [self._name] * len(batch), self._chains, rng)

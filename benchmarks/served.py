@@ -8,17 +8,15 @@ value is what an experiment measures: the lists make the sessions.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from analysis.offpolicy import Serving
+from looplib.arrays import BoolArray, FloatArray, IntArray
 from sim.collect.segments import play_segment
 from sim.listening.response import raw_share
 from sim.listening.sessions import ListeningModel, Sessions
 from sim.recommenders import RandomRecommender
 
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 _BLOCK = 5000  # sessions side by side
 
 
@@ -39,7 +37,7 @@ class Truth:
     exhausted: float
 
 
-def find_truth(model: ListeningModel, lists: Integers, serving: Serving, sessions: int, seed: int) -> Truth:
+def find_truth(model: ListeningModel, lists: IntArray, serving: Serving, sessions: int, seed: int) -> Truth:
     """Plays so many sessions of random listeners each way.
 
     Args:
@@ -89,7 +87,7 @@ def _begin(model: ListeningModel, rng: np.random.Generator) -> Sessions:
     return Sessions(model, rng.integers(model.world.listeners, size=_BLOCK), rng)
 
 
-def _serve(sessions: Sessions, lists: Integers, serving: Serving, rng: np.random.Generator) -> Floats:
+def _serve(sessions: Sessions, lists: IntArray, serving: Serving, rng: np.random.Generator) -> FloatArray:
     """Listening time, requests, and those at which a list was used up."""
     sums = np.zeros(3)
     while len(rows := sessions.under_way()):
@@ -105,7 +103,7 @@ def _serve(sessions: Sessions, lists: Integers, serving: Serving, rng: np.random
     return sums
 
 
-def _at_random_requests(sessions: Sessions, lists: Integers, serving: Serving, rng: np.random.Generator) -> Floats:
+def _at_random_requests(sessions: Sessions, lists: IntArray, serving: Serving, rng: np.random.Generator) -> FloatArray:
     """What the policy's choice would be heard for, and how many requests have one."""
     sums = np.zeros(2)
     while len(rows := sessions.under_way()):
@@ -119,13 +117,13 @@ def _at_random_requests(sessions: Sessions, lists: Integers, serving: Serving, r
     return sums
 
 
-def _heard(sessions: Sessions, rows: Integers, listed: Integers) -> npt.NDArray[np.bool_]:
+def _heard(sessions: Sessions, rows: IntArray, listed: IntArray) -> BoolArray:
     """Whether each listed track was heard in the session; shape (rows, length)."""
     played = sessions.tracks[: int(sessions.length[rows].max()), rows]
     return np.asarray((played[:, :, None] == listed[None]).any(axis=0))
 
 
-def _would_hear(sessions: Sessions, rows: Integers, listed: Integers) -> Floats:
+def _would_hear(sessions: Sessions, rows: IntArray, listed: IntArray) -> FloatArray:
     """The share that would be heard of each listed track, as `sim.listening.response` has it; shape (rows, length)."""
     world, who = sessions.world, sessions.listener[rows]
     played = sessions.artists[: int(sessions.length[rows].max()), rows]
@@ -133,5 +131,5 @@ def _would_hear(sessions: Sessions, rows: Integers, listed: Integers) -> Floats:
     interest = world.embeddings[sessions.interest[rows]].astype(np.float64)
     dot = np.einsum("rd,rkd->rk", interest, world.embeddings[listed].astype(np.float64))
     raw = raw_share(dot, world.consume_bias[who][:, None], world.consume_sharpness[who][:, None])
-    heard: Floats = np.rint(100 * raw * world.gamma[who][:, None] ** plays) / 100
+    heard: FloatArray = np.rint(100 * raw * world.gamma[who][:, None] ** plays) / 100
     return heard

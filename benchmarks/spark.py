@@ -38,6 +38,7 @@ from rich.table import Table
 
 from analysis.validation.validator import Metric
 from benchmarks.measure import machine
+from looplib.arrays import Int32Array
 from looplib.cli import make_app, run
 from looplib.config import load_config
 from looplib.errors import UserError
@@ -47,7 +48,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset, dataset_digest, open_dataset
 from recsys.models.als import Als, AlsParams
-from recsys.models.topk import NO_TRACK, Columns
+from recsys.models.topk import NO_TRACK
 from recsys.scoring.lists import personal_lists, without_interactions
 from recsys.scoring.scorer import Judge, validator_for
 from recsys.store.manifest import open_store
@@ -125,7 +126,7 @@ class Bench:
         return self._score("Spark", params, sweeps, (began, fitted, listed), _read_lists(file, self.dataset))
 
     def _score(
-        self, system: str, params: AlsParams, sweeps: int, clock: tuple[float, float, float], lists: Columns
+        self, system: str, params: AlsParams, sweeps: int, clock: tuple[float, float, float], lists: Int32Array
     ) -> Turn:
         began, fitted, listed = clock
         # The search's own validator: the same held-out listening and the same resamples for every turn.
@@ -277,7 +278,7 @@ def give_to_spark(spark: "SparkSession", dataset: Dataset, folder: Path) -> "Dat
     return frame
 
 
-def _read_lists(file: Path, dataset: Dataset) -> Columns:
+def _read_lists(file: Path, dataset: Dataset) -> Int32Array:
     """Spark's lists, shape (listeners, 30); listeners without an interaction get the popular tracks, as in ours."""
     lists = np.full((len(dataset.users), TOP), NO_TRACK, dtype=np.int32)
     lists[without_interactions(dataset.matrix("train"))] = dataset.most_popular("train", TOP)

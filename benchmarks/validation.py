@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from analysis.validation.validator import Validation, Validator
+from looplib.arrays import FloatArray, IntArray
 
 KS = (10, 30)
 MIN_TIME = 0.5
@@ -29,7 +29,6 @@ RESAMPLES = 1000
 TOLERANCE = 1e-9
 SHARED = ("ndcg", "precision", "recall", "map", "mrr", "hit_rate")  # the metrics that the peers have too
 
-Integers = npt.NDArray[np.int64]
 Values = Mapping[str, float]
 
 
@@ -45,10 +44,10 @@ class Data:
         catalogue_size: Tracks.
     """
 
-    users: Integers
-    tracks: Integers
-    times: npt.NDArray[np.float64]
-    lists: Integers
+    users: IntArray
+    tracks: IntArray
+    times: FloatArray
+    lists: IntArray
     catalogue_size: int
 
 
@@ -65,11 +64,11 @@ def make_data(listeners: int, catalogue_size: int) -> Data:
     return Data(users, tracks, times, lists, catalogue_size)
 
 
-def _popular(rng: np.random.Generator, count: int, catalogue_size: int) -> Integers:
+def _popular(rng: np.random.Generator, count: int, catalogue_size: int) -> IntArray:
     return (rng.random(count) ** 2 * catalogue_size).astype(np.int64)
 
 
-def _list(rng: np.random.Generator, heard: Integers, catalogue_size: int) -> Integers:
+def _list(rng: np.random.Generator, heard: IntArray, catalogue_size: int) -> IntArray:
     depth = max(KS)
     own = rng.permutation(heard)[: depth // 2]
     others = np.setdiff1d(_popular(rng, 3 * depth, catalogue_size), own)
@@ -178,7 +177,7 @@ def by_pandas(data: Data) -> Callable[[], Values]:
     return run
 
 
-def _flat(lists: Integers) -> tuple[Integers, Integers, Integers]:
+def _flat(lists: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """User, rank and track of every recommendation."""
     users, columns = np.indices(lists.shape)
     return users.ravel(), columns.ravel() + 1, lists.ravel()

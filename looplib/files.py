@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import orjson
+
 TEMPORARY_PREFIX = ".tmp-"
 
 
@@ -95,6 +97,11 @@ def fsync_file(path: Path) -> None:
 def fsync_directory(folder: Path) -> None:
     """Forces a folder's entries to the disk, so that a rename in it survives a power cut."""
     fsync_file(folder)
+
+
+def digest_of(facts: object) -> str:
+    """The SHA-256 of anything JSON can hold, in hex; the order of keys does not matter."""
+    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def sha256_file(path: Path) -> str:

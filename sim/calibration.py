@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import IntArray
 from looplib.randomness import make_generator
 from sim.listening.response import dot_rows, raw_share
 from sim.listening.sessions import ListeningModel, Sessions
 from sim.recommenders import RandomRecommender, Recommended, Recommender
 from sim.worlds.config import CalibrationConfig, Span
 from sim.worlds.files import World
-
-IntArray = npt.NDArray[np.int64]
 
 _BATCH = 20_000
 

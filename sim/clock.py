@@ -9,11 +9,9 @@ import math
 from datetime import UTC, date, datetime
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import IntArray
 from sim.errors import CollectionError
-
-IntArray = npt.NDArray[np.int64]
 
 DAY_MS = 24 * 60 * 60 * 1000
 SESSION_GAP_MS = 31 * 60 * 1000  # a log without session ids is split at 30 minutes of silence

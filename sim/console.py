@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from looplib.arrays import IntArray
 from looplib.config import Config
 from sim.listening.draws import FIRST_TRACK, START, SessionDraws
 from sim.listening.sessions import ListeningModel, Sessions, make_model, scale_starts
 from sim.tally import Outcome, Tally
 from sim.worlds.files import load_world, track_texts
-
-IntArray = npt.NDArray[np.int64]
 
 MOST_FOUND = 10
 HELP = "words: search by artist and title; 1, 2…: play what was found; #12: play track 12; q: quit"

@@ -33,14 +33,12 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from looplib.arrays import BoolArray, FloatArray, IntArray
 from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions, draw_starts, make_model
 from sim.worlds.files import load_world
 
 ENVIRONMENT = "sim/Listening-v0"
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 Observation = dict[str, Any]  # of one session numbers and an array without axes, of many an array each
 Info = dict[str, Any]
 

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import FloatArray, IntArray
 from sim.errors import SimError
 from sim.listening.sessions import Sessions
 from sim.worlds.files import World
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class Recommended:
     """One track for each session asked about."""
 
     tracks: IntArray  # (rows,)
-    propensity: npt.NDArray[np.float64]  # (rows,), probability of that draw; NaN where it is not known
+    propensity: FloatArray  # (rows,), probability of that draw; NaN where it is not known
 
 
 class Recommender(Protocol):

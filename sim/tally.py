@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
+from looplib.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Tally:
     sessions: IntArray
     tracks: IntArray
     hundredths: IntArray
-    satisfaction: npt.NDArray[np.float64]
+    satisfaction: FloatArray
     failed: Counter[str] = field(default_factory=Counter)
     interrupted: int = 0
     skipped: int = 0
@@ -92,7 +91,7 @@ class Tally:
         self.requests += other.requests
         self.retries += other.retries
 
-    def outcome(self, listeners: npt.NDArray[np.bool_] | None = None) -> Outcome:
+    def outcome(self, listeners: BoolArray | None = None) -> Outcome:
         """What the sessions of all listeners came to, or of those where the mask is true."""
         who = self.sessions > 0 if listeners is None else listeners & (self.sessions > 0)
         sessions = self.sessions[who]
@@ -104,7 +103,7 @@ class Tally:
         )
 
 
-def ratio_mean(sums: npt.NDArray[np.float64] | IntArray, counts: IntArray) -> Mean:
+def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
     """The mean of what was drawn in clusters, with its standard error.
 
     The mean is R = sum(sums) / sum(counts); its variance n / (n - 1) * sum((sums - R counts)²) / sum(counts)², over n

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis import queries
 from analysis.ab.config import AbConfig
@@ -20,11 +19,10 @@ from analysis.statistics.bootstrap import Ratios
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.power import Design, detectable_effect
+from looplib.arrays import FloatArray
 
 _MOST_DRAWS = 200_000_000  # listeners times resamples
 _FEWEST_RESAMPLES = 100
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -214,13 +212,13 @@ def _resampled(control: Ratios, arm: Ratios, config: AbConfig) -> list[Shown | N
     return [interval(one.relative) for one in found]
 
 
-def _values(connection: queries.Connection, arm: str) -> dict[str, Floats]:
+def _values(connection: queries.Connection, arm: str) -> dict[str, FloatArray]:
     """The listeners' columns of an arm, NaN where there is no value; each of shape (listeners,)."""
     rows = queries.fetch_table(connection, "ab/arm_values", arm=arm)
     return {name: rows[name].to_numpy().astype(np.float64) for name in rows.column_names}
 
 
-def _ratios(values: Mapping[str, Floats], metrics: Sequence[Metric]) -> Ratios:
+def _ratios(values: Mapping[str, FloatArray], metrics: Sequence[Metric]) -> Ratios:
     numerators, denominators = [], []
     for metric in metrics:
         numerator = values[metric.quantity.numerator]
@@ -232,7 +230,7 @@ def _ratios(values: Mapping[str, Floats], metrics: Sequence[Metric]) -> Ratios:
     return Ratios(np.column_stack(numerators), np.column_stack(denominators))
 
 
-def _rank_test(metric: Metric, control: Mapping[str, Floats], arm: Mapping[str, Floats]) -> float | None:
+def _rank_test(metric: Metric, control: Mapping[str, FloatArray], arm: Mapping[str, FloatArray]) -> float | None:
     if metric.method != "mean":
         return None
     first, second = (one[metric.quantity.numerator] for one in (control, arm))

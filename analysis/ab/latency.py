@@ -12,17 +12,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from analysis import queries
 from analysis.statistics.effects import Interval
 from analysis.statistics.moments import Moments, Quantity
+from looplib.arrays import FloatArray, IntArray
 
 STEP = math.log(1.001)  # of `sql/ab/latencies.sql`
 _SHARE = Quantity("below", "requests")
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +32,8 @@ class Latencies:
         requests: Shape (groups of listeners, steps).
     """
 
-    steps: npt.NDArray[np.int64]
-    requests: Floats
+    steps: IntArray
+    requests: FloatArray
 
     def quantile(self, share: float) -> float:
         """The latency in ms that this share of the requests stays below; NaN without requests."""
@@ -48,7 +46,7 @@ class Latencies:
         within = (share * total - (ends[place] - counts[place])) / counts[place]
         return math.exp((self.steps[place] + min(max(within, 0.0), 1.0)) * STEP) / 1e6
 
-    def below(self, latency_ms: float) -> Floats:
+    def below(self, latency_ms: float) -> FloatArray:
         """Requests below a latency, of each group."""
         position = math.log(latency_ms * 1e6) / STEP
         weights = np.clip(position - self.steps, 0.0, 1.0)
@@ -105,7 +103,7 @@ def compare_quantiles(control: Latencies, arm: Latencies, share: float, confiden
     )
 
 
-def _of_arm(steps: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], requests: npt.NDArray[np.int64]) -> Latencies:
+def _of_arm(steps: IntArray, groups: IntArray, requests: IntArray) -> Latencies:
     known_steps, columns = np.unique(steps, return_inverse=True)
     known_groups, rows = np.unique(groups, return_inverse=True)
     matrix = np.zeros((len(known_groups), len(known_steps)))

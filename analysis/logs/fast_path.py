@@ -19,16 +19,13 @@ from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
-import numpy.typing as npt
+
+from looplib.arrays import BoolArray, ByteArray, IntArray, WordArray
 
 LONGEST_LINE = 1 << 16  # bytes of a line in this form
 _CHUNK = 1 << 20
 _PADDING = 64  # bytes on both sides of a chunk, so that every place in it has as many around it
 
-Places = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
-Bytes = npt.NDArray[np.uint8]
-Flags = npt.NDArray[np.bool_]
 
 _FROM_THE_START = ("timestamp", "user", "track", "time", "latency", "recommendation", "experiments")
 _FROM_THE_END = ("session", "recommender", "propensity")
@@ -139,7 +136,7 @@ class _Chunk:
         )
         return len(ends) if is_shaped else 0
 
-    def _marks(self) -> Places:
+    def _marks(self) -> IntArray:
         """Places of commas and line ends."""
         text = self._bytes[_PADDING : self.end]
         commas, ends = self._flags[0][: len(text)], self._flags[1][: len(text)]
@@ -147,7 +144,7 @@ class _Chunk:
         np.equal(text, ord("\n"), out=ends)
         return np.flatnonzero(np.logical_or(commas, ends, out=commas)) + _PADDING
 
-    def _are_between_quotes(self, marks: Places, firsts: Places, inner: Places) -> bool:
+    def _are_between_quotes(self, marks: IntArray, firsts: IntArray, inner: IntArray) -> bool:
         """Whether the commas within experiments are; `inner` says how many each line has."""
         for number in range(int(inner.max())):
             at = marks[(firsts + len(_FROM_THE_START) + number)[inner > number]]
@@ -155,7 +152,7 @@ class _Chunk:
                 return False
         return True
 
-    def _are_heads(self, line_ends: Places, first_commas: Places) -> bool:
+    def _are_heads(self, line_ends: IntArray, first_commas: IntArray) -> bool:
         """Whether every line starts with its message, which ends at its first comma."""
         starts = np.concatenate([[_PADDING], line_ends[:-1] + 1])
         if (first_commas - starts != len(_HEADS[0])).any() or (line_ends - starts > LONGEST_LINE).any():
@@ -168,7 +165,7 @@ class _Chunk:
             and bool((self._bytes[first_commas - 1] == ord('"')).all())
         )
 
-    def _are_ids(self, commas: list[Places]) -> bool:
+    def _are_ids(self, commas: list[IntArray]) -> bool:
         """Whether timestamps and ids are digits, and recommendations digits or null."""
         sizes = commas[_TIMESTAMP + 1] - commas[_TIMESTAMP] - len(_TOKENS[_TIMESTAMP])
         if (sizes != _TIMESTAMP_DIGITS).any():
@@ -180,7 +177,7 @@ class _Chunk:
             for number in (_TIMESTAMP, _USER, _TRACK, _RECOMMENDATION)
         )
 
-    def _are_digits(self, starts: Places, ends: Places, *, or_null: bool) -> bool:
+    def _are_digits(self, starts: IntArray, ends: IntArray, *, or_null: bool) -> bool:
         sizes = ends - starts
         if sizes.min() < 1 or sizes.max() > 16:
             return False
@@ -194,7 +191,7 @@ class _Chunk:
         are_null = (sizes[rest] == len(b"null")) & (window[rest] & _LAST[4] == _NULL)
         return or_null and bool(are_null.all())
 
-    def _is_key(self, number: int, at: Places) -> bool:
+    def _is_key(self, number: int, at: IntArray) -> bool:
         """Whether a key stands at the places, and a value of its kind after it."""
         size = len(_TOKENS[number])
         window = self._windows[32][at]
@@ -211,13 +208,13 @@ class _Chunk:
         return bool(np.count_nonzero(are_right) == len(at))
 
 
-def _odd_digits(window: Words, sizes: Places) -> Words:
+def _odd_digits(window: WordArray, sizes: IntArray) -> WordArray:
     """Of eight bytes, some of whose last must be digits: nothing but zeros where they are."""
     digits = (window ^ _ZEROS) & _LAST[sizes]
     return ((digits + _TO_HIGH_BIT) | digits) & _HIGH_BITS
 
 
-def _are_of_kind(first: Bytes, kind: str) -> Flags:
+def _are_of_kind(first: ByteArray, kind: str) -> BoolArray:
     """Whether values start as those of a kind; a number has no sign."""
     if kind == _NUMBER:
         return np.asarray(first - np.uint8(ord("0")) < 10)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 import xxhash
 
 from analysis.errors import EventLogError
 from analysis.logs import fast_path as event_shape
+from looplib.arrays import BoolArray, ByteArray
 
 SUFFIXES = (".jsonl", ".json", ".log")
 # A line this long may be nested more deeply than the exact reader follows; shorter ones never are.
@@ -22,9 +22,6 @@ LONGEST_PLAIN_LINE = 1024
 _CHUNK = 1 << 18  # bytes; what the checks below compute on stays in the cache
 
 _VALUE_COMES_NEXT = np.frombuffer(b" \t\r\n:", np.uint8)
-
-Bytes = npt.NDArray[np.uint8]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -190,7 +187,7 @@ class _Scan:
         self._close(self._size)
         self.lines += self._line_start < self._size
 
-    def _count_lines(self, chunk: Bytes) -> None:
+    def _count_lines(self, chunk: ByteArray) -> None:
         ends = np.flatnonzero(chunk == ord("\n"))
         if not len(ends):
             return
@@ -219,7 +216,7 @@ class _OddJson:
         self._flags = np.empty((3, _CHUNK + 2), bool)
         self._bytes = np.empty(_CHUNK + 2, np.uint8)
 
-    def found_in(self, window: Bytes) -> bool:
+    def found_in(self, window: ByteArray) -> bool:
         """Whether a text of up to a chunk and two bytes may hold any."""
         size = len(window)
         gaps, first, second = (flags[:size] for flags in self._flags)
@@ -232,7 +229,7 @@ class _OddJson:
             return True
         return self._holds_odd_literal(window, gaps, first, second)
 
-    def _holds_odd_literal(self, window: Bytes, gaps: Flags, first: Flags, second: Flags) -> bool:
+    def _holds_odd_literal(self, window: ByteArray, gaps: BoolArray, first: BoolArray, second: BoolArray) -> bool:
         """Whether a value starts with a letter, or a minus and a letter, and is not null."""
         np.equal(window, ord(":"), out=first)
         np.logical_or(first, gaps, out=first)

@@ -30,12 +30,12 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import AnalysisError
-from analysis.offpolicy.logged import Floats, LoggedSessions
+from analysis.offpolicy.logged import LoggedSessions
 from analysis.offpolicy.policies import Matcher, Policy, RewardModel, Serving, serve
 from analysis.offpolicy.result import Estimate, OffPolicyEstimate, PerListener
 from analysis.offpolicy.reward_model import guess_from_scores
 from analysis.statistics import bootstrap
-from analysis.validation.lists import Ids
+from looplib.arrays import AnyIntArray, BoolArray, FloatArray
 
 # A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at 100. The lists that
 # are to be told apart differ by less, and with fewer draws the bootstrap's interval covers too seldom.
@@ -73,7 +73,12 @@ class OffPolicy:
         self._matcher = Matcher(sessions)
 
     def value_lists(
-        self, users: Ids, tracks: Ids, *, serving: Serving = "random", scores: npt.ArrayLike | None = None
+        self,
+        users: AnyIntArray,
+        tracks: AnyIntArray,
+        *,
+        serving: Serving = "random",
+        scores: npt.ArrayLike | None = None,
     ) -> OffPolicyEstimate:
         """Values lists of recommendations as they are served.
 
@@ -138,12 +143,10 @@ class OffPolicy:
             one.snips.value - other.snips.value, *bootstrap.percentile_interval(first - second)[:, 1].tolist()
         )
 
-    def _per_listener(
-        self, counted: npt.NDArray[np.bool_], weights: Floats, rewards: RewardModel | None
-    ) -> PerListener:
+    def _per_listener(self, counted: BoolArray, weights: FloatArray, rewards: RewardModel | None) -> PerListener:
         sessions = self.sessions
 
-        def total(values: npt.NDArray[np.generic]) -> Floats:
+        def total(values: npt.NDArray[np.generic]) -> FloatArray:
             return np.bincount(sessions.listener, values, minlength=len(sessions.users)).astype(np.float64)
 
         return PerListener(
@@ -174,7 +177,7 @@ def _ratios(sums: PerListener) -> bootstrap.Ratios:
     return bootstrap.Ratios(np.column_stack(numerators), np.column_stack(denominators))
 
 
-def _effective_size(weights: Floats) -> float:
+def _effective_size(weights: FloatArray) -> float:
     squares = float(weights @ weights)
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 

@@ -5,16 +5,12 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.offpolicy.holdout import Holdout, keep_heldout_sessions
-
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from looplib.arrays import BoolArray, FloatArray, IntArray
 
 LoggingPolicy = Literal["logged", "uniform", "uniform-unheard"]
 
@@ -38,17 +34,17 @@ class LoggedSessions:
         unfollowed: Outcomes that are not the track that had been recommended, a number.
     """
 
-    users: Integers
-    listener: Integers
-    first: Integers
-    track: Integers
-    time: Floats
-    propensity: Floats
+    users: IntArray
+    listener: IntArray
+    first: IntArray
+    track: IntArray
+    time: FloatArray
+    propensity: FloatArray
     unknown: int
     unfollowed: int
 
     @cached_property
-    def counted(self) -> Flags:
+    def counted(self) -> BoolArray:
         """Outcomes of requests with a known propensity: what estimates are made of."""
         return ~np.isnan(self.propensity)
 
@@ -57,7 +53,7 @@ class LoggedSessions:
         """How many sessions there are."""
         return int(np.count_nonzero(self.first == np.arange(len(self.first))))
 
-    def before(self, values: Floats) -> Floats:
+    def before(self, values: FloatArray) -> FloatArray:
         """The sum of values of shape (events,) over the events before each one in its session."""
         sums = np.cumsum(values) - values
         return sums - sums[self.first]
@@ -124,7 +120,7 @@ def sessions_of(
     )
 
 
-def distinct_before(first: Integers, track: Integers) -> Integers:
+def distinct_before(first: IntArray, track: IntArray) -> IntArray:
     """How many different tracks were heard in the session before each event; shape (events,)."""
     order = np.lexsort((track, first))
     repeats = (np.diff(first[order], prepend=-1) == 0) & (np.diff(track[order], prepend=-1) == 0)
@@ -134,7 +130,7 @@ def distinct_before(first: Integers, track: Integers) -> Integers:
     return np.asarray(sums - sums[first])
 
 
-def _check_catalogue(logging_policy: LoggingPolicy, catalogue_size: int | None, track: Integers) -> None:
+def _check_catalogue(logging_policy: LoggingPolicy, catalogue_size: int | None, track: IntArray) -> None:
     if catalogue_size is None:
         raise AnalysisError(f"the logging policy {logging_policy} needs the number of tracks of the catalogue")
     if track.max() >= catalogue_size:

@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from analysis.errors import AnalysisError
-from analysis.offpolicy.logged import Flags, Floats, Integers, LoggedSessions
-from analysis.validation.lists import Ids, Recommended, flatten
+from analysis.offpolicy.logged import LoggedSessions
+from analysis.validation.lists import Recommended, flatten
+from looplib.arrays import AnyIntArray, BoolArray, FloatArray, IntArray
 
 Serving = Literal["random", "in-order"]
 
@@ -26,11 +27,11 @@ class Policy(Protocol):
     """
 
     @property
-    def probability(self) -> Floats:
+    def probability(self) -> FloatArray:
         """With which the policy recommends the very track that was heard, given the session before it."""
 
     @property
-    def answered(self) -> Flags:
+    def answered(self) -> BoolArray:
         """Whether the policy has a track to recommend; other requests are left out."""
 
 
@@ -38,11 +39,11 @@ class RewardModel(Protocol):
     """A guess of the listening time; all arrays are of shape (events,)."""
 
     @property
-    def heard(self) -> Floats:
+    def heard(self) -> FloatArray:
         """Of the track that was heard; read where the policy's probability of it is above 0."""
 
     @property
-    def expected(self) -> Floats:
+    def expected(self) -> FloatArray:
         """Of the track that the policy recommends, on average over its choice."""
 
 
@@ -56,8 +57,8 @@ class SessionSoFar(NamedTuple):
     """
 
     user: int
-    tracks: Integers
-    times: Floats
+    tracks: IntArray
+    times: FloatArray
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class SessionAware:
         answered: As in `Policy`.
     """
 
-    probability: Floats
-    answered: Flags
+    probability: FloatArray
+    answered: BoolArray
 
     @classmethod
     def ask(cls, sessions: LoggedSessions, propensity: Callable[[SessionSoFar, int], float | None]) -> "SessionAware":
@@ -96,8 +97,8 @@ class SessionAware:
 class Guesses:
     """A reward model by its guesses; the attributes are as in `RewardModel`."""
 
-    heard: Floats
-    expected: Floats
+    heard: FloatArray
+    expected: FloatArray
 
 
 @dataclass(frozen=True)
@@ -117,19 +118,19 @@ class Lists:
     """
 
     sessions: LoggedSessions
-    start: Integers
-    length: Integers
-    tracks: Integers
-    hit_entry: Integers
-    hit_event: Integers
+    start: IntArray
+    length: IntArray
+    tracks: IntArray
+    hit_entry: IntArray
+    hit_event: IntArray
 
-    def at_hits(self, values: Floats) -> Floats:
+    def at_hits(self, values: FloatArray) -> FloatArray:
         """Values of shape (entries,) at the events where the entry was heard, 0 at others; shape (events,)."""
         events = np.zeros(len(self.sessions.track))
         events[self.hit_event] = values[self.hit_entry]
         return events
 
-    def heard_before(self) -> Integers:
+    def heard_before(self) -> IntArray:
         """How many entries were heard in the session before each event; shape (events,)."""
         return self.sessions.before(self.at_hits(np.ones(len(self.tracks)))).astype(np.int64)
 
@@ -145,7 +146,7 @@ class Matcher:
         self._order = np.argsort(keys, kind="stable")  # of equals the earlier event stands first
         self._keys = keys[self._order]
 
-    def match(self, users: Ids, tracks: Ids) -> tuple[Lists, Recommended]:
+    def match(self, users: AnyIntArray, tracks: AnyIntArray) -> tuple[Lists, Recommended]:
         """Finds the hits of lists.
 
         Args:
@@ -168,7 +169,7 @@ class Matcher:
         lists = Lists(self._sessions, np.cumsum(length) - length, length, entries.tracks, hit_entry, hit_event)
         return lists, entries
 
-    def _hits(self, entries: Recommended) -> tuple[Integers, Integers]:
+    def _hits(self, entries: Recommended) -> tuple[IntArray, IntArray]:
         code = np.searchsorted(self._known, entries.tracks)
         ever_heard = self._known[np.minimum(code, len(self._known) - 1)] == entries.tracks
         keys = np.where(ever_heard, entries.listeners * len(self._known) + code, -1)
@@ -190,22 +191,22 @@ class RandomOfList:
     lists: Lists
 
     @cached_property
-    def _left(self) -> Integers:
+    def _left(self) -> IntArray:
         """Entries not heard yet."""
         return self.lists.length[self.lists.sessions.listener] - self.lists.heard_before()
 
     @property
-    def answered(self) -> Flags:
+    def answered(self) -> BoolArray:
         """Where some entry is left."""
         return self._left > 0
 
     @cached_property
-    def probability(self) -> Floats:
+    def probability(self) -> FloatArray:
         """One over the entries left, at hits."""
         hits = self.lists.at_hits(np.ones(len(self.lists.tracks)))
         return np.divide(hits, self._left, out=hits, where=self._left > 0)
 
-    def expected(self, values: Floats) -> Floats:
+    def expected(self, values: FloatArray) -> FloatArray:
         """The mean of values of shape (entries,) over the entries left; shape (events,), 0 where there is none."""
         listener = self.lists.sessions.listener
         of_lists = _sums(values, self.lists)[listener]
@@ -220,7 +221,7 @@ class InOrder:
     lists: Lists
 
     @cached_property
-    def _rank(self) -> Integers:
+    def _rank(self) -> IntArray:
         """How many entries at the head of the list were all heard before each event; shape (events,)."""
         lists, sessions = self.lists, self.lists.sessions
         session = sessions.first[lists.hit_event]
@@ -234,24 +235,24 @@ class InOrder:
         return sessions.before(np.bincount(complete, minlength=len(sessions.track)).astype(np.float64)).astype(np.int64)
 
     @cached_property
-    def answered(self) -> Flags:
+    def answered(self) -> BoolArray:
         """Where some entry is left."""
         return self._rank < self.lists.length[self.lists.sessions.listener]
 
     @cached_property
-    def _choice(self) -> Integers:
+    def _choice(self) -> IntArray:
         """The entry that would have been recommended at the answered events; shape (answered events,)."""
         return self.lists.start[self.lists.sessions.listener[self.answered]] + self._rank[self.answered]
 
     @cached_property
-    def probability(self) -> Floats:
+    def probability(self) -> FloatArray:
         """1 where the first entry left is the one that was heard."""
         heard = self.lists.at_hits(np.arange(len(self.lists.tracks), dtype=np.float64) + 1)[self.answered]
         probability = np.zeros(len(self.answered))
         probability[self.answered] = heard == self._choice + 1
         return probability
 
-    def expected(self, values: Floats) -> Floats:
+    def expected(self, values: FloatArray) -> FloatArray:
         """The value, of shape (entries,), of the first entry left; shape (events,), 0 where there is none."""
         expected = np.zeros(len(self.answered))
         expected[self.answered] = values[self._choice]
@@ -273,7 +274,7 @@ def serve(lists: Lists, serving: Serving) -> ListPolicy:
     return SERVINGS[serving](lists)
 
 
-def _sums(values: Floats, lists: Lists) -> Floats:
+def _sums(values: FloatArray, lists: Lists) -> FloatArray:
     """The sum of values of shape (entries,) over each list; shape (listeners,)."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     return np.asarray(sums[lists.start + lists.length] - sums[lists.start])

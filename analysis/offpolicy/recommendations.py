@@ -14,8 +14,8 @@ import xxhash
 
 from analysis.errors import AnalysisError
 from analysis.logs.reader import LARGEST_ID
-from analysis.offpolicy.logged import Floats, Integers
 from analysis.validation.lists import NO_TRACK
+from looplib.arrays import FloatArray, IntArray
 
 MANIFEST = "manifest.json"
 FACTORS = "factors.npz"
@@ -38,9 +38,9 @@ class Recommendations:
 
     name: str
     file: Path
-    users: Integers
-    tracks: Integers
-    scores: Floats | None
+    users: IntArray
+    tracks: IntArray
+    scores: FloatArray | None
 
     @property
     def manifest(self) -> Path:
@@ -103,7 +103,7 @@ class _Line(msgspec.Struct):
     tracks: list[Id]
 
 
-def _read_lists(file: Path) -> tuple[Integers, Integers]:
+def _read_lists(file: Path) -> tuple[IntArray, IntArray]:
     decoder = msgspec.json.Decoder(_Line)
     lines: list[_Line] = []
     try:
@@ -128,7 +128,7 @@ def _decode(decoder: "msgspec.json.Decoder[_Line]", line: bytes, file: Path, num
         raise AnalysisError(f'{file}: line {number} is not {{"user": …, "tracks": […]}} ({error})') from None
 
 
-def _read_scores(file: Path, users: Integers, lists: Integers) -> Floats:
+def _read_scores(file: Path, users: IntArray, lists: IntArray) -> FloatArray:
     """The scalar products of the listeners' and the tracks' factors; 0 for one without factors."""
     try:
         with np.load(file) as content:
@@ -144,6 +144,6 @@ def _read_scores(file: Path, users: Integers, lists: Integers) -> Floats:
     ).astype(np.float64)
 
 
-def _rows_of(ids: Integers, factors: npt.NDArray[np.floating[Any]], wanted: Integers) -> npt.NDArray[np.floating[Any]]:
+def _rows_of(ids: IntArray, factors: npt.NDArray[np.floating[Any]], wanted: IntArray) -> npt.NDArray[np.floating[Any]]:
     place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
     return np.where((ids[place] == wanted)[:, None], factors[place], 0)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from analysis.offpolicy.logged import Floats, Integers
+from looplib.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class PerListener:
         corrections: Σ w (r - q(a, h)); None without a reward model.
     """
 
-    users: Integers
-    requests: Floats
-    weights: Floats
-    times: Floats
-    guesses: Floats | None = None
-    corrections: Floats | None = None
+    users: IntArray
+    requests: FloatArray
+    weights: FloatArray
+    times: FloatArray
+    guesses: FloatArray | None = None
+    corrections: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from analysis.offpolicy.logged import Floats
 from analysis.offpolicy.policies import Guesses, ListPolicy
+from looplib.arrays import FloatArray
 
 FOLDS = 2
 
 
-def guess_from_scores(policy: ListPolicy, scores: Floats) -> Guesses:
+def guess_from_scores(policy: ListPolicy, scores: FloatArray) -> Guesses:
     """Guesses listening times by an isotonic regression of the listening time on the score.
 
     The regression for a listener is fitted on the other half of the listeners (cross-fitting: Chernozhukov et al.,
@@ -24,7 +24,7 @@ def guess_from_scores(policy: ListPolicy, scores: Floats) -> Guesses:
     return Guesses(policy.lists.at_hits(values), policy.expected(values))
 
 
-def calibrate(policy: ListPolicy, scores: Floats) -> Floats:
+def calibrate(policy: ListPolicy, scores: FloatArray) -> FloatArray:
     """The listening time guessed of each entry, 0..1; shape (entries,)."""
     lists = policy.lists
     usable = (policy.probability > 0) & lists.sessions.counted
@@ -42,7 +42,7 @@ def calibrate(policy: ListPolicy, scores: Floats) -> Floats:
     return guesses
 
 
-def _isotonic(scores: Floats, times: Floats, weights: Floats, at: Floats) -> Floats:
+def _isotonic(scores: FloatArray, times: FloatArray, weights: FloatArray, at: FloatArray) -> FloatArray:
     """Fits times that do not fall as scores rise (Barlow et al., 1972), and reads the fit off at other scores."""
     if not len(scores):
         return np.zeros(len(at))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis import queries
 from analysis.ab import tables as listeners
@@ -14,9 +13,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, ByDay
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Quantity
-
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from looplib.arrays import FloatArray, IntArray
 
 _VALUE = "value"  # the column of a mean over listeners
 
@@ -32,8 +29,8 @@ class Sample:
         scaled: The column that grows in proportion when the metric does.
     """
 
-    users: Integers
-    columns: Mapping[str, Floats]
+    users: IntArray
+    columns: Mapping[str, FloatArray]
     quantity: Quantity
     scaled: str
 
@@ -49,10 +46,10 @@ class ListenerDays:
         values: Column of `sql/planning/listener_days.sql` → values.
     """
 
-    users: Integers
-    listener: Integers
-    day: Integers
-    values: Mapping[str, Floats]
+    users: IntArray
+    listener: IntArray
+    day: IntArray
+    values: Mapping[str, FloatArray]
 
     def sample(self, metric: ByDay) -> Sample:
         """The listeners and columns of a metric, of all their days."""
@@ -120,7 +117,7 @@ def parse_effect(text: str) -> float:
     return effect
 
 
-def _sample(metric: ByDay, users: Integers, sums: Mapping[str, Floats]) -> Sample:
+def _sample(metric: ByDay, users: IntArray, sums: Mapping[str, FloatArray]) -> Sample:
     """The sample of listeners whose sums are given, each of shape (listeners,)."""
     numerator = sums[metric.numerator]
     if not metric.denominator:

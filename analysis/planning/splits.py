@@ -5,14 +5,11 @@ from dataclasses import dataclass
 
 import mmh3
 import numpy as np
-import numpy.typing as npt
 
 from analysis.planning.listener_days import Sample
 from analysis.statistics.effects import Effect, compare, estimate
 from analysis.statistics.moments import Moments
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from looplib.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -26,13 +23,13 @@ class Splits:
         upper: Upper end.
     """
 
-    p_values: Floats
-    effect_p_values: Floats
-    lower: Floats
-    upper: Floats
+    p_values: FloatArray
+    effect_p_values: FloatArray
+    lower: FloatArray
+    upper: FloatArray
 
 
-def assign(users: Sequence[bytes], salt: str, arms: int) -> Integers:
+def assign(users: Sequence[bytes], salt: str, arms: int) -> IntArray:
     """The arm of each listener, as the service assigns it: murmur3 of the listener seeded with murmur3 of the salt.
 
     Args:
@@ -63,9 +60,7 @@ def split(sample: Sample, salts: Sequence[str], arms: int, effect: float) -> Spl
     return Splits(*np.array(rows, dtype=np.float64).reshape(-1, 4).T)
 
 
-def _compare(
-    sample: Sample, control: npt.NDArray[np.bool_], arm: npt.NDArray[np.bool_], effect: float
-) -> tuple[Effect, Effect]:
+def _compare(sample: Sample, control: BoolArray, arm: BoolArray, effect: float) -> tuple[Effect, Effect]:
     """The difference without and with an effect on the arm."""
     of_control, of_arm = (
         Moments.of({name: column[group] for name, column in sample.columns.items()}) for group in (control, arm)

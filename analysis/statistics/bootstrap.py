@@ -15,15 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import AnalysisError
+from looplib.arrays import ByteArray, FloatArray, IntArray, WordArray
 from looplib.randomness import make_generator
 
 CONFIDENCE = 0.95
 _BLOCK = 64  # resamples in a block: one bit each of a 64-bit word
 _KEPT_BYTES = 128 * 2**20  # above this the blocks are drawn anew each time they are needed
 _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ class Block:
         members: Shape (units,); a bit for each resample that says whether the unit was drawn at all.
     """
 
-    draws: npt.NDArray[np.uint8]
-    members: npt.NDArray[np.uint64]
+    draws: ByteArray
+    members: WordArray
 
 
 @dataclass(frozen=True)
@@ -78,14 +76,14 @@ class Resamples:
             yield Block(draws, _pack(draws))
 
 
-def draw(units: int, seed: int, number: int) -> npt.NDArray[np.uint8]:
+def draw(units: int, seed: int, number: int) -> ByteArray:
     """How often each unit is drawn in one resample, shape (units,)."""
     drawn = make_generator(seed, "bootstrap", number).integers(0, units, size=units)
     # Fits a byte: up to 255 units cannot be drawn more often than that, and of more units none ever is (p < 1e-500).
     return np.bincount(drawn, minlength=units).astype(np.uint8)
 
 
-def ratio(numerators: Floats, denominators: Floats) -> Floats:
+def ratio(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
     """Numerators over denominators, 0 where there is nothing to divide by."""
     return np.divide(numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0)
 
@@ -93,7 +91,7 @@ def ratio(numerators: Floats, denominators: Floats) -> Floats:
 class Statistic(Protocol):
     """Something that is estimated from a sample of units, and so from every resample of it."""
 
-    def of(self, block: Block) -> Floats:
+    def of(self, block: Block) -> FloatArray:
         """Its estimate in every resample of a block, shape (resamples, …)."""
 
 
@@ -106,10 +104,10 @@ class Ratios:
         denominators: Shape (units, metrics).
     """
 
-    numerators: Floats
-    denominators: Floats
+    numerators: FloatArray
+    denominators: FloatArray
 
-    def of(self, block: Block) -> Floats:
+    def of(self, block: Block) -> FloatArray:
         """Shape (resamples, metrics)."""
         rows = max(1, _PRODUCT_VALUES // len(self._both))
         sums = [
@@ -119,7 +117,7 @@ class Ratios:
         return ratio(*np.hsplit(np.vstack(sums), 2))
 
     @cached_property
-    def _both(self) -> Floats:
+    def _both(self) -> FloatArray:
         return np.hstack([self.numerators, self.denominators])
 
 
@@ -132,10 +130,10 @@ class Distinct:
         items: The item of each pair, shape (pairs,), in ascending order.
     """
 
-    units: Integers
-    items: Integers
+    units: IntArray
+    items: IntArray
 
-    def of(self, block: Block) -> Floats:
+    def of(self, block: Block) -> FloatArray:
         """Shape (resamples,)."""
         if not len(self.items):
             return np.zeros(len(block.draws))
@@ -148,13 +146,13 @@ class Distinct:
         return np.flatnonzero(np.diff(self.items, prepend=self.items[0] - 1))
 
 
-def estimate(resamples: Resamples, *statistics: Statistic) -> tuple[Floats, ...]:
+def estimate(resamples: Resamples, *statistics: Statistic) -> tuple[FloatArray, ...]:
     """The estimates of each statistic in all resamples, shape (resamples, …), in one pass over them."""
     of_blocks = [[statistic.of(block) for statistic in statistics] for block in resamples.blocks()]
     return tuple(np.concatenate(estimates) for estimates in zip(*of_blocks, strict=True))
 
 
-def percentile_interval(estimates: Floats) -> Floats:
+def percentile_interval(estimates: FloatArray) -> FloatArray:
     """The interval between the outer percentiles of the resampled estimates (Efron & Tibshirani, ch. 13.3).
 
     Args:
@@ -167,7 +165,7 @@ def percentile_interval(estimates: Floats) -> Floats:
     return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))
 
 
-def normal_interval(value: float, estimates: Floats) -> tuple[float, float]:
+def normal_interval(value: float, estimates: FloatArray) -> tuple[float, float]:
     """The value ± 1.96 bootstrap standard errors (Efron & Tibshirani, ch. 13.2).
 
     For statistics that a resample misses by construction, such as a number of distinct things: it lacks the things
@@ -177,13 +175,13 @@ def normal_interval(value: float, estimates: Floats) -> tuple[float, float]:
     return value - margin, value + margin
 
 
-def _pack(draws: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+def _pack(draws: ByteArray) -> WordArray:
     bits = np.zeros((_BLOCK, draws.shape[1]), np.bool_)
     bits[: len(draws)] = draws > 0
     return np.ascontiguousarray(np.packbits(bits, axis=0).T).view(np.uint64).ravel()
 
 
-def _count_bits(words: npt.NDArray[np.uint64]) -> Integers:
+def _count_bits(words: WordArray) -> IntArray:
     """How many words have each of the 64 bits, in the order of the resamples; shape (64,)."""
     # One byte a bit, added eight at a time as 64-bit numbers; no byte overflows in the sum of 255 words.
     lanes = np.unpackbits(words.view(np.uint8)).view(np.uint64).reshape(len(words), -1)

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import AnalysisError
-
-Floats = npt.NDArray[np.float64]
+from looplib.arrays import FloatArray
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Moments:
 
     names: tuple[str, ...]
     count: int
-    means: Floats
-    covariances: Floats
+    means: FloatArray
+    covariances: FloatArray
 
     def __post_init__(self) -> None:
         """Refuses what does not fit together.
@@ -107,7 +106,7 @@ class Moments:
         """
         return float(self._gradient(left) @ self.covariances @ self._gradient(right))
 
-    def _gradient(self, quantity: Quantity) -> Floats:
+    def _gradient(self, quantity: Quantity) -> FloatArray:
         """How the quantity changes with each mean, shape (columns,)."""
         numerator, denominator = self._pair(quantity)
         gradient = np.zeros(len(self.names))
@@ -128,7 +127,7 @@ class Moments:
         except ValueError:
             raise AnalysisError(f"moments: no column {name}, there are {', '.join(self.names)}") from None
 
-    def _products(self) -> Floats:
+    def _products(self) -> FloatArray:
         return self.covariances * max(0, self.count - 1)
 
 

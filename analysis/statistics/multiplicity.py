@@ -6,9 +6,8 @@ A p-value that is NaN (nothing could be tested) stays NaN and does not count as 
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from looplib.arrays import FloatArray
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -27,7 +26,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return _adjust(p_values, lambda p: np.minimum.accumulate((p * (len(p) / np.arange(1, len(p) + 1)))[::-1])[::-1])
 
 
-def _adjust(p_values: Sequence[float], ascending: Callable[[Floats], Floats]) -> list[float]:
+def _adjust(p_values: Sequence[float], ascending: Callable[[FloatArray], FloatArray]) -> list[float]:
     """Adjusts in ascending order what is a number, and puts it back in its place."""
     values = np.array(p_values, np.float64)
     tested = np.flatnonzero(~np.isnan(values))

@@ -7,8 +7,9 @@ import numpy as np
 from scipy import stats
 
 from analysis.statistics import bootstrap
-from analysis.statistics.bootstrap import Floats, Ratios, Resamples
+from analysis.statistics.bootstrap import Ratios, Resamples
 from analysis.statistics.effects import Interval
+from looplib.arrays import FloatArray
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def bootstrap_effects(control: Ratios, arm: Ratios, resamples: int, seed: int) -
     return [Bootstrapped(*both) for both in zip(absolute, relative, strict=True)]
 
 
-def compare_ranks(control: Floats, arm: Floats) -> RankTest:
+def compare_ranks(control: FloatArray, arm: FloatArray) -> RankTest:
     """The Mann-Whitney test with midranks for ties, by the normal approximation corrected for them.
 
     Mann & Whitney, On a Test of Whether one of Two Random Variables is Stochastically Larger than the Other, 1947.
@@ -76,19 +77,19 @@ def compare_ranks(control: Floats, arm: Floats) -> RankTest:
     return RankTest(float(statistic) / (len(control) * len(arm)), float(p_value))
 
 
-def _resample(ratios: Ratios, resamples: int, seed: int) -> Floats:
+def _resample(ratios: Ratios, resamples: int, seed: int) -> FloatArray:
     """The metrics in every resample, shape (resamples, metrics)."""
     return bootstrap.estimate(Resamples(len(ratios.numerators), resamples, seed), ratios)[0]
 
 
-def _whole(ratios: Ratios) -> Floats:
+def _whole(ratios: Ratios) -> FloatArray:
     return bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
 
 
-def _relative(control: Floats, arm: Floats) -> Floats:
+def _relative(control: FloatArray, arm: FloatArray) -> FloatArray:
     return np.divide(arm, control, out=np.full_like(arm, np.nan), where=control != 0) - 1
 
 
-def _intervals(values: Floats, resampled: Floats) -> list[Interval]:
+def _intervals(values: FloatArray, resampled: FloatArray) -> list[Interval]:
     lower, upper = bootstrap.percentile_interval(resampled)
     return [Interval(*map(float, row)) for row in zip(values, lower, upper, strict=True)]

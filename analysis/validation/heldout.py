@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.errors import AnalysisError
+from looplib.arrays import IntArray
 
 HeldoutSource: TypeAlias = pa.Table | Path | Sequence[Path]
 
@@ -21,7 +20,7 @@ _KINDS = {"integers": pa.types.is_integer, "floats": pa.types.is_floating}
 
 def load_heldout(
     connection: queries.Connection, source: HeldoutSource, *, ks: Sequence[int], min_time: float
-) -> tuple[npt.NDArray[np.int64], int]:
+) -> tuple[IntArray, int]:
     """Indexes the held-out listening as the tables listeners, truth and ideals.
 
     Args:

@@ -1,18 +1,14 @@
 """Recommendations as arrays: checked, and flattened to one entry per recommended track."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
+from looplib.arrays import AnyIntArray, BoolArray, IntArray
 
 NO_TRACK = -1  # fills up a short list
-
-Integers = npt.NDArray[np.int64]
-Ids = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -25,9 +21,9 @@ class Recommended:
         tracks: The track's id.
     """
 
-    listeners: Integers
-    ranks: Integers
-    tracks: Integers
+    listeners: IntArray
+    ranks: IntArray
+    tracks: IntArray
 
     def table(self) -> pa.Table:
         """Columns listener, rank and track."""
@@ -44,7 +40,9 @@ class Recommended:
         return Recommended(self.listeners[kept], self.ranks[kept], self.tracks[kept])
 
 
-def flatten(users: Ids, tracks: Ids, *, known: Integers, depth: int, catalogue_size: int) -> Recommended:
+def flatten(
+    users: AnyIntArray, tracks: AnyIntArray, *, known: IntArray, depth: int, catalogue_size: int
+) -> Recommended:
     """Flattens lists of recommendations and leaves out the users who are not validated.
 
     Args:
@@ -69,7 +67,7 @@ def flatten(users: Ids, tracks: Ids, *, known: Integers, depth: int, catalogue_s
     return Recommended(places[validated][rows], columns + 1, lists[filled])
 
 
-def _check_arrays(users: Ids, tracks: Ids, depth: int) -> None:
+def _check_arrays(users: AnyIntArray, tracks: AnyIntArray, depth: int) -> None:
     for name, array, dimensions in (("users", users, 1), ("tracks", tracks, 2)):
         if not np.issubdtype(array.dtype, np.integer) or array.ndim != dimensions:
             raise AnalysisError(
@@ -82,7 +80,7 @@ def _check_arrays(users: Ids, tracks: Ids, depth: int) -> None:
         raise AnalysisError(f"lists of {tracks.shape[1]} recommendations; metrics at {depth} need at least {depth}")
 
 
-def _check_lists(users: Ids, tracks: Ids, catalogue_size: int) -> None:
+def _check_lists(users: AnyIntArray, tracks: AnyIntArray, catalogue_size: int) -> None:
     values, counts = np.unique(users, return_counts=True)
     if len(values) < len(users):
         raise AnalysisError(f"user {values[counts > 1][0]} has more than one list of recommendations")
@@ -97,6 +95,6 @@ def _check_lists(users: Ids, tracks: Ids, catalogue_size: int) -> None:
     _refuse(users, repeated, "a track more than once")
 
 
-def _refuse(users: Ids, faulty: npt.NDArray[np.bool_], fault: str) -> None:
+def _refuse(users: AnyIntArray, faulty: BoolArray, fault: str) -> None:
     if faulty.any():
         raise AnalysisError(f"recommendations of user {users[np.nonzero(faulty)[0][0]]}: {fault}")

@@ -28,7 +28,8 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
 from analysis.validation.heldout import HeldoutSource, load_heldout, load_popularity
-from analysis.validation.lists import Ids, Recommended, flatten
+from analysis.validation.lists import Recommended, flatten
+from looplib.arrays import AnyIntArray, FloatArray
 
 # Metric → columns of listener_metrics.sql: what is summed, and what it is divided by; None: the listeners with a value.
 _RATIOS: dict[str, tuple[str, str | None]] = {
@@ -160,7 +161,7 @@ class Validator:
         load_popularity(self._connection, popularity, training_listeners)
         self.resamples = bootstrap.Resamples(len(self.users), resamples, seed)
 
-    def score(self, users: Ids, tracks: Ids) -> Validation:
+    def score(self, users: AnyIntArray, tracks: AnyIntArray) -> Validation:
         """Scores recommendations.
 
         Args:
@@ -172,7 +173,7 @@ class Validator:
         """
         return self._score(users, tracks)[0]
 
-    def score_with_ratio(self, users: Ids, tracks: Ids, key: str) -> tuple[Validation, bootstrap.Floats]:
+    def score_with_ratio(self, users: AnyIntArray, tracks: AnyIntArray, key: str) -> tuple[Validation, FloatArray]:
         """Scores recommendations, and keeps one metric listener by listener, to compare recommendations in pairs.
 
         Takes and refuses what `score` does.
@@ -201,7 +202,7 @@ class Validator:
         """Name and cut-off of each column of `_ratios`."""
         return [(name, k) for name in _RATIOS for k in self.ks]
 
-    def _score(self, users: Ids, tracks: Ids) -> tuple[Validation, bootstrap.Ratios]:
+    def _score(self, users: AnyIntArray, tracks: AnyIntArray) -> tuple[Validation, bootstrap.Ratios]:
         recommended = self._flatten(users, tracks)
         with self._lock:
             queries.attach_arrow(self._connection, "recommendations", recommended.table())
@@ -212,7 +213,7 @@ class Validator:
         ratios = self._ratios(listener_metrics)
         return Validation(len(self.users), self.relevant, self._metrics(ratios, coverage, recommended)), ratios
 
-    def per_listener(self, users: Ids, tracks: Ids) -> pa.Table:
+    def per_listener(self, users: AnyIntArray, tracks: AnyIntArray) -> pa.Table:
         """The metrics of every validated listener, to compare recommendations listener by listener.
 
         Takes and refuses what `score` does.
@@ -228,7 +229,7 @@ class Validator:
         place = rows.column_names.index("listener")
         return rows.set_column(place, "user", pa.array(np.tile(self.users, len(self.ks))))
 
-    def _flatten(self, users: Ids, tracks: Ids) -> Recommended:
+    def _flatten(self, users: AnyIntArray, tracks: AnyIntArray) -> Recommended:
         return flatten(users, tracks, known=self.users, depth=self.ks[-1], catalogue_size=self._catalogue_size)
 
     def _listener_metrics(self) -> pa.Table:
@@ -268,7 +269,7 @@ class Validator:
         )
 
 
-def _numerator_and_denominator(rows: pa.Table, metric: str) -> tuple[bootstrap.Floats, bootstrap.Floats]:
+def _numerator_and_denominator(rows: pa.Table, metric: str) -> tuple[FloatArray, FloatArray]:
     """What a metric sums and what it divides by; both of shape (rows,)."""
     column, weight = _RATIOS[metric]
     values = rows[column].to_numpy().astype(np.float64)

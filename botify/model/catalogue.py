@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from botify.errors import CatalogueError
-
-IntArray = npt.NDArray[np.int64]
+from looplib.arrays import IntArray
 
 
 @dataclass(frozen=True)

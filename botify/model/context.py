@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from botify.errors import ModelError
 from botify.model.arrays import read_arrays
+from looplib.arrays import Float32Array, IntArray
 
-Floats = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
 # What the file holds: the kind of number, and the shape in names of lengths.
 _SQUARE = ("f", ("sides", "sides"))
 _SCALAR: tuple[str, tuple[str, ...]] = ("f", ())
@@ -39,7 +38,7 @@ class Context:
 
     Attributes:
         tracks: Vector of each track, shape (tracks, k); 0 where nothing is known of it.
-        listeners: Ids of the known listeners, ascending, shape (listeners,).
+        listeners: IntArray of the known listeners, ascending, shape (listeners,).
         starts: The openings of listener i are starts[i]:starts[i + 1], shape (listeners + 1,).
         organics: The organic track of each opening, ascending for each listener, shape (openings,).
         interest_of: The interest that it opens, likewise.
@@ -54,22 +53,22 @@ class Context:
         resolution: Time is logged in steps of this.
     """
 
-    tracks: Floats
-    listeners: Ids
-    starts: Ids
-    organics: Ids
-    interest_of: Ids
-    interests: Floats
-    evidence: Floats
-    interest_precision: Floats
-    information: Floats
-    newcomer_map: Floats
-    newcomer_precision: Floats
+    tracks: Float32Array
+    listeners: IntArray
+    starts: IntArray
+    organics: IntArray
+    interest_of: IntArray
+    interests: Float32Array
+    evidence: Float32Array
+    interest_precision: Float32Array
+    information: Float32Array
+    newcomer_map: Float32Array
+    newcomer_precision: Float32Array
     noise: float
     artist_fatigue: float
     resolution: float
 
-    def prior(self, listener: int, organic: int) -> tuple[Floats, Floats]:
+    def prior(self, listener: int, organic: int) -> tuple[Float32Array, Float32Array]:
         """Mean (k + 1,) and precision (k + 1, k + 1) of a session's interest, given its organic track alone.
 
         The interest that the track has opened for the listener before; a new opening takes that of the listener's
@@ -88,7 +87,7 @@ class Context:
         nearest = np.argmax(directions @ usual[:-1] / (np.linalg.norm(directions, axis=1) + np.float32(1e-9)))
         return self._known(int(own[nearest]))
 
-    def _known(self, interest: int) -> tuple[Floats, Floats]:
+    def _known(self, interest: int) -> tuple[Float32Array, Float32Array]:
         return self.interests[interest], self.interest_precision + self.evidence[interest] * self.information
 
 

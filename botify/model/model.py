@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from botify.errors import ModelError
@@ -15,6 +14,7 @@ from botify.model.catalogue import Catalogue
 from botify.model.context import Context, read_context
 from botify.model.tracklists import TrackLists, read_track_lists
 from botify.settings import Settings
+from looplib.arrays import Float32Array
 from looplib.files import sha256_file
 
 MANIFEST = "manifest.json"
@@ -39,7 +39,7 @@ class Model:
     recommendations: TrackLists  # by listener
     popular: list[int]  # the tracks that most lists hold, most popular first
     neighbours: TrackLists | None  # by track; None where no recommender asks for them
-    directions: npt.NDArray[np.float32] | None  # (tracks, factors), item factors of length 1; 0 where there are none
+    directions: Float32Array | None  # (tracks, factors), item factors of length 1; 0 where there are none
     context: Context | None = None  # None where no recommender asks for it, or the version has none
 
 
@@ -198,7 +198,7 @@ def _read_lists(path: Path, manifest: Manifest, key: str, value: str, tracks: in
     return lists
 
 
-def _read_directions(path: Path, manifest: Manifest, tracks: int) -> npt.NDArray[np.float32]:
+def _read_directions(path: Path, manifest: Manifest, tracks: int) -> Float32Array:
     """Item factors of length 1 by track id."""
     facts = _facts_of(path, manifest)
     _check_digest(path, sha256_file(path), facts)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from botify.errors import ModelError
+from looplib.arrays import Int32Array, IntArray
 
 # Small enough that a request never waits long for a reload that holds the interpreter meanwhile.
 CHUNK_BYTES = 256 * 1024
@@ -24,8 +24,8 @@ _BLOCK_ROWS = 10_000
 class TrackLists:
     """For each id a list of tracks, best first."""
 
-    ids: npt.NDArray[np.int64]  # (rows,), ascending
-    tracks: npt.NDArray[np.int32]  # (rows, length), NO_TRACK after the end of a shorter list
+    ids: IntArray  # (rows,), ascending
+    tracks: Int32Array  # (rows, length), NO_TRACK after the end of a shorter list
 
     def list_of(self, of: int) -> list[int]:
         """The list of one id, empty if there is none."""
@@ -40,12 +40,12 @@ class TrackLists:
             del tracks[tracks.index(NO_TRACK) :]
         return tracks
 
-    def lists_of(self, of: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    def lists_of(self, of: IntArray) -> Int32Array:
         """The lists of many ids, (…, length); of an id without list all `NO_TRACK`."""
         rows = np.minimum(self.ids.searchsorted(of), len(self.ids) - 1)
         return np.where((self.ids[rows] == of)[..., None], self.tracks[rows], np.int32(NO_TRACK))
 
-    def counts(self, tracks: int) -> npt.NDArray[np.int64]:
+    def counts(self, tracks: int) -> IntArray:
         """How many lists hold each of the tracks 0..tracks-1."""
         counts = np.zeros(tracks, dtype=np.int64)
         for start in range(
@@ -107,7 +107,7 @@ def _check_width(path: Path, rows: int, width: int) -> None:
         raise ModelError(f"{path}: a list of {width} tracks among {rows} is too long for a file of {size} bytes")
 
 
-def _sorted_lists(path: Path, key: str, ids: npt.NDArray[np.int64], lists: npt.NDArray[np.int32]) -> TrackLists:
+def _sorted_lists(path: Path, key: str, ids: IntArray, lists: Int32Array) -> TrackLists:
     if not (ids[1:] > ids[:-1]).all():
         order = np.argsort(ids, kind="stable")
         ids, lists = ids[order], lists[order]
@@ -126,7 +126,7 @@ def _chunks(file: IO[bytes]) -> Iterator[list[bytes]]:
 
 def _parse_lines(
     path: Path, lines: list[bytes], before: int, key: str, value: str, tracks: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+) -> tuple[IntArray, Int32Array]:
     try:
         records = orjson.loads(b"[" + b",".join(lines) + b"]")
         ids = _integers([record[key] for record in records])
@@ -146,7 +146,7 @@ def _parse_lines(
     return ids, table
 
 
-def _integers(values: list[Any]) -> npt.NDArray[np.int64]:
+def _integers(values: list[Any]) -> IntArray:
     found = np.array(values if values else [], dtype=None if values else np.int64)
     if found.dtype != np.int64 or found.ndim != 1:
         raise TypeError("integers expected")

@@ -10,14 +10,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from botify.model.catalogue import Catalogue
 from botify.model.context import Context
 from botify.model.model import Model
 from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row
-
-Floats = npt.NDArray[np.float32]
+from looplib.arrays import Float32Array
 
 BLOCK = 32  # rows of a batch scored at once; a row of scores is as long as the catalogue
 _LEAST_SHARE = np.float32(1e-6)  # an expected share is kept so far from 0 and 1
@@ -38,7 +36,7 @@ def session_context(model: Model, batch: Batch, rng: np.random.Generator) -> lis
     return drawn
 
 
-def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Floats:
+def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Float32Array:
     """The expected vector of the interest that a session follows, shape (k + 1,).
 
     With prior mean m and precision P, the tracks heard A (n, k + 1), their logits y and weights w,
@@ -58,7 +56,7 @@ def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Floats:
     design = np.ones((len(tracks), len(mean)))
     design[:, :-1] = context.tracks[tracks]
     off = np.log(share / (1 - share)) - design @ mean
-    moved: Floats = mean + np.linalg.solve(precision + (design.T * weight) @ design, design.T @ (weight * off))
+    moved: Float32Array = mean + np.linalg.solve(precision + (design.T * weight) @ design, design.T @ (weight * off))
     return moved.astype(np.float32)
 
 
@@ -78,7 +76,7 @@ def _fresh_times(context: Context, catalogue: Catalogue, row: Row) -> tuple[list
     return tracks, times
 
 
-def _best(scores: Floats, context: Context, catalogue: Catalogue, row: Row) -> Drawn:
+def _best(scores: Float32Array, context: Context, catalogue: Catalogue, row: Row) -> Drawn:
     """The track with the highest logit; scores are changed in place."""
     _tire_of_artists(scores, context.artist_fatigue, catalogue, row.tracks)
     scores[list(row.taken)] = -np.inf
@@ -86,7 +84,7 @@ def _best(scores: Floats, context: Context, catalogue: Catalogue, row: Row) -> D
     return Drawn(track, 1.0) if scores[track] > -np.inf else IS_EXHAUSTED
 
 
-def _tire_of_artists(scores: Floats, fatigue: float, catalogue: Catalogue, heard: Iterable[int]) -> None:
+def _tire_of_artists(scores: Float32Array, fatigue: float, catalogue: Catalogue, heard: Iterable[int]) -> None:
     """Lowers the scores of tracks whose artists were heard."""
     plays = Counter(catalogue.artist[list(heard)].tolist())
     starts = catalogue.artist_starts

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
 from botify.model.model import Model
 from botify.model.tracklists import NO_TRACK
@@ -21,6 +20,7 @@ from botify.recommenders.base import (
     Row,
     draw_one,
 )
+from looplib.arrays import BoolArray, FloatArray, Int32Array
 
 _REDRAWS = 8
 _WORTH_ARRAYS = 16  # rows; of fewer, one by one is quicker
@@ -92,7 +92,7 @@ def _of_own_list(model: Model, row: Row, at: float) -> Drawn:
     return draw_one([track for track in own if track not in taken], at) if own else IS_UNKNOWN
 
 
-def _of_own_lists(model: Model, batch: Batch, ats: npt.NDArray[np.float64]) -> Iterable[Drawn]:
+def _of_own_lists(model: Model, batch: Batch, ats: FloatArray) -> Iterable[Drawn]:
     """The same draws as `_of_own_list`, for a batch."""
     lists = model.recommendations.lists_of(np.array([row.user for row in batch]))
     free = ~_are_taken(lists, batch) & (lists != NO_TRACK)
@@ -106,11 +106,11 @@ def _of_own_lists(model: Model, batch: Batch, ats: npt.NDArray[np.float64]) -> I
     )
 
 
-def _are_taken(lists: npt.NDArray[np.int32], batch: Batch) -> npt.NDArray[np.bool_]:
+def _are_taken(lists: Int32Array, batch: Batch) -> BoolArray:
     """Which tracks of lists, (rows, length), are taken in their rows."""
     counts = np.array([len(row.all_taken) for row in batch])
     taken = np.fromiter(chain.from_iterable(row.all_taken for row in batch), np.int64, counts.sum())
     rows = np.arange(len(batch)).repeat(counts)
     starts = counts.cumsum() - counts  # no row is empty: the track just heard is taken
-    are_taken: npt.NDArray[np.bool_] = np.logical_or.reduceat(lists[rows] == taken[:, None], starts, axis=0)
+    are_taken: BoolArray = np.logical_or.reduceat(lists[rows] == taken[:, None], starts, axis=0)
     return are_taken

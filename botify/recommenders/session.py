@@ -8,11 +8,11 @@ tracks heard.
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from botify.model.model import Model
 from botify.model.tracklists import NO_TRACK
 from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row
+from looplib.arrays import Float32Array, IntArray
 
 # A session's latest tracks say where it goes; the earlier ones are let go.
 LATEST = 8
@@ -23,9 +23,6 @@ BLOCK = 128  # rows of a batch scored at once, so that what is scored stays in t
 RANK_WEIGHT = 0.25
 LIKED_TIME = 0.3
 FADING = 0.8
-
-Tracks = npt.NDArray[np.int64]
-Weights = npt.NDArray[np.float32]
 
 
 def contextual(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
@@ -61,7 +58,7 @@ def _blocks(batch: Batch) -> Iterable[Batch]:
     return (batch[start : start + BLOCK] for start in range(0, len(batch), BLOCK))
 
 
-def _session_arrays(batch: Batch) -> tuple[Tracks, Weights]:
+def _session_arrays(batch: Batch) -> tuple[IntArray, Float32Array]:
     """Tracks and times of the sessions, (rows, at most LATEST), the latest last; before a shorter one `NO_TRACK`, 0."""
     width = min(LATEST, max(len(row.tracks) for row in batch))
     heard = np.full((len(batch), width), NO_TRACK, dtype=np.int64)
@@ -73,17 +70,17 @@ def _session_arrays(batch: Batch) -> tuple[Tracks, Weights]:
     return heard, times
 
 
-def _affinity(model: Model, candidates: Tracks, heard: Tracks, weights: Weights) -> Weights:
+def _affinity(model: Model, candidates: IntArray, heard: IntArray, weights: Float32Array) -> Float32Array:
     """The scalar product of each candidate with its row's session, (rows, candidates)."""
     directions = model.directions
     if directions is None:
         return np.zeros(candidates.shape, dtype=np.float32)
     session = np.matmul(weights[:, None, :], directions[heard])  # (rows, 1, factors); the weight of NO_TRACK is 0
-    affinity: Weights = np.matmul(directions[candidates], session.transpose(0, 2, 1))[:, :, 0]
+    affinity: Float32Array = np.matmul(directions[candidates], session.transpose(0, 2, 1))[:, :, 0]
     return affinity
 
 
-def _best(candidates: Tracks, scores: Weights, batch: Batch) -> list[Drawn]:
+def _best(candidates: IntArray, scores: Float32Array, batch: Batch) -> list[Drawn]:
     order = np.argsort(-scores, axis=1, kind="stable")
     ranked = np.take_along_axis(candidates, order, axis=1)
     return [_first_free(row, tracks) for row, tracks in zip(batch, ranked.tolist(), strict=True)]

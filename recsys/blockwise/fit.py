@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import Float32Array, IntArray
 from looplib.files import TEMPORARY_PREFIX, atomic_write, fsync_directory, fsync_file
 from recsys.blockwise.worker import Block, Of, gather_tracks, rows_file, solve_block
 from recsys.cluster.cluster import Cluster
@@ -20,7 +20,7 @@ from recsys.dataset.arrays import new_array
 from recsys.dataset.dataset import Dataset, Side
 from recsys.mirror import fetch, forget, give, names_in
 from recsys.models.als import check_finite, first_factors
-from recsys.models.params import AlsParams, Factors
+from recsys.models.params import AlsParams
 from recsys.places import Mirrored
 
 # So many interactions take about 130 MB, and their confidences another half of that.
@@ -48,8 +48,8 @@ class BlockFit:
     """
 
     sweeps: int
-    user_factors: Factors
-    item_factors: Factors
+    user_factors: Float32Array
+    item_factors: Float32Array
 
 
 def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Path, blocks: int | None = None) -> Blocks:
@@ -171,7 +171,7 @@ def _file(folder: Path, of: Of, sweep: int) -> Path:
     return folder / f"{of}-{sweep}.npy"
 
 
-def _load(folder: Path, sweep: int) -> tuple[Factors, Factors]:
+def _load(folder: Path, sweep: int) -> tuple[Float32Array, Float32Array]:
     listeners, tracks = (np.load(fetch(_file(folder, of, sweep)), mmap_mode="c") for of in _SIDES)
     return listeners, tracks
 
@@ -181,7 +181,7 @@ def _block(of: Of, ends: tuple[int, int], dataset: Dataset, side: Side, folder: 
     return Block(of, *ends, dataset.path.absolute(), side, folder.absolute())
 
 
-def _cut(counts: npt.NDArray[np.int64], number: int) -> list[tuple[int, int]]:
+def _cut(counts: IntArray, number: int) -> list[tuple[int, int]]:
     """Consecutive rows (first, last + 1) in up to so many parts of about as much work.
 
     Args:

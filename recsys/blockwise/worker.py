@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix
 from threadpoolctl import threadpool_limits
 
+from looplib.arrays import Float32Array, Int32Array
 from looplib.files import atomic_directory, atomic_write
 from recsys.dataset.dataset import Side, open_dataset
 from recsys.mirror import drop, fetch, fetch_folder, give_folder, hand_over
 from recsys.models.normal_equations import make_equations
-from recsys.models.params import AlsParams, Factors
+from recsys.models.params import AlsParams
 from recsys.places import Mirrored
 
 SCANNED_AT_ONCE = 4_000_000  # interactions, while tracks are gathered
@@ -115,7 +115,7 @@ def solve_block(block: Block, params: AlsParams, before: Path, others: Path, aft
         fetch(path)
     _drop_earlier(before, others)
     heard, skips = block.load()
-    rows: Factors = np.array(np.load(before, mmap_mode="r")[block.first : block.last])
+    rows: Float32Array = np.array(np.load(before, mmap_mode="r")[block.first : block.last])
     # The solver has threads of its own; BLAS threads beside them cost more than they bring.
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
         make_equations(heard, skips, params).solve(rows, np.load(others, mmap_mode="c"), params, threads)
@@ -148,7 +148,7 @@ def _sweep(factors: Path) -> int:
 
 def _columns(matrix: csr_matrix, first: int, last: int) -> csr_matrix:
     """The columns `first` to `last - 1` as rows, their values by row of the matrix; shape (columns, rows)."""
-    parts: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
+    parts: list[tuple[Float32Array, Int32Array, Int32Array]] = []
     for start in range(0, matrix.nnz, SCANNED_AT_ONCE):
         columns = matrix.indices[start : start + SCANNED_AT_ONCE]
         chosen = np.flatnonzero((columns >= first) & (columns < last))

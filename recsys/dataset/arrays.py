@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from looplib.arrays import Float32Array, IntArray
 from recsys.config import Feedback
 from recsys.dataset import buckets as interactions
 from recsys.errors import SplitError
@@ -71,9 +72,7 @@ def assemble(folder: Path, buckets: Sequence[int], catalogue: int | None, feedba
     return sizes
 
 
-def _heldout_table(
-    folder: Path, buckets: Sequence[int], users: npt.NDArray[np.int64], tracks: npt.NDArray[np.int64]
-) -> pa.Table:
+def _heldout_table(folder: Path, buckets: Sequence[int], users: IntArray, tracks: IntArray) -> pa.Table:
     """The held-out listening of all buckets, by row, then column."""
     heard = pa.concat_tables(pq.read_table(interactions.heldout_file(folder, bucket)) for bucket in buckets)
     rows = np.searchsorted(users, heard["user"].to_numpy())
@@ -82,9 +81,7 @@ def _heldout_table(
     return pa.table({"user": rows[order], "track": columns[order], "time": heard["time"].to_numpy()[order]})
 
 
-def _logged_table(
-    folder: Path, buckets: Sequence[int], users: npt.NDArray[np.int64], tracks: npt.NDArray[np.int64]
-) -> pa.Table:
+def _logged_table(folder: Path, buckets: Sequence[int], users: IntArray, tracks: IntArray) -> pa.Table:
     """The held-out sessions of all buckets, by row, session and place in it."""
     events = pa.concat_tables(pq.read_table(interactions.logged_file(folder, bucket)) for bucket in buckets)
     rows = np.searchsorted(users, events["user"].to_numpy())
@@ -103,7 +100,7 @@ def _lengths_table(folder: Path, buckets: Sequence[int]) -> pa.Table:
     )
 
 
-def _distinct_tracks(folder: Path, buckets: Sequence[int]) -> npt.NDArray[np.int64]:
+def _distinct_tracks(folder: Path, buckets: Sequence[int]) -> IntArray:
     tables = (pq.read_table(interactions.tracks_file(folder, bucket)) for bucket in buckets)
     return np.unique(np.concatenate([table["track"].to_numpy() for table in tables]))
 
@@ -112,8 +109,8 @@ def _write_matrix(
     folder: Path,
     column: str,
     buckets: Sequence[int],
-    users: npt.NDArray[np.int64],
-    tracks: npt.NDArray[np.int64],
+    users: IntArray,
+    tracks: IntArray,
     *,
     is_log: bool,
 ) -> None:
@@ -159,8 +156,8 @@ def new_array(file: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> "n
 
 
 def _read_column(
-    folder: Path, column: str, bucket: int, users: npt.NDArray[np.int64], tracks: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    folder: Path, column: str, bucket: int, users: IntArray, tracks: IntArray
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Float32Array]:
     """Rows, columns and positive values of one bucket, by row, then column."""
     table = pq.read_table(interactions.interactions_file(folder, bucket), columns=["user", "track", column])
     values = table[column].to_numpy()

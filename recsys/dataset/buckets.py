@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from analysis import queries
+from looplib.arrays import IntArray
 from recsys.config import Feedback
 from recsys.dataset.split import SplitRule, Weights
 from recsys.errors import SplitError
@@ -103,7 +102,7 @@ def prepare_bucket(
     return summary
 
 
-def count_starts(parts: Sequence[Path], rule: SplitRule) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def count_starts(parts: Sequence[Path], rule: SplitRule) -> tuple[IntArray, IntArray]:
     """In which minutes since the epoch a bucket's sessions begin, oldest first, and how many in each."""
     fetch_parts(parts)
     with queries.connect(threads=1) as connection:

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
+from looplib.arrays import Int32Array, IntArray
 from recsys.config import SearchConfig
 from recsys.dataset.split import file_sides
 from recsys.mirror import fetch_folder
@@ -72,8 +72,8 @@ class Dataset:
 
     path: Path
     summary: Summary
-    users: npt.NDArray[np.int64]
-    tracks: npt.NDArray[np.int64]
+    users: IntArray
+    tracks: IntArray
 
     def matrix(self, side: Side) -> csr_matrix:
         """The interactions of one side, float32, shape (listeners, tracks), mapped from disk."""
@@ -108,12 +108,12 @@ class Dataset:
         table = pq.read_table(file)
         return dict(zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True))
 
-    def popularity(self) -> npt.NDArray[np.int64]:
+    def popularity(self) -> IntArray:
         """How many listeners each track has in the training interactions; shape (tracks,)."""
         indices = np.load(self.path / "train-indices.npy", mmap_mode="r")
         return np.bincount(indices, minlength=len(self.tracks))
 
-    def most_popular(self, side: Side, k: int) -> npt.NDArray[np.int32]:
+    def most_popular(self, side: Side, k: int) -> Int32Array:
         """The k tracks with the most listening time, as columns, best first; of equals the first column."""
         indices, values = (np.load(self.path / f"{side}-{name}.npy", mmap_mode="r") for name in ("indices", "values"))
         listening_time = np.bincount(indices, weights=values, minlength=len(self.tracks))

@@ -5,12 +5,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from looplib.arrays import IntArray
 from looplib.files import atomic_directory
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, open_dataset
@@ -39,13 +39,13 @@ def sample_listeners(dataset: Dataset, share: float, seed: int) -> Dataset:
     return open_dataset(path)
 
 
-def _draw(dataset: Dataset, share: float, seed: int) -> npt.NDArray[np.int64]:
+def _draw(dataset: Dataset, share: float, seed: int) -> IntArray:
     listeners = len(dataset.users)
     size = max(1, round(share * listeners))
     return np.sort(make_generator(seed, "sample of listeners").choice(listeners, size=size, replace=False))
 
 
-def _write(folder: Path, digest: str, dataset: Dataset, rows: npt.NDArray[np.int64]) -> None:
+def _write(folder: Path, digest: str, dataset: Dataset, rows: IntArray) -> None:
     """Writes what fits and scores read: the training interactions and the held-out listening of some rows."""
     train = dataset.matrix("train")[rows]
     if not train.nnz:

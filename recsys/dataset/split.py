@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import IntArray
 from recsys.config import PropensityWeighting, SearchConfig, Split
 from recsys.errors import SplitError
 from recsys.store.manifest import Source, Store
@@ -57,7 +57,7 @@ class SplitRule:
     weights: Weights = UNWEIGHTED
 
 
-def find_cutoff_ms(minutes: npt.NDArray[np.int64], sessions: npt.NDArray[np.int64], holdout: float) -> int:
+def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
     """The first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
 
     Args:

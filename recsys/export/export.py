@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from looplib.arrays import Int32Array
 from looplib.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, remove_leftovers, sha256_file
 from looplib.progress import progress
 from recsys import storage
@@ -36,7 +37,7 @@ from recsys.errors import ExportError
 from recsys.mirror import drop, fetch_folder, forget_below, give_folder, temporary_in
 from recsys.models.als import Als
 from recsys.models.params import Fit
-from recsys.models.topk import NO_TRACK, Columns, nearest_tracks
+from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.places import Mirrored
 from recsys.runs.folder import Winner, read_run
 from recsys.scoring.lists import personal_lists, without_interactions
@@ -209,7 +210,7 @@ def _write_lines(
     value: str,
     row_ids: npt.NDArray[np.generic],
     column_ids: npt.NDArray[np.generic],
-    lists: Columns,
+    lists: Int32Array,
 ) -> int:
     """Writes a line for each row and returns how many; `NO_TRACK` is dropped."""
     with file.open("wb") as lines:
@@ -232,7 +233,7 @@ def _data_facts(store: Store, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _list_facts(lists: Columns, dataset: Dataset, side: Side, options: ExportConfig) -> dict[str, Any]:
+def _list_facts(lists: Int32Array, dataset: Dataset, side: Side, options: ExportConfig) -> dict[str, Any]:
     """How long the lists are and why some are shorter, and who got the popular tracks."""
     short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
     reasons: Iterable[str] = ()

@@ -7,11 +7,12 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from looplib.arrays import Float32Array
 from recsys.errors import TrialError
 from recsys.models.normal_equations import Equations, make_equations
-from recsys.models.params import AlsParams, Factors
+from recsys.models.params import AlsParams
 
-__all__ = ["Als", "AlsParams", "Factors", "check_finite", "first_factors"]
+__all__ = ["Als", "AlsParams", "check_finite", "first_factors"]
 
 
 class Als:
@@ -67,7 +68,7 @@ class Als:
             make_equations(csr_matrix(self._interactions.T), by_track, self._params),
         )
 
-    def restore(self, user_factors: Factors, item_factors: Factors, sweeps: int) -> None:
+    def restore(self, user_factors: Float32Array, item_factors: Float32Array, sweeps: int) -> None:
         """Takes up a fit where another left off: what follows is the same to the bit.
 
         Args:
@@ -80,7 +81,7 @@ class Als:
         self.sweeps = sweeps
 
 
-def first_factors(shape: tuple[int, int], factors: int, seed: int) -> tuple[Factors, Factors]:
+def first_factors(shape: tuple[int, int], factors: int, seed: int) -> tuple[Float32Array, Float32Array]:
     """The factors that a fit of a matrix begins with, the library's own: shapes (rows, factors), (columns, factors)."""
     no_cell, no_row = np.empty(0, dtype=np.float32), np.zeros(shape[0] + 1, dtype=np.int32)
     nothing = csr_matrix((no_cell, np.empty(0, dtype=np.int32), no_row), shape=shape)
@@ -90,7 +91,7 @@ def first_factors(shape: tuple[int, int], factors: int, seed: int) -> tuple[Fact
     return library.user_factors, library.item_factors
 
 
-def check_finite(user_factors: Factors, item_factors: Factors, sweeps: int) -> None:
+def check_finite(user_factors: Float32Array, item_factors: Float32Array, sweeps: int) -> None:
     """Refuses factors that went out of bounds.
 
     Raises:

@@ -3,10 +3,11 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recsys.models.topk import NO_TRACK, Columns
+from looplib.arrays import Int32Array
+from recsys.models.topk import NO_TRACK
 
 
-def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Generator) -> Columns:
+def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Generator) -> Int32Array:
     """min(k, tracks) distinct tracks for each listener, every list equally likely; shape (listeners, min(k, tracks)).
 
     Lists with a repeat are drawn again, which leaves the rest uniform; where repeats are the rule (k near the number
@@ -22,7 +23,7 @@ def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Gener
     return lists
 
 
-def unseen(lists: Columns, seen: csr_matrix, k: int) -> Columns:
+def unseen(lists: Int32Array, seen: csr_matrix, k: int) -> Int32Array:
     """Lists without what their listeners have seen.
 
     Args:

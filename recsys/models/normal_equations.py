@@ -22,12 +22,12 @@ vectors times √μ, and every row with an interaction has skipped each of them 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix, hstack
 
+from looplib.arrays import Float32Array, FloatArray, IntArray
 from recsys.errors import TrialError
-from recsys.models.params import AlsParams, Factors
+from recsys.models.params import AlsParams
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Equations:
     regularization: float
     unit: float
 
-    def solve(self, rows: Factors, others: Factors, params: AlsParams, threads: int) -> None:
+    def solve(self, rows: Float32Array, others: Float32Array, params: AlsParams, threads: int) -> None:
         """Solves all rows in place, or goes `params.cg_steps` steps from where they are.
 
         Args:
@@ -97,7 +97,7 @@ def _confidences(interactions: csr_matrix, alpha: float) -> csr_matrix:
     return csr_matrix((values, interactions.indices, interactions.indptr), shape=interactions.shape, copy=False)
 
 
-def _scales(heard: npt.NDArray[np.int64], others: int, params: AlsParams) -> tuple[float, npt.NDArray[np.float64]]:
+def _scales(heard: IntArray, others: int, params: AlsParams) -> tuple[float, FloatArray]:
     """λ_u / λ of a row that has heard one other, and of every row; the same for a row wherever it is solved."""
     if params.spark:
         return 1.0, heard.astype(np.float64)
@@ -105,7 +105,7 @@ def _scales(heard: npt.NDArray[np.int64], others: int, params: AlsParams) -> tup
     return float((1 + base) ** params.nu), np.power(heard + base, params.nu, dtype=np.float64)
 
 
-def _with_units(confidence: csr_matrix, scales: npt.NDArray[np.float64], factors: int) -> csr_matrix:
+def _with_units(confidence: csr_matrix, scales: FloatArray, factors: int) -> csr_matrix:
     rows = np.diff(confidence.indptr) > 0
     counts = np.where(rows, factors, 0)
     values = -np.repeat(scales, counts).astype(np.float32)

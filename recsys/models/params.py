@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-Factors = npt.NDArray[np.float32]
+from looplib.arrays import Float32Array
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,9 @@ class Fit(Protocol):
         """Sweeps done."""
 
     @property
-    def user_factors(self) -> Factors:
+    def user_factors(self) -> Float32Array:
         """Shape (listeners, factors)."""
 
     @property
-    def item_factors(self) -> Factors:
+    def item_factors(self) -> Float32Array:
         """Shape (tracks, factors)."""

@@ -1,21 +1,19 @@
 """Top-k lists from factors, over the whole catalogue."""
 
 import numpy as np
-import numpy.typing as npt
 from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from recsys.models.als import Factors
+from looplib.arrays import Float32Array, Int32Array
 
 NO_TRACK = -1
 _FILTERED = np.float32(np.finfo(np.float32).min) / 2
-Columns = npt.NDArray[np.int32]
 
 
 def top_tracks(
-    user_factors: Factors, item_factors: Factors, k: int, threads: int, seen: csr_matrix | None = None
-) -> Columns:
+    user_factors: Float32Array, item_factors: Float32Array, k: int, threads: int, seen: csr_matrix | None = None
+) -> Int32Array:
     """The k tracks with the largest inner product with each listener's factors.
 
     Args:
@@ -26,7 +24,7 @@ def top_tracks(
         seen: Shape (listeners, tracks); what a listener has a value for is left out.
 
     Returns:
-        Columns of the tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
+        Int32Array of the tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
     """
     with threadpool_limits(1, user_api="blas"):
         columns, scores = topk(
@@ -37,7 +35,7 @@ def top_tracks(
     return columns  # type: ignore[no-any-return]  # implicit has no types
 
 
-def nearest_tracks(item_factors: Factors, k: int, threads: int) -> Columns:
+def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Array:
     """The k other tracks with the most similar factors (cosine), best first; shape (tracks, min(k, tracks - 1)).
 
     A track with zero factors is near nothing: its row is all `NO_TRACK`, and it is in nobody's row.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from looplib.arrays import FloatArray
 from looplib.config import load_config
 from looplib.files import remove_leftovers
 from recsys import storage
@@ -24,7 +25,7 @@ from recsys.places import Mirrored
 from recsys.remote_lock import RemoteLock, remote_lock
 from recsys.runs.scores import Entry, entry_id
 from recsys.runs.trials import Trial
-from recsys.scoring.off_policy import Floats, Interval
+from recsys.scoring.off_policy import Interval
 from recsys.scoring.scorer import Judge
 
 CHECKPOINTS = "checkpoints"
@@ -41,7 +42,7 @@ def listeners_file(folder: Path, judge: Judge, entry: Entry, sweep: int) -> Path
     return folder / LISTENERS / judge.digest / f"{entry_id(entry)}-{sweep}.npz"
 
 
-def read_listeners(folder: Path, judge: Judge, metric: str, entry: Entry, sweep: int) -> Floats:
+def read_listeners(folder: Path, judge: Judge, metric: str, entry: Entry, sweep: int) -> FloatArray:
     """What each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners).
 
     Raises:

@@ -11,12 +11,13 @@ from typing import Literal
 import numpy as np
 
 from analysis.statistics import bootstrap
+from looplib.arrays import FloatArray
 from recsys.runs.scores import BASELINES, Entry, Point, Pruned, Result, Results, Score
 from recsys.runs.trials import Candidate
-from recsys.scoring.off_policy import Floats, Interval
+from recsys.scoring.off_policy import Interval
 
 State = Literal["scored", "pruned", "failed"]
-Listeners = Callable[[Entry, int], Floats]  # numerators and denominators of an entry after a sweep
+Listeners = Callable[[Entry, int], FloatArray]  # numerators and denominators of an entry after a sweep
 
 
 @dataclass(frozen=True)

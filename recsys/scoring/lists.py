@@ -7,14 +7,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.params import Fit
-from recsys.models.topk import Columns, top_tracks
+from recsys.models.topk import top_tracks
 
 
 def personal_lists(
     model: Fit, dataset: Dataset, side: Side, k: int, threads: int, filter_seen: bool = False
-) -> Columns:
+) -> Int32Array:
     """The k best tracks of each listener.
 
     A listener without an interaction has no factors of its own, and gets the tracks with the most listening time.
@@ -28,7 +29,7 @@ def personal_lists(
         filter_seen: Leave out the tracks that the listener has heard or skipped.
 
     Returns:
-        Columns of tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` at the end of lists that
+        Int32Array of tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` at the end of lists that
         `filter_seen` leaves short.
     """
     heard, skips = dataset.matrix(side), dataset.skips(side)

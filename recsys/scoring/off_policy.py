@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from analysis.offpolicy import LoggingPolicy, OffPolicy, OffPolicyEstimate, sessions_of
+from looplib.arrays import FloatArray, IntArray
 from recsys.config import OPE_TIME
 from recsys.errors import SearchError
 
-Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float, float]
 
 
@@ -34,7 +33,7 @@ class Heard:
 
     metrics: dict[str, Interval]
     doubts: dict[str, str]
-    listeners: dict[str, Floats]
+    listeners: dict[str, FloatArray]
 
 
 class ListeningTime:
@@ -45,7 +44,7 @@ class ListeningTime:
         self._estimator = estimator
         self._ks = ks
 
-    def value(self, users: npt.NDArray[np.int64], lists: npt.NDArray[np.int64]) -> Heard:
+    def value(self, users: IntArray, lists: IntArray) -> Heard:
         """Values lists.
 
         Args:

@@ -10,16 +10,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
 from analysis.validation.validator import Validator
+from looplib.arrays import FloatArray, Int32Array, IntArray
 from recsys.config import OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError
-from recsys.models.topk import NO_TRACK, Columns
-from recsys.scoring.off_policy import Floats, Heard, Interval, ListeningTime, check_choice, open_listening_time
+from recsys.models.topk import NO_TRACK
+from recsys.scoring.off_policy import Heard, Interval, ListeningTime, check_choice, open_listening_time
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class Judgement:
 
     metrics: dict[str, Interval]
     doubts: dict[str, str]
-    listeners: dict[str, Floats]
+    listeners: dict[str, FloatArray]
 
 
-def judge_lists(judge: Judge, lists: Columns) -> Judgement:
+def judge_lists(judge: Judge, lists: Int32Array) -> Judgement:
     """Scores a list for each listener of the dataset; shape (listeners, at most the deepest cut-off)."""
     validator = validator_for(judge)
     missing = max(judge.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
@@ -83,7 +83,7 @@ def judge_lists(judge: Judge, lists: Columns) -> Judgement:
     return Judgement(metrics | heard.metrics, heard.doubts, listeners | heard.listeners)
 
 
-def hear_lists(judge: Judge, lists: npt.NDArray[np.int64]) -> Heard | None:
+def hear_lists(judge: Judge, lists: IntArray) -> Heard | None:
     """What lists are worth by the off-policy estimate; None where the log says no propensity.
 
     Args:

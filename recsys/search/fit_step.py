@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from looplib.arrays import Int32Array
 from looplib.files import atomic_write
 from looplib.memory import forget_peak, peak_bytes
 from looplib.randomness import make_generator
@@ -22,7 +23,6 @@ from recsys.mirror import fetch, give, prune
 from recsys.models.als import Als
 from recsys.models.baselines import random_lists, unseen
 from recsys.models.params import Fit
-from recsys.models.topk import Columns
 from recsys.runs.folder import CHECKPOINTS, checkpoint_file, listeners_file
 from recsys.runs.scores import Baseline, Score, Step
 from recsys.runs.trials import Trial
@@ -104,7 +104,7 @@ def _restore(model: Als, checkpoint: Path, sweep: int) -> float:
         return float(kept["fit_s"])
 
 
-def _baseline_lists(name: Baseline, dataset: Dataset, judge: Judge) -> Columns:
+def _baseline_lists(name: Baseline, dataset: Dataset, judge: Judge) -> Int32Array:
     listeners, tracks = len(dataset.users), len(dataset.tracks)
     depth = max(judge.validation.ks)
     length = 2 * depth if judge.validation.filter_seen else depth

@@ -6,7 +6,7 @@ vector of the interest and v that of a track,
     logit(time) = x . (v, 1)
 
 Under random recommendations each response is an unbiased observation of one such product; under others it still is
-one, as what was recommended depends on nothing that the product leaves out. Interests are not logged, so they are
+one, as what was recommended depends on nothing that the product leaves out. Int32Array are not logged, so they are
 found on the way:
 
 1. coarse: the responses of each organic track, over all listeners, against each track; a listener's bias and scale are
@@ -28,12 +28,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.config import ContextConfig
-from recsys.session_model.interests import Interests, centred_directions, group_openings
+from recsys.session_model.interests import centred_directions, group_openings
 from recsys.session_model.logits import average_information, find_fatigue, listener_scales, logit_and_variance
 from recsys.session_model.responses import Responses
-from recsys.session_model.ridge import Floats, Grouping, grouped_means, paired_dots, precision_of, solve_rows
+from recsys.session_model.ridge import Grouping, grouped_means, paired_dots, precision_of, solve_rows
 
 Report = Callable[[float, str], None]
 
@@ -68,14 +69,14 @@ class ContextModel:
         artist_fatigue: Factor on the time of a track for each earlier track of its artist in the session.
     """
 
-    tracks: Floats
-    interests: Floats
-    interest_of: Interests
-    evidence: npt.NDArray[np.int32]
-    interest_precision: Floats
-    information: Floats
-    newcomer_map: Floats
-    newcomer_precision: Floats
+    tracks: Float32Array
+    interests: Float32Array
+    interest_of: Int32Array
+    evidence: Int32Array
+    interest_precision: Float32Array
+    information: Float32Array
+    newcomer_map: Float32Array
+    newcomer_precision: Float32Array
     noise: float
     artist_fatigue: float
 
@@ -126,7 +127,7 @@ class _Fit:
         first = _FIRST_SPREAD * rng.standard_normal((len(responses.tracks), config.factors))
         self.tracks = np.hstack([first, np.ones((len(first), 1))]).astype(np.float32)
 
-    def coarse_interests(self) -> Interests:
+    def coarse_interests(self) -> Int32Array:
         """Interests from the responses to each organic track over all listeners; also gives the first track vectors."""
         size, organic = self.config.coarse_factors, self.responses.organic[self.opening]
         who = self.responses.listener[self.opening]
@@ -150,7 +151,7 @@ class _Fit:
         alike = centred_directions(openers[:, :size] @ _root(np.cov(vectors.T)))
         return self._group(alike, self.config.coarse_distance)
 
-    def regroup(self, interest_of: Interests) -> Interests:
+    def regroup(self, interest_of: Int32Array) -> Int32Array:
         """Interests by where organic tracks have come to lie, in the metric in which interests lie among tracks."""
         size = self.config.factors
         middles = grouped_means(interest_of, len(self.interests), self.tracks[self.responses.organic, :size])
@@ -160,13 +161,13 @@ class _Fit:
             centred_directions(self.tracks[:, :size] @ _root((metric + metric.T) / 2)), self.config.distance
         )
 
-    def sweep(self, interest_of: Interests, sweeps: int) -> None:
+    def sweep(self, interest_of: Int32Array, sweeps: int) -> None:
         """Fits interests and tracks in turn."""
         size = self.config.factors
         interest = interest_of[self.opening]
         by_interest = Grouping(interest, int(interest_of.max()) + 1)
         listener = self._listeners_of(interest_of)
-        before: Floats | None = None
+        before: Float32Array | None = None
         for _ in range(sweeps):
             weights = self._precisions()
             prior = self._priors(interest_of, by_interest.counts, listener)
@@ -189,7 +190,7 @@ class _Fit:
             self._report(f"variance {self.noise:.3f}")
         self.tracks[:, :size] = after
 
-    def model(self, interest_of: Interests) -> ContextModel:
+    def model(self, interest_of: Int32Array) -> ContextModel:
         """What was fitted, and what a session of an unknown interest starts from."""
         interest = interest_of[self.opening]
         opened_by = self.tracks[self.responses.organic]
@@ -208,16 +209,16 @@ class _Fit:
             artist_fatigue=self._fatigue(interest_of),
         )
 
-    def _no_interests(self) -> Floats:
+    def _no_interests(self) -> Float32Array:
         return np.empty((0, self.config.factors + 1), dtype=np.float32)
 
-    def _fatigue(self, interest_of: Interests) -> float:
+    def _fatigue(self, interest_of: Int32Array) -> float:
         again = np.flatnonzero(self.responses.earlier > 0)
         interest = interest_of[self.responses.opening[again]]
         logit = paired_dots(self.interests, interest, self.tracks, self.responses.track[again], self.threads)
         return find_fatigue(logit, self.responses.time[again], self.responses.earlier[again])
 
-    def _priors(self, interest_of: Interests, counts: npt.NDArray[np.int64], listener: Interests) -> Floats:
+    def _priors(self, interest_of: Int32Array, counts: IntArray, listener: Int32Array) -> Float32Array:
         """What is expected of each interest's vector before its responses are looked at, (interests, k + 1)."""
         if not len(self.interests):
             nothing = np.zeros((len(counts), self.config.factors), dtype=np.float32)
@@ -236,26 +237,32 @@ class _Fit:
         return np.hstack([mapped * scale[listener, None], constant[listener, None]]).astype(np.float32)
 
     def _solve(
-        self, rows: Grouping, features: Floats, column: Interests, targets: Floats, weights: Floats, ridge: Floats
-    ) -> Floats:
+        self,
+        rows: Grouping,
+        features: Float32Array,
+        column: Int32Array,
+        targets: Float32Array,
+        weights: Float32Array,
+        ridge: Float32Array,
+    ) -> Float32Array:
         """Ridge regressions towards 0."""
         prior = np.zeros((rows.rows, features.shape[1]), dtype=np.float32)
         return solve_rows(rows, features, column, targets, weights, ridge, prior, self.threads)
 
-    def _group(self, directions: Floats, distance: float) -> Interests:
+    def _group(self, directions: Float32Array, distance: float) -> Int32Array:
         return group_openings(self.responses.listener, self.responses.organic, directions, distance)
 
-    def _precisions(self) -> Floats:
+    def _precisions(self) -> Float32Array:
         """How much each response says of the logit, times its weight."""
-        precisions: Floats = self.weight / (self.rounding + np.float32(self.noise))
+        precisions: Float32Array = self.weight / (self.rounding + np.float32(self.noise))
         return precisions
 
-    def _listeners_of(self, interest_of: Interests) -> Interests:
+    def _listeners_of(self, interest_of: Int32Array) -> Int32Array:
         listener = np.empty(int(interest_of.max()) + 1, dtype=np.int32)
         listener[interest_of] = self.responses.listener
         return listener
 
-    def _measure_noise(self, interest: Interests) -> float:
+    def _measure_noise(self, interest: Int32Array) -> float:
         middle = np.flatnonzero((self.time > _MIDDLE[0]) & (self.time < _MIDDLE[1]))
         if not len(middle):
             return self.noise
@@ -268,8 +275,8 @@ class _Fit:
         self.report(self.done, note)
 
 
-def _root(symmetric: npt.NDArray[np.floating]) -> Floats:
+def _root(symmetric: npt.NDArray[np.floating]) -> Float32Array:
     """R with R R' = the matrix, where negative eigenvalues count as 0."""
     values, vectors = np.linalg.eigh(np.atleast_2d(symmetric))
-    root: Floats = (vectors * np.sqrt(np.maximum(values, 0))).astype(np.float32)
+    root: Float32Array = (vectors * np.sqrt(np.maximum(values, 0))).astype(np.float32)
     return root

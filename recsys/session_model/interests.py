@@ -1,15 +1,14 @@
 """Which organic tracks of a listener belong together: each group is one of the listener's interests."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from recsys.session_model.ridge import Floats, Integers
-
-Interests = npt.NDArray[np.int32]
+from looplib.arrays import AnyIntArray, Float32Array, Int32Array
 
 
-def group_openings(listener: Integers, organic: Integers, directions: Floats, distance: float) -> Interests:
+def group_openings(
+    listener: AnyIntArray, organic: AnyIntArray, directions: Float32Array, distance: float
+) -> Int32Array:
     """Groups each listener's organic tracks by complete linkage: any two of a group are within a cosine distance.
 
     Args:
@@ -31,19 +30,19 @@ def group_openings(listener: Integers, organic: Integers, directions: Floats, di
     return interest
 
 
-def centred_directions(vectors: Floats) -> Floats:
+def centred_directions(vectors: Float32Array) -> Float32Array:
     """Vectors less their mean, of length 1; 0 stays 0."""
     centred = vectors - vectors.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    directions: Floats = (centred / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    directions: Float32Array = (centred / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return directions
 
 
-def _complete_linkage(directions: Floats, distance: float) -> npt.NDArray[np.int32]:
+def _complete_linkage(directions: Float32Array, distance: float) -> Int32Array:
     """The group of each, from 0."""
     if len(directions) == 1:
         return np.zeros(1, dtype=np.int32)
     upper = np.triu_indices(len(directions), 1)
     distances = np.maximum(1.0 - (directions @ directions.T)[upper].astype(np.float64), 0.0)
-    groups: npt.NDArray[np.int32] = fcluster(linkage(distances, "complete"), distance, "distance") - 1
+    groups: Int32Array = fcluster(linkage(distances, "complete"), distance, "distance") - 1
     return groups

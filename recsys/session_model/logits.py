@@ -4,12 +4,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from recsys.session_model.ridge import Floats, Integers
+from looplib.arrays import AnyIntArray, Float32Array
 
 _LEAST_VARIANCE = 0.01
 
 
-def logit_and_variance(time: Floats, resolution: float) -> tuple[Floats, Floats]:
+def logit_and_variance(time: Float32Array, resolution: float) -> tuple[Float32Array, Float32Array]:
     """The logit of shares logged in steps of `resolution`, and the variance that the rounding adds to it.
 
     A uniform error of one step has the variance step ** 2 / 12, and d logit / d share is 1 / (share (1 - share)).
@@ -19,7 +19,9 @@ def logit_and_variance(time: Floats, resolution: float) -> tuple[Floats, Floats]
     return np.log(inside / (1 - inside)), variance.astype(np.float32)
 
 
-def listener_scales(logit: Floats, who: Integers, listeners: int, prior: float) -> tuple[Floats, Floats]:
+def listener_scales(
+    logit: Float32Array, who: AnyIntArray, listeners: int, prior: float
+) -> tuple[Float32Array, Float32Array]:
     """Each listener's mean logit and the variance about it, where everybody's count as `prior` more responses."""
     count = np.bincount(who, minlength=listeners) + prior
     mean = ((np.bincount(who, logit, listeners) + prior * float(logit.mean())) / count).astype(np.float32)
@@ -28,15 +30,17 @@ def listener_scales(logit: Floats, who: Integers, listeners: int, prior: float) 
     return mean, ((np.bincount(who, squared, listeners) + prior * usual) / count).astype(np.float32)
 
 
-def average_information(features: Floats, column: Integers, weights: Floats, counts: Floats) -> Floats:
+def average_information(
+    features: Float32Array, column: AnyIntArray, weights: Float32Array, counts: Float32Array
+) -> Float32Array:
     """The mean of w f f' over observations, each of the features of its column and counted as given, (k, k)."""
     of_column = np.bincount(column, weights, len(features))
     total = (features * of_column[:, None]).T @ features
-    mean: Floats = (total / counts.sum(dtype=np.float64)).astype(np.float32)
+    mean: Float32Array = (total / counts.sum(dtype=np.float64)).astype(np.float32)
     return mean
 
 
-def find_fatigue(logit: Floats, time: Floats, earlier: npt.NDArray[np.int16]) -> float:
+def find_fatigue(logit: Float32Array, time: Float32Array, earlier: npt.NDArray[np.int16]) -> float:
     """The factor g, 0..1, with which expit(logit) g ** earlier is closest to the times heard, by squared error.
 
     Args:

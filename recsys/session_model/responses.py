@@ -11,14 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analysis import queries
+from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.files import sha256_file
 from recsys.dataset.buckets import materialize_sessions
 from recsys.dataset.split import UNWEIGHTED, Weights
 from recsys.errors import ExportError
 from recsys.store.manifest import Store, fetch_parts
-
-Indices = npt.NDArray[np.int32]
-Ids = npt.NDArray[np.int64]
 
 _CATALOGUE_COLUMNS = {"track": "BIGINT", "artist": "VARCHAR"}
 _NO_ARTISTS = pa.table({"track": pa.array([], pa.int64()), "artist": pa.array([], pa.string())})
@@ -32,8 +30,8 @@ class Responses:
     a listener stand side by side, listeners in the order of the store's buckets.
 
     Attributes:
-        users: Ids of the listeners, shape (listeners,).
-        tracks: Ids of the tracks, ascending, shape (tracks,).
+        users: IntArray of the listeners, shape (listeners,).
+        tracks: IntArray of the tracks, ascending, shape (tracks,).
         listener: Listener of each opening, ascending indices into `users`, shape (openings,).
         organic: Organic track of each opening, indices into `tracks`, shape (openings,).
         starts: The responses of opening i are starts[i]:starts[i + 1], shape (openings + 1,).
@@ -43,22 +41,22 @@ class Responses:
         weight: How much it counts, shape (responses,); 1 for the answer to a random recommendation.
     """
 
-    users: Ids
-    tracks: Ids
-    listener: Indices
-    organic: Indices
-    starts: Ids
-    track: Indices
-    time: npt.NDArray[np.float32]
+    users: IntArray
+    tracks: IntArray
+    listener: Int32Array
+    organic: Int32Array
+    starts: IntArray
+    track: Int32Array
+    time: Float32Array
     earlier: npt.NDArray[np.int16]
-    weight: npt.NDArray[np.float32]
+    weight: Float32Array
 
     def __len__(self) -> int:
         """How many responses there are."""
         return len(self.track)
 
     @property
-    def opening(self) -> Indices:
+    def opening(self) -> Int32Array:
         """The opening of each response."""
         return np.repeat(np.arange(len(self.organic), dtype=np.int32), np.diff(self.starts))
 

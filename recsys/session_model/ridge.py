@@ -5,10 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.integer]
+from looplib.arrays import AnyIntArray, Float32Array
 
 _BLOCK = 150_000  # observations whose features are in memory at once, for each thread
 
@@ -21,7 +19,7 @@ class Grouping:
         counts: Observations of each row, shape (rows,).
     """
 
-    def __init__(self, row: Integers, rows: int) -> None:
+    def __init__(self, row: AnyIntArray, rows: int) -> None:
         """Groups observations, whose rows are given, shape (observations,)."""
         self.rows = rows
         self.counts = np.bincount(row, minlength=rows)
@@ -37,14 +35,14 @@ class Grouping:
 
 def solve_rows(
     by_row: Grouping,
-    features: Floats,
-    column: Integers,
-    targets: Floats,
-    weights: Floats,
-    precision: Floats,
-    prior: Floats,
+    features: Float32Array,
+    column: AnyIntArray,
+    targets: Float32Array,
+    weights: Float32Array,
+    precision: Float32Array,
+    prior: Float32Array,
     threads: int,
-) -> Floats:
+) -> Float32Array:
     """The vector x of each row that minimises sum(w (y - f . x)^2) + (x - m)' P (x - m) over the row's observations.
 
     Args:
@@ -84,7 +82,7 @@ def solve_rows(
     return solved
 
 
-def paired_dots(left: Floats, i: Integers, right: Floats, j: Integers, threads: int) -> Floats:
+def paired_dots(left: Float32Array, i: AnyIntArray, right: Float32Array, j: AnyIntArray, threads: int) -> Float32Array:
     """left[i] . right[j] for each pair of rows, shape (pairs,)."""
     dots = np.empty(len(i), dtype=np.float32)
 
@@ -96,14 +94,14 @@ def paired_dots(left: Floats, i: Integers, right: Floats, j: Integers, threads: 
     return dots
 
 
-def grouped_means(group: Integers, groups: int, values: Floats) -> Floats:
+def grouped_means(group: AnyIntArray, groups: int, values: Float32Array) -> Float32Array:
     """The mean of the values of each group, shape (groups, k); 0 for an empty one."""
     counts = np.maximum(np.bincount(group, minlength=groups), 1)
     sums = [np.bincount(group, column, minlength=groups) for column in values.T]
     return (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32)
 
 
-def precision_of(deviations: Floats) -> Floats:
+def precision_of(deviations: Float32Array) -> Float32Array:
     """The inverse covariance of some vectors (n, k), drawn towards a sphere of their mean variance when n is small."""
     count, size = deviations.shape
     covariance = np.atleast_2d(np.cov(deviations.T, bias=True)) if count else np.zeros((size, size))

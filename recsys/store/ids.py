@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analysis import queries
+from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
 from recsys.store.manifest import IdFile, IdsOf, Interactions, Store
 
@@ -96,7 +97,7 @@ def _check_distinct(connection: queries.Connection, of: IdsOf) -> None:
         )
 
 
-def originals(store: Store, of: IdsOf, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
+def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.generic]:
     """The ids that came in, for numbers of a store.
 
     Args:

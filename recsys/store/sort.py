@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from looplib.arrays import IntArray
 
 SLICE_ROWS = 750_000
 _SAMPLED = 16  # every so many rows are looked at to cut a bucket into slices
@@ -35,8 +36,6 @@ SCHEMA = pa.schema(
 _DICTIONARIES = ["message", "time", "experiments", "recommender", "propensity"]
 _MESSAGES = pa.array(["next", "last"])
 _LARGEST_ID = 2**63 - 1
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-TextArray = npt.NDArray[np.object_]
+from looplib.arrays import BoolArray, FloatArray, IntArray, TextArray
 
 _TIMES = np.array([str(hundredths / 100) for hundredths in range(101)], dtype=object)
 _LAST_TAIL = '"recommender":null,"propensity":null}\n'
@@ -22,7 +20,7 @@ class Events:
     timestamp: IntArray  # (events,) ms since the epoch, UTC
     track: IntArray  # (events,)
     hundredths: IntArray  # (events,) share heard of the track, in hundredths
-    propensity: npt.NDArray[np.float64]  # (events,) of the track recommended next; NaN where there is none
+    propensity: FloatArray  # (events,) of the track recommended next; NaN where there is none
 
 
 def format_events(events: Events, recommender: str, session_prefix: str) -> bytes:
@@ -57,14 +55,14 @@ def format_events(events: Events, recommender: str, session_prefix: str) -> byte
     return "".join(lines).encode("ascii")
 
 
-def _following_texts(track: IntArray, is_last: npt.NDArray[np.bool_]) -> TextArray:
+def _following_texts(track: IntArray, is_last: BoolArray) -> TextArray:
     """The next event's track, null on last events."""
     following = np.append(track[1:], 0).astype(object)
     following[is_last] = "null"
     return following
 
 
-def _tail_texts(propensity: npt.NDArray[np.float64], is_last: npt.NDArray[np.bool_], recommender: str) -> TextArray:
+def _tail_texts(propensity: FloatArray, is_last: BoolArray, recommender: str) -> TextArray:
     """The end of each line: who recommended, and with which probability."""
     values, which = np.unique(propensity, return_inverse=True)
     numbers = ["null" if np.isnan(value) else repr(value) for value in values.tolist()]

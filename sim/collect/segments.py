@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.clock import event_times, playing_ms, window_ms
 from sim.collect.eventlog import Events, format_events
 from sim.errors import CollectionError
 from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions
 from sim.recommenders import Recommender, make_recommender
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
+from looplib.arrays import FloatArray
 from sim.errors import InteractionsError
 
 FACTORS_FILE = "factors.npz"
@@ -31,7 +31,7 @@ class Factors:
 
     users: list[int] | list[str]
     tracks: list[int] | list[str]
-    item_factors: npt.NDArray[np.float64]
+    item_factors: FloatArray
 
 
 @dataclass(frozen=True)

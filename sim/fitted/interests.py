@@ -10,13 +10,10 @@ one only when what it adds beats the lighter parts; ties go to the track heard m
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import FloatArray
 from sim.fitted.config import FitConfig
 from sim.fitted.listening_table import ListeningTable
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 _HEARD_MOST = 64  # tracks of a listener that are looked at
 

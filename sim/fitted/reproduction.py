@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.calibration import play_out
 from sim.fitted.listening_table import ListeningTable
 from sim.listening.sessions import ListeningModel, Sessions
 from sim.recommenders import RandomRecommender
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 NEIGHBOURS = 10
 _TRACKS = 1000  # that co-listening is compared on

@@ -14,14 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.fitted.config import FitConfig
 from sim.listening.response import raw_share
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 _SESSIONS = 4000  # most interests that random sessions are tuned on
 _TRACKS = 200  # random tracks for each of them

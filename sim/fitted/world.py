@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import Float32Array, FloatArray
 from looplib.randomness import make_generator
 from sim.fitted.config import FitConfig
 from sim.fitted.factors import Factors, Texts
@@ -15,8 +15,6 @@ from sim.fitted.listening_table import ListeningTable
 from sim.fitted.tuning import Tuning, tune
 from sim.worlds.generate import Listeners, spread
 from sim.worlds.neighbours import nearest_tracks
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class FittedWorld:
         unplaced: How many tracks have no factors.
     """
 
-    embeddings: npt.NDArray[np.float32]
+    embeddings: Float32Array
     track_ids: list[int] | list[str]
     user_ids: list[int | str]
     listeners: Listeners

@@ -8,13 +8,10 @@ again.
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.listening.response import scale_below
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 CHUNK = 32  # draws of a session in a table
 BLOCK = 1024  # sessions in a table

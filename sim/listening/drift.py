@@ -14,16 +14,13 @@ the inner product that the listening model compares with `consume_bias`.
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from looplib.arrays import BoolArray, FloatArray
 from looplib.config import Config
 from looplib.randomness import make_generator
 from sim.listening.sessions import ListeningModel
 from sim.worlds.config import Share
-
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
 
 
 class ReturnsConfig(Config):

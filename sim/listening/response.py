@@ -15,11 +15,8 @@ Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps t
 """
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from looplib.arrays import BoolArray, Float32Array, FloatArray, IntArray
 
 
 def expit(x: FloatArray) -> FloatArray:
@@ -55,7 +52,7 @@ def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
     return uniform < 1.0 - hundredths / 100.0
 
 
-def dot_rows(embeddings: npt.NDArray[np.float32], tracks: IntArray, vectors: FloatArray) -> FloatArray:
+def dot_rows(embeddings: Float32Array, tracks: IntArray, vectors: FloatArray) -> FloatArray:
     """Inner products of the embeddings of some tracks with vectors (tracks, dimensions), in double precision.
 
     A pair's product is the same to the bit whatever pairs are beside it.

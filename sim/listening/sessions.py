@@ -6,12 +6,11 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from looplib.arrays import FloatArray, Int32Array, IntArray
 from sim.listening.response import dot_rows, draw_below, heard_hundredths, is_bored, raw_share, scale_below
 from sim.worlds.files import World
 from sim.worlds.neighbours import nearest_tracks
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 LONGEST_SESSION = 1000  # recommended tracks; a world where nobody is ever bored would fill the memory
@@ -172,7 +171,7 @@ def _starts(model: ListeningModel, listeners: IntArray, which: IntArray, neighbo
     return Starts(listeners, model.world.interests[position], model.nearest[position, neighbour])
 
 
-def _count_equal(history: npt.NDArray[np.int32], rows: IntArray, values: IntArray) -> IntArray:
+def _count_equal(history: Int32Array, rows: IntArray, values: IntArray) -> IntArray:
     """How often the history of each of some sessions holds a value of its own."""
     seen = history if len(rows) == history.shape[1] else history.take(rows, axis=1)
     counts: IntArray = (seen == values.astype(np.int32)).sum(axis=0, dtype=np.int16).astype(np.int64)

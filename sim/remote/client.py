@@ -5,10 +5,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
+from looplib.arrays import BoolArray
 from sim.errors import RemoteError
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import ListeningModel
@@ -48,7 +47,7 @@ class Drive:
     timeout_s: float
     patience_s: float
     share: tuple[int, int] = (0, 1)
-    present: npt.NDArray[np.bool_] | None = None
+    present: BoolArray | None = None
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,9 @@ from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import BoolArray, IntArray
 from sim.listening.draws import BLOCK, SessionDraws
-
-IntArray = npt.NDArray[np.int64]
 
 _MOST_WAITING = 20_000  # sessions looked at that wait for their listeners
 
@@ -29,7 +27,7 @@ class Dealer:
         sessions: range,
         listeners: int,
         share: tuple[int, int],
-        present: npt.NDArray[np.bool_] | None = None,
+        present: BoolArray | None = None,
     ) -> None:
         """Deals the sessions of these numbers, or those of the listeners who are there."""
         self.skipped = self.absent = 0

@@ -9,8 +9,8 @@ itself is lost, the session may be open still, and the listener gets no other on
 from contextlib import suppress
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import FloatArray, IntArray
 from sim.listening.draws import CHUNK, FIRST_TRACK, START, SessionDraws
 from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions, scale_starts
 from sim.remote.caller import GivenUpError, Line, StoppedError
@@ -18,9 +18,6 @@ from sim.remote.connection import LostError
 from sim.remote.dealer import Dealer
 from sim.remote.protocol import UNUSABLE, Talk
 from sim.tally import Tally
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 ANSWER_LOST = "answer lost"
 END_LOST = "answer to the end lost"

@@ -7,12 +7,10 @@ One: `POST /next/<user>` and `/last/<user>` with `{"track", "time"}`, as the ori
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
+from looplib.arrays import IntArray
 from sim.remote.caller import Caller
-
-IntArray = npt.NDArray[np.int64]
 
 UNUSABLE = -1  # in place of a track
 _TIMES = [hundredths / 100 for hundredths in range(101)]

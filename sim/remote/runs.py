@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 from rich.console import Console
 
+from looplib.arrays import FloatArray
 from looplib.cli import EXIT_INTERRUPTED
 from looplib.files import atomic_write_text
 from looplib.progress import progress
@@ -69,7 +69,7 @@ def _run_day(
     batch: int,
     model: ListeningModel,
     address: Address,
-    satisfaction: npt.NDArray[np.float64],
+    satisfaction: FloatArray,
 ) -> tuple[Day, RemoteError | None, bool]:
     if config.hype:
         model = hyped(config.hype, model, config.seed, number)

@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from rich.table import Table
 
+from looplib.arrays import BoolArray
 from sim.remote.arms import Assignment
 from sim.tally import Mean, Outcome, Tally
-
-BoolArray = npt.NDArray[np.bool_]
 
 SCHEMA = 1
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.config import load_config
 from looplib.files import sha256_file
 from sim.errors import WorldError
@@ -27,15 +27,12 @@ EMBEDDINGS_FILE = "tracks.npy"
 USERS_FILE = "users.json"
 CONFIG_FILE = "world.yaml"
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class World:
     """A world as the listening model needs it: arrays by track id, by listener id, and all interests in one row."""
 
-    embeddings: npt.NDArray[np.float32]  # (tracks, dimensions)
+    embeddings: Float32Array  # (tracks, dimensions)
     artist: IntArray  # (tracks,), one number an artist
     interests: IntArray  # track ids, listener after listener
     interest_offsets: IntArray  # (listeners + 1,): listener u has interests[offsets[u]:offsets[u + 1]]
@@ -180,7 +177,7 @@ def _check_id(path: Path, line: int, key: str, found: int, expected: int) -> Non
         raise WorldError(f"{path}:{line}: {key} {found} found, {expected} expected: ids must be 0..n-1 in order")
 
 
-def _read_embeddings(path: Path, tracks: int) -> npt.NDArray[np.float32]:
+def _read_embeddings(path: Path, tracks: int) -> Float32Array:
     try:
         embeddings = np.load(path, allow_pickle=False)
     except OSError as error:

@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.worlds.config import CatalogueConfig, ListenersConfig, Span, WorldConfig
 from sim.worlds.names import invent_names, invent_titles
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _DECIMALS = 3  # of bias and sharpness in users.json
 
@@ -19,7 +16,7 @@ _DECIMALS = 3  # of bias and sharpness in users.json
 class Catalogue:
     """Tracks by id: texts, numbers, and where they lie."""
 
-    embeddings: npt.NDArray[np.float32]  # (tracks, dimensions)
+    embeddings: Float32Array  # (tracks, dimensions)
     artist: IntArray  # (tracks,), index into artist_names
     genre: IntArray  # (tracks,), index into genre_names
     popularity: FloatArray  # (tracks,), sums to 1
@@ -81,7 +78,7 @@ def _deal_tracks(section: CatalogueConfig, rng: np.random.Generator) -> IntArray
 
 def _place_tracks(
     section: CatalogueConfig, genre_of_artist: IntArray, artist: IntArray, rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
+) -> Float32Array:
     """Embeddings (tracks, dimensions): genre centre + artist's deviation + own deviation."""
     own_share = 1.0 - section.genre_share - section.artist_share
     genres = _deviations(section.genres, section, section.genre_share, rng)
@@ -100,9 +97,7 @@ def _deviations(count: int, section: CatalogueConfig, share: float, rng: np.rand
     return deviations
 
 
-def _draw_popularity(
-    section: CatalogueConfig, embeddings: npt.NDArray[np.float32], rng: np.random.Generator
-) -> FloatArray:
+def _draw_popularity(section: CatalogueConfig, embeddings: Float32Array, rng: np.random.Generator) -> FloatArray:
     """Popularities (tracks,), summing to 1: luck, and lying far out along the first axis, the mainstream's."""
     along = embeddings[:, 0].astype(np.float64)
     scale = float(along.std()) or 1.0

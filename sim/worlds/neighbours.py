@@ -1,16 +1,14 @@
 """Which tracks lie nearest to which."""
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
+from looplib.arrays import Float32Array, IntArray
 
 _CHUNK_ROWS = 256  # tracks whose distances to the whole catalogue are in memory at once
 _STRIPE = 128  # tracks of which only the nearest is compared at first
 
 
-def nearest_tracks(embeddings: FloatArray, points: IntArray, count: int) -> IntArray:
+def nearest_tracks(embeddings: Float32Array, points: IntArray, count: int) -> IntArray:
     """The tracks nearest to each of some tracks, itself first, then by growing Euclidean distance.
 
     Args:
@@ -33,7 +31,7 @@ def nearest_tracks(embeddings: FloatArray, points: IntArray, count: int) -> IntA
     return found[inverse]
 
 
-def _largest(values: FloatArray, count: int) -> IntArray:
+def _largest(values: Float32Array, count: int) -> IntArray:
     """Columns of the `count` largest values of each row, largest first.
 
     They lie in the `count` stripes with the largest maxima, so only those are searched.
@@ -52,7 +50,7 @@ def _largest(values: FloatArray, count: int) -> IntArray:
     return np.take_along_axis(candidates, chosen, axis=1)
 
 
-def _largest_few(values: FloatArray, count: int) -> IntArray:
+def _largest_few(values: Float32Array, count: int) -> IntArray:
     chosen = np.argpartition(values, -count, axis=1)[:, -count:]
     order = np.argsort(-np.take_along_axis(values, chosen, axis=1), axis=1, kind="stable")
     return np.take_along_axis(chosen, order, axis=1)

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
+from looplib.arrays import Float32Array
 from looplib.files import atomic_directory
 from sim.errors import WorldError
 from sim.worlds.files import EMBEDDINGS_FILE, TRACKS_FILE, USERS_FILE
@@ -16,7 +16,7 @@ Records = Iterable[Mapping[str, object]]
 
 
 @contextmanager
-def new_world(folder: Path, tracks: Records, users: Records, embeddings: npt.NDArray[np.float32]) -> Iterator[Path]:
+def new_world(folder: Path, tracks: Records, users: Records, embeddings: Float32Array) -> Iterator[Path]:
     """Writes the files that every world has to a folder that becomes `folder` at the end of the block.
 
     Args:

@@ -6,7 +6,8 @@ from scipy import stats
 
 from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
-from analysis.statistics.bootstrap import Distinct, Floats, Integers, Ratios, Resamples
+from analysis.statistics.bootstrap import Distinct, Ratios, Resamples
+from looplib.arrays import FloatArray, IntArray
 
 # Of the end of a 95 % percentile interval from 4,000 resamples, in standard errors of the estimate. That end itself has
 # the standard error sqrt(0.025 * 0.975 / 4000) / density(1.96) = 0.042; this is over four of them.
@@ -17,15 +18,15 @@ def all_draws(resamples: Resamples) -> np.ndarray[tuple[int, ...], np.dtype[np.u
     return np.vstack([block.draws for block in resamples.blocks()])
 
 
-def of_ratios(resamples: Resamples, numerators: Floats, denominators: Floats) -> Floats:
+def of_ratios(resamples: Resamples, numerators: FloatArray, denominators: FloatArray) -> FloatArray:
     return bootstrap.estimate(resamples, Ratios(numerators, denominators))[0]
 
 
-def of_distinct(resamples: Resamples, units: Integers, items: Integers) -> Floats:
+def of_distinct(resamples: Resamples, units: IntArray, items: IntArray) -> FloatArray:
     return bootstrap.estimate(resamples, Distinct(units, items))[0]
 
 
-def of_means(resamples: Resamples, values: Floats) -> Floats:
+def of_means(resamples: Resamples, values: FloatArray) -> FloatArray:
     return of_ratios(resamples, values, np.ones_like(values))
 
 

@@ -66,7 +66,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
     def read(content: bytes | str, name: str = "events.jsonl") -> Loaded:
         file = folder / name
         packed = content.encode() if isinstance(content, str) else content
-        file.write_bytes(gzip.compress(packed) if name.endswith(".gz") else packed)
+        file.write_bytes(gzip.compress(packed, mtime=0) if name.endswith(".gz") else packed)
         rows: list[dict[str, Any]] = []
 
         def consume(_: int) -> int:
@@ -434,7 +434,9 @@ def test_a_place_without_logs_is_an_error_that_names_it(tmp_path: Path, place: s
         event_log.discover([tmp_path / place])
 
 
-@pytest.mark.parametrize("content", [gzip.compress(text().encode() * 50)[:-12], b"no gzip", gzip.compress(b"")[:5]])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(text().encode() * 50)[:-12], b"no gzip", gzip.compress(b"", mtime=0)[:5]]
+)
 def test_a_damaged_gzip_file_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "a.jsonl.gz"
     file.write_bytes(content)

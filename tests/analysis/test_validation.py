@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,6 +14,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
 from analysis.validation.validator import METRICS, Metric, Validation, Validator
+from looplib.arrays import IntArray
 
 LISTENERS, TRACKS, WIDTH = 120, 80, 12
 USERS = np.arange(LISTENERS) * 3 + 5  # ids need not be dense
@@ -26,7 +26,7 @@ def heldout_table(rng: np.random.Generator) -> pa.Table:
     return pa.table({"user": USERS[rows], "track": tracks, "time": rng.random(len(rows))})
 
 
-def random_lists(seed: int) -> npt.NDArray[np.int64]:
+def random_lists(seed: int) -> IntArray:
     return np.argsort(np.random.default_rng(seed).random((LISTENERS, TRACKS)), axis=1)[:, :WIDTH]
 
 

@@ -5,7 +5,6 @@ from math import log2
 from statistics import fmean
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score  # type: ignore[import-untyped]
 
 from analysis.validation.validator import Validation, Validator
+from looplib.arrays import FloatArray
 
 TRACKS = 12
 TRAINING_LISTENERS = 9
@@ -106,7 +106,7 @@ def test_sql_equals_the_definitions_in_plain_python(heldout: Heldout, lists: Lis
 
 
 @pytest.fixture(scope="module")
-def random_data() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def random_data() -> tuple[FloatArray, FloatArray]:
     """Listening times, 0 where not heard, and scores; both of shape (60 users, 40 tracks)."""
     rng = np.random.default_rng(11)
     times = np.where(rng.random((60, 40)) < 0.3, rng.random((60, 40)), 0)
@@ -115,9 +115,7 @@ def random_data() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
 
 
 @pytest.mark.parametrize("k", [1, 5, 30])
-def test_both_ndcgs_equal_those_of_scikit_learn(
-    random_data: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]], k: int
-) -> None:
+def test_both_ndcgs_equal_those_of_scikit_learn(random_data: tuple[FloatArray, FloatArray], k: int) -> None:
     times, scores = random_data
     validation = of_scores(times, scores, k)
     assert validation.value(f"ndcg@{k}") == pytest.approx(ndcg_score(times >= MIN_TIME, scores, k=k), abs=1e-12)
@@ -125,14 +123,14 @@ def test_both_ndcgs_equal_those_of_scikit_learn(
 
 
 def test_average_precision_of_whole_rankings_equals_that_of_scikit_learn(
-    random_data: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+    random_data: tuple[FloatArray, FloatArray],
 ) -> None:
     times, scores = random_data
     expected = label_ranking_average_precision_score(times >= MIN_TIME, scores)
     assert of_scores(times, scores, k=40).value("map@40") == pytest.approx(expected, abs=1e-12)
 
 
-def of_scores(times: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], k: int) -> Validation:
+def of_scores(times: FloatArray, scores: FloatArray, k: int) -> Validation:
     heldout = {user: {int(track): float(row[track]) for track in np.nonzero(row)[0]} for user, row in enumerate(times)}
     validator = validator_of(heldout, {}, ks=[k], catalogue_size=times.shape[1])
     return validator.score(np.arange(len(times)), np.argsort(-scores, axis=1)[:, :k])

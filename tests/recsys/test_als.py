@@ -1,12 +1,12 @@
 """The fit against the solution of the normal equations, and against implicit's own one-call fit."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from looplib.arrays import FloatArray
 from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
 
@@ -17,7 +17,7 @@ def random_interactions(seed: int = 0, listeners: int = 30, tracks: int = 40, de
     return csr_matrix(np.where(heard, generator.random((listeners, tracks)), 0).astype(np.float32))
 
 
-def solve(interactions: npt.NDArray[np.float64], others: npt.NDArray[np.float64], params: AlsParams) -> object:
+def solve(interactions: FloatArray, others: FloatArray, params: AlsParams) -> object:
     """Every row's factors by the normal equations of Hu, Koren and Volinsky (2008), equation 4."""
     rows = []
     for row in interactions:

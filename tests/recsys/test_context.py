@@ -3,9 +3,9 @@
 from dataclasses import fields, replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from looplib.arrays import FloatArray, IntArray
 from looplib.config import parse_config
 from looplib.errors import UserError
 from recsys.config import ContextConfig
@@ -19,16 +19,16 @@ CONFIG = ContextConfig(factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweep
 
 
 @pytest.fixture(scope="module")
-def taste() -> npt.NDArray[np.float64]:
+def taste() -> FloatArray:
     return np.random.default_rng(1).normal(size=(TRACKS, DIMENSIONS))
 
 
 @pytest.fixture(scope="module")
-def truth(taste: npt.NDArray[np.float64]) -> tuple[Responses, npt.NDArray[np.int64]]:
+def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
     """Responses, and the interest of each opening: two tracks that are far apart, with their five nearest."""
     rng = np.random.default_rng(2)
     listener, organic, interest = [], [], []
-    vectors: list[npt.NDArray[np.float64]] = []
+    vectors: list[FloatArray] = []
     for person in range(LISTENERS):
         first = int(rng.integers(TRACKS))
         second = int(np.argmin(taste @ taste[first]))
@@ -61,11 +61,11 @@ def truth(taste: npt.NDArray[np.float64]) -> tuple[Responses, npt.NDArray[np.int
 
 
 @pytest.fixture(scope="module")
-def model(truth: tuple[Responses, npt.NDArray[np.int64]]) -> ContextModel:
+def model(truth: tuple[Responses, IntArray]) -> ContextModel:
     return fit_context(truth[0], CONFIG, seed=1, threads=2)
 
 
-def expected_times(model: ContextModel, responses: Responses) -> npt.NDArray[np.float64]:
+def expected_times(model: ContextModel, responses: Responses) -> FloatArray:
     """By the model's own words, one response after the other."""
     opening = responses.opening
     times = []
@@ -77,16 +77,14 @@ def expected_times(model: ContextModel, responses: Responses) -> npt.NDArray[np.
 
 
 def test_times_are_explained_and_the_fatigue_of_artists_is_found(
-    truth: tuple[Responses, npt.NDArray[np.int64]], model: ContextModel
+    truth: tuple[Responses, IntArray], model: ContextModel
 ) -> None:
     off = expected_times(model, truth[0]) - truth[0].time
     assert 1 - np.mean(off**2) / truth[0].time.var() > 0.95
     assert model.artist_fatigue == pytest.approx(GAMMA, abs=0.05)
 
 
-def test_openings_of_an_interest_are_found_together(
-    truth: tuple[Responses, npt.NDArray[np.int64]], model: ContextModel
-) -> None:
+def test_openings_of_an_interest_are_found_together(truth: tuple[Responses, IntArray], model: ContextModel) -> None:
     mixed = sum(len(set(truth[1][model.interest_of == interest].tolist())) > 1 for interest in set(model.interest_of))
     assert mixed <= 0.05 * len(model.interests)
     assert len(model.interests) < 3 * LISTENERS
@@ -94,7 +92,7 @@ def test_openings_of_an_interest_are_found_together(
 
 
 def test_the_fit_follows_from_the_seed_whatever_the_threads(
-    truth: tuple[Responses, npt.NDArray[np.int64]], model: ContextModel
+    truth: tuple[Responses, IntArray], model: ContextModel
 ) -> None:
     again = fit_context(truth[0], CONFIG, seed=1, threads=1)
     for field in fields(ContextModel):
@@ -103,7 +101,7 @@ def test_the_fit_follows_from_the_seed_whatever_the_threads(
 
 
 def test_a_newcomer_is_expected_near_what_the_organic_track_opens_for_others(
-    truth: tuple[Responses, npt.NDArray[np.int64]], model: ContextModel
+    truth: tuple[Responses, IntArray], model: ContextModel
 ) -> None:
     responses = truth[0]
     opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1), dtype=np.float32)])[responses.organic]
@@ -113,7 +111,7 @@ def test_a_newcomer_is_expected_near_what_the_organic_track_opens_for_others(
     assert off < 0.5 * np.mean((own - own.mean(axis=0))[:, :-1] ** 2)
 
 
-def test_sweeps_are_reported_to_the_last(truth: tuple[Responses, npt.NDArray[np.int64]]) -> None:
+def test_sweeps_are_reported_to_the_last(truth: tuple[Responses, IntArray]) -> None:
     done: list[float] = []
     fit_context(truth[0], CONFIG, 1, 1, lambda so_far, _note: done.append(so_far))
     assert done == list(range(1, 3 + 3 + 4 + 1))
@@ -176,7 +174,7 @@ def test_the_average_information_is_the_mean_of_weighted_outer_products() -> Non
 
 
 def test_a_response_that_weighs_nothing_is_as_good_as_none(
-    truth: tuple[Responses, npt.NDArray[np.int64]], model: ContextModel
+    truth: tuple[Responses, IntArray], model: ContextModel
 ) -> None:
     """Half of the responses are of another world; weighted 0, they change nothing but where blocks of sums are cut."""
     responses = truth[0]

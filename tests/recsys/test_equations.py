@@ -4,17 +4,16 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from looplib.arrays import FloatArray
 from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
 from recsys.models.normal_equations import make_equations
 
-Doubles = npt.NDArray[np.float64]
 FACTORS = 5
 PLAIN = AlsParams(factors=FACTORS, regularization=0.3, alpha=4.0, solver="cholesky")
 KNOBS: dict[str, dict[str, Any]] = {
@@ -40,7 +39,7 @@ def listening(seed: int = 0, rows: int = 30, others: int = 40) -> tuple[csr_matr
     return csr_matrix(heard.astype(np.float32)), csr_matrix(skipped.astype(np.float32))
 
 
-def dense_solution(heard: Doubles, skipped: Doubles, others: Doubles, params: AlsParams) -> Doubles:
+def dense_solution(heard: FloatArray, skipped: FloatArray, others: FloatArray, params: AlsParams) -> FloatArray:
     solution = np.zeros((len(heard), params.factors))
     weight = params.unobserved_weight
     for row, (r, s) in enumerate(zip(heard, skipped, strict=True)):

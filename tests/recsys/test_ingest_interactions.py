@@ -59,7 +59,7 @@ def random_rows(seed: int, count: int, *, users: int = 40, items: int = 60) -> l
 def write_csv(file: Path, rows: Sequence[Row]) -> Path:
     quoted = [",".join('"' + str(value).replace('"', '""') + '"' for value in row.values()) for row in rows]
     text = "\n".join([",".join(rows[0]), *quoted]) + "\n"
-    file.write_bytes(gzip.compress(text.encode()) if file.suffix == ".gz" else text.encode())
+    file.write_bytes(gzip.compress(text.encode(), mtime=0) if file.suffix == ".gz" else text.encode())
     return file
 
 
@@ -281,7 +281,7 @@ ASKED = ("--format", "interactions", "--columns", COLUMNS)
         ("a.csv", b"uid,song,ts\na,b,1\n", "a.csv: no column seconds; found are uid, song, ts"),
         ("a.parquet", b"PAR1", "a.parquet: cannot be read as .parquet"),
         ("a.csv.gz", b"uid,song", "a.csv.gz: cannot be read as .csv"),
-        ("a.jsonl.gz", gzip.compress(b'{"uid": 1}' * 99)[:-12], "a.jsonl.gz: cannot be read as .jsonl"),
+        ("a.jsonl.gz", gzip.compress(b'{"uid": 1}' * 99, mtime=0)[:-12], "a.jsonl.gz: cannot be read as .jsonl"),
         ("a.xls", b"uid", "a.xls: no file of interactions; known are .csv"),
         ("a.csv", b"uid,song,seconds,ts\na,b,-1,1\n", "the first row refused is"),
         (

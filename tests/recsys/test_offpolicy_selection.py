@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 
+from looplib.arrays import FloatArray, Int32Array
 from looplib.cli import run
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
@@ -24,7 +24,6 @@ from recsys.search import __main__ as search
 from tests.recsys.logs import START_MS, Session, make_store
 
 LISTENERS, TRACKS = 300, 60
-Lists = npt.NDArray[np.int32]
 pytestmark = pytest.mark.dask
 SETTINGS = [
     "search.space.factors=[4]",
@@ -83,7 +82,7 @@ def judge(store: Path, finished: Path) -> Judge:
     return Judge(store / "cache" / winner.dataset, config.validation, config.seed, threads=1)
 
 
-def lists_of(dataset: Dataset) -> Mapping[str, Lists]:
+def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
     """Ten tracks for each listener: any, the popular ones, and those that the listener's truth says."""
     generator = np.random.default_rng(1)
     listeners = len(dataset.users)
@@ -189,7 +188,7 @@ def test_an_unknown_metric_names_those_that_are_known() -> None:
         SearchConfig(store=Path("s"), run=Path("r"), validation=ValidationConfig(select="ope_time@7"))
 
 
-def rivals(more: float) -> tuple[Standing, Standing, dict[str, npt.NDArray[np.float64]]]:
+def rivals(more: float) -> tuple[Standing, Standing, dict[str, FloatArray]]:
     """Two candidates, one first by each metric; the second is listened to for so much more."""
     config = SearchConfig.model_validate({"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}})
     trials: list[Trial] = [each.trials[0] for each in plan_candidates(config.search, "data", seed=1)]

@@ -1,19 +1,17 @@
 """Top-k lists and neighbours against a full sort."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from looplib.arrays import Float32Array
 from recsys.models.baselines import random_lists, unseen
 from recsys.models.topk import NO_TRACK, nearest_tracks, top_tracks
 
-Floats = npt.NDArray[np.float32]
 
-
-def random_factors(seed: int, rows: int, factors: int = 4) -> Floats:
+def random_factors(seed: int, rows: int, factors: int = 4) -> Float32Array:
     return np.random.default_rng(seed).normal(size=(rows, factors)).astype(np.float32)
 
 

@@ -7,18 +7,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.config import Search, Space
 from recsys.runs.leaderboard import leaderboard_table, remarks, write_leaderboard
 from recsys.runs.ranking import Standing, compare, every_sweep, simplest, standings_of
 from recsys.runs.scores import Entry, Failure, Point, Pruned, Result, Score, entry_id
 from recsys.runs.trials import Candidate, plan_candidates
-from recsys.scoring.off_policy import Floats
 
 METRIC = "hit_time@30"
 LISTENERS = 400
 RESAMPLES = 200
-Shares = Mapping[tuple[str, int], Floats]
+Shares = Mapping[tuple[str, int], FloatArray]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def results_of(candidates: tuple[Candidate, ...], shares: Shares) -> dict[str, R
     return results
 
 
-def listeners(shares: Shares) -> Callable[[Entry, int], Floats]:
+def listeners(shares: Shares) -> Callable[[Entry, int], FloatArray]:
     return lambda entry, sweep: shares[entry_id(entry), sweep]
 
 

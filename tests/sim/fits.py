@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from looplib.arrays import FloatArray
 from looplib.config import load_config
 from sim.collect.collection import CollectConfig, collect
 from sim.world import make_world
@@ -66,11 +67,11 @@ def make_data(folder: Path) -> Data:
     return data
 
 
-def factorise(heard: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def factorise(heard: FloatArray) -> FloatArray:
     """Factors (tracks, FACTORS) of what was heard (users, tracks), by a singular value decomposition."""
     popularity = np.sqrt(heard.sum(axis=0) + 1.0)
     _, values, rows = np.linalg.svd(heard / popularity, full_matrices=False)
-    factors: npt.NDArray[np.float64] = rows[:FACTORS].T * np.sqrt(values[:FACTORS])
+    factors: FloatArray = rows[:FACTORS].T * np.sqrt(values[:FACTORS])
     return factors
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import numpy.typing as npt
 import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from looplib.arrays import IntArray
 from looplib.randomness import make_generator
 from sim.environment import ENVIRONMENT, ListeningEnv, ListeningVectorEnv
 from sim.errors import WorldError
@@ -31,7 +31,7 @@ def _vector(model: ListeningModel, count: int, **options: Any) -> ListeningVecto
     return ListeningVectorEnv(count, model, **options)
 
 
-def _episode(env: ListeningEnv, seed: int, actions: npt.NDArray[np.int64]) -> list[tuple[object, ...]]:
+def _episode(env: ListeningEnv, seed: int, actions: IntArray) -> list[tuple[object, ...]]:
     observation, _ = env.reset(seed=seed)
     found: list[tuple[object, ...]] = [tuple(observation[key].item() for key in OBSERVED)]
     for action in actions:

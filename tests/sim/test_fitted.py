@@ -97,7 +97,9 @@ def test_the_same_inputs_give_the_same_bytes_whatever_the_kind_and_order_of_the_
     half = len(rows) // 2
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines[half:]))
     text = "".join(f"{row['user']},x,{row['weight']},{row['track']}\r\n" for row in rows[:half])
-    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(b"\xef\xbb\xbfuser,other,weight,track\r\n" + text.encode()))
+    (tmp_path / "b.csv.gz").write_bytes(
+        gzip.compress(b"\xef\xbb\xbfuser,other,weight,track\r\n" + text.encode(), mtime=0)
+    )
     config = FitConfig(sessions=1)
     make_fitted_world([data.plays], data.export, data.catalogue, config, tmp_path / "one")
     parts = [tmp_path / "a.jsonl", tmp_path / "b.csv.gz"]
@@ -184,7 +186,7 @@ def test_a_wrong_table_is_refused_in_one_line(
         ("a.jsonl", b"", "a.jsonl: holds no interactions"),
         ("a.csv", b"user,track,weight\nu1,\xff,1\n", "a.csv: not UTF-8"),
         ("a.csv.gz", b"user,track,weight\n", "a.csv.gz: damaged"),
-        ("a.csv.gz", gzip.compress(b"user,track,weight\nu1,x,1\n")[:-9], "a.csv.gz: damaged"),
+        ("a.csv.gz", gzip.compress(b"user,track,weight\nu1,x,1\n", mtime=0)[:-9], "a.csv.gz: damaged"),
         ("a.parquet", b"PAR1", "a.parquet: a file name on .csv, .jsonl, .json, .ndjson is expected"),
     ],
 )

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from looplib.arrays import Float32Array
 from looplib.randomness import make_generator
 from sim.listening.response import dot_rows, expit, heard_hundredths, is_bored, scale_below
 from sim.listening.sessions import ListeningModel, Sessions, make_model
@@ -71,7 +71,7 @@ def _interests(world: World, listener: int) -> list[int]:
     return [int(track) for track in world.interests[start:end]]
 
 
-def _nearest(embeddings: npt.NDArray[np.float32], point: int, count: int) -> list[int]:
+def _nearest(embeddings: Float32Array, point: int, count: int) -> list[int]:
     """The nearest tracks, itself first, by full sorting of exact distances."""
     rows = embeddings.astype(np.float64)
     distances = [(math.dist(row, rows[point]), track != point, track) for track, row in enumerate(rows)]

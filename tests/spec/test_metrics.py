@@ -7,12 +7,12 @@ best first, `-` where there is none.
 from math import inf, log2, nan
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
 from analysis.validation.validator import METRICS, Validation, Validator
+from looplib.arrays import IntArray
 
 CATALOGUE_SIZE = 100
 TRAINING_LISTENERS = 7
@@ -40,7 +40,7 @@ def heldout_of(table: str) -> pa.Table:
     )
 
 
-def lists_of(table: str, width: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def lists_of(table: str, width: int) -> tuple[IntArray, IntArray]:
     rows = [[-1 if cell == "-" else int(cell) for cell in row] for row in rows_of(table)]
     users = np.array([row[0] for row in rows], np.int64)
     return users, np.array([row[1:] for row in rows], np.int64).reshape(len(rows), width)

@@ -3,16 +3,16 @@
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from analysis.ab.latency import STEP, Latencies, compare_quantiles
+from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 
 GROUPS = 100
 
 
-def latencies(values_ms: npt.NDArray[np.float64], listeners: npt.NDArray[np.int64]) -> Latencies:
+def latencies(values_ms: FloatArray, listeners: IntArray) -> Latencies:
     """Requests of listeners, who are put into groups by their number."""
     steps = np.floor(np.log(np.maximum(values_ms * 1e6, 1)) / STEP).astype(np.int64)
     known, columns = np.unique(steps, return_inverse=True)

@@ -4,19 +4,18 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from tea_tasting.aggr import Aggregates
 
 from analysis.statistics.moments import Moments
+from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 
-Floats = npt.NDArray[np.float64]
-Columns: TypeAlias = Mapping[str, Floats]
+Columns: TypeAlias = Mapping[str, FloatArray]
 
 TIME, SESSIONS, TIME_BEFORE, SESSIONS_BEFORE = "time", "sessions", "time_before", "sessions_before"
 
 
-def draw_arm(generator: np.random.Generator, listeners: int, lift: float = 1.0) -> dict[str, Floats]:
+def draw_arm(generator: np.random.Generator, listeners: int, lift: float = 1.0) -> dict[str, FloatArray]:
     """Skewed listening that depends on the listener's own taste, seen before the experiment as well."""
     taste = generator.gamma(2.0, 1.0, size=listeners)
     sessions, before = (1 + generator.poisson(3 * taste).astype(np.float64) for _ in range(2))
@@ -24,7 +23,9 @@ def draw_arm(generator: np.random.Generator, listeners: int, lift: float = 1.0) 
     return {TIME: time, SESSIONS: sessions, TIME_BEFORE: generator.gamma(2.0 * before), SESSIONS_BEFORE: before}
 
 
-def draw_arms(seed: int, control: int, arm: int, lift: float = 1.0) -> tuple[dict[str, Floats], dict[str, Floats]]:
+def draw_arms(
+    seed: int, control: int, arm: int, lift: float = 1.0
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     generator = make_generator(seed, "test arms")
     return draw_arm(generator, control), draw_arm(generator, arm, lift)
 

@@ -12,7 +12,8 @@ from analysis.statistics.bootstrap import Ratios
 from analysis.statistics.effects import Interval, compare, estimate
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.robustness import bootstrap_effects, compare_ranks
-from tests.analysis.statistics.arms import SESSIONS, TIME, Columns, Floats, draw_arms
+from looplib.arrays import FloatArray
+from tests.analysis.statistics.arms import SESSIONS, TIME, Columns, draw_arms
 
 VALUES = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=40)
 
@@ -53,7 +54,7 @@ def test_a_control_of_nothing_has_no_relative_interval() -> None:
     assert math.isnan(effect.relative.lower)
 
 
-def reference(control: Floats, arm: Floats) -> tuple[float, float]:
+def reference(control: FloatArray, arm: FloatArray) -> tuple[float, float]:
     """Counted pair by pair; normal approximation with ties and continuity corrected for."""
     pairs, total = len(control) * len(arm), len(control) + len(arm)
     wins = sum((a > c) + (a == c) / 2 for a in arm for c in control)

@@ -7,13 +7,13 @@ import pytest
 
 from analysis.statistics.effects import Estimate, compare
 from analysis.statistics.sequential import always_valid_p_value, confidence_sequence, widening
+from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
-from tests.analysis.statistics.arms import Floats
 
 EXPERIMENTS, DAYS = 1_000, 30
 
 
-def count_ever_significant(sums: Floats, squares: Floats, counts: Floats, margins: Floats) -> int:
+def count_ever_significant(sums: FloatArray, squares: FloatArray, counts: FloatArray, margins: FloatArray) -> int:
     """Experiments with an effect beyond its margin on any day, where no arm has one.
 
     Args:
@@ -27,7 +27,7 @@ def count_ever_significant(sums: Floats, squares: Floats, counts: Floats, margin
     return int((np.abs(means[:, 1] - means[:, 0]) > margins * errors).any(axis=1).sum())
 
 
-def margins_of(counts: Floats) -> Floats:
+def margins_of(counts: FloatArray) -> FloatArray:
     return np.array([widening(2 * count, planned=2 * float(counts[-1])) for count in counts])
 
 
