@@ -4,7 +4,7 @@
 
 Needs a world and a store of its listeners' sessions (the README says how). Models of many kinds and qualities learn
 from the store's training sessions (`benchmarks.foretold_models`). Their lists of 30 are judged on the held-out sessions
-as a search judges them: NDCG@30, and the off-policy estimate of the listening time of a recommended track. Then the
+as a search scorers them: NDCG@30, and the off-policy estimate of the listening time of a recommended track. Then the
 same lists are served over HTTP, one of the 30 at random, each to every listener (`benchmarks.crossover`). Measured is
 the effect on mean_time_per_session against random recommendations, with 95 % intervals by the bootstrap over listeners.
 
@@ -35,7 +35,7 @@ from looplib.randomness import make_generator
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
-from recsys.scoring.scorer import Judge, judge_lists
+from recsys.scoring.scorer import Scorer, score_lists
 from recsys.store.manifest import open_store
 
 RESAMPLES = 2000
@@ -98,10 +98,10 @@ def foretell(config: SearchConfig, folder: Path) -> None:
         dataset = build_dataset(store, config, cluster, lambda _done, _note: None)
         models = make_models(store, config, dataset, cluster, Path(scratch))
     fitted = time.perf_counter()
-    judge = Judge(dataset.path.absolute(), config.validation, config.seed, usable_cores())
+    scorer = Scorer(dataset.path.absolute(), config.validation, config.seed, usable_cores())
     offline = []
     for model in models:
-        metrics = judge_lists(judge, model.lists).metrics
+        metrics = score_lists(scorer, model.lists).metrics
         offline.append({"name": model.name, "kind": model.kind, "ndcg": metrics[NDCG], "ope": metrics[OPE]})
     print(f"{len(models)} models in {fitted - began:.0f} s, judged in {time.perf_counter() - fitted:.0f} s")
     lists = np.stack([np.where(model.lists < 0, -1, dataset.tracks[model.lists]) for model in models])

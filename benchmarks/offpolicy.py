@@ -77,14 +77,14 @@ def run_seed(world: Path, store_path: Path) -> None:
         sessions = read_sessions(connection, Holdout("session_hash", share=0.15, seed=42))
     read_s = time.perf_counter() - began
     began = time.perf_counter()
-    judge = OffPolicy(sessions)
+    scorer = OffPolicy(sessions)
     print(
         f"{len(sessions.track):,} held-out events read in {read_s:.1f} s, {time.perf_counter() - began:.1f} s to index"
     )
     model = make_model(load_world(world))
     for name, lists in _all_lists(dataset).items():
         for serving in SERVINGS:
-            estimate, seconds = _timed(judge, dataset.users, lists, serving)
+            estimate, seconds = _timed(scorer, dataset.users, lists, serving)
             truth = find_truth(model, lists.tracks, serving, TRUTH_SESSIONS, seed=1)
             _print_row(name, serving, estimate, truth, seconds)
 
@@ -115,7 +115,7 @@ def _estimates_of_worlds(count: int) -> Iterator[tuple[str, Serving, OffPolicyEs
             overrides = [*SMALL_WORLD, f"seed={number}", "calibration=null"]
             make_world(load_config(WorldConfig, Path("configs/world/demo.yaml"), overrides), Path(folder) / "world")
             model = make_model(load_world(Path(folder) / "world"))
-        judge = OffPolicy(sessions_of(random_events(model, SMALL_SESSIONS, seed=2 * number)), seed=number)
+        scorer = OffPolicy(sessions_of(random_events(model, SMALL_SESSIONS, seed=2 * number)), seed=number)
         training = random_events(model, SMALL_SESSIONS, seed=2 * number + 1)
         shape = (model.world.listeners, model.world.tracks)
         pairs = (training["user"].to_numpy(), training["track"].to_numpy())
@@ -123,7 +123,7 @@ def _estimates_of_worlds(count: int) -> Iterator[tuple[str, Serving, OffPolicyEs
         popular = np.argsort(-np.asarray(heard.sum(axis=0)).ravel(), kind="stable")[:DEPTH]
         for name, lists in (("popular", Lists(np.tile(popular, (shape[0], 1)))), ("als", _als_lists(heard))):
             for serving in SERVINGS:
-                estimate = judge.value_lists(np.arange(shape[0]), lists.tracks, serving=serving, scores=lists.scores)
+                estimate = scorer.value_lists(np.arange(shape[0]), lists.tracks, serving=serving, scores=lists.scores)
                 yield name, serving, estimate, find_truth(model, lists.tracks, serving, SMALL_TRUTH_SESSIONS, number)
 
 
@@ -151,12 +151,12 @@ def _all_lists(dataset: Dataset) -> Mapping[str, Lists]:
     return lists
 
 
-def _timed(judge: OffPolicy, users: IntArray, lists: Lists, serving: Serving) -> tuple[OffPolicyEstimate, float]:
+def _timed(scorer: OffPolicy, users: IntArray, lists: Lists, serving: Serving) -> tuple[OffPolicyEstimate, float]:
     """The estimate, and the shortest of some times it took."""
     seconds = []
     for _ in range(REPEATS):
         began = time.perf_counter()
-        estimate = judge.value_lists(users, lists.tracks, serving=serving, scores=lists.scores)
+        estimate = scorer.value_lists(users, lists.tracks, serving=serving, scores=lists.scores)
         seconds.append(time.perf_counter() - began)
     return estimate, min(seconds)
 

@@ -49,7 +49,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import AlsParams
 from recsys.scoring.lists import personal_lists
-from recsys.scoring.scorer import Judge, validator_for
+from recsys.scoring.scorer import Scorer, validator_for
 
 PROG = "python -m benchmarks.peers"
 TOP = 30
@@ -89,20 +89,20 @@ class Bench:
 
     Attributes:
         dataset: Whose training interactions are fitted.
-        judge: How lists are scored.
+        scorer: How lists are scored.
         cap: Sweeps that a system may take.
         share: Of the best of `implicit` that is good.
     """
 
     dataset: Dataset
-    judge: Judge
+    scorer: Scorer
     cap: int
     share: float
 
     def score(self, factors: Factored) -> Metric:
         """NDCG of the lists that follow from factors."""
-        lists = personal_lists(factors, self.dataset, "train", TOP, self.judge.threads)
-        validation = validator_for(self.judge).score(np.arange(len(lists)), lists.astype(np.int64))
+        lists = personal_lists(factors, self.dataset, "train", TOP, self.scorer.threads)
+        validation = validator_for(self.scorer).score(np.arange(len(lists)), lists.astype(np.int64))
         return validation.metric(f"ndcg@{TOP}")
 
     def compare(self, reference: Peer, others: Sequence[Peer], repeats: int, whole: Peer | None) -> list[Reached]:
@@ -205,8 +205,8 @@ def main(
     libraries, foot = ["implicit", "irspack", "numpy", "scipy"], ""
     with ExitStack() as stack, threadpool_limits(1, user_api="blas"):  # of BLAS, as implicit asks for
         dataset = prepare_dataset(settings)
-        judge = Judge(dataset.path, settings.validation.model_copy(update={"ks": (TOP,)}), settings.seed, threads)
-        bench, given = Bench(dataset, judge, sweeps, share), Given(_in_memory(dataset), settings.seed, threads)
+        scorer = Scorer(dataset.path, settings.validation.model_copy(update={"ks": (TOP,)}), settings.seed, threads)
+        bench, given = Bench(dataset, scorer, sweeps, share), Given(_in_memory(dataset), settings.seed, threads)
         systems: list[Callable[[AlsParams], Peer]] = [partial(make, given) for make in (bare_implicit, ours, irspack)]
         in_spark: Callable[[AlsParams], Peer] | None = None
         if spark:
@@ -238,7 +238,7 @@ def _table(results: Sequence[Sequence[Reached]], bench: Bench, alpha: float, rep
         *("rank", "system", "version", "objective", "regularization", "sweeps", "s", "CPU s", "x ours"),
         f"NDCG@{TOP} [95 % interval]",
         title=f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, {facts.interactions:,} interactions; "
-        f"alpha {alpha:g}, {bench.judge.threads} threads",
+        f"alpha {alpha:g}, {bench.scorer.threads} threads",
         caption=f"Until NDCG@{TOP} is first {bench.share:.0%} of the best of bare implicit within {bench.cap} sweeps. "
         f"Seconds: medians of {repeats} turns, with Spark's objective of one. x ours: "
         "seconds against ours with the same objective.",

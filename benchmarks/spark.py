@@ -50,7 +50,7 @@ from recsys.dataset.dataset import Dataset, dataset_digest, open_dataset
 from recsys.models.als import Als, AlsParams
 from recsys.models.topk import NO_TRACK
 from recsys.scoring.lists import personal_lists, without_interactions
-from recsys.scoring.scorer import Judge, validator_for
+from recsys.scoring.scorer import Scorer, validator_for
 from recsys.store.manifest import open_store
 
 if TYPE_CHECKING:
@@ -93,29 +93,29 @@ class Bench:
 
     Attributes:
         dataset: Whose training interactions are fitted.
-        judge: Scores the lists, and says the seed and the threads of the fits.
+        scorer: Scores the lists, and says the seed and the threads of the fits.
         interactions: The training interactions as Spark has them: listener and track (row and column), time.
         folder: For what Spark writes.
     """
 
     dataset: Dataset
-    judge: Judge
+    scorer: Scorer
     interactions: "DataFrame"
     folder: Path
 
     def ours(self, params: AlsParams, sweeps: int) -> Turn:
         """A turn of ours."""
         began = time.perf_counter()
-        model = Als(self.dataset.matrix("train"), params, self.judge.seed, self.judge.threads)
+        model = Als(self.dataset.matrix("train"), params, self.scorer.seed, self.scorer.threads)
         model.sweep(sweeps)
         fitted = time.perf_counter()
-        lists = personal_lists(model, self.dataset, "train", TOP, self.judge.threads)
+        lists = personal_lists(model, self.dataset, "train", TOP, self.scorer.threads)
         listed = time.perf_counter()
         return self._score("ours", params, sweeps, (began, fitted, listed), lists)
 
     def spark(self, params: AlsParams, sweeps: int) -> Turn:
         """A turn of Spark's, whose lists are done when they are written to Parquet."""
-        als = make_spark_als(params, sweeps, self.judge.seed, self.judge.threads)
+        als = make_spark_als(params, sweeps, self.scorer.seed, self.scorer.threads)
         file = self.folder / "lists"
         began = time.perf_counter()
         model = als.fit(self.interactions)
@@ -130,7 +130,7 @@ class Bench:
     ) -> Turn:
         began, fitted, listed = clock
         # The search's own validator: the same held-out listening and the same resamples for every turn.
-        validation = validator_for(self.judge).score(np.arange(len(lists)), lists.astype(np.int64))
+        validation = validator_for(self.scorer).score(np.arange(len(lists)), lists.astype(np.int64))
         turn = Turn(system, params, sweeps, fitted - began, listed - fitted, validation.metric(f"ndcg@{TOP}"))
         console.print(
             f"{system}, rank {params.factors}, regularization {params.regularization:g}, {sweeps} sweeps: "
@@ -161,8 +161,8 @@ def main(
     with open_spark(threads, memory) as (spark, folder):
         dataset = prepare_dataset(settings)
         validation = settings.validation.model_copy(update={"ks": (TOP,)})
-        judge = Judge(dataset.path, validation, settings.seed, threads)
-        bench = Bench(dataset, judge, give_to_spark(spark, dataset, folder), folder)
+        scorer = Scorer(dataset.path, validation, settings.seed, threads)
+        bench = Bench(dataset, scorer, give_to_spark(spark, dataset, folder), folder)
         bench.ours(WARM_UP, WARM_UP_SWEEPS)
         bench.spark(WARM_UP, WARM_UP_SWEEPS)
         for rank in ranks:

@@ -142,7 +142,7 @@ def _heldout_query(rule: SplitRule, organic: bool) -> tuple[str, dict[str, objec
 def _logged_queries(
     connection: queries.Connection, folder: Path, bucket: int, rule: SplitRule
 ) -> list[tuple[Path, str, dict[str, object]]]:
-    """What the off-policy judge needs; interactions are no answers to recommendations."""
+    """What the off-policy scorer needs; interactions are no answers to recommendations."""
     if rule.is_weighted:
         return []
     queries.attach_query(connection, "named_events", "offpolicy/named_events")

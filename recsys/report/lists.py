@@ -13,7 +13,7 @@ from recsys.mirror import fetch
 from recsys.models.topk import NO_TRACK
 from recsys.report.titles import Title, Titles
 from recsys.runs.folder import Winner, listeners_file
-from recsys.scoring.scorer import Judge
+from recsys.scoring.scorer import Scorer
 from recsys.store.ids import originals
 from recsys.store.manifest import Store
 
@@ -56,8 +56,8 @@ def read_examples(
     folder: Path, config: SearchConfig, winner: Winner, dataset: Dataset, store: Store, titles: Titles
 ) -> tuple[Example, ...]:
     """The example lists that the search kept of the winner's scored sweep; none where the file is gone."""
-    judge = Judge(dataset.path, config.validation, config.seed, config.cluster.threads_per_fit)
-    file = fetch(listeners_file(folder, judge, winner.trial, winner.sweeps))
+    scorer = Scorer(dataset.path, config.validation, config.seed, config.cluster.threads_per_fit)
+    file = fetch(listeners_file(folder, scorer, winner.trial, winner.sweeps))
     if not file.exists():
         return ()
     with np.load(file) as kept:

@@ -26,7 +26,7 @@ from recsys.remote_lock import RemoteLock, remote_lock
 from recsys.runs.scores import Entry, entry_id
 from recsys.runs.trials import Trial
 from recsys.scoring.off_policy import Interval
-from recsys.scoring.scorer import Judge
+from recsys.scoring.scorer import Scorer
 
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
@@ -37,18 +37,18 @@ def checkpoint_file(folder: Path, trial: Trial) -> Path:
     return folder / CHECKPOINTS / f"{trial.id}.npz"
 
 
-def listeners_file(folder: Path, judge: Judge, entry: Entry, sweep: int) -> Path:
+def listeners_file(folder: Path, scorer: Scorer, entry: Entry, sweep: int) -> Path:
     """Where a scored sweep keeps what each listener adds to metrics, and its example lists."""
-    return folder / LISTENERS / judge.digest / f"{entry_id(entry)}-{sweep}.npz"
+    return folder / LISTENERS / scorer.digest / f"{entry_id(entry)}-{sweep}.npz"
 
 
-def read_listeners(folder: Path, judge: Judge, metric: str, entry: Entry, sweep: int) -> FloatArray:
+def read_listeners(folder: Path, scorer: Scorer, metric: str, entry: Entry, sweep: int) -> FloatArray:
     """What each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners).
 
     Raises:
         SearchError: It is gone.
     """
-    file = fetch(listeners_file(folder, judge, entry, sweep))
+    file = fetch(listeners_file(folder, scorer, entry, sweep))
     try:
         with np.load(file) as kept:
             return kept[metric]  # type: ignore[no-any-return]  # numpy says Any

@@ -12,7 +12,7 @@ from rich.table import Table
 from looplib.files import atomic_write
 from recsys.config import OPE_TIME
 from recsys.models.als import AlsParams
-from recsys.runs.ranking import Disagreement, Standing
+from recsys.runs.ranking import Disagreement, Ranked
 from recsys.runs.scores import Result
 
 _SHOWN = ("factors", "regularization", "alpha")
@@ -21,33 +21,33 @@ _SHORT = {"regularization": "reg"}
 _DEFAULTS = asdict(AlsParams(0, 0.0, 0.0))
 
 
-def write_leaderboard(file: Path, standings: Sequence[Standing]) -> None:
+def write_leaderboard(file: Path, ranking: Sequence[Ranked]) -> None:
     """Writes a row for each candidate and baseline.
 
     What it is and what became of it, its best sweep, every metric with both ends of its interval, and how far it is
     behind the best candidate by the choosing metric.
     """
-    rows = [_row(place, standing) for place, standing in enumerate(standings, start=1)]
+    rows = [_row(place, standing) for place, standing in enumerate(ranking, start=1)]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = pa.table({column: [row.get(column) for row in rows] for column in columns})
     with atomic_write(file) as handle:
         pq.write_table(table, handle)
 
 
-def leaderboard_table(standings: Sequence[Standing], select: str) -> Table:
+def leaderboard_table(ranking: Sequence[Ranked], select: str) -> Table:
     """The leaderboard as it is printed: the choosing metric with its interval, and its fellows at the same k."""
     k = select.partition("@")[2]
-    known = {key for row in standings if row.score for key in row.score.metrics}
+    known = {key for row in ranking if row.score for key in row.score.metrics}
     fellow = "ndcg" if select.startswith(OPE_TIME) else OPE_TIME if f"{OPE_TIME}@{k}" in known else "recall"
     others = [key for key in (f"{fellow}@{k}", f"coverage@{k}") if key != select and key in known]
-    axes = telling_axes([row.first.params for row in standings if not row.is_baseline])
+    axes = telling_axes([row.first.params for row in ranking if not row.is_baseline])
     table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners; =: no worse for certain")
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("model", no_wrap=True)
     for heading in (*(_SHORT.get(axis, axis) for axis in axes), "sweep", select, "interval", "", *others, "fit s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for place, standing in enumerate(standings, start=1):
+    for place, standing in enumerate(ranking, start=1):
         table.add_row(str(place), *_cells(standing, axes, select, others))
     return table
 
@@ -69,10 +69,10 @@ def telling_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if name in _SHOWN or len({each[name] for each in candidates}) > 1]
 
 
-def remarks(standings: Sequence[Standing], chosen: Standing, metric: str) -> list[str]:
+def remarks(ranking: Sequence[Ranked], chosen: Ranked, metric: str) -> list[str]:
     """What is to be known of the leaderboard: whether its order is noise, why the winner is chosen, what beats it."""
     said = []
-    candidates = [row for row in standings if row.score and not row.is_baseline]
+    candidates = [row for row in ranking if row.score and not row.is_baseline]
     best = candidates[0]
     ties = sum(row.ties for row in candidates[1:])
     if ties:
@@ -86,14 +86,14 @@ def remarks(standings: Sequence[Standing], chosen: Standing, metric: str) -> lis
             f"Chosen: {describe(chosen.first)} after {chosen.sweep} sweeps, {metric} {chosen.value(metric):.4f}: the "
             f"simplest that cannot be told from the best, {best.value(metric):.4f}"
         )
-    if standings[0].is_baseline:
-        said.append(f"{WARNING} the baseline {standings[0].first.id} is better than every trial")
-    if chosen.score and metric in chosen.score.doubts:
-        said.append(f"{WARNING} {metric} chose, and should not be concluded from: {chosen.score.doubts[metric]}")
+    if ranking[0].is_baseline:
+        said.append(f"{WARNING} the baseline {ranking[0].first.id} is better than every trial")
+    if chosen.score and metric in chosen.score.warnings:
+        said.append(f"{WARNING} {metric} chose, and should not be concluded from: {chosen.score.warnings[metric]}")
     return said
 
 
-def warn_of(found: Disagreement, best: Standing, metric: str, rival: str) -> str | None:
+def warn_of(found: Disagreement, best: Ranked, metric: str, rival: str) -> str | None:
     """That the ranking metric and the listening time would choose differently; None where that may be chance.
 
     Args:
@@ -118,7 +118,7 @@ def _text(value: float | str) -> str:
     return str(value) if isinstance(value, (bool, str)) else f"{value:g}"
 
 
-def _cells(standing: Standing, axes: Sequence[str], select: str, others: Sequence[str]) -> list[str]:
+def _cells(standing: Ranked, axes: Sequence[str], select: str, others: Sequence[str]) -> list[str]:
     params = standing.first.params
     values = [_text(params[name]) if params else "" for name in axes]
     fate = _fate(standing)
@@ -139,14 +139,14 @@ def _cells(standing: Standing, axes: Sequence[str], select: str, others: Sequenc
     ]
 
 
-def _fate(standing: Standing) -> str:
+def _fate(standing: Ranked) -> str:
     if standing.state == "scored" or standing.given_up is None:
         return ""
     sample = "" if standing.given_up.listeners == 1 else f" ({standing.given_up.listeners:.0%})"
     return f"{standing.state} at {standing.given_up.sweep}{sample}"
 
 
-def _row(place: int, standing: Standing) -> dict[str, Any]:
+def _row(place: int, standing: Ranked) -> dict[str, Any]:
     score = standing.score
     row: dict[str, Any] = {
         "place": place,
@@ -161,7 +161,7 @@ def _row(place: int, standing: Standing) -> dict[str, Any]:
         "fit_s": score.fit_s if score else None,
         "score_s": score.score_s if score else None,
         "peak_bytes": score.peak_bytes if score else None,
-        "doubts": "; ".join(f"{key}: {reason}" for key, reason in score.doubts.items()) or None if score else None,
+        "warnings": "; ".join(f"{key}: {reason}" for key, reason in score.warnings.items()) or None if score else None,
         "ties": standing.ties if standing.behind else None,
         **dict(zip(("behind", "behind lower", "behind upper"), standing.behind or [None] * 3, strict=True)),
         **standing.first.params,

@@ -1,7 +1,7 @@
 """What a search has found: the ledger, a JSON line for each trial and scored sweep.
 
 A line is on disk before the search goes on: one that is killed knows all that it had found when it is run again.
-A line says what was judged (the trial's id, a digest of data, parameters and seed) and by what (the judge's digest):
+A line says what was judged (the trial's id, a digest of data, parameters and seed) and by what (the scorer's digest):
 lines of other data, or judged otherwise, stay in the file and count for nothing.
 """
 
@@ -13,41 +13,41 @@ from typing import Any
 import orjson
 
 from recsys.errors import SearchError
-from recsys.runs.scores import Entry, Failure, Point, Result, Score, entry_id
+from recsys.runs.scores import Checkpoint, Entry, Failure, Result, Score, entry_id
 from recsys.runs.trials import Trial
 
 _ENDS = ("value", "lower", "upper")
 
 
-def append_score(file: Path, judge: str, result: Result, score: Score) -> None:
+def append_score(file: Path, scorer: str, result: Result, score: Score) -> None:
     """Adds a scored sweep to the ledger, on disk when this returns.
 
     Args:
         file: The ledger.
-        judge: Digest of the judge.
+        scorer: Digest of the scorer.
         result: Whose score.
         score: The score.
     """
     metrics = {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in score.metrics.items()}
-    told = {"state": "scored", "metrics": metrics, "doubts": score.doubts}
+    told = {"state": "scored", "metrics": metrics, "warnings": score.warnings}
     cost = {"fit_s": score.fit_s, "score_s": score.score_s, "peak_bytes": score.peak_bytes}
-    _append(file, _row(judge, result, score.point) | told | cost)
+    _append(file, _row(scorer, result, score.point) | told | cost)
 
 
-def append_failure(file: Path, judge: str, result: Result, failure: Failure) -> None:
+def append_failure(file: Path, scorer: str, result: Result, failure: Failure) -> None:
     """Adds an entry's failure to the ledger, on disk when this returns."""
     told = {"state": "failed", "error": failure.reason, "final": failure.final}
-    _append(file, _row(judge, result, failure.point) | told)
+    _append(file, _row(scorer, result, failure.point) | told)
 
 
-def read_ledger(file: Path, judge: str, entries: Iterable[Entry]) -> dict[str, Result]:
+def read_ledger(file: Path, scorer: str, entries: Iterable[Entry]) -> dict[str, Result]:
     """What is known of a search's entries, by id; a torn last line is cut off the file.
 
     A failure that is not final is left out, and so tried again.
 
     Args:
         file: The ledger; none yet is one without lines.
-        judge: Digest of the judge whose lines count.
+        scorer: Digest of the scorer whose lines count.
         entries: The search's entries; lines of others are left out.
 
     Raises:
@@ -55,10 +55,10 @@ def read_ledger(file: Path, judge: str, entries: Iterable[Entry]) -> dict[str, R
     """
     results = {entry_id(entry): Result(entry) for entry in entries}
     for row in _read_rows(file):
-        if row.get("judge") != judge or row["trial"] not in results:
+        if row.get("scorer") != scorer or row["trial"] not in results:
             continue
         result = results[row["trial"]]
-        point = Point(row["sweep"], row["listeners"])
+        point = Checkpoint(row["sweep"], row["listeners"])
         if row["state"] == "failed" and row["final"]:
             results[result.id] = result.with_failure(Failure(row["error"], point, final=True))
         elif row["state"] == "scored" and result.score_at(point) is None:
@@ -66,10 +66,10 @@ def read_ledger(file: Path, judge: str, entries: Iterable[Entry]) -> dict[str, R
     return results
 
 
-def _row(judge: str, result: Result, point: Point) -> dict[str, Any]:
+def _row(scorer: str, result: Result, point: Checkpoint) -> dict[str, Any]:
     return {
         "trial": result.id,
-        "judge": judge,
+        "scorer": scorer,
         "model": result.model,
         "params": result.params,
         "seed": result.entry.seed if isinstance(result.entry, Trial) else None,
@@ -78,9 +78,9 @@ def _row(judge: str, result: Result, point: Point) -> dict[str, Any]:
     }
 
 
-def _score(point: Point, row: dict[str, Any]) -> Score:
+def _score(point: Checkpoint, row: dict[str, Any]) -> Score:
     metrics = {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row["metrics"].items()}
-    return Score(point, metrics, row["fit_s"], row["score_s"], row["peak_bytes"], row["doubts"])
+    return Score(point, metrics, row["fit_s"], row["score_s"], row["peak_bytes"], row["warnings"])
 
 
 def _append(file: Path, row: dict[str, Any]) -> None:

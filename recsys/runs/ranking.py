@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.statistics import bootstrap
 from looplib.arrays import FloatArray
-from recsys.runs.scores import BASELINES, Entry, Point, Pruned, Result, Results, Score
+from recsys.runs.scores import BASELINES, Checkpoint, Entry, Pruned, Result, Results, Score
 from recsys.runs.trials import Candidate
 from recsys.scoring.off_policy import Interval
 
@@ -21,7 +21,7 @@ Listeners = Callable[[Entry, int], FloatArray]  # numerators and denominators of
 
 
 @dataclass(frozen=True)
-class Standing:
+class Ranked:
     """A row of the leaderboard: a candidate or a baseline at its best scored sweep.
 
     Attributes:
@@ -37,7 +37,7 @@ class Standing:
     results: tuple[Result, ...]
     state: State
     why: str | None
-    given_up: Point | None
+    given_up: Checkpoint | None
     score: Score | None
     behind: Interval | None = None
 
@@ -66,35 +66,31 @@ class Standing:
         return self.behind is not None and self.behind[2] >= 0
 
 
-def standings_of(
-    candidates: Iterable[Candidate], pruned: Mapping[str, Pruned], results: Results, metric: str
-) -> list[Standing]:
+def rank(candidates: Iterable[Candidate], pruned: Mapping[str, Pruned], results: Results, metric: str) -> list[Ranked]:
     """All candidates and baselines, best first, those without a score last; of equals the smaller id first."""
     rows = [_standing([results[trial.id] for trial in each.trials], pruned.get(each.id), metric) for each in candidates]
     rows += [_standing([results[name]], None, metric) for name in BASELINES]
     return sorted(rows, key=lambda row: (-row.value(metric) if row.score else np.inf, row.state, row.first.id))
 
 
-def every_sweep(standing: Standing) -> list[Standing]:
+def every_sweep(standing: Ranked) -> list[Ranked]:
     """The standing at each of its sweeps that are scored on all listeners, instead of at the best alone."""
     if standing.score is None:
         return []
     return [replace(standing, score=score) for score in _mean_scores(standing.results)]
 
 
-def compare(
-    standings: Sequence[Standing], best: Standing, listeners: Listeners, resamples: int, seed: int
-) -> list[Standing]:
-    """The standings with how far each is behind the best.
+def compare(ranking: Sequence[Ranked], best: Ranked, listeners: Listeners, resamples: int, seed: int) -> list[Ranked]:
+    """The ranking with how far each is behind the best.
 
     Args:
-        standings: Those to compare; one without a score stays as it is.
+        ranking: Those to compare; one without a score stays as it is.
         best: What to compare with; one of them.
         listeners: Gives what each listener adds to an entry's metric after a sweep, shape (2, listeners).
         resamples: Of the listeners.
         seed: Decides the resamples.
     """
-    scored = [row for row in standings if row.score is not None]
+    scored = [row for row in ranking if row.score is not None]
     parts = np.stack([listeners(each.entry, row.sweep) for row in scored for each in row.results])
     resampled = bootstrap.Resamples(parts.shape[2], resamples, seed)
     (estimates,) = bootstrap.estimate(resampled, bootstrap.Ratios(parts[:, 0].T, parts[:, 1].T))
@@ -105,7 +101,7 @@ def compare(
     behind = means - means[:, [reference]]
     rows = np.vstack([behind[0], bootstrap.percentile_interval(behind[1:])]).T.tolist()
     intervals = iter(tuple(row) for row in rows)
-    return [row if row.score is None else replace(row, behind=next(intervals)) for row in standings]
+    return [row if row.score is None else replace(row, behind=next(intervals)) for row in ranking]
 
 
 @dataclass(frozen=True)
@@ -118,18 +114,18 @@ class Disagreement:
             paired 95 % interval of the difference.
     """
 
-    rival: Standing
+    rival: Ranked
     value: Interval
 
 
 def disagreement(
-    best: Standing, rivals: Iterable[Standing], listeners: Listeners, resamples: int, seed: int
+    best: Ranked, rivals: Iterable[Ranked], listeners: Listeners, resamples: int, seed: int
 ) -> Disagreement | None:
     """Whether another metric puts another candidate first, or the same one after another sweep.
 
     Args:
         best: The best by the choosing metric.
-        rivals: The standings by the other.
+        rivals: The ranking by the other.
         listeners: Gives what each listener adds to the listening time of an entry after a sweep.
         resamples: Of the listeners.
         seed: Decides the resamples.
@@ -141,23 +137,23 @@ def disagreement(
     return Disagreement(rival, compared.behind) if compared.behind else None
 
 
-def simplest(standings: Iterable[Standing], metric: str) -> Standing:
+def simplest(ranking: Iterable[Ranked], metric: str) -> Ranked:
     """Of those that cannot be told from the best, the one with the fewest factors, then the fewest sweeps."""
     return min(
-        (row for row in standings if row.ties),
+        (row for row in ranking if row.ties),
         key=lambda row: (row.first.params["factors"], row.sweep, -row.value(metric), row.first.id),
     )
 
 
-def _standing(results: Sequence[Result], pruned: Pruned | None, metric: str) -> Standing:
+def _standing(results: Sequence[Result], pruned: Pruned | None, metric: str) -> Ranked:
     failures = [result.failure for result in results if result.failure is not None]
     if failures:
-        return Standing(tuple(results), "failed", failures[0].reason, failures[0].point, None)
+        return Ranked(tuple(results), "failed", failures[0].reason, failures[0].point, None)
     scores = _mean_scores(results)
     best = max(scores, key=lambda score: (score.metrics[metric][0], -score.point.sweep), default=None)
     if pruned is None:
-        return Standing(tuple(results), "scored", None, None, best)
-    return Standing(tuple(results), "pruned", pruned.reason, pruned.point, best)
+        return Ranked(tuple(results), "scored", None, None, best)
+    return Ranked(tuple(results), "pruned", pruned.reason, pruned.point, best)
 
 
 def _mean_scores(results: Sequence[Result]) -> list[Score]:
@@ -181,5 +177,5 @@ def _mean(scores: Sequence[Score]) -> Score:
         fit_s=sum(score.fit_s for score in scores),
         score_s=sum(score.score_s for score in scores),
         peak_bytes=max((score.peak_bytes for score in scores if score.peak_bytes is not None), default=None),
-        doubts={key: reason for score in scores for key, reason in score.doubts.items()},
+        warnings={key: reason for score in scores for key, reason in score.warnings.items()},
     )

@@ -13,7 +13,7 @@ Entry = Trial | Baseline
 
 
 @dataclass(frozen=True)
-class Point:
+class Checkpoint:
     """A moment at which fits are scored.
 
     Attributes:
@@ -30,7 +30,7 @@ class Step:
     """The work between two scores of a trial, or all of a baseline."""
 
     entry: Entry
-    point: Point
+    point: Checkpoint
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Score:
         fit_s: Seconds since the fit began, scoring aside, to the millisecond.
         score_s: Seconds that this score took.
         peak_bytes: The largest memory of the worker during the step, mapped data included; None where nobody looked.
-        doubts: Metric key to why nothing should be concluded from the metric; only of those of which that is so.
+        warnings: Metric key to why nothing should be concluded from the metric; only of those of which that is so.
     """
 
-    point: Point
+    point: Checkpoint
     metrics: dict[str, Interval]
     fit_s: float
     score_s: float
     peak_bytes: int | None = None
-    doubts: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 def entry_id(entry: Entry) -> str:
@@ -70,7 +70,7 @@ class Failure:
     """
 
     reason: str
-    point: Point
+    point: Checkpoint
     final: bool
 
 
@@ -103,7 +103,7 @@ class Result:
         """Its hyperparameters."""
         return asdict(self.entry.params) if isinstance(self.entry, Trial) else {}
 
-    def score_at(self, point: Point) -> Score | None:
+    def score_at(self, point: Checkpoint) -> Score | None:
         """Its score at a point; None if it has none."""
         return next((score for score in self.scores if score.point == point), None)
 
@@ -128,5 +128,5 @@ class Pruned:
         reason: Why.
     """
 
-    point: Point
+    point: Checkpoint
     reason: str

@@ -1,4 +1,4 @@
-"""The off-policy judge of a search: what lists would have been listened to, had they been served.
+"""The off-policy scorer of a search: what lists would have been listened to, had they been served.
 
 `ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all equally likely:
 the self-normalised estimate of `analysis.offpolicy` on the held-out sessions, a ratio of sums over listeners. It is
@@ -26,13 +26,13 @@ class Heard:
 
     Attributes:
         metrics: Metric key, such as "ope_time@30", to value and the ends of its 95 % interval.
-        doubts: Metric key to why nothing should be concluded from it; only of those of which that is so.
+        warnings: Metric key to why nothing should be concluded from it; only of those of which that is so.
         listeners: Metric key to numerator and denominator of each listener with a held-out session; each of shape
             (2, listeners).
     """
 
     metrics: dict[str, Interval]
-    doubts: dict[str, str]
+    warnings: dict[str, str]
     listeners: dict[str, FloatArray]
 
 
@@ -54,7 +54,7 @@ class ListeningTime:
         estimates = {f"{OPE_TIME}@{k}": self._estimator.value_lists(users, lists[:, :k]) for k in self._ks}
         return Heard(
             metrics={key: _interval(estimate) for key, estimate in estimates.items()},
-            doubts={key: "; ".join(estimate.reasons) for key, estimate in estimates.items() if estimate.reasons},
+            warnings={key: "; ".join(estimate.reasons) for key, estimate in estimates.items() if estimate.reasons},
             listeners={
                 key: np.stack([estimate.per_listener.times, estimate.per_listener.weights])
                 for key, estimate in estimates.items()
@@ -65,7 +65,7 @@ class ListeningTime:
 def open_listening_time(
     logged: Path, *, logging_policy: LoggingPolicy, tracks: int, ks: Sequence[int], resamples: int, seed: int
 ) -> ListeningTime | None:
-    """The off-policy judge of a dataset; None where the log says no propensity.
+    """The off-policy scorer of a dataset; None where the log says no propensity.
 
     Args:
         logged: The dataset's held-out sessions; may be missing.
@@ -103,10 +103,10 @@ def check_choice(select: str, heard: Heard | None) -> None:
             f"validation.select is {select}, and no held-out recommendation has a known propensity; log propensities, "
             "or state with validation.logging_policy: uniform that any track of the catalogue was equally likely"
         )
-    if select in heard.doubts:
+    if select in heard.warnings:
         raise SearchError(
-            f"validation.select is {select}, which cannot choose here: for the popular tracks {heard.doubts[select]}; "
-            "hold out more sessions, or choose by a ranking metric"
+            f"validation.select is {select}, which cannot choose here: for the popular tracks "
+            f"{heard.warnings[select]}; hold out more sessions, or choose by a ranking metric"
         )
 
 

@@ -19,7 +19,7 @@ from recsys.mirror import fetch
 from recsys.runs.folder import CHECKPOINTS, checkpoint_file
 from recsys.runs.scores import Score, Step
 from recsys.runs.trials import Trial
-from recsys.scoring.scorer import Judge
+from recsys.scoring.scorer import Scorer
 from recsys.search.fit_step import keep_fit, run_step
 
 
@@ -37,10 +37,10 @@ def run_steps_in_blocks(cluster: Cluster, ready: Callable[[], Sequence[Call]]) -
     """
     while calls := ready():
         call = calls[0]
-        step, judge, folder = call.arguments
+        step, scorer, folder = call.arguments
         try:
             if isinstance(step.entry, Trial) and step.point.listeners == 1:
-                _advance(cluster, step, judge, folder)
+                _advance(cluster, step, scorer, folder)
         except (TrialError, WorkerDiedError) as error:
             yield Outcome(call.key, None, error)
             continue
@@ -48,7 +48,7 @@ def run_steps_in_blocks(cluster: Cluster, ready: Callable[[], Sequence[Call]]) -
             yield Outcome(call.key, outcome.value, outcome.error)
 
 
-def _advance(cluster: Cluster, step: Step, judge: Judge, folder: Path) -> None:
+def _advance(cluster: Cluster, step: Step, scorer: Scorer, folder: Path) -> None:
     """Takes a trial's checkpoint to the step's sweep."""
     trial = step.entry
     if not isinstance(trial, Trial):
@@ -61,8 +61,8 @@ def _advance(cluster: Cluster, step: Step, judge: Judge, folder: Path) -> None:
             if kept["sweeps"] >= step.point.sweep:
                 return
             fit_s = float(kept["fit_s"])
-    dataset = open_dataset(judge.dataset)
+    dataset = open_dataset(scorer.dataset)
     blocks = cut_blocks(cluster, dataset, "train", folder / CHECKPOINTS / "tracks")
     place = folder / CHECKPOINTS / trial.id
-    fit = fit_blocks(cluster, blocks, trial.params, trial.seed, step.point.sweep, place, threads=judge.threads)
+    fit = fit_blocks(cluster, blocks, trial.params, trial.seed, step.point.sweep, place, threads=scorer.threads)
     keep_fit(fit, checkpoint, fit_s + time.perf_counter() - began)

@@ -5,7 +5,7 @@ worker that dies takes no more than the step with it. Whatever a step leaves on 
 and the same however often the step is run::
 
     checkpoints/<trial>.npz                  the factors after the last step
-    listeners/<judge>/<entry>-<sweep>.npz    what each listener adds to the metrics that fits are compared by, under
+    listeners/<scorer>/<entry>-<sweep>.npz    what each listener adds to the metrics that fits are compared by, under
                                              their keys; lists of a few listeners (example_rows, example_lists)
 """
 
@@ -28,15 +28,15 @@ from recsys.runs.scores import Baseline, Score, Step
 from recsys.runs.trials import Trial
 from recsys.scoring.examples import example_listeners
 from recsys.scoring.lists import personal_lists
-from recsys.scoring.scorer import Judge, judge_lists
+from recsys.scoring.scorer import Scorer, score_lists
 
 
-def run_step(step: Step, judge: Judge, folder: Path) -> Score:
+def run_step(step: Step, scorer: Scorer, folder: Path) -> Score:
     """Fits as far as the step goes, and scores.
 
     Args:
         step: What to do.
-        judge: How to score it; of the step's share of the listeners.
+        scorer: How to score it; of the step's share of the listeners.
         folder: The run folder.
 
     Raises:
@@ -45,26 +45,26 @@ def run_step(step: Step, judge: Judge, folder: Path) -> Score:
     """
     forget_peak()
     prune(folder / CHECKPOINTS)
-    dataset = open_dataset(judge.dataset)
+    dataset = open_dataset(scorer.dataset)
     began = time.perf_counter()
     if isinstance(step.entry, Trial):
         checkpoint = checkpoint_file(folder, step.entry) if step.point.listeners == 1 else None
-        model, fit_s = _fit(step.entry, step.point.sweep, dataset, judge.threads, checkpoint)
+        model, fit_s = _fit(step.entry, step.point.sweep, dataset, scorer.threads, checkpoint)
         began = time.perf_counter()
-        depth, filter_seen = max(judge.validation.ks), judge.validation.filter_seen
-        lists = personal_lists(model, dataset, "train", depth, judge.threads, filter_seen=filter_seen)
+        depth, filter_seen = max(scorer.validation.ks), scorer.validation.filter_seen
+        lists = personal_lists(model, dataset, "train", depth, scorer.threads, filter_seen=filter_seen)
     else:
         fit_s = 0.0
-        lists = _baseline_lists(step.entry, dataset, judge)
-    judgement = judge_lists(judge, lists)
+        lists = _baseline_lists(step.entry, dataset, scorer)
+    scored = score_lists(scorer, lists)
     if step.point.listeners == 1:
         rows = example_listeners(dataset)
-        target = listeners_file(folder, judge, step.entry, step.point.sweep)
+        target = listeners_file(folder, scorer, step.entry, step.point.sweep)
         with atomic_write(target) as file:
-            np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **judgement.listeners)
+            np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **scored.listeners)
         give(target)
     score_s = round(time.perf_counter() - began, 3)
-    return Score(step.point, judgement.metrics, round(fit_s, 3), score_s, peak_bytes(), judgement.doubts)
+    return Score(step.point, scored.metrics, round(fit_s, 3), score_s, peak_bytes(), scored.warnings)
 
 
 def keep_fit(model: Fit, checkpoint: Path, fit_s: float) -> None:
@@ -104,13 +104,13 @@ def _restore(model: Als, checkpoint: Path, sweep: int) -> float:
         return float(kept["fit_s"])
 
 
-def _baseline_lists(name: Baseline, dataset: Dataset, judge: Judge) -> Int32Array:
+def _baseline_lists(name: Baseline, dataset: Dataset, scorer: Scorer) -> Int32Array:
     listeners, tracks = len(dataset.users), len(dataset.tracks)
-    depth = max(judge.validation.ks)
-    length = 2 * depth if judge.validation.filter_seen else depth
+    depth = max(scorer.validation.ks)
+    length = 2 * depth if scorer.validation.filter_seen else depth
     if name == "popular":
-        ranking = dataset.most_popular("train", tracks if judge.validation.filter_seen else length)
+        ranking = dataset.most_popular("train", tracks if scorer.validation.filter_seen else length)
         lists = np.broadcast_to(ranking, (listeners, len(ranking)))
     else:
-        lists = random_lists(listeners, tracks, length, make_generator(judge.seed, "random baseline"))
-    return unseen(lists, dataset.matrix("train"), depth) if judge.validation.filter_seen else lists
+        lists = random_lists(listeners, tracks, length, make_generator(scorer.seed, "random baseline"))
+    return unseen(lists, dataset.matrix("train"), depth) if scorer.validation.filter_seen else lists

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.config import Search
-from recsys.runs.scores import Point, Pruned, Results, Step
+from recsys.runs.scores import Checkpoint, Pruned, Results, Step
 from recsys.runs.trials import Candidate
 
 _FAILED = -math.inf
@@ -72,18 +72,18 @@ class Rung:
     of: int
 
 
-def points_of(search: Search) -> tuple[Point, ...]:
+def checkpoints_of(search: Search) -> tuple[Checkpoint, ...]:
     """The points at which fits are scored, in order; that of a sample of the listeners first."""
-    whole = tuple(Point(sweep) for sweep in search.scored_sweeps)
+    whole = tuple(Checkpoint(sweep) for sweep in search.scored_sweeps)
     if not search.rungs or search.halving.listeners == 1:
         return whole
-    return (Point(search.rungs[0], search.halving.listeners), *whole)
+    return (Checkpoint(search.rungs[0], search.halving.listeners), *whole)
 
 
 def rungs_of(search: Search, candidates: int) -> tuple[Rung, ...]:
     """The cuts of successive halving, in order."""
     rungs: list[Rung] = []
-    for place, point in enumerate(points_of(search)):
+    for place, point in enumerate(checkpoints_of(search)):
         if point.sweep in search.rungs:
             size = rungs[-1].keep if rungs else candidates
             rungs.append(Rung(place, -(-size // search.halving.eta), size))
@@ -99,7 +99,7 @@ def decide(search: Search, candidates: Sequence[Candidate], results: Results, me
         results: What is known of their trials, by id.
         metric: Key of the choosing metric.
     """
-    points = points_of(search)
+    points = checkpoints_of(search)
     curves = [curve_of(candidate, points, results, metric) for candidate in candidates]
     stops = (_stop(curve, points, search.patience) for curve in curves)
     stopped = {place: stop for place, stop in enumerate(stops) if stop is not None}
@@ -119,7 +119,7 @@ def decide(search: Search, candidates: Sequence[Candidate], results: Results, me
     )
 
 
-def curve_of(candidate: Candidate, points: Sequence[Point], results: Results, metric: str) -> Curve:
+def curve_of(candidate: Candidate, points: Sequence[Checkpoint], results: Results, metric: str) -> Curve:
     """A candidate's mean scores at the first points, as far as all its seeds have come."""
     values: list[float] = []
     for point in points:
@@ -144,7 +144,7 @@ def _cut(
     rungs: Sequence[Rung],
     curves: Sequence[Curve],
     stopped: Mapping[int, Pruned],
-    points: Sequence[Point],
+    points: Sequence[Checkpoint],
     eta: int,
 ) -> tuple[list[int], dict[int, Pruned]]:
     """How far each candidate may go, as the place of a point, and who is given up."""
@@ -166,7 +166,7 @@ def _cut(
     return limits, pruned
 
 
-def _value_at(curve: Curve, rung: Rung, points: Sequence[Point]) -> float:
+def _value_at(curve: Curve, rung: Rung, points: Sequence[Checkpoint]) -> float:
     """The best value up to a rung, of those on the same share of the listeners; a failed candidate's is the least."""
     if curve.failed and len(curve.values) <= rung.place + 1:
         return _FAILED
@@ -175,7 +175,7 @@ def _value_at(curve: Curve, rung: Rung, points: Sequence[Point]) -> float:
     return max((value for value, point in pairs if point.listeners == share), default=_FAILED)
 
 
-def _stop(curve: Curve, points: Sequence[Point], patience: int | None) -> Pruned | None:
+def _stop(curve: Curve, points: Sequence[Checkpoint], patience: int | None) -> Pruned | None:
     """Whether so many scores in a row were no better than the best before them, at the first such moment."""
     whole = [place for place, point in enumerate(points) if point.listeners == 1 and place < len(curve.values)]
     if patience is None or curve.failed:

@@ -29,13 +29,13 @@ from recsys.runs.folder import (
     taken_run,
 )
 from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
-from recsys.runs.ranking import Standing, compare, disagreement, every_sweep, simplest, standings_of
+from recsys.runs.ranking import Ranked, compare, disagreement, every_sweep, rank, simplest
 from recsys.runs.trials import Candidate, Trial, plan_candidates
-from recsys.scoring.scorer import Judge, check_judges
+from recsys.scoring.scorer import Scorer, check_scorers
 from recsys.search.blockwise_step import run_steps_in_blocks
 from recsys.search.fit_step import run_step
-from recsys.search.schedule import points_of
-from recsys.search.state import Work
+from recsys.search.schedule import checkpoints_of
+from recsys.search.state import SearchState
 from recsys.store.manifest import MANIFEST as STORE_MANIFEST
 from recsys.store.manifest import open_store
 
@@ -61,12 +61,12 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, config, cluster, report)
             _describe(dataset)
-            judges = _judges(dataset, config)
-            check_judges(judges.values(), store.catalogue.tracks if store.catalogue else None)
-            work = Work(config, candidates, judges, lock)
+            scorers = _scorers(dataset, config)
+            check_scorers(scorers.values(), store.catalogue.tracks if store.catalogue else None)
+            work = SearchState(config, candidates, scorers, lock)
             _run_steps(cluster, work, config)
         forget_below(config.run / CHECKPOINTS)
-        winner = _conclude(config, candidates, work, judges[1])
+        winner = _conclude(config, candidates, work, scorers[1])
         write_report(config.run)
         return winner
 
@@ -80,15 +80,15 @@ def _describe(dataset: Dataset) -> None:
     )
 
 
-def _judges(dataset: Dataset, config: SearchConfig) -> dict[float, Judge]:
-    """Who judges fits on each share of the listeners that the search has points for."""
-    whole = Judge(dataset.path.absolute(), config.validation, config.seed, config.cluster.threads_per_fit)
-    shares = {point.listeners for point in points_of(config.search)}
+def _scorers(dataset: Dataset, config: SearchConfig) -> dict[float, Scorer]:
+    """Who scorers fits on each share of the listeners that the search has points for."""
+    whole = Scorer(dataset.path.absolute(), config.validation, config.seed, config.cluster.threads_per_fit)
+    shares = {point.listeners for point in checkpoints_of(config.search)}
     samples = {share: sample_listeners(dataset, share, config.seed) for share in shares if share < 1}
     return {1: whole} | {share: replace(whole, dataset=sample.path.absolute()) for share, sample in samples.items()}
 
 
-def _run_steps(cluster: Cluster, work: Work, config: SearchConfig) -> None:
+def _run_steps(cluster: Cluster, work: SearchState, config: SearchConfig) -> None:
     with progress("Trials", work.total, "done") as report:
         report(work.done, "from the ledger" if work.done else "")
         outcomes = (
@@ -101,39 +101,39 @@ def _run_steps(cluster: Cluster, work: Work, config: SearchConfig) -> None:
             report(work.done, _best_so_far(work, config.validation.select))
 
 
-def _best_so_far(work: Work, select: str) -> str:
+def _best_so_far(work: SearchState, select: str) -> str:
     scored = (result for result in work.results.values() if result.scores and isinstance(result.entry, Trial))
     pairs = ((score.metrics[select][0], result) for result in scored for score in result.scores)
     value, result = max(pairs, key=lambda pair: pair[0], default=(0.0, None))
     return f"best {select} {value:.4f} ({describe(result)})" if result else ""
 
 
-def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work, judge: Judge) -> Winner:
+def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: SearchState, scorer: Scorer) -> Winner:
     """Ranks, compares and chooses; leaves the leaderboard and the winner."""
     metric = config.validation.select
-    standings = standings_of(candidates, work.decisions.pruned, work.results, metric)
-    best = next((row for row in standings if row.score and not row.is_baseline), None)
+    ranking = rank(candidates, work.decisions.pruned, work.results, metric)
+    best = next((row for row in ranking if row.score and not row.is_baseline), None)
     if best is None:
-        errors = sorted({row.why for row in standings if row.why})
+        errors = sorted({row.why for row in ranking if row.why})
         raise SearchError(f"every trial failed ({'; '.join(errors)}); see {config.run / LEDGER}")
     chosen = best
     if config.validation.select_is_of_listeners:
-        listeners = partial(read_listeners, config.run, judge, metric)
+        listeners = partial(read_listeners, config.run, scorer, metric)
         compared = partial(
             compare, best=best, listeners=listeners, resamples=config.validation.resamples, seed=config.seed
         )
-        standings = compared(standings)
+        ranking = compared(ranking)
         if config.search.select == "one_standard_error":
-            sweeps = [each for row in standings if not row.is_baseline for each in every_sweep(row)]
+            sweeps = [each for row in ranking if not row.is_baseline for each in every_sweep(row)]
             chosen = simplest(compared(sweeps), metric)
-    write_leaderboard(config.run / LEADERBOARD, standings)
+    write_leaderboard(config.run / LEADERBOARD, ranking)
     give(config.run / LEADERBOARD)
-    output().print(leaderboard_table(standings, metric))
-    said = [*remarks(standings, chosen, metric), *_disagreements(config, candidates, work, judge, best)]
+    output().print(leaderboard_table(ranking, metric))
+    said = [*remarks(ranking, chosen, metric), *_disagreements(config, candidates, work, scorer, best)]
     for remark in said:
         style = "bold" if remark.startswith(WARNING) else None
         console.print(remark, soft_wrap=True, markup=False, style=style)
-    winner = replace(_winner(chosen, metric, judge.dataset.name), remarks=tuple(said))
+    winner = replace(_winner(chosen, metric, scorer.dataset.name), remarks=tuple(said))
     with atomic_write(config.run / WINNER) as file:
         file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
     give(config.run / WINNER)
@@ -141,7 +141,7 @@ def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Work,
 
 
 def _disagreements(
-    config: SearchConfig, candidates: Sequence[Candidate], work: Work, judge: Judge, best: Standing
+    config: SearchConfig, candidates: Sequence[Candidate], work: SearchState, scorer: Scorer, best: Ranked
 ) -> list[str]:
     """A warning where the ranking metric and the listening time would choose differently, and that is not chance."""
     metric, rival = config.validation.select, config.validation.rival
@@ -150,8 +150,8 @@ def _disagreements(
     time = next(key for key in (metric, rival) if key.startswith(OPE_TIME))
     found = disagreement(
         best,
-        standings_of(candidates, work.decisions.pruned, work.results, rival),
-        partial(read_listeners, config.run, judge, time),
+        rank(candidates, work.decisions.pruned, work.results, rival),
+        partial(read_listeners, config.run, scorer, time),
         config.validation.resamples,
         config.seed,
     )
@@ -159,7 +159,7 @@ def _disagreements(
     return [warning] if warning else []
 
 
-def _winner(chosen: Standing, metric: str, dataset: str) -> Winner:
+def _winner(chosen: Ranked, metric: str, dataset: str) -> Winner:
     trial, score = chosen.first.entry, chosen.score
     if not isinstance(trial, Trial) or score is None:
         raise TypeError(f"{chosen} cannot be published")

@@ -10,13 +10,13 @@ from recsys.mirror import forget, give
 from recsys.remote_lock import RemoteLock
 from recsys.runs.folder import LEDGER, checkpoint_file
 from recsys.runs.ledger import append_failure, append_score, read_ledger
-from recsys.runs.scores import BASELINES, Failure, Point, Score, Step, entry_id
+from recsys.runs.scores import BASELINES, Checkpoint, Failure, Score, Step, entry_id
 from recsys.runs.trials import Candidate
-from recsys.scoring.scorer import Judge
+from recsys.scoring.scorer import Scorer
 from recsys.search.schedule import Decisions, decide
 
 
-class Work:
+class SearchState:
     """What a search knows and has left to do; begins with what its ledger holds.
 
     Attributes:
@@ -28,7 +28,7 @@ class Work:
         self,
         config: SearchConfig,
         candidates: Sequence[Candidate],
-        judges: Mapping[float, Judge],
+        scorers: Mapping[float, Scorer],
         lock: RemoteLock | None = None,
     ) -> None:
         """Reads the ledger.
@@ -36,7 +36,7 @@ class Work:
         Args:
             config: The search's.
             candidates: What is tried.
-            judges: Who judges fits on each share of the listeners; 1 is among them.
+            scorers: Who scorers fits on each share of the listeners; 1 is among them.
             lock: Of a run at an address, what says that it is still this search's to write to.
 
         Raises:
@@ -44,12 +44,12 @@ class Work:
         """
         self._config = config
         self._candidates = candidates
-        self._judges = judges
+        self._scorers = scorers
         self._lock = lock
         self._forgotten: frozenset[str] = frozenset()
         self._folder = config.run.absolute()  # workers of other machines have another current folder
         entries = [*(trial for candidate in candidates for trial in candidate.trials), *BASELINES]
-        self.results = read_ledger(self._folder / LEDGER, judges[1].digest, entries)
+        self.results = read_ledger(self._folder / LEDGER, scorers[1].digest, entries)
         self.decisions = self._decide()
 
     @property
@@ -65,7 +65,7 @@ class Work:
     def ready(self) -> list[Call]:
         """The steps that can be run now, the most urgent first."""
         steps = (*self.decisions.steps, *self._baseline_steps())
-        return [Call(step, (step, self._judges[step.point.listeners], self._folder)) for step in steps]
+        return [Call(step, (step, self._scorers[step.point.listeners], self._folder)) for step in steps]
 
     def take(self, outcome: Outcome[Score]) -> None:
         """Writes an outcome to the ledger, and decides anew.
@@ -77,13 +77,13 @@ class Work:
         """
         step: Step = outcome.key
         result = self.results[entry_id(step.entry)]
-        ledger, judge = self._folder / LEDGER, self._judges[1].digest
+        ledger, scorer = self._folder / LEDGER, self._scorers[1].digest
         if outcome.value is not None:
-            append_score(ledger, judge, result, outcome.value)
+            append_score(ledger, scorer, result, outcome.value)
             self.results[result.id] = result.with_score(outcome.value)
         else:
             failure = _failure(outcome, step.point)
-            append_failure(ledger, judge, result, failure)
+            append_failure(ledger, scorer, result, failure)
             self.results[result.id] = result.with_failure(failure)
         if self._lock is not None:
             self._lock.check()
@@ -103,10 +103,10 @@ class Work:
 
     def _baseline_steps(self) -> list[Step]:
         unknown = (name for name in BASELINES if not (self.results[name].scores or self.results[name].failure))
-        return [Step(name, Point(0)) for name in unknown]
+        return [Step(name, Checkpoint(0)) for name in unknown]
 
 
-def _failure(outcome: Outcome[Score], point: Point) -> Failure:
+def _failure(outcome: Outcome[Score], point: Checkpoint) -> Failure:
     error = outcome.error
     shared = isinstance(error, (OSError, UserError)) and not isinstance(error, (TrialError, WorkerDiedError))
     if error is None or shared:

@@ -16,10 +16,10 @@ from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError
 from recsys.runs.folder import read_listeners, read_run
 from recsys.runs.leaderboard import WARNING, remarks, warn_of
-from recsys.runs.ranking import Standing, disagreement
-from recsys.runs.scores import Point, Result, Score
+from recsys.runs.ranking import Ranked, disagreement
+from recsys.runs.scores import Checkpoint, Result, Score
 from recsys.runs.trials import Trial, plan_candidates
-from recsys.scoring.scorer import Judge, check_judges, judge_lists
+from recsys.scoring.scorer import Scorer, check_scorers, score_lists
 from recsys.search import __main__ as search
 from tests.recsys.logs import START_MS, Session, make_store
 
@@ -77,9 +77,9 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judge(store: Path, finished: Path) -> Judge:
+def scorer(store: Path, finished: Path) -> Scorer:
     config, winner = read_run(finished)
-    return Judge(store / "cache" / winner.dataset, config.validation, config.seed, threads=1)
+    return Scorer(store / "cache" / winner.dataset, config.validation, config.seed, threads=1)
 
 
 def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
@@ -94,26 +94,26 @@ def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
     }
 
 
-def test_random_is_worth_less_than_popular_and_popular_less_than_the_truth(judge: Judge) -> None:
-    lists = lists_of(open_dataset(judge.dataset))
-    judged = {name: judge_lists(judge, each).metrics["ope_time@10"] for name, each in lists.items()}
+def test_random_is_worth_less_than_popular_and_popular_less_than_the_truth(scorer: Scorer) -> None:
+    lists = lists_of(open_dataset(scorer.dataset))
+    judged = {name: score_lists(scorer, each).metrics["ope_time@10"] for name, each in lists.items()}
     assert judged["random"][2] < judged["popular"][1]
     assert judged["popular"][2] < judged["best"][1]
 
 
-def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says(judge: Judge) -> None:
-    dataset = open_dataset(judge.dataset)
+def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says(scorer: Scorer) -> None:
+    dataset = open_dataset(scorer.dataset)
     for lists in lists_of(dataset).values():
         users = dataset.users.tolist()
         truth = np.mean([[true_time(u, t) for t in row] for u, row in zip(users, lists.tolist(), strict=True)])
-        value, lower, upper = judge_lists(judge, lists).metrics["ope_time@10"]
+        value, lower, upper = score_lists(scorer, lists).metrics["ope_time@10"]
         assert abs(value - truth) < upper - lower  # four standard errors
         assert upper - lower < 0.1
 
 
-def test_what_each_listener_adds_gives_the_metric(judge: Judge, finished: Path) -> None:
+def test_what_each_listener_adds_gives_the_metric(scorer: Scorer, finished: Path) -> None:
     _, winner = read_run(finished)
-    heard = read_listeners(finished, judge, "ope_time@10", winner.trial, winner.sweeps)
+    heard = read_listeners(finished, scorer, "ope_time@10", winner.trial, winner.sweeps)
     assert heard[0].sum() / heard[1].sum() == pytest.approx(winner.metrics["ope_time@10"][0], abs=1e-12)
 
 
@@ -127,19 +127,19 @@ def test_the_winner_has_the_longest_listening_time(finished: Path) -> None:
     assert all(row["behind"] is not None for row in board)
 
 
-def test_a_small_effective_sample_is_shown_with_its_reason(judge: Judge, finished: Path) -> None:
-    judgement = judge_lists(judge, lists_of(open_dataset(judge.dataset))["best"])
-    assert "ope_time@1" in judgement.metrics
-    assert list(judgement.doubts) == ["ope_time@1"]
-    assert "effective sample size" in judgement.doubts["ope_time@1"]
+def test_a_small_effective_sample_is_shown_with_its_reason(scorer: Scorer, finished: Path) -> None:
+    scored = score_lists(scorer, lists_of(open_dataset(scorer.dataset))["best"])
+    assert "ope_time@1" in scored.metrics
+    assert list(scored.warnings) == ["ope_time@1"]
+    assert "effective sample size" in scored.warnings["ope_time@1"]
     board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
-    assert all("ope_time@1: the effective sample size" in row["doubts"] for row in board)
+    assert all("ope_time@1: the effective sample size" in row["warnings"] for row in board)
 
 
-def test_a_sample_of_the_listeners_is_judged_by_its_own_sessions(judge: Judge) -> None:
-    sample = sample_listeners(open_dataset(judge.dataset), 0.5, 1)
-    small = replace(judge, dataset=sample.path)
-    judged = {name: judge_lists(small, each) for name, each in lists_of(sample).items()}
+def test_a_sample_of_the_listeners_is_judged_by_its_own_sessions(scorer: Scorer) -> None:
+    sample = sample_listeners(open_dataset(scorer.dataset), 0.5, 1)
+    small = replace(scorer, dataset=sample.path)
+    judged = {name: score_lists(small, each) for name, each in lists_of(sample).items()}
     assert judged["random"].metrics["ope_time@10"][0] < judged["best"].metrics["ope_time@10"][0]
     heldout = set(pq.read_table(sample.logged)["user"].to_pylist())
     assert heldout <= set(range(150))
@@ -151,10 +151,10 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-def test_without_propensities_the_metric_is_missing(judge: Judge) -> None:
-    blind = replace(judge, validation=ValidationConfig(ks=(10,), select="ndcg@10"))
-    lists = lists_of(open_dataset(judge.dataset))["best"]
-    assert not [key for key in judge_lists(blind, lists).metrics if key.startswith("ope_time")]
+def test_without_propensities_the_metric_is_missing(scorer: Scorer) -> None:
+    blind = replace(scorer, validation=ValidationConfig(ks=(10,), select="ndcg@10"))
+    lists = lists_of(open_dataset(scorer.dataset))["best"]
+    assert not [key for key in score_lists(blind, lists).metrics if key.startswith("ope_time")]
 
 
 def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
@@ -165,15 +165,15 @@ def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
     assert not (tmp_path / "run" / "ledger.jsonl").exists()
 
 
-def test_choosing_by_too_small_a_sample_is_refused_with_the_reason(judge: Judge) -> None:
-    few = judge.validation.model_copy(update={"select": "ope_time@1"})
+def test_choosing_by_too_small_a_sample_is_refused_with_the_reason(scorer: Scorer) -> None:
+    few = scorer.validation.model_copy(update={"select": "ope_time@1"})
     with pytest.raises(SearchError, match=r"ope_time@1, which cannot choose here: .* the effective sample size is"):
-        check_judges([replace(judge, validation=few)], TRACKS)
+        check_scorers([replace(scorer, validation=few)], TRACKS)
 
 
-def test_a_uniform_policy_needs_the_catalogue(judge: Judge) -> None:
+def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
     with pytest.raises(SearchError, match=r"logging_policy is uniform, and the store does not know how many tracks"):
-        check_judges([judge], None)
+        check_scorers([scorer], None)
 
 
 def test_logged_propensities_count_for_themselves(finished: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_an_unknown_metric_names_those_that_are_known() -> None:
         SearchConfig(store=Path("s"), run=Path("r"), validation=ValidationConfig(select="ope_time@7"))
 
 
-def rivals(more: float) -> tuple[Standing, Standing, dict[str, FloatArray]]:
+def rivals(more: float) -> tuple[Ranked, Ranked, dict[str, FloatArray]]:
     """Two candidates, one first by each metric; the second is listened to for so much more."""
     config = SearchConfig.model_validate({"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}})
     trials: list[Trial] = [each.trials[0] for each in plan_candidates(config.search, "data", seed=1)]
@@ -198,8 +198,8 @@ def rivals(more: float) -> tuple[Standing, Standing, dict[str, FloatArray]]:
         trials[0].id: np.stack([base, np.ones(400)]),
         trials[1].id: np.stack([base + more + noise, np.ones(400)]),
     }
-    standings = [Standing((Result(trial),), "scored", None, None, Score(Point(5), {}, 1, 1)) for trial in trials]
-    return standings[0], standings[1], shares
+    ranking = [Ranked((Result(trial),), "scored", None, None, Score(Checkpoint(5), {}, 1, 1)) for trial in trials]
+    return ranking[0], ranking[1], shares
 
 
 @pytest.mark.parametrize(("difference", "is_warned"), [(0.1, True), (0.0005, False)])
@@ -224,7 +224,7 @@ def test_nothing_is_said_where_both_choose_the_same() -> None:
 
 def test_a_choice_that_is_in_doubt_is_warned_of() -> None:
     best, _, _ = rivals(0.1)
-    score = Score(Point(5), {"ope_time@30": (0.3, 0.2, 0.4)}, 1, 1, doubts={"ope_time@30": "too few"})
+    score = Score(Checkpoint(5), {"ope_time@30": (0.3, 0.2, 0.4)}, 1, 1, warnings={"ope_time@30": "too few"})
     doubtful = replace(best, score=score)
     assert remarks([doubtful], doubtful, "ope_time@30") == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"

@@ -14,8 +14,8 @@ from recsys.report.runs import read_folder
 from recsys.runs.folder import Winner
 from recsys.runs.leaderboard import write_leaderboard
 from recsys.runs.ledger import append_score
-from recsys.runs.ranking import Standing
-from recsys.runs.scores import Failure, Point, Result, Score
+from recsys.runs.ranking import Ranked
+from recsys.runs.scores import Checkpoint, Failure, Result, Score
 from recsys.runs.trials import Trial
 from tests.analysis.ab.test_page import HOSTILE, Parser, read_table
 from tests.analysis.ab.test_page_browser import DARK, browse, read_corner
@@ -26,18 +26,18 @@ def write_run(folder: Path) -> Winner:
     config = SearchConfig(store=Path(HOSTILE.replace("/", "")), run=folder)
     good, bad = (Trial(name, AlsParams(8, 0.1, alpha), 1) for name, alpha in (("good", 1.0), ("bad", 10.0)))
     scores = tuple(
-        Score(Point(sweep), {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 0.1, 5_000_000) for sweep in (1, 3)
+        Score(Checkpoint(sweep), {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 0.1, 5_000_000) for sweep in (1, 3)
     )
     folder.mkdir()
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     for score in scores:
-        append_score(folder / "ledger.jsonl", "judge", Result(good), score)
-    failure = Failure(HOSTILE, Point(1), final=True)
-    standings = [
-        Standing((Result(good, scores),), "scored", None, None, scores[-1], (0.0, 0.0, 0.0)),
-        Standing((Result(bad, failure=failure),), "failed", HOSTILE, Point(1), None),
+        append_score(folder / "ledger.jsonl", "scorer", Result(good), score)
+    failure = Failure(HOSTILE, Checkpoint(1), final=True)
+    ranking = [
+        Ranked((Result(good, scores),), "scored", None, None, scores[-1], (0.0, 0.0, 0.0)),
+        Ranked((Result(bad, failure=failure),), "failed", HOSTILE, Checkpoint(1), None),
     ]
-    write_leaderboard(folder / "leaderboard.parquet", standings)
+    write_leaderboard(folder / "leaderboard.parquet", ranking)
     winner = Winner(good, 3, scores[-1].metrics, "ndcg@30", "dataset", (f"Warning: {HOSTILE}",))
     (folder / "winner.json").write_bytes(orjson.dumps(asdict(winner)))
     return winner

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from recsys.config import Halving, Search, Space
-from recsys.runs.scores import Failure, Point, Result, Score, Step
+from recsys.runs.scores import Checkpoint, Failure, Result, Score, Step
 from recsys.runs.trials import Candidate, Trial, plan_candidates
-from recsys.search.schedule import Decisions, decide, points_of, rungs_of
+from recsys.search.schedule import Decisions, checkpoints_of, decide, rungs_of
 
 METRIC = "ndcg@30"
 NINE = Space(factors=(4, 8, 16), alpha=(1.0, 10.0, 40.0))
@@ -25,14 +25,14 @@ def plan(search: Search) -> tuple[Candidate, ...]:
     return plan_candidates(search, "data", seed=1)
 
 
-def score(point: Point, value: float) -> Score:
+def score(point: Checkpoint, value: float) -> Score:
     return Score(point, {METRIC: (value, value, value)}, 1.0, 1.0)
 
 
 class Played:
     """A search whose fits are made up: the value of a step is looked up instead."""
 
-    def __init__(self, search: Search, values: Mapping[tuple[int, Point], float | None]) -> None:
+    def __init__(self, search: Search, values: Mapping[tuple[int, Checkpoint], float | None]) -> None:
         self.search = search
         self.candidates = plan(search)
         self.values = values
@@ -65,9 +65,9 @@ class Played:
             self.take(running.pop(int(generator.integers(len(running)))))
 
 
-def random_values(search: Search, seed: int, failing: Sequence[int] = ()) -> dict[tuple[int, Point], float | None]:
+def random_values(search: Search, seed: int, failing: Sequence[int] = ()) -> dict[tuple[int, Checkpoint], float | None]:
     generator = np.random.default_rng(seed)
-    pairs = itertools.product(range(len(plan(search))), points_of(search))
+    pairs = itertools.product(range(len(plan(search))), checkpoints_of(search))
     return {(place, point): None if place in failing else float(generator.random()) for place, point in pairs}
 
 
@@ -84,13 +84,13 @@ def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
     played = Played(search, random_values(search, 1))
     second = played.decisions.steps[1]
     played.take(second)
-    assert played.decisions.steps[0] == replace(second, point=Point(4))
+    assert played.decisions.steps[0] == replace(second, point=Checkpoint(4))
 
 
 def test_halving_keeps_a_third_after_each_rung() -> None:
     search = halving()
     assert [(rung.place, rung.keep, rung.of) for rung in rungs_of(search, 9)] == [(0, 3, 9), (1, 1, 3)]
-    values = {(place, point): float(place) for place in range(9) for point in points_of(search)}
+    values = {(place, point): float(place) for place in range(9) for point in checkpoints_of(search)}
     played = Played(search, values).play(1, np.random.default_rng(0))
     sweeps = [(played.place(step.entry), step.point.sweep) for step in played.taken if isinstance(step.entry, Trial)]
     assert sorted(sweeps) == sorted([*((place, 1) for place in range(9)), (6, 3), (7, 3), (8, 3), (8, 9)])
@@ -118,7 +118,7 @@ def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_
 def test_a_promotion_does_not_wait_for_results_that_cannot_change_it() -> None:
     """Three of nine go on: the best of seven is in whatever the last two bring, the fourth best is out."""
     search = halving()
-    first = points_of(search)[0]
+    first = checkpoints_of(search)[0]
     played = Played(search, {(place, first): -float(place) for place in range(9)})
     for candidate in played.candidates[:7]:
         played.take(Step(candidate.trials[0], first))
@@ -129,7 +129,7 @@ def test_a_promotion_does_not_wait_for_results_that_cannot_change_it() -> None:
 
 def test_of_equals_the_first_of_the_plan_goes_on() -> None:
     search = halving()
-    values = {(place, point): 0.5 for place in range(9) for point in points_of(search)}
+    values = {(place, point): 0.5 for place in range(9) for point in checkpoints_of(search)}
     played = Played(search, values).play(3, np.random.default_rng(0))
     assert played.candidates[0].id not in played.decisions.pruned
 
@@ -147,7 +147,7 @@ def test_failed_candidates_never_push_out_a_sound_one() -> None:
     values = random_values(search, 3, failing=range(1, 9))
     played = Played(search, values).play(2, np.random.default_rng(0))
     assert played.decisions.pruned == {}
-    assert len(played.results[played.candidates[0].id].scores) == len(points_of(search))
+    assert len(played.results[played.candidates[0].id].scores) == len(checkpoints_of(search))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_patience_stops_a_fit_that_gets_no_better(
     curve: tuple[float, ...], patience: int | None, stops_at: int | None
 ) -> None:
     search = Search(sweeps=5, score_every=1, patience=patience)
-    played = Played(search, {(0, Point(sweep)): value for sweep, value in enumerate(curve, start=1)})
+    played = Played(search, {(0, Checkpoint(sweep)): value for sweep, value in enumerate(curve, start=1)})
     played.play(1, np.random.default_rng(0))
     pruned = played.decisions.pruned.get(played.candidates[0].id)
     assert (pruned.point.sweep if pruned else None) == stops_at
@@ -174,17 +174,17 @@ def test_patience_stops_a_fit_that_gets_no_better(
 
 def test_a_sample_of_the_listeners_is_cut_on_before_the_whole() -> None:
     search = halving(listeners=0.25)
-    assert points_of(search) == (Point(1, 0.25), Point(1), Point(3), Point(9))
+    assert checkpoints_of(search) == (Checkpoint(1, 0.25), Checkpoint(1), Checkpoint(3), Checkpoint(9))
     played = Played(search, random_values(search, 1)).play(2, np.random.default_rng(0))
     assert sum(step.point.listeners < 1 for step in played.taken) == 9
-    assert sum(step.point == Point(1) for step in played.taken) == 3
-    assert sum(pruned.point == Point(1, 0.25) for pruned in played.decisions.pruned.values()) == 6
+    assert sum(step.point == Checkpoint(1) for step in played.taken) == 3
+    assert sum(pruned.point == Checkpoint(1, 0.25) for pruned in played.decisions.pruned.values()) == 6
 
 
 def test_seeds_of_a_candidate_go_on_together_and_are_judged_by_their_mean() -> None:
     search = Search(strategy="halving", space=Space(factors=(4, 8)), seeds=(1, 2), sweeps=3, halving=Halving(rungs=1))
     candidates = plan(search)
-    first = points_of(search)[0]
+    first = checkpoints_of(search)[0]
     results = {trial.id: Result(trial) for each in candidates for trial in each.trials}
     (a, b), (c, d) = (each.trials for each in candidates)
     for trial, value in ((a, 0.9), (b, 0.1), (c, 0.6)):
@@ -194,7 +194,7 @@ def test_seeds_of_a_candidate_go_on_together_and_are_judged_by_their_mean() -> N
     decisions = decide(search, candidates, results, METRIC)
     assert {step.entry for step in decisions.steps} == {c, d}
     assert set(decisions.pruned) == {candidates[0].id}
-    failed = results | {d.id: results[d.id].with_failure(Failure("broken", Point(3), final=True))}
+    failed = results | {d.id: results[d.id].with_failure(Failure("broken", Checkpoint(3), final=True))}
     assert {step.entry for step in decide(search, candidates, failed, METRIC).steps} == {c}
-    failed[c.id] = failed[c.id].with_score(score(points_of(search)[1], 0.9))
+    failed[c.id] = failed[c.id].with_score(score(checkpoints_of(search)[1], 0.9))
     assert decide(search, candidates, failed, METRIC).done == {each.id for each in candidates}

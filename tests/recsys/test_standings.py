@@ -11,8 +11,8 @@ from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.config import Search, Space
 from recsys.runs.leaderboard import leaderboard_table, remarks, write_leaderboard
-from recsys.runs.ranking import Standing, compare, every_sweep, simplest, standings_of
-from recsys.runs.scores import Entry, Failure, Point, Pruned, Result, Score, entry_id
+from recsys.runs.ranking import Ranked, compare, every_sweep, rank, simplest
+from recsys.runs.scores import Checkpoint, Entry, Failure, Pruned, Result, Score, entry_id
 from recsys.runs.trials import Candidate, plan_candidates
 
 METRIC = "hit_time@30"
@@ -48,7 +48,7 @@ def results_of(candidates: tuple[Candidate, ...], shares: Shares) -> dict[str, R
     for (key, sweep), (numerators, denominators) in shares.items():
         value = float(numerators.sum() / denominators.sum())
         metrics = dict.fromkeys((METRIC, "recall@30", "coverage@30"), (value, value - 0.1, value + 0.1))
-        results[key] = results[key].with_score(Score(Point(sweep), metrics, 1.0, 1.0))
+        results[key] = results[key].with_score(Score(Checkpoint(sweep), metrics, 1.0, 1.0))
     return results
 
 
@@ -56,41 +56,41 @@ def listeners(shares: Shares) -> Callable[[Entry, int], FloatArray]:
     return lambda entry, sweep: shares[entry_id(entry), sweep]
 
 
-def compared(standings: list[Standing], shares: Shares) -> list[Standing]:
-    return compare(standings, standings[0], listeners(shares), RESAMPLES, seed=5)
+def compared(ranking: list[Ranked], shares: Shares) -> list[Ranked]:
+    return compare(ranking, ranking[0], listeners(shares), RESAMPLES, seed=5)
 
 
 def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(candidates: tuple[Candidate, ...]) -> None:
     results = results_of(candidates, shares_of(candidates, {32: (0.5, 0.7, 0.6), 16: (0.8, 0.8)}))
     failed = candidates[2].trials[0]
-    results[failed.id] = results[failed.id].with_failure(Failure("NaN", Point(1), final=True))
-    pruned = {candidates[0].id: Pruned(Point(3), "enough")}
-    standings = standings_of(candidates, pruned, results, METRIC)
-    assert [row.first.params.get("factors", row.first.id) for row in standings] == [16, 32, "popular", "random", 8]
-    assert [row.sweep for row in standings] == [standings[0].sweep, 2, 0, 0, 0]
-    assert [row.state for row in standings] == ["scored", "pruned", "scored", "scored", "failed"]
-    assert [row.why for row in standings] == [None, "enough", None, None, "NaN"]
+    results[failed.id] = results[failed.id].with_failure(Failure("NaN", Checkpoint(1), final=True))
+    pruned = {candidates[0].id: Pruned(Checkpoint(3), "enough")}
+    ranking = rank(candidates, pruned, results, METRIC)
+    assert [row.first.params.get("factors", row.first.id) for row in ranking] == [16, 32, "popular", "random", 8]
+    assert [row.sweep for row in ranking] == [ranking[0].sweep, 2, 0, 0, 0]
+    assert [row.state for row in ranking] == ["scored", "pruned", "scored", "scored", "failed"]
+    assert [row.why for row in ranking] == [None, "enough", None, None, "NaN"]
 
 
 def test_a_difference_is_that_of_the_paired_resamples(candidates: tuple[Candidate, ...]) -> None:
     """Against the bootstrap written out: the same listeners drawn for both, the difference of the ratios."""
     shares = shares_of(candidates, {32: (0.5,), 16: (0.45,), 8: (0.2,)})
-    standings = compared(standings_of(candidates, {}, results_of(candidates, shares), METRIC), shares)
-    best, other = (shares[row.first.id, row.sweep] for row in standings[:2])
+    ranking = compared(rank(candidates, {}, results_of(candidates, shares), METRIC), shares)
+    best, other = (shares[row.first.id, row.sweep] for row in ranking[:2])
     differences = []
     for number in range(RESAMPLES):
         drawn = make_generator(5, "bootstrap", number).integers(0, LISTENERS, size=LISTENERS)
         ratios = [part[0, drawn].sum() / part[1, drawn].sum() for part in (other, best)]
         differences.append(ratios[0] - ratios[1])
     expected = (other[0].mean() - best[0].mean(), *np.quantile(differences, [0.025, 0.975]))
-    assert standings[1].behind == pytest.approx(expected, abs=1e-12)
-    assert standings[0].behind == (0, 0, 0)
+    assert ranking[1].behind == pytest.approx(expected, abs=1e-12)
+    assert ranking[0].behind == (0, 0, 0)
 
 
 def test_pairs_tell_apart_what_overlapping_intervals_do_not(candidates: tuple[Candidate, ...]) -> None:
     """Listeners differ by 0.3, the models by 0.01: the intervals overlap, the paired difference is certain."""
     shares = shares_of(candidates, {32: (0.51,), 16: (0.50,), 8: (0.509,)})
-    first, *others = compared(standings_of(candidates, {}, results_of(candidates, shares), METRIC), shares)
+    first, *others = compared(rank(candidates, {}, results_of(candidates, shares), METRIC), shares)
     ties = {row.first.params["factors"]: row.ties for row in others if not row.is_baseline}
     assert first.ties
     assert ties[16] is False
@@ -100,9 +100,9 @@ def test_pairs_tell_apart_what_overlapping_intervals_do_not(candidates: tuple[Ca
 
 def test_equal_models_are_noise_and_are_said_to_be(candidates: tuple[Candidate, ...]) -> None:
     shares = shares_of(candidates, {32: (0.5,), 16: (0.5,), 8: (0.5,)})
-    standings = compared(standings_of(candidates, {}, results_of(candidates, shares), METRIC), shares)
-    assert [row.ties for row in standings] == [True, True, True, False, False]
-    (said,) = remarks(standings, standings[0], METRIC)
+    ranking = compared(rank(candidates, {}, results_of(candidates, shares), METRIC), shares)
+    assert [row.ties for row in ranking] == [True, True, True, False, False]
+    (said,) = remarks(ranking, ranking[0], METRIC)
     assert said.startswith("2 of the 2 candidates behind the best cannot be told from it")
     assert said.endswith("so this order is noise")
 
@@ -111,13 +111,13 @@ def test_the_simplest_that_is_no_worse_has_the_fewest_factors_then_the_fewest_sw
     candidates: tuple[Candidate, ...],
 ) -> None:
     shares = shares_of(candidates, {32: (0.4, 0.501, 0.501), 16: (0.4, 0.5, 0.501, 0.5), 8: (0.3, 0.4)})
-    standings = standings_of(candidates, {}, results_of(candidates, shares), METRIC)
-    best = standings[0]
-    sweeps = [each for row in standings if not row.is_baseline for each in every_sweep(row)]
+    ranking = rank(candidates, {}, results_of(candidates, shares), METRIC)
+    best = ranking[0]
+    sweeps = [each for row in ranking if not row.is_baseline for each in every_sweep(row)]
     assert len(sweeps) == 3 + 4 + 2
     chosen = simplest(compare(sweeps, best, listeners(shares), RESAMPLES, seed=5), METRIC)
     assert (chosen.first.params["factors"], chosen.sweep) == (16, 2)
-    (said,) = (each for each in remarks(compared(standings, shares), chosen, METRIC) if "Chosen" in each)
+    (said,) = (each for each in remarks(compared(ranking, shares), chosen, METRIC) if "Chosen" in each)
     assert "als factors 16, reg 0.1, alpha 10 after 2 sweeps" in said
 
 
@@ -130,20 +130,20 @@ def test_seeds_are_averaged_value_and_difference() -> None:
         for trial in candidate.trials
     } | {(name, 0): np.zeros((2, LISTENERS)) for name in ("popular", "random")}
     shares["popular", 0][1] = shares["random", 0][1] = 1
-    standings = compared(standings_of(candidates, {}, results_of(candidates, shares), METRIC), shares)
-    for row in standings[:2]:
+    ranking = compared(rank(candidates, {}, results_of(candidates, shares), METRIC), shares)
+    for row in ranking[:2]:
         by_seed = [shares[result.id, 1][0].mean() for result in row.results]
         assert row.value(METRIC) == pytest.approx(np.mean(by_seed), abs=1e-12)
         assert row.behind is not None
-        assert row.behind[0] == pytest.approx(np.mean(by_seed) - standings[0].value(METRIC), abs=1e-12)
+        assert row.behind[0] == pytest.approx(np.mean(by_seed) - ranking[0].value(METRIC), abs=1e-12)
 
 
 def test_the_leaderboard_says_what_was_given_up_when_and_why(candidates: tuple[Candidate, ...], tmp_path: Path) -> None:
     shares = shares_of(candidates, {32: (0.5, 0.6), 16: (0.4,)})
     results = results_of(candidates, shares)
-    pruned = {candidates[1].id: Pruned(Point(1), "rung"), candidates[2].id: Pruned(Point(1, 0.25), "sample")}
-    standings = compared(standings_of(candidates, pruned, results, METRIC), shares)
-    write_leaderboard(tmp_path / "board.parquet", standings)
+    pruned = {candidates[1].id: Pruned(Checkpoint(1), "rung"), candidates[2].id: Pruned(Checkpoint(1, 0.25), "sample")}
+    ranking = compared(rank(candidates, pruned, results, METRIC), shares)
+    write_leaderboard(tmp_path / "board.parquet", ranking)
     rows = {row["factors"]: row for row in pq.read_table(tmp_path / "board.parquet").to_pylist()}
     told = {
         factors: (rows[factors]["state"], rows[factors]["given_up_at"], rows[factors]["given_up_listeners"])
@@ -153,5 +153,5 @@ def test_the_leaderboard_says_what_was_given_up_when_and_why(candidates: tuple[C
     assert rows[16]["why"] == "rung"
     assert rows[16]["behind"] < rows[16]["behind upper"] < 0
     assert (rows[32]["ties"], rows[16]["ties"], rows[8]["ties"]) == (True, False, None)
-    cells = list(leaderboard_table(standings, METRIC).columns[-1].cells)
+    cells = list(leaderboard_table(ranking, METRIC).columns[-1].cells)
     assert cells == ["", "pruned at 1", "", "", "pruned at 1 (25%)"]
