@@ -1,83 +1,86 @@
-"""The reader of event logs alone: every line checked, into a table, against DuckDB's bare `read_json` of the files.
+"""The reader of event logs alone, every line checked, against DuckDB's bare `read_json` of the same files.
 
-    python -m benchmarks.reader compare out/seed/log --repeats 5
-
-Bare reads the columns that it is told, as the types that it is told, and checks nothing. Each reading is a process of
-its own, timed inside it without the start of Python, and the two take turns. CPU seconds are those of all threads.
+    python -m benchmarks.reader
 """
 
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from analysis import queries
-from analysis.logs import reader as event_log
-from benchmarks.ingest import COLUMNS
-from benchmarks.measure import machine, measure, python
+from analysis.logs import reader
+from benchmarks.harness import SEED_LOG, measure, median_ratio, python, show, show_machine, take_turns
 
-TABLE = "kept"
+COLUMNS = {
+    "message": "VARCHAR",
+    "timestamp": "BIGINT",
+    "user": "BIGINT",
+    "track": "BIGINT",
+    "time": "DOUBLE",
+    "latency": "FLOAT",
+    "recommendation": "BIGINT",
+    "experiments": "JSON",
+    "session": "VARCHAR",
+    "recommender": "VARCHAR",
+    "propensity": "DOUBLE",
+}
+Times = dict[str, float]
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def compare(log: Path, repeats: Annotated[int, typer.Option(min=1)] = 5) -> None:
-    """Reads in turns and prints the table."""
-    runs: dict[str, list[dict[str, float]]] = {"bare": [], "ours": []}
-    for _ in range(repeats):
-        for name, found in runs.items():
-            found.append(json.loads(measure(python("-m", "benchmarks.reader", "once", log, name)).output))
-    table = Table("", "events/s", "wall s", "CPU s")
-    for name, found in runs.items():
-        wall, cpu = (statistics.median(run[key] for run in found) for key in ("wall_s", "cpu_s"))
-        table.add_row(name, f"{found[0]['events'] / wall:,.0f}", f"{wall:.2f}", f"{cpu:.2f}")
-    Console().print(table)
+def compare(log: Path = SEED_LOG, repeats: Annotated[int, typer.Option(min=1)] = 5) -> None:
+    """Read in turns, each time in a new process that says how long the reading alone took."""
+    kinds: dict[str, Callable[[], Times]] = {name: partial(_in_process, log, name) for name in ("bare", "ours")}
+    results = take_turns(kinds, repeats)
+    rows = []
     for key in ("wall_s", "cpu_s"):
-        ratios = [bare[key] / ours[key] for bare, ours in zip(runs["bare"], runs["ours"], strict=True)]
-        print(f"bare / ours, {key}: {statistics.median(ratios):.2f} (median of {repeats} pairs)")
-    print(machine("duckdb", "numpy"))
+        bare, ours = ([run[key] for run in results[name]] for name in ("bare", "ours"))
+        rows.append((key, f"{min(bare):.2f}", f"{min(ours):.2f}", f"{median_ratio(bare, ours):.2f}"))
+    show(f"{results['ours'][0]['events']:,.0f} events; fastest runs", ("", "bare", "ours", "bare / ours"), rows)
+    show_machine("duckdb", "numpy")
 
 
 @app.command()
 def once(log: Path, name: str) -> None:
-    """Reads once, by name, and prints what it took."""
-    read: dict[str, Callable[[Path], int]] = {"bare": _read_bare, "ours": _read_ours}
+    """Read once, by name, and print what it took."""
+    read = {"bare": _read_bare, "ours": _read_ours}[name]
     began, cpu_began = time.perf_counter(), time.process_time()
-    events = read[name](log)
-    print(
-        json.dumps({"events": events, "wall_s": time.perf_counter() - began, "cpu_s": time.process_time() - cpu_began})
-    )
+    events = read(log)
+    took = {"wall_s": time.perf_counter() - began, "cpu_s": time.process_time() - cpu_began}
+    print(json.dumps({"events": events, **took}))
+
+
+def _in_process(log: Path, name: str) -> Times:
+    times: Times = json.loads(measure(python("-m", "benchmarks.reader", "once", log, name)).output)
+    return times
 
 
 def _read_bare(log: Path) -> int:
-    files = [str(file.path) for file in event_log.discover([log])]
+    files = [str(file.path) for file in reader.discover([log])]
     with queries.connect(keep_order=False) as connection:
-        connection.read_json(files, format="newline_delimited", columns=COLUMNS).create(TABLE)
-        return len(connection.table(TABLE))
+        connection.read_json(files, format="newline_delimited", columns=COLUMNS).create("kept")
+        return len(connection.table("kept"))
 
 
 def _read_ours(log: Path) -> int:
     with tempfile.TemporaryDirectory() as scratch, queries.connect(keep_order=False) as connection:
 
-        def consume(_number: int) -> int:
-            before = len(connection.table(TABLE)) if _number else 0
-            queries.append(connection, TABLE, "events/all_events")
-            queries.alias(connection, "events", TABLE)
-            for text in queries.fetch_table(connection, "events/assignments")["experiments"].to_pylist():
-                event_log.canonical_assignments(text)
-            return len(connection.table(TABLE)) - before
+        def keep(number: int) -> int:
+            before = len(connection.table("kept")) if number else 0
+            queries.append(connection, "kept", "events/all_events")
+            queries.alias(connection, "events", "kept")
+            return len(connection.table("kept")) - before
 
-        batches = list(event_log.read(connection, event_log.discover([log]), consume, scratch=Path(scratch)))
-        if any(file.lines.rejected for batch in batches for file in batch.files):
-            raise ValueError("the log is not clean, so a batch may have been read twice")
-        return len(connection.table(TABLE))
+        for _ in reader.read(connection, reader.discover([log]), keep, scratch=Path(scratch)):
+            pass
+        return len(connection.table("kept"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,181 @@
+"""Run commands and functions in turns, with their time and memory, and print them beside each other."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+T = TypeVar("T")
+SAMPLE_S = 0.1
+SEED_CONFIG = Path("configs/seed.yaml")
+SEED_WORLD = Path("out/seed/world")
+SEED_LOG = Path("out/seed/log")
+SEED_STORE = Path("out/seed/store")
+console = Console(width=140, highlight=False)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished command.
+
+    Attributes:
+        wall_s: Seconds from start to end.
+        cpu_s: User and system seconds of all its processes.
+        peak_mib: Largest sum over its processes of their share of memory (PSS), sampled ten times a second.
+        output: What it printed on stdout.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    output: str
+
+
+def python(*words: object) -> list[str]:
+    """Return the command line that runs Python with these words."""
+    return [sys.executable, *(str(word) for word in words)]
+
+
+def measure(argv: Sequence[str]) -> Measured:
+    """Run a command to its end; its stderr is shown.
+
+    Raises:
+        CalledProcessError: It failed.
+    """
+    began, cpu_before_s = time.perf_counter(), _ended_children_cpu_s()
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    with subprocess.Popen(list(argv), stdout=subprocess.PIPE, text=True, env=environment) as process:
+        with sampled(lambda: {process.pid: memory_mib(process.pid)}) as peaks:
+            output, _ = process.communicate()
+        wall_s = time.perf_counter() - began
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, list(argv))
+    return Measured(wall_s, _ended_children_cpu_s() - cpu_before_s, max(peaks.values(), default=0.0), output)
+
+
+def _ended_children_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+@contextmanager
+def sampled(read: Callable[[], Mapping[int, float]], interval_s: float = SAMPLE_S) -> Iterator[dict[int, float]]:
+    """Keep the largest memory of each process while the block runs.
+
+    Args:
+        read: Returns MiB by process id now.
+        interval_s: Seconds between two looks.
+    """
+    peaks: dict[int, float] = {}
+    ended = threading.Event()
+
+    def sample() -> None:
+        while not ended.wait(interval_s):
+            for pid, held in read().items():
+                peaks[pid] = max(held, peaks.get(pid, 0.0))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield peaks
+    finally:
+        ended.set()
+        sampler.join()
+
+
+def memory_mib(pid: int) -> float:
+    """Return the memory (PSS) of a process and those below it; 0 once it has ended."""
+    total = 0
+    try:
+        tree = psutil.Process(pid)
+        for process in (tree, *tree.children(recursive=True)):
+            total += process.memory_full_info().pss
+    except psutil.NoSuchProcess:
+        return total / 2**20
+    return total / 2**20
+
+
+def cpu_s(pids: Sequence[int]) -> float:
+    """Return the user and system seconds of processes so far."""
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+
+
+def take_turns(kinds: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:
+    """Run every kind once, then every kind again, and so on, so that a change of the machine's speed hits all alike."""
+    results: dict[str, list[T]] = {name: [] for name in kinds}
+    for turn in range(repeats):
+        for name, run in kinds.items():
+            results[name].append(run())
+            print(f"turn {turn + 1} of {repeats}: {name} is done", file=sys.stderr)
+    return results
+
+
+def median_ratio(ours: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median over the turns of ours / other."""
+    return statistics.median(our / other for our, other in zip(ours, others, strict=True))
+
+
+def show_commands(title: str, results: Mapping[str, Sequence[Measured]], base: str, count: int = 0) -> None:
+    """Print a row for each command; `x` is the median ratio of its wall time to that of `base`.
+
+    Args:
+        title: Of the table.
+        results: What `take_turns` returned.
+        base: The command that the others are compared with.
+        count: Events, sessions, … that each handled, for a rate; 0 for none.
+    """
+    rows = []
+    for name, runs in results.items():
+        walls = [run.wall_s for run in runs]
+        rate = f"{count / statistics.median(walls):,.0f}" if count else ""
+        ratio = median_ratio(walls, [run.wall_s for run in results[base]])
+        cpu = statistics.median(run.cpu_s for run in runs)
+        peak = max(run.peak_mib for run in runs)
+        every = ", ".join(f"{wall:.1f}" for wall in walls)
+        rows.append((name, f"{statistics.median(walls):.2f}", every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}"))
+    show(title, ("", "wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}"), rows)
+
+
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table."""
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console.print(table)
+
+
+def show_machine(*libraries: str) -> None:
+    """Print the machine, its load and the versions, for the foot of a table."""
+    facts = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":", 1)[1].strip() for line in facts if line.startswith("model name")), "unknown")
+    versions = ", ".join(f"{library} {importlib.metadata.version(library)}" for library in libraries)
+    memory_gib = psutil.virtual_memory().total / 2**30
+    cores = len(os.sched_getaffinity(0))
+    console.print(
+        f"{model}, {cores} cores, {memory_gib:.0f} GiB, load {os.getloadavg()[0]:.1f}; "
+        f"Python {platform.python_version()}, {versions}"
+    )
+
+
+@contextmanager
+def running(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[psutil.Process]:
+    """Start a process, and end it with the block."""
+    with subprocess.Popen(list(argv), stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})}) as process:
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()

@@ -1,0 +1,63 @@
+"""Logs for benchmarks: the full-size one, larger copies of it, and one with the arms of an experiment.
+
+    python -m benchmarks.logs    # makes out/seed: world, log and store
+"""
+
+import os
+import re
+from pathlib import Path
+
+import mmh3
+
+from analysis.logs.reader import discover
+from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure, python
+
+_USER = re.compile(rb'"user":(\d+)')
+
+
+def main() -> None:
+    """Make the full-size world, log and store where they are missing."""
+    if not SEED_WORLD.exists():
+        measure(python("-m", "sim.world", "--config", "configs/world/seed.yaml", "--out", SEED_WORLD))
+    if not SEED_LOG.exists():
+        measure(python("-m", "sim.run", "--config", "configs/collect/seed.yaml", "--log", SEED_LOG))
+    if not SEED_STORE.exists():
+        measure(python("-m", "recsys.ingest", SEED_LOG, "--store", SEED_STORE))
+
+
+def enlarge(log: Path, folder: Path, times: int) -> Path:
+    """Write a log's files several times under other user ids, out of the page cache; return the folder."""
+    folder.mkdir(parents=True)
+    for file in discover([log]):
+        content = file.path.read_bytes()
+        for number in range(1, times + 1):
+            target = folder / f"{number:03}-{file.path.name}"
+            target.write_bytes(content.replace(b'"user":', f'"user":{number}0000000'.encode()))
+            with target.open("rb") as opened:
+                os.fsync(opened.fileno())
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return folder
+
+
+def with_arms(log: Path, folder: Path, experiments: tuple[str, ...] = ("ALS", "AA")) -> int:
+    """Write a log's files with experiments of two arms each, by the service's hash; return the number of events."""
+    folder.mkdir(parents=True)
+    seeds = {name: mmh3.hash(name, signed=False) for name in experiments}
+    texts: dict[bytes, bytes] = {}
+    events = 0
+    for file in discover([log]):
+        with file.path.open("rb") as lines, (folder / file.path.name).open("wb") as out:
+            for line in lines:
+                found = _USER.search(line)
+                if found is None:
+                    raise ValueError(f"{file.path}: a line without a user")
+                if (user := found[1]) not in texts:
+                    arms = (f'"{name}":"{("C", "T1")[mmh3.hash(user, seed) % 2]}"' for name, seed in seeds.items())
+                    texts[user] = f'"experiments":{{{",".join(arms)}}}'.encode()
+                out.write(line.replace(b'"experiments":{}', texts[user]))
+                events += 1
+    return events
+
+
+if __name__ == "__main__":
+    main()
