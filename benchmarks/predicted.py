@@ -1,0 +1,180 @@
+"""How well offline numbers predict an experiment: sixteen models, scored offline, then served over HTTP to listeners.
+
+    python -m benchmarks.predicted [--rounds 9]
+
+Needs out/seed (`python -m benchmarks.logs`). The models' lists of 30 are scored on the held-out sessions as a search
+scores them: NDCG@30, and the off-policy estimate of the listening time of a recommended track. Then the same lists are
+served, one of the 30 at random. In each round the arms (random recommendations, and one for each model) move on by one,
+so that models are compared on the same listeners; fewer rounds than arms give each listener so many of the models.
+Measured is the effect on mean_time_per_session against random, with 95 % intervals by the bootstrap over listeners.
+Written are docs/predictions.svg and a table in Markdown; what an earlier run left in `--out` is not done again.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+import yaml
+from scipy import stats
+
+from analysis.ab.tables import load, tabulate_original
+from analysis.charts.scatter import Interval, draw_predictions
+from analysis.charts.svg import to_svg_file
+from analysis.statistics import bootstrap
+from analysis.store import open_store
+from benchmarks.harness import SEED_CONFIG, SEED_WORLD
+from benchmarks.models import DEPTH, make_models
+from botify.experiments import Arm, Experiment
+from looplib.arrays import FloatArray, IntArray
+from looplib.config import load_config
+from looplib.files import atomic_write, atomic_write_text
+from looplib.randomness import make_generator
+from recsys.cluster.cluster import open_cluster, usable_cores
+from recsys.config import SearchConfig
+from recsys.dataset.build import build_dataset
+from recsys.loop.processes import Step, run_step
+from recsys.loop.service import free_port, service_step, serving
+from recsys.scoring.scorer import Scorer, score_lists
+from tests.botify.exports import publish
+
+EXPERIMENT, CONTROL, RESAMPLES = "PREDICTED", "random", 2000
+NDCG, OPE = f"ndcg@{DEPTH}", f"ope_time@{DEPTH}"
+COLOURS = {"als": "var(--arm-1)", "context": "var(--arm-2)", "other": "var(--arm-3)"}
+
+
+def main(
+    config: Path = SEED_CONFIG,
+    world: Path = SEED_WORLD,
+    sessions: Annotated[int, typer.Option(help="Of each round.")] = 10_000,
+    rounds: Annotated[int | None, typer.Option(help="Play fewer than one for each arm.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of what is found on the way.")] = Path("out/seed/predicted"),
+    svg: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/predictions.svg"),
+) -> None:
+    """Predict, measure, compare."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / "offline.json").exists():
+        predict(load_config(SearchConfig, config), out)
+    offline = orjson.loads((out / "offline.json").read_bytes())
+    with np.load(out / "lists.npz") as file:
+        users, lists = file["users"], dict(zip((row["name"] for row in offline), file["lists"], strict=True))
+    arms = [CONTROL, *lists]
+    for number in range(rounds or len(arms)):
+        file = out / f"round-{number:02d}.parquet"
+        if not file.exists():
+            heard = play_round(world, users, lists, [*arms[number:], *arms[:number]], sessions, number)
+            with atomic_write(file) as target:
+                pq.write_table(heard, target)
+    effects = effects_of([pq.read_table(file) for file in sorted(out.glob("round-*.parquet"))], users, arms)
+    order = np.argsort([effect[0] for effect in effects[1:]])
+    rows = [offline[index] | {"effect": effects[1 + index]} for index in order]
+    predicted = {"NDCG@30": [row["ndcg"] for row in rows], "off-policy estimate": [row["ope"] for row in rows]}
+    chart = draw_predictions(predicted, [row["effect"] for row in rows], [row["kind"] for row in rows], COLOURS)
+    atomic_write_text(svg, to_svg_file(chart, "Effects of sixteen models against what was predicted"))
+    print("| | model | NDCG@30 | off-policy estimate | effect over random |\n|---:|---|---|---|---|")
+    for number, row in enumerate(rows, start=1):
+        cells = (_text(row["ndcg"], 4), _text(row["ope"], 4), _text(row["effect"], 1))
+        print(f"| {number} | {row['name']} | {' | '.join(cells)} % |")
+    for name, values in predicted.items():
+        print(f"\n{name}: Spearman {_text(rank_correlation(values, [row['effect'] for row in rows]), 2)}")
+
+
+def predict(config: SearchConfig, folder: Path) -> None:
+    """Write the models' lists, in ids of the log, and their offline scores."""
+    store = open_store(config.store)
+    with open_cluster(config.cluster) as cluster, tempfile.TemporaryDirectory(prefix="predicted-") as scratch:
+        dataset = build_dataset(store, config, cluster, lambda _done, _note="": None)
+        models = make_models(store, config, dataset, cluster, Path(scratch))
+    scorer = Scorer(dataset.path.absolute(), config.validation, config.seed, usable_cores())
+    offline = []
+    for model in models:
+        metrics = score_lists(scorer, model.lists).metrics
+        offline.append({"name": model.name, "kind": model.kind, "ndcg": metrics[NDCG], "ope": metrics[OPE]})
+    lists = np.stack([np.where(model.lists < 0, -1, dataset.tracks[model.lists]) for model in models])
+    with atomic_write(folder / "lists.npz") as file:
+        np.savez(file, allow_pickle=False, users=dataset.users, lists=lists)
+    with atomic_write(folder / "offline.json") as file:
+        file.write(orjson.dumps(offline, option=orjson.OPT_INDENT_2))
+
+
+def play_round(
+    world: Path, users: IntArray, lists: dict[str, IntArray], arms: list[str], sessions: int, number: int
+) -> pa.Table:
+    """Serve the lists by real processes; return a row for each listener and arm."""
+    recommenders = {arm: "random" if arm == CONTROL else "indexed" for arm in arms}
+    experiment = Experiment(EXPERIMENT, tuple(Arm(arm, 1.0, recommenders[arm]) for arm in arms))
+    assigned = zip(users.tolist(), experiment.assign_all(users.tolist()), strict=True)
+    some = next(iter(lists.values()))
+    own = {user: lists.get(arm, some)[row] for row, (user, arm) in enumerate(assigned)}
+    with tempfile.TemporaryDirectory(prefix="round-") as name:
+        folder = Path(name)
+        listed = {user: [track for track in tracks.tolist() if track >= 0] for user, tracks in own.items()}
+        publish(folder / "published", f"round-{number}", listed, catalogue=world / "tracks.json", neighbours={0: [1]})
+        settings = {
+            "catalog": "-",
+            "recommendations": "-",
+            "log_dir": "-",
+            "experiments": [
+                {"name": EXPERIMENT, "arms": [{"name": arm, "recommender": recommenders[arm]} for arm in arms]}
+            ],
+            "decides": EXPERIMENT,
+            "event_log": {"fsync": "never"},
+        }
+        config = folder / "botify.yaml"
+        config.write_text(yaml.safe_dump(settings, sort_keys=False))
+        port = free_port()
+        words: list[str | Path] = ["--world", world, "--recommender", "remote", "--url", f"http://127.0.0.1:{port}"]
+        words += ["--episodes", str(sessions), "--batch", "500", "--seed", "31337", "--set", "timeout_s=120"]
+        service = service_step(config, world / "tracks.json", folder / "published", folder / "log", port)
+        with serving(service, port):
+            run_step(Step(f"Listeners, round {number + 1}", "sim.run", words))
+        with load([folder / "log"], EXPERIMENT, table_only=True) as loaded:
+            return tabulate_original(loaded)
+
+
+def effects_of(rounds: list[pa.Table], users: IntArray, arms: list[str]) -> list[Interval]:
+    """Return each arm's effect on the mean listening time of a session in % of the control's, with its interval."""
+    sessions, times = np.zeros((2, len(users), len(arms)))
+    column = {arm: index for index, arm in enumerate(arms)}
+    for heard in rounds:
+        at = np.searchsorted(users, heard["user"].to_numpy()), [column[arm] for arm in heard["arm"].to_pylist()]
+        sessions[at] += heard["sessions"].to_numpy()
+        times[at] += heard["time"].to_numpy()
+    means = bootstrap.Ratios(
+        np.divide(times, sessions, out=np.zeros_like(times), where=sessions > 0), (sessions > 0).astype(np.float64)
+    )
+    (resampled,) = bootstrap.estimate(bootstrap.Resamples(len(users), RESAMPLES, 0), means)
+    value = means.numerators.sum(axis=0) / means.denominators.sum(axis=0)
+    ends = bootstrap.percentile_interval(100 * (resampled / resampled[:, :1] - 1))
+    effects = 100 * (value / value[0] - 1)
+    return [(float(effect), float(low), float(high)) for effect, low, high in zip(effects, *ends, strict=True)]
+
+
+def rank_correlation(predicted: list[Interval], effects: list[Interval]) -> Interval:
+    """Return Spearman's correlation of the values, with its 95 % interval by the bootstrap over models."""
+    x, y = (np.array([row[0] for row in rows]) for rows in (predicted, effects))
+    rng = make_generator(0, "models")
+    found: list[float] = []
+    while len(found) < RESAMPLES:
+        drawn = rng.integers(len(x), size=len(x))
+        if len(np.unique(drawn)) > 2:
+            found.append(_spearman(x[drawn], y[drawn]))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return _spearman(x, y), float(low), float(high)
+
+
+def _spearman(x: FloatArray, y: FloatArray) -> float:
+    return float(stats.spearmanr(x, y).statistic)
+
+
+def _text(interval: Interval, decimals: int) -> str:
+    value, low, high = (f"{number:.{decimals}f}" for number in interval)
+    return f"{value} ({low} … {high})"
+
+
+if __name__ == "__main__":
+    typer.run(main)
