@@ -20,7 +20,7 @@ import yaml
 
 from analysis import queries
 from analysis.ab.tables import load
-from botify.experiments import Arm, Experiment
+from botify.experiments import Experiment
 from looplib.arrays import FloatArray, IntArray
 from looplib.files import atomic_write
 from recsys.loop.processes import run_step
@@ -105,10 +105,12 @@ def _play_round(
     number: int,
 ) -> pa.Table:
     """A row for each listener and arm, as `ab/course_listeners` has it."""
-    experiment = Experiment(EXPERIMENT, tuple(Arm(arm, 1.0, _recommender(arm)) for arm in arms))
+    experiment = Experiment.model_validate(
+        {"name": EXPERIMENT, "arms": [{"name": arm, "recommender": _recommender(arm)} for arm in arms]}
+    )
     own = {
         user: _list(lists[arm if arm in lists else next(iter(lists))][row])
-        for row, (user, arm) in enumerate(zip(users.tolist(), experiment.assign_all(users.tolist()), strict=True))
+        for row, (user, arm) in enumerate(zip(users.tolist(), experiment.assign(users.tolist()), strict=True))
     }
     publish(folder / "published", f"round-{number}", own, catalogue=world / "tracks.json", neighbours={0: [1]})
     config = folder / "botify.yaml"

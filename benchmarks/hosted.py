@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 from botify.http.app import create_app
-from botify.serving import load, make_service
+from botify.model.catalogue import load_catalogue
+from botify.model.model import load_model
+from botify.service import Service
 from botify.settings import load_settings
 
 _settings = load_settings(Path(os.environ["HOSTED_CONFIG"]), {}, {}, [])
-app = create_app(make_service(_settings, load(_settings)))
+app = create_app(Service(_settings, load_model(_settings, load_catalogue(_settings.catalog))))

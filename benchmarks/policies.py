@@ -21,7 +21,8 @@ import numpy as np
 
 from botify.model.catalogue import load_catalogue
 from botify.model.model import Model, load_model
-from botify.recommenders import Chains, Row, recommend
+from botify.recommenders.base import Row
+from botify.recommenders.fallback import recommend
 from botify.settings import Settings
 from looplib.arrays import FloatArray, IntArray
 from looplib.config import parse_config
@@ -92,13 +93,13 @@ class Served:
 
     def __init__(self, model: Model, name: str, settings: Settings) -> None:
         """Asks that recommender, and whom the settings name where it has no answer."""
-        self._model, self._name, self._chains = model, name, Chains.of(settings.fallback)
+        self._model, self._name, self._fallback = model, name, settings.fallback
         self._answers = self._others = 0
 
     def __call__(self, state: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
         """A track for each session."""
         batch = [_row(state, row) for row in rows.tolist()]
-        answers = recommend(self._model, batch, [self._name] * len(batch), self._chains, rng)
+        answers = recommend(self._model, batch, [self._name] * len(batch), self._fallback, rng)
         self._answers += len(answers)
         self._others += sum(name != self._name for name, _ in answers)
         return np.array([drawn.track for _, drawn in answers])

@@ -1,4 +1,4 @@
-"""The catalogue: each track's record as it stands in the file, and who the artist is, in compact arrays."""
+"""The catalogue: each track's record as it stands in the file, and its artist, in compact arrays."""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,25 +23,25 @@ class Catalogue:
     sha256: str
 
     def __len__(self) -> int:
-        """How many tracks there are."""
+        """Return the number of tracks."""
         return len(self.artist)
 
     def record(self, track: int) -> bytes:
-        """The record of a track, JSON."""
+        """Return the record of a track, JSON."""
         return self.text[self.starts[track] : self.starts[track + 1]].rstrip()
 
     def tracks_of_artist(self, track: int) -> list[int]:
-        """All tracks by the artist of a track, itself among them."""
+        """Return all tracks by the artist of a track, itself among them."""
         artist = self.artist[track]
         tracks: list[int] = self.by_artist[self.artist_starts[artist] : self.artist_starts[artist + 1]].tolist()
         return tracks
 
 
 def load_catalogue(path: Path) -> Catalogue:
-    """Reads `tracks.json`, one `{"track", "artist", …}` a line.
+    """Read `tracks.json`, one `{"track", "artist", …}` a line.
 
     Raises:
-        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or out of place.
+        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or out of order.
     """
     try:
         text = path.read_bytes()
@@ -63,7 +63,7 @@ def load_catalogue(path: Path) -> Catalogue:
 
 
 def _artist_of(path: Path, line: bytes, expected: int, numbers: dict[str | int, int]) -> int:
-    """The number of the artist of a line's track; artists are numbered as they first appear."""
+    """Return the number of the artist of a line's track; artists are numbered as they first appear."""
     try:
         record = orjson.loads(line)
         track, artist = record["track"], record["artist"]

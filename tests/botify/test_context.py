@@ -11,9 +11,9 @@ import pytest
 from botify.errors import ModelError
 from botify.model.catalogue import load_catalogue
 from botify.model.model import Model, load_model
-from botify.recommenders import Chains, Row, recommend
-from botify.recommenders.base import EXHAUSTED, UNKNOWN
+from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.context import interest_of, session_context
+from botify.recommenders.fallback import recommend
 from botify.settings import FallbackSettings
 from looplib.files import sha256_file
 from tests.botify.exports import edit_manifest, make_settings, publish, random_lists, write_catalogue
@@ -167,8 +167,8 @@ def test_a_version_without_a_context_model_leaves_it_to_the_fallback(tmp_path: P
     model = load(tmp_path)
     assert model.context is None
     assert ask(model, row(KNOWN, [1], [1.0])) == [UNKNOWN]
-    chains = Chains.of(FallbackSettings(unknown=("top_pop",)))
-    (answer,) = recommend(model, [row(KNOWN, [1], [1.0])], ["session_context"], chains, np.random.default_rng(1))
+    fallback = FallbackSettings(unknown=("top_pop",))
+    (answer,) = recommend(model, [row(KNOWN, [1], [1.0])], ["session_context"], fallback, np.random.default_rng(1))
     assert answer[0] == "top_pop"
 
 
@@ -185,7 +185,7 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
         ({"organics": np.array([1, 1, 2, TRACKS])}, r"organics has 1\.\.40; allowed is 0\.\.39"),
         ({"tracks": np.arange(TRACKS) - 1}, r"tracks has -1\.\.38"),
         ({"interest_of": np.array([2, 0, 0, 3])}, r"interest_of has 0\.\.3; allowed is 0\.\.2"),
-        ({"organics": np.array([1, 2, 1, 30])}, r"openings are not sorted, or one stands twice \(at 2\)"),
+        ({"organics": np.array([1, 2, 1, 30])}, r"openings are not sorted or repeat \(at 2\)"),
         ({"evidence": np.array([1, 2])}, r"evidence is \(2,\), but there are 3 interests"),
         ({"interests": np.zeros((3, 4), dtype=np.int32)}, "interests is int32"),
         ({"track_factors": np.zeros((TRACKS, 4), dtype=np.float32)}, "4 factors need interests of one more, not 4"),

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from botify.model.catalogue import load_catalogue
 from botify.model.model import Model, load_model
-from botify.recommenders import Batch, Chains, Row, recommend
-from botify.recommenders.base import EXHAUSTED, UNKNOWN
-from botify.recommenders.fallback import RECOMMENDERS, REPEAT
+from botify.recommenders.base import EXHAUSTED, UNKNOWN, Batch, Row
+from botify.recommenders.fallback import RECOMMENDERS, REPEAT, recommend
 from botify.settings import FallbackSettings
 from tests.botify.exports import make_settings, publish, write_catalogue
 
@@ -19,7 +18,7 @@ from tests.botify.exports import make_settings, publish, write_catalogue
 ARTISTS = [track // 3 for track in range(12)]
 FACTORS = np.repeat(np.eye(4), 3, axis=0) + np.linspace(0, 0.1, 12)[:, None]
 LISTS = {0: [0, 3, 6, 9], 1: [5], 2: list(range(12))}
-CHAINS = Chains.of(FallbackSettings())
+FALLBACK = FallbackSettings()
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +144,7 @@ def test_a_taken_track_is_never_recommended_while_another_is_free(
     model: Model, rows: list[tuple[int, list[int], list[int]]], names: list[str]
 ) -> None:
     batch: Batch = [row(user, *tracks, taken=taken) for user, tracks, taken in rows]
-    answers = recommend(model, batch, names[: len(batch)], CHAINS, np.random.default_rng(0))
+    answers = recommend(model, batch, names[: len(batch)], FALLBACK, np.random.default_rng(0))
     assert len(answers) == len(batch)
     for one, (name, drawn) in zip(batch, answers, strict=True):
         assert 0 <= drawn.track < 12
@@ -168,12 +167,12 @@ def test_a_taken_track_is_never_recommended_while_another_is_free(
 )
 def test_the_configured_chain_answers_where_indexed_cannot(model: Model, session: Row, who: str) -> None:
     for batch in ([session], [session, row(0, 6)]):
-        answers = recommend(model, batch, ["indexed"] * len(batch), CHAINS, np.random.default_rng(0))
+        answers = recommend(model, batch, ["indexed"] * len(batch), FALLBACK, np.random.default_rng(0))
         assert answers[0][0] == who
 
 
-def test_the_chains_come_from_the_configuration(model: Model) -> None:
-    chains = Chains.of(FallbackSettings(exhausted=("top_pop",), unknown=("sticky_artist",)))
+def test_fallbacks_come_from_the_configuration(model: Model) -> None:
+    fallback = FallbackSettings(exhausted=("top_pop",), unknown=("sticky_artist",))
     rng = np.random.default_rng(0)
-    assert recommend(model, [row(0, 0, 3, 6, 9)], ["indexed"], chains, rng)[0][0] == "top_pop"
-    assert recommend(model, [row(17, 1)], ["indexed"], chains, rng)[0][0] == "sticky_artist"
+    assert recommend(model, [row(0, 0, 3, 6, 9)], ["indexed"], fallback, rng)[0][0] == "top_pop"
+    assert recommend(model, [row(17, 1)], ["indexed"], fallback, rng)[0][0] == "sticky_artist"
