@@ -51,6 +51,7 @@ class Service:
             np.random.default_rng() if settings.seed is None else make_generator(settings.seed, "serve", process)
         )
         self._experiment_names = [experiment.name for experiment in settings.experiments]
+        self._shared_arms: dict[tuple[str, ...], Mapping[str, str]] = {}  # listeners with the same arms share a mapping
         (decides,) = [experiment for experiment in settings.experiments if experiment.name == settings.decides]
         self._decides = decides.name
         self._recommender_of_arm = {arm.name: arm.recommender for arm in decides.arms}
@@ -98,7 +99,11 @@ class Service:
     def arms_of(self, users: Sequence[int]) -> list[Mapping[str, str]]:
         """Return each listener's arm by experiment, as the event log has it; nothing is logged."""
         columns = [experiment.assign(users) for experiment in self.settings.experiments]
-        return [dict(zip(self._experiment_names, arms, strict=True)) for arms in zip(*columns, strict=True)]
+        shared, names = self._shared_arms, self._experiment_names
+        return [
+            shared.get(arms) or shared.setdefault(arms, dict(zip(names, arms, strict=True)))
+            for arms in zip(*columns, strict=True)
+        ]
 
     def close(self) -> None:
         """Stop watching and close the event log's segment; no request may come after."""

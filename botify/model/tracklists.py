@@ -14,8 +14,8 @@ from botify.errors import ModelError
 from looplib.arrays import Int32Array, IntArray
 
 CHUNK_BYTES = 256 * 1024
-LONGEST_LIST = 10_000
 NO_TRACK = -1
+_CELLS_A_TRACK, _FEW_CELLS = 8, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,7 @@ class TrackLists:
     """For each id a list of tracks, best first."""
 
     ids: IntArray  # (rows,), ascending
-    starts: IntArray  # (rows + 1,): the list of ids[i] is tracks[starts[i]:starts[i + 1]]
-    tracks: Int32Array  # all lists, and NO_TRACK after them
-    longest: int  # tracks of the longest list, at least 1
+    tracks: Int32Array  # (rows, length of the longest list), NO_TRACK after the end of a shorter one
     counts: IntArray  # (tracks of the catalogue,): how many lists hold each
 
     def list_of(self, of: int) -> list[int]:
@@ -36,17 +34,15 @@ class TrackLists:
             row = int(ids.searchsorted(of))
             if row == len(ids) or ids[row] != of:
                 return []
-        tracks: list[int] = self.tracks[self.starts[row] : self.starts[row + 1]].tolist()
+        tracks: list[int] = self.tracks[row].tolist()
+        if tracks[-1] == NO_TRACK:
+            del tracks[tracks.index(NO_TRACK) :]
         return tracks
 
     def lists_of(self, of: IntArray) -> Int32Array:
-        """Return the lists of many ids, (…, longest), `NO_TRACK` after the end of a shorter one."""
+        """Return the lists of many ids, (…, length of the longest list); of an id without list all `NO_TRACK`."""
         rows = np.minimum(self.ids.searchsorted(of), len(self.ids) - 1)
-        starts = self.starts[rows]
-        lengths = np.where(self.ids[rows] == of, self.starts[rows + 1] - starts, 0)[..., None]
-        columns = np.arange(self.longest)
-        cells = self.tracks.take(starts[..., None] + columns, mode="clip")
-        return np.where(columns < lengths, cells, np.int32(NO_TRACK))
+        return np.where((self.ids[rows] == of)[..., None], self.tracks[rows], np.int32(NO_TRACK))
 
 
 def read_track_lists(path: Path, key: str, value: str, rows: int, tracks: int) -> TrackLists:
@@ -83,16 +79,33 @@ def read_track_lists(path: Path, key: str, value: str, rows: int, tracks: int) -
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     if done != rows or not rows:
         raise ModelError(f"{path}: {done} lines found, the manifest says {rows}")
-    cells.append(NO_TRACK)
-    longest = max(1, int(lengths.max()))
-    return _sort(path, key, TrackLists(ids, _starts(lengths), np.frombuffer(cells, dtype=np.int32), longest, counts))
+    order = np.argsort(ids, kind="stable")
+    repeated = np.flatnonzero(np.diff(ids[order]) == 0)
+    if len(repeated):
+        raise ModelError(f"{path}: {key} {ids[order][repeated[0]]} has two lines")
+    table = _table(path, np.frombuffer(cells, dtype=np.int32), lengths)
+    if (order[1:] > order[:-1]).all():
+        return TrackLists(ids, table, counts)
+    return TrackLists(ids[order], table[order], counts)
+
+
+def _table(path: Path, cells: Int32Array, lengths: IntArray) -> Int32Array:
+    """Arrange lists that follow one another in rows, without a copy if all have one length."""
+    rows, width = len(lengths), max(1, int(lengths.max()))
+    if len(cells) == rows * width:
+        return cells.reshape(rows, width)
+    if rows * width > _CELLS_A_TRACK * len(cells) + _FEW_CELLS:
+        raise ModelError(f"{path}: a list of {width} tracks among {rows} is too long; all take its memory")
+    table = np.full((rows, width), NO_TRACK, dtype=np.int32)
+    table[np.arange(width) < lengths[:, None]] = cells
+    return table
 
 
 def _decode(path: Path, file: IO[bytes], key: str, value: str, tracks: int) -> Iterator[list[Any]]:
     """Read the lines in chunks, so that a reload takes little memory."""
     number = 0
     id_type = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    list_type = Annotated[list[Annotated[int, msgspec.Meta(ge=0, lt=tracks)]], msgspec.Meta(max_length=LONGEST_LIST)]
+    list_type = list[Annotated[int, msgspec.Meta(ge=0, lt=tracks)]]
     line_type = msgspec.defstruct("Line", [("id", id_type), ("tracks", list_type)], rename={"id": key, "tracks": value})
     decode = msgspec.json.Decoder(line_type).decode
     while lines := file.readlines(CHUNK_BYTES):
@@ -105,23 +118,3 @@ def _decode(path: Path, file: IO[bytes], key: str, value: str, tracks: int) -> I
                 expected = f'{{"{key}": id, "{value}": [ids]}} is expected'
                 raise ModelError(f"{path}:{number}: {expected}; {error}; the catalogue has 0..{tracks - 1}") from None
         yield found
-
-
-def _sort(path: Path, key: str, lists: TrackLists) -> TrackLists:
-    ids = lists.ids
-    if (ids[1:] > ids[:-1]).all():
-        return lists
-    order = np.argsort(ids, kind="stable")
-    ids = ids[order]
-    repeated = np.flatnonzero(ids[1:] == ids[:-1])
-    if len(repeated):
-        raise ModelError(f"{path}: {key} {ids[repeated[0]]} has two lines")
-    lengths = np.diff(lists.starts)[order]
-    starts = _starts(lengths)
-    cells = np.arange(len(lists.tracks))
-    cells[:-1] += np.repeat(lists.starts[:-1][order] - starts[:-1], lengths)
-    return TrackLists(ids, starts, lists.tracks[cells], lists.longest, lists.counts)
-
-
-def _starts(lengths: IntArray) -> IntArray:
-    return np.concatenate([[0], lengths.cumsum()])

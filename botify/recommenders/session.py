@@ -84,8 +84,9 @@ def _best(candidates: IntArray, scores: Float32Array, batch: Batch) -> list[Draw
     order = np.argsort(-scores, axis=1, kind="stable")
     drawn = []
     for row, ranked in zip(batch, np.take_along_axis(candidates, order, axis=1).tolist(), strict=True):
-        known = [track for track in ranked if track != NO_TRACK]
-        track = next((track for track in known if track not in row.taken), None)
-        missing = IS_EXHAUSTED if known else IS_UNKNOWN
-        drawn.append(missing if track is None else Drawn(track, 1.0))
+        track = next((track for track in ranked if track != NO_TRACK and track not in row.taken), None)
+        if track is not None:
+            drawn.append(Drawn(track, 1.0))
+        else:
+            drawn.append(IS_UNKNOWN if max(ranked) == NO_TRACK else IS_EXHAUSTED)
     return drawn

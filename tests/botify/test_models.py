@@ -76,7 +76,7 @@ def test_only_what_a_recommender_asks_for_is_loaded(tmp_path: Path, settings: Se
 def test_no_object_is_kept_for_a_listener(tmp_path: Path, catalogue_file: Path) -> None:
     publish(tmp_path, "one", random_lists(5000, TRACKS), catalogue=catalogue_file)
     lists = load(make_settings(tmp_path, catalogue_file)).recommendations
-    assert lists.ids.nbytes + lists.starts.nbytes + lists.tracks.nbytes < 5001 * (8 + 8 + 30 * 4)
+    assert lists.ids.nbytes + lists.tracks.nbytes == 5000 * (8 + 30 * 4)
 
 
 @pytest.mark.parametrize("name", ALL_FILES)
@@ -183,7 +183,7 @@ def _say(folder: Path, **facts: int) -> None:
         (lambda folder: _say(folder, bytes=-1), "bytes"),
         (
             _line_edit(f'{{"user": 3, "tracks": {[1] * 500_000}}}'),
-            "array` of length <= 10000 - at `$.tracks`",
+            "a list of 500000 tracks among 20 is too long",
         ),
         (_manifest(padding="x" * 2**20), "bytes found, at most 1048576 are read"),
         (_manifest(files={"../../../etc/passwd": {"sha256": "0" * 64, "bytes": 1, "rows": 1}}), "not in the manifest"),

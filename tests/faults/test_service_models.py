@@ -89,7 +89,7 @@ def name_an_unknown_track(published: Published) -> str:
     first, rest = file.read_bytes().split(b"\n", 1)
     file.write_bytes(first.replace(b"[", b"[%d," % TRACKS) + b"\n" + rest)
     published.write_manifest("bad")
-    return f"track {TRACKS} found"
+    return f"Expected `int` <= {TRACKS - 1} - at `$.tracks[0]`"
 
 
 def lose_a_line_that_the_manifest_counts(published: Published) -> str:
