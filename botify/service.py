@@ -69,11 +69,15 @@ class Service:
         """
         start_s = time.perf_counter()
         model = self.versions.model
-        tracks, lines = [0] * len(requests), [b""] * len(requests)
-        for positions in _rounds(requests):
-            answers = self._next_round(model, [requests[i] for i in positions], start_s)
-            for i, track, line in zip(positions, *answers, strict=True):
-                tracks[i], lines[i] = track, line
+        rounds = _rounds(requests)
+        if len(rounds) == 1:
+            tracks, lines = self._next_round(model, requests, start_s)
+        else:
+            tracks, lines = [0] * len(requests), [b""] * len(requests)
+            for positions in rounds:
+                answers = self._next_round(model, [requests[i] for i in positions], start_s)
+                for i, track, line in zip(positions, *answers, strict=True):
+                    tracks[i], lines[i] = track, line
         self._write(lines)
         self.metrics.next_events.inc(len(lines))
         self.metrics.next_latency.observe(time.perf_counter() - start_s)

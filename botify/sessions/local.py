@@ -110,6 +110,7 @@ class LocalSessions:
         self._tickets = make_tickets()
         self._sessions: OrderedDict[int, _OpenSession] = OrderedDict()  # the one silent for longest first
         self._settled = threading.Condition()
+        self._waiting = 0
 
     def __len__(self) -> int:
         """Return the number of open sessions."""
@@ -118,9 +119,11 @@ class LocalSessions:
     def hear(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
         """See `SessionStore`."""
         with self._settled:
-            # All at once, so that a request that waits holds no claim itself.
-            self._settled.wait_for(lambda: not self._is_claimed(requests), CLAIM_S)
-            found: list[Session | None] = [self._add(*request, now_ms) for request in requests]
+            if self._is_claimed(requests):  # all at once, so that a request that waits holds no claim itself
+                self._waiting += 1
+                self._settled.wait_for(lambda: not self._is_claimed(requests), CLAIM_S)
+                self._waiting -= 1
+            found = self._add(requests, now_ms)
             self._delete_old(now_ms)
         return found
 
@@ -140,18 +143,20 @@ class LocalSessions:
                     session.pending += (track,)
                 if len(session.tracks) >= LONGEST_SESSION:
                     del self._sessions[user]
-            self._settled.notify_all()
+            if self._waiting:
+                self._settled.notify_all()
         return is_mine
 
     def end(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
         """See `SessionStore`."""
         ended: list[Session | None] = []
         with self._settled:
-            for user, track, share in requests:
-                ended.append(self._add(user, track, share, now_ms))
-                del self._sessions[user]
+            for request in requests:
+                ended += self._add([request], now_ms)
+                del self._sessions[request[0]]
             self._delete_old(now_ms)
-            self._settled.notify_all()
+            if self._waiting:
+                self._settled.notify_all()
         return ended
 
     def ready(self) -> bool:
@@ -166,18 +171,21 @@ class LocalSessions:
                 return True
         return False
 
-    def _add(self, user: int, track: int, share: float, now_ms: int) -> Session:
-        ticket = next(self._tickets)
-        session = self._sessions.get(user)
-        if session is None or session.expires_ms <= now_ms:
-            session = self._sessions[user] = _OpenSession(ticket)
-        self._sessions.move_to_end(user)
-        session.tracks += (track,)
-        session.times += (share,)
-        if track in session.pending:
-            session.pending = tuple(other for other in session.pending if other != track)
-        session.claim, session.expires_ms = ticket, now_ms + self._silence_ms
-        return Session(session.tracks, session.times, session.id, session.pending, ticket)
+    def _add(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
+        sessions, expires_ms = self._sessions, now_ms + self._silence_ms
+        found: list[Session | None] = []
+        for (user, track, share), ticket in zip(requests, self._tickets, strict=False):
+            session = sessions.get(user)
+            if session is None or session.expires_ms <= now_ms:
+                session = sessions[user] = _OpenSession(ticket)
+            sessions.move_to_end(user)
+            session.tracks += (track,)
+            session.times += (share,)
+            if track in session.pending:
+                session.pending = tuple([other for other in session.pending if other != track])
+            session.claim, session.expires_ms = ticket, expires_ms
+            found.append(Session(session.tracks, session.times, session.id, session.pending, ticket))
+        return found
 
     def _delete_old(self, now_ms: int) -> None:
         sessions = self._sessions
