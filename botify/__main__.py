@@ -57,8 +57,8 @@ def main(
 def metrics_folder() -> Iterator[Path]:
     """Make the folder in which the processes of this service keep their metrics, and remove it after the block.
 
-    The folder stays locked as long as one of the processes lives, so the folders of killed services can be told apart:
-    they are removed here.
+    The folder stays locked as long as one of the processes lives, so the folders of killed services are
+    recognised, and removed here.
     """
     for leftover in Path(tempfile.gettempdir()).glob(f"{METRICS_PREFIX}*"):
         handle = _lock_folder(leftover)

@@ -8,18 +8,15 @@ from botify.model.catalogue import load_catalogue
 from botify.model.model import load_model
 from botify.service import Service
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
-from tests.botify.redis_server import RedisServer
+from tests.botify.redis_server import RedisServer, shared_server
 
 MakeService = Callable[..., Service]
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a Redis that all tests of the run share; tests keep apart by their listeners."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server.url
-    server.stop()
+def redis_url() -> str:
+    """The URL of a Redis that all tests share; tests keep apart by their listeners."""
+    return shared_server().url
 
 
 @pytest.fixture

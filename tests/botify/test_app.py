@@ -249,7 +249,7 @@ def test_metrics_count_events_recommenders_and_refusals(client: FlaskClient) -> 
 def test_experiments_are_described(client: FlaskClient) -> None:
     found = client.get("/experiments").get_json()
     assert found["version"] == "one"
-    assert [(one["name"], one["decides"], one["overrides"]) for one in found["experiments"]] == [
+    assert [(running["name"], running["decides"], running["overrides"]) for running in found["experiments"]] == [
         ("ONE", True, 2), ("OTHER", False, 0)
     ]  # fmt: skip
     assert found["experiments"][0]["arms"] == [

@@ -44,8 +44,8 @@ def ask(model: Model, name: str, *rows: Row, seed: int = 1) -> list[int]:
 def test_in_order_takes_the_best_track_of_the_list_that_is_left_and_is_sure_of_it(model: Model) -> None:
     rows = [row(0, 5), row(0, 0, 3), row(0, 6, taken=[0]), row(1, 5), row(9, 5)]
     drawn = RECOMMENDERS["in_order"](model, rows, np.random.default_rng(1))
-    assert [one.track for one in drawn] == [0, 6, 3, EXHAUSTED, UNKNOWN]
-    assert [one.propensity for one in drawn] == [1, 1, 1, None, None]
+    assert [found.track for found in drawn] == [0, 6, 3, EXHAUSTED, UNKNOWN]
+    assert [found.propensity for found in drawn] == [1, 1, 1, None, None]
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_in_order_takes_the_best_track_of_the_list_that_is_left_and_is_sure_of_i
 def test_draws_are_uniform_and_say_so(model: Model, name: str, session: Row, allowed: set[int]) -> None:
     draws = 4000
     drawn = RECOMMENDERS[name](model, [session] * draws, np.random.default_rng(2))
-    assert {one.propensity for one in drawn} == {1 / len(allowed)}
-    counts = Counter(one.track for one in drawn)
+    assert {found.propensity for found in drawn} == {1 / len(allowed)}
+    counts = Counter(found.track for found in drawn)
     assert counts.keys() == allowed
     expected = draws / len(allowed)
     assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
@@ -126,8 +126,8 @@ def test_a_batch_gives_what_its_rows_give_alone(model: Model, name: str) -> None
     ]
     together = RECOMMENDERS[name](model, rows, np.random.default_rng(1))
     alone, rng = [], np.random.default_rng(1)
-    for one in rows:
-        alone += RECOMMENDERS[name](model, [one], rng)
+    for asked in rows:
+        alone += RECOMMENDERS[name](model, [asked], rng)
     assert together == alone
 
 
@@ -146,18 +146,18 @@ def test_a_taken_track_is_never_recommended_while_another_is_free(
     batch: Batch = [row(user, *tracks, taken=taken) for user, tracks, taken in rows]
     answers = recommend(model, batch, names[: len(batch)], FALLBACK, np.random.default_rng(0))
     assert len(answers) == len(batch)
-    for one, (name, drawn) in zip(batch, answers, strict=True):
+    for asked, (name, drawn) in zip(batch, answers, strict=True):
         assert 0 <= drawn.track < 12
         assert drawn.propensity is not None
         assert 0 < drawn.propensity <= 1
-        if len(one.taken) < 12:
-            assert drawn.track not in one.taken
+        if len(asked.taken) < 12:
+            assert drawn.track not in asked.taken
         else:
             assert name == REPEAT
 
 
 @pytest.mark.parametrize(
-    ("session", "who"),
+    ("session", "recommender"),
     [
         (row(0, 6), "indexed"),
         (row(0, 0, 3, 6, 9), "sticky_artist"),  # its whole list was heard
@@ -165,10 +165,10 @@ def test_a_taken_track_is_never_recommended_while_another_is_free(
         (row(17, 1), "top_pop"),  # a listener without a list
     ],
 )
-def test_the_configured_chain_answers_where_indexed_cannot(model: Model, session: Row, who: str) -> None:
+def test_the_configured_chain_answers_where_indexed_cannot(model: Model, session: Row, recommender: str) -> None:
     for batch in ([session], [session, row(0, 6)]):
         answers = recommend(model, batch, ["indexed"] * len(batch), FALLBACK, np.random.default_rng(0))
-        assert answers[0][0] == who
+        assert answers[0][0] == recommender
 
 
 def test_fallbacks_come_from_the_configuration(model: Model) -> None:

@@ -22,7 +22,7 @@ _listeners = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No claim runs out because the machine is slow; who waits for one in vain, waits until the test is ended."""
+    """No claim runs out because the machine is slow."""
     for module in (sessions, redis_sessions):
         monkeypatch.setattr(module, "CLAIM_S", 3600)
 

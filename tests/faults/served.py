@@ -184,7 +184,7 @@ class Answer:
 
 @dataclass
 class Load:
-    """Listeners that ask again and again over kept connections; each event has a time of its own to be told by."""
+    """Listeners that ask again and again over kept connections; each event has its own time, which identifies it."""
 
     port: int
     users: Sequence[Sequence[int]]  # of each client, in turn
