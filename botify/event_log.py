@@ -39,7 +39,7 @@ TICK_S = 1.0
 _logger = logging.getLogger(__name__)
 
 Outcome = tuple[str | None, Mapping[str, str], int | None, str | None, float | None]
-"""What became of a request: (session, experiments, recommendation, recommender, propensity).
+"""The result of a request: (session, experiments, recommendation, recommender, propensity).
 
 The session's id is None while the session store is down; `experiments` is the arm by running experiment. On `last` the
 track recommended next, its recommender (after fallbacks) and its propensity are None.

@@ -42,7 +42,18 @@ class Versions:
             ModelError: It is refused; the one served before goes on.
         """
         with self._lock:
-            return self._reload()
+            folder = current_folder(self._settings)
+            self._tried = self._state(folder)
+            try:
+                if self._tried != self._served:
+                    self.model = load_model(self._settings, self.model.catalogue, folder)
+                    self._served = self._tried
+                    logger.info("serving version %s", self.model.version)
+            except ModelError as error:
+                self.refused = str(error)
+                raise
+            self.refused = None
+            return self.model
 
     def roll_back(self) -> Model:
         """Make the version exported before the served one the current one, and serve it.
@@ -73,25 +84,10 @@ class Versions:
     def _watch(self) -> None:
         while not self._stop.wait(self._settings.watch_s):
             try:
-                with self._lock:
-                    if self._state(current_folder(self._settings)) != self._tried:
-                        self._reload()
+                if self._state(current_folder(self._settings)) != self._tried:
+                    self.reload()
             except (ModelError, OSError) as error:
                 logger.warning("%s", error)
-
-    def _reload(self) -> Model:
-        folder = current_folder(self._settings)
-        self._tried = self._state(folder)
-        try:
-            if self._tried != self._served:
-                self.model = load_model(self._settings, self.model.catalogue, folder)
-                self._served = self._tried
-                logger.info("serving version %s", self.model.version)
-        except ModelError as error:
-            self.refused = str(error)
-            raise
-        self.refused = None
-        return self.model
 
     @staticmethod
     def _state(folder: Path) -> tuple[Path, int]:
