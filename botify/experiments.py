@@ -78,11 +78,6 @@ class Experiment(Config):
         return self
 
     @cached_property
-    def seed(self) -> int:
-        """The seed of the listeners' hashes."""
-        return mmh3.hash(self.salt if self.salt is not None else self.name, signed=False)
-
-    @cached_property
     def shares(self) -> dict[str, float]:
         """Share of the listeners by arm, overrides aside."""
         total = sum(arm.weight for arm in self.arms)
@@ -90,7 +85,7 @@ class Experiment(Config):
 
     @cached_property
     def upper_ends(self) -> list[float]:
-        """Where the range of hashes of every arm but the last ends; empty if all arms have equal weights."""
+        """The ends of the ranges of hashes of every arm but the last; empty if all arms have equal weights."""
         if len({arm.weight for arm in self.arms}) == 1:
             return []
         return [share * HASHES for share in accumulate(self.shares.values())][:-1]
@@ -103,7 +98,8 @@ class Experiment(Config):
         Returns:
             The name of each listener's arm.
         """
-        names, ends, seed = list(self.shares), self.upper_ends, self.seed
+        names, ends = list(self.shares), self.upper_ends
+        seed = mmh3.hash(self.name if self.salt is None else self.salt, signed=False)
         hashes = [mmh3.hash(str(user), seed, signed=False) for user in users]
         if ends:
             assigned = [names[bisect_right(ends, value)] for value in hashes]
