@@ -17,7 +17,7 @@ from botify.sessions.redis import RedisSessions
 from looplib.errors import ConfigError
 from tests.botify.redis_server import RedisServer
 
-_listeners = itertools.count(1)
+_listeners = itertools.count(10**9)  # no other test of the same Redis has them
 
 
 @pytest.fixture(autouse=True)
