@@ -79,14 +79,14 @@ def read_track_lists(path: Path, key: str, value: str, rows: int, tracks: int) -
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     if done != rows or not rows:
         raise ModelError(f"{path}: {done} lines found, the manifest says {rows}")
-    order = np.argsort(ids, kind="stable")
-    repeated = np.flatnonzero(np.diff(ids[order]) == 0)
-    if len(repeated):
-        raise ModelError(f"{path}: {key} {ids[order][repeated[0]]} has two lines")
     table = _table(path, np.frombuffer(cells, dtype=np.int32), lengths)
-    if (order[1:] > order[:-1]).all():
-        return TrackLists(ids, table, counts)
-    return TrackLists(ids[order], table[order], counts)
+    if not (ids[1:] > ids[:-1]).all():
+        order = np.argsort(ids, kind="stable")
+        ids, table = ids[order], table[order]
+        repeated = np.flatnonzero(ids[1:] == ids[:-1])
+        if len(repeated):
+            raise ModelError(f"{path}: {key} {ids[repeated[0]]} has two lines")
+    return TrackLists(ids, table, counts)
 
 
 def _table(path: Path, cells: Int32Array, lengths: IntArray) -> Int32Array:
@@ -103,18 +103,31 @@ def _table(path: Path, cells: Int32Array, lengths: IntArray) -> Int32Array:
 
 def _decode(path: Path, file: IO[bytes], key: str, value: str, tracks: int) -> Iterator[list[Any]]:
     """Read the lines in chunks, so that a reload takes little memory."""
-    number = 0
+    before = 0
     id_type = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     list_type = list[Annotated[int, msgspec.Meta(ge=0, lt=tracks)]]
     line_type = msgspec.defstruct("Line", [("id", id_type), ("tracks", list_type)], rename={"id": key, "tracks": value})
-    decode = msgspec.json.Decoder(line_type).decode
+    decoder = msgspec.json.Decoder(line_type)
     while lines := file.readlines(CHUNK_BYTES):
-        found = []
-        for line in lines:
-            number += 1
-            try:
-                found.append(decode(line))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                expected = f'{{"{key}": id, "{value}": [ids]}} is expected'
-                raise ModelError(f"{path}:{number}: {expected}; {error}; the catalogue has 0..{tracks - 1}") from None
+        try:
+            found = decoder.decode_lines(b"".join(lines))
+            if len(found) != len(lines):
+                raise ValueError("not one object a line")
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            fault = _fault(lines, decoder) or (1, error)
+            expected = f'{{"{key}": id, "{value}": [ids]}} is expected'
+            raise ModelError(
+                f"{path}:{before + fault[0]}: {expected}; {fault[1]}; the catalogue has 0..{tracks - 1}"
+            ) from None
+        before += len(lines)
         yield found
+
+
+def _fault(lines: list[bytes], decoder: msgspec.json.Decoder[Any]) -> tuple[int, Exception] | None:
+    """Return the number and the error of the first of some lines that is wrong by itself."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            decoder.decode(line)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            return number, error
+    return None

@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple, Protocol
 
@@ -82,18 +83,14 @@ def session_id(first_ticket: int) -> str:
     return f"{first_ticket:016x}"
 
 
+@dataclass(slots=True)
 class _OpenSession:
-    """An open session; `claim` is the ticket of the request that is being answered, or 0."""
-
-    __slots__ = ("claim", "expires_ms", "id", "pending", "times", "tracks")
-
-    def __init__(self, ticket: int) -> None:
-        self.id = session_id(ticket)
-        self.tracks: tuple[int, ...] = ()
-        self.times: tuple[float, ...] = ()
-        self.pending: tuple[int, ...] = ()
-        self.claim = 0
-        self.expires_ms = 0
+    id: str
+    tracks: tuple[int, ...] = ()
+    times: tuple[float, ...] = ()
+    pending: tuple[int, ...] = ()
+    claim: int = 0  # the ticket of the request that is being answered, or 0
+    expires_ms: int = 0
 
 
 class LocalSessions:
@@ -177,7 +174,7 @@ class LocalSessions:
         for (user, track, share), ticket in zip(requests, self._tickets, strict=False):
             session = sessions.get(user)
             if session is None or session.expires_ms <= now_ms:
-                session = sessions[user] = _OpenSession(ticket)
+                session = sessions[user] = _OpenSession(session_id(ticket))
             sessions.move_to_end(user)
             session.tracks += (track,)
             session.times += (share,)
