@@ -109,10 +109,6 @@ class LocalSessions:
         self._settled = threading.Condition()
         self._waiting = 0
 
-    def __len__(self) -> int:
-        """Return the number of open sessions."""
-        return len(self._sessions)
-
     def hear(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
         """See `SessionStore`."""
         with self._settled:

@@ -239,7 +239,7 @@ def test_a_store_of_one_process_is_bounded_in_number() -> None:
     store = LocalSessions(most=10)
     for user in range(100):
         listen(store, user, 1)
-    assert len(store) == 10
+    assert len(store._sessions) == 10
     assert listen(store, 95, 2).tracks == (1, 2)
     assert listen(store, 3, 2).tracks == (2,)
 
@@ -250,7 +250,7 @@ def test_silent_sessions_leave_the_memory() -> None:
         store.settle([user], store.hear([(user, 1, 1.0)], 1_000), [None])
     store.hear([(5, 2, 1.0)], 9_000)
     store.hear([(200, 1, 1.0)], 12_000)
-    assert len(store) == 2
+    assert len(store._sessions) == 2
 
 
 @pytest.fixture
