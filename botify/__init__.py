@@ -3,8 +3,9 @@
 In: exported recommendations and a catalogue. Out: the event log. Installs without Dask, implicit or DuckDB
 (`pip install listening-loop[service]`), and runs with `python -m botify --config configs/botify.yaml`.
 
-A request's way: `shortcut` or `views` (HTTP) → `bodies` (checks) → `service` → `sessions` or `redis_sessions` (what was
-heard) → `experiments` (the arm) → `recommenders` (the track, from `models`) → `event_log`. `POST /assignments`
-(`views.assignments`) tells which arms listeners are in and logs nothing. To add a recommender, write a function like
-those in `recommenders.simple` and name it in `recommenders.fallback` and `settings`.
+A request's way: `http` (`fast_path` or `playback`) → `schemas` (checks the body) → `service` → `sessions` (what was
+heard) → `experiments` (the arm) → `recommenders` (the track, from `model`) → `event_log`. `POST /assignments`
+answers which arms listeners are in and logs nothing. `settings` are read by `__main__`, and `serving` starts the worker
+processes. To add a recommender, write a function like those in `recommenders.lists`, and name it in
+`recommenders.fallback` and in `experiments.RecommenderName`.
 """

@@ -1,4 +1,4 @@
-"""Errors of the service that the user can mend."""
+"""Errors of the service that the user can fix."""
 
 from looplib.errors import UserError
 
@@ -16,4 +16,4 @@ class ModelError(BotifyError):
 
 
 class StartError(BotifyError):
-    """A service that cannot start as it is configured."""
+    """A service that cannot start with its settings."""

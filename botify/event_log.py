@@ -1,9 +1,9 @@
 """The event log: what was acknowledged is written, and a reader never sees a file that still grows.
 
-Every process appends to a segment of its own, whose name starts with a dot (readers skip it) and which it keeps locked
-(`flock`). A segment that is large or old enough is closed: renamed to its final name, `events-….jsonl`. The lock goes
-with its process, however that ends, so the next process to start finds the segments of the dead, cuts off a torn
-last line, and closes them.
+Every process appends to its own segment, whose name starts with a dot (readers skip it) and which it keeps locked. A
+segment that is large or old enough is closed: renamed to its final name, `events-….jsonl`. The lock ends with its
+process, however that dies, so the next process to start finds the segments of dead ones, cuts off a torn last line,
+and closes them.
 
 When an event is safe is said by the `fsync` policy, as in Redis's append-only file: `always` before the answer,
 `everysec` within a second of it (a power cut may take that second; a killed process loses nothing), `never` whenever
@@ -12,8 +12,8 @@ the operating system likes.
 
 import contextlib
 import errno
-import fcntl
 import logging
+import mmap
 import os
 import secrets
 import threading
@@ -25,22 +25,24 @@ from typing import Literal
 
 import orjson
 
-from looplib.files import fsync_directory
+from botify.errors import StartError
+from botify.model.catalogue import Catalogue
+from botify.settings import EventLogSettings
+from looplib.files import atomic_write_text, fsync_directory
+from looplib.locks import lock
 
-Fsync = Literal["always", "everysec", "never"]
-
+COLLECTION_FILE = "collection.json"
+COLLECTION_SCHEMA = 1
 OPEN_PREFIX = "."
 TICK_S = 1.0
 
 _logger = logging.getLogger(__name__)
 
-
 Outcome = tuple[str | None, Mapping[str, str], int | None, str | None, float | None]
-"""What became of a request: (session, experiments, recommendation, recommender, propensity).
+"""The result of a request: (session, experiments, recommendation, recommender, propensity).
 
-The session's id is None while the session store is down; `experiments` is the arm by running experiment; the track
-recommended next, who recommended it, after fallbacks, and the probability with which it was drawn, where that is known,
-are None on `last`.
+The session's id is None while the session store is down; `experiments` is the arm by running experiment. On `last` the
+track recommended next, its recommender (after fallbacks) and its propensity are None.
 """
 
 
@@ -51,7 +53,7 @@ def event_lines(
     requests: Iterable[tuple[int, int, float]],
     outcomes: Iterable[Outcome],
 ) -> list[bytes]:
-    """Lines of the event log, one a request.
+    """Format lines of the event log, one a request.
 
     Args:
         message: Whether recommendations were asked for, or the sessions ended.
@@ -83,37 +85,60 @@ def event_lines(
     ]
 
 
+def describe_log(folder: Path, catalogue: Catalogue) -> None:
+    """Write `collection.json`, which names the catalogue of the track ids, beside the log unless it is there.
+
+    Raises:
+        StartError: The log in this folder is of another catalogue, or its description cannot be read.
+        OSError: The folder cannot be written.
+    """
+    path = folder / COLLECTION_FILE
+    facts = {"sha256": catalogue.sha256, "tracks": len(catalogue)}
+    if not path.exists():
+        description = {"schema": COLLECTION_SCHEMA, "catalogue": facts}
+        atomic_write_text(path, orjson.dumps(description, option=orjson.OPT_APPEND_NEWLINE).decode())
+        return
+    try:
+        found = orjson.loads(path.read_bytes())
+    except ValueError as error:
+        raise StartError(f"{path}: not JSON ({error})") from None
+    known = found.get("catalogue") if isinstance(found, dict) else None
+    if known != facts:
+        raise StartError(
+            f"{path}: the event log here is of another catalogue, {known}; the service has {facts}; "
+            "name another folder in log_dir"
+        )
+
+
 class SegmentWriter:
-    """Appends to the segment of this process; of use to several threads at once.
+    """Appends to the segment of this process; safe for several threads.
 
     Make it in the process that writes, not before a fork: the lock of a segment would outlive its writer.
     """
 
-    def __init__(self, folder: Path, *, fsync: Fsync, max_bytes: int, max_age_s: float, process: str) -> None:
-        """Makes the folder and closes the segments that dead processes left in it.
+    def __init__(self, folder: Path, settings: EventLogSettings, process: str) -> None:
+        """Make the folder and close the segments that dead processes left in it.
 
         Args:
             folder: Where the segments are.
-            fsync: When the operating system is made to write to the disk.
-            max_bytes: A segment is closed before it grows over this; one append is never split.
-            max_age_s: A segment is closed when it is this old, within a second.
-            process: Part of the segments' names; tells the processes apart, such as host and number.
+            settings: When the disk is written to, and when a segment is closed: before it grows over its size (one
+                append is never split), or within a second of its age.
+            process: Part of the segments' names that distinguishes the processes, such as host and number.
 
         Raises:
             OSError: The folder cannot be written.
         """
-        self._folder, self._fsync, self._process = folder, fsync, process
-        self._max_bytes, self._max_age_s = max_bytes, max_age_s
+        self._folder, self._settings, self._process = folder, settings, process
         self._lock = threading.Lock()
         self._segment: _Segment | None = None
         self._stopped = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
         adopt_segments(folder)
-        self._ticker = threading.Thread(target=self._keep, name="event log", daemon=True)
+        self._ticker = threading.Thread(target=self._tick_until_stopped, name="event log", daemon=True)
         self._ticker.start()
 
     def append(self, lines: bytes) -> None:
-        """Writes whole lines, all or none; when it returns, they outlive the process.
+        """Write whole lines, all or none; when it returns, they outlive the process.
 
         Raises:
             OSError: The disk is full or fails, or the log is closed. Nothing is written.
@@ -122,28 +147,28 @@ class SegmentWriter:
             if self._stopped.is_set():
                 raise OSError(errno.EBADF, "the event log is closed")
             segment = self._segment
-            if segment and (segment.size + len(lines) > self._max_bytes or segment.age_s >= self._max_age_s):
+            if segment and (segment.size + len(lines) > self._settings.segment_bytes or self._is_old(segment)):
                 self._close_segment()
-                segment = None
-            if segment is None:
-                segment = self._segment = _Segment(self._folder, self._process)
-            segment.append(lines, sync=self._fsync == "always")
+            if self._segment is None:
+                self._segment = _Segment(self._folder, self._process)
+            self._segment.append(lines, sync=self._settings.fsync == "always")
 
     def close(self) -> None:
-        """Closes the segment; later appends are refused. Closing again does nothing."""
+        """Close the segment; later appends are refused. Closing again does nothing."""
         with self._lock:
             self._stopped.set()
             self._close_segment()
-        if threading.current_thread() is not self._ticker:
-            self._ticker.join()
+        self._ticker.join()
+
+    def _is_old(self, segment: "_Segment") -> bool:
+        return time.monotonic() - segment.started_s >= self._settings.segment_age_s
 
     def _close_segment(self) -> None:
         segment, self._segment = self._segment, None
         if segment:
-            segment.close(sync=self._fsync != "never")
+            segment.close(sync=self._settings.fsync != "never")
 
-    def _keep(self) -> None:
-        """Every second: what `everysec` promises, and the end of a segment to which nobody writes any more."""
+    def _tick_until_stopped(self) -> None:
         while not self._stopped.wait(TICK_S):
             try:
                 self._tick()
@@ -151,12 +176,14 @@ class SegmentWriter:
                 _logger.exception("%s: the event log cannot be kept on the disk", self._folder)
 
     def _tick(self) -> None:
+        """Every second: fsync as `everysec` promises, and close a segment that is old."""
         with self._lock:
-            if self._segment and self._segment.age_s >= self._max_age_s:
+            if self._segment and self._is_old(self._segment):
                 self._close_segment()
-            if self._fsync != "everysec" or not self._segment or not self._segment.is_dirty:
+            if self._settings.fsync != "everysec" or not self._segment or not self._segment.is_dirty:
                 return
-            handle = self._segment.share()
+            self._segment.is_dirty = False
+            handle = os.dup(self._segment.handle)  # stays open when the segment is closed
         try:
             os.fsync(handle)  # outside of the lock: appends go on meanwhile
         finally:
@@ -170,63 +197,54 @@ class _Segment:
         while True:
             started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
             self._path = folder / f"{OPEN_PREFIX}events-{started}-{process}-{secrets.token_hex(4)}.jsonl"
-            self._handle = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
-            fcntl.flock(self._handle, fcntl.LOCK_EX)
-            if os.fstat(self._handle).st_nlink:
+            self.handle = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
+            lock(self.handle, wait=True)
+            if os.fstat(self.handle).st_nlink:
                 break
-            os.close(self._handle)  # taken for a dead process's between the two calls, and removed
-        self._started = time.monotonic()
+            os.close(self.handle)  # adopted as a dead process's between the two calls, and removed
+        self.started_s = time.monotonic()
         self._is_torn = False
         self.size = 0
-        self.is_dirty = False
-
-    @property
-    def age_s(self) -> float:
-        return time.monotonic() - self._started
+        self.is_dirty = False  # something was written since the last fsync
 
     def append(self, lines: bytes, *, sync: bool) -> None:
         if self._is_torn:
             self._cut()
         self._is_torn = True
         try:
-            written = os.write(self._handle, lines)
+            written = os.write(self.handle, lines)
             while written < len(lines):  # the disk is about to be full, or a signal came
-                written += os.write(self._handle, lines[written:])
+                written += os.write(self.handle, lines[written:])
             if sync:
-                os.fsync(self._handle)
+                os.fsync(self.handle)
         except OSError:
-            with contextlib.suppress(OSError):  # then before the next append, or by whoever adopts the segment
+            with contextlib.suppress(OSError):  # if this fails, the next append or the adoption cuts it
                 self._cut()
             raise
         self._is_torn = False
         self.size += len(lines)
         self.is_dirty = True
 
-    def share(self) -> int:
-        """A handle that stays open when the segment is closed; what was written so far counts as on the disk."""
-        self.is_dirty = False
-        return os.dup(self._handle)
-
     def close(self, *, sync: bool) -> None:
         try:
             if self._is_torn:
                 self._cut()
             if sync:
-                os.fsync(self._handle)
+                os.fsync(self.handle)
             _publish(self._path, self.size)
         finally:
-            os.close(self._handle)
+            os.close(self.handle)
 
     def _cut(self) -> None:
-        os.ftruncate(self._handle, self.size)
+        os.ftruncate(self.handle, self.size)
         self._is_torn = False
 
 
 def adopt_segments(folder: Path) -> list[Path]:
-    """Closes the segments of dead processes: cuts off a torn last line, and renames them.
+    """Close the segments of dead processes: cut off a torn last line, and rename them.
 
     Returns:
-        The final names.
+        The final paths.
 
     Raises:
         OSError: The folder cannot be written.
@@ -241,33 +259,26 @@ def _adopt(path: Path) -> Path | None:
     except FileNotFoundError:  # closed in this very moment
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not path.exists():  # closed before the lock was ours
+        if not lock(handle) or not path.exists():  # its process lives, or closed it before the lock was ours
             return None
         size = _whole_lines(handle)
         os.ftruncate(handle, size)
         os.fsync(handle)
         return _publish(path, size)
-    except BlockingIOError:  # its process lives
-        return None
     finally:
         os.close(handle)
 
 
 def _whole_lines(handle: int) -> int:
-    """Bytes up to the end of the last whole line."""
-    end = os.fstat(handle).st_size
-    while end > 0:
-        start = max(0, end - (1 << 16))
-        newline = os.pread(handle, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
+    """Return the bytes up to the end of the last whole line."""
+    if not os.fstat(handle).st_size:
+        return 0
+    with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as text:
+        return text.rfind(b"\n") + 1
 
 
 def _publish(path: Path, size: int) -> Path | None:
-    """Gives a segment its final name; an empty one is removed."""
+    """Give a segment its final name; an empty one is removed."""
     if size == 0:
         path.unlink()
         return None

@@ -1,30 +1,33 @@
-"""Experiments: which arm a listener is in, from the listener and the experiment alone.
+"""Experiments: which arm a listener is in, computed from the listener and the experiment alone.
 
-The assignment is that of the course's original service, so that its logged arms are found again: murmur3 (32 bits,
-unsigned) of the listener's decimal number, seeded with murmur3 of the experiment's name. Experiments with different
-seeds are independent of one another.
+The assignment is that of the original course service, so its logged arms are reproduced: murmur3 (32 bits, unsigned) of
+the listener's decimal number, seeded with murmur3 of the experiment's name. Experiments with different seeds are
+independent of one another.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
+from typing import Any, Literal, Self
 
 import mmh3
+from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, model_validator
 
-from looplib.errors import ConfigError
+from looplib.config import Config
 
 HASHES = 2**32
+RecommenderName = Literal[
+    "random", "sticky_artist", "top_pop", "indexed", "in_order", "contextual", "session_als", "session_context"
+]
 
 
 def arm_name(index: int) -> str:
-    """The name of an arm that was given none: `C` (control) for the first, `T1`, `T2` and so on for the others."""
+    """Return the default name of an arm: `C` (control) for the first, then `T1`, `T2` and so on."""
     return f"T{index}" if index else "C"
 
 
-@dataclass(frozen=True)
-class Arm:
+class Arm(Config):
     """One treatment of an experiment.
 
     Attributes:
@@ -33,50 +36,46 @@ class Arm:
         recommender: The recommender that its listeners get, if the experiment decides.
     """
 
-    name: str
-    weight: float
-    recommender: str
+    name: str = Field(min_length=1)
+    weight: PositiveFloat = 1.0
+    recommender: RecommenderName
 
 
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(Config):
     """A split of the listeners into arms.
 
     Attributes:
         name: What the event log calls it.
-        arms: The arms, control first.
         salt: Replaces the name in the hash's seed: the same name with another salt splits the listeners anew, and
             two experiments with one salt split them the same way.
+        arms: The arms, control first. In a configuration their names may be left out: see `arm_name`.
         overrides: Arm by listener, for testers.
-
-    Raises:
-        ConfigError: No arm, two of one name, a weight that is no positive number, or an override to no arm.
     """
 
-    name: str
-    arms: tuple[Arm, ...]
+    name: str = Field(min_length=1)
     salt: str | None = None
-    overrides: Mapping[int, str] = field(default_factory=dict)
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    overrides: dict[NonNegativeInt, str] = Field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Checks that every listener has one arm."""
-        where = f"experiment {self.name}"
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _name_arms(cls, arms: Any) -> Any:  # noqa: ANN401  any YAML
+        if not isinstance(arms, list):
+            return arms
+        return [{"name": arm_name(i)} | arm if isinstance(arm, dict) else arm for i, arm in enumerate(arms)]
+
+    @model_validator(mode="after")
+    def _check_arms(self) -> Self:
         names = [arm.name for arm in self.arms]
-        if not self.arms:
-            raise ConfigError(f"{where}: no arms; at least one is needed")
         if len(set(names)) < len(names):
-            raise ConfigError(f"{where}: two arms of one name among {', '.join(names)}")
-        for arm in self.arms:
-            if not 0 < arm.weight < float("inf"):
-                raise ConfigError(f"{where}: arm {arm.name} has weight {arm.weight}; a positive number is expected")
+            raise ValueError(f"experiment {self.name}: two arms have one name among {', '.join(names)}")
         for user, name in self.overrides.items():
             if name not in names:
-                raise ConfigError(f"{where}: listener {user} is put into arm {name}; the arms are {', '.join(names)}")
-
-    @cached_property
-    def seed(self) -> int:
-        """The seed of the listeners' hashes."""
-        return mmh3.hash(self.salt if self.salt is not None else self.name, signed=False)
+                raise ValueError(
+                    f"experiment {self.name}: overrides put listener {user} into arm {name}; "
+                    f"the arms are {', '.join(names)}"
+                )
+        return self
 
     @cached_property
     def shares(self) -> dict[str, float]:
@@ -84,56 +83,28 @@ class Experiment:
         total = sum(arm.weight for arm in self.arms)
         return {arm.name: arm.weight / total for arm in self.arms}
 
-    def assign(self, user: int) -> Arm:
-        """The arm of a listener: always the same one."""
-        (name,) = self.assign_all([user])
-        return next(arm for arm in self.arms if arm.name == name)
+    @cached_property
+    def upper_ends(self) -> list[float]:
+        """The ends of the ranges of hashes of every arm but the last; empty if all arms have equal weights."""
+        if len({arm.weight for arm in self.arms}) == 1:
+            return []
+        return [share * HASHES for share in accumulate(self.shares.values())][:-1]
 
-    def assign_all(self, users: Sequence[int]) -> list[str]:
-        """The name of each listener's arm.
+    def assign(self, users: Sequence[int]) -> list[str]:
+        """Assign listeners to arms: a listener always gets the same one.
 
         Arms of equal weight take the hash modulo their number; others a range of hashes as long as their share.
+
+        Returns:
+            The name of each listener's arm.
         """
-        seed, names = self.seed, self._names
+        names, ends = list(self.shares), self.upper_ends
+        seed = mmh3.hash(self.name if self.salt is None else self.salt, signed=False)
         hashes = [mmh3.hash(str(user), seed, signed=False) for user in users]
-        if self._are_equal:
-            count = len(names)
-            assigned = [names[value % count] for value in hashes]
-        else:
-            ends = self._upper_ends
+        if ends:
             assigned = [names[bisect_right(ends, value)] for value in hashes]
+        else:
+            assigned = [names[value % len(names)] for value in hashes]
         if overrides := self.overrides:
             return [overrides.get(user, name) for user, name in zip(users, assigned, strict=True)]
         return assigned
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return [arm.name for arm in self.arms]
-
-    @cached_property
-    def _are_equal(self) -> bool:
-        return len({arm.weight for arm in self.arms}) == 1
-
-    @cached_property
-    def _upper_ends(self) -> list[float]:
-        """Where the range of every arm but the last one ends."""
-        return [share * HASHES for share in accumulate(self.shares.values())][:-1]
-
-
-class Assignments:
-    """The arms of several experiments at once."""
-
-    def __init__(self, experiments: Sequence[Experiment]) -> None:
-        """Of the experiments that run."""
-        self._experiments = tuple(experiments)
-        self._shared: dict[tuple[str, ...], Mapping[str, str]] = {}  # listeners with the same arms share a mapping
-
-    def of(self, users: Sequence[int]) -> list[Mapping[str, str]]:
-        """Each listener's arm by experiment, as the event log has it."""
-        columns = [experiment.assign_all(users) for experiment in self._experiments]
-        shared = self._shared
-        return [shared.get(arms) or self._share(arms) for arms in zip(*columns, strict=True)]
-
-    def _share(self, arms: tuple[str, ...]) -> Mapping[str, str]:
-        names = (experiment.name for experiment in self._experiments)
-        return self._shared.setdefault(arms, dict(zip(names, arms, strict=True)))

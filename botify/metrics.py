@@ -1,7 +1,7 @@
-"""Figures for Prometheus, right with several worker processes as well.
+"""Metrics for Prometheus, right with several worker processes as well.
 
 With several processes the environment variable PROMETHEUS_MULTIPROC_DIR must name an empty folder before this module
-is imported: each process keeps its values there in a file of its own, and whichever process is asked adds them up.
+is imported: each process keeps its values there in a file of its own, and the process that is asked adds them up.
 """
 
 import os
@@ -9,7 +9,6 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _LATENCY_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
@@ -17,7 +16,7 @@ class Metrics:
     """What the service counts."""
 
     def __init__(self) -> None:
-        """All at zero."""
+        """Register all metrics, at zero."""
         self.registry = CollectorRegistry()
         latency = Histogram(
             "botify_latency_seconds",
@@ -26,24 +25,24 @@ class Metrics:
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
         )
-        self.next_latency = latency.labels("next")
-        self.last_latency = latency.labels("last")
-        self.events = Counter("botify_events", "Events logged.", ["message"], registry=self.registry)
-        self.recommendations = Counter(
-            "botify_recommendations", "Tracks recommended.", ["recommender"], registry=self.registry
+        self.next_latency, self.last_latency = latency.labels("next"), latency.labels("last")
+        events = self._counter("botify_events", "Events logged.", "message")
+        self.next_events, self.last_events = events.labels("next"), events.labels("last")
+        self.recommendations = self._counter("botify_recommendations", "Tracks recommended.", "recommender")
+        self.refusals = self._counter("botify_refused_requests", "Requests refused.", "status")
+        self.without_memory = self._counter(
+            "botify_requests_without_session_store", "Requests answered without session state."
         )
-        self.refusals = Counter("botify_refused_requests", "Requests refused.", ["status"], registry=self.registry)
-        self.without_memory = Counter(
-            "botify_requests_without_session_store", "Requests answered without session state.", registry=self.registry
+        self.log_failures = self._counter(
+            "botify_event_log_failures", "Requests not acknowledged as their events could not be written."
         )
-        self.log_failures = Counter(
-            "botify_event_log_failures", "Requests not acknowledged as their events could not be written.",
-            registry=self.registry,
-        )  # fmt: skip
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(name, help_text, labels, registry=self.registry)
 
     def text(self) -> bytes:
-        """All figures, of all processes, in Prometheus' text format."""
-        if MULTIPROCESS_FOLDER not in os.environ:
+        """Return all metrics, of all processes, in Prometheus' text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self.registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # this class alone has no annotations

@@ -4,6 +4,8 @@ An answer is given only after its event is in the log. The session is brought up
 whose event could not be written, and that is sent again, finds its track in the session twice and nothing else.
 """
 
+import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,160 +13,171 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from botify.event_log import SegmentWriter, event_lines
-from botify.experiments import Assignments, Experiment
 from botify.metrics import Metrics
 from botify.model.model import Model
 from botify.model.versions import Versions
-from botify.recommenders import Chains, Drawn, Row, recommend
-from botify.schemas import Heard
-from botify.sessions.local import Heard as Session
-from botify.sessions.local import SessionStore
+from botify.recommenders.base import Drawn, Row
+from botify.recommenders.fallback import REPEAT, recommend
+from botify.schemas import Bodies, Listening
+from botify.sessions.local import LocalSessions, Session, SessionStore
+from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
+from looplib.randomness import make_generator
 
 
 class LateError(Exception):
-    """A request that took so long that another of its listener was answered meanwhile."""
+    """A request that took so long that another one of its listener was answered meanwhile."""
 
 
 class Service:
-    """The service of one process."""
+    """The service of one process. Make it in that process, not before a fork."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        versions: Versions,
-        experiments: tuple[Experiment, ...],
-        store: SessionStore,
-        log: SegmentWriter,
-        metrics: Metrics,
-        rng: np.random.Generator,
-    ) -> None:
-        """Puts the parts together.
+    def __init__(self, settings: Settings, model: Model) -> None:
+        """Put the parts of one process together, and start to watch for new versions.
 
         Args:
             settings: The configuration.
-            versions: The recommendations.
-            experiments: All that run.
-            store: The sessions.
-            log: The event log.
-            metrics: What is counted.
-            rng: Generator of the draws.
+            model: The version of the recommendations to begin with.
+
+        Raises:
+            ConfigError: The URL of Redis is none.
+            OSError: The event log's folder cannot be written.
         """
-        self.settings, self.versions, self.experiments = settings, versions, experiments
-        self.store, self.log, self.metrics = store, log, metrics
-        self.tracks = len(versions.model.catalogue)
-        self._rng = rng
-        self._assignments = Assignments(experiments)
-        self._chains = Chains.of(settings.fallback)
-        (decides,) = [experiment for experiment in experiments if experiment.name == settings.decides]
+        self.settings, self.versions, self.metrics = settings, Versions(settings, model), Metrics()
+        self.bodies = Bodies(len(model.catalogue), settings.batch_limit)
+        self.store = _make_store(settings)
+        process = os.getpid()
+        self._rng = (
+            np.random.default_rng() if settings.seed is None else make_generator(settings.seed, "serve", process)
+        )
+        self._experiment_names = [experiment.name for experiment in settings.experiments]
+        self._shared_arms: dict[tuple[str, ...], Mapping[str, str]] = {}  # listeners with the same arms share a mapping
+        (decides,) = [experiment for experiment in settings.experiments if experiment.name == settings.decides]
         self._decides = decides.name
         self._recommender_of_arm = {arm.name: arm.recommender for arm in decides.arms}
-        self._recommended = {name: metrics.recommendations.labels(name) for name in (*settings.recommenders, "repeat")}
-        self._next_events, self._last_events = metrics.events.labels("next"), metrics.events.labels("last")
+        counter = self.metrics.recommendations
+        self._recommended = {name: counter.labels(name) for name in (*settings.recommenders, REPEAT)}
+        self.log = SegmentWriter(settings.log_dir, settings.event_log, f"{socket.gethostname()}-{process}")
+        self.versions.watch()
 
-    def next(self, requests: Sequence[Heard]) -> list[int]:
-        """The next track for each listener, who may be named several times.
+    def next(self, requests: Sequence[Listening]) -> list[int]:
+        """Recommend the next track to each listener, who may be named several times.
 
         Raises:
             OSError: The events could not be written; none of the requests is acknowledged.
             LateError: It took too long; none of the requests is acknowledged.
         """
-        start = time.perf_counter()
+        start_s = time.perf_counter()
         model = self.versions.model
         rounds = _rounds(requests)
         if len(rounds) == 1:
-            tracks, lines = self._next_round(model, requests, start)
+            tracks, lines = self._next_round(model, requests, start_s)
         else:
             tracks, lines = [0] * len(requests), [b""] * len(requests)
-            for places in rounds:
-                answers = self._next_round(model, [requests[place] for place in places], start)
-                for place, track, line in zip(places, *answers, strict=True):
-                    tracks[place], lines[place] = track, line
+            for positions in rounds:
+                answers = self._next_round(model, [requests[i] for i in positions], start_s)
+                for i, track, line in zip(positions, *answers, strict=True):
+                    tracks[i], lines[i] = track, line
         self._write(lines)
-        self._next_events.inc(len(lines))
-        self.metrics.next_latency.observe(time.perf_counter() - start)
+        self.metrics.next_events.inc(len(lines))
+        self.metrics.next_latency.observe(time.perf_counter() - start_s)
         return tracks
 
-    def last(self, requests: Sequence[Heard]) -> None:
-        """Ends the session of each listener.
+    def last(self, requests: Sequence[Listening]) -> None:
+        """End the session of each listener.
 
         Raises:
             OSError: The events could not be written; none of the requests is acknowledged.
         """
-        start = time.perf_counter()
+        start_s = time.perf_counter()
         now_ms = time.time_ns() // 1_000_000
-        states = self.store.end(requests, now_ms)
-        arms = self._assignments.of([user for user, _, _ in requests])
-        outcomes = ((state and state.session, arm, None, None, None) for state, arm in zip(states, arms, strict=True))
-        self._write(event_lines("last", now_ms, time.perf_counter() - start, requests, outcomes))
-        self._last_events.inc(len(requests))
-        self.metrics.last_latency.observe(time.perf_counter() - start)
+        sessions = self.store.end(requests, now_ms)
+        all_arms = self.arms_of([user for user, _, _ in requests])
+        outcomes = (
+            (session and session.id, arms, None, None, None) for session, arms in zip(sessions, all_arms, strict=True)
+        )
+        self._write(event_lines("last", now_ms, time.perf_counter() - start_s, requests, outcomes))
+        self.metrics.last_events.inc(len(requests))
+        self.metrics.last_latency.observe(time.perf_counter() - start_s)
 
     def arms_of(self, users: Sequence[int]) -> list[Mapping[str, str]]:
-        """Each listener's arm by experiment, as the event log has it; nothing is logged."""
-        return self._assignments.of(users)
+        """Return each listener's arm by experiment, as the event log has it; nothing is logged."""
+        columns = [experiment.assign(users) for experiment in self.settings.experiments]
+        shared, names = self._shared_arms, self._experiment_names
+        return [
+            shared.get(arms) or shared.setdefault(arms, dict(zip(names, arms, strict=True)))
+            for arms in zip(*columns, strict=True)
+        ]
 
-    def _next_round(self, model: Model, requests: Sequence[Heard], start: float) -> tuple[list[int], list[bytes]]:
-        """The next tracks of listeners who are all different, and the lines of the event log."""
+    def close(self) -> None:
+        """Stop watching and close the event log's segment; no request may come after."""
+        self.versions.close()
+        self.log.close()
+
+    def _next_round(self, model: Model, requests: Sequence[Listening], start_s: float) -> tuple[list[int], list[bytes]]:
+        """Recommend to listeners who are all different; also returns the lines of the event log."""
         now_ms = time.time_ns() // 1_000_000
         users = [user for user, _, _ in requests]
-        states = self.store.hear(requests, now_ms)
-        arms = self._assignments.of(users)
+        sessions = self.store.hear(requests, now_ms)
+        all_arms = self.arms_of(users)
         answers: list[tuple[str, Drawn]] = []
         try:
-            names = [self._recommender_of_arm[arm[self._decides]] for arm in arms]
-            answers = recommend(model, _batch(requests, states), names, self._chains, self._rng)
+            names = [self._recommender_of_arm[arms[self._decides]] for arms in all_arms]
+            rows = list(map(_row, requests, sessions))
+            answers = recommend(model, rows, names, self.settings.fallback, self._rng)
         finally:
-            given: list[int | None] = [drawn.track for _, drawn in answers]
-            is_ours = self.store.settle(users, states, given or [None] * len(users))
-        if not is_ours:
+            tracks: list[int | None] = [drawn.track for _, drawn in answers]
+            is_in_time = self.store.settle(users, sessions, tracks or [None] * len(users))
+        if not is_in_time:
             raise LateError("the session went on without this request, which took too long; ask again")
         outcomes = (
-            (state and state.session, arm, track, name, propensity)
-            for state, arm, (name, (track, propensity)) in zip(states, arms, answers, strict=True)
+            (session and session.id, arms, track, name, propensity)
+            for session, arms, (name, (track, propensity)) in zip(sessions, all_arms, answers, strict=True)
         )
-        self._count(states, answers)
-        latency_s = time.perf_counter() - start
+        if None in sessions:
+            self.metrics.without_memory.inc(sessions.count(None))
+        answered = [name for name, _ in answers]
+        for name in set(answered):
+            self._recommended[name].inc(answered.count(name))
+        latency_s = time.perf_counter() - start_s
         return [drawn.track for _, drawn in answers], event_lines("next", now_ms, latency_s, requests, outcomes)
-
-    def _count(self, states: Sequence[object], answers: Sequence[tuple[str, Drawn]]) -> None:
-        if None in states:
-            self.metrics.without_memory.inc(states.count(None))
-        for name, times in Counter(name for name, _ in answers).items() if len(answers) > 1 else [(answers[0][0], 1)]:
-            self._recommended[name].inc(times)
 
     def _write(self, lines: list[bytes]) -> None:
         try:
-            self.log.append(b"".join(lines) if len(lines) > 1 else lines[0])
+            self.log.append(b"".join(lines))
         except OSError:
             self.metrics.log_failures.inc()
             raise
 
-    def close(self) -> None:
-        """Ends the watching and closes the event log's segment; no request may come after."""
-        self.versions.close()
-        self.log.close()
+
+def _make_store(settings: Settings) -> SessionStore:
+    if settings.redis_url is None:
+        return LocalSessions(silence_s=settings.session_silence_s)
+    url = settings.redis_url.get_secret_value()
+    return RedisSessions(url, silence_s=settings.session_silence_s, timeout_s=settings.redis_timeout_s)
 
 
-def _batch(requests: Sequence[Heard], states: Sequence[Session | None]) -> list[Row]:
-    """What recommenders get; while the session store is down, a session is the track just heard."""
-    return [
-        Row(user, state.tracks, state.times, state.tracks + state.pending)
-        if state
-        else Row(user, (track,), (share,), (track,))
-        for (user, track, share), state in zip(requests, states, strict=True)
-    ]
+def _row(request: Listening, session: Session | None) -> Row:
+    """Return what recommenders get; while the session store is down, a session is the track just heard."""
+    user, track, time_ = request
+    if session is None:
+        return Row(user, (track,), (time_,), (track,))
+    return Row(user, session.tracks, session.times, session.tracks + session.pending)
 
 
-def _rounds(requests: Sequence[Heard]) -> list[list[int]]:
-    """Places of a batch's requests, so that a listener's second request comes after the answer to the first."""
-    if len(requests) == 1 or len({user for user, _, _ in requests}) == len(requests):
+def _rounds(requests: Sequence[Listening]) -> list[list[int]]:
+    """Split a batch so that a listener's second request comes after the answer to the first.
+
+    Returns:
+        Positions of the requests of each round.
+    """
+    if len({user for user, _, _ in requests}) == len(requests):
         return [list(range(len(requests)))]
     rounds: list[list[int]] = []
-    turns: Counter[int] = Counter()
-    for place, (user, _, _) in enumerate(requests):
-        if turns[user] == len(rounds):
+    rounds_of: Counter[int] = Counter()
+    for position, (user, _, _) in enumerate(requests):
+        if rounds_of[user] == len(rounds):
             rounds.append([])
-        rounds[turns[user]].append(place)
-        turns[user] += 1
+        rounds[rounds_of[user]].append(position)
+        rounds_of[user] += 1
     return rounds

@@ -1,4 +1,4 @@
-"""What the service is configured with: a YAML file, and a `BOTIFY_…` environment variable for each key."""
+"""Settings of the service: a YAML file, and a `BOTIFY_…` environment variable for each key."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,50 +7,23 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
 
-from botify.experiments import Arm, Experiment, arm_name
+from botify.experiments import Experiment, RecommenderName
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
-RecommenderName = Literal[
-    "random", "sticky_artist", "top_pop", "indexed", "in_order", "contextual", "session_als", "session_context"
-]
-
-
-class ArmSettings(Config):
-    """An arm of an experiment: its share of the listeners, and who recommends to them."""
-
-    name: str | None = Field(default=None, min_length=1)
-    weight: PositiveFloat = 1.0
-    recommender: RecommenderName
-
-
-class ExperimentSettings(Config):
-    """An experiment: every listener is in one of its arms."""
-
-    name: str = Field(min_length=1)
-    salt: str | None = None
-    arms: tuple[ArmSettings, ...] = Field(min_length=1)
-    overrides: dict[NonNegativeInt, str] = Field(default_factory=dict)
-
-    def experiment(self) -> Experiment:
-        """The experiment itself; arms without a name are `C`, `T1`, `T2` and so on.
-
-        Raises:
-            ConfigError: Arms of one name, or an override to no arm.
-        """
-        arms = [Arm(arm.name or arm_name(i), arm.weight, arm.recommender) for i, arm in enumerate(self.arms)]
-        return Experiment(self.name, tuple(arms), self.salt, dict(self.overrides))
+# The text of these variables is taken as it is, so that a token of digits stays a text; that of the others is YAML.
+_TEXT_KEYS = {"catalog", "recommendations", "log_dir", "redis_url", "admin_token", "decides", "host"}
 
 
 class FallbackSettings(Config):
-    """Who answers, in this order, where the arm's recommender cannot; after them any track not yet heard."""
+    """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
 
     exhausted: tuple[RecommenderName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
     unknown: tuple[RecommenderName, ...] = ("top_pop",)  # it knows nothing of this listener or track
 
 
 class EventLogSettings(Config):
-    """How events reach the disk."""
+    """How events reach the disk, see `botify.event_log`."""
 
     fsync: Literal["always", "everysec", "never"] = "everysec"
     segment_bytes: PositiveInt = 64 * 2**20
@@ -61,14 +34,12 @@ class Settings(Config):
     """The service's configuration."""
 
     catalog: Path
-    recommendations: Path
-    neighbours: Path | None = None  # by default beside the recommendations
-    item_factors: Path | None = None  # by default beside the recommendations
+    recommendations: Path  # its manifest, neighbours, factors and context model lie beside it
     log_dir: Path
     redis_url: SecretStr | None = None
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
     admin_token: SecretStr | None = None
-    experiments: tuple[ExperimentSettings, ...] = Field(min_length=1)
+    experiments: tuple[Experiment, ...] = Field(min_length=1)
     decides: str  # the experiment whose arm picks the recommender
     fallback: FallbackSettings = FallbackSettings()
     event_log: EventLogSettings = EventLogSettings()
@@ -102,12 +73,12 @@ class Settings(Config):
 def load_settings(
     path: Path, environment: Mapping[str, str], options: Mapping[str, object], overrides: Sequence[str] = ()
 ) -> Settings:
-    """Reads the settings.
+    """Read the settings.
 
     Args:
         path: The YAML file.
         environment: Its `BOTIFY_…` variables win over the file.
-        options: Values by key that win over these; None stands for none.
+        options: Values by key that win over these; None is ignored.
         overrides: `key=value` texts that win over all.
 
     Raises:
@@ -121,12 +92,3 @@ def load_settings(
     changes = [f"{key}={json.dumps(text) if key in _TEXT_KEYS else text}" for key, text in found.items()]
     changes += [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
     return load_config(Settings, path, [*changes, *overrides])
-
-
-# The text of these is taken as it is; that of the others is YAML: a token of digits stays a text.
-_TEXT_KEYS = {"catalog", "recommendations", "neighbours", "item_factors", "log_dir"} | {
-    "redis_url",
-    "admin_token",
-    "decides",
-    "host",
-}

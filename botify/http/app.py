@@ -7,10 +7,8 @@ import orjson
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter
 
-from botify.http import admin, assignments, health
-from botify.http import playback as api
-from botify.http.fast_path import Shortcut
-from botify.http.openapi import add_document
+from botify.http import admin, health, playback
+from botify.http.fast_path import FastPath
 from botify.schemas import BodyError
 from botify.service import LateError, Service
 
@@ -24,45 +22,38 @@ class IdConverter(IntegerConverter):
 
 
 def create_app(service: Service) -> flask.Flask:
-    """Makes the application of a service."""
+    """Make the application of a service."""
     app = flask.Flask("botify", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.body_limit_bytes
     app.url_map.converters["int"] = IdConverter
-    app.register_blueprint(api.make_blueprint(service))
-    app.register_blueprint(health.make_blueprint(service))
-    app.register_blueprint(assignments.make_blueprint(service))
-    app.register_blueprint(admin.make_blueprint(service))
-    add_document(app)
+    for views in (playback, health, admin):
+        app.register_blueprint(views.make_blueprint(service))
     _handle_errors(app, service)
-    app.wsgi_app = Shortcut(app, service)  # type: ignore[method-assign]  # Flask's own way to put one in front
+    app.wsgi_app = FastPath(app, service)  # type: ignore[method-assign]  # Flask's own way to put one in front
     return app
 
 
 def _handle_errors(app: flask.Flask, service: Service) -> None:
-    """Gives every refusal a status and a message, in JSON."""
+    """Give every refusal a status and a message, in JSON."""
 
-    def refuse(status: int, message: str) -> flask.Response:
+    @app.errorhandler(Exception)
+    def refuse(error: Exception) -> flask.Response:
+        status, message = _explain(error)
         service.metrics.refusals.labels(str(status)).inc()
         return flask.Response(orjson.dumps({"error": message}), status=status, mimetype="application/json")
 
-    @app.errorhandler(BodyError)
-    def wrong_body(error: BodyError) -> flask.Response:
-        return refuse(400, str(error))
 
-    @app.errorhandler(OSError)
-    def unwritten_event(error: OSError) -> flask.Response:
-        logger.error("event log: %s", error)
-        return refuse(503, f"the event could not be written ({error.strerror or error}); ask again")
-
-    @app.errorhandler(LateError)
-    def late(error: LateError) -> flask.Response:
-        return refuse(503, str(error))
-
-    @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> flask.Response:
-        return refuse(error.code or 500, error.description or error.name)
-
-    @app.errorhandler(Exception)
-    def fault(error: Exception) -> flask.Response:
-        logger.exception("a fault of ours", exc_info=error)
-        return refuse(500, "a fault of ours; it is in the service's log")
+def _explain(error: Exception) -> tuple[int, str]:
+    """Return the status and the message of a refusal."""
+    match error:
+        case BodyError():
+            return 400, str(error)
+        case LateError():
+            return 503, str(error)
+        case OSError():
+            logger.error("event log: %s", error)
+            return 503, f"the event could not be written ({error.strerror or error}); ask again"
+        case HTTPException():
+            return error.code or 500, error.description or error.name
+    logger.exception("unexpected error", exc_info=error)
+    return 500, "unexpected error; the details are in the service's log"

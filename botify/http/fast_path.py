@@ -1,11 +1,10 @@
-"""The two addresses that nearly all requests go to, answered before Flask's routing, which costs twice their work.
+"""The fast path of `POST /next/<user>` and `/last/<user>`, which skips Flask's routing: that costs twice their work.
 
-A request that is not plainly one of these, or whose body is refused, goes through Flask, whose views at the same
-addresses call the same functions: `botify.http.playback`.
+A request that is not plainly one of these goes through Flask, whose views at the same paths call the same functions of
+`botify.http.playback`.
 """
 
 from collections.abc import Iterable
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import flask
@@ -22,17 +21,17 @@ _PREFIX = len("/next/")
 _LONGEST_NUMBER = 19
 
 
-class Shortcut:
+class FastPath:
     """A WSGI application in front of Flask's."""
 
     def __init__(self, app: flask.Flask, service: Service) -> None:
-        """Goes in front of an application: `app.wsgi_app = Shortcut(app, service)`."""
+        """Wrap an application: `app.wsgi_app = FastPath(app, service)`."""
         self._app, self._service = app, service
         self._flask: WSGIApplication = app.wsgi_app
         self._limit = service.settings.body_limit_bytes
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answers a request."""
+        """Answer a request."""
         path, length = environ["PATH_INFO"], environ.get("CONTENT_LENGTH", "")
         answer, user = _ANSWERS.get(path[:_PREFIX]), path[_PREFIX:]
         if (
@@ -47,9 +46,6 @@ class Shortcut:
             if len(body) < int(length):
                 raise BodyError("the body was cut off")
             text = answer(self._service, int(user), body)
-        except BodyError:
-            environ["wsgi.input"] = BytesIO(body)
-            return self._flask(environ, start_response)
         except Exception as error:  # noqa: BLE001  answered by the application's own handlers
             with self._app.request_context(environ):
                 return self._app.make_response(self._app.handle_user_exception(error))(environ, start_response)

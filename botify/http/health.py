@@ -1,80 +1,82 @@
-"""What operators ask: is it alive, is it ready, what does it count, which experiments run."""
+"""Endpoints of operators: the API's description, liveness, readiness, metrics, running experiments."""
 
+from pathlib import Path
+from typing import Any
+
+import flask
+import orjson
+import yaml
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
-from pydantic import BaseModel
 
-from botify.http.openapi import documented
-from botify.schemas import ArmStatus, Experiments, ExperimentStatus, Status
 from botify.service import Service
+
+_DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
 
 def make_blueprint(service: Service) -> Blueprint:
-    """The blueprint of a service."""
+    """Make the blueprint of a service."""
     health = Blueprint("health", __name__)
+    document = yaml.safe_load(_DOCUMENT.read_bytes())
+
+    @health.get("/openapi.json")
+    def openapi_document() -> Response:
+        return _json(document)
+
+    @health.get("/docs")
+    def docs() -> str:
+        return flask.render_template("docs.html", title=document["info"]["title"], **document)
 
     @health.get("/")
-    @documented(answer=Status)
     def index() -> Response:
-        """Says that the service is here."""
-        return _answer(Status(status="alive", version=service.versions.model.version))
+        return _json(_status("alive"))
 
     @health.get("/health/live")
-    @documented(answer=Status)
     def live() -> Response:
-        """Whether the process answers."""
-        return _answer(Status(status="alive"))
+        return _json(_status("alive"))
 
     @health.get("/health/ready")
-    @documented(answer=Status, refusals=())
     def ready() -> Response:
-        """Whether recommendations are loaded and the session store can be reached; 503 if not."""
-        problems = [] if service.store.ready() else ["the session store cannot be reached"]
-        status = Status(
-            status="degraded" if problems else "ready", problems=problems, version=service.versions.model.version
-        )
-        return _answer(status, 503 if problems else 200)
+        if service.store.ready():
+            return _json(_status("ready"))
+        return _json(_status("degraded", "the session store cannot be reached"), 503)
 
     @health.get("/metrics")
-    @documented()
     def metrics() -> Response:
-        """Figures for Prometheus, in its text format."""
         return Response(service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     @health.get("/experiments")
-    @documented(answer=Experiments)
     def experiments() -> Response:
-        """The running experiments: arms, shares and recommenders, and which version is served."""
-        return _answer(describe_experiments(service))
+        return _json(describe_experiments(service))
+
+    def _status(status: str, *problems: str) -> dict[str, Any]:
+        return {"status": status, "problems": problems, "version": service.versions.model.version}
 
     return health
 
 
-def describe_experiments(service: Service) -> Experiments:
-    """What runs."""
+def describe_experiments(service: Service) -> dict[str, Any]:
+    """List the running experiments, the version served, and why the current one was refused, if it was."""
+    running = [
+        {
+            "name": experiment.name,
+            "decides": experiment.name == service.settings.decides,
+            "overrides": len(experiment.overrides),
+            "arms": [
+                {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
+                for arm in experiment.arms
+            ],
+        }
+        for experiment in service.settings.experiments
+    ]
     model = service.versions.model
-    return Experiments(
-        version=model.version,
-        created_at=model.created_at.isoformat(),
-        refused=service.versions.refused,
-        experiments=[
-            ExperimentStatus(
-                name=experiment.name,
-                decides=experiment.name == service.settings.decides,
-                overrides=len(experiment.overrides),
-                arms=[
-                    ArmStatus(
-                        name=arm.name,
-                        share=experiment.shares[arm.name],
-                        recommender=arm.recommender,
-                    )
-                    for arm in experiment.arms
-                ],
-            )
-            for experiment in service.experiments
-        ],
-    )
+    return {
+        "version": model.version,
+        "created_at": model.created_at.isoformat(),
+        "refused": service.versions.refused,
+        "experiments": running,
+    }
 
 
-def _answer(body: BaseModel, status: int = 200) -> Response:
-    return Response(body.model_dump_json(), status=status, content_type="application/json")
+def _json(body: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status=status, content_type="application/json")

@@ -1,56 +1,67 @@
-"""Arrays from files that are not trusted: no pickle, nothing packed, nothing larger than the file that it comes in."""
+"""Arrays from files that are not trusted: no pickle, nothing compressed, checked against the shapes expected."""
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from botify.errors import ModelError
 
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+Arrays = dict[str, npt.NDArray[Any]]
+Shapes = Mapping[str, tuple[str, tuple[str, ...]]]
+"""By array: the kind of number (`i` or `f`), and the name of each axis; axes of one name have one length."""
 
 
-def read_arrays(path: Path, names: Iterable[str], what: str) -> dict[str, npt.NDArray[Any]]:
-    """Reads arrays of an `.npz` as `numpy.savez` writes it.
-
-    A packed file may grow a thousandfold, and a header may claim any shape; both are looked at before memory is taken.
+def read_arrays(path: Path, shapes: Shapes, what: str) -> tuple[Arrays, dict[str, int]]:
+    """Read arrays of an `.npz` as `numpy.savez` writes it.
 
     Args:
         path: The file.
-        names: The arrays' names.
+        shapes: The arrays to read, and what they must be; floats must be finite.
         what: What the file is, for the message.
 
+    Returns:
+        The arrays, and the lengths of the axes by name.
+
     Raises:
-        ModelError: The file is damaged, lacks an array, or is not of this kind.
+        ModelError: The file is damaged, or lacks an array, or an array is something else.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name: _read_array(archive, f"{name}.npy") for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes}
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path}: not {what} of ours ({error})") from None
+    lengths: dict[str, int] = {}
+    for name, (kind, axes) in shapes.items():
+        array = arrays[name]
+        if array.dtype.kind != kind or array.ndim != len(axes):
+            raise ModelError(f"{path}: {name} is {array.dtype} {array.shape}, expected {kind} with {len(axes)} axes")
+        for axis, length in zip(axes, array.shape, strict=True):
+            if lengths.setdefault(axis, length) != length:
+                raise ModelError(f"{path}: {name} is {array.shape}, but there are {lengths[axis]} {axis}")
+        if kind == "f" and not np.isfinite(array).all():
+            raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
+    return arrays, lengths
+
+
+def check_ids(path: Path, name: str, ids: npt.NDArray[Any], limit: int) -> None:
+    """Refuse ids that are not in 0..limit-1.
+
+    Raises:
+        ModelError: One of them is not.
+    """
+    if len(ids) and not (ids.min() >= 0 and ids.max() < limit):
+        raise ModelError(f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}")
 
 
 def _read_array(archive: zipfile.ZipFile, member: str) -> npt.NDArray[Any]:
     entry = archive.getinfo(member)
-    if entry.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{member} is packed")
-    with archive.open(entry) as file:
-        _check_size(file, member, entry.file_size)
+    if entry.compress_type != zipfile.ZIP_STORED:  # it may grow a thousandfold
+        raise ValueError(f"{member} is compressed")
+    # NumPy reads by and by, so a header that claims more than the file holds takes no memory before it fails.
     with archive.open(entry) as file:
         array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         return array
-
-
-def _check_size(file: IO[bytes], member: str, size: int) -> None:
-    version = np.lib.format.read_magic(file)
-    if version not in _HEADERS:
-        raise ValueError(f"{member} has version {version}")
-    shape, _, dtype = _HEADERS[version](file)
-    claimed = dtype.itemsize
-    for length in shape:  # Python's numbers do not overflow
-        claimed *= length
-    if min((0, *shape)) < 0 or claimed > size:
-        raise ValueError(f"{member} claims the shape {shape} of {dtype} in {size} bytes")

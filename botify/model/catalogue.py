@@ -1,14 +1,22 @@
-"""The catalogue: each track's record as it stands in the file, and who the artist is, in compact arrays."""
+"""The catalogue: each track's record as it stands in the file, and its artist, in compact arrays."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
-import orjson
 
 from botify.errors import CatalogueError
 from looplib.arrays import IntArray
+
+
+class _Record(msgspec.Struct):
+    track: int
+    artist: str | int
+
+
+_decode = msgspec.json.Decoder(_Record).decode
 
 
 @dataclass(frozen=True)
@@ -23,25 +31,25 @@ class Catalogue:
     sha256: str
 
     def __len__(self) -> int:
-        """How many tracks there are."""
+        """Return the number of tracks."""
         return len(self.artist)
 
     def record(self, track: int) -> bytes:
-        """The record of a track, JSON."""
+        """Return the record of a track, JSON."""
         return self.text[self.starts[track] : self.starts[track + 1]].rstrip()
 
     def tracks_of_artist(self, track: int) -> list[int]:
-        """All tracks by the artist of a track, itself among them."""
+        """Return all tracks by the artist of a track, itself among them."""
         artist = self.artist[track]
         tracks: list[int] = self.by_artist[self.artist_starts[artist] : self.artist_starts[artist + 1]].tolist()
         return tracks
 
 
 def load_catalogue(path: Path) -> Catalogue:
-    """Reads `tracks.json`, one `{"track", "artist", …}` a line.
+    """Read `tracks.json`, one `{"track", "artist", …}` a line.
 
     Raises:
-        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or out of place.
+        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or out of order.
     """
     try:
         text = path.read_bytes()
@@ -50,8 +58,9 @@ def load_catalogue(path: Path) -> Catalogue:
     lines = text.splitlines(keepends=True)
     if not lines:
         raise CatalogueError(f"{path}: holds no tracks")
-    numbers: dict[str | int, int] = {}
-    artist = np.fromiter((_artist_of(path, line, i, numbers) for i, line in enumerate(lines)), np.int64, len(lines))
+    numbers: dict[str | int, int] = {}  # of the artists, as they first appear
+    artists = (_artist_of(path, line, track) for track, line in enumerate(lines))
+    artist = np.fromiter((numbers.setdefault(name, len(numbers)) for name in artists), np.int64, len(lines))
     return Catalogue(
         text=text,
         starts=np.cumsum([0, *map(len, lines)], dtype=np.int64),
@@ -62,15 +71,13 @@ def load_catalogue(path: Path) -> Catalogue:
     )
 
 
-def _artist_of(path: Path, line: bytes, expected: int, numbers: dict[str | int, int]) -> int:
-    """The number of the artist of a line's track; artists are numbered as they first appear."""
+def _artist_of(path: Path, line: bytes, expected: int) -> str | int:
+    """Check the record of a track and return its artist."""
+    where = f"{path}:{expected + 1}"
     try:
-        record = orjson.loads(line)
-        track, artist = record["track"], record["artist"]
-    except (ValueError, KeyError, TypeError):
-        raise CatalogueError(f"{path}:{expected + 1}: no object with track and artist") from None
-    if track != expected:
-        raise CatalogueError(f"{path}:{expected + 1}: track {track} found, {expected} expected: ids must be 0..n-1")
-    if not isinstance(artist, str | int):
-        raise CatalogueError(f"{path}:{expected + 1}: artist must be a text or a number")
-    return numbers.setdefault(artist, len(numbers))
+        record = _decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"{where}: no object with track and artist ({error})") from None
+    if record.track != expected:
+        raise CatalogueError(f"{where}: track {record.track} found, {expected} expected: ids must be 0..n-1")
+    return record.artist

@@ -5,21 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from botify.errors import ModelError
-from botify.model.arrays import read_arrays
+from botify.model.arrays import Shapes, check_ids, read_arrays
 from looplib.arrays import Float32Array, IntArray
 
-# What the file holds: the kind of number, and the shape in names of lengths.
 _SQUARE = ("f", ("sides", "sides"))
 _SCALAR: tuple[str, tuple[str, ...]] = ("f", ())
-_SHAPES = {
+# The openings by listener and organic track, and the vectors of tracks.
+_TABLES: Shapes = {
     "tracks": ("i", ("tracks",)),
     "track_factors": ("f", ("tracks", "factors")),
     "listeners": ("i", ("openings",)),
     "organics": ("i", ("openings",)),
     "interest_of": ("i", ("openings",)),
+}
+# Attributes of the same name below.
+_NUMBERS: Shapes = {
     "interests": ("f", ("interests", "sides")),
     "evidence": ("i", ("interests",)),
     "interest_precision": _SQUARE,
@@ -38,16 +40,16 @@ class Context:
 
     Attributes:
         tracks: Vector of each track, shape (tracks, k); 0 where nothing is known of it.
-        listeners: IntArray of the known listeners, ascending, shape (listeners,).
+        listeners: The known listeners, ascending, shape (listeners,).
         starts: The openings of listener i are starts[i]:starts[i + 1], shape (listeners + 1,).
         organics: The organic track of each opening, ascending for each listener, shape (openings,).
-        interest_of: The interest that it opens, likewise.
+        interest_of: The interest that each opening leads to, shape (openings,).
         interests: Vector of each interest, shape (interests, k + 1).
         evidence: Responses behind each interest, shape (interests,).
         interest_precision: Inverse covariance of an interest before any response, (k + 1, k + 1).
-        information: What a response adds to it on average, likewise.
-        newcomer_map: Takes (track, 1) of an organic track to the expected vector of an unknown interest, likewise.
-        newcomer_precision: Inverse covariance about that, likewise.
+        information: What a response adds to that on average, (k + 1, k + 1).
+        newcomer_map: Maps (track, 1) of an organic track to the expected vector of an unknown interest, (k + 1, k + 1).
+        newcomer_precision: Inverse covariance of an unknown interest about that vector, (k + 1, k + 1).
         noise: Variance of a logit about the model.
         artist_fatigue: Factor on the time of a track for each earlier track of its artist, 0..1.
         resolution: Time is logged in steps of this.
@@ -69,10 +71,10 @@ class Context:
     resolution: float
 
     def prior(self, listener: int, organic: int) -> tuple[Float32Array, Float32Array]:
-        """Mean (k + 1,) and precision (k + 1, k + 1) of a session's interest, given its organic track alone.
+        """Return mean (k + 1,) and precision (k + 1, k + 1) of a session's interest, given its organic track alone.
 
-        The interest that the track has opened for the listener before; a new opening takes that of the listener's
-        interests which points most nearly where the track does; a new listener gets what is usual for the track.
+        An opening that is known leads to its interest. With an unknown organic track a known listener gets the one
+        of their interests that points most nearly where the track does, and a new listener what is usual for the track.
         """
         at = int(self.listeners.searchsorted(listener))
         usual = np.append(self.tracks[organic], np.float32(1)) @ self.newcomer_map
@@ -92,7 +94,7 @@ class Context:
 
 
 def read_context(path: Path, tracks: int) -> Context:
-    """Reads a context model.
+    """Read a context model.
 
     Args:
         path: The file.
@@ -101,47 +103,27 @@ def read_context(path: Path, tracks: int) -> Context:
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
-    arrays = read_arrays(path, _SHAPES, "a context model")
-    _check(path, arrays, tracks)
-    listeners, starts = np.unique(arrays["listeners"], return_index=True)
-    vectors = np.zeros((tracks, arrays["track_factors"].shape[1]), dtype=np.float32)
-    vectors[arrays["tracks"]] = arrays["track_factors"]
-    return Context(
-        tracks=vectors,
-        listeners=listeners,
-        starts=np.append(starts, len(arrays["organics"])),
-        organics=arrays["organics"],
-        interest_of=arrays["interest_of"].astype(np.int64),
-        interests=arrays["interests"].astype(np.float32),
-        evidence=arrays["evidence"].astype(np.float32),
-        interest_precision=arrays["interest_precision"].astype(np.float32),
-        information=arrays["information"].astype(np.float32),
-        newcomer_map=arrays["newcomer_map"].astype(np.float32),
-        newcomer_precision=arrays["newcomer_precision"].astype(np.float32),
-        noise=float(arrays["noise"]),
-        artist_fatigue=float(arrays["artist_fatigue"]),
-        resolution=float(arrays["resolution"]),
-    )
-
-
-def _check(path: Path, arrays: dict[str, npt.NDArray[Any]], tracks: int) -> None:
-    lengths: dict[str, int] = {}
-    for name, (kind, shape) in _SHAPES.items():
-        array = arrays[name]
-        if array.dtype.kind != kind or array.ndim != len(shape):
-            raise ModelError(f"{path}: {name} is {array.dtype} {array.shape}, expected {kind} with {len(shape)} axes")
-        for axis, length in zip(shape, array.shape, strict=True):
-            if lengths.setdefault(axis, length) != length:
-                raise ModelError(f"{path}: {name} is {array.shape}, but there are {lengths[axis]} {axis}")
-        if kind == "f" and not np.isfinite(array).all():
-            raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
+    arrays, lengths = read_arrays(path, {**_TABLES, **_NUMBERS}, "a context model")
     if lengths["sides"] != lengths["factors"] + 1:
         raise ModelError(f"{path}: {lengths['factors']} factors need interests of one more, not {lengths['sides']}")
+    for name, limit in (("tracks", tracks), ("organics", tracks), ("interest_of", lengths["interests"])):
+        check_ids(path, name, arrays[name], limit)
     owner, organic = arrays["listeners"], arrays["organics"]
     is_after = (owner[1:] > owner[:-1]) | ((owner[1:] == owner[:-1]) & (organic[1:] > organic[:-1]))
     if not is_after.all():
-        raise ModelError(f"{path}: openings are not sorted, or one stands twice (at {int(np.argmin(is_after)) + 1})")
-    for name, limit in (("tracks", tracks), ("organics", tracks), ("interest_of", lengths["interests"])):
-        ids = arrays[name]
-        if len(ids) and not (ids.min() >= 0 and ids.max() < limit):
-            raise ModelError(f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}")
+        raise ModelError(f"{path}: openings are not sorted or repeat (at {int(np.argmin(is_after)) + 1})")
+    listeners, starts = np.unique(owner, return_index=True)
+    vectors = np.zeros((tracks, lengths["factors"]), dtype=np.float32)
+    vectors[arrays["tracks"]] = arrays["track_factors"]
+    numbers: dict[str, Any] = {
+        name: float(arrays[name]) if shape is _SCALAR else arrays[name].astype(np.float32)
+        for name, shape in _NUMBERS.items()
+    }
+    return Context(
+        tracks=vectors,
+        listeners=listeners,
+        starts=np.append(starts, len(organic)),
+        organics=organic,
+        interest_of=arrays["interest_of"].astype(np.int64),
+        **numbers,
+    )

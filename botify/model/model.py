@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import AliasPath, AwareDatetime, BaseModel, Field, NonNegativeInt, ValidationError
 
 from botify.errors import ModelError
-from botify.model.arrays import read_arrays
+from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
 from botify.model.context import Context, read_context
 from botify.model.tracklists import TrackLists, read_track_lists
@@ -40,14 +40,10 @@ class Model:
     popular: list[int]  # the tracks that most lists hold, most popular first
     neighbours: TrackLists | None  # by track; None where no recommender asks for them
     directions: Float32Array | None  # (tracks, factors), item factors of length 1; 0 where there are none
-    context: Context | None = None  # None where no recommender asks for it, or the version has none
+    context: Context | None  # None where no recommender asks for it, or the version has none
 
 
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class FileFacts(_Facts):
+class FileFacts(BaseModel):
     """What the manifest says of a file."""
 
     sha256: str
@@ -55,31 +51,25 @@ class FileFacts(_Facts):
     rows: NonNegativeInt | None = None
 
 
-class CatalogueFacts(_Facts):
+class CatalogueFacts(BaseModel):
     """The catalogue that the model was trained on."""
 
     sha256: str
     tracks: NonNegativeInt
 
 
-class DataFacts(_Facts):
-    """What the model was trained on."""
-
-    catalogue: CatalogueFacts | None = None
-
-
-class Manifest(_Facts):
+class ModelManifest(BaseModel):
     """What the service reads of a version's manifest."""
 
     schema_version: Literal[1] = Field(alias="schema")
     model: str = Field(min_length=1)
     created_at: AwareDatetime
     files: dict[str, FileFacts]
-    data: DataFacts = DataFacts()
+    catalogue: CatalogueFacts | None = Field(default=None, validation_alias=AliasPath("data", "catalogue"))
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Reads the manifest of a version.
+def read_manifest(folder: Path) -> ModelManifest:
+    """Read the manifest of a version.
 
     Raises:
         ModelError: There is none, or it is not one.
@@ -88,7 +78,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         if path.stat().st_size > LONGEST_MANIFEST:
             raise ModelError(f"{path}: {path.stat().st_size} bytes found, at most {LONGEST_MANIFEST} are read")
-        return Manifest.model_validate_json(path.read_bytes())
+        return ModelManifest.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
@@ -98,12 +88,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def current_folder(settings: Settings) -> Path:
-    """The folder that the recommendations are in, links followed: another one is another version."""
+    """Return the folder that the recommendations are in, links followed: another one is another version."""
     return settings.recommendations.parent.resolve()
 
 
 def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = None) -> Model:
-    """Loads a version.
+    """Load a version.
 
     Args:
         settings: Where it is, and which recommenders will ask it.
@@ -116,49 +106,32 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
     folder = folder or current_folder(settings)
     manifest = read_manifest(folder)
     _check_catalogue(folder, manifest, catalogue)
-    recommendations = _read_lists(folder / settings.recommendations.name, manifest, "user", "tracks", len(catalogue))
-    neighbours = directions = None
-    if settings.recommenders & NEIGHBOUR_USERS:
-        path, its_manifest = _place(settings, settings.neighbours, NEIGHBOURS, folder, manifest)
-        neighbours = _read_lists(path, its_manifest, "track", "recommendations", len(catalogue))
-    if settings.recommenders & FACTOR_USERS:
-        path, its_manifest = _place(settings, settings.item_factors, FACTORS, folder, manifest)
-        directions = _read_directions(path, its_manifest, len(catalogue))
-    held = recommendations.counts(len(catalogue))
+    tracks, asked = len(catalogue), settings.recommenders
+    recommendations = _read_lists(folder / settings.recommendations.name, manifest, "user", "tracks", tracks)
+    neighbours = directions = context = None
+    if asked & NEIGHBOUR_USERS:
+        neighbours = _read_lists(folder / NEIGHBOURS, manifest, "track", "recommendations", tracks)
+    if asked & FACTOR_USERS:
+        directions = _read_directions(folder / FACTORS, manifest, tracks)
+    if asked & CONTEXT_USERS and CONTEXT in manifest.files:
+        _verify(folder / CONTEXT, manifest)
+        context = read_context(folder / CONTEXT, tracks)
+    counts = recommendations.counts
     return Model(
         version=manifest.model,
         created_at=manifest.created_at,
         folder=folder,
         catalogue=catalogue,
         recommendations=recommendations,
-        popular=[track for track in np.argsort(-held, kind="stable")[:POPULAR].tolist() if held[track]],
+        popular=[track for track in np.argsort(-counts, kind="stable")[:POPULAR].tolist() if counts[track]],
         neighbours=neighbours,
         directions=directions,
-        context=_find_context(settings, folder, manifest, len(catalogue)),
+        context=context,
     )
 
 
-def _find_context(settings: Settings, folder: Path, manifest: Manifest, tracks: int) -> Context | None:
-    """The context model, which a version may be published without."""
-    if not settings.recommenders & CONTEXT_USERS or CONTEXT not in manifest.files:
-        return None
-    path = folder / CONTEXT
-    _check_digest(path, sha256_file(path), _facts_of(path, manifest))
-    return read_context(path, tracks)
-
-
-def _place(settings: Settings, path: Path | None, name: str, folder: Path, manifest: Manifest) -> tuple[Path, Manifest]:
-    """Where a file is and the manifest that vouches for it: the version's, if it lies beside the recommendations."""
-    if path is None:
-        return folder / name, manifest
-    if path.parent == settings.recommendations.parent:
-        return folder / path.name, manifest
-    elsewhere = path.parent.resolve()
-    return elsewhere / path.name, read_manifest(elsewhere)
-
-
-def _check_catalogue(folder: Path, manifest: Manifest, catalogue: Catalogue) -> None:
-    facts = manifest.data.catalogue
+def _check_catalogue(folder: Path, manifest: ModelManifest, catalogue: Catalogue) -> None:
+    facts = manifest.catalogue
     if facts and facts.sha256 != catalogue.sha256:
         raise ModelError(
             f"{folder / MANIFEST}: trained on another catalogue, of {facts.tracks} tracks and sha256 "
@@ -166,8 +139,8 @@ def _check_catalogue(folder: Path, manifest: Manifest, catalogue: Catalogue) -> 
         )
 
 
-def _facts_of(path: Path, manifest: Manifest) -> FileFacts:
-    """What the manifest says of a file; its size is compared at once."""
+def _verify(path: Path, manifest: ModelManifest) -> FileFacts:
+    """Check that a file is what the manifest says; returns what that is."""
     facts = manifest.files.get(path.name)
     if facts is None:
         raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(manifest.files))}")
@@ -175,41 +148,31 @@ def _facts_of(path: Path, manifest: Manifest) -> FileFacts:
         raise ModelError(f"{path}: a link that leads out of the version's folder")
     try:
         size = path.stat().st_size
+        if size != facts.bytes:
+            raise ModelError(f"{path}: {size} bytes found, the manifest says {facts.bytes}")
+        digest = sha256_file(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    if size != facts.bytes:
-        raise ModelError(f"{path}: {size} bytes found, the manifest says {facts.bytes}")
+    if digest != facts.sha256:
+        raise ModelError(f"{path}: sha256 {digest[:12]}… found, the manifest says {facts.sha256[:12]}…")
     return facts
 
 
-def _check_digest(path: Path, found: str, facts: FileFacts) -> None:
-    if found != facts.sha256:
-        raise ModelError(f"{path}: sha256 {found[:12]}… found, the manifest says {facts.sha256[:12]}…")
-
-
-def _read_lists(path: Path, manifest: Manifest, key: str, value: str, tracks: int) -> TrackLists:
-    facts = _facts_of(path, manifest)
-    if facts.rows is None:
-        raise ModelError(f"{path}: the manifest says no number of rows")
-    if facts.rows > facts.bytes:
+def _read_lists(path: Path, manifest: ModelManifest, key: str, value: str, tracks: int) -> TrackLists:
+    facts = _verify(path, manifest)
+    if facts.rows is None or facts.rows > facts.bytes:
         raise ModelError(f"{path}: the manifest says {facts.rows} rows in {facts.bytes} bytes")
-    lists, digest = read_track_lists(path, key, value, facts.rows, tracks)
-    _check_digest(path, digest, facts)
-    return lists
+    return read_track_lists(path, key, value, facts.rows, tracks)
 
 
-def _read_directions(path: Path, manifest: Manifest, tracks: int) -> Float32Array:
-    """Item factors of length 1 by track id."""
-    facts = _facts_of(path, manifest)
-    _check_digest(path, sha256_file(path), facts)
-    ids, factors = read_arrays(path, ("tracks", "item_factors"), "factors").values()
-    if factors.ndim != 2 or factors.dtype.kind != "f" or ids.dtype.kind != "i" or ids.shape != factors.shape[:1]:
-        raise ModelError(f"{path}: tracks {ids.shape} and item_factors {factors.shape} do not fit")
-    if len(ids) and not (ids.min() >= 0 and ids.max() < tracks):
-        raise ModelError(f"{path}: track {ids.max()} found; the catalogue has 0..{tracks - 1}")
-    if not np.isfinite(factors).all():
-        raise ModelError(f"{path}: item_factors holds NaN or infinite numbers")
-    lengths = np.linalg.norm(factors, axis=1, keepdims=True)
-    directions = np.zeros((tracks, factors.shape[1]), dtype=np.float32)
-    directions[ids] = factors / np.where(lengths > 0, lengths, 1)
+def _read_directions(path: Path, manifest: ModelManifest, tracks: int) -> Float32Array:
+    """Read item factors and scale them to length 1, by track id."""
+    _verify(path, manifest)
+    shapes = {"tracks": ("i", ("tracks",)), "item_factors": ("f", ("tracks", "factors"))}
+    arrays, lengths = read_arrays(path, shapes, "factors")
+    ids, factors = arrays["tracks"], arrays["item_factors"]
+    check_ids(path, "tracks", ids, tracks)
+    norms = np.linalg.norm(factors, axis=1, keepdims=True)
+    directions = np.zeros((tracks, lengths["factors"]), dtype=np.float32)
+    directions[ids] = factors / np.where(norms > 0, norms, 1)
     return directions

@@ -1,6 +1,5 @@
-"""Who recommends the next track: pure functions of the model, the session so far and a generator, over a batch."""
+"""Recommenders of the next track: pure functions of the model, the sessions so far and a generator, over a batch.
 
-from botify.recommenders.base import Batch, Drawn, Recommender, Row
-from botify.recommenders.fallback import Chains, recommend
-
-__all__ = ["Batch", "Chains", "Drawn", "Recommender", "Row", "recommend"]
+In: a model and rows (`base`). Out: a track for each row and its propensity. Read `base`, then `lists`, the simplest
+recommenders, and `fallback`, which names them all and asks another one where one has no track.
+"""

@@ -1,4 +1,4 @@
-"""What a recommender gets and gives."""
+"""What a recommender takes and returns."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ EXHAUSTED = -2  # all that could be recommended is taken in this session
 
 
 class Row:
-    """A listener who asks for the next track.
+    """A listener who needs the next track.
 
     Attributes:
         user: The listener.
@@ -25,13 +25,13 @@ class Row:
     __slots__ = ("_taken", "all_taken", "times", "tracks", "user")
 
     def __init__(self, user: int, tracks: Sequence[int], times: Sequence[float], taken: Collection[int]) -> None:
-        """Of these attributes; `taken` may name a track twice."""
+        """Set the attributes; `taken` may name a track twice."""
         self.user, self.tracks, self.times, self.all_taken = user, tracks, times, taken
         self._taken: frozenset[int] | None = None
 
     @property
     def taken(self) -> frozenset[int]:
-        """The same as a set; made when it is first asked for, as arrays do without."""
+        """The taken tracks as a set; made when it is first used, as code over arrays needs none."""
         taken = self._taken
         if taken is None:
             taken = self._taken = frozenset(self.all_taken)
@@ -48,14 +48,8 @@ class Drawn(NamedTuple):
     propensity: float | None
 
 
-# The answers are in the order of the batch.
+# Returns a track for each row of the batch, in its order.
 Recommender = Callable[[Model, Batch, np.random.Generator], list[Drawn]]
 
 IS_UNKNOWN = Drawn(UNKNOWN, None)
 IS_EXHAUSTED = Drawn(EXHAUSTED, None)
-
-
-def draw_one(candidates: Sequence[int], at: float) -> Drawn:
-    """One of the candidates, all equally likely, where `at` is uniform in [0, 1)."""
-    count = len(candidates)
-    return Drawn(candidates[int(at * count)], 1.0 / count) if count else IS_EXHAUSTED

@@ -1,4 +1,4 @@
-"""The recommender that works out what the session is about, by the context model; the same session gets the same track.
+"""The recommender that infers the interest a session follows; the same session gets the same track.
 
 The organic track and the listener say which interest the session follows, and how sure that is. Each track heard since
 is an observation of the interest: its logit is the product of the interest's vector with the track's, so the posterior
@@ -22,7 +22,7 @@ _LEAST_SHARE = np.float32(1e-6)  # an expected share is kept so far from 0 and 1
 
 
 def session_context(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
-    """The track that will be heard longest, by what the session has shown of its interest so far."""
+    """Take the track with the longest expected time, by what the session has shown of its interest so far."""
     del rng
     context = model.context
     if context is None:
@@ -37,14 +37,14 @@ def session_context(model: Model, batch: Batch, rng: np.random.Generator) -> lis
 
 
 def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Float32Array:
-    """The expected vector of the interest that a session follows, shape (k + 1,).
+    """Estimate the vector of the interest that a session follows, shape (k + 1,).
 
     With prior mean m and precision P, the tracks heard A (n, k + 1), their logits y and weights w,
 
         x = m + (P + A' diag(w) A)^-1 A' diag(w) (y - A m)
 
-    (Bishop, "Pattern Recognition and Machine Learning", 3.3.1). A time is taken for what it would have been of a new
-    artist; a weight is the inverse of the noise and what rounding adds.
+    (Bishop, "Pattern Recognition and Machine Learning", 3.3.1). A time is scaled to what it would have been with a
+    new artist; a weight is the inverse of the noise and what rounding adds.
     """
     mean, precision = context.prior(row.user, row.tracks[0])
     tracks, times = _fresh_times(context, catalogue, row)
@@ -61,7 +61,7 @@ def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Float32Arra
 
 
 def _fresh_times(context: Context, catalogue: Catalogue, row: Row) -> tuple[list[int], list[float]]:
-    """The recommended tracks heard for the first time, and how long they would have been heard of a new artist."""
+    """Return the recommended tracks heard for the first time, and the times expected had their artists been new."""
     artists = catalogue.artist[list(row.tracks)].tolist()
     plays = Counter(artists[:1])
     known = {row.tracks[0]}
@@ -77,7 +77,7 @@ def _fresh_times(context: Context, catalogue: Catalogue, row: Row) -> tuple[list
 
 
 def _best(scores: Float32Array, context: Context, catalogue: Catalogue, row: Row) -> Drawn:
-    """The track with the highest logit; scores are changed in place."""
+    """Take the track with the highest logit; scores are changed in place."""
     _tire_of_artists(scores, context.artist_fatigue, catalogue, row.tracks)
     scores[list(row.taken)] = -np.inf
     track = int(scores.argmax())
@@ -85,7 +85,7 @@ def _best(scores: Float32Array, context: Context, catalogue: Catalogue, row: Row
 
 
 def _tire_of_artists(scores: Float32Array, fatigue: float, catalogue: Catalogue, heard: Iterable[int]) -> None:
-    """Lowers the scores of tracks whose artists were heard."""
+    """Lower the scores of tracks whose artists were heard."""
     plays = Counter(catalogue.artist[list(heard)].tolist())
     starts = catalogue.artist_starts
     tracks = np.concatenate([catalogue.by_artist[starts[artist] : starts[artist + 1]] for artist in plays])

@@ -1,12 +1,11 @@
-"""Who is asked, and who is asked next where the first has no answer."""
+"""All recommenders by name, and the order in which they are asked where the first has no track."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from botify.model.model import Model
-from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender
+from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender, Row
 from botify.recommenders.context import session_context
 from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
 from botify.recommenders.session import contextual, session_als
@@ -25,53 +24,42 @@ RECOMMENDERS: Mapping[str, Recommender] = {
 REPEAT = "repeat"
 
 
-@dataclass(frozen=True)
-class Chains:
-    """Recommenders in the order in which they are asked, by why the one before had no answer."""
-
-    exhausted: tuple[str, ...]
-    unknown: tuple[str, ...]
-
-    @classmethod
-    def of(cls, fallback: FallbackSettings) -> "Chains":
-        """The chains of the configuration; any track not yet heard is the last resort."""
-        return cls((*fallback.exhausted, "random"), (*fallback.unknown, "random"))
-
-
 def recommend(
-    model: Model, batch: Batch, names: Sequence[str], chains: Chains, rng: np.random.Generator
+    model: Model, batch: Batch, names: Sequence[str], fallback: FallbackSettings, rng: np.random.Generator
 ) -> list[tuple[str, Drawn]]:
-    """A track for each row, and which recommender it is from.
+    """Recommend a track to each row.
 
     Args:
         model: What recommenders draw from.
-        batch: Who asks.
-        names: The recommender to be asked first, for each row.
-        chains: Who is asked where that has no answer.
+        batch: The listeners and their sessions.
+        names: The recommender to ask first, for each row.
+        fallback: Recommenders to ask where that has no track; any track not yet heard is the last resort.
         rng: Generator of the draws.
+
+    Returns:
+        The recommender that had a track, after fallbacks, and the track, for each row.
     """
+    different = sorted(set(names))  # the same draws from the same seed
+    if len(different) == 1:
+        drawn = RECOMMENDERS[names[0]](model, batch, rng)
+    else:
+        drawn = [IS_UNKNOWN] * len(batch)
+        for name in different:
+            positions = [i for i, first in enumerate(names) if first == name]
+            for i, found in zip(positions, RECOMMENDERS[name](model, [batch[i] for i in positions], rng), strict=True):
+                drawn[i] = found
     return [
-        (name, drawn) if drawn.track >= 0 else _fall_back(model, [row], drawn, chains, rng)
-        for name, drawn, row in zip(names, _ask_first(model, batch, names, rng), batch, strict=True)
+        (name, found) if found.track >= 0 else _fall_back(model, row, found, fallback, rng)
+        for name, found, row in zip(names, drawn, batch, strict=True)
     ]
 
 
-def _ask_first(model: Model, batch: Batch, names: Sequence[str], rng: np.random.Generator) -> list[Drawn]:
-    different = set(names)
-    if len(different) == 1:
-        return RECOMMENDERS[names[0]](model, batch, rng)
-    drawn: list[Drawn] = [IS_UNKNOWN] * len(batch)
-    for name in sorted(different):  # the same draws from the same seed
-        places = [i for i, asked in enumerate(names) if asked == name]
-        some = RECOMMENDERS[name](model, [batch[i] for i in places], rng)
-        for i, drawn_one in zip(places, some, strict=True):
-            drawn[i] = drawn_one
-    return drawn
-
-
-def _fall_back(model: Model, row: Batch, missing: Drawn, chains: Chains, rng: np.random.Generator) -> tuple[str, Drawn]:
-    for name in chains.exhausted if missing.track == EXHAUSTED else chains.unknown:
-        (drawn,) = RECOMMENDERS[name](model, row, rng)
+def _fall_back(
+    model: Model, row: Row, missing: Drawn, fallback: FallbackSettings, rng: np.random.Generator
+) -> tuple[str, Drawn]:
+    chain = fallback.exhausted if missing.track == EXHAUSTED else fallback.unknown
+    for name in (*chain, "random"):
+        (drawn,) = RECOMMENDERS[name](model, [row], rng)
         if drawn.track >= 0:
             return name, drawn
     # The whole catalogue was heard in this session: a repeat is all there is.

@@ -11,14 +11,13 @@ import numpy as np
 
 from botify.model.model import Model
 from botify.model.tracklists import NO_TRACK
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn
 from looplib.arrays import Float32Array, IntArray
 
-# A session's latest tracks say where it goes; the earlier ones are let go.
-LATEST = 8
+LATEST = 8  # tracks of a session that count; earlier ones are ignored
 BLOCK = 128  # rows of a batch scored at once, so that what is scored stays in the cache
 
-# Of `session_als`, chosen and not tuned: how much a place in the listener's own list counts against the session, the
+# Of `session_als`, chosen and not tuned: how much a rank in the listener's own list counts against the session, the
 # share heard from which a track counts as liked, and how fast earlier tracks fade.
 RANK_WEIGHT = 0.25
 LIKED_TIME = 0.3
@@ -26,7 +25,7 @@ FADING = 0.8
 
 
 def contextual(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
-    """The track nearest to the session among the neighbours of its tracks, each weighted by how long it was heard."""
+    """Take the neighbour of the session's tracks that is nearest to the session."""
     del rng
     neighbours = model.neighbours
     if neighbours is None:
@@ -40,7 +39,7 @@ def contextual(model: Model, batch: Batch, rng: np.random.Generator) -> list[Dra
 
 
 def session_als(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
-    """The best of the listener's own list, where tracks near what was liked rise and near what was skipped sink."""
+    """Take the best of the listener's own list, where tracks near liked ones rise and tracks near skipped ones sink."""
     del rng
     drawn: list[Drawn] = []
     for block in _blocks(batch):
@@ -59,7 +58,7 @@ def _blocks(batch: Batch) -> Iterable[Batch]:
 
 
 def _session_arrays(batch: Batch) -> tuple[IntArray, Float32Array]:
-    """Tracks and times of the sessions, (rows, at most LATEST), the latest last; before a shorter one `NO_TRACK`, 0."""
+    """Return tracks and times of the sessions, (rows, at most LATEST), padded at the front with `NO_TRACK` and 0."""
     width = min(LATEST, max(len(row.tracks) for row in batch))
     heard = np.full((len(batch), width), NO_TRACK, dtype=np.int64)
     times = np.zeros((len(batch), width), dtype=np.float32)
@@ -71,7 +70,7 @@ def _session_arrays(batch: Batch) -> tuple[IntArray, Float32Array]:
 
 
 def _affinity(model: Model, candidates: IntArray, heard: IntArray, weights: Float32Array) -> Float32Array:
-    """The scalar product of each candidate with its row's session, (rows, candidates)."""
+    """Return the scalar product of each candidate with its row's session, (rows, candidates)."""
     directions = model.directions
     if directions is None:
         return np.zeros(candidates.shape, dtype=np.float32)
@@ -81,17 +80,13 @@ def _affinity(model: Model, candidates: IntArray, heard: IntArray, weights: Floa
 
 
 def _best(candidates: IntArray, scores: Float32Array, batch: Batch) -> list[Drawn]:
+    """Take the candidate with the highest score that is not taken, for each row."""
     order = np.argsort(-scores, axis=1, kind="stable")
-    ranked = np.take_along_axis(candidates, order, axis=1)
-    return [_first_free(row, tracks) for row, tracks in zip(batch, ranked.tolist(), strict=True)]
-
-
-def _first_free(row: Row, tracks: list[int]) -> Drawn:
-    is_known = False
-    for track in tracks:
-        if track == NO_TRACK:
-            continue
-        is_known = True
-        if track not in row.taken:
-            return Drawn(track, 1.0)
-    return IS_EXHAUSTED if is_known else IS_UNKNOWN
+    drawn = []
+    for row, ranked in zip(batch, np.take_along_axis(candidates, order, axis=1).tolist(), strict=True):
+        track = next((track for track in ranked if track != NO_TRACK and track not in row.taken), None)
+        if track is not None:
+            drawn.append(Drawn(track, 1.0))
+        else:
+            drawn.append(IS_UNKNOWN if max(ranked) == NO_TRACK else IS_EXHAUSTED)
+    return drawn

@@ -1,6 +1,6 @@
 """Sessions in Redis, for several processes or replicas; the only module that knows Redis.
 
-A session is one string of records (`botify.sessions.local.records`), whose order is the same for every process:
+A session is one string of records (`botify.sessions.records`), whose order is the same for every process:
 
 - `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no
   recommendation is a request that is being answered elsewhere; only then is the string read again until it has one,
@@ -19,7 +19,7 @@ from typing import Any
 
 import redis
 
-from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Heard, Tickets
+from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Session, make_tickets
 from botify.sessions.records import NO_TRACK, RECOMMENDED, RECORD, TAKEN_OVER, Reading, read_session
 from looplib.errors import ConfigError
 
@@ -66,12 +66,12 @@ class RedisSessions:
     """Sessions in Redis; a connection a thread. Make it in the process that uses it, not before a fork."""
 
     def __init__(self, url: str, *, silence_s: float = SILENCE_S, timeout_s: float = TIMEOUT_S) -> None:
-        """Connects at the first request.
+        """Prepare connections; they are made at the first request.
 
         Args:
             url: Such as `redis://localhost:6379/0`.
             silence_s: A session without a request for this long is over.
-            timeout_s: How long an answer of Redis is awaited.
+            timeout_s: How long to wait for a reply.
 
         Raises:
             ConfigError: The URL is none of Redis's.
@@ -83,154 +83,153 @@ class RedisSessions:
         except ValueError as error:
             raise ConfigError(f"redis_url: {error}") from None
         self._silence_ms = round(silence_s * 1000)
-        self._tickets = Tickets()
+        self._tickets = make_tickets()
         self._threads = threading.local()
         self._breaker = _Breaker()
 
-    def hear(self, user_tracks: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:
+    def hear(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
         """See `SessionStore`; one round trip, unless a listener asks twice at once."""
-        keys, tickets, records = self._records_of(user_tracks)
-        self._line_of_thread().claimed_s = time.monotonic()
+        keys, tickets, records = self._records_of(requests)
+        self._connection().claimed_s = time.monotonic()
         values = self._append_and_read(keys, now_ms + self._silence_ms, records)
         if values is None:
             return [None] * len(keys)
-        readings = [read_session(value, ticket) for value, ticket in zip(values, tickets, strict=True)]
+        readings = list(map(read_session, values, tickets))
         if any(reading.others for reading in readings):
             self._wait_for_others(keys, readings, now_ms)
-        return [reading.heard for reading in readings]
+        return [reading.session for reading in readings]
 
-    def settle(self, users: Sequence[int], heard: Sequence[Heard | None], tracks: Iterable[int | None]) -> bool:
+    def settle(self, users: Sequence[int], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
         """See `SessionStore`; waits for no reply unless the request was slow."""
         settled = [
             (_key(user), state.ticket, RECORD.pack(state.ticket, NO_TRACK if track is None else track, RECOMMENDED))
-            for user, state, track in zip(users, heard, tracks, strict=True)
+            for user, state, track in zip(users, sessions, tracks, strict=True)
             if state is not None
         ]
         if not settled:
             return True
         keys, tickets, records = zip(*settled, strict=True)
-        line = self._line_of_thread()
+        connection = self._connection()
         append = ("EVAL", _APPEND_IF_OPEN, len(keys), *keys, _LONGEST_VALUE, *records)
-        if time.monotonic() - line.claimed_s < CLAIM_S / 2:
-            line.tell(append)
+        if time.monotonic() - connection.claimed_s < CLAIM_S / 2:
+            connection.send(append)
             return True
-        self._call(*append)
-        values = self._call("MGET", *keys) or []
+        self._call(append)
+        (values,) = self._call(("MGET", *keys)) or [[]]
         return not any(
             value and read_session(value, ticket).is_taken_over for value, ticket in zip(values, tickets, strict=False)
         )
 
-    def end(self, user_tracks: Sequence[tuple[int, int, float]], now_ms: int) -> list[Heard | None]:  # noqa: ARG002  Redis has a clock of its own
+    def end(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:  # noqa: ARG002  Redis has a clock of its own
         """See `SessionStore`; one round trip."""
-        keys, tickets, records = self._records_of(user_tracks)
-        values = self._ask(_APPEND_AND_TAKE, keys, *records)
+        keys, tickets, records = self._records_of(requests)
+        values = self._run(_APPEND_AND_TAKE, keys, *records)
         if values is None:
             return [None] * len(keys)
-        return [read_session(value, ticket).heard for value, ticket in zip(values, tickets, strict=True)]
+        return [read_session(value, ticket).session for value, ticket in zip(values, tickets, strict=True)]
 
     def ready(self) -> bool:
-        """Whether Redis answers now; not asked during a pause."""
-        return self._call("PING") is not None
+        """See `SessionStore`; Redis is not asked during a pause."""
+        return self._call(("PING",)) is not None
 
     def _wait_for_others(self, keys: Sequence[bytes], readings: list[Reading], now_ms: int) -> None:
+        """Read sessions again until the requests before mine are settled, or take over their claims."""
         deadline = time.monotonic() + CLAIM_S
-        while waiting := [place for place, reading in enumerate(readings) if reading.others]:
-            some = [keys[place] for place in waiting]
+        while waiting := [i for i, reading in enumerate(readings) if reading.others]:
+            claimed = [keys[i] for i in waiting]
             if time.monotonic() < deadline:
                 time.sleep(POLL_S)
-                values = self._call("MGET", *some)
+                (values,) = self._call(("MGET", *claimed)) or [None]
             else:
                 records = [
-                    b"".join(RECORD.pack(other, NO_TRACK, TAKEN_OVER) for other in readings[place].others)
-                    for place in waiting
+                    b"".join(RECORD.pack(other, NO_TRACK, TAKEN_OVER) for other in readings[i].others) for i in waiting
                 ]
-                values = self._ask(_APPEND_AND_READ, some, now_ms + self._silence_ms, *records)
-            for place, value in zip(waiting, values or [None] * len(waiting), strict=True):
-                heard = readings[place].heard
-                is_there = value is not None and RECORD.pack(heard.ticket, heard.tracks[-1], heard.times[-1]) in value
-                readings[place] = read_session(value, heard.ticket) if is_there else Reading(heard, (), False)
+                values = self._run(_APPEND_AND_READ, claimed, now_ms + self._silence_ms, *records)
+            for i, value in zip(waiting, values or [None] * len(waiting), strict=True):
+                session = readings[i].session
+                mine = RECORD.pack(session.ticket, session.tracks[-1], session.times[-1])
+                is_there = value is not None and mine in value
+                readings[i] = read_session(value, session.ticket) if is_there else Reading(session)
 
     def _append_and_read(self, keys: Sequence[bytes], expires_ms: int, records: Sequence[bytes]) -> list[bytes] | None:
-        """Appends to sessions and reads them back; None while Redis is down."""
+        """Append to sessions and read them back; None while Redis is down."""
         if len(keys) > 1:  # all at once: were batches to interleave, each might wait for the other
-            return self._ask(_APPEND_AND_READ, keys, expires_ms, *records)
+            return self._run(_APPEND_AND_READ, keys, expires_ms, *records)
         # Two commands sent together cost Redis half of what a script does.
-        commands = [("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms)]
-        replies = self._call_all(commands)
+        replies = self._call(("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms))
         if replies is None:
             return None
         value: bytes = replies[-1] or b""
         return [value if records[0] in value else records[0]]  # the session ended between the two
 
-    def _ask(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[bytes] | None:
-        """The values that a script reads; None while Redis is down."""
-        parts: list[list[bytes]] | None = self._call("EVAL", script, len(keys), *keys, *values)
-        return None if parts is None else list(chain.from_iterable(parts))
+    def _run(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[bytes] | None:
+        """Return the values that a script reads; None while Redis is down."""
+        replies = self._call(("EVAL", script, len(keys), *keys, *values))
+        return None if replies is None else list(chain.from_iterable(replies[0]))
 
-    def _records_of(self, user_tracks: Sequence[tuple[int, int, float]]) -> tuple[list[bytes], list[int], list[bytes]]:
-        """The key, a ticket and the record of each request."""
-        tickets = self._tickets.take(len(user_tracks))
-        keys = [_key(user) for user, _, _ in user_tracks]
+    def _records_of(self, requests: Sequence[tuple[int, int, float]]) -> tuple[list[bytes], list[int], list[bytes]]:
+        """Return the key, a ticket and the record of each request."""
+        tickets = [next(self._tickets) for _ in requests]
+        keys = [_key(user) for user, _, _ in requests]
         records = [
-            RECORD.pack(ticket, track, share) for ticket, (_, track, share) in zip(tickets, user_tracks, strict=True)
+            RECORD.pack(ticket, track, share) for ticket, (_, track, share) in zip(tickets, requests, strict=True)
         ]
         return keys, tickets, records
 
-    def _call(self, *command: Any) -> Any:  # noqa: ANN401  as many types as Redis has commands
-        """The reply to a command; None while Redis is down."""
-        replies = self._call_all([command])
-        return None if replies is None else replies[0]
-
-    def _call_all(self, commands: Sequence[Sequence[Any]]) -> list[Any] | None:
-        """The replies to commands sent together; None while Redis is down."""
+    def _call(self, *commands: Sequence[Any]) -> list[Any] | None:
+        """Return the replies to commands sent together; None while Redis is down."""
         if not self._breaker.lets_through():
             return None
-        line = self._line_of_thread()
-        was_connected = line.connection.is_connected
+        connection = self._connection()
+        was_connected = connection.is_connected
         try:
             try:
-                replies = line.exchange(commands)
+                replies = connection.exchange(commands)
             except redis.ConnectionError:
                 if not was_connected:
                     raise
                 # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts once.
-                replies = line.exchange(commands)
+                replies = connection.exchange(commands)
         except (redis.RedisError, OSError):
             self._breaker.failed()
             return None
         self._breaker.succeeded()
         return replies
 
-    def _line_of_thread(self) -> "_Line":
-        line: _Line | None = getattr(self._threads, "line", None)
-        if line is None:
-            line = self._threads.line = _Line(self._pool.make_connection())
-        return line
+    def _connection(self) -> "_Connection":
+        connection: _Connection | None = getattr(self._threads, "connection", None)
+        if connection is None:
+            connection = self._threads.connection = _Connection(self._pool.make_connection())
+        return connection
 
 
-class _Line:
+class _Connection:
     """A thread's connection; connects when it is used."""
 
     def __init__(self, connection: Any) -> None:  # noqa: ANN401  redis-py leaves its methods without types
-        self.connection = connection
+        self._connection = connection
         self.claimed_s = 0.0  # when the last `hear` began
         self._unread = 0
 
+    @property
+    def is_connected(self) -> bool:
+        return bool(self._connection.is_connected)
+
     def exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """Sends commands together and returns their replies."""
+        """Send commands together and return their replies."""
         try:
             self._send(commands)
             while self._unread:
-                self.connection.read_response()
+                self._connection.read_response()
                 self._unread -= 1
-            return [self.connection.read_response() for _ in commands]
+            return [self._connection.read_response() for _ in commands]
         except (redis.RedisError, OSError):
             self._hang_up()
             raise
 
-    def tell(self, command: Sequence[Any]) -> None:
-        """Sends a command, whose reply is read before that of the next one; without effect while not connected."""
-        if not self.connection.is_connected:
+    def send(self, command: Sequence[Any]) -> None:
+        """Send a command, whose reply is read before that of the next one; without effect while not connected."""
+        if not self.is_connected:
             return
         try:
             self._send([command])
@@ -239,11 +238,11 @@ class _Line:
             self._hang_up()
 
     def _send(self, commands: Sequence[Sequence[Any]]) -> None:
-        packed = self.connection.pack_commands(commands)
-        self.connection.send_packed_command(packed, check_health=False)
+        packed = self._connection.pack_commands(commands)
+        self._connection.send_packed_command(packed, check_health=False)
 
     def _hang_up(self) -> None:
-        self.connection.disconnect()
+        self._connection.disconnect()
         self._unread = 0
 
 

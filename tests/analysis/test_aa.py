@@ -36,9 +36,11 @@ def days(log: Path) -> ListenerDays:
 def test_listeners_are_split_as_the_service_splits_them(arms: int) -> None:
     users = [*range(500), 2**31, 2**63 - 1]
     names = [f"arm {number}" for number in range(arms)]
-    service = Experiment("any", tuple(Arm(name, 1.0, "random") for name in names), salt="new salt")
+    service = Experiment(
+        name="any", arms=tuple(Arm(name=name, recommender="random") for name in names), salt="new salt"
+    )
     ours = assign([str(user).encode() for user in users], "new salt", arms)
-    assert [names[arm] for arm in ours] == [service.assign(user).name for user in users]
+    assert [names[arm] for arm in ours] == service.assign(users)
 
 
 @pytest.mark.slow

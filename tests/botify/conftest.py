@@ -1,17 +1,22 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.botify.redis_server import RedisServer
+from botify.model.catalogue import load_catalogue
+from botify.model.model import load_model
+from botify.service import Service
+from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
+from tests.botify.redis_server import RedisServer, shared_server
+
+MakeService = Callable[..., Service]
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a Redis that all tests of the run share; tests keep apart by their listeners."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server.url
-    server.stop()
+def redis_url() -> str:
+    """The URL of a Redis that all tests share; tests keep apart by their listeners."""
+    return shared_server().url
 
 
 @pytest.fixture
@@ -21,3 +26,25 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> Iterator[MakeService]:
+    """Make services of a small model with any settings; they are closed after the test."""
+    services: list[Service] = []
+
+    def make(*, tracks: int = 40, listeners: int = 20, **settings: Any) -> Service:  # noqa: ANN401  any setting
+        catalogue = write_catalogue(tmp_path / "tracks.json", [track // 5 for track in range(tracks)])
+        publish(tmp_path, "one", random_lists(listeners, tracks), catalogue=catalogue)
+        services.append(start_service(tmp_path, catalogue, **settings))
+        return services[-1]
+
+    yield make
+    for service in services:
+        service.close()
+
+
+def start_service(root: Path, catalogue: Path, **settings: Any) -> Service:  # noqa: ANN401  any setting
+    """Start a service of what was published in a folder."""
+    found = make_settings(root, catalogue, **settings)
+    return Service(found, load_model(found, load_catalogue(catalogue)))

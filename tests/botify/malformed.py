@@ -56,11 +56,11 @@ def malformed_bodies(rng: python_random.Random, tracks: int) -> Iterator[tuple[s
             yield rng.choice(BATCH_PATHS), b'{"requests":[{"user":1,"track":1,"time":1},%s]}' % text
         elif kind == 3:  # bytes lost or changed in a good body
             good = bytearray(orjson.dumps({"track": 1, "time": 0.5}))
-            place = rng.randrange(len(good))
+            at = rng.randrange(len(good))
             damage = rng.choice([b"", b"\xff", b"\x00", b'"', b"{", b"\\"])
-            if damage == good[place : place + 1]:
+            if damage == good[at : at + 1]:
                 continue
-            good[place : place + 1] = damage
+            good[at : at + 1] = damage
             yield rng.choice(PATHS), bytes(good)
         else:
             yield rng.choice(BATCH_PATHS), text

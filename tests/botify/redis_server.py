@@ -1,7 +1,10 @@
-"""A Redis of the tests' own."""
+"""Redis servers for tests: one that all tests of a process share, and others that a test may stop."""
 
+import atexit
+import functools
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,7 +20,7 @@ class RedisServer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it, and waits until it answers."""
+        """Start it, and wait until it answers."""
         settings = {"port": self.port, "bind": "127.0.0.1", "dir": self._folder, "save": "", "appendonly": "no"}
         words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
         self.process = subprocess.Popen([self._program, *words], stdout=subprocess.DEVNULL)
@@ -28,7 +31,7 @@ class RedisServer:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Stops it; everything in it is forgotten."""
+        """Stop it; everything in it is lost."""
         if self.process:
             self.process.kill()
             self.process.wait(timeout=10)
@@ -41,3 +44,14 @@ class RedisServer:
                 return connection.recv(16).startswith(b"+PONG")
         except OSError:
             return False
+
+
+@functools.cache
+def shared_server() -> RedisServer:
+    """Start the server that all tests of this process share; it stops with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="redis-of-tests-")
+    server = RedisServer(Path(folder.name))
+    server.start()
+    atexit.register(folder.cleanup)
+    atexit.register(server.stop)
+    return server

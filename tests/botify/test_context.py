@@ -11,9 +11,9 @@ import pytest
 from botify.errors import ModelError
 from botify.model.catalogue import load_catalogue
 from botify.model.model import Model, load_model
-from botify.recommenders import Chains, Row, recommend
-from botify.recommenders.base import EXHAUSTED, UNKNOWN
+from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.context import interest_of, session_context
+from botify.recommenders.fallback import recommend
 from botify.settings import FallbackSettings
 from looplib.files import sha256_file
 from tests.botify.exports import edit_manifest, make_settings, publish, random_lists, write_catalogue
@@ -47,16 +47,16 @@ def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy sa
 
 
 def publish_context(root: Path, **changes: Any) -> Path:  # noqa: ANN401  whatever NumPy saves
-    """Publishes a version with a context model; gives the version's folder."""
+    """Publish a version with a context model; returns the version's folder."""
     catalogue = write_catalogue(root / "tracks.json", ARTISTS)
     folder = publish(root, "one", random_lists(20, TRACKS), catalogue=catalogue)
     np.savez(folder / "context.npz", **arrays(**changes))
-    vouch(folder)
+    update_manifest(folder)
     return folder
 
 
-def vouch(folder: Path) -> None:
-    """Makes the manifest vouch for the context model as it now is."""
+def update_manifest(folder: Path) -> None:
+    """Write into the manifest what the context model now is."""
     files = json.loads((folder / "manifest.json").read_text())["files"]
     file = folder / "context.npz"
     files["context.npz"] = {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": None}
@@ -96,9 +96,9 @@ def expected_interest(user: int, tracks: list[int], times: list[float]) -> np.nd
         mean, precision = vectors[tracks[0]] @ made["newcomer_map"], made["newcomer_precision"]
     root = np.linalg.cholesky(precision.astype(float)).T
     design, targets = [*root], [*(root @ mean)]
-    for place, (track, time) in enumerate(zip(tracks, times, strict=True)):
-        if place and track not in tracks[:place]:
-            earlier = sum(ARTISTS[other] == ARTISTS[track] for other in tracks[:place])
+    for i, (track, time) in enumerate(zip(tracks, times, strict=True)):
+        if i and track not in tracks[:i]:
+            earlier = sum(ARTISTS[other] == ARTISTS[track] for other in tracks[:i])
             share = min(max(time / FATIGUE**earlier, 0.0025), 0.9975)
             deviation = (0.1 + (0.01**2 / 12) / (share * (1 - share)) ** 2) ** 0.5
             design.append(vectors[track] / deviation)
@@ -144,8 +144,8 @@ def test_a_batch_gets_what_each_session_would_get_alone(model: Model) -> None:
         tracks = rng.permutation(TRACKS)[: rng.integers(1, 20)].tolist()
         rows.append(row(int(rng.choice([2, KNOWN, NEWCOMER])), tracks, [1.0, *rng.random(len(tracks) - 1).round(2)]))
     together = ask(model, *rows)
-    assert together == [ask(model, one)[0] for one in rows]
-    assert not any(track in one.taken for track, one in zip(together, rows, strict=True))
+    assert together == [ask(model, alone)[0] for alone in rows]
+    assert not any(track in asked.taken for track, asked in zip(together, rows, strict=True))
 
 
 def test_a_new_opening_takes_the_listeners_interest_that_points_to_the_track(model: Model) -> None:
@@ -167,8 +167,8 @@ def test_a_version_without_a_context_model_leaves_it_to_the_fallback(tmp_path: P
     model = load(tmp_path)
     assert model.context is None
     assert ask(model, row(KNOWN, [1], [1.0])) == [UNKNOWN]
-    chains = Chains.of(FallbackSettings(unknown=("top_pop",)))
-    (answer,) = recommend(model, [row(KNOWN, [1], [1.0])], ["session_context"], chains, np.random.default_rng(1))
+    fallback = FallbackSettings(unknown=("top_pop",))
+    (answer,) = recommend(model, [row(KNOWN, [1], [1.0])], ["session_context"], fallback, np.random.default_rng(1))
     assert answer[0] == "top_pop"
 
 
@@ -185,7 +185,7 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
         ({"organics": np.array([1, 1, 2, TRACKS])}, r"organics has 1\.\.40; allowed is 0\.\.39"),
         ({"tracks": np.arange(TRACKS) - 1}, r"tracks has -1\.\.38"),
         ({"interest_of": np.array([2, 0, 0, 3])}, r"interest_of has 0\.\.3; allowed is 0\.\.2"),
-        ({"organics": np.array([1, 2, 1, 30])}, r"openings are not sorted, or one stands twice \(at 2\)"),
+        ({"organics": np.array([1, 2, 1, 30])}, r"openings are not sorted or repeat \(at 2\)"),
         ({"evidence": np.array([1, 2])}, r"evidence is \(2,\), but there are 3 interests"),
         ({"interests": np.zeros((3, 4), dtype=np.int32)}, "interests is int32"),
         ({"track_factors": np.zeros((TRACKS, 4), dtype=np.float32)}, "4 factors need interests of one more, not 4"),
@@ -214,6 +214,6 @@ def test_a_damaged_model_is_refused(tmp_path: Path, damage: Callable[[Path], Non
     damage(folder / "context.npz")
     with pytest.raises(ModelError, match=r"context\.npz"):
         load(tmp_path)
-    vouch(folder)
+    update_manifest(folder)
     with pytest.raises(ModelError, match=r"context\.npz: not a context model of ours"):
         load(tmp_path)

@@ -15,7 +15,12 @@ import pytest
 from analysis.logs.files import discover
 from analysis.logs.lines import Event, parse_line
 from botify import event_log
-from botify.event_log import SegmentWriter, adopt_segments, event_lines
+from botify.errors import StartError
+from botify.event_log import SegmentWriter, adopt_segments, describe_log, event_lines
+from botify.model.catalogue import load_catalogue
+from botify.settings import EventLogSettings
+from looplib.files import sha256_file
+from tests.botify.exports import write_catalogue
 
 Open = Callable[..., SegmentWriter]
 
@@ -24,15 +29,9 @@ Open = Callable[..., SegmentWriter]
 def open_log(tmp_path: Path) -> Iterator[Open]:
     writers: list[SegmentWriter] = []
 
-    def open_(**changes: object) -> SegmentWriter:
-        settings: dict[str, Any] = {
-            "fsync": "never",
-            "max_bytes": 10**6,
-            "max_age_s": 3600.0,
-            "process": "test",
-            **changes,
-        }
-        writers.append(SegmentWriter(tmp_path, **settings))
+    def open_(process: str = "test", **changes: Any) -> SegmentWriter:  # noqa: ANN401  any setting
+        settings = EventLogSettings(**{"fsync": "never", **changes})
+        writers.append(SegmentWriter(tmp_path, settings, process))
         return writers[-1]
 
     yield open_
@@ -98,7 +97,7 @@ def test_a_closed_log_refuses_events(open_log: Open) -> None:
 
 
 def test_a_segment_is_closed_before_it_grows_over_its_size(tmp_path: Path, open_log: Open) -> None:
-    log = open_log(max_bytes=10)
+    log = open_log(segment_bytes=10)
     for text in (b"aaaa\n", b"bbbb\n", b"cccc\n", b"longer than a segment\n"):
         log.append(text)
     assert sorted(final(tmp_path)) == [b"aaaa\nbbbb\n", b"cccc\n"]
@@ -109,7 +108,7 @@ def test_a_segment_is_closed_at_its_age_though_nobody_writes(
     tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_log, "TICK_S", 0.01)
-    open_log(max_age_s=0.05).append(b"old\n")
+    open_log(segment_age_s=0.05).append(b"old\n")
     deadline = time.monotonic() + 60
     while not final(tmp_path):
         assert time.monotonic() < deadline
@@ -194,7 +193,7 @@ def test_an_event_whose_fsync_fails_is_not_in_the_log(
 
 
 def test_threads_lose_nothing_and_mix_no_lines(tmp_path: Path, open_log: Open) -> None:
-    log = open_log(max_bytes=2000)
+    log = open_log(segment_bytes=2000)
     texts = [[f"{thread}-{number}\n".encode() for number in range(300)] for thread in range(4)]
 
     def write(mine: list[bytes]) -> None:
@@ -237,7 +236,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from botify.event_log import SegmentWriter
-log = SegmentWriter(Path(sys.argv[1]), fsync="never", max_bytes=5000, max_age_s=3600, process="killed")
+from botify.settings import EventLogSettings
+log = SegmentWriter(Path(sys.argv[1]), EventLogSettings(fsync="never", segment_bytes=5000), "killed")
 for number in range(10**9):
     log.append(b"%d\\n" % number)
     print(number, flush=True)
@@ -250,8 +250,32 @@ def test_after_kill_9_every_acknowledged_line_is_in_the_log(tmp_path: Path) -> N
         acknowledged = [int(process.stdout.readline()) for _ in range(3000)]
         process.send_signal(signal.SIGKILL)
         acknowledged += [int(text) for text in process.stdout.read().splitlines()]
-    SegmentWriter(tmp_path, fsync="never", max_bytes=5000, max_age_s=3600, process="next").close()
+    SegmentWriter(tmp_path, EventLogSettings(), "next").close()
     logged = sorted(int(text) for text in b"".join(final(tmp_path)).splitlines())
     assert logged[: len(acknowledged)] == acknowledged
     assert len(logged) - len(acknowledged) <= 1  # written, and killed before the acknowledgement
     assert growing(tmp_path) == []
+
+
+def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
+    file = write_catalogue(tmp_path / "tracks.json", [0, 1, 2])
+    for _ in range(2):
+        describe_log(tmp_path, load_catalogue(file))
+    found = orjson.loads((tmp_path / "collection.json").read_bytes())
+    assert found == {"schema": 1, "catalogue": {"sha256": sha256_file(file), "tracks": 3}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"catalogue": {"sha256": "0", "tracks": 7}}', "is of another catalogue, {'sha256': '0', 'tracks': 7}"),
+        ("{}", "is of another catalogue, None"),
+        ("[]", "is of another catalogue, None"),
+        ('{"catalogue": ', "collection.json: not JSON"),
+    ],
+)
+def test_a_log_of_another_catalogue_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "collection.json").write_text(text)
+    with pytest.raises(StartError) as caught:
+        describe_log(tmp_path, load_catalogue(write_catalogue(tmp_path / "tracks.json", [0, 1, 2])))
+    assert message in str(caught.value)

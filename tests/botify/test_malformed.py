@@ -2,29 +2,21 @@
 
 import random as python_random
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 from botify.http.app import create_app
 from botify.service import Service
-from botify.serving import load, make_service
-from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
+from tests.botify.conftest import MakeService
 from tests.botify.malformed import WRONG_PATHS, malformed_bodies
 
 TRACKS, REQUESTS = 40, 10_000
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    catalogue = write_catalogue(tmp_path / "tracks.json", [track // 5 for track in range(TRACKS)])
-    publish(tmp_path, "one", random_lists(5, TRACKS), catalogue=catalogue)
-    settings = make_settings(tmp_path, catalogue)
-    service = make_service(settings, load(settings))
-    yield service
-    service.close()
+def service(make_service: MakeService) -> Service:
+    return make_service(tracks=TRACKS)
 
 
 def test_ten_thousand_malformed_requests_give_no_5xx_and_no_event(service: Service) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from botify.metrics_folder import PREFIX, metrics_folder
+from botify.__main__ import METRICS_PREFIX, metrics_folder
 
 HOLDER = """
 import os, sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from botify.metrics_folder import metrics_folder
+from botify.__main__ import metrics_folder
 with metrics_folder() as folder:
     (folder / "counter.db").write_bytes(b"1")
     if os.fork() == 0:
@@ -51,5 +51,5 @@ def test_what_a_killed_service_left_goes_at_the_next_start_once_its_last_process
         process.stdin.close()
         assert process.stdout.read() == ""  # the worker has ended
         with metrics_folder() as folder:
-            assert sorted(temporary.glob(f"{PREFIX}*")) == [folder]
+            assert sorted(temporary.glob(f"{METRICS_PREFIX}*")) == [folder]
     assert list(temporary.iterdir()) == [other]

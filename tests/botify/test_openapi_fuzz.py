@@ -1,6 +1,5 @@
 """Schemathesis against the service's own OpenAPI document: what it says is what the service does."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,44 +10,35 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from botify.http.app import create_app
-from botify.serving import load, make_service
-from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
+from tests.botify.conftest import MakeService
 
-TRACKS = 40
-EXAMPLES = 150  # of each operation and mode
+EXAMPLES = 40  # of each operation and mode
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_service_answers_as_its_document_says(tmp_path: Path, mode: GenerationMode) -> None:
+def test_the_service_answers_as_its_document_says(make_service: MakeService, mode: GenerationMode) -> None:
     """No 5xx, no undocumented status, no answer of another shape; what breaks the schema is refused."""
-    catalogue = write_catalogue(tmp_path / "tracks.json", [track // 5 for track in range(TRACKS)])
-    publish(tmp_path, "one", random_lists(5, TRACKS), catalogue=catalogue)
-    configuration = make_settings(tmp_path, catalogue)
-    service = make_service(configuration, load(configuration))
-    schema = schemathesis.openapi.from_wsgi("/openapi.json", create_app(service))
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", create_app(make_service()))
     operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
     assert len(operations) >= 8
-    try:
-        for operation in operations:
-            takes_something = operation.body or operation.path_parameters
-            if mode is GenerationMode.NEGATIVE and not takes_something:
-                continue  # nothing about such a request can be wrong
+    for operation in operations:
+        takes_something = operation.body or operation.path_parameters
+        if mode is GenerationMode.NEGATIVE and not takes_something:
+            continue  # nothing about such a request can be wrong
 
-            @given(case=operation.as_strategy(generation_mode=mode))
-            @settings(
-                max_examples=EXAMPLES,
-                deadline=None,
-                database=None,
-                derandomize=True,
-                phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )
-            def check(case: Case[Any]) -> None:
-                # Which tracks there are is the catalogue's to say, not the document's.
-                case.call_and_validate(excluded_checks=[positive_data_acceptance])
+        @given(case=operation.as_strategy(generation_mode=mode))
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def check(case: Case[Any]) -> None:
+            # Which tracks there are is the catalogue's to say, not the document's.
+            case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
-            check()
-    finally:
-        service.close()
+        check()

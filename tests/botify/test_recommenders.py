@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from botify.model.catalogue import load_catalogue
 from botify.model.model import Model, load_model
-from botify.recommenders import Batch, Chains, Row, recommend
-from botify.recommenders.base import EXHAUSTED, UNKNOWN
-from botify.recommenders.fallback import RECOMMENDERS, REPEAT
+from botify.recommenders.base import EXHAUSTED, UNKNOWN, Batch, Row
+from botify.recommenders.fallback import RECOMMENDERS, REPEAT, recommend
 from botify.settings import FallbackSettings
 from tests.botify.exports import make_settings, publish, write_catalogue
 
@@ -19,7 +18,7 @@ from tests.botify.exports import make_settings, publish, write_catalogue
 ARTISTS = [track // 3 for track in range(12)]
 FACTORS = np.repeat(np.eye(4), 3, axis=0) + np.linspace(0, 0.1, 12)[:, None]
 LISTS = {0: [0, 3, 6, 9], 1: [5], 2: list(range(12))}
-CHAINS = Chains.of(FallbackSettings())
+FALLBACK = FallbackSettings()
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +44,8 @@ def ask(model: Model, name: str, *rows: Row, seed: int = 1) -> list[int]:
 def test_in_order_takes_the_best_track_of_the_list_that_is_left_and_is_sure_of_it(model: Model) -> None:
     rows = [row(0, 5), row(0, 0, 3), row(0, 6, taken=[0]), row(1, 5), row(9, 5)]
     drawn = RECOMMENDERS["in_order"](model, rows, np.random.default_rng(1))
-    assert [one.track for one in drawn] == [0, 6, 3, EXHAUSTED, UNKNOWN]
-    assert [one.propensity for one in drawn] == [1, 1, 1, None, None]
+    assert [found.track for found in drawn] == [0, 6, 3, EXHAUSTED, UNKNOWN]
+    assert [found.propensity for found in drawn] == [1, 1, 1, None, None]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +61,8 @@ def test_in_order_takes_the_best_track_of_the_list_that_is_left_and_is_sure_of_i
 def test_draws_are_uniform_and_say_so(model: Model, name: str, session: Row, allowed: set[int]) -> None:
     draws = 4000
     drawn = RECOMMENDERS[name](model, [session] * draws, np.random.default_rng(2))
-    assert {one.propensity for one in drawn} == {1 / len(allowed)}
-    counts = Counter(one.track for one in drawn)
+    assert {found.propensity for found in drawn} == {1 / len(allowed)}
+    counts = Counter(found.track for found in drawn)
     assert counts.keys() == allowed
     expected = draws / len(allowed)
     assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
@@ -127,8 +126,8 @@ def test_a_batch_gives_what_its_rows_give_alone(model: Model, name: str) -> None
     ]
     together = RECOMMENDERS[name](model, rows, np.random.default_rng(1))
     alone, rng = [], np.random.default_rng(1)
-    for one in rows:
-        alone += RECOMMENDERS[name](model, [one], rng)
+    for asked in rows:
+        alone += RECOMMENDERS[name](model, [asked], rng)
     assert together == alone
 
 
@@ -145,20 +144,20 @@ def test_a_taken_track_is_never_recommended_while_another_is_free(
     model: Model, rows: list[tuple[int, list[int], list[int]]], names: list[str]
 ) -> None:
     batch: Batch = [row(user, *tracks, taken=taken) for user, tracks, taken in rows]
-    answers = recommend(model, batch, names[: len(batch)], CHAINS, np.random.default_rng(0))
+    answers = recommend(model, batch, names[: len(batch)], FALLBACK, np.random.default_rng(0))
     assert len(answers) == len(batch)
-    for one, (name, drawn) in zip(batch, answers, strict=True):
+    for asked, (name, drawn) in zip(batch, answers, strict=True):
         assert 0 <= drawn.track < 12
         assert drawn.propensity is not None
         assert 0 < drawn.propensity <= 1
-        if len(one.taken) < 12:
-            assert drawn.track not in one.taken
+        if len(asked.taken) < 12:
+            assert drawn.track not in asked.taken
         else:
             assert name == REPEAT
 
 
 @pytest.mark.parametrize(
-    ("session", "who"),
+    ("session", "recommender"),
     [
         (row(0, 6), "indexed"),
         (row(0, 0, 3, 6, 9), "sticky_artist"),  # its whole list was heard
@@ -166,14 +165,14 @@ def test_a_taken_track_is_never_recommended_while_another_is_free(
         (row(17, 1), "top_pop"),  # a listener without a list
     ],
 )
-def test_the_configured_chain_answers_where_indexed_cannot(model: Model, session: Row, who: str) -> None:
+def test_the_configured_chain_answers_where_indexed_cannot(model: Model, session: Row, recommender: str) -> None:
     for batch in ([session], [session, row(0, 6)]):
-        answers = recommend(model, batch, ["indexed"] * len(batch), CHAINS, np.random.default_rng(0))
-        assert answers[0][0] == who
+        answers = recommend(model, batch, ["indexed"] * len(batch), FALLBACK, np.random.default_rng(0))
+        assert answers[0][0] == recommender
 
 
-def test_the_chains_come_from_the_configuration(model: Model) -> None:
-    chains = Chains.of(FallbackSettings(exhausted=("top_pop",), unknown=("sticky_artist",)))
+def test_fallbacks_come_from_the_configuration(model: Model) -> None:
+    fallback = FallbackSettings(exhausted=("top_pop",), unknown=("sticky_artist",))
     rng = np.random.default_rng(0)
-    assert recommend(model, [row(0, 0, 3, 6, 9)], ["indexed"], chains, rng)[0][0] == "top_pop"
-    assert recommend(model, [row(17, 1)], ["indexed"], chains, rng)[0][0] == "sticky_artist"
+    assert recommend(model, [row(0, 0, 3, 6, 9)], ["indexed"], fallback, rng)[0][0] == "top_pop"
+    assert recommend(model, [row(17, 1)], ["indexed"], fallback, rng)[0][0] == "sticky_artist"

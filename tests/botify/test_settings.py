@@ -34,8 +34,6 @@ def test_the_environment_wins_over_the_file_and_options_over_both(tmp_path: Path
 VARIABLES: dict[str, tuple[str, object]] = {
     "BOTIFY_CATALOG": ("/data/t.json", "/data/t.json"),
     "BOTIFY_RECOMMENDATIONS": ("/data/r.jsonl", "/data/r.jsonl"),
-    "BOTIFY_NEIGHBOURS": ("/data/n.jsonl", "/data/n.jsonl"),
-    "BOTIFY_ITEM_FACTORS": ("/data/f.npz", "/data/f.npz"),
     "BOTIFY_LOG_DIR": ("/var/log/b", "/var/log/b"),
     "BOTIFY_REDIS_URL": ("redis://h:1/0", "redis://h:1/0"),
     "BOTIFY_REDIS_TIMEOUT_S": ("0.5", 0.5),
@@ -81,21 +79,8 @@ def test_every_setting_has_a_variable_of_its_name(tmp_path: Path, key: str) -> N
         assert settings.model_dump(mode="json")[key] == expected
 
 
-def test_texts_of_the_environment_are_taken_as_they_are(tmp_path: Path) -> None:
-    found = load(tmp_path, {"BOTIFY_ADMIN_TOKEN": "12345", "BOTIFY_REDIS_URL": "redis://h:1/0"})
-    assert found.admin_token is not None
-    assert found.admin_token.get_secret_value() == "12345"
-    assert found.redis_url is not None
-    assert found.redis_url.get_secret_value() == "redis://h:1/0"
-
-
-def test_lists_of_the_environment_are_yaml(tmp_path: Path) -> None:
-    found = load(tmp_path, {"BOTIFY_EXPERIMENTS": "[{name: B, arms: [{recommender: top_pop}]}]", "BOTIFY_DECIDES": "B"})
-    assert [experiment.name for experiment in found.experiments] == ["B"]
-
-
 def test_arms_without_a_name_are_c_t1_and_so_on(tmp_path: Path) -> None:
-    arms = load(tmp_path).experiments[0].experiment().arms
+    arms = load(tmp_path).experiments[0].arms
     assert [(arm.name, arm.weight) for arm in arms] == [("C", 1), ("T1", 3)]
 
 

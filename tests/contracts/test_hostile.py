@@ -41,11 +41,11 @@ Events = list[dict[str, Any]]
 def hostile_events() -> Events:
     """An experiment whose every name is hostile, its arms' too."""
     found = []
-    for number, one in enumerate(experiment()):
-        arms = {HOSTILE: f"{one['experiments']['ALS']}{HOSTILE}"}
-        session = f"{one['session']}{NAMES[one['user'] % len(NAMES)]}"
+    for number, good in enumerate(experiment()):
+        arms = {HOSTILE: f"{good['experiments']['ALS']}{HOSTILE}"}
+        session = f"{good['session']}{NAMES[good['user'] % len(NAMES)]}"
         changed = {"experiments": arms, "session": session, "recommender": NAMES[number % len(NAMES)]}
-        found.append(one | (changed if one["message"] == "next" else changed | {"recommender": None}))
+        found.append(good | (changed if good["message"] == "next" else changed | {"recommender": None}))
     return found
 
 
@@ -54,7 +54,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("hostile") / "log" / "events-1.jsonl"
     file.parent.mkdir()
     refused = [line if isinstance(line, (str, bytes)) else json.dumps(line) for line in REFUSED.values()]
-    lines = [json.dumps(one).encode() for one in hostile_events()]
+    lines = [json.dumps(hostile).encode() for hostile in hostile_events()]
     lines += [line.encode() if isinstance(line, str) else line for line in refused]
     file.write_bytes(b"\n".join(lines) + b"\n")
     return file
@@ -75,7 +75,7 @@ def test_hostile_names_are_kept_as_they_are_and_make_no_file(log: Path, tmp_path
     assert report.lines.good == len(hostile_events())
     assert report.lines.rejected == len(REFUSED)
     kept = {row["session"] for row in read_rows(report.store)}
-    assert kept == {one["session"] for one in hostile_events()}
+    assert kept == {hostile["session"] for hostile in hostile_events()}
     suffixes = {file.suffix for file in tmp_path.rglob("*") if file.is_file()}
     assert suffixes == {".json", ".jsonl", ".parquet", ""}, "the lock has none"
     assert [file.name for file in tmp_path.iterdir()] == ["store"]

@@ -55,9 +55,9 @@ def export(folder: Path, user: Callable[[int], object], item: Callable[[int], ob
 
 def test_lists_of_whole_numbers_load_into_the_service(tmp_path: Path) -> None:
     version = export(tmp_path, lambda user: 1000 + user, lambda item: item)
-    lists, _ = read_track_lists(version / "recommendations.jsonl", "user", "tracks", USERS, ITEMS)
+    lists = read_track_lists(version / "recommendations.jsonl", "user", "tracks", USERS, ITEMS)
     assert lists.ids.tolist() == [1000 + user for user in range(USERS)]
-    assert lists.tracks.shape == (USERS, 5)
+    assert [len(lists.list_of(user)) for user in lists.ids.tolist()] == [5] * USERS
 
 
 def test_lists_of_text_ids_carry_them_and_the_service_refuses_them_in_one_line(tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from botify.collection import describe_log
+from botify.event_log import describe_log
 from botify.http.app import create_app
 from botify.model.catalogue import load_catalogue
 from botify.model.model import load_model
-from botify.serving import load, make_service
 from looplib.cli import run
 from looplib.files import sha256_file
 from recsys.config import ExportConfig
@@ -18,6 +17,7 @@ from recsys.export import export
 from recsys.ingest.events import ingest
 from recsys.search import __main__ as search
 from recsys.store.manifest import open_store
+from tests.botify.conftest import start_service
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 from tests.recsys.logs import random_sessions, write_log
 
@@ -55,21 +55,22 @@ def test_what_the_export_publishes_is_served(exported: Path, tmp_path: Path, rec
     for line in lines:
         record = orjson.loads(line)
         assert model.recommendations.list_of(record["user"]) == record["tracks"]
-    service = make_service(settings, load(settings))
+    service = start_service(exported, exported / "tracks.json", recommender=recommender, log_dir=str(tmp_path))
     client = create_app(service).test_client()
     asked = client.post("/next", json={"requests": [{"user": u, "track": u, "time": 1} for u in range(LISTENERS)]})
     service.close()
     (log,) = tmp_path.glob("*.jsonl")
     events = [orjson.loads(line) for line in log.read_bytes().splitlines()]
-    assert [event["recommendation"] for event in events] == [one["track"] for one in asked.get_json()["responses"]]
+    assert [event["recommendation"] for event in events] == [
+        answer["track"] for answer in asked.get_json()["responses"]
+    ]
     assert {event["recommender"] for event in events} == {recommender}
 
 
 def test_what_the_service_logs_ingests_without_a_reject(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", [track // 4 for track in range(TRACKS)])
     publish(tmp_path, "one", random_lists(LISTENERS, TRACKS), catalogue=catalogue)
-    settings = make_settings(tmp_path, catalogue, event_log={"segment_bytes": 3000})
-    service = make_service(settings, load(settings))
+    service = start_service(tmp_path, catalogue, event_log={"segment_bytes": 3000})
     client = create_app(service).test_client()
     sent = 0
     for user in (*range(10), LISTENERS + 5, 2**63 - 1):
@@ -91,10 +92,8 @@ def test_a_store_refuses_the_logs_of_two_catalogues(tmp_path: Path) -> None:
     for name, artists in (("one", [0, 1, 2]), ("other", [0, 1, 1])):
         catalogue = write_catalogue(tmp_path / name / "tracks.json", artists)
         publish(tmp_path / name, "first", {0: [1, 2]}, catalogue=catalogue)
-        settings = make_settings(tmp_path / name, catalogue)
-        loaded = load(settings)
-        service = make_service(settings, loaded)
-        describe_log(settings.log_dir, loaded.catalogue)
+        service = start_service(tmp_path / name, catalogue)
+        describe_log(service.settings.log_dir, load_catalogue(catalogue))
         assert create_app(service).test_client().post("/next/0", json={"track": 0, "time": 1}).status_code == 200
         service.close()
     ingest([tmp_path / "one" / "log"], tmp_path / "store", buckets=2)

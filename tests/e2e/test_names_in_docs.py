@@ -10,8 +10,9 @@ import typer
 import yaml
 from pydantic import BaseModel
 
+from botify.experiments import RecommenderName
 from botify.metrics import Metrics
-from botify.settings import RecommenderName, Settings
+from botify.settings import Settings
 from recsys.config import SearchConfig, Space
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
 

@@ -61,7 +61,7 @@ class Published:
         self.point_to(version)
         return lists
 
-    def write_manifest(self, version: str, **changes: object) -> None:
+    def write_manifest(self, version: str) -> None:
         folder = self.folder / "versions" / version
         file = folder / "recommendations.jsonl"
         made = datetime.now(UTC) + timedelta(seconds=len(list(folder.parent.iterdir())))
@@ -73,7 +73,7 @@ class Published:
             "files": {file.name: facts},
             "data": {"catalogue": {"sha256": sha256_file(self.catalogue), "tracks": TRACKS}},
         }
-        (folder / "manifest.json").write_bytes(orjson.dumps({**manifest, **changes}))
+        (folder / "manifest.json").write_bytes(orjson.dumps(manifest))
 
     def point_to(self, version: str) -> None:
         link = self.folder / "new-link"
@@ -184,7 +184,7 @@ class Answer:
 
 @dataclass
 class Load:
-    """Listeners that ask again and again over kept connections; each event has a time of its own to be told by."""
+    """Listeners that ask again and again over kept connections; each event has its own time, which identifies it."""
 
     port: int
     users: Sequence[Sequence[int]]  # of each client, in turn

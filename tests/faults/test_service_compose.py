@@ -28,8 +28,8 @@ class Nginx:
         text = text.replace(f"server recommender:5001{server}", replicas)
         text = text.replace("listen 80 ", f"listen 127.0.0.1:{self.port} ").replace("auto;", "1;")
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        places = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-        self._file.write_text(text.replace("http {", f"http {{\n{places}"))
+        folders = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+        self._file.write_text(text.replace("http {", f"http {{\n{folders}"))
 
     @property
     def argv(self) -> list[str]:

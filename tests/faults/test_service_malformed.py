@@ -1,4 +1,4 @@
-"""Ten thousand malformed requests to a running service, over its socket: broken bodies and broken HTTP."""
+"""Malformed requests to a running service, over its socket: broken bodies and broken HTTP."""
 
 import http.client
 import itertools
@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.botify.malformed import WRONG_PATHS, malformed_bodies
 from tests.faults.served import TRACKS, Answer, Served, logged_answers, publish, serve
 
-BODIES, BROKEN = 9_000, 1_000
+BODIES, BROKEN = 1_500, 300
 GOOD = b'{"track":1,"time":0.5}'
 HEAD = b"POST /next/7 HTTP/1.1\r\nHost: botify\r\nConnection: close\r\n"
 REFUSED = {100, *range(400, 500)}  # 100: go on, and let us see
@@ -90,7 +90,7 @@ def statuses_of(port: int, request: bytes, *, is_cut_off: bool = False) -> set[i
     return {int(line.split()[1]) for line in answer.splitlines() if line.startswith(b"HTTP/")}
 
 
-def test_ten_thousand_malformed_requests_give_no_5xx_and_no_event_and_the_service_goes_on(tmp_path: Path) -> None:
+def test_malformed_requests_give_no_5xx_and_no_event_and_the_service_goes_on(tmp_path: Path) -> None:
     published = publish(tmp_path / "published")
     with serve(published, tmp_path / "log") as served:
         workers = {process.pid for process in served.workers()}
@@ -103,7 +103,7 @@ def test_ten_thousand_malformed_requests_give_no_5xx_and_no_event_and_the_servic
             assert statuses <= REFUSED, (request[:200], statuses)
             answered += bool(statuses)
         assert answered > BROKEN // 4
-        assert {process.pid for process in served.workers()} == workers, "nobody died"
+        assert {process.pid for process in served.workers()} == workers, "no worker died"
         status, answer = served.ask("POST", "/next/7", {"track": 1, "time": 0.5})
         assert status == 200
         assert served.ask("GET", "/health/ready")[0] == 200

@@ -1,21 +1,29 @@
-"""New versions while serving: 100 reloads under load, and versions that are no good."""
+"""New versions while serving: reloads under load, and versions that cannot be used."""
 
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from tests.faults.served import (
+    TRACKS,
+    Load,
+    Published,
+    Served,
+    assert_all_logged,
+    clients,
+    publish,
+    serve,
+    wait_until,
+)
 
-from tests.faults.served import TRACKS, Load, Published, Served, assert_all_logged, clients, publish, serve
-
-RELOADS = 100
+RELOADS = 40
 
 
 def version_of(served: Served) -> str:
     return str(served.ask("GET", "/experiments")[1]["version"])
 
 
-def test_100_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(tmp_path: Path) -> None:
+def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(tmp_path: Path) -> None:
     published = publish(tmp_path / "published")
     lists = {version: published.publish(version, first) for version, first in (("low", 0), ("high", TRACKS // 2))}
     with serve(published, tmp_path / "log", watch_s=3600) as served:
@@ -46,21 +54,10 @@ def test_100_reloads_under_load_fail_no_request_and_each_answer_is_of_one_versio
 def flip_a_byte(published: Published) -> str:
     file = published.folder / "versions/bad/recommendations.jsonl"
     text = bytearray(file.read_bytes())
-    place = text.rindex(b"]") - 1
-    text[place] = ord("1") if text[place] != ord("1") else ord("2")
+    last = text.rindex(b"]") - 1
+    text[last] = ord("1") if text[last] != ord("1") else ord("2")
     file.write_bytes(text)
     return "sha256"
-
-
-def cut_off_the_end(published: Published) -> str:
-    file = published.folder / "versions/bad/recommendations.jsonl"
-    file.write_bytes(file.read_bytes()[:-100])
-    return "bytes found, the manifest says"
-
-
-def remove_the_file(published: Published) -> str:
-    (published.folder / "versions/bad/recommendations.jsonl").unlink()
-    return "cannot be read"
 
 
 def remove_the_manifest(published: Published) -> str:
@@ -68,49 +65,17 @@ def remove_the_manifest(published: Published) -> str:
     return "manifest.json: cannot be read"
 
 
-def tear_the_manifest(published: Published) -> str:
-    file = published.folder / "versions/bad/manifest.json"
-    file.write_bytes(file.read_bytes()[:-10])
-    return "manifest.json: "
-
-
-def take_another_catalogue(published: Published) -> str:
-    published.write_manifest("bad", data={"catalogue": {"sha256": "0" * 64, "tracks": 7}})
-    return "trained on another catalogue, of 7 tracks"
-
-
-def take_another_schema(published: Published) -> str:
-    published.write_manifest("bad", schema=2)
-    return "manifest.json: schema"
-
-
 def name_an_unknown_track(published: Published) -> str:
     file = published.folder / "versions/bad/recommendations.jsonl"
     first, rest = file.read_bytes().split(b"\n", 1)
     file.write_bytes(first.replace(b"[", b"[%d," % TRACKS) + b"\n" + rest)
     published.write_manifest("bad")
-    return f"track {TRACKS} found"
+    return f"Expected `int` <= {TRACKS - 1} - at `$.tracks[0]`"
 
 
-def lose_a_line_that_the_manifest_counts(published: Published) -> str:
-    file = published.folder / "versions/bad/recommendations.jsonl"
-    file.write_bytes(file.read_bytes().split(b"\n", 1)[1])
-    published.write_manifest("bad", files={file.name: {"sha256": "0" * 64, "bytes": file.stat().st_size, "rows": 9}})
-    return "recommendations.jsonl: "
-
-
+# `tests/botify/test_models.py` has all kinds of faults.
 Fault = Callable[[Published], str]
-FAULTS: list[Fault] = [
-    flip_a_byte,
-    cut_off_the_end,
-    remove_the_file,
-    remove_the_manifest,
-    tear_the_manifest,
-    take_another_catalogue,
-    take_another_schema,
-    name_an_unknown_track,
-    lose_a_line_that_the_manifest_counts,
-]
+FAULTS: list[Fault] = [flip_a_byte, remove_the_manifest, name_an_unknown_track]
 
 
 def test_bad_versions_are_refused_with_the_reason_and_the_old_one_goes_on(tmp_path: Path) -> None:
@@ -134,11 +99,10 @@ def test_bad_versions_are_refused_with_the_reason_and_the_old_one_goes_on(tmp_pa
     assert load.broken == []
 
 
-@pytest.mark.parametrize("fault", [flip_a_byte, remove_the_manifest], ids=lambda fault: fault.__name__)
-def test_a_bad_version_at_the_start_is_told_in_one_line(tmp_path: Path, fault: Fault) -> None:
+def test_a_bad_version_at_the_start_is_reported_in_one_line(tmp_path: Path) -> None:
     published = publish(tmp_path / "published")
     published.publish("bad")
-    reason = fault(published)
+    reason = flip_a_byte(published)
     served = Served(published, tmp_path / "log")
     result = subprocess.run(served.argv, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 2
@@ -150,12 +114,7 @@ def test_a_new_version_is_seen_by_itself_and_rolled_back_on_demand(tmp_path: Pat
     published = publish(tmp_path / "published")
     with serve(published, tmp_path / "log", watch_s=0.05) as served, Load(served.port, clients(2)) as load:
         published.publish("two")
-        load.wait_for(1)
-        deadline = 100
-        while version_of(served) != "two" and deadline:
-            load.wait_for(1)
-            deadline -= 1
-        assert version_of(served) == "two"
+        wait_until(lambda: version_of(served) == "two", "the new version to be served")
         assert served.ask("POST", "/admin/rollback") == (200, {"version": "one"})
         load.wait_for(50)
         assert version_of(served) == "one"
