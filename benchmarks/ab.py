@@ -65,7 +65,9 @@ def _against_notebook(report: Callable[..., Measured], folder: Path, events: int
     results = take_turns({"table": table, "report": report}, repeats)
     show_commands(f"{events:,} events", results, "table", events)
     ratio = median_ratio(notebook_s, [run.wall_s for run in results["table"]])
-    console.print(f"the notebook's way takes {ratio:,.0f} x the table's time, extrapolated from {NOTEBOOK_EVENTS:,} events")
+    console.print(
+        f"the notebook's way takes {ratio:,.0f} x the table's time, extrapolated from {NOTEBOOK_EVENTS:,} events"
+    )
 
 
 def _report(log: Path, folder: Path, *options: str) -> Measured:

@@ -1,6 +1,6 @@
 """Collection of the full-size log with one and two processes.
 
-    python -m benchmarks.collect
+python -m benchmarks.collect
 """
 
 import shutil

@@ -1,6 +1,6 @@
 """Steps a second of the environments with random actions, beside Gymnasium's own vectorisation of the single one.
 
-    python -m benchmarks.environment
+python -m benchmarks.environment
 """
 
 import statistics

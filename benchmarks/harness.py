@@ -146,7 +146,9 @@ def show_commands(title: str, results: Mapping[str, Sequence[Measured]], base: s
         cpu = statistics.median(run.cpu_s for run in runs)
         peak = max(run.peak_mib for run in runs)
         every = ", ".join(f"{wall:.1f}" for wall in walls)
-        rows.append((name, f"{statistics.median(walls):.2f}", every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}"))
+        rows.append(
+            (name, f"{statistics.median(walls):.2f}", every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}")
+        )
     show(title, ("", "wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}"), rows)
 
 

@@ -1,6 +1,6 @@
 """Logs for benchmarks: the full-size one, larger copies of it, and one with the arms of an experiment.
 
-    python -m benchmarks.logs    # makes out/seed: world, log and store
+python -m benchmarks.logs    # makes out/seed: world, log and store
 """
 
 import os

@@ -1,6 +1,6 @@
 """The reader of event logs alone, every line checked, against DuckDB's bare `read_json` of the same files.
 
-    python -m benchmarks.reader
+python -m benchmarks.reader
 """
 
 import json

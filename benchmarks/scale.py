@@ -36,7 +36,9 @@ def main(
             measure(_command(step, folder, sessions * size)) for folder, size in zip(folders, (1, times), strict=True)
         )
         pairs = ((small.wall_s, large.wall_s), (small.peak_mib, large.peak_mib))
-        rows.append((step, *(cell for one, many in pairs for cell in (f"{one:,.1f}", f"{many:,.1f}", f"{many / one:.1f}"))))
+        rows.append(
+            (step, *(cell for one, many in pairs for cell in (f"{one:,.1f}", f"{many:,.1f}", f"{many / one:.1f}")))
+        )
     header = ("step", "s", f"s, {times} x", "ratio", "MiB", f"MiB, {times} x", "ratio")
     show(f"{sessions:,} sessions and {times} x as many; memory of all processes together", header, rows)
     few, many = (_interactions(folder) for folder in folders)

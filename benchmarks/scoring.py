@@ -40,9 +40,7 @@ class Data:
     catalogue_size: int
 
 
-def main(
-    listeners: int = 10_000, tracks: int = 50_000, repeats: Annotated[int, typer.Option(min=1)] = 5
-) -> None:
+def main(listeners: int = 10_000, tracks: int = 50_000, repeats: Annotated[int, typer.Option(min=1)] = 5) -> None:
     """Score in turns and print the table."""
     data = make_data(listeners, tracks)
     validator = validator_of(data)
