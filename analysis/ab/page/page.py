@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from analysis.ab.page import effects as page_effects
-from analysis.ab.page import spreads as page_spreads
 from analysis.ab.page.checks import list_checks
 from analysis.ab.report import Decision, Report
 from analysis.page import numbers
@@ -19,21 +17,20 @@ _TONES: dict[Decision, str] = {
 
 
 def render(report: Report) -> str:
-    """The whole page: no script, no other file, no other host; readable in light and dark, and printed."""
+    """Render the page: no script, no other file, no other host; readable in light and dark, and printed."""
+    from analysis.ab.page import figures  # imports altair: half a second that only those who render a page pay
+
     return render_template(
         Path(__file__).parent,
         "page.html.jinja",
         report=report,
-        numbers=numbers,
+        n=numbers,
         tone=_TONES[report.verdict.decision],
-        level=page_effects.level(report),
-        colours=page_effects.styles(report),
-        capital=page_effects.capital,
+        level=numbers.percent(100 * (1 - report.alpha), 0),
+        positions={arm: position for position, arm in enumerate(report.arms)},
         checks=list_checks(report),
-        effects=page_effects.in_order(report),
-        forest=page_effects.draw_forest(report) if report.effects else None,
-        timelines=page_effects.draw_timelines(report),
-        balance=page_spreads.draw_balance(report),
-        exposure=page_spreads.draw_exposure(report),
-        spreads=[*page_spreads.draw_distributions(report), *filter(None, [page_spreads.draw_positions(report)])],
+        effects=figures.effects_in_order(report),
+        effect_figures=figures.draw_effects(report),
+        arm_figures=figures.draw_arms(report),
+        session_figures=figures.draw_sessions(report),
     )

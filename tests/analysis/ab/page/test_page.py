@@ -1,82 +1,19 @@
-"""The page of a report: it stands alone, says what the report says, and takes no name for markup."""
+"""The page of an A/B report: it stands alone, says what the report says, and takes no name for markup."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from analysis.ab.page.page import render
 from analysis.ab.report import Decision, Interval, Report
-from tests.analysis.ab.page_samples import make_report
-
-HOSTILE = "</text></style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}"
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-
-
-@dataclass
-class Element:
-    """An element of a page, and what is in it."""
-
-    tag: str
-    attributes: dict[str, str]
-    contents: "list[Element | str]" = field(default_factory=list)
-
-    @property
-    def children(self) -> "list[Element]":
-        return [one for one in self.contents if isinstance(one, Element)]
-
-    def walk(self) -> "Iterator[Element]":
-        yield self
-        for child in self.children:
-            yield from child.walk()
-
-    def find(self, tag: str, **attributes: str) -> "list[Element]":
-        wanted = attributes.items()
-        return [one for one in self.walk() if one.tag == tag and all(one.attributes.get(k) == v for k, v in wanted)]
-
-    @property
-    def text(self) -> str:
-        parts = (one.text if isinstance(one, Element) else one for one in self.contents)
-        return " ".join("".join(parts).split())
-
-
-class Parser(HTMLParser):
-    """Builds the tree, and fails where an element is not closed."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.root = Element("", {})
-        self.path = [self.root]
-        self.feed(page)
-        assert self.path == [self.root]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, {name: value or "" for name, value in attrs})
-        self.path[-1].contents.append(element)
-        if tag not in VOID:
-            self.path.append(element)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.path[-1].contents.append(Element(tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.path.pop().tag == tag
-
-    def handle_data(self, data: str) -> None:
-        self.path[-1].contents.append(data)
+from tests.analysis.ab.page.samples import make_report
+from tests.analysis.page.html import HOSTILE, Element, Parser, pictures, read_table
 
 
 def parse(report: Report) -> Element:
     return Parser(render(report)).root
-
-
-def read_table(page: Element, name: str) -> list[list[str]]:
-    table = page.find("table", id=name)[0]
-    return [[cell.text for cell in row.children] for row in table.find("tr")]
 
 
 def test_the_verdict_comes_first_with_its_reason() -> None:
@@ -99,21 +36,12 @@ def test_every_decision_has_its_colour(decision: Decision) -> None:
     assert verdict.find("h2")[0].text == decision.capitalize()
 
 
-def test_the_courses_table_has_a_row_for_each_metric_and_arm() -> None:
+def test_the_table_of_the_original_service_has_a_row_for_each_metric_and_arm() -> None:
     report = make_report(arms=("C", "T1", "T2"))
     heading, *rows = read_table(parse(report), "course-table")
-    assert heading == [
-        "Metric",
-        "Arm",
-        "Effect",
-        "Lower",
-        "Upper",
-        "C",
-        "Arm\N{RIGHT SINGLE QUOTATION MARK}s mean",
-        "Significant",
-    ]
+    assert heading[:-1] == ["Metric", "Arm", "Significant", "Effect", "Lower", "Upper", "C"]
     assert [row[:2] for row in rows] == [[row.metric, row.arm] for row in report.course_table]
-    assert rows[0][2:] == ["+3.21 %", "+0.05 %", "+5.37 %", "61.23", "63.19", "yes"]
+    assert rows[0][2:] == ["yes", "+3.21 %", "+0.05 %", "+5.37 %", "61.23", "63.19"]
 
 
 def test_the_arms_of_a_metric_stand_together() -> None:
@@ -128,7 +56,7 @@ def test_the_arms_of_a_metric_stand_together() -> None:
 
 def test_better_and_worse_follow_the_metric_and_not_the_sign() -> None:
     table = parse(make_report()).find("table", id="metrics-table")[0]
-    tones = {row.children[0].text: row.children[2].attributes["class"] for row in table.find("tr")[1:]}
+    tones = {row.children[0].text: row.children[3].attributes["class"] for row in table.find("tr")[1:]}
     assert tones["Time per session"] == "number up"
     assert tones["Share of skips"] == "number up"  # fewer, which is better
     assert tones["Sessions"] == "number"
@@ -140,31 +68,24 @@ def test_a_wrong_sample_ratio_is_said_in_words() -> None:
     assert read_table(page, "checks-table")[1][::2] == ["Sample ratio", "✕ wrong"]
 
 
-@pytest.mark.parametrize("days", [1, 2, 14, 90])
+@pytest.mark.parametrize("days", [1, 40])
 @pytest.mark.parametrize("arms", [("C", "T1"), ("C", "T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8")])
-def test_every_picture_is_described_and_has_its_numbers_beneath(arms: tuple[str, ...], days: int) -> None:
+def test_every_figure_is_described_and_has_its_numbers_on_the_page(arms: tuple[str, ...], days: int) -> None:
     page = parse(make_report(arms=arms, days=days))
     figures = page.find("figure")
-    # A forest, two metrics by day and arm, balance, exposure, two distributions and the positions.
-    assert len(figures) == 1 + 2 * (len(arms) - 1) + 5
-    for figure in figures:
-        pictures = [one for one in figure.walk() if one.attributes.get("role") == "img"]
-        assert len(pictures) == 1
-        assert len(pictures[0].attributes["aria-label"]) > 20
-        assert len(figure.find("details")[0].find("tr")) > 1
-
-
-def test_places_are_numbers() -> None:
-    for points in re.findall(r'points="([^"]*)"', render(make_report(days=30))):
-        assert points
-        assert all(re.fullmatch(r"-?[\d.]+(e[+-]\d+)?,-?[\d.]+(e[+-]\d+)?", pair) for pair in points.split())
+    # All effects, two metrics by day and arm, balance, exposure, two distributions and the positions.
+    assert len(figures) == len(pictures(page)) == 1 + 2 * (len(arms) - 1) + 5
+    assert all(len(picture.attributes["aria-label"]) > 20 for picture in pictures(page))
+    without = [figure.find("h3")[0].text for figure in figures if not figure.find("details")]
+    assert without == ["Every metric against C", "Assignment balance"]  # the tables of metrics and checks have them
+    assert all(len(table.find("tr")) > 1 for figure in figures for table in figure.find("table"))
 
 
 def test_the_page_needs_nobody_else() -> None:
     text, page = render(make_report()), parse(make_report())
     assert "http://" not in text
     assert "https://" not in text
-    assert "url(" not in text
+    assert "url(" not in text  # nor a clip path, whose name another figure of the page may have
     assert "@import" not in text
     names = {name for element in page.walk() for name in element.attributes}
     assert not names & {"src", "href", "xlink:href", "srcset", "action", "data"}
@@ -178,17 +99,18 @@ def test_names_are_never_taken_for_markup() -> None:
     arms = (f"C{HOSTILE}", f"T{HOSTILE}")
     page = parse(make_report(arms=arms, experiment=HOSTILE, text=HOSTILE))
     plain = parse(make_report())
-    assert Counter(one.tag for one in page.walk()) == Counter(one.tag for one in plain.walk())
-    assert {name for one in page.walk() for name in one.attributes} == {
-        n for one in plain.walk() for n in one.attributes
-    }
+    assert Counter(element.tag for element in page.walk()) == Counter(element.tag for element in plain.walk())
+    used, usual = ({name for element in tree.walk() for name in element.attributes} for tree in (page, plain))
+    assert used == usual
     assert page.find("h1")[0].text == HOSTILE
     assert read_table(page, "course-table")[1][1] == arms[1]
 
 
 def test_identifiers_are_unique() -> None:
     found = Counter(
-        one.attributes["id"] for one in parse(make_report(arms=("C", "T1", "T2"))).walk() if "id" in one.attributes
+        element.attributes["id"]
+        for element in parse(make_report(("C", "T1", "T2"))).walk()
+        if "id" in element.attributes
     )
     assert max(found.values()) == 1
 
@@ -197,7 +119,7 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
     report, nothing = make_report(days=3), Interval(None, None, None, None)
     effects = tuple(
         replace(
-            one,
+            effect,
             control_value=None,
             arm_value=None,
             relative=nothing,
@@ -207,7 +129,7 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
             cuped=None,
             bootstrap=None,
         )
-        for one in report.effects
+        for effect in report.effects
     )
     days = [
         replace(
@@ -216,7 +138,7 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
         for line in report.timelines
     ]
     page = parse(replace(report, effects=effects, timelines=tuple(days)))
-    assert set(read_table(page, "metrics-table")[1][2:-1]) == {"\N{EN DASH}"}
+    assert set(read_table(page, "metrics-table")[1][3:]) == {"\N{EN DASH}"}
     assert "None" not in page.text
     assert "nan" not in page.text
 

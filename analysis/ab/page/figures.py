@@ -1,0 +1,264 @@
+"""The figures of an A/B report: its effects, how its arms are filled, and how its sessions are spread."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
+
+from analysis.ab.report import Day, Distribution, Interval, MetricEffect, Position, Report, Timeline
+from analysis.charts import intervals
+from analysis.charts.bars import Bar, draw_bars
+from analysis.charts.days import Span, draw_days
+from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis
+from analysis.charts.svg import arm_colour, around_zero, to_svg
+from analysis.page import numbers
+from analysis.page.figures import Figure, Table
+
+_ROLES = {"primary": "Primary metrics", "secondary": "Secondary metrics", "guardrail": "Guardrails"}
+_FAR = 4.0  # an interval that reaches so many times as far as most leaves the scale
+_RARE = 0.005  # share of an arm's sessions below which a position's mean is chance
+
+
+def effects_in_order(report: Report) -> list[MetricEffect]:
+    """Return the effects by role and metric, the arms of a metric together."""
+    roles, metrics = list(_ROLES), [effect.metric for effect in report.effects]
+    return sorted(report.effects, key=lambda effect: (roles.index(effect.role), metrics.index(effect.metric)))
+
+
+def draw_effects(report: Report) -> list[Figure]:
+    """Draw every effect on one scale, and the primary ones day by day."""
+    timelines = [_draw_timeline(timeline, report) for timeline in report.timelines if timeline.days]
+    return [_draw_forest(report), *timelines] if report.effects else timelines
+
+
+def draw_arms(report: Report) -> list[Figure]:
+    """Draw the listeners of each arm against what was expected, and by day."""
+    return [_draw_balance(report), *_draw_exposure(report)]
+
+
+def draw_sessions(report: Report) -> list[Figure]:
+    """Draw how sessions are spread, and how long tracks are listened to by their position."""
+    distributions = [_draw_distribution(shape, report) for shape in report.distributions if shape.edges]
+    return [*distributions, *_draw_positions(report)]
+
+
+def _colours(report: Report) -> dict[str, str]:
+    return {arm: arm_colour(position) for position, arm in enumerate(report.arms)}
+
+
+def _draw_forest(report: Report) -> Figure:
+    effects = effects_in_order(report)
+    level = numbers.percent(100 * (1 - report.alpha), 0)
+    found = "; ".join(f"{_name(effect, report)}: {_change(effect)}" for effect in effects if effect.significant)
+    chart = intervals.draw_intervals(
+        {
+            heading: [_row(effect, report) for effect in effects if effect.role == role]
+            for role, heading in _ROLES.items()
+            if any(effect.role == role for effect in effects)
+        },
+        "effect, %",
+        _domain(effects),
+    )
+    return Figure(
+        f"Every metric against {report.control}",
+        f"Differences in % of its value, with {level} intervals; from value to value where its own is 0. "
+        "A filled mark is significant after the adjustment for many comparisons.",
+        to_svg(chart, f"{len(effects)} effects with intervals. Significant: {found or 'none'}."),
+    )
+
+
+def _row(effect: MetricEffect, report: Report) -> intervals.Row:
+    relative = effect.relative
+    label = f"{_name(effect, report)}{f': {effect.guardrail}' if effect.guardrail else ''}"
+    ends = (relative.lower_pct, relative.upper_pct) if _is_whole(relative) else (None, None)
+    colour = _colours(report)[effect.arm]
+    return intervals.Row(label, _change(effect), relative.effect_pct, *ends, colour, effect.significant)
+
+
+def _name(effect: MetricEffect, report: Report) -> str:
+    return f"{capital(effect.label)}, {effect.arm}" if len(report.arms) > 2 else capital(effect.label)
+
+
+def capital(label: str) -> str:
+    """Return a metric's name as it begins a line."""
+    return label[:1].upper() + label[1:]
+
+
+def _change(effect: MetricEffect) -> str:
+    """Format the effect with its interval, or both values where the control's is 0."""
+    relative, values = effect.relative, (effect.control_value, effect.arm_value)
+    if relative.effect_pct is None:
+        return numbers.NOTHING if None in values else " → ".join(map(numbers.number, values))
+    around = f" ({numbers.interval(relative.lower_pct, relative.upper_pct, 1)})" if _is_whole(relative) else ""
+    return numbers.change(relative.effect_pct, 1) + around
+
+
+def _is_whole(interval: Interval) -> bool:
+    return None not in (interval.effect_pct, interval.lower_pct, interval.upper_pct)
+
+
+def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
+    """Return limits that hold 0 and all intervals but those that would leave no room for most."""
+    spans = [span[1:] for effect in effects for span in _spans([effect.relative])]
+    reach = _FAR * median([max(map(abs, span)) for span in spans]) if spans else 1.0
+    return around_zero(end for span in spans if max(map(abs, span)) <= reach for end in span)
+
+
+def _spans(days: Iterable[Interval]) -> list[Span]:
+    """Return the intervals that have all their numbers, with their position."""
+    return [
+        Span(day, interval.effect_pct, interval.lower_pct, interval.upper_pct)
+        for day, interval in enumerate(days)
+        if interval.effect_pct is not None and interval.lower_pct is not None and interval.upper_pct is not None
+    ]
+
+
+def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
+    days, last = timeline.days, timeline.days[-1]
+    chart = draw_days(
+        [_short(day.date) for day in days],
+        _spans(day.daily for day in days),
+        _spans(day.cumulative for day in days),
+        _spans(day.sequential for day in days),
+        _colours(report)[timeline.arm],
+    )
+    described = (
+        f"Effect of {timeline.arm} on {timeline.label} over {len(days)} days; after the last one "
+        f"{numbers.change(last.cumulative.effect_pct)}, always-valid interval {_interval(last.sequential)}."
+    )
+    return Figure(
+        f"{capital(timeline.label)}: {timeline.arm} against {report.control}",
+        f"The line is the effect of all days so far, with its {numbers.percent(100 * (1 - report.alpha), 0)} interval "
+        "for one look (dark) and the always-valid one (light), which may be looked at every day. Grey: a day alone.",
+        to_svg(chart, described),
+        Table(
+            ("Day", "Control's listeners", "Arm's listeners", "Day alone", "So far", "One look", "Always valid"),
+            tuple(map(_day_cells, days)),
+        ),
+    )
+
+
+def _day_cells(day: Day) -> tuple[str, ...]:
+    return (
+        numbers.day(day.date),
+        numbers.count(day.control_listeners),
+        numbers.count(day.arm_listeners),
+        numbers.change(day.daily.effect_pct),
+        numbers.change(day.cumulative.effect_pct),
+        _interval(day.cumulative),
+        _interval(day.sequential),
+    )
+
+
+def _interval(interval: Interval) -> str:
+    return numbers.interval(interval.lower_pct, interval.upper_pct)
+
+
+def _short(iso: str) -> str:
+    return numbers.day(iso).rsplit(" ", 1)[0]
+
+
+def _draw_balance(report: Report) -> Figure:
+    srm, colours = report.srm, _colours(report)
+    bars = [
+        Bar(arm, observed, _against(observed, expected), colours.get(arm, arm_colour(0)), expected)
+        for arm, expected in srm.expected.items()
+        for observed in [srm.observed.get(arm, 0)]
+    ]
+    described = "; ".join(f"{bar.label}: {bar.text} of {numbers.count(bar.expected)} expected" for bar in bars)
+    return Figure(
+        "Assignment balance",
+        f"Listeners by arm; a line marks how many are expected. Sample ratio test: p = {numbers.p_value(srm.p_value)}.",
+        to_svg(draw_bars(bars), f"Listeners by arm. {described}."),
+    )
+
+
+def _against(observed: int, expected: float) -> str:
+    off = 100 * (observed / expected - 1) if expected else None
+    return f"{numbers.count(observed)} ({numbers.change(off, 1)})"
+
+
+def _draw_exposure(report: Report) -> Iterator[Figure]:
+    days = report.trust.exposure if report.trust else ()
+    if not days:
+        return
+    points = [Point(arm, number, day.active.get(arm, 0)) for arm in report.arms for number, day in enumerate(days)]
+    counts = [point.y for point in points]
+    axis = name_axis("day, UTC", [_short(day.date) for day in days])
+    yield Figure(
+        "Listeners by day",
+        "Listeners with a session that ended on that day.",
+        to_svg(
+            draw_lines(points, _colours(report), axis, "listeners", from_zero=True),
+            f"Active listeners over {len(days)} days, between {min(counts)} and {max(counts)} an arm and day.",
+        ),
+        Table(
+            ("Day", *(f"{arm}: {what}" for arm in report.arms for what in ("active", "new"))),
+            tuple(
+                (
+                    numbers.day(day.date),
+                    *(numbers.count(n.get(arm, 0)) for arm in report.arms for n in (day.active, day.new)),
+                )
+                for day in days
+            ),
+        ),
+    )
+
+
+def _draw_distribution(distribution: Distribution, report: Report) -> Figure:
+    names = [f"{edge:g}" for edge in distribution.edges[:-1]] + [f"{distribution.edges[-1]:g}+"]
+    medians = ", ".join(f"{arm} {numbers.number(of_arm[1])}" for arm, of_arm in distribution.quantiles.items())
+    shares, arms = distribution.shares, list(distribution.shares)
+    bins = [
+        (f"from {name}", *(numbers.percent(100 * shares[arm][number]) for arm in arms))
+        for number, name in enumerate(names)
+    ]
+    quantiles = [
+        (f"{share}th percentile", *(numbers.number(distribution.quantiles[arm][number]) for arm in arms))
+        for number, share in enumerate((10, 50, 90, 99))
+    ]
+    return Figure(
+        capital(distribution.name),
+        f"Share of an arm's sessions. Medians: {medians}.",
+        to_svg(draw_shares(shares, _colours(report), names), f"{distribution.name} by arm. Medians: {medians}."),
+        Table(("", *arms), (*bins, *quantiles)),
+    )
+
+
+def _draw_positions(report: Report) -> Iterator[Figure]:
+    by_arm = {arm: found for arm in report.arms if (found := _frequent(report.positions, arm))}
+    if not by_arm:
+        return
+    ends = " ".join(
+        f"{arm}: {numbers.number(found[0].mean_time)} at {found[0].position}, "
+        f"{numbers.number(found[-1].mean_time)} at {found[-1].position}."
+        for arm, found in by_arm.items()
+    )
+    points = [Point(arm, spot.position, spot.mean_time) for arm, found in by_arm.items() for spot in found]
+    axis = number_axis("position", from_zero=False)
+    yield Figure(
+        "Listening time by position in the session",
+        "Mean share of a track that is heard. The listener chose the first one.",
+        to_svg(
+            draw_lines(points, _colours(report), axis, "share heard", from_zero=True),
+            f"Mean share of a track that is heard, by position. {ends}",
+        ),
+        _positions_table(by_arm),
+    )
+
+
+def _frequent(positions: Iterable[Position], arm: str) -> list[Position]:
+    """Return an arm's positions that are reached often enough for a mean, in order."""
+    ordered = sorted((spot for spot in positions if spot.arm == arm), key=lambda spot: spot.position)
+    return [spot for spot in ordered if spot.events >= _RARE * ordered[0].events]
+
+
+def _positions_table(by_arm: Mapping[str, Sequence[Position]]) -> Table:
+    found = {(arm, spot.position): spot for arm, spots in by_arm.items() for spot in spots}
+    rows = [
+        (str(position), *(_heard(found.get((arm, position))) for arm in by_arm))
+        for position in sorted({position for _, position in found})
+    ]
+    return Table(("Position", *(f"{arm}: share heard of tracks" for arm in by_arm)), tuple(rows))
+
+
+def _heard(spot: Position | None) -> str:
+    return f"{numbers.number(spot.mean_time)} of {numbers.count(spot.events)}" if spot else numbers.NOTHING
