@@ -52,7 +52,7 @@ def draw_lines(
 
 
 def draw_shares(
-    shares: Mapping[str, Sequence[float]], colours: Mapping[str, str], names: Sequence[str]
+    shares: Mapping[str, Sequence[float]], colours: Mapping[str, str], names: Sequence[str], x_title: str = "from …"
 ) -> alt.LayerChart:
     """Draw how values are spread over bins, as one outline a series.
 
@@ -60,6 +60,7 @@ def draw_shares(
         shares: Series to the share in each bin, 0..1.
         colours: Series to colour.
         names: Lower ends of the bins, in words.
+        x_title: What the bins are.
     """
     rows = [
         {"series": series, "bin": number, "share": 100 * share}
@@ -67,7 +68,7 @@ def draw_shares(
         for number, share in enumerate([*of_bins, *of_bins[-1:]])
     ]
     encoded = chart_of(rows).encode(
-        x=alt.X("bin:Q", scale=alt.Scale(domain=[0, len(names)], nice=False), axis=named_axis("from …", names, 8)),
+        x=alt.X("bin:Q", scale=alt.Scale(domain=[0, len(names)], nice=False), axis=named_axis(x_title, names, 8)),
         y=alt.Y("share:Q", title="sessions, %", stack=None, axis=alt.Axis(tickCount=4)),
         color=colour_by("series", dict(colours)),
     )

@@ -1,17 +1,12 @@
 """Figures and tables as the templates take them (`templates/figures.html.jinja`)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts.
-
-    Attributes:
-        columns: Headings.
-        rows: One text a column.
-        texts: How many columns, from the first, are words; the rest are numbers and aligned to the right.
-    """
+    """Rows of texts, one a column; the first so many columns are words, the rest are numbers."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -33,3 +28,16 @@ class Figure:
     note: str
     svg: str
     numbers: Table | None = None
+
+
+def tabulate(first: str, columns: Mapping[str, Mapping[str, str]], nothing: str) -> Table:
+    """Lay texts out as a table.
+
+    Args:
+        first: Heading of the rows' names.
+        columns: Heading to the name of each row and its text.
+        nothing: The text of a row that a column does not have.
+    """
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    rows = tuple((name, *(column.get(name, nothing) for column in columns.values())) for name in names)
+    return Table((first, *columns), rows)

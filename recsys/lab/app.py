@@ -163,5 +163,6 @@ def _setting(value: object) -> str:
     return numbers.NOTHING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _when(moment: datetime) -> str:
+def _when(moment: datetime | str) -> str:
+    moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"

@@ -4,8 +4,8 @@ import shutil
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from analysis.charts.svg import arm_colour, around_zero, to_svg
 from analysis.page import numbers
 from analysis.page.figures import Figure
 from looplib.errors import UserError
-from recsys.errors import LabError
 from recsys.lab.publishing import Service
 
 _FRESH_S = 10.0
@@ -26,40 +25,34 @@ _OPEN = ".events-*"  # segments that the service still writes to
 
 
 @dataclass(frozen=True)
-class Arm:
-    """An arm of the deciding experiment, so far; `effect` has the interval that holds on every day."""
-
-    listeners: int
-    sessions: int
-    mean: float | None
-    effect: Interval | None
-
-
-@dataclass(frozen=True)
 class Look:
     """The experiment at one moment.
 
     Attributes:
         url: Address of the service.
-        problem: Why nothing is known; None if it answers.
-        version: The model that is served.
-        created_at: When it was made.
-        refused: Why a newer one is not served.
-        experiments: As the service describes them.
-        arms: The deciding experiment's arms.
-        events: Events read.
-        note: The verdict so far, or why there is none.
+        served: Its version and its experiments, as the service describes them; None if it does not answer.
+        report: On its log so far; None where there is none.
+        note: The verdict so far, or why something is missing.
     """
 
     url: str
-    problem: str | None = None
-    version: str | None = None
-    created_at: datetime | None = None
-    refused: str | None = None
-    experiments: tuple[dict[str, Any], ...] = ()
-    arms: dict[str, Arm] = field(default_factory=dict)
-    events: int | None = None
-    note: str = "no event log is given"
+    served: Mapping[str, Any] | None
+    report: Report | None
+    note: str
+
+    @property
+    def means(self) -> dict[str, float | None]:
+        """Return the mean listening time per session by arm."""
+        if self.report is None:
+            return {}
+        rows = [row for row in self.report.course_table if row.metric == _METRIC]
+        return {self.report.control: rows[0].control_mean} | {row.arm: row.arm_mean for row in rows}
+
+    @property
+    def effects(self) -> dict[str, Interval]:
+        """Return the effect on that by arm, with the interval that holds on every day."""
+        lines = self.report.timelines if self.report else ()
+        return {line.arm: line.days[-1].sequential for line in lines if line.metric == _METRIC and line.days}
 
 
 class Live:
@@ -84,28 +77,23 @@ class Live:
             self._last = None
 
     def _look(self) -> Look:
+        url, served = self._service.url, None
         try:
             served = self._service.experiments()
-        except LabError as error:
-            return Look(self._service.url, problem=str(error))
-        look = Look(
-            self._service.url,
-            version=served["version"],
-            created_at=datetime.fromisoformat(served["created_at"]),
-            refused=served["refused"],
-            experiments=tuple(served["experiments"]),
-        )
-        if self._log is None:
-            return look
-        try:
-            report = _read_log(self._log, next(found for found in look.experiments if found["decides"]))
+            if self._log is None:
+                return Look(url, served, None, "no event log is given")
+            report = _read_log(self._log, deciding(served))
         except UserError as error:
-            return replace(look, note=str(error))
-        verdict = f"verdict: {report.verdict.decision} {report.verdict.arm or ''}".rstrip()
-        return replace(look, arms=_arms(report), events=report.lines.good, note=verdict)
+            return Look(url, served, None, str(error))
+        return Look(url, served, report, f"verdict: {report.verdict.decision} {report.verdict.arm or ''}".rstrip())
 
 
-def _read_log(log: Path, experiment: dict[str, Any]) -> Report:
+def deciding(served: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the experiment that decides which recommender is asked."""
+    return next(experiment for experiment in served["experiments"] if experiment["decides"])
+
+
+def _read_log(log: Path, experiment: Mapping[str, Any]) -> Report:
     """Report on the log so far, the segments that are still written to included."""
     shares = {arm["name"]: arm["share"] for arm in experiment["arms"]}
     settings = AbConfig(control=experiment["arms"][0]["name"], shares=shares)
@@ -126,29 +114,19 @@ def _copy_whole_lines(segment: Path, copy: Path) -> None:
     copy.write_bytes(content[: content.rfind(b"\n") + 1])
 
 
-def _arms(report: Report) -> dict[str, Arm]:
-    rows = [row for row in report.course_table if row.metric == _METRIC]
-    means = {report.control: rows[0].control_mean} | {row.arm: row.arm_mean for row in rows}
-    effects = {line.arm: line.days[-1].sequential for line in report.timelines if line.metric == _METRIC and line.days}
-    return {
-        arm: Arm(report.listeners.get(arm, 0), report.sessions.get(arm, 0), means.get(arm), effects.get(arm))
-        for arm in report.arms
-    }
-
-
 def draw_effects(look: Look) -> Figure | None:
     """Draw each arm's effect so far, with the interval that holds on all days; None while there is none."""
+    if look.report is None or look.served is None:
+        return None
+    recommenders = {arm["name"]: arm["recommender"] for arm in deciding(look.served)["arms"]}
     rows = []
-    for position, (name, arm) in enumerate(look.arms.items()):
-        if arm.effect and arm.effect.effect_pct is not None:
-            value, lower, upper = arm.effect.effect_pct, arm.effect.lower_pct, arm.effect.upper_pct
-            is_sure = lower is not None and upper is not None and not lower <= 0 <= upper
-            text = f"{numbers.change(value, 1)} ({numbers.interval(lower, upper, 1)})"
-            rows.append(
-                intervals.Row(
-                    f"{name} {_recommender(look, name)}", text, value, lower, upper, arm_colour(position), is_sure
-                )
-            )
+    for arm, effect in look.effects.items():
+        value, lower, upper = effect.effect_pct, effect.lower_pct, effect.upper_pct
+        is_sure = lower is not None and upper is not None and not lower <= 0 <= upper
+        label = f"{arm} {recommenders.get(arm, '')}"
+        text = f"{numbers.change(value, 1)} ({numbers.interval(lower, upper, 1)})"
+        colour = arm_colour(look.report.arms.index(arm))
+        rows.append(intervals.Row(label, text, value, lower, upper, colour, is_sure))
     if not rows:
         return None
     domain = around_zero(end for row in rows for end in (row.value, row.lower, row.upper))
@@ -158,8 +136,3 @@ def draw_effects(look: Look) -> Figure | None:
         "With intervals that hold on all days at once. A filled mark: the interval does not hold 0.",
         to_svg(chart, "; ".join(f"{row.label}: {row.text}" for row in rows)),
     )
-
-
-def _recommender(look: Look, arm: str) -> str:
-    arms = (found for experiment in look.experiments if experiment["decides"] for found in experiment["arms"])
-    return next((found["recommender"] for found in arms if found["name"] == arm), "")

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.charts import intervals
-from analysis.charts.bars import Bar, draw_bars
 from analysis.charts.heat import Cell, draw_heat
-from analysis.charts.lines import Point, draw_lines, number_axis
+from analysis.charts.lines import Point, draw_lines, draw_shares, number_axis
 from analysis.charts.scatter import Dot, draw_scatter
 from analysis.charts.svg import arm_colour, to_svg
 from analysis.page import numbers
-from analysis.page.figures import Figure, Table
+from analysis.page.figures import Figure, tabulate
 from recsys.dataset.dataset import Dataset
 from recsys.report.runs import Row, Run, interval_of
 
@@ -20,7 +19,7 @@ _SHOWN = 12  # trials in the figure; the table has all
 _COLOURED = 6  # curves; the others are grey
 _OTHERS = "the others"
 _MAPS = 6
-_LONGEST = 15  # of the session lengths that have a bar of their own
+_LONGEST = 15  # session lengths from here on are one bin
 _NAMED = (1, 5, 10, 20, 50)  # shares of the tracks in the table, %
 
 
@@ -74,14 +73,10 @@ def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
             draw_lines(points, colours, number_axis("sweep"), run.select),
             "; ".join(f"{labels[trial]}: {_described(run, trial)}" for trial in coloured),
         ),
-        Table(
-            ("Model", "Trial", "Sweep", run.select, "Interval"),
-            tuple(
-                (labels[trial], trial, str(sweep), numbers.number(ends[0]), numbers.limits(*ends[1:]))
-                for trial in chosen
-                for sweep, ends in run.curve(trial)
-            ),
-            texts=2,
+        tabulate(
+            "Sweep",
+            {labels[trial]: {str(at): numbers.number(ends[0]) for at, ends in run.curve(trial)} for trial in coloured},
+            numbers.NOTHING,
         ),
     )
 
@@ -141,26 +136,18 @@ def draw_popularity(dataset: Dataset) -> Figure:
     """Draw how much of the listening goes to the most popular tracks (a Lorenz curve from above)."""
     popularity = np.sort(dataset.popularity())[::-1]
     sums = np.concatenate([[0], np.cumsum(popularity)]) / max(1, popularity.sum())
-    # Closer together where the curve is steep.
-    places = np.union1d(100 * np.linspace(0, 1, 61) ** 2, _NAMED)
-    shares = 100 * np.interp(places / 100 * len(popularity), np.arange(len(sums)), sums)
-    named = [(at, float(shares[np.searchsorted(places, at)])) for at in _NAMED]
-    curves = {"this data": zip(places.tolist(), shares.tolist(), strict=True), "all equal": ((0, 0), (100, 100))}
-    chart = draw_lines(
-        [Point(name, x, y) for name, curve in curves.items() for x, y in curve],
-        {"this data": arm_colour(1), "all equal": arm_colour(0)},
-        number_axis("% of the tracks"),
-        "% of the interactions",
-        from_zero=True,
-    )
+    at = np.union1d(100 * np.linspace(0, 1, 61) ** 2, _NAMED)  # closer together where the curve is steep
+    shares = 100 * np.interp(at / 100 * len(popularity), np.arange(len(sums)), sums)
+    curve = list(zip(at.tolist(), shares.tolist(), strict=True))
+    texts = {numbers.percent(x, 0): numbers.percent(y, 1) for x, y in curve if x in _NAMED}
+    points = [Point("this data", x, y) for x, y in curve] + [Point("all equal", x, x) for x in (0, 100)]
+    colours = {"this data": arm_colour(1), "all equal": arm_colour(0)}
+    chart = draw_lines(points, colours, number_axis("% of the tracks"), "% of the interactions", from_zero=True)
     return Figure(
         "Popularity",
         "The share of the training interactions that the most popular tracks have.",
-        to_svg(chart, "; ".join(f"the {at} % most popular tracks have {value:.0f} %" for at, value in named)),
-        Table(
-            ("Most popular tracks", "Interactions"),
-            tuple((numbers.percent(at, 0), numbers.percent(value, 1)) for at, value in named),
-        ),
+        to_svg(chart, "; ".join(f"the {tracks} most popular tracks have {share}" for tracks, share in texts.items())),
+        tabulate("Most popular tracks", {"Interactions": texts}, numbers.NOTHING),
     )
 
 
@@ -169,17 +156,18 @@ def draw_session_lengths(dataset: Dataset) -> Figure | None:
     lengths = dataset.session_lengths()
     if not lengths or set(lengths) == {1}:  # interactions without sessions, each on its own
         return None
-    sessions = sum(lengths.values())
     shown = {str(length): lengths.get(length, 0) for length in range(min(lengths), min(_LONGEST, max(lengths) + 1))}
     if max(lengths) >= _LONGEST:
-        shown[f"{_LONGEST} or more"] = sum(count for length, count in lengths.items() if length >= _LONGEST)
+        shown[f"{_LONGEST}+"] = sum(count for length, count in lengths.items() if length >= _LONGEST)
+    sessions = sum(lengths.values())
     mean = sum(length * count for length, count in lengths.items()) / sessions
-    bars = [
-        Bar(length, count, f"{numbers.count(count)} ({numbers.percent(100 * count / sessions, 1)})", arm_colour(1))
-        for length, count in shown.items()
-    ]
+    shares = {"sessions": [count / sessions for count in shown.values()]}
+    described = f"Tracks in a session, the organic one included; {numbers.number(mean)} on average."
     return Figure(
         "Session lengths",
-        f"Tracks in a session, the organic one included; {numbers.number(mean)} on average.",
-        to_svg(draw_bars(bars), "; ".join(f"{bar.label}: {bar.text}" for bar in bars)),
+        described,
+        to_svg(draw_shares(shares, {"sessions": arm_colour(1)}, list(shown), "tracks"), described),
+        tabulate(
+            "Tracks", {"Sessions": {name: numbers.count(count) for name, count in shown.items()}}, numbers.NOTHING
+        ),
     )

@@ -1,15 +1,15 @@
 """The report of a search as one HTML page: from a run folder to `report.html`."""
 
+from collections import Counter
 from pathlib import Path
 
 from analysis.page import numbers
-from analysis.page.figures import Table
 from analysis.page.render import render
 from looplib.files import atomic_write_text
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.mirror import fetch_folder, give
 from recsys.report.lists import Example, read_examples
-from recsys.report.runs import Row, Run, interval_of, read_folder
+from recsys.report.runs import Row, Run, read_folder
 from recsys.report.titles import read_titles
 from recsys.runs.folder import REPORT, Winner, read_run
 from recsys.runs.leaderboard import WARNING
@@ -60,16 +60,15 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
         run=run,
         winner=winner,
         has_warnings=any(remark.startswith(WARNING) for remark in winner.remarks),
-        states={
-            state: sum(row["state"] == state for row in run.candidates) for state in ("scored", "pruned", "failed")
-        },
+        states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
         peak=max((found for row in run.rows if (found := _megabytes(row)) is not None), default=None),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
         fits=[figures.draw_costs(run), *figures.draw_heat_maps(run)],
-        trials=_tabulate_trials(run),
-        metrics=_tabulate_metrics(run, winner),
+        baselines=[row for row in run.scored(run.rows) if row["model"] != "als"],
+        state_of=lambda row: _state(run, row),
+        megabytes=_megabytes,
         facts=dataset.summary if dataset else None,
         data=[figures.draw_popularity(dataset), figures.draw_session_lengths(dataset)] if dataset else [],
         examples=examples,
@@ -78,31 +77,6 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
 
 def _megabytes(row: Row) -> float | None:
     return None if row.get("peak_bytes") is None else row["peak_bytes"] / 1e6
-
-
-def _tabulate_trials(run: Run) -> Table:
-    """List every candidate and baseline with its state, score and cost."""
-    columns = ("Model", "State", "Sweep", run.select, "Interval", "Behind the best", "Fit, s", "Peak, MB")
-    return Table(columns, tuple(_cells(run, row) for row in run.rows), texts=2)
-
-
-def _cells(run: Run, row: Row) -> tuple[str, ...]:
-    value, ends = numbers.NOTHING, numbers.NOTHING
-    if row.get(run.select) is not None:
-        value, ends = numbers.number(row[run.select]), numbers.limits(*interval_of(row, run.select)[1:])
-    behind = numbers.NOTHING
-    if row["behind"] is not None and row is not run.candidates[0]:
-        behind = f"{numbers.number(row['behind'])} ({numbers.limits(row['behind lower'], row['behind upper'])})"
-    return (
-        run.label(row),
-        _state(run, row),
-        str(row["sweep"] or numbers.NOTHING),
-        value,
-        ends,
-        behind,
-        numbers.number(row["fit_s"]),
-        numbers.count(_megabytes(row)),
-    )
 
 
 def _state(run: Run, row: Row) -> str:
@@ -116,20 +90,3 @@ def _state(run: Run, row: Row) -> str:
     if row is run.winner:
         return "winner"
     return "tied with the best" if row["ties"] else "worse than the best" if row["ties"] is False else ""
-
-
-def _tabulate_metrics(run: Run, winner: Winner) -> Table:
-    """List all metrics of the winner with their intervals, beside the baselines."""
-    baselines = [row for row in run.scored(run.rows) if row["model"] != "als"]
-    return Table(
-        ("Metric", "Winner", "Interval", *(row["model"].capitalize() for row in baselines)),
-        tuple(
-            (
-                metric,
-                numbers.number(value),
-                numbers.limits(*ends),
-                *(numbers.number(row.get(metric)) for row in baselines),
-            )
-            for metric, (value, *ends) in winner.metrics.items()
-        ),
-    )

@@ -121,7 +121,7 @@ def test_the_report_of_a_search_is_read_as_it_was_written_and_takes_nothing_for_
 
 def test_page_and_charts_follow_the_readers_colours(opened: Open) -> None:
     """One SVG serves light, dark and print: its colours are those of the page around it."""
-    colours = {}
+    colours: dict[str, list[str]] = {}
     text = render(make_report(days=3))
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for scheme in schemes:

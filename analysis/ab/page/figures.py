@@ -1,16 +1,15 @@
-"""The figures of an A/B report: its effects, how its arms are filled, and how its sessions are spread."""
+"""The figures of an A/B report: its effects, its listeners by day, and how its sessions are spread."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from statistics import median
 
-from analysis.ab.report import Day, Distribution, Interval, MetricEffect, Position, Report, Timeline
+from analysis.ab.report import Distribution, Interval, MetricEffect, Position, Report, Timeline
 from analysis.charts import intervals
-from analysis.charts.bars import Bar, draw_bars
 from analysis.charts.days import Span, draw_days
 from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis
 from analysis.charts.svg import arm_colour, around_zero, to_svg
 from analysis.page import numbers
-from analysis.page.figures import Figure, Table
+from analysis.page.figures import Figure, Table, tabulate
 
 _ROLES = {"primary": "Primary metrics", "secondary": "Secondary metrics", "guardrail": "Guardrails"}
 _FAR = 4.0  # an interval that reaches so many times as far as most leaves the scale
@@ -27,17 +26,6 @@ def draw_effects(report: Report) -> list[Figure]:
     """Draw every effect on one scale, and the primary ones day by day."""
     timelines = [_draw_timeline(timeline, report) for timeline in report.timelines if timeline.days]
     return [_draw_forest(report), *timelines] if report.effects else timelines
-
-
-def draw_arms(report: Report) -> list[Figure]:
-    """Draw the listeners of each arm against what was expected, and by day."""
-    return [_draw_balance(report), *_draw_exposure(report)]
-
-
-def draw_sessions(report: Report) -> list[Figure]:
-    """Draw how sessions are spread, and how long tracks are listened to by their position."""
-    distributions = [_draw_distribution(shape, report) for shape in report.distributions if shape.edges]
-    return [*distributions, *_draw_positions(report)]
 
 
 def _colours(report: Report) -> dict[str, str]:
@@ -124,27 +112,25 @@ def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
         f"Effect of {timeline.arm} on {timeline.label} over {len(days)} days; after the last one "
         f"{numbers.change(last.cumulative.effect_pct)}, always-valid interval {_interval(last.sequential)}."
     )
+    rows = (
+        (
+            numbers.day(day.date),
+            numbers.count(day.control_listeners),
+            numbers.count(day.arm_listeners),
+            numbers.change(day.daily.effect_pct),
+            numbers.change(day.cumulative.effect_pct),
+            _interval(day.cumulative),
+            _interval(day.sequential),
+        )
+        for day in days
+    )
+    columns = ("Day", "Control's listeners", "Arm's listeners", "Day alone", "So far", "One look", "Always valid")
     return Figure(
         f"{capital(timeline.label)}: {timeline.arm} against {report.control}",
         f"The line is the effect of all days so far, with its {numbers.percent(100 * (1 - report.alpha), 0)} interval "
         "for one look (dark) and the always-valid one (light), which may be looked at every day. Grey: a day alone.",
         to_svg(chart, described),
-        Table(
-            ("Day", "Control's listeners", "Arm's listeners", "Day alone", "So far", "One look", "Always valid"),
-            tuple(map(_day_cells, days)),
-        ),
-    )
-
-
-def _day_cells(day: Day) -> tuple[str, ...]:
-    return (
-        numbers.day(day.date),
-        numbers.count(day.control_listeners),
-        numbers.count(day.arm_listeners),
-        numbers.change(day.daily.effect_pct),
-        numbers.change(day.cumulative.effect_pct),
-        _interval(day.cumulative),
-        _interval(day.sequential),
+        Table(columns, tuple(rows)),
     )
 
 
@@ -156,109 +142,93 @@ def _short(iso: str) -> str:
     return numbers.day(iso).rsplit(" ", 1)[0]
 
 
-def _draw_balance(report: Report) -> Figure:
-    srm, colours = report.srm, _colours(report)
-    bars = [
-        Bar(arm, observed, _against(observed, expected), colours.get(arm, arm_colour(0)), expected)
-        for arm, expected in srm.expected.items()
-        for observed in [srm.observed.get(arm, 0)]
-    ]
-    described = "; ".join(f"{bar.label}: {bar.text} of {numbers.count(bar.expected)} expected" for bar in bars)
-    return Figure(
-        "Assignment balance",
-        f"Listeners by arm; a line marks how many are expected. Sample ratio test: p = {numbers.p_value(srm.p_value)}.",
-        to_svg(draw_bars(bars), f"Listeners by arm. {described}."),
-    )
-
-
-def _against(observed: int, expected: float) -> str:
-    off = 100 * (observed / expected - 1) if expected else None
-    return f"{numbers.count(observed)} ({numbers.change(off, 1)})"
-
-
-def _draw_exposure(report: Report) -> Iterator[Figure]:
+def draw_listeners(report: Report) -> list[Figure]:
+    """Draw the listeners of each arm by day; nothing where there is no day."""
     days = report.trust.exposure if report.trust else ()
     if not days:
-        return
+        return []
     points = [Point(arm, number, day.active.get(arm, 0)) for arm in report.arms for number, day in enumerate(days)]
-    counts = [point.y for point in points]
+    least, most = (numbers.count(end(point.y for point in points)) for end in (min, max))
     axis = name_axis("day, UTC", [_short(day.date) for day in days])
-    yield Figure(
-        "Listeners by day",
-        "Listeners with a session that ended on that day.",
-        to_svg(
-            draw_lines(points, _colours(report), axis, "listeners", from_zero=True),
-            f"Active listeners over {len(days)} days, between {min(counts)} and {max(counts)} an arm and day.",
-        ),
-        Table(
-            ("Day", *(f"{arm}: {what}" for arm in report.arms for what in ("active", "new"))),
-            tuple(
-                (
-                    numbers.day(day.date),
-                    *(numbers.count(n.get(arm, 0)) for arm in report.arms for n in (day.active, day.new)),
-                )
-                for day in days
+    return [
+        Figure(
+            "Listeners by day",
+            "Listeners with a session that ended on that day.",
+            to_svg(
+                draw_lines(points, _colours(report), axis, "listeners", from_zero=True),
+                f"Active listeners over {len(days)} days, between {least} and {most} an arm and day.",
             ),
-        ),
-    )
+            tabulate(
+                "Day",
+                {
+                    f"{arm}: {name}": {
+                        numbers.day(day.date): numbers.count(getattr(day, name).get(arm)) for day in days
+                    }
+                    for arm in report.arms
+                    for name in ("active", "new")
+                },
+                numbers.NOTHING,
+            ),
+        )
+    ]
+
+
+def draw_sessions(report: Report) -> list[Figure]:
+    """Draw how sessions are spread, and how long tracks are listened to by their position."""
+    distributions = [_draw_distribution(shape, report) for shape in report.distributions if shape.edges]
+    return [*distributions, *_draw_positions(report)]
 
 
 def _draw_distribution(distribution: Distribution, report: Report) -> Figure:
     names = [f"{edge:g}" for edge in distribution.edges[:-1]] + [f"{distribution.edges[-1]:g}+"]
-    medians = ", ".join(f"{arm} {numbers.number(of_arm[1])}" for arm, of_arm in distribution.quantiles.items())
-    shares, arms = distribution.shares, list(distribution.shares)
-    bins = [
-        (f"from {name}", *(numbers.percent(100 * shares[arm][number]) for arm in arms))
-        for number, name in enumerate(names)
-    ]
-    quantiles = [
-        (f"{share}th percentile", *(numbers.number(distribution.quantiles[arm][number]) for arm in arms))
-        for number, share in enumerate((10, 50, 90, 99))
-    ]
+    quantiles = {
+        arm: {
+            f"{share}th percentile": numbers.number(value) for share, value in zip((10, 50, 90, 99), found, strict=True)
+        }
+        for arm, found in distribution.quantiles.items()
+    }
+    bins = {
+        arm: {f"from {name}": numbers.percent(100 * share) for name, share in zip(names, shares, strict=True)}
+        for arm, shares in distribution.shares.items()
+    }
+    medians = ", ".join(f"{arm} {found['50th percentile']}" for arm, found in quantiles.items())
+    chart = draw_shares(distribution.shares, _colours(report), names)
     return Figure(
         capital(distribution.name),
         f"Share of an arm's sessions. Medians: {medians}.",
-        to_svg(draw_shares(shares, _colours(report), names), f"{distribution.name} by arm. Medians: {medians}."),
-        Table(("", *arms), (*bins, *quantiles)),
+        to_svg(chart, f"{distribution.name} by arm. Medians: {medians}."),
+        tabulate("", {arm: found | quantiles[arm] for arm, found in bins.items()}, numbers.NOTHING),
     )
 
 
-def _draw_positions(report: Report) -> Iterator[Figure]:
+def _draw_positions(report: Report) -> list[Figure]:
     by_arm = {arm: found for arm in report.arms if (found := _frequent(report.positions, arm))}
     if not by_arm:
-        return
-    ends = " ".join(
-        f"{arm}: {numbers.number(found[0].mean_time)} at {found[0].position}, "
-        f"{numbers.number(found[-1].mean_time)} at {found[-1].position}."
+        return []
+    heard = {
+        arm: {str(spot.position): numbers.number(spot.mean_time) for spot in found} for arm, found in by_arm.items()
+    }
+    ends = "; ".join(
+        f"{arm}: {heard[arm][str(spot.position)]} at {spot.position}"
         for arm, found in by_arm.items()
+        for spot in (found[0], found[-1])
     )
     points = [Point(arm, spot.position, spot.mean_time) for arm, found in by_arm.items() for spot in found]
     axis = number_axis("position", from_zero=False)
-    yield Figure(
-        "Listening time by position in the session",
-        "Mean share of a track that is heard. The listener chose the first one.",
-        to_svg(
-            draw_lines(points, _colours(report), axis, "share heard", from_zero=True),
-            f"Mean share of a track that is heard, by position. {ends}",
-        ),
-        _positions_table(by_arm),
-    )
+    return [
+        Figure(
+            "Listening time by position in the session",
+            "Mean share of a track that is heard. The listener chose the first one.",
+            to_svg(
+                draw_lines(points, _colours(report), axis, "share heard", from_zero=True),
+                f"Mean share of a track that is heard, by position. {ends}.",
+            ),
+            tabulate("Position", heard, numbers.NOTHING),
+        )
+    ]
 
 
 def _frequent(positions: Iterable[Position], arm: str) -> list[Position]:
     """Return an arm's positions that are reached often enough for a mean, in order."""
     ordered = sorted((spot for spot in positions if spot.arm == arm), key=lambda spot: spot.position)
     return [spot for spot in ordered if spot.events >= _RARE * ordered[0].events]
-
-
-def _positions_table(by_arm: Mapping[str, Sequence[Position]]) -> Table:
-    found = {(arm, spot.position): spot for arm, spots in by_arm.items() for spot in spots}
-    rows = [
-        (str(position), *(_heard(found.get((arm, position))) for arm in by_arm))
-        for position in sorted({position for _, position in found})
-    ]
-    return Table(("Position", *(f"{arm}: share heard of tracks" for arm in by_arm)), tuple(rows))
-
-
-def _heard(spot: Position | None) -> str:
-    return f"{numbers.number(spot.mean_time)} of {numbers.count(spot.events)}" if spot else numbers.NOTHING

@@ -31,6 +31,6 @@ def render(report: Report) -> str:
         checks=list_checks(report),
         effects=figures.effects_in_order(report),
         effect_figures=figures.draw_effects(report),
-        arm_figures=figures.draw_arms(report),
+        listener_figures=figures.draw_listeners(report),
         session_figures=figures.draw_sessions(report),
     )

@@ -22,6 +22,7 @@ from tests.analysis.page.html import HOSTILE, Element, Parser, pictures, read_ta
 from tests.recsys.logs import random_sessions, write_log
 
 LISTENERS, TRACKS = 60, 90
+SPACE = "\N{NARROW NO-BREAK SPACE}"
 pytestmark = pytest.mark.dask
 SETTINGS = [
     "search.strategy=halving",
@@ -180,7 +181,7 @@ def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> No
     half = 100 * popularity[: TRACKS // 2].sum() / popularity.sum()
     table = draw_popularity(dataset).numbers
     assert table is not None
-    assert dict(table.rows)["50\N{NARROW NO-BREAK SPACE}%"].startswith(f"{half:.1f}")  # type: ignore[arg-type]  # pairs
+    assert dict((of_tracks, share) for of_tracks, share in table.rows)[f"50{SPACE}%"].startswith(f"{half:.1f}")
 
 
 def test_the_page_is_written_again_and_only_with_the_titles_of_its_own_catalogue(
