@@ -16,6 +16,7 @@ COLOURS = Path(__file__).parent / "colours.css"
 _PLAIN = {"labelColor": "var(--soft)", "labelFontSize": 11, "titleColor": "var(--soft)", "titleFontSize": 11}
 CONFIG = {
     "aria": False,  # the SVG has one description; a label for each mark would be read out one by one
+    "autosize": {"type": "fit-x", "contains": "padding"},
     "background": None,
     "view": {"stroke": None},
     "axis": _PLAIN
@@ -42,8 +43,7 @@ def chart_of(rows: Iterable[dict[str, Any]]) -> alt.Chart:
 
 def layered(height: int, *layers: Layer) -> alt.LayerChart:
     """Lay charts over one another, `WIDTH` px wide in all; `height` is that of the plot in px."""
-    chart = alt.LayerChart(layer=list(layers))
-    return chart.properties(width=WIDTH, height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+    return alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=height)
 
 
 def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
@@ -54,14 +54,14 @@ def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
 
 
 def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
-    """Return colours by the values of a field, with a legend in as many columns as have room.
+    """Return colours by the values of a field, with a legend if there are several, in as many columns as have room.
 
     Args:
         field: Name of the field.
         colours: Value to colour, in the order of the legend.
     """
     longest = max((len(name) for name in colours), default=1)
-    legend = alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34)))
+    legend = alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34))) if len(colours) > 1 else None
     return alt.Color(f"{field}:N", legend=legend).scale(domain=list(colours), range=list(colours.values()))
 
 
@@ -84,7 +84,8 @@ def to_svg(chart: alt.LayerChart | alt.HConcatChart, description: str) -> str:
         chart: The chart; colours such as `var(--arm-1)` are left to the page's style.
         description: What is to be seen, for readers who do not see it.
     """
-    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG)
+    config = CONFIG if isinstance(chart, alt.LayerChart) else CONFIG | {"autosize": "pad"}  # panels do not fit a width
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=config)
     opening, _, body = svg.partition(">")
     box = opening.partition('viewBox="')[2].partition('"')[0]
     return f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="{box}">{body}'

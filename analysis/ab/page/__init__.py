@@ -1,5 +1,5 @@
 """The A/B report as a page.
 
 In: a report (`analysis.ab.report`). Out: one HTML file with its charts inside. Read `page` first: it gives the template
-the report, its `figures` and its `checks`.
+the report and its `figures`.
 """

@@ -56,9 +56,8 @@ def _draw_forest(report: Report) -> Figure:
 def _row(effect: MetricEffect, report: Report) -> intervals.Row:
     relative = effect.relative
     label = f"{_name(effect, report)}{f': {effect.guardrail}' if effect.guardrail else ''}"
-    ends = (relative.lower_pct, relative.upper_pct) if _is_whole(relative) else (None, None)
-    colour = _colours(report)[effect.arm]
-    return intervals.Row(label, _change(effect), relative.effect_pct, *ends, colour, effect.significant)
+    ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
+    return intervals.Row(label, _change(effect), *ends, _colours(report)[effect.arm], effect.significant)
 
 
 def _name(effect: MetricEffect, report: Report) -> str:
@@ -75,12 +74,7 @@ def _change(effect: MetricEffect) -> str:
     relative, values = effect.relative, (effect.control_value, effect.arm_value)
     if relative.effect_pct is None:
         return numbers.NOTHING if None in values else " → ".join(map(numbers.number, values))
-    around = f" ({numbers.interval(relative.lower_pct, relative.upper_pct, 1)})" if _is_whole(relative) else ""
-    return numbers.change(relative.effect_pct, 1) + around
-
-
-def _is_whole(interval: Interval) -> bool:
-    return None not in (interval.effect_pct, interval.lower_pct, interval.upper_pct)
+    return f"{numbers.change(relative.effect_pct, 1)} ({numbers.interval(relative.lower_pct, relative.upper_pct, 1)})"
 
 
 def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from analysis.ab.page.checks import list_checks
 from analysis.ab.report import Decision, Report
 from analysis.page import numbers
 from analysis.page.render import render as render_template
@@ -28,7 +27,6 @@ def render(report: Report) -> str:
         tone=_TONES[report.verdict.decision],
         level=numbers.percent(100 * (1 - report.alpha), 0),
         positions={arm: position for position, arm in enumerate(report.arms)},
-        checks=list_checks(report),
         effects=figures.effects_in_order(report),
         effect_figures=figures.draw_effects(report),
         listener_figures=figures.draw_listeners(report),

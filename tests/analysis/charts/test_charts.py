@@ -7,12 +7,11 @@ from xml.etree import ElementTree
 import altair as alt
 import pytest
 
-from analysis.charts.bars import Bar, draw_bars
 from analysis.charts.days import Span, draw_days
 from analysis.charts.heat import STRONGEST, Cell, draw_heat
 from analysis.charts.intervals import Row, draw_intervals
 from analysis.charts.lines import Point, draw_lines, draw_shares, number_axis
-from analysis.charts.scatter import Dot, draw_predictions, draw_scatter
+from analysis.charts.scatter import Dot, draw_costs, draw_predictions
 from analysis.charts.svg import WIDTH, arm_colour, around_zero, named_axis, to_svg, to_svg_file
 from tests.analysis.page.html import HOSTILE, Parser
 
@@ -32,12 +31,11 @@ KINDS: dict[str, tuple[alt.LayerChart | alt.HConcatChart, set[str]]] = {
     "shares": (draw_shares({"C": [0.4, 0.6], "T1": [0.5, 0.5]}, COLOURS, ["0", "2+"]), {"C", "T1", "0", "2+"}),
     "days": (draw_days(["1 Nov", "2 Nov", "3 Nov"], DAYS, DAYS, DAYS, BLUE), {"1 Nov", "3 Nov", "day, UTC"}),
     "one day": (draw_days(["1 Nov"], DAYS[:1], DAYS[:1], DAYS[:1], BLUE), {"1 Nov"}),
-    "bars": (draw_bars([Bar("C", 9, "9 of ten", BLUE, 10)]), {"C", "9 of ten"}),
     "heat": (
         draw_heat([Cell("8", "0.1", "0.12", 0.12), Cell("8", "1", "failed", None)], "factors", "alpha"),
         {"8", "0.1", "1", "0.12", "failed", "factors", "alpha"},
     ),
-    "scatter": (draw_scatter([Dot("C", 1, 2, 1, 3), Dot("T1", 2, 3, 2, 4)], COLOURS, "s", "y"), {"C", "T1", "s", "y"}),
+    "scatter": (draw_costs([Dot("C", 1, 2, 1, 3), Dot("T1", 2, 3, 2, 4)], COLOURS, "y"), {"C", "T1", "seconds", "y"}),
     "predictions": (
         draw_predictions({"NDCG": [(0.1, 0.0, 0.2)] * 2}, [(5, -2, 9), (120, 90, 150)], ["C", "T1"], COLOURS),
         {"NDCG", "1", "2", "0 %", "100 %"},
@@ -59,8 +57,8 @@ def test_every_kind_is_a_described_svg_whose_texts_are_text_and_whose_colours_ar
     assert texts <= {text.text for text in svg.find("text")}
     named = [element.attributes.get(name, "none") for element in svg.walk() for name in ("fill", "stroke")]
     assert {colour for colour in named if not colour.startswith("var(--")} <= {"none", "transparent"}
-    if isinstance(chart, alt.LayerChart):
-        assert float(svg.attributes["viewbox"].split()[2]) == pytest.approx(WIDTH, abs=3)
+    width = WIDTH if isinstance(chart, alt.LayerChart) else 2 * WIDTH + 120
+    assert float(svg.attributes["viewbox"].split()[2]) == pytest.approx(width, rel=0.05)
 
 
 def test_the_same_chart_is_the_same_svg_with_no_name_that_another_could_have() -> None:
@@ -75,7 +73,7 @@ def test_a_name_is_never_taken_for_markup() -> None:
     charts = (
         draw_intervals({HOSTILE: rows}, HOSTILE),
         draw_lines(points, {HOSTILE: BLUE}, number_axis(HOSTILE), HOSTILE),
-        draw_bars([Bar(HOSTILE, 1, HOSTILE, BLUE)]),
+        draw_heat([Cell(HOSTILE, "1", HOSTILE, 1.0)], HOSTILE, HOSTILE),
     )
     for chart in charts:
         tree = Parser(to_svg(chart, HOSTILE)).root

@@ -73,11 +73,11 @@ def test_a_wrong_sample_ratio_is_said_in_words() -> None:
 def test_every_figure_is_described_and_has_its_numbers_on_the_page(arms: tuple[str, ...], days: int) -> None:
     page = parse(make_report(arms=arms, days=days))
     figures = page.find("figure")
-    # All effects, two metrics by day and arm, balance, exposure, two distributions and the positions.
-    assert len(figures) == len(pictures(page)) == 1 + 2 * (len(arms) - 1) + 5
+    # All effects, two metrics by day and arm, listeners by day, two distributions and the positions.
+    assert len(figures) == len(pictures(page)) == 1 + 2 * (len(arms) - 1) + 4
     assert all(len(picture.attributes["aria-label"]) > 20 for picture in pictures(page))
     without = [figure.find("h3")[0].text for figure in figures if not figure.find("details")]
-    assert without == ["Every metric against C", "Assignment balance"]  # the tables of metrics and checks have them
+    assert without == ["Every metric against C"]  # the table of metrics has them
     assert all(len(table.find("tr")) > 1 for figure in figures for table in figure.find("table"))
 
 
@@ -156,7 +156,7 @@ def test_the_table_alone_makes_a_page_too() -> None:
     )
     page = parse(report)
     assert len(read_table(page, "course-table")) == 6
-    assert [figure.find("h3")[0].text for figure in page.find("figure")] == ["Assignment balance"]
+    assert not page.find("figure")
 
 
 def test_an_experiment_of_one_arm_or_of_nobody_makes_a_page() -> None:
