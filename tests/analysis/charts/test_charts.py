@@ -57,8 +57,8 @@ def test_every_kind_is_a_described_svg_whose_texts_are_text_and_whose_colours_ar
     assert texts <= {text.text for text in svg.find("text")}
     named = [element.attributes.get(name, "none") for element in svg.walk() for name in ("fill", "stroke")]
     assert {colour for colour in named if not colour.startswith("var(--")} <= {"none", "transparent"}
-    width = WIDTH if isinstance(chart, alt.LayerChart) else 2 * WIDTH + 120
-    assert float(svg.attributes["viewbox"].split()[2]) == pytest.approx(width, rel=0.05)
+    width = float(svg.attributes["viewbox"].split()[2])
+    assert width == pytest.approx(WIDTH, abs=3) if isinstance(chart, alt.LayerChart) else width > WIDTH
 
 
 def test_the_same_chart_is_the_same_svg_with_no_name_that_another_could_have() -> None:
