@@ -96,3 +96,8 @@ def to_svg_file(chart: alt.LayerChart | alt.HConcatChart, description: str) -> s
     style = f"<style>{COLOURS.read_text(encoding='utf-8')} svg {{ background: var(--page); }}</style>"
     opening, _, body = to_svg(chart, description).partition(">")
     return f'{opening} xmlns="http://www.w3.org/2000/svg">{style}{body}'
+
+
+def warm_up() -> None:
+    """Make the renderer ready, so that the next chart is rendered at once."""
+    to_svg(layered(1, chart_of([]).mark_point()), "")

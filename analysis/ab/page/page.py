@@ -1,5 +1,6 @@
 """An A/B report as one HTML page."""
 
+import threading
 from pathlib import Path
 
 from analysis.ab.report import Decision, Report
@@ -13,6 +14,17 @@ _TONES: dict[Decision, str] = {
     "not yet": "wait",
     "as expected": "calm",
 }
+
+
+def load_charts() -> None:
+    """Load the chart libraries in the background, a second of work, while a report is computed."""
+    threading.Thread(target=_warm_up).start()
+
+
+def _warm_up() -> None:
+    from analysis.charts.svg import warm_up  # imports altair
+
+    warm_up()
 
 
 def render(report: Report) -> str:

@@ -119,8 +119,8 @@ def test_names_are_never_taken_for_markup(usual: Element) -> None:
     arms = (f"C{HOSTILE}", f"T{HOSTILE}")
     page = parse(make_report(arms=arms, experiment=HOSTILE, text=HOSTILE))
     assert Counter(element.tag for element in page.walk()) == Counter(element.tag for element in usual.walk())
-    used, usual = ({name for element in tree.walk() for name in element.attributes} for tree in (page, usual))
-    assert used == usual
+    used, known = ({name for element in tree.walk() for name in element.attributes} for tree in (page, usual))
+    assert used == known
     assert page.find("h1")[0].text == HOSTILE
     assert read_table(page, "course-table")[1][1] == arms[1]
 
