@@ -8,8 +8,8 @@ import altair as alt
 
 from analysis.charts.svg import WIDTH, Layer, chart_of, layered
 
-_ROW = 40  # px
-_LETTER = 7.2  # px, a digit at the size of the texts
+_ROW = 36  # px
+_LETTER = 7.8  # px, a digit at the size of the texts, in a wide font
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ def draw_intervals(
     """Draw values with intervals, label and text above each.
 
     Args:
-        groups: Heading to rows, from above; an empty heading is left out.
+        groups: Heading to rows, from above; an empty heading is left out, and one may have no rows.
         x_title: What the values are.
         domain: The values at both sides, with a line at 0; intervals that reach further end in an arrow. By default
             all values have room.
     """
     lines = list(_lines(groups, domain))
     rows = [line for line in lines if "label" in line]
-    room = WIDTH - 16 - _LETTER * max((len(row["text"]) for row in rows), default=0)
+    room = 0.9 * (WIDTH - 16 - _LETTER * max((len(row["text"]) for row in rows), default=0))
     base = chart_of(rows)
     scale = alt.Scale(domain=list(domain), clamp=True, nice=False) if domain else alt.Scale(zero=False, padding=8)
     x = alt.X("value:Q", title=x_title, scale=scale, axis=alt.Axis(grid=True, tickCount=5))
@@ -60,7 +60,7 @@ def draw_intervals(
         base.mark_text(align="left", limit=room).encode(x=alt.value(0), y=above, text="label:N"),
         base.mark_text(align="right").encode(x=alt.value("width"), y=above, text="text:N"),
         chart_of(line for line in lines if "heading" in line)
-        .mark_text(align="left", fontWeight=600, color="var(--soft)")
+        .mark_text(align="left", limit=0.9 * WIDTH, color="var(--soft)")
         .encode(x=alt.value(0), y=y, text="heading:N"),
         chart_of(line for line in lines if "shape" in line)
         .mark_point(size=60, opacity=1, filled=True)

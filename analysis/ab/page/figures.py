@@ -34,34 +34,27 @@ def _colours(report: Report) -> dict[str, str]:
 
 def _draw_forest(report: Report) -> Figure:
     effects = effects_in_order(report)
-    level = numbers.percent(100 * (1 - report.alpha), 0)
-    found = "; ".join(f"{_name(effect, report)}: {_change(effect)}" for effect in effects if effect.significant)
-    chart = intervals.draw_intervals(
-        {
-            heading: [_row(effect, report) for effect in effects if effect.role == role]
-            for role, heading in _ROLES.items()
-            if any(effect.role == role for effect in effects)
-        },
-        "effect, %",
-        _domain(effects),
-    )
+    groups: dict[str, list[intervals.Row]] = {}
+    for effect in effects:
+        groups.setdefault(_ROLES[effect.role].upper(), [])
+        groups.setdefault(capital(effect.label), []).append(_row(effect, report))
+    found = "; ".join(f"{effect.label}, {effect.arm}: {_change(effect)}" for effect in effects if effect.significant)
     return Figure(
         f"Every metric against {report.control}",
-        f"Differences in % of its value, with {level} intervals; from value to value where its own is 0. "
-        "A filled mark is significant after the adjustment for many comparisons.",
-        to_svg(chart, f"{len(effects)} effects with intervals. Significant: {found or 'none'}."),
+        f"Differences in % of its value, with {numbers.percent(100 * (1 - report.alpha), 0)} intervals; from value to "
+        "value where its own is 0. A filled mark is significant after the adjustment for many comparisons.",
+        to_svg(
+            intervals.draw_intervals(groups, "effect, %", _domain(effects)),
+            f"{len(effects)} effects with intervals. Significant: {found or 'none'}.",
+        ),
     )
 
 
 def _row(effect: MetricEffect, report: Report) -> intervals.Row:
     relative = effect.relative
-    label = f"{_name(effect, report)}{f': {effect.guardrail}' if effect.guardrail else ''}"
+    label = f"{effect.arm}: {effect.guardrail}" if effect.guardrail else effect.arm
     ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
     return intervals.Row(label, _change(effect), *ends, _colours(report)[effect.arm], effect.significant)
-
-
-def _name(effect: MetricEffect, report: Report) -> str:
-    return f"{capital(effect.label)}, {effect.arm}" if len(report.arms) > 2 else capital(effect.label)
 
 
 def capital(label: str) -> str:
