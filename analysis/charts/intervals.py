@@ -60,7 +60,7 @@ def draw_intervals(
         base.mark_text(align="left", limit=room).encode(x=alt.value(0), y=above, text="label:N"),
         base.mark_text(align="right").encode(x=alt.value("width"), y=above, text="text:N"),
         chart_of(line for line in lines if "heading" in line)
-        .mark_text(align="left", limit=0.9 * WIDTH, color="var(--soft)")
+        .mark_text(align="left", limit=0.83 * WIDTH, color="var(--soft)")
         .encode(x=alt.value(0), y=y, text="heading:N"),
         chart_of(line for line in lines if "shape" in line)
         .mark_point(size=60, opacity=1, filled=True)
