@@ -9,7 +9,7 @@ import typer
 
 from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
-from analysis.ab.page.page import render
+from analysis.ab.page.page import load_charts, render
 from analysis.ab.tables import MEMORY
 from analysis.ab.terminal import print_report
 from analysis.errors import AnalysisError
@@ -44,6 +44,8 @@ def main(
         raise AnalysisError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
     chosen = [*(overrides or []), *([] if control is None else [f"control={control}"])]
     settings = load_config(AbConfig, config, chosen)
+    if out is not None:
+        load_charts()
     report = build_report(logs, experiment, settings, is_aa=aa, table_only=table_only, memory=memory)
     if out is not None:
         atomic_write_text(out / "config.yaml", dump_config(settings))

@@ -1,4 +1,4 @@
-"""What the pages of all reports share: templates, style, charts drawn as SVG, numbers as people read them.
+"""What all pages share: the base template with its style, tables and figures, and numbers as people read them.
 
-In: frozen figures and tables. Out: one HTML text that needs no other file and no other host.
+In: values and charts. Out: one HTML text that needs no other file and no other host. Read `figures`, then `render`.
 """

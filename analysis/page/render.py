@@ -4,19 +4,19 @@ from pathlib import Path
 
 import jinja2
 
-_SHARED = Path(__file__).parent / "templates"
+_ANALYSIS = Path(__file__).parents[1]
 
 
 def render(folder: Path, template: str, **values: object) -> str:
-    """Fills a template in; every text of the values is escaped.
+    """Fill a template in; every text of the values is escaped.
 
     Args:
-        folder: Where the template is; those of this package are found as well.
+        folder: Where the template is; the ones of this package are found as well.
         template: Name of its file; it extends `base.html.jinja`.
-        values: What the template speaks of; one that it misses is an error.
+        values: What the template uses; one that it misses is an error.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([folder, _SHARED]),
+        loader=jinja2.FileSystemLoader([folder, _ANALYSIS / "page" / "templates", _ANALYSIS / "charts"]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

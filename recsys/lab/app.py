@@ -1,6 +1,5 @@
 """The lab's pages: a function of its settings."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +12,13 @@ from analysis.page import numbers
 from analysis.page.render import render
 from looplib.errors import UserError
 from recsys.lab.comparison import compare
-from recsys.lab.live import Live
-from recsys.lab.picture import draw_effects
+from recsys.lab.live import Live, draw_effects
 from recsys.lab.publishing import Publisher, Service
-from recsys.lab.runs import find_reports, find_runs
-from recsys.report.charts import draw_curves, draw_leaderboard
+from recsys.lab.runs import PAGE, find_reports, find_run, find_runs
+from recsys.report.figures import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import REPORT, read_run
 
-TEMPLATES = Path(__file__).parent / "templates"
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -34,8 +31,8 @@ class LabSettings:
         root: Folder below which runs and reports are looked for.
         published: Folder of the versions that the service follows; None: nothing can be published.
         service: The service.
-        log: The service's event log, for the live experiment; None: arms without figures.
-        hosts: Names under which the lab may be asked, beside the local ones.
+        log: The service's event log, for the live experiment; None: arms without numbers.
+        hosts: Names by which the lab may be addressed, beside the local ones.
     """
 
     root: Path
@@ -46,7 +43,7 @@ class LabSettings:
 
 
 def create_app(settings: LabSettings) -> Flask:
-    """The pages of a lab.
+    """Make the app of a lab.
 
     There is no login: the lab is for the machine that it runs on. A page of another site can neither read it (its host
     name is not ours) nor post to it (browsers say where a form comes from).
@@ -55,8 +52,9 @@ def create_app(settings: LabSettings) -> Flask:
     publisher = Publisher(settings.service, settings.published) if settings.published else None
     live = Live(settings.service, settings.log)
     _guard(app, settings.hosts)
-    _add_pages(app, settings, publisher, live)
-    _add_actions(app, settings, publisher, live)
+    _add_run_pages(app, settings.root, publisher)
+    _add_report_pages(app, settings.root)
+    _add_live_pages(app, settings, publisher, live)
     return app
 
 
@@ -77,100 +75,94 @@ def _guard(app: Flask, hosts: tuple[str, ...]) -> None:
         return _page("problem", title=error.name, problem=error.description or ""), error.code or 500
 
 
-def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None, live: Live) -> None:
-    @app.get("/")
-    def overview() -> str:
-        return _page(
-            "overview",
-            runs=find_runs(settings.root),
-            reports=find_reports(settings.root),
-            root=settings.root,
-            job=publisher.job if publisher else None,
-            live=live.look(),
-        )
-
+def _add_run_pages(app: Flask, root: Path, publisher: Publisher | None) -> None:
     @app.get("/runs/<path:name>")
     def run(name: str) -> str:
-        found = _find_run(settings.root, name)
+        found = _get_run(root, name)
         return _page(
             "run",
             run=found,
-            chart=draw_leaderboard(found),
+            figure=draw_leaderboard(found),
             has_report=(found.folder / REPORT).exists(),
             can_publish=publisher is not None,
             job=publisher.job if publisher else None,
         )
 
-    @app.get("/search-reports/<path:name>")
-    def search_report(name: str) -> Response:
-        page = _find_run(settings.root, name).folder / REPORT
-        if not page.exists():
-            abort(404, f"{name}: no report yet; a finished search has one, and python -m recsys.report makes it")
-        return _foreign_page(page)
-
     @app.get("/compare/<path:name>")
     def comparison(name: str) -> str:
-        found = _find_run(settings.root, name)
+        found = _get_run(root, name)
         trials = request.args.getlist("trial")
         if len(trials) != 2:
             abort(400, f"two trials are compared, {len(trials)} were chosen")
-        return _page("compare", run=found, compared=compare(found, *trials), chart=draw_curves(found, trials))
+        return _page("compare", run=found, compared=compare(found, *trials), figure=draw_curves(found, trials))
+
+
+def _add_report_pages(app: Flask, root: Path) -> None:
+    @app.get("/search-reports/<path:name>")
+    def search_report(name: str) -> Response:
+        page = _get_run(root, name).folder / REPORT
+        if not page.exists():
+            abort(404, f"{name}: no report yet; a finished search has one, and python -m recsys.report makes it")
+        return _report_page(page)
 
     @app.get("/reports/<path:name>")
     def report(name: str) -> Response:
-        found = next((each for each in find_reports(settings.root) if each.name == name), None)
+        found = next((report for report in find_reports(root) if report.name == name), None)
         if found is None:
-            abort(404, f"no report {name} below {settings.root}")
-        return _foreign_page(found.page)
+            abort(404, f"no report {name} below {root}")
+        return _report_page(found.folder / PAGE)
+
+
+def _add_live_pages(app: Flask, settings: LabSettings, publisher: Publisher | None, live: Live) -> None:
+    @app.get("/")
+    def overview() -> str:
+        root, job = settings.root, publisher.job if publisher else None
+        return _page("overview", runs=find_runs(root), reports=find_reports(root), root=root, job=job, live=live.look())
 
     @app.get("/live")
     def live_experiment() -> str:
         look = live.look()
-        return _page("live", live=look, chart=draw_effects(look), can_roll_back=settings.service.token is not None)
+        return _page("live", live=look, figure=draw_effects(look), can_roll_back=settings.service.token is not None)
 
-
-def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None, live: Live) -> None:
     @app.post("/publish/<path:name>")
     def publish(name: str) -> BaseResponse:
         if publisher is None:
             abort(409, "nothing can be published: start the lab with --published")
-        found = _find_run(settings.root, name)
+        found = _get_run(settings.root, name)
         config, _ = read_run(found.folder)
         publisher.start(name, found.folder, config.export)
-        live.forget()
+        live.look_again()
         return redirect(url_for("run", name=name), code=303)
 
     @app.post("/rollback")
     def roll_back() -> BaseResponse:
         settings.service.roll_back()
-        live.forget()
+        live.look_again()
         return redirect(url_for("live_experiment"), code=303)
 
 
-def _find_run(root: Path, name: str) -> Run:
-    """The run of a name; only what was found below the root can be named."""
-    found = next((run for run in find_runs(root) if run.name == name), None)
+def _get_run(root: Path, name: str) -> Run:
+    found = find_run(root, name)
     if found is None:
         abort(404, f"no run {name} below {root}")
     return found
 
 
-def _foreign_page(file: Path) -> Response:
-    """A report as it was written, which may do nothing but be read."""
+def _report_page(file: Path) -> Response:
+    """Serve a report as it was written, so that it can do nothing but be read."""
     return Response(file.read_bytes(), mimetype="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
 
 
 def _page(template: str, **values: object) -> str:
-    helpers: dict[str, Callable[..., str]] = {"link": url_for, "when": _when, "setting": _setting}
-    return render(TEMPLATES, f"{template}.html.jinja", n=numbers, **helpers, **values)
+    folder = Path(__file__).parent / "templates"
+    return render(folder, f"{template}.html.jinja", n=numbers, link=url_for, when=_when, setting=_setting, **values)
 
 
 def _setting(value: object) -> str:
-    """A hyperparameter's value, which a baseline has none of."""
-    if value is None:
-        return numbers.NOTHING
-    return numbers.tick(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    """Format a hyperparameter's value, which a baseline has none of."""
+    return numbers.NOTHING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _when(moment: datetime) -> str:
+def _when(moment: datetime | str) -> str:
+    moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.statistics import bootstrap
-from recsys.lab.runs import row_of
-from recsys.report.runs import Interval, Row, Run
+from looplib.arrays import FloatArray
+from recsys.errors import LabError
+from recsys.report.runs import Row, Run
 from recsys.runs.folder import LISTENERS
+from recsys.scoring.off_policy import Interval
 
 RESAMPLES = 1000
 
@@ -17,46 +19,46 @@ class Comparison:
     """Two rows of a leaderboard.
 
     Attributes:
-        first: One.
-        second: The other.
+        rows: Both.
         names: What they are called.
         differing: The hyperparameters that they differ in, with the values of both.
         difference: The choosing metric of the first less that of the second, with its paired 95 % interval over
-            listeners; None where the search kept no listener's share of it.
+            listeners; None where the search kept no values by listener.
     """
 
-    first: Row
-    second: Row
+    rows: tuple[Row, Row]
     names: tuple[str, str]
     differing: dict[str, tuple[object, object]]
     difference: Interval | None
 
     @property
     def finding(self) -> str:
-        """What the difference says."""
+        """Say in words what the difference says."""
         if self.difference is None:
-            return "the search kept no values by listener, so only the two intervals can be looked at"
+            return "the search kept no values by listener, so only the two intervals can be compared"
         _, lower, upper = self.difference
         if lower <= 0 <= upper:
-            return "they cannot be told apart"
+            return "they are tied"
         return f"{self.names[0 if lower > 0 else 1]} is better, beyond chance"
 
 
 def compare(run: Run, first: str, second: str) -> Comparison:
-    """Compares two trials of a run at their best sweeps.
+    """Compare two trials of a run at their best sweeps.
 
     Raises:
         LabError: The run has no such trial.
     """
-    rows = row_of(run, first), row_of(run, second)
-    params = [key for key in rows[0] if key in run.params]
-    differing = {key: (rows[0][key], rows[1][key]) for key in params if rows[0][key] != rows[1][key]}
-    names = run.label(rows[0]), run.label(rows[1])
-    return Comparison(*rows, names, differing, _difference(run, *rows))
+    by_trial = {row["trial"]: row for row in run.rows}
+    if missing := {first, second} - by_trial.keys():
+        raise LabError(f"{run.name}: no trial {min(missing)}")
+    rows = by_trial[first], by_trial[second]
+    pairs = {name: (rows[0][name], rows[1][name]) for name in run.params}
+    differing = {name: (one, other) for name, (one, other) in pairs.items() if one != other}
+    return Comparison(rows, (run.label(rows[0]), run.label(rows[1])), differing, _difference(run, *rows))
 
 
-def _difference(run: Run, *rows: Row) -> Interval | None:
-    parts = [_listeners(run, row) for row in rows]
+def _difference(run: Run, first: Row, second: Row) -> Interval | None:
+    parts = [_read_listeners(run, first), _read_listeners(run, second)]
     if any(part is None for part in parts):
         return None
     stacked = np.stack([part for part in parts if part is not None])
@@ -68,8 +70,8 @@ def _difference(run: Run, *rows: Row) -> Interval | None:
     return float(value[0] - value[1]), lower, upper
 
 
-def _listeners(run: Run, row: Row) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]] | None":
-    """Numerators and denominators over listeners of a row at its best sweep, shape (2, listeners)."""
+def _read_listeners(run: Run, row: Row) -> FloatArray | None:
+    """Read numerators and denominators over listeners of a row at its best sweep, shape (2, listeners)."""
     name = f"{row['trial']}-{row['sweep'] or 0}.npz"
     files = sorted((run.folder / LISTENERS).glob(f"*/{name}"), key=lambda file: file.stat().st_mtime)
     if not files:

@@ -1,4 +1,4 @@
-"""Publishing a run's winner to the service, one at a time, beside the pages."""
+"""Publishing a run's winner to the service, one at a time, in the background."""
 
 import http.client
 import threading
@@ -19,33 +19,21 @@ _TIMEOUT_S = 20.0
 
 @dataclass(frozen=True)
 class Service:
-    """The service, by its address."""
+    """The service at an address. Every call raises a LabError where it does not answer or refuses, with its reason."""
 
     url: str
     token: str | None = None
 
     def experiments(self) -> dict[str, Any]:
-        """What it serves, and to which arms.
-
-        Raises:
-            LabError: It does not answer.
-        """
+        """Return which version it serves, and its experiments."""
         return self._ask("GET", "/experiments")
 
     def reload(self) -> str:
-        """Makes it serve the current version; returns which.
-
-        Raises:
-            LabError: It refuses, with its reason.
-        """
+        """Make it serve the current version, and return which."""
         return str(self._ask("POST", "/admin/reload")["version"])
 
     def roll_back(self) -> str:
-        """Makes it serve the version before; returns which.
-
-        Raises:
-            LabError: It refuses, with its reason.
-        """
+        """Make it serve the version before, and return which."""
         return str(self._ask("POST", "/admin/rollback")["version"])
 
     def _ask(self, method: str, path: str) -> dict[str, Any]:
@@ -66,48 +54,32 @@ class Service:
 
 @dataclass(frozen=True)
 class Job:
-    """A publication.
-
-    Attributes:
-        run: Name of the run.
-        state: How far it is.
-        outcome: The version, or why it failed.
-    """
+    """A publication: of which run, its state ("running", "done" or "failed"), and the version or why it failed."""
 
     run: str
-    state: str
+    state: str = "running"
     outcome: str = ""
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether it goes on."""
-        return self.state == "under way"
 
 
 class Publisher:
     """Refits and publishes in the background: a large model takes minutes, a page does not."""
 
     def __init__(self, service: Service, published: Path) -> None:
-        """Publishes to a folder that a service follows.
-
-        Args:
-            service: Is told of a new version.
-            published: The folder of versions.
-        """
+        """Publish to the folder of versions that a service follows."""
         self.job: Job | None = None
         self._service, self._published = service, published
         self._lock = threading.Lock()
 
     def start(self, name: str, folder: Path, options: ExportConfig) -> None:
-        """Begins to publish a run's winner.
+        """Begin to publish a run's winner.
 
         Raises:
-            LabError: Another publication is under way.
+            LabError: Another publication is running.
         """
         with self._lock:
-            if self.job is not None and self.job.is_under_way:
+            if self.job is not None and self.job.state == "running":
                 raise LabError(f"{self.job.run} is being published; wait until that is done")
-            self.job = Job(name, "under way")
+            self.job = Job(name)
         threading.Thread(target=self._publish, args=(name, folder, options), daemon=True).start()
 
     def _publish(self, name: str, folder: Path, options: ExportConfig) -> None:

@@ -1,4 +1,4 @@
-"""`python -m recsys.report`: writes the page of a finished search again, such as with titles."""
+"""`python -m recsys.report`: write the page of a finished search again, such as with titles."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,5 +1,6 @@
-"""What the winner recommends to a few listeners, beside what they heard; learned from the training sessions alone."""
+"""Example lists: what the winner recommends to a few listeners, beside what they heard."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.mirror import fetch
 from recsys.models.topk import NO_TRACK
-from recsys.report.titles import Title, Titles
+from recsys.report.titles import Title
 from recsys.runs.folder import Winner, listeners_file
 from recsys.scoring.scorer import Scorer
 from recsys.store.ids import originals
@@ -25,9 +26,9 @@ class Recommended:
     """A recommended track.
 
     Attributes:
-        title: What it is called.
+        title: Title and artist.
         in_training: Whether the listener had heard it in the training sessions.
-        heldout_time: How long it was heard in the held-out sessions; None: not at all.
+        heldout_time: Share of it that was heard in the held-out sessions; None: not at all.
     """
 
     title: Title
@@ -37,25 +38,25 @@ class Recommended:
 
 @dataclass(frozen=True)
 class Example:
-    """A listener's list.
+    """The list of a listener.
 
     Attributes:
         listener: The id.
         tracks: How many tracks the listener has in training.
-        heard: Those with the most listening time, with that time.
+        heard: Those with the most listening time.
         recommended: The head of the list, best first.
     """
 
     listener: str
     tracks: int
-    heard: tuple[tuple[Title, float], ...]
+    heard: tuple[Title, ...]
     recommended: tuple[Recommended, ...]
 
 
 def read_examples(
-    folder: Path, config: SearchConfig, winner: Winner, dataset: Dataset, store: Store, titles: Titles
+    folder: Path, config: SearchConfig, winner: Winner, dataset: Dataset, store: Store, titles: Mapping[str, Title]
 ) -> tuple[Example, ...]:
-    """The example lists that the search kept of the winner's scored sweep; none where the file is gone."""
+    """Read the example lists that the search kept of the winner's scored sweep; none where the file is gone."""
     scorer = Scorer(dataset.path, config.validation, config.seed, config.cluster.threads_per_fit)
     file = fetch(listeners_file(folder, scorer, winner.trial, winner.sweeps))
     if not file.exists():
@@ -63,29 +64,26 @@ def read_examples(
     with np.load(file) as kept:
         rows, lists = kept["example_rows"], kept["example_lists"]
     users = originals(store, "users", dataset.users[rows]).tolist()
+
+    def titles_of(columns: list[int]) -> list[Title]:
+        tracks = originals(store, "items", dataset.tracks[np.array(columns, dtype=np.int64)]).tolist()
+        return [titles.get(str(track), Title(str(track), f"track {track}")) for track in tracks]
+
+    def example(listener: str, row: int, columns: list[int]) -> Example:
+        interactions = dataset.matrix("train")[row]
+        most = interactions.indices[np.argsort(-interactions.data, kind="stable")][:_HEARD].tolist()
+        heldout = pq.read_table(dataset.heldout, filters=pc.field("user") == row)
+        times = dict(zip(heldout["track"].to_pylist(), heldout["time"].to_pylist(), strict=True))
+        known = set(interactions.indices.tolist())
+        recommended = zip(columns, titles_of(columns), strict=True)
+        return Example(
+            listener,
+            len(known),
+            tuple(titles_of(most)),
+            tuple(Recommended(title, column in known, times.get(column)) for column, title in recommended),
+        )
+
     return tuple(
-        _example(str(user), int(row), columns[columns != NO_TRACK].tolist(), dataset, store, titles)
+        example(str(user), int(row), columns[columns != NO_TRACK][:_RECOMMENDED].tolist())
         for user, row, columns in zip(users, rows, lists, strict=True)
     )
-
-
-def _example(listener: str, row: int, columns: list[int], dataset: Dataset, store: Store, titles: Titles) -> Example:
-    interactions = dataset.matrix("train")[row]
-    by_time = np.argsort(-interactions.data, kind="stable")
-    most = interactions.indices[by_time][:_HEARD].tolist()
-    heldout = pq.read_table(dataset.heldout, filters=pc.field("user") == row)
-    times = dict(zip(heldout["track"].to_pylist(), heldout["time"].to_pylist(), strict=True))
-    shown = columns[:_RECOMMENDED]
-    called = dict(zip(shown + most, _titles(shown + most, dataset, store, titles), strict=True))
-    known = set(interactions.indices.tolist())
-    return Example(
-        listener=listener,
-        tracks=len(known),
-        heard=tuple((called[column], float(interactions.data[at])) for column, at in zip(most, by_time, strict=False)),
-        recommended=tuple(Recommended(called[column], column in known, times.get(column)) for column in shown),
-    )
-
-
-def _titles(columns: list[int], dataset: Dataset, store: Store, titles: Titles) -> list[Title]:
-    tracks = originals(store, "items", dataset.tracks[np.array(columns, dtype=np.int64)])
-    return [titles.of(track) for track in tracks.tolist()]

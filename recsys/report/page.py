@@ -1,48 +1,23 @@
 """The report of a search as one HTML page: from a run folder to `report.html`."""
 
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 
 from analysis.page import numbers
-from analysis.page.figures import Bars, Chart, Table
 from analysis.page.render import render
 from looplib.files import atomic_write_text
-from recsys.dataset.dataset import Dataset, Summary, open_dataset
+from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.mirror import fetch_folder, give
-from recsys.report.charts import draw_costs, draw_curves, draw_leaderboard, megabytes
-from recsys.report.heat import draw_heat_maps
 from recsys.report.lists import Example, read_examples
-from recsys.report.portrait import density, draw_popularity, draw_session_lengths
-from recsys.report.runs import Row, Run, interval_of, read_folder
+from recsys.report.runs import Row, Run, read_folder
 from recsys.report.titles import read_titles
 from recsys.runs.folder import REPORT, Winner, read_run
 from recsys.runs.leaderboard import WARNING
 from recsys.store.manifest import open_store
 
-_COLOURED = 6  # curves; the others are grey
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """What is told of the data.
-
-    Attributes:
-        facts: Its counts.
-        density: Share of the pairs of listener and track that have an interaction, in %.
-        popularity: How unevenly tracks are heard.
-        lengths: How long sessions are; None where there are none.
-        examples: What the winner recommends to a few listeners.
-    """
-
-    facts: Summary
-    density: float
-    popularity: Chart
-    lengths: Bars | None
-    examples: tuple[Example, ...]
-
 
 def write_report(folder: Path, *, catalogue: Path | None = None, store_path: Path | None = None) -> Path:
-    """Writes the page of a finished search into its run folder.
+    """Write the page of a finished search into its run folder.
 
     Args:
         folder: The run folder.
@@ -59,87 +34,52 @@ def write_report(folder: Path, *, catalogue: Path | None = None, store_path: Pat
     store = open_store(store_path or config.store)
     titles = read_titles(catalogue or config.catalogue, store)
     path = store.path / "cache" / winner.dataset
-    portrait = None
-    if fetch_folder(path):
-        dataset = open_dataset(path)
-        portrait = _portray(dataset, read_examples(folder, config, winner, dataset, store, titles))
+    dataset = open_dataset(path) if fetch_folder(path) else None
+    examples = read_examples(folder, config, winner, dataset, store, titles) if dataset else ()
     page = folder / REPORT
-    atomic_write_text(page, render_report(read_folder(folder, folder.resolve().name), winner, portrait))
+    atomic_write_text(page, render_report(read_folder(folder, folder.resolve().name), winner, dataset, examples))
     give(page)
     return page
 
 
-def render_report(run: Run, winner: Winner, portrait: Portrait | None) -> str:
-    """The whole page: no script, no other file, no other host; readable in light and dark, and printed.
+def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, examples: tuple[Example, ...] = ()) -> str:
+    """Render the page: no script, no other file, no other host; readable in light and dark, and printed.
 
     Args:
         run: A finished run.
         winner: Its winner.
-        portrait: Of the data; None where the dataset is gone.
+        dataset: What it was searched on; None where that is gone.
+        examples: What the winner recommends to a few listeners.
     """
-    scored = [row["trial"] for row in run.candidates if run.curve(row["trial"])]
+    from recsys.report import figures  # imports altair: half a second that only those who render a page pay
+
     return render(
         Path(__file__).parent,
         "page.html.jinja",
+        n=numbers,
         run=run,
         winner=winner,
-        row=run.winner,
-        portrait=portrait,
-        numbers=numbers,
-        is_doubted=any(remark.startswith(WARNING) for remark in winner.remarks),
-        value=numbers.number(winner.metrics[winner.select][0]),
-        ends=_ends(winner.metrics[winner.select][1:]),
-        states={
-            state: sum(row["state"] == state for row in run.candidates) for state in ("scored", "pruned", "failed")
-        },
-        ties=sum(bool(row["ties"]) for row in run.candidates[1:]),
+        has_warnings=any(remark.startswith(WARNING) for remark in winner.remarks),
+        states=Counter(row["state"] for row in run.candidates),
+        tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
-        peak=max((found for row in run.rows if (found := megabytes(row)) is not None), default=None),
-        leaderboard=draw_leaderboard(run),
-        curves=draw_curves(run, scored[:_COLOURED], scored[_COLOURED:]),
-        maps=draw_heat_maps(run),
-        costs=draw_costs(run),
-        trials=_tabulate_trials(run),
-        metrics=_tabulate_metrics(run, winner),
+        peak=max((found for row in run.rows if (found := _megabytes(row)) is not None), default=None),
+        leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
+        fits=[figures.draw_costs(run), *figures.draw_heat_maps(run)],
+        baselines=[row for row in run.scored(run.rows) if row["model"] != "als"],
+        state_of=lambda row: _state(run, row),
+        megabytes=_megabytes,
+        facts=dataset.summary if dataset else None,
+        data=[figures.draw_popularity(dataset), figures.draw_session_lengths(dataset)] if dataset else [],
+        examples=examples,
     )
 
 
-def _portray(dataset: Dataset, examples: tuple[Example, ...]) -> Portrait:
-    return Portrait(
-        dataset.summary, density(dataset), draw_popularity(dataset), draw_session_lengths(dataset), examples
-    )
+def _megabytes(row: Row) -> float | None:
+    return None if row.get("peak_bytes") is None else row["peak_bytes"] / 1e6
 
 
-def _tabulate_trials(run: Run) -> Table:
-    """Every candidate and baseline: what it is, what it is worth, how far behind, what became of it, what it took."""
-    return Table(
-        (
-            "Model", "Fate", "Sweep", run.select, "Interval", "Behind the best", "Fit, s", "Peak, MB",
-        ),
-        tuple(_cells(run, row) for row in run.rows),
-        texts=2,
-    )  # fmt: skip
-
-
-def _cells(run: Run, row: Row) -> tuple[str, ...]:
-    is_scored = row.get(run.select) is not None
-    is_best = row is run.candidates[0]
-    behind = (row["behind"], row["behind lower"], row["behind upper"])
-    is_behind = behind[0] is not None and not is_best
-    return (
-        run.label(row),
-        _fate(run, row),
-        str(row["sweep"] or numbers.NOTHING),
-        numbers.number(row.get(run.select)),
-        _ends(interval_of(row, run.select)[1:]) if is_scored else numbers.NOTHING,
-        f"{numbers.number(behind[0])} ({_ends(behind[1:])})" if is_behind else numbers.NOTHING,
-        numbers.number(row["fit_s"]),
-        numbers.count(megabytes(row)),
-    )
-
-
-def _fate(run: Run, row: Row) -> str:
-    """What became of a row, in words."""
+def _state(run: Run, row: Row) -> str:
     if row["state"] != "scored":
         share = row["given_up_listeners"]
         sample = f" on {share:.0%} of the listeners" if share is not None and share < 1 else ""
@@ -149,25 +89,4 @@ def _fate(run: Run, row: Row) -> str:
         return "baseline"
     if row is run.winner:
         return "winner"
-    return "cannot be told from the best" if row["ties"] else "worse than the best" if row["ties"] is False else ""
-
-
-def _tabulate_metrics(run: Run, winner: Winner) -> Table:
-    """All metrics of the winner with their intervals, beside the baselines."""
-    baselines = [row for row in run.rows if row["model"] != "als" and row.get(run.select) is not None]
-    return Table(
-        ("Metric", "Winner", "Interval", *(row["model"].capitalize() for row in baselines)),
-        tuple(
-            (
-                metric,
-                numbers.number(ends[0]),
-                _ends(ends[1:]),
-                *(numbers.number(row.get(metric)) for row in baselines),
-            )
-            for metric, ends in winner.metrics.items()
-        ),
-    )
-
-
-def _ends(ends: tuple[float, ...]) -> str:
-    return " … ".join(numbers.number(end) for end in ends)
+    return "tied with the best" if row["ties"] else "worse than the best" if row["ties"] is False else ""

@@ -1,6 +1,5 @@
 """Titles of tracks, from the catalogue's file of lines {"track", "artist", "title", …}."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -11,32 +10,21 @@ from recsys.store.manifest import Store
 
 
 class Title(msgspec.Struct, frozen=True):
-    """What a track is called; what the catalogue does not say is empty."""
+    """Title and artist of a track; what the catalogue does not say is empty."""
 
     track: int | str
     title: str = ""
     artist: str = ""
 
 
-@dataclass(frozen=True)
-class Titles:
-    """The titles of a catalogue; a track that it does not have is called by its id."""
-
-    known: dict[str, Title]
-
-    def of(self, track: object) -> Title:
-        """What a track is called."""
-        return self.known.get(str(track), Title(track=str(track), title=f"track {track}"))
-
-
-def read_titles(file: Path | None, store: Store) -> Titles:
-    """Reads a catalogue; without a file every track is called by its id.
+def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
+    """Read the titles of a catalogue by track id, as text; there are none without a file.
 
     Raises:
         SearchError: It cannot be read, or it is not the catalogue that the store's track ids refer to.
     """
     if file is None:
-        return Titles({})
+        return {}
     try:
         if store.catalogue and (found := sha256_file(file)) != store.catalogue.sha256:
             raise SearchError(
@@ -46,12 +34,13 @@ def read_titles(file: Path | None, store: Store) -> Titles:
     except OSError as error:
         raise SearchError(f"{file}: no catalogue to be read here ({error.strerror})") from None
     decoder = msgspec.json.Decoder(Title)
-    titles = [_decode(decoder, line, file, number) for number, line in enumerate(lines, start=1) if line.strip()]
-    return Titles({str(title.track): title for title in titles})
-
-
-def _decode(decoder: "msgspec.json.Decoder[Title]", line: bytes, file: Path, number: int) -> Title:
-    try:
-        return decoder.decode(line)
-    except msgspec.DecodeError as error:
-        raise SearchError(f'{file}, line {number}: not {{"track": …, "artist": …, "title": …}} ({error})') from None
+    titles = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line.strip():
+                title = decoder.decode(line)
+                titles[str(title.track)] = title
+        except msgspec.DecodeError as error:
+            wanted = '{"track": …, "artist": …, "title": …}'
+            raise SearchError(f"{file}, line {number}: not {wanted} ({error})") from None
+    return titles

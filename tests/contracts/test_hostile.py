@@ -13,7 +13,7 @@ from recsys.ingest.events import ingest
 from recsys.lab.app import LabSettings, create_app
 from recsys.lab.publishing import Service
 from tests.analysis.ab.logs import START_MS, event, experiment
-from tests.analysis.ab.test_page import HOSTILE, Parser
+from tests.analysis.page.html import HOSTILE, Parser
 from tests.recsys.events import read_rows
 
 LOCAL = {"Host": "localhost"}

@@ -10,7 +10,7 @@ from tests.programs import need
 TIMEOUT_MS = 60_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     program = need("chromium")
     with sync_playwright() as playwright:

@@ -1,10 +1,8 @@
 """An A/B report as one HTML page."""
 
+import threading
 from pathlib import Path
 
-from analysis.ab.page import effects as page_effects
-from analysis.ab.page import spreads as page_spreads
-from analysis.ab.page.checks import list_checks
 from analysis.ab.report import Decision, Report
 from analysis.page import numbers
 from analysis.page.render import render as render_template
@@ -18,22 +16,31 @@ _TONES: dict[Decision, str] = {
 }
 
 
+def load_charts() -> None:
+    """Load the chart libraries in the background, a second of work, while a report is computed."""
+    threading.Thread(target=_warm_up).start()
+
+
+def _warm_up() -> None:
+    from analysis.charts.svg import warm_up  # imports altair
+
+    warm_up()
+
+
 def render(report: Report) -> str:
-    """The whole page: no script, no other file, no other host; readable in light and dark, and printed."""
+    """Render the page: no script, no other file, no other host; readable in light and dark, and printed."""
+    from analysis.ab.page import figures  # imports altair: half a second that only those who render a page pay
+
     return render_template(
         Path(__file__).parent,
         "page.html.jinja",
         report=report,
-        numbers=numbers,
+        n=numbers,
         tone=_TONES[report.verdict.decision],
-        level=page_effects.level(report),
-        colours=page_effects.styles(report),
-        capital=page_effects.capital,
-        checks=list_checks(report),
-        effects=page_effects.in_order(report),
-        forest=page_effects.draw_forest(report) if report.effects else None,
-        timelines=page_effects.draw_timelines(report),
-        balance=page_spreads.draw_balance(report),
-        exposure=page_spreads.draw_exposure(report),
-        spreads=[*page_spreads.draw_distributions(report), *filter(None, [page_spreads.draw_positions(report)])],
+        level=numbers.percent(100 * (1 - report.alpha), 0),
+        positions={arm: position for position, arm in enumerate(report.arms)},
+        effects=figures.effects_in_order(report),
+        effect_figures=figures.draw_effects(report),
+        listener_figures=figures.draw_listeners(report),
+        session_figures=figures.draw_sessions(report),
     )

@@ -36,7 +36,8 @@ def test_shares_that_are_too_small_to_show_are_not_shown_as_nothing() -> None:
 
 def test_an_interval_names_its_unit_once() -> None:
     assert numbers.interval(-1.0, 2.5) == f"{MINUS}1.00 … +2.50{SPACE}%"
-    assert numbers.interval(None, 2.5) == numbers.interval(1.0, math.nan) == NOTHING
+    assert numbers.limits(-0.01234, 1234.5) == f"{MINUS}0.0123 … 1,234"
+    assert numbers.interval(None, 2.5) == numbers.limits(1.0, math.nan) == NOTHING
 
 
 def test_p_values_below_the_last_decimal_say_so() -> None:
@@ -52,14 +53,8 @@ def test_counts_have_their_thousands_apart() -> None:
     assert numbers.count(1_234_567) == "1,234,567"
 
 
-def test_ticks_are_as_short_as_they_can_be() -> None:
-    assert [numbers.tick(value) for value in (-0.5, 0.1 + 0.2, 20.0, 1000.0)] == [f"{MINUS}0.5", "0.3", "20", "1,000"]
-    assert numbers.tick(20, "%") == f"20{SPACE}%"
-
-
 def test_days_are_written_out() -> None:
     assert numbers.day("2026-11-03") == "3 Nov 2026"
-    assert numbers.short_day("2026-11-03") == "3 Nov"
     assert numbers.day(None) == NOTHING
 
 

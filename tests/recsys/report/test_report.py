@@ -14,14 +14,15 @@ from recsys.ingest import events as ingest
 from recsys.lab.app import LabSettings, create_app
 from recsys.lab.publishing import Service
 from recsys.report import __main__ as report
-from recsys.report.portrait import density, draw_popularity, draw_session_lengths
+from recsys.report.figures import draw_popularity, draw_session_lengths
 from recsys.report.runs import read_folder
 from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
-from tests.analysis.ab.test_page import HOSTILE, Element, Parser, read_table
+from tests.analysis.page.html import HOSTILE, Element, Parser, pictures, read_table
 from tests.recsys.logs import random_sessions, write_log
 
 LISTENERS, TRACKS = 60, 90
+SPACE = "\N{NARROW NO-BREAK SPACE}"
 pytestmark = pytest.mark.dask
 SETTINGS = [
     "search.strategy=halving",
@@ -89,21 +90,21 @@ def test_the_verdict_is_the_winner_with_its_interval(page: Element, run_folder: 
     assert all(remark in verdict.text for remark in winner.remarks)
 
 
-def test_every_candidate_and_baseline_has_a_row_with_its_fate(page: Element, run_folder: Path) -> None:
+def test_every_candidate_and_baseline_has_a_row_with_its_state(page: Element, run_folder: Path) -> None:
     _, *rows = read_table(page, "trials")
     board = pq.read_table(run_folder / "leaderboard.parquet").to_pylist()
     assert len(rows) == len(board) == 8 + 2
-    fates = [row[1] for row in rows]
-    assert fates.count("winner") == 1
-    assert fates.count("baseline") == 2
-    pruned = [fate for fate in fates if fate.startswith("pruned at sweep 2: not among the best 4 of 8")]
-    failed = [fate for fate in fates if fate.startswith("failed at sweep 2: TrialError")]
+    told = [row[1] for row in rows]
+    assert told.count("winner") == 1
+    assert told.count("baseline") == 2
+    pruned = [state for state in told if state.startswith("pruned at sweep 2: not among the best 4 of 8")]
+    failed = [state for state in told if state.startswith("failed at sweep 2: TrialError")]
     states = [row["state"] for row in board]
     assert (len(pruned), len(failed)) == (states.count("pruned"), states.count("failed"))
     assert failed
 
 
-def test_memory_and_time_of_each_fit_are_told(page: Element, run_folder: Path) -> None:
+def test_the_memory_of_each_fit_is_in_its_row(page: Element, run_folder: Path) -> None:
     _, *rows = read_table(page, "trials")
     board = pq.read_table(run_folder / "leaderboard.parquet").to_pylist()
     scored = [row for row in board if row["fit_s"] is not None]
@@ -112,28 +113,24 @@ def test_memory_and_time_of_each_fit_are_told(page: Element, run_folder: Path) -
 
 
 def test_heat_maps_have_the_best_score_at_each_pair_of_values(page: Element, run_folder: Path) -> None:
-    maps = [table for table in page.find("table") if table.attributes.get("class") == "heat"]
-    assert [table.find("caption")[0].text for table in maps] == [
-        "factors and regularization",
-        "factors and alpha",
-        "regularization and alpha",
-    ]
+    figures = {figure.find("h3")[0].text: figure for figure in page.find("figure")}
     board = [row for row in pq.read_table(run_folder / "leaderboard.parquet").to_pylist() if row["model"] == "als"]
-    cells = [[cell.text for cell in row.children] for row in maps[1].find("tr")[2:]]
-    for factors, *values in cells:
-        for alpha, text in zip((1.0, 10.0), values, strict=True):
-            found = [r["ndcg@30"] for r in board if (str(r["factors"]), r["alpha"]) == (factors, alpha)]
-            best = max(value for value in found if value is not None)
-            assert text.removesuffix("(best)") == f"{best:.4f}"
-    assert sum(text.endswith("(best)") for _, *values in cells for text in values) == 1
-    assert [row.children[2].text for row in maps[0].find("tr")[2:]] == ["failed", "failed"]
+    best: dict[str, float] = {}
+    for row in board:
+        if row["ndcg@30"] is not None:
+            pair = f"{row['factors']}, {row['alpha']:g}"
+            best[pair] = max(best.get(pair, 0.0), row["ndcg@30"])
+    told = pictures(figures["factors and alpha"])[0].attributes["aria-label"].split("; ")
+    assert sorted(told) == sorted(f"{pair}: {value:.4f}" for pair, value in best.items())
+    texts = [text.text for text in figures["factors and regularization"].find("text")]
+    assert texts.count("failed") == 2
+    assert "regularization and alpha" in figures
 
 
 def test_pictures_say_what_they_show_to_those_who_do_not_see_them(page: Element) -> None:
-    pictures = [one for one in page.walk() if one.attributes.get("role") == "img"]
-    assert len(pictures) >= 5
-    assert all(one.attributes["aria-label"] for one in pictures)
-    headings = [one.tag for one in page.walk() if one.tag in ("h1", "h2", "h3")]
+    assert len(pictures(page)) == len(page.find("figure")) == 8
+    assert all(picture.attributes["aria-label"] for picture in pictures(page))
+    headings = [element.tag for element in page.walk() if element.tag in ("h1", "h2", "h3")]
     assert headings[0] == "h1"
     assert headings.count("h1") == 1
 
@@ -142,7 +139,7 @@ def test_titles_are_text_and_nothing_is_fetched(page: Element, run_folder: Path)
     assert not page.find("script")
     assert not page.find("img")
     assert page.find("h1")[0].text == "<b>run"
-    listed = [one.text for one in page.find("article")[0].find("li")]
+    listed = [item.text for item in page.find("article")[0].find("li")]
     assert len(listed) == 10
     assert all(HOSTILE in text and "A & B" in text for text in listed)
     text = (run_folder / "report.html").read_text(encoding="utf-8")
@@ -164,24 +161,29 @@ def test_examples_are_the_lists_that_were_scored(world: Path, page: Element, run
         assert article.find("h3")[0].text == f"Listener {dataset.users[row]}"
         for item, column in zip(article.find("li"), columns, strict=False):
             assert f"no. {dataset.tracks[column]}" in item.text
-            assert ((row, column) in heldout) == bool([one for one in item.find("span") if "heard" in one.text])
+            assert ((row, column) in heldout) == bool([span for span in item.find("span") if "heard" in span.text])
 
 
-def test_the_portrait_counts_what_the_dataset_has(world: Path, run_folder: Path) -> None:
+def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> None:
     dataset = open_dataset(world / "store" / "cache" / read_run(run_folder)[1].dataset)
     matrix = dataset.matrix("train")
-    assert density(dataset) == pytest.approx(100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1]))
+    density = 100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1])
+    (fact,) = [fact for fact in page.find("div") if fact.text.startswith("Density")]
+    assert fact.text.startswith(f"Density{density:.2f}")
     lengths: dict[int, int] = {}
     for session in random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=900):
         lengths[len(session.heard)] = lengths.get(len(session.heard), 0) + 1
     assert dataset.session_lengths() == dict(sorted(lengths.items()))
-    bars = draw_session_lengths(dataset)
-    assert bars is not None
-    assert [row[1] for row in bars.table.rows] == [str(lengths[length]) for length in sorted(lengths)]
+    figure = draw_session_lengths(dataset)
+    assert figure is not None
+    assert figure.numbers is not None
+    assert set(figure.numbers.rows) == {(str(length), str(count)) for length, count in lengths.items()}
     popularity = np.sort(np.bincount(matrix.indices, minlength=TRACKS))[::-1]
     half = 100 * popularity[: TRACKS // 2].sum() / popularity.sum()
-    shares = {row[0]: row[1] for row in draw_popularity(dataset).table.rows}
-    assert shares["50\N{NARROW NO-BREAK SPACE}%"].startswith(f"{half:.1f}")
+    table = draw_popularity(dataset).numbers
+    assert table is not None
+    (text,) = (share for of_tracks, share in table.rows if of_tracks == f"50{SPACE}%")
+    assert text.startswith(f"{half:.1f}")
 
 
 def test_the_page_is_written_again_and_only_with_the_titles_of_its_own_catalogue(
@@ -198,7 +200,7 @@ def test_the_page_is_written_again_and_only_with_the_titles_of_its_own_catalogue
 
 
 @pytest.mark.parametrize("key", ["catalogue", "context.catalogue"])
-def test_a_missing_catalogue_is_told_before_the_search_and_costs_no_winner(
+def test_a_missing_catalogue_is_reported_before_the_search_and_costs_no_winner(
     key: str, world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = world / "nowhere.json"
@@ -225,7 +227,6 @@ def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -
 
 def test_a_run_folder_is_read_with_its_curves(run_folder: Path) -> None:
     found = read_folder(run_folder, "name")
-    assert found.is_finished
     assert found.winner is not None
     assert found.metrics[:2] == ("ndcg@5", "ndcg@30")
     assert [sweep for sweep, _ in found.curve(found.winner["trial"])] == [2, 4]

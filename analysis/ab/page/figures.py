@@ -1,0 +1,221 @@
+"""The figures of an A/B report: its effects, its listeners by day, and how its sessions are spread."""
+
+from collections.abc import Iterable
+from statistics import median
+
+from analysis.ab.report import Distribution, Interval, MetricEffect, Position, Report, Timeline
+from analysis.charts import intervals
+from analysis.charts.days import Span, draw_days
+from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis
+from analysis.charts.svg import arm_colour, around_zero, to_svg
+from analysis.page import numbers
+from analysis.page.figures import Figure, Table, tabulate
+
+_ROLES = {"primary": "Primary metrics", "secondary": "Secondary metrics", "guardrail": "Guardrails"}
+_FAR = 4.0  # an interval that reaches so many times as far as most leaves the scale
+_RARE = 0.005  # share of an arm's sessions below which a position's mean is chance
+
+
+def effects_in_order(report: Report) -> list[MetricEffect]:
+    """Return the effects by role and metric, the arms of a metric together."""
+    roles, metrics = list(_ROLES), [effect.metric for effect in report.effects]
+    return sorted(report.effects, key=lambda effect: (roles.index(effect.role), metrics.index(effect.metric)))
+
+
+def draw_effects(report: Report) -> list[Figure]:
+    """Draw every effect on one scale, and the primary ones day by day."""
+    timelines = [_draw_timeline(timeline, report) for timeline in report.timelines if timeline.days]
+    return [_draw_forest(report), *timelines] if report.effects else timelines
+
+
+def _colours(report: Report) -> dict[str, str]:
+    return {arm: arm_colour(position) for position, arm in enumerate(report.arms)}
+
+
+def _draw_forest(report: Report) -> Figure:
+    effects = effects_in_order(report)
+    groups: dict[str, list[intervals.Row]] = {}
+    for effect in effects:
+        groups.setdefault(_ROLES[effect.role].upper(), [])
+        groups.setdefault(capital(effect.label), []).append(_row(effect, report))
+    found = "; ".join(f"{effect.label}, {effect.arm}: {_change(effect)}" for effect in effects if effect.significant)
+    return Figure(
+        f"Every metric against {report.control}",
+        f"Differences in % of its value, with {numbers.percent(100 * (1 - report.alpha), 0)} intervals; from value to "
+        "value where its own is 0. A filled mark is significant after the adjustment for many comparisons.",
+        to_svg(
+            intervals.draw_intervals(groups, "effect, %", _domain(effects)),
+            f"{len(effects)} effects with intervals. Significant: {found or 'none'}.",
+        ),
+    )
+
+
+def _row(effect: MetricEffect, report: Report) -> intervals.Row:
+    relative = effect.relative
+    label = f"{effect.arm}: {effect.guardrail}" if effect.guardrail else effect.arm
+    ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
+    return intervals.Row(label, _change(effect), *ends, _colours(report)[effect.arm], effect.significant)
+
+
+def capital(label: str) -> str:
+    """Return a metric's name as it begins a line."""
+    return label[:1].upper() + label[1:]
+
+
+def _change(effect: MetricEffect) -> str:
+    """Format the effect with its interval, or both values where the control's is 0."""
+    relative, values = effect.relative, (effect.control_value, effect.arm_value)
+    if relative.effect_pct is None:
+        return numbers.NOTHING if None in values else " → ".join(map(numbers.number, values))
+    return f"{numbers.change(relative.effect_pct, 1)} ({numbers.interval(relative.lower_pct, relative.upper_pct, 1)})"
+
+
+def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
+    """Return limits that hold 0 and all intervals but those that would leave no room for most."""
+    spans = [span[1:] for effect in effects for span in _spans([effect.relative])]
+    reach = _FAR * median([max(map(abs, span)) for span in spans]) if spans else 1.0
+    return around_zero(end for span in spans if max(map(abs, span)) <= reach for end in span)
+
+
+def _spans(days: Iterable[Interval]) -> list[Span]:
+    """Return the intervals that have all their numbers, with their position."""
+    return [
+        Span(day, interval.effect_pct, interval.lower_pct, interval.upper_pct)
+        for day, interval in enumerate(days)
+        if interval.effect_pct is not None and interval.lower_pct is not None and interval.upper_pct is not None
+    ]
+
+
+def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
+    days, last = timeline.days, timeline.days[-1]
+    chart = draw_days(
+        [_short(day.date) for day in days],
+        _spans(day.daily for day in days),
+        _spans(day.cumulative for day in days),
+        _spans(day.sequential for day in days),
+        _colours(report)[timeline.arm],
+    )
+    described = (
+        f"Effect of {timeline.arm} on {timeline.label} over {len(days)} days; after the last one "
+        f"{numbers.change(last.cumulative.effect_pct)}, always-valid interval {_interval(last.sequential)}."
+    )
+    rows = (
+        (
+            numbers.day(day.date),
+            numbers.count(day.control_listeners),
+            numbers.count(day.arm_listeners),
+            numbers.change(day.daily.effect_pct),
+            numbers.change(day.cumulative.effect_pct),
+            _interval(day.cumulative),
+            _interval(day.sequential),
+        )
+        for day in days
+    )
+    columns = ("Day", "Control's listeners", "Arm's listeners", "Day alone", "So far", "One look", "Always valid")
+    return Figure(
+        f"{capital(timeline.label)}: {timeline.arm} against {report.control}",
+        f"The line is the effect of all days so far, with its {numbers.percent(100 * (1 - report.alpha), 0)} interval "
+        "for one look (dark) and the always-valid one (light), which may be looked at every day. Grey: a day alone.",
+        to_svg(chart, described),
+        Table(columns, tuple(rows)),
+    )
+
+
+def _interval(interval: Interval) -> str:
+    return numbers.interval(interval.lower_pct, interval.upper_pct)
+
+
+def _short(iso: str) -> str:
+    return numbers.day(iso).rsplit(" ", 1)[0]
+
+
+def draw_listeners(report: Report) -> list[Figure]:
+    """Draw the listeners of each arm by day; nothing where there is no day."""
+    days = report.trust.exposure if report.trust else ()
+    if not days:
+        return []
+    points = [Point(arm, number, day.active.get(arm, 0)) for arm in report.arms for number, day in enumerate(days)]
+    least, most = (numbers.count(end(point.y for point in points)) for end in (min, max))
+    axis = name_axis("day, UTC", [_short(day.date) for day in days])
+    return [
+        Figure(
+            "Listeners by day",
+            "Listeners with a session that ended on that day.",
+            to_svg(
+                draw_lines(points, _colours(report), axis, "listeners", from_zero=True),
+                f"Active listeners over {len(days)} days, between {least} and {most} an arm and day.",
+            ),
+            tabulate(
+                "Day",
+                {
+                    f"{arm}: {name}": {
+                        numbers.day(day.date): numbers.count(getattr(day, name).get(arm)) for day in days
+                    }
+                    for arm in report.arms
+                    for name in ("active", "new")
+                },
+                numbers.NOTHING,
+            ),
+        )
+    ]
+
+
+def draw_sessions(report: Report) -> list[Figure]:
+    """Draw how sessions are spread, and how long tracks are listened to by their position."""
+    distributions = [_draw_distribution(shape, report) for shape in report.distributions if shape.edges]
+    return [*distributions, *_draw_positions(report)]
+
+
+def _draw_distribution(distribution: Distribution, report: Report) -> Figure:
+    names = [f"{edge:g}" for edge in distribution.edges[:-1]] + [f"{distribution.edges[-1]:g}+"]
+    quantiles = {
+        arm: {
+            f"{share}th percentile": numbers.number(value) for share, value in zip((10, 50, 90, 99), found, strict=True)
+        }
+        for arm, found in distribution.quantiles.items()
+    }
+    bins = {
+        arm: {f"from {name}": numbers.percent(100 * share) for name, share in zip(names, shares, strict=True)}
+        for arm, shares in distribution.shares.items()
+    }
+    medians = ", ".join(f"{arm} {found['50th percentile']}" for arm, found in quantiles.items())
+    chart = draw_shares(distribution.shares, _colours(report), names)
+    return Figure(
+        capital(distribution.name),
+        f"Share of an arm's sessions. Medians: {medians}.",
+        to_svg(chart, f"{distribution.name} by arm. Medians: {medians}."),
+        tabulate("", {arm: found | quantiles[arm] for arm, found in bins.items()}, numbers.NOTHING),
+    )
+
+
+def _draw_positions(report: Report) -> list[Figure]:
+    by_arm = {arm: found for arm in report.arms if (found := _frequent(report.positions, arm))}
+    if not by_arm:
+        return []
+    heard = {
+        arm: {str(spot.position): numbers.number(spot.mean_time) for spot in found} for arm, found in by_arm.items()
+    }
+    ends = "; ".join(
+        f"{arm}: {heard[arm][str(spot.position)]} at {spot.position}"
+        for arm, found in by_arm.items()
+        for spot in (found[0], found[-1])
+    )
+    points = [Point(arm, spot.position, spot.mean_time) for arm, found in by_arm.items() for spot in found]
+    axis = number_axis("position", from_zero=False)
+    return [
+        Figure(
+            "Listening time by position in the session",
+            "Mean share of a track that is heard. The listener chose the first one.",
+            to_svg(
+                draw_lines(points, _colours(report), axis, "share heard", from_zero=True),
+                f"Mean share of a track that is heard, by position. {ends}.",
+            ),
+            tabulate("Position", heard, numbers.NOTHING),
+        )
+    ]
+
+
+def _frequent(positions: Iterable[Position], arm: str) -> list[Position]:
+    """Return an arm's positions that are reached often enough for a mean, in order."""
+    ordered = sorted((spot for spot in positions if spot.arm == arm), key=lambda spot: spot.position)
+    return [spot for spot in ordered if spot.events >= _RARE * ordered[0].events]

@@ -1,0 +1,103 @@
+"""The common look of all charts, and their rendering to SVG."""
+
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+Layer = alt.Chart | alt.LayerChart
+
+WIDTH = 440  # px, labels included; the page scales it to its columns
+COLOURS = Path(__file__).parent / "colours.css"
+_PLAIN = {"labelColor": "var(--soft)", "labelFontSize": 11, "titleColor": "var(--soft)", "titleFontSize": 11}
+CONFIG = {
+    "aria": False,  # the SVG has one description; a label for each mark would be read out one by one
+    "autosize": {"type": "fit-x", "contains": "padding"},
+    "background": None,
+    "view": {"stroke": None},
+    "axis": _PLAIN
+    | {"titleFontWeight": "normal", "gridColor": "var(--faint)", "domain": False, "ticks": False, "labelPadding": 6},
+    "axisX": {"titleAlign": "right", "titleAnchor": "end", "grid": False},
+    "axisY": {"titleAlign": "left", "titleAnchor": "end", "titleAngle": 0, "titleX": -34, "titleY": -10},
+    "legend": _PLAIN
+    | {"orient": "top", "offset": 22, "title": None, "labelLimit": 190, "columnPadding": 26}
+    | {"symbolOpacity": 1, "symbolStrokeWidth": 2},
+    "rule": {"color": "var(--soft)"},
+    "text": {"color": "var(--text)", "fontSize": 12},
+}
+
+
+def arm_colour(position: int) -> str:
+    """Return the colour of an arm, the control being 0; colours repeat after the seventh."""
+    return f"var(--arm-{0 if position == 0 else (position - 1) % 6 + 1})"
+
+
+def chart_of(rows: Iterable[dict[str, Any]]) -> alt.Chart:
+    """Return a chart of rows that has no marks yet; its spec holds the rows."""
+    return alt.Chart(alt.InlineData(values=list(rows)))
+
+
+def layered(height: int, *layers: Layer) -> alt.LayerChart:
+    """Lay charts over one another, `WIDTH` px wide in all; `height` is that of the plot in px."""
+    return alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=height)
+
+
+def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
+    """Return limits of an axis that hold 0 and all values, with some room."""
+    known = [0.0, *(value for value in values if value is not None)]
+    room = 0.08 * (max(known) - min(known)) or 1.0
+    return min(known) - room, max(known) + room
+
+
+def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
+    """Return colours by the values of a field, with a legend if there are several, in as many columns as have room.
+
+    Args:
+        field: Name of the field.
+        colours: Value to colour, in the order of the legend.
+    """
+    longest = max((len(name) for name in colours), default=1)
+    legend = alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34))) if len(colours) > 1 else None
+    return alt.Color(f"{field}:N", legend=legend).scale(domain=list(colours), range=list(colours.values()))
+
+
+def named_axis(title: str, names: Sequence[str], most: int) -> alt.Axis:
+    """Return an axis that names whole numbers from 0 by texts of ours, every n-th where there is room for few.
+
+    Args:
+        title: What the axis shows.
+        names: One for each number. They become part of an expression: never a text from the data.
+        most: How many have room.
+    """
+    values = list(range(0, len(names), max(1, -(-len(names) // most))))
+    return alt.Axis(title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]")
+
+
+def to_svg(chart: alt.LayerChart | alt.HConcatChart, description: str) -> str:
+    """Render a chart as an SVG element for a page that defines the colours.
+
+    Args:
+        chart: The chart; colours such as `var(--arm-1)` are left to the page's style.
+        description: What is to be seen, for readers who do not see it.
+    """
+    config = CONFIG if isinstance(chart, alt.LayerChart) else CONFIG | {"autosize": "pad"}  # panels do not fit a width
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=config)
+    opening, _, body = svg.partition(">")
+    box = opening.partition('viewBox="')[2].partition('"')[0]
+    return f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="{box}">{body}'
+
+
+def to_svg_file(chart: alt.LayerChart | alt.HConcatChart, description: str) -> str:
+    """Render a chart as a file of its own, with the colours of the pages in light and in dark."""
+    style = f"<style>{COLOURS.read_text(encoding='utf-8')} svg {{ background: var(--page); }}</style>"
+    opening, _, body = to_svg(chart, description).partition(">")
+    return f'{opening} xmlns="http://www.w3.org/2000/svg">{style}{body}'
+
+
+def warm_up() -> None:
+    """Make the renderer ready, so that the next chart is rendered at once."""
+    to_svg(layered(1, chart_of([]).mark_point()), "")

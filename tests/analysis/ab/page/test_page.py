@@ -1,0 +1,177 @@
+"""The page of an A/B report: it stands alone, says what the report says, and takes no name for markup."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from analysis.ab.page.page import render
+from analysis.ab.report import Decision, Interval, Report
+from tests.analysis.ab.page.samples import make_report
+from tests.analysis.page.html import HOSTILE, Element, Parser, pictures, read_table
+
+
+def parse(report: Report) -> Element:
+    return Parser(render(report)).root
+
+
+def bare(report: Report) -> Report:
+    """A report without figures, which is rendered at once."""
+    return replace(
+        report, effects=(), timelines=(), distributions=(), positions=(), trust=None, first_day=None, last_day=None
+    )
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    """The page of a report with two arms."""
+    return render(make_report())
+
+
+@pytest.fixture(scope="module")
+def usual(text: str) -> Element:
+    return Parser(text).root
+
+
+@pytest.fixture(scope="module")
+def three_arms() -> Element:
+    return parse(make_report(("C", "T1", "T2")))
+
+
+def test_the_verdict_comes_first_with_its_reason(usual: Element) -> None:
+    report, page = make_report(), usual
+    verdict = page.find("div", id="verdict")[0]
+    assert verdict.attributes["data-decision"] == "ship"
+    assert verdict.text.startswith(f"Ship: T1 {report.verdict.reason}")
+    assert all(note in verdict.text for note in report.verdict.notes)
+    main = page.find("main")[0]
+    assert main.children.index(verdict) == 1  # after the heading
+
+
+@pytest.mark.parametrize("decision", get_args(Decision))
+def test_every_decision_has_its_colour(decision: Decision) -> None:
+    report = bare(make_report())
+    page = parse(replace(report, verdict=replace(report.verdict, decision=decision, arm=None)))
+    verdict = page.find("div", id="verdict")[0]
+    assert set(verdict.attributes["class"].split()) & {"good", "bad", "wait", "calm"}
+    assert verdict.find("h2")[0].text == decision.capitalize()
+
+
+def test_the_table_of_the_original_service_has_a_row_for_each_metric_and_arm(three_arms: Element) -> None:
+    report = make_report(("C", "T1", "T2"))
+    heading, *rows = read_table(three_arms, "course-table")
+    assert heading[:-1] == ["Metric", "Arm", "Significant", "Effect", "Lower", "Upper", "C"]
+    assert [row[:2] for row in rows] == [[row.metric, row.arm] for row in report.course_table]
+    assert rows[0][2:] == ["yes", "+3.21 %", "+0.05 %", "+5.37 %", "61.23", "63.19"]
+
+
+def test_the_arms_of_a_metric_stand_together(three_arms: Element) -> None:
+    rows = read_table(three_arms, "metrics-table")[1:]
+    assert [row[:2] for row in rows[:4]] == [
+        ["Time per session", "T1"],
+        ["Time per session", "T2"],
+        ["Listening time", "T1"],
+        ["Listening time", "T2"],
+    ]
+
+
+def test_better_and_worse_follow_the_metric_and_not_the_sign(usual: Element) -> None:
+    table = usual.find("table", id="metrics-table")[0]
+    tones = {row.children[0].text: row.children[3].attributes["class"] for row in table.find("tr")[1:]}
+    assert tones["Time per session"] == "number up"
+    assert tones["Share of skips"] == "number up"  # fewer, which is better
+    assert tones["Sessions"] == "number"
+
+
+def test_a_wrong_sample_ratio_is_said_in_words() -> None:
+    report = bare(make_report())
+    page = parse(replace(report, srm=replace(report.srm, p_value=1e-9, mismatch=True)))
+    assert read_table(page, "checks-table")[1][::2] == ["Sample ratio", "✕ wrong"]
+
+
+@pytest.mark.parametrize(("arms", "days"), [(("C", "T1"), 40), (("C", "T1", "T2", "T3", "T4", "T5", "T6", "T7"), 1)])
+def test_every_figure_is_described_and_has_its_numbers_on_the_page(arms: tuple[str, ...], days: int) -> None:
+    page = parse(make_report(arms=arms, days=days))
+    figures = page.find("figure")
+    # All effects, two metrics by day and arm, listeners by day, two distributions and the positions.
+    assert len(figures) == len(pictures(page)) == 1 + 2 * (len(arms) - 1) + 4
+    assert all(len(picture.attributes["aria-label"]) > 20 for picture in pictures(page))
+    without = [figure.find("h3")[0].text for figure in figures if not figure.find("details")]
+    assert without == ["Every metric against C"]  # the table of metrics has them
+    assert all(len(table.find("tr")) > 1 for figure in figures for table in figure.find("table"))
+
+
+def test_the_page_needs_nobody_else(text: str, usual: Element) -> None:
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "url(" not in text  # nor a clip path, whose name another figure of the page may have
+    assert "@import" not in text
+    names = {name for element in usual.walk() for name in element.attributes}
+    assert not names & {"src", "href", "xlink:href", "srcset", "action", "data"}
+    assert not usual.find("script")
+    assert (
+        "default-src 'none'" in usual.find("meta", **{"http-equiv": "Content-Security-Policy"})[0].attributes["content"]
+    )
+
+
+def test_names_are_never_taken_for_markup(usual: Element) -> None:
+    arms = (f"C{HOSTILE}", f"T{HOSTILE}")
+    page = parse(make_report(arms=arms, experiment=HOSTILE, text=HOSTILE))
+    assert Counter(element.tag for element in page.walk()) == Counter(element.tag for element in usual.walk())
+    used, known = ({name for element in tree.walk() for name in element.attributes} for tree in (page, usual))
+    assert used == known
+    assert page.find("h1")[0].text == HOSTILE
+    assert read_table(page, "course-table")[1][1] == arms[1]
+
+
+def test_identifiers_are_unique(three_arms: Element) -> None:
+    found = Counter(element.attributes["id"] for element in three_arms.walk() if "id" in element.attributes)
+    assert max(found.values()) == 1
+
+
+def test_what_does_not_exist_is_shown_as_a_dash() -> None:
+    report, nothing = make_report(days=3), Interval(None, None, None, None)
+    effects = tuple(
+        replace(
+            effect,
+            control_value=None,
+            arm_value=None,
+            relative=nothing,
+            p_value=None,
+            adjusted_p_value=None,
+            mde_pct=None,
+            cuped=None,
+            bootstrap=None,
+        )
+        for effect in report.effects
+    )
+    days = [
+        replace(
+            line, days=tuple(replace(day, daily=nothing, cumulative=nothing, sequential=nothing) for day in line.days)
+        )
+        for line in report.timelines
+    ]
+    page = parse(replace(report, effects=effects, timelines=tuple(days)))
+    assert set(read_table(page, "metrics-table")[1][3:]) == {"\N{EN DASH}"}
+    assert "None" not in page.text
+    assert "nan" not in page.text
+
+
+def test_the_table_alone_makes_a_page_too() -> None:
+    page = parse(bare(make_report()))
+    assert len(read_table(page, "course-table")) == 6
+    assert not page.find("figure")
+
+
+def test_an_experiment_of_one_arm_or_of_nobody_makes_a_page() -> None:
+    report = make_report(arms=("C",))
+    nobody = replace(report.srm, expected={"C": 0.0}, observed={"C": 0}, chi_square=None, p_value=None)
+    alone = replace(report, listeners={"C": 0}, sessions={"C": 0}, srm=nobody)
+    page = parse(alone)
+    assert page.find("div", id="verdict")[0].find("h2")[0].text == "Ship"
+    assert read_table(page, "checks-table")[1][1] == "there is one arm only"
+
+
+def test_equal_reports_make_equal_pages(text: str) -> None:
+    assert render(make_report()) == text

@@ -1,0 +1,134 @@
+"""Charts by their specs, and each kind once as SVG: what is drawn, named and coloured."""
+
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import altair as alt
+import pytest
+
+from analysis.charts.days import Span, draw_days
+from analysis.charts.heat import STRONGEST, Cell, draw_heat
+from analysis.charts.intervals import Row, draw_intervals
+from analysis.charts.lines import Point, draw_lines, draw_shares, number_axis
+from analysis.charts.scatter import Dot, draw_costs, draw_predictions
+from analysis.charts.svg import WIDTH, arm_colour, around_zero, named_axis, to_svg, to_svg_file
+from tests.analysis.page.html import HOSTILE, Parser
+
+BLUE, ORANGE = arm_colour(1), arm_colour(2)
+COLOURS = {"C": arm_colour(0), "T1": BLUE}
+FAR = Row("Fallbacks", "+60 %", 60.0, -20.0, 70.0, ORANGE, filled=False)
+DAYS = [Span(day, 3.0, 1.0, 5.0) for day in range(3)]
+KINDS: dict[str, tuple[alt.LayerChart | alt.HConcatChart, set[str]]] = {
+    "intervals": (
+        draw_intervals({"Primary": [Row("Time", "+5 %", 5.0, 3.0, 7.0, BLUE)], "Guardrails": [FAR]}, "x", (-10, 10)),
+        {"Primary", "Guardrails", "Time", "+5 %", "Fallbacks", "+60 %"},
+    ),
+    "lines": (
+        draw_lines([Point(arm, x, x, x - 1, x + 1) for arm in COLOURS for x in (1, 2)], COLOURS, number_axis("x"), "y"),
+        {"C", "T1", "x", "y"},
+    ),
+    "shares": (draw_shares({"C": [0.4, 0.6], "T1": [0.5, 0.5]}, COLOURS, ["0", "2+"]), {"C", "T1", "0", "2+"}),
+    "days": (draw_days(["1 Nov", "2 Nov", "3 Nov"], DAYS, DAYS, DAYS, BLUE), {"1 Nov", "3 Nov", "day, UTC"}),
+    "one day": (draw_days(["1 Nov"], DAYS[:1], DAYS[:1], DAYS[:1], BLUE), {"1 Nov"}),
+    "heat": (
+        draw_heat([Cell("8", "0.1", "0.12", 0.12), Cell("8", "1", "failed", None)], "factors", "alpha"),
+        {"8", "0.1", "1", "0.12", "failed", "factors", "alpha"},
+    ),
+    "scatter": (draw_costs([Dot("C", 1, 2, 1, 3), Dot("T1", 2, 3, 2, 4)], COLOURS, "y"), {"C", "T1", "seconds", "y"}),
+    "predictions": (
+        draw_predictions({"NDCG": [(0.1, 0.0, 0.2)] * 2}, [(5, -2, 9), (120, 90, 150)], ["C", "T1"], COLOURS),
+        {"NDCG", "1", "2", "0 %", "100 %"},
+    ),
+}
+
+
+def rows_of(chart: alt.LayerChart) -> list[dict[str, Any]]:
+    """The rows of all layers, as the spec has them."""
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_a_described_svg_whose_texts_are_text_and_whose_colours_are_the_pages(kind: str) -> None:
+    chart, texts = KINDS[kind]
+    chart.to_dict()  # altair's own check of the spec
+    (svg,) = Parser(to_svg(chart, "what is seen & how")).root.children
+    assert (svg.tag, svg.attributes["role"], svg.attributes["aria-label"]) == ("svg", "img", "what is seen & how")
+    assert texts <= {text.text for text in svg.find("text")}
+    named = [element.attributes.get(name, "none") for element in svg.walk() for name in ("fill", "stroke")]
+    assert {colour for colour in named if not colour.startswith("var(--")} <= {"none", "transparent"}
+    width = float(svg.attributes["viewbox"].split()[2])
+    assert width == pytest.approx(WIDTH, abs=3) if isinstance(chart, alt.LayerChart) else width > WIDTH
+
+
+def test_the_same_chart_is_the_same_svg_with_no_name_that_another_could_have() -> None:
+    chart, _ = KINDS["intervals"]
+    assert to_svg(chart, "") == to_svg(chart, "")
+    assert not re.search(r'\bid="|url\(', "".join(to_svg(chart, "") for chart, _ in KINDS.values()))
+
+
+def test_a_name_is_never_taken_for_markup() -> None:
+    rows = [Row(HOSTILE, HOSTILE, 1.0, 0.0, 2.0, BLUE)]
+    points = [Point(HOSTILE, 0, 1), Point(HOSTILE, 1, 2)]
+    charts = (
+        draw_intervals({HOSTILE: rows}, HOSTILE),
+        draw_lines(points, {HOSTILE: BLUE}, number_axis(HOSTILE), HOSTILE),
+        draw_heat([Cell(HOSTILE, "1", HOSTILE, 1.0)], HOSTILE, HOSTILE),
+    )
+    for chart in charts:
+        tree = Parser(to_svg(chart, HOSTILE)).root
+        assert not tree.find("script") + tree.find("img")
+        assert tree.children[0].attributes["aria-label"] == HOSTILE
+
+
+def test_an_interval_that_leaves_the_axis_ends_in_an_arrow_and_a_value_outside_has_no_mark() -> None:
+    chart = draw_intervals({"": [FAR]}, "x", (-10, 10))
+    rows = rows_of(chart)
+    assert [(row["shape"], row["value"]) for row in rows if "shape" in row] == [
+        ("triangle-left", -10),
+        ("triangle-right", 10),
+    ]
+    assert {row["value"] for row in rows if row.get("label") == "Fallbacks"} == {None}
+    assert {row["fill"] for row in rows if row.get("label") == "Fallbacks"} == {"var(--page)"}  # an open mark
+
+
+def test_the_first_days_of_which_little_is_known_do_not_decide_the_axis() -> None:
+    wide = [Span(0, 0.0, -900.0, 900.0), *DAYS[1:]]
+    layers = draw_days(["1", "2", "3"], DAYS, DAYS, wide, BLUE).to_dict()["layer"]
+    scale = next(layer["encoding"]["y"]["scale"] for layer in layers if "scale" in layer["encoding"]["y"])
+    assert scale["clamp"]
+    assert -15 < scale["domain"][0] < 0 < 5 < scale["domain"][1] < 15
+
+
+def test_the_strongest_cell_is_the_best_and_is_outlined() -> None:
+    cells = [Cell("8", "1", "0.1", 0.1), Cell("8", "2", "0.3", 0.3), Cell("16", "1", "failed", None)]
+    chart = draw_heat(cells, "factors", "alpha")
+    assert [row["text"] for row in rows_of(chart) if row["is_best"]] == ["0.3"]
+    encoding = chart.to_dict()["layer"][0]["encoding"]
+    assert encoding["opacity"]["scale"] == {"domain": [0.1, 0.3], "range": [0.04, STRONGEST]}
+    assert encoding["y"]["sort"] == ["8", "16"]
+
+
+@pytest.mark.parametrize(
+    ("count", "named"), [(0, []), (1, [0]), (5, [0, 1, 2, 3, 4]), (6, [0, 2, 4]), (11, [0, 3, 6, 9])]
+)
+def test_names_are_spread_evenly_where_there_is_room_for_few(count: int, named: list[int]) -> None:
+    assert named_axis("", [str(number) for number in range(count)], 5).to_dict()["values"] == named
+
+
+def test_limits_hold_zero_and_all_values() -> None:
+    low, high = around_zero([5.0, None, 20.0])
+    assert low < 0 < 20 < high
+    assert around_zero([]) == (-1.0, 1.0)
+
+
+def test_six_arms_beside_the_control_differ_in_colour() -> None:
+    assert len({arm_colour(position) for position in range(7)}) == 7
+    assert arm_colour(7) == arm_colour(1)
+
+
+def test_a_file_of_its_own_brings_its_colours() -> None:
+    root = ElementTree.fromstring(to_svg_file(KINDS["predictions"][0], "effects"))  # noqa: S314  our own
+    style = "".join(text for child in root if child.tag.endswith("style") for text in child.itertext())
+    assert "--arm-1:" in style
+    assert "prefers-color-scheme: dark" in style

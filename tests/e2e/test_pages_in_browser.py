@@ -1,0 +1,152 @@
+"""The A/B report and the report of a search in a real browser: read as written, in light and dark, on any screen."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal
+
+import orjson
+import pytest
+from playwright.sync_api import Browser, Page
+
+from analysis.ab.page.page import render
+from analysis.ab.report import Interval, Report
+from looplib.config import dump_config
+from recsys.config import SearchConfig
+from recsys.models.als import AlsParams
+from recsys.report.page import render_report
+from recsys.report.runs import read_folder
+from recsys.runs.folder import Winner
+from recsys.runs.leaderboard import write_leaderboard
+from recsys.runs.ledger import append_score
+from recsys.runs.ranking import Ranked
+from recsys.runs.scores import Checkpoint, Failure, Result, Score
+from recsys.runs.trials import Trial
+from tests.analysis.ab.page.samples import make_report
+from tests.analysis.page.html import HOSTILE, Parser, read_table
+from tests.e2e.conftest import TIMEOUT_MS
+
+Open = Callable[..., AbstractContextManager[Page]]
+LARGE = Interval(1150.47, 972.25, 1358.31, 0.0)
+NOTHING = Interval(None, None, None, None)
+# Texts of a chart that lie on one another or reach out of it, and values that are wider than their room.
+SPILLED = """() => [...document.querySelectorAll("svg.chart")].flatMap(svg => {
+    const room = svg.getBoundingClientRect();
+    const texts = [...svg.querySelectorAll("text")].filter(text => text.textContent.trim());
+    const boxes = texts.map(text => text.getBoundingClientRect());
+    const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+    return texts.filter((text, i) => boxes[i].left < room.left - 4 || boxes[i].right > room.right + 4
+        || boxes.some((box, j) => j < i && meet(box, boxes[i]))).map(text => text.textContent);
+}).concat([...document.querySelectorAll(".facts dd")]
+    .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent))"""
+
+COLOURS = """() => [getComputedStyle(document.body).backgroundColor,
+    getComputedStyle(document.querySelector("svg.chart text")).fill]"""
+
+
+@pytest.fixture
+def opened(browser: Browser, tmp_path: Path) -> Open:
+    """Opens the text of a page in a window."""
+
+    @contextmanager
+    def open_page(text: str, width: int = 1440, scheme: Literal["light", "dark"] = "light") -> Iterator[Page]:
+        (tmp_path / "report.html").write_text(text, encoding="utf-8")
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.goto((tmp_path / "report.html").as_uri(), timeout=TIMEOUT_MS)
+        yield page
+        page.close()
+
+    return open_page
+
+
+def write_run(folder: Path) -> Winner:
+    """A run of two candidates, one of which failed for a reason that tries to be markup."""
+    config = SearchConfig(store=Path(HOSTILE.replace("/", "")), run=folder)
+    good, bad = (Trial(name, AlsParams(8, 0.1, alpha), 1) for name, alpha in (("good", 1.0), ("bad", 10.0)))
+    scores = tuple(
+        Score(Checkpoint(sweep), {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 0.1, 5_000_000) for sweep in (1, 3)
+    )
+    folder.mkdir()
+    (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    for score in scores:
+        append_score(folder / "ledger.jsonl", "scorer", Result(good), score)
+    failure = Failure(HOSTILE, Checkpoint(1), final=True)
+    ranking = [
+        Ranked((Result(good, scores),), "scored", None, None, scores[-1], (0.0, 0.0, 0.0)),
+        Ranked((Result(bad, failure=failure),), "failed", HOSTILE, Checkpoint(1), None),
+    ]
+    write_leaderboard(folder / "leaderboard.parquet", ranking)
+    winner = Winner(good, 3, scores[-1].metrics, "ndcg@30", "dataset", (f"Warning: {HOSTILE}",))
+    (folder / "winner.json").write_bytes(orjson.dumps(asdict(winner)))
+    return winner
+
+
+@pytest.fixture
+def search_page(tmp_path: Path) -> str:
+    winner = write_run(tmp_path / "run")
+    return render_report(read_folder(tmp_path / "run", HOSTILE), winner)
+
+
+def with_effects(report: Report, relative: Interval) -> Report:
+    """The report with the longest numbers and labels."""
+    label = f"listening time {'per session, mean of the means ' * 2}"
+    effects = (replace(effect, relative=relative, label=f"{label}{effect.metric}") for effect in report.effects)
+    return replace(report, effects=tuple(effects))
+
+
+def test_the_ab_report_is_read_as_it_was_written_and_takes_no_name_for_markup(opened: Open) -> None:
+    report = make_report(("C", HOSTILE), HOSTILE, text=HOSTILE)
+    with opened(render(report)) as page:
+        read = Parser(page.content()).root
+    assert not read.find("script") + read.find("img")
+    assert read.find("h1")[0].text == HOSTILE
+    verdict = read.find("div", id="verdict")[0]
+    assert verdict.attributes["data-decision"] == "ship"
+    assert verdict.find("h2")[0].text == f"Ship: {HOSTILE}"
+    rows = read_table(read, "course-table")[1:]
+    assert [row[0] for row in rows] == [row.metric for row in report.course_table]
+
+
+def test_the_report_of_a_search_is_read_as_it_was_written_and_takes_nothing_for_markup(
+    opened: Open, search_page: str
+) -> None:
+    with opened(search_page) as page:
+        read = Parser(page.content()).root
+    assert not read.find("script") + read.find("img")
+    assert read.find("h1")[0].text == HOSTILE
+    verdict = read.find("div", id="verdict")[0]
+    assert verdict.find("h2")[0].text == "factors 8, reg 0.1, alpha 1"
+    assert verdict.find("li")[0].text == f"Warning: {HOSTILE}"
+    assert [row[1] for row in read_table(read, "trials")[1:]] == ["winner", f"failed at sweep 1: {HOSTILE}"]
+
+
+def test_page_and_charts_follow_the_readers_colours(opened: Open) -> None:
+    """One SVG serves light, dark and print: its colours are those of the page around it."""
+    colours: dict[str, list[str]] = {}
+    text = render(make_report(days=3))
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        with opened(text, scheme=scheme) as page:
+            colours[scheme] = page.evaluate(COLOURS)
+            page.emulate_media(media="print")
+            colours[f"{scheme}, printed"] = page.evaluate(COLOURS)
+    assert all(light != dark for light, dark in zip(colours["light"], colours["dark"], strict=True))
+    assert colours["light, printed"] == colours["dark, printed"]
+    assert colours["light, printed"][1] == colours["light"][1]  # the paper is white, and the chart as on a light page
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_longest_numbers_have_room(width: int, opened: Open, search_page: str) -> None:
+    for text in (render(with_effects(make_report(("C", "T1", "T2")), LARGE)), search_page):
+        with opened(text, width) as page:
+            assert page.evaluate(SPILLED) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_an_effect_that_has_no_percentage_is_told_by_its_values(opened: Open) -> None:
+    report = make_report()
+    first = replace(report.effects[0], control_value=0.0, arm_value=0.079, relative=NOTHING)
+    with opened(render(replace(report, effects=(first,)))) as page:
+        assert page.locator("svg.chart text", has_text="0.000 → 0.0790").count() == 1
