@@ -81,7 +81,7 @@ def compare(
                 for way, (times, words) in ways.items():
                     runs[way].append(_measure(world, served, sessions * times, words, Path(name)))
     _show(f"{processes} process(es) of the service, {threads} thread(s) each", runs)
-    console.print(machine("httptools", "numpy", "granian"))
+    console.print(machine("aiohttp", "numpy", "granian"))
 
 
 def _publish(world: Path, folder: Path) -> Published:

@@ -12,10 +12,9 @@ import pyarrow as pa
 
 from analysis.offpolicy import Serving
 from looplib.arrays import BoolArray, FloatArray, IntArray
-from sim.collect.segments import play_segment
 from sim.listening.response import raw_share
 from sim.listening.sessions import ListeningModel, Sessions
-from sim.recommenders import RandomRecommender
+from sim.recommenders import RandomRecommender, play_out
 
 _BLOCK = 5000  # sessions side by side
 
@@ -67,7 +66,7 @@ def random_events(model: ListeningModel, sessions: int, seed: int) -> pa.Table:
     rng = np.random.default_rng([seed, sessions])
     listeners = np.sort(rng.integers(model.world.listeners, size=sessions))
     played = Sessions(model, listeners, rng)
-    play_segment(played, RandomRecommender(model.world.tracks), rng)
+    play_out(played, RandomRecommender(model.world.tracks), rng)
     longest = int(played.length.max())
     heard = (np.arange(longest)[:, None] < played.length).T
     position = np.broadcast_to(np.arange(longest) + 1, heard.shape)[heard]

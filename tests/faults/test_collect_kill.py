@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from sim.collect.collection import CollectConfig, collect
-from tests.sim.worlds import write_world
+from tests.sim.worlds import heed_interrupts, write_world
 
 SEGMENTS = 400
 EPISODES = SEGMENTS * 100
@@ -41,7 +41,10 @@ def _argv(world: Path, log: Path, processes: int) -> list[str]:
 
 def _start(world: Path, log: Path, processes: int) -> subprocess.Popen[str]:
     """Starts a collection in a process group of its own and waits until it is well under way."""
-    process = subprocess.Popen(_argv(world, log, processes), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    argv = _argv(world, log, processes)
+    process = subprocess.Popen(
+        argv, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_interrupts
+    )
     _wait_until(lambda: len(list(log.glob("events-*.jsonl"))) >= 5)
     return process
 
