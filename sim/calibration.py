@@ -68,7 +68,7 @@ def compare(figures: Calibration, ranges: CalibrationConfig) -> list[Reading]:
     return [
         Reading("tracks a session, random", figures.random_tracks, ranges.random_tracks),
         Reading("listening time a session, random", figures.random_listening, ranges.random_listening),
-        Reading("the same with one artist, ratio", figures.same_artist_ratio, ranges.same_artist_ratio),
+        Reading("listening time with one artist, over random", figures.same_artist_ratio, ranges.same_artist_ratio),
         Reading("share heard near an interest", figures.near_share, ranges.near_share),
     ]
 

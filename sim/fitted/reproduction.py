@@ -17,23 +17,14 @@ _BATCH = 20_000
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Data against simulation.
+    """Data against simulation."""
 
-    Attributes:
-        popularity: Spearman's rank correlation of the tracks' weights in the data with their simulated listening time.
-        data_gini: Gini coefficient of the weights: 0 if all tracks are alike, towards 1 if few have everything.
-        simulated_gini: Gini coefficient of the simulated listening time.
-        co_listening: Mean share of a track's ten most co-listened tracks that are among its ten in the simulation.
-        chance: That share with the simulated ten of another track, which is what popularity alone gives.
-        tracks: How many tracks the shares are means of.
-    """
-
-    popularity: float
-    data_gini: float
-    simulated_gini: float
-    co_listening: float
-    chance: float
-    tracks: int
+    popularity: float  # Spearman's rank correlation of the tracks' weights with their simulated listening time
+    data_gini: float  # of the weights: 0 if all tracks are alike, towards 1 if few have everything
+    simulated_gini: float  # of the simulated listening time
+    co_listening: float  # mean share of a track's ten most co-listened tracks that are among its ten in the simulation
+    chance: float  # that share with the simulated ten of another track, which is what popularity alone gives
+    tracks: int  # that the shares are means of
 
 
 def simulate_listening(model: ListeningModel, sessions: int, seed: int) -> ListeningTable:

@@ -19,27 +19,16 @@ from sim.worlds.neighbours import nearest_tracks
 
 @dataclass(frozen=True)
 class FittedWorld:
-    """A world with the ids of the data; its own ids are 0..n-1 in the same order.
+    """A world with the ids of the data; its own ids are 0..n-1 in the same order."""
 
-    Attributes:
-        embeddings: (tracks, dimensions), all of one length.
-        track_ids: The data's ids of the tracks.
-        user_ids: The data's ids of the listeners, who have all heard something.
-        listeners: What they are like.
-        table: What they heard, by the world's ids.
-        tuning: What was tuned.
-        silent: Listeners of the factors who heard nothing and are left out.
-        unplaced: Tracks whose factors are all 0.
-    """
-
-    embeddings: Float32Array
-    track_ids: Ids
-    user_ids: list[int | str]
+    embeddings: Float32Array  # (tracks, dimensions), all of one length
+    track_ids: Ids  # the data's
+    user_ids: list[int | str]  # the data's, of listeners who heard something
     listeners: Listeners
-    table: ListeningTable
+    table: ListeningTable  # what they heard, by the world's ids
     tuning: Tuning
-    silent: int
-    unplaced: int
+    silent: int  # listeners of the factors who heard nothing and are left out
+    unplaced: int  # tracks whose factors are all 0
 
 
 def fit_world(table: ListeningTable, factors: Factors, config: FitConfig) -> FittedWorld:

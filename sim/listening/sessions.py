@@ -65,12 +65,12 @@ class Sessions:
     """Sessions side by side, from their organic tracks on.
 
     Attributes:
-        listener: (sessions,) whose session it is.
+        listener: (sessions,) listener ids.
         interest: (sessions,) the track that is the session's interest.
         budget: (sessions,) what is left of the session budget; the session is over at 0.
         length: (sessions,) tracks played.
         tracks: (capacity, sessions) track ids in playing order; what lies behind the last means nothing.
-        hundredths: (capacity, sessions) their shares heard.
+        hundredths: (capacity, sessions) shares heard of these tracks.
     """
 
     def __init__(self, model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> None:

@@ -98,7 +98,7 @@ class SessionPool:
     async def _end(self, rows: IntArray) -> None:
         """End sessions that are over, and count them; those that the end of the run overtakes stay open."""
         failure = await self._tell_last(rows)
-        if isinstance(failure, StoppedError):
+        if not len(rows) or isinstance(failure, StoppedError):
             return
         counts, listeners = self._state.counts, self._sessions.listener[rows]
         self._is_open[rows] = False

@@ -6,37 +6,20 @@ service without these addresses tells no arms.
 """
 
 import asyncio
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from sim.errors import RemoteError
 from sim.remote.config import RemoteConfig
 from sim.remote.service import LostError, RunState, Service, StoppedError, open_service
-from sim.remote.summary import Counts
+from sim.remote.summary import Arms, Counts
 
 _NO_SUCH_ADDRESS = (404, 405)
 _USERS_AT_ONCE = 1000
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """An experiment's split of the listeners.
-
-    Attributes:
-        experiment: Its name.
-        arms: Names of the arms, control first.
-        arm: (listeners,) index into `arms`.
-    """
-
-    experiment: str
-    arms: tuple[str, ...]
-    arm: npt.NDArray[np.int16]
-
-
-async def probe(config: RemoteConfig, listeners: int) -> tuple[bool, list[Assignment]]:
+async def probe(config: RemoteConfig, listeners: int) -> tuple[bool, Arms]:
     """Wait until the service can be connected to, and ask what it offers.
 
     Args:
@@ -53,27 +36,30 @@ async def probe(config: RemoteConfig, listeners: int) -> tuple[bool, list[Assign
     async with open_service(config, 0, state) as service:
         try:
             answer = await service.ask("POST", "/next", orjson.dumps({"requests": []}))
-            return answer.status not in _NO_SUCH_ADDRESS, await _ask_assignments(service, listeners)
+            return answer.status not in _NO_SUCH_ADDRESS, await _ask_arms(service, listeners)
         except StoppedError:
             raise state.counts.error or RemoteError(f"{config.address}: not connected") from None
         except LostError as error:
             raise RemoteError(f"{config.address}: {error}; is this an HTTP service?") from None
 
 
-async def _ask_assignments(service: Service, listeners: int) -> list[Assignment]:
+async def _ask_arms(service: Service, listeners: int) -> Arms:
     try:
         answer = await service.ask("GET", "/experiments")
         experiments = orjson.loads(answer.body)["experiments"] if answer.status == 200 else []
-        arms = {experiment["name"]: [arm["name"] for arm in experiment["arms"]] for experiment in experiments}
-        found: dict[str, list[int]] = {name: [] for name in arms}
+        arms = {
+            (experiment["name"], arm["name"]): np.zeros(listeners, dtype=np.bool_)
+            for experiment in experiments
+            for arm in experiment["arms"]
+        }
         for first in range(0, listeners if arms else 0, _USERS_AT_ONCE):
             users = list(range(first, min(first + _USERS_AT_ONCE, listeners)))
             answer = await service.ask("POST", "/assignments", orjson.dumps({"users": users}))
-            assignments = orjson.loads(answer.body)["assignments"]
-            if [assignment["user"] for assignment in assignments] != users:
-                return []
-            for name, names in arms.items():
-                found[name] += [names.index(assignment["experiments"][name]) for assignment in assignments]
+            for user, assignment in zip(users, orjson.loads(answer.body)["assignments"], strict=True):
+                if assignment["user"] != user:
+                    return {}
+                for name in {experiment for experiment, _ in arms}:
+                    arms[name, assignment["experiments"][name]][user] = True
     except (LostError, orjson.JSONDecodeError, TypeError, KeyError, ValueError):
-        return []  # it does not tell arms, or will fail at the first session too
-    return [Assignment(name, tuple(arms[name]), np.array(found[name], dtype=np.int16)) for name in arms]
+        return {}  # it does not tell arms, or will fail at the first session too
+    return arms

@@ -13,17 +13,12 @@ _MOST_WAITING = 20_000  # sessions read that wait for their listeners
 
 
 class SessionQueue:
-    """The sessions of some listeners: those whose number leaves `share[0]` when divided by `share[1]`.
-
-    Attributes:
-        skipped: Sessions of listeners who were set aside.
-        freed: Set whenever a listener's session ends.
-    """
+    """The sessions of some listeners: those whose number leaves `share[0]` when divided by `share[1]`."""
 
     def __init__(self, draws: SessionDraws, sessions: range, listeners: int, share: tuple[int, int]) -> None:
         """Queue the sessions of these numbers."""
-        self.skipped = 0
-        self.freed = asyncio.Event()
+        self.skipped = 0  # sessions of listeners who were set aside
+        self.freed = asyncio.Event()  # set whenever a listener's session ends
         self._coming = _sessions_of_share(draws, sessions, listeners, share)
         self._is_read = False
         self._ready: deque[tuple[int, int]] = deque()  # their listeners count as busy

@@ -50,7 +50,7 @@ def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], console: Cons
 
 
 def _run_day(config: RemoteConfig, number: int, model: ListeningModel, console: Console) -> tuple[Day, bool]:
-    has_batches, assignments = asyncio.run(probe(config, model.world.listeners))
+    has_batches, arms = asyncio.run(probe(config, model.world.listeners))
     if config.batch and not has_batches:
         console.print("the service has no addresses for many listeners; asking for one at a time")
         config = config.model_copy(update={"batch": 0})
@@ -59,9 +59,6 @@ def _run_day(config: RemoteConfig, number: int, model: ListeningModel, console: 
     with progress(f"day {number}", config.episodes, "sessions") as report:
         counts, was_interrupted = run_sessions(model, config, sessions, report)
     why = str(counts.error) if counts.error else "interrupted" if was_interrupted else None
-    arms = {
-        (split.experiment, arm): split.arm == index for split in assignments for index, arm in enumerate(split.arms)
-    }
     return Day(number, time.monotonic() - began, why, counts, arms), was_interrupted
 
 

@@ -53,17 +53,11 @@ class Answer(NamedTuple):
 
 @dataclass
 class RunState:
-    """State that all requests of a process share.
+    """State that all requests of a process share."""
 
-    Attributes:
-        stop: Set when the run is to end.
-        counts: Results so far.
-        lost_in_a_row: Requests whose answers were lost since the last good one.
-    """
-
-    stop: asyncio.Event
+    stop: asyncio.Event  # set when the run is to end
     counts: Counts
-    lost_in_a_row: int = 0
+    lost_in_a_row: int = 0  # requests whose answers were lost since the last good one
 
     def fail(self, message: str) -> None:
         """End the run; the first reason counts."""
@@ -212,7 +206,7 @@ def _read_tracks(responses: list[object], users: IntArray, catalogue: int) -> In
     if found.shape != (len(users), 2) or found.dtype.kind != "i":
         if len(users) == 1:
             return np.full(1, UNUSABLE)
-        columns = enumerate(responses)
-        return np.concatenate([_read_tracks([answer], users[row : row + 1], catalogue) for row, answer in columns])
+        rows = zip(responses, np.split(users, len(users)), strict=True)
+        return np.concatenate([_read_tracks([response], user, catalogue) for response, user in rows])
     is_usable = (found[:, 0] == users) & (found[:, 1] >= 0) & (found[:, 1] < catalogue)
     return np.where(is_usable, found[:, 1], UNUSABLE)

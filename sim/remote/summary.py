@@ -12,32 +12,22 @@ from sim.errors import RemoteError
 
 SCHEMA = 2
 
+Arms = dict[tuple[str, str], BoolArray]  # (listeners,) of each experiment's arm; empty if the service tells none
+
 
 @dataclass
 class Counts:
-    """Sums over whole sessions, by listener, and what happened to the others.
+    """Sums over whole sessions, by listener, and what happened to the others."""
 
-    Attributes:
-        sessions: (listeners,) whole sessions.
-        tracks: (listeners,) tracks played in them.
-        hundredths: (listeners,) shares heard of them, summed, in hundredths.
-        failed: Sessions that failed, by reason.
-        interrupted: Sessions that were ended early, as the run was.
-        skipped: Sessions that were never opened, as an earlier one of the listener may still be open at the service.
-        requests: Requests that were answered.
-        retries: Requests sent again, by reason.
-        error: Why the run ended before all sessions were through.
-    """
-
-    sessions: IntArray
-    tracks: IntArray
-    hundredths: IntArray
-    failed: Counter[str] = field(default_factory=Counter)
-    interrupted: int = 0
-    skipped: int = 0
-    requests: int = 0
-    retries: Counter[str] = field(default_factory=Counter)
-    error: RemoteError | None = None
+    sessions: IntArray  # (listeners,) whole ones
+    tracks: IntArray  # (listeners,) played in whole sessions
+    hundredths: IntArray  # (listeners,) shares heard of these tracks, summed
+    failed: Counter[str] = field(default_factory=Counter)  # sessions, by reason
+    interrupted: int = 0  # sessions ended early, as the run was
+    skipped: int = 0  # sessions never opened, as the listener's earlier one may still be open at the service
+    requests: int = 0  # answered
+    retries: Counter[str] = field(default_factory=Counter)  # requests sent again, by reason
+    error: RemoteError | None = None  # why the run ended before all sessions were through
 
     @classmethod
     def empty(cls, listeners: int) -> Self:
@@ -81,15 +71,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over sessions.
+    """A mean over sessions, with listeners as the units that are drawn."""
 
-    Attributes:
-        mean: Of the sessions; NaN without any.
-        standard_error: Of the mean, with listeners as the units that are drawn; NaN with less than two of them.
-    """
-
-    mean: float
-    standard_error: float
+    mean: float  # NaN without sessions
+    standard_error: float  # NaN with less than two listeners
 
     def __str__(self) -> str:
         """Return `mean ± standard error`."""
@@ -108,21 +93,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Day:
-    """A day's figures.
+    """Results of a day."""
 
-    Attributes:
-        day: From 1.
-        seconds: How long it took.
-        ended_early: Why it ended before all sessions were through, or None.
-        counts: What the figures are made of.
-        arms: Listeners of each arm, by experiment and arm; empty if the service does not tell arms.
-    """
-
-    day: int
+    day: int  # from 1
     seconds: float
-    ended_early: str | None
+    ended_early: str | None  # why, if it ended before all sessions were through
     counts: Counts
-    arms: dict[tuple[str, str], BoolArray]
+    arms: Arms
 
 
 def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
@@ -176,17 +153,13 @@ def day_notes(day: Day) -> list[str]:
 
 def day_document(day: Day) -> dict[str, object]:
     """Return a day of the summary file; orjson writes its means, NaN as null."""
-    counts = day.counts
-    arms = [
-        {"experiment": experiment, "arm": arm, **vars(counts.outcome(mask))}
-        for (experiment, arm), mask in day.arms.items()
-    ]
+    counts, arms = day.counts, day.arms.items()
     return {
         "day": day.day,
         "seconds": round(day.seconds, 3),
         "ended_early": day.ended_early,
         **vars(counts.outcome()),
-        "arms": arms,
+        "arms": [{"experiment": name, "arm": arm, **vars(counts.outcome(mask))} for (name, arm), mask in arms],
         "failed": dict(sorted(counts.failed.items())),
         "skipped": counts.skipped,
         "interrupted": counts.interrupted,
