@@ -18,7 +18,7 @@ from sim.errors import SimError
 from sim.recommenders import RECOMMENDERS
 from sim.remote.config import RemoteConfig
 from sim.remote.run import run_remote
-from sim.workers import handle_signals, interrupt
+from sim.workers import handle_signals
 
 PROG = "python -m sim.run"
 REMOTE, CONSOLE = "remote", "console"
@@ -72,19 +72,7 @@ def _main(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the next day begins.")] = False,
 ) -> int:
-    flags = {
-        "world": world,
-        "episodes": episodes,
-        "recommender": recommender,
-        "seed": seed,
-        "processes": processes,
-        "log": log,
-        "url": url,
-        "concurrency": concurrency,
-        "batch": batch,
-        "days": days,
-        "summary": summary,
-    }
+    flags = {key: value for key, value in locals().items() if key not in {"config", "overrides", "yes"}}
     settings = [*(overrides or []), *_as_overrides(flags)]
     kind = load_config(_Kind, config, settings).recommender
     if kind == REMOTE:
@@ -105,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _collect(settings: CollectConfig) -> None:
-    with handle_signals(interrupt):
+    with handle_signals():
         done = collect(settings)
     earlier = f" ({done.found} of them there already)" if done.found else ""
     typer.echo(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any, cast
 
 from looplib.errors import UserError
@@ -106,22 +107,33 @@ def receive(pipe: Connection, process: BaseProcess) -> Any:  # noqa: ANN401  wha
 
 
 @contextmanager
-def handle_signals(handle: Callable[[], None]) -> Iterator[None]:
-    """Call `handle` at each SIGINT and SIGTERM within the block, except for signals that the process ignores."""
+def handle_signals(stop: Callable[[], object] | None = None) -> Iterator[list[int]]:
+    """Handle SIGINT and SIGTERM within the block, except for signals that the process ignores.
+
+    Args:
+        stop: Called at the first signal; later ones, or all without it, raise KeyboardInterrupt.
+
+    Yields:
+        The numbers of the signals so far.
+    """
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        received.append(number)
+        if stop is None or len(received) > 1:
+            raise KeyboardInterrupt
+        stop()
+
     previous = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in previous.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, lambda *_: handle())
+            signal.signal(number, handle)
     try:
-        yield
+        yield received
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def interrupt() -> None:
-    """Raise KeyboardInterrupt: a signal handler that ends the block as Ctrl-C does."""
-    raise KeyboardInterrupt
 
 
 def _send_next(pipe: Connection, process: BaseProcess, waiting: Iterator[int]) -> bool:

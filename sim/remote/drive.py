@@ -6,7 +6,7 @@ stop by a message; one whose parent is gone stops too.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -17,26 +17,25 @@ from sim.remote.pool import SessionPool
 from sim.remote.queue import SessionQueue
 from sim.remote.service import RunState, open_service
 from sim.remote.summary import Counts
-from sim.workers import handle_signals, interrupt, ready, receive, start_workers
+from sim.workers import handle_signals, ready, receive, start_workers
 
 Report = Callable[[int], Any]
 
 _REPORT_S = 0.5
 
 
-def run_sessions(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> tuple[Counts, bool]:
+def run_sessions(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
     """Drive a service until the sessions of these numbers are through, or the run is interrupted or cannot go on.
 
     Returns:
-        Counts of all processes, and whether the run was interrupted.
+        Counts of all processes.
 
     Raises:
         SimError: A process died.
         KeyboardInterrupt: Interrupted twice.
     """
-    interrupts: list[bool] = []
     run = _run_here if config.processes == 1 else _run_in_workers
-    return run(model, config, sessions, report, interrupts), bool(interrupts)
+    return run(model, config, sessions, report)
 
 
 async def drive(
@@ -86,20 +85,18 @@ async def _report(counts: Counts, report: Report) -> None:
         report(counts.done)
 
 
-def _run_here(
-    model: ListeningModel, config: RemoteConfig, sessions: range, report: Report, interrupts: list[bool]
-) -> Counts:
+def _run_here(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
     async def run() -> Counts:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        with _stopping(interrupts, lambda: loop.call_soon_threadsafe(stop.set)):
-            return await drive(model, config, sessions, (0, 1), stop, report)
+        with handle_signals(lambda: loop.call_soon_threadsafe(stop.set)) as received:
+            counts = await drive(model, config, sessions, (0, 1), stop, report)
+        counts.was_interrupted = bool(received)
+        return counts
 
     return asyncio.run(run())
 
 
-def _run_in_workers(
-    model: ListeningModel, config: RemoteConfig, sessions: range, report: Report, interrupts: list[bool]
-) -> Counts:
+def _run_in_workers(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
     total = Counts.empty(model.world.listeners)
     pipes: list[Connection] = []
     done: dict[Connection, int] = {}
@@ -110,9 +107,9 @@ def _run_in_workers(
                 pipe.send(None)
 
     arguments = [(model, config, sessions, (share, config.processes)) for share in range(config.processes)]
-    with _stopping(interrupts, stop), start_workers(_work, arguments, config.timeout_s) as workers:
+    with handle_signals(stop) as received, start_workers(_work, arguments, config.timeout_s) as workers:
         pipes.extend(workers)
-        if interrupts:
+        if received:
             stop()  # it came while they were started
         busy = set(workers)
         while busy:
@@ -126,6 +123,7 @@ def _run_in_workers(
                 else:
                     done[pipe] = message
                     report(sum(done.values()))
+    total.was_interrupted = bool(received)
     return total
 
 
@@ -146,15 +144,3 @@ def _work(
 
     with suppress(BrokenPipeError, ConnectionResetError):
         pipe.send(asyncio.run(run()))
-
-
-def _stopping(interrupts: list[bool], stop: Callable[[], object]) -> AbstractContextManager[None]:
-    """Call `stop` at the first signal, and raise KeyboardInterrupt at the second."""
-
-    def handle() -> None:
-        interrupts.append(True)
-        if len(interrupts) > 1:
-            interrupt()
-        stop()
-
-    return handle_signals(handle)

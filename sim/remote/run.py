@@ -36,7 +36,7 @@ def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], console: Cons
     for number in range(1, config.days + 1):
         if number > 1 and not go_on(number):
             break
-        day, was_interrupted = _run_day(config, number, model, console)
+        day = _run_day(config, number, model, console)
         days.append(day)
         console.print(day_table(day))
         for note in day_notes(day):
@@ -44,12 +44,12 @@ def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], console: Cons
         _write_summary(config, model.world, days)
         if day.counts.error:
             raise day.counts.error
-        if was_interrupted:
+        if day.counts.was_interrupted:
             return EXIT_INTERRUPTED
     return 0
 
 
-def _run_day(config: RemoteConfig, number: int, model: ListeningModel, console: Console) -> tuple[Day, bool]:
+def _run_day(config: RemoteConfig, number: int, model: ListeningModel, console: Console) -> Day:
     has_batches, arms = asyncio.run(probe(config, model.world.listeners))
     if config.batch and not has_batches:
         console.print("the service has no addresses for many listeners; asking for one at a time")
@@ -57,9 +57,8 @@ def _run_day(config: RemoteConfig, number: int, model: ListeningModel, console: 
     sessions = range((number - 1) * config.episodes, number * config.episodes)
     began = time.monotonic()
     with progress(f"day {number}", config.episodes, "sessions") as report:
-        counts, was_interrupted = run_sessions(model, config, sessions, report)
-    why = str(counts.error) if counts.error else "interrupted" if was_interrupted else None
-    return Day(number, time.monotonic() - began, why, counts, arms), was_interrupted
+        counts = run_sessions(model, config, sessions, report)
+    return Day(number, time.monotonic() - began, counts, arms)
 
 
 def _write_summary(config: RemoteConfig, world: World, days: list[Day]) -> None:

@@ -112,7 +112,8 @@ class Service:
             responses = None
         if not isinstance(responses, list) or len(responses) != len(users):
             return np.full(len(users), UNUSABLE)
-        return _read_tracks(responses, users, self._tracks)
+        pairs = zip(responses, users.tolist(), strict=True)
+        return np.array([_read_track(response, user, self._tracks) for response, user in pairs], dtype=np.int64)
 
     async def last(self, users: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         """Tell what each listener heard last, and end the sessions; arguments and errors are those of `next`."""
@@ -196,17 +197,9 @@ def _error_text(body: bytes) -> str:
     return " ".join(str(text).split())[:200]
 
 
-def _read_tracks(responses: list[object], users: IntArray, catalogue: int) -> IntArray:
-    """Return the track of each response, `UNUSABLE` where it is another listener's or no track of the catalogue."""
-    try:
-        pairs = [(answer["user"], answer["track"]) for answer in responses]  # type: ignore[index]  # may be anything
-        found = np.array(pairs)
-    except (TypeError, KeyError, IndexError, ValueError, OverflowError):
-        found = np.empty(0)
-    if found.shape != (len(users), 2) or found.dtype.kind != "i":
-        if len(users) == 1:
-            return np.full(1, UNUSABLE)
-        rows = zip(responses, np.split(users, len(users)), strict=True)
-        return np.concatenate([_read_tracks([response], user, catalogue) for response, user in rows])
-    is_usable = (found[:, 0] == users) & (found[:, 1] >= 0) & (found[:, 1] < catalogue)
-    return np.where(is_usable, found[:, 1], UNUSABLE)
+def _read_track(response: object, user: int, catalogue: int) -> int:
+    """Return the recommended track, `UNUSABLE` if it is another listener's or no track of the catalogue."""
+    if not isinstance(response, dict) or response.get("user") != user:
+        return UNUSABLE
+    track = response.get("track")
+    return track if type(track) is int and 0 <= track < catalogue else UNUSABLE

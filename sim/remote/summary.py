@@ -28,6 +28,7 @@ class Counts:
     requests: int = 0  # answered
     retries: Counter[str] = field(default_factory=Counter)  # requests sent again, by reason
     error: RemoteError | None = None  # why the run ended before all sessions were through
+    was_interrupted: bool = False  # by a signal
 
     @classmethod
     def empty(cls, listeners: int) -> Self:
@@ -38,6 +39,11 @@ class Counts:
     def done(self) -> int:
         """The number of sessions that are through, whole or not."""
         return int(self.sessions.sum()) + self.failed.total() + self.interrupted + self.skipped
+
+    @property
+    def ended_early(self) -> str | None:
+        """Why the run ended before all sessions were through, or None."""
+        return str(self.error) if self.error else "interrupted" if self.was_interrupted else None
 
     def add_sessions(self, listeners: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         """Add a whole session of each of these different listeners."""
@@ -97,7 +103,6 @@ class Day:
 
     day: int  # from 1
     seconds: float
-    ended_early: str | None  # why, if it ended before all sessions were through
     counts: Counts
     arms: Arms
 
@@ -157,7 +162,7 @@ def day_document(day: Day) -> dict[str, object]:
     return {
         "day": day.day,
         "seconds": round(day.seconds, 3),
-        "ended_early": day.ended_early,
+        "ended_early": counts.ended_early,
         **vars(counts.outcome()),
         "arms": [{"experiment": name, "arm": arm, **vars(counts.outcome(mask))} for (name, arm), mask in arms],
         "failed": dict(sorted(counts.failed.items())),

@@ -100,15 +100,17 @@ def load_world(folder: Path) -> World:
         WorldError: A file is missing, a line is torn or out of order, or the files contradict each other; the message
             names the file and the line.
     """
-    artist = _read_artists(folder / TRACKS_FILE)
-    embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, tracks=len(artist))
-    users = _read_users(folder / USERS_FILE, tracks=len(artist))
+    numbers: dict[str | int, int] = {}  # of the artists, as they first appear
+    tracks = _read_numbered(folder / TRACKS_FILE, TrackRecord, "track")
+    embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(tracks))
+    users = _read_numbered(folder / USERS_FILE, UserRecord, "user")
+    _check_interests(folder / USERS_FILE, users, len(tracks))
     settings = folder / CONFIG_FILE
     gamma = load_config(WorldConfig, settings).gamma if settings.exists() else DEFAULT_GAMMA
     gammas = [gamma if user.artist_discount_gamma is None else user.artist_discount_gamma for user in users]
     return World(
         embeddings=embeddings,
-        artist=artist,
+        artist=np.array([numbers.setdefault(track.artist, len(numbers)) for track in tracks], dtype=np.int64),
         interests=np.array([track for user in users for track in user.interests], dtype=np.int64),
         interest_offsets=np.cumsum([0, *(len(user.interests) for user in users)], dtype=np.int64),
         interest_neighbours=np.array([user.interest_neighbours for user in users], dtype=np.int64),
@@ -170,34 +172,23 @@ def read_records(path: Path, model: type[Record]) -> Iterator[tuple[int, Record]
         raise WorldError(f"{path}:{line}: {key}{': ' if key else ''}{detail['msg']}") from None
 
 
-def _read_artists(path: Path) -> IntArray:
-    """Return the artist number of each track; artists are numbered as they first appear."""
-    numbers: dict[str | int, int] = {}
-    artists = []
-    for line, record in read_records(path, TrackRecord):
-        _check_id(path, line, "track", record.track)
-        artists.append(numbers.setdefault(record.artist, len(numbers)))
-    if not artists:
-        raise WorldError(f"{path}: holds no tracks")
-    return np.array(artists, dtype=np.int64)
+def _read_numbered(path: Path, model: type[Record], key: str) -> list[Record]:
+    """Read records whose ids are 0..n-1 in order."""
+    records = []
+    for line, record in read_records(path, model):
+        if (found := getattr(record, key)) != line - 1:
+            raise WorldError(f"{path}:{line}: {key} {found} found, {line - 1} expected: ids must be 0..n-1 in order")
+        records.append(record)
+    if not records:
+        raise WorldError(f"{path}: holds no {key}s")
+    return records
 
 
-def _read_users(path: Path, tracks: int) -> list[UserRecord]:
-    users = []
-    for line, record in read_records(path, UserRecord):
-        _check_id(path, line, "user", record.user)
-        for interest in record.interests:
+def _check_interests(path: Path, users: list[UserRecord], tracks: int) -> None:
+    for line, user in enumerate(users, start=1):
+        for interest in user.interests:
             if not 0 <= interest < tracks:
                 raise WorldError(f"{path}:{line}: interest {interest} is no track; the catalogue has 0..{tracks - 1}")
-        users.append(record)
-    if not users:
-        raise WorldError(f"{path}: holds no users")
-    return users
-
-
-def _check_id(path: Path, line: int, key: str, found: int) -> None:
-    if found != line - 1:
-        raise WorldError(f"{path}:{line}: {key} {found} found, {line - 1} expected: ids must be 0..n-1 in order")
 
 
 def _read_embeddings(path: Path, tracks: int) -> Float32Array:
