@@ -45,15 +45,13 @@ class SameArtistRecommender:
 
     def recommend(self, sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> Recommended:
         """Draw for one session after the other: for calibration, not for speed."""
-        artists = self._artist[sessions.last_tracks(rows)].tolist()
-        picks = [self._pick(sessions.played(row), artist, rng) for row, artist in zip(rows, artists, strict=True)]
-        return Recommended(np.array(picks, dtype=np.int64), np.full(len(rows), np.nan))
-
-    def _pick(self, played: IntArray, artist: int, rng: np.random.Generator) -> int:
-        own = self._by_artist[self._offsets[artist] : self._offsets[artist + 1]]
-        heard = set(played.tolist())
-        unheard = [track for track in own.tolist() if track not in heard] or own.tolist()
-        return int(unheard[rng.integers(len(unheard))])
+        picks = np.empty(len(rows), dtype=np.int64)
+        for position, (row, artist) in enumerate(zip(rows, self._artist[sessions.last_tracks(rows)], strict=True)):
+            own = self._by_artist[self._offsets[artist] : self._offsets[artist + 1]].tolist()
+            heard = set(sessions.played(row).tolist())
+            unheard = [track for track in own if track not in heard] or own
+            picks[position] = unheard[rng.integers(len(unheard))]
+        return Recommended(picks, np.full(len(rows), np.nan))
 
 
 def calibrate(model: ListeningModel, sessions: int, seed: int) -> Calibration:

@@ -44,9 +44,8 @@ def play_console(config: ConsoleConfig, ask: Callable[[str], str], say: Callable
         WorldError: The world cannot be used.
     """
     model = make_model(load_world(config.world))
-    person = Person(
-        [_text_of(record) for _, record in read_records(config.world / TRACKS_FILE, TitledRecord)], ask, say
-    )
+    records = [record for _, record in read_records(config.world / TRACKS_FILE, TitledRecord)]
+    person = Person([f"{record.artist} - {record.title or 'untitled'}" for record in records], ask, say)
     say(HELP)
     lengths, times = [], []
     draws = SessionDraws(config.seed)
@@ -121,7 +120,3 @@ def _play_session(
         sessions.hear(_ROW, np.array([person.choose()]), uniform)
     person.show(sessions)
     return sessions
-
-
-def _text_of(record: TitledRecord) -> str:
-    return f"{record.artist} - {record.title or 'untitled'}"

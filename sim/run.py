@@ -72,8 +72,9 @@ def _main(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the next day begins.")] = False,
 ) -> int:
-    flags = {key: value for key, value in locals().items() if key not in {"config", "overrides", "yes"}}
-    settings = [*(overrides or []), *_as_overrides(flags)]
+    given = {key: value for key, value in locals().items() if key not in {"config", "overrides", "yes"}}
+    flags = [f"{key}={json.dumps(value, default=str)}" for key, value in given.items() if value is not None]  # as YAML
+    settings = [*(overrides or []), *flags]
     kind = load_config(_Kind, config, settings).recommender
     if kind == REMOTE:
         go_on = (lambda _: True) if yes else _ask_for_day
@@ -83,7 +84,12 @@ def _main(
         return 0
     if kind not in RECOMMENDERS:
         raise SimError(f"recommender: {kind} is unknown; allowed: {', '.join(KINDS)}")
-    _collect(load_config(CollectConfig, config, settings))
+    collection = load_config(CollectConfig, config, settings)
+    with handle_signals():
+        done = collect(collection)
+    earlier = f" ({done.found} of them there already)" if done.found else ""
+    segments = f"{collection.episodes:,} sessions in {done.segments} segments{earlier}"
+    typer.echo(f"{collection.log}: {segments}, {done.seconds:.1f} s")
     return 0
 
 
@@ -92,30 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(app, PROG, argv)
 
 
-def _collect(settings: CollectConfig) -> None:
-    with handle_signals():
-        done = collect(settings)
-    earlier = f" ({done.found} of them there already)" if done.found else ""
-    typer.echo(
-        f"{settings.log}: {settings.episodes:,} sessions in {done.segments} segments{earlier}, {done.seconds:.1f} s"
-    )
-
-
 def _ask_for_day(day: int) -> bool:
     """Wait for Enter before a day. Returns False for q and at the end of the input."""
     try:
         return input(f"Enter begins day {day}, q ends here: ").strip().casefold() != "q"
     except EOFError:
         return False
-
-
-def _as_overrides(flags: dict[str, Path | int | str | None]) -> list[str]:
-    """Return flags that were given as `key=value` with the value in YAML, of which JSON is a part."""
-    return [
-        f"{key}={json.dumps(str(value) if isinstance(value, Path) else value)}"
-        for key, value in flags.items()
-        if value is not None
-    ]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from looplib.progress import Report, progress
 from sim.calibration import calibrate
 from sim.errors import InteractionsError, WorldError
 from sim.fitted.config import FitConfig
-from sim.fitted.factors import FACTORS_FILE, Ids, find_factors, read_factors, read_texts
+from sim.fitted.factors import FACTORS_FILE, find_factors, read_factors, read_texts
 from sim.fitted.reproduction import NEIGHBOURS, Reproduction, compare_listening, simulate_listening
 from sim.fitted.table import read_table
 from sim.fitted.world import FittedWorld, fit_world, track_records, user_records
@@ -105,7 +105,10 @@ def make_fitted_world(
     with progress("fitting", _STEPS, "steps") as report:
         factors = read_factors(factors_file)
         texts = read_texts(catalogue, factors.tracks)
-        table = read_table(files, _numbers(factors.users), _numbers(factors.tracks))
+        numbers = [
+            {str(own_id): number for number, own_id in enumerate(ids)} for ids in (factors.users, factors.tracks)
+        ]
+        table = read_table(files, *numbers)
         report(1, "read")
         world = fit_world(table, factors, config)
         report(2, "fitted")
@@ -170,10 +173,6 @@ def _digest(path: Path) -> str:
         return sha256_file(path)
     except OSError as error:
         raise InteractionsError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _numbers(ids: Ids) -> dict[str, int]:
-    return {str(own_id): number for number, own_id in enumerate(ids)}
 
 
 def _check_same_world(inputs: dict[str, Any], folder: Path) -> None:

@@ -18,7 +18,7 @@ from sim.run import main
 from sim.worlds.files import load_world
 from tests.botify.exports import publish, random_lists
 from tests.faults.served import Published, Served, read_events, serve
-from tests.sim.test_remote import play
+from tests.sim.remote.test_drive import play
 from tests.sim.worlds import write_world
 
 TRACKS, LISTENERS, SESSIONS = 400, 60, 250

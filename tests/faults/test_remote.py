@@ -20,7 +20,7 @@ from sim.remote.pool import ANSWER_LOST, ANSWER_UNUSABLE, END_LOST, SERVICE_FAIL
 from sim.worlds.files import load_world
 from tests.faults.served import wait_until
 from tests.programs import free_port
-from tests.sim.fake_service import (
+from tests.sim.remote.fake_service import (
     CLOSE_AFTER,
     CLOSE_BEFORE,
     HANG,
@@ -33,7 +33,7 @@ from tests.sim.fake_service import (
     Mishap,
     fake_service,
 )
-from tests.sim.test_remote import TRACKS, play
+from tests.sim.remote.test_drive import TRACKS, play
 from tests.sim.worlds import heed_interrupts, write_world
 
 FEW = 60

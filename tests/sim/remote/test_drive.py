@@ -18,7 +18,7 @@ from sim.remote.queue import SessionQueue
 from sim.remote.summary import Counts
 from sim.run import main
 from sim.worlds.files import load_world
-from tests.sim.fake_service import FakeService, fake_service
+from tests.sim.remote.fake_service import FakeService, fake_service
 from tests.sim.worlds import write_world
 
 TRACKS, EPISODES, SEED = 5000, 300, 11

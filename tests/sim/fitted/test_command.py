@@ -14,7 +14,7 @@ from sim.fitted.config import FitConfig
 from sim.run import main as run
 from sim.world import main
 from sim.worlds.files import TitledRecord, load_world, read_records, world_digest
-from tests.sim.fits import FACTORS, Data, make_data, write_factors
+from tests.sim.fitted.fits import FACTORS, Data, make_data, write_factors
 
 FILES = ["fit.json", "fit.yaml", "tracks.json", "tracks.npy", "users.json"]
 QUICK = ["--set", "sessions=1"]
