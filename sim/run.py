@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 from pydantic import ConfigDict
-from rich.console import Console
 
 from looplib.cli import make_app, run
 from looplib.config import Config, load_config
+from looplib.progress import output
 from sim.collect.collection import CollectConfig, collect
 from sim.console import ConsoleConfig, play_console
 from sim.errors import SimError
@@ -78,7 +78,7 @@ def _main(
     kind = load_config(_Kind, config, settings).recommender
     if kind == REMOTE:
         go_on = (lambda _: True) if yes else _ask_for_day
-        return run_remote(load_config(RemoteConfig, config, settings), go_on, Console())
+        return run_remote(load_config(RemoteConfig, config, settings), go_on, output())
     if kind == CONSOLE:
         play_console(load_config(ConsoleConfig, config, settings), input, typer.echo)
         return 0

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from looplib.cli import make_app
 from looplib.config import dump_config, load_config
 from looplib.files import sha256_file
-from looplib.progress import Report, progress
+from looplib.progress import Report, output, progress
 from sim.calibration import calibrate
 from sim.errors import InteractionsError, WorldError
 from sim.fitted.config import FitConfig
@@ -68,9 +67,8 @@ def _main(
         return
     for line in describe(facts, settings, out):
         typer.echo(line)
-    console = Console(soft_wrap=True)
-    console.print(reproduction_table(Reproduction(**facts["reproduction"])))
-    console.print(_NOTE)
+    output().print(reproduction_table(Reproduction(**facts["reproduction"])))
+    typer.echo(_NOTE)
 
 
 def make_fitted_world(
