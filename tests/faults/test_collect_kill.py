@@ -73,12 +73,11 @@ def _assert_rerun_completes(world: Path, log: Path, undisturbed: dict[str, bytes
     assert not list(log.glob(".tmp-*"))
 
 
-@pytest.mark.parametrize("processes", [1, 2])
 def test_after_kill_9_whole_segments_stand_workers_end_and_a_rerun_completes(
-    world: Path, tmp_path: Path, undisturbed: dict[str, bytes], processes: int
+    world: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     log = tmp_path / "log"
-    with _start(world, log, processes) as process:
+    with _start(world, log, processes=2) as process:
         children = _children(process)
         process.kill()
         process.communicate(timeout=60)
@@ -88,8 +87,7 @@ def test_after_kill_9_whole_segments_stand_workers_end_and_a_rerun_completes(
     _assert_rerun_completes(world, log, undisturbed)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("sent", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
 def test_a_polite_stop_leaves_no_process_and_no_temporary_file(
     world: Path, tmp_path: Path, undisturbed: dict[str, bytes], sent: signal.Signals, processes: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""Workers die at awkward moments, which always gives the same line."""
+"""Workers die at awkward moments, which always gives the same line; signals stop, then interrupt."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from sim.errors import SimError
-from sim.workers import run_jobs
+from sim.workers import handle_signals, run_jobs
 from tests.faults.served import wait_until
 
 
@@ -34,3 +34,23 @@ def test_a_worker_that_dies_between_two_jobs_is_said() -> None:
 def test_a_worker_that_dies_within_a_job_is_said() -> None:
     with pytest.raises(SimError, match=r"^a worker process died \(signal 9, as when memory runs out\)$"):
         list(run_jobs(_die_before_the_answer, range(10), processes=2))
+
+
+def test_the_first_signal_stops_and_the_second_interrupts() -> None:
+    stopped: list[bool] = []
+    with handle_signals(lambda: stopped.append(True)) as received:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (stopped, received) == ([True], [signal.SIGTERM])
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert stopped == [True]
+
+
+def test_a_signal_that_the_process_ignores_stays_ignored() -> None:
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with handle_signals() as received:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert received == []
+    finally:
+        signal.signal(signal.SIGINT, previous)
