@@ -1,4 +1,4 @@
-"""What a world is like, in a few figures: simulated sessions under fixed recommenders."""
+"""A few figures that say what a world is like: simulated sessions under fixed recommenders."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from looplib.arrays import IntArray
 from looplib.randomness import make_generator
 from sim.listening.response import dot_rows, raw_share
 from sim.listening.sessions import ListeningModel, Sessions
-from sim.recommenders import RandomRecommender, Recommended, Recommender
+from sim.recommenders import RandomRecommender, Recommended, Recommender, play_out
 from sim.worlds.config import CalibrationConfig, Span
 from sim.worlds.files import World
 
@@ -27,65 +27,52 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Reading:
-    """A figure beside the range it is meant to lie in."""
+    """A figure beside the range in which it is meant to be."""
 
     name: str
     value: float
     span: Span
 
-    @property
-    def within(self) -> bool:
-        """Whether it lies there."""
-        return self.value in self.span
-
 
 class SameArtistRecommender:
-    """Another track of the artist just played, unheard while there is one, all such equally likely."""
+    """Recommends another track of the artist just played, unheard while there is one, all such equally likely."""
 
     def __init__(self, world: World) -> None:
-        """Lists the tracks of each artist."""
+        """List the tracks of each artist."""
         self._by_artist = np.argsort(world.artist, kind="stable")
         self._offsets = np.concatenate([[0], np.cumsum(np.bincount(world.artist))])
         self._artist = world.artist
 
     def recommend(self, sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> Recommended:
-        """Looks at one session after the other: for calibration, not for speed."""
-        artists = self._artist[sessions.last_tracks(rows)].tolist()
-        picks = [self._pick(sessions.played(row), artist, rng) for row, artist in zip(rows, artists, strict=True)]
-        return Recommended(np.array(picks, dtype=np.int64), np.full(len(rows), np.nan))
-
-    def _pick(self, played: IntArray, artist: int, rng: np.random.Generator) -> int:
-        own = self._by_artist[self._offsets[artist] : self._offsets[artist + 1]]
-        heard = set(played.tolist())
-        unheard = [track for track in own.tolist() if track not in heard] or own.tolist()
-        return int(unheard[rng.integers(len(unheard))])
+        """Draw for one session after the other: for calibration, not for speed."""
+        picks = np.empty(len(rows), dtype=np.int64)
+        for position, (row, artist) in enumerate(zip(rows, self._artist[sessions.last_tracks(rows)], strict=True)):
+            own = self._by_artist[self._offsets[artist] : self._offsets[artist + 1]].tolist()
+            heard = set(sessions.played(row).tolist())
+            unheard = [track for track in own if track not in heard] or own
+            picks[position] = unheard[rng.integers(len(unheard))]
+        return Recommended(picks, np.full(len(rows), np.nan))
 
 
 def calibrate(model: ListeningModel, sessions: int, seed: int) -> Calibration:
-    """Measures a world.
-
-    Args:
-        model: The world.
-        sessions: How many sessions each figure is measured on.
-        seed: Of the measurement.
-    """
+    """Measure a world's figures, each on so many sessions."""
     tracks, listening = _play(model, RandomRecommender(model.world.tracks), sessions, seed)
     _, same_artist = _play(model, SameArtistRecommender(model.world), sessions, seed)
     return Calibration(tracks, listening, same_artist / listening, near_share(model))
 
 
 def compare(figures: Calibration, ranges: CalibrationConfig) -> list[Reading]:
-    """Each figure beside its range."""
+    """Put each figure beside its range."""
     return [
         Reading("tracks a session, random", figures.random_tracks, ranges.random_tracks),
         Reading("listening time a session, random", figures.random_listening, ranges.random_listening),
-        Reading("the same with one artist, ratio", figures.same_artist_ratio, ranges.same_artist_ratio),
+        Reading("listening time with one artist, over random", figures.same_artist_ratio, ranges.same_artist_ratio),
         Reading("share heard near an interest", figures.near_share, ranges.near_share),
     ]
 
 
 def near_share(model: ListeningModel) -> float:
-    """Mean raw share heard of the tracks nearest to an interest, over all listeners' interests."""
+    """Return the mean raw share heard of the tracks nearest to an interest, over all listeners' interests."""
     world = model.world
     who = np.repeat(np.arange(world.listeners), np.diff(world.interest_offsets))
     shares = [
@@ -99,15 +86,8 @@ def near_share(model: ListeningModel) -> float:
     return float(np.mean(shares))
 
 
-def play_out(sessions: Sessions, recommender: Recommender, rng: np.random.Generator) -> None:
-    """Plays all sessions to their ends."""
-    while len(rows := sessions.under_way()):
-        tracks = recommender.recommend(sessions, rows, rng).tracks
-        sessions.hear(rows, tracks, rng.random(len(rows)))
-
-
 def _play(model: ListeningModel, recommender: Recommender, count: int, seed: int) -> tuple[float, float]:
-    """Mean tracks and mean listening time a session."""
+    """Return mean tracks and mean listening time a session."""
     tracks = listening = 0.0
     for start in range(0, count, _BATCH):
         rng = make_generator(seed, "calibration", start)

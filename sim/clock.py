@@ -1,4 +1,4 @@
-"""The simulated clock: when sessions start and how long tracks take, so that no listener is in two places at once.
+"""The simulated clock: when sessions start and how long tracks take, so that a listener's sessions never overlap.
 
 A segment of sessions has a window of its own, after the windows of the segments before it, long enough for each
 listener to come once a day on average. In it a listener's sessions have slots of equal length, each lies anywhere in
@@ -20,24 +20,24 @@ TRACK_MS = 180 * 1000  # and how much more one takes that is heard whole
 
 
 def epoch_ms(day: date) -> int:
-    """The midnight, in UTC, with which a day starts."""
+    """Return the midnight, in UTC, with which a day starts, in ms since the epoch."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
 def window_ms(segment_sessions: int, listeners: int) -> int:
-    """How long a segment's window is: a day for each session that a listener has in it on average, one at least."""
+    """Return the length of a segment's window: a day for each session of a listener on average, one at least."""
     return math.ceil(max(1.0, segment_sessions / listeners)) * DAY_MS
 
 
 def playing_ms(hundredths: IntArray) -> IntArray:
-    """How long each track takes."""
+    """Return how long each track takes, in ms."""
     return SKIP_MS + hundredths * (TRACK_MS // 100)
 
 
 def event_times(
     listeners: IntArray, lengths: IntArray, playing: IntArray, window: tuple[int, int], rng: np.random.Generator
 ) -> IntArray:
-    """When each event is logged: at the end of its track.
+    """Return when each event is logged: at the end of its track.
 
     A session longer than its slot, which takes a listener with far more sessions than others, has its events evenly
     spaced in what the slot has room for.
@@ -75,7 +75,7 @@ def event_times(
 
 
 def _ordinals(listeners: IntArray) -> tuple[IntArray, IntArray]:
-    """For each session: how many its listener has before it, and in all."""
+    """Return for each session how many its listener has before it, and in all."""
     order = np.argsort(listeners, kind="stable")
     _, first, counts = np.unique(listeners[order], return_index=True, return_counts=True)
     ordinals = np.empty(len(listeners), dtype=np.int64)

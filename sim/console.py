@@ -1,7 +1,6 @@
-"""A person recommends: finds tracks by artist and title, and sees how much of each is heard."""
+"""Recommendations by a person, who finds tracks by artist and title and sees how much of each is heard."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,133 +8,115 @@ import numpy as np
 from pydantic import Field
 
 from looplib.arrays import IntArray
-from looplib.config import Config
+from looplib.config import Config, Count
 from sim.listening.draws import FIRST_TRACK, START, SessionDraws
 from sim.listening.sessions import ListeningModel, Sessions, make_model, scale_starts
-from sim.tally import Outcome, Tally
-from sim.worlds.files import load_world, track_texts
+from sim.worlds.files import TRACKS_FILE, TitledRecord, load_world, read_records
 
-MOST_FOUND = 10
 HELP = "words: search by artist and title; 1, 2…: play what was found; #12: play track 12; q: quit"
+_MOST_FOUND = 10
 _REACTIONS_SHOWN = 5
+_ROW = np.zeros(1, dtype=np.int64)  # of the only session
 
 
 class ConsoleConfig(Config):
-    """Whose listeners come, and how many sessions."""
+    """World and number of sessions."""
 
     world: Path = Path("out/demo/world")
     recommender: Literal["console"] = "console"
-    episodes: int = Field(default=1, ge=1, description="sessions")
+    episodes: Count = Field(default=1, description="sessions")
     seed: int = Field(default=0, ge=0)
 
 
 class QuitError(Exception):
-    """The person has had enough."""
+    """The person typed q."""
 
 
-@dataclass
-class Terminal:
-    """Where the person is.
+def play_console(config: ConsoleConfig, ask: Callable[[str], str], say: Callable[[str], None]) -> None:
+    """Play sessions, as `--recommender remote` opens them for the same seed, and show their means.
 
-    Attributes:
-        ask: Shows a prompt and returns what was typed; raises EOFError at its end.
+    Args:
+        config: Which sessions.
+        ask: Shows a prompt and returns what was typed; raises EOFError at the end of the input.
         say: Shows a line.
-    """
-
-    ask: Callable[[str], str]
-    say: Callable[[str], None]
-
-
-def play_console(config: ConsoleConfig, terminal: Terminal) -> Outcome:
-    """Plays sessions, as `--recommender remote` opens them for the same seed, and says what they came to.
 
     Raises:
         WorldError: The world cannot be used.
     """
     model = make_model(load_world(config.world))
-    person = Person(track_texts(config.world), terminal)
-    tally = Tally.empty(model.world.listeners)
-    terminal.say(HELP)
-    for number in range(config.episodes):
-        try:
-            _play_session(model, number, config, person, tally)
-        except (QuitError, EOFError):
-            break
-    outcome = tally.outcome()
-    means = f", {outcome.tracks.mean:.2f} tracks and {outcome.time.mean:.2f} listening time each"
-    terminal.say(f"{outcome.sessions} whole sessions{means if outcome.sessions else ''}")
-    return outcome
+    records = [record for _, record in read_records(config.world / TRACKS_FILE, TitledRecord)]
+    person = Person([f"{record.artist} - {record.title or 'untitled'}" for record in records], ask, say)
+    say(HELP)
+    lengths, times = [], []
+    draws = SessionDraws(config.seed)
+    try:
+        for number in range(config.episodes):
+            listener = draws.listeners(np.array([number]), model.world.listeners)
+            say(f"session {number + 1} of {config.episodes}: listener {listener[0]}, who chose")
+            sessions = _play_session(model, np.array([number]), listener, draws, person)
+            lengths.append(int(sessions.length[0]))
+            times.append(int(sessions.total_hundredths(_ROW)[0]) / 100)
+            say(f"the listener leaves: {lengths[-1]} tracks, listening time {times[-1]:.2f}")
+    except (QuitError, EOFError):
+        pass
+    means = f", {np.mean(lengths):.2f} tracks and {np.mean(times):.2f} listening time each" if lengths else ""
+    say(f"{len(lengths)} whole sessions{means}")
 
 
 class Person:
     """Turns what is typed into tracks."""
 
-    def __init__(self, texts: list[str], terminal: Terminal) -> None:
-        """Someone at a terminal who can play any of these tracks."""
+    def __init__(self, texts: list[str], ask: Callable[[str], str], say: Callable[[str], None]) -> None:
+        """Let somebody at a terminal play any of these tracks."""
         self._texts, self._folded = texts, [text.casefold() for text in texts]
-        self._terminal, self._found = terminal, list[int]()
+        self._ask, self._say, self._found = ask, say, list[int]()
 
     def choose(self) -> int:
-        """A track, however often it takes to find one.
+        """Return a track, however often it takes to find one.
 
         Raises:
             QuitError: The person typed q.
-            EOFError: Nothing can be typed any more.
+            EOFError: The input is at its end.
         """
         while True:
-            typed = self._terminal.ask("recommend> ").strip()
+            typed = self._ask("recommend> ").strip()
             if typed.casefold() == "q":
                 raise QuitError
-            track = self._track_named(typed)
-            if track is not None:
-                return track
+            number = typed.removeprefix("#")
+            if number.isdecimal() and number.isascii():
+                first, tracks = (0, list(range(len(self._texts)))) if typed.startswith("#") else (1, self._found)
+                if first <= int(number) < len(tracks) + first:
+                    return tracks[int(number) - first]
+                self._say(f"{typed} is none of {len(tracks):,}, counted from {first}")
+            elif typed:
+                self._search(typed)
+            else:
+                self._say(HELP)
 
-    def say(self, line: str) -> None:
-        """Shows a line."""
-        self._terminal.say(line)
-
-    def show(self, tracks: IntArray, hundredths: IntArray) -> None:
-        """Shows the last reactions."""
-        reactions = list(zip(tracks.tolist(), hundredths.tolist(), strict=True))
+    def show(self, sessions: Sessions) -> None:
+        """Show the last reactions of the only session."""
+        reactions = list(zip(sessions.played(0).tolist(), sessions.heard_of(0).tolist(), strict=True))
         for track, heard in reactions[-_REACTIONS_SHOWN:]:
-            self.say(f"  heard {heard / 100:.2f}  {self._texts[track]}  #{track}")
-
-    def _track_named(self, typed: str) -> int | None:
-        """The track that is meant by a number; otherwise searches, or says what is wrong."""
-        number = typed.removeprefix("#")
-        if number.isdecimal() and number.isascii():
-            limit = len(self._texts) if typed.startswith("#") else len(self._found)
-            first = 0 if typed.startswith("#") else 1
-            if first <= int(number) < limit + first:
-                return int(number) if typed.startswith("#") else self._found[int(number) - 1]
-            self.say(f"{typed} is none of {limit:,}, counted from {first}")
-        elif typed:
-            self._search(typed)
-        else:
-            self.say(HELP)
-        return None
+            self._say(f"  heard {heard / 100:.2f}  {self._texts[track]}  #{track}")
 
     def _search(self, typed: str) -> None:
         words = typed.casefold().split()
         found = [track for track, text in enumerate(self._folded) if all(word in text for word in words)]
-        self._found = found[:MOST_FOUND]
-        for place, track in enumerate(self._found, start=1):
-            self.say(f"{place:3}  {self._texts[track]}  #{track}")
+        self._found = found[:_MOST_FOUND]
+        for position, track in enumerate(self._found, start=1):
+            self._say(f"{position:3}  {self._texts[track]}  #{track}")
         hidden = len(found) - len(self._found)
-        self.say(f"and {hidden:,} more" if hidden else "" if found else "nothing found")
+        self._say(f"and {hidden:,} more" if hidden else "" if found else "nothing found")
 
 
-def _play_session(model: ListeningModel, number: int, config: ConsoleConfig, person: Person, tally: Tally) -> None:
-    draws, numbers, row = SessionDraws(config.seed), np.array([number]), np.zeros(1, dtype=np.int64)
+def _play_session(
+    model: ListeningModel, number: IntArray, listener: IntArray, draws: SessionDraws, person: Person
+) -> Sessions:
     sessions = Sessions.none(model, 1)
-    listener = draws.listeners(numbers, model.world.listeners)
-    sessions.start(row, scale_starts(model, listener, draws.of(numbers, 0)[START]))
-    person.say(f"session {number + 1} of {config.episodes}: listener {listener[0]}, who chose")
+    sessions.start(_ROW, scale_starts(model, listener, draws.of(number, 0)[START]))
     while len(sessions.under_way()):
-        person.show(sessions.played(0), sessions.heard_of(0))
-        uniform = draws.at(numbers, FIRST_TRACK + int(sessions.length[0]) - 1)
-        sessions.hear(row, np.array([person.choose()]), uniform)
-    person.show(sessions.played(0), sessions.heard_of(0))
-    heard = sessions.heard_of(0)
-    person.say(f"the listener leaves: {len(heard)} tracks, listening time {heard.sum() / 100:.2f}")
-    tally.add_sessions(listener, sessions.length, heard.sum(keepdims=True))
+        person.show(sessions)
+        uniform = draws.at(number, FIRST_TRACK + int(sessions.length[0]) - 1)
+        sessions.hear(_ROW, np.array([person.choose()]), uniform)
+    person.show(sessions)
+    return sessions

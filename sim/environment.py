@@ -1,4 +1,4 @@
-"""The listening model as Gymnasium environments: `sim/Listening-v0`, one session at a time or many side by side.
+"""Gymnasium environments of the listening model: `sim/Listening-v0`, one session at a time or many side by side.
 
     import gymnasium
     env = gymnasium.make("sim.environment:sim/Listening-v0", world="out/demo/world")
@@ -49,10 +49,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  Gymnasium declares it like this
 
     def __init__(self, world: Path | str | ListeningModel) -> None:
-        """An environment of a world.
-
-        Args:
-            world: Its folder, or the model of it.
+        """Take a world's folder, or its model.
 
         Raises:
             WorldError: The world cannot be used.
@@ -60,18 +57,16 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         self._model = _model_of(world)
         self._sessions = Sessions.none(self._model, 1)
         self._row = np.zeros(1, dtype=np.int64)
-        self.observation_space = _observation_space(self._model)
-        self.action_space = _action_space(self._model)
+        self.observation_space, self.action_space = _spaces_of(self._model)
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
-        """Starts a session; see the module."""
+        """Start a session; see the module."""
         super().reset(seed=seed)
-        listeners = _listeners_to_start(self._model, options, self._row, self.np_random)
-        self._sessions.start(self._row, draw_starts(self._model, listeners, self.np_random))
-        return self._observe(), {}
+        _start(self._sessions, self._model, self._row, options, self.np_random)
+        return _observe_row(_observe(self._sessions), 0), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, Info]:
-        """Plays the recommended track; see the module.
+        """Play the recommended track; see the module.
 
         Raises:
             ResetNeeded: The session is over.
@@ -82,10 +77,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         tracks = _as_tracks(self._model, action, 1)
         heard = self._sessions.hear(self._row, tracks, self.np_random.random(1))
         is_over = not len(self._sessions.under_way())
-        return self._observe(), float(heard[0]) / 100.0, is_over, False, {}
-
-    def _observe(self) -> Observation:
-        return _observe_one(_observe(self._sessions), 0)
+        return _observe_row(_observe(self._sessions), 0), float(heard[0]) / 100.0, is_over, False, {}
 
 
 class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
@@ -104,13 +96,13 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
-        """Environments of a world.
+        """Make room for sessions in a world.
 
         Args:
-            num_envs: How many sessions go on at a time.
-            world: Its folder, or the model of it.
+            num_envs: Sessions that go on at a time.
+            world: A world's folder, or its model.
             max_episode_steps: Recommendations after which a session is truncated.
-            autoreset_mode: What becomes of sessions that are over.
+            autoreset_mode: What happens to sessions that are over.
 
         Raises:
             WorldError: The world cannot be used.
@@ -121,34 +113,33 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         self.num_envs = num_envs
         self._model = _model_of(world)
         self._sessions = Sessions.none(self._model, num_envs)
-        self._longest = max_episode_steps + 1 if max_episode_steps is not None else None
+        self._longest = np.inf if max_episode_steps is None else max_episode_steps + 1
         self._all = np.arange(num_envs)
         self._over: BoolArray | None = None  # before the first reset
-        self.single_observation_space = _observation_space(self._model)
-        self.single_action_space = _action_space(self._model)
+        self.single_observation_space, self.single_action_space = _spaces_of(self._model)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
-        """Starts all sessions, or those of `options["reset_mask"]`; see the module.
+        """Start all sessions, or those of `options["reset_mask"]`; see the module.
 
         Raises:
-            ValueError: The mask is not one number of truth for each session, or is all false.
+            ValueError: The mask is not a bool for each session, or is all false.
         """
         super().reset(seed=seed)
         mask = (options or {}).get("reset_mask")
         rows = self._all if mask is None else self._rows_of(mask)
-        self._start(rows, options)
+        _start(self._sessions, self._model, rows, options, self.np_random)
         if self._over is None or mask is None:
             self._over = np.zeros(self.num_envs, dtype=np.bool_)
         self._over[rows] = False
         return _observe(self._sessions), {}
 
     def step(self, actions: IntArray) -> tuple[Observation, FloatArray, BoolArray, BoolArray, Info]:
-        """Plays the recommended tracks; see the module.
+        """Play the recommended tracks; see the module.
 
         Raises:
-            ResetNeeded: There was no reset, or sessions are over that nobody but the caller resets.
+            ResetNeeded: There was no reset, or sessions are over that only the caller resets.
             InvalidAction: There is no such track.
         """
         if self._over is None:
@@ -160,9 +151,10 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         rewards = np.zeros(self.num_envs)
         rows = np.flatnonzero(~self._over) if len(over) else self._all
         rewards[rows] = self._sessions.hear(rows, tracks[rows], self.np_random.random(len(rows))) / 100.0
-        terminated, truncated = self._ends()
+        terminated = self._sessions.budget <= 0
+        truncated = (self._sessions.length >= self._longest) & ~terminated
         if len(over):
-            self._start(over, None)
+            _start(self._sessions, self._model, over, None, self.np_random)
             terminated[over] = truncated[over] = False
         self._over = terminated | truncated
         infos: Info = {}
@@ -171,26 +163,15 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
             self._over = np.zeros(self.num_envs, dtype=np.bool_)
         return _observe(self._sessions), rewards, terminated, truncated, infos
 
-    def _ends(self) -> tuple[BoolArray, BoolArray]:
-        """Which sessions are over, and which are cut off."""
-        terminated = self._sessions.budget <= 0
-        if self._longest is None:
-            return terminated, np.zeros(self.num_envs, dtype=np.bool_)
-        return terminated, (self._sessions.length >= self._longest) & ~terminated
-
     def _restart_at_once(self, over: BoolArray) -> Info:
-        """Starts other sessions in place of those that are over; returns the infos of these."""
+        """Start other sessions in place of those that are over; return the infos of these."""
         ended = np.flatnonzero(over)
         finals = _observe(self._sessions)
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row in ended.tolist():
-            final_obs[row] = _observe_one(finals, row)
-        self._start(ended, None)
+            final_obs[row] = _observe_row(finals, row)
+        _start(self._sessions, self._model, ended, None, self.np_random)
         return {"final_obs": final_obs, "_final_obs": over.copy(), "final_info": {}, "_final_info": over.copy()}
-
-    def _start(self, rows: IntArray, options: Mapping[str, Any] | None) -> None:
-        listeners = _listeners_to_start(self._model, options, rows, self.np_random)
-        self._sessions.start(rows, draw_starts(self._model, listeners, self.np_random))
 
     def _rows_of(self, mask: object) -> IntArray:
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
@@ -204,29 +185,32 @@ def _model_of(world: Path | str | ListeningModel) -> ListeningModel:
     return world if isinstance(world, ListeningModel) else make_model(load_world(Path(world)))
 
 
-def _observation_space(model: ListeningModel) -> spaces.Dict:
-    return spaces.Dict(
-        {
-            "user": spaces.Discrete(model.world.listeners),
-            "track": _action_space(model),
-            "time": spaces.Box(0.0, 1.0, shape=(), dtype=np.float32),
-        }
-    )
+def _spaces_of(model: ListeningModel) -> tuple[spaces.Dict, spaces.Discrete[np.int64]]:
+    """Return the spaces of one session's observations and actions."""
+    tracks = spaces.Discrete(model.world.tracks)
+    share = spaces.Box(0.0, 1.0, shape=(), dtype=np.float32)
+    return spaces.Dict({"user": spaces.Discrete(model.world.listeners), "track": tracks, "time": share}), tracks
 
 
-def _action_space(model: ListeningModel) -> spaces.Discrete[np.int64]:
-    return spaces.Discrete(model.world.tracks)
-
-
-def _listeners_to_start(
-    model: ListeningModel, options: Mapping[str, Any] | None, rows: IntArray, rng: np.random.Generator
-) -> IntArray:
+def _start(
+    sessions: Sessions,
+    model: ListeningModel,
+    rows: IntArray,
+    options: Mapping[str, Any] | None,
+    rng: np.random.Generator,
+) -> None:
+    """Start sessions of the listeners that the options name, or of random ones."""
     wanted = (options or {}).get("user")
-    if wanted is None:
-        return rng.integers(model.world.listeners, size=len(rows))
+    count = model.world.listeners
+    listeners = rng.integers(count, size=len(rows)) if wanted is None else _listeners_of(wanted, rows, count)
+    sessions.start(rows, draw_starts(model, listeners, rng))
+
+
+def _listeners_of(wanted: object, rows: IntArray, count: int) -> IntArray:
+    """Return the listener of each session to start, of so many listeners."""
     users = np.asarray(wanted)
-    if users.dtype.kind not in "iu" or np.any((users < 0) | (users >= model.world.listeners)):
-        raise ValueError(f"options['user']: {wanted} found; listeners are 0..{model.world.listeners - 1}")
+    if users.dtype.kind not in "iu" or np.any((users < 0) | (users >= count)):
+        raise ValueError(f"options['user']: {wanted} found; listeners are 0..{count - 1}")
     if users.ndim == 0:
         return np.full(len(rows), users, dtype=np.int64)
     if users.ndim != 1 or len(users) <= int(rows[-1]):
@@ -252,8 +236,8 @@ def _observe(sessions: Sessions) -> Observation:
     }
 
 
-def _observe_one(observations: Observation, row: int) -> Observation:
-    """One session's part of the observations of many."""
+def _observe_row(observations: Observation, row: int) -> Observation:
+    """Return one session's part of the observations of many."""
     return {
         "user": observations["user"][row],
         "track": observations["track"][row],

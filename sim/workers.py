@@ -1,133 +1,154 @@
-"""Worker processes that do one numbered job at a time, and end when the process that started them does.
+"""Worker processes and signals: how workers are started, heard from and ended.
 
-A pipe to each worker is the only link. When the starting process is gone, however it went, the worker's next read or
-write on the pipe fails, and it ends.
+A pipe to each worker is the only link. When the starting process is gone, however it went, the worker's next use of the
+pipe fails and it ends. Workers have SIGINT and SIGTERM blocked: a terminal sends them to the whole process group, and
+only the starting process decides what they mean.
 """
 
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
+from typing import Any, cast
 
 from looplib.errors import UserError
 from sim.errors import SimError
 
 Job = Callable[[int], int]
+Workers = dict[Connection, BaseProcess]
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE_S = 5.0
 
 
 def run_jobs(job: Job, numbers: Iterable[int], processes: int) -> Iterator[int]:
-    """Does a job for each number, and yields the results as they come.
+    """Run a job for each number in worker processes, or in this process if one is enough.
 
-    With one process there are no workers. With more, the job must survive pickling, a user error in a worker is
-    raised here, and all workers are stopped when the iteration ends, whether at its end or before.
+    Yields:
+        The results, as they come.
 
     Raises:
         SimError: A worker died.
+        UserError: The job raised it in a worker.
     """
     if processes == 1:
         yield from map(job, numbers)
         return
-    with _workers(job, processes) as workers:
+    with start_workers(_run_jobs_of_pipe, [(job,)] * processes, _PATIENCE_S) as workers:
         waiting = iter(numbers)
-        busy = {pipe for pipe, process in workers.items() if _hand_out(pipe, process, waiting)}
+        busy = {pipe for pipe, process in workers.items() if _send_next(pipe, process, waiting)}
         while busy:
-            for pipe in [pipe for pipe in wait(busy) if isinstance(pipe, Connection)]:
-                yield _collect(pipe, workers[pipe])
-                if not _hand_out(pipe, workers[pipe], waiting):
+            for pipe in ready(busy):
+                result = receive(pipe, workers[pipe])
+                if isinstance(result, UserError):
+                    raise result
+                yield result
+                if not _send_next(pipe, workers[pipe], waiting):
                     busy.remove(pipe)
 
 
 @contextmanager
-def termination_as_interrupt() -> Iterator[None]:
-    """Makes SIGTERM end the block as Ctrl-C does, so that it cleans up behind it."""
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+def start_workers(
+    target: Callable[..., None], arguments: Iterable[tuple[Any, ...]], patience_s: float
+) -> Iterator[Workers]:
+    """Start a worker process for each tuple of arguments; end all of them with the block.
 
-
-def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    del signal_number, frame
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _workers(job: Job, count: int) -> Iterator[dict[Connection, BaseProcess]]:
+    Args:
+        target: Called as `target(pipe, *arguments)`; it ends when its pipe is closed. Must survive pickling.
+        arguments: Of each worker.
+        patience_s: How long workers may finish before they are killed. An interrupted block kills them at once.
+    """
     context = multiprocessing.get_context("spawn")
-    workers: dict[Connection, BaseProcess] = {}
+    workers: Workers = {}
+    resource_tracker.ensure_running()  # or the first start does it, and unblocks the signals
     try:
-        for _ in range(count):
+        for values in arguments:
             ours, theirs = context.Pipe()
-            process: BaseProcess = context.Process(target=_work, args=(theirs, job), daemon=True)
-            with _interrupts_ignored():  # inherited: Ctrl-C reaches the whole group, and stopping is up to us
+            process = context.Process(target=target, args=(theirs, *values), daemon=True)
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # inherited by the worker
+            try:
                 process.start()
-            theirs.close()
-            workers[ours] = process
+                workers[ours] = process
+            finally:
+                theirs.close()
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield workers
-    except BaseException:
-        for worker in workers.values():
-            worker.terminate()
+    except (KeyboardInterrupt, GeneratorExit):
+        patience_s = 0.0
         raise
     finally:
-        for pipe, worker in workers.items():
+        for pipe in workers:
             pipe.close()
-            worker.join(_PATIENCE_S)
+        for worker in workers.values():
+            worker.join(patience_s)
             worker.kill()
             worker.join()
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def ready(pipes: Iterable[Connection]) -> list[Connection]:
+    """Wait until some of the pipes can be read or are closed, and return those."""
+    return cast("list[Connection]", wait(list(pipes)))
+
+
+def receive(pipe: Connection, process: BaseProcess) -> Any:  # noqa: ANN401  whatever the worker sends
+    """Return a worker's next message.
+
+    Raises:
+        SimError: It died.
+    """
     try:
-        yield
+        return pipe.recv()
+    except (EOFError, OSError):
+        raise _death_of(process) from None
+
+
+@contextmanager
+def handle_signals(stop: Callable[[], object] | None = None) -> Iterator[list[int]]:
+    """Handle SIGINT and SIGTERM within the block, except for signals that the process ignores.
+
+    Args:
+        stop: Called at the first signal; later ones, or all without it, raise KeyboardInterrupt.
+
+    Yields:
+        The numbers of the signals so far.
+    """
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        received.append(number)
+        if stop is None or len(received) > 1:
+            raise KeyboardInterrupt
+        stop()
+
+    previous = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, handle)
+    try:
+        yield received
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-def _hand_out(pipe: Connection, process: BaseProcess, waiting: Iterator[int]) -> bool:
-    """Gives a worker the next number; False when there is none left."""
+def _send_next(pipe: Connection, process: BaseProcess, waiting: Iterator[int]) -> bool:
+    """Send a worker the next number. Returns False if there is none left."""
     number = next(waiting, None)
     if number is None:
         return False
     try:
         pipe.send(number)
     except OSError:  # it died between its last result and this number
-        raise process_death(process) from None
+        raise _death_of(process) from None
     return True
 
 
-def _collect(pipe: Connection, process: BaseProcess) -> int:
-    try:
-        result = pipe.recv()
-    except (EOFError, OSError):
-        raise process_death(process) from None
-    if isinstance(result, UserError):
-        raise result
-    return int(result)
-
-
-def process_death(process: BaseProcess) -> SimError:
-    """The error that says how a process died."""
-    process.join(_PATIENCE_S)
-    return SimError(f"a worker process died ({_last_words(process.exitcode)})")
-
-
-def _last_words(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
-        return f"exit code {exit_code}"
-    hint = ", as when memory runs out" if exit_code == -signal.SIGKILL else ""
-    return f"signal {-exit_code}{hint}"
-
-
-def _work(pipe: Connection, job: Job) -> None:
-    """A worker's life."""
+def _run_jobs_of_pipe(pipe: Connection, job: Job) -> None:
     try:
         while True:
             number = pipe.recv()
@@ -138,3 +159,12 @@ def _work(pipe: Connection, job: Job) -> None:
             pipe.send(result)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+
+
+def _death_of(process: BaseProcess) -> SimError:
+    process.join(_PATIENCE_S)
+    code = process.exitcode
+    reason = f"exit code {code}"
+    if code is not None and code < 0:
+        reason = f"signal {-code}{', as when memory runs out' if code == -signal.SIGKILL else ''}"
+    return SimError(f"a worker process died ({reason})")

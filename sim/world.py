@@ -1,14 +1,13 @@
-"""Makes a world: `python -m sim.world --config configs/world/demo.yaml --out out/demo/world`.
+"""Worlds from the command line: `python -m sim.world --config configs/world/demo.yaml --out out/demo/world`.
 
 Worlds fitted to real listening are made by `python -m sim.world from-interactions`, which is `sim.fitted`.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from looplib.cli import make_app, run
@@ -18,12 +17,11 @@ from sim.errors import WorldError
 from sim.fitted import command as fitting
 from sim.listening.sessions import make_model
 from sim.worlds.config import WorldConfig
-from sim.worlds.files import CONFIG_FILE, load_world
-from sim.worlds.generate import Catalogue, Listeners, generate_catalogue, generate_listeners
-from sim.worlds.writer import new_world
+from sim.worlds.files import CONFIG_FILE, load_world, new_world
+from sim.worlds.generate import generate_catalogue, generate_listeners, track_records, user_records
 
 PROG = "python -m sim.world"
-HELP = f"""Invents a world: artists in genres, their tracks, and listeners with interests.
+HELP = f"""Invent a world: artists in genres, their tracks, and listeners with interests.
 
 Writes tracks.json, tracks.npy, users.json and world.yaml into a new folder, whole or not at all, and says how far
 the world's figures lie within the ranges of its configuration.
@@ -55,7 +53,7 @@ def _main(
 
 
 def make_world(config: WorldConfig, folder: Path) -> bool:
-    """Writes a world's folder, whole or not at all.
+    """Write a world's folder, whole or not at all.
 
     Returns:
         False if the folder holds a world of this very configuration already, and nothing was done.
@@ -64,7 +62,11 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
         WorldError: The folder exists and holds something else, or cannot be written.
     """
     if folder.exists():
-        _check_same_world(config, folder)
+        settings = folder / CONFIG_FILE
+        if not settings.exists():
+            raise WorldError(f"{folder}: exists and holds no {CONFIG_FILE}; name a new folder")
+        if load_config(WorldConfig, settings) != config:
+            raise WorldError(f"{folder}: holds a world of another configuration ({settings}); name a new folder")
         return False
     catalogue = generate_catalogue(config)
     listeners = generate_listeners(config, catalogue.popularity)
@@ -74,62 +76,24 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
 
 
 def describe_world(config: WorldConfig, folder: Path) -> list[str]:
-    """Lines that say what was made and how its figures compare with the ranges meant."""
+    """Return lines that say what was made and how its figures compare with the ranges meant."""
     world = load_world(folder)
     lines = [f"{folder}: {world.tracks:,} tracks, {world.artist.max() + 1:,} artists, {world.listeners:,} listeners"]
     if config.calibration is None:
         return lines
     figures = calibrate(make_model(world), config.calibration.sessions, config.seed)
     for reading in compare(figures, config.calibration):
-        verdict = "within" if reading.within else "OUTSIDE"
+        verdict = "within" if reading.value in reading.span else "OUTSIDE"
         lines.append(f"{reading.name}: {reading.value:.3f}, {verdict} {reading.span.low:g}..{reading.span.high:g}")
     return lines
 
 
-def track_records(catalogue: Catalogue) -> Iterable[dict[str, object]]:
-    """The lines of `tracks.json`."""
-    tracks = len(catalogue.titles)
-    relative = np.round(catalogue.popularity * tracks, 4).tolist()
-    columns = zip(catalogue.artist.tolist(), catalogue.titles, catalogue.genre.tolist(), relative, strict=True)
-    for track, (artist, title, genre, popularity) in enumerate(columns):
-        yield {
-            "track": track,
-            "artist": catalogue.artist_names[artist],
-            "title": title,
-            "genre": catalogue.genre_names[genre],
-            "popularity": popularity,
-        }
-
-
-def user_records(listeners: Listeners) -> Iterable[dict[str, object]]:
-    """The lines of `users.json`."""
-    columns = zip(
-        listeners.interests, listeners.consume_bias.tolist(), listeners.consume_sharpness.tolist(), strict=True
-    )
-    for user, (interests, bias, sharpness) in enumerate(columns):
-        yield {
-            "user": user,
-            "interests": interests,
-            "consume_bias": bias,
-            "consume_sharpness": sharpness,
-            "session_budget": listeners.session_budget,
-        }
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command, or that of fitted worlds if it is named first, and returns its exit code."""
+    """Run the command, or that of fitted worlds if it is named first, and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == [fitting.COMMAND]:
         return run(fitting.app, f"{PROG} {fitting.COMMAND}", words[1:])
     return run(app, PROG, words)
-
-
-def _check_same_world(config: WorldConfig, folder: Path) -> None:
-    settings = folder / CONFIG_FILE
-    if not settings.exists():
-        raise WorldError(f"{folder}: exists and holds no {CONFIG_FILE}; name a new folder")
-    if load_config(WorldConfig, settings) != config:
-        raise WorldError(f"{folder}: holds a world of another configuration ({settings}); name a new folder")
 
 
 if __name__ == "__main__":

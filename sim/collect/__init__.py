@@ -1,4 +1,5 @@
-"""Collect logs of simulated listening under a recommender, in parallel segments.
+"""Collect an event log of simulated listening under a recommender, in segments that several processes write.
 
-Read `collection` first, then `segments` and `eventlog`.
+In: a world and a `CollectConfig`. Out: a folder of `events-….jsonl`. Read `collection` first, then `segments` and
+`eventlog`.
 """

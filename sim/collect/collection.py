@@ -1,10 +1,6 @@
 """Collects an event log: a folder of segments, and beside them what they were collected from."""
 
-import fcntl
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -13,8 +9,9 @@ from pathlib import Path
 import orjson
 from pydantic import Field
 
-from looplib.config import Config, dump_config
+from looplib.config import Config, Count, dump_config
 from looplib.files import atomic_write, atomic_write_text, remove_leftovers
+from looplib.locks import exclusive
 from looplib.progress import progress
 from sim.clock import epoch_ms
 from sim.collect.segments import SegmentPlan, make_segment, segment_name
@@ -34,12 +31,12 @@ class CollectConfig(Config):
 
     world: Path
     log: Path
-    episodes: int = Field(ge=1, description="sessions")
+    episodes: Count = Field(description="sessions")
     recommender: str = "random"
     seed: int = Field(default=0, ge=0)
     processes: int = Field(default=1, ge=1, le=512, description="the log is the same for any number")
     start: date = Field(default=date(2026, 1, 1), description="first day of the simulated clock")
-    segment_sessions: int = Field(default=20_000, ge=1, description="sessions a segment; simulated side by side")
+    segment_sessions: Count = Field(default=20_000, description="sessions a segment; simulated side by side")
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Collected:
 
 
 def collect(config: CollectConfig) -> Collected:
-    """Collects a log, or what is missing of one that an earlier run began with the same parameters.
+    """Collect a log, or what is missing of one that an earlier run began with the same parameters.
 
     Raises:
         CollectionError: The folder holds something else, is in use by another collection, or cannot be written.
@@ -61,16 +58,16 @@ def collect(config: CollectConfig) -> Collected:
     """
     begun = time.monotonic()
     world = load_world(config.world)
-    make_recommender(config.recommender, world)
+    make_recommender(config.recommender, world)  # an unknown one is refused before anything is written
     plan = SegmentPlan(
-        episodes=config.episodes,
-        segment_sessions=config.segment_sessions,
-        seed=config.seed,
-        recommender=config.recommender,
-        start_ms=epoch_ms(config.start),
+        config.episodes, config.segment_sessions, config.seed, config.recommender, start_ms=epoch_ms(config.start)
     )
-    with _locked(config.log):
-        _begin(config, world)
+    try:
+        config.log.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise CollectionError(f"{config.log}: a folder is expected, found a file") from None
+    with exclusive(config.log, CollectionError(f"{config.log}: another collection is writing here")):
+        _prepare_folder(config, collection_facts(config, world))
         missing = [number for number in range(plan.segments) if not (config.log / segment_name(number)).exists()]
         if missing:
             _write_segments(plan, missing, world, config)
@@ -78,7 +75,7 @@ def collect(config: CollectConfig) -> Collected:
 
 
 def collection_facts(config: CollectConfig, world: World) -> dict[str, object]:
-    """What `collection.json` says: everything that the segments' bytes follow from."""
+    """Return the content of `collection.json`: everything that the segments' bytes follow from."""
     return {
         "schema": SCHEMA,
         "catalogue": {"sha256": world.catalogue_sha256, "tracks": world.tracks},
@@ -93,7 +90,7 @@ def collection_facts(config: CollectConfig, world: World) -> dict[str, object]:
 
 
 def write_segment(model: ListeningModel, plan: SegmentPlan, folder: Path, segment: int) -> int:
-    """Writes a segment, whole or not at all, and returns how many sessions it holds.
+    """Write a segment, whole or not at all, and return how many sessions it holds.
 
     Raises:
         CollectionError: It cannot be written.
@@ -121,21 +118,16 @@ def _write_segments(plan: SegmentPlan, missing: list[int], world: World, config:
         remove_leftovers(config.log)
 
 
-def _begin(config: CollectConfig, world: World) -> None:
-    """Makes sure that the folder is this collection's, and writes what it is collected from before any segment."""
+def _prepare_folder(config: CollectConfig, facts: dict[str, object]) -> None:
+    """Check that the folder is this collection's, and write what it is collected from before any segment."""
     path = config.log / COLLECTION_FILE
-    facts = collection_facts(config, world)
     remove_leftovers(config.log)
-    if path.exists():
-        _check_same_collection(path, facts)
-    elif any(config.log.iterdir()):
-        raise CollectionError(f"{config.log}: holds files but no {COLLECTION_FILE}; name an empty or a new folder")
-    else:
+    if not path.exists():
+        if any(config.log.iterdir()):
+            raise CollectionError(f"{config.log}: holds files but no {COLLECTION_FILE}; name an empty or a new folder")
         atomic_write_text(config.log / CONFIG_FILE, dump_config(config))
         atomic_write_text(path, orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
-
-
-def _check_same_collection(path: Path, facts: dict[str, object]) -> None:
+        return
     try:
         found = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
@@ -144,21 +136,3 @@ def _check_same_collection(path: Path, facts: dict[str, object]) -> None:
     other = [f"{key} {found.get(key)} there, {value} now" for key, value in facts.items() if found.get(key) != value]
     if other:
         raise CollectionError(f"{path}: another collection is in this folder: {'; '.join(other)}")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps other collections out of it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise CollectionError(f"{folder}: a folder is expected, found a file") from None
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise CollectionError(f"{folder}: another collection is writing here") from None
-    else:
-        yield
-    finally:
-        os.close(handle)

@@ -24,25 +24,27 @@ class Events:
 
 
 def format_events(events: Events, recommender: str, session_prefix: str) -> bytes:
-    """The lines of the event log.
+    """Return the lines of the event log.
 
     The recommendation of an event is the session's next track; a session's last event is its `last` message, with
     neither recommendation nor recommender.
 
     Args:
         events: What was heard.
-        recommender: Who recommended.
-        session_prefix: What goes before a session's number in its id.
+        recommender: Name of the recommender.
+        session_prefix: Text before a session's number in its id.
     """
     is_last = np.zeros(len(events.track), dtype=np.bool_)
     is_last[np.cumsum(events.length) - 1] = True
+    recommendation = np.append(events.track[1:], 0).astype(object)
+    recommendation[is_last] = "null"
     columns = zip(
         np.where(is_last, "last", "next").tolist(),
         events.timestamp.tolist(),
         np.repeat(events.listener, events.length).tolist(),
         events.track.tolist(),
         _TIMES[events.hundredths].tolist(),
-        _following_texts(events.track, is_last).tolist(),
+        recommendation.tolist(),
         np.repeat(events.session, events.length).tolist(),
         _tail_texts(events.propensity, is_last, recommender).tolist(),
         strict=True,
@@ -55,15 +57,8 @@ def format_events(events: Events, recommender: str, session_prefix: str) -> byte
     return "".join(lines).encode("ascii")
 
 
-def _following_texts(track: IntArray, is_last: BoolArray) -> TextArray:
-    """The next event's track, null on last events."""
-    following = np.append(track[1:], 0).astype(object)
-    following[is_last] = "null"
-    return following
-
-
 def _tail_texts(propensity: FloatArray, is_last: BoolArray, recommender: str) -> TextArray:
-    """The end of each line: who recommended, and with which probability."""
+    """Return the end of each line: recommender and propensity."""
     values, which = np.unique(propensity, return_inverse=True)
     numbers = ["null" if np.isnan(value) else repr(value) for value in values.tolist()]
     texts = [f'"recommender":"{recommender}","propensity":{number}}}\n' for number in numbers]

@@ -1,6 +1,6 @@
-"""Worlds fitted to real listening: a user-track-weight table and its ALS factors in, a world's folder out.
+"""Worlds fitted to real listening.
 
-The way of it: `table` and `factors` (files, checked) → `interests` (each listener's) → `tuning` (how long embeddings
-are, and how easily listeners are bored) → `world` (all of it) → `reproduction` (how well it reproduces the data), and
-`command` around them.
+In: a table of user, track, weight and the factors of an export. Out: a world's folder, and how well it reproduces the
+data. Read `command` first, then `table` and `factors` (files, checked), `interests` (each listener's), `tuning` (how
+long embeddings are, and how easily listeners are bored), `world` (all of it) and `reproduction`.
 """

@@ -1,4 +1,4 @@
-"""`python -m sim.world from-interactions`: files in, a world's folder and the table of how good it is out."""
+"""`python -m sim.world from-interactions`: reads files, writes a world's folder, shows how good it is."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,23 +7,21 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from looplib.cli import make_app
 from looplib.config import dump_config, load_config
 from looplib.files import sha256_file
-from looplib.progress import Report, progress
+from looplib.progress import Report, output, progress
 from sim.calibration import calibrate
 from sim.errors import InteractionsError, WorldError
 from sim.fitted.config import FitConfig
-from sim.fitted.factors import FACTORS_FILE, Texts, find_factors, read_factors, read_texts, unknown_texts
+from sim.fitted.factors import FACTORS_FILE, find_factors, read_factors, read_texts
 from sim.fitted.reproduction import NEIGHBOURS, Reproduction, compare_listening, simulate_listening
 from sim.fitted.table import read_table
 from sim.fitted.world import FittedWorld, fit_world, track_records, user_records
 from sim.listening.sessions import make_model
-from sim.worlds.files import TRACKS_FILE, load_world
-from sim.worlds.writer import new_world
+from sim.worlds.files import TRACKS_FILE, load_world, new_world
 
 COMMAND = "from-interactions"
 CONFIG_FILE = "fit.yaml"
@@ -32,7 +30,7 @@ SCHEMA = 1
 _CALIBRATION_SESSIONS = 20_000
 _STEPS = 4
 
-HELP = f"""Fits a world to real listening: who heard which track how much, and the factors of an export of it.
+HELP = f"""Fit a world to real listening: who heard which track how much, and the factors of an export of it.
 
 FILE is CSV with a header or JSON lines, gzipped or not, with the columns user, track and weight. Tracks lie where their
 factors point, and a listener's interests are the tracks that best stand for what was heard. The world's ids are 0..n-1;
@@ -46,8 +44,8 @@ Example:
 _NOTE = (
     "popularity: rank correlation of the tracks' weights with their simulated listening time, 1 if both have the same "
     f"order. co-listening: share of a track's {NEIGHBOURS} tracks heard most by the same listeners that are among its "
-    f"{NEIGHBOURS} in the simulation; chance: the same with another track's {NEIGHBOURS}. Both fall short of 1 by what "
-    "is luck in the data and in the simulation; near chance, the world says nothing about your listeners."
+    f"{NEIGHBOURS} in the simulation; chance: that share with another track's {NEIGHBOURS}. Both fall short of 1 by "
+    "what is luck in the data and in the simulation; near chance, the world says nothing about your listeners."
 )
 
 app = make_app(HELP)
@@ -69,47 +67,59 @@ def _main(
         return
     for line in describe(facts, settings, out):
         typer.echo(line)
-    console = Console(soft_wrap=True)
-    console.print(reproduction_table(Reproduction(**facts["reproduction"])))
-    console.print(_NOTE)
+    output().print(reproduction_table(Reproduction(**facts["reproduction"])))
+    typer.echo(_NOTE)
 
 
 def make_fitted_world(
     files: Sequence[Path], export: Path, catalogue: Path | None, config: FitConfig, folder: Path
 ) -> dict[str, Any] | None:
-    """Fits a world and writes its folder, whole or not at all.
+    """Fit a world and write its folder, whole or not at all.
 
     Args:
         files: The interactions.
         export: A published version of recommendations, or the folder of them.
         catalogue: Artists and titles; without, each track has an artist of its own.
         config: What the data do not say.
-        folder: What is to appear.
+        folder: The folder to make.
 
     Returns:
-        What `fit.json` says, or None if the folder holds this very world already and nothing was done.
+        The content of `fit.json`, or None if the folder holds this very world already and nothing was done.
 
     Raises:
         InteractionsError: The files cannot be read or contradict each other.
         WorldError: The folder exists and holds something else, or cannot be written.
     """
     factors_file = find_factors(export)
-    inputs = _inputs(files, factors_file, catalogue, config)
+    inputs = {
+        "interactions": [_digest(path) for path in files],
+        "factors": _digest(factors_file),
+        "catalogue": _digest(catalogue) if catalogue else None,
+        "config": config.model_dump(mode="json"),
+    }
     if folder.exists():
         _check_same_world(inputs, folder)
         return None
     with progress("fitting", _STEPS, "steps") as report:
         factors = read_factors(factors_file)
-        texts = read_texts(catalogue, factors.tracks) if catalogue else unknown_texts(factors.tracks)
-        table = read_table(files, _numbers(factors.users), _numbers(factors.tracks))
+        texts = read_texts(catalogue, factors.tracks)
+        numbers = [
+            {str(own_id): number for number, own_id in enumerate(ids)} for ids in (factors.users, factors.tracks)
+        ]
+        table = read_table(files, *numbers)
         report(1, "read")
         world = fit_world(table, factors, config)
         report(2, "fitted")
-        return _write(folder, world, texts, config, inputs, len(factors.users) - world.table.users, report)
+        facts = {"schema": SCHEMA, "inputs": inputs}
+        with new_world(folder, track_records(world, texts), user_records(world, config), world.embeddings) as new:
+            (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
+            facts |= _measure(new, world, config, report)
+            (new / FACTS_FILE).write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return facts
 
 
 def describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[str]:
-    """Lines that say what was made, and what was wanted of it."""
+    """Return lines that say what was made, and what was wanted of it."""
     calibration = facts["calibration"]
     lines = [f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners"]
     if facts["silent_listeners"]:
@@ -125,7 +135,7 @@ def describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[str
 
 
 def reproduction_table(found: Reproduction) -> Table:
-    """The figures of a reproduction."""
+    """Make a table of a reproduction's figures."""
     table = Table("figure", "data", "simulated", "agreement", "chance")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -136,47 +146,23 @@ def reproduction_table(found: Reproduction) -> Table:
     return table
 
 
-def _write(
-    folder: Path,
-    fitted: FittedWorld,
-    texts: Texts,
-    config: FitConfig,
-    inputs: dict[str, Any],
-    silent: int,
-    report: Report,
-) -> dict[str, Any]:
-    """Writes the folder, measuring the world as it is read back, and returns what `fit.json` says."""
-    with new_world(folder, track_records(fitted, texts), user_records(fitted, config), fitted.embeddings) as new:
-        (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
-        model = make_model(load_world(new))
-        calibration = calibrate(model, _CALIBRATION_SESSIONS, config.seed)
-        report(3, "calibrated")
-        simulated = simulate_listening(model, config.sessions, config.seed)
-        reproduction = compare_listening(fitted.table, simulated, config.seed)
-        report(4, "compared")
-        facts = {
-            "schema": SCHEMA,
-            "inputs": inputs,
-            "tracks": model.world.tracks,
-            "artists": int(model.world.artist.max()) + 1,
-            "listeners": model.world.listeners,
-            "silent_listeners": silent,
-            "unplaced_tracks": fitted.unplaced,
-            "tuning": asdict(fitted.tuning),
-            "calibration": asdict(calibration),
-            "reproduction": asdict(reproduction),
-        }
-        (new / FACTS_FILE).write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    return facts
-
-
-def _inputs(files: Sequence[Path], factors: Path, catalogue: Path | None, config: FitConfig) -> dict[str, Any]:
-    """Everything that a fitted world follows from."""
+def _measure(folder: Path, fitted: FittedWorld, config: FitConfig, report: Report) -> dict[str, Any]:
+    """Measure a world as it is read back from its folder."""
+    model = make_model(load_world(folder))
+    calibration = calibrate(model, _CALIBRATION_SESSIONS, config.seed)
+    report(3, "calibrated")
+    simulated = simulate_listening(model, config.sessions, config.seed)
+    reproduction = compare_listening(fitted.table, simulated, config.seed)
+    report(4, "compared")
     return {
-        "interactions": [_digest(path) for path in files],
-        "factors": _digest(factors),
-        "catalogue": _digest(catalogue) if catalogue else None,
-        "config": config.model_dump(mode="json"),
+        "tracks": model.world.tracks,
+        "artists": int(model.world.artist.max()) + 1,
+        "listeners": model.world.listeners,
+        "silent_listeners": fitted.silent,
+        "unplaced_tracks": fitted.unplaced,
+        "tuning": asdict(fitted.tuning),
+        "calibration": asdict(calibration),
+        "reproduction": asdict(reproduction),
     }
 
 
@@ -185,10 +171,6 @@ def _digest(path: Path) -> str:
         return sha256_file(path)
     except OSError as error:
         raise InteractionsError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _numbers(ids: Sequence[int] | Sequence[str]) -> dict[str, int]:
-    return {str(own_id): number for number, own_id in enumerate(ids)}
 
 
 def _check_same_world(inputs: dict[str, Any], folder: Path) -> None:

@@ -1,11 +1,18 @@
-"""How a world is fitted to data."""
+"""Configuration of a fitted world."""
 
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from looplib.config import Config
-from sim.worlds.config import DEFAULT_GAMMA, DEFAULT_INTEREST_NEIGHBOURS, DEFAULT_SESSION_BUDGET, Share, Span
+from looplib.config import Config, Count, Share
+from sim.worlds.config import (
+    DEFAULT_GAMMA,
+    DEFAULT_INTEREST_NEIGHBOURS,
+    DEFAULT_SESSION_BUDGET,
+    PositiveSpan,
+    Span,
+    check_interests,
+)
 
 
 class FitConfig(Config):
@@ -17,25 +24,20 @@ class FitConfig(Config):
 
     seed: int = Field(default=0, ge=0)
     gamma: Share = Field(default=DEFAULT_GAMMA, description="factor on the share for each earlier track of the artist")
-    interests_low: int = Field(
-        default=2, ge=1, description="least interests of a listener who has heard as many tracks"
-    )
-    interests_high: int = Field(default=6, ge=1, description="most interests of a listener")
+    interests_low: Count = Field(default=2, description="least interests of a listener who has heard as many tracks")
+    interests_high: Count = Field(default=6, description="most interests of a listener")
     interest_gain: Share = Field(default=0.04, description="share of the weights that a further interest must add")
-    interest_neighbours: int = Field(default=DEFAULT_INTEREST_NEIGHBOURS, ge=1, description="organic ones around one")
+    interest_neighbours: Count = Field(default=DEFAULT_INTEREST_NEIGHBOURS, description="organic ones around one")
     consume_bias: Span = Span(low=1.0, high=5.9)
-    consume_sharpness: Span = Span(low=0.3, high=1.2)
-    session_budget: int = Field(default=DEFAULT_SESSION_BUDGET, ge=1)
+    consume_sharpness: PositiveSpan = Span(low=0.3, high=1.2)
+    session_budget: Count = DEFAULT_SESSION_BUDGET
     random_listening: float = Field(
         default=2.12, gt=1, le=100, description="listening time a session with random tracks"
     )
     near_share: float = Field(default=0.7, gt=0, lt=1, description="mean share heard of tracks near an interest")
-    sessions: int = Field(default=30, ge=1, description="simulated sessions a listener, to compare with the data")
+    sessions: Count = Field(default=30, description="simulated sessions a listener, to compare with the data")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.interests_low > self.interests_high:
-            raise ValueError(f"interests_low {self.interests_low} is above interests_high {self.interests_high}")
-        if self.consume_sharpness.low <= 0:
-            raise ValueError(f"consume_sharpness.low must be above 0, found {self.consume_sharpness.low}")
+        check_interests(self.interests_low, self.interests_high)
         return self

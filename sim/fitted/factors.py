@@ -1,49 +1,36 @@
-"""Reads what a fit starts from: the factors of an export, and a catalogue's texts."""
+"""What a fit starts from beside the listening: the factors of an export, and a catalogue's texts."""
 
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any
 
 import numpy as np
-import orjson
 
 from looplib.arrays import FloatArray
 from sim.errors import InteractionsError
+from sim.worlds.files import TitledRecord, read_records
 
 FACTORS_FILE = "factors.npz"
 _CURRENT = "current"
 _ARRAYS = ("users", "tracks", "item_factors")
 
+Ids = list[int] | list[str]
+Texts = list[tuple[str | int, str | int]]  # artist and title of each track
+
 
 @dataclass(frozen=True)
 class Factors:
-    """Ids, and the tracks' factors.
+    """Ids, and the tracks' factors."""
 
-    Attributes:
-        users: The users' ids.
-        tracks: The tracks' ids.
-        item_factors: (tracks, factors).
-    """
-
-    users: list[int] | list[str]
-    tracks: list[int] | list[str]
-    item_factors: FloatArray
-
-
-@dataclass(frozen=True)
-class Texts:
-    """What a catalogue says of tracks, in the factors' order."""
-
-    artists: Sequence[str | int]
-    titles: Sequence[str | int]
+    users: Ids
+    tracks: Ids
+    item_factors: FloatArray  # (tracks, factors)
 
 
 def find_factors(export: Path) -> Path:
-    """The file of factors of a published version, or of the current one of a folder of versions.
+    """Return the file of factors of a published version, or of the current one of a folder of versions.
 
     Raises:
         InteractionsError: There is none.
@@ -55,7 +42,7 @@ def find_factors(export: Path) -> Path:
 
 
 def read_factors(path: Path) -> Factors:
-    """Reads a file of factors.
+    """Read a file of factors.
 
     Raises:
         InteractionsError: It is damaged, or its arrays do not go together.
@@ -84,40 +71,21 @@ def read_factors(path: Path) -> Factors:
     return Factors(users.tolist(), tracks.tolist(), factors.astype(np.float64))
 
 
-def read_texts(path: Path, tracks: Sequence[int] | Sequence[str]) -> Texts:
-    """Reads artist and title of some tracks from a catalogue, which may hold more.
+def read_texts(path: Path | None, tracks: Sequence[int] | Sequence[str]) -> Texts:
+    """Read artists and titles of some tracks from a catalogue, which may hold more.
+
+    Without a catalogue every track is by an artist of its own, so that no hearing is shortened for the artist's sake.
 
     Raises:
-        InteractionsError: The file cannot be read, a line is torn, or a track is missing.
+        WorldError: The file cannot be read, or a line is torn.
+        InteractionsError: A track is missing.
     """
-    wanted = {str(track) for track in tracks}
-    found: dict[str, tuple[str | int, str | int]] = {}
-    try:
-        with path.open("rb") as file:
-            for line, content in enumerate(file, start=1):
-                record = _read_record(content, f"{path}:{line}")
-                if (track := str(record["track"])) in wanted:
-                    found[track] = (record["artist"], record.get("title") or track)
-    except OSError as error:
-        raise InteractionsError(f"{path}: cannot be read ({error.strerror})") from None
+    if path is None:
+        return [(f"artist of {track}", str(track)) for track in tracks]
+    found = {
+        str(record.track): (record.artist, record.title or str(record.track))
+        for _, record in read_records(path, TitledRecord)
+    }
     if missing := [track for track in tracks if str(track) not in found]:
         raise InteractionsError(f"{path}: {len(missing):,} tracks of the factors are not in it, {missing[0]!r} for one")
-    rows = [found[str(track)] for track in tracks]
-    return Texts([artist for artist, _ in rows], [title for _, title in rows])
-
-
-def unknown_texts(tracks: Sequence[int] | Sequence[str]) -> Texts:
-    """Every track by an artist of its own, so that no hearing is shortened for the artist's sake."""
-    return Texts([f"artist of {track}" for track in tracks], [str(track) for track in tracks])
-
-
-def _read_record(content: bytes, where: str) -> dict[str, Any]:
-    try:
-        record = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise InteractionsError(f"{where}: not JSON ({error})") from None
-    if not isinstance(record, dict) or "track" not in record or type(record.get("artist")) not in (str, int):
-        raise InteractionsError(f'{where}: an object with "track" and "artist" is expected')
-    if type(record.get("title")) not in (str, int, NoneType):
-        raise InteractionsError(f"{where}: title: a text is expected")
-    return record
+    return [found[str(track)] for track in tracks]

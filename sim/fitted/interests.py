@@ -1,4 +1,4 @@
-"""The interests of each listener: a few of the tracks heard most that stand for all that was heard.
+"""Interests of each listener: a few of the tracks heard most that stand for all that was heard.
 
 Tracks are chosen one after another, each time the one that adds most to
 
@@ -13,13 +13,13 @@ import numpy as np
 
 from looplib.arrays import FloatArray
 from sim.fitted.config import FitConfig
-from sim.fitted.listening_table import ListeningTable
+from sim.fitted.table import ListeningTable
 
 _HEARD_MOST = 64  # tracks of a listener that are looked at
 
 
 def choose_interests(table: ListeningTable, directions: FloatArray, config: FitConfig) -> list[list[int]]:
-    """The interests of each listener, who must have heard something.
+    """Choose the interests of each listener, all of whom have heard something.
 
     Args:
         table: Who heard what.
@@ -31,22 +31,22 @@ def choose_interests(table: ListeningTable, directions: FloatArray, config: FitC
         tracks, weights = table.track[first:end], table.weight[first:end]
         most = np.argsort(-weights, kind="stable")[:_HEARD_MOST]
         own = directions[tracks[most]]
-        places = _exemplars(np.maximum(own @ own.T, 0.0), weights[most], config)
-        chosen.append(tracks[most[places]].tolist())
+        exemplars = _exemplars(np.maximum(own @ own.T, 0.0), weights[most], config)
+        chosen.append(tracks[most[exemplars]].tolist())
     return chosen
 
 
 def _exemplars(closeness: FloatArray, weights: FloatArray, config: FitConfig) -> list[int]:
-    """Places of the chosen among the candidates (n,), in the order of their choice."""
+    """Return the indices of the chosen among the candidates (n,), in the order of their choice."""
     reached = np.zeros(len(weights))  # how well each is stood for
     least = config.interest_gain * weights.sum()
-    places: list[int] = []
+    chosen: list[int] = []
     for _ in range(min(config.interests_high, len(weights))):
         gains = np.maximum(closeness - reached, 0.0) @ weights
-        gains[places] = -1.0
+        gains[chosen] = -1.0
         best = int(np.argmax(gains))
-        if len(places) >= config.interests_low and gains[best] < least:
+        if len(chosen) >= config.interests_low and gains[best] < least:
             break
-        places.append(best)
+        chosen.append(best)
         reached = np.maximum(reached, closeness[best])
-    return places
+    return chosen

@@ -1,4 +1,4 @@
-"""How well simulated listening reproduces the data: who is popular, and what is heard by the same listeners."""
+"""How well simulated listening reproduces the data: popularity, and tracks heard by the same listeners."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,9 @@ import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
-from sim.calibration import play_out
-from sim.fitted.listening_table import ListeningTable
+from sim.fitted.table import ListeningTable
 from sim.listening.sessions import ListeningModel, Sessions
-from sim.recommenders import RandomRecommender
+from sim.recommenders import RandomRecommender, play_out
 
 NEIGHBOURS = 10
 _TRACKS = 1000  # that co-listening is compared on
@@ -18,27 +17,18 @@ _BATCH = 20_000
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Data against simulation.
+    """Data against simulation."""
 
-    Attributes:
-        popularity: Spearman's rank correlation of the tracks' weights in the data with their simulated listening time.
-        data_gini: Gini coefficient of the weights: 0 if all tracks are alike, towards 1 if few have everything.
-        simulated_gini: The same of the simulated listening time.
-        co_listening: Mean share of a track's ten most co-listened tracks that are among its ten in the simulation.
-        chance: The same share with the simulated ten of another track, which is what popularity alone gives.
-        tracks: How many tracks the shares are means of.
-    """
-
-    popularity: float
-    data_gini: float
-    simulated_gini: float
-    co_listening: float
-    chance: float
-    tracks: int
+    popularity: float  # Spearman's rank correlation of the tracks' weights with their simulated listening time
+    data_gini: float  # of the weights: 0 if all tracks are alike, towards 1 if few have everything
+    simulated_gini: float  # of the simulated listening time
+    co_listening: float  # mean share of a track's ten most co-listened tracks that are among its ten in the simulation
+    chance: float  # that share with the simulated ten of another track, which is what popularity alone gives
+    tracks: int  # that the shares are means of
 
 
 def simulate_listening(model: ListeningModel, sessions: int, seed: int) -> ListeningTable:
-    """The listening time of every listener's sessions with random recommendations, organic tracks included.
+    """Simulate every listener's sessions with random recommendations; organic tracks count.
 
     Args:
         model: The world.
@@ -60,7 +50,7 @@ def simulate_listening(model: ListeningModel, sessions: int, seed: int) -> Liste
 
 
 def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int) -> Reproduction:
-    """Compares two tables of the same listeners and tracks.
+    """Compare two tables of the same listeners and tracks.
 
     Co-listening is compared on tracks, drawn by the seed, that somebody heard together with another track.
     """
@@ -80,7 +70,7 @@ def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int
 
 
 def co_listened(table: ListeningTable, tracks: IntArray) -> list[IntArray]:
-    """The tracks heard most by the same listeners as each of some tracks: at most ten, fewer where there are no more.
+    """Find the ten tracks heard most by the same listeners as each of some tracks; fewer where there are no more.
 
     They are those of the largest cosine between the tracks' columns of weights.
     """
@@ -104,28 +94,28 @@ def co_listened(table: ListeningTable, tracks: IntArray) -> list[IntArray]:
 
 
 def spearman(x: FloatArray, y: FloatArray) -> float:
-    """Spearman's rank correlation, equal values taking their mean rank; NaN if all of one are equal."""
+    """Return Spearman's rank correlation, equal values taking their mean rank; NaN if all of one are equal."""
     ranks = [_ranks(values) - (len(values) + 1) / 2 for values in (x, y)]
     scale = float(np.sqrt(np.vdot(ranks[0], ranks[0]) * np.vdot(ranks[1], ranks[1])))
     return float(np.vdot(ranks[0], ranks[1])) / scale if scale else float("nan")
 
 
 def gini(values: FloatArray) -> float:
-    """The Gini coefficient of values from 0 on, not all 0."""
+    """Return the Gini coefficient of values from 0 on, not all 0."""
     count = len(values)
     weights = 2 * np.arange(1, count + 1) - count - 1
     return float(weights @ np.sort(values)) / (count * float(values.sum()))
 
 
 def _ranks(values: FloatArray) -> FloatArray:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    _, distinct, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
-    ranks: FloatArray = (ends - (counts - 1) / 2)[place]
+    ranks: FloatArray = (ends - (counts - 1) / 2)[distinct]
     return ranks
 
 
 def _overlap(wanted: list[IntArray], found: list[IntArray], at: IntArray, found_at: IntArray) -> float:
-    """Mean share of each list at one place that is in the list at the other."""
+    """Return the mean share of each wanted list that is in the found list beside it."""
     pairs = zip(at.tolist(), found_at.tolist(), strict=True)
     shares = [len(np.intersect1d(wanted[here], found[there])) / len(wanted[here]) for here, there in pairs]
     return float(np.mean(shares)) if shares else float("nan")

@@ -1,33 +1,68 @@
-"""Reads interactions: CSV with a header, or JSON lines, either of them gzipped or not; columns user, track, weight."""
+"""Listening as a table of user, track and weight: CSV with a header or JSON lines, either of them gzipped or not."""
 
 import csv
 import gzip
 import math
 import zlib
 from array import array
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from io import TextIOWrapper
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 import orjson
 
+from looplib.arrays import FloatArray, IntArray
 from sim.errors import InteractionsError
-from sim.fitted.listening_table import ListeningTable
 
-COLUMNS = ("user", "track", "weight")
-CSV = (".csv",)
-JSON_LINES = (".jsonl", ".json", ".ndjson")
-LARGEST_WEIGHT = 1e15  # so that sums of squares stay numbers
+_COLUMNS = ("user", "track", "weight")
+_CSV = (".csv",)
+_JSON_LINES = (".jsonl", ".json", ".ndjson")
 _GZIP = ".gz"
+_LARGEST_WEIGHT = 1e15  # so that sums of squares stay numbers
 
-_Row = tuple[int, object, object, object]  # the line, and what stands in the columns
+
+@dataclass(frozen=True)
+class ListeningTable:
+    """Weights above 0 of different pairs, by user and then by track."""
+
+    users: int
+    tracks: int
+    user: IntArray  # (pairs,) ascending
+    track: IntArray  # (pairs,)
+    weight: FloatArray  # (pairs,)
+
+    @classmethod
+    def of(cls, users: int, tracks: int, user: IntArray, track: IntArray, weight: FloatArray) -> "ListeningTable":
+        """Add up the weights of equal pairs, and leave out pairs without weight."""
+        pair, position = np.unique(user * tracks + track, return_inverse=True)
+        sums = np.bincount(position, weights=weight, minlength=len(pair)).astype(np.float64)
+        pair, sums = pair[sums > 0], sums[sums > 0]
+        return cls(users, tracks, pair // tracks, pair % tracks, sums)
+
+    @cached_property
+    def offsets(self) -> IntArray:
+        """(users + 1,): user u has the pairs offsets[u]..offsets[u + 1] - 1."""
+        return np.searchsorted(self.user, np.arange(self.users + 1))
+
+    @cached_property
+    def popularity(self) -> FloatArray:
+        """(tracks,) the weight of each track."""
+        return np.bincount(self.track, weights=self.weight, minlength=self.tracks).astype(np.float64)
+
+    def only(self, users: IntArray) -> "ListeningTable":
+        """Return the table of some users, ascending, who are numbered anew in this order."""
+        number = np.full(self.users, -1)
+        number[users] = np.arange(len(users))
+        kept = number[self.user] >= 0
+        return ListeningTable(len(users), self.tracks, number[self.user[kept]], self.track[kept], self.weight[kept])
 
 
 def read_table(files: Sequence[Path], users: Mapping[str, int], tracks: Mapping[str, int]) -> ListeningTable:
-    """Reads the interactions of some files together.
+    """Read the interactions of some files together.
 
     Args:
         files: The files.
@@ -36,39 +71,38 @@ def read_table(files: Sequence[Path], users: Mapping[str, int], tracks: Mapping[
 
     Raises:
         InteractionsError: A file cannot be read, lacks a column or has no rows, an id is unknown, a weight is no number
-            from 0 to `LARGEST_WEIGHT`, or nobody has any weight; the message names the file and the line.
+            from 0 to `_LARGEST_WEIGHT`, or all weights are 0; the message names the file and the line.
     """
     user, track, weight = array("q"), array("q"), array("d")
     for path in files:
         before = len(user)
-        with closing(_read_rows(path)) as rows:  # a wrong row ends the reading early
-            for line, row_user, row_track, row_weight in rows:
-                user.append(_number(users, row_user, path, line, "user"))
-                track.append(_number(tracks, row_track, path, line, "track"))
-                weight.append(_weight(row_weight, path, line))
+        with closing(_read_records(path)) as records:  # a wrong record ends the reading early
+            for line, record in records:
+                try:
+                    user.append(users[str(record["user"])])
+                    track.append(tracks[str(record["track"])])
+                    weight.append(_weight(record["weight"]))
+                except (KeyError, ValueError, TypeError):
+                    raise InteractionsError(f"{path}:{line}: {_fault(record, users, tracks)}") from None
         if len(user) == before:
             raise InteractionsError(f"{path}: holds no interactions")
-    table = ListeningTable.of(
-        len(users),
-        len(tracks),
-        np.frombuffer(user, dtype=np.int64),
-        np.frombuffer(track, dtype=np.int64),
-        np.frombuffer(weight, dtype=np.float64),
-    )
+    columns = np.frombuffer(user, np.int64), np.frombuffer(track, np.int64), np.frombuffer(weight, np.float64)
+    table = ListeningTable.of(len(users), len(tracks), *columns)
     if not len(table.weight):
         raise InteractionsError(f"{', '.join(map(str, files))}: every weight is 0; some above 0 are needed")
     return table
 
 
-def _read_rows(path: Path) -> Generator[_Row, None, None]:
+def _read_records(path: Path) -> Generator[tuple[int, dict[str, Any]], None, None]:
+    """Yield line numbers and what the lines hold."""
     suffix = path.with_suffix("").suffix if path.suffix == _GZIP else path.suffix
-    if suffix not in (*CSV, *JSON_LINES):
-        raise InteractionsError(
-            f"{path}: a file name on {', '.join((*CSV, *JSON_LINES))} is expected, {_GZIP} after it"
-        )
+    if suffix not in (*_CSV, *_JSON_LINES):
+        expected = ", ".join((*_CSV, *_JSON_LINES))
+        raise InteractionsError(f"{path}: a file name on {expected} is expected, {_GZIP} after it")
+    read = _read_csv if suffix in _CSV else _read_json_lines
     try:
-        with _open(path) as file:
-            yield from _read_csv(path, file) if suffix in CSV else _read_json_lines(path, file)
+        with (gzip.open if path.suffix == _GZIP else open)(path, "rt", encoding="utf-8-sig", newline="") as text:
+            yield from read(path, text)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InteractionsError(f"{path}: damaged ({error})") from None
     except OSError as error:
@@ -77,65 +111,42 @@ def _read_rows(path: Path) -> Generator[_Row, None, None]:
         raise InteractionsError(f"{path}: not UTF-8 ({error.reason})") from None
 
 
-def _open(path: Path) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(path)) if path.suffix == _GZIP else path.open("rb")
-
-
-def _read_csv(path: Path, file: IO[bytes]) -> Generator[_Row, None, None]:
-    with TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        yield from _read_csv_text(path, text)
-
-
-def _read_csv_text(path: Path, text: Iterable[str]) -> Generator[_Row, None, None]:
-    reader = csv.reader(text, strict=True)
+def _read_csv(path: Path, text: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(text, restkey="", restval="", strict=True)
     try:
-        header = next(reader, [])
-        if missing := [column for column in COLUMNS if column not in header]:
-            raise InteractionsError(_lacks(path, 1, missing, header))
-        places = [header.index(column) for column in COLUMNS]
-        for row in reader:
-            if not row:
-                continue  # an empty line
-            if len(row) != len(header):
-                raise InteractionsError(f"{path}:{reader.line_num}: {len(row)} values found, {len(header)} expected")
-            yield (reader.line_num, *(row[place] for place in places))  # type: ignore[misc]  # there are three
+        for record in reader:
+            if "" in record:
+                raise InteractionsError(f"{path}:{reader.line_num}: more values than columns")
+            yield reader.line_num, record
     except csv.Error as error:
-        raise InteractionsError(f"{path}:{reader.line_num}: not CSV ({error})") from None
+        raise InteractionsError(f"{path}:{reader.reader.line_num}: not CSV ({error})") from None
 
 
-def _read_json_lines(path: Path, file: IO[bytes]) -> Generator[_Row, None, None]:
-    for line, content in enumerate(file, start=1):
+def _read_json_lines(path: Path, text: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, content in enumerate(text, start=1):
         if content.isspace():
             continue
         try:
-            record: Any = orjson.loads(content)
+            record = orjson.loads(content)
         except orjson.JSONDecodeError as error:
             raise InteractionsError(f"{path}:{line}: not JSON ({error})") from None
         if not isinstance(record, dict):
             raise InteractionsError(f"{path}:{line}: an object is expected, found {type(record).__name__}")
-        if missing := [column for column in COLUMNS if column not in record]:
-            raise InteractionsError(_lacks(path, line, missing, list(record)))
-        yield line, record["user"], record["track"], record["weight"]
+        yield line, record
 
 
-def _lacks(path: Path, line: int, missing: Sequence[str], found: Sequence[str]) -> str:
-    return f"{path}:{line}: no {', '.join(missing)} among the columns ({', '.join(found)[:100] or 'none'})"
-
-
-def _number(known: Mapping[str, int], value: object, path: Path, line: int, column: str) -> int:
-    number = known.get(str(value))
-    if number is None:
-        raise InteractionsError(f"{path}:{line}: {column} {str(value)[:100]!r} is not in the export's factors")
-    return number
-
-
-def _weight(value: object, path: Path, line: int) -> float:
-    try:
-        weight = float(value)  # type: ignore[arg-type]  # whatever it is not made for raises
-    except (TypeError, ValueError):
-        weight = math.nan
-    if isinstance(value, bool) or not 0 <= weight <= LARGEST_WEIGHT:
-        raise InteractionsError(
-            f"{path}:{line}: weight {str(value)[:100]!r} found, a number from 0 to {LARGEST_WEIGHT:g} is expected"
-        )
+def _weight(value: Any) -> float:  # noqa: ANN401  whatever the file holds
+    weight = math.nan if isinstance(value, bool) else float(value)
+    if not 0 <= weight <= _LARGEST_WEIGHT:
+        raise ValueError
     return weight
+
+
+def _fault(record: dict[str, Any], users: Mapping[str, int], tracks: Mapping[str, int]) -> str:
+    """Return what is wrong with a record."""
+    if missing := [column for column in _COLUMNS if column not in record]:
+        return f"no {', '.join(missing)} among the columns ({', '.join(record)[:100] or 'none'})"
+    for column, known in (("user", users), ("track", tracks)):
+        if str(record[column]) not in known:
+            return f"{column} {str(record[column])[:100]!r} is not in the export's factors"
+    return f"weight {str(record['weight'])[:100]!r} found, a number from 0 to {_LARGEST_WEIGHT:g} is expected"

@@ -1,4 +1,4 @@
-"""How long a fitted world's embeddings are, and how easily its listeners are bored.
+"""Length of a fitted world's embeddings, and how easily its listeners are bored.
 
 The data say where tracks lie, not how much of them is heard. Two numbers decide it: the squared length of all
 embeddings, which widens the gap between near and far tracks, and a shift of all biases, which moves both. They are set
@@ -29,7 +29,7 @@ _STEPS = 14
 
 @dataclass(frozen=True)
 class Tuning:
-    """What all embeddings' squared length is, and what is added to all biases."""
+    """The squared length of all embeddings, and the number added to all biases."""
 
     squared_length: float
     bias_shift: float
@@ -43,7 +43,7 @@ def tune(
     sharpness: FloatArray,
     config: FitConfig,
 ) -> Tuning:
-    """Finds the two numbers.
+    """Find the squared length and the shift.
 
     Args:
         directions: (tracks, dimensions), each of length 1.
@@ -60,7 +60,7 @@ def tune(
     far = np.stack([np.vecdot(directions[interests[who]], directions[column]) for column in tracks.T])
 
     def shift_at(squared_length: float) -> float:
-        """The shift at which random sessions last as long as is wanted."""
+        """Return the shift at which random sessions last as long as is wanted."""
 
         def excess(shift: float) -> float:
             share = raw_share(squared_length * far, bias[who] + shift, sharpness[who]).mean(axis=0)
@@ -79,7 +79,7 @@ def tune(
 
 
 def _root(rising: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function that rises passes 0, by bisection; the nearer end if it does so outside."""
+    """Return where a function that rises passes 0, by bisection; the nearer end if it does so outside."""
     for _ in range(_STEPS):
         middle = 0.5 * (low + high)
         if rising(middle) < 0:

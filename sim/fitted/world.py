@@ -9,39 +9,30 @@ import numpy as np
 from looplib.arrays import Float32Array, FloatArray
 from looplib.randomness import make_generator
 from sim.fitted.config import FitConfig
-from sim.fitted.factors import Factors, Texts
+from sim.fitted.factors import Factors, Ids, Texts
 from sim.fitted.interests import choose_interests
-from sim.fitted.listening_table import ListeningTable
+from sim.fitted.table import ListeningTable
 from sim.fitted.tuning import Tuning, tune
-from sim.worlds.generate import Listeners, spread
+from sim.worlds.generate import Listeners, listener_columns, spread
 from sim.worlds.neighbours import nearest_tracks
 
 
 @dataclass(frozen=True)
 class FittedWorld:
-    """A world with the ids of the data; its own ids are 0..n-1 in the same order.
+    """A world with the ids of the data; its own ids are 0..n-1 in the same order."""
 
-    Attributes:
-        embeddings: (tracks, dimensions), all of one length.
-        track_ids: The data's ids of the tracks.
-        user_ids: The data's ids of the listeners, who have all heard something.
-        listeners: What they are like.
-        table: What they heard, by the world's ids.
-        tuning: What was tuned.
-        unplaced: How many tracks have no factors.
-    """
-
-    embeddings: Float32Array
-    track_ids: list[int] | list[str]
-    user_ids: list[int | str]
+    embeddings: Float32Array  # (tracks, dimensions), all of one length
+    track_ids: Ids  # the data's
+    user_ids: list[int | str]  # the data's, of listeners who heard something
     listeners: Listeners
-    table: ListeningTable
+    table: ListeningTable  # what they heard, by the world's ids
     tuning: Tuning
-    unplaced: int
+    silent: int  # listeners of the factors who heard nothing and are left out
+    unplaced: int  # tracks whose factors are all 0
 
 
 def fit_world(table: ListeningTable, factors: Factors, config: FitConfig) -> FittedWorld:
-    """Fits a world to what was heard.
+    """Fit a world to what was heard.
 
     Embeddings are the factors' directions: the length of a track's factors grows with its popularity, and would put
     every unpopular track near every other. Listeners of the factors who heard nothing are left out.
@@ -64,43 +55,33 @@ def fit_world(table: ListeningTable, factors: Factors, config: FitConfig) -> Fit
         listeners=Listeners(interests, np.round(bias + tuning.bias_shift, 3), sharpness, config.session_budget),
         table=table,
         tuning=tuning,
+        silent=len(factors.users) - len(active),
         unplaced=unplaced,
     )
 
 
 def track_records(world: FittedWorld, texts: Texts) -> Iterator[dict[str, object]]:
-    """The lines of `tracks.json`; `id` is the data's."""
+    """Yield the lines of `tracks.json`; `id` is the data's."""
     relative = np.round(world.table.popularity / world.table.popularity.mean(), 4).tolist()
-    columns = zip(world.track_ids, texts.artists, texts.titles, relative, strict=True)
-    for track, (own_id, artist, title, popularity) in enumerate(columns):
+    for track, (own_id, (artist, title), popularity) in enumerate(zip(world.track_ids, texts, relative, strict=True)):
         yield {"track": track, "id": own_id, "artist": artist, "title": title, "popularity": popularity}
 
 
 def user_records(world: FittedWorld, config: FitConfig) -> Iterator[dict[str, object]]:
-    """The lines of `users.json`; `id` is the data's."""
-    listeners = world.listeners
-    columns = zip(
-        world.user_ids,
-        listeners.interests,
-        listeners.consume_bias.tolist(),
-        listeners.consume_sharpness.tolist(),
-        strict=True,
-    )
-    for user, (own_id, interests, bias, sharpness) in enumerate(columns):
+    """Yield the lines of `users.json`; `id` is the data's."""
+    for own_id, (user, interests, traits) in zip(world.user_ids, listener_columns(world.listeners), strict=True):
         yield {
             "user": user,
             "id": own_id,
             "interests": interests,
             "interest_neighbours": config.interest_neighbours,
-            "consume_bias": bias,
-            "consume_sharpness": sharpness,
-            "session_budget": listeners.session_budget,
+            **traits,
             "artist_discount_gamma": config.gamma,
         }
 
 
 def _directions(factors: FloatArray, seed: int) -> tuple[FloatArray, int]:
-    """Vectors of length 1, and how many are random because nobody's listening has placed the track."""
+    """Return vectors of length 1, and how many are random because a track's factors are all 0."""
     lengths = np.linalg.norm(factors, axis=1)
     unplaced = lengths == 0
     count = int(unplaced.sum())

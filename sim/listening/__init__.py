@@ -1,4 +1,4 @@
 """How a simulated listener listens: pure rules, and the sessions they make.
 
-Read `response` first, then `sessions`, `draws` and `drift`.
+In: a world, recommended tracks, random draws. Out: the shares heard. Read `response` first, then `sessions`, `draws`.
 """

@@ -1,8 +1,7 @@
 """The random numbers of each session, which follow from (seed, session) alone.
 
 Session i has an endless row of draws from [0, 1): the listener, the interest, the organic track, then one for each
-recommended track. They are made in tables, for many sessions and many draws at once; a table that is not kept is made
-again.
+recommended track. They are made in tables, for many sessions and many draws at once; tables used last are cached.
 """
 
 from functools import lru_cache
@@ -23,12 +22,12 @@ class SessionDraws:
     """The draws of all sessions of a seed."""
 
     def __init__(self, seed: int) -> None:
-        """The draws of a seed."""
+        """Take the seed that all draws follow from."""
         self._seed = seed
         self._table = lru_cache(maxsize=_TABLES_KEPT)(self._make_table)
 
     def of(self, sessions: IntArray, chunk: int) -> FloatArray:
-        """Draws `CHUNK * chunk` to `CHUNK * (chunk + 1) - 1` of each session: (CHUNK, sessions)."""
+        """Return draws `CHUNK * chunk` to `CHUNK * (chunk + 1) - 1` of each session: (CHUNK, sessions)."""
         blocks = sessions // BLOCK
         found = np.empty((CHUNK, len(sessions)))
         for block in set(blocks.tolist()):
@@ -37,12 +36,12 @@ class SessionDraws:
         return found
 
     def at(self, sessions: IntArray, index: int) -> FloatArray:
-        """Draw `index` of each session: (sessions,)."""
+        """Return draw number `index` of each session: (sessions,)."""
         draws: FloatArray = self.of(sessions, index // CHUNK)[index % CHUNK]
         return draws
 
     def listeners(self, sessions: IntArray, listeners: int) -> IntArray:
-        """Whose each session is, of so many listeners."""
+        """Return the listener of each session, of so many listeners."""
         return scale_below(np.full(len(sessions), listeners), self.at(sessions, LISTENER))
 
     def _make_table(self, block: int, chunk: int) -> FloatArray:

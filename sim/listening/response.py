@@ -1,15 +1,13 @@
-"""The listening model: what a listener hears of a track, and when the session ends.
+"""The listening model: how much of a track is heard, and when the session ends.
 
 A session draws one of the listener's interests. Its first track is organic: one of the tracks nearest to the
 interest, heard whole. Every recommended track is then heard to the share
 
     expit((track . interest - consume_bias) * consume_sharpness) * gamma ** (earlier tracks of its artist)
 
-in hundredths, or not at all when it was already played in this session; a hyped track's product is raised
-(`sim.listening.drift`). The session budget drops by one with probability 1 - share, and the session ends when it is
-spent.
-"Nearest" means least Euclidean distance between embeddings, the interest's own track included
-(`sim.worlds.neighbours`).
+in hundredths, or not at all when it was already played in this session. The session budget drops by one with
+probability 1 - share, and the session ends when it is spent. "Nearest" means least Euclidean distance between
+embeddings, the interest's own track included (`sim.worlds.neighbours`).
 
 Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between them.
 """
@@ -20,17 +18,17 @@ from looplib.arrays import BoolArray, Float32Array, FloatArray, IntArray
 
 
 def expit(x: FloatArray) -> FloatArray:
-    """The logistic function 1 / (1 + exp(-x)), of any finite x."""
+    """Return the logistic function 1 / (1 + exp(-x)) of any finite x."""
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
 def raw_share(dot: FloatArray, bias: FloatArray, sharpness: FloatArray) -> FloatArray:
-    """The share heard of a track of a new artist, before rounding; `dot` is track . interest."""
+    """Return the share heard of a track of a new artist, before rounding; `dot` is track . interest."""
     return expit((dot - bias) * sharpness)
 
 
 def heard_hundredths(raw: FloatArray, gamma: FloatArray, artist_plays: IntArray, repeated: BoolArray) -> IntArray:
-    """The share heard, in hundredths (0..100).
+    """Return the share heard, in hundredths (0..100).
 
     Args:
         raw: `raw_share` of each track.
@@ -43,7 +41,7 @@ def heard_hundredths(raw: FloatArray, gamma: FloatArray, artist_plays: IntArray,
 
 
 def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
-    """Whether each track costs a point of the session budget: with probability 1 - share heard.
+    """Return whether each track costs a point of the session budget: with probability 1 - share heard.
 
     Args:
         hundredths: The shares heard, in hundredths.
@@ -53,7 +51,7 @@ def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
 
 
 def dot_rows(embeddings: Float32Array, tracks: IntArray, vectors: FloatArray) -> FloatArray:
-    """Inner products of the embeddings of some tracks with vectors (tracks, dimensions), in double precision.
+    """Return inner products of some tracks' embeddings with vectors (tracks, dimensions), in double precision.
 
     A pair's product is the same to the bit whatever pairs are beside it.
     """
@@ -61,11 +59,6 @@ def dot_rows(embeddings: Float32Array, tracks: IntArray, vectors: FloatArray) ->
     return products
 
 
-def draw_below(limits: IntArray, who: IntArray, rng: np.random.Generator) -> IntArray:
-    """A uniform whole number from 0 to below `limits[who]`, for each of `who`."""
-    return rng.integers(0, limits[who])
-
-
 def scale_below(limits: IntArray, uniform: FloatArray) -> IntArray:
-    """A uniform whole number from 0 to below each limit, made of a draw from [0, 1) for each."""
+    """Turn a draw from [0, 1) for each limit into a uniform whole number from 0 to below it."""
     return np.minimum((uniform * limits).astype(np.int64), limits - 1)

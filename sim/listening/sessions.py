@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from looplib.arrays import FloatArray, Int32Array, IntArray
-from sim.listening.response import dot_rows, draw_below, heard_hundredths, is_bored, raw_share, scale_below
+from sim.listening.response import dot_rows, heard_hundredths, is_bored, raw_share, scale_below
 from sim.worlds.files import World
 from sim.worlds.neighbours import nearest_tracks
 
@@ -27,7 +27,6 @@ class ListeningModel:
     nearest: IntArray  # (interests of all listeners, most neighbours)
     interests: IntArray  # (listeners,) how many each has
     neighbours: IntArray  # (listeners,) how many tracks around an interest can be organic
-    lift: FloatArray | None = None  # (tracks,) what is added to track . interest; see `sim.listening.drift`
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Starts:
 
 
 def make_model(world: World) -> ListeningModel:
-    """Finds the tracks nearest to every interest: seconds for tens of thousands of interests and tracks."""
+    """Find the tracks nearest to every interest: seconds for tens of thousands of interests and tracks."""
     count = min(int(world.interest_neighbours.max()), world.tracks)
     return ListeningModel(
         world,
@@ -51,13 +50,13 @@ def make_model(world: World) -> ListeningModel:
 
 
 def draw_starts(model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> Starts:
-    """Draws an interest of each listener and a track near it."""
-    which = draw_below(model.interests, listeners, rng)
-    return _starts(model, listeners, which, draw_below(model.neighbours, listeners, rng))
+    """Draw an interest of each listener and a track near it."""
+    which = rng.integers(0, model.interests[listeners])
+    return _starts(model, listeners, which, rng.integers(0, model.neighbours[listeners]))
 
 
 def scale_starts(model: ListeningModel, listeners: IntArray, uniform: FloatArray) -> Starts:
-    """The same from draws (2, sessions) from [0, 1)."""
+    """Choose an interest of each listener and a track near it by draws (2, sessions) from [0, 1)."""
     which = scale_below(model.interests[listeners], uniform[0])
     return _starts(model, listeners, which, scale_below(model.neighbours[listeners], uniform[1]))
 
@@ -66,28 +65,28 @@ class Sessions:
     """Sessions side by side, from their organic tracks on.
 
     Attributes:
-        listener: (sessions,) whose session it is.
+        listener: (sessions,) listener ids.
         interest: (sessions,) the track that is the session's interest.
         budget: (sessions,) what is left of the session budget; the session is over at 0.
         length: (sessions,) tracks played.
         tracks: (capacity, sessions) track ids in playing order; what lies behind the last means nothing.
-        hundredths: (capacity, sessions) their shares heard.
+        hundredths: (capacity, sessions) shares heard of these tracks.
     """
 
     def __init__(self, model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> None:
-        """Starts a session of each of these listeners and plays its organic track."""
+        """Start a session of each of these listeners and play its organic track."""
         self._make_room(model, len(listeners))
         self.start(np.arange(len(listeners)), draw_starts(model, listeners, rng))
 
     @classmethod
     def none(cls, model: ListeningModel, count: int) -> Self:
-        """Room for some sessions, none of which has begun: all are over."""
+        """Make room for some sessions, none of which has begun: all are over."""
         sessions = cls.__new__(cls)
         sessions._make_room(model, count)
         return sessions
 
     def start(self, rows: IntArray, starts: Starts) -> None:
-        """Starts sessions in the places of others, which are forgotten, and plays their organic tracks."""
+        """Start sessions in the rows of others, which are overwritten, and play their organic tracks."""
         longest = int(self.length[rows].max(initial=0))
         self.tracks[:longest, rows] = _NOBODY
         self.artists[:longest, rows] = _NOBODY
@@ -99,27 +98,35 @@ class Sessions:
         self._append(rows, starts.organic, np.full(len(rows), 100))
 
     def under_way(self) -> IntArray:
-        """The sessions that are not over, ascending."""
+        """Return the sessions that are not over, ascending."""
         return np.flatnonzero(self.budget > 0)
 
     def last_tracks(self, rows: IntArray) -> IntArray:
-        """The track played last in each of these sessions."""
+        """Return the track played last in each of these sessions."""
         return self.tracks[self.length[rows] - 1, rows].astype(np.int64)
 
     def last_hundredths(self, rows: IntArray) -> IntArray:
-        """The share heard of that track, in hundredths."""
+        """Return the share heard of the track played last in each of these sessions, in hundredths."""
         return self.hundredths[self.length[rows] - 1, rows].astype(np.int64)
 
     def played(self, row: int) -> IntArray:
-        """The tracks of one session in playing order."""
+        """Return the tracks of one session in playing order."""
         return self.tracks[: self.length[row], row].astype(np.int64)
 
     def heard_of(self, row: int) -> IntArray:
-        """The shares heard of them, in hundredths."""
+        """Return the shares heard of one session's tracks, in hundredths."""
         return self.hundredths[: self.length[row], row].astype(np.int64)
 
+    def total_hundredths(self, rows: IntArray) -> IntArray:
+        """Return the listening time of each of these sessions so far, in hundredths, organic tracks included."""
+        lengths = self.length[rows]
+        longest = int(lengths.max(initial=0))
+        is_played = np.arange(longest)[:, None] < lengths
+        totals: IntArray = (self.hundredths[:longest, rows] * is_played).sum(axis=0, dtype=np.int64)
+        return totals
+
     def hear(self, rows: IntArray, tracks: IntArray, uniform: FloatArray) -> IntArray:
-        """Plays one recommended track in each of these sessions, and lets their budgets drop.
+        """Play one recommended track in each of these sessions, and let their budgets drop.
 
         Args:
             rows: Different sessions, none of them over, ascending.
@@ -135,7 +142,7 @@ class Sessions:
         return heard
 
     def _make_room(self, model: ListeningModel, count: int) -> None:
-        self.world, self._lift = model.world, model.lift
+        self.world = model.world
         self.listener, self.interest, self.budget, self.length = np.zeros((4, count), dtype=np.int64)
         self.tracks = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.artists = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
@@ -150,8 +157,6 @@ class Sessions:
         repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
         wanted = self._wanted if len(rows) == len(self._wanted) else self._wanted.take(rows, axis=0)
         dot = dot_rows(world.embeddings, tracks, wanted)
-        if self._lift is not None:
-            dot += self._lift[tracks]
         raw = raw_share(dot, world.consume_bias[who], world.consume_sharpness[who])
         return heard_hundredths(raw, world.gamma[who], plays, repeated)
 
@@ -172,7 +177,7 @@ def _starts(model: ListeningModel, listeners: IntArray, which: IntArray, neighbo
 
 
 def _count_equal(history: Int32Array, rows: IntArray, values: IntArray) -> IntArray:
-    """How often the history of each of some sessions holds a value of its own."""
+    """Count how often the history of each of some sessions holds a value of its own."""
     seen = history if len(rows) == history.shape[1] else history.take(rows, axis=1)
     counts: IntArray = (seen == values.astype(np.int32)).sum(axis=0, dtype=np.int16).astype(np.int64)
     return counts

@@ -1,157 +1,173 @@
-"""A run's figures: a table for people and a document for programs."""
+"""A run's figures: counts by listener, means with standard errors, a table for people and a document for programs."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from rich.table import Table
 
-from looplib.arrays import BoolArray
-from sim.remote.arms import Assignment
-from sim.tally import Mean, Outcome, Tally
+from looplib.arrays import BoolArray, FloatArray, IntArray
+from sim.errors import RemoteError
 
-SCHEMA = 1
+SCHEMA = 2
+
+Arms = dict[tuple[str, str], BoolArray]  # (listeners,) of each experiment's arm; empty if the service tells none
+
+
+@dataclass
+class Counts:
+    """Sums over whole sessions, by listener, and what happened to the others."""
+
+    sessions: IntArray  # (listeners,) whole ones
+    tracks: IntArray  # (listeners,) played in whole sessions
+    hundredths: IntArray  # (listeners,) shares heard of these tracks, summed
+    failed: Counter[str] = field(default_factory=Counter)  # sessions, by reason
+    interrupted: int = 0  # sessions ended early, as the run was
+    skipped: int = 0  # sessions never opened, as the listener's earlier one may still be open at the service
+    requests: int = 0  # answered
+    retries: Counter[str] = field(default_factory=Counter)  # requests sent again, by reason
+    error: RemoteError | None = None  # why the run ended before all sessions were through
+    was_interrupted: bool = False  # by a signal
+
+    @classmethod
+    def empty(cls, listeners: int) -> Self:
+        """Return counts of nothing so far, of so many listeners."""
+        return cls(*np.zeros((3, listeners), dtype=np.int64))
+
+    @property
+    def done(self) -> int:
+        """The number of sessions that are through, whole or not."""
+        return int(self.sessions.sum()) + self.failed.total() + self.interrupted + self.skipped
+
+    @property
+    def ended_early(self) -> str | None:
+        """Why the run ended before all sessions were through, or None."""
+        return str(self.error) if self.error else "interrupted" if self.was_interrupted else None
+
+    def add_sessions(self, listeners: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
+        """Add a whole session of each of these different listeners."""
+        self.sessions[listeners] += 1
+        self.tracks[listeners] += tracks
+        self.hundredths[listeners] += hundredths
+
+    def add(self, other: "Counts") -> None:
+        """Add another process's counts."""
+        self.sessions += other.sessions
+        self.tracks += other.tracks
+        self.hundredths += other.hundredths
+        self.failed += other.failed
+        self.interrupted += other.interrupted
+        self.skipped += other.skipped
+        self.requests += other.requests
+        self.retries += other.retries
+        self.error = self.error or other.error
+
+    def outcome(self, listeners: BoolArray | None = None) -> "Outcome":
+        """Sum up the sessions of all listeners, or of those where the mask is true."""
+        who = self.sessions > 0 if listeners is None else listeners & (self.sessions > 0)
+        sessions = self.sessions[who]
+        return Outcome(
+            listeners=len(sessions),
+            sessions=int(sessions.sum()),
+            tracks=ratio_mean(self.tracks[who], sessions),
+            time=ratio_mean(self.hundredths[who] / 100.0, sessions),
+        )
 
 
 @dataclass(frozen=True)
-class ArmOutcome:
-    """What the sessions of an arm's listeners came to, and the share of those listeners who came."""
+class Mean:
+    """A mean over sessions, with listeners as the units that are drawn."""
 
-    experiment: str
-    arm: str
-    outcome: Outcome
-    present: float
+    mean: float  # NaN without sessions
+    standard_error: float  # NaN with less than two listeners
+
+    def __str__(self) -> str:
+        """Return `mean ± standard error`."""
+        return f"{self.mean:.3f} ± {self.standard_error:.3f}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Figures of the sessions of some listeners; organic tracks are included."""
+
+    listeners: int
+    sessions: int
+    tracks: Mean  # tracks a session
+    time: Mean  # listening time a session
 
 
 @dataclass(frozen=True)
 class Day:
-    """A day's figures.
+    """Results of a day."""
 
-    Attributes:
-        day: From 1.
-        all: Of all whole sessions.
-        arms: Of those of each arm; empty if the service does not tell arms.
-        tally: What the figures are made of.
-        seconds: How long it took.
-        ended_early: Why it ended before all sessions were through, or None.
-        present: Share of the listeners who came.
-    """
-
-    day: int
-    all: Outcome
-    arms: tuple[ArmOutcome, ...]
-    tally: Tally
+    day: int  # from 1
     seconds: float
-    ended_early: str | None
-    present: float
+    counts: Counts
+    arms: Arms
 
 
-def summarise(
-    day: int,
-    tally: Tally,
-    assignments: list[Assignment],
-    seconds: float,
-    ended_early: str | None,
-    present: BoolArray | None,
-) -> Day:
-    """The figures of a day, on which all listeners came or those that are present."""
-    arms = tuple(
-        ArmOutcome(split.experiment, name, tally.outcome(mask), _share(present, mask))
-        for split in assignments
-        for name, mask in _masks(split)
-    )
-    return Day(day, tally.outcome(), arms, tally, seconds, ended_early, _share(present))
+def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
+    """Return the mean of what was drawn in clusters, with its standard error.
+
+    The mean is R = sum(sums) / sum(counts); its variance n / (n - 1) * sum((sums - R counts)²) / sum(counts)², over n
+    clusters (Cochran, Sampling Techniques, 3rd ed., 2.11).
+
+    Args:
+        sums: Sum of each cluster.
+        counts: Number of each cluster.
+    """
+    clusters, total = len(counts), float(counts.sum())
+    if not total:
+        return Mean(float("nan"), float("nan"))
+    mean = float(sums.sum()) / total
+    if clusters < 2:
+        return Mean(mean, float("nan"))
+    squares = float(((sums - mean * counts) ** 2).sum())
+    return Mean(mean, float(np.sqrt(clusters / (clusters - 1) * squares)) / total)
 
 
 def day_table(day: Day) -> Table:
-    """Sessions, and means a session with standard errors: of all, and of each arm."""
+    """Make a table of sessions, and means a session with standard errors: of all, and of each arm."""
+    whole = day.counts.outcome()
     table = Table(
-        *("experiment", "arm", "came", "listeners", "sessions", "tracks a session", "time a session"),
-        title=f"Day {day.day}: {day.all.sessions:,} sessions, {day.all.sessions / day.seconds:,.0f} a second",
+        *("experiment", "arm", "listeners", "sessions", "tracks a session", "time a session"),
+        title=f"Day {day.day}: {whole.sessions:,} sessions, {whole.sessions / day.seconds:,.0f} a second",
     )
     for column in table.columns[2:]:
         column.justify = "right"
-    table.add_row("", "all", f"{day.present:.1%}", *_figures(day.all))
-    for arm in day.arms:
-        table.add_row(arm.experiment, arm.arm, f"{arm.present:.1%}", *_figures(arm.outcome))
+    outcomes = {("", "all"): whole, **{arm: day.counts.outcome(mask) for arm, mask in day.arms.items()}}
+    for arm, found in outcomes.items():
+        table.add_row(*arm, f"{found.listeners:,}", f"{found.sessions:,}", str(found.tracks), str(found.time))
     return table
 
 
 def day_notes(day: Day) -> list[str]:
-    """Lines about what did not go as it should, and about arms that are not known."""
-    tally = day.tally
-    notes = [f"{count:,} sessions failed: {reason}" for reason, count in tally.failed.most_common()]
-    if tally.skipped:
-        notes.append(f"{tally.skipped:,} sessions skipped: an earlier one of the listener may still be open")
-    if tally.interrupted:
-        notes.append(f"{tally.interrupted:,} sessions ended early and not counted")
-    notes += [f"{count:,} requests tried again: {reason}" for reason, count in tally.retries.most_common()]
+    """Return lines about what did not go as it should, and about arms that are not known."""
+    counts = day.counts
+    notes = [f"{count:,} sessions failed: {reason}" for reason, count in counts.failed.most_common()]
+    if counts.skipped:
+        notes.append(f"{counts.skipped:,} sessions skipped: an earlier one of the listener may still be open")
+    if counts.interrupted:
+        notes.append(f"{counts.interrupted:,} sessions ended early and not counted")
+    notes += [f"{count:,} requests sent again: {reason}" for reason, count in counts.retries.most_common()]
     if not day.arms:
         notes.append("the service does not tell its arms")
     return notes
 
 
-def document(days: list[Day], facts: dict[str, object]) -> dict[str, object]:
-    """The summary file: the run's parameters, and each day's figures."""
-    return {"schema": SCHEMA, **facts, "days": [_day_document(day) for day in days]}
-
-
-def _day_document(day: Day) -> dict[str, object]:
-    tally = day.tally
+def day_document(day: Day) -> dict[str, object]:
+    """Return a day of the summary file; orjson writes its means, NaN as null."""
+    counts, arms = day.counts, day.arms.items()
     return {
         "day": day.day,
         "seconds": round(day.seconds, 3),
-        "ended_early": day.ended_early,
-        **_outcome_document(day.all, day.present),
-        "arms": [
-            {"experiment": arm.experiment, "arm": arm.arm, **_outcome_document(arm.outcome, arm.present)}
-            for arm in day.arms
-        ],
-        "failed": _counts(tally.failed),
-        "skipped": tally.skipped,
-        "absent": tally.absent,
-        "interrupted": tally.interrupted,
-        "requests": tally.requests,
-        "retries": _counts(tally.retries),
+        "ended_early": counts.ended_early,
+        **vars(counts.outcome()),
+        "arms": [{"experiment": name, "arm": arm, **vars(counts.outcome(mask))} for (name, arm), mask in arms],
+        "failed": dict(sorted(counts.failed.items())),
+        "skipped": counts.skipped,
+        "interrupted": counts.interrupted,
+        "requests": counts.requests,
+        "retries": dict(sorted(counts.retries.items())),
     }
-
-
-def _outcome_document(outcome: Outcome, present: float) -> dict[str, object]:
-    return {
-        "present": present,
-        "listeners": outcome.listeners,
-        "sessions": outcome.sessions,
-        "tracks": _mean_document(outcome.tracks),
-        "time": _mean_document(outcome.time),
-    }
-
-
-def _mean_document(mean: Mean) -> dict[str, float | None]:
-    values = {"mean": mean.mean, "standard_error": mean.standard_error}
-    return {key: None if np.isnan(value) else value for key, value in values.items()}
-
-
-def _counts(counter: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counter.items()))
-
-
-def _masks(split: Assignment) -> Iterator[tuple[str, BoolArray]]:
-    """Each arm's name and listeners."""
-    for index, name in enumerate(split.arms):
-        yield name, split.arm == index
-
-
-def _share(present: BoolArray | None, among: BoolArray | None = None) -> float:
-    """The share of some listeners who came."""
-    who = present if present is None or among is None else present[among]
-    return 1.0 if who is None or not len(who) else float(who.mean())
-
-
-def _figures(outcome: Outcome) -> tuple[str, ...]:
-    return (
-        f"{outcome.listeners:,}",
-        f"{outcome.sessions:,}",
-        f"{outcome.tracks.mean:.3f} ± {outcome.tracks.standard_error:.3f}",
-        f"{outcome.time.mean:.3f} ± {outcome.time.standard_error:.3f}",
-    )

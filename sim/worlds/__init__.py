@@ -1,4 +1,4 @@
-"""Worlds of tracks, artists and listeners: made from a seed, written to files and read back.
+"""Worlds: what they are made from, how they are drawn, and their files.
 
-Read `config` and `generate` first, then `files`.
+In: a `WorldConfig`, or a folder. Out: a folder, or a `World`. Read `config`, `generate`, `files`, `neighbours`.
 """

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from looplib.config import Config
+from looplib.config import Config, Count, Positive, Share
 
 # The original service's defaults, for worlds whose files do not say.
 DEFAULT_CONSUME_BIAS = 5.0
@@ -12,8 +12,6 @@ DEFAULT_CONSUME_SHARPNESS = 1.0
 DEFAULT_SESSION_BUDGET = 5
 DEFAULT_INTEREST_NEIGHBOURS = 10
 DEFAULT_GAMMA = 0.8
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Span(Config):
@@ -29,8 +27,27 @@ class Span(Config):
         return self
 
     def __contains__(self, value: float) -> bool:
-        """Whether a value lies in the range."""
+        """Return whether a value lies in the range."""
         return self.low <= value <= self.high
+
+
+def _is_positive(span: Span) -> Span:
+    if span.low <= 0:
+        raise ValueError(f"low must be above 0, found {span.low}")
+    return span
+
+
+PositiveSpan = Annotated[Span, AfterValidator(_is_positive)]
+
+
+def check_interests(low: int, high: int) -> None:
+    """Refuse least interests above most interests.
+
+    Raises:
+        ValueError: They are.
+    """
+    if low > high:
+        raise ValueError(f"interests_low {low} is above interests_high {high}")
 
 
 class CatalogueConfig(Config):
@@ -41,10 +58,10 @@ class CatalogueConfig(Config):
     """
 
     tracks: int = Field(ge=1, le=10_000_000)
-    artists: int = Field(ge=1)
-    genres: int = Field(ge=1)
+    artists: Count
+    genres: Count
     dimensions: int = Field(ge=1, le=4096)
-    squared_length: float = Field(gt=0, description="expected squared length of a track's embedding")
+    squared_length: Positive = Field(description="expected squared length of a track's embedding")
     axis_decay: float = Field(default=0.0, ge=0, description="axis j has a variance proportional to j ** -axis_decay")
     genre_share: Share
     artist_share: Share
@@ -65,25 +82,22 @@ class ListenersConfig(Config):
     """Listeners: their interests, drawn by popularity, and how easily each is bored."""
 
     listeners: int = Field(ge=1, le=100_000_000)
-    interests_low: int = Field(ge=1, description="least interests of a listener")
-    interests_high: int = Field(ge=1, description="most interests of a listener")
+    interests_low: Count = Field(description="least interests of a listener")
+    interests_high: Count = Field(description="most interests of a listener")
     consume_bias: Span
-    consume_sharpness: Span
-    session_budget: int = Field(default=DEFAULT_SESSION_BUDGET, ge=1)
+    consume_sharpness: PositiveSpan
+    session_budget: Count = DEFAULT_SESSION_BUDGET
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.interests_low > self.interests_high:
-            raise ValueError(f"interests_low {self.interests_low} is above interests_high {self.interests_high}")
-        if self.consume_sharpness.low <= 0:
-            raise ValueError(f"consume_sharpness.low must be above 0, found {self.consume_sharpness.low}")
+        check_interests(self.interests_low, self.interests_high)
         return self
 
 
 class CalibrationConfig(Config):
     """The ranges in which a world's figures are meant to lie; the organic track is included throughout."""
 
-    sessions: int = Field(default=20_000, ge=1, description="simulated sessions a figure is measured on")
+    sessions: Count = Field(default=20_000, description="simulated sessions a figure is measured on")
     random_tracks: Span = Field(description="tracks a session with random recommendations")
     random_listening: Span = Field(description="listening time a session with random recommendations")
     same_artist_ratio: Span = Field(description="listening time with the same artist each time, over that with random")

@@ -1,17 +1,19 @@
-"""A world's files, read and checked: `tracks.json`, `tracks.npy`, `users.json`, and `world.yaml` where there is one."""
+"""A world's files, written or read: `tracks.json`, `tracks.npy`, `users.json`, `world.yaml` where there is one."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
-from looplib.config import load_config
-from looplib.files import sha256_file
+from looplib.config import Count, load_config
+from looplib.files import atomic_directory, sha256_file
 from sim.errors import WorldError
 from sim.worlds.config import (
     DEFAULT_CONSUME_BIAS,
@@ -26,6 +28,8 @@ TRACKS_FILE = "tracks.json"
 EMBEDDINGS_FILE = "tracks.npy"
 USERS_FILE = "users.json"
 CONFIG_FILE = "world.yaml"
+
+Records = Iterable[Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,12 @@ class World:
 
     @property
     def tracks(self) -> int:
-        """How many tracks there are."""
+        """The number of tracks."""
         return len(self.artist)
 
     @property
     def listeners(self) -> int:
-        """How many listeners there are."""
+        """The number of listeners."""
         return len(self.consume_bias)
 
 
@@ -66,10 +70,12 @@ class TrackRecord(_Record):
     artist: str | int
 
 
-class TitledRecord(TrackRecord):
-    """A line of `tracks.json` as people read it."""
+class TitledRecord(_Record):
+    """A line of a catalogue with any ids, as people read it."""
 
-    title: str | int | None = None
+    track: int | str
+    artist: int | str
+    title: int | str | None = None
 
 
 class UserRecord(_Record):
@@ -77,10 +83,10 @@ class UserRecord(_Record):
 
     user: int
     interests: list[int] = Field(min_length=1)
-    interest_neighbours: int = Field(default=DEFAULT_INTEREST_NEIGHBOURS, ge=1)
+    interest_neighbours: Count = DEFAULT_INTEREST_NEIGHBOURS
     consume_bias: FiniteFloat = DEFAULT_CONSUME_BIAS
     consume_sharpness: FiniteFloat = Field(default=DEFAULT_CONSUME_SHARPNESS, gt=0)
-    session_budget: int = Field(default=DEFAULT_SESSION_BUDGET, ge=1)
+    session_budget: Count = DEFAULT_SESSION_BUDGET
     artist_discount_gamma: FiniteFloat | None = Field(default=None, ge=0, le=1)
 
 
@@ -88,78 +94,72 @@ Record = TypeVar("Record", bound=_Record)
 
 
 def load_world(folder: Path) -> World:
-    """Reads a world, ours or in the original's files.
+    """Read a world, ours or in the original course service's files.
 
     Raises:
-        WorldError: A file is missing, a line is torn or out of place, or the files contradict each other; the message
+        WorldError: A file is missing, a line is torn or out of order, or the files contradict each other; the message
             names the file and the line.
     """
-    artist = _read_artists(folder / TRACKS_FILE)
-    embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, tracks=len(artist))
-    users = _read_users(folder / USERS_FILE, tracks=len(artist))
-    gamma = _read_gamma(folder / CONFIG_FILE)
+    numbers: dict[str | int, int] = {}  # of the artists, as they first appear
+    tracks = _read_numbered(folder / TRACKS_FILE, TrackRecord, "track")
+    embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(tracks))
+    users = _read_numbered(folder / USERS_FILE, UserRecord, "user")
+    _check_interests(folder / USERS_FILE, users, len(tracks))
+    settings = folder / CONFIG_FILE
+    gamma = load_config(WorldConfig, settings).gamma if settings.exists() else DEFAULT_GAMMA
+    gammas = [gamma if user.artist_discount_gamma is None else user.artist_discount_gamma for user in users]
     return World(
         embeddings=embeddings,
-        artist=artist,
+        artist=np.array([numbers.setdefault(track.artist, len(numbers)) for track in tracks], dtype=np.int64),
         interests=np.array([track for user in users for track in user.interests], dtype=np.int64),
         interest_offsets=np.cumsum([0, *(len(user.interests) for user in users)], dtype=np.int64),
         interest_neighbours=np.array([user.interest_neighbours for user in users], dtype=np.int64),
         consume_bias=np.array([user.consume_bias for user in users], dtype=np.float64),
         consume_sharpness=np.array([user.consume_sharpness for user in users], dtype=np.float64),
         session_budget=np.array([user.session_budget for user in users], dtype=np.int64),
-        gamma=np.array(
-            [gamma if user.artist_discount_gamma is None else user.artist_discount_gamma for user in users],
-            dtype=np.float64,
-        ),
+        gamma=np.array(gammas, dtype=np.float64),
         catalogue_sha256=sha256_file(folder / TRACKS_FILE),
         sha256=world_digest(folder),
     )
 
 
-def track_texts(folder: Path) -> list[str]:
-    """Artist and title of each track of a world that can be loaded.
+@contextmanager
+def new_world(folder: Path, tracks: Records, users: Records, embeddings: Float32Array) -> Iterator[Path]:
+    """Write the files that every world has to a folder that becomes `folder` at the end of the block.
+
+    Args:
+        folder: The folder to make.
+        tracks: The lines of `tracks.json`.
+        users: The lines of `users.json`.
+        embeddings: (tracks, dimensions).
 
     Raises:
-        WorldError: The file is missing or torn.
+        WorldError: It cannot be written.
     """
-    records = _read_records(folder / TRACKS_FILE, TitledRecord)
-    return [f"{record.artist} - {record.title or 'untitled'}" for _, record in records]
+    try:
+        with atomic_directory(folder) as new:
+            for name, records in ((TRACKS_FILE, tracks), (USERS_FILE, users)):
+                lines = [orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records]
+                (new / name).write_bytes(b"".join(lines))
+            np.save(new / EMBEDDINGS_FILE, embeddings)
+            yield new
+    except OSError as error:
+        raise WorldError(f"{folder}: cannot be written ({error.strerror or error})") from None
 
 
 def world_digest(folder: Path) -> str:
-    """One SHA-256 over all of a world's files."""
+    """Return one SHA-256 over all of a world's files."""
     files = [folder / name for name in (TRACKS_FILE, EMBEDDINGS_FILE, USERS_FILE, CONFIG_FILE)]
     lines = [f"{file.name} {sha256_file(file)}\n" for file in files if file.exists()]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _read_artists(path: Path) -> IntArray:
-    """The artist number of each track; artists are numbered as they first appear."""
-    numbers: dict[str | int, int] = {}
-    artists = []
-    for line, record in _read_records(path, TrackRecord):
-        _check_id(path, line, "track", record.track, expected=line - 1)
-        artists.append(numbers.setdefault(record.artist, len(numbers)))
-    if not artists:
-        raise WorldError(f"{path}: holds no tracks")
-    return np.array(artists, dtype=np.int64)
+def read_records(path: Path, model: type[Record]) -> Iterator[tuple[int, Record]]:
+    """Yield line numbers, from 1, and the lines' records.
 
-
-def _read_users(path: Path, tracks: int) -> list[UserRecord]:
-    users = []
-    for line, record in _read_records(path, UserRecord):
-        _check_id(path, line, "user", record.user, expected=line - 1)
-        for interest in record.interests:
-            if not 0 <= interest < tracks:
-                raise WorldError(f"{path}:{line}: interest {interest} is no track; the catalogue has 0..{tracks - 1}")
-        users.append(record)
-    if not users:
-        raise WorldError(f"{path}: holds no users")
-    return users
-
-
-def _read_records(path: Path, model: type[Record]) -> Iterator[tuple[int, Record]]:
-    """Line numbers, from 1, and what the lines hold."""
+    Raises:
+        WorldError: The file cannot be read, or a line is not such a record.
+    """
     try:
         with path.open("rb") as file:
             for line, content in enumerate(file, start=1):
@@ -172,9 +172,23 @@ def _read_records(path: Path, model: type[Record]) -> Iterator[tuple[int, Record
         raise WorldError(f"{path}:{line}: {key}{': ' if key else ''}{detail['msg']}") from None
 
 
-def _check_id(path: Path, line: int, key: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise WorldError(f"{path}:{line}: {key} {found} found, {expected} expected: ids must be 0..n-1 in order")
+def _read_numbered(path: Path, model: type[Record], key: str) -> list[Record]:
+    """Read records whose ids are 0..n-1 in order."""
+    records = []
+    for line, record in read_records(path, model):
+        if (found := getattr(record, key)) != line - 1:
+            raise WorldError(f"{path}:{line}: {key} {found} found, {line - 1} expected: ids must be 0..n-1 in order")
+        records.append(record)
+    if not records:
+        raise WorldError(f"{path}: holds no {key}s")
+    return records
+
+
+def _check_interests(path: Path, users: list[UserRecord], tracks: int) -> None:
+    for line, user in enumerate(users, start=1):
+        for interest in user.interests:
+            if not 0 <= interest < tracks:
+                raise WorldError(f"{path}:{line}: interest {interest} is no track; the catalogue has 0..{tracks - 1}")
 
 
 def _read_embeddings(path: Path, tracks: int) -> Float32Array:
@@ -194,7 +208,3 @@ def _read_embeddings(path: Path, tracks: int) -> Float32Array:
     if not finite.all():
         raise WorldError(f"{path}: the embedding of track {int(np.argmin(finite))} holds NaN or infinite numbers")
     return np.ascontiguousarray(embeddings, dtype=np.float32)
-
-
-def _read_gamma(path: Path) -> float:
-    return load_config(WorldConfig, path).gamma if path.exists() else DEFAULT_GAMMA

@@ -1,15 +1,23 @@
 """A world's catalogue and listeners, drawn from its configuration."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.worlds.config import CatalogueConfig, ListenersConfig, Span, WorldConfig
-from sim.worlds.names import invent_names, invent_titles
 
 _DECIMALS = 3  # of bias and sharpness in users.json
+_ONSETS = (
+    "b", "br", "d", "dr", "f", "fl", "g", "gr", "h", "k", "kl", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z",
+)  # fmt: skip
+_VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ou")
+_CODAS = ("", "", "", "l", "m", "n", "r", "s", "x", "nd", "sk")
+_SYLLABLES = tuple(onset + vowel + coda for onset in _ONSETS for vowel in _VOWELS for coda in _CODAS)
+_NAMES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Listeners:
 
 
 def generate_catalogue(config: WorldConfig) -> Catalogue:
-    """Draws genres, the artists in them, and the artists' tracks."""
+    """Draw genres, the artists in them, and the artists' tracks."""
     section, seed = config.catalogue, config.seed
     rng = make_generator(seed, "catalogue")
     genre_weights = rng.lognormal(0.0, section.genre_spread, size=section.genres)
@@ -50,14 +58,14 @@ def generate_catalogue(config: WorldConfig) -> Catalogue:
         artist=artist,
         genre=genre_of_artist[artist],
         popularity=popularity,
-        artist_names=invent_names(section.artists, text_rng, words=(1, 3)),
-        genre_names=invent_names(section.genres, text_rng, words=(1, 1)),
-        titles=invent_titles(section.tracks, text_rng),
+        artist_names=_invent_names(section.artists, text_rng, most_words=3),
+        genre_names=_invent_names(section.genres, text_rng, most_words=1),
+        titles=list(islice(_endless_names(text_rng, most_words=3), section.tracks)),  # some come twice, as titles do
     )
 
 
 def generate_listeners(config: WorldConfig, popularity: FloatArray) -> Listeners:
-    """Draws listeners, whose interests are different tracks, popular ones more often."""
+    """Draw listeners, whose interests are different tracks, popular ones more often."""
     section = config.listeners
     rng = make_generator(config.seed, "listeners")
     counts = rng.integers(section.interests_low, section.interests_high, size=section.listeners, endpoint=True)
@@ -69,8 +77,37 @@ def generate_listeners(config: WorldConfig, popularity: FloatArray) -> Listeners
     )
 
 
+def track_records(catalogue: Catalogue) -> Iterator[dict[str, object]]:
+    """Yield the lines of `tracks.json`."""
+    relative = np.round(catalogue.popularity * len(catalogue.titles), 4).tolist()
+    columns = zip(catalogue.artist.tolist(), catalogue.titles, catalogue.genre.tolist(), relative, strict=True)
+    for track, (artist, title, genre, popularity) in enumerate(columns):
+        yield {
+            "track": track,
+            "artist": catalogue.artist_names[artist],
+            "title": title,
+            "genre": catalogue.genre_names[genre],
+            "popularity": popularity,
+        }
+
+
+def user_records(listeners: Listeners) -> Iterator[dict[str, object]]:
+    """Yield the lines of `users.json`."""
+    for user, interests, traits in listener_columns(listeners):
+        yield {"user": user, "interests": interests, **traits}
+
+
+def listener_columns(listeners: Listeners) -> Iterator[tuple[int, list[int], dict[str, object]]]:
+    """Yield id, interests, and traits by the names of `users.json`."""
+    biases, sharpnesses = listeners.consume_bias.tolist(), listeners.consume_sharpness.tolist()
+    columns = zip(listeners.interests, biases, sharpnesses, strict=True)
+    for user, (interests, bias, sharpness) in enumerate(columns):
+        budget = listeners.session_budget
+        yield user, interests, {"consume_bias": bias, "consume_sharpness": sharpness, "session_budget": budget}
+
+
 def _deal_tracks(section: CatalogueConfig, rng: np.random.Generator) -> IntArray:
-    """Each track's artist: every artist has a track, the rest go by exponential weights; ids say nothing."""
+    """Draw each track's artist: every artist has a track, the rest go by exponential weights; ids say nothing."""
     weights = rng.exponential(size=section.artists)
     rest = rng.choice(section.artists, size=section.tracks - section.artists, p=weights / weights.sum())
     return rng.permutation(np.concatenate([np.arange(section.artists), rest]))
@@ -79,7 +116,7 @@ def _deal_tracks(section: CatalogueConfig, rng: np.random.Generator) -> IntArray
 def _place_tracks(
     section: CatalogueConfig, genre_of_artist: IntArray, artist: IntArray, rng: np.random.Generator
 ) -> Float32Array:
-    """Embeddings (tracks, dimensions): genre centre + artist's deviation + own deviation."""
+    """Draw embeddings (tracks, dimensions): genre centre + artist's deviation + own deviation."""
     own_share = 1.0 - section.genre_share - section.artist_share
     genres = _deviations(section.genres, section, section.genre_share, rng)
     artists = genres[genre_of_artist] + _deviations(section.artists, section, section.artist_share, rng)
@@ -87,7 +124,7 @@ def _place_tracks(
 
 
 def _deviations(count: int, section: CatalogueConfig, share: float, rng: np.random.Generator) -> FloatArray:
-    """Gaussian vectors (count, dimensions) whose expected squared length is that share of a track's.
+    """Draw Gaussian vectors (count, dimensions) whose expected squared length is that share of a track's.
 
     Axis j, from 1, has a variance proportional to j ** -axis_decay.
     """
@@ -98,7 +135,7 @@ def _deviations(count: int, section: CatalogueConfig, share: float, rng: np.rand
 
 
 def _draw_popularity(section: CatalogueConfig, embeddings: Float32Array, rng: np.random.Generator) -> FloatArray:
-    """Popularities (tracks,), summing to 1: luck, and lying far out along the first axis, the mainstream's."""
+    """Draw popularities (tracks,), summing to 1: luck, and lying far out along the first axis, the mainstream's."""
     along = embeddings[:, 0].astype(np.float64)
     scale = float(along.std()) or 1.0
     logs = section.mainstream * along / scale + rng.normal(0.0, section.popularity_spread, size=section.tracks)
@@ -110,7 +147,7 @@ def _draw_popularity(section: CatalogueConfig, embeddings: Float32Array, rng: np
 def _draw_interests(
     section: ListenersConfig, counts: IntArray, popularity: FloatArray, rng: np.random.Generator
 ) -> list[list[int]]:
-    """Different tracks for each listener; a listener's draws are repeated until they differ."""
+    """Draw different tracks for each listener; a listener's draws are repeated until they differ."""
     cumulative = np.cumsum(popularity)
     drawn = _draw_tracks(cumulative, (len(counts), section.interests_high), rng)
     interests = [list(dict.fromkeys(row[:count])) for row, count in zip(drawn.tolist(), counts.tolist(), strict=True)]
@@ -123,11 +160,33 @@ def _draw_interests(
 
 
 def _draw_tracks(cumulative: FloatArray, shape: tuple[int, ...], rng: np.random.Generator) -> IntArray:
-    """Track ids of the given shape, each drawn with its popularity."""
+    """Draw track ids of the given shape, each with its popularity."""
     tracks: IntArray = np.searchsorted(cumulative, rng.random(shape) * cumulative[-1], side="right")
     return tracks
 
 
 def spread(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
-    """Uniform draws from a range (count,), as users.json has them."""
+    """Draw uniformly from a range (count,), rounded as in users.json."""
     return np.round(rng.uniform(span.low, span.high, size=count), _DECIMALS)
+
+
+def _invent_names(count: int, rng: np.random.Generator, most_words: int) -> list[str]:
+    """Make up different names of up to so many words."""
+    names: dict[str, None] = {}
+    for name in _endless_names(rng, most_words):
+        if len(names) == count:
+            break
+        names.setdefault(name)
+    return list(names)
+
+
+def _endless_names(rng: np.random.Generator, most_words: int) -> Iterator[str]:
+    while True:
+        word_counts = rng.integers(1, most_words, size=_NAMES_AT_ONCE, endpoint=True).tolist()
+        syllable_counts = rng.integers(1, 3, size=(_NAMES_AT_ONCE, most_words), endpoint=True).tolist()
+        syllables = rng.integers(len(_SYLLABLES), size=(_NAMES_AT_ONCE, most_words, 3)).tolist()
+        for used, lengths, rows in zip(word_counts, syllable_counts, syllables, strict=True):
+            yield " ".join(
+                "".join(_SYLLABLES[syllable] for syllable in row[:length]).capitalize()
+                for row, length in zip(rows[:used], lengths, strict=False)
+            )

@@ -1,4 +1,4 @@
-"""Which tracks lie nearest to which."""
+"""Nearest tracks by the distance of embeddings."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ _STRIPE = 128  # tracks of which only the nearest is compared at first
 
 
 def nearest_tracks(embeddings: Float32Array, points: IntArray, count: int) -> IntArray:
-    """The tracks nearest to each of some tracks, itself first, then by growing Euclidean distance.
+    """Find the tracks nearest to each of some tracks, itself first, then by growing Euclidean distance.
 
     Args:
         embeddings: (tracks, dimensions).
@@ -32,7 +32,7 @@ def nearest_tracks(embeddings: Float32Array, points: IntArray, count: int) -> In
 
 
 def _largest(values: Float32Array, count: int) -> IntArray:
-    """Columns of the `count` largest values of each row, largest first.
+    """Return columns of the `count` largest values of each row, largest first.
 
     They lie in the `count` stripes with the largest maxima, so only those are searched.
     """

@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -12,12 +11,14 @@ import pytest
 from analysis.logs.lines import Event
 from recsys.ingest.events import ingest
 from sim.listening.sessions import ListeningModel, make_model
-from sim.remote.client import Drive, Driven, drive, has_batches
-from sim.remote.connection import Address
+from sim.remote.config import RemoteConfig
+from sim.remote.probe import probe
+from sim.remote.summary import Counts
 from sim.run import main
 from sim.worlds.files import load_world
 from tests.botify.exports import publish, random_lists
 from tests.faults.served import Published, Served, read_events, serve
+from tests.sim.remote.test_drive import play
 from tests.sim.worlds import write_world
 
 TRACKS, LISTENERS, SESSIONS = 400, 60, 250
@@ -44,9 +45,9 @@ def model(published: Published) -> ListeningModel:
     return make_model(load_world(published.folder / "world"))
 
 
-def _play(model: ListeningModel, served: Served, **changes: Any) -> Driven:  # noqa: ANN401  any of Drive's fields
-    values = {"sessions": range(SESSIONS), "lanes": 1, "batch": 0, "timeout_s": 60, "patience_s": 60, **changes}
-    return asyncio.run(drive(model, Drive(url=f"http://127.0.0.1:{served.port}", seed=4, **values), asyncio.Event()))
+def _play(model: ListeningModel, served: Served, concurrency: int, batch: int) -> Counts:
+    url = f"http://127.0.0.1:{served.port}"
+    return play(model, url, range(SESSIONS), concurrency=concurrency, batch=batch)
 
 
 def _sessions(log: Path) -> dict[str, list[Event]]:
@@ -56,52 +57,51 @@ def _sessions(log: Path) -> dict[str, list[Event]]:
     return dict(found)
 
 
-@pytest.mark.parametrize(("lanes", "batch"), [(1, 0), (8, 0), (3, 15)])
+@pytest.mark.parametrize(("concurrency", "batch"), [(1, 0), (8, 0), (3, 15)])
 def test_the_services_log_holds_the_sessions_that_were_played(
-    published: Published, model: ListeningModel, tmp_path: Path, lanes: int, batch: int
+    published: Published, model: ListeningModel, tmp_path: Path, concurrency: int, batch: int
 ) -> None:
-    """With one lane and no batches it is the original client's way: one connection, one request at a time."""
+    """Without concurrency and batches it is the original client's way: one connection, one request at a time."""
     with serve(published, tmp_path / "log") as served:
-        driven = _play(model, served, lanes=lanes, batch=batch)
+        counts = _play(model, served, concurrency=concurrency, batch=batch)
         assert served.stop() == 0
-    tally = driven.tally
-    assert (driven.error, tally.failed, tally.skipped, tally.retries) == (None, {}, 0, {})
+    assert (counts.error, counts.failed, counts.skipped, counts.retries) == (None, {}, 0, {})
     sessions = _sessions(tmp_path / "log")
-    assert len(sessions) == tally.sessions.sum() == SESSIONS
-    counts, tracks, hundredths = np.zeros((3, LISTENERS), dtype=np.int64)
+    assert len(sessions) == counts.sessions.sum() == SESSIONS
+    ended, tracks, hundredths = np.zeros((3, LISTENERS), dtype=np.int64)
     for events in sessions.values():
         assert [event.message for event in events] == ["next"] * (len(events) - 1) + ["last"]
         assert [event.recommendation for event in events[:-1]] == [event.track for event in events[1:]]
         assert events[0].time == 1.0
         (user,) = {event.user for event in events}
-        counts[user] += 1
+        ended[user] += 1
         tracks[user] += len(events)
         hundredths[user] += round(sum(100 * event.time for event in events))
-    assert counts.tolist() == tally.sessions.tolist()
-    assert tracks.tolist() == tally.tracks.tolist()
-    assert hundredths.tolist() == tally.hundredths.tolist()
+    assert ended.tolist() == counts.sessions.tolist()
+    assert tracks.tolist() == counts.tracks.tolist()
+    assert hundredths.tolist() == counts.hundredths.tolist()
 
 
 def test_what_the_service_logs_of_it_ingests_without_a_reject(
     published: Published, model: ListeningModel, tmp_path: Path
 ) -> None:
     with serve(published, tmp_path / "log") as served:
-        driven = _play(model, served, lanes=2, batch=20)
+        counts = _play(model, served, concurrency=2, batch=20)
         assert served.stop() == 0
     report = ingest([tmp_path / "log"], tmp_path / "store", buckets=2)
-    assert (report.lines.good, report.lines.rejected) == (int(driven.tally.tracks.sum()), 0)
+    assert (report.lines.good, report.lines.rejected) == (int(counts.tracks.sum()), 0)
 
 
 def test_two_processes_of_the_service_share_the_sessions(
     published: Published, model: ListeningModel, tmp_path: Path, redis_url: str
 ) -> None:
     with serve(published, tmp_path / "log", processes=2, redis_url=redis_url) as served:
-        driven = _play(model, served, lanes=4, batch=15)
+        counts = _play(model, served, concurrency=4, batch=15)
         assert served.stop() == 0
-    assert driven.tally.sessions.sum() == SESSIONS
+    assert counts.sessions.sum() == SESSIONS
     sessions = _sessions(tmp_path / "log")
     assert len(sessions) == SESSIONS
-    assert sum(len(events) for events in sessions.values()) == driven.tally.tracks.sum()
+    assert sum(len(events) for events in sessions.values()) == counts.tracks.sum()
 
 
 def test_the_runs_table_tells_the_arms_of_the_service(
@@ -130,6 +130,6 @@ def test_the_runs_table_tells_the_arms_of_the_service(
 
 def test_the_service_has_addresses_for_many_listeners(published: Published, tmp_path: Path) -> None:
     with serve(published, tmp_path / "log") as served:
-        address = Address.parse(f"http://127.0.0.1:{served.port}")
-        assert asyncio.run(has_batches(address, 60, 60))
+        config = RemoteConfig.model_validate({"episodes": 1, "url": f"http://127.0.0.1:{served.port}", "batch": 1})
+        assert asyncio.run(probe(config, LISTENERS))[0]
         assert served.ask("POST", "/next", {"requests": []})[0] == 400

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from sim.collect.collection import CollectConfig, collect
-from tests.sim.worlds import write_world
+from tests.sim.worlds import heed_interrupts, write_world
 
 SEGMENTS = 400
 EPISODES = SEGMENTS * 100
@@ -41,7 +41,10 @@ def _argv(world: Path, log: Path, processes: int) -> list[str]:
 
 def _start(world: Path, log: Path, processes: int) -> subprocess.Popen[str]:
     """Starts a collection in a process group of its own and waits until it is well under way."""
-    process = subprocess.Popen(_argv(world, log, processes), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    argv = _argv(world, log, processes)
+    process = subprocess.Popen(
+        argv, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_interrupts
+    )
     _wait_until(lambda: len(list(log.glob("events-*.jsonl"))) >= 5)
     return process
 
@@ -70,12 +73,11 @@ def _assert_rerun_completes(world: Path, log: Path, undisturbed: dict[str, bytes
     assert not list(log.glob(".tmp-*"))
 
 
-@pytest.mark.parametrize("processes", [1, 2])
 def test_after_kill_9_whole_segments_stand_workers_end_and_a_rerun_completes(
-    world: Path, tmp_path: Path, undisturbed: dict[str, bytes], processes: int
+    world: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
     log = tmp_path / "log"
-    with _start(world, log, processes) as process:
+    with _start(world, log, processes=2) as process:
         children = _children(process)
         process.kill()
         process.communicate(timeout=60)
@@ -85,8 +87,7 @@ def test_after_kill_9_whole_segments_stand_workers_end_and_a_rerun_completes(
     _assert_rerun_completes(world, log, undisturbed)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("sent", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
 def test_a_polite_stop_leaves_no_process_and_no_temporary_file(
     world: Path, tmp_path: Path, undisturbed: dict[str, bytes], sent: signal.Signals, processes: int
 ) -> None:

@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from sim.listening.sessions import ListeningModel, make_model
-from sim.remote.lane import ANSWER_LOST, ANSWER_UNUSABLE, END_LOST, SERVICE_FAILED
+from sim.remote.pool import ANSWER_LOST, ANSWER_UNUSABLE, END_LOST, SERVICE_FAILED
 from sim.worlds.files import load_world
 from tests.faults.served import wait_until
 from tests.programs import free_port
-from tests.sim.fake_service import (
+from tests.sim.remote.fake_service import (
     CLOSE_AFTER,
     CLOSE_BEFORE,
     HANG,
@@ -33,8 +33,8 @@ from tests.sim.fake_service import (
     Mishap,
     fake_service,
 )
-from tests.sim.test_remote import TRACKS, play
-from tests.sim.worlds import write_world
+from tests.sim.remote.test_drive import TRACKS, play
+from tests.sim.worlds import heed_interrupts, write_world
 
 FEW = 60
 
@@ -63,16 +63,15 @@ def test_a_session_whose_answer_was_lost_is_ended_and_counted_as_failed(
     demo_model: ListeningModel, what: str, batch: int
 ) -> None:
     with fake_service(TRACKS, mishap=_every(7, what)) as service:
-        driven = play(demo_model, service, batch=batch, lanes=4, sessions=range(FEW))
-    tally = driven.tally
-    assert driven.error is None
-    assert set(tally.failed) == {ANSWER_LOST}
-    assert tally.failed[ANSWER_LOST] + tally.sessions.sum() == FEW
-    assert (tally.skipped, tally.retries.total(), len(service.open)) == (0, 0, 0)
+        counts = play(demo_model, service.url, batch=batch, concurrency=4, sessions=range(FEW))
+    assert counts.error is None
+    assert set(counts.failed) == {ANSWER_LOST}
+    assert counts.failed[ANSWER_LOST] + counts.sessions.sum() == FEW
+    assert (counts.skipped, counts.retries.total(), len(service.open)) == (0, 0, 0)
     assert len(service.sessions) == FEW
     _assert_nothing_told_twice(service)
     repeats = sum(len(events) > 1 and events[-1][0] == events[-2][0] for _, events in service.sessions)
-    assert repeats == (tally.failed[ANSWER_LOST] if what in {CLOSE_AFTER, NO_HTTP} else 0)
+    assert repeats == (counts.failed[ANSWER_LOST] if what in {CLOSE_AFTER, NO_HTTP} else 0)
 
 
 @pytest.mark.parametrize(
@@ -81,25 +80,25 @@ def test_a_session_whose_answer_was_lost_is_ended_and_counted_as_failed(
 )
 def test_an_answer_that_cannot_be_used_ends_the_session(demo_model: ListeningModel, what: str, batch: int) -> None:
     with fake_service(TRACKS, mishap=_every(7, what)) as service:
-        driven = play(demo_model, service, batch=batch, lanes=4, sessions=range(FEW))
-    assert driven.error is None
-    assert set(driven.tally.failed) == {ANSWER_UNUSABLE}
-    assert driven.tally.done == len(service.sessions) == FEW
+        counts = play(demo_model, service.url, batch=batch, concurrency=4, sessions=range(FEW))
+    assert counts.error is None
+    assert set(counts.failed) == {ANSWER_UNUSABLE}
+    assert counts.done == len(service.sessions) == FEW
     assert not service.open
     _assert_nothing_told_twice(service)
 
 
 def test_one_bad_track_of_a_batch_ends_that_session_alone(demo_model: ListeningModel) -> None:
     with fake_service(TRACKS, mishap=lambda number, _: UNKNOWN_TRACK if number == 1 else None) as service:
-        driven = play(demo_model, service, batch=40, lanes=1, sessions=range(FEW))
-    assert driven.tally.failed == {ANSWER_UNUSABLE: 1}
-    assert driven.tally.sessions.sum() == FEW - 1
+        counts = play(demo_model, service.url, batch=40, concurrency=1, sessions=range(FEW))
+    assert counts.failed == {ANSWER_UNUSABLE: 1}
+    assert counts.sessions.sum() == FEW - 1
 
 
 def test_a_track_heard_already_is_heard_not_at_all_and_no_failure(demo_model: ListeningModel) -> None:
     with fake_service(1) as service:  # it recommends track 0 again and again
-        driven = play(demo_model, service, lanes=4, sessions=range(50))
-    assert driven.tally.sessions.sum() == 50
+        counts = play(demo_model, service.url, concurrency=4, sessions=range(50))
+    assert counts.sessions.sum() == 50
     assert all(time_ == 0.0 for _, events in service.sessions for _, time_ in events[2:])
 
 
@@ -109,10 +108,10 @@ def test_what_the_service_says_that_it_did_not_do_is_asked_again(
     demo_model: ListeningModel, status: str, batch: int
 ) -> None:
     with fake_service(TRACKS) as calm, fake_service(TRACKS, mishap=_every(5, status, "/")) as service:
-        play(demo_model, calm, lanes=4, sessions=range(FEW))
-        driven = play(demo_model, service, batch=batch, lanes=4, sessions=range(FEW))
-    assert driven.tally.sessions.sum() == FEW
-    assert driven.tally.retries[f"status {status}"] > 0
+        play(demo_model, calm.url, concurrency=4, sessions=range(FEW))
+        counts = play(demo_model, service.url, batch=batch, concurrency=4, sessions=range(FEW))
+    assert counts.sessions.sum() == FEW
+    assert counts.retries[f"status {status}"] > 0
     assert sorted(service.sessions) == sorted(calm.sessions)
 
 
@@ -127,11 +126,11 @@ def test_a_service_that_goes_on_failing_costs_the_session_when_patience_ends(
         return "503" if number >= broken else None
 
     with fake_service(TRACKS, mishap=mishap) as service:
-        driven = play(demo_model, service, batch=batch, lanes=2, patience_s=0, sessions=range(FEW))
-    assert driven.error is None
-    assert set(driven.tally.failed) == {SERVICE_FAILED}
-    assert driven.tally.done == FEW
-    assert driven.tally.skipped > 0 or not service.open
+        counts = play(demo_model, service.url, batch=batch, concurrency=2, patience_s=0, sessions=range(FEW))
+    assert counts.error is None
+    assert set(counts.failed) == {SERVICE_FAILED}
+    assert counts.done == FEW
+    assert counts.skipped > 0 or not service.open
     _assert_nothing_told_twice(service)
 
 
@@ -148,25 +147,25 @@ def test_a_listener_whose_session_may_be_open_still_gets_no_other_one(tmp_path: 
 
     model = make_model(load_world(write_world(tmp_path / "world")))
     with fake_service(12, mishap=mishap) as service:
-        driven = play(model, service, batch=batch, lanes=4, sessions=range(90))
-    assert set(driven.tally.failed) == {END_LOST}
-    assert driven.tally.failed[END_LOST] == len(service.open)
-    assert driven.tally.skipped > 10
-    assert driven.tally.done == 90
+        counts = play(model, service.url, batch=batch, concurrency=4, sessions=range(90))
+    assert set(counts.failed) == {END_LOST}
+    assert counts.failed[END_LOST] == len(service.open)
+    assert counts.skipped > 10
+    assert counts.done == 90
     _assert_nothing_told_twice(service)
 
 
 def test_an_answer_that_does_not_come_counts_as_lost(demo_model: ListeningModel) -> None:
     with fake_service(TRACKS, mishap=lambda number, _: HANG if number == 5 else None) as service:
-        driven = play(demo_model, service, lanes=1, timeout_s=2, sessions=range(20))
-    assert driven.tally.failed == {ANSWER_LOST: 1}
+        counts = play(demo_model, service.url, concurrency=1, timeout_s=2, sessions=range(20))
+    assert counts.failed == {ANSWER_LOST: 1}
     assert len(service.sessions) == 20
 
 
 def test_a_service_that_loses_every_answer_is_given_up(demo_model: ListeningModel) -> None:
     with fake_service(TRACKS, mishap=_first(10**9, CLOSE_AFTER)) as service:
-        driven = play(demo_model, service, lanes=2)
-    assert "20 answers in a row were lost" in str(driven.error)
+        counts = play(demo_model, service.url, concurrency=2)
+    assert "20 answers in a row were lost" in str(counts.error)
     assert service.requests < 30
     _assert_nothing_told_twice(service)
 
@@ -174,9 +173,9 @@ def test_a_service_that_loses_every_answer_is_given_up(demo_model: ListeningMode
 @BOTH
 def test_a_refused_request_ends_the_run_with_the_services_words(demo_model: ListeningModel, batch: int) -> None:
     with fake_service(TRACKS, mishap=lambda number, _: "400" if number == 30 else None) as service:
-        driven = play(demo_model, service, batch=batch, lanes=4, sessions=range(FEW))
-    assert "refused with 400: asked for 400" in str(driven.error)
-    assert driven.tally.interrupted > 0
+        counts = play(demo_model, service.url, batch=batch, concurrency=4, sessions=range(FEW))
+    assert "refused with 400: asked for 400" in str(counts.error)
+    assert counts.interrupted > 0
     assert not service.open  # all were ended
 
 
@@ -195,19 +194,19 @@ def test_a_service_that_comes_late_is_waited_for(demo_model: ListeningModel) -> 
     thread.start()
     timer = threading.Timer(0.3, started.set)
     timer.start()
-    driven = play(demo_model, FakeService(TRACKS, port=port), lanes=3, sessions=range(30))
+    counts = play(demo_model, FakeService(TRACKS, port=port).url, concurrency=3, sessions=range(30))
     ready.set()
     thread.join(timeout=60)
     timer.join()
-    assert driven.error is None
+    assert counts.error is None
     assert sessions == [30]
-    assert any(reason.startswith("not connected") for reason in driven.tally.retries) or not driven.tally.retries
+    assert any(reason.startswith("not connected") for reason in counts.retries) or not counts.retries
 
 
 def test_a_service_that_is_not_there_ends_the_run(demo_model: ListeningModel) -> None:
-    driven = play(demo_model, FakeService(TRACKS, port=free_port()), lanes=3, patience_s=0.2)
-    assert "is the service running?" in str(driven.error)
-    assert driven.tally.interrupted == 3
+    counts = play(demo_model, FakeService(TRACKS, port=free_port()).url, concurrency=3, patience_s=0.2)
+    assert "is the service running?" in str(counts.error)
+    assert counts.interrupted == 3
 
 
 @pytest.fixture
@@ -216,7 +215,14 @@ def start(demo_world: Path, tmp_path: Path) -> Callable[[FakeService, int, int],
         argv = [sys.executable, "-m", "sim.run", "--recommender", "remote", "--world", str(demo_world)]
         argv += ["--url", service.url, "--episodes", "1000000", "--summary", str(tmp_path / "summary.json")]
         argv += ["--processes", str(processes), "--batch", str(batch), "--concurrency", "4"]
-        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        return subprocess.Popen(
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=heed_interrupts,
+        )
 
     return start
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.console import ConsoleConfig, Terminal, play_console
+from sim.console import ConsoleConfig, play_console
 from sim.run import main
 from tests.sim.worlds import write_world
 
@@ -22,7 +22,7 @@ def _play(tmp_path: Path, *typed: str, episodes: int = 1) -> list[str]:
         return answer
 
     world = write_world(tmp_path / "world") if not (tmp_path / "world").exists() else tmp_path / "world"
-    play_console(ConsoleConfig(world=world, episodes=episodes, seed=3), Terminal(ask, lines.append))
+    play_console(ConsoleConfig(world=world, episodes=episodes, seed=3), ask, lines.append)
     return lines
 
 

@@ -1,19 +1,21 @@
-"""Workers die at awkward moments, and it is always said in the same line."""
+"""Workers die at awkward moments, which always gives the same line; signals stop, then interrupt."""
 
 import os
 import signal
 import threading
-import time
 
+import psutil
 import pytest
 
 from sim.errors import SimError
-from sim.workers import run_jobs
+from sim.workers import handle_signals, run_jobs
+from tests.faults.served import wait_until
 
 
 def _die_soon_after_the_answer(number: int) -> int:
+    del number
     threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    return number
+    return os.getpid()
 
 
 def _die_before_the_answer(number: int) -> int:
@@ -23,8 +25,8 @@ def _die_before_the_answer(number: int) -> int:
 
 def test_a_worker_that_dies_between_two_jobs_is_said() -> None:
     results = run_jobs(_die_soon_after_the_answer, range(10), processes=2)
-    assert next(results) in (0, 1)
-    time.sleep(0.5)  # it is gone before it is given another number
+    worker = psutil.Process(next(results))
+    wait_until(lambda: worker.status() == psutil.STATUS_ZOMBIE, "its death", 60)  # before it gets another number
     with pytest.raises(SimError, match=r"^a worker process died \(signal 9, as when memory runs out\)$"):
         list(results)
 
@@ -32,3 +34,23 @@ def test_a_worker_that_dies_between_two_jobs_is_said() -> None:
 def test_a_worker_that_dies_within_a_job_is_said() -> None:
     with pytest.raises(SimError, match=r"^a worker process died \(signal 9, as when memory runs out\)$"):
         list(run_jobs(_die_before_the_answer, range(10), processes=2))
+
+
+def test_the_first_signal_stops_and_the_second_interrupts() -> None:
+    stopped: list[bool] = []
+    with handle_signals(lambda: stopped.append(True)) as received:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (stopped, received) == ([True], [signal.SIGTERM])
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert stopped == [True]
+
+
+def test_a_signal_that_the_process_ignores_stays_ignored() -> None:
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with handle_signals() as received:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert received == []
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,5 +1,6 @@
-"""A small world in the original's files."""
+"""A small world in the original's files, and what tests of interrupts need."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ def write_world(
     (folder / "users.json").write_bytes(_join(users))
     np.save(folder / "tracks.npy", (circle if embeddings is None else embeddings).astype(np.float32))
     return folder
+
+
+def heed_interrupts() -> None:
+    """Restores SIGINT in a child process: it is inherited as ignored where the tests were started by `nohup` or `&`."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _join(lines: Sequence[Line]) -> bytes:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from looplib.randomness import make_generator
-from sim.tally import Tally, ratio_mean
+from sim.remote.summary import Counts, ratio_mean
 
 
 def test_clusters_of_one_have_the_standard_error_of_a_plain_mean() -> None:
@@ -35,13 +35,13 @@ def test_without_sessions_there_is_no_mean_and_with_one_listener_no_error() -> N
     assert math.isnan(one.standard_error)
 
 
-def test_sums_of_two_processes_add_up() -> None:
-    whole, parts = Tally.empty(4), [Tally.empty(4), Tally.empty(4)]
+def test_counts_of_two_processes_add_up() -> None:
+    whole, parts = Counts.empty(4), [Counts.empty(4), Counts.empty(4)]
     for part, listeners in zip(parts, ([0, 2], [1, 3]), strict=True):
-        for tally in (whole, part):
-            tally.add_sessions(np.array(listeners), np.array([7, 8]), np.array([150, 250]))
-            tally.failed["answer lost"] += 1
-            tally.skipped += 2
+        for counts in (whole, part):
+            counts.add_sessions(np.array(listeners), np.array([7, 8]), np.array([150, 250]))
+            counts.failed["answer lost"] += 1
+            counts.skipped += 2
     parts[0].add(parts[1])
     assert parts[0].outcome() == whole.outcome()
     assert (parts[0].failed, parts[0].done) == (whole.failed, 4 + 2 + 4)

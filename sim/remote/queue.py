@@ -1,4 +1,4 @@
-"""Which session is opened next: in the order of their numbers, except that a listener has one at a time."""
+"""The session queue: sessions in the order of their numbers, except that a listener has one at a time."""
 
 import asyncio
 from collections import deque
@@ -6,33 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from looplib.arrays import BoolArray, IntArray
+from looplib.arrays import IntArray
 from sim.listening.draws import BLOCK, SessionDraws
 
-_MOST_WAITING = 20_000  # sessions looked at that wait for their listeners
+_MOST_WAITING = 20_000  # sessions read that wait for their listeners
 
 
-class Dealer:
-    """Deals the sessions of some listeners: those whose number leaves `share[0]` when divided by `share[1]`.
+class SessionQueue:
+    """The sessions of some listeners: those whose number leaves `share[0]` when divided by `share[1]`."""
 
-    Attributes:
-        skipped: Sessions of listeners who were set aside.
-        absent: Sessions of listeners who are not there.
-        freed: Set whenever a listener's session ends.
-    """
-
-    def __init__(
-        self,
-        draws: SessionDraws,
-        sessions: range,
-        listeners: int,
-        share: tuple[int, int],
-        present: BoolArray | None = None,
-    ) -> None:
-        """Deals the sessions of these numbers, or those of the listeners who are there."""
-        self.skipped = self.absent = 0
-        self._present = present
-        self.freed = asyncio.Event()
+    def __init__(self, draws: SessionDraws, sessions: range, listeners: int, share: tuple[int, int]) -> None:
+        """Queue the sessions of these numbers."""
+        self.skipped = 0  # sessions of listeners who were set aside
+        self.freed = asyncio.Event()  # set whenever a listener's session ends
         self._coming = _sessions_of_share(draws, sessions, listeners, share)
         self._is_read = False
         self._ready: deque[tuple[int, int]] = deque()  # their listeners count as busy
@@ -46,7 +32,7 @@ class Dealer:
         return self._is_read and not self._ready and not self._waiting_count
 
     def take(self, most: int) -> tuple[IntArray, IntArray]:
-        """Numbers and listeners of up to so many sessions, to be opened now."""
+        """Return numbers and listeners of up to so many sessions, to be opened now."""
         taken: list[tuple[int, int]] = []
         while len(taken) < most and self._ready:
             taken.append(self._ready.popleft())
@@ -54,13 +40,13 @@ class Dealer:
             session = next(self._coming, None)
             if session is None:
                 self._is_read = True
-                break
-            self._sort(session, taken)
+            elif self._is_free(session):
+                taken.append(session)
         pairs = np.array(taken, dtype=np.int64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]
 
     def free(self, listeners: IntArray) -> None:
-        """Says that the sessions of these listeners are over."""
+        """Let these listeners have other sessions, as theirs are over."""
         for listener in listeners.tolist():
             waiting = self._waiting[listener]
             if waiting:
@@ -71,7 +57,7 @@ class Dealer:
         self.freed.set()
 
     def set_aside(self, listeners: IntArray) -> None:
-        """Says that these listeners' sessions may still be open at the service: they get no others."""
+        """Skip all later sessions of these listeners, as theirs may still be open at the service."""
         for listener in listeners.tolist():
             self._set_aside.add(listener)
             waiting = self._waiting.pop(listener)
@@ -79,24 +65,24 @@ class Dealer:
             self.skipped += len(waiting)
         self.freed.set()
 
-    def _sort(self, session: tuple[int, int], taken: list[tuple[int, int]]) -> None:
+    def _is_free(self, session: tuple[int, int]) -> bool:
+        """Return whether a session can be opened; if not, let it wait for its listener, or skip it."""
         number, listener = session
-        if self._present is not None and not self._present[listener]:
-            self.absent += 1
-        elif listener in self._set_aside:
+        if listener in self._set_aside:
             self.skipped += 1
-        elif listener in self._waiting:
+            return False
+        if listener in self._waiting:
             self._waiting[listener].append(number)
             self._waiting_count += 1
-        else:
-            self._waiting[listener] = deque()
-            taken.append(session)
+            return False
+        self._waiting[listener] = deque()
+        return True
 
 
 def _sessions_of_share(
     draws: SessionDraws, sessions: range, listeners: int, share: tuple[int, int]
 ) -> Iterator[tuple[int, int]]:
-    """Numbers and listeners of a share's sessions, in order."""
+    """Yield numbers and listeners of a share's sessions, in order."""
     for block in range(sessions.start // BLOCK, -(-sessions.stop // BLOCK)):
         numbers = np.arange(max(sessions.start, block * BLOCK), min(sessions.stop, (block + 1) * BLOCK))
         whose = draws.listeners(numbers, listeners)

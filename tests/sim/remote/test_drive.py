@@ -10,24 +10,31 @@ import numpy as np
 import orjson
 import pytest
 
-from sim.errors import RemoteError
 from sim.listening.draws import FIRST_TRACK, START, SessionDraws
 from sim.listening.sessions import ListeningModel, Sessions, make_model, scale_starts
-from sim.remote.client import Drive, Driven, drive
 from sim.remote.config import RemoteConfig
-from sim.remote.connection import Address
-from sim.remote.dealer import Dealer
+from sim.remote.drive import drive
+from sim.remote.queue import SessionQueue
+from sim.remote.summary import Counts
 from sim.run import main
 from sim.worlds.files import load_world
-from tests.sim.fake_service import FakeService, fake_service
+from tests.sim.remote.fake_service import FakeService, fake_service
 from tests.sim.worlds import write_world
 
 TRACKS, EPISODES, SEED = 5000, 300, 11
 
 
-def play(model: ListeningModel, service: FakeService, **changes: Any) -> Driven:  # noqa: ANN401  any of Drive's fields
-    values: dict[str, Any] = {"sessions": range(EPISODES), "lanes": 8, "batch": 0, "timeout_s": 60, "patience_s": 60}
-    return asyncio.run(drive(model, Drive(url=service.url, seed=SEED, **{**values, **changes}), asyncio.Event()))
+def play(
+    model: ListeningModel,
+    url: str,
+    sessions: range = range(EPISODES),
+    share: tuple[int, int] = (0, 1),
+    **changes: Any,  # noqa: ANN401  any of RemoteConfig's fields
+) -> Counts:
+    """Plays sessions in this process, eight requests at a time unless told otherwise."""
+    values = {"concurrency": 8, "timeout_s": 60, "patience_s": 60, "seed": SEED, "episodes": EPISODES, **changes}
+    config = RemoteConfig.model_validate({"url": url, **values})
+    return asyncio.run(drive(model, config, sessions, share, asyncio.Event()))
 
 
 @pytest.fixture(scope="module")
@@ -48,38 +55,39 @@ def expected(demo_model: ListeningModel) -> Counter[tuple[int, tuple[tuple[int, 
     return Counter(found)
 
 
-@pytest.mark.parametrize(
-    ("lanes", "batch", "processes"), [(1, 0, 1), (8, 0, 1), (40, 0, 3), (1, 1, 1), (2, 7, 1), (3, 400, 1), (2, 50, 2)]
-)
+@pytest.mark.parametrize(("pools", "batch", "processes"), [(1, 0, 1), (40, 0, 3), (1, 1, 1), (3, 400, 1), (2, 50, 2)])
 def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
-    demo_model: ListeningModel, expected: Counter[Any], lanes: int, batch: int, processes: int
+    demo_model: ListeningModel, expected: Counter[Any], pools: int, batch: int, processes: int
 ) -> None:
     with fake_service(TRACKS) as service:
-        parts = [play(demo_model, service, lanes=lanes, batch=batch, share=(i, processes)) for i in range(processes)]
+        parts = [
+            play(demo_model, service.url, concurrency=pools, batch=batch, share=(i, processes))
+            for i in range(processes)
+        ]
     assert Counter(service.sessions) == expected
     assert not service.open
-    assert sum(part.tally.done for part in parts) == EPISODES
-    assert not any(part.error or part.tally.failed or part.tally.skipped for part in parts)
+    assert sum(part.done for part in parts) == EPISODES
+    assert not any(part.error or part.failed or part.skipped for part in parts)
 
 
-def test_the_tally_is_what_the_service_was_told(demo_model: ListeningModel) -> None:
+def test_the_counts_are_what_the_service_was_told(demo_model: ListeningModel) -> None:
     with fake_service(TRACKS) as service:
-        tally = play(demo_model, service, batch=20).tally
+        counts = play(demo_model, service.url, batch=20)
     for user in set(dict(service.sessions)):
         sessions = [events for who, events in service.sessions if who == user]
-        assert tally.sessions[user] == len(sessions)
-        assert tally.tracks[user] == sum(len(events) for events in sessions)
-        assert tally.hundredths[user] == round(100 * sum(time for events in sessions for _, time in events))
-    assert tally.sessions.sum() == EPISODES
-    assert tally.requests == service.requests
+        assert counts.sessions[user] == len(sessions)
+        assert counts.tracks[user] == sum(len(events) for events in sessions)
+        assert counts.hundredths[user] == round(100 * sum(time for events in sessions for _, time in events))
+    assert counts.sessions.sum() == EPISODES
+    assert counts.requests == service.requests
 
 
 def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path) -> None:
-    """Three listeners, and many more lanes: a second open session would be one with the first at the service."""
+    """Three listeners, and many more pools: a second open session would be one with the first at the service."""
     model = make_model(load_world(write_world(tmp_path / "world")))
     for batch in (0, 5):
         with fake_service(12) as service:
-            play(model, service, lanes=16, batch=batch, sessions=range(120))
+            play(model, service.url, concurrency=16, batch=batch, sessions=range(120))
         assert len(service.sessions) == 120
         assert all(events[0][1] == 1.0 for _, events in service.sessions)
         assert {user for user, _ in service.sessions} == {0, 1, 2}
@@ -87,14 +95,14 @@ def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path) -> None:
 
 def test_one_request_at_a_time_goes_over_one_kept_connection(demo_model: ListeningModel) -> None:
     with fake_service(TRACKS) as service:
-        play(demo_model, service, lanes=1, sessions=range(40))
+        play(demo_model, service.url, concurrency=1, sessions=range(40))
     assert service.connections == 1
     assert set(service.paths) == {"POST /next/", "POST /last/"}
 
 
 def test_batches_hold_different_listeners_of_the_size_asked_for(demo_model: ListeningModel) -> None:
     with fake_service(TRACKS) as service:
-        play(demo_model, service, lanes=1, batch=100)
+        play(demo_model, service.url, concurrency=1, batch=100)
     events = sum(len(events) for _, events in service.sessions)
     assert set(service.paths) == {"POST /next", "POST /last"}
     assert service.paths["POST /next"] < events / 30
@@ -102,8 +110,8 @@ def test_batches_hold_different_listeners_of_the_size_asked_for(demo_model: List
 
 def test_later_sessions_are_those_of_a_longer_run(demo_model: ListeningModel) -> None:
     with fake_service(TRACKS) as first, fake_service(TRACKS) as second:
-        play(demo_model, first, sessions=range(100, 200))
-        play(demo_model, second, sessions=range(150, 200))
+        play(demo_model, first.url, sessions=range(100, 200))
+        play(demo_model, second.url, sessions=range(150, 200))
     assert not Counter(second.sessions) - Counter(first.sessions)
 
 
@@ -116,21 +124,21 @@ def test_draws_of_a_session_are_the_same_alone_and_among_others() -> None:
     assert len(np.unique(together)) == together.size
 
 
-def test_a_dealer_keeps_listeners_in_the_order_of_their_sessions() -> None:
-    async def deal() -> dict[int, list[int]]:
-        dealer = Dealer(SessionDraws(1), range(500), listeners=7, share=(0, 1))
-        dealt: dict[int, list[int]] = {}
-        while not dealer.is_done:
-            numbers, listeners = dealer.take(5)
+def test_the_queue_keeps_listeners_in_the_order_of_their_sessions() -> None:
+    async def take_all() -> dict[int, list[int]]:
+        queue = SessionQueue(SessionDraws(1), range(500), listeners=7, share=(0, 1))
+        taken: dict[int, list[int]] = {}
+        while not queue.is_done:
+            numbers, listeners = queue.take(5)
             assert len(set(listeners.tolist())) == len(listeners)
             for number, listener in zip(numbers.tolist(), listeners.tolist(), strict=True):
-                dealt.setdefault(listener, []).append(number)
-            dealer.free(listeners)
-        return dealt
+                taken.setdefault(listener, []).append(number)
+            queue.free(listeners)
+        return taken
 
-    dealt = asyncio.run(deal())
-    assert sorted(number for numbers in dealt.values() for number in numbers) == list(range(500))
-    assert all(earlier < later for numbers in dealt.values() for earlier, later in pairwise(numbers))
+    taken = asyncio.run(take_all())
+    assert sorted(number for numbers in taken.values() for number in numbers) == list(range(500))
+    assert all(earlier < later for numbers in taken.values() for earlier, later in pairwise(numbers))
 
 
 def _run(demo_world: Path, service: FakeService, *words: str) -> int:
@@ -145,7 +153,7 @@ def test_the_summary_has_means_of_all_and_of_each_arm(
         assert _run(demo_world, service, "--episodes", "200", "--seed", "5", "--summary", str(file)) == 0
     summary = orjson.loads(file.read_bytes())
     (day,) = summary["days"]
-    assert (summary["schema"], summary["seed"], summary["url"]) == (1, 5, service.url)
+    assert (summary["schema"], summary["seed"], summary["url"]) == (2, 5, service.url)
     assert (day["sessions"], day["failed"], day["ended_early"]) == (200, {}, None)
     for arm in day["arms"]:
         own = [events for user, events in service.sessions if service.arms_of(user)[arm["experiment"]] == arm["arm"]]
@@ -189,8 +197,8 @@ def test_days_follow_each_other_with_new_sessions(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--url", "ftp://there"], "url: ftp://there found; http://host:port or https://host:port is expected"),
-        (["--url", "http://there:port"], "url: http://there:port: Port could not be cast"),
+        (["--url", "ftp://there"], "url: URL scheme should be 'http' or 'https' (found 'ftp://there')"),
+        (["--url", "http://there:port"], "url: Input should be a valid URL, invalid port number"),
         (["--log", "somewhere"], "log: unknown key"),
         (["--batch", "-1"], "batch: Input should be greater than or equal to 0 (found -1)"),
         (["--set", "patience_s=0", "--url", "http://127.0.0.1:1"], "is the service running?"),
@@ -213,9 +221,9 @@ def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> 
         load_world(write_world(tmp_path / "w", tracks=tracks, embeddings=np.ones((1500, 2)), users=users))
     )
     with fake_service(1500) as service:
-        driven = play(model, service, lanes=1, sessions=range(1))
+        driven = play(model, service.url, concurrency=1, sessions=range(1))
     assert [len(events) for _, events in service.sessions] == [1000]
-    assert driven.tally.tracks.tolist() == [1000]
+    assert driven.tracks.tolist() == [1000]
 
 
 def test_a_summary_that_cannot_be_written_is_said(
@@ -226,15 +234,12 @@ def test_a_summary_that_cannot_be_written_is_said(
     assert f"{tmp_path}: cannot be written" in capsys.readouterr().err
 
 
-def test_addresses_are_read() -> None:
-    assert Address.parse("http://localhost:5001").authority == "localhost:5001"
-    assert Address.parse("https://music.example/api/") == Address("https", "music.example", 443, "/api")
-    assert Address.parse("http://[::1]:80/").url == "http://[::1]"
-    with pytest.raises(RemoteError):
-        Address.parse("localhost:5001")
+def test_the_address_has_no_slash_at_its_end() -> None:
+    assert RemoteConfig(episodes=1).address == "http://localhost:5001"
+    assert RemoteConfig.model_validate({"episodes": 1, "url": "https://music.example/api/"}).address.endswith("/api")
 
 
-def test_batches_have_fewer_lanes_by_default() -> None:
-    assert RemoteConfig(episodes=1).lanes == 64
-    assert RemoteConfig(episodes=1, batch=500).lanes == 4
-    assert RemoteConfig(episodes=1, batch=500, concurrency=9).lanes == 9
+def test_batches_have_fewer_pools_by_default() -> None:
+    assert RemoteConfig(episodes=1).pools == 64
+    assert RemoteConfig(episodes=1, batch=500).pools == 4
+    assert RemoteConfig(episodes=1, batch=500, concurrency=9).pools == 9

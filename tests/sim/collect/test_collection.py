@@ -14,7 +14,7 @@ import pytest
 
 from looplib.files import sha256_file
 from sim.collect.collection import CollectConfig, collect
-from sim.errors import CollectionError, SimError
+from sim.errors import CollectionError, SimError, WorldError
 from sim.worlds.files import load_world
 from tests.sim.worlds import write_world
 
@@ -244,6 +244,6 @@ def test_a_world_where_nobody_is_bored_is_refused(tmp_path: Path, processes: int
         users=[{"user": 0, "interests": [0], "consume_bias": -100.0, "session_budget": 1000}],
     )
     config = _config(folder, tmp_path / "log", episodes=2, segment_sessions=1, processes=processes)
-    with pytest.raises(CollectionError, match="listener 0 is not bored after 1000 tracks in one session"):
+    with pytest.raises(WorldError, match="listener 0 is not bored after 1000 tracks in one session"):
         collect(config)
     assert _contents(config.log) == {}

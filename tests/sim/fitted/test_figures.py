@@ -6,8 +6,8 @@ from scipy.stats import spearmanr
 
 from sim.fitted.config import FitConfig
 from sim.fitted.interests import choose_interests
-from sim.fitted.listening_table import ListeningTable
 from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, gini, spearman
+from sim.fitted.table import ListeningTable
 from sim.fitted.tuning import tune
 from sim.listening.response import raw_share
 

@@ -1,0 +1,146 @@
+"""Sessions against a service, in one process or several. Ctrl-C and SIGTERM have open sessions ended; twice kills.
+
+Each process has an event loop with its session pools. With more than one, each has listeners of its own and is told to
+stop by a message; one whose parent is gone stops too.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from sim.listening.draws import SessionDraws
+from sim.listening.sessions import ListeningModel
+from sim.remote.config import RemoteConfig
+from sim.remote.pool import SessionPool
+from sim.remote.queue import SessionQueue
+from sim.remote.service import RunState, open_service
+from sim.remote.summary import Counts
+from sim.workers import handle_signals, ready, receive, start_workers
+
+Report = Callable[[int], Any]
+
+_REPORT_S = 0.5
+
+
+def run_sessions(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
+    """Drive a service until the sessions of these numbers are through, or the run is interrupted or cannot go on.
+
+    Returns:
+        Counts of all processes.
+
+    Raises:
+        SimError: A process died.
+        KeyboardInterrupt: Interrupted twice.
+    """
+    run = _run_here if config.processes == 1 else _run_in_workers
+    return run(model, config, sessions, report)
+
+
+async def drive(
+    model: ListeningModel,
+    config: RemoteConfig,
+    sessions: range,
+    share: tuple[int, int],
+    stop: asyncio.Event,
+    report: Report = lambda _: None,
+) -> Counts:
+    """Play the sessions of one process.
+
+    Args:
+        model: The world.
+        config: Service, seed, and how many requests at a time.
+        sessions: Numbers of all processes' sessions.
+        share: Which of how many processes this is.
+        stop: Set to have the open sessions ended.
+        report: Called every now and then with how many sessions are through.
+    """
+    state = RunState(stop, Counts.empty(model.world.listeners))
+    draws = SessionDraws(config.seed)
+    queue = SessionQueue(draws, sessions, model.world.listeners, share)
+    async with open_service(config, model.world.tracks, state) as service:
+        pools = [SessionPool(model, config.batch or 1, draws, queue, service, state) for _ in range(config.pools)]
+        helpers = [asyncio.create_task(_wake(stop, queue)), asyncio.create_task(_report(state.counts, report))]
+        try:
+            await asyncio.gather(*(pool.run() for pool in pools))
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+    state.counts.skipped = queue.skipped
+    report(state.counts.done)
+    return state.counts
+
+
+async def _wake(stop: asyncio.Event, queue: SessionQueue) -> None:
+    """Wake pools that wait for a listener when the run ends."""
+    await stop.wait()
+    queue.freed.set()
+
+
+async def _report(counts: Counts, report: Report) -> None:
+    while True:
+        await asyncio.sleep(_REPORT_S)
+        report(counts.done)
+
+
+def _run_here(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
+    async def run() -> Counts:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        with handle_signals(lambda: loop.call_soon_threadsafe(stop.set)) as received:
+            counts = await drive(model, config, sessions, (0, 1), stop, report)
+        counts.was_interrupted = bool(received)
+        return counts
+
+    return asyncio.run(run())
+
+
+def _run_in_workers(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
+    total = Counts.empty(model.world.listeners)
+    pipes: list[Connection] = []
+    done: dict[Connection, int] = {}
+
+    def stop() -> None:
+        for pipe in pipes:
+            with suppress(OSError):  # it has ended, and the reading of its pipe says how
+                pipe.send(None)
+
+    arguments = [(model, config, sessions, (share, config.processes)) for share in range(config.processes)]
+    with handle_signals(stop) as received, start_workers(_work, arguments, config.timeout_s) as workers:
+        pipes.extend(workers)
+        if received:
+            stop()  # it came while they were started
+        busy = set(workers)
+        while busy:
+            for pipe in ready(busy):
+                message = receive(pipe, workers[pipe])
+                if isinstance(message, Counts):
+                    busy.remove(pipe)
+                    total.add(message)
+                    if message.error:
+                        stop()
+                else:
+                    done[pipe] = message
+                    report(sum(done.values()))
+    total.was_interrupted = bool(received)
+    return total
+
+
+def _work(
+    pipe: Connection, model: ListeningModel, config: RemoteConfig, sessions: range, share: tuple[int, int]
+) -> None:
+    """Play a worker's share: numbers of sessions go out, at last the counts; whatever comes in means stop."""
+
+    async def run() -> Counts:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def on_message() -> None:
+            loop.remove_reader(pipe)
+            stop.set()
+
+        loop.add_reader(pipe, on_message)
+        return await drive(model, config, sessions, share, stop, pipe.send)
+
+    with suppress(BrokenPipeError, ConnectionResetError):
+        pipe.send(asyncio.run(run()))

@@ -1,0 +1,205 @@
+"""The service as listeners use it: requests over HTTP, sent again only where that cannot do anything twice.
+
+One listener a request: `POST /next/<user>` and `/last/<user>` with `{"track", "time"}`, as the original course service
+has them. Many: `POST /next` and `/last` with `{"requests": [{"user", "track", "time"}…]}`, answered with
+`{"responses": […]}` in the same order.
+
+Sent again, with growing pauses: a request that never left, as no connection was made, and one that the service answered
+with a 5xx of its own, which says that it did not do it. Not sent again: a request whose answer was lost, as the service
+may have logged it; a gateway's 502 and 504 say no more than that.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import aiohttp
+import numpy as np
+import orjson
+
+from looplib.arrays import IntArray
+from sim.errors import RemoteError
+from sim.remote.config import RemoteConfig
+from sim.remote.summary import Counts
+
+UNUSABLE = -1  # instead of a track
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_LOST_AT_GATEWAY = (502, 504)
+_MOST_LOST_IN_A_ROW = 20  # answers without a good one in between, after which the run is given up
+_UNUSED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
+
+
+class LostError(Exception):
+    """A request was sent, and no whole answer came: the service may have acted on it."""
+
+
+class GivenUpError(Exception):
+    """A request was refused with 5xx for as long as there was patience: it was not done."""
+
+
+class StoppedError(Exception):
+    """The run ends, and the request was not done."""
+
+
+class Answer(NamedTuple):
+    """Status and body of a response."""
+
+    status: int
+    body: bytes
+
+
+@dataclass
+class RunState:
+    """State that all requests of a process share."""
+
+    stop: asyncio.Event  # set when the run is to end
+    counts: Counts
+    lost_in_a_row: int = 0  # requests whose answers were lost since the last good one
+
+    def fail(self, message: str) -> None:
+        """End the run; the first reason counts."""
+        self.counts.error = self.counts.error or RemoteError(message)
+        self.stop.set()
+
+
+@asynccontextmanager
+async def open_service(config: RemoteConfig, tracks: int, state: RunState) -> AsyncIterator["Service"]:
+    """Open connections to a service with a catalogue of so many tracks; close them with the block."""
+    silence_s = config.timeout_s
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=config.pools),
+        timeout=aiohttp.ClientTimeout(total=2 * silence_s, connect=silence_s, sock_read=silence_s),
+        headers={"Content-Type": "application/json"},
+        skip_auto_headers=_UNUSED_HEADERS,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as http:
+        yield Service(http, config, tracks, state)
+
+
+class Service:
+    """A service that answers several callers at a time."""
+
+    def __init__(self, http: aiohttp.ClientSession, config: RemoteConfig, tracks: int, state: RunState) -> None:
+        """Use a client whose connections time out as configured."""
+        self._http, self._url = http, config.address
+        self._patience_s, self._has_batches = config.patience_s, config.batch > 0
+        self._tracks, self._state = tracks, state
+
+    async def next(self, users: IntArray, tracks: IntArray, hundredths: IntArray) -> IntArray:
+        """Tell what each listener just heard, and return the tracks recommended.
+
+        Args:
+            users: Different listeners; a single one without batches.
+            tracks: The track that each heard last.
+            hundredths: The share of it that was heard, in hundredths.
+
+        Returns:
+            Track ids (users,), `UNUSABLE` where the answer holds none of the catalogue.
+
+        Raises:
+            LostError: The service may have acted on the request, and its answer is not known.
+            GivenUpError: It was answered with 5xx each time.
+            StoppedError: The run ends: it was interrupted, nothing listens, or the request was refused as wrong.
+        """
+        body = await self._tell("next", users, tracks, hundredths)
+        try:
+            responses = orjson.loads(body)
+            responses = responses["responses"] if self._has_batches else [responses]
+        except (orjson.JSONDecodeError, TypeError, KeyError):
+            responses = None
+        if not isinstance(responses, list) or len(responses) != len(users):
+            return np.full(len(users), UNUSABLE)
+        pairs = zip(responses, users.tolist(), strict=True)
+        return np.array([_read_track(response, user, self._tracks) for response, user in pairs], dtype=np.int64)
+
+    async def last(self, users: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
+        """Tell what each listener heard last, and end the sessions; arguments and errors are those of `next`."""
+        await self._tell("last", users, tracks, hundredths)
+
+    async def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        """Send a request, again while nothing listens or it is answered with 5xx, until patience ends.
+
+        Raises:
+            LostError: It was sent, and no whole answer came.
+            StoppedError: The run ends.
+        """
+        give_up_at, pause_s = float("inf"), _FIRST_PAUSE_S
+        while True:
+            answer = None
+            try:
+                answer = await self._ask_once(method, path, body)
+                reason = f"status {answer.status}"
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                reason = f"not connected: {getattr(error, 'strerror', None) or error}"
+            except (aiohttp.ClientError, OSError) as error:
+                raise LostError(str(error) or "no answer in time") from None
+            if answer and (answer.status < 500 or answer.status in _LOST_AT_GATEWAY):
+                return answer
+            now = time.monotonic()
+            give_up_at = min(give_up_at, now + self._patience_s)
+            if now >= give_up_at:
+                if answer:
+                    return answer
+                self._state.fail(f"{self._url}: {reason}; is the service running?")
+            await self._pause(pause_s)
+            self._state.counts.retries[reason] += 1
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def _ask_once(self, method: str, path: str, body: bytes | None) -> Answer:
+        async with self._http.request(method, self._url + path, data=body, allow_redirects=False) as response:
+            return Answer(response.status, await response.read())
+
+    async def _tell(self, what: str, users: IntArray, tracks: IntArray, hundredths: IntArray) -> bytes:
+        columns = zip(users.tolist(), tracks.tolist(), (hundredths / 100).tolist(), strict=True)
+        if self._has_batches:
+            requests = [{"user": user, "track": track, "time": share} for user, track, share in columns]
+            return await self._post(f"/{what}", orjson.dumps({"requests": requests}))
+        ((user, track, share),) = columns
+        return await self._post(f"/{what}/{user}", orjson.dumps({"track": track, "time": share}))
+
+    async def _post(self, path: str, body: bytes) -> bytes:
+        """Post a body and return the answer's; raises what `next` raises."""
+        try:
+            answer = await self.ask("POST", path, body)
+            if answer.status in _LOST_AT_GATEWAY:
+                raise LostError(f"status {answer.status} from a gateway")
+        except LostError:
+            self._state.lost_in_a_row += 1
+            if self._state.lost_in_a_row >= _MOST_LOST_IN_A_ROW:
+                self._state.fail(f"{self._url}{path}: {self._state.lost_in_a_row} answers in a row were lost")
+            raise
+        if answer.status >= 500:
+            raise GivenUpError
+        if answer.status >= 300:
+            self._state.fail(f"{self._url}{path}: refused with {answer.status}: {_error_text(answer.body)}")
+            raise StoppedError
+        self._state.lost_in_a_row = 0
+        self._state.counts.requests += 1
+        return answer.body
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._state.stop.wait(), seconds)
+        except TimeoutError:
+            return
+        raise StoppedError
+
+
+def _error_text(body: bytes) -> str:
+    """Return the service's error message, in one short line."""
+    try:
+        text = orjson.loads(body)["error"]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        text = body.decode(errors="replace")
+    return " ".join(str(text).split())[:200]
+
+
+def _read_track(response: object, user: int, catalogue: int) -> int:
+    """Return the recommended track, `UNUSABLE` if it is another listener's or no track of the catalogue."""
+    if not isinstance(response, dict) or response.get("user") != user:
+        return UNUSABLE
+    track = response.get("track")
+    return track if type(track) is int and 0 <= track < catalogue else UNUSABLE
