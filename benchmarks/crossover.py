@@ -104,7 +104,7 @@ def _play_round(
     traffic: Traffic,
     number: int,
 ) -> pa.Table:
-    """A row for each listener and arm, as `ab/course_listeners` has it."""
+    """A row for each listener and arm, as `ab/original_listeners` has it."""
     experiment = Experiment(EXPERIMENT, tuple(Arm(arm, 1.0, _recommender(arm)) for arm in arms))
     own = {
         user: _list(lists[arm if arm in lists else next(iter(lists))][row])
@@ -116,9 +116,9 @@ def _play_round(
         yaml.safe_dump(settings_of(EXPERIMENT, {arm: _recommender(arm) for arm in arms}), sort_keys=False)
     )
     play(config, world, folder / "published", folder / "log", traffic, number)
-    with load([folder / "log"], EXPERIMENT, course_only=True) as loaded:
+    with load([folder / "log"], EXPERIMENT, table_only=True) as loaded:
         queries.alias(loaded.connection, "assigned", loaded.slices[0])
-        return queries.fetch_table(loaded.connection, "ab/course_listeners")
+        return queries.fetch_table(loaded.connection, "ab/original_listeners")
 
 
 def play(config: Path, world: Path, published: Path, log: Path, traffic: Traffic, number: int = 0) -> None:

@@ -1,15 +1,14 @@
-"""What a report's YAML may say."""
+"""Configuration of a report: metrics, their roles, and when to trust an experiment."""
 
 import difflib
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from analysis.ab.metrics import METRICS
-from looplib.config import Config
+from looplib.config import Config, Positive, Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Role = Literal["primary", "secondary", "guardrail"]
 
 
 def _known(name: str) -> str:
@@ -17,6 +16,9 @@ def _known(name: str) -> str:
         nearest = difflib.get_close_matches(name, METRICS, n=1, cutoff=0)[0]
         raise ValueError(f"no metric {name}; the nearest is {nearest}, all are {', '.join(METRICS)}")
     return name
+
+
+MetricName = Annotated[str, AfterValidator(_known)]
 
 
 class Guardrail(Config):
@@ -27,13 +29,8 @@ class Guardrail(Config):
         margin: How much worse is still accepted, in the metric's unit.
     """
 
-    metric: str
+    metric: MetricName
     margin: Annotated[float, Field(ge=0)] = 0.0
-
-    @field_validator("metric")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        return _known(name)
 
 
 class TrustConfig(Config):
@@ -56,7 +53,7 @@ class TrustConfig(Config):
 
 
 class AbConfig(Config):
-    """A report's configuration.
+    """Configuration of a report.
 
     Attributes:
         control: The arm that the others are compared with.
@@ -84,8 +81,8 @@ class AbConfig(Config):
     recommenders: dict[str, str] = Field(default_factory=dict)
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
-    primary: tuple[str, ...] = ("mean_time_per_session",)
-    secondary: tuple[str, ...] = (
+    primary: tuple[MetricName, ...] = ("mean_time_per_session",)
+    secondary: tuple[MetricName, ...] = (
         "time",
         "sessions",
         "mean_tracks_per_session",
@@ -108,28 +105,22 @@ class AbConfig(Config):
     seed: Annotated[int, Field(ge=0)] = 0
     trust: TrustConfig = TrustConfig()
 
-    @field_validator("primary", "secondary")
-    @classmethod
-    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_known(name) for name in names)
-
     @model_validator(mode="after")
     def _have_one_role(self) -> "AbConfig":
         if not self.primary:
             raise ValueError("primary: at least one metric must decide")
-        names = [*self.primary, *self.secondary, *(guardrail.metric for guardrail in self.guardrails)]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted({name for name in self.metrics if self.metrics.count(name) > 1})
         if twice:
             raise ValueError(f"a metric has one role alone, found two of {', '.join(twice)}")
-        quantiles = [name for name in self.primary if METRICS[name].by_day is None]
+        quantiles = [name for name in self.primary if METRICS[name].quantile is not None]
         if quantiles:
             raise ValueError(
                 f"primary: {quantiles[0]} cannot decide, as it cannot be followed by day; use request_latency"
             )
         return self
 
-    def role(self, name: str) -> Literal["primary", "secondary", "guardrail"]:
-        """What a metric is for."""
+    def role(self, name: str) -> Role:
+        """Return the role of a metric."""
         if name in self.primary:
             return "primary"
         return "secondary" if name in self.secondary else "guardrail"

@@ -9,9 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
-from analysis.ab.report import Report
+from analysis.ab.report import Report, build_report
 from looplib.errors import UserError
 from recsys.errors import LabError
 from recsys.lab.publishing import Service

@@ -1,4 +1,4 @@
-"""The course's table is what the course's notebook computes, to every digit, whatever the order of lines and files."""
+"""The original table is what the original course service's notebook computes, whatever the order of lines and files."""
 
 import math
 from collections.abc import Callable
@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
-from analysis.ab.report import CourseRow, Report
+from analysis.ab.report import CourseRow, Report, build_report
 from looplib.randomness import make_generator
 from tests.analysis.ab import notebook
 from tests.analysis.ab.logs import START_MS, event, experiment, write
