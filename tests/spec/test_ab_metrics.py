@@ -86,15 +86,15 @@ def test_a_mean_of_ratios_is_over_the_listeners_who_have_one() -> None:
     metric = METRICS["mean_time_per_session"]
     assert metric.values(COLUMNS)[[0, 2]].tolist() == [2, 0.5]
     assert metric.moments(COLUMNS).count == 2
-    assert metric.moments(COLUMNS).mean(metric.quantity) == 1.25
+    assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 4)
 
 
 def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() -> None:
     for metric in (METRICS["time_per_session"], METRICS["mean_time_per_session"]):
         assert metric.past is not None
-        assert metric.moments(COLUMNS).mean(metric.past) == 5 / 4
+        assert metric.moments(COLUMNS).mean(metric.past) == pytest.approx(5 / 4)
     metric = METRICS["time_per_session"]
-    assert metric.moments(COLUMNS).mean(metric.quantity) == 5 / 4
+    assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 4)
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)

@@ -19,35 +19,21 @@
 --   latency_ms          DOUBLE, over the requests
 --   named               BIGINT, recommendations whose recommender is known
 --   fallbacks           BIGINT, of these, by another than the arm's own
-WITH sums AS (
-    SELECT
-        user, arm,
-        CASE WHEN $by_day THEN day ELSE 0 END AS day,
-        count(*) FILTER (WHERE is_closed) AS sessions,
-        sum(tracks) FILTER (WHERE is_closed) AS tracks,
-        sum(time) FILTER (WHERE is_closed) AS time,
-        sum(recommended_tracks) FILTER (WHERE is_closed) AS recommended_tracks,
-        sum(recommended_time) FILTER (WHERE is_closed) AS recommended_time,
-        sum(skips) FILTER (WHERE is_closed) AS skips,
-        sum(repeats) FILTER (WHERE is_closed) AS repeats,
-        sum(requests) FILTER (WHERE is_closed) AS requests,
-        sum(latency) FILTER (WHERE is_closed) AS latency,
-        sum(named) FILTER (WHERE is_closed) AS named,
-        sum(fallbacks) FILTER (WHERE is_closed) AS fallbacks
-    FROM sessions
-    WHERE CASE WHEN arm IS NULL THEN is_closed AND end_ms < $start_ms ELSE is_closed OR NOT $by_day END
-    GROUP BY ALL
-)
 SELECT
-    user, arm, day, sessions,
-    CAST(coalesce(tracks, 0) AS BIGINT) AS tracks,
-    coalesce(time, 0) / pow(2, 80) AS time,
-    CAST(coalesce(recommended_tracks, 0) AS BIGINT) AS recommended_tracks,
-    coalesce(recommended_time, 0) / pow(2, 80) AS recommended_time,
-    CAST(coalesce(skips, 0) AS BIGINT) AS skips,
-    CAST(coalesce(repeats, 0) AS BIGINT) AS repeats,
-    CAST(coalesce(requests, 0) AS BIGINT) AS requests,
-    1000 * coalesce(latency, 0) / pow(2, 80) AS latency_ms,
-    CAST(coalesce(named, 0) AS BIGINT) AS named,
-    CAST(coalesce(fallbacks, 0) AS BIGINT) AS fallbacks
-FROM sums
+    user,
+    arm,
+    CASE WHEN $by_day THEN day ELSE 0 END AS day,
+    count(*) FILTER (WHERE is_closed) AS sessions,
+    CAST(coalesce(sum(tracks) FILTER (WHERE is_closed), 0) AS BIGINT) AS tracks,
+    coalesce(sum(time) FILTER (WHERE is_closed), 0) / pow(2, 80) AS time,
+    CAST(coalesce(sum(recommended_tracks) FILTER (WHERE is_closed), 0) AS BIGINT) AS recommended_tracks,
+    coalesce(sum(recommended_time) FILTER (WHERE is_closed), 0) / pow(2, 80) AS recommended_time,
+    CAST(coalesce(sum(skips) FILTER (WHERE is_closed), 0) AS BIGINT) AS skips,
+    CAST(coalesce(sum(repeats) FILTER (WHERE is_closed), 0) AS BIGINT) AS repeats,
+    CAST(coalesce(sum(requests) FILTER (WHERE is_closed), 0) AS BIGINT) AS requests,
+    1000 * coalesce(sum(latency) FILTER (WHERE is_closed), 0) / pow(2, 80) AS latency_ms,
+    CAST(coalesce(sum(named) FILTER (WHERE is_closed), 0) AS BIGINT) AS named,
+    CAST(coalesce(sum(fallbacks) FILTER (WHERE is_closed), 0) AS BIGINT) AS fallbacks
+FROM sessions
+WHERE CASE WHEN arm IS NULL THEN is_closed AND end_ms < $start_ms ELSE is_closed OR NOT $by_day END
+GROUP BY ALL
