@@ -20,63 +20,37 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A kind of behaviour that no listener can have, or that an experiment must not show.
+    """A kind of behaviour that no listener can have, or that an experiment must not show."""
 
-    Attributes:
-        kind: Which, for people.
-        listeners: Listeners who show it, by arm.
-        examples: A few of them.
-    """
-
-    kind: str
-    listeners: dict[str, int]
-    examples: tuple[int, ...]
+    kind: str  # its name for people
+    listeners: dict[str, int]  # listeners who show it, by arm
+    examples: tuple[int, ...]  # a few of them
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Counts of what may be wrong with the events.
+    """Counts of what may be wrong with the events."""
 
-    Attributes:
-        events: Events of the experiment.
-        outside: Events of listeners who are in no arm at that time.
-        unclosed_sessions: Sequences of events without a `last` at their end; they are dropped.
-        dropped_events: Events of those.
-        duplicates: Events that equal the one before in time, track, listening and kind.
-        broken_chains: Events whose track is not what was recommended just before, within a session.
-        clock_went_back: Of those, the ones that would fit the other way round.
-        without_latency: Events that say nothing of the latency.
-        without_recommender: Answered requests that do not say who recommended.
-    """
-
-    events: int
-    outside: int
-    unclosed_sessions: int
-    dropped_events: int
-    duplicates: int
-    broken_chains: int
-    clock_went_back: int
-    without_latency: int
-    without_recommender: int
+    events: int  # events of the experiment
+    outside: int  # events of listeners who are in no arm at that time
+    unclosed_sessions: int  # sequences of events without a `last` at their end; they are dropped
+    dropped_events: int  # events of those
+    duplicates: int  # events that equal the one before in time, track, listening and kind
+    broken_chains: int  # events whose track is not what was recommended just before, within a session
+    clock_went_back: int  # of those, the ones that would fit the other way round
+    without_latency: int  # events that say nothing of the latency
+    without_recommender: int  # answered requests that do not say who recommended
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Whether the experiment can be trusted.
+    """Whether the experiment can be trusted."""
 
-    Attributes:
-        changing_listeners: Listeners who were in more than one arm; they count in each.
-        suspicions: Impossible behaviour.
-        quality: Of the events.
-        rejected: The first lines that were no event.
-        exposure: By day.
-    """
-
-    changing_listeners: int
-    suspicions: tuple[Suspicion, ...]
-    quality: Quality
-    rejected: tuple[RejectedLine, ...]
-    exposure: tuple[Exposure, ...]
+    changing_listeners: int  # listeners who were in more than one arm; they count in each
+    suspicions: tuple[Suspicion, ...]  # impossible behaviour
+    quality: Quality  # of the events
+    rejected: tuple[RejectedLine, ...]  # the first lines that were no event
+    exposure: tuple[Exposure, ...]  # by day
 
 
 def assess(

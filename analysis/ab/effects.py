@@ -47,93 +47,53 @@ class RelativeEffect:
 
 @dataclass(frozen=True)
 class CourseRow:
-    """A row of the original table: the effect on a mean over listeners, with Welch's 95 % interval.
+    """A row of the original table: the effect on a mean over listeners, with Welch's 95 % interval."""
 
-    Attributes:
-        arm: The arm that is compared with the control.
-        metric: One of the original service's five.
-        effect_pct: Difference of the means, in % of the control's, which counts as known exactly.
-        lower_pct: Lower end of its interval.
-        upper_pct: Upper end.
-        control_mean: Mean over the control's listeners.
-        arm_mean: Mean over the arm's listeners.
-        significant: Whether the interval excludes 0.
-    """
-
-    arm: str
-    metric: str
-    effect_pct: float | None
-    lower_pct: float | None
-    upper_pct: float | None
-    control_mean: float | None
-    arm_mean: float | None
-    significant: bool
+    arm: str  # the arm that is compared with the control
+    metric: str  # one of the original service's five
+    effect_pct: float | None  # difference of the means, in % of the control's, which counts as known exactly
+    lower_pct: float | None  # lower end of its interval
+    upper_pct: float | None  # upper end
+    control_mean: float | None  # mean over the control's listeners
+    arm_mean: float | None  # mean over the arm's listeners
+    significant: bool  # whether the interval excludes 0
 
 
 @dataclass(frozen=True)
 class Cuped:
-    """An effect adjusted by the listeners' behaviour before the experiment.
+    """An effect adjusted by the listeners' behaviour before the experiment."""
 
-    Attributes:
-        adjusted: The effect.
-        covariate: What of their behaviour is used.
-        variance_reduction: Share of the metric's variance that the past explains.
-    """
-
-    adjusted: RelativeEffect
-    covariate: str
-    variance_reduction: float
+    adjusted: RelativeEffect  # the effect
+    covariate: str  # what of their behaviour is used
+    variance_reduction: float  # share of the metric's variance that the past explains
 
 
 @dataclass(frozen=True)
 class MetricEffect:
-    """An arm's effect on a metric.
+    """An arm's effect on a metric."""
 
-    Attributes:
-        arm: The arm that is compared with the control.
-        metric: The metric's name.
-        label: Its name for people.
-        role: Its role in the configuration.
-        method: "mean" over listeners (Welch), "ratio" of sums (delta method) or "quantile" of requests.
-        higher_is_better: Whether more of it is better.
-        control_value: The metric of the control.
-        arm_value: The metric of the arm.
-        effect: Absolute difference.
-        lower: Lower end of its interval.
-        upper: Upper end.
-        relative: The effect in % of the control's value, the control's own noise included.
-        p_value: Two-sided, that there is no difference.
-        adjusted_p_value: By Holm over arms and primary metrics, or by Benjamini and Hochberg over the rest.
-        significant: Whether the adjusted p-value is below alpha.
-        mde_pct: The smallest relative effect that an experiment of this size finds with the configured power.
-        cuped: Adjusted effect, where there is behaviour before the experiment.
-        bootstrap: Relative effect by resampling listeners.
-        mann_whitney_p: P-value of the rank test; None for ratios and quantiles.
-        margin: How much worse a guardrail may get, in the metric's unit; None for the others.
-        guardrail: Whether it is kept to; None for the others.
-    """
-
-    arm: str
-    metric: str
-    label: str
-    role: Role
-    method: Method
-    higher_is_better: bool
-    control_value: float | None
-    arm_value: float | None
-    effect: float | None
-    lower: float | None
-    upper: float | None
-    relative: RelativeEffect
-    p_value: float | None
-    adjusted_p_value: float | None
-    significant: bool
+    arm: str  # the arm that is compared with the control
+    metric: str  # the metric's name
+    label: str  # its name for people
+    role: Role  # its role in the configuration
+    method: Method  # "mean" over listeners (Welch), "ratio" of sums (delta method) or "quantile" of requests
+    higher_is_better: bool  # whether more of it is better
+    control_value: float | None  # the metric of the control
+    arm_value: float | None  # the metric of the arm
+    effect: float | None  # absolute difference
+    lower: float | None  # lower end of its interval
+    upper: float | None  # upper end
+    relative: RelativeEffect  # the effect in % of the control's value, the control's own noise included
+    p_value: float | None  # two-sided, that there is no difference
+    adjusted_p_value: float | None  # by Holm over arms and primary metrics, or by Benjamini and Hochberg over the rest
+    significant: bool  # whether the adjusted p-value is below alpha
+    # The smallest relative effect that an experiment of this size finds with the configured power
     mde_pct: float | None
-    cuped: Cuped | None
-    bootstrap: RelativeEffect | None
-    mann_whitney_p: float | None
-    margin: float | None
-    guardrail: GuardrailState | None
+    cuped: Cuped | None  # adjusted effect, where there is behaviour before the experiment
+    bootstrap: RelativeEffect | None  # relative effect by resampling listeners
+    mann_whitney_p: float | None  # P-value of the rank test; None for ratios and quantiles
+    margin: float | None  # how much worse a guardrail may get, in the metric's unit; None for the others
+    guardrail: GuardrailState | None  # whether it is kept to; None for the others
 
 
 def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[CourseRow, ...]:

@@ -19,25 +19,16 @@ _VALUE = "value"  # the column of a mean over listeners of their ratios
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric.
+    """A metric."""
 
-    Attributes:
-        name: Its name in configurations and reports.
-        label: Its name for people, with the unit.
-        numerator: A sum over a listener's sessions: a column of `sql/ab/listener_sums.sql`.
-        denominator: Another; None for the mean of the numerator over listeners.
-        per_listener: Whether the ratio is taken of each listener and then averaged; otherwise it is of the arm's sums.
-        higher_is_better: Whether more of it is better.
-        quantile: The quantile of the requests' latency that it is, 0..1; None for the others.
-    """
-
-    name: str
-    label: str
-    numerator: str
-    denominator: str | None = None
+    name: str  # its name in configurations and reports
+    label: str  # its name for people, with the unit
+    numerator: str  # a sum over a listener's sessions: a column of `sql/ab/listener_sums.sql`
+    denominator: str | None = None  # another; None for the mean of the numerator over listeners
+    # Whether the ratio is taken of each listener and then averaged; otherwise it is of the arm's sums
     per_listener: bool = False
-    higher_is_better: bool = True
-    quantile: float | None = None
+    higher_is_better: bool = True  # whether more of it is better
+    quantile: float | None = None  # the quantile of the requests' latency that it is, 0..1; None for the others
 
     @property
     def method(self) -> Method:

@@ -70,49 +70,27 @@ Srm = SampleRatio
 
 @dataclass(frozen=True)
 class Report:
-    """An A/B report.
+    """An A/B report."""
 
-    Attributes:
-        experiment: Its name.
-        control: The arm that the others are compared with.
-        arms: All arms, the control first.
-        is_aa: Whether all arms are the same, so that no effect is expected.
-        alpha: Two-sided error rate of the intervals and tests, 0.05 for 95 %.
-        first_day: ISO date of the first event in the experiment; None in the original table alone.
-        last_day: Of the last.
-        listeners: Listeners by arm.
-        sessions: Closed sessions by arm.
-        lines: Lines of the logs.
-        srm: The sample ratio.
-        verdict: What to do.
-        course_table: The original table.
-        effects: Every configured metric and arm; primary ones first.
-        timelines: Primary metrics by day.
-        distributions: Over sessions.
-        positions: Listening time by position in the session.
-        trust: Data quality; None in the original table alone.
-        sources: The logs or the store that was read.
-    """
-
-    experiment: str
-    control: str
-    arms: tuple[str, ...]
-    is_aa: bool
-    alpha: float
-    first_day: str | None
-    last_day: str | None
-    listeners: dict[str, int]
-    sessions: dict[str, int]
-    lines: Lines
-    srm: SampleRatio
-    verdict: Verdict
-    course_table: tuple[CourseRow, ...]
-    effects: tuple[MetricEffect, ...]
-    timelines: tuple[Timeline, ...]
-    distributions: tuple[Distribution, ...]
-    positions: tuple[Position, ...]
-    trust: Trust | None
-    sources: tuple[str, ...]
+    experiment: str  # its name
+    control: str  # the arm that the others are compared with
+    arms: tuple[str, ...]  # all arms, the control first
+    is_aa: bool  # whether all arms are the same, so that no effect is expected
+    alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
+    first_day: str | None  # ISO date of the first event in the experiment; None in the original table alone
+    last_day: str | None  # of the last
+    listeners: dict[str, int]  # listeners by arm
+    sessions: dict[str, int]  # closed sessions by arm
+    lines: Lines  # lines of the logs
+    srm: SampleRatio  # the sample ratio
+    verdict: Verdict  # what to do
+    course_table: tuple[CourseRow, ...]  # the original table
+    effects: tuple[MetricEffect, ...]  # every configured metric and arm; primary ones first
+    timelines: tuple[Timeline, ...]  # primary metrics by day
+    distributions: tuple[Distribution, ...]  # over sessions
+    positions: tuple[Position, ...]  # listening time by position in the session
+    trust: Trust | None  # data quality; None in the original table alone
+    sources: tuple[str, ...]  # the logs or the store that was read
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""

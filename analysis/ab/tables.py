@@ -37,27 +37,16 @@ _EVENTS_OF_A_SLICE = 2_000_000
 
 @dataclass(frozen=True)
 class Loaded:
-    """Events in a DuckDB connection, by slice.
+    """Events in a DuckDB connection, by slice."""
 
-    Attributes:
-        connection: Holds the tables.
-        slices: The tables of assigned events, one a slice of the listeners.
-        arms: The arms that events name for the experiment, sorted.
-        experiments: All experiments that events name, sorted.
-        recommenders: Requests answered, by arm and recommender.
-        start_ms: The first event in the experiment; None if nobody is in it.
-        lines: Counts of the lines, and the first rejected ones.
-        names: The logs and stores.
-    """
-
-    connection: queries.Connection
-    slices: tuple[str, ...]
-    arms: tuple[str, ...]
-    experiments: tuple[str, ...]
-    recommenders: Mapping[tuple[str, str], int]
-    start_ms: int | None
-    lines: ReadLines
-    names: tuple[str, ...]
+    connection: queries.Connection  # holds the tables
+    slices: tuple[str, ...]  # the tables of assigned events, one a slice of the listeners
+    arms: tuple[str, ...]  # the arms that events name for the experiment, sorted
+    experiments: tuple[str, ...]  # all experiments that events name, sorted
+    recommenders: Mapping[tuple[str, str], int]  # requests answered, by arm and recommender
+    start_ms: int | None  # the first event in the experiment; None if nobody is in it
+    lines: ReadLines  # counts of the lines, and the first rejected ones
+    names: tuple[str, ...]  # the logs and stores
 
     def each_slice(self) -> Iterator[queries.Connection]:
         """Make each slice in turn readable as the table `assigned`."""

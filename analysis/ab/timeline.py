@@ -25,23 +25,14 @@ _TIME_EDGES = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 
 
 @dataclass(frozen=True)
 class Day:
-    """An experiment as it looked at the end of a day.
+    """An experiment as it looked at the end of a day."""
 
-    Attributes:
-        date: ISO date, UTC.
-        control_listeners: Control listeners so far.
-        arm_listeners: The arm's listeners so far.
-        daily: Effect of the sessions that ended on this day alone.
-        cumulative: Effect of all so far, with the interval for a single look.
-        sequential: Effect of all so far, with the interval that holds at all days at once.
-    """
-
-    date: str
-    control_listeners: int
-    arm_listeners: int
-    daily: RelativeEffect
-    cumulative: RelativeEffect
-    sequential: RelativeEffect
+    date: str  # ISO date, UTC
+    control_listeners: int  # control listeners so far
+    arm_listeners: int  # the arm's listeners so far
+    daily: RelativeEffect  # effect of the sessions that ended on this day alone
+    cumulative: RelativeEffect  # effect of all so far, with the interval for a single look
+    sequential: RelativeEffect  # effect of all so far, with the interval that holds at all days at once
 
 
 @dataclass(frozen=True)
@@ -56,51 +47,31 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Exposure:
-    """Listeners of a day, by arm.
+    """Listeners of a day, by arm."""
 
-    Attributes:
-        date: ISO date, UTC.
-        active: Listeners with a session that ended on that day.
-        new: Of those, the ones with none before.
-    """
-
-    date: str
-    active: dict[str, int]
-    new: dict[str, int]
+    date: str  # ISO date, UTC
+    active: dict[str, int]  # listeners with a session that ended on that day
+    new: dict[str, int]  # of those, the ones with none before
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Spread of the sizes of sessions, by arm.
+    """Spread of the sizes of sessions, by arm."""
 
-    Attributes:
-        name: What is measured, for people.
-        edges: Lower ends of the bins; the last bin is open.
-        shares: Share of the arm's sessions in each bin, by arm.
-        quantiles: The 10th, 50th, 90th and 99th percentile, by arm.
-    """
-
-    name: str
-    edges: tuple[float, ...]
-    shares: dict[str, tuple[float, ...]]
-    quantiles: dict[str, tuple[float, ...]]
+    name: str  # what is measured, for people
+    edges: tuple[float, ...]  # lower ends of the bins; the last bin is open
+    shares: dict[str, tuple[float, ...]]  # share of the arm's sessions in each bin, by arm
+    quantiles: dict[str, tuple[float, ...]]  # the 10th, 50th, 90th and 99th percentile, by arm
 
 
 @dataclass(frozen=True)
 class Position:
-    """Listening time of the n-th track of a session.
+    """Listening time of the n-th track of a session."""
 
-    Attributes:
-        arm: The arm.
-        position: From 1, the organic track.
-        events: How many there are.
-        mean_time: Mean share of the track that was heard.
-    """
-
-    arm: str
-    position: int
-    events: int
-    mean_time: float
+    arm: str  # the arm
+    position: int  # from 1, the organic track
+    events: int  # how many there are
+    mean_time: float  # mean share of the track that was heard
 
 
 @dataclass(frozen=True)

@@ -30,42 +30,25 @@ Decision = Literal["ship", "do not ship", "not yet", "do not trust", "as expecte
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to do, and why.
+    """What to do, and why."""
 
-    Attributes:
-        decision: The answer.
-        arm: The arm it is about: the one to ship, or the one that came nearest; None where it is about all.
-        reason: One sentence.
-        notes: What else should be known before anybody acts on it, a sentence each.
-    """
-
-    decision: Decision
-    arm: str | None
-    reason: str
-    notes: tuple[str, ...] = ()
+    decision: Decision  # the answer
+    arm: str | None  # the arm it is about: the one to ship, or the one that came nearest; None where it is about all
+    reason: str  # one sentence
+    notes: tuple[str, ...] = ()  # what else should be known before anybody acts on it, a sentence each
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a verdict depends on.
+    """What a verdict depends on."""
 
-    Attributes:
-        is_aa: Whether all arms are the same.
-        listeners: By arm, the control first.
-        lines: Of the logs.
-        srm: The sample ratio.
-        trust: Data quality; None if only the original table was made.
-        effects: Of all metrics and arms, adjusted.
-        timelines: Of the primary metrics.
-    """
-
-    is_aa: bool
-    listeners: Mapping[str, int]
-    lines: Lines
-    srm: SampleRatio
-    trust: Trust | None = None
-    effects: Sequence[MetricEffect] = ()
-    timelines: Sequence[Timeline] = ()
+    is_aa: bool  # whether all arms are the same
+    listeners: Mapping[str, int]  # by arm, the control first
+    lines: Lines  # of the logs
+    srm: SampleRatio  # the sample ratio
+    trust: Trust | None = None  # data quality; None if only the original table was made
+    effects: Sequence[MetricEffect] = ()  # of all metrics and arms, adjusted
+    timelines: Sequence[Timeline] = ()  # of the primary metrics
 
 
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:

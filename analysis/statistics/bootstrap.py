@@ -26,30 +26,19 @@ _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
 
 @dataclass(frozen=True)
 class Block:
-    """Up to 64 resamples.
+    """Up to 64 resamples."""
 
-    Attributes:
-        draws: How often each unit was drawn, shape (resamples, units).
-        members: Shape (units,); a bit for each resample that says whether the unit was drawn at all.
-    """
-
-    draws: ByteArray
-    members: WordArray
+    draws: ByteArray  # how often each unit was drawn, shape (resamples, units)
+    members: WordArray  # shape (units,); a bit for each resample that says whether the unit was drawn at all
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """Resamples with replacement of `units` units; equal arguments give equal resamples.
+    """Resamples with replacement of `units` units; equal arguments give equal resamples."""
 
-    Attributes:
-        units: Units in the sample, and in each resample.
-        count: Resamples.
-        seed: Seed of the run.
-    """
-
-    units: int
-    count: int
-    seed: int
+    units: int  # units in the sample, and in each resample
+    count: int  # resamples
+    seed: int  # seed of the run
 
     def __post_init__(self) -> None:
         """Check the arguments.
@@ -97,15 +86,10 @@ class Statistic(Protocol):
 
 @dataclass(frozen=True)
 class Ratios:
-    """Σ numerator / Σ denominator over the units: ratios, and means where the denominators are 1 or 0.
+    """Σ numerator / Σ denominator over the units: ratios, and means where the denominators are 1 or 0."""
 
-    Attributes:
-        numerators: Shape (units, metrics).
-        denominators: Shape (units, metrics).
-    """
-
-    numerators: FloatArray
-    denominators: FloatArray
+    numerators: FloatArray  # shape (units, metrics)
+    denominators: FloatArray  # shape (units, metrics)
 
     def of(self, block: Block) -> FloatArray:
         """Divide the sums in every resample, shape (resamples, metrics)."""
@@ -123,15 +107,10 @@ class Ratios:
 
 @dataclass(frozen=True)
 class Distinct:
-    """The number of distinct items of the units.
+    """The number of distinct items of the units."""
 
-    Attributes:
-        units: The unit of each pair, shape (pairs,).
-        items: The item of each pair, shape (pairs,), in ascending order.
-    """
-
-    units: IntArray
-    items: IntArray
+    units: IntArray  # the unit of each pair, shape (pairs,)
+    items: IntArray  # the item of each pair, shape (pairs,), in ascending order
 
     def of(self, block: Block) -> FloatArray:
         """Count the items in every resample, shape (resamples,)."""

@@ -8,19 +8,12 @@ from analysis.statistics.moments import Moments, Quantity
 
 @dataclass(frozen=True)
 class Adjusted:
-    """A metric without the part that a covariate predicts.
+    """A metric without the part that a covariate predicts."""
 
-    Attributes:
-        control: The metric in the control.
-        arm: The metric in the arm.
-        coefficient: Change of the metric with the covariate.
-        variance_kept: Variance left over both arms, as a share of that without the adjustment.
-    """
-
-    control: Estimate
-    arm: Estimate
-    coefficient: float
-    variance_kept: float
+    control: Estimate  # the metric in the control
+    arm: Estimate  # the metric in the arm
+    coefficient: float  # change of the metric with the covariate
+    variance_kept: float  # variance left over both arms, as a share of that without the adjustment
 
 
 def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quantity) -> Adjusted:

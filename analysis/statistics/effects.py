@@ -38,17 +38,11 @@ NO_INTERVAL = Interval(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric in one arm.
+    """A metric in one arm."""
 
-    Attributes:
-        value: The mean, ratio of means, or quantile.
-        variance: Of one listener's share in it; over the count, that of the value. NaN for a quantile.
-        count: Listeners; for a quantile groups of listeners.
-    """
-
-    value: float
-    variance: float
-    count: int
+    value: float  # the mean, ratio of means, or quantile
+    variance: float  # of one listener's share in it; over the count, that of the value. NaN for a quantile.
+    count: int  # listeners; for a quantile groups of listeners
 
     @property
     def squared_error(self) -> float:
@@ -58,25 +52,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Effect:
-    """Difference between an arm and the control.
+    """Difference between an arm and the control."""
 
-    Attributes:
-        control: The metric in the control.
-        arm: The metric in the arm.
-        absolute: Arm - control.
-        relative: Arm / control - 1, with the interval of the logarithm of the ratio.
-        standard_error: Of the absolute effect; of the logarithm of the ratio for a quantile.
-        degrees: Degrees of freedom of the test.
-        p_value: Two-sided, of no difference; NaN where there is no interval.
-    """
-
-    control: Estimate
-    arm: Estimate
-    absolute: Interval
-    relative: Interval
-    standard_error: float
-    degrees: float
-    p_value: float
+    control: Estimate  # the metric in the control
+    arm: Estimate  # the metric in the arm
+    absolute: Interval  # arm - control
+    relative: Interval  # arm / control - 1, with the interval of the logarithm of the ratio
+    standard_error: float  # of the absolute effect; of the logarithm of the ratio for a quantile
+    degrees: float  # degrees of freedom of the test
+    p_value: float  # two-sided, of no difference; NaN where there is no interval
 
     @property
     def of_control_pct(self) -> Interval:
@@ -154,15 +138,11 @@ def _p_value(difference: float, error: float, degrees: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Latencies of an arm's requests.
+    """Latencies of an arm's requests."""
 
-    Attributes:
-        steps: Steps of latency that occur, ascending; step s is exp(s * STEP) ns and up to the next. Shape (steps,).
-        requests: Requests of each group of listeners in each step, shape (groups, steps).
-    """
-
+    # Steps of latency that occur, ascending; step s is exp(s * STEP) ns and up to the next. Shape (steps,).
     steps: IntArray
-    requests: FloatArray
+    requests: FloatArray  # requests of each group of listeners in each step, shape (groups, steps)
 
     @classmethod
     def of(cls, steps: IntArray, groups: IntArray, requests: IntArray) -> "Histogram":

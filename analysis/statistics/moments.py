@@ -12,32 +12,21 @@ from looplib.arrays import FloatArray
 
 @dataclass(frozen=True)
 class Quantity:
-    """A mean over listeners, or a ratio of two.
+    """A mean over listeners, or a ratio of two."""
 
-    Attributes:
-        numerator: A column.
-        denominator: A column, or None for the mean of the numerator.
-    """
-
-    numerator: str
-    denominator: str | None = None
+    numerator: str  # a column
+    denominator: str | None = None  # a column, or None for the mean of the numerator
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, means and sample covariances of columns that have one value a listener.
+    """Count, means and sample covariances of columns that have one value a listener."""
 
-    Attributes:
-        names: The columns.
-        count: Listeners.
-        means: Shape (columns,).
-        covariances: Sums of products of deviations over count - 1, shape (columns, columns); zeros when there are
-            fewer than two listeners.
-    """
-
-    names: tuple[str, ...]
-    count: int
-    means: FloatArray
+    names: tuple[str, ...]  # the columns
+    count: int  # listeners
+    means: FloatArray  # shape (columns,)
+    # Sums of products of deviations over count - 1, shape (columns, columns); zeros when there are fewer than two
+    # listeners
     covariances: FloatArray
 
     @classmethod

@@ -15,17 +15,11 @@ _MOST = 1e15
 
 @dataclass(frozen=True)
 class Design:
-    """Design of an experiment.
+    """Design of an experiment."""
 
-    Attributes:
-        alpha: Two-sided significance level.
-        power: Chance of finding the effect when it is there.
-        ratio: Listeners of the arm for each one of the control.
-    """
-
-    alpha: float = 0.05
-    power: float = 0.8
-    ratio: float = 1.0
+    alpha: float = 0.05  # two-sided significance level
+    power: float = 0.8  # chance of finding the effect when it is there
+    ratio: float = 1.0  # listeners of the arm for each one of the control
 
     def __post_init__(self) -> None:
         """Check the levels.

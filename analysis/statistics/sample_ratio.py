@@ -12,23 +12,14 @@ THRESHOLD = 0.001
 
 @dataclass(frozen=True)
 class SampleRatio:
-    """Listeners of the arms against those expected.
+    """Listeners of the arms against those expected."""
 
-    Attributes:
-        expected: Listeners by arm, from the configured shares.
-        observed: Listeners by arm.
-        chi_square: Of the test; None where there is nothing to test.
-        p_value: Of shares as configured; None where there is nothing to test.
-        threshold: Below it the ratio counts as wrong.
-        mismatch: Whether it is wrong, so that the experiment must not be trusted.
-    """
-
-    expected: dict[str, float]
-    observed: dict[str, int]
-    chi_square: float | None = None
-    p_value: float | None = None
-    threshold: float = THRESHOLD
-    mismatch: bool = False
+    expected: dict[str, float]  # listeners by arm, from the configured shares
+    observed: dict[str, int]  # listeners by arm
+    chi_square: float | None = None  # of the test; None where there is nothing to test
+    p_value: float | None = None  # of shares as configured; None where there is nothing to test
+    threshold: float = THRESHOLD  # below it the ratio counts as wrong
+    mismatch: bool = False  # whether it is wrong, so that the experiment must not be trusted
 
 
 def check_sample_ratio(listeners: Mapping[str, int], shares: Mapping[str, float] | None = None) -> SampleRatio:

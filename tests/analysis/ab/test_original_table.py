@@ -101,7 +101,7 @@ def test_any_log_gives_the_notebooks_table(folder: Path, events: list[dict[str, 
 
 
 def shuffled(events: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    return [events[place] for place in make_generator(seed, "shuffle").permutation(len(events))]
+    return [events[row] for row in make_generator(seed, "shuffle").permutation(len(events))]
 
 
 def in_files(folder: Path, events: list[dict[str, Any]], files: int) -> list[Path]:
