@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -173,14 +173,7 @@ def read_table(connection: Connection, table: str) -> pa.Table:
 
 
 def alias(connection: Connection, view: str, table: str, columns: Mapping[str, str] | None = None) -> None:
-    """Make a table readable under another name, in place of what was readable under it.
-
-    Args:
-        connection: Holds the table.
-        view: The other name.
-        table: The table.
-        columns: New name → name in the table, of the columns to show; all under their own names by default.
-    """
+    """Make a table, or some of its columns under new names (new → old), readable under another name."""
     rows = connection.table(table)
     if columns is not None:
         rows = rows.select(*(duckdb.ColumnExpression(old).alias(new) for new, old in columns.items()))
@@ -217,7 +210,7 @@ def attach_json_lines(
         [glob.escape(str(file)) for file in files],
         columns=dict(columns),
         format="newline_delimited",
-        compression=_compression(gzipped),
+        compression="gzip" if gzipped else "none",
         hive_partitioning=False,
     )
     rows.create_view(table, replace=True)
@@ -227,7 +220,7 @@ def attach_lines(connection: Connection, table: str, file: Path, *, gzipped: boo
     """Make the lines of a text file readable under a table's name, as the column `line`; NULL where one is empty."""
     lines = connection.read_csv(
         glob.escape(str(file)),
-        compression=_compression(gzipped),
+        compression="gzip" if gzipped else "none",
         columns={"line": "VARCHAR"},
         auto_detect=False,
         strict_mode=False,
@@ -255,7 +248,7 @@ def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool,
     """
     return connection.read_csv(
         glob.escape(str(file)),
-        compression=_compression(gzipped),
+        compression="gzip" if gzipped else "none",
         header=header,
         all_varchar=True,
         ignore_errors=True,
@@ -287,10 +280,6 @@ def attach_columns(table: str, rows: Rows, columns: Mapping[str, str], constants
     chosen = [duckdb.ColumnExpression(column).cast("VARCHAR").alias(name) for name, column in columns.items()]
     added = [duckdb.ConstantExpression(value).cast("VARCHAR").alias(name) for name, value in constants.items()]
     rows.select(*chosen, *added).create_view(table, replace=True)
-
-
-def _compression(gzipped: bool) -> Literal["gzip", "none"]:
-    return "gzip" if gzipped else "none"
 
 
 @contextmanager

@@ -85,15 +85,14 @@ class MetricEffect:
     upper: float | None  # upper end
     relative: RelativeEffect  # the effect in % of the control's value, the control's own noise included
     p_value: float | None  # two-sided, that there is no difference
-    adjusted_p_value: float | None  # by Holm over arms and primary metrics, or by Benjamini and Hochberg over the rest
-    significant: bool  # whether the adjusted p-value is below alpha
-    # The smallest relative effect that an experiment of this size finds with the configured power
-    mde_pct: float | None
-    cuped: Cuped | None  # adjusted effect, where there is behaviour before the experiment
-    bootstrap: RelativeEffect | None  # relative effect by resampling listeners
-    mann_whitney_p: float | None  # P-value of the rank test; None for ratios and quantiles
-    margin: float | None  # how much worse a guardrail may get, in the metric's unit; None for the others
-    guardrail: GuardrailState | None  # whether it is kept to; None for the others
+    adjusted_p_value: float | None = None  # Holm over arms and primary metrics, Benjamini and Hochberg over the rest
+    significant: bool = False  # whether the adjusted p-value is below alpha
+    mde_pct: float | None = None  # smallest relative effect found by an experiment of this size
+    cuped: Cuped | None = None  # adjusted effect, where there is behaviour before the experiment
+    bootstrap: RelativeEffect | None = None  # relative effect by resampling listeners
+    mann_whitney_p: float | None = None  # P-value of the rank test; None for ratios and quantiles
+    margin: float | None = None  # how much worse a guardrail may get, in the metric's unit; None for the others
+    guardrail: GuardrailState | None = None  # whether it is kept to; None for the others
 
 
 def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[CourseRow, ...]:
@@ -192,12 +191,6 @@ def _describe(metric: Metric, arm: str, effect: Effect, config: AbConfig) -> Met
         upper=number(effect.absolute.upper),
         relative=RelativeEffect.of(effect.relative.scaled(100), effect.p_value),
         p_value=number(effect.p_value),
-        adjusted_p_value=None,
-        significant=False,
-        mde_pct=None,
-        cuped=None,
-        bootstrap=None,
-        mann_whitney_p=None,
         margin=margin,
         guardrail=None if margin is None else _guardrail(metric, effect.absolute, margin),
     )

@@ -187,7 +187,8 @@ def positions(connection: queries.Connection, arms: Sequence[str]) -> tuple[Posi
     """Average the listening time by arm and position, from the table `positions`, whose parts are added up."""
     rows = sorted(queries.read_table(connection, "positions").to_pylist(), key=itemgetter("arm", "position"))
     found = []
-    for (arm, position), parts in groupby(rows, key=itemgetter("arm", "position")):
-        events, times = zip(*((part["events"], part["time"]) for part in parts), strict=True)
-        found.append(Position(arm, position, sum(events), int(sum(times)) / 2**80 / sum(events)))
+    for (arm, position), group in groupby(rows, key=itemgetter("arm", "position")):
+        parts = list(group)
+        events, time = (sum(int(part[name]) for part in parts) for name in ("events", "time"))
+        found.append(Position(arm, position, events, time / 2**80 / events))
     return tuple(sorted(found, key=lambda position: arms.index(position.arm)))

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -77,13 +76,6 @@ def ratio(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
     return np.divide(numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0)
 
 
-class Statistic(Protocol):
-    """A statistic of a sample of units."""
-
-    def of(self, block: Block) -> FloatArray:
-        """Estimate the statistic in every resample of a block, shape (resamples, …)."""
-
-
 @dataclass(frozen=True)
 class Ratios:
     """Σ numerator / Σ denominator over the units: ratios, and means where the denominators are 1 or 0."""
@@ -125,7 +117,7 @@ class Distinct:
         return np.flatnonzero(np.diff(self.items, prepend=self.items[0] - 1))
 
 
-def estimate(resamples: Resamples, *statistics: Statistic) -> tuple[FloatArray, ...]:
+def estimate(resamples: Resamples, *statistics: Ratios | Distinct) -> tuple[FloatArray, ...]:
     """Estimate each statistic in all resamples, shape (resamples, …), in one pass over them."""
     of_blocks = [[statistic.of(block) for statistic in statistics] for block in resamples.blocks()]
     return tuple(np.concatenate(estimates) for estimates in zip(*of_blocks, strict=True))

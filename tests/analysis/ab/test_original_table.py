@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analysis.ab import tables
 from analysis.ab.config import AbConfig
 from analysis.ab.report import CourseRow, Report, build_report
 from looplib.randomness import make_generator
@@ -120,6 +121,13 @@ def test_neither_the_order_of_lines_nor_of_files_nor_the_replica_matters(tmp_pat
         files = in_files(tmp_path / str(seed), shuffled(events, seed), 3)
         assert make(files) == expected
         assert make(files[::-1]) == expected
+
+
+def test_a_report_does_not_depend_on_the_number_of_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = write(tmp_path / "a.jsonl", experiment(effect=0.1, past=2))
+    whole = build_report([log], "ALS", CONFIG)
+    monkeypatch.setattr(tables, "_EVENTS_OF_A_SLICE", 300)
+    assert build_report([log], "ALS", CONFIG).to_json() == whole.to_json()
 
 
 def _without_sources(report: Report) -> bytes:
