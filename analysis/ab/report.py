@@ -127,7 +127,7 @@ def build_report(
         else:
             tabulate(loaded, skip_below=config.skip_below, recommenders=config.recommenders, positions=config.positions)
         listeners = {arm: read_listeners(connection, arm) for arm in arms}
-        counts = {arm: len(columns["user"]) for arm, columns in listeners.items()}
+        counts = {arm: len(columns["sessions"]) for arm, columns in listeners.items()}
         lines, srm = loaded.lines.lines, check_sample_ratio(counts, config.shares)
         evidence = Evidence(is_aa, counts, lines, srm)
         first_day = last_day = None

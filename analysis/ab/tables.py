@@ -144,17 +144,14 @@ def read_listeners(connection: queries.Connection, arm: str) -> dict[str, FloatA
     Returns:
         Column → values, each of shape (listeners,).
     """
-    own, past = (_read_columns(connection, side) for side in (arm, None))
-    _, rows, past_rows = np.intersect1d(own["user"], past["user"], assume_unique=True, return_indices=True)
-    for name in WITH_PAST & past.keys():
-        own[f"past_{name}"] = np.zeros(len(own["user"]))
-        own[f"past_{name}"][rows] = past[name][past_rows]
-    return own
-
-
-def _read_columns(connection: queries.Connection, arm: str | None) -> dict[str, FloatArray]:
-    rows = queries.fetch_table(connection, "ab/arm_listeners", arm=arm)
-    return {name: rows[name].to_numpy().astype(np.float64) for name in rows.column_names}
+    own, past = (queries.fetch_table(connection, "ab/arm_listeners", arm=side) for side in (arm, None))
+    columns = {name: own[name].to_numpy().astype(np.float64) for name in own.column_names if name != "user"}
+    users, past_users = (side["user"].to_numpy() for side in (own, past))
+    _, rows, past_rows = np.intersect1d(users, past_users, assume_unique=True, return_indices=True)
+    for name in WITH_PAST.intersection(past.column_names):
+        columns[f"past_{name}"] = np.zeros(own.num_rows)
+        columns[f"past_{name}"][rows] = past[name].to_numpy()[past_rows]
+    return columns
 
 
 class _Loader:
