@@ -1,4 +1,4 @@
-"""Errors of `analysis` that users can fix."""
+"""What users of `analysis` can fix."""
 
 from looplib.errors import UserError
 
@@ -12,4 +12,4 @@ class EventLogError(AnalysisError):
 
 
 class InteractionFileError(AnalysisError):
-    """A file of interactions that cannot be read as the kind it should be."""
+    """A file of interactions that cannot be read as what it is said to be."""

@@ -22,25 +22,6 @@ _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Lines of the logs; read = good + rejected + blank."""
-
-    read: int
-    good: int
-    rejected: int
-    blank: int
-
-
-@dataclass(frozen=True)
-class RejectedLine:
-    """One of the first lines that were no event."""
-
-    file: str
-    line: int
-    reason: str
-
-
-@dataclass(frozen=True)
 class Store:
     """A session store: a folder that `recsys.ingest` made."""
 
@@ -71,6 +52,25 @@ class Places:
     def names(self) -> tuple[str, ...]:
         """What they are called."""
         return (*(str(store.folder) for store in self.stores), *(log.name for log in self.logs))
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of the logs; read = good + rejected + blank."""
+
+    read: int
+    good: int
+    rejected: int
+    blank: int
+
+
+@dataclass(frozen=True)
+class RejectedLine:
+    """One of the first lines that were no event."""
+
+    file: str
+    line: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def read(
     scratch: Path,
     report: Progress,
 ) -> ReadLines:
-    """Read events in batches.
+    """Reads everything in batches.
 
     Args:
         connection: Has the table `events` for each call of `consume`.
@@ -132,9 +132,6 @@ def read(
         keep: Called when what was last consumed is final.
         scratch: A folder for temporary files.
         report: Shows the megabytes read so far.
-
-    Returns:
-        Counts of the lines, and the first rejected ones.
     """
     lines = LineCounts(0, 0, 0, 0)
     done = 0.0
