@@ -1,7 +1,7 @@
-"""The one door to DuckDB: connections, the SQL files of `analysis/sql`, and the tables that they read.
+"""The only module that opens DuckDB: connections, the SQL files of `analysis/sql`, and the tables that they read.
 
-A SQL file holds one statement and names in its header its parameters and the tables it reads; those tables are
-attached here from Parquet files or Arrow tables, so no statement is ever built from strings.
+A SQL file holds one statement and names in its header its parameters and the tables it reads. Those tables are attached
+here from files or Arrow tables, so no statement is ever built from strings.
 """
 
 import glob
@@ -22,13 +22,12 @@ _COMMENT = re.compile(r"--[^\n]*")
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
 DatabaseError = duckdb.Error
-# What a statement raises for the rows it meets: text that is not JSON, a cast that fails, SQL's error().
+# Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's error().
 DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException)
-# What it raises for the machine it runs on.
+# Raised for the machine it runs on.
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 
-# How a result is written.
 PARQUET = "FORMAT parquet, COMPRESSION zstd"
 # Errors of a stream come through Arrow, which keeps the text alone; it starts with the name of the error.
 _ERRORS = {
@@ -47,73 +46,147 @@ def connect(
     temp_directory: Path | None = None,
     keep_order: bool = True,
 ) -> Connection:
-    """Opens an in-memory database.
+    """Open an in-memory database.
 
     Args:
         threads: Threads of a query; all cores by default.
         memory_limit: Such as "1GB"; a query that needs more spills to `temp_directory`.
-        temp_directory: Where spilled data goes; it should be on the disk that the result is written to.
+        temp_directory: Folder for spilled data; it should be on the disk that the result is written to.
         keep_order: Whether rows without ORDER BY come in the order of their source; giving that up saves memory.
     """
-    config: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False}
-    if threads is not None:
-        config["threads"] = threads
-    if memory_limit is not None:
-        config["memory_limit"] = memory_limit
+    options = {"threads": threads, "memory_limit": memory_limit, "preserve_insertion_order": keep_order}
+    config = {name: value for name, value in options.items() if value is not None}
     if temp_directory is not None:
         config["temp_directory"] = str(temp_directory)
-    if not keep_order:
-        config["preserve_insertion_order"] = False
-    connection = duckdb.connect(config=config)
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False, **config})
     connection.execute("SET enable_progress_bar = false")
     return connection
 
 
 @cache
 def statement(name: str) -> str:
-    """The SQL text of `analysis/sql/<name>.sql`, such as "validation/listener_metrics"."""
+    """Return the SQL text of `analysis/sql/<name>.sql`, such as "validation/listener_metrics"."""
     return (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @cache
 def parameters(name: str) -> frozenset[str]:
-    """The named parameters that a SQL file uses, comments aside."""
+    """Return the named parameters that a SQL file uses, comments aside."""
     return frozenset(_PARAMETER.findall(_COMMENT.sub("", statement(name))))
 
 
-def execute(connection: Connection, name: str, **values: Any) -> Connection:  # noqa: ANN401  any SQL value
-    """Runs a SQL file; its named parameters are the keywords.
+def fetch_table(connection: Connection, name: str, **values: Any) -> pa.Table:  # noqa: ANN401  any SQL value
+    """Run a SQL file and return its rows as an Arrow table; its named parameters are the keywords.
 
     Raises:
         TypeError: The keywords are not exactly the file's parameters.
         DatabaseError: The statement fails.
     """
-    _check_keywords(name, values)
-    return connection.execute(statement(name), values)
-
-
-def fetch_table(connection: Connection, name: str, **values: Any) -> pa.Table:  # noqa: ANN401  any SQL value
-    """Runs a SQL file and returns its rows as an Arrow table."""
-    _check_keywords(name, values)
-    return connection.sql(statement(name), params=values).to_arrow_table()
+    return _rows(connection, name, values).to_arrow_table()
 
 
 def fetch_row(connection: Connection, name: str, **values: Any) -> Mapping[str, Any]:  # noqa: ANN401  any SQL value
-    """Runs a SQL file that returns one row, as a mapping from column to value.
+    """Run a SQL file that returns one row, and return that as a mapping from column to value.
 
     Raises:
         LookupError: It returned none or several.
     """
-    cursor = execute(connection, name, **values)
-    columns = [column[0] for column in cursor.description or ()]
-    rows = cursor.fetchall()  # all of them: a connection takes no other work while a result is unfinished
+    relation = _rows(connection, name, values)
+    rows = relation.fetchall()
     if len(rows) != 1:
         raise LookupError(f"{name}.sql returned {len(rows)} rows; one is expected")
-    return dict(zip(columns, rows[0], strict=True))
+    return dict(zip(relation.columns, rows[0], strict=True))
+
+
+def stream(
+    connection: Connection,
+    name: str,
+    rows: int,
+    **values: Any,  # noqa: ANN401  any SQL value
+) -> Iterator[pa.RecordBatch]:
+    """Run a SQL file and yield its rows in Arrow batches of up to `rows`.
+
+    Raises:
+        DatabaseError: The statement fails, at the start or at any later row.
+    """
+    try:
+        yield from _rows(connection, name, values).to_arrow_reader(rows)
+    except OSError as error:
+        kind = _ERRORS.get(str(error).partition(":")[0])
+        if kind is None:
+            raise
+        raise kind(str(error)) from None
+
+
+def copy_to_parquet(connection: Connection, name: str, file: Path, **values: Any) -> int:  # noqa: ANN401  any SQL value
+    """Write the rows of a SQL file to a Parquet file, and return their number."""
+    _check_keywords(name, values)
+    values["copy_target"] = str(file)
+    written = connection.execute(f"COPY ({statement(name)}) TO $copy_target ({PARQUET})", values).fetchone()
+    return int(written[0]) if written else 0
+
+
+def attach_query(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+    """Make the rows of a SQL file readable under a table's name; it runs when they are read."""
+    _rows(connection, name, values).create_view(table, replace=True)
+
+
+def materialize(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+    """Run a SQL file and keep its rows as a table of the database."""
+    _rows(connection, name, values).create(table)
+
+
+def append(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+    """Run a SQL file and add its rows to a table of the database, which is made if there is none."""
+    rows = _rows(connection, name, values)
+    exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = $table", {"table": table})
+    if exists.fetchall()[0][0]:
+        rows.insert_into(table)
+    else:
+        rows.create(table)
+
+
+def _rows(connection: Connection, name: str, values: Mapping[str, Any]) -> Rows:
+    _check_keywords(name, values)
+    return connection.sql(statement(name), params=values)
+
+
+def _check_keywords(name: str, values: Mapping[str, object]) -> None:
+    expected = parameters(name)
+    if expected != values.keys():
+        raise TypeError(f"{name}.sql takes {sorted(expected)}, got {sorted(values)}")
+
+
+def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
+    """Make an Arrow table readable under a table's name, without a copy."""
+    connection.register(table, rows)
+
+
+def detach(connection: Connection, table: str) -> None:
+    """Detach an Arrow table; one that is not attached is no error."""
+    connection.unregister(table)
+
+
+def read_table(connection: Connection, table: str) -> pa.Table:
+    """Return all rows of a table of the database."""
+    return connection.table(table).to_arrow_table()
+
+
+def alias(connection: Connection, view: str, table: str, columns: Mapping[str, str] | None = None) -> None:
+    """Make a table, or some of its columns under new names (new → old), readable under another name."""
+    rows = connection.table(table)
+    if columns is not None:
+        rows = rows.select(*(duckdb.ColumnExpression(old).alias(new) for new, old in columns.items()))
+    rows.create_view(view, replace=True)
+
+
+def drop(connection: Connection, table: str) -> None:
+    """Remove a table of the database; one that does not exist is no error."""
+    connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
-    """Makes Parquet files readable under a table's name; they are read when a query runs, column by column.
+    """Make Parquet files readable under a table's name; they are read when a query runs, column by column.
 
     A column that is wider in one file than in another comes as wide as the widest.
     """
@@ -124,18 +197,17 @@ def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) ->
 def attach_json_lines(
     connection: Connection, table: str, files: Sequence[Path], columns: Mapping[str, str], *, gzipped: bool
 ) -> None:
-    """Makes files of one JSON object a line readable under a table's name; they are read when a query runs.
+    """Make files of one JSON object a line readable under a table's name; they are read when a query runs.
 
     Args:
         connection: Where the table is wanted.
         table: Its name.
-        files: All gzipped, or none.
+        files: All gzipped, or none; their names do not matter.
         columns: The keys to read and their types; further keys are ignored, a missing one is NULL.
-        gzipped: Whether the files are; their names do not matter.
+        gzipped: Whether the files are.
     """
-    names = [glob.escape(str(file)) for file in files]
     rows = connection.read_json(
-        names,
+        [glob.escape(str(file)) for file in files],
         columns=dict(columns),
         format="newline_delimited",
         compression="gzip" if gzipped else "none",
@@ -144,15 +216,32 @@ def attach_json_lines(
     rows.create_view(table, replace=True)
 
 
+def attach_lines(connection: Connection, table: str, file: Path, *, gzipped: bool) -> None:
+    """Make the lines of a text file readable under a table's name, as the column `line`; NULL where one is empty."""
+    lines = connection.read_csv(
+        glob.escape(str(file)),
+        compression="gzip" if gzipped else "none",
+        columns={"line": "VARCHAR"},
+        auto_detect=False,
+        strict_mode=False,
+        header=False,
+        sep="\x01",  # no text has it, so a line is one value
+        quotechar="",
+        escapechar="",
+        hive_partitioning=False,
+    )
+    lines.create_view(table, replace=True)
+
+
 def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool, delimiter: str | None) -> Rows:
-    """The rows of a CSV file, every value as text; malformed lines go to the table `reject_errors` as they are met.
+    """Return the rows of a CSV file, every value as text; malformed lines go to the table `reject_errors`.
 
     Args:
         connection: Where they will be read; a connection for each file keeps the malformed lines apart.
         file: Its name does not matter.
         gzipped: Whether it is.
         header: Whether its first line names the columns.
-        delimiter: Between the values; None if that is to be found out.
+        delimiter: Between the values; None to detect it.
 
     Raises:
         DatabaseError: The file is not CSV.
@@ -171,7 +260,7 @@ def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool,
 
 
 def open_parquet(connection: Connection, file: Path) -> Rows:
-    """The rows of a Parquet file.
+    """Return the rows of a Parquet file.
 
     Raises:
         DatabaseError: The file is not Parquet.
@@ -179,29 +268,12 @@ def open_parquet(connection: Connection, file: Path) -> Rows:
     return connection.read_parquet(glob.escape(str(file)), hive_partitioning=False)
 
 
-def attach_lines(connection: Connection, table: str, file: Path, *, gzipped: bool) -> None:
-    """Makes the lines of a text file readable under a table's name, as the column `line`; NULL where one is empty."""
-    lines = connection.read_csv(
-        glob.escape(str(file)),
-        compression="gzip" if gzipped else "none",
-        columns={"line": "VARCHAR"},
-        auto_detect=False,
-        strict_mode=False,
-        header=False,
-        sep="\x01",  # no text has it, so a line is one value
-        quotechar="",
-        escapechar="",
-        hive_partitioning=False,
-    )
-    lines.create_view(table, replace=True)
-
-
 def attach_columns(table: str, rows: Rows, columns: Mapping[str, str], constants: Mapping[str, str | None]) -> None:
-    """Makes some columns readable under a table's name and names of their own, all of them as text.
+    """Make some columns readable as text under a table's name.
 
     Args:
         table: The table's name, in the connection of the rows.
-        rows: What `open_csv` or `open_parquet` gave.
+        rows: Rows of `open_csv` or `open_parquet`.
         columns: New name → name in `rows`.
         constants: Name of a further column → its value in every row.
     """
@@ -210,90 +282,12 @@ def attach_columns(table: str, rows: Rows, columns: Mapping[str, str], constants
     rows.select(*chosen, *added).create_view(table, replace=True)
 
 
-def attach_query(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
-    """Makes the rows of a SQL file readable under a table's name; it runs when they are read."""
-    _check_keywords(name, values)
-    connection.sql(statement(name), params=values).create_view(table, replace=True)
-
-
-def copy_to_parquet(connection: Connection, name: str, file: Path, **values: Any) -> int:  # noqa: ANN401  any SQL value
-    """Writes the rows of a SQL file to a Parquet file, and returns how many there were."""
-    _check_keywords(name, values)
-    values["copy_target"] = str(file)
-    written = connection.execute(f"COPY ({statement(name)}) TO $copy_target ({PARQUET})", values).fetchone()
-    return int(written[0]) if written else 0
-
-
-def stream(
-    connection: Connection,
-    name: str,
-    rows: int,
-    **values: Any,  # noqa: ANN401  any SQL value
-) -> Iterator[pa.RecordBatch]:
-    """Runs a SQL file and gives its rows as they come, in Arrow batches of up to `rows`.
-
-    Raises:
-        DatabaseError: The statement fails, at the start or at any later row.
-    """
-    _check_keywords(name, values)
-    try:
-        yield from connection.sql(statement(name), params=values).to_arrow_reader(rows)
-    except OSError as error:
-        kind = _ERRORS.get(str(error).partition(":")[0])
-        if kind is None:
-            raise
-        raise kind(str(error)) from None
-
-
-def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
-    """Makes an Arrow table readable under a table's name, without a copy."""
-    connection.register(table, rows)
-
-
-def detach(connection: Connection, table: str) -> None:
-    """Lets go of an attached Arrow table; one that is not attached is no error."""
-    connection.unregister(table)
-
-
-def materialize(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
-    """Runs a SQL file and keeps its rows as a table of the database."""
-    _check_keywords(name, values)
-    connection.sql(statement(name), params=values).create(table)
-
-
-def append(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
-    """Runs a SQL file and adds its rows to a table of the database, which is made if there is none."""
-    _check_keywords(name, values)
-    rows = connection.sql(statement(name), params=values)
-    exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = $table", {"table": table})
-    if exists.fetchall()[0][0]:
-        rows.insert_into(table)
-    else:
-        rows.create(table)
-
-
-def alias(connection: Connection, view: str, table: str) -> None:
-    """Makes a table readable under another name, in place of what was readable under it."""
-    connection.table(table).create_view(view, replace=True)
-
-
-def drop(connection: Connection, table: str) -> None:
-    """Removes a table of the database; one that is not there is no error."""
-    connection.execute(f"DROP TABLE IF EXISTS {table}")
-
-
 @contextmanager
 def in_order(connection: Connection) -> Iterator[None]:
-    """Within the block queries run on one thread, so that sums of floats are added in the order of the rows."""
+    """Run the queries of the block on one thread, so that sums of floats are added in the order of the rows."""
     threads = connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
     connection.execute("SET threads = 1")
     try:
         yield
     finally:
         connection.execute(f"SET threads = {int(threads)}")
-
-
-def _check_keywords(name: str, values: Mapping[str, object]) -> None:
-    expected = parameters(name)
-    if expected != values.keys():
-        raise TypeError(f"{name}.sql takes {sorted(expected)}, got {sorted(values)}")

@@ -1,15 +1,14 @@
-"""What a report's YAML may say."""
+"""Configuration of a report: metrics, their roles, and when to trust an experiment."""
 
 import difflib
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from analysis.ab.metrics import METRICS
-from looplib.config import Config
+from looplib.config import Config, Positive, Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Role = Literal["primary", "secondary", "guardrail"]
 
 
 def _known(name: str) -> str:
@@ -19,73 +18,42 @@ def _known(name: str) -> str:
     return name
 
 
+MetricName = Annotated[str, AfterValidator(_known)]
+
+
 class Guardrail(Config):
-    """A metric that must not get worse by more than a margin.
+    """A metric that must not get worse by more than a margin."""
 
-    Attributes:
-        metric: Its name.
-        margin: How much worse is still accepted, in the metric's unit.
-    """
-
-    metric: str
-    margin: Annotated[float, Field(ge=0)] = 0.0
-
-    @field_validator("metric")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        return _known(name)
+    metric: MetricName  # its name
+    margin: Annotated[float, Field(ge=0)] = 0.0  # how much worse is still accepted, in the metric's unit
 
 
 class TrustConfig(Config):
-    """When an experiment is not trusted, and what no listener can do.
+    """When an experiment is not trusted, and what no listener can do."""
 
-    Attributes:
-        most_rejected: Share of the lines that may be no events.
-        most_changing: Share of the listeners who may have been in several arms.
-        most_tracks_a_day: A listener cannot hear more on a day.
-        same_ms_share: Share of a listener's events that may come within the millisecond of the one before.
-        shortest_track_s: Length of the shortest track, to compare listening time with the clock; 0 leaves that out,
-            for the original service's simulator writes its log faster than music plays.
-    """
-
-    most_rejected: Share = 0.05
-    most_changing: Share = 0.01
-    most_tracks_a_day: Annotated[int, Field(ge=1)] = 5000
-    same_ms_share: Share = 0.1
+    most_rejected: Share = 0.05  # share of the lines that may be no events
+    most_changing: Share = 0.01  # share of the listeners who may have been in several arms
+    most_tracks_a_day: Annotated[int, Field(ge=1)] = 5000  # a listener cannot hear more on a day
+    same_ms_share: Share = 0.1  # share of a listener's events that may come within the millisecond of the one before
+    # Length of the shortest track, to compare listening time with the clock; 0 leaves that out, for the original
+    # service's simulator writes its log faster than music plays
     shortest_track_s: Annotated[float, Field(ge=0)] = 0.0
 
 
 class AbConfig(Config):
-    """A report's configuration.
+    """Configuration of a report."""
 
-    Attributes:
-        control: The arm that the others are compared with.
-        shares: Share of the listeners that each arm should have, in any unit; equal ones where none is given.
-        recommenders: Each arm's own recommender; of an arm that is not named, the one that answered most.
-        alpha: Two-sided error rate, 0.05 for 95 % intervals.
-        power: Of the minimum detectable effect.
-        primary: Metrics that decide; adjusted by Holm over them and the arms.
-        secondary: Metrics that explain; adjusted by Benjamini and Hochberg, together with the guardrails.
-        guardrails: Metrics that must not get worse.
-        smallest_effect_pct: Relative effect on a primary metric that is worth shipping; an arm that is surely below
-            it is not shipped.
-        min_listeners: Listeners that every arm needs before anything is decided.
-        planned_listeners: Listeners of two arms at which the sequential intervals are narrowest. It must not be chosen
-            after a look at the data.
-        skip_below: A recommended track that is heard for less was skipped, share of the track.
-        positions: The last position in a session that is shown.
-        resamples: Of the bootstrap; fewer are drawn for very many listeners.
-        seed: Of the bootstrap.
-        trust: When not to trust.
-    """
-
-    control: str = "C"
+    control: str = "C"  # the arm that the others are compared with
+    # Share of the listeners that each arm should have, in any unit; equal ones where none is given
     shares: dict[str, Positive] = Field(default_factory=dict)
+    # Each arm's own recommender; of an arm that is not named, the one that answered most
     recommenders: dict[str, str] = Field(default_factory=dict)
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
-    primary: tuple[str, ...] = ("mean_time_per_session",)
-    secondary: tuple[str, ...] = (
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # two-sided error rate, 0.05 for 95 % intervals
+    power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8  # of the minimum detectable effect
+    # Metrics that decide; adjusted by Holm over them and the arms
+    primary: tuple[MetricName, ...] = ("mean_time_per_session",)
+    # Metrics that explain; adjusted by Benjamini and Hochberg, together with the guardrails
+    secondary: tuple[MetricName, ...] = (
         "time",
         "sessions",
         "mean_tracks_per_session",
@@ -93,43 +61,41 @@ class AbConfig(Config):
         "time_per_recommended_track",
         "skip_share",
     )
+    # Metrics that must not get worse
     guardrails: tuple[Guardrail, ...] = (
         Guardrail(metric="latency_p50", margin=10),
         Guardrail(metric="latency_p99", margin=50),
         Guardrail(metric="repeat_share", margin=0.01),
         Guardrail(metric="fallback_share", margin=0.05),
     )
+    # Relative effect on a primary metric that is worth shipping; an arm that is surely below it is not shipped
     smallest_effect_pct: Annotated[float, Field(ge=0)] = 0.0
-    min_listeners: Annotated[int, Field(ge=2)] = 20
+    min_listeners: Annotated[int, Field(ge=2)] = 20  # listeners that every arm needs before anything is decided
+    # Listeners of two arms at which the sequential intervals are narrowest. It must not be chosen after a look at the
+    # data.
     planned_listeners: Annotated[int, Field(ge=2)] = 10_000
-    skip_below: Share = 0.1
-    positions: Annotated[int, Field(ge=2, le=1000)] = 30
-    resamples: Annotated[int, Field(ge=100)] = 1000
-    seed: Annotated[int, Field(ge=0)] = 0
-    trust: TrustConfig = TrustConfig()
-
-    @field_validator("primary", "secondary")
-    @classmethod
-    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_known(name) for name in names)
+    skip_below: Share = 0.1  # a recommended track that is heard for less was skipped, share of the track
+    positions: Annotated[int, Field(ge=2, le=1000)] = 30  # the last position in a session that is shown
+    resamples: Annotated[int, Field(ge=100)] = 1000  # of the bootstrap; fewer are drawn for very many listeners
+    seed: Annotated[int, Field(ge=0)] = 0  # of the bootstrap
+    trust: TrustConfig = TrustConfig()  # when not to trust
 
     @model_validator(mode="after")
     def _have_one_role(self) -> "AbConfig":
         if not self.primary:
             raise ValueError("primary: at least one metric must decide")
-        names = [*self.primary, *self.secondary, *(guardrail.metric for guardrail in self.guardrails)]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted({name for name in self.metrics if self.metrics.count(name) > 1})
         if twice:
             raise ValueError(f"a metric has one role alone, found two of {', '.join(twice)}")
-        quantiles = [name for name in self.primary if METRICS[name].by_day is None]
+        quantiles = [name for name in self.primary if METRICS[name].quantile is not None]
         if quantiles:
             raise ValueError(
                 f"primary: {quantiles[0]} cannot decide, as it cannot be followed by day; use request_latency"
             )
         return self
 
-    def role(self, name: str) -> Literal["primary", "secondary", "guardrail"]:
-        """What a metric is for."""
+    def role(self, name: str) -> Role:
+        """Return the role of a metric."""
         if name in self.primary:
             return "primary"
         return "secondary" if name in self.secondary else "guardrail"

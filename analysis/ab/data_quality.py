@@ -1,14 +1,12 @@
-"""Whether an experiment can be believed: the sample ratio, impossible behaviour, and what the events themselves say."""
+"""Whether an experiment can be trusted: impossible behaviour, and what is wrong with the events themselves."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 from analysis import queries
-from analysis.ab.config import AbConfig
-from analysis.ab.report import Exposure, Quality, RejectedLine, Srm, Suspicion, Trust
-from analysis.ab.timeline import iso_date
-from analysis.errors import AnalysisError
-from analysis.statistics.sample_ratio import THRESHOLD, check_sample_ratio
+from analysis.ab.config import TrustConfig
+from analysis.ab.source import RejectedLine
+from analysis.ab.timeline import Exposure, exposures, iso_date
 
 _KINDS = {
     "tracks": "more tracks on a day than can be heard",
@@ -17,91 +15,78 @@ _KINDS = {
     "overlap": "two sessions at the same time",
 }
 _EXAMPLES = 3
+_DAY_MS = 86_400_000
 
 
-def sample_ratio(listeners: Mapping[str, int], shares: Mapping[str, float]) -> Srm:
-    """The sample ratio test.
+@dataclass(frozen=True)
+class Suspicion:
+    """A kind of behaviour that no listener can have, or that an experiment must not show."""
 
-    Args:
-        listeners: Listeners by arm, the control first.
-        shares: Configured shares; an arm that is configured and has no listener counts with none.
+    kind: str  # its name for people
+    listeners: dict[str, int]  # listeners who show it, by arm
+    examples: tuple[int, ...]  # a few of them
 
-    Raises:
-        AnalysisError: The log names an arm that has no share.
-    """
-    strange = [arm for arm in listeners if shares and arm not in shares]
-    if strange:
-        raise AnalysisError(
-            f"arm {strange[0]} is in the log and has no share; shares are given for {', '.join(shares)}"
-        )
-    observed = dict(listeners) | {arm: 0 for arm in shares if arm not in listeners}
-    result = check_sample_ratio(observed, dict(shares) or None)
-    is_tested = len(observed) > 1 and sum(observed.values()) > 0
-    return Srm(
-        expected=result.expected,
-        observed=observed,
-        chi_square=result.statistic if is_tested else None,
-        p_value=result.p_value if is_tested else None,
-        threshold=THRESHOLD,
-        mismatch=is_tested and result.mismatch,
-    )
+
+@dataclass(frozen=True)
+class Quality:
+    """Counts of what may be wrong with the events."""
+
+    events: int  # events of the experiment
+    outside: int  # events of listeners who are in no arm at that time
+    unclosed_sessions: int  # sequences of events without a `last` at their end; they are dropped
+    dropped_events: int  # events of those
+    duplicates: int  # events that equal the one before in time, track, listening and kind
+    broken_chains: int  # events whose track is not what was recommended just before, within a session
+    clock_went_back: int  # of those, the ones that would fit the other way round
+    without_latency: int  # events that say nothing of the latency
+    without_recommender: int  # answered requests that do not say who recommended
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whether the experiment can be trusted."""
+
+    changing_listeners: int  # listeners who were in more than one arm; they count in each
+    suspicions: tuple[Suspicion, ...]  # impossible behaviour
+    quality: Quality  # of the events
+    rejected: tuple[RejectedLine, ...]  # the first lines that were no event
+    exposure: tuple[Exposure, ...]  # by day
 
 
 def assess(
-    connection: queries.Connection, config: AbConfig, arms: Sequence[str], rejected: Sequence[RejectedLine]
-) -> tuple[Trust, Mapping[str, Any]]:
-    """Everything but the sample ratio, and the raw row of quality, which has the first and last event.
+    connection: queries.Connection, arms: Sequence[str], rejected: Sequence[RejectedLine], config: TrustConfig
+) -> tuple[Trust, tuple[str, str]]:
+    """Look for impossible behaviour and faulty events.
 
     Args:
         connection: Has the tables of `analysis.ab.tables.tabulate`.
-        config: What counts as impossible.
         arms: All arms, the control first.
         rejected: The first lines that were no event.
+        config: What counts as impossible.
+
+    Returns:
+        The findings, and the ISO dates of the experiment's first and last event.
     """
     row = queries.fetch_row(connection, "ab/quality")
-    changing = queries.fetch_row(connection, "ab/changing_listeners")["listeners"]
-    quality = Quality(**{name: row[name] for name in Quality.__dataclass_fields__})
-    trust = Trust(
-        changing_listeners=changing,
-        suspicions=_suspicions(connection, config, arms),
-        quality=quality,
-        rejected=tuple(rejected),
-        exposure=_exposure(connection, arms),
-    )
-    return trust, row
+    quality = Quality(**{field.name: row[field.name] for field in fields(Quality)})
+    suspicions = _suspicions(connection, arms, config)
+    trust = Trust(row["changing_listeners"], suspicions, quality, tuple(rejected), exposures(connection, arms))
+    return trust, (iso_date(row["first_ms"] // _DAY_MS), iso_date(row["last_ms"] // _DAY_MS))
 
 
-def _suspicions(connection: queries.Connection, config: AbConfig, arms: Sequence[str]) -> tuple[Suspicion, ...]:
-    queries.drop(connection, "suspects")
-    queries.materialize(
+def _suspicions(connection: queries.Connection, arms: Sequence[str], config: TrustConfig) -> tuple[Suspicion, ...]:
+    rows = queries.fetch_table(
         connection,
-        "suspects",
-        "ab/suspects",
-        most_tracks=config.trust.most_tracks_a_day,
-        same_ms_share=config.trust.same_ms_share,
-        shortest_track_ms=1000 * config.trust.shortest_track_s,
-    )
-    rows = queries.fetch_table(connection, "ab/suspicions").to_pylist()
-    return tuple(
-        Suspicion(
-            kind=label,
-            listeners={
-                arm: sum(row["listeners"] for row in rows if (row["kind"], row["arm"]) == (kind, arm)) for arm in arms
-            },
-            examples=tuple(sorted(user for row in rows if row["kind"] == kind for user in row["examples"])[:_EXAMPLES]),
-        )
-        for kind, label in _KINDS.items()
-        if any(row["kind"] == kind for row in rows)
-    )
-
-
-def _exposure(connection: queries.Connection, arms: Sequence[str]) -> tuple[Exposure, ...]:
-    rows = {(row["day"], row["arm"]): row for row in queries.fetch_table(connection, "ab/exposure").to_pylist()}
-    return tuple(
-        Exposure(
-            date=iso_date(day),
-            active={arm: rows[day, arm]["active"] if (day, arm) in rows else 0 for arm in arms},
-            new={arm: rows[day, arm]["new"] if (day, arm) in rows else 0 for arm in arms},
-        )
-        for day in sorted({day for day, _ in rows})
-    )
+        "ab/suspicions",
+        most_tracks=config.most_tracks_a_day,
+        same_ms_share=config.same_ms_share,
+        shortest_track_ms=1000 * config.shortest_track_s,
+    ).to_pylist()
+    found = []
+    for kind, label in _KINDS.items():
+        of_kind = {row["arm"]: row for row in rows if row["kind"] == kind}
+        if of_kind:
+            listeners = {arm: of_kind[arm]["listeners"] if arm in of_kind else 0 for arm in arms}
+            examples = sorted(user for row in of_kind.values() for user in row["examples"])[:_EXAMPLES]
+            found.append(Suspicion(label, listeners, tuple(examples)))
+    return tuple(found)

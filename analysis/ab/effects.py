@@ -1,135 +1,211 @@
-"""Every configured metric and arm: the effect, its interval, and the checks beside it."""
+"""Effects of every configured metric and arm: the interval, its checks, and the original course service's table."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from analysis import queries
-from analysis.ab.config import AbConfig
-from analysis.ab.latency import Latencies, compare_quantiles, read_latencies
-from analysis.ab.metrics import METRICS, Metric
-from analysis.ab.moments import read_moments
-from analysis.ab.numbers import interval, number
-from analysis.ab.report import Cuped, GuardrailState, MetricEffect
-from analysis.ab.report import Interval as Shown
+from analysis.ab.config import AbConfig, Role
+from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Method, Metric
 from analysis.statistics import cuped, effects, robustness
 from analysis.statistics.bootstrap import Ratios
+from analysis.statistics.effects import Effect, Histogram, Interval
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.power import Design, detectable_effect
 from looplib.arrays import FloatArray
 
+GuardrailState = Literal["kept", "unclear", "broken"]
+Listeners = Mapping[str, FloatArray]  # column of `listeners` → values, each of shape (listeners,)
+
 _MOST_DRAWS = 200_000_000  # listeners times resamples
 _FEWEST_RESAMPLES = 100
 
 
-@dataclass(frozen=True)
-class _Checks:
-    """What leans on no normal distribution, of one metric."""
+def number(value: float) -> float | None:
+    """Return the value, or None if it is not finite."""
+    return float(value) if math.isfinite(value) else None
 
-    bootstrap: Shown | None
-    mann_whitney_p: float | None
+
+@dataclass(frozen=True)
+class RelativeEffect:
+    """An effect in % of the control's value, with an interval and, where the method has one, a p-value."""
+
+    effect_pct: float | None
+    lower_pct: float | None
+    upper_pct: float | None
+    p_value: float | None
+
+    @classmethod
+    def of(cls, interval: Interval, p_value: float = math.nan) -> "RelativeEffect":
+        """Return an interval in % as a report shows it; what is not finite is None."""
+        return cls(number(interval.value), number(interval.lower), number(interval.upper), number(p_value))
+
+
+@dataclass(frozen=True)
+class CourseRow:
+    """A row of the original table: the effect on a mean over listeners, with Welch's 95 % interval."""
+
+    arm: str  # the arm that is compared with the control
+    metric: str  # one of the original service's five
+    effect_pct: float | None  # difference of the means, in % of the control's, which counts as known exactly
+    lower_pct: float | None  # lower end of its interval
+    upper_pct: float | None  # upper end
+    control_mean: float | None  # mean over the control's listeners
+    arm_mean: float | None  # mean over the arm's listeners
+    significant: bool  # whether the interval excludes 0
+
+
+@dataclass(frozen=True)
+class Cuped:
+    """An effect adjusted by the listeners' behaviour before the experiment."""
+
+    adjusted: RelativeEffect  # the effect
+    covariate: str  # what of their behaviour is used
+    variance_reduction: float  # share of the metric's variance that the past explains
+
+
+@dataclass(frozen=True)
+class MetricEffect:
+    """An arm's effect on a metric."""
+
+    arm: str  # the arm that is compared with the control
+    metric: str  # the metric's name
+    label: str  # its name for people
+    role: Role  # its role in the configuration
+    method: Method  # "mean" over listeners (Welch), "ratio" of sums (delta method) or "quantile" of requests
+    higher_is_better: bool  # whether more of it is better
+    control_value: float | None  # the metric of the control
+    arm_value: float | None  # the metric of the arm
+    effect: float | None  # absolute difference
+    lower: float | None  # lower end of its interval
+    upper: float | None  # upper end
+    relative: RelativeEffect  # the effect in % of the control's value, the control's own noise included
+    p_value: float | None  # two-sided, that there is no difference
+    adjusted_p_value: float | None = None  # Holm over arms and primary metrics, Benjamini and Hochberg over the rest
+    significant: bool = False  # whether the adjusted p-value is below alpha
+    mde_pct: float | None = None  # smallest relative effect found by an experiment of this size
+    cuped: Cuped | None = None  # adjusted effect, where there is behaviour before the experiment
+    bootstrap: RelativeEffect | None = None  # relative effect by resampling listeners
+    mann_whitney_p: float | None = None  # P-value of the rank test; None for ratios and quantiles
+    margin: float | None = None  # how much worse a guardrail may get, in the metric's unit; None for the others
+    guardrail: GuardrailState | None = None  # whether it is kept to; None for the others
+
+
+def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[CourseRow, ...]:
+    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha.
+
+    Args:
+        listeners: The listeners of every arm.
+        control: The arm that the others are compared with.
+    """
+    return tuple(
+        _original_row(arm, METRICS[name], listeners[control], listeners[arm])
+        for arm in listeners
+        if arm != control
+        for name in ORIGINAL_METRICS
+    )
+
+
+def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listeners) -> CourseRow:
+    effect = effects.compare_moments(metric.moments(control), metric.moments(treated), metric.quantity)
+    relative = effect.of_control_pct
+    if not effect.standard_error > 0:  # in the original formula 0 degrees of freedom by 0: there is no interval
+        relative = Interval(relative.value, math.nan, math.nan)
+    return CourseRow(
+        arm=arm,
+        metric=metric.name,
+        effect_pct=number(relative.value),
+        lower_pct=number(relative.lower),
+        upper_pct=number(relative.upper),
+        control_mean=number(effect.control.value),
+        arm_mean=number(effect.arm.value),
+        significant=relative.excludes_zero,
+    )
 
 
 def metric_effects(
-    connection: queries.Connection, config: AbConfig, control: str, arms: Sequence[str]
+    connection: queries.Connection, listeners: Mapping[str, Listeners], config: AbConfig
 ) -> tuple[MetricEffect, ...]:
-    """The effects of all metrics that the log can tell of, primary ones first, then by arm.
+    """Estimate the effects on all metrics that the log can tell of, primary ones first, then by arm.
 
     Args:
-        connection: Has the tables of `analysis.ab.tables.tabulate`.
-        config: The metrics and their roles.
-        control: The arm that the others are compared with.
-        arms: Those others.
+        connection: Has the table `latencies`.
+        listeners: The listeners of every arm.
+        config: The metrics, their roles and the control.
     """
     metrics = [METRICS[name] for name in config.metrics]
-    by_sums = [metric for metric in metrics if metric.method != "quantile"]
-    moments = read_moments(connection, by_sums, [control, *arms])
-    latencies = read_latencies(connection) if len(by_sums) < len(metrics) else {}
-    checks = _robustness(connection, by_sums, config, control, arms)
+    histograms = _read_latencies(connection)
+    control, arms = config.control, [arm for arm in listeners if arm != config.control]
+    resampled = {arm: _bootstrap(metrics, listeners[control], listeners[arm], config) for arm in arms}
     found = []
     for metric in metrics:
         for arm in arms:
-            if metric.method == "quantile":
-                found += _of_quantile(metric, config, latencies, control, arm)
-            else:
-                of_metric = moments[metric.name]
-                found += _of_moments(metric, config, of_metric[control], of_metric[arm], arm, checks[arm, metric.name])
-    return _adjusted(found, config.alpha)
+            if metric.quantile is None:
+                bootstrap = resampled[arm].get(metric.name)
+                found.append(_compare_sums(metric, arm, (listeners[control], listeners[arm]), config, bootstrap))
+            elif {control, arm} <= histograms.keys():
+                sides = (histograms[control], histograms[arm])
+                effect = effects.compare_quantiles(*sides, metric.quantile, 1 - config.alpha)
+                found.append(_describe(metric, arm, effect, config))
+    # A metric without a value in an arm, such as a ratio to 0, has no effect.
+    return _adjust([effect for effect in found if None not in (effect.control_value, effect.arm_value)], config)
 
 
-def _of_moments(
-    metric: Metric, config: AbConfig, control: Moments, treated: Moments, arm: str, checks: _Checks
-) -> list[MetricEffect]:
-    """The effect on a mean or a ratio; none where an arm has nothing to divide by."""
-    before, after = (effects.estimate(moments, metric.quantity) for moments in (control, treated))
-    if any(value.count < 1 or math.isnan(value.value) for value in (before, after)):
-        return []
-    effect = effects.compare(before, after, confidence=1 - config.alpha)
-    return [
-        MetricEffect(
-            arm=arm,
-            metric=metric.name,
-            label=metric.label,
-            role=config.role(metric.name),
-            method=metric.method,
-            higher_is_better=metric.higher_is_better,
-            control_value=number(effect.control.value),
-            arm_value=number(effect.arm.value),
-            effect=number(effect.absolute.value),
-            lower=number(effect.absolute.lower),
-            upper=number(effect.absolute.upper),
-            relative=interval(effect.relative, effect.p_value),
-            p_value=number(effect.p_value),
-            adjusted_p_value=None,
-            significant=False,
-            mde_pct=_mde_pct(effect, config),
-            cuped=_cuped(metric, control, treated, config),
-            bootstrap=checks.bootstrap,
-            mann_whitney_p=checks.mann_whitney_p,
-            margin=_margin(metric.name, config),
-            guardrail=_guardrail(metric, config, effect.absolute),
-        )
-    ]
+def _compare_sums(
+    metric: Metric, arm: str, sides: tuple[Listeners, Listeners], config: AbConfig, bootstrap: RelativeEffect | None
+) -> MetricEffect:
+    """Compare means or ratios of sums of the control's and the arm's listeners."""
+    control, treated = (metric.moments(side) for side in sides)
+    effect = effects.compare_moments(control, treated, metric.quantity, 1 - config.alpha)
+    rank_p_value = math.nan
+    if metric.method == "mean":
+        values = (metric.values(side) for side in sides)
+        rank_p_value = robustness.compare_ranks(*(column[~np.isnan(column)] for column in values))
+    return replace(
+        _describe(metric, arm, effect, config),
+        mde_pct=_mde_pct(effect, config),
+        cuped=_cuped(metric, control, treated, config),
+        bootstrap=bootstrap,
+        mann_whitney_p=number(rank_p_value),
+    )
 
 
-def _of_quantile(
-    metric: Metric, config: AbConfig, latencies: Mapping[str, Latencies], control: str, arm: str
-) -> list[MetricEffect]:
-    if control not in latencies or arm not in latencies or metric.quantile is None:
-        return []
-    effect = compare_quantiles(latencies[control], latencies[arm], metric.quantile, 1 - config.alpha)
-    return [
-        MetricEffect(
-            arm=arm,
-            metric=metric.name,
-            label=metric.label,
-            role=config.role(metric.name),
-            method="quantile",
-            higher_is_better=metric.higher_is_better,
-            control_value=number(effect.control_ms),
-            arm_value=number(effect.arm_ms),
-            effect=number(effect.absolute.value),
-            lower=number(effect.absolute.lower),
-            upper=number(effect.absolute.upper),
-            relative=interval(effect.relative, effect.p_value),
-            p_value=number(effect.p_value),
-            adjusted_p_value=None,
-            significant=False,
-            mde_pct=None,
-            cuped=None,
-            bootstrap=None,
-            mann_whitney_p=None,
-            margin=_margin(metric.name, config),
-            guardrail=_guardrail(metric, config, effect.absolute),
-        )
-    ]
+def _describe(metric: Metric, arm: str, effect: Effect, config: AbConfig) -> MetricEffect:
+    """Return the effect without the checks beside it and before any adjustment."""
+    margin = next((guardrail.margin for guardrail in config.guardrails if guardrail.metric == metric.name), None)
+    return MetricEffect(
+        arm=arm,
+        metric=metric.name,
+        label=metric.label,
+        role=config.role(metric.name),
+        method=metric.method,
+        higher_is_better=metric.higher_is_better,
+        control_value=number(effect.control.value),
+        arm_value=number(effect.arm.value),
+        effect=number(effect.absolute.value),
+        lower=number(effect.absolute.lower),
+        upper=number(effect.absolute.upper),
+        relative=RelativeEffect.of(effect.relative.scaled(100), effect.p_value),
+        p_value=number(effect.p_value),
+        margin=margin,
+        guardrail=None if margin is None else _guardrail(metric, effect.absolute, margin),
+    )
 
 
-def _mde_pct(effect: effects.Effect, config: AbConfig) -> float | None:
-    """Smallest relative effect that is found with the configured power, from the variance within the arms."""
+def _guardrail(metric: Metric, effect: Interval, margin: float) -> GuardrailState:
+    """Return "broken" if it is surely worse by more than the margin, "kept" if it surely is not."""
+    worse = effect.scaled(-1.0 if metric.higher_is_better else 1.0)
+    if worse.lower > margin:
+        return "broken"
+    return "kept" if worse.upper <= margin else "unclear"
+
+
+def _mde_pct(effect: Effect, config: AbConfig) -> float | None:
+    """Return the smallest relative effect found with the configured power, from the variance within the arms."""
     control, arm = effect.control, effect.arm
     both = control.count + arm.count
     if min(control.count, arm.count) < 2 or not control.value:
@@ -140,98 +216,60 @@ def _mde_pct(effect: effects.Effect, config: AbConfig) -> float | None:
 
 
 def _cuped(metric: Metric, control: Moments, treated: Moments, config: AbConfig) -> Cuped | None:
-    """The effect without what the past foretells; None where nobody has a past."""
-    if metric.past is None:
-        return None
+    """Return the effect without what the past predicts; None where nobody has a past."""
+    past = metric.past
     both = control + treated
-    if not both.count or not both.mean(Quantity(metric.past.denominator or metric.past.numerator)):
+    if past is None or not both.count or not both.mean(Quantity(past.denominator or past.numerator)):
         return None
-    adjusted = cuped.adjust(control, treated, metric.quantity, metric.past)
+    adjusted = cuped.adjust(control, treated, metric.quantity, past)
     effect = effects.compare(adjusted.control, adjusted.arm, confidence=1 - config.alpha)
-    covariate = (
-        metric.past.numerator
-        if metric.past.denominator is None
-        else "/".join((metric.past.numerator, metric.past.denominator))
-    )
-    return Cuped(interval(effect.relative, effect.p_value), covariate, number(1 - adjusted.variance_kept) or 0.0)
+    covariate = "/".join(filter(None, (past.numerator, past.denominator)))
+    relative = RelativeEffect.of(effect.relative.scaled(100), effect.p_value)
+    return Cuped(relative, covariate, number(1 - adjusted.variance_kept) or 0.0)
 
 
-def _margin(name: str, config: AbConfig) -> float | None:
-    return next((guardrail.margin for guardrail in config.guardrails if guardrail.metric == name), None)
-
-
-def _guardrail(metric: Metric, config: AbConfig, effect: effects.Interval) -> GuardrailState | None:
-    """Broken if it is surely worse by more than the margin, kept if it surely is not."""
-    margin = _margin(metric.name, config)
-    if margin is None:
-        return None
-    worse = effect.scaled(-1.0 if metric.higher_is_better else 1.0)
-    if worse.lower > margin:
-        return "broken"
-    return "kept" if worse.upper <= margin else "unclear"
-
-
-def _adjusted(found: Sequence[MetricEffect], alpha: float) -> tuple[MetricEffect, ...]:
-    """Holm over the primary metrics and arms, Benjamini and Hochberg over the rest."""
-    primary = [one for one in found if one.role == "primary"]
-    rest = [one for one in found if one.role != "primary"]
-    adjusted = [
-        replace(one, adjusted_p_value=number(p_value), significant=p_value < alpha)
-        for group, adjust in ((primary, holm), (rest, benjamini_hochberg))
-        for one, p_value in zip(group, adjust([_p_value(one) for one in group]), strict=True)
-    ]
+def _adjust(found: Sequence[MetricEffect], config: AbConfig) -> tuple[MetricEffect, ...]:
+    """Adjust p-values by Holm over the primary metrics and arms, by Benjamini and Hochberg over the rest."""
+    adjusted: list[MetricEffect] = []
+    for is_primary, adjust in ((True, holm), (False, benjamini_hochberg)):
+        family = [effect for effect in found if (effect.role == "primary") == is_primary]
+        p_values = adjust([math.nan if effect.p_value is None else effect.p_value for effect in family])
+        adjusted += [
+            replace(effect, adjusted_p_value=number(p_value), significant=p_value < config.alpha)
+            for effect, p_value in zip(family, p_values, strict=True)
+        ]
     return tuple(adjusted)
 
 
-def _p_value(effect: MetricEffect) -> float:
-    return math.nan if effect.p_value is None else effect.p_value
-
-
-def _robustness(
-    connection: queries.Connection, metrics: Sequence[Metric], config: AbConfig, control: str, arms: Sequence[str]
-) -> dict[tuple[str, str], _Checks]:
-    """The checks by arm and metric."""
-    values = {arm: _values(connection, arm) for arm in (control, *arms)}
-    found: dict[tuple[str, str], _Checks] = {}
-    for arm in arms:
-        of_control, of_arm = (_ratios(values[one], metrics) for one in (control, arm))
-        resampled = _resampled(of_control, of_arm, config)
-        for metric, one in zip(metrics, resampled, strict=True):
-            p_value = _rank_test(metric, values[control], values[arm])
-            found[arm, metric.name] = _Checks(one, p_value)
-    return found
-
-
-def _resampled(control: Ratios, arm: Ratios, config: AbConfig) -> list[Shown | None]:
-    """The relative effects by the bootstrap; None where an arm has a single listener."""
-    sizes = [len(one.numerators) for one in (control, arm)]
+def _bootstrap(
+    metrics: Sequence[Metric], control: Listeners, arm: Listeners, config: AbConfig
+) -> dict[str, RelativeEffect]:
+    """Return relative effects by the bootstrap; none where an arm has a single listener."""
+    metrics = [metric for metric in metrics if metric.quantile is None]
+    before, after = (_ratios(metrics, side) for side in (control, arm))
+    sizes = [len(side.numerators) for side in (before, after)]
     if min(sizes) < 2:
-        return [None] * control.numerators.shape[1]
+        return {}
     resamples = max(_FEWEST_RESAMPLES, min(config.resamples, _MOST_DRAWS // max(sizes)))
-    found = robustness.bootstrap_effects(control, arm, resamples, config.seed)
-    return [interval(one.relative) for one in found]
+    found = robustness.bootstrap_effects(before, after, resamples, config.seed)
+    return {
+        metric.name: RelativeEffect.of(relative.scaled(100)) for metric, relative in zip(metrics, found, strict=True)
+    }
 
 
-def _values(connection: queries.Connection, arm: str) -> dict[str, FloatArray]:
-    """The listeners' columns of an arm, NaN where there is no value; each of shape (listeners,)."""
-    rows = queries.fetch_table(connection, "ab/arm_values", arm=arm)
-    return {name: rows[name].to_numpy().astype(np.float64) for name in rows.column_names}
+def _ratios(metrics: Sequence[Metric], listeners: Listeners) -> Ratios:
+    """Return the metrics as ratios of sums over all listeners, one column a metric."""
+    values = np.column_stack([metric.values(listeners) for metric in metrics])
+    denominators = (~np.isnan(values)).astype(np.float64)
+    for column, metric in enumerate(metrics):
+        if metric.method == "ratio":
+            denominators[:, column] = listeners[metric.quantity.denominator or ""]
+    return Ratios(np.nan_to_num(values), denominators)
 
 
-def _ratios(values: Mapping[str, FloatArray], metrics: Sequence[Metric]) -> Ratios:
-    numerators, denominators = [], []
-    for metric in metrics:
-        numerator = values[metric.quantity.numerator]
-        known = ~np.isnan(numerator)
-        numerators.append(np.where(known, numerator, 0.0))
-        denominators.append(
-            known.astype(np.float64) if metric.quantity.denominator is None else values[metric.quantity.denominator]
-        )
-    return Ratios(np.column_stack(numerators), np.column_stack(denominators))
-
-
-def _rank_test(metric: Metric, control: Mapping[str, FloatArray], arm: Mapping[str, FloatArray]) -> float | None:
-    if metric.method != "mean":
-        return None
-    first, second = (one[metric.quantity.numerator] for one in (control, arm))
-    return number(robustness.compare_ranks(first[~np.isnan(first)], second[~np.isnan(second)]).p_value)
+def _read_latencies(connection: queries.Connection) -> dict[str, Histogram]:
+    """Return the latencies of each arm that has any."""
+    rows = queries.fetch_table(connection, "ab/total_latencies")
+    arms = np.array(rows["arm"].to_pylist(), dtype=object)
+    columns = [rows[name].to_numpy() for name in ("step", "listener_group", "requests")]
+    return {arm: Histogram.of(*(column[arms == arm] for column in columns)) for arm in sorted(set(arms.tolist()))}

@@ -1,148 +1,128 @@
-"""The metrics of a report: what each is of the listeners' columns, and which way is better."""
+"""The metrics of a report, one entry each: sums over a listener's closed sessions, and how they combine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.statistics.moments import Quantity
+import numpy as np
+
+from analysis.statistics.moments import Moments, Quantity
+from looplib.arrays import FloatArray
 
 Method = Literal["mean", "ratio", "quantile"]
 
-COURSE_METRICS = ("time", "sessions", "mean_request_latency", "mean_tracks_per_session", "mean_time_per_session")
-
-
-@dataclass(frozen=True)
-class ByDay:
-    """A metric in the columns of `listener_days`: a sum, a ratio of sums, or a mean of the listeners' ratios."""
-
-    numerator: str
-    denominator: str = ""
-    per_listener: bool = False
+ORIGINAL_METRICS = ("time", "sessions", "mean_request_latency", "mean_tracks_per_session", "mean_time_per_session")
+# Sums whose past predicts them; latencies and fallbacks before the experiment say nothing of its arms.
+WITH_PAST = {"sessions", "tracks", "time", "recommended_tracks", "recommended_time", "skips", "repeats"}
+_VALUE = "value"  # the column of a mean over listeners of their ratios
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric.
+    """A metric."""
 
-    Attributes:
-        name: What configurations and reports call it.
-        label: The same for people, with the unit.
-        method: How its effect is estimated.
-        higher_is_better: Whether more of it is better.
-        quantity: What it is of the columns of `listeners`; for quantiles, of the requests below a latency.
-        by_day: The same of `listener_days`; None where it cannot be followed by day.
-        past: What is known of the listeners from before the experiment; None where that is no help.
-        quantile: Which quantile of the requests' latency, 0..1; None for the others.
-    """
+    name: str  # its name in configurations and reports
+    label: str  # its name for people, with the unit
+    numerator: str  # a sum over a listener's sessions: a column of `sql/ab/listener_sums.sql`
+    denominator: str | None = None  # another; None for the mean of the numerator over listeners
+    # Whether the ratio is taken of each listener and then averaged; otherwise it is of the arm's sums
+    per_listener: bool = False
+    higher_is_better: bool = True  # whether more of it is better
+    quantile: float | None = None  # the quantile of the requests' latency that it is, 0..1; None for the others
 
-    name: str
-    label: str
-    method: Method
-    higher_is_better: bool
-    quantity: Quantity
-    by_day: ByDay | None = None
-    past: Quantity | None = None
-    quantile: float | None = None
+    @property
+    def method(self) -> Method:
+        """How its effect is estimated."""
+        if self.quantile is not None:
+            return "quantile"
+        return "mean" if self.denominator is None or self.per_listener else "ratio"
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The sums that it is made of."""
+        return (self.numerator,) if self.denominator is None else (self.numerator, self.denominator)
+
+    @property
+    def quantity(self) -> Quantity:
+        """The metric in the columns of `moments`."""
+        return Quantity(_VALUE) if self.per_listener else Quantity(*self.sums)
+
+    @property
+    def past(self) -> Quantity | None:
+        """The metric before the experiment in the columns of `moments`; None where that predicts nothing."""
+        return Quantity(*(f"past_{name}" for name in self.sums)) if WITH_PAST.issuperset(self.sums) else None
+
+    def values(self, listeners: Mapping[str, FloatArray]) -> FloatArray:
+        """Return each listener's numerator, or ratio if it is per listener; NaN for a ratio to 0.
+
+        Args:
+            listeners: Column of `listeners` → values, each of shape (listeners,).
+        """
+        numerator = listeners[self.numerator]
+        if self.denominator is None or not self.per_listener:
+            return numerator
+        denominator = listeners[self.denominator]
+        return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+
+    def moments(self, listeners: Mapping[str, FloatArray]) -> Moments:
+        """Return the moments of the metric and its past, over the listeners for whom it has a value."""
+        past = [f"past_{name}" for name in self.sums if self.past]
+        columns = {name: listeners[name] for name in (*self.sums, *past) if name in listeners}
+        columns[_VALUE] = self.values(listeners)
+        known = ~np.isnan(columns[_VALUE])
+        return Moments.of({name: column[known] for name, column in columns.items()})
 
 
-_PAST_TIME = Quantity("past_time", "past_sessions")
-_PAST_TRACKS = Quantity("past_tracks", "past_sessions")
-_REQUESTS = Quantity("below", "requests")
-
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("time", "listening time, tracks", "mean", True, Quantity("time"), ByDay("time"), Quantity("past_time")),
-        Metric(
-            "sessions", "sessions", "mean", True, Quantity("sessions"), ByDay("sessions"), Quantity("past_sessions")
-        ),
-        Metric(
-            "mean_request_latency",
-            "latency, mean of the listeners' means, ms",
-            "mean",
-            False,
-            Quantity("mean_request_latency"),
-            ByDay("latency_ms", "requests", per_listener=True),
-        ),
-        Metric(
-            "mean_tracks_per_session",
-            "tracks per session, mean of the listeners' means",
-            "mean",
-            True,
-            Quantity("mean_tracks_per_session"),
-            ByDay("tracks", "sessions", per_listener=True),
-            _PAST_TRACKS,
-        ),
-        Metric(
-            "mean_time_per_session",
-            "listening time per session, mean of the listeners' means, tracks",
-            "mean",
-            True,
-            Quantity("mean_time_per_session"),
-            ByDay("time", "sessions", per_listener=True),
-            _PAST_TIME,
-        ),
-        Metric(
-            "time_per_session",
-            "listening time per session, tracks",
-            "ratio",
-            True,
-            Quantity("time", "sessions"),
-            ByDay("time", "sessions"),
-            _PAST_TIME,
-        ),
-        Metric(
-            "tracks_per_session",
-            "tracks per session",
-            "ratio",
-            True,
-            Quantity("tracks", "sessions"),
-            ByDay("tracks", "sessions"),
-            _PAST_TRACKS,
-        ),
-        Metric(
-            "time_per_recommended_track",
-            "listening time of a recommended track, share of the track",
-            "ratio",
-            True,
-            Quantity("recommended_time", "recommended_tracks"),
-            ByDay("recommended_time", "recommended_tracks"),
-            Quantity("past_recommended_time", "past_recommended_tracks"),
-        ),
-        Metric(
-            "skip_share",
-            "recommended tracks that were skipped, share",
-            "ratio",
-            False,
-            Quantity("skips", "recommended_tracks"),
-            ByDay("skips", "recommended_tracks"),
-            Quantity("past_skips", "past_recommended_tracks"),
-        ),
-        Metric(
-            "repeat_share",
-            "tracks heard before in the session, share",
-            "ratio",
-            False,
-            Quantity("repeats", "tracks"),
-            ByDay("repeats", "tracks"),
-            Quantity("past_repeats", "past_tracks"),
-        ),
-        Metric(
-            "fallback_share",
-            "recommendations by another than the arm's own recommender, share",
-            "ratio",
-            False,
-            Quantity("fallbacks", "named"),
-            ByDay("fallbacks", "named"),
-        ),
-        Metric(
-            "request_latency",
-            "latency of a request, ms",
-            "ratio",
-            False,
-            Quantity("latency_ms", "requests"),
-            ByDay("latency_ms", "requests"),
-        ),
-        Metric("latency_p50", "median latency, ms", "quantile", False, _REQUESTS, quantile=0.5),
-        Metric("latency_p99", "99th percentile of latency, ms", "quantile", False, _REQUESTS, quantile=0.99),
-    )
-}
+_ALL = (
+    Metric("time", "listening time, tracks", "time"),
+    Metric("sessions", "sessions", "sessions"),
+    Metric(
+        "mean_request_latency",
+        "latency, mean of the listeners' means, ms",
+        "latency_ms",
+        "requests",
+        per_listener=True,
+        higher_is_better=False,
+    ),
+    Metric(
+        "mean_tracks_per_session",
+        "tracks per session, mean of the listeners' means",
+        "tracks",
+        "sessions",
+        per_listener=True,
+    ),
+    Metric(
+        "mean_time_per_session",
+        "listening time per session, mean of the listeners' means, tracks",
+        "time",
+        "sessions",
+        per_listener=True,
+    ),
+    Metric("time_per_session", "listening time per session, tracks", "time", "sessions"),
+    Metric("tracks_per_session", "tracks per session", "tracks", "sessions"),
+    Metric(
+        "time_per_recommended_track",
+        "listening time of a recommended track, share of the track",
+        "recommended_time",
+        "recommended_tracks",
+    ),
+    Metric(
+        "skip_share",
+        "recommended tracks that were skipped, share",
+        "skips",
+        "recommended_tracks",
+        higher_is_better=False,
+    ),
+    Metric("repeat_share", "tracks heard before in the session, share", "repeats", "tracks", higher_is_better=False),
+    Metric(
+        "fallback_share",
+        "recommendations by another than the arm's own recommender, share",
+        "fallbacks",
+        "named",
+        higher_is_better=False,
+    ),
+    Metric("request_latency", "latency of a request, ms", "latency_ms", "requests", higher_is_better=False),
+    Metric("latency_p50", "median latency, ms", "latency_ms", higher_is_better=False, quantile=0.5),
+    Metric("latency_p99", "99th percentile of latency, ms", "latency_ms", higher_is_better=False, quantile=0.99),
+)
+METRICS = {metric.name: metric for metric in _ALL}

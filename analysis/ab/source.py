@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from analysis import queries
-from analysis.ab.report import Lines, RejectedLine
 from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
 from analysis.logs.reader import FileLines, LineCounts, LogFile
@@ -56,8 +55,27 @@ class Places:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Lines of the logs; read = good + rejected + blank."""
+
+    read: int
+    good: int
+    rejected: int
+    blank: int
+
+
+@dataclass(frozen=True)
+class RejectedLine:
+    """One of the first lines that were no event."""
+
+    file: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class ReadLines:
-    """What became of the lines."""
+    """Counts of the lines read, and the first rejected ones."""
 
     lines: Lines
     rejected: tuple[RejectedLine, ...]
@@ -109,11 +127,11 @@ def read(
     Args:
         connection: Has the table `events` for each call of `consume`.
         places: What to read.
-        consume: Makes something of the table `events`, and returns how many there were. It may be called again for
-            the same batch, and must then forget what it made.
+        consume: Makes something of the table `events`, and returns the number of events. It may be called again for
+            the same batch, and must then replace what it made.
         keep: Called when what was last consumed is final.
-        scratch: A folder for files in between.
-        report: Is told the megabytes read so far.
+        scratch: A folder for temporary files.
+        report: Shows the megabytes read so far.
     """
     lines = LineCounts(0, 0, 0, 0)
     done = 0.0

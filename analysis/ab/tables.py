@@ -1,14 +1,12 @@
 """From events to one row a listener and arm: the tables that everything else is computed from.
 
-`load` reads logs or stores into a DuckDB connection, events parted into slices by listener, so that however long the
+`load` reads logs or stores into a DuckDB connection, events split into slices by listener, so that however long the
 log, only a slice is ordered at a time. `tabulate` makes of them
 
 - `sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
-- `listeners`: one row a listener and arm (`sql/ab/listeners.sql`);
-- `listener_days`: one row a listener, arm and day (`sql/ab/listener_days.sql`);
-- `positions` and `latencies`: counts by arm, in parts that are to be added up.
-
-Rows of the first three are in a fixed order, whatever the order of the lines and files was.
+- `listeners`, `listener_days`: one row a listener and arm, and for each of their days (`sql/ab/listener_sums.sql`);
+- `positions` and `latencies`: counts by arm, in parts that are to be added up;
+- `overlapping`: listeners with two sessions at the same time.
 """
 
 import tempfile
@@ -17,85 +15,67 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from analysis import queries
 from analysis.ab import source
+from analysis.ab.metrics import WITH_PAST
 from analysis.ab.source import ReadLines
 from analysis.logs.reader import canonical_assignments
+from looplib.arrays import FloatArray
 from looplib.progress import progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
 MEMORY = "1GB"
 GROUPS = 100
 _EVENTS_OF_A_SLICE = 2_000_000
-_TABLES = ("sessions", "listeners", "listener_days", "positions", "latencies", "overlapping")
-_ARMS = pa.schema({"experiments": pa.string(), "arm": pa.string()})
-_RECOMMENDERS = pa.schema({"arm": pa.string(), "own": pa.string()})
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Events in a DuckDB connection, by slice.
+    """Events in a DuckDB connection, by slice."""
 
-    Attributes:
-        connection: Holds the tables.
-        slices: The tables of assigned events, one a slice of the listeners.
-        arms: The arms that events name for the experiment, sorted.
-        experiments: All experiments that events name, sorted.
-        recommenders: Requests answered, by arm and recommender.
-        lines: What became of the lines.
-        names: The logs and stores.
-    """
+    connection: queries.Connection  # holds the tables
+    slices: tuple[str, ...]  # the tables of assigned events, one a slice of the listeners
+    arms: tuple[str, ...]  # the arms that events name for the experiment, sorted
+    experiments: tuple[str, ...]  # all experiments that events name, sorted
+    recommenders: Mapping[tuple[str, str], int]  # requests answered, by arm and recommender
+    start_ms: int | None  # the first event in the experiment; None if nobody is in it
+    lines: ReadLines  # counts of the lines, and the first rejected ones
+    names: tuple[str, ...]  # the logs and stores
 
-    connection: queries.Connection
-    slices: tuple[str, ...]
-    arms: tuple[str, ...]
-    experiments: tuple[str, ...]
-    recommenders: Mapping[tuple[str, str], int]
-    lines: ReadLines
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What `tabulate` found out on the way.
-
-    Attributes:
-        connection: Holds the tables.
-        start_ms: The first event in the experiment; None where there is none.
-        own_recommenders: Each arm's own recommender, where the log names recommenders.
-    """
-
-    connection: queries.Connection
-    start_ms: int | None
-    own_recommenders: dict[str, str]
+    def each_slice(self) -> Iterator[queries.Connection]:
+        """Make each slice in turn readable as the table `assigned`."""
+        for table in self.slices:
+            queries.alias(self.connection, "assigned", table)
+            yield self.connection
 
 
 @contextmanager
 def load(
-    places: Sequence[str | Path], experiment: str | None = None, *, memory: str = MEMORY, course_only: bool = False
+    paths: Sequence[str | Path], experiment: str | None = None, *, memory: str = MEMORY, table_only: bool = False
 ) -> Iterator[Loaded]:
-    """Reads logs and stores; the tables live as long as the block.
+    """Read logs and stores; the tables live as long as the block.
 
     Args:
-        places: Files, folders and patterns of logs, and folders of session stores.
+        paths: Files, folders and patterns of logs, and folders of session stores.
         experiment: Whose arms are wanted; None puts all events into one arm, `EVERYBODY`.
         memory: What DuckDB may use before it spills to the disk.
-        course_only: Read what the course's table needs alone; `tabulate` cannot follow.
+        table_only: Read only what the original table needs; `tabulate_original` follows instead of `tabulate`.
 
     Raises:
-        EventLogError: A place cannot be read.
+        EventLogError: A path cannot be read.
     """
-    found = source.find(places)
+    found = source.find(paths)
     with tempfile.TemporaryDirectory(prefix="ab-") as folder:
         scratch = Path(folder)
         connection = queries.connect(memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False)
-        slices = 1 if course_only else -(-max(1, found.events) // _EVENTS_OF_A_SLICE)
-        events = "ab/course_events" if course_only else "ab/log_events"
-        loader = _Loader(connection, experiment, slices=slices, events=events)
+        slices = 1 if table_only else -(-max(1, found.events) // _EVENTS_OF_A_SLICE)
+        loader = _Loader(connection, experiment, slices=slices, whole=not table_only)
         with progress("read", found.megabytes, "MB") as report:
             lines = source.read(connection, found, loader.consume, loader.keep, scratch=scratch, report=report)
         try:
@@ -105,6 +85,7 @@ def load(
                 tuple(sorted(loader.arms)),
                 tuple(sorted(loader.experiments)),
                 loader.recommenders,
+                min(loader.starts_ms, default=None),
                 lines,
                 found.names,
             )
@@ -112,23 +93,22 @@ def load(
             connection.close()
 
 
-def listeners_of(places: Sequence[str | Path], experiment: str, arm: str) -> list[int]:
-    """The listeners of an arm, ascending; places as for `load`.
+def listeners_of(paths: Sequence[str | Path], experiment: str, arm: str) -> list[int]:
+    """Return the listeners of an arm, ascending; paths as for `load`.
 
     Raises:
-        EventLogError: A place cannot be read.
+        EventLogError: A path cannot be read.
     """
-    with load(places, experiment, course_only=True) as loaded:
-        (assigned,) = loaded.slices
-        queries.alias(loaded.connection, "assigned", assigned)
-        found: list[int] = queries.fetch_table(loaded.connection, "ab/arm_listeners", arm=arm)["user"].to_pylist()
-        return found
+    with load(paths, experiment, table_only=True) as loaded:
+        tabulate_original(loaded)
+        users: list[int] = queries.fetch_table(loaded.connection, "ab/arm_listeners", arm=arm)["user"].to_pylist()
+        return users
 
 
 def tabulate(
     loaded: Loaded, *, skip_below: float, recommenders: Mapping[str, str] | None = None, positions: int = 30
-) -> Tables:
-    """Makes the tables of the module's words.
+) -> None:
+    """Make the tables of the module's docstring.
 
     Args:
         loaded: The events.
@@ -136,106 +116,95 @@ def tabulate(
         recommenders: Each arm's own recommender; of an arm that is not named, the one that answered most.
         positions: The last position in a session that is counted.
     """
-    connection = loaded.connection
-    own = _own_recommenders(loaded) | dict(recommenders or {})
-    rows = [{"arm": arm, "own": name} for arm, name in sorted(own.items())]
-    queries.attach_arrow(connection, "own_recommenders", pa.Table.from_pylist(rows, schema=_RECOMMENDERS))
-    start_ms = _start(loaded)
-    for table in _TABLES:
-        queries.drop(connection, table)
-    for assigned in loaded.slices:
-        queries.alias(connection, "assigned", assigned)
-        _tabulate_slice(connection, skip_below=skip_below, positions=positions)
-    queries.materialize(connection, "listeners", "ab/listeners", start_ms=start_ms or 0)
-    queries.materialize(connection, "listener_days", "ab/listener_days")
-    return Tables(connection, start_ms, own)
+    # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by name.
+    by_requests = sorted(sorted(loaded.recommenders, reverse=True), key=lambda pair: loaded.recommenders[pair])
+    own = dict(by_requests) | dict(recommenders or {})
+    _attach(loaded.connection, "own_recommenders", {"arm": list(own), "own": list(own.values())})
+    for connection in loaded.each_slice():
+        queries.drop(connection, "session_events")
+        queries.materialize(connection, "session_events", "ab/session_events")
+        queries.append(connection, "sessions", "ab/sessions", skip_below=skip_below)
+        queries.append(connection, "positions", "ab/positions", deepest=positions)
+        queries.append(connection, "latencies", "ab/latencies", groups=GROUPS)
+        queries.append(connection, "overlapping", "ab/overlapping")
+    start_ms = loaded.start_ms or 0
+    queries.materialize(loaded.connection, "listeners", "ab/listener_sums", by_day=False, start_ms=start_ms)
+    queries.materialize(loaded.connection, "listener_days", "ab/listener_sums", by_day=True, start_ms=0)
 
 
-def course_listeners(loaded: Loaded) -> None:
-    """Makes the table `listeners` with the columns of the course's table alone (`sql/ab/course_listeners.sql`)."""
-    queries.drop(loaded.connection, "listeners")
-    for assigned in loaded.slices:
-        queries.alias(loaded.connection, "assigned", assigned)
-        queries.append(loaded.connection, "listeners", "ab/course_listeners")
+def tabulate_original(loaded: Loaded) -> None:
+    """Make the table `listeners` with only the columns of the original table (`sql/ab/original_listeners.sql`)."""
+    for connection in loaded.each_slice():
+        queries.append(connection, "listeners", "ab/original_listeners")
 
 
-def _tabulate_slice(connection: queries.Connection, *, skip_below: float, positions: int) -> None:
-    """Adds the listeners of the slice that is readable as `assigned`."""
-    for table in ("session_events", "slice_sessions"):
-        queries.drop(connection, table)
-    queries.materialize(connection, "session_events", "ab/session_events")
-    queries.materialize(connection, "slice_sessions", "ab/sessions", skip_below=skip_below)
-    queries.append(connection, "positions", "ab/positions", deepest=positions)
-    queries.append(connection, "latencies", "ab/latencies", groups=GROUPS)
-    queries.append(connection, "overlapping", "ab/overlapping")
-    queries.append(connection, "sessions", "ab/slice_sessions")
+def read_listeners(connection: queries.Connection, arm: str) -> dict[str, FloatArray]:
+    """Return the columns of an arm's listeners, by listener, and those of their past as `past_…`, 0 without one.
 
-
-def _own_recommenders(loaded: Loaded) -> dict[str, str]:
-    """Of each arm the recommender that answered most requests; of equal ones the first by name."""
-    counts = loaded.recommenders
-    by_name = sorted(counts, reverse=True)
-    return dict(sorted(by_name, key=lambda pair: counts[pair]))  # of an arm's pairs the last one stays
-
-
-def _start(loaded: Loaded) -> int | None:
-    starts = []
-    for assigned in loaded.slices:
-        queries.alias(loaded.connection, "assigned", assigned)
-        starts.append(queries.fetch_row(loaded.connection, "ab/first_exposure")["start_ms"])
-    return min((start for start in starts if start is not None), default=None)
+    Returns:
+        Column → values, each of shape (listeners,).
+    """
+    own, past = (queries.fetch_table(connection, "ab/arm_listeners", arm=side) for side in (arm, None))
+    columns = {name: own[name].to_numpy().astype(np.float64) for name in own.column_names if name != "user"}
+    users, past_users = (side["user"].to_numpy() for side in (own, past))
+    _, rows, past_rows = np.intersect1d(users, past_users, assume_unique=True, return_indices=True)
+    for name in WITH_PAST.intersection(past.column_names):
+        columns[f"past_{name}"] = np.zeros(own.num_rows)
+        columns[f"past_{name}"][rows] = past[name].to_numpy()[past_rows]
+    return columns
 
 
 class _Loader:
-    """Takes events batch by batch, finds the arm of each, and parts them by listener."""
+    """Takes events batch by batch, finds the arm of each, and splits them by listener."""
 
-    def __init__(self, connection: queries.Connection, experiment: str | None, *, slices: int, events: str) -> None:
+    def __init__(self, connection: queries.Connection, experiment: str | None, *, slices: int, whole: bool) -> None:
         self.arms: set[str] = set()
         self.experiments: set[str] = set()
         self.recommenders: Counter[tuple[str, str]] = Counter()
+        self.starts_ms: list[int] = []
         self.tables = tuple(f"assigned_{number}" for number in range(slices))
         self._connection = connection
         self._experiment = experiment
-        self._events = events
-        self._assignments: dict[str | None, dict[str, str]] = {}
-        self._texts: list[str | None] = []
+        self._whole = whole
+        self._summary: list[dict[str, Any]] = []
 
     def consume(self, _: int) -> int:
-        """Makes the table `batch` of the table `events`.
+        """Make the table `batch` of the table `events`, and return the number of its events.
 
         Raises:
             DatabaseError: A line is odd.
             OddLineError: Experiments are not an object of strings.
         """
         queries.drop(self._connection, "batch")
-        queries.materialize(self._connection, "batch", self._events)
-        self._texts = queries.fetch_table(self._connection, "ab/texts")["experiments"].to_pylist()
-        for text in self._texts:
-            if text not in self._assignments:
-                self._assignments[text] = _assignments(text)
-        return int(queries.fetch_row(self._connection, "ab/batch_size")["events"])
+        queries.materialize(self._connection, "batch", "ab/batch_events", whole=self._whole)
+        self._summary = queries.fetch_table(self._connection, "ab/batch_summary").to_pylist()
+        for row in self._summary:
+            text = row["experiments"]
+            row["named"] = {} if text is None else _decode(canonical_assignments(text))
+        return sum(row["events"] for row in self._summary)
 
     def keep(self) -> None:
-        """Parts the table `batch` into the slices."""
-        queries.attach_arrow(self._connection, "arms", self._arms())
-        for row in queries.fetch_table(self._connection, "ab/recommender_counts").to_pylist():
-            self.recommenders[row["arm"], row["recommender"]] += row["requests"]
+        """Split the table `batch` into the slices."""
+        arms = {}
+        for row in self._summary:
+            self.experiments |= row["named"].keys()
+            arm = EVERYBODY if self._experiment is None else row["named"].get(self._experiment)
+            if arm is not None:
+                arms[row["experiments"]] = arm
+                self.starts_ms.append(row["start_ms"])
+                if row["recommender"] is not None and row["requests"]:
+                    self.recommenders[arm, row["recommender"]] += row["requests"]
+        self.arms |= set(arms.values())
+        _attach(self._connection, "arms", {"experiments": list(arms), "arm": list(arms.values())})
         for number, table in enumerate(self.tables):
             queries.append(self._connection, table, "ab/assigned", slice=number, slices=len(self.tables))
         queries.drop(self._connection, "batch")
 
-    def _arms(self) -> pa.Table:
-        """The arm of each text of the batch, where there is one."""
-        found: list[dict[str, str | None]] = []
-        for text in self._texts:
-            assignments = self._assignments[text]
-            self.experiments |= assignments.keys()
-            arm = EVERYBODY if self._experiment is None else assignments.get(self._experiment)
-            if arm is not None:
-                self.arms.add(arm)
-                found.append({"experiments": text, "arm": arm})
-        return pa.Table.from_pylist(found, schema=_ARMS)
+
+_decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
-def _assignments(text: str | None) -> dict[str, str]:
-    return {} if text is None else msgspec.json.decode(canonical_assignments(text), type=dict[str, str])
+def _attach(connection: queries.Connection, table: str, columns: Mapping[str, Sequence[str | None]]) -> None:
+    """Make columns of text readable under a table's name."""
+    schema = pa.schema({name: pa.string() for name in columns})
+    queries.attach_arrow(connection, table, pa.table(dict(columns), schema=schema))

@@ -1,119 +1,194 @@
-"""Primary metrics by day: that day alone, and all so far with the interval that may be looked at every day."""
+"""What an experiment looks like over its days and within its sessions."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
 from analysis import queries
 from analysis.ab.config import AbConfig
+from analysis.ab.effects import RelativeEffect
 from analysis.ab.metrics import METRICS, Metric
-from analysis.ab.numbers import interval
-from analysis.ab.report import Day, Timeline
 from analysis.statistics import effects, sequential
 from analysis.statistics.moments import Moments, Quantity
+from looplib.arrays import FloatArray
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NOBODY = Moments(("x", "y"), 0, np.zeros(2), np.zeros((2, 2)))
-_DAILY = ("day_count", "day_x", "day_y", "day_xx", "day_xy", "day_yy")
-_SO_FAR = ("count", "x", "y", "xx", "xy", "yy")
+_SUMS = ("count", "x", "y", "xx", "xy", "yy")
+_TRACK_EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000)
+_TIME_EDGES = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 75, 100, 200, 500)
 
-Rows = Mapping[tuple[str, int], Mapping[str, Any]]
+
+@dataclass(frozen=True)
+class Day:
+    """An experiment as it looked at the end of a day."""
+
+    date: str  # ISO date, UTC
+    control_listeners: int  # control listeners so far
+    arm_listeners: int  # the arm's listeners so far
+    daily: RelativeEffect  # effect of the sessions that ended on this day alone
+    cumulative: RelativeEffect  # effect of all so far, with the interval for a single look
+    sequential: RelativeEffect  # effect of all so far, with the interval that holds at all days at once
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The days of a primary metric and an arm."""
+
+    arm: str
+    metric: str
+    label: str
+    days: tuple[Day, ...]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Listeners of a day, by arm."""
+
+    date: str  # ISO date, UTC
+    active: dict[str, int]  # listeners with a session that ended on that day
+    new: dict[str, int]  # of those, the ones with none before
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Spread of the sizes of sessions, by arm."""
+
+    name: str  # what is measured, for people
+    edges: tuple[float, ...]  # lower ends of the bins; the last bin is open
+    shares: dict[str, tuple[float, ...]]  # share of the arm's sessions in each bin, by arm
+    quantiles: dict[str, tuple[float, ...]]  # the 10th, 50th, 90th and 99th percentile, by arm
+
+
+@dataclass(frozen=True)
+class Position:
+    """Listening time of the n-th track of a session."""
+
+    arm: str  # the arm
+    position: int  # from 1, the organic track
+    events: int  # how many there are
+    mean_time: float  # mean share of the track that was heard
+
+
+@dataclass(frozen=True)
+class _DaySums:
+    """Sums over listeners by arm, each of shape (6,) as in `_SUMS`, of a day alone and of all days so far."""
+
+    day: int
+    alone: Mapping[str, FloatArray]
+    so_far: Mapping[str, FloatArray]
 
 
 def iso_date(day: int) -> str:
-    """The date of a number of days since the epoch, UTC."""
+    """Return the date of a number of days since the epoch, UTC."""
     return (_EPOCH + timedelta(days=day)).date().isoformat()
 
 
-def timelines(
-    connection: queries.Connection, config: AbConfig, control: str, arms: Sequence[str]
-) -> tuple[Timeline, ...]:
-    """The days of each primary metric and arm.
+def timelines(connection: queries.Connection, arms: Sequence[str], config: AbConfig) -> tuple[Timeline, ...]:
+    """Follow each primary metric and arm by day.
 
     Args:
         connection: Has the table `listener_days`.
+        arms: All arms, the control first.
         config: The metrics, and the listeners planned.
-        control: The arm that the others are compared with.
-        arms: Those others.
     """
     found = []
     for metric in (METRICS[name] for name in config.primary):
-        rows = _read(connection, metric)
-        days = sorted({day for _, day in rows})
-        found += [
-            Timeline(arm, metric.name, metric.label, tuple(_days(rows, days, metric, config, control, arm)))
-            for arm in arms
-        ]
+        days = _read_days(connection, metric, arms)
+        for arm in arms[1:]:
+            of_arm = tuple(_compare_day(sums, metric, config, arms[0], arm) for sums in days)
+            found.append(Timeline(arm, metric.name, metric.label, of_arm))
     return tuple(found)
 
 
-def _read(connection: queries.Connection, metric: Metric) -> Rows:
-    by_day = metric.by_day
-    if by_day is None:
-        return {}
+def exposures(connection: queries.Connection, arms: Sequence[str]) -> tuple[Exposure, ...]:
+    """Count active and new listeners by day, from the table `listener_days`."""
+    found, before = [], dict.fromkeys(arms, 0)
+    for sums in _read_days(connection, METRICS["sessions"], arms):
+        active, so_far = ({arm: int(of[arm][0]) for arm in arms} for of in (sums.alone, sums.so_far))
+        found.append(Exposure(iso_date(sums.day), active, {arm: so_far[arm] - before[arm] for arm in arms}))
+        before = so_far
+    return tuple(found)
+
+
+def _read_days(connection: queries.Connection, metric: Metric, arms: Sequence[str]) -> list[_DaySums]:
+    columns = {"numerator": metric.numerator, "denominator": metric.denominator or metric.numerator}
+    keys = {name: name for name in ("user", "arm", "day")}
+    queries.alias(connection, "daily", "listener_days", keys | columns)
     with queries.in_order(connection):
-        rows = queries.fetch_table(
-            connection,
-            "ab/day_moments",
-            numerator=by_day.numerator,
-            denominator=by_day.denominator,
-            per_listener=by_day.per_listener,
-        )
-    return {(row["arm"], row["day"]): row for row in rows.to_pylist()}
-
-
-def _days(rows: Rows, days: Sequence[int], metric: Metric, config: AbConfig, control: str, arm: str) -> list[Day]:
-    quantity = Quantity("x", "y") if metric.method == "ratio" else Quantity("x")
-    so_far = {control: _NOBODY, arm: _NOBODY}
+        rows = queries.fetch_table(connection, "ab/day_sums", per_listener=metric.per_listener).to_pylist()
+    so_far = {arm: np.zeros(len(_SUMS)) for arm in arms}
     found = []
-    for day in days:
-        today = dict.fromkeys(so_far, _NOBODY)
-        for name in so_far:
-            if (name, day) in rows:
-                so_far[name] = _moments(rows[name, day], _SO_FAR)
-                today[name] = _moments(rows[name, day], _DAILY)
-        found.append(_day(day, today, so_far, quantity, config, control, arm))
+    for day, of_day in groupby(rows, key=itemgetter("day")):
+        alone = {arm: np.zeros(len(_SUMS)) for arm in arms}
+        for row in of_day:
+            side = alone if row["is_alone"] else so_far
+            side[row["arm"]] = side[row["arm"]] + np.array([row[name] for name in _SUMS])
+        found.append(_DaySums(day, alone, dict(so_far)))
     return found
 
 
-def _day(
-    day: int,
-    today: Mapping[str, Moments],
-    so_far: Mapping[str, Moments],
-    quantity: Quantity,
-    config: AbConfig,
-    control: str,
-    arm: str,
-) -> Day:
-    confidence = 1 - config.alpha
-    daily, cumulative = (
-        effects.compare(
-            effects.estimate(one[control], quantity), effects.estimate(one[arm], quantity), confidence=confidence
-        )
-        for one in (today, so_far)
+def _compare_day(sums: _DaySums, metric: Metric, config: AbConfig, control: str, arm: str) -> Day:
+    quantity = Quantity("x", "y") if metric.method == "ratio" else Quantity("x")
+    confidence, planned = 1 - config.alpha, config.planned_listeners
+    daily, so_far = (
+        effects.compare_moments(_moments(of[control]), _moments(of[arm]), quantity, confidence)
+        for of in (sums.alone, sums.so_far)
     )
-    scale = 100 / cumulative.control.value if cumulative.control.value else math.nan
+    scale = 100 / so_far.control.value if so_far.control.value else math.nan
+    always_valid = sequential.confidence_sequence(so_far, planned, confidence).scaled(scale)
     return Day(
-        date=iso_date(day),
-        control_listeners=so_far[control].count,
-        arm_listeners=so_far[arm].count,
-        daily=interval(daily.of_control_pct, daily.p_value, factor=1.0),
-        cumulative=interval(cumulative.of_control_pct, cumulative.p_value, factor=1.0),
-        sequential=interval(
-            sequential.confidence_sequence(cumulative, config.planned_listeners, confidence).scaled(scale),
-            sequential.always_valid_p_value(cumulative, config.planned_listeners, confidence),
-            factor=1.0,
-        ),
+        date=iso_date(sums.day),
+        control_listeners=so_far.control.count,
+        arm_listeners=so_far.arm.count,
+        daily=RelativeEffect.of(daily.of_control_pct, daily.p_value),
+        cumulative=RelativeEffect.of(so_far.of_control_pct, so_far.p_value),
+        sequential=RelativeEffect.of(always_valid, sequential.always_valid_p_value(so_far, planned, confidence)),
     )
 
 
-def _moments(row: Mapping[str, Any], names: Sequence[str]) -> Moments:
-    """Moments from sums of x, y and their products."""
-    count, x, y, xx, xy, yy = (row[name] for name in names)
-    if not count:
-        return _NOBODY
-    products = np.array([[xx - x * x / count, xy - x * y / count], [xy - x * y / count, yy - y * y / count]])
-    return Moments(("x", "y"), count, np.array([x, y]) / count, products / max(1, count - 1))
+def _moments(sums: FloatArray) -> Moments:
+    """Return the moments of x and y from their sums and those of their products."""
+    count, x, y, xx, xy, yy = sums
+    totals, squares = np.array([x, y]), np.array([[xx, xy], [xy, yy]])
+    products = squares - np.outer(totals, totals) / max(1, count)
+    return Moments(("x", "y"), int(count), totals / max(1, count), products / max(1, count - 1))
+
+
+def distributions(connection: queries.Connection, arms: Sequence[str]) -> tuple[Distribution, ...]:
+    """Bin tracks and listening time of sessions, by arm; bins after the last one with a session are left out."""
+    return (
+        _distribution(connection, arms, "tracks", "tracks of a session", _TRACK_EDGES),
+        _distribution(connection, arms, "time", "listening time of a session, tracks", _TIME_EDGES),
+    )
+
+
+def _distribution(
+    connection: queries.Connection, arms: Sequence[str], what: str, label: str, edges: Sequence[float]
+) -> Distribution:
+    ends = [float(edge) for edge in edges]
+    rows = queries.fetch_table(connection, "ab/distribution", what=what, edges=ends).to_pylist()
+    counts = {arm: np.zeros(max((row["bin"] for row in rows), default=0)) for arm in arms}
+    for row in rows:
+        counts[row["arm"]][row["bin"] - 1] = row["sessions"]
+    return Distribution(
+        name=label,
+        edges=tuple(ends[: len(counts[arms[0]])]),
+        shares={arm: tuple((of_arm / max(1, of_arm.sum())).tolist()) for arm, of_arm in counts.items()},
+        quantiles=dict.fromkeys(arms, ()) | {row["arm"]: tuple(row["quantiles"]) for row in rows},
+    )
+
+
+def positions(connection: queries.Connection, arms: Sequence[str]) -> tuple[Position, ...]:
+    """Average the listening time by arm and position, from the table `positions`, whose parts are added up."""
+    rows = sorted(queries.read_table(connection, "positions").to_pylist(), key=itemgetter("arm", "position"))
+    found = []
+    for (arm, position), group in groupby(rows, key=itemgetter("arm", "position")):
+        parts = list(group)
+        events, time = (sum(int(part[name]) for part in parts) for name in ("events", "time"))
+        found.append(Position(arm, position, events, time / 2**80 / events))
+    return tuple(sorted(found, key=lambda position: arms.index(position.arm)))

@@ -10,7 +10,7 @@ import numpy as np
 from analysis import queries
 from analysis.ab import tables as listeners
 from analysis.ab.config import AbConfig
-from analysis.ab.metrics import METRICS, ByDay
+from analysis.ab.metrics import METRICS, Metric
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Quantity
 from looplib.arrays import FloatArray, IntArray
@@ -51,12 +51,12 @@ class ListenerDays:
     day: IntArray
     values: Mapping[str, FloatArray]
 
-    def sample(self, metric: ByDay) -> Sample:
+    def sample(self, metric: Metric) -> Sample:
         """The listeners and columns of a metric, of all their days."""
         *_, (_, whole) = self.samples_by_day(metric)
         return whole
 
-    def samples_by_day(self, metric: ByDay) -> Iterator[tuple[int, Sample]]:
+    def samples_by_day(self, metric: Metric) -> Iterator[tuple[int, Sample]]:
         """For each day with a row, ascending: the listeners and columns of a metric, of all days up to and with it."""
         order = np.argsort(self.day, kind="stable")
         days, starts = np.unique(self.day[order], return_index=True)
@@ -70,13 +70,13 @@ class ListenerDays:
             yield day, _sample(metric, self.users[present], {name: one[present] for name, one in sums.items()})
 
 
-def find_metric(name: str) -> ByDay:
+def find_metric(name: str) -> Metric:
     """The metric of a name, in columns by day.
 
     Raises:
         AnalysisError: There is none, or it is a quantile; the message names the nearest.
     """
-    known = {metric.name: metric.by_day for metric in METRICS.values() if metric.by_day is not None}
+    known = {metric.name: metric for metric in METRICS.values() if metric.quantile is None}
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
         what = "a quantile, which has no listeners" if name in METRICS else "unknown"
@@ -117,7 +117,7 @@ def parse_effect(text: str) -> float:
     return effect
 
 
-def _sample(metric: ByDay, users: IntArray, sums: Mapping[str, FloatArray]) -> Sample:
+def _sample(metric: Metric, users: IntArray, sums: Mapping[str, FloatArray]) -> Sample:
     """The sample of listeners whose sums are given, each of shape (listeners,)."""
     numerator = sums[metric.numerator]
     if not metric.denominator:

@@ -1,15 +1,14 @@
-"""Bootstrap intervals over listeners: the same resamples for everything that is to be compared.
+"""Bootstrap intervals over listeners, from the same resamples for everything that is compared.
 
 A resample draws as many units (listeners) as there are, with replacement (Efron & Tibshirani, An Introduction to the
-Bootstrap, 1993, ch. 6 and 13). It is kept as how often each unit was drawn, so that the estimates of all metrics in
-all resamples are one matrix product.
+Bootstrap, 1993, ch. 6 and 13). It holds how often each unit was drawn, so that the estimates of all metrics in all
+resamples are one matrix product.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,33 +25,22 @@ _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
 
 @dataclass(frozen=True)
 class Block:
-    """Up to 64 resamples.
+    """Up to 64 resamples."""
 
-    Attributes:
-        draws: How often each unit was drawn, shape (resamples, units).
-        members: Shape (units,); a bit for each resample that says whether the unit was drawn at all.
-    """
-
-    draws: ByteArray
-    members: WordArray
+    draws: ByteArray  # how often each unit was drawn, shape (resamples, units)
+    members: WordArray  # shape (units,); a bit for each resample that says whether the unit was drawn at all
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """Resamples with replacement of `units` units; equal arguments give equal resamples.
+    """Resamples with replacement of `units` units; equal arguments give equal resamples."""
 
-    Attributes:
-        units: Units in the sample, and in each resample.
-        count: Resamples.
-        seed: Seed of the run.
-    """
-
-    units: int
-    count: int
-    seed: int
+    units: int  # units in the sample, and in each resample
+    count: int  # resamples
+    seed: int  # seed of the run
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be drawn.
+        """Check the arguments.
 
         Raises:
             AnalysisError: There is no unit, fewer than two resamples, or the seed is negative.
@@ -62,7 +50,7 @@ class Resamples:
                 raise AnalysisError(f"bootstrap: {name} must be at least {least}, found {value}")
 
     def blocks(self) -> Iterator[Block]:
-        """All resamples, a block at a time; kept for the next call while they are small."""
+        """Return all resamples, a block at a time; they are kept for the next call while they are small."""
         return iter(self._all) if self.units * self.count <= _KEPT_BYTES else self._draw()
 
     @cached_property
@@ -77,38 +65,26 @@ class Resamples:
 
 
 def draw(units: int, seed: int, number: int) -> ByteArray:
-    """How often each unit is drawn in one resample, shape (units,)."""
+    """Draw a resample: how often each unit is in it, shape (units,)."""
     drawn = make_generator(seed, "bootstrap", number).integers(0, units, size=units)
     # Fits a byte: up to 255 units cannot be drawn more often than that, and of more units none ever is (p < 1e-500).
     return np.bincount(drawn, minlength=units).astype(np.uint8)
 
 
 def ratio(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
-    """Numerators over denominators, 0 where there is nothing to divide by."""
+    """Divide numerators by denominators; 0 where there is nothing to divide by."""
     return np.divide(numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0)
-
-
-class Statistic(Protocol):
-    """Something that is estimated from a sample of units, and so from every resample of it."""
-
-    def of(self, block: Block) -> FloatArray:
-        """Its estimate in every resample of a block, shape (resamples, …)."""
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """Σ numerator / Σ denominator over the units: ratios, and means where the denominators are 1 or 0.
+    """Σ numerator / Σ denominator over the units: ratios, and means where the denominators are 1 or 0."""
 
-    Attributes:
-        numerators: Shape (units, metrics).
-        denominators: Shape (units, metrics).
-    """
-
-    numerators: FloatArray
-    denominators: FloatArray
+    numerators: FloatArray  # shape (units, metrics)
+    denominators: FloatArray  # shape (units, metrics)
 
     def of(self, block: Block) -> FloatArray:
-        """Shape (resamples, metrics)."""
+        """Divide the sums in every resample, shape (resamples, metrics)."""
         rows = max(1, _PRODUCT_VALUES // len(self._both))
         sums = [
             block.draws[start : start + rows].astype(np.float64) @ self._both
@@ -123,18 +99,13 @@ class Ratios:
 
 @dataclass(frozen=True)
 class Distinct:
-    """How many distinct items the units have.
+    """The number of distinct items of the units."""
 
-    Attributes:
-        units: The unit of each pair, shape (pairs,).
-        items: The item of each pair, shape (pairs,), in ascending order.
-    """
-
-    units: IntArray
-    items: IntArray
+    units: IntArray  # the unit of each pair, shape (pairs,)
+    items: IntArray  # the item of each pair, shape (pairs,), in ascending order
 
     def of(self, block: Block) -> FloatArray:
-        """Shape (resamples,)."""
+        """Count the items in every resample, shape (resamples,)."""
         if not len(self.items):
             return np.zeros(len(block.draws))
         members = np.bitwise_or.reduceat(block.members[self.units], self._starts)
@@ -142,18 +113,18 @@ class Distinct:
 
     @cached_property
     def _starts(self) -> npt.NDArray[np.intp]:
-        """Where each item's pairs start."""
+        """Position at which each item's pairs start."""
         return np.flatnonzero(np.diff(self.items, prepend=self.items[0] - 1))
 
 
-def estimate(resamples: Resamples, *statistics: Statistic) -> tuple[FloatArray, ...]:
-    """The estimates of each statistic in all resamples, shape (resamples, …), in one pass over them."""
+def estimate(resamples: Resamples, *statistics: Ratios | Distinct) -> tuple[FloatArray, ...]:
+    """Estimate each statistic in all resamples, shape (resamples, …), in one pass over them."""
     of_blocks = [[statistic.of(block) for statistic in statistics] for block in resamples.blocks()]
     return tuple(np.concatenate(estimates) for estimates in zip(*of_blocks, strict=True))
 
 
 def percentile_interval(estimates: FloatArray) -> FloatArray:
-    """The interval between the outer percentiles of the resampled estimates (Efron & Tibshirani, ch. 13.3).
+    """Return the interval between the outer percentiles of the resampled estimates (Efron & Tibshirani, ch. 13.3).
 
     Args:
         estimates: Shape (resamples, metrics).
@@ -166,7 +137,7 @@ def percentile_interval(estimates: FloatArray) -> FloatArray:
 
 
 def normal_interval(value: float, estimates: FloatArray) -> tuple[float, float]:
-    """The value ± 1.96 bootstrap standard errors (Efron & Tibshirani, ch. 13.2).
+    """Return the value ± 1.96 bootstrap standard errors (Efron & Tibshirani, ch. 13.2).
 
     For statistics that a resample misses by construction, such as a number of distinct things: it lacks the things
     of the third of the units that were not drawn, so the percentiles lie to one side of the value.
@@ -182,8 +153,8 @@ def _pack(draws: ByteArray) -> WordArray:
 
 
 def _count_bits(words: WordArray) -> IntArray:
-    """How many words have each of the 64 bits, in the order of the resamples; shape (64,)."""
+    """Count the words that have each of the 64 bits, in the order of the resamples; shape (64,)."""
     # One byte a bit, added eight at a time as 64-bit numbers; no byte overflows in the sum of 255 words.
-    lanes = np.unpackbits(words.view(np.uint8)).view(np.uint64).reshape(len(words), -1)
-    counts = np.add.reduceat(lanes, np.arange(0, len(words), 255), axis=0).view(np.uint8)
+    octets = np.unpackbits(words.view(np.uint8)).view(np.uint64).reshape(len(words), -1)
+    counts = np.add.reduceat(octets, np.arange(0, len(words), 255), axis=0).view(np.uint8)
     return np.asarray(counts.sum(axis=0, dtype=np.int64))

@@ -8,35 +8,25 @@ from analysis.statistics.moments import Moments, Quantity
 
 @dataclass(frozen=True)
 class Adjusted:
-    """A metric with the part foretold by a covariate taken out.
+    """A metric without the part that a covariate predicts."""
 
-    Attributes:
-        control: The metric in the control.
-        arm: The metric in the arm.
-        coefficient: What the metric changes by with the covariate.
-        variance_kept: Variance left over both arms, as a share of that without the adjustment.
-    """
-
-    control: Estimate
-    arm: Estimate
-    coefficient: float
-    variance_kept: float
+    control: Estimate  # the metric in the control
+    arm: Estimate  # the metric in the arm
+    coefficient: float  # change of the metric with the covariate
+    variance_kept: float  # variance left over both arms, as a share of that without the adjustment
 
 
 def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quantity) -> Adjusted:
-    """Takes out of the metric what the covariate foretells, by the regression over the listeners of both arms.
+    """Remove what the covariate predicts from a metric, by the regression over the listeners of both arms.
 
     Deng, Xu, Kohavi & Walker, Improving the Sensitivity of Online Controlled Experiments by Utilizing Pre-Experiment
     Data, WSDM 2013, section 3; its appendix B for ratios. The covariate must not depend on the arm.
 
     Args:
-        control: With the columns of the metric and of the covariate.
-        arm: The same of the arm.
+        control: The control, with the columns of the metric and of the covariate.
+        arm: The arm, with the same columns.
         quantity: The metric.
         covariate: The metric before the experiment.
-
-    Raises:
-        AnalysisError: A column is missing.
     """
     both = control + arm
     spread = both.variance(covariate)
@@ -44,7 +34,7 @@ def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quanti
     centre = both.mean(covariate)
 
     def adjusted(moments: Moments) -> Estimate:
-        # What a covariate that is no number would adjust is nothing: 0 times NaN must not reach the value.
+        # A coefficient of 0 times a covariate that is NaN must not reach the value.
         shift = coefficient * (moments.mean(covariate) - centre) if coefficient else 0.0
         return Estimate(moments.mean(quantity) - shift, _left(moments, quantity, covariate, coefficient), moments.count)
 
@@ -54,7 +44,7 @@ def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quanti
 
 
 def _left(moments: Moments, quantity: Quantity, covariate: Quantity, coefficient: float) -> float:
-    """Variance of the metric minus coefficient times the covariate."""
+    """Return the variance of the metric minus coefficient times the covariate."""
     if not coefficient:
         return moments.variance(quantity)
     taken = coefficient * (coefficient * moments.variance(covariate) - 2 * moments.covariance(quantity, covariate))

@@ -1,44 +1,22 @@
-"""The effect of an arm against the control: Welch's interval, absolute and relative."""
+"""The effect of an arm against the control: Welch's interval for means and ratios, Woodruff's for quantiles."""
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 from scipy import stats
 
 from analysis.statistics.moments import Moments, Quantity
+from looplib.arrays import FloatArray, IntArray
 
 CONFIDENCE = 0.95
+STEP = math.log(1.001)  # between latencies of a `Histogram`, as in `sql/ab/latencies.sql`
+_SHARE = Quantity("below", "requests")
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A metric in one arm.
-
-    Attributes:
-        value: The mean, or ratio of means.
-        variance: Of one listener's share in it; over the count, that of the value.
-        count: Listeners.
-    """
-
-    value: float
-    variance: float
-    count: int
-
-    @property
-    def squared_error(self) -> float:
-        """Squared standard error of the value; NaN for fewer than two listeners."""
-        return self.variance / self.count if self.count > 1 else math.nan
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value and the ends of its confidence interval; the ends are NaN where there is none.
-
-    Attributes:
-        value: The estimate.
-        lower: Lower end.
-        upper: Upper end.
-    """
+class Interval(NamedTuple):
+    """A value and the ends of its confidence interval; the ends are NaN where there is none."""
 
     value: float
     lower: float
@@ -50,47 +28,56 @@ class Interval:
         return self.lower > 0 or self.upper < 0
 
     def scaled(self, factor: float) -> "Interval":
-        """The interval in another unit; a negative factor turns it round."""
+        """Return the interval in another unit; a negative factor swaps its ends."""
         lower, upper = sorted((self.lower * factor, self.upper * factor))
         return Interval(self.value * factor, lower, upper)
 
 
+NO_INTERVAL = Interval(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric in one arm."""
+
+    value: float  # the mean, ratio of means, or quantile
+    variance: float  # of one listener's share in it; over the count, that of the value. NaN for a quantile.
+    count: int  # listeners; for a quantile groups of listeners
+
+    @property
+    def squared_error(self) -> float:
+        """Squared standard error of the value; NaN for fewer than two listeners."""
+        return self.variance / self.count if self.count > 1 else math.nan
+
+
 @dataclass(frozen=True)
 class Effect:
-    """What an arm differs by from the control.
+    """Difference between an arm and the control."""
 
-    Attributes:
-        control: The metric in the control.
-        arm: The metric in the arm.
-        absolute: Arm - control, with Welch's interval.
-        relative: Arm / control - 1, with the interval of the logarithm of the ratio.
-        standard_error: Of the absolute effect.
-        degrees: Welch's degrees of freedom.
-        p_value: Two-sided, of no difference; NaN where there is no interval.
-    """
-
-    control: Estimate
-    arm: Estimate
-    absolute: Interval
-    relative: Interval
-    standard_error: float
-    degrees: float
-    p_value: float
+    control: Estimate  # the metric in the control
+    arm: Estimate  # the metric in the arm
+    absolute: Interval  # arm - control
+    relative: Interval  # arm / control - 1, with the interval of the logarithm of the ratio
+    standard_error: float  # of the absolute effect; of the logarithm of the ratio for a quantile
+    degrees: float  # degrees of freedom of the test
+    p_value: float  # two-sided, of no difference; NaN where there is no interval
 
     @property
     def of_control_pct(self) -> Interval:
         """The absolute effect and its interval in % of the control's value, which counts as known exactly."""
         value = self.control.value
-        return self.absolute.scaled(100 / value) if value else Interval(math.nan, math.nan, math.nan)
+        return self.absolute.scaled(100 / value) if value else NO_INTERVAL
 
 
 def estimate(moments: Moments, quantity: Quantity) -> Estimate:
-    """A metric in one arm; the variance of a ratio is that of the delta method."""
+    """Estimate a metric in one arm, NaN without listeners; the variance of a ratio is that of the delta method."""
+    if not moments.count:
+        return Estimate(math.nan, math.nan, 0)
     return Estimate(moments.mean(quantity), moments.variance(quantity), moments.count)
 
 
 def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) -> Effect:
-    """The effect of an arm, its listeners' variance not assumed to be the control's.
+    """Compare means or ratios of two arms without assuming equal variances.
 
     Welch, The Generalization of Student's Problem when Several Different Population Variances are Involved, 1947. The
     relative effect's interval is that of the difference of logarithms, whose standard errors are those of the values
@@ -110,26 +97,26 @@ def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) ->
     )
 
 
+def compare_moments(control: Moments, arm: Moments, quantity: Quantity, confidence: float = CONFIDENCE) -> Effect:
+    """Compare a metric of two arms by the moments of their listeners."""
+    return compare(estimate(control, quantity), estimate(arm, quantity), confidence)
+
+
 def _relative(control: Estimate, arm: Estimate, confidence: float) -> Interval:
     if not control.value:
-        return Interval(math.nan, math.nan, math.nan)
+        return NO_INTERVAL
     ratio = arm.value / control.value
     if not ratio > 0:
         return Interval(ratio - 1, math.nan, math.nan)
-    squares = [one.squared_error / one.value**2 for one in (control, arm)]
-    factor = _exp(_margin(*_welch(squares[0], control.count, squares[1], arm.count), confidence))
+    squares = [side.squared_error / side.value**2 for side in (control, arm)]
+    margin = _margin(*_welch(squares[0], control.count, squares[1], arm.count), confidence)
+    # A control that may as well be nothing has a factor beyond the largest float, exp(709).
+    factor = math.exp(margin) if margin < 709 else margin * math.inf
     return Interval(ratio - 1, ratio / factor - 1, ratio * factor - 1)
 
 
-def _exp(value: float) -> float:
-    try:
-        return math.exp(value)
-    except OverflowError:
-        return math.inf  # of a control that may as well be nothing
-
-
 def _welch(control: float, controls: int, arm: float, arms: int) -> tuple[float, float]:
-    """Standard error and degrees of freedom from squared standard errors and counts."""
+    """Return standard error and degrees of freedom from squared standard errors and counts."""
     total = control + arm
     if not total > 0:
         return math.sqrt(total), math.inf
@@ -147,3 +134,72 @@ def _p_value(difference: float, error: float, degrees: float) -> float:
     if error == 0:
         return float(difference == 0)
     return 2 * float(stats.t.sf(abs(difference) / error, degrees))
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Latencies of an arm's requests."""
+
+    # Steps of latency that occur, ascending; step s is exp(s * STEP) ns and up to the next. Shape (steps,).
+    steps: IntArray
+    requests: FloatArray  # requests of each group of listeners in each step, shape (groups, steps)
+
+    @classmethod
+    def of(cls, steps: IntArray, groups: IntArray, requests: IntArray) -> "Histogram":
+        """Make a histogram of rows of step, group and requests, each of shape (rows,), no step and group twice."""
+        known_steps, columns = np.unique(steps, return_inverse=True)
+        known_groups, rows = np.unique(groups, return_inverse=True)
+        matrix = np.zeros((len(known_groups), len(known_steps)))
+        matrix[rows, columns] = requests
+        return cls(known_steps, matrix)
+
+    def quantile(self, share: float) -> float:
+        """Return the latency in ms that this share of the requests stays below."""
+        counts = self.requests.sum(axis=0)
+        ends = np.cumsum(counts)
+        target = share * ends[-1]
+        position = min(int(np.searchsorted(ends, target)), len(counts) - 1)
+        within = (target - (ends[position] - counts[position])) / counts[position]
+        return math.exp((self.steps[position] + min(max(within, 0.0), 1.0)) * STEP) / 1e6
+
+    def interval(self, share: float, confidence: float) -> Interval:
+        """Return a quantile in ms with Woodruff's interval: that of the share below it, turned back into latencies.
+
+        Requests of a listener are alike, so the share's variance is that of a ratio over random groups of listeners.
+
+        Woodruff, Confidence Intervals for Medians and Other Position Measures, 1952. Wolter, Introduction to Variance
+        Estimation, 2007, chapter 2.
+        """
+        value, groups = self.quantile(share), len(self.requests)
+        if groups < 2:
+            return Interval(value, math.nan, math.nan)
+        below = self.requests @ np.clip(math.log(value * 1e6) / STEP - self.steps, 0.0, 1.0)
+        moments = Moments.of({"below": below, "requests": self.requests.sum(axis=1)})
+        margin = _margin(math.sqrt(moments.variance(_SHARE) / groups), groups - 1, confidence)
+        return Interval(value, self.quantile(max(0.0, share - margin)), self.quantile(min(1.0, share + margin)))
+
+
+def compare_quantiles(control: Histogram, arm: Histogram, share: float, confidence: float = CONFIDENCE) -> Effect:
+    """Compare a quantile of two arms' latencies, in ms.
+
+    Differences and ratios: Zou & Donner, Construction of Confidence Limits about Effect Measures (MOVER), 2008.
+    """
+    before, after = (side.interval(share, confidence) for side in (control, arm))
+    ratio = _difference(Interval(*map(math.log, before)), Interval(*map(math.log, after)))
+    error = (ratio.upper - ratio.lower) / 2 / float(stats.norm.ppf((1 + confidence) / 2))
+    return Effect(
+        control=Estimate(before.value, math.nan, len(control.requests)),
+        arm=Estimate(after.value, math.nan, len(arm.requests)),
+        absolute=_difference(before, after),
+        relative=Interval(*(math.exp(end) - 1 for end in ratio)),
+        standard_error=error,
+        degrees=math.inf,
+        p_value=_p_value(ratio.value, error, math.inf),
+    )
+
+
+def _difference(control: Interval, arm: Interval) -> Interval:
+    value = arm.value - control.value
+    below = math.hypot(arm.value - arm.lower, control.upper - control.value)
+    above = math.hypot(arm.upper - arm.value, control.value - control.lower)
+    return Interval(value, value - below, value + above)

@@ -1,4 +1,4 @@
-"""p-values of many comparisons, adjusted so that each is still compared with the level meant for all.
+"""Adjust p-values for many comparisons: each is then compared with the level meant for all.
 
 A p-value that is NaN (nothing could be tested) stays NaN and does not count as a comparison.
 """
@@ -11,7 +11,7 @@ from looplib.arrays import FloatArray
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Family-wise error rate, however the tests depend: the chance of any false positive.
+    """Adjust for the family-wise error rate, the chance of any false positive, however the tests depend.
 
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
     """
@@ -19,7 +19,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """False discovery rate of tests that do not depend negatively: false positives among the positives.
+    """Adjust for the false discovery rate, the share of false positives, of tests that do not depend negatively.
 
     Benjamini & Hochberg, Controlling the False Discovery Rate, 1995.
     """
@@ -27,7 +27,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
 
 def _adjust(p_values: Sequence[float], ascending: Callable[[FloatArray], FloatArray]) -> list[float]:
-    """Adjusts in ascending order what is a number, and puts it back in its place."""
+    """Adjust in ascending order what is a number, leaving every value at its position."""
     values = np.array(p_values, np.float64)
     tested = np.flatnonzero(~np.isnan(values))
     order = tested[np.argsort(values[tested], kind="stable")]

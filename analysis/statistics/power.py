@@ -1,4 +1,4 @@
-"""How small an effect an experiment can find, and how many listeners it takes to find one."""
+"""Power analysis: the effect that an experiment can find, and the listeners that it takes to find one."""
 
 import math
 from collections.abc import Callable
@@ -15,20 +15,14 @@ _MOST = 1e15
 
 @dataclass(frozen=True)
 class Design:
-    """How an experiment decides.
+    """Design of an experiment."""
 
-    Attributes:
-        alpha: Two-sided significance level.
-        power: Chance of finding the effect when it is there.
-        ratio: Listeners of the arm for each one of the control.
-    """
-
-    alpha: float = 0.05
-    power: float = 0.8
-    ratio: float = 1.0
+    alpha: float = 0.05  # two-sided significance level
+    power: float = 0.8  # chance of finding the effect when it is there
+    ratio: float = 1.0  # listeners of the arm for each one of the control
 
     def __post_init__(self) -> None:
-        """Refuses levels that no test has.
+        """Check the levels.
 
         Raises:
             AnalysisError: alpha or power is not between 0 and 1, power is not above alpha, or ratio is not positive.
@@ -43,13 +37,13 @@ class Design:
 
 
 def achieved_power(variance: float, listeners: float, effect: float, design: Design) -> float:
-    """Chance that Welch's test finds an effect; its distribution is then the non-central t.
+    """Return the chance that Welch's test finds an effect; its distribution is then the non-central t.
 
     Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, section 2.
 
     Args:
         variance: Of one listener's share in the metric, the same in both arms.
-        listeners: In the control and the arm together.
+        listeners: In control and arm together.
         effect: Absolute.
         design: Its power is not used.
     """
@@ -65,11 +59,11 @@ def achieved_power(variance: float, listeners: float, effect: float, design: Des
 
 
 def detectable_effect(variance: float, listeners: float, design: Design) -> float:
-    """The smallest absolute effect that is found with the design's power (MDE); NaN for too few listeners.
+    """Return the smallest absolute effect found with the design's power (MDE); NaN for too few listeners.
 
     Args:
         variance: Of one listener's share in the metric, the same in both arms.
-        listeners: In the control and the arm together.
+        listeners: In control and arm together.
         design: Level, power and ratio.
     """
     if min(_split(listeners, design)) <= 1:
@@ -82,7 +76,7 @@ def detectable_effect(variance: float, listeners: float, design: Design) -> floa
 
 
 def needed_listeners(variance: float, effect: float, design: Design) -> float:
-    """Listeners of the control and the arm together with which an absolute effect is found; not rounded.
+    """Return the listeners of control and arm together with which an absolute effect is found, not rounded.
 
     Args:
         variance: Of one listener's share in the metric, the same in both arms.
@@ -107,7 +101,7 @@ def _split(listeners: float, design: Design) -> tuple[float, float]:
 
 
 def _solve(power: Callable[[float], float], wanted: float, low: float, high: float) -> float:
-    """Where a rising power is the wanted one."""
+    """Find the value at which a rising power is the wanted one."""
     while power(high) < wanted:
         low, high = high, high * 10
     return float(optimize.brentq(lambda value: power(value) - wanted, low, high))

@@ -14,7 +14,7 @@ from analysis.statistics.effects import CONFIDENCE, Effect, Interval
 
 
 def confidence_sequence(effect: Effect, planned: float, confidence: float = CONFIDENCE) -> Interval:
-    """The interval of the absolute effect that may be looked at as often as one likes.
+    """Return the interval of the absolute effect that may be looked at as often as one likes.
 
     Args:
         effect: Of the listeners so far.
@@ -28,7 +28,7 @@ def confidence_sequence(effect: Effect, planned: float, confidence: float = CONF
 
 
 def widening(listeners: float, planned: float, confidence: float = CONFIDENCE) -> float:
-    """Half the interval's width, in standard errors: about 3 when as many listeners as planned are there."""
+    """Return half the interval's width in standard errors: about 3 when as many listeners as planned are there."""
     if listeners <= 0:
         return math.inf
     progress = _progress(listeners, planned, confidence)
@@ -36,12 +36,12 @@ def widening(listeners: float, planned: float, confidence: float = CONFIDENCE) -
 
 
 def always_valid_p_value(effect: Effect, planned: float, confidence: float = CONFIDENCE) -> float:
-    """The level at which the sequence's interval would just touch 0.
+    """Return the level at which the sequence's interval would just touch 0.
 
     Args:
         effect: Of the listeners so far.
-        planned: As for the interval.
-        confidence: That of the interval; it only sets where the sequence is narrowest.
+        planned: Listeners at which the interval is narrowest.
+        confidence: Of the interval; it only sets where the sequence is narrowest.
     """
     if not effect.standard_error > 0:
         return effect.p_value
@@ -51,7 +51,7 @@ def always_valid_p_value(effect: Effect, planned: float, confidence: float = CON
 
 
 def _progress(listeners: float, planned: float, confidence: float) -> float:
-    """Listeners in the mixture's own unit, chosen so that the widening is least at the planned number.
+    """Return the listeners in the mixture's own unit, chosen so that the widening is least at the planned number.
 
     Setting the derivative of the squared widening to 0 gives the lower branch of Lambert's W (appendix B.2 there).
     """

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
-from analysis.ab.report import Interval, Report
+from analysis.ab.report import Interval, Report, build_report
 from analysis.charts import intervals
 from analysis.charts.svg import arm_colour, around_zero, to_svg
 from analysis.page import numbers

@@ -1,4 +1,4 @@
-"""Every SQL file of `analysis/sql`: one statement, a complete header that tells the truth, and somebody who runs it."""
+"""Every SQL file of `analysis/sql`: one statement, a complete, truthful header, and a module that runs it."""
 
 import ast
 import inspect
@@ -116,10 +116,10 @@ def test_some_module_runs_it(name: str) -> None:
     assert name in _names_in_modules()
 
 
-def test_whoever_runs_a_file_gives_all_of_its_parameters_and_no_other() -> None:
+def test_calls_pass_all_parameters_of_a_file_and_no_other() -> None:
     wrong = [
-        f"{place}: {name} takes {sorted(queries.parameters(name))}, got {sorted(given)}"
-        for place, name, given, has_more in _calls()
+        f"{where}: {name} takes {sorted(queries.parameters(name))}, got {sorted(given)}"
+        for where, name, given, has_more in _calls()
         if not (given <= queries.parameters(name) if has_more else given == queries.parameters(name))
     ]
     assert not wrong
@@ -135,8 +135,8 @@ def _calls() -> Iterator[tuple[str, str, set[str], bool]]:
                     names = {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
                     keywords = {keyword.arg for keyword in node.keywords}
                     for name in (known for known in NAMES if known in names):
-                        place = f"{module.relative_to(ROOT)}:{node.lineno}"
-                        yield place, name, {keyword for keyword in keywords if keyword}, None in keywords
+                        where = f"{module.relative_to(ROOT)}:{node.lineno}"
+                        yield where, name, {keyword for keyword in keywords if keyword}, None in keywords
 
 
 def _takes_values(function: object) -> bool:

@@ -1,27 +1,18 @@
 """What the columns of a listener mean, against a walk over the events in plain Python."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analysis import queries
-from analysis.ab.metrics import METRICS
-from analysis.ab.moments import COLUMNS, columns_of
-from analysis.ab.tables import load, tabulate
+from analysis.ab.metrics import METRICS, Metric
+from analysis.ab.tables import load, read_listeners, tabulate
 from tests.analysis.ab.logs import experiment, write
 
 SKIP_BELOW = 0.3
-
-
-@dataclass
-class Walked:
-    """A listener's totals over closed sessions."""
-
-    totals: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    past: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
 def walk(events: list[dict[str, Any]]) -> dict[tuple[int, str], dict[str, float]]:
@@ -68,33 +59,56 @@ def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(tmp_path: 
     events = experiment(30, past=3, days=6)
     for one in events:
         one["track"] %= 5  # so that tracks are heard again
+        one["user"] += 2**60  # no float tells these ids apart
     expected = walk(events)
     with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
-        tables = tabulate(loaded, skip_below=SKIP_BELOW)
-        rows = loaded.connection.sql("FROM listeners").to_arrow_table().to_pylist()
-        assert tables.own_recommenders == {"C": "of C", "T1": "of T1"}
-    assert {(row["user"], row["arm"]) for row in rows} == expected.keys()
-    names = [name for name in COLUMNS if not name.startswith("mean_")]
-    for row in rows:
-        of_one = expected[row["user"], row["arm"]]
-        assert {name: row[name] for name in names} == pytest.approx({name: of_one.get(name, 0) for name in names})
-    assert sum(row["repeats"] for row in rows) > 0
-    assert sum(row["fallbacks"] for row in rows) > 0
+        tabulate(loaded, skip_below=SKIP_BELOW)
+        columns = {arm: read_listeners(loaded.connection, arm) for arm in loaded.arms}
+        users = {arm: queries.fetch_table(loaded.connection, "ab/arm_listeners", arm=arm)["user"] for arm in columns}
+    assert {(user, arm) for arm in columns for user in users[arm].to_pylist()} == expected.keys()
+    for arm, of_arm in columns.items():
+        for row, user in enumerate(users[arm].to_pylist()):
+            names = of_arm.keys() - {"day"}
+            walked = {name: expected[user, arm].get(name, 0) for name in names}
+            assert {name: of_arm[name][row] for name in names} == pytest.approx(walked)
+        assert {"repeats", "fallbacks", "past_repeats"} <= {name for name, values in of_arm.items() if values.sum()}
 
 
-def test_moments_number_the_columns_as_the_sql_does() -> None:
-    text = queries.statement("ab/moments")
-    inside = text[text.index("CAST([") + 6 : text.index("] AS DOUBLE[]")]
-    assert tuple(name.strip() for name in inside.split(",")) == COLUMNS
+COLUMNS = {name: np.array([4.0, 0.0, 1.0]) for name in ("time", "past_time")}
+COLUMNS |= {name: np.array([2.0, 0.0, 2.0]) for name in ("sessions", "past_sessions")}
 
 
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.method != "quantile"])
-def test_every_metric_is_made_of_columns_that_there_are(name: str) -> None:
-    assert set(columns_of(METRICS[name])) <= set(COLUMNS)
+def test_a_mean_is_over_all_listeners() -> None:
+    metric = METRICS["time"]
+    assert metric.values(COLUMNS).tolist() == [4, 0, 1]
+    assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 3)
+
+
+def test_a_mean_of_ratios_is_over_the_listeners_who_have_one() -> None:
+    metric = METRICS["mean_time_per_session"]
+    assert metric.values(COLUMNS)[[0, 2]].tolist() == [2, 0.5]
+    assert metric.moments(COLUMNS).count == 2
+    assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 4)
+
+
+def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() -> None:
+    for metric in (METRICS["time_per_session"], METRICS["mean_time_per_session"]):
+        assert metric.past is not None
+        assert metric.moments(COLUMNS).mean(metric.past) == pytest.approx(5 / 4)
+    metric = METRICS["time_per_session"]
+    assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 4)
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_every_metric_is_made_of_columns_that_there_are(metric: Metric) -> None:
+    header = {name for name in queries.statement("ab/listener_sums").split() if name.isidentifier()}
+    assert header.issuperset(metric.sums)
 
 
 def test_a_configured_recommender_is_the_arms_own(tmp_path: Path) -> None:
-    with load([write(tmp_path / "a.jsonl", experiment(10))], "ALS") as loaded:
-        assert tabulate(loaded, skip_below=0.1, recommenders={"T1": "fallback"}).own_recommenders["T1"] == "fallback"
-        row = queries.fetch_row(loaded.connection, "ab/quality")
-        assert row["events"] == loaded.lines.lines.good
+    events = experiment(10)
+    with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
+        tabulate(loaded, skip_below=0.1, recommenders={"T1": "fallback"})
+        columns = read_listeners(loaded.connection, "T1")
+    answered = [one["recommender"] for one in events if one["experiments"].get("ALS") == "T1"]
+    assert columns["fallbacks"].sum() == answered.count("of T1")

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from analysis.ab.config import AbConfig
-from analysis.ab.report import Decision, Interval, Lines, MetricEffect, Quality, Role, Srm, Trust
-from analysis.ab.verdict import Evidence, judge
+from analysis.ab.report import Decision, Lines, MetricEffect, Quality, RelativeEffect, Role, SampleRatio, Trust
+from analysis.ab.verdict import Evidence, decide
 
 CONFIG = AbConfig(min_listeners=20, smallest_effect_pct=1)
 
@@ -31,7 +31,7 @@ def effect(
         "effect": pct,
         "lower": pct - half,
         "upper": pct + half,
-        "relative": Interval(pct, pct - half, pct + half, None),
+        "relative": RelativeEffect(pct, pct - half, pct + half, None),
         "p_value": None,
         "adjusted_p_value": None,
         "significant": abs(pct) > half,
@@ -52,7 +52,9 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
         "is_aa": False,
         "listeners": arms,
         "lines": Lines(100, 100, 0, 0),
-        "srm": Srm(expected=dict(arms), observed=arms, chi_square=0.0, p_value=1.0, threshold=0.001, mismatch=False),
+        "srm": SampleRatio(
+            expected=dict(arms), observed=arms, chi_square=0.0, p_value=1.0, threshold=0.001, mismatch=False
+        ),
         "trust": Trust(0, (), Quality(0, 0, 0, 0, 0, 0, 0, 0, 0), (), ()),
         "effects": effects,
         "timelines": (),
@@ -60,7 +62,7 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
     return Evidence(**values | changes)
 
 
-BAD_RATIO = Srm({"C": 1000, "T1": 1000}, {"C": 1200, "T1": 800}, 80.0, 1e-18, 0.001, mismatch=True)
+BAD_RATIO = SampleRatio({"C": 1000, "T1": 1000}, {"C": 1200, "T1": 800}, 80.0, 1e-18, 0.001, mismatch=True)
 BROKEN = effect(role="guardrail", pct=9.0, margin=1.0, guardrail="broken", higher_is_better=False)
 UNCLEAR = effect(role="guardrail", pct=1.0, margin=1.0, guardrail="unclear", higher_is_better=False)
 CHANGING = Trust(21, (), Quality(0, 0, 0, 0, 0, 0, 0, 0, 0), (), ())
@@ -95,19 +97,21 @@ CHANGING = Trust(21, (), Quality(0, 0, 0, 0, 0, 0, 0, 0, 0), (), ())
             "T1",
         ),
         (evidence(effect(role="secondary")), "not yet", "T1"),
+        (evidence(trust=None), "not yet", None),
+        (evidence(trust=None, srm=BAD_RATIO), "do not trust", None),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_the_first_rule_that_applies_decides(case: Evidence, decision: Decision, arm: str | None) -> None:
-    verdict = judge(case, CONFIG)
+    verdict = decide(case, CONFIG)
     assert (verdict.decision, verdict.arm) == (decision, arm)
     assert verdict.reason.endswith(".")
     assert "\n" not in verdict.reason
 
 
 def test_a_guardrail_that_may_be_broken_is_noted() -> None:
-    assert any("Guardrail" in note for note in judge(evidence(effect(), UNCLEAR), CONFIG).notes)
+    assert any("Guardrail" in note for note in decide(evidence(effect(), UNCLEAR), CONFIG).notes)
 
 
 def test_the_reason_names_the_effect_with_its_interval() -> None:
-    assert "+5.00 % [+3.00, +7.00]" in judge(evidence(effect()), CONFIG).reason
+    assert "+5.00 % [+3.00, +7.00]" in decide(evidence(effect()), CONFIG).reason

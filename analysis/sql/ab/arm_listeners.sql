@@ -1,11 +1,11 @@
--- One row per listener with an event in an arm, by listener.
+-- One row per listener of an arm, by listener.
 -- Parameters:
---   $arm  VARCHAR, the arm
+--   $arm  VARCHAR, the arm; NULL for the time before the experiment
 -- Tables:
---   assigned(user BIGINT, arm VARCHAR)
+--   listeners(user BIGINT, arm VARCHAR, sessions BIGINT, tracks BIGINT, time DOUBLE, requests BIGINT, latency_ms DOUBLE)
 -- Columns:
---   user
-SELECT DISTINCT user
-FROM assigned
-WHERE arm = $arm
+--   user, sessions, tracks, time, requests, latency_ms  as in listener_sums.sql or original_listeners.sql, with what else they have
+SELECT * EXCLUDE (arm)
+FROM listeners
+WHERE arm IS NOT DISTINCT FROM $arm
 ORDER BY user

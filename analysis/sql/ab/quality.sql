@@ -1,7 +1,8 @@
--- One row: what the events themselves say against them.
+-- One row: counts of what may be wrong with the events.
 -- Parameters:
 --   none
 -- Tables:
+--   listeners(user BIGINT, arm VARCHAR)
 --   sessions(arm VARCHAR, is_closed BOOLEAN, start_ms BIGINT, end_ms BIGINT, tracks BIGINT, requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
 -- Columns:
 --   events               BIGINT, of the experiment
@@ -13,6 +14,7 @@
 --   clock_went_back      BIGINT, of these, the ones that would fit the other way round
 --   without_latency      BIGINT, events that say nothing of the latency
 --   without_recommender  BIGINT, answers that do not say who recommended
+--   changing_listeners   BIGINT, listeners who were in more than one arm
 --   first_ms, last_ms    BIGINT, the experiment's first and last event; NULL without any
 SELECT
     CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS events,
@@ -24,6 +26,10 @@ SELECT
     CAST(coalesce(sum(reversed) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS clock_went_back,
     CAST(coalesce(sum(tracks - requests) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_latency,
     CAST(coalesce(sum(answers - named) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_recommender,
+    (
+        SELECT count(*)
+        FROM (SELECT user FROM listeners WHERE arm IS NOT NULL GROUP BY user HAVING count(*) > 1)
+    ) AS changing_listeners,
     min(start_ms) FILTER (WHERE arm IS NOT NULL) AS first_ms,
     max(end_ms) FILTER (WHERE arm IS NOT NULL) AS last_ms
 FROM sessions

@@ -1,4 +1,4 @@
--- One row per event, with its place among the events of its listener in its arm.
+-- One row per event, with its position among the events of its listener in its arm.
 -- They are ordered by time; of those at the same millisecond 'next' stands before 'last', then the smaller track, and
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.
@@ -9,7 +9,7 @@
 --   own_recommenders(arm VARCHAR, own VARCHAR)
 -- Columns:
 --   user, arm, timestamp, is_last, track, time, latency  as in assigned
---   place        BIGINT, 1 for the listener's first event in the arm
+--   position     BIGINT, 1 for the listener's first event in the arm
 --   number       BIGINT, 0 for the listener's first session in the arm
 --   is_closed    BOOLEAN, its session is
 --   is_organic   BOOLEAN, opens its session
@@ -20,10 +20,10 @@
 --   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
 --                events from the one before that to the one after this are of the same millisecond, whose order is unknown
 --   is_reversed  BOOLEAN, broken, and it would fit the other way round
-WITH placed AS (
+WITH ordered AS (
     SELECT
         *,
-        row_number() OVER in_order AS place,
+        row_number() OVER in_order AS position,
         count(*) FILTER (WHERE is_last) OVER (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS number,
         count(*) FILTER (WHERE is_last) OVER (
             in_order ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
@@ -45,11 +45,11 @@ compared AS (
         coalesce(NOT last_before AND track <> recommended_before AND timestamp <> timestamp_before, false)
         AND timestamp_before IS DISTINCT FROM timestamp_two_before
         AND timestamp IS DISTINCT FROM timestamp_after AS is_broken
-    FROM placed
+    FROM ordered
 )
 SELECT
     user, compared.arm, timestamp, is_last, track, time, latency,
-    place,
+    position,
     coalesce(number, 0) AS number,
     coalesce(number, 0) < closed_sessions AS is_closed,
     coalesce(last_before, true) AS is_organic,

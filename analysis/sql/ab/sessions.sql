@@ -3,10 +3,9 @@
 -- Parameters:
 --   $skip_below  DOUBLE, a recommended track that is heard for less was skipped
 -- Tables:
---   session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, place BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, same_ms BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
+--   session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, same_ms BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
---   first_place         BIGINT, place of its first event
 --   is_closed           BOOLEAN, ends with a 'last'
 --   start_ms, end_ms    BIGINT, its first and last event
 --   day                 BIGINT, days since the epoch, UTC, at its end
@@ -24,7 +23,6 @@
 --   same_ms, duplicates, broken, reversed  BIGINT, events that are so
 SELECT
     user, arm, number,
-    min(place) AS first_place,
     bool_or(is_last) AS is_closed,
     min(timestamp) AS start_ms,
     max(timestamp) AS end_ms,
@@ -46,4 +44,3 @@ SELECT
     count(*) FILTER (WHERE is_reversed) AS reversed
 FROM session_events
 GROUP BY user, arm, number
-ORDER BY user, arm, number

@@ -1,4 +1,4 @@
--- One row per arm, step of latency and group of listeners: the requests.
+-- One row per arm, step of latency and group of listeners: the requests of all slices.
 -- Parameters:
 --   none
 -- Tables:

@@ -72,11 +72,11 @@ def _session(
     timestamp = START_MS + day * DAY_MS + int(generator.integers(DAY_MS // 2))
     events, track, name = [], int(generator.integers(100)), f"{user}-{day}"
     length = int(generator.integers(2, 9))
-    for place in range(length):
+    for number in range(length):
         timestamp += 1 + int(generator.integers(200_000))
         recommended = int(generator.integers(100))
-        is_last = place == length - 1
-        heard = float(np.clip(generator.normal(taste, 0.2), 0, 1)) if place else 1.0
+        is_last = number == length - 1
+        heard = float(np.clip(generator.normal(taste, 0.2), 0, 1)) if number else 1.0
         events.append(
             event(
                 user,

@@ -1,4 +1,4 @@
-"""The course's way of computing its table: pandas, one row after the other. Slow, and the reference."""
+"""The original course service's way of computing its table: pandas, row by row. Slow, and the reference."""
 
 from pathlib import Path
 from typing import Any

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from analysis.ab.__main__ import PROG, app
-from analysis.ab.build import build_report
 from analysis.ab.config import AbConfig
-from analysis.ab.report import MetricEffect, Report
+from analysis.ab.report import MetricEffect, Report, build_report
 from analysis.errors import AnalysisError, EventLogError
 from looplib.cli import run
 from looplib.config import load_config
@@ -238,7 +237,7 @@ def test_events_of_one_millisecond_say_nothing_of_the_clock(tmp_path: Path) -> N
 
 
 def test_impossible_listeners_are_named(tmp_path: Path) -> None:
-    busy = [event(901, START_MS + place, session="x") for place in range(40)]
+    busy = [event(901, START_MS + number, session="x") for number in range(40)]
     double = [
         event(902, START_MS, session="a"),
         event(902, START_MS + 1000, session="b"),

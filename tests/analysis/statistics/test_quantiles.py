@@ -5,23 +5,23 @@ import math
 import numpy as np
 import pytest
 
-from analysis.ab.latency import STEP, Latencies, compare_quantiles
+from analysis.statistics.effects import STEP, Histogram, compare_quantiles
 from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 
 GROUPS = 100
 
 
-def latencies(values_ms: FloatArray, listeners: IntArray) -> Latencies:
+def latencies(values_ms: FloatArray, listeners: IntArray) -> Histogram:
     """Requests of listeners, who are put into groups by their number."""
     steps = np.floor(np.log(np.maximum(values_ms * 1e6, 1)) / STEP).astype(np.int64)
     known, columns = np.unique(steps, return_inverse=True)
     cells = listeners % GROUPS * len(known) + columns
     requests = np.bincount(cells, minlength=GROUPS * len(known)).reshape(GROUPS, -1).astype(np.float64)
-    return Latencies(known, requests[requests.sum(axis=1) > 0])
+    return Histogram(known, requests[requests.sum(axis=1) > 0])
 
 
-def drawn(generator: np.random.Generator, *, factor: float = 1.0, listeners: int = 400) -> Latencies:
+def drawn(generator: np.random.Generator, *, factor: float = 1.0, listeners: int = 400) -> Histogram:
     """Twenty requests of each listener, who has a pace of their own."""
     pace = generator.normal(0, 0.5, listeners)
     values = factor * np.exp(np.repeat(pace, 20) + generator.normal(0, 0.3, 20 * listeners))
@@ -39,7 +39,7 @@ def test_twice_the_latency_is_an_effect_of_a_hundred_percent() -> None:
     control, arm = (drawn(make_generator(1, "latency"), factor=factor) for factor in (1, 2))
     effect = compare_quantiles(control, arm, 0.5, 0.95)
     assert effect.relative.value == pytest.approx(1, rel=2e-3)
-    assert effect.absolute.value == pytest.approx(effect.control_ms, rel=2e-3)
+    assert effect.absolute.value == pytest.approx(effect.control.value, rel=2e-3)
     assert effect.relative.lower > 0.5
     assert effect.p_value < 1e-6
 

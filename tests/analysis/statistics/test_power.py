@@ -1,31 +1,14 @@
-"""Adjusted p-values and the size of an experiment, where an independent library is silent."""
+"""The size of an experiment, where an independent library is silent."""
 
 import math
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
 from analysis.statistics.effects import Estimate, compare
-from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.power import Design, achieved_power, detectable_effect, needed_listeners
 from looplib.randomness import make_generator
-
-ADJUSTMENTS = pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
-
-
-def test_adjusted_values_as_arithmetic() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([3 * 0.01, 2 * 0.03, 2 * 0.03])
-    assert benjamini_hochberg([0.01, 0.04, 0.03]) == pytest.approx([3 * 0.01, 0.04, 0.04])
-
-
-@ADJUSTMENTS
-def test_what_was_not_tested_stays_so_and_does_not_count(adjust: Callable[[Sequence[float]], list[float]]) -> None:
-    adjusted = adjust([0.01, math.nan, 0.04])
-    assert math.isnan(adjusted[1])
-    assert [adjusted[0], adjusted[2]] == adjust([0.01, 0.04])
-    assert adjust([]) == []
 
 
 @pytest.mark.parametrize("ratio", [0.25, 1.0, 3.0])

@@ -1,0 +1,19 @@
+-- One row per text of experiments and recommender that the events of a batch name; either may be NULL.
+-- Parameters:
+--   none
+-- Tables:
+--   batch(timestamp BIGINT, is_last BOOLEAN, experiments VARCHAR, recommender VARCHAR)
+-- Columns:
+--   experiments  VARCHAR, JSON text
+--   recommender  VARCHAR
+--   events       BIGINT
+--   requests     BIGINT, events that asked for a recommendation
+--   start_ms     BIGINT, the first event
+SELECT
+    experiments,
+    recommender,
+    count(*) AS events,
+    count(*) FILTER (WHERE NOT is_last) AS requests,
+    min(timestamp) AS start_ms
+FROM batch
+GROUP BY experiments, recommender

@@ -1,0 +1,50 @@
+-- One row per day and arm, twice: what the listeners' values on that day add to the sums of the day alone, and what
+-- they change in the sums of all days so far. A listener's value x is the numerator, or its ratio to the denominator;
+-- it changes on days with sessions alone, so the sums so far are those of the day before and the changes.
+-- Parameters:
+--   $per_listener  BOOLEAN, x is each listener's ratio
+-- Tables:
+--   daily(user BIGINT, arm VARCHAR, day BIGINT, numerator DOUBLE, denominator DOUBLE)
+-- Columns:
+--   arm
+--   day               BIGINT, days since the epoch, UTC
+--   is_alone          BOOLEAN, of the day alone
+--   count             DOUBLE, listeners with an x
+--   x, y, xx, xy, yy  DOUBLE, sums of x, of the denominator y, and of their products
+WITH running AS (
+    SELECT
+        *,
+        sum(CAST(numerator AS DOUBLE)) OVER so_far AS numerator_so_far,
+        sum(CAST(denominator AS DOUBLE)) OVER so_far AS denominator_so_far
+    FROM daily
+    WINDOW so_far AS (PARTITION BY arm, user ORDER BY day)
+),
+valued AS (
+    SELECT
+        arm, user, day,
+        CASE WHEN $per_listener THEN numerator / nullif(denominator, 0) ELSE numerator END AS x_alone,
+        CASE WHEN $per_listener THEN numerator_so_far / nullif(denominator_so_far, 0) ELSE numerator_so_far END AS x,
+        denominator AS y_alone,
+        denominator_so_far AS y
+    FROM running
+),
+steps AS (
+    SELECT arm, day, true AS is_alone, 1 AS sign, x_alone AS x, y_alone AS y FROM valued
+    UNION ALL
+    SELECT arm, day, false, 1, x, y FROM valued
+    UNION ALL
+    SELECT arm, day, false, -1, lag(x) OVER before, lag(y) OVER before
+    FROM valued
+    WINDOW before AS (PARTITION BY arm, user ORDER BY day)
+)
+SELECT
+    arm, day, is_alone,
+    CAST(count(x) FILTER (WHERE sign = 1) - count(x) FILTER (WHERE sign = -1) AS DOUBLE) AS count,
+    coalesce(sum(sign * x), 0) AS x,
+    coalesce(sum(sign * y), 0) AS y,
+    coalesce(sum(sign * x * x), 0) AS xx,
+    coalesce(sum(sign * x * y), 0) AS xy,
+    coalesce(sum(sign * y * y), 0) AS yy
+FROM steps
+GROUP BY arm, day, is_alone
+ORDER BY day, arm, is_alone

@@ -1,0 +1,39 @@
+-- One row per listener and arm, or per listener, arm and day on which they closed a session. A listener in two arms has
+-- rows in both. Sums are over closed sessions; the events of others are dropped, as the original course service does.
+-- Parameters:
+--   $by_day    BOOLEAN, a row for each day; otherwise listeners without a closed session have a row too
+--   $start_ms  BIGINT, the experiment's first event; rows without an arm are of sessions that ended before it
+-- Tables:
+--   sessions(user BIGINT, arm VARCHAR, is_closed BOOLEAN, end_ms BIGINT, day BIGINT, tracks BIGINT, time HUGEINT, recommended_tracks BIGINT, recommended_time HUGEINT, skips BIGINT, repeats BIGINT, requests BIGINT, latency HUGEINT, named BIGINT, fallbacks BIGINT)
+-- Columns:
+--   user, arm           arm is NULL for the time before the experiment
+--   day                 BIGINT, days since the epoch, UTC, at the end of the sessions; 0 unless by day
+--   sessions            BIGINT
+--   tracks              BIGINT, events
+--   time                DOUBLE, listening time, in tracks
+--   recommended_tracks  BIGINT
+--   recommended_time    DOUBLE, listening time of these
+--   skips               BIGINT, recommended tracks that were skipped
+--   repeats             BIGINT, tracks heard before in the session
+--   requests            BIGINT, events with a latency
+--   latency_ms          DOUBLE, over the requests
+--   named               BIGINT, recommendations whose recommender is known
+--   fallbacks           BIGINT, of these, by another than the arm's own
+SELECT
+    user,
+    arm,
+    CASE WHEN $by_day THEN day ELSE 0 END AS day,
+    count(*) FILTER (WHERE is_closed) AS sessions,
+    CAST(coalesce(sum(tracks) FILTER (WHERE is_closed), 0) AS BIGINT) AS tracks,
+    coalesce(sum(time) FILTER (WHERE is_closed), 0) / pow(2, 80) AS time,
+    CAST(coalesce(sum(recommended_tracks) FILTER (WHERE is_closed), 0) AS BIGINT) AS recommended_tracks,
+    coalesce(sum(recommended_time) FILTER (WHERE is_closed), 0) / pow(2, 80) AS recommended_time,
+    CAST(coalesce(sum(skips) FILTER (WHERE is_closed), 0) AS BIGINT) AS skips,
+    CAST(coalesce(sum(repeats) FILTER (WHERE is_closed), 0) AS BIGINT) AS repeats,
+    CAST(coalesce(sum(requests) FILTER (WHERE is_closed), 0) AS BIGINT) AS requests,
+    1000 * coalesce(sum(latency) FILTER (WHERE is_closed), 0) / pow(2, 80) AS latency_ms,
+    CAST(coalesce(sum(named) FILTER (WHERE is_closed), 0) AS BIGINT) AS named,
+    CAST(coalesce(sum(fallbacks) FILTER (WHERE is_closed), 0) AS BIGINT) AS fallbacks
+FROM sessions
+WHERE CASE WHEN arm IS NULL THEN is_closed AND end_ms < $start_ms ELSE is_closed OR NOT $by_day END
+GROUP BY ALL

@@ -1,0 +1,37 @@
+-- One row per listener and arm, with the sums of the original table; the same as in listener_sums.sql without ordering
+-- the events: a listener's closed sessions are the events up to the latest 'last', as many as there are 'last' events.
+-- Sums are of whole multiples of 2^-80, so that they do not depend on the order of the events.
+-- The original course service's notebook computes the same by walking the events of each listener and arm in the order
+-- of time: events count up to and with a 'last', latencies of closed sessions are averaged over their events, and a
+-- listener without a closed session counts with no sessions and no time, and has no means.
+-- Parameters:
+--   none
+-- Tables:
+--   assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, time DOUBLE, latency DOUBLE)
+-- Columns:
+--   user, arm
+--   sessions    BIGINT, closed sessions
+--   tracks      BIGINT, events of these
+--   time        DOUBLE, listening time of these, in tracks
+--   requests    BIGINT, events of these with a latency
+--   latency_ms  DOUBLE, over the requests
+WITH ends AS (
+    SELECT
+        user, arm,
+        max(timestamp) FILTER (WHERE is_last) AS end_ms,
+        count(*) FILTER (WHERE is_last) AS sessions
+    FROM assigned
+    WHERE arm IS NOT NULL
+    GROUP BY user, arm
+)
+SELECT
+    user, arm,
+    any_value(sessions) AS sessions,
+    count(*) FILTER (WHERE timestamp <= end_ms) AS tracks,
+    coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE timestamp <= end_ms), 0) / pow(2, 80) AS time,
+    count(latency) FILTER (WHERE timestamp <= end_ms) AS requests,
+    1000 * coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)) FILTER (WHERE timestamp <= end_ms), 0) / pow(2, 80)
+    AS latency_ms
+FROM assigned
+JOIN ends USING (user, arm)
+GROUP BY user, arm
