@@ -45,7 +45,6 @@ __all__ = [
     "Distribution",
     "Exposure",
     "GuardrailState",
-    "Interval",
     "Lines",
     "MetricEffect",
     "Position",
@@ -55,17 +54,12 @@ __all__ = [
     "Report",
     "Role",
     "SampleRatio",
-    "Srm",
     "Suspicion",
     "Timeline",
     "Trust",
     "Verdict",
     "build_report",
 ]
-
-
-Interval = RelativeEffect
-Srm = SampleRatio
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.ab.config import AbConfig
-from analysis.ab.report import Interval, Report, build_report
+from analysis.ab.report import RelativeEffect, Report, build_report
 from analysis.charts import intervals
 from analysis.charts.svg import arm_colour, around_zero, to_svg
 from analysis.page import numbers
@@ -48,7 +48,7 @@ class Look:
         return {self.report.control: rows[0].control_mean} | {row.arm: row.arm_mean for row in rows}
 
     @property
-    def effects(self) -> dict[str, Interval]:
+    def effects(self) -> dict[str, RelativeEffect]:
         """Return the effect on that by arm, with the interval that holds on every day."""
         lines = self.report.timelines if self.report else ()
         return {line.arm: line.days[-1].sequential for line in lines if line.metric == _METRIC and line.days}

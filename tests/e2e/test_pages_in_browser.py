@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from analysis.ab.page.page import render
-from analysis.ab.report import Interval, Report
+from analysis.ab.report import RelativeEffect, Report
 from looplib.config import dump_config
 from recsys.config import SearchConfig
 from recsys.models.als import AlsParams
@@ -28,8 +28,8 @@ from tests.analysis.page.html import HOSTILE, Parser, read_table
 from tests.e2e.conftest import TIMEOUT_MS
 
 Open = Callable[..., AbstractContextManager[Page]]
-LARGE = Interval(1150.47, 972.25, 1358.31, 0.0)
-NOTHING = Interval(None, None, None, None)
+LARGE = RelativeEffect(1150.47, 972.25, 1358.31, 0.0)
+NOTHING = RelativeEffect(None, None, None, None)
 # Texts of a chart that lie on one another or reach out of it, and values that are wider than their room.
 SPILLED = """() => [...document.querySelectorAll("svg.chart")].flatMap(svg => {
     const room = svg.getBoundingClientRect();
@@ -89,7 +89,7 @@ def search_page(tmp_path: Path) -> str:
     return render_report(read_folder(tmp_path / "run", HOSTILE), winner)
 
 
-def with_effects(report: Report, relative: Interval) -> Report:
+def with_effects(report: Report, relative: RelativeEffect) -> Report:
     """The report with the longest numbers and labels."""
     label = f"listening time {'per session, mean of the means ' * 2}"
     effects = (replace(effect, relative=relative, label=f"{label}{effect.metric}") for effect in report.effects)

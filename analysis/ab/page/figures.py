@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from statistics import median
 
-from analysis.ab.report import Distribution, Interval, MetricEffect, Position, Report, Timeline
+from analysis.ab.report import Distribution, MetricEffect, Position, RelativeEffect, Report, Timeline
 from analysis.charts import intervals
 from analysis.charts.days import Span, draw_days
 from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis
@@ -77,7 +77,7 @@ def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
     return around_zero(end for span in spans if max(map(abs, span)) <= reach for end in span)
 
 
-def _spans(days: Iterable[Interval]) -> list[Span]:
+def _spans(days: Iterable[RelativeEffect]) -> list[Span]:
     """Return the intervals that have all their numbers, with their position."""
     return [
         Span(day, interval.effect_pct, interval.lower_pct, interval.upper_pct)
@@ -121,7 +121,7 @@ def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
     )
 
 
-def _interval(interval: Interval) -> str:
+def _interval(interval: RelativeEffect) -> str:
     return numbers.interval(interval.lower_pct, interval.upper_pct)
 
 

@@ -10,14 +10,14 @@ from analysis.ab.report import (
     Day,
     Distribution,
     Exposure,
-    Interval,
     Lines,
     MetricEffect,
     Position,
     Quality,
     RejectedLine,
+    RelativeEffect,
     Report,
-    Srm,
+    SampleRatio,
     Suspicion,
     Timeline,
     Trust,
@@ -36,8 +36,8 @@ _METRICS = (
 _ROLE_GUARDRAIL = "guardrail"
 
 
-def around(value: float, half: float) -> Interval:
-    return Interval(value, value - half, value + half, math.erfc(abs(value) / half * 1.96 / math.sqrt(2)))
+def around(value: float, half: float) -> RelativeEffect:
+    return RelativeEffect(value, value - half, value + half, math.erfc(abs(value) / half * 1.96 / math.sqrt(2)))
 
 
 def effects_of(arm: str, strength: float) -> list[MetricEffect]:
@@ -116,7 +116,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         listeners=counts,
         sessions={arm: 14 * count for arm, count in counts.items()},
         lines=Lines(read=842_417, good=842_404, rejected=11, blank=2),
-        srm=Srm(
+        srm=SampleRatio(
             expected={arm: sum(counts.values()) / len(arms) for arm in arms},
             observed=counts,
             chi_square=0.0289,

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from analysis.ab.page.page import render
-from analysis.ab.report import Decision, Interval, Report
+from analysis.ab.report import Decision, RelativeEffect, Report
 from tests.analysis.ab.page.samples import make_report
 from tests.analysis.page.html import HOSTILE, Element, Parser, pictures, read_table
 
@@ -131,7 +131,7 @@ def test_identifiers_are_unique(three_arms: Element) -> None:
 
 
 def test_what_does_not_exist_is_shown_as_a_dash() -> None:
-    report, nothing = make_report(days=3), Interval(None, None, None, None)
+    report, nothing = make_report(days=3), RelativeEffect(None, None, None, None)
     effects = tuple(
         replace(
             effect,
