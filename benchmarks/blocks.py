@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import machine, peaks_of
-from recsys.blockwise.fit import BlockFit, cut_blocks, fit_blocks
+from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
-from recsys.cluster_config import ClusterConfig
-from recsys.config import SearchConfig
+from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
+from recsys.models.params import Fit
 from recsys.store.manifest import open_store
 
 SEED = 42
@@ -103,7 +103,7 @@ def _open(_dataset: Path, _number: int) -> None:
         raise ImportError
 
 
-def digest_of(fit: BlockFit | Als) -> str:
+def digest_of(fit: Fit) -> str:
     """Equal where the factors are equal to the bit."""
     return hashlib.sha256(fit.user_factors.tobytes() + fit.item_factors.tobytes()).hexdigest()[:12]
 

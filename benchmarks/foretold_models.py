@@ -19,7 +19,6 @@ from recsys.config import ContextConfig, Feedback, SearchConfig
 from recsys.dataset.buckets import materialize_sessions
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.split import UNWEIGHTED
 from recsys.models.als import Als, AlsParams
 from recsys.models.baselines import random_lists
 from recsys.models.topk import NO_TRACK, nearest_tracks
@@ -150,7 +149,7 @@ def _training_store(store: Store, config: SearchConfig, folder: Path) -> Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         with queries.connect() as connection:
             queries.attach_parquet(connection, "events", [source])
-            materialize_sessions(connection, UNWEIGHTED)
+            materialize_sessions(connection)
             queries.materialize(connection, "sessions", "sessions/sessions")
             rule = {"seed": config.seed, "holdout": config.split.holdout}
             heldout = queries.fetch_table(connection, "sessions/heldout_by_hash", **rule)

@@ -23,7 +23,7 @@ from benchmarks.blocks import SEED, dataset_of, digest_of
 from benchmarks.measure import machine, peaks_of
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
-from recsys.cluster_config import ClusterConfig
+from recsys.config import ClusterConfig
 from recsys.models.als import AlsParams
 from recsys.places import place
 from tests.hosts import Host, network

@@ -11,9 +11,9 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from benchmarks.spark import make_spark_als
-from looplib.arrays import Float32Array
 from looplib.errors import UserError
 from recsys.models.als import Als, AlsParams
+from recsys.models.params import Fit
 
 if TYPE_CHECKING:
     from pyspark.ml.recommendation import ALSModel
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 
 OURS = "listening-loop"
 COMMON, OF_SPARK = "the common one", "Spark's"
-
-
-@dataclass(frozen=True)
-class Factored:
-    """What a fit came to: `recsys.models.params.Fit` for any library's."""
-
-    sweeps: int
-    user_factors: Float32Array
-    item_factors: Float32Array
 
 
 @dataclass(frozen=True)
@@ -69,8 +60,8 @@ class Peer:
     library: str
     objective: str
     params: AlsParams
-    fit: Callable[[int], Callable[[], Factored]]
-    follow: Callable[[int], Iterator[Factored]] | None = None
+    fit: Callable[[int], Callable[[], Fit]]
+    follow: Callable[[int], Iterator[Fit]] | None = None
 
 
 def ours(given: Given, params: AlsParams, name: str = "ours") -> Peer:
@@ -79,16 +70,16 @@ def ours(given: Given, params: AlsParams, name: str = "ours") -> Peer:
     def start() -> Als:
         return Als(given.interactions, params, given.seed, given.threads)
 
-    def follow(sweeps: int) -> Iterator[Factored]:
+    def follow(sweeps: int) -> Iterator[Fit]:
         model = start()
         for _ in range(sweeps):
             model.sweep(1)
-            yield Factored(model.sweeps, model.user_factors, model.item_factors)
+            yield Fit(model.sweeps, model.user_factors, model.item_factors)
 
-    def fit(sweeps: int) -> Callable[[], Factored]:
+    def fit(sweeps: int) -> Callable[[], Fit]:
         model = start()
         model.sweep(sweeps)
-        return lambda: Factored(sweeps, model.user_factors, model.item_factors)
+        return lambda: Fit(sweeps, model.user_factors, model.item_factors)
 
     return Peer(name, OURS, OF_SPARK if params.spark else COMMON, params, fit, follow)
 
@@ -100,16 +91,16 @@ def bare_implicit(given: Given, params: AlsParams) -> Peer:
         settings = {"factors": params.factors, "regularization": params.regularization, "random_state": given.seed}
         return AlternatingLeastSquares(alpha=1.0, iterations=sweeps, num_threads=given.threads, **settings)
 
-    def follow(sweeps: int) -> Iterator[Factored]:
+    def follow(sweeps: int) -> Iterator[Fit]:
         confidence, model = given.values(1, params.alpha), start(1)
         for sweep in range(1, sweeps + 1):  # each call goes on from the factors that are there, to the bit
             model.fit(confidence, show_progress=False)
-            yield Factored(sweep, model.user_factors, model.item_factors)
+            yield Fit(sweep, model.user_factors, model.item_factors)
 
-    def fit(sweeps: int) -> Callable[[], Factored]:
+    def fit(sweeps: int) -> Callable[[], Fit]:
         model = start(sweeps)
         model.fit(given.values(1, params.alpha), show_progress=False)
-        return lambda: Factored(sweeps, model.user_factors, model.item_factors)
+        return lambda: Fit(sweeps, model.user_factors, model.item_factors)
 
     return Peer("bare implicit", "implicit", COMMON, params, fit, follow)
 
@@ -139,17 +130,17 @@ def irspack(given: Given, params: AlsParams) -> Peer:
         model.start_learning()
         return model
 
-    def follow(sweeps: int) -> Iterator[Factored]:
+    def follow(sweeps: int) -> Iterator[Fit]:
         model = start()
         for sweep in range(1, sweeps + 1):
             model.run_epoch()
-            yield Factored(sweep, model.get_user_embedding(), model.get_item_embedding())
+            yield Fit(sweep, model.get_user_embedding(), model.get_item_embedding())
 
-    def fit(sweeps: int) -> Callable[[], Factored]:
+    def fit(sweeps: int) -> Callable[[], Fit]:
         model = start()
         for _ in range(sweeps):
             model.run_epoch()
-        return lambda: Factored(sweeps, model.get_user_embedding(), model.get_item_embedding())
+        return lambda: Fit(sweeps, model.get_user_embedding(), model.get_item_embedding())
 
     return Peer("irspack", "irspack", COMMON, params, fit, follow)
 
@@ -157,14 +148,14 @@ def irspack(given: Given, params: AlsParams) -> Peer:
 def spark_ml(given: Given, interactions: "DataFrame", folder: Path, params: AlsParams) -> Peer:
     """The ALS of PySpark ML, which shows nothing before its last sweep."""
 
-    def fit(sweeps: int) -> Callable[[], Factored]:
+    def fit(sweeps: int) -> Callable[[], Fit]:
         model = make_spark_als(params, sweeps, given.seed, given.threads).fit(interactions)
         return lambda: _take_out(model, sweeps, given.interactions.shape, folder)
 
     return Peer("PySpark ML", "pyspark", OF_SPARK, params, fit)
 
 
-def _take_out(model: "ALSModel", sweeps: int, shape: tuple[int, int], folder: Path) -> Factored:
+def _take_out(model: "ALSModel", sweeps: int, shape: tuple[int, int], folder: Path) -> Fit:
     """Spark's factors; a row that it does not know has zeros."""
     sides = []
     for frame, rows in zip((model.userFactors, model.itemFactors), shape, strict=True):
@@ -173,4 +164,4 @@ def _take_out(model: "ALSModel", sweeps: int, shape: tuple[int, int], folder: Pa
         side = np.zeros((rows, model.rank), dtype=np.float32)
         side[table["id"].to_numpy()] = np.array(table["features"].to_pylist(), dtype=np.float32)
         sides.append(side)
-    return Factored(sweeps, *sides)
+    return Fit(sweeps, *sides)

@@ -40,7 +40,7 @@ from threadpoolctl import threadpool_limits
 
 from analysis.validation.validator import Metric
 from benchmarks.measure import machine
-from benchmarks.peer_systems import OF_SPARK, OURS, Factored, Given, Peer, bare_implicit, irspack, ours, spark_ml
+from benchmarks.peer_systems import OF_SPARK, OURS, Given, Peer, bare_implicit, irspack, ours, spark_ml
 from benchmarks.spark import give_to_spark, java_of, numbers_of, open_spark, prepare_dataset
 from looplib.cli import make_app, run
 from looplib.config import load_config
@@ -48,6 +48,7 @@ from looplib.progress import console
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import AlsParams
+from recsys.models.params import Fit
 from recsys.scoring.lists import personal_lists
 from recsys.scoring.scorer import Scorer, validator_for
 
@@ -99,7 +100,7 @@ class Bench:
     cap: int
     share: float
 
-    def score(self, factors: Factored) -> Metric:
+    def score(self, factors: Fit) -> Metric:
         """NDCG of the lists that follow from factors."""
         lists = personal_lists(factors, self.dataset, "train", TOP, self.scorer.threads)
         validation = validator_for(self.scorer).score(np.arange(len(lists)), lists.astype(np.int64))
@@ -166,7 +167,7 @@ def _run_once(reached: Reached) -> Reached:
     return replace(reached, turns=(*reached.turns, timed))
 
 
-def _time(peer: Peer, sweeps: int) -> tuple[Timed, Factored]:
+def _time(peer: Peer, sweeps: int) -> tuple[Timed, Fit]:
     cpu_s, began = _cpu_s(), time.perf_counter()
     hand_over = peer.fit(sweeps)
     timed = Timed(time.perf_counter() - began, _cpu_s() - cpu_s)

@@ -1,17 +1,17 @@
-"""The configuration of a search: what is learned from, what is tried, how it is judged, and where it runs."""
+"""The configuration of a search: what is learned from, what is tried, how it is scored, and where it runs."""
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import Field, PlainSerializer, WrapValidator, field_validator, model_validator
+from pydantic import ByteSize, Field, PlainSerializer, WrapValidator, field_validator, model_validator
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation.validator import METRICS
 from looplib.config import Config, Count, Positive, Share
-from recsys.cluster_config import ClusterConfig
 from recsys.places import Mirrored, place
 from recsys.storage import is_address
 
@@ -65,17 +65,6 @@ class Split(Config):
         return self
 
 
-class PropensityWeighting(Config):
-    """How much the answer to a recommendation counts: what it would by a uniformly random one, over its propensity.
-
-    Clipped inverse propensities, normalised so that the answer to a random recommendation weighs 1. The organic track
-    weighs 1, and so does an answer whose propensity is not known.
-    """
-
-    least: Share = Field(default=0.0, description="an answer weighs at least this; 1: all weigh alike")
-    cap: Annotated[float, Ge(1)] = Field(default=1.0, description="and at most this")
-
-
 class Feedback(Config):
     """How events become interactions: listening time, or weights of your own, summed per listener and track."""
 
@@ -89,9 +78,6 @@ class Feedback(Config):
         "search.space.skip_weight says what it is worth",
     )
     scale: Literal["linear", "log"] = Field(default="linear", description="log: the sum r becomes log(1 + r)")
-    propensity_weighting: PropensityWeighting | None = Field(
-        default=None, description="none: an answer counts the same, however likely its recommendation was"
-    )
 
 
 class Space(Config):
@@ -240,6 +226,36 @@ class ValidationConfig(Config):
         return f"{'ndcg' if name == OPE_TIME else OPE_TIME}@{k}"
 
 
+class ClusterConfig(Config):
+    """Where the trials run: on processes of this machine, or on the workers of a scheduler that already runs."""
+
+    scheduler: str | None = Field(
+        default=None, description="an existing Dask scheduler: tcp://HOST:PORT or tls://…; none: processes here"
+    )
+    workers: Count | None = Field(default=None, description="processes on this machine; none: cores / threads_per_fit")
+    threads_per_fit: Count = Field(default=1, description="threads of one fit")
+    fit: Literal["whole", "blocks"] = Field(
+        default="whole",
+        description="whole: each worker fits a trial; blocks: all workers fit one trial, for models too large for one",
+    )
+    memory_limit: ByteSize | Literal["auto"] = Field(
+        default="auto", description="a process here that grows beyond it is killed; auto: its share of memory"
+    )
+    wait_for_workers_s: Positive = Field(
+        default=45.0, description="give up after so many seconds without a single worker"
+    )
+    dashboard: str = Field(
+        default="127.0.0.1:0", description="address of the dashboard of processes here; port 0: any free one"
+    )
+
+    @field_validator("scheduler")
+    @classmethod
+    def _address_has_a_known_protocol(cls, address: str | None) -> str | None:
+        if address is not None and not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+/?", address):
+            raise ValueError("expected tcp://HOST:PORT or tls://HOST:PORT")
+        return address
+
+
 class ExportConfig(Config):
     """What is published."""
 
@@ -267,7 +283,6 @@ class ContextConfig(Config):
     coarse_sweeps: Count = Field(default=4, description="its sweeps")
     coarse_distance: Distance = Field(default=0.5, description="its largest distance within an interest")
     resolution: Annotated[float, Gt(0), Le(0.1)] = Field(default=0.01, description="time is logged in steps of this")
-    propensity_weighting: PropensityWeighting | None = Field(default=None, description="as in feedback")
 
     @model_validator(mode="after")
     def _coarse_is_no_finer(self) -> "ContextConfig":

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-PACKAGES = {"ip": "iproute2", "sshd": "openssh-server"}  # of Debian, where it is not named like the program
+PACKAGES = {"ip": "iproute2"}  # of Debian, where it is not named like the program
 
 
 def free_port() -> int:

@@ -1,8 +1,8 @@
-"""One fit in blocks of rows: what runs on a worker for each block of listeners, and of tracks.
+"""Solve a block of rows: what runs on a worker for each block of listeners, and of tracks.
 
 Plain functions, paths in. A block holds the equations of its own rows alone; the factors of the other side are mapped
-from their file, so the processes of a machine share one copy, and the Gram matrix follows from them. Writing a block
-again, after its worker died, writes the same bytes.
+from their file, so the processes of a machine share one copy. A block that is solved again, after its worker died,
+writes the same bytes.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array, Int32Array
 from looplib.files import atomic_directory, atomic_write
-from recsys.dataset.dataset import Side, open_dataset
+from recsys.dataset.dataset import CSR, Side, open_dataset
 from recsys.mirror import drop, fetch, fetch_folder, give_folder, hand_over
 from recsys.models.normal_equations import make_equations
 from recsys.models.params import AlsParams
@@ -23,19 +23,19 @@ from recsys.places import Mirrored
 
 SCANNED_AT_ONCE = 4_000_000  # interactions, while tracks are gathered
 Of = Literal["listeners", "tracks"]
-_ARRAYS = ("values", "indices", "indptr")
+SIDES: tuple[Of, Of] = ("listeners", "tracks")
 
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows of one side: listeners `first` to `last - 1`, or such tracks.
+    """Consecutive listeners or tracks of a dataset: `first` to `last - 1`.
 
     Attributes:
-        of: Which side.
-        first: Its first row.
-        last: The row after its last.
+        of: Listeners or tracks.
+        first: The first row.
+        last: The row after the last.
         dataset: The dataset's folder.
-        side: Which interactions of it.
+        side: Its interactions that are fitted.
         folder: Where `gather_tracks` leaves the interactions of tracks.
     """
 
@@ -48,11 +48,11 @@ class Block:
 
     @property
     def gathered(self) -> Path:
-        """The interactions of a block of tracks, by track."""
+        """The folder with the interactions of a block of tracks, by track."""
         return self.folder / f"{self.side}-tracks-{self.first}-{self.last}"
 
     def load(self) -> tuple[csr_matrix, csr_matrix | None]:
-        """Listening times, and skips where they are known; shape (rows, others), mapped from disk."""
+        """Map listening times, and skips where they are known, from disk; shape (rows, others)."""
         if self.of == "listeners":
             dataset = open_dataset(self.dataset)
             skipped = dataset.skips(self.side)
@@ -62,7 +62,7 @@ class Block:
         return self._mapped("heard"), self._mapped("skips") if skips.exists() else None
 
     def _rows(self, matrix: csr_matrix) -> csr_matrix:
-        """A slice that shares the matrix's memory, so that no page of other rows is touched."""
+        """Slice a matrix and share its memory, so that no page of other rows is touched."""
         start, end = matrix.indptr[self.first], matrix.indptr[self.last]
         indptr = matrix.indptr[self.first : self.last + 1] - start
         arrays = (matrix.data[start:end], matrix.indices[start:end], indptr)
@@ -70,13 +70,13 @@ class Block:
 
     def _mapped(self, name: str) -> csr_matrix:
         # Copy on write: the solver refuses read-only memory, and does not write.
-        arrays = tuple(np.load(self.gathered / f"{name}-{array}.npy", mmap_mode="c") for array in _ARRAYS)
+        arrays = tuple(np.load(self.gathered / f"{name}-{array}.npy", mmap_mode="c") for array in CSR)
         listeners = len(open_dataset(self.dataset).users)
         return csr_matrix(arrays, shape=(self.last - self.first, listeners), copy=False)
 
 
 def gather_tracks(block: Block) -> None:
-    """Writes the interactions of a block of tracks by track; a look at all listeners', a part at a time."""
+    """Write the interactions of a block of tracks by track, from those of all listeners, a part at a time."""
     if fetch_folder(block.gathered):
         return
     drop(block.gathered)
@@ -86,26 +86,26 @@ def gather_tracks(block: Block) -> None:
             if matrix is None:
                 continue
             gathered = _columns(matrix, block.first, block.last)
-            for array, values in zip(_ARRAYS, (gathered.data, gathered.indices, gathered.indptr), strict=True):
+            for array, values in zip(CSR, (gathered.data, gathered.indices, gathered.indptr), strict=True):
                 np.save(folder / f"{name}-{array}.npy", values)
     give_folder(block.gathered)
 
 
 def rows_file(after: Path, block: Block) -> Path:
-    """Where `solve_block` leaves a block's rows of factors at an address, which has no file to write them into."""
+    """Return the path of a block's rows of factors at an address, which has no file to write them into."""
     return after.with_name(f"{after.name}-{block.first}-{block.last}.npy")
 
 
 def solve_block(block: Block, params: AlsParams, before: Path, others: Path, after: Path, threads: int) -> None:
-    """Solves the rows of a block.
+    """Solve the rows of a block.
 
     Args:
-        block: Which.
-        params: The hyperparameters.
+        block: The rows.
+        params: Hyperparameters.
         before: File of the side's factors before the sweep, where conjugate gradients begin.
         others: File of the other side's factors.
-        after: File of the side's factors after the sweep, which gets the rows of the block; at an address a file of
-            their own does.
+        after: File of the side's factors after the sweep, into which the rows are written; at an address they get a
+            file of their own.
         threads: Threads of the solver.
 
     Raises:
@@ -124,7 +124,7 @@ def solve_block(block: Block, params: AlsParams, before: Path, others: Path, aft
             np.save(file, rows)
         hand_over(rows_file(after, block))
         return
-    # Written, not mapped: what another machine sees of a mapped file is anybody's guess.
+    # Written, not mapped: another machine need not see what is written to a map.
     start = np.load(after, mmap_mode="r").offset + block.first * rows[0].nbytes
     with after.open("r+b") as file:
         file.seek(start)
@@ -132,11 +132,11 @@ def solve_block(block: Block, params: AlsParams, before: Path, others: Path, aft
 
 
 def _drop_earlier(before: Path, others: Path) -> None:
-    """Removes factors of earlier sweeps from a mirror; who made them removes them at the address."""
+    """Delete factors of earlier sweeps from a mirror; the search deletes them at the address."""
     if not isinstance(before, Mirrored):
         return
     first = min(_sweep(before), _sweep(others))
-    for of in ("listeners", "tracks"):
+    for of in SIDES:
         for file in before.parent.glob(f"{of}-*.npy"):
             if _sweep(file) < first:
                 file.unlink(missing_ok=True)
@@ -147,7 +147,7 @@ def _sweep(factors: Path) -> int:
 
 
 def _columns(matrix: csr_matrix, first: int, last: int) -> csr_matrix:
-    """The columns `first` to `last - 1` as rows, their values by row of the matrix; shape (columns, rows)."""
+    """Transpose the columns `first` to `last - 1`; shape (columns, rows)."""
     parts: list[tuple[Float32Array, Int32Array, Int32Array]] = []
     for start in range(0, matrix.nnz, SCANNED_AT_ONCE):
         columns = matrix.indices[start : start + SCANNED_AT_ONCE]

@@ -186,17 +186,7 @@ def _refit(dataset: Dataset, side: Side, winner: Winner, config: SearchConfig, s
         if config.cluster.fit == "blocks":
             with open_cluster(config.cluster, (dataset.path / SUMMARY,), (scratch,)) as cluster:
                 blocks = cut_blocks(cluster, dataset, side, scratch / "tracks")
-                threads = config.cluster.threads_per_fit
-                return fit_blocks(
-                    cluster,
-                    blocks,
-                    trial.params,
-                    trial.seed,
-                    winner.sweeps,
-                    scratch / "fit",
-                    threads=threads,
-                    report=report,
-                )
+                return fit_blocks(cluster, blocks, trial.params, trial.seed, winner.sweeps, scratch / "fit", report)
         model = Als(dataset.matrix(side), trial.params, trial.seed, usable_cores(), skips=dataset.skips(side))
         while model.sweeps < winner.sweeps:
             model.sweep(1)

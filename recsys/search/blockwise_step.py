@@ -64,5 +64,5 @@ def _advance(cluster: Cluster, step: Step, scorer: Scorer, folder: Path) -> None
     dataset = open_dataset(scorer.dataset)
     blocks = cut_blocks(cluster, dataset, "train", folder / CHECKPOINTS / "tracks")
     place = folder / CHECKPOINTS / trial.id
-    fit = fit_blocks(cluster, blocks, trial.params, trial.seed, step.point.sweep, place, threads=scorer.threads)
+    fit = fit_blocks(cluster, blocks, trial.params, trial.seed, step.point.sweep, place)
     keep_fit(fit, checkpoint, fit_s + time.perf_counter() - began)

@@ -26,8 +26,7 @@ from recsys.models.params import Fit
 from recsys.runs.folder import CHECKPOINTS, checkpoint_file, listeners_file
 from recsys.runs.scores import Baseline, Score, Step
 from recsys.runs.trials import Trial
-from recsys.scoring.examples import example_listeners
-from recsys.scoring.lists import personal_lists
+from recsys.scoring.lists import example_listeners, personal_lists
 from recsys.scoring.scorer import Scorer, score_lists
 
 

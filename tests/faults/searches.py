@@ -11,8 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from recsys.cluster_config import ClusterConfig
-from recsys.config import Search, SearchConfig, Space, ValidationConfig
+from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
 
 TRIALS = 12
 LONG = 300  # sweeps that keep a fit busy for long enough to be found at work

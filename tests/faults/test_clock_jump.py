@@ -72,4 +72,4 @@ def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -
     store = ingest(write_segments(tmp_path / "log", -HOUR_MS), tmp_path / "store", buckets=1).store
     found = prepare_bucket(0, store.bucket_files(0), tmp_path, SplitRule(Split(), seed=1), Feedback(), True)
     events = experiment()
-    assert (found.events, found.sessions) == (len(events), len({event["session"] for event in events}))
+    assert (found["events"], found["sessions"]) == (len(events), len({event["session"] for event in events}))

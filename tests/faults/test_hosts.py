@@ -9,8 +9,7 @@ from typing import Literal
 
 import pytest
 
-from recsys.cluster_config import ClusterConfig
-from recsys.config import SearchConfig
+from recsys.config import ClusterConfig, SearchConfig
 from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until
 from tests.hosts import Host, network
 from tests.recsys.by_hand import scheduler

@@ -20,8 +20,7 @@ import pytest
 from distributed import Client, LocalCluster
 from pydantic import ByteSize
 
-from recsys.cluster_config import ClusterConfig
-from recsys.config import Space
+from recsys.config import ClusterConfig, Space
 from recsys.runs.folder import read_run
 from recsys.search.search import search
 from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until
