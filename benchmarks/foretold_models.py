@@ -166,7 +166,7 @@ def _context_models(
     column_of = np.searchsorted(dataset.tracks, responses.tracks)
     row_of = np.searchsorted(dataset.users, responses.users)
     tracks = np.hstack([context.tracks, np.ones((len(context.tracks), 1), dtype=np.float32)])
-    sessions = np.diff(responses.starts)
+    sessions = np.bincount(responses.opening)
     bounds = np.searchsorted(responses.listener, np.arange(len(responses.users) + 1))
     for person, row in enumerate(row_of.tolist()):
         opened = slice(bounds[person], bounds[person + 1])

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from looplib.arrays import Float32Array, Int32Array
+from looplib.arrays import Float32Array
 from looplib.files import atomic_directory, atomic_write
 from recsys.dataset.dataset import CSR, Side, open_dataset
 from recsys.mirror import drop, fetch, fetch_folder, give_folder, hand_over
@@ -21,7 +21,6 @@ from recsys.models.normal_equations import make_equations
 from recsys.models.params import AlsParams
 from recsys.places import Mirrored
 
-SCANNED_AT_ONCE = 4_000_000  # interactions, while tracks are gathered
 Of = Literal["listeners", "tracks"]
 SIDES: tuple[Of, Of] = ("listeners", "tracks")
 
@@ -76,7 +75,7 @@ class Block:
 
 
 def gather_tracks(block: Block) -> None:
-    """Write the interactions of a block of tracks by track, from those of all listeners, a part at a time."""
+    """Write the interactions of a block of tracks by track; reads those of all listeners, and holds its own."""
     if fetch_folder(block.gathered):
         return
     drop(block.gathered)
@@ -85,7 +84,7 @@ def gather_tracks(block: Block) -> None:
         for name, matrix in (("heard", dataset.matrix(block.side)), ("skips", dataset.skips(block.side))):
             if matrix is None:
                 continue
-            gathered = _columns(matrix, block.first, block.last)
+            gathered = csr_matrix(matrix[:, block.first : block.last].T)
             for array, values in zip(CSR, (gathered.data, gathered.indices, gathered.indptr), strict=True):
                 np.save(folder / f"{name}-{array}.npy", values)
     give_folder(block.gathered)
@@ -144,17 +143,3 @@ def _drop_earlier(before: Path, others: Path) -> None:
 
 def _sweep(factors: Path) -> int:
     return int(factors.stem.rpartition("-")[2])
-
-
-def _columns(matrix: csr_matrix, first: int, last: int) -> csr_matrix:
-    """Transpose the columns `first` to `last - 1`; shape (columns, rows)."""
-    parts: list[tuple[Float32Array, Int32Array, Int32Array]] = []
-    for start in range(0, matrix.nnz, SCANNED_AT_ONCE):
-        columns = matrix.indices[start : start + SCANNED_AT_ONCE]
-        chosen = np.flatnonzero((columns >= first) & (columns < last))
-        rows = np.searchsorted(matrix.indptr, chosen + start, side="right") - 1
-        parts.append((matrix.data[start + chosen], rows.astype(np.int32), columns[chosen] - first))
-    nothing = np.empty(0, dtype=np.int32)
-    parts.append((np.empty(0, dtype=np.float32), nothing, nothing))
-    values, rows, columns = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return csr_matrix(coo_matrix((values, (columns, rows)), shape=(last - first, matrix.shape[0])))

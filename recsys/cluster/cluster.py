@@ -143,7 +143,7 @@ class Cluster:
         if now - self._without_workers_since > self._config.wait_for_workers_s:
             raise SearchError(
                 f"{self._address}: no worker for {self._config.wait_for_workers_s:g} s; start some "
-                f"(dask worker {self._address}) and run the same command again: it goes on where it was"
+                f"(dask worker {self._address}) and run the same command again: it continues where it stopped"
             )
 
     def _threads(self) -> int:
@@ -159,8 +159,7 @@ class Cluster:
         self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # the search itself reports a lost scheduler
         dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"})
         if self._config.scheduler:
-            client = self._stack.enter_context(_join(self._config.scheduler))
-            _check_workers_and_software(client, self._config)
+            client = self._stack.enter_context(_join(self._config.scheduler, self._config.wait_for_workers_s))
         else:
             client = self._stack.enter_context(Client(self._stack.enter_context(_start_processes(self._config))))
         console.print(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}", soft_wrap=True)
@@ -214,29 +213,29 @@ def _start_processes(config: ClusterConfig) -> LocalCluster:
     )
 
 
-def _join(address: str) -> Client:
+def _join(address: str, wait_for_workers_s: float) -> Client:
+    """Connect to a scheduler that has a worker, and the software of the search."""
     try:
-        return Client(address, timeout=CONNECT_TIMEOUT_S)
+        client = Client(address, timeout=CONNECT_TIMEOUT_S)
     except (OSError, ValueError, TypeError) as error:  # Dask's TypeError: no certificates are configured
         hint = "see TLS in docs/clusters.md" if address.startswith("tls") else "start one with dask scheduler"
         raise SearchError(f"{address}: no Dask scheduler answers there ({error}); {hint}") from None
-
-
-def _check_workers_and_software(client: Client, config: ClusterConfig) -> None:
     try:
-        client.wait_for_workers(1, timeout=config.wait_for_workers_s)
+        client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
+        client.close()
         raise SearchError(
-            f"{config.scheduler}: no worker for {config.wait_for_workers_s:g} s; start one with "
-            f"dask worker {config.scheduler}"
+            f"{address}: no worker for {wait_for_workers_s:g} s; start one with dask worker {address}"
         ) from None
     versions: Any = client.get_versions(packages=[PACKAGE])  # a coroutine to asynchronous clients alone
     if difference := find_difference(versions):
+        client.close()
         raise SearchError(f"{difference}; install the same everywhere (docs/clusters.md)")
+    return client
 
 
 def _scheduler_lost(address: str) -> SearchError:
     return SearchError(
-        f"{address}: the connection to the scheduler is lost; start it again and run the same command: the search goes "
-        "on where it was"
+        f"{address}: the connection to the scheduler is lost; start it again and run the same command: the search "
+        "continues where it stopped"
     )

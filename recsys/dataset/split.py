@@ -61,7 +61,7 @@ def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, 
     A file is found by its name when it was ingested, by the last part of that name, or by a pattern of either.
 
     Raises:
-        SplitError: The store holds events, a name stands for no file, or a file is on both sides.
+        SplitError: The store holds events, a name matches no file, or a file is on both sides.
     """
     if split.kind != "files":
         return (), ()

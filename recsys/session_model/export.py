@@ -60,20 +60,12 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
 def _save(file: Path, responses: Responses, model: ContextModel, config: ContextConfig) -> None:
     listeners, organics = responses.users[responses.listener], responses.tracks[responses.organic]
     order = np.lexsort((organics, listeners))
-    np.savez(
-        file,
-        tracks=responses.tracks,
-        track_factors=model.tracks,
-        listeners=listeners[order],
-        organics=organics[order],
-        interest_of=model.interest_of[order],
-        interests=model.interests,
-        evidence=model.evidence,
-        interest_precision=model.interest_precision,
-        information=model.information,
-        newcomer_map=model.newcomer_map,
-        newcomer_precision=model.newcomer_precision,
-        noise=np.float64(model.noise),
-        artist_fatigue=np.float64(model.artist_fatigue),
-        resolution=np.float64(config.resolution),
-    )
+    arrays = vars(model) | {
+        "tracks": responses.tracks,
+        "track_factors": model.tracks,
+        "listeners": listeners[order],
+        "organics": organics[order],
+        "interest_of": model.interest_of[order],
+        "resolution": config.resolution,
+    }
+    np.savez(file, allow_pickle=False, **arrays)

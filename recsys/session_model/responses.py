@@ -1,6 +1,6 @@
 """Read what the context model learns from: how long recommended tracks were heard, and which track opened the session.
 
-Read bucket by bucket from the session store into compact arrays: ten bytes a response.
+Read bucket by bucket from the session store into compact arrays: fourteen bytes a response.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Responses:
         tracks: Ids of the tracks, ascending, shape (tracks,).
         listener: Listener of each opening, ascending indices into `users`, shape (openings,).
         organic: Organic track of each opening, indices into `tracks`, shape (openings,).
-        starts: The responses of opening i are starts[i]:starts[i + 1], shape (openings + 1,).
+        opening: Opening of each response, ascending, shape (responses,).
         track: The recommended track, indices into `tracks`, shape (responses,).
         time: Share heard of it, 0..1, shape (responses,).
         earlier: Tracks of its artist that were played before in the session, shape (responses,).
@@ -43,7 +43,7 @@ class Responses:
     tracks: IntArray
     listener: Int32Array
     organic: Int32Array
-    starts: IntArray
+    opening: Int32Array
     track: Int32Array
     time: Float32Array
     earlier: npt.NDArray[np.int16]
@@ -51,11 +51,6 @@ class Responses:
     def __len__(self) -> int:
         """Return the number of responses."""
         return len(self.track)
-
-    @property
-    def opening(self) -> Int32Array:
-        """The opening of each response."""
-        return np.repeat(np.arange(len(self.organic), dtype=np.int32), np.diff(self.starts))
 
 
 def load_responses(store: Store, catalogue: Path | None) -> Responses:
@@ -100,20 +95,19 @@ def _bucket_responses(parts: list[Path], catalogue: Path | None) -> pa.Table:
 
 
 def _join(table: pa.Table, catalogue: int | None) -> Responses:
-    """Number listeners and tracks, and find where each opening begins."""
+    """Number listeners, tracks and openings."""
     user, organics, heard = (table[name].to_numpy() for name in ("user", "organic", "track"))
     tracks = np.arange(catalogue) if catalogue is not None else np.unique(np.concatenate([organics, heard]))
     organic = np.searchsorted(tracks, organics)
     is_first = np.append(True, (user[1:] != user[:-1]) | (organic[1:] != organic[:-1]))
-    starts = np.append(np.flatnonzero(is_first), len(user))
-    owner = user[starts[:-1]]
+    owner = user[is_first]
     is_new = np.append(True, owner[1:] != owner[:-1])
     return Responses(
         users=owner[is_new],
         tracks=tracks,
         listener=np.cumsum(is_new, dtype=np.int32) - np.int32(1),
-        organic=organic[starts[:-1]].astype(np.int32),
-        starts=starts,
+        organic=organic[is_first].astype(np.int32),
+        opening=np.cumsum(is_first, dtype=np.int32) - np.int32(1),
         track=np.searchsorted(tracks, heard).astype(np.int32),
         time=table["time"].to_numpy(),
         earlier=table["earlier"].to_numpy(),

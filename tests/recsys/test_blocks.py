@@ -1,4 +1,4 @@
-"""A fit in blocks equals the fit in one piece, whatever the blocks, and goes on where it was."""
+"""A fit in blocks equals the fit in one piece, whatever the blocks, and continues where it stopped."""
 
 from pathlib import Path
 

@@ -51,7 +51,7 @@ def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
         tracks=np.arange(TRACKS),
         listener=np.array(listener, dtype=np.int32),
         organic=np.array(organic, dtype=np.int32),
-        starts=np.arange(0, len(opening) + 1, count),
+        opening=opening.astype(np.int32),
         track=track.astype(np.int32),
         time=time.astype(np.float32),
         earlier=earlier,
@@ -68,10 +68,10 @@ def expected_times(model: ContextModel, responses: Responses) -> FloatArray:
     """By the model's own words, one response after the other."""
     opening = responses.opening
     times = []
-    for place in range(len(responses)):
-        x = model.interests[model.interest_of[opening[place]]]
-        logit = x[:-1] @ model.tracks[responses.track[place]] + x[-1]
-        times.append(model.artist_fatigue ** responses.earlier[place] / (1 + np.exp(-logit)))
+    for position in range(len(responses)):
+        x = model.interests[model.interest_of[opening[position]]]
+        logit = x[:-1] @ model.tracks[responses.track[position]] + x[-1]
+        times.append(model.artist_fatigue ** responses.earlier[position] / (1 + np.exp(-logit)))
     return np.array(times)
 
 
@@ -124,7 +124,7 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
         np.arange(2),
         none,
         none,
-        np.array([0, 1]),
+        none,
         one,
         np.array([0.4], np.float32),
         np.full(1, earlier, np.int16),

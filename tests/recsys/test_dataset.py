@@ -26,7 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(store: Path, run: Path) -> tuple[Dataset, list[str]]:
     """The dataset, and what was reported on the way."""
     notes: list[str] = []
-    config = SearchConfig(store=store, run=run)
+    config = SearchConfig.model_validate({"store": str(store), "run": str(run)})
     return build_dataset(open_store(store), config, in_process(), lambda _, note: notes.append(note)), notes
 
 

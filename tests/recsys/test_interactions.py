@@ -34,8 +34,8 @@ def held_by_hash(session: Session, rule: SplitRule) -> bool:
 def sums(sessions: Iterable[Session], feedback: Feedback) -> Pairs:
     total: Pairs = defaultdict(float)
     for session in sessions:
-        for place, (track, time) in enumerate(session.heard):
-            if time > 0 and time >= feedback.min_time and (place or feedback.organic):
+        for position, (track, time) in enumerate(session.heard):
+            if time > 0 and time >= feedback.min_time and (position or feedback.organic):
                 total[session.user, track] += time
     return dict(total)
 
@@ -83,10 +83,10 @@ def test_a_recommended_track_heard_less_than_the_threshold_is_a_skip_and_adds_no
         times: Pairs = defaultdict(float)
         skips: Pairs = defaultdict(float)
         for session in chosen:
-            for place, (track, time) in enumerate(session.heard):
-                if place and time < 0.3:
+            for position, (track, time) in enumerate(session.heard):
+                if position and time < 0.3:
                     skips[session.user, track] += 1
-                elif time > 0 and (place or organic):
+                elif time > 0 and (position or organic):
                     times[session.user, track] += time
         assert read_pairs(file, side) == pytest.approx(dict(times), rel=1e-6)
         assert read_pairs(file, f"{side}_skips") == dict(skips)

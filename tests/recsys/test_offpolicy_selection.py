@@ -96,9 +96,9 @@ def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
 
 def test_random_is_worth_less_than_popular_and_popular_less_than_the_truth(scorer: Scorer) -> None:
     lists = lists_of(open_dataset(scorer.dataset))
-    judged = {name: score_lists(scorer, each).metrics["ope_time@10"] for name, each in lists.items()}
-    assert judged["random"][2] < judged["popular"][1]
-    assert judged["popular"][2] < judged["best"][1]
+    scored = {name: score_lists(scorer, own).metrics["ope_time@10"] for name, own in lists.items()}
+    assert scored["random"][2] < scored["popular"][1]
+    assert scored["popular"][2] < scored["best"][1]
 
 
 def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says(scorer: Scorer) -> None:
@@ -136,14 +136,14 @@ def test_a_small_effective_sample_is_shown_with_its_reason(scorer: Scorer, finis
     assert all("ope_time@1: the effective sample size" in row["warnings"] for row in board)
 
 
-def test_a_sample_of_the_listeners_is_judged_by_its_own_sessions(scorer: Scorer) -> None:
+def test_a_sample_of_the_listeners_is_scored_on_its_own_sessions(scorer: Scorer) -> None:
     sample = sample_listeners(open_dataset(scorer.dataset), 0.5, 1)
     small = replace(scorer, dataset=sample.path)
-    judged = {name: score_lists(small, each) for name, each in lists_of(sample).items()}
-    assert judged["random"].metrics["ope_time@10"][0] < judged["best"].metrics["ope_time@10"][0]
+    scored = {name: score_lists(small, lists) for name, lists in lists_of(sample).items()}
+    assert scored["random"].metrics["ope_time@10"][0] < scored["best"].metrics["ope_time@10"][0]
     heldout = set(pq.read_table(sample.logged)["user"].to_pylist())
     assert heldout <= set(range(150))
-    assert judged["best"].listeners["ope_time@10"].shape == (2, len(heldout))
+    assert scored["best"].listeners["ope_time@10"].shape == (2, len(heldout))
 
 
 def refusal(capsys: pytest.CaptureFixture[str]) -> str:
@@ -191,7 +191,7 @@ def test_an_unknown_metric_names_those_that_are_known() -> None:
 def rivals(more: float) -> tuple[Ranked, Ranked, dict[str, FloatArray]]:
     """Two candidates, one first by each metric; the second is listened to for so much more."""
     config = SearchConfig.model_validate({"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}})
-    trials: list[Trial] = [each.trials[0] for each in plan_candidates(config.search, "data", seed=1)]
+    trials: list[Trial] = [candidate.trials[0] for candidate in plan_candidates(config.search, "data", seed=1)]
     base = np.random.default_rng(2).random(400)
     noise = np.random.default_rng(3).normal(scale=0.05, size=400)
     shares = {
@@ -222,10 +222,10 @@ def test_nothing_is_said_where_both_choose_the_same() -> None:
     assert disagreement(best, [best], lambda entry, _: shares[getattr(entry, "id", "")], 200, 1) is None
 
 
-def test_a_choice_that_is_in_doubt_is_warned_of() -> None:
+def test_an_inconclusive_choice_is_warned_of() -> None:
     best, _, _ = rivals(0.1)
     score = Score(Checkpoint(5), {"ope_time@30": (0.3, 0.2, 0.4)}, 1, 1, warnings={"ope_time@30": "too few"})
-    doubtful = replace(best, score=score)
-    assert remarks([doubtful], doubtful, "ope_time@30") == [
+    inconclusive = replace(best, score=score)
+    assert remarks([inconclusive], inconclusive, "ope_time@30") == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
     ]
