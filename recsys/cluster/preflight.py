@@ -20,11 +20,7 @@ _COMPARED = ("python", "dask", "distributed", PACKAGE)
 def find_difference(versions: Mapping[str, Any]) -> str | None:
     """Describe the first difference of software that matters: calls travel pickled, so all sides need the same code.
 
-    Args:
-        versions: What `distributed.Client.get_versions` returns, asked for `PACKAGE` too.
-
-    Returns:
-        A sentence, or None if there is no difference.
+    Takes what `distributed.Client.get_versions` returns, asked for `PACKAGE` too. Returns None without a difference.
     """
     ours = _shown_versions(versions["client"])
     others = {"the scheduler": versions["scheduler"]}

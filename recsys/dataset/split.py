@@ -25,12 +25,12 @@ class SplitRule:
 
 
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
-    """Find the first millisecond of the minute from which on at most a share of all sessions begins.
+    """Find the first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
 
     Args:
         minutes: Minutes since the epoch, in any order, repeats allowed; shape (n,).
         sessions: Sessions that begin in each; shape (n,).
-        holdout: The share to hold out, 0..1.
+        holdout: The share, 0..1.
     """
     distinct, position = np.unique(minutes, return_inverse=True)
     counts = np.bincount(position, weights=sessions)

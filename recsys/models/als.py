@@ -61,13 +61,7 @@ class Als(Fit):
         )
 
     def restore(self, user_factors: Float32Array, item_factors: Float32Array, sweeps: int) -> None:
-        """Continue from the factors of another fit: what follows is the same to the bit.
-
-        Args:
-            user_factors: Shape (listeners, factors), float32.
-            item_factors: Shape (tracks, factors), float32.
-            sweeps: Sweeps that led to these factors.
-        """
+        """Continue from the float32 factors of another fit after some sweeps: what follows is the same to the bit."""
         self.user_factors = user_factors
         self.item_factors = item_factors
         self.sweeps = sweeps
@@ -83,10 +77,6 @@ def first_factors(shape: tuple[int, int], factors: int, seed: int) -> tuple[Floa
 
 
 def check_finite(fit: Fit) -> None:
-    """Refuse factors that are out of bounds.
-
-    Raises:
-        TrialError: A factor is not finite.
-    """
+    """Raise a `TrialError` if a factor is not finite."""
     if not (np.isfinite(fit.user_factors).all() and np.isfinite(fit.item_factors).all()):
         raise TrialError(f"the factors are not finite after sweep {fit.sweeps}")

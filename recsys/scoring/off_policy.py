@@ -38,27 +38,21 @@ class ListMetrics:
 def open_estimator(dataset: Dataset, policy: LoggingPolicy, resamples: int, seed: int) -> OffPolicy | None:
     """Prepare the estimator of a dataset's held-out sessions; None where no propensity is known.
 
-    Args:
-        dataset: Its held-out sessions may be missing.
-        policy: How an event without propensity was drawn.
-        resamples: Bootstrap resamples of the listeners.
-        seed: Decides the resamples.
+    Events without propensity were drawn by the policy; the seed decides the bootstrap resamples of the listeners.
     """
-    if not dataset.logged.exists():
-        return None
-    events = pq.read_table(dataset.logged)
-    if not events.num_rows:
+    events = pq.read_table(dataset.logged) if dataset.logged.exists() else None
+    if not events:
         return None
     sessions = sessions_of(events, logging_policy=policy, catalogue_size=dataset.summary.tracks)
     return OffPolicy(sessions, resamples=resamples, seed=seed) if sessions.counted.any() else None
 
 
 def estimate_listening_time(estimator: OffPolicy, lists: IntArray, ks: Sequence[int]) -> ListMetrics:
-    """Estimate `ope_time@k` of lists for each cut-off.
+    """Estimate `ope_time@k` for each cut-off k.
 
     Args:
-        estimator: Of the dataset's held-out sessions.
-        lists: A list of tracks for each listener, best first, filled up with -1; shape (listeners, largest cut-off).
+        estimator: Made by `open_estimator`.
+        lists: A list of tracks for each listener, best first, filled up with -1; shape (listeners, largest k).
         ks: Cut-offs.
     """
     users = np.arange(len(lists))

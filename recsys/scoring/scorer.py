@@ -67,12 +67,8 @@ def score_lists(scorer: Scorer, lists: Int32Array) -> ListMetrics:
 def check_scorers(scorers: Iterable[Scorer], catalogue: int | None) -> None:
     """Refuse scorers that cannot choose as configured, before anything is fitted.
 
-    Args:
-        scorers: Those of a search.
-        catalogue: Tracks of the catalogue; None where it is not known.
-
     Raises:
-        SearchError: The log does not allow it.
+        SearchError: The log, or an unknown number of tracks (catalogue None), does not allow it.
     """
     for scorer in scorers:
         policy, select = scorer.validation.logging_policy, scorer.validation.select

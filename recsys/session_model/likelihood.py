@@ -156,13 +156,8 @@ def average_information(features: Float32Array, column: AnyIntArray, weights: Fl
 def find_fatigue(logit: Float32Array, time: Float32Array, earlier: npt.NDArray[np.int16]) -> float:
     """Find the factor g, 0..1, with which expit(logit) g ** earlier is closest to the times heard, by squared error.
 
-    Args:
-        logit: Of each track, were its artist new to the session.
-        time: Share heard of it.
-        earlier: Tracks of its artist before, at least 1.
-
-    Returns:
-        The factor; 1 without any track.
+    The logits are of tracks whose artist is new to the session; each had `earlier` >= 1 tracks of its artist before it.
+    Without any track the factor is 1.
     """
     if not len(logit):
         return 1.0
