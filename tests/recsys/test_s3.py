@@ -14,7 +14,7 @@ from tests.programs import free_port
 from tests.recsys.logs import random_sessions, write_log
 from tests.recsys.s3 import BUCKET, S3, server
 
-# Asks for a file in one environment after the other, in one process: the errors of a server are many, its start is slow.
+# Asks for a file in one environment after the other, in one process: importing s3fs takes longer than any answer.
 ASK = """
 import os
 import sys
