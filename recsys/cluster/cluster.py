@@ -22,7 +22,6 @@ from recsys.cluster.preflight import PACKAGE, call_after_check, find_difference,
 from recsys.cluster.retry import Call, Outcome, Retries
 from recsys.config import ClusterConfig
 from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
-from recsys.places import Mirrored
 
 T = TypeVar("T")
 POLL_S = 1.0
@@ -167,11 +166,8 @@ class Cluster:
 
     @cached_property
     def _probes(self) -> tuple[Path, ...]:
-        """Paths that a worker must see; none for processes of this machine, nor for what is at an address."""
-        read, written = (
-            [path for path in paths if self._config.scheduler and not isinstance(path, Mirrored)]
-            for paths in (self._read, self._written)
-        )
+        """Paths that a worker must see; none for processes of this machine."""
+        read, written = (paths if self._config.scheduler else () for paths in (self._read, self._written))
         return self._stack.enter_context(probe_files(read, written))
 
     @property

@@ -5,6 +5,7 @@ checked and summed without looking at any other.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +16,8 @@ from looplib.arrays import IntArray
 from recsys.config import Feedback
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
-from recsys.mirror import hand_over, make_folder
-from recsys.store.manifest import fetch_parts
+from recsys.store.manifest import Part, download_stored
+from recsys.workspace import open_workspace
 
 SESSION_GAP_MS = 30 * 60 * 1000
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
@@ -36,20 +37,27 @@ def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
     return folder / f"{kind}-{bucket:03d}.parquet"
 
 
+@dataclass(frozen=True)
+class StoredBucket:
+    """A bucket of a store: the store's address, and the bucket's number and parts."""
+
+    store: str
+    number: int
+    parts: tuple[Part, ...]
+
+    def download(self) -> list[Path]:
+        """Return the paths of the parts on this machine."""
+        return download_stored(open_workspace(self.store), self.parts)
+
+
 def prepare_bucket(
-    bucket: int,
-    parts: Sequence[Path],
-    folder: Path,
-    rule: SplitRule,
-    feedback: Feedback,
-    heldout_organic: bool,
+    bucket: StoredBucket, pieces: str, rule: SplitRule, feedback: Feedback, heldout_organic: bool
 ) -> dict[str, int]:
     """Split a bucket's sessions and write the files that `bucket_file` names.
 
     Args:
-        bucket: The bucket's number, which names the files.
-        parts: The bucket's Parquet files.
-        folder: Where the files go.
+        bucket: The bucket, whose number names the files.
+        pieces: Address of the folder where the files go.
         rule: Which sessions are held out.
         feedback: Which events count as interactions.
         heldout_organic: Whether organic tracks count among the held-out ones.
@@ -60,31 +68,31 @@ def prepare_bucket(
     Raises:
         SplitError: A session came out on both sides, or an event was lost: nothing learned from it could be trusted.
     """
-    fetch_parts(parts)
-    make_folder(folder)
+    workspace = open_workspace(pieces)
+    workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, parts, rule)
+        _attach_sessions(connection, bucket.download(), rule)
         _keep_heldout_sessions(connection, rule)
         queries.materialize(connection, "split_events", "sessions/split_events")
-        counts = _checked_counts(connection, bucket)
+        counts = _checked_counts(connection, bucket.number)
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
             if kind == "logged":
                 queries.attach_query(connection, "named_events", "offpolicy/named_events")
-            file = bucket_file(folder, kind, bucket)
+            file = bucket_file(workspace.folder, kind, bucket.number)
             pq.write_table(queries.fetch_table(connection, name, **values), file)
-            hand_over(file)
+            workspace.upload(file.name)
+            workspace.evict(file.name)
     return counts
 
 
-def count_starts(parts: Sequence[Path], rule: SplitRule) -> tuple[IntArray, IntArray]:
+def count_starts(bucket: StoredBucket, rule: SplitRule) -> tuple[IntArray, IntArray]:
     """Count the sessions of a bucket that begin in each minute since the epoch.
 
     Returns:
         Minutes, oldest first, and sessions; each of shape (minutes,).
     """
-    fetch_parts(parts)
     with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, parts, rule)
+        _attach_sessions(connection, bucket.download(), rule)
         starts = queries.fetch_table(connection, "sessions/starts_by_minute")
     return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
 

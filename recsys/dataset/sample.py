@@ -13,7 +13,7 @@ from looplib.randomness import make_generator
 from recsys.dataset.buckets import COUNTS
 from recsys.dataset.dataset import CSR, Dataset, open_dataset, write_summary
 from recsys.errors import SplitError
-from recsys.mirror import drop, fetch_folder, give_folder
+from recsys.workspace import open_workspace
 
 
 def sample_listeners(dataset: Dataset, share: float, seed: int) -> Dataset:
@@ -27,16 +27,16 @@ def sample_listeners(dataset: Dataset, share: float, seed: int) -> Dataset:
     Raises:
         SplitError: The sample holds nothing to learn from.
     """
-    path = dataset.path.with_name(digest_of([dataset.summary.digest, share, seed])[:16])
-    if not fetch_folder(path):
-        drop(path)
+    digest = digest_of([dataset.summary.digest, share, seed])[:16]
+    sample = open_workspace(f"{dataset.address.rpartition('/')[0]}/{digest}")
+    if not sample.download_all():
         listeners = len(dataset.users)
         generator = make_generator(seed, "sample of listeners")
         rows = np.sort(generator.choice(listeners, size=max(1, round(share * listeners)), replace=False))
-        with atomic_directory(path) as folder:
-            _write(folder, path.name, dataset, rows)
-        give_folder(path)
-    return open_dataset(path)
+        with atomic_directory(sample.folder) as folder:
+            _write(folder, digest, dataset, rows)
+        sample.upload_all()
+    return open_dataset(sample.address)
 
 
 def _write(folder: Path, digest: str, dataset: Dataset, rows: IntArray) -> None:

@@ -6,7 +6,6 @@ A metric is known by its key alone ("ndcg@30"): another scorer only adds its key
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -27,13 +26,13 @@ class Scorer:
     """The same held-out listening and the same resamples for everything in a search.
 
     Attributes:
-        dataset: The dataset's folder, named by its digest.
+        dataset: The dataset's address, which ends with its digest.
         validation: How lists are scored.
         seed: Decides the resamples.
         threads: Threads of a fit and of a score; they change no result.
     """
 
-    dataset: Path
+    dataset: str
     validation: ValidationConfig
     seed: int
     threads: int
@@ -42,7 +41,7 @@ class Scorer:
     def digest(self) -> str:
         """Digest of all that a score follows from: scores of equal digests can be compared."""
         validation = self.validation.model_dump(mode="json")
-        return digest_of({"dataset": self.dataset.name, "validation": validation, "seed": self.seed})[:12]
+        return digest_of({"dataset": self.dataset.rpartition("/")[2], "validation": validation, "seed": self.seed})[:12]
 
 
 def score_lists(scorer: Scorer, lists: Int32Array) -> ListMetrics:
