@@ -19,7 +19,7 @@ from recsys.cluster import launch as deploying
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.models.als import Als, AlsParams
-from recsys.scoring.lists import personal_lists
+from recsys.models.lists import personal_lists
 from recsys.search import __main__ as search
 from tests.recsys.logs import Session, make_store, random_sessions
 
