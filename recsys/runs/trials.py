@@ -45,12 +45,16 @@ def plan_candidates(search: Search, dataset_digest: str, seed: int) -> tuple[Can
         SearchError: More random trials are asked for than the grid has.
     """
     axes = search.space.model_dump()
-    grid = [(kind.name, params) for kind in KINDS.values() if not kind.is_baseline for params in kind.grid(axes)]
-    if search.strategy == "random":
-        grid = _draw(grid, search.trials or 0, seed)
-    grid.sort(key=lambda model: -getattr(model[1], "factors", 0))
     seeds = search.seeds or (seed,)
-    return tuple(tuple(_trials(kind, params, dataset_digest, seeds)) for kind, params in grid)
+    candidates = [
+        tuple(_trials(kind.name, params, dataset_digest, seeds))
+        for kind in KINDS.values()
+        if not kind.is_baseline
+        for params in kind.grid(axes)
+    ]
+    if search.strategy == "random":
+        candidates = _draw(candidates, search.trials or 0, seed)
+    return tuple(sorted(candidates, key=lambda candidate: -getattr(candidate[0].params, "factors", 0)))
 
 
 def plan_baselines(seed: int) -> tuple[Trial, ...]:
@@ -71,7 +75,7 @@ def _trials(kind: str, params: Any, dataset_digest: str, seeds: Iterable[int]) -
         yield Trial(digest_of(facts)[:12], kind, params, seed)
 
 
-def _draw(grid: Sequence[tuple[str, Any]], count: int, seed: int) -> list[tuple[str, Any]]:
+def _draw(grid: Sequence[Candidate], count: int, seed: int) -> list[Candidate]:
     if count > len(grid):
         raise SearchError(f"search.trials is {count}, and search.space has {len(grid)} combinations; at most that many")
     drawn = make_generator(seed, "trials").choice(len(grid), size=count, replace=False)

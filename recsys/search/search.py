@@ -54,7 +54,8 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
     store, run = open_store(config.store), open_workspace(config.run)
-    candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
+    digest = dataset_digest(store, config)
+    candidates = plan_candidates(config.search, digest, config.seed)
     with locked_run(run, fresh=fresh) as lock:
         atomic_write_text(run.folder / CONFIG, dump_config(config))
         run.upload(CONFIG)
