@@ -1,5 +1,6 @@
 """Programs of the machine that tests start, and ports for them."""
 
+import itertools
 import os
 import shutil
 import socket
@@ -7,13 +8,23 @@ import socket
 import pytest
 
 PACKAGES = {"ip": "iproute2"}  # of Debian, where it is not named like the program
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.cycle(range(18_000 + 1_500 * _WORKER, 19_500 + 1_500 * _WORKER))
 
 
 def free_port() -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port of this machine that nobody uses now, and that no other process of the tests returns.
+
+    Each process has a range of its own, below those from which the kernel takes ports for outgoing connections.
+    """
+    while True:
+        port = next(_PORTS)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def find(program: str) -> str | None:
