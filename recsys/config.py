@@ -1,35 +1,25 @@
-"""The configuration of a search: what is learned from, what is tried, how it is judged, and where it runs."""
+"""The configuration of a search: what is learned from, what is tried, how it is scored, and where it runs."""
 
+import re
 from collections.abc import Hashable
+from os import fspath
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import Field, PlainSerializer, WrapValidator, field_validator, model_validator
-from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+from pydantic import BeforeValidator, ByteSize, Field, field_validator, model_validator
 
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation.validator import METRICS
 from looplib.config import Config, Count, Positive, Share
-from recsys.cluster_config import ClusterConfig
-from recsys.places import Mirrored, place
-from recsys.storage import is_address
 
 Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 
 Value = TypeVar("Value", bound=Hashable)
 
-
-def _place(found: object, check: ValidatorFunctionWrapHandler) -> Path:
-    if isinstance(found, Mirrored) or (isinstance(found, str) and is_address(found)):
-        return place(found)
-    checked: Path = check(found)
-    return checked
-
-
-# A folder: a path, or an address such as s3://bucket/folder.
-Place = Annotated[Path, WrapValidator(_place), PlainSerializer(lambda path: f"{path}", when_used="json")]
+# A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
+Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
 
 
 def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -65,17 +55,6 @@ class Split(Config):
         return self
 
 
-class PropensityWeighting(Config):
-    """How much the answer to a recommendation counts: what it would by a uniformly random one, over its propensity.
-
-    Clipped inverse propensities, normalised so that the answer to a random recommendation weighs 1. The organic track
-    weighs 1, and so does an answer whose propensity is not known.
-    """
-
-    least: Share = Field(default=0.0, description="an answer weighs at least this; 1: all weigh alike")
-    cap: Annotated[float, Ge(1)] = Field(default=1.0, description="and at most this")
-
-
 class Feedback(Config):
     """How events become interactions: listening time, or weights of your own, summed per listener and track."""
 
@@ -89,9 +68,6 @@ class Feedback(Config):
         "search.space.skip_weight says what it is worth",
     )
     scale: Literal["linear", "log"] = Field(default="linear", description="log: the sum r becomes log(1 + r)")
-    propensity_weighting: PropensityWeighting | None = Field(
-        default=None, description="none: an answer counts the same, however likely its recommendation was"
-    )
 
 
 class Space(Config):
@@ -155,7 +131,7 @@ class Search(Config):
     trials: Count | None = Field(default=None, description="random: how many combinations of the grid are drawn")
     space: Space = Space()
     seeds: tuple[Annotated[int, Ge(0)], ...] = Field(
-        default=(), description="each combination is fitted once a seed and judged by the mean; none: the run's seed"
+        default=(), description="each combination is fitted once a seed and scored by the mean; none: the run's seed"
     )
     sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
@@ -195,7 +171,7 @@ class Search(Config):
 
 
 class ValidationConfig(Config):
-    """How a fit is judged on the held-out sessions."""
+    """How a fit is scored on the held-out sessions."""
 
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
     min_time: Positive = Field(
@@ -240,6 +216,36 @@ class ValidationConfig(Config):
         return f"{'ndcg' if name == OPE_TIME else OPE_TIME}@{k}"
 
 
+class ClusterConfig(Config):
+    """Where the trials run: on processes of this machine, or on the workers of a scheduler that already runs."""
+
+    scheduler: str | None = Field(
+        default=None, description="an existing Dask scheduler: tcp://HOST:PORT or tls://…; none: processes here"
+    )
+    workers: Count | None = Field(default=None, description="processes on this machine; none: cores / threads_per_fit")
+    threads_per_fit: Count = Field(default=1, description="threads of one fit")
+    fit: Literal["whole", "blocks"] = Field(
+        default="whole",
+        description="whole: each worker fits a trial; blocks: all workers fit one trial, for models too large for one",
+    )
+    memory_limit: ByteSize | Literal["auto"] = Field(
+        default="auto", description="a process here that grows beyond it is killed; auto: its share of memory"
+    )
+    wait_for_workers_s: Positive = Field(
+        default=45.0, description="give up after so many seconds without a single worker"
+    )
+    dashboard: str = Field(
+        default="127.0.0.1:0", description="address of the dashboard of processes here; port 0: any free one"
+    )
+
+    @field_validator("scheduler")
+    @classmethod
+    def _address_has_a_known_protocol(cls, address: str | None) -> str | None:
+        if address is not None and not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+/?", address):
+            raise ValueError("expected tcp://HOST:PORT or tls://HOST:PORT")
+        return address
+
+
 class ExportConfig(Config):
     """What is published."""
 
@@ -267,7 +273,6 @@ class ContextConfig(Config):
     coarse_sweeps: Count = Field(default=4, description="its sweeps")
     coarse_distance: Distance = Field(default=0.5, description="its largest distance within an interest")
     resolution: Annotated[float, Gt(0), Le(0.1)] = Field(default=0.01, description="time is logged in steps of this")
-    propensity_weighting: PropensityWeighting | None = Field(default=None, description="as in feedback")
 
     @model_validator(mode="after")
     def _coarse_is_no_finer(self) -> "ContextConfig":
@@ -280,8 +285,8 @@ class SearchConfig(Config):
     """A whole search."""
 
     seed: Annotated[int, Ge(0)] = 42
-    store: Place
-    run: Place
+    store: Address
+    run: Address
     catalogue: Path | None = Field(default=None, description="tracks.json of the catalogue: the report shows titles")
     split: Split = Split()
     feedback: Feedback = Feedback()

@@ -1,4 +1,4 @@
-"""What users of `recsys` can mend."""
+"""The errors that users of `recsys` can fix; each is one line."""
 
 from looplib.errors import UserError
 

@@ -1,7 +1,7 @@
 """Hosts on this machine: network namespaces, each with an address and a cable to one switch, which can be cut.
 
-Processes of different hosts reach each other by the network alone. What a cut does is what a dead machine or a pulled
-plug does, and a killed process does not: nobody is told that a connection has ended.
+Processes of different hosts reach each other by the network alone. A cut does what a dead machine or a pulled plug
+does, and a killed process does not: neither side is told that a connection has ended.
 """
 
 import os
@@ -22,11 +22,11 @@ SUBNET = "10.77.0"  # known in these namespaces alone: any number of networks ma
 
 @dataclass(frozen=True)
 class Host:
-    """A machine that is none.
+    """A network namespace that acts as a machine.
 
     Attributes:
         address: Its own, IPv4.
-        under: What a command line is put behind to run there.
+        under: Words before a command line that run it there.
         cable: What sets the switch's end of its cable; see `cut`.
     """
 
@@ -35,7 +35,7 @@ class Host:
     cable: tuple[str, ...]
 
     def under_with_own(self, folder: Path, disk: Path) -> tuple[str, ...]:
-        """What a command line is put behind to run there, and to have a disk of its own where others have theirs.
+        """Words before a command line that run it there, with a disk of its own where others have theirs.
 
         Args:
             folder: Where it sees its disk, and begins; what others have there it does not see.
@@ -45,10 +45,10 @@ class Host:
         return (*self.under, "sh", "-c", mount, str(disk), str(folder))
 
     def cut(self) -> None:
-        """Takes its cable out: what was on the way is lost, and nobody hears of it."""
+        """Takes its cable out: packets are lost, and neither side is told."""
         subprocess.run([*self.cable, "down"], check=True, timeout=60)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Puts the cable back."""
         subprocess.run([*self.cable, "up"], check=True, timeout=60)
 
@@ -61,7 +61,7 @@ def network(hosts: int) -> Iterator[list[Host]]:
     """
     ip = need("ip")
     name = f"loop-{os.getpid()}-{uuid4().hex[:6]}"
-    switch, *names = (f"{name}-{place}" for place in ("switch", *range(hosts)))
+    switch, *names = (f"{name}-{part}" for part in ("switch", *range(hosts)))
     try:
         if refusal := _set_up_switch(ip, switch):
             pytest.skip(f"hosts of their own need network namespaces: {refusal}")
@@ -72,7 +72,7 @@ def network(hosts: int) -> Iterator[list[Host]]:
 
 
 def _set_up_switch(ip: str, name: str) -> str:
-    """Makes the switch; returns what forbids it, if anything does: root may be missing, or what a sandbox keeps."""
+    """Makes the switch; returns what forbids it, if anything does, such as missing root or a sandbox."""
     cable = ("link add probe type veth", "link delete probe")
     inside = (f"-n {name} {command}" for command in ("link add lan type bridge", "link set lan up", *cable))
     for command in (f"netns add {name}", f"netns exec {name} true", *inside):

@@ -34,7 +34,7 @@ class Machine:
 
     @property
     def under(self) -> tuple[str, ...]:
-        """What a command line is put behind to run there."""
+        """Words before a command line that run it there."""
         variables = [f"{name}={value}" for name, value in self.environment.items() if os.environ.get(name) != value]
         return (*self.host.under_with_own(self.seen, self.disk), "env", *variables)
 

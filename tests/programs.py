@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-PACKAGES = {"ip": "iproute2", "sshd": "openssh-server"}  # of Debian, where it is not named like the program
+PACKAGES = {"ip": "iproute2"}  # of Debian, where it is not named like the program
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _PORTS = itertools.cycle(range(18_000 + 1_500 * _WORKER, 19_500 + 1_500 * _WORKER))
 

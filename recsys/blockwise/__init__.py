@@ -1,5 +1,4 @@
-"""Fit one ALS model across all workers, for models too large for one.
+"""Fit one model on many workers, block by block, to the same bytes as one fit.
 
-In: a dataset cut into blocks of listeners and tracks. Out: the same factors as a fit on one machine. Read `fit` first,
-then `worker`, which is what runs on the workers.
+In: a dataset, hyperparameters and a cluster. Out: factors. Read `fit` first, then `worker`, which runs on the workers.
 """

@@ -1,4 +1,4 @@
-"""One fit across workers: every sweep solves blocks of listeners, then blocks of tracks, each a task of the cluster.
+"""Fit a model across workers: every sweep solves blocks of listeners, then blocks of tracks, as calls of the cluster.
 
 Equal to the bit to the same fit in one process (`recsys.models.als`), for any number of workers and blocks. No worker
 holds more than its block of the interactions. The factors are on disk after every sweep::
@@ -6,27 +6,25 @@ holds more than its block of the interactions. The factors are on disk after eve
     listeners-<sweep>.npy, tracks-<sweep>.npy     float32, shape (rows, factors)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from looplib.arrays import Float32Array, IntArray
+from looplib.arrays import IntArray
 from looplib.files import TEMPORARY_PREFIX, atomic_write, fsync_directory, fsync_file
-from recsys.blockwise.worker import Block, Of, gather_tracks, rows_file, solve_block
+from recsys.blockwise.worker import SIDES, Block, Of, factors_name, gather_tracks, rows_name, solve_block
 from recsys.cluster.cluster import Cluster
+from recsys.cluster.retry import Outcome
 from recsys.dataset.arrays import new_array
 from recsys.dataset.dataset import Dataset, Side
-from recsys.mirror import fetch, forget, give, names_in
 from recsys.models.als import check_finite, first_factors
-from recsys.models.params import AlsParams
-from recsys.places import Mirrored
+from recsys.models.params import AlsParams, Fit
+from recsys.workspace import Workspace
 
 # So many interactions take about 130 MB, and their confidences another half of that.
 LARGEST_BLOCK = 16_000_000
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
-_SIDES: tuple[Of, Of] = ("listeners", "tracks")
 
 
 @dataclass(frozen=True)
@@ -37,31 +35,16 @@ class Blocks:
     tracks: tuple[Block, ...]
 
 
-@dataclass(frozen=True)
-class BlockFit:
-    """A fit after some sweeps; the factors are mapped from their files.
-
-    Attributes:
-        sweeps: Sweeps done.
-        user_factors: Shape (listeners, factors).
-        item_factors: Shape (tracks, factors).
-    """
-
-    sweeps: int
-    user_factors: Float32Array
-    item_factors: Float32Array
-
-
-def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Path, blocks: int | None = None) -> Blocks:
-    """Cuts a dataset into blocks of about as many interactions, and gathers those of the tracks.
+def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace, blocks: int | None = None) -> Blocks:
+    """Cut a dataset into blocks of about as many interactions, and gather those of the tracks.
 
     Args:
         cluster: Gathers.
-        dataset: What is cut.
-        side: Which interactions of it.
+        dataset: The dataset.
+        side: Its interactions that are fitted.
         folder: Where the gathered interactions go; every worker must see it.
-        blocks: How many on each side; by default one for each call that the cluster runs at once, and so many more
-            that none holds over `LARGEST_BLOCK` interactions.
+        blocks: How many on each side; by default one for each call that the cluster runs at once, or a multiple of
+            that so that none holds over `LARGEST_BLOCK` interactions.
     """
     matrix = dataset.matrix(side)
     at_once = cluster.slots()
@@ -71,7 +54,7 @@ def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Path, blo
         tuple(_block("listeners", ends, dataset, side, folder) for ends in _cut(np.diff(matrix.indptr), number)),
         tuple(_block("tracks", ends, dataset, side, folder) for ends in _cut(of_track, number)),
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.folder.mkdir(parents=True, exist_ok=True)
     for outcome in cluster.run(gather_tracks, [(block,) for block in cut.tracks]):
         outcome.result()
     return cut
@@ -83,110 +66,91 @@ def fit_blocks(
     params: AlsParams,
     seed: int,
     sweeps: int,
-    folder: Path,
-    *,
-    threads: int = 1,
+    workspace: Workspace,
     report: Callable[[float], None] = lambda _sweeps: None,
-) -> BlockFit:
-    """Fits, going on from the last sweep that the folder has.
+) -> Fit:
+    """Fit a model, continuing from the last sweep that the workspace has.
 
     Args:
         cluster: Solves; a block whose worker dies is solved again elsewhere.
-        blocks: What `cut_blocks` gave.
+        blocks: Made by `cut_blocks`.
         params: Hyperparameters.
         seed: Decides the first factors.
-        sweeps: How many sweeps the fit has in the end.
-        folder: Of this fit alone: of these blocks' interactions, these parameters and this seed.
-        threads: Threads for a block.
+        sweeps: Sweeps of the whole fit.
+        workspace: Belongs to this fit alone: to these interactions, these parameters and this seed.
         report: Called with the sweeps done.
+
+    Returns:
+        The factors, mapped from their files.
 
     Raises:
         TrialError: A factor is not finite, or a row has no solution.
         SearchError: The scheduler is lost, or there has been no worker for a while.
         OSError: The disk is full.
     """
-    done = _last_sweep(folder, sweeps)
+    done = _last_sweep(workspace, sweeps)
     if done is None:
-        _write_first(folder, blocks, params, seed)
+        _write_first(workspace, blocks, params, seed)
         done = 0
     for sweep in range(done + 1, sweeps + 1):
-        _solve(cluster, blocks.listeners, params, folder, sweep, _file(folder, "tracks", sweep - 1), threads)
-        _solve(cluster, blocks.tracks, params, folder, sweep, _file(folder, "listeners", sweep), threads)
-        check_finite(*_load(folder, sweep), sweep)
-        for of in _SIDES:
-            forget(_file(folder, of, sweep - 1))
+        for side in (blocks.listeners, blocks.tracks):
+            calls = [(block, params, workspace.address, sweep, cluster.threads) for block in side]
+            _join_rows(workspace, side, params.factors, sweep, cluster.run(solve_block, calls))
+        check_finite(_load(workspace, sweep))
+        workspace.delete(*(factors_name(of, sweep - 1) for of in SIDES))
         report(sweep)
-    return BlockFit(sweeps, *_load(folder, sweeps))
+    return _load(workspace, sweeps)
 
 
-def _solve(
-    cluster: Cluster,
-    blocks: Sequence[Block],
-    params: AlsParams,
-    folder: Path,
-    sweep: int,
-    others: Path,
-    threads: int,
+def _join_rows(
+    workspace: Workspace, side: Sequence[Block], factors: int, sweep: int, outcomes: Iterable[Outcome[None]]
 ) -> None:
-    """Solves one side; its factors are there when all of its blocks are."""
-    of = blocks[0].of
-    before, after = _file(folder, of, sweep - 1), _file(folder, of, sweep)
-    unfinished = after.with_name(f"{TEMPORARY_PREFIX}{after.name}")
-    new_array(unfinished, np.float32, (blocks[-1].last, params.factors))
-    calls = [(block, params, before, others, unfinished, threads) for block in blocks]
-    for outcome in cluster.run(solve_block, calls):
+    """Write one side's factors; their file appears when all of its blocks are solved."""
+    folder, name = workspace.folder, factors_name(side[0].of, sweep)
+    unfinished = folder / f"{TEMPORARY_PREFIX}{name}"
+    new_array(unfinished, np.float32, (side[-1].last, factors))
+    for outcome in outcomes:
         outcome.result()
-        if isinstance(unfinished, Mirrored):
-            _take_rows(unfinished, blocks[outcome.key])
+        block = side[outcome.key]
+        rows = rows_name(block, sweep)
+        workspace.download(rows)
+        np.load(unfinished, mmap_mode="r+")[block.first : block.last] = np.load(folder / rows)
+        workspace.delete(rows)
     fsync_file(unfinished)
-    unfinished.replace(after)
+    unfinished.replace(folder / name)
     fsync_directory(folder)
-    give(after)
+    workspace.upload(name)
 
 
-def _take_rows(unfinished: Path, block: Block) -> None:
-    """Brings a block's rows, which came by way of an address, into the file of their side."""
-    rows = fetch(rows_file(unfinished, block))
-    np.load(unfinished, mmap_mode="r+")[block.first : block.last] = np.load(rows)
-    forget(rows)
-
-
-def _write_first(folder: Path, blocks: Blocks, params: AlsParams, seed: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _write_first(workspace: Workspace, blocks: Blocks, params: AlsParams, seed: int) -> None:
     shape = (blocks.listeners[-1].last, blocks.tracks[-1].last)
-    for of, factors in zip(_SIDES, first_factors(shape, params.factors, seed), strict=True):
-        with atomic_write(_file(folder, of, 0)) as file:
+    for of, factors in zip(SIDES, first_factors(shape, params.factors, seed), strict=True):
+        with atomic_write(workspace.folder / factors_name(of, 0)) as file:
             np.save(file, factors)
-        give(_file(folder, of, 0))
+        workspace.upload(factors_name(of, 0))
 
 
-def _last_sweep(folder: Path, largest: int) -> int | None:
-    """The last sweep up to a number of which both sides are there."""
-    files = [name for name in names_in(folder) if name.endswith(".npy")]
-    sides = ({int(name[len(of) + 1 : -4]) for name in files if name.startswith(f"{of}-")} for of in _SIDES)
-    return max((sweep for sweep in set.intersection(*sides) if sweep <= largest), default=None)
+def _last_sweep(workspace: Workspace, largest: int) -> int | None:
+    """Find the last sweep, up to the largest allowed, of which both sides are there."""
+    names = workspace.names()
+    sweeps = (int(name[len("tracks-") : -len(".npy")]) for name in names if name.startswith("tracks-"))
+    return max((n for n in sweeps if n <= largest and factors_name("listeners", n) in names), default=None)
 
 
-def _file(folder: Path, of: Of, sweep: int) -> Path:
-    return folder / f"{of}-{sweep}.npy"
+def _load(workspace: Workspace, sweep: int) -> Fit:
+    return Fit(sweep, *(np.load(workspace.cached(factors_name(of, sweep)), mmap_mode="c") for of in SIDES))
 
 
-def _load(folder: Path, sweep: int) -> tuple[Float32Array, Float32Array]:
-    listeners, tracks = (np.load(fetch(_file(folder, of, sweep)), mmap_mode="c") for of in _SIDES)
-    return listeners, tracks
-
-
-def _block(of: Of, ends: tuple[int, int], dataset: Dataset, side: Side, folder: Path) -> Block:
-    # Workers of other machines have another current folder.
-    return Block(of, *ends, dataset.path.absolute(), side, folder.absolute())
+def _block(of: Of, ends: tuple[int, int], dataset: Dataset, side: Side, folder: Workspace) -> Block:
+    return Block(of, *ends, dataset.address, side, folder.address)
 
 
 def _cut(counts: IntArray, number: int) -> list[tuple[int, int]]:
-    """Consecutive rows (first, last + 1) in up to so many parts of about as much work.
+    """Cut consecutive rows into up to so many parts (first, last + 1) of about as much work; none is empty.
 
     Args:
         counts: Interactions of each row; shape (rows,).
-        number: How many parts are wanted; none is empty.
+        number: How many parts are wanted.
     """
     work = np.cumsum(counts + _ROW_WORK)
     cuts = np.searchsorted(work, work[-1] * np.arange(1, number) / number) + 1

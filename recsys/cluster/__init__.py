@@ -1,5 +1,5 @@
-"""Run plain functions on a Dask cluster: processes here, or a scheduler that is there.
+"""Run plain functions on a Dask cluster: processes on this machine, or a scheduler that already runs.
 
-In: a function and its arguments. Out: outcomes as they come. Read `cluster` first, then `retry` (what becomes of a call
-whose worker dies) and `preflight` (whether workers see the folders they need).
+In: a function and its arguments. Out: an outcome for each call. Read `cluster` first, then `retry` (what happens when a
+worker dies) and `preflight` (whether workers have the software and the folders that a search needs).
 """

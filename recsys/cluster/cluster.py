@@ -1,4 +1,4 @@
-"""The one door to Dask: a cluster of processes, and running plain functions on it."""
+"""Run plain functions on a Dask cluster: the only module of recsys that imports Dask."""
 
 import logging
 import os
@@ -11,76 +11,102 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import dask
 import distributed
-from distributed import Client, Future
+from distributed import Client, Future, LocalCluster
 from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
-from recsys.cluster.launch import connect, tls
-from recsys.cluster.preflight import call_where_seen, witnesses
-from recsys.cluster.retry import Call, Outcome, dispatch
-from recsys.cluster_config import ClusterConfig
+from looplib.progress import console
+from recsys.cluster.preflight import PACKAGE, call_after_check, find_difference, probe_files
+from recsys.cluster.retry import Call, Outcome, Retries
+from recsys.config import ClusterConfig
 from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
-from recsys.places import Mirrored
 
 T = TypeVar("T")
 POLL_S = 1.0
+CONNECT_TIMEOUT_S = 15
+# A process of ours holds little and maps the rest from disk. One that grows is killed, never paused or spilled, which
+# would leave its call waiting. Dask reports a death at once (0 failures allowed): `retry` decides what follows, and the
+# process is started again however long that takes (Dask's default gives up after 15 s).
+_LOCAL_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.deploy.lost-worker-timeout": "365d",
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+}
 
 
 class Cluster:
-    """Workers that run plain functions: arguments and results small, data by path.
+    """Workers that run plain functions: arguments and results are small, data travel by path.
 
-    The processes start, or the scheduler is joined, when the first call is run: who runs none waits for nothing.
+    The first call starts the processes or joins the scheduler; without a call nothing starts.
+
+    Attributes:
+        threads: Threads that one call may use.
     """
 
     def __init__(
         self, config: ClusterConfig, stack: ExitStack, read: Sequence[Path] = (), written: Sequence[Path] = ()
     ) -> None:
-        """Takes where to run, what closes it, and what workers must see; `open_cluster` makes one."""
+        """Prepare a cluster; `open_cluster` explains the arguments and closes the stack."""
+        self.threads = config.threads_per_fit
         self._config = config
         self._stack = stack
         self._read = read
         self._written = written
         self._running: dict[Future[Any], Call] = {}
-        self._lonely_since: float | None = None
+        self._without_workers_since: float | None = None
 
     def run(self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[T]]:
-        """Runs a function once for each tuple of arguments; yields the outcomes as they come, each known by its place.
+        """Run a function once for each tuple of arguments; yield outcomes as calls end, keyed by position.
 
         Raises:
             SearchError: The scheduler is lost, or there has been no worker for a while.
         """
-        left = {place: Call(place, arguments) for place, arguments in enumerate(calls)}
+        left = {position: Call(position, arguments) for position, arguments in enumerate(calls)}
         for outcome in self.run_ready(function, lambda: list(left.values())):
             del left[outcome.key]
             yield outcome
 
     def run_ready(self, function: Callable[..., T], ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[T]]:
-        """Runs a function for the calls that are ready, as `dispatch` says.
+        """Run calls until none is ready and none runs; yield their outcomes as they end.
+
+        Args:
+            function: What is run.
+            ready: Returns the calls that can run now, the most urgent first, without those whose outcome has been
+                yielded; called again after outcomes.
 
         Raises:
             SearchError: The scheduler is lost, or there has been no worker for a while.
         """
-        self._running.clear()  # of a caller that stopped early; Dask drops what nobody holds
-        yield from dispatch(self, function, ready)
+        self._running.clear()  # calls of a caller that stopped early; Dask cancels what has no future left
+        retries = Retries()
+        while True:
+            running = {call.key for call in self._running.values()}
+            startable = retries.startable(ready(), running)
+            for call in startable[: max(0, self.slots() - len(running))] if startable else ():
+                self._start(function, call)
+            if not self._running:
+                return
+            for outcome in self._wait():
+                final = retries.settle(outcome)
+                if final is not None:
+                    yield final
 
     def slots(self) -> int:
-        """How many calls can run at once now; 1 even while there is no worker."""
+        """Return how many calls can run at once now; 1 even while there is no worker."""
         return max(1, self._threads())
 
-    def start(self, function: Callable[..., T], call: Call) -> None:
-        """Hands a call to the workers."""
-        key = f"{function.__name__}-{uuid4()}"  # the dashboard groups calls by what stands before the dash
-        paths = self._witnesses
-        called = (call_where_seen, paths, function) if paths else (function,)
+    def _start(self, function: Callable[..., T], call: Call) -> None:
+        key = f"{function.__name__}-{uuid4()}"  # the dashboard groups calls by the text before the dash
+        paths = self._probes
+        called = (call_after_check, paths, function) if paths else (function,)
         self._running[self._client.submit(*called, *call.arguments, key=key, pure=False)] = call
 
-    def wait(self) -> Sequence[Outcome[Any]]:
-        """Waits for at least one call to end.
-
-        Raises:
-            SearchError: The scheduler is lost, there has been no worker for a while, or one does not see a folder.
-        """
+    def _wait(self) -> Sequence[Outcome[Any]]:
+        """Wait until at least one call ends."""
         while True:
             try:
                 done = distributed.wait(list(self._running), timeout=POLL_S, return_when="FIRST_COMPLETED").done
@@ -94,56 +120,55 @@ class Cluster:
             self._check_workers()
 
     def _collect(self, future: "Future[Any]") -> Outcome[Any] | None:
-        """The outcome of an ended call; None if it died with its worker since, and is run again."""
-        key = self._running[future].key
+        """Return the outcome of an ended call; None if its result died with the worker, and Dask runs it again."""
         try:
             error = future.exception(timeout=POLL_S)
             value = future.result(timeout=POLL_S) if error is None else None
         except TimeoutError:
             return None
-        except CancelledError:
-            raise _scheduler_lost(self._address) from None
-        del self._running[future]
+        call = self._running.pop(future)
         if isinstance(error, KilledWorker):
             error = WorkerDiedError(str(error), error.allowed_failures + 1)
         if isinstance(error, UnseenPathError):
             raise error
-        return Outcome(key, value, error)
+        return Outcome(call.key, value, error)
 
     def _check_workers(self) -> None:
         now = time.monotonic()
         if self._threads():
-            self._lonely_since = None
+            self._without_workers_since = None
             return
-        self._lonely_since = self._lonely_since or now
-        if now - self._lonely_since > self._config.wait_for_workers_s:
+        self._without_workers_since = self._without_workers_since or now
+        if now - self._without_workers_since > self._config.wait_for_workers_s:
             raise SearchError(
                 f"{self._address}: no worker for {self._config.wait_for_workers_s:g} s; start some "
-                f"(dask worker {self._address}) and run the same command again: it goes on where it was"
+                f"(dask worker {self._address}) and run the same command again: it continues where it stopped"
             )
 
     def _threads(self) -> int:
-        """Threads of all workers that there are now."""
+        """Return the number of threads of all workers."""
         try:
             return sum(self._client.nthreads().values())
-        except (OSError, ValueError, RuntimeError):  # which one depends on how far the client has noticed
+        except (OSError, ValueError, RuntimeError):  # which one depends on how much the client has noticed
             raise _scheduler_lost(self._address) from None
 
     @cached_property
     def _client(self) -> Client:
-        # What there is to say of a lost scheduler, the search says itself.
-        self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
-        workers = self._config.workers or max(1, usable_cores() // self._config.threads_per_fit)
-        return connect(self._config, workers, self._stack)
+        client: Client
+        self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # the search itself reports a lost scheduler
+        dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"})
+        if self._config.scheduler:
+            client = self._stack.enter_context(_join(self._config.scheduler, self._config.wait_for_workers_s))
+        else:
+            client = self._stack.enter_context(Client(self._stack.enter_context(_start_processes(self._config))))
+        console.print(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}", soft_wrap=True)
+        return client
 
     @cached_property
-    def _witnesses(self) -> tuple[Path, ...]:
-        """What a worker must see; nothing of those on this machine, nor of what is at an address."""
-        read, written = (
-            [path for path in paths if not (self._config.is_local or isinstance(path, Mirrored))]
-            for paths in (self._read, self._written)
-        )
-        return self._stack.enter_context(witnesses(read, written))
+    def _probes(self) -> tuple[Path, ...]:
+        """Paths that a worker must see; none for processes of this machine."""
+        read, written = (paths if self._config.scheduler else () for paths in (self._read, self._written))
+        return self._stack.enter_context(probe_files(read, written))
 
     @property
     def _address(self) -> str:
@@ -153,28 +178,60 @@ class Cluster:
 
 @contextmanager
 def open_cluster(config: ClusterConfig, read: Sequence[Path] = (), written: Sequence[Path] = ()) -> Iterator[Cluster]:
-    """Processes on this machine, or others; there from the first call to the end of the block.
+    """Open a cluster for the block: what it starts ends with the block, a scheduler that it joins goes on.
 
     Args:
-        config: Where.
-        read: Files, one of each folder that the calls read; a worker of another machine must see them.
-        written: Folders that they write to, likewise.
+        config: Where calls run.
+        read: One file of each folder that calls read; every worker must see it.
+        written: Folders that calls write to; every worker must see them.
 
     Raises:
-        SearchError: The certificates are none. At the first call: the scheduler does not answer or has no worker.
+        SearchError: At the first call: the scheduler does not answer, has no worker, or has other software.
     """
-    tls(config.security)
     with ExitStack() as stack:
         yield Cluster(config, stack, read, written)
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Return the number of cores that this process may run on."""
     return len(os.sched_getaffinity(0))
+
+
+def _start_processes(config: ClusterConfig) -> LocalCluster:
+    dask.config.set(_LOCAL_SETTINGS)
+    return LocalCluster(
+        n_workers=config.workers or max(1, usable_cores() // config.threads_per_fit),
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=config.memory_limit,
+        dashboard_address=config.dashboard,
+        silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
+    )
+
+
+def _join(address: str, wait_for_workers_s: float) -> Client:
+    """Connect to a scheduler that has a worker, and the software of the search."""
+    try:
+        client = Client(address, timeout=CONNECT_TIMEOUT_S)
+    except (OSError, ValueError, TypeError) as error:  # Dask's TypeError: no certificates are configured
+        hint = "see TLS in docs/clusters.md" if address.startswith("tls") else "start one with dask scheduler"
+        raise SearchError(f"{address}: no Dask scheduler answers there ({error}); {hint}") from None
+    try:
+        client.wait_for_workers(1, timeout=wait_for_workers_s)
+    except TimeoutError:
+        client.close()
+        raise SearchError(
+            f"{address}: no worker for {wait_for_workers_s:g} s; start one with dask worker {address}"
+        ) from None
+    versions: Any = client.get_versions(packages=[PACKAGE])  # a coroutine to asynchronous clients alone
+    if difference := find_difference(versions):
+        client.close()
+        raise SearchError(f"{difference}; install the same everywhere (docs/clusters.md)")
+    return client
 
 
 def _scheduler_lost(address: str) -> SearchError:
     return SearchError(
-        f"{address}: the connection to the scheduler is lost; start it again and run the same command: the search goes "
-        "on where it was"
+        f"{address}: the connection to the scheduler is lost; start it again and run the same command: the search "
+        "continues where it stopped"
     )

@@ -1,22 +1,19 @@
-"""Which call a pool of workers runs next, and what becomes of one whose worker dies.
-
-Knows no Dask: a pool is whatever can start calls and wait for one of them to end.
-"""
+"""The retry rule: which calls may start on workers that can die, and when a call has failed. Imports no Dask."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from recsys.errors import WorkerDiedError
 
 T = TypeVar("T")
-TRUSTED_DEATHS = 1  # that a call may be near, before it has to run alone
+TRUSTED_DEATHS = 1  # deaths of its worker after which a call may still run beside others
 
 
 @dataclass(frozen=True)
 class Call:
-    """Arguments of the function that a pool runs, and a key by which the call is known."""
+    """Arguments of the function that workers run, and a key that identifies the call."""
 
     key: Any
     arguments: tuple[Any, ...]
@@ -27,9 +24,9 @@ class Outcome(Generic[T]):
     """How one call ended.
 
     Attributes:
-        key: Which of the calls.
+        key: The call's key.
         value: What it returned; None if it failed.
-        error: What it raised, or what became of its worker; None if it returned.
+        error: What it raised, or that its worker died; None if it returned.
     """
 
     key: Any
@@ -37,72 +34,49 @@ class Outcome(Generic[T]):
     error: BaseException | None
 
     def result(self) -> T:
-        """What the call returned; raises what it raised."""
+        """Return what the call returned, or raise what it raised."""
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # a call that returned None has T = None
 
 
-class Pool(Protocol):
-    """Workers."""
+class Retries:
+    """The calls whose workers died, in one run of calls.
 
-    def slots(self) -> int:
-        """How many calls can run at once now; at least one, even while no worker is there."""
-
-    def start(self, function: Callable[..., T], call: Call) -> None:
-        """Hands a call to the workers."""
-
-    def wait(self) -> Sequence[Outcome[Any]]:
-        """Waits for at least one call to end; a call whose worker died has ended with `WorkerDiedError`.
-
-        Raises:
-            SearchError: None ever will.
-        """
-
-
-def dispatch(pool: Pool, function: Callable[..., T], ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[T]]:
-    """Runs calls until none is left, and yields their outcomes as they come.
-
-    A call whose worker dies is run again. Who killed a worker is not known, since a worker may run several calls: a
-    call that was there more than once runs by itself, and if its worker dies then, that is its outcome.
-
-    Args:
-        pool: Who runs them.
-        function: What is run.
-        ready: The calls that can run now, the most urgent first, without those whose outcome has been yielded; asked
-            again after each outcome. None while nothing runs is the end.
+    A call whose worker dies runs again. A worker can run several calls, and nobody knows which of them killed it: a
+    call that was there at more than `TRUSTED_DEATHS` deaths runs alone, and has failed if its worker dies even then.
     """
-    deaths: Counter[Any] = Counter()
-    running: set[Any] = set()
-    while True:
-        startable = _startable(ready(), running, deaths)
-        for call in startable[: max(0, pool.slots() - len(running))] if startable else ():
-            pool.start(function, call)
-            running.add(call.key)
-        if not running:
-            return
-        for outcome in pool.wait():
-            running.discard(outcome.key)
-            if not isinstance(outcome.error, WorkerDiedError):
-                yield outcome
-                continue
-            was_alone = deaths[outcome.key] > TRUSTED_DEATHS
-            deaths[outcome.key] += outcome.error.deaths
-            if was_alone:
-                yield Outcome(outcome.key, None, _verdict(deaths[outcome.key]))
 
+    def __init__(self) -> None:
+        """Begin without a death."""
+        self._deaths: Counter[Any] = Counter()
 
-def _verdict(deaths: int) -> WorkerDiedError:
-    return WorkerDiedError(
-        f"{deaths} workers died running it, the last with nothing beside it; most likely they were out of memory",
-        deaths,
-    )
+    def startable(self, calls: Sequence[Call], running: Collection[Any]) -> Sequence[Call]:
+        """Select the calls that may start beside those that run; a suspect runs alone.
 
+        Args:
+            calls: Calls without a final outcome, the most urgent first.
+            running: Keys of the calls that run.
+        """
+        waiting = [call for call in calls if call.key not in running]
+        suspects = [call for call in waiting if self._is_suspect(call.key)]
+        if suspects or any(self._is_suspect(key) for key in running):
+            return [] if running else suspects[:1]
+        return waiting
 
-def _startable(calls: Sequence[Call], running: Collection[Any], deaths: Counter[Any]) -> Sequence[Call]:
-    """What may start beside what runs: nothing beside a suspect, and a suspect beside nothing."""
-    waiting = [call for call in calls if call.key not in running]
-    suspects = [call for call in waiting if deaths[call.key] > TRUSTED_DEATHS]
-    if suspects or any(deaths[key] > TRUSTED_DEATHS for key in running):
-        return [] if running else suspects[:1]
-    return waiting
+    def settle(self, outcome: Outcome[T]) -> Outcome[T] | None:
+        """Return the final outcome of a call that ended, or None if it runs again."""
+        if not isinstance(outcome.error, WorkerDiedError):
+            return outcome
+        ran_alone = self._is_suspect(outcome.key)
+        self._deaths[outcome.key] += outcome.error.deaths
+        if not ran_alone:
+            return None
+        deaths = self._deaths[outcome.key]
+        message = (
+            f"{deaths} workers died running it, the last with nothing beside it; most likely they were out of memory"
+        )
+        return Outcome(outcome.key, None, WorkerDiedError(message, deaths))
+
+    def _is_suspect(self, key: object) -> bool:
+        return self._deaths[key] > TRUSTED_DEATHS

@@ -1,171 +1,153 @@
-"""From a bucket of the session store to interactions and held-out listening: what runs on a worker for each bucket.
+"""Turn a bucket of the session store into interactions and held-out listening: what runs on a worker for each bucket.
 
 Plain functions, paths in and a small result out. Every event of a listener is in one bucket, so a bucket is split,
 checked and summed without looking at any other.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow.parquet as pq
 
 from analysis import queries
 from looplib.arrays import IntArray
 from recsys.config import Feedback
-from recsys.dataset.split import SplitRule, Weights
+from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
-from recsys.mirror import hand_over, make_folder
-from recsys.store.manifest import fetch_parts
+from recsys.store.manifest import Part, download_stored
+from recsys.workspace import open_workspace
 
 SESSION_GAP_MS = 30 * 60 * 1000
+COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
+Kind = Literal["interactions", "heldout", "listeners", "tracks", "lengths", "logged"]
+
+
+def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
+    """Return the path of a file that `prepare_bucket` writes.
+
+    Args:
+        folder: The files' folder.
+        kind: "interactions" (user, track, train, total, train_skips, total_skips), "heldout" (user, track, time),
+            "listeners" (user), "tracks" (track), "lengths" (length, sessions), or "logged", the held-out sessions in
+            the columns of `offpolicy/heldout_events`, which a store of interactions does not have.
+        bucket: The bucket's number.
+    """
+    return folder / f"{kind}-{bucket:03d}.parquet"
 
 
 @dataclass(frozen=True)
-class BucketSummary:
-    """What one bucket holds on both sides of the split."""
+class StoredBucket:
+    """A bucket of a store: the store's address, and the bucket's number and parts."""
 
-    events: int
-    heldout_events: int
-    sessions: int
-    heldout_sessions: int
+    store: str
+    number: int
+    parts: tuple[Part, ...]
 
-
-def interactions_file(folder: Path, bucket: int) -> Path:
-    """Where `prepare_bucket` leaves a bucket's interactions (user, track, train, total, train_skips, total_skips)."""
-    return folder / f"interactions-{bucket:03d}.parquet"
-
-
-def heldout_file(folder: Path, bucket: int) -> Path:
-    """Where `prepare_bucket` leaves the held-out listening of a bucket (user, track, time)."""
-    return folder / f"heldout-{bucket:03d}.parquet"
-
-
-def listeners_file(folder: Path, bucket: int) -> Path:
-    """Where `prepare_bucket` leaves the listeners of a bucket (user, heldout)."""
-    return folder / f"listeners-{bucket:03d}.parquet"
-
-
-def tracks_file(folder: Path, bucket: int) -> Path:
-    """Where `prepare_bucket` leaves the tracks heard in a bucket (track)."""
-    return folder / f"tracks-{bucket:03d}.parquet"
-
-
-def logged_file(folder: Path, bucket: int) -> Path:
-    """Where `prepare_bucket` leaves a bucket's held-out sessions, in the columns of `offpolicy/heldout_events`."""
-    return folder / f"logged-{bucket:03d}.parquet"
-
-
-def lengths_file(folder: Path, bucket: int) -> Path:
-    """Where `prepare_bucket` leaves how long a bucket's sessions are (length, sessions)."""
-    return folder / f"lengths-{bucket:03d}.parquet"
+    def download(self) -> list[Path]:
+        """Return the paths of the parts on this machine."""
+        return download_stored(open_workspace(self.store), self.parts)
 
 
 def prepare_bucket(
-    bucket: int,
-    parts: Sequence[Path],
-    folder: Path,
-    rule: SplitRule,
-    feedback: Feedback,
-    heldout_organic: bool,
-) -> BucketSummary:
-    """Splits a bucket's sessions and writes its interactions, held-out listening, listeners, tracks and lengths.
+    bucket: StoredBucket, pieces: str, rule: SplitRule, feedback: Feedback, heldout_organic: bool
+) -> dict[str, int]:
+    """Split a bucket's sessions and write the files that `bucket_file` names.
 
     Args:
-        bucket: The bucket's number, which names the files.
-        parts: The bucket's Parquet files.
-        folder: Where the files go.
+        bucket: The bucket, whose number names the files.
+        pieces: Address of the folder where the files go.
         rule: Which sessions are held out.
         feedback: Which events count as interactions.
         heldout_organic: Whether organic tracks count among the held-out ones.
 
+    Returns:
+        The bucket's events and sessions and the held-out ones of both, under the names in `COUNTS`.
+
     Raises:
         SplitError: A session came out on both sides, or an event was lost: nothing learned from it could be trusted.
     """
-    fetch_parts(parts)
-    make_folder(folder)
+    workspace = open_workspace(pieces)
+    workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, parts, rule)
+        _attach_sessions(connection, bucket.download(), rule)
         _keep_heldout_sessions(connection, rule)
         queries.materialize(connection, "split_events", "sessions/split_events")
-        summary = _checked_summary(connection, bucket)
-        for file, name, values in (
-            (interactions_file(folder, bucket), *_interactions_query(rule, feedback)),
-            (heldout_file(folder, bucket), *_heldout_query(rule, heldout_organic)),
-            (listeners_file(folder, bucket), "sessions/listeners", {}),
-            (tracks_file(folder, bucket), "sessions/tracks", {}),
-            (lengths_file(folder, bucket), "sessions/session_lengths", {}),
-            *_logged_queries(connection, folder, bucket, rule),
-        ):
+        counts = _checked_counts(connection, bucket.number)
+        for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
+            if kind == "logged":
+                queries.attach_query(connection, "named_events", "offpolicy/named_events")
+            file = bucket_file(workspace.folder, kind, bucket.number)
             pq.write_table(queries.fetch_table(connection, name, **values), file)
-            hand_over(file)
-    return summary
+            workspace.upload(file.name)
+            workspace.evict(file.name)
+    return counts
 
 
-def count_starts(parts: Sequence[Path], rule: SplitRule) -> tuple[IntArray, IntArray]:
-    """In which minutes since the epoch a bucket's sessions begin, oldest first, and how many in each."""
-    fetch_parts(parts)
+def count_starts(bucket: StoredBucket, rule: SplitRule) -> tuple[IntArray, IntArray]:
+    """Count the sessions of a bucket that begin in each minute since the epoch.
+
+    Returns:
+        Minutes, oldest first, and sessions; each of shape (minutes,).
+    """
     with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, parts, rule)
+        _attach_sessions(connection, bucket.download(), rule)
         starts = queries.fetch_table(connection, "sessions/starts_by_minute")
     return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
 
 
+def materialize_sessions(connection: queries.Connection) -> None:
+    """Make the table `session_events` of the table `events`."""
+    queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
+
+
 def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule: SplitRule) -> None:
-    """Makes the tables events, session_events and sessions of a bucket's files."""
+    """Make the tables events, session_events and sessions of a bucket's files."""
     if rule.is_weighted:
         queries.attach_parquet(connection, "stored", parts)
         queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
     else:
         queries.attach_parquet(connection, "events", parts)
-    materialize_sessions(connection, rule.weights)
+    materialize_sessions(connection)
     queries.materialize(connection, "sessions", "sessions/sessions")
 
 
-def materialize_sessions(connection: queries.Connection, weights: Weights) -> None:
-    """Makes the table `session_events` of the table `events`."""
-    queries.materialize(
-        connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS, **asdict(weights)
-    )
-
-
-def _interactions_query(rule: SplitRule, feedback: Feedback) -> tuple[str, dict[str, object]]:
+def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, tuple[str, dict[str, object]]]:
+    """Name the statement of each file, with its parameters; interactions are no answers to recommendations."""
+    shared: dict[Kind, tuple[str, dict[str, object]]] = {
+        "listeners": ("sessions/listeners", {}),
+        "tracks": ("sessions/tracks", {}),
+        "lengths": ("sessions/session_lengths", {}),
+    }
     if rule.is_weighted:
-        return "interactions/weights", {"min_time": feedback.min_time}
-    return "sessions/interactions", feedback.model_dump(include={"organic", "min_time", "skip_time"})
-
-
-def _heldout_query(rule: SplitRule, organic: bool) -> tuple[str, dict[str, object]]:
-    return ("interactions/heldout_weights", {}) if rule.is_weighted else ("sessions/heldout", {"organic": organic})
-
-
-def _logged_queries(
-    connection: queries.Connection, folder: Path, bucket: int, rule: SplitRule
-) -> list[tuple[Path, str, dict[str, object]]]:
-    """What the off-policy scorer needs; interactions are no answers to recommendations."""
-    if rule.is_weighted:
-        return []
-    queries.attach_query(connection, "named_events", "offpolicy/named_events")
-    return [(logged_file(folder, bucket), "offpolicy/heldout_events", {})]
+        return shared | {
+            "interactions": ("interactions/weights", {"min_time": feedback.min_time}),
+            "heldout": ("interactions/heldout_weights", {}),
+        }
+    return shared | {
+        "interactions": ("sessions/interactions", feedback.model_dump(include={"organic", "min_time", "skip_time"})),
+        "heldout": ("sessions/heldout", {"organic": organic}),
+        "logged": ("offpolicy/heldout_events", {}),
+    }
 
 
 def _keep_heldout_sessions(connection: queries.Connection, rule: SplitRule) -> None:
-    table = "heldout_sessions"
-    if rule.split.kind == "session_hash":
-        queries.materialize(connection, table, "sessions/heldout_by_hash", seed=rule.seed, holdout=rule.split.holdout)
-    elif rule.split.kind == "last_session":
-        queries.materialize(connection, table, "sessions/heldout_last")
-    elif rule.split.kind == "files":
-        queries.materialize(connection, table, "interactions/heldout_by_file")
-    else:
-        queries.materialize(connection, table, "sessions/heldout_by_time", cutoff_ms=rule.cutoff_ms)
+    statements: dict[str, tuple[str, dict[str, object]]] = {
+        "session_hash": ("sessions/heldout_by_hash", {"seed": rule.seed, "holdout": rule.split.holdout}),
+        "last_session": ("sessions/heldout_last", {}),
+        "files": ("interactions/heldout_by_file", {}),
+        "time": ("sessions/heldout_by_time", {"cutoff_ms": rule.cutoff_ms}),
+    }
+    name, values = statements[rule.split.kind]
+    queries.materialize(connection, "heldout_sessions", name, **values)
 
 
-def _checked_summary(connection: queries.Connection, bucket: int) -> BucketSummary:
+def _checked_counts(connection: queries.Connection, bucket: int) -> dict[str, int]:
     row = queries.fetch_row(connection, "sessions/split_summary")
     if row["sessions_on_both"] or row["split_events"] != row["events"]:
         raise SplitError(
             f"bucket {bucket}: {row['sessions_on_both']} sessions are on both sides of the split and "
             f"{row['split_events']} of {row['events']} events on either; allowed are 0, and all"
         )
-    return BucketSummary(row["events"], row["heldout_events"], row["sessions"], row["heldout_sessions"])
+    return {name: row[name] for name in COUNTS}

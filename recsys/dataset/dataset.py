@@ -3,20 +3,19 @@
 A dataset is a folder, written whole or not at all, under a digest of what it follows from (store, split, feedback)::
 
     dataset.json          counts and the digest
-    users.npy, tracks.npy the ids behind the rows and columns, int64, ascending
+    users.npy, tracks.npy the ids of the rows and columns, int64, ascending
     train-*.npy           interactions of the training sessions, CSR: indptr, indices, values
-    total-*.npy           interactions of all sessions, likewise
-    …_skips-*.npy         numbers of skips of either, likewise; where feedback.skip_time says what a skip is
-    heldout.parquet       what was heard in the held-out sessions: row ("user"), column ("track"), time
+    total-*.npy           interactions of all sessions, CSR
+    …_skips-*.npy         numbers of skips on either side, CSR; only where feedback.skip_time defines a skip
+    heldout.parquet       listening in the held-out sessions: row ("user"), column ("track"), time
     logged.parquet        the held-out sessions event by event, with propensities; none of a store of interactions
     lengths.parquet       how many sessions have each length in tracks
 
 Workers map the arrays into memory, so that the processes of a machine share one copy.
 """
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -27,14 +26,16 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Int32Array, IntArray
+from looplib.files import digest_of
 from recsys.config import SearchConfig
 from recsys.dataset.split import file_sides
-from recsys.mirror import fetch_folder
 from recsys.store.manifest import Store
+from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths
 SUMMARY = "dataset.json"
-PIECES = "pieces"  # in a run's folder at an address, what its workers hand over
+PIECES = "pieces"  # in a run's folder, what its workers hand over
+CSR = ("values", "indices", "indptr")  # the files of a matrix
 Side = Literal["train", "total"]
 Report = Callable[[float, str], None]
 
@@ -70,25 +71,33 @@ class Summary:
 class Dataset:
     """An opened dataset; rows are listeners, columns are tracks."""
 
-    path: Path
+    workspace: Workspace
     summary: Summary
     users: IntArray
     tracks: IntArray
+
+    @property
+    def path(self) -> Path:
+        """The dataset's folder on this machine."""
+        return self.workspace.folder
+
+    @property
+    def address(self) -> str:
+        """Where workers open it."""
+        return self.workspace.address
 
     def matrix(self, side: Side) -> csr_matrix:
         """The interactions of one side, float32, shape (listeners, tracks), mapped from disk."""
         return self._mapped(side)
 
     def skips(self, side: Side) -> csr_matrix | None:
-        """How often each listener skipped each track, likewise; None where nobody said what a skip is."""
+        """Count of each listener's skips of each track, shape (listeners, tracks); None where no skip is defined."""
         return self._mapped(f"{side}_skips") if (self.path / f"{side}_skips-indptr.npy").exists() else None
 
     def _mapped(self, name: str) -> csr_matrix:
         # Copy on write: the solver refuses read-only memory, and does not write.
-        values, indices, indptr = (
-            np.load(self.path / f"{name}-{array}.npy", mmap_mode="c") for array in ("values", "indices", "indptr")
-        )
-        return csr_matrix((values, indices, indptr), shape=(len(self.users), len(self.tracks)), copy=False)
+        arrays = tuple(np.load(self.path / f"{name}-{array}.npy", mmap_mode="c") for array in CSR)
+        return csr_matrix(arrays, shape=(len(self.users), len(self.tracks)), copy=False)
 
     @property
     def heldout(self) -> Path:
@@ -97,11 +106,11 @@ class Dataset:
 
     @property
     def logged(self) -> Path:
-        """The held-out sessions in the columns of `offpolicy/heldout_events`, likewise; missing without events."""
+        """The held-out sessions in the columns of `offpolicy/heldout_events`; the file is missing without events."""
         return self.path / "logged.parquet"
 
     def session_lengths(self) -> dict[int, int]:
-        """How many sessions have each length in tracks, shortest first; empty of a sample of the listeners."""
+        """Count the sessions of each length in tracks, shortest first; empty for a sample of the listeners."""
         file = self.path / "lengths.parquet"
         if not file.exists():
             return {}
@@ -109,27 +118,43 @@ class Dataset:
         return dict(zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True))
 
     def popularity(self) -> IntArray:
-        """How many listeners each track has in the training interactions; shape (tracks,)."""
+        """Count the listeners of each track in the training interactions; shape (tracks,)."""
         indices = np.load(self.path / "train-indices.npy", mmap_mode="r")
         return np.bincount(indices, minlength=len(self.tracks))
 
     def most_popular(self, side: Side, k: int) -> Int32Array:
-        """The k tracks with the most listening time, as columns, best first; of equals the first column."""
+        """Return the k tracks with the most listening time, as columns, best first; ties go to the first column."""
         indices, values = (np.load(self.path / f"{side}-{name}.npy", mmap_mode="r") for name in ("indices", "values"))
         listening_time = np.bincount(indices, weights=values, minlength=len(self.tracks))
         return np.argsort(-listening_time, kind="stable")[:k].astype(np.int32)
 
 
 @lru_cache(maxsize=2)
-def open_dataset(path: Path) -> Dataset:
-    """Opens a dataset, fetched where it is at an address; the same process opens it once."""
-    fetch_folder(path)
+def open_dataset(address: str | Path) -> Dataset:
+    """Open a dataset, once a process; what is at an address is downloaded."""
+    workspace = open_workspace(address)
+    workspace.download_all()
+    path = workspace.folder
     summary = Summary(**orjson.loads((path / SUMMARY).read_bytes()))
-    return Dataset(path, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
+    return Dataset(workspace, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
+
+
+def write_summary(folder: Path, digest: str, counts: Mapping[str, int]) -> None:
+    """Write the summary of the arrays in a folder, with the counts of events and sessions."""
+    indptr = np.load(folder / "train-indptr.npy")
+    summary = Summary(
+        digest=digest,
+        listeners=len(indptr) - 1,
+        tracks=len(np.load(folder / "tracks.npy", mmap_mode="r")),
+        interactions=int(indptr[-1]),
+        training_listeners=int(np.count_nonzero(np.diff(indptr))),
+        **counts,
+    )
+    (folder / SUMMARY).write_bytes(orjson.dumps(asdict(summary), option=orjson.OPT_INDENT_2))
 
 
 def dataset_digest(store: Store, config: SearchConfig) -> str:
-    """The digest of everything that a search's dataset follows from."""
+    """Return the digest of all that a search's dataset follows from."""
     facts = {
         "schema": SCHEMA,
         "store": store.digest,
@@ -140,4 +165,4 @@ def dataset_digest(store: Store, config: SearchConfig) -> str:
         "heldout_organic": config.validation.organic,
         "files": file_sides(store, config.split),
     }
-    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    return digest_of(facts)[:16]

@@ -1,4 +1,4 @@
-"""What a split asks of the store: that it can be made there at all, and which files are on which side."""
+"""The rule of a split: whether the store allows it, and which files or times are held out."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -7,46 +7,14 @@ from pathlib import PurePath
 import numpy as np
 
 from looplib.arrays import IntArray
-from recsys.config import PropensityWeighting, SearchConfig, Split
+from recsys.config import SearchConfig, Split
 from recsys.errors import SplitError
 from recsys.store.manifest import Source, Store
 
 
 @dataclass(frozen=True)
-class Weights:
-    """How answers to recommendations are weighted, in the parameters of `sessions/session_events.sql`."""
-
-    uniform: float = 1.0
-    least: float = 1.0
-    largest: float = 1.0
-
-
-UNWEIGHTED = Weights()
-
-
-def weights_of(weighting: PropensityWeighting | None, tracks: int | None) -> Weights:
-    """The weights that a configuration asks for.
-
-    Args:
-        weighting: The configuration.
-        tracks: Tracks of the catalogue, where it is known.
-
-    Raises:
-        SplitError: Weights are asked for, and the catalogue is not known.
-    """
-    if weighting is None:
-        return UNWEIGHTED
-    if tracks is None:
-        raise SplitError(
-            "propensity_weighting needs the catalogue's size, to know how likely a random track is; "
-            "ingest logs with a collection.json beside them"
-        )
-    return Weights(1.0 / tracks, weighting.least, weighting.cap)
-
-
-@dataclass(frozen=True)
 class SplitRule:
-    """A split with everything that it needs to know of the whole store."""
+    """A split with all that it needs to know of the whole store."""
 
     split: Split
     seed: int
@@ -54,16 +22,15 @@ class SplitRule:
     is_weighted: bool = False  # the store holds interactions, whose weights are added up
     train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
     test: tuple[str, ...] = ()  # and of those to validate on
-    weights: Weights = UNWEIGHTED
 
 
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
-    """The first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
+    """Find the first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
 
     Args:
         minutes: Minutes since the epoch, in any order, repeats allowed; shape (n,).
         sessions: Sessions that begin in each; shape (n,).
-        holdout: The share to hold out, 0..1.
+        holdout: The share, 0..1.
     """
     distinct, position = np.unique(minutes, return_inverse=True)
     counts = np.bincount(position, weights=sessions)
@@ -78,35 +45,28 @@ _SHOWN_SOURCES = 5
 
 
 def split_rule(store: Store, config: SearchConfig) -> SplitRule:
-    """The rule of a search's split, but for the cutoff of a split by time.
+    """Return the rule of a search's split, without the cutoff of a split by time.
 
     Raises:
-        SplitError: The store has not what the split or the feedback needs.
+        SplitError: The store lacks what the split or the feedback needs.
     """
     _check_needs(store, config)
     train, test = file_sides(store, config.split)
-    return SplitRule(
-        config.split,
-        config.seed,
-        is_weighted=store.interactions is not None,
-        train=train,
-        test=test,
-        weights=weights_of(config.feedback.propensity_weighting, store.catalogue.tracks if store.catalogue else None),
-    )
+    return SplitRule(config.split, config.seed, is_weighted=store.interactions is not None, train=train, test=test)
 
 
 def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The digests of the files to learn from and of those to validate on, each sorted; empty in any other split.
+    """Find the digests of the files to learn from and of those to validate on, each sorted; empty in other splits.
 
-    A file is named as it was when it was ingested, by its whole name, its last part, or a pattern of one of these.
+    A file is found by its name when it was ingested, by the last part of that name, or by a pattern of either.
 
     Raises:
-        SplitError: The store holds events, a name stands for no file, or a file is on both sides.
+        SplitError: The store holds events, a name matches no file, or a file is on both sides.
     """
     if split.kind != "files":
         return (), ()
     if store.interactions is None:
-        raise SplitError(f"split.kind files needs a store of interactions; {store.path} holds events")
+        raise SplitError(f"split.kind files needs a store of interactions; {store.workspace} holds events")
     train, test = (
         {source.digest: source for name in names for source in _named(store, side, name)}
         for side, names in (("train", split.train), ("test", split.test))
@@ -119,11 +79,13 @@ def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, 
 def _named(store: Store, side: str, name: str) -> list[Source]:
     sources = store.manifest.sources
     found = [
-        source for source in sources if any(fnmatchcase(of, name) for of in (source.name, PurePath(source.name).name))
+        source
+        for source in sources
+        if any(fnmatchcase(known, name) for known in (source.name, PurePath(source.name).name))
     ]
     if not found:
         known = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
-        raise SplitError(f"split.{side}: no file {name} in {store.path}; it has {known}")
+        raise SplitError(f"split.{side}: no file {name} in {store.workspace}; it has {known}")
     return found
 
 
@@ -132,12 +94,11 @@ def _check_needs(store: Store, config: SearchConfig) -> None:
         return
     for key, organic in (("feedback", config.feedback.organic), ("validation", config.validation.organic)):
         if not organic:
-            raise SplitError(f"{key}.organic: false needs event logs, and {store.path} holds interactions")
-    for key in ("skip_time", "propensity_weighting"):
-        if getattr(config.feedback, key):
-            raise SplitError(f"feedback.{key} needs event logs, and {store.path} holds interactions")
+            raise SplitError(f"{key}.organic: false needs event logs, and {store.workspace} holds interactions")
+    if config.feedback.skip_time:
+        raise SplitError(f"feedback.skip_time needs event logs, and {store.workspace} holds interactions")
     if config.split.kind in _NEED_TIME and "timestamp" not in store.interactions.columns:
         raise SplitError(
-            f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.path} have none; "
+            f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.workspace} have none; "
             "session_hash and files do without"
         )

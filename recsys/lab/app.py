@@ -18,6 +18,7 @@ from recsys.lab.runs import PAGE, find_reports, find_run, find_runs
 from recsys.report.figures import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import REPORT, read_run
+from recsys.workspace import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -129,7 +130,7 @@ def _add_live_pages(app: Flask, settings: LabSettings, publisher: Publisher | No
         if publisher is None:
             abort(409, "nothing can be published: start the lab with --published")
         found = _get_run(settings.root, name)
-        config, _ = read_run(found.folder)
+        config, _ = read_run(open_workspace(found.folder))
         publisher.start(name, found.folder, config.export)
         live.look_again()
         return redirect(url_for("run", name=name), code=303)

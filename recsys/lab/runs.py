@@ -11,6 +11,7 @@ import orjson
 
 from recsys.report.runs import Run, read_folder
 from recsys.runs.folder import CONFIG, LEDGER
+from recsys.workspace import open_workspace
 
 REPORT, PAGE = "report.json", "report.html"
 _SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
@@ -28,13 +29,14 @@ class AbReport:
 
 def find_runs(root: Path) -> list[Run]:
     """Find all runs below a folder, the newest first."""
-    found = (read_folder(folder, name) for name, folder in _folders(root, LEDGER, CONFIG))
+    found = (read_folder(open_workspace(folder), name) for name, folder in _folders(root, LEDGER, CONFIG))
     return sorted(found, key=lambda run: run.changed, reverse=True)
 
 
 def find_run(root: Path, name: str) -> Run | None:
     """Read the run of a name; only a folder that was found below the root can be named."""
-    return next((read_folder(folder, name) for found, folder in _folders(root, LEDGER, CONFIG) if found == name), None)
+    folders = (folder for found, folder in _folders(root, LEDGER, CONFIG) if found == name)
+    return next((read_folder(open_workspace(folder), name) for folder in folders), None)
 
 
 def find_reports(root: Path) -> list[AbReport]:

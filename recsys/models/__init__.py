@@ -1,1 +1,5 @@
-"""Models: interactions in, factors and top-k lists out. The only folder that imports `implicit`."""
+"""Fit models and rank tracks by them. The only folder that imports `implicit`.
+
+In: matrices of interactions and hyperparameters. Out: factors and top-k lists. Read `params` first, then `als`,
+`normal_equations` (the formulas), `topk` and `baselines`.
+"""

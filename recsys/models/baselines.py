@@ -1,4 +1,4 @@
-"""Recommendations that a model must beat."""
+"""Make the recommendations that a model must beat."""
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -8,10 +8,10 @@ from recsys.models.topk import NO_TRACK
 
 
 def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Generator) -> Int32Array:
-    """min(k, tracks) distinct tracks for each listener, every list equally likely; shape (listeners, min(k, tracks)).
+    """Draw distinct tracks for each listener, every list equally likely; shape (listeners, min(k, tracks)).
 
     Lists with a repeat are drawn again, which leaves the rest uniform; where repeats are the rule (k near the number
-    of tracks), each list is a shuffle's beginning instead.
+    of tracks), each list is the beginning of a shuffle instead.
     """
     length = min(k, tracks)
     if length * length > tracks:
@@ -24,11 +24,11 @@ def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Gener
 
 
 def unseen(lists: Int32Array, seen: csr_matrix, k: int) -> Int32Array:
-    """Lists without what their listeners have seen.
+    """Remove from lists what their listeners have seen.
 
     Args:
         lists: Distinct tracks, best first; shape (listeners, any length).
-        seen: Shape (listeners, tracks); what a listener has a value for is left out.
+        seen: Shape (listeners, tracks); tracks that a listener has a value for are left out.
         k: How many tracks a list keeps.
 
     Returns:

@@ -45,7 +45,7 @@ class Equations:
     unit: float
 
     def solve(self, rows: Float32Array, others: Float32Array, params: AlsParams, threads: int) -> None:
-        """Solves all rows in place, or goes `params.cg_steps` steps from where they are.
+        """Solve all rows in place, or take `params.cg_steps` steps from where they are.
 
         Args:
             rows: Their factors, shape (rows, factors).
@@ -67,11 +67,11 @@ class Equations:
 
 
 def make_equations(heard: csr_matrix, skipped: csr_matrix | None, params: AlsParams) -> Equations:
-    """The equations of some rows of interactions.
+    """Make the equations of some rows of interactions.
 
     Args:
-        heard: Positive listening times, float32, shape (rows, others); left as it is, its structure may be shared.
-        skipped: Numbers of skips, likewise; None if none are known.
+        heard: Positive listening times, float32, shape (rows, others); not changed, its structure may be shared.
+        skipped: Numbers of skips, shape (rows, others); None if none are known.
         params: The hyperparameters.
     """
     weight = params.unobserved_weight
@@ -91,14 +91,14 @@ def make_equations(heard: csr_matrix, skipped: csr_matrix | None, params: AlsPar
 
 
 def _confidences(interactions: csr_matrix, alpha: float) -> csr_matrix:
-    """1 + alpha r in the place of each r; the structure is shared, as it may be mapped from disk."""
+    """Replace each r by 1 + alpha r; the structure is shared, as it may be mapped from disk."""
     with np.errstate(over="ignore"):
         values = 1 + np.float32(alpha) * interactions.data
     return csr_matrix((values, interactions.indices, interactions.indptr), shape=interactions.shape, copy=False)
 
 
 def _scales(heard: IntArray, others: int, params: AlsParams) -> tuple[float, FloatArray]:
-    """λ_u / λ of a row that has heard one other, and of every row; the same for a row wherever it is solved."""
+    """Return λ_u / λ of a row that has heard one other, and of every row; a row's is the same in any block."""
     if params.spark:
         return 1.0, heard.astype(np.float64)
     base = params.unobserved_weight * others

@@ -1,7 +1,7 @@
-"""The hyperparameters of a fit, and what a fit is to those who use it."""
+"""The hyperparameters of a fit, and its result."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from looplib.arrays import Float32Array
 
@@ -14,12 +14,12 @@ class AlsParams:
         factors: Length of a factor vector.
         regularization: Weight of the squared norms.
         alpha: Confidence that a unit of listening time adds.
-        cg_steps: Conjugate-gradient steps for each row and sweep; of no meaning to `cholesky`.
+        cg_steps: Conjugate-gradient steps for each row and sweep; `cholesky` ignores it.
         solver: "cg" goes a few steps towards a row's solution, "cholesky" all the way.
         unobserved_weight: Confidence of a pair without interaction.
         nu: Exponent of the frequency-scaled regularization; 0 regularizes every row alike.
         spark: Regularization times the row's number of interactions, as in Spark's ALS.
-        skip_weight: Confidence that a skip adds to its track's being disliked; 0 makes nothing of skips.
+        skip_weight: Confidence that a skip adds to a listener's dislike of the track; 0 ignores skips.
     """
 
     factors: int
@@ -33,17 +33,16 @@ class AlsParams:
     skip_weight: float = 0.0
 
 
-class Fit(Protocol):
-    """What came of a fit, however it was fitted."""
+@dataclass(eq=False)
+class Fit:
+    """The factors of a model.
 
-    @property
-    def sweeps(self) -> int:
-        """Sweeps done."""
+    Attributes:
+        sweeps: Sweeps done.
+        user_factors: Shape (listeners, factors).
+        item_factors: Shape (tracks, factors).
+    """
 
-    @property
-    def user_factors(self) -> Float32Array:
-        """Shape (listeners, factors)."""
-
-    @property
-    def item_factors(self) -> Float32Array:
-        """Shape (tracks, factors)."""
+    sweeps: int
+    user_factors: Float32Array
+    item_factors: Float32Array

@@ -1,4 +1,4 @@
-"""Top-k lists from factors, over the whole catalogue."""
+"""Rank the whole catalogue by factors: top-k lists and neighbours."""
 
 import numpy as np
 from implicit.cpu.topk import topk
@@ -14,7 +14,7 @@ _FILTERED = np.float32(np.finfo(np.float32).min) / 2
 def top_tracks(
     user_factors: Float32Array, item_factors: Float32Array, k: int, threads: int, seen: csr_matrix | None = None
 ) -> Int32Array:
-    """The k tracks with the largest inner product with each listener's factors.
+    """Find the k tracks with the largest inner product with each listener's factors.
 
     Args:
         user_factors: Shape (listeners, factors).
@@ -24,7 +24,7 @@ def top_tracks(
         seen: Shape (listeners, tracks); what a listener has a value for is left out.
 
     Returns:
-        Int32Array of the tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
+        Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
     """
     with threadpool_limits(1, user_api="blas"):
         columns, scores = topk(
@@ -36,9 +36,9 @@ def top_tracks(
 
 
 def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Array:
-    """The k other tracks with the most similar factors (cosine), best first; shape (tracks, min(k, tracks - 1)).
+    """Find the k other tracks with the most similar factors (cosine), best first; shape (tracks, min(k, tracks - 1)).
 
-    A track with zero factors is near nothing: its row is all `NO_TRACK`, and it is in nobody's row.
+    A track with zero factors is near nothing: its row is all `NO_TRACK`, and it is in no other row.
     """
     norms = np.linalg.norm(item_factors, axis=1)
     known = np.flatnonzero(norms > 0)

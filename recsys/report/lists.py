@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -10,13 +9,13 @@ import pyarrow.parquet as pq
 
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.mirror import fetch
 from recsys.models.topk import NO_TRACK
 from recsys.report.titles import Title
-from recsys.runs.folder import Winner, listeners_file
+from recsys.runs.folder import Winner, listeners_name
 from recsys.scoring.scorer import Scorer
 from recsys.store.ids import originals
 from recsys.store.manifest import Store
+from recsys.workspace import Workspace
 
 _RECOMMENDED, _HEARD = 10, 5
 
@@ -54,11 +53,16 @@ class Example:
 
 
 def read_examples(
-    folder: Path, config: SearchConfig, winner: Winner, dataset: Dataset, store: Store, titles: Mapping[str, Title]
+    run: Workspace,
+    config: SearchConfig,
+    winner: Winner,
+    dataset: Dataset,
+    store: Store,
+    titles: Mapping[str, Title],
 ) -> tuple[Example, ...]:
     """Read the example lists that the search kept of the winner's scored sweep; none where the file is gone."""
-    scorer = Scorer(dataset.path, config.validation, config.seed, config.cluster.threads_per_fit)
-    file = fetch(listeners_file(folder, scorer, winner.trial, winner.sweeps))
+    scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
+    file = run.cached(listeners_name(scorer, winner.trial, winner.sweeps))
     if not file.exists():
         return ()
     with np.load(file) as kept:

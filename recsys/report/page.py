@@ -7,39 +7,41 @@ from analysis.page import numbers
 from analysis.page.render import render
 from looplib.files import atomic_write_text
 from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.mirror import fetch_folder, give
+from recsys.models.kinds import KINDS
 from recsys.report.lists import Example, read_examples
 from recsys.report.runs import Row, Run, read_folder
 from recsys.report.titles import read_titles
 from recsys.runs.folder import REPORT, Winner, read_run
 from recsys.runs.leaderboard import WARNING
 from recsys.store.manifest import open_store
+from recsys.workspace import open_workspace
 
 
-def write_report(folder: Path, *, catalogue: Path | None = None, store_path: Path | None = None) -> Path:
+def write_report(address: str | Path, *, catalogue: Path | None = None, store: str | Path | None = None) -> str:
     """Write the page of a finished search into its run folder.
 
     Args:
-        folder: The run folder.
+        address: Path or address of the run.
         catalogue: tracks.json; by default the run's own, if it has one.
-        store_path: The session store; by default where the search read it.
+        store: The session store; by default where the search read it.
 
     Returns:
-        The page.
+        The page's address.
 
     Raises:
         UserError: The run is not finished, the store is not there, or the catalogue is not that of the store.
     """
-    config, winner = read_run(folder)
-    store = open_store(store_path or config.store)
-    titles = read_titles(catalogue or config.catalogue, store)
-    path = store.path / "cache" / winner.dataset
-    dataset = open_dataset(path) if fetch_folder(path) else None
-    examples = read_examples(folder, config, winner, dataset, store, titles) if dataset else ()
-    page = folder / REPORT
-    atomic_write_text(page, render_report(read_folder(folder, folder.resolve().name), winner, dataset, examples))
-    give(page)
-    return page
+    run = open_workspace(address)
+    config, winner = read_run(run)
+    opened = open_store(store or config.store)
+    titles = read_titles(catalogue or config.catalogue, opened)
+    cached = opened.workspace.sub(f"cache/{winner.dataset}")
+    dataset = open_dataset(cached.address) if cached.download_all() else None
+    examples = read_examples(run, config, winner, dataset, opened, titles) if dataset else ()
+    page = render_report(read_folder(run, run.folder.resolve().name), winner, dataset, examples)
+    atomic_write_text(run.folder / REPORT, page)
+    run.upload(REPORT)
+    return f"{run}/{REPORT}"
 
 
 def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, examples: tuple[Example, ...] = ()) -> str:
@@ -85,7 +87,7 @@ def _state(run: Run, row: Row) -> str:
         sample = f" on {share:.0%} of the listeners" if share is not None and share < 1 else ""
         when = f" at sweep {row['given_up_at']}{sample}" if row["given_up_at"] is not None else ""
         return f"{row['state']}{when}: {row['why']}"
-    if row["model"] != "als":
+    if KINDS[row["model"]].is_baseline:
         return "baseline"
     if row is run.winner:
         return "winner"

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.mirror import fetch
+from recsys.models.kinds import KINDS
 from recsys.runs.folder import CONFIG, LEADERBOARD, LEDGER, WINNER
 from recsys.runs.leaderboard import describe_params, telling_axes
 from recsys.scoring.off_policy import Interval
+from recsys.workspace import Workspace
 
 Row = Mapping[str, Any]
 
@@ -53,7 +54,7 @@ class Run:
     @cached_property
     def candidates(self) -> tuple[Row, ...]:
         """Return the leaderboard without the baselines."""
-        return tuple(row for row in self.rows if row["model"] == "als")
+        return tuple(row for row in self.rows if not KINDS[row["model"]].is_baseline)
 
     @cached_property
     def axes(self) -> tuple[str, ...]:
@@ -89,14 +90,15 @@ class Run:
         return tuple(orjson.loads(line) for line in lines if line.endswith(b"\n"))  # the last may be half written
 
 
-def read_folder(folder: Path, name: str) -> Run:
+def read_folder(run: Workspace, name: str) -> Run:
     """Read a run folder; the search may be running."""
-    config, ledger, leaderboard, winner = (fetch(folder / file) for file in (CONFIG, LEDGER, LEADERBOARD, WINNER))
+    run.download(LEADERBOARD, CONFIG, LEDGER, WINNER)
+    config, ledger, leaderboard, winner = (run.folder / file for file in (CONFIG, LEDGER, LEADERBOARD, WINNER))
     rows = tuple(pq.read_table(leaderboard).to_pylist()) if leaderboard.exists() else ()
     trial = orjson.loads(winner.read_bytes())["trial"]["id"] if winner.exists() else None
     return Run(
         name,
-        folder,
+        run.folder,
         load_config(SearchConfig, config),
         rows,
         next((row for row in rows if row["trial"] == trial), None),

@@ -1,140 +1,113 @@
-"""How everything in a search is judged: top-k lists in, metrics with intervals out, and what each listener adds.
+"""Score lists as everything in a search is scored: top-k lists in, metrics with intervals out.
 
-A metric is known by its key alone ("ndcg@30"): whatever scorers fits adds its keys to `ListMetrics.metrics`.
+A metric is known by its key alone ("ndcg@30"): another scorer only adds its keys to `ListMetrics.metrics`.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
+from analysis.offpolicy import OffPolicy
 from analysis.validation.validator import Validator
-from looplib.arrays import FloatArray, Int32Array, IntArray
+from looplib.arrays import Int32Array, IntArray
+from looplib.files import digest_of
 from recsys.config import OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError
 from recsys.models.topk import NO_TRACK
-from recsys.scoring.off_policy import Heard, Interval, ListeningTime, check_choice, open_listening_time
+from recsys.scoring.off_policy import ListMetrics, estimate_listening_time, open_estimator
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """What is judged by: the same held-out listening and the same resamples for everything in a search.
+    """The same held-out listening and the same resamples for everything in a search.
 
     Attributes:
-        dataset: The dataset's folder, named by its digest.
+        dataset: The dataset's address, which ends with its digest.
         validation: How lists are scored.
         seed: Decides the resamples.
         threads: Threads of a fit and of a score; they change no result.
     """
 
-    dataset: Path
+    dataset: str
     validation: ValidationConfig
     seed: int
     threads: int
 
     @property
     def digest(self) -> str:
-        """Digest of all that a scored follows from: equal digests mean comparable judgements."""
-        facts = {
-            "dataset": self.dataset.name,
-            "validation": self.validation.model_dump(mode="json"),
-            "seed": self.seed,
-        }
-        return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
-
-
-@dataclass(frozen=True)
-class ListMetrics:
-    """What lists are worth.
-
-    Attributes:
-        metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval.
-        warnings: Metric key to why nothing should be concluded from it; only of those of which that is so.
-        listeners: Numerator and denominator for each listener by whom fits are compared in pairs, shape (2, listeners),
-            of the choosing metric where it is a ratio of sums over listeners, and of the listening times.
-    """
-
-    metrics: dict[str, Interval]
-    warnings: dict[str, str]
-    listeners: dict[str, FloatArray]
+        """Digest of all that a score follows from: scores of equal digests can be compared."""
+        validation = self.validation.model_dump(mode="json")
+        return digest_of({"dataset": self.dataset.rpartition("/")[2], "validation": validation, "seed": self.seed})[:12]
 
 
 def score_lists(scorer: Scorer, lists: Int32Array) -> ListMetrics:
-    """Scores a list for each listener of the dataset; shape (listeners, at most the deepest cut-off)."""
+    """Score a list for each listener of the dataset; shape (listeners, at most the largest cut-off)."""
     validator = validator_for(scorer)
-    missing = max(scorer.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
+    ks, select = scorer.validation.ks, scorer.validation.select
+    missing = max(ks) - lists.shape[1]  # of a catalogue smaller than the largest cut-off
     padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
-    users, select = np.arange(len(lists)), scorer.validation.select
-    listeners = {}
+    users, listeners = np.arange(len(lists)), {}
     if scorer.validation.select_is_of_listeners and not select.startswith(f"{OPE_TIME}@"):
         validation, listeners[select] = validator.score_with_ratio(users, padded, select)
     else:
         validation = validator.score(users, padded)
     metrics = {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}
-    heard = estimate_lists(scorer, padded)
-    if heard is None:
+    estimator = _estimator_for(scorer)
+    if estimator is None:
         return ListMetrics(metrics, {}, listeners)
-    return ListMetrics(metrics | heard.metrics, heard.warnings, listeners | heard.listeners)
-
-
-def estimate_lists(scorer: Scorer, lists: IntArray) -> Heard | None:
-    """What lists are worth by the off-policy estimate; None where the log says no propensity.
-
-    Args:
-        scorer: By what.
-        lists: A list for each listener, filled up with -1; shape (listeners, the deepest cut-off).
-    """
-    listening_time = listening_time_for(scorer)
-    return listening_time.value(np.arange(len(lists)), lists) if listening_time else None
+    times = estimate_listening_time(estimator, padded, ks)
+    return ListMetrics(metrics | times.metrics, times.warnings, listeners | times.listeners)
 
 
 def check_scorers(scorers: Iterable[Scorer], catalogue: int | None) -> None:
-    """Refuses scorers that cannot choose as they are told to, before anything is fitted.
-
-    Args:
-        scorers: Those of a search.
-        catalogue: Tracks of the catalogue; None where it is not known.
+    """Refuse scorers that cannot choose as configured, before anything is fitted.
 
     Raises:
-        SearchError: The log does not allow it.
+        SearchError: The log, or an unknown number of tracks (catalogue None), does not allow it.
     """
     for scorer in scorers:
-        policy = scorer.validation.logging_policy
+        policy, select = scorer.validation.logging_policy, scorer.validation.select
         if policy != "logged" and catalogue is None:
             raise SearchError(
                 f"validation.logging_policy is {policy}, and the store does not know how many tracks there are: none "
                 "of its logs came with a collection.json; ingest with one, or use logging_policy: logged"
             )
-        if scorer.validation.select.startswith(f"{OPE_TIME}@"):
-            dataset, depth = open_dataset(scorer.dataset), max(scorer.validation.ks)
-            ranking = dataset.most_popular("train", depth).astype(np.int64)
-            lists = np.tile(ranking, (len(dataset.users), 1))
-            check_choice(scorer.validation.select, estimate_lists(scorer, lists))
+        if select.startswith(f"{OPE_TIME}@"):
+            _check_choice(scorer, select)
+
+
+def _check_choice(scorer: Scorer, select: str) -> None:
+    """Refuse to choose by listening time if no propensity is known, or the popular tracks' estimate is inconclusive."""
+    estimator = _estimator_for(scorer)
+    if estimator is None:
+        raise SearchError(
+            f"validation.select is {select}, and no held-out recommendation has a known propensity; log propensities, "
+            "or state with validation.logging_policy: uniform that any track of the catalogue was equally likely"
+        )
+    dataset, ks = open_dataset(scorer.dataset), scorer.validation.ks
+    popular: IntArray = dataset.most_popular("train", max(ks)).astype(np.int64)
+    found = estimate_listening_time(estimator, np.tile(popular, (len(dataset.users), 1)), ks)
+    if select in found.warnings:
+        raise SearchError(
+            f"validation.select is {select}, which cannot choose here: for the popular tracks "
+            f"{found.warnings[select]}; hold out more sessions, or choose by a ranking metric"
+        )
 
 
 @lru_cache(maxsize=2)
-def listening_time_for(scorer: Scorer) -> ListeningTime | None:
-    """The process's off-policy scorer, likewise."""
-    dataset = open_dataset(scorer.dataset)
-    return open_listening_time(
-        dataset.logged,
-        logging_policy=scorer.validation.logging_policy,
-        tracks=dataset.summary.tracks,
-        ks=scorer.validation.ks,
-        resamples=scorer.validation.resamples,
-        seed=scorer.seed,
-    )
+def _estimator_for(scorer: Scorer) -> OffPolicy | None:
+    """Prepare the process's off-policy estimator; what does not depend on the lists is done once."""
+    facts = scorer.validation
+    return open_estimator(open_dataset(scorer.dataset), facts.logging_policy, facts.resamples, scorer.seed)
 
 
 @lru_cache(maxsize=2)
 def validator_for(scorer: Scorer) -> Validator:
-    """The process's validator: reading the held-out listening takes longer than a score."""
+    """Prepare the process's validator: reading the held-out listening takes longer than a score."""
     dataset = open_dataset(scorer.dataset)
     popularity = dataset.popularity()
     return Validator(

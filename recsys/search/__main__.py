@@ -12,11 +12,15 @@ import typer
 from looplib.cli import make_app, run
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
-from recsys.places import place
+from recsys.export.export import RECOMMENDATIONS, export_run
+from recsys.export.manifest import MANIFEST
+from recsys.report.page import write_report
+from recsys.report.titles import read_titles
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
+from recsys.store.manifest import open_store
 
+FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 PROG = "python -m recsys.search"
 app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held-out sessions, and exports the best.")
 
@@ -27,11 +31,9 @@ def main(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value that wins over the file; repeatable.")
     ] = None,
-    store: Annotated[
-        Path | None, typer.Option(parser=place, metavar="PATH", help="Session store; wins over the file's.")
-    ] = None,
+    store: Annotated[str | None, typer.Option(metavar="PATH", help="Session store; wins over the file's.")] = None,
     run_folder: Annotated[
-        Path | None, typer.Option("--run", parser=place, metavar="PATH", help="Run folder; wins over the file's.")
+        str | None, typer.Option("--run", metavar="PATH", help="Run folder; wins over the file's.")
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
     fresh: Annotated[
@@ -43,11 +45,15 @@ def main(
     flags = {"store": store, "run": run_folder, "cluster.scheduler": scheduler}
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
     settings = load_config(SearchConfig, config, overrides)
+    store_read = open_store(settings.store)
+    for catalogue in {settings.catalogue, settings.context.catalogue if settings.context else None}:
+        read_titles(catalogue, store_read)  # a wrong one is reported now, not after the search
     search(settings, fresh=fresh)
-    rows = {"leaderboard": settings.run / LEADERBOARD, "ledger": settings.run / LEDGER, "report": settings.run / REPORT}
+    write_report(settings.run)
+    rows = {name: f"{settings.run}/{file}" for name, file in FILES.items()}
     if export:
-        version = export_run(settings.run, settings.run / "export", settings.export)
-        rows |= {"recommendations": version / RECOMMENDATIONS, "manifest": version / MANIFEST}
+        version = export_run(settings.run, f"{settings.run}/export", settings.export)
+        rows |= {"recommendations": f"{version}/{RECOMMENDATIONS}", "manifest": f"{version}/{MANIFEST}"}
     for name, file in rows.items():
         typer.echo(f"{name:<16} {file}")
     typer.echo(

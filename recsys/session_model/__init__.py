@@ -1,5 +1,5 @@
-"""Fit the session model: what a track adds to the listening of a session, given how it began.
+"""Fit the session model: how long a track is heard, given who listens and which track opened the session.
 
-In: a session store. Out: arrays that the service's `session_context` recommender reads. Read `fit` first, then
-`responses`, `interests` and `export`.
+In: a session store. Out: arrays that the service's recommender `session_context` reads. Read `fit` first, then
+`responses` (what it learns from), `interests`, `likelihood` (the regressions) and `export`.
 """

@@ -1,4 +1,4 @@
-"""Publishes a context model as `context.npz`, for the service's recommender `session_context`.
+"""Publish a context model as `context.npz`, for the service's recommender `session_context`.
 
 Arrays, in ids of the log; k factors:
 
@@ -8,7 +8,7 @@ Arrays, in ids of the log; k factors:
     interest_precision, information, newcomer_map, newcomer_precision (k + 1, k + 1)
     noise, artist_fatigue, resolution ()
 
-What they mean stands in `recsys.session_model.fit.ContextModel`.
+They are explained in `recsys.session_model.fit.ContextModel`.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,6 @@ import numpy as np
 
 from looplib.progress import progress
 from recsys.config import ContextConfig
-from recsys.dataset.split import weights_of
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
 from recsys.store.manifest import Store
@@ -28,7 +27,7 @@ CONTEXT = "context.npz"
 
 
 def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, threads: int) -> Mapping[str, Any]:
-    """Fits a context model on all sessions and writes it.
+    """Fit a context model on all sessions and write it.
 
     Args:
         folder: Where `context.npz` goes.
@@ -38,13 +37,12 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
         threads: Threads to use.
 
     Returns:
-        What the manifest says of it.
+        The manifest's section about it.
 
     Raises:
         ExportError: The catalogue is not the store's, or there is nothing to learn from.
     """
-    weights = weights_of(config.propensity_weighting, store.catalogue.tracks if store.catalogue else None)
-    responses = load_responses(store, config.catalogue, weights)
+    responses = load_responses(store, config.catalogue)
     sweeps = config.coarse_sweeps + config.rough_sweeps + config.sweeps
     with progress("Context model", sweeps, "sweeps") as report:
         model = fit_context(responses, config, seed, threads, report)
@@ -62,20 +60,12 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
 def _save(file: Path, responses: Responses, model: ContextModel, config: ContextConfig) -> None:
     listeners, organics = responses.users[responses.listener], responses.tracks[responses.organic]
     order = np.lexsort((organics, listeners))
-    np.savez(
-        file,
-        tracks=responses.tracks,
-        track_factors=model.tracks,
-        listeners=listeners[order],
-        organics=organics[order],
-        interest_of=model.interest_of[order],
-        interests=model.interests,
-        evidence=model.evidence,
-        interest_precision=model.interest_precision,
-        information=model.information,
-        newcomer_map=model.newcomer_map,
-        newcomer_precision=model.newcomer_precision,
-        noise=np.float64(model.noise),
-        artist_fatigue=np.float64(model.artist_fatigue),
-        resolution=np.float64(config.resolution),
-    )
+    arrays = vars(model) | {
+        "tracks": responses.tracks,
+        "track_factors": model.tracks,
+        "listeners": listeners[order],
+        "organics": organics[order],
+        "interest_of": model.interest_of[order],
+        "resolution": config.resolution,
+    }
+    np.savez(file, allow_pickle=False, **arrays)

@@ -1,4 +1,4 @@
-"""The context model: how long a track is heard, given who listens and which track opened the session.
+"""Fit the context model: how long a track is heard, given who listens and which track opened the session.
 
 Sessions follow interests: a listener has a few, and the organic track tells which one a session follows. With x the
 vector of the interest and v that of a track,
@@ -6,14 +6,14 @@ vector of the interest and v that of a track,
     logit(time) = x . (v, 1)
 
 Under random recommendations each response is an unbiased observation of one such product; under others it still is
-one, as what was recommended depends on nothing that the product leaves out. Int32Array are not logged, so they are
+one, as what was recommended depends on nothing that the product leaves out. Interests are not logged, so they are
 found on the way:
 
 1. coarse: the responses of each organic track, over all listeners, against each track; a listener's bias and scale are
    taken out first;
-2. a listener's organic tracks that stand close together are one interest (`recsys.session_model.interests`), and
+2. a listener's organic tracks that are close together are one interest (`recsys.session_model.interests`), and
    interests and tracks are fitted by weighted ridge ALS;
-3. tracks have come to lie more truly, so interests are grouped once more, and fitted to the end.
+3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end.
 
 An interest's vector is drawn towards what its organic tracks say, times the listener's scale: the vector of an organic
 track, through one linear map for all. Every ridge is the inverse of the spread that the fit itself shows (empirical
@@ -32,9 +32,19 @@ from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.config import ContextConfig
 from recsys.session_model.interests import centred_directions, group_openings
-from recsys.session_model.logits import average_information, find_fatigue, listener_scales, logit_and_variance
+from recsys.session_model.likelihood import (
+    Grouping,
+    Observations,
+    average_information,
+    find_fatigue,
+    grouped_means,
+    listener_scales,
+    logit_and_variance,
+    paired_dots,
+    precision_of,
+    solve_rows,
+)
 from recsys.session_model.responses import Responses
-from recsys.session_model.ridge import Grouping, grouped_means, paired_dots, precision_of, solve_rows
 
 Report = Callable[[float, str], None]
 
@@ -84,10 +94,10 @@ class ContextModel:
 def fit_context(
     responses: Responses, config: ContextConfig, seed: int, threads: int, report: Report = lambda _done, _note: None
 ) -> ContextModel:
-    """Fits the model; the result follows from the arguments alone, whatever `threads`.
+    """Fit the model; the result follows from the arguments alone, whatever `threads`.
 
     Args:
-        responses: What was heard. Tracks of an artist heard before in the session tell the fatigue, and nothing else.
+        responses: What was heard. Tracks of an artist heard before in the session tell of the fatigue alone.
         config: Hyperparameters.
         seed: Decides the first track vectors.
         threads: Threads to use.
@@ -111,13 +121,12 @@ class _Fit:
     """
 
     def __init__(self, responses: Responses, config: ContextConfig, seed: int, threads: int, report: Report) -> None:
-        """Prepares what every sweep needs."""
+        """Prepare what every sweep needs."""
         fresh = responses.earlier == 0
         if not fresh.any():  # the catalogue has one artist, so that its fatigue is in every time
             fresh[:] = True
         self.responses, self.config, self.threads, self.report = responses, config, threads, report
-        self.track, self.opening = responses.track[fresh], responses.opening[fresh]
-        self.time, self.weight = responses.time[fresh], responses.weight[fresh]
+        self.track, self.opening, self.time = responses.track[fresh], responses.opening[fresh], responses.time[fresh]
         self.logit, self.rounding = logit_and_variance(self.time, config.resolution)
         self.by_track = Grouping(self.track, len(responses.tracks))
         self.noise, self.done = _FIRST_NOISE, 0
@@ -128,62 +137,54 @@ class _Fit:
         self.tracks = np.hstack([first, np.ones((len(first), 1))]).astype(np.float32)
 
     def coarse_interests(self) -> Int32Array:
-        """Interests from the responses to each organic track over all listeners; also gives the first track vectors."""
+        """Group interests by the responses to each organic track over all listeners; set the first track vectors."""
         size, organic = self.config.coarse_factors, self.responses.organic[self.opening]
         who = self.responses.listener[self.opening]
         self.listener_means, scale = listener_scales(self.logit, who, len(self.responses.users), _LISTENER_PRIOR)
         logit = (self.logit - self.listener_means[who]) / np.sqrt(scale)[who]
-        rounding = self.rounding / scale[who]
-        weights = self.weight / (rounding + np.float32(_COARSE_NOISE))
-        by_organic = Grouping(organic, len(self.tracks))
+        weights = np.float32(1) / (self.rounding / scale[who] + np.float32(_COARSE_NOISE))
+        of_organics = Observations(Grouping(organic, len(self.tracks)), self.track, logit, weights)
         tracks = np.hstack([self.tracks[:, :size], self.tracks[:, -1:]])
         ridge = _COARSE_RIDGE * np.eye(size + 1, dtype=np.float32)
-        openers = self._solve(by_organic, tracks, self.track, logit, weights, ridge)
+        openers = solve_rows(of_organics, tracks, ridge, self.threads)
         self._report("coarse")
         for _ in range(1, self.config.coarse_sweeps):
-            features, rest = np.ascontiguousarray(openers[:, :size]), logit - openers[organic, size]
-            tracks[:, :size] = self._solve(self.by_track, features, organic, rest, weights, ridge[1:, 1:])
-            openers = self._solve(by_organic, tracks, self.track, logit, weights, ridge)
+            of_tracks = Observations(self.by_track, organic, logit - openers[organic, size], weights)
+            features = np.ascontiguousarray(openers[:, :size])
+            tracks[:, :size] = solve_rows(of_tracks, features, ridge[1:, 1:], self.threads)
+            openers = solve_rows(of_organics, tracks, ridge, self.threads)
             self._report("coarse")
         vectors = tracks[:, :size]
         self.tracks[:, :size] = (vectors - vectors.mean(axis=0)) / (vectors.std(axis=0) + _LEAST_NOISE)
         # Organic tracks are alike when their products with all tracks are.
-        alike = centred_directions(openers[:, :size] @ _root(np.cov(vectors.T)))
-        return self._group(alike, self.config.coarse_distance)
+        return self._group(openers[:, :size] @ _root(np.cov(vectors.T)), self.config.coarse_distance)
 
     def regroup(self, interest_of: Int32Array) -> Int32Array:
-        """Interests by where organic tracks have come to lie, in the metric in which interests lie among tracks."""
+        """Group interests by the vectors of organic tracks, in the metric of the interests fitted so far."""
         size = self.config.factors
         middles = grouped_means(interest_of, len(self.interests), self.tracks[self.responses.organic, :size])
         metric = np.linalg.lstsq(middles, self.interests[:, :size], rcond=None)[0]
         self.interests = self._no_interests()
-        return self._group(
-            centred_directions(self.tracks[:, :size] @ _root((metric + metric.T) / 2)), self.config.distance
-        )
+        return self._group(self.tracks[:, :size] @ _root((metric + metric.T) / 2), self.config.distance)
 
     def sweep(self, interest_of: Int32Array, sweeps: int) -> None:
-        """Fits interests and tracks in turn."""
+        """Fit interests and tracks in turn."""
         size = self.config.factors
         interest = interest_of[self.opening]
         by_interest = Grouping(interest, int(interest_of.max()) + 1)
-        listener = self._listeners_of(interest_of)
+        listener = np.empty(len(by_interest.counts), dtype=np.int32)
+        listener[interest_of] = self.responses.listener
         before: Float32Array | None = None
         for _ in range(sweeps):
             weights = self._precisions()
             prior = self._priors(interest_of, by_interest.counts, listener)
             if len(self.interests):
                 self.precision = precision_of(self.interests - prior)
-            self.interests = solve_rows(
-                by_interest, self.tracks, self.track, self.logit, weights, self.precision, prior, self.threads
-            )
-            after = self._solve(
-                self.by_track,
-                np.ascontiguousarray(self.interests[:, :size]),
-                interest,
-                self.logit - self.interests[interest, size],
-                weights,
-                precision_of(self.tracks[:, :size]) if before is not None else np.eye(size, dtype=np.float32),
-            )
+            of_interests = Observations(by_interest, self.track, self.logit, weights)
+            self.interests = solve_rows(of_interests, self.tracks, self.precision, self.threads, prior)
+            of_tracks = Observations(self.by_track, interest, self.logit - self.interests[interest, size], weights)
+            ridge = precision_of(self.tracks[:, :size]) if before is not None else np.eye(size, dtype=np.float32)
+            after = solve_rows(of_tracks, np.ascontiguousarray(self.interests[:, :size]), ridge, self.threads)
             self.tracks[:, :size] = after if before is None else after + _OVERSHOOT * (after - before)
             before = after
             self.noise = self._measure_noise(interest)
@@ -191,18 +192,18 @@ class _Fit:
         self.tracks[:, :size] = after
 
     def model(self, interest_of: Int32Array) -> ContextModel:
-        """What was fitted, and what a session of an unknown interest starts from."""
-        interest = interest_of[self.opening]
+        """Return what was fitted, and what a session of an unknown interest starts from."""
         opened_by = self.tracks[self.responses.organic]
         followed = self.interests[interest_of]
         newcomer_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0].astype(np.float32)
+        evidence = np.bincount(interest_of[self.opening], minlength=len(self.interests))
         return ContextModel(
             tracks=self.tracks[:, :-1].copy(),
             interests=self.interests,
             interest_of=interest_of,
-            evidence=np.rint(np.bincount(interest, self.weight, len(self.interests))).astype(np.int32),
+            evidence=evidence.astype(np.int32),
             interest_precision=self.precision,
-            information=average_information(self.tracks, self.track, self._precisions(), self.weight),
+            information=average_information(self.tracks, self.track, self._precisions()),
             newcomer_map=newcomer_map,
             newcomer_precision=precision_of(followed - opened_by @ newcomer_map),
             noise=self.noise,
@@ -219,7 +220,7 @@ class _Fit:
         return find_fatigue(logit, self.responses.time[again], self.responses.earlier[again])
 
     def _priors(self, interest_of: Int32Array, counts: IntArray, listener: Int32Array) -> Float32Array:
-        """What is expected of each interest's vector before its responses are looked at, (interests, k + 1)."""
+        """Predict each interest's vector from its organic tracks and its listener, (interests, k + 1)."""
         if not len(self.interests):
             nothing = np.zeros((len(counts), self.config.factors), dtype=np.float32)
             return np.hstack([nothing, self.listener_means[listener, None]])
@@ -236,38 +237,21 @@ class _Fit:
         constant = (summed + usual) / (np.bincount(listener, counts, people) + _LISTENER_PRIOR)
         return np.hstack([mapped * scale[listener, None], constant[listener, None]]).astype(np.float32)
 
-    def _solve(
-        self,
-        rows: Grouping,
-        features: Float32Array,
-        column: Int32Array,
-        targets: Float32Array,
-        weights: Float32Array,
-        ridge: Float32Array,
-    ) -> Float32Array:
-        """Ridge regressions towards 0."""
-        prior = np.zeros((rows.rows, features.shape[1]), dtype=np.float32)
-        return solve_rows(rows, features, column, targets, weights, ridge, prior, self.threads)
-
-    def _group(self, directions: Float32Array, distance: float) -> Int32Array:
+    def _group(self, vectors: Float32Array, distance: float) -> Int32Array:
+        directions = centred_directions(vectors)
         return group_openings(self.responses.listener, self.responses.organic, directions, distance)
 
     def _precisions(self) -> Float32Array:
-        """How much each response says of the logit, times its weight."""
-        precisions: Float32Array = self.weight / (self.rounding + np.float32(self.noise))
+        """How much each response says of the logit."""
+        precisions: Float32Array = np.float32(1) / (self.rounding + np.float32(self.noise))
         return precisions
-
-    def _listeners_of(self, interest_of: Int32Array) -> Int32Array:
-        listener = np.empty(int(interest_of.max()) + 1, dtype=np.int32)
-        listener[interest_of] = self.responses.listener
-        return listener
 
     def _measure_noise(self, interest: Int32Array) -> float:
         middle = np.flatnonzero((self.time > _MIDDLE[0]) & (self.time < _MIDDLE[1]))
         if not len(middle):
             return self.noise
         found = paired_dots(self.interests, interest[middle], self.tracks, self.track[middle], self.threads)
-        excess = np.average((found - self.logit[middle]) ** 2 - self.rounding[middle], weights=self.weight[middle])
+        excess = np.mean((found - self.logit[middle]) ** 2 - self.rounding[middle])
         return max(_LEAST_NOISE, float(excess))
 
     def _report(self, note: str) -> None:
@@ -276,7 +260,7 @@ class _Fit:
 
 
 def _root(symmetric: npt.NDArray[np.floating]) -> Float32Array:
-    """R with R R' = the matrix, where negative eigenvalues count as 0."""
+    """Return R with R R' = the matrix, where negative eigenvalues count as 0."""
     values, vectors = np.linalg.eigh(np.atleast_2d(symmetric))
     root: Float32Array = (vectors * np.sqrt(np.maximum(values, 0))).astype(np.float32)
     return root

@@ -1,4 +1,4 @@
-"""Which organic tracks of a listener belong together: each group is one of the listener's interests."""
+"""Group the organic tracks of a listener: each group is one of the listener's interests."""
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -9,11 +9,11 @@ from looplib.arrays import AnyIntArray, Float32Array, Int32Array
 def group_openings(
     listener: AnyIntArray, organic: AnyIntArray, directions: Float32Array, distance: float
 ) -> Int32Array:
-    """Groups each listener's organic tracks by complete linkage: any two of a group are within a cosine distance.
+    """Group each listener's organic tracks by complete linkage: any two of a group are within a cosine distance.
 
     Args:
         listener: Listener of each opening, ascending, shape (openings,).
-        organic: Organic track of each opening, likewise.
+        organic: Organic track of each opening, shape (openings,).
         directions: Vectors of length 1, or 0 where nothing is known of the track, shape (tracks, k).
         distance: The largest cosine distance within a group, 0..2.
 
@@ -31,7 +31,7 @@ def group_openings(
 
 
 def centred_directions(vectors: Float32Array) -> Float32Array:
-    """Vectors less their mean, of length 1; 0 stays 0."""
+    """Subtract the mean of vectors and scale each to length 1; 0 stays 0."""
     centred = vectors - vectors.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     directions: Float32Array = (centred / np.where(lengths > 0, lengths, 1)).astype(np.float32)
@@ -39,7 +39,7 @@ def centred_directions(vectors: Float32Array) -> Float32Array:
 
 
 def _complete_linkage(directions: Float32Array, distance: float) -> Int32Array:
-    """The group of each, from 0."""
+    """Number the group of each, from 0."""
     if len(directions) == 1:
         return np.zeros(1, dtype=np.int32)
     upper = np.triu_indices(len(directions), 1)

@@ -88,9 +88,7 @@ def test_without_logged_sessions_they_are_the_ones_that_training_sees() -> None:
     ]
     connection = connect(rows)
     found = read_sessions(connection, Holdout("all"))
-    theirs = queries.fetch_table(
-        connection, "sessions/session_events", gap_ms=HALF_HOUR_MS, uniform=1.0, least=1.0, largest=1.0
-    )
+    theirs = queries.fetch_table(connection, "sessions/session_events", gap_ms=HALF_HOUR_MS)
     expected = sorted((row["user"], row["session"], row["position"], row["track"]) for row in theirs.to_pylist())
     names = queries.fetch_table(connection, "offpolicy/named_events").to_pylist()
     assert sorted((row["user"], row["session"]) for row in names) == [(user, name) for user, name, _, _ in expected]

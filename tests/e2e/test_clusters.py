@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from recsys.places import SCRATCH
+from recsys.workspace import SCRATCH
 from tests.programs import free_port
 from tests.recsys.by_hand import processes, wait_until
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.s3 import S3, server
 
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
+RECOMMENDATIONS = "out/demo/run/export/current/recommendations.jsonl"
 CONFIG = """
 store: out/demo/store
 run: out/demo/run
@@ -65,57 +66,60 @@ def own_settings(s3: S3, scratch: str) -> list[str]:
     return ["env", *(f"{name}={s3.environment(scratch)[name]}" for name in names)]
 
 
-@pytest.mark.slow
-def test_three_commands_without_a_shared_disk_give_what_a_laptop_gives(tmp_path: Path) -> None:
+def make_demo(folder: Path) -> Path:
+    """What the page's commands find in the folder where they are run: a configuration, a log, a store."""
     sessions = random_sessions(5, listeners=60, tracks=200, sessions=600)
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "demo.yaml").write_text(CONFIG)
-    made = make_store(tmp_path, sessions, tracks=200)
-    (tmp_path / "out" / "demo").mkdir(parents=True)
-    made.rename(tmp_path / "out" / "demo" / "store")
-    (tmp_path / "log").rename(tmp_path / "out" / "demo" / "log")
+    (folder / "configs").mkdir(parents=True)
+    (folder / "configs" / "demo.yaml").write_text(CONFIG)
+    made = make_store(folder, sessions, tracks=200)
+    (folder / "out" / "demo").mkdir(parents=True)
+    made.rename(folder / "out" / "demo" / "store")
+    (folder / "log").rename(folder / "out" / "demo" / "log")
+    return folder
+
+
+def run_here(argv: list[str], cwd: Path) -> str:
+    """What it said."""
+    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What the third command publishes without `--scheduler`."""
+    folder = make_demo(tmp_path_factory.mktemp("laptop"))
+    *argv, option, _ = words(commands_of_the_page()[2], 0)
+    assert option == "--scheduler"
+    run_here(argv, folder)
+    return (folder / RECOMMENDATIONS).read_bytes()
+
+
+@pytest.mark.slow
+def test_three_commands_give_on_a_cluster_what_a_laptop_gives(tmp_path: Path, laptop: bytes) -> None:
+    folder = make_demo(tmp_path / "cluster")
     scheduler, worker, search = commands_of_the_page()
+    with processes() as start:
+        port = start_scheduler(start, scheduler, tmp_path)
+        workers = [start(*words(worker, port), cwd=tmp_path) for _ in range(2)]
+        wait_for_workers(2, port)
+        assert "2 workers, dashboard" in run_here(words(search, port), folder)
+        assert [process.poll() for process in workers] == [None, None]
+    assert (folder / RECOMMENDATIONS).read_bytes() == laptop
+
+
+@pytest.mark.slow
+def test_three_commands_without_a_shared_disk_give_what_a_laptop_gives(tmp_path: Path, laptop: bytes) -> None:
+    folder = make_demo(tmp_path / "cluster")
+    scheduler, worker, _ = commands_of_the_page()
     with server(tmp_path) as s3, processes() as start:
         port = start_scheduler(start, scheduler, tmp_path)
         for number in range(2):
             start(*own_settings(s3, f"worker-{number}"), *words(worker, port), cwd=tmp_path)
         wait_for_workers(2, port)
         for command in commands_without_a_shared_disk():
-            argv = [*own_settings(s3, "search"), *words(command, port)]
-            done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=240)
-            assert done.returncode == 0, done.stderr
-    _, own = run_search(words(search, port)[:-2], tmp_path)
-    assert (tmp_path / "out/demo/export/current/recommendations.jsonl").read_bytes() == own
-
-
-def run_search(argv: list[str], cwd: Path) -> tuple[str, bytes]:
-    """What it said, and what it exported."""
-    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    return done.stderr, (cwd / "out/demo/run/export/current/recommendations.jsonl").read_bytes()
-
-
-@pytest.mark.slow
-def test_three_commands_give_on_a_cluster_what_a_laptop_gives(tmp_path: Path) -> None:
-    sessions = random_sessions(5, listeners=60, tracks=200, sessions=600)
-    for place in ("laptop", "cluster"):
-        (tmp_path / place / "configs").mkdir(parents=True)
-        (tmp_path / place / "configs" / "demo.yaml").write_text(CONFIG)
-        made = make_store(tmp_path / place, sessions, tracks=200)
-        (tmp_path / place / "out" / "demo").mkdir(parents=True)
-        made.rename(tmp_path / place / "out" / "demo" / "store")
-    scheduler, worker, search = commands_of_the_page()
-    with processes() as start:
-        port = start_scheduler(start, scheduler, tmp_path)
-        workers = [start(*words(worker, port), cwd=tmp_path) for _ in range(2)]
-        argv = words(search, port)
-        wait_for_workers(2, port)
-        said, joined = run_search(argv, tmp_path / "cluster")
-        assert "2 workers, dashboard" in said
-        assert [process.poll() for process in workers] == [None, None]
-    assert argv[-2] == "--scheduler"
-    _, own = run_search(argv[:-2], tmp_path / "laptop")
-    assert joined == own
+            run_here([*own_settings(s3, "search"), *words(command, port)], folder)
+    assert (folder / "out/demo/export/current/recommendations.jsonl").read_bytes() == laptop
 
 
 def wait_for_workers(number: int, port: int) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
-from recsys.cluster_config import ClusterConfig
-from recsys.config import SearchConfig
+from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
 from recsys.store.manifest import open_store
+from recsys.workspace import open_workspace
+from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
 
 PARAMS = AlsParams(8, 0.1, 10.0, nu=0.5)
@@ -26,8 +27,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("blocks")
     store = make_store(folder, random_sessions(5, listeners=200, tracks=300, sessions=3000), tracks=300)
     config = SearchConfig(store=store, run=folder / "run")
-    with open_cluster(ClusterConfig(workers=1)) as cluster:
-        return build_dataset(open_store(store), config, cluster, lambda _done, _word: None)
+    return build_dataset(open_store(store), config, in_process(), lambda _done, _note: None)
 
 
 def workers() -> list[psutil.Process]:
@@ -52,8 +52,8 @@ def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) 
             alive[0].kill()
 
     with open_cluster(ClusterConfig(workers=2)) as cluster:
-        blocks = cut_blocks(cluster, dataset, "train", tmp_path / "blocks", 6)
-        fit = fit_blocks(cluster, blocks, PARAMS, 4, SWEEPS, tmp_path / "fit", report=kill_one)
+        blocks = cut_blocks(cluster, dataset, "train", open_workspace(tmp_path / "blocks"), 6)
+        fit = fit_blocks(cluster, blocks, PARAMS, 4, SWEEPS, open_workspace(tmp_path / "fit"), kill_one)
     model = Als(dataset.matrix("train"), PARAMS, seed=4, threads=1)
     model.sweep(SWEEPS)
     assert killed

@@ -1,26 +1,24 @@
-"""A fit in blocks equals the fit in one piece, whatever the blocks, and goes on where it was."""
+"""A fit in blocks equals the fit in one piece, whatever the blocks, and continues where it stopped."""
 
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from looplib.cli import run
 from recsys.blockwise import fit as block_fit
-from recsys.blockwise.fit import BlockFit, cut_blocks, fit_blocks
+from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.blockwise.worker import Block, solve_block
-from recsys.cluster.cluster import Cluster, open_cluster
-from recsys.cluster.retry import Outcome
-from recsys.cluster_config import ClusterConfig
 from recsys.config import Feedback, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
+from recsys.models.params import Fit
 from recsys.search import __main__ as search
 from recsys.store.manifest import open_store
+from recsys.workspace import open_workspace
+from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
 
 KNOBS = {
@@ -31,30 +29,12 @@ KNOBS = {
 }
 
 
-class Here:
-    """Runs the calls in this process, in an order of its own."""
-
-    def __init__(self, slots: int = 1) -> None:
-        self._slots = slots
-
-    def slots(self) -> int:
-        return self._slots
-
-    def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
-        for place, arguments in reversed(list(enumerate(calls))):
-            yield Outcome(place, function(*arguments), None)
-
-
-def here(slots: int = 1) -> Cluster:
-    return cast(Cluster, Here(slots))
-
-
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("blocks")
     store = open_store(make_store(folder, random_sessions(5, listeners=70, tracks=120, sessions=900), tracks=120))
     config = SearchConfig(store=store.path, run=folder / "run", feedback=Feedback(skip_time=0.3))
-    return build_dataset(store, config, here(), lambda _done, _word: None)
+    return build_dataset(store, config, in_process(), lambda _done, _word: None)
 
 
 def whole(dataset: Dataset, params: AlsParams, sweeps: int) -> Als:
@@ -63,7 +43,7 @@ def whole(dataset: Dataset, params: AlsParams, sweeps: int) -> Als:
     return model
 
 
-def assert_same(fit: BlockFit, model: Als) -> None:
+def assert_same(fit: Fit, model: Fit) -> None:
     assert fit.sweeps == model.sweeps
     assert np.array_equal(fit.user_factors, model.user_factors)
     assert np.array_equal(fit.item_factors, model.item_factors)
@@ -74,19 +54,23 @@ def assert_same(fit: BlockFit, model: Als) -> None:
 def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
     params: AlsParams, number: int, dataset: Dataset, tmp_path: Path
 ) -> None:
-    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", number)
-    assert_same(fit_blocks(here(), blocks, params, 4, 3, tmp_path / "fit"), whole(dataset, params, 3))
+    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), number)
+    assert_same(
+        fit_blocks(in_process(), blocks, params, 4, 3, open_workspace(tmp_path / "fit")), whole(dataset, params, 3)
+    )
 
 
 def test_more_blocks_than_rows_are_a_block_for_each_row(dataset: Dataset, tmp_path: Path) -> None:
-    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", 1000)
+    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 1000)
     assert (len(blocks.listeners), len(blocks.tracks)) == (len(dataset.users), len(dataset.tracks))
     params = KNOBS["cg"]
-    assert_same(fit_blocks(here(), blocks, params, 4, 1, tmp_path / "fit"), whole(dataset, params, 1))
+    assert_same(
+        fit_blocks(in_process(), blocks, params, 4, 1, open_workspace(tmp_path / "fit")), whole(dataset, params, 1)
+    )
 
 
 def test_blocks_cover_every_row_once_with_about_as_much_work(dataset: Dataset, tmp_path: Path) -> None:
-    cut = cut_blocks(here(slots=4), dataset, "total", tmp_path)
+    cut = cut_blocks(in_process(slots=4), dataset, "total", open_workspace(tmp_path))
     for blocks, rows in ((cut.listeners, len(dataset.users)), (cut.tracks, len(dataset.tracks))):
         assert [block.first for block in blocks] == [0, *(block.last for block in blocks[:-1])]
         assert blocks[-1].last == rows
@@ -99,7 +83,7 @@ def test_a_block_holds_no_more_interactions_than_allowed(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(block_fit, "LARGEST_BLOCK", 300)
-    cut = cut_blocks(here(slots=2), dataset, "train", tmp_path)
+    cut = cut_blocks(in_process(slots=2), dataset, "train", open_workspace(tmp_path))
     assert len(cut.listeners) >= dataset.summary.interactions / 300
     assert len(cut.listeners) % 2 == 0
 
@@ -108,39 +92,30 @@ def test_a_fit_goes_on_from_its_last_whole_sweep(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = KNOBS["cg"]
-    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", 3)
-    solved: list[tuple[str, str]] = []
+    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 3)
+    solved: list[tuple[str, int]] = []
 
-    def solve(block: Block, params: AlsParams, before: Path, others: Path, after: Path, threads: int) -> None:
+    def solve(block: Block, params: AlsParams, fit: str, sweep: int, threads: int) -> None:
         if len(solved) == 15:  # the first block of tracks in sweep 3
             raise KeyboardInterrupt
-        solved.append((block.of, after.name))
-        solve_block(block, params, before, others, after, threads)
+        solved.append((block.of, sweep))
+        solve_block(block, params, fit, sweep, threads)
 
     monkeypatch.setattr(block_fit, "solve_block", solve)
     with pytest.raises(KeyboardInterrupt):
-        fit_blocks(here(), blocks, params, 4, 5, tmp_path / "fit")
+        fit_blocks(in_process(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"))
     monkeypatch.undo()
     done: list[float] = []
-    fit = fit_blocks(here(), blocks, params, 4, 5, tmp_path / "fit", report=done.append)
+    fit = fit_blocks(in_process(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"), report=done.append)
     assert done == [3, 4, 5]
     assert_same(fit, whole(dataset, params, 5))
     assert sorted(file.name for file in (tmp_path / "fit").iterdir()) == ["listeners-5.npy", "tracks-5.npy"]
 
 
 def test_factors_out_of_bounds_are_a_trial_error(dataset: Dataset, tmp_path: Path) -> None:
-    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", 2)
+    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 2)
     with pytest.raises(TrialError, match="not finite after sweep 1"):
-        fit_blocks(here(), blocks, AlsParams(4, 0.1, alpha=1e39), 4, 3, tmp_path / "fit")
-
-
-@pytest.mark.dask
-def test_workers_give_the_same_bytes(dataset: Dataset, tmp_path: Path) -> None:
-    params = KNOBS["nu, weight and skips"]
-    with open_cluster(ClusterConfig(workers=2)) as cluster:
-        blocks = cut_blocks(cluster, dataset, "train", tmp_path / "blocks", 4)
-        fit = fit_blocks(cluster, blocks, params, 4, 3, tmp_path / "fit")
-    assert_same(fit, whole(dataset, params, 3))
+        fit_blocks(in_process(), blocks, AlsParams(4, 0.1, alpha=1e39), 4, 3, open_workspace(tmp_path / "fit"))
 
 
 @pytest.mark.dask
@@ -151,7 +126,7 @@ def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(tmp_path:
         run_folder = tmp_path / fit
         (tmp_path / f"{fit}.yaml").write_text(
             f"store: {store}\nrun: {run_folder}\ncluster: {{workers: 2, fit: {fit}}}\n"
-            "search: {space: {factors: [4, 6], nu: [0, 0.5]}, sweeps: 3, score_every: 2}\n"
+            "search: {space: {factors: [4], nu: [0, 0.5]}, sweeps: 3, score_every: 2}\n"
             "validation: {resamples: 100}\n"
         )
         assert run(search.app, search.PROG, ["--config", str(tmp_path / f"{fit}.yaml")]) == 0

@@ -1,6 +1,6 @@
 """The context model on logs whose rules are known: listeners of two interests in a plane of tastes."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from looplib.errors import UserError
 from recsys.config import ContextConfig
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.interests import centred_directions, group_openings
-from recsys.session_model.logits import average_information, listener_scales, logit_and_variance
+from recsys.session_model.likelihood import average_information, listener_scales, logit_and_variance
 from recsys.session_model.responses import Responses
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
@@ -51,11 +51,10 @@ def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
         tracks=np.arange(TRACKS),
         listener=np.array(listener, dtype=np.int32),
         organic=np.array(organic, dtype=np.int32),
-        starts=np.arange(0, len(opening) + 1, count),
+        opening=opening.astype(np.int32),
         track=track.astype(np.int32),
         time=time.astype(np.float32),
         earlier=earlier,
-        weight=np.ones(len(track), dtype=np.float32),
     )
     return responses, np.array(interest)
 
@@ -69,10 +68,10 @@ def expected_times(model: ContextModel, responses: Responses) -> FloatArray:
     """By the model's own words, one response after the other."""
     opening = responses.opening
     times = []
-    for place in range(len(responses)):
-        x = model.interests[model.interest_of[opening[place]]]
-        logit = x[:-1] @ model.tracks[responses.track[place]] + x[-1]
-        times.append(model.artist_fatigue ** responses.earlier[place] / (1 + np.exp(-logit)))
+    for position in range(len(responses)):
+        x = model.interests[model.interest_of[opening[position]]]
+        logit = x[:-1] @ model.tracks[responses.track[position]] + x[-1]
+        times.append(model.artist_fatigue ** responses.earlier[position] / (1 + np.exp(-logit)))
     return np.array(times)
 
 
@@ -125,11 +124,10 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
         np.arange(2),
         none,
         none,
-        np.array([0, 1]),
+        none,
         one,
         np.array([0.4], np.float32),
         np.full(1, earlier, np.int16),
-        np.ones(1, np.float32),
     )
     model = fit_context(responses, CONFIG, 1, 1)
     assert all(np.isfinite(getattr(model, field.name)).all() for field in fields(ContextModel))
@@ -166,36 +164,7 @@ def test_the_average_information_is_the_mean_of_weighted_outer_products() -> Non
     features = rng.normal(size=(9, 3)).astype(np.float32)
     column, weights = rng.integers(9, size=70), rng.uniform(0.1, 4, size=70).astype(np.float32)
     products = [w * np.outer(features[c], features[c]) for c, w in zip(column, weights, strict=True)]
-    once = np.ones(70, dtype=np.float32)
-    assert average_information(features, column, weights, once) == pytest.approx(np.mean(products, axis=0), abs=1e-4)
-    assert average_information(features, column, 3 * weights, 3 * once) == pytest.approx(
-        np.mean(products, axis=0), abs=1e-4
-    )
-
-
-def test_a_response_that_weighs_nothing_is_as_good_as_none(
-    truth: tuple[Responses, IntArray], model: ContextModel
-) -> None:
-    """Half of the responses are of another world; weighted 0, they change nothing but where blocks of sums are cut."""
-    responses = truth[0]
-    twice = np.repeat(np.arange(len(responses)), 2)
-    of_other_world = np.arange(len(twice)) % 2 == 1
-    time = np.where(of_other_world, 1 - responses.time[twice], responses.time[twice])
-    mixed = replace(
-        responses,
-        starts=2 * responses.starts,
-        track=responses.track[twice],
-        time=time.astype(np.float32),
-        earlier=responses.earlier[twice],
-        weight=np.where(of_other_world, 0, 1).astype(np.float32),
-    )
-    found = fit_context(mixed, CONFIG, seed=1, threads=2)
-    assert found.evidence.sum() == model.evidence.sum()
-    assert found.noise == pytest.approx(model.noise, rel=0.3)
-    off = expected_times(found, responses) - responses.time
-    assert 1 - np.mean(off**2) / responses.time.var() > 0.95
-    misled = fit_context(replace(mixed, weight=np.ones(len(mixed), np.float32)), CONFIG, seed=1, threads=2)
-    assert misled.noise > 10 * model.noise
+    assert average_information(features, column, weights) == pytest.approx(np.mean(products, axis=0), abs=1e-4)
 
 
 def test_a_listeners_mean_and_variance_are_drawn_to_everybodys_when_responses_are_few() -> None:

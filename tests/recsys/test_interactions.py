@@ -3,7 +3,6 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
-from recsys.config import Feedback, PropensityWeighting, Split
-from recsys.dataset import buckets as interactions
-from recsys.dataset.buckets import BucketSummary, prepare_bucket
-from recsys.dataset.split import SplitRule, find_cutoff_ms, weights_of
+from recsys.config import Feedback, Split
+from recsys.dataset.buckets import StoredBucket, bucket_file, prepare_bucket
+from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import SplitError
+from recsys.store.manifest import Part
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000
@@ -36,8 +35,8 @@ def held_by_hash(session: Session, rule: SplitRule) -> bool:
 def sums(sessions: Iterable[Session], feedback: Feedback) -> Pairs:
     total: Pairs = defaultdict(float)
     for session in sessions:
-        for place, (track, time) in enumerate(session.heard):
-            if time > 0 and time >= feedback.min_time and (place or feedback.organic):
+        for position, (track, time) in enumerate(session.heard):
+            if time > 0 and time >= feedback.min_time and (position or feedback.organic):
                 total[session.user, track] += time
     return dict(total)
 
@@ -47,15 +46,21 @@ def read_pairs(file: Path, column: str) -> Pairs:
     return {(row["user"], row["track"]): row[column] for row in rows if row[column] > 0}
 
 
+def stored(files: Iterable[Path]) -> StoredBucket:
+    """Files of one folder as bucket 0 of a store."""
+    files = list(files)
+    return StoredBucket(str(files[0].parent), 0, tuple(Part(file.name, 0, 0, 0) for file in files))
+
+
 def prepare(
     folder: Path,
     sessions: list[Session],
     rule: SplitRule = HASH,
     feedback: Feedback | None = None,
     organic: bool = True,
-) -> BucketSummary:
+) -> dict[str, int]:
     part = write_part(folder / "part.parquet", sessions)
-    return prepare_bucket(0, [part], folder, rule, feedback or Feedback(), organic)
+    return prepare_bucket(stored([part]), str(folder), rule, feedback or Feedback(), organic)
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -66,7 +71,7 @@ def test_interactions_are_the_sums_of_each_side(tmp_path: Path, named: bool, fee
     sessions = random_sessions(1, listeners=9, tracks=30, sessions=200, named=named)
     prepare(tmp_path, sessions, feedback=feedback)
     training = [session for session in sessions if not held_by_hash(session, HASH)]
-    file = interactions.interactions_file(tmp_path, 0)
+    file = bucket_file(tmp_path, "interactions", 0)
     assert read_pairs(file, "train") == pytest.approx(sums(training, feedback), rel=1e-6)
     assert read_pairs(file, "total") == pytest.approx(sums(sessions, feedback), rel=1e-6)
 
@@ -77,7 +82,7 @@ def test_a_recommended_track_heard_less_than_the_threshold_is_a_skip_and_adds_no
 ) -> None:
     sessions = random_sessions(7, listeners=9, tracks=30, sessions=200)
     prepare(tmp_path, sessions, feedback=Feedback(organic=organic, skip_time=0.3))
-    file = interactions.interactions_file(tmp_path, 0)
+    file = bucket_file(tmp_path, "interactions", 0)
     for side, chosen in (
         ("train", [session for session in sessions if not held_by_hash(session, HASH)]),
         ("total", sessions),
@@ -85,10 +90,10 @@ def test_a_recommended_track_heard_less_than_the_threshold_is_a_skip_and_adds_no
         times: Pairs = defaultdict(float)
         skips: Pairs = defaultdict(float)
         for session in chosen:
-            for place, (track, time) in enumerate(session.heard):
-                if place and time < 0.3:
+            for position, (track, time) in enumerate(session.heard):
+                if position and time < 0.3:
                     skips[session.user, track] += 1
-                elif time > 0 and (place or organic):
+                elif time > 0 and (position or organic):
                     times[session.user, track] += time
         assert read_pairs(file, side) == pytest.approx(dict(times), rel=1e-6)
         assert read_pairs(file, f"{side}_skips") == dict(skips)
@@ -98,20 +103,20 @@ def test_a_recommended_track_heard_less_than_the_threshold_is_a_skip_and_adds_no
 @pytest.mark.parametrize("organic", [True, False])
 def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(tmp_path: Path, organic: bool) -> None:
     sessions = random_sessions(2, listeners=9, tracks=30, sessions=200)
-    summary = prepare(tmp_path, sessions, organic=organic)
+    counts = prepare(tmp_path, sessions, organic=organic)
     held = [session for session in sessions if held_by_hash(session, HASH)]
     expected: Pairs = {}
     for session in held:
         for track, time in session.heard[0 if organic else 1 :]:
             if time > 0:
                 expected[session.user, track] = max(time, expected.get((session.user, track), 0))
-    assert read_pairs(interactions.heldout_file(tmp_path, 0), "time") == pytest.approx(expected)
-    assert summary == BucketSummary(
-        events=sum(len(session.heard) for session in sessions),
-        heldout_events=sum(len(session.heard) for session in held),
-        sessions=len(sessions),
-        heldout_sessions=len(held),
-    )
+    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == pytest.approx(expected)
+    assert counts == {
+        "events": sum(len(session.heard) for session in sessions),
+        "heldout_events": sum(len(session.heard) for session in held),
+        "sessions": len(sessions),
+        "heldout_sessions": len(held),
+    }
 
 
 def test_a_share_of_the_sessions_is_held_out_and_another_seed_holds_out_others(tmp_path: Path) -> None:
@@ -120,9 +125,9 @@ def test_a_share_of_the_sessions_is_held_out_and_another_seed_holds_out_others(t
         seed: frozenset(session.name for session in sessions if held_by_hash(session, SplitRule(HASH.split, seed)))
         for seed in (7, 8)
     }
-    summary = prepare(tmp_path, sessions)
-    assert summary.heldout_sessions == len(held[7])
-    assert summary.heldout_sessions == pytest.approx(600, abs=4 * np.sqrt(2000 * 0.3 * 0.7))
+    counts = prepare(tmp_path, sessions)
+    assert counts["heldout_sessions"] == len(held[7])
+    assert counts["heldout_sessions"] == pytest.approx(600, abs=4 * np.sqrt(2000 * 0.3 * 0.7))
     assert held[7] != held[8]
 
 
@@ -133,8 +138,8 @@ def test_the_last_session_is_held_out_of_listeners_with_two(tmp_path: Path) -> N
         Session(2, START_MS, [(5, 1.0), (6, 0.5)]),
     ]
     prepare(tmp_path, sessions, SplitRule(Split(kind="last_session"), seed=1))
-    assert read_pairs(interactions.heldout_file(tmp_path, 0), "time") == {(1, 3): 1.0, (1, 4): 0.5}
-    assert read_pairs(interactions.interactions_file(tmp_path, 0), "train") == {
+    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == {(1, 3): 1.0, (1, 4): 0.5}
+    assert read_pairs(bucket_file(tmp_path, "interactions", 0), "train") == {
         (1, 1): 1.0,
         (1, 2): 0.5,
         (2, 5): 1.0,
@@ -145,7 +150,7 @@ def test_the_last_session_is_held_out_of_listeners_with_two(tmp_path: Path) -> N
 def test_by_time_whole_sessions_that_begin_from_the_cutoff_on_are_held_out(tmp_path: Path) -> None:
     sessions = [Session(1, START_MS, [(1, 1.0), (2, 0.5)]), Session(2, START_MS + 60_000, [(3, 1.0), (4, 0.5)])]
     prepare(tmp_path, sessions, SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500))
-    assert read_pairs(interactions.heldout_file(tmp_path, 0), "time") == {(2, 3): 1.0, (2, 4): 0.5}
+    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == {(2, 3): 1.0, (2, 4): 0.5}
 
 
 @pytest.mark.parametrize(
@@ -159,13 +164,13 @@ def test_without_a_name_a_session_ends_after_half_an_hour_of_silence(
     table = pq.read_table(part)
     later = table.set_column(1, "timestamp", [[START_MS, START_MS + gap_ms, START_MS + gap_ms + 1000]])
     pq.write_table(later, part)
-    summary = prepare_bucket(0, [part], tmp_path, HASH, Feedback(), True)
-    assert summary.sessions == sessions
+    counts = prepare_bucket(stored([part]), str(tmp_path), HASH, Feedback(), True)
+    assert counts["sessions"] == sessions
 
 
 def test_without_a_name_a_session_ends_after_last_however_soon_the_next_begins(tmp_path: Path) -> None:
     sessions = [Session(1, START_MS, [(1, 1.0), (2, 0.5)]), Session(1, START_MS + 1500, [(3, 1.0), (4, 0.5)])]
-    assert prepare(tmp_path, sessions).sessions == 2
+    assert prepare(tmp_path, sessions)["sessions"] == 2
 
 
 def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
@@ -173,10 +178,10 @@ def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
         Session(1, START_MS, [(1, 1.0), (2, 0.5)], "a"),
         Session(1, START_MS + 500, [(3, 1.0), (4, 0.5)], "b"),
     ]
-    assert prepare(tmp_path, sessions).sessions == 2
+    assert prepare(tmp_path, sessions)["sessions"] == 2
     rule = Feedback(organic=False)
     prepare(tmp_path, sessions, feedback=rule)
-    assert read_pairs(interactions.interactions_file(tmp_path, 0), "total") == {(1, 2): 0.5, (1, 4): 0.5}
+    assert read_pairs(bucket_file(tmp_path, "interactions", 0), "total") == {(1, 2): 0.5, (1, 4): 0.5}
 
 
 def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) -> None:
@@ -186,42 +191,10 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
         folder = tmp_path / name
         folder.mkdir()
         written = [write_part(folder / f"{number}.parquet", part) for number, part in enumerate(parts)]
-        prepare_bucket(0, written, folder, HASH, Feedback(), True)
+        prepare_bucket(stored(written), str(folder), HASH, Feedback(), True)
         files.append([pq.read_table(file) for file in sorted(folder.glob("*-000.parquet"))])
     assert len(files[0]) == 6
     assert files[0] == files[1]
-
-
-def weighted_sessions() -> list[Session]:
-    """Listener 1's answers were drawn from ten tracks, 2's from a thousand; 3's propensities are not known."""
-    heard = [(1, 1.0), (2, 0.5), (3, 0.1)]
-    return [Session(user, START_MS, heard, "s", chance) for user, chance in ((1, 0.1), (2, 0.001), (3, None))]
-
-
-@pytest.mark.parametrize(("least", "cap", "often", "rarely"), [(0.0, 1.0, 0.05, 1.0), (0.2, 3.0, 0.2, 3.0)])
-def test_answers_weigh_by_clipped_inverse_propensity_and_one_where_it_is_unknown(
-    tmp_path: Path, least: float, cap: float, often: float, rarely: float
-) -> None:
-    rule = replace(HASH, weights=weights_of(PropensityWeighting(least=least, cap=cap), tracks=200))
-    prepare(tmp_path, weighted_sessions(), rule, Feedback(skip_time=0.2))
-    file = interactions.interactions_file(tmp_path, 0)
-    answers = {(1, 2): 0.5 * often, (2, 2): 0.5 * rarely, (3, 2): 0.5}
-    assert read_pairs(file, "total") == pytest.approx({(user, 1): 1.0 for user in (1, 2, 3)} | answers)
-    assert read_pairs(file, "total_skips") == pytest.approx({(1, 3): often, (2, 3): rarely, (3, 3): 1.0})
-
-
-def test_what_was_played_instead_of_a_recommendation_weighs_one(tmp_path: Path) -> None:
-    rule = replace(HASH, weights=weights_of(PropensityWeighting(), tracks=200))
-    part = write_part(tmp_path / "part.parquet", weighted_sessions())
-    table = pq.read_table(part)
-    pq.write_table(table.set_column(5, "recommendation", [[99, 99, None] * 3]), part)
-    prepare_bucket(0, [part], tmp_path, rule, Feedback(), True)
-    assert read_pairs(interactions.interactions_file(tmp_path, 0), "total")[1, 2] == 0.5
-
-
-def test_weights_need_a_catalogue() -> None:
-    with pytest.raises(SplitError, match="propensity_weighting needs the catalogue's size"):
-        weights_of(PropensityWeighting(), None)
 
 
 def test_a_session_on_both_sides_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

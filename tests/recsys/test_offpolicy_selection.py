@@ -16,11 +16,12 @@ from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError
 from recsys.runs.folder import read_listeners, read_run
 from recsys.runs.leaderboard import WARNING, remarks, warn_of
-from recsys.runs.ranking import Ranked, disagreement
-from recsys.runs.scores import Checkpoint, Result, Score
+from recsys.runs.ranking import Row, disagreement
+from recsys.runs.scores import Checkpoint, Score
 from recsys.runs.trials import Trial, plan_candidates
 from recsys.scoring.scorer import Scorer, check_scorers, score_lists
 from recsys.search import __main__ as search
+from recsys.workspace import open_workspace
 from tests.recsys.logs import START_MS, Session, make_store
 
 LISTENERS, TRACKS = 300, 60
@@ -78,8 +79,8 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scorer(store: Path, finished: Path) -> Scorer:
-    config, winner = read_run(finished)
-    return Scorer(store / "cache" / winner.dataset, config.validation, config.seed, threads=1)
+    config, winner = read_run(open_workspace(finished))
+    return Scorer(str(store / "cache" / winner.dataset), config.validation, config.seed, threads=1)
 
 
 def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
@@ -96,9 +97,9 @@ def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
 
 def test_random_is_worth_less_than_popular_and_popular_less_than_the_truth(scorer: Scorer) -> None:
     lists = lists_of(open_dataset(scorer.dataset))
-    judged = {name: score_lists(scorer, each).metrics["ope_time@10"] for name, each in lists.items()}
-    assert judged["random"][2] < judged["popular"][1]
-    assert judged["popular"][2] < judged["best"][1]
+    scored = {name: score_lists(scorer, own).metrics["ope_time@10"] for name, own in lists.items()}
+    assert scored["random"][2] < scored["popular"][1]
+    assert scored["popular"][2] < scored["best"][1]
 
 
 def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says(scorer: Scorer) -> None:
@@ -112,14 +113,14 @@ def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says
 
 
 def test_what_each_listener_adds_gives_the_metric(scorer: Scorer, finished: Path) -> None:
-    _, winner = read_run(finished)
-    heard = read_listeners(finished, scorer, "ope_time@10", winner.trial, winner.sweeps)
+    _, winner = read_run(open_workspace(finished))
+    heard = read_listeners(open_workspace(finished), scorer, "ope_time@10", winner.trial, winner.sweeps)
     assert heard[0].sum() / heard[1].sum() == pytest.approx(winner.metrics["ope_time@10"][0], abs=1e-12)
 
 
 def test_the_winner_has_the_longest_listening_time(finished: Path) -> None:
     board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
-    _, winner = read_run(finished)
+    _, winner = read_run(open_workspace(finished))
     assert winner.select == "ope_time@10"
     assert [row["ope_time@10"] for row in board] == sorted((row["ope_time@10"] for row in board), reverse=True)
     assert board[0]["ope_time@10"] == winner.metrics["ope_time@10"][0]
@@ -136,14 +137,14 @@ def test_a_small_effective_sample_is_shown_with_its_reason(scorer: Scorer, finis
     assert all("ope_time@1: the effective sample size" in row["warnings"] for row in board)
 
 
-def test_a_sample_of_the_listeners_is_judged_by_its_own_sessions(scorer: Scorer) -> None:
+def test_a_sample_of_the_listeners_is_scored_on_its_own_sessions(scorer: Scorer) -> None:
     sample = sample_listeners(open_dataset(scorer.dataset), 0.5, 1)
-    small = replace(scorer, dataset=sample.path)
-    judged = {name: score_lists(small, each) for name, each in lists_of(sample).items()}
-    assert judged["random"].metrics["ope_time@10"][0] < judged["best"].metrics["ope_time@10"][0]
+    small = replace(scorer, dataset=sample.address)
+    scored = {name: score_lists(small, lists) for name, lists in lists_of(sample).items()}
+    assert scored["random"].metrics["ope_time@10"][0] < scored["best"].metrics["ope_time@10"][0]
     heldout = set(pq.read_table(sample.logged)["user"].to_pylist())
     assert heldout <= set(range(150))
-    assert judged["best"].listeners["ope_time@10"].shape == (2, len(heldout))
+    assert scored["best"].listeners["ope_time@10"].shape == (2, len(heldout))
 
 
 def refusal(capsys: pytest.CaptureFixture[str]) -> str:
@@ -180,7 +181,7 @@ def test_logged_propensities_count_for_themselves(finished: Path, tmp_path: Path
     """The same sessions with the propensity in the log give the same figures, without a word on the policy."""
     logged = make_store(tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS)
     assert search_by(logged, tmp_path, "validation.select=ope_time@10") == 0
-    assert read_run(tmp_path / "run")[1].metrics == read_run(finished)[1].metrics
+    assert read_run(open_workspace(tmp_path / "run"))[1].metrics == read_run(open_workspace(finished))[1].metrics
 
 
 def test_an_unknown_metric_names_those_that_are_known() -> None:
@@ -188,17 +189,17 @@ def test_an_unknown_metric_names_those_that_are_known() -> None:
         SearchConfig(store=Path("s"), run=Path("r"), validation=ValidationConfig(select="ope_time@7"))
 
 
-def rivals(more: float) -> tuple[Ranked, Ranked, dict[str, FloatArray]]:
+def rivals(more: float) -> tuple[Row, Row, dict[str, FloatArray]]:
     """Two candidates, one first by each metric; the second is listened to for so much more."""
     config = SearchConfig.model_validate({"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}})
-    trials: list[Trial] = [each.trials[0] for each in plan_candidates(config.search, "data", seed=1)]
+    trials: list[Trial] = [seeds[0] for seeds in plan_candidates(config.search, "data", seed=1)]
     base = np.random.default_rng(2).random(400)
     noise = np.random.default_rng(3).normal(scale=0.05, size=400)
     shares = {
         trials[0].id: np.stack([base, np.ones(400)]),
         trials[1].id: np.stack([base + more + noise, np.ones(400)]),
     }
-    ranking = [Ranked((Result(trial),), "scored", None, None, Score(Checkpoint(5), {}, 1, 1)) for trial in trials]
+    ranking = [Row((trial,), "scored", None, (), Score(Checkpoint(5), {}, 1, 1)) for trial in trials]
     return ranking[0], ranking[1], shares
 
 
@@ -207,25 +208,25 @@ def test_a_warning_says_when_ranking_and_listening_time_disagree_beyond_chance(
     difference: float, is_warned: bool
 ) -> None:
     best, rival, shares = rivals(difference)
-    found = disagreement(best, [rival, best], lambda entry, _: shares[getattr(entry, "id", "")], 200, 1)
+    found = disagreement(best, [rival, best], lambda trial, _: shares[trial.id], 200, 1)
     assert found is not None
-    assert found.value[0] == pytest.approx(difference, abs=0.01)
-    warning = warn_of(found, best, "ndcg@30", "ope_time@30")
+    assert found[1][0] == pytest.approx(difference, abs=0.01)
+    warning = warn_of(*found, best, ("ndcg@30", "ope_time@30"))
     assert (warning is not None) == is_warned
     if warning:
         assert warning.startswith(f"{WARNING} ndcg@30 and ope_time@30 disagree: ope_time@30 puts als factors 8")
         assert "0.1 more" in warning or "more (+0." in warning
 
 
-def test_nothing_is_said_where_both_choose_the_same() -> None:
+def test_there_is_no_warning_where_both_choose_the_same() -> None:
     best, _, shares = rivals(0.1)
-    assert disagreement(best, [best], lambda entry, _: shares[getattr(entry, "id", "")], 200, 1) is None
+    assert disagreement(best, [best], lambda trial, _: shares[trial.id], 200, 1) is None
 
 
-def test_a_choice_that_is_in_doubt_is_warned_of() -> None:
+def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
     best, _, _ = rivals(0.1)
     score = Score(Checkpoint(5), {"ope_time@30": (0.3, 0.2, 0.4)}, 1, 1, warnings={"ope_time@30": "too few"})
-    doubtful = replace(best, score=score)
-    assert remarks([doubtful], doubtful, "ope_time@30") == [
+    unreliable = replace(best, score=score)
+    assert remarks([unreliable], unreliable, "ope_time@30") == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
     ]

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.session_model.ridge import Grouping, grouped_means, paired_dots, precision_of, solve_rows
+from recsys.session_model.likelihood import Grouping, Observations, grouped_means, paired_dots, precision_of, solve_rows
 
 ROWS, COLUMNS, SIZE = 40, 25, 5
 Values = np.ndarray[Any, Any]
@@ -27,7 +27,7 @@ def reference(
 def test_rows_are_those_of_the_normal_equations_whatever_blocks_and_threads(
     monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr("recsys.session_model.ridge._BLOCK", block)
+    monkeypatch.setattr("recsys.session_model.likelihood._BLOCK", block)
     rng = np.random.default_rng(1)
     row, column = rng.integers(ROWS - 2, size=600), rng.integers(COLUMNS, size=600)  # the last two have none
     features = rng.normal(size=(COLUMNS, SIZE)).astype(np.float32)
@@ -36,10 +36,8 @@ def test_rows_are_those_of_the_normal_equations_whatever_blocks_and_threads(
     precision = (root @ root.T + np.eye(SIZE)).astype(np.float32)
     prior = rng.normal(size=(ROWS, SIZE)).astype(np.float32)
     expected = reference(row, column, features, targets, weights, precision, prior)
-    found = [
-        solve_rows(Grouping(row, ROWS), features, column, targets, weights, precision, prior, threads)
-        for threads in (1, 3)
-    ]
+    observed = Observations(Grouping(row, ROWS), column, targets, weights)
+    found = [solve_rows(observed, features, precision, threads, prior) for threads in (1, 3)]
     assert found[0] == pytest.approx(expected, abs=1e-4)
     assert (found[0] == found[1]).all()
     assert (found[0][-2:] == prior[-2:]).all()

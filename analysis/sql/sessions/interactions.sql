@@ -1,23 +1,22 @@
 -- One row per listener and track with listening time or, where there are skips, a skip, by listener, then track.
 -- A skip is a recommended track heard for less than a threshold; it adds no listening time.
--- Times and weights are multiplied and added as decimals of six places, so that the sum depends on neither the order nor the number of the files.
+-- Times are added as decimals of six places, so that the sum depends on neither the order nor the number of the files.
 -- Parameters:
 --   $organic    BOOLEAN, count organic tracks too
 --   $min_time   DOUBLE, share 0..1; events heard less are left out
 --   $skip_time  DOUBLE, share 0..1; recommended tracks heard less were skipped; 0: there are no skips
 -- Tables:
---   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, weight DOUBLE, organic BOOLEAN, heldout BOOLEAN)
+--   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user, track
---   train        FLOAT, weighted listening time in the training sessions (0 where the track was heard in held-out ones alone)
---   total        FLOAT, weighted listening time in all sessions
---   train_skips  FLOAT, weighted skips in the training sessions
---   total_skips  FLOAT, weighted skips in all sessions
-WITH judged AS (
+--   train        FLOAT, listening time in the training sessions (0 where the track was heard in held-out ones alone)
+--   total        FLOAT, listening time in all sessions
+--   train_skips  FLOAT, skips in the training sessions
+--   total_skips  FLOAT, skips in all sessions
+WITH classified AS (
     SELECT
         user, track, heldout,
-        CAST(weight AS DECIMAL(9, 6)) AS weight,
-        CAST(time AS DECIMAL(9, 6)) * CAST(weight AS DECIMAL(9, 6)) AS listened,
+        CAST(time AS DECIMAL(9, 6)) AS listened,
         NOT organic AND time < $skip_time AS skipped,
         time > 0 AND time >= $min_time AND ($organic OR NOT organic) AS heard
     FROM split_events
@@ -27,9 +26,9 @@ SELECT
     track,
     CAST(coalesce(sum(listened) FILTER (WHERE NOT skipped AND NOT heldout), 0) AS FLOAT) AS train,
     CAST(coalesce(sum(listened) FILTER (WHERE NOT skipped), 0) AS FLOAT) AS total,
-    CAST(coalesce(sum(weight) FILTER (WHERE skipped AND NOT heldout), 0) AS FLOAT) AS train_skips,
-    CAST(coalesce(sum(weight) FILTER (WHERE skipped), 0) AS FLOAT) AS total_skips
-FROM judged
+    CAST(count(*) FILTER (WHERE skipped AND NOT heldout) AS FLOAT) AS train_skips,
+    CAST(count(*) FILTER (WHERE skipped) AS FLOAT) AS total_skips
+FROM classified
 WHERE heard OR skipped
 GROUP BY user, track
 ORDER BY user, track

@@ -5,8 +5,6 @@
 --   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user
---   heldout  BOOLEAN, has a held-out session
-SELECT user, bool_or(heldout) AS heldout
+SELECT DISTINCT user
 FROM split_events
-GROUP BY user
 ORDER BY user

@@ -3,7 +3,7 @@
 -- Parameters:
 --   none
 -- Tables:
---   session_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT, weight DOUBLE)
+--   session_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
 --   artists(track BIGINT, artist VARCHAR)
 -- Columns:
 --   user
@@ -11,7 +11,6 @@
 --   track    the recommended track
 --   time     FLOAT, share 0..1 of it that was heard
 --   earlier  SMALLINT, tracks of the same artist played before in the session; 0 where the artist is not known
---   weight   FLOAT, of the answer
 WITH played AS (
     SELECT
         session_events.user,
@@ -19,7 +18,6 @@ WITH played AS (
         session_events.time,
         session_events.start_ms,
         session_events.position,
-        session_events.weight,
         session_events.session,
         first_value(session_events.track) OVER in_session AS organic,
         row_number() OVER (
@@ -40,8 +38,7 @@ SELECT
     organic,
     track,
     CAST(time AS FLOAT) AS time,
-    CAST(least(earlier, 32767) AS SMALLINT) AS earlier,
-    CAST(weight AS FLOAT) AS weight
+    CAST(least(earlier, 32767) AS SMALLINT) AS earlier
 FROM played
 WHERE position > 1 AND hearing = 1
 ORDER BY user, organic, start_ms, session, position

@@ -2,10 +2,10 @@
 -- Parameters:
 --   none
 -- Tables:
---   session_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT, weight DOUBLE)
+--   session_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
 --   heldout_sessions(user BIGINT, session VARCHAR)
 -- Columns:
---   user, track, time, session, weight  as in session_events
+--   user, track, time, session  as in session_events
 --   organic                     BOOLEAN, the track that opened the session
 --   heldout                     BOOLEAN, the session is held out of training
 SELECT
@@ -13,7 +13,6 @@ SELECT
     session_events.track,
     session_events.time,
     session_events.session,
-    session_events.weight,
     session_events.position = 1 AS organic,
     heldout_sessions.session IS NOT NULL AS heldout
 FROM session_events

@@ -1,0 +1,84 @@
+"""A dataset is built once, and whole or not at all."""
+
+import errno
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recsys.config import SearchConfig
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset
+from recsys.store.manifest import open_store
+from tests.recsys.in_process import in_process
+from tests.recsys.logs import make_store, random_sessions
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sessions = random_sessions(5, listeners=200, tracks=900, sessions=3000)
+    return make_store(tmp_path_factory.mktemp("dataset"), sessions, tracks=900)
+
+
+def build(store: Path, run: Path) -> tuple[Dataset, list[str]]:
+    """The dataset, and what was reported on the way."""
+    notes: list[str] = []
+    config = SearchConfig.model_validate({"store": str(store), "run": str(run)})
+    return build_dataset(open_store(store), config, in_process(), lambda _, note: notes.append(note)), notes
+
+
+@pytest.fixture(scope="module")
+def dataset(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return build(store, tmp_path_factory.mktemp("run"))[0]
+
+
+def test_the_same_data_are_built_once(store: Path, dataset: Dataset, tmp_path: Path) -> None:
+    found, notes = build(store, tmp_path / "another run")
+    assert found.path == dataset.path
+    assert notes == ["cached"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 3 MiB, where this process may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # this process still maps files of it
+
+
+def fill(disk: Path, store: Path, dataset: Dataset, share: float) -> Path:
+    """Copies the store to a disk and leaves room for a share of the finished dataset; returns what fills the rest."""
+    shutil.copytree(store, disk / "store", ignore=shutil.ignore_patterns("cache"))
+    room = share * sum(file.stat().st_size for file in dataset.path.iterdir())
+    (ballast := disk / "ballast").write_bytes(b"x" * int(shutil.disk_usage(disk).free - room))
+    return ballast
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_full_disk_leaves_nothing_half_written(
+    store: Path, dataset: Dataset, small_disk: Path, tmp_path: Path, share: float
+) -> None:
+    ballast = fill(small_disk, store, dataset, share)
+    with pytest.raises(OSError, match="No space left on device") as full:
+        build(small_disk / "store", tmp_path / "run")
+    assert full.value.errno in (errno.ENOSPC, None)
+    assert list((small_disk / "store").glob("cache/*")) == []
+    ballast.unlink()
+    assert build(small_disk / "store", tmp_path / "run")[0].summary == dataset.summary
+
+
+def test_a_full_disk_is_one_line_of_the_search(store: Path, dataset: Dataset, small_disk: Path, tmp_path: Path) -> None:
+    fill(small_disk, store, dataset, 0.5)
+    (tmp_path / "search.yaml").write_text(f"store: {small_disk / 'store'}\nrun: {tmp_path / 'run'}\n")
+    argv = [sys.executable, "-m", "recsys.search", "--config", str(tmp_path / "search.yaml")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 2, done.stderr
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
