@@ -189,13 +189,9 @@ def lines(s3: S3, run: str) -> int:
     return len((s3.get(f"{run}/ledger.jsonl") or b"").splitlines())
 
 
-def test_a_killed_search_goes_on_from_another_machine_and_nobody_joins_one_that_lives(
-    s3: S3, folder: Path, long: Path
-) -> None:
+def test_a_killed_search_goes_on_from_another_machine(s3: S3, folder: Path, long: Path) -> None:
     with searching(s3, words(folder, "killed", "long"), "lost") as search:
         wait_for(search, lambda: lines(s3, "killed") >= 3)
-        line = refusal(s3.run(*words(folder, "killed", "long"), scratch="second"))
-        assert f"s3://{BUCKET}/killed: another search is at work here (process {search.process.pid} on" in line
         search.kill()
     shutil.rmtree(folder / "lost")
     before = s3.get("killed/ledger.jsonl") or b""
