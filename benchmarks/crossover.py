@@ -23,12 +23,11 @@ from analysis.ab.tables import load
 from botify.experiments import Arm, Experiment
 from looplib.arrays import FloatArray, IntArray
 from looplib.files import atomic_write
-from recsys.loop.processes import run_step
+from recsys.loop.processes import Step, run_step
 from recsys.loop.service import free_port, service_step, serving
-from recsys.loop.steps import Step
 from tests.botify.exports import publish
 
-EXPERIMENT = "FORETOLD"
+EXPERIMENT = "PREDICTIONS"
 CONTROL = "random"
 
 Lists = Mapping[str, npt.NDArray[np.integer]]

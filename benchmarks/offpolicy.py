@@ -20,7 +20,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from analysis import queries
-from analysis.offpolicy import Holdout, OffPolicy, OffPolicyEstimate, Serving, read_sessions, sessions_of
+from analysis.offpolicy import OffPolicy, OffPolicyEstimate, Serving, parse_holdout, read_sessions, sessions_of
 from benchmarks.served import Truth, find_truth, random_events
 from looplib.arrays import FloatArray, IntArray
 from looplib.config import load_config
@@ -74,7 +74,7 @@ def run_seed(world: Path, store_path: Path) -> None:
     with queries.connect() as connection:
         files = [file for bucket in range(store.buckets) for file in store.bucket_files(bucket)]
         queries.attach_parquet(connection, "events", files)
-        sessions = read_sessions(connection, Holdout("session_hash", share=0.15, seed=42))
+        sessions = read_sessions(connection, parse_holdout("session_hash:0.15:42"))
     read_s = time.perf_counter() - began
     began = time.perf_counter()
     scorer = OffPolicy(sessions)
@@ -169,7 +169,7 @@ def _print_row(name: str, serving: Serving, estimate: OffPolicyEstimate, truth: 
     )
     print(
         f"{name:8} {serving:9} {values}  ESS {estimate.ess:.0f}  at random requests {truth.at_random_requests:.4f}  "
-        f"served {truth.served:.4f} ({estimate.value / truth.served - 1:+.1%})  "
+        f"served {truth.served:.4f} ({estimate.best.value / truth.served - 1:+.1%})  "
         f"a session {truth.time_per_session:.3f}  {seconds:.2f} s"
     )
 

@@ -30,8 +30,7 @@ from benchmarks.crossover import Traffic, play, settings_of
 from benchmarks.policies import make_oracle
 from benchmarks.policies import play as play_in_process
 from looplib.files import atomic_write_text, sha256_file
-from recsys.loop.processes import run_step
-from recsys.loop.steps import Step
+from recsys.loop.processes import Step, run_step
 from sim.listening.sessions import make_model
 from sim.worlds.files import load_world
 

@@ -1,9 +1,9 @@
 """Which sessions of a log a policy may be valued on: those that it was not learned from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import orjson
 import pyarrow as pa
@@ -14,41 +14,26 @@ from analysis.errors import AnalysisError
 
 HELP = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manifest | a Parquet file (user, session)"
 
-Kind = Literal["all", "last_session", "session_hash", "since", "file"]
-
 
 @dataclass(frozen=True)
 class Holdout:
     """A rule that says which sessions count.
 
     Attributes:
-        kind: "all" sessions, where the log is none that the policy was learned from; each listener's "last_session";
-            those of a "session_hash" below a share, as a search splits them; those that begin "since" a moment; those
-            that a "file" names.
-        share: Of "session_hash".
-        seed: Of "session_hash": the search's.
-        since_ms: Of "since", ms since the epoch.
-        file: Of "file": Parquet with the columns user and session.
+        text: As on the command line.
+        query: The SQL file that picks them from the table `sessions`.
+        parameters: Its parameters.
+        file: A Parquet file that names them, instead of a query.
     """
 
-    kind: Kind
-    share: float = 0.0
-    seed: int = 0
-    since_ms: int = 0
+    text: str
+    query: str = ""
+    parameters: Mapping[str, float] = field(default_factory=dict)
     file: Path | None = None
-
-    def __str__(self) -> str:
-        """As on the command line."""
-        texts = {
-            "session_hash": f"session_hash:{self.share:g}:{self.seed}",
-            "since": f"since:{datetime.fromtimestamp(self.since_ms / 1000, UTC).isoformat()}",
-            "file": str(self.file),
-        }
-        return texts.get(self.kind, self.kind)
 
 
 def parse_holdout(text: str, manifest: Path | None = None) -> Holdout:
-    """The rule that a text of the command line stands for.
+    """Return the rule that a text of the command line stands for.
 
     Args:
         text: As in `HELP`.
@@ -61,53 +46,44 @@ def parse_holdout(text: str, manifest: Path | None = None) -> Holdout:
     try:
         match kind, values:
             case "all", []:
-                return Holdout("all")
+                return Holdout(text, "sessions/heldout_by_time", {"cutoff_ms": 0})  # the epoch
             case "last_session", []:
-                return Holdout("last_session")
+                return Holdout(text, "sessions/heldout_last")
             case "session_hash", [share, seed]:
-                return _hashed(float(share), int(seed))
+                return _by_hash(float(share), int(seed))
             case "since", [moment]:
-                return Holdout("since", since_ms=_milliseconds(datetime.fromisoformat(moment)))
+                begin = datetime.fromisoformat(moment)
+                aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
+                return Holdout(text, "sessions/heldout_by_time", {"cutoff_ms": round(aware.timestamp() * 1000)})
             case "manifest", []:
                 return _of_manifest(manifest)
     except ValueError:
         raise AnalysisError(f"holdout {text}: allowed are {HELP}") from None
     if Path(text).is_file():
-        return Holdout("file", file=Path(text))
+        return Holdout(text, file=Path(text))
     raise AnalysisError(f"holdout {text}: allowed are {HELP}")
 
 
 def keep_heldout_sessions(connection: queries.Connection, holdout: Holdout) -> None:
-    """Makes the held-out ones of the table `sessions` readable as the table `heldout_sessions`.
+    """Make the held-out ones of the table `sessions` readable as the table `heldout_sessions`.
 
     Raises:
         AnalysisError: The file of sessions cannot be read.
     """
-    table = "heldout_sessions"
-    match holdout.kind:
-        case "all":
-            queries.materialize(connection, table, "offpolicy/heldout_all")
-        case "last_session":
-            queries.materialize(connection, table, "sessions/heldout_last")
-        case "session_hash":
-            name = "sessions/heldout_by_hash"
-            queries.materialize(connection, table, name, seed=holdout.seed, holdout=holdout.share)
-        case "since":
-            queries.materialize(connection, table, "sessions/heldout_by_time", cutoff_ms=holdout.since_ms)
-        case "file":
-            queries.attach_arrow(connection, table, _read_sessions(holdout.file))
+    if holdout.file is None:
+        queries.materialize(connection, "heldout_sessions", holdout.query, **holdout.parameters)
+        return
+    try:
+        rows = pq.read_table(holdout.file, columns=["user", "session"])
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise AnalysisError(f"{holdout.file}: not a Parquet file with the columns user and session ({error})") from None
+    queries.attach_arrow(connection, "heldout_sessions", rows)
 
 
-def _hashed(share: float, seed: int) -> Holdout:
+def _by_hash(share: float, seed: int) -> Holdout:
     if not 0 < share < 1 or seed < 0:
         raise ValueError
-    return Holdout("session_hash", share=share, seed=seed)
-
-
-def _milliseconds(moment: datetime) -> int:
-    """Milliseconds since the epoch; a moment without a zone is UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
+    return Holdout(f"session_hash:{share:g}:{seed}", "sessions/heldout_by_hash", {"holdout": share, "seed": seed})
 
 
 def _of_manifest(manifest: Path | None) -> Holdout:
@@ -117,18 +93,11 @@ def _of_manifest(manifest: Path | None) -> Holdout:
         content = orjson.loads(manifest.read_bytes())
         split, seed = content["split"], content["seed"]
         if split["kind"] == "last_session":
-            return Holdout("last_session")
+            return parse_holdout("last_session")
         if split["kind"] == "session_hash":
-            return _hashed(split["holdout"], seed)
+            return _by_hash(split["holdout"], seed)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AnalysisError(f"{manifest}: no split and seed to be read here ({error!r})") from None
     raise AnalysisError(
         f"{manifest}: split {split['kind']} depends on the whole store; name the moment it was cut at, since:MOMENT"
     )
-
-
-def _read_sessions(file: Path | None) -> pa.Table:
-    try:
-        return pq.read_table(file, columns=["user", "session"])
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise AnalysisError(f"{file}: not a Parquet file with the columns user and session ({error})") from None

@@ -12,45 +12,44 @@ from analysis.logs import reader as event_log
 COLLECTION = "collection.json"  # what the simulator writes beside its logs
 
 
-def attach_events(connection: queries.Connection, places: Places, scratch: Path) -> None:
-    """Makes all events readable as the table `events`; the scratch folder must live as long as the table.
+def attach_events(connection: queries.Connection, sources: Places, scratch: Path) -> None:
+    """Make all events readable as the table `events`; the scratch folder must live as long as the table.
 
     Raises:
         EventLogError: A log cannot be read.
         AnalysisError: Both logs and stores are given, or a store lacks a file.
     """
-    if places.logs and places.stores:
+    if sources.logs and sources.stores:
         raise AnalysisError("event logs and session stores together; ingest the logs into the store, or name one kind")
-    if places.logs:
-        event_log.load(connection, places.logs, scratch=scratch)
+    if sources.logs:
+        event_log.load(connection, sources.logs, scratch=scratch)
         return
-    files = [store.folder / part.path for store in places.stores for part in store.manifest.parts]
-    missing = [file for file in files if not file.is_file()]
-    if missing or not files:
-        found = (
-            f"{missing[0]}: the manifest names this part, and it is missing" if missing else "an empty session store"
-        )
-        raise AnalysisError(found)
+    files = [store.folder / part.path for store in sources.stores for part in store.manifest.parts]
+    if not files:
+        raise AnalysisError("an empty session store")
+    if missing := [file for file in files if not file.is_file()]:
+        raise AnalysisError(f"{missing[0]}: the manifest names this part, and it is missing")
     queries.attach_parquet(connection, "events", files)
 
 
-def catalogue_size_of(places: Places) -> int | None:
-    """How many tracks the catalogue has, by the stores' manifests or the `collection.json` beside the logs.
+def catalogue_size_of(sources: Places) -> int | None:
+    """Return the tracks of the catalogue, by the stores' manifests or the `collection.json` beside the logs.
 
     Raises:
         AnalysisError: They disagree, or one cannot be read.
     """
-    files = {store.folder / MANIFEST for store in places.stores} | {log.path.parent / COLLECTION for log in places.logs}
+    files = {store.folder / MANIFEST for store in sources.stores}
+    files |= {log.path.parent / COLLECTION for log in sources.logs}
     sizes = {file: size for file in sorted(files) if (size := _size_in(file)) is not None}
     if len(set(sizes.values())) > 1:
         raise AnalysisError(f"different catalogues: {', '.join(f'{file} has {size}' for file, size in sizes.items())}")
     return next(iter(sizes.values()), None)
 
 
-def digests_of(places: Places) -> tuple[str, ...]:
-    """The xxh3_128 of every log, or of every log that a store was made of."""
-    of_stores = (source.digest for store in places.stores for source in store.manifest.sources)
-    return (*of_stores, *(event_log.digest(log) for log in places.logs))
+def digests_of(sources: Places) -> tuple[str, ...]:
+    """Return the xxh3_128 of every log, or of every log that a store was made of."""
+    of_stores = (source.digest for store in sources.stores for source in store.manifest.sources)
+    return (*of_stores, *(event_log.digest(log) for log in sources.logs))
 
 
 def _size_in(file: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""Two scatter plots beside one another as one SVG: what was foretold to the right, what was measured upwards."""
+"""Two scatter plots beside one another as one SVG: what was predicted to the right, what was measured upwards."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from analysis.page.scales import Scale, covering
 Interval = tuple[float, float, float]
 TICKS = (-20, 0, 25, 50, 100, 200, 400, 800)  # effects in %, on a scale of the logarithm of the ratio
 STYLES = {"als": "arm-1", "context": "arm-2", "other": "arm-3"}
-_TEMPLATE = "foretold.svg.jinja"
+_TEMPLATE = "predictions.svg.jinja"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Panel:
         y_ticks: Left.
         zero: Place of no effect.
         dots: A value, with the ends of the measured interval.
-        bars: The intervals of what was foretold.
+        bars: The intervals of what was predicted.
     """
 
     x_title: str
@@ -47,8 +47,8 @@ def draw(rows: Sequence[tuple[str, Interval, Interval, Interval]]) -> str:
     effects = [_as_logarithms(effect) for *_, effect in rows]
     y = covering([end for effect in effects for end in effect], include=0.0)
     titles = ("NDCG@30 on held-out sessions", "off-policy estimate: share heard of a recommended track")
-    foretold = ([ndcg for _, ndcg, _, _ in rows], [ope for _, _, ope, _ in rows])
-    panels = [_panel(title, kinds, values, effects, y) for title, values in zip(titles, foretold, strict=True)]
+    predicted = ([ndcg for _, ndcg, _, _ in rows], [ope for _, _, ope, _ in rows])
+    panels = [_panel(title, kinds, values, effects, y) for title, values in zip(titles, predicted, strict=True)]
     return render(Path(__file__).parent, _TEMPLATE, panels=panels)
 
 
@@ -63,12 +63,12 @@ def _logarithm(effect: float) -> float:
 
 
 def _panel(
-    title: str, kinds: Sequence[str], foretold: Sequence[Interval], effects: Sequence[Interval], y: Scale
+    title: str, kinds: Sequence[str], predicted: Sequence[Interval], effects: Sequence[Interval], y: Scale
 ) -> Panel:
-    x = covering([end for value in foretold for end in value])
+    x = covering([end for value in predicted for end in value])
     plane = Plane(x, y)
     styles = [STYLES[kind] for kind in kinds]
-    points = list(zip(foretold, effects, styles, strict=True))
+    points = list(zip(predicted, effects, styles, strict=True))
     return Panel(
         x_title=title,
         x_ticks=plane.x_ticks((value, numbers.tick(value)) for value in x.ticks(5)),

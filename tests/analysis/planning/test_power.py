@@ -12,7 +12,7 @@ from analysis.planning.listener_days import ListenerDays, find_metric, parse_eff
 from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, achieved_power
 from looplib.cli import run
-from tests.analysis.simulated import LISTENERS, collect_log
+from tests.analysis.planning.simulated import LISTENERS, collect_log
 
 COLUMNS = (
     "sessions", "tracks", "time", "recommended_tracks", "recommended_time",

@@ -1,10 +1,10 @@
-"""How well offline numbers foretell an experiment: many models, judged offline, then served over HTTP to listeners.
+"""How well offline numbers predict an experiment: many models, scored offline, then served over HTTP to listeners.
 
-    python -m benchmarks.foretold [--config configs/seed.yaml] [--world out/seed/world] [--svg docs/foretold.svg]
+    python -m benchmarks.predictions [--config configs/seed.yaml] [--world out/seed/world] [--svg docs/predictions.svg]
 
 Needs a world and a store of its listeners' sessions (the README says how). Models of many kinds and qualities learn
-from the store's training sessions (`benchmarks.foretold_models`). Their lists of 30 are judged on the held-out sessions
-as a search scorers them: NDCG@30, and the off-policy estimate of the listening time of a recommended track. Then the
+from the store's training sessions (`benchmarks.predictions_models`). Their lists of 30 are scored on the held-out
+sessions as a search does: NDCG@30, and the off-policy estimate of the listening time of a recommended track. Then the
 same lists are served over HTTP, one of the 30 at random, each to every listener (`benchmarks.crossover`). Measured is
 the effect on mean_time_per_session against random recommendations, with 95 % intervals by the bootstrap over listeners.
 
@@ -26,8 +26,8 @@ from scipy import stats
 
 from analysis.statistics import bootstrap
 from benchmarks.crossover import Heard, Traffic, cross_over
-from benchmarks.foretold_figure import draw
-from benchmarks.foretold_models import DEPTH, make_models
+from benchmarks.predictions_figure import draw
+from benchmarks.predictions_models import DEPTH, make_models
 from looplib.arrays import FloatArray
 from looplib.config import load_config
 from looplib.files import atomic_write, atomic_write_text
@@ -75,13 +75,13 @@ def main(
     world: Annotated[Path, typer.Option(help="Folder of the world.")] = Path("out/seed/world"),
     sessions: Annotated[int, typer.Option(help="Of each round, and of each model in all.")] = 10_000,
     rounds: Annotated[int | None, typer.Option(help="Play fewer than one for each arm.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of what is found on the way.")] = Path("out/seed/foretold"),
-    svg: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/foretold.svg"),
+    out: Annotated[Path, typer.Option(help="Folder of what is found on the way.")] = Path("out/seed/predictions"),
+    svg: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/predictions.svg"),
 ) -> None:
-    """Foretell, measure, compare."""
+    """Predict, measure, compare."""
     out.mkdir(parents=True, exist_ok=True)
     if not (out / OFFLINE).exists():
-        foretell(load_config(SearchConfig, config), out)
+        predict(load_config(SearchConfig, config), out)
     found = measure(world, Traffic(sessions, rounds=rounds), out)
     found.sort(key=lambda row: row.effect[0])
     atomic_write_text(svg, draw([(row.kind, row.ndcg, row.ope, row.effect) for row in found]))
@@ -90,11 +90,11 @@ def main(
     print("\n".join(correlations(found)))
 
 
-def foretell(config: SearchConfig, folder: Path) -> None:
+def predict(config: SearchConfig, folder: Path) -> None:
     """Leaves the models' lists, in ids of the log, and what they are worth offline."""
     began = time.perf_counter()
     store = open_store(config.store)
-    with open_cluster(config.cluster) as cluster, tempfile.TemporaryDirectory(prefix="foretold-") as scratch:
+    with open_cluster(config.cluster) as cluster, tempfile.TemporaryDirectory(prefix="predictions-") as scratch:
         dataset = build_dataset(store, config, cluster, lambda _done, _note: None)
         models = make_models(store, config, dataset, cluster, Path(scratch))
     fitted = time.perf_counter()
@@ -103,7 +103,7 @@ def foretell(config: SearchConfig, folder: Path) -> None:
     for model in models:
         metrics = score_lists(scorer, model.lists).metrics
         offline.append({"name": model.name, "kind": model.kind, "ndcg": metrics[NDCG], "ope": metrics[OPE]})
-    print(f"{len(models)} models in {fitted - began:.0f} s, judged in {time.perf_counter() - fitted:.0f} s")
+    print(f"{len(models)} models in {fitted - began:.0f} s, scored in {time.perf_counter() - fitted:.0f} s")
     lists = np.stack([np.where(model.lists < 0, -1, dataset.tracks[model.lists]) for model in models])
     with atomic_write(folder / LISTS) as file:
         np.savez(file, allow_pickle=False, users=dataset.users, lists=lists)

@@ -81,7 +81,6 @@ def test_scores_are_products_of_factors_and_0_where_there_are_none(tmp_path: Pat
     found = read_recommendations(str(tmp_path / "lists.jsonl"))
     assert found.scores is not None
     assert found.scores.tolist() == [[1.0, 0.0], [0.0, 0.0]]
-    assert read_recommendations(str(tmp_path / "lists.jsonl"), with_scores=False).scores is None
     np.save(tmp_path / "array.npy", users)
     for content in (b"no zip", b"", (tmp_path / "array.npy").read_bytes()):
         file.write_bytes(content)

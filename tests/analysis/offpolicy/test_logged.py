@@ -1,4 +1,4 @@
-"""From an event log to the sessions that policies are valued on."""
+"""From an event log to the sessions that policies are valued on: holdouts, propensities."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ def connect(rows: Sequence[Row]) -> queries.Connection:
 
 
 def read(rows: Sequence[Row], holdout: Holdout | None = None, **options: Any) -> LoggedSessions:  # noqa: ANN401  those of read_sessions
-    return read_sessions(connect(rows), holdout or Holdout("all"), **options)
+    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)
 
 
 def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:
@@ -87,7 +87,7 @@ def test_without_logged_sessions_they_are_the_ones_that_training_sees() -> None:
         for _ in range(120)
     ]
     connection = connect(rows)
-    found = read_sessions(connection, Holdout("all"))
+    found = read_sessions(connection, parse_holdout("all"))
     theirs = queries.fetch_table(
         connection, "sessions/session_events", gap_ms=HALF_HOUR_MS, uniform=1.0, least=1.0, largest=1.0
     )

@@ -1,4 +1,4 @@
-"""Off-policy estimates: what is refused, what is not conclusive, and what the command says."""
+"""The command `python -m analysis.offpolicy`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,10 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis.errors import AnalysisError
 from analysis.logs.reader import digest, discover
-from analysis.offpolicy import OffPolicy, SessionAware, sessions_of
-from analysis.offpolicy.__main__ import PROG, app
+from analysis.offpolicy.__main__ import LISTENING_TIME, PROG, app
 from looplib.cli import run
 from recsys.store.manifest import content_digest
-from tests.analysis.logged import Session, heldout_events, uniform_events
 from tests.recsys.logs import make_store, random_sessions
 
 USERS, TRACKS, LISTED = 400, 30, 5
@@ -26,110 +23,8 @@ def means() -> np.ndarray:
     return np.random.default_rng(1).beta(0.8, 1.2, size=(USERS, TRACKS))
 
 
-@pytest.fixture(scope="module")
-def judge(means: np.ndarray) -> OffPolicy:
-    events = uniform_events(np.random.default_rng(2), USERS, 6, 4, TRACKS, means)
-    return OffPolicy(sessions_of(events), resamples=200)
-
-
 def top(means: np.ndarray) -> np.ndarray:
     return np.argsort(-means, axis=1)[:, :LISTED]
-
-
-def test_a_clear_case_is_conclusive_and_ends_lie_around_the_value(judge: OffPolicy, means: np.ndarray) -> None:
-    found = judge.value_lists(np.arange(USERS), top(means))
-    assert found.conclusive
-    assert found.lower < found.value < found.upper
-    assert found.value == found.snips.value
-    assert found.requests == USERS * 6 * 4
-
-
-def test_too_few_matches_are_not_conclusive_and_the_reason_says_how_many(judge: OffPolicy) -> None:
-    found = judge.value_lists(np.arange(3), np.arange(9).reshape(3, 3))
-    assert not found.conclusive
-    assert "effective sample size" in found.reasons[0]
-
-
-def test_no_match_at_all_is_worth_0_and_not_conclusive() -> None:
-    sessions = sessions_of(heldout_events([Session(0, [1, 2], [1.0, 0.5], [0.1])]))
-    found = OffPolicy(sessions, resamples=2).value_lists(np.array([0]), np.array([[5]]))
-    assert (found.snips.value, found.ess, found.matched, found.conclusive) == (0.0, 0.0, 0, False)
-
-
-def test_a_policy_beyond_what_was_ever_recommended_is_not_conclusive(judge: OffPolicy, means: np.ndarray) -> None:
-    lists = np.hstack([top(means), TRACKS + np.arange(20) + np.zeros((USERS, 1), dtype=np.int64)])
-    found = judge.value_lists(np.arange(USERS), lists)
-    assert found.mean_weight.value < 0.5
-    assert any("never recommends some" in reason for reason in found.reasons)
-
-
-def test_lists_that_know_the_sessions_are_not_conclusive(judge: OffPolicy) -> None:
-    sessions = judge.sessions
-    recommended = np.flatnonzero(sessions.counted)
-    known = [
-        np.unique(sessions.track[recommended[sessions.listener[recommended] == user]])[:3] for user in range(USERS)
-    ]
-    found = judge.value_lists(np.arange(USERS), np.stack(known))
-    assert any("was learned from these sessions" in reason for reason in found.reasons)
-
-
-def test_the_logging_policy_itself_is_worth_the_mean_of_the_log(judge: OffPolicy) -> None:
-    sessions = judge.sessions
-    same = SessionAware(np.where(sessions.counted, 1 / TRACKS, 0.0), sessions.counted)
-    found = judge.value(same)
-    assert found.ips.value == pytest.approx(sessions.time[sessions.counted].mean())
-    assert found.mean_weight.value == pytest.approx(1)
-
-
-def test_differences_are_drawn_on_the_same_resamples(judge: OffPolicy, means: np.ndarray) -> None:
-    one = judge.value_lists(np.arange(USERS), top(means))
-    assert judge.difference(one, one) == judge.difference(one, one)
-    assert judge.difference(one, one).upper == 0.0
-    worse = judge.value_lists(np.arange(USERS), top(-means))
-    paired = judge.difference(one, worse)
-    assert paired.value == pytest.approx(one.snips.value - worse.snips.value)
-    assert 0 < paired.lower < paired.value < paired.upper
-
-
-def test_the_sums_of_the_listeners_make_the_estimate(judge: OffPolicy, means: np.ndarray) -> None:
-    found = judge.value_lists(np.arange(USERS), top(means), scores=np.sort(-means, axis=1)[:, :LISTED])
-    sums = found.per_listener
-    assert found.dr is not None
-    assert sums.guesses is not None
-    assert sums.corrections is not None
-    assert found.ips.value == pytest.approx(sums.times.sum() / sums.requests.sum())
-    assert found.dr.value == pytest.approx((sums.guesses + sums.corrections).sum() / sums.requests.sum())
-
-
-def test_neither_the_order_of_the_lists_nor_the_scale_of_the_scores_matters(
-    judge: OffPolicy, means: np.ndarray
-) -> None:
-    lists, scores = top(means), -np.sort(-means, axis=1)[:, :LISTED]
-    order = np.random.default_rng(3).permutation(USERS)
-    first = judge.value_lists(np.arange(USERS), lists, scores=scores)
-    second = judge.value_lists(order, lists[order], scores=1000 * scores[order] - 7)
-    assert first.dr is not None
-    assert second.dr is not None
-    assert second.dr.value == pytest.approx(first.dr.value, rel=1e-12)
-    assert second.snips == first.snips
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"serving": "sideways"}, "allowed are random, in-order"),
-        ({"scores": np.zeros((1, 1))}, "scores of shape"),
-        ({"scores": np.full((USERS, LISTED), np.nan)}, "finite"),
-        ({"users": np.zeros(USERS, dtype=np.int64)}, "more than one list"),
-        ({"users": np.arange(USERS) + 10_000}, "nothing to recommend"),
-    ],
-)
-def test_what_cannot_be_valued_is_refused(
-    judge: OffPolicy, means: np.ndarray, change: dict[str, Any], message: str
-) -> None:
-    arguments = {"users": np.arange(USERS), "tracks": top(means)} | change
-    with pytest.raises(AnalysisError, match=message):
-        judge.value_lists(**arguments)
 
 
 @pytest.fixture
@@ -163,8 +58,9 @@ def folder(tmp_path: Path, means: np.ndarray) -> Path:
     _write_lines(
         tmp_path / "lists.jsonl", [{"user": user, "tracks": listed.tolist()} for user, listed in enumerate(top(means))]
     )
-    effect = {"arm": "T1", "metric": "listening", "arm_value": 0.7, "effect": 0.2, "lower": 0.15, "upper": 0.25}
+    effect = {"arm": "T1", "metric": LISTENING_TIME, "arm_value": 0.7, "effect": 0.2, "lower": 0.15, "upper": 0.25}
     (tmp_path / "report.json").write_text(json.dumps({"effects": [effect]}))
+    (tmp_path / "other.json").write_text(json.dumps({"effects": [effect | {"metric": "time"}]}))
     return tmp_path
 
 
@@ -173,14 +69,14 @@ def _write_lines(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def command(folder: Path, *more: str) -> int:
-    return run(app, PROG, [str(folder / "log"), "--resamples", "50", *more])
+    return run(app, PROG, [str(folder / "log"), *more])
 
 
 def test_the_command_prints_a_table_and_writes_the_same_as_json(
     folder: Path, capsys: pytest.CaptureFixture[str], means: np.ndarray
 ) -> None:
     lists = f"T1={folder / 'lists.jsonl'}"
-    measured = ["--measured", str(folder / "report.json"), "--metric", "listening"]
+    measured = ["--measured", str(folder / "report.json")]
     out = folder / "estimates.json"
     assert command(folder, "--recommendations", lists, "--holdout", "all", "--out", str(out), *measured) == 0
     printed = capsys.readouterr().out
@@ -191,7 +87,7 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
     assert document["sessions"] == 3000
     assert f"{found['value']:.4f}" in printed
     assert f"{document['logged']['value']:.4f}" in printed
-    (row,) = document["foretold"]
+    (row,) = document["predictions"]
     assert row["error_pct"] == pytest.approx(100 * (found["value"] / 0.7 - 1))
     assert (row["measured_lower"], row["measured_upper"]) == pytest.approx((0.65, 0.75))
     assert f"{row['error_pct']:+.1f} %" in printed
@@ -209,8 +105,6 @@ def test_factors_beside_the_lists_give_the_doubly_robust_estimate(folder: Path, 
     assert found["name"] == "lists"
     assert found["value"] == found["dr"]["value"]
     assert found["dr"]["upper"] - found["dr"]["lower"] < found["snips"]["upper"] - found["snips"]["lower"]
-    assert command(folder, *arguments, "--no-scores") == 0
-    assert json.loads(out.read_bytes())["recommendations"][0]["dr"] is None
 
 
 def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
@@ -267,11 +161,13 @@ REPORT = ("--measured", "{folder}/report.json")
 @pytest.mark.parametrize(
     ("lists", "more", "message"),
     [
-        ("T2={folder}/lists.jsonl", REPORT, "no metric"),
-        ("T2={folder}/lists.jsonl", (*REPORT, "--metric", "listening"), "no arm T2"),
+        ("T2={folder}/lists.jsonl", REPORT, "no arm T2"),
+        ("T1={folder}/lists.jsonl", ("--measured", "{folder}/other.json"), "no metric time_per_recommended_track"),
         ("T1={folder}/lists.jsonl", ("--measured", "{folder}/lists.jsonl"), "not a report"),
         ("{folder}/none.jsonl", (), "cannot be read"),
         ("{folder}/lists.jsonl", ("--logging-policy", "uniform"), "number of tracks"),
+        ("{folder}/lists.jsonl", ("--logging-policy", "uniform:7"), "a catalogue of 7 has 0 … 6"),
+        ("{folder}/lists.jsonl", ("--logging-policy", "unfair"), "allowed are logged | uniform"),
     ],
 )
 def test_other_mistakes_are_one_line_too(

@@ -17,7 +17,7 @@ from analysis.planning.splits import assign, split
 from analysis.statistics.moments import Quantity
 from botify.experiments import Arm, Experiment
 from looplib.cli import run
-from tests.analysis.simulated import LISTENERS, collect_log
+from tests.analysis.planning.simulated import LISTENERS, collect_log
 
 SALTS = [f"salt {number}" for number in range(200)]
 
