@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from analysis.validation.validator import Validation, Validator
+from analysis.validation.validator import Settings, Validation, Validator
 from looplib.arrays import FloatArray, IntArray
 
 KS = (10, 30)
@@ -93,9 +93,7 @@ def validator_of(data: Data) -> Validator:
         pa.table({"track": tracks, "listeners": listeners}),
         catalogue_size=data.catalogue_size,
         training_listeners=len(data.lists),
-        ks=KS,
-        min_time=MIN_TIME,
-        resamples=RESAMPLES,
+        settings=Settings(ks=KS, min_time=MIN_TIME, resamples=RESAMPLES),
     )
 
 
@@ -220,9 +218,7 @@ def main() -> None:
     print(f"{'ours: reading the held-out, once':34}{(time.perf_counter() - start) * 1e3:8.0f}")
     users = np.arange(len(data.lists))
     ours = validator.score(users, data.lists)
-    metrics_ms = best_time(lambda: validator.per_listener(users, data.lists)) * 1e3
     score_ms = best_time(lambda: validator.score(users, data.lists)) * 1e3
-    print(f"{'ours: metrics of every listener':34}{metrics_ms:8.0f}  without coverage and intervals")
     print(f"{'ours: score':34}{score_ms:8.0f}  {len(ours.metrics)} metrics, intervals from {RESAMPLES:,} resamples")
     compare_peers(data, ours)
 

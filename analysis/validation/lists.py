@@ -16,7 +16,7 @@ class Recommended:
     """Recommended tracks of the listeners who are validated, one entry a track; all of shape (entries,).
 
     Attributes:
-        listeners: The listener's place among the validated.
+        listeners: Index of the listener among the validated.
         ranks: 1 is the best.
         tracks: The track's id.
     """
@@ -26,16 +26,16 @@ class Recommended:
     tracks: IntArray
 
     def table(self) -> pa.Table:
-        """Columns listener, rank and track."""
+        """Return the columns listener, rank and track."""
         return pa.table({"listener": self.listeners, "rank": self.ranks, "track": self.tracks})
 
     def by_track(self) -> "Recommended":
-        """The same, sorted by track."""
+        """Return the entries sorted by track."""
         order = np.argsort(self.tracks)
         return Recommended(self.listeners[order], self.ranks[order], self.tracks[order])
 
     def up_to(self, k: int) -> "Recommended":
-        """The first k of every listener, in the same order."""
+        """Return the first k entries of every listener, in the same order."""
         kept = self.ranks <= k
         return Recommended(self.listeners[kept], self.ranks[kept], self.tracks[kept])
 
@@ -43,12 +43,12 @@ class Recommended:
 def flatten(
     users: AnyIntArray, tracks: AnyIntArray, *, known: IntArray, depth: int, catalogue_size: int
 ) -> Recommended:
-    """Flattens lists of recommendations and leaves out the users who are not validated.
+    """Flatten lists of recommendations and leave out the users who are not validated.
 
     Args:
         users: The user of each list, shape (lists,).
         tracks: The lists, best first, filled up with -1 at the end; shape (lists, at least `depth`).
-        known: The validated users, ascending; their index is the listener's place.
+        known: The validated users, ascending.
         depth: How many of the best recommendations are used.
         catalogue_size: Tracks of the catalogue; ids are 0 to one less.
 
@@ -59,12 +59,12 @@ def flatten(
     _check_arrays(users, tracks, depth)
     users, tracks = users.astype(np.int64, copy=False), tracks.astype(np.int64, copy=False)
     _check_lists(users, tracks, catalogue_size)
-    places = np.searchsorted(known, users)
-    validated = known[np.minimum(places, len(known) - 1)] == users
+    index = np.searchsorted(known, users)
+    validated = known[np.minimum(index, len(known) - 1)] == users
     lists = tracks[validated, :depth]
     filled = lists != NO_TRACK
     rows, columns = np.nonzero(filled)
-    return Recommended(places[validated][rows], columns + 1, lists[filled])
+    return Recommended(index[validated][rows], columns + 1, lists[filled])
 
 
 def _check_arrays(users: AnyIntArray, tracks: AnyIntArray, depth: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from analysis.validation.validator import Validator
+from analysis.validation.validator import Settings, Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from recsys.config import OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
@@ -142,9 +142,11 @@ def validator_for(scorer: Scorer) -> Validator:
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),
         catalogue_size=dataset.summary.tracks,
         training_listeners=dataset.summary.training_listeners,
-        ks=scorer.validation.ks,
-        min_time=scorer.validation.min_time,
-        resamples=scorer.validation.resamples,
-        seed=scorer.seed,
-        threads=scorer.threads,
+        settings=Settings(
+            ks=scorer.validation.ks,
+            min_time=scorer.validation.min_time,
+            resamples=scorer.validation.resamples,
+            seed=scorer.seed,
+            threads=scorer.threads,
+        ),
     )

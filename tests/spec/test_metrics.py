@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.validation.validator import METRICS, Validation, Validator
+from analysis.validation.validator import METRICS, Settings, Validation, Validator
 from looplib.arrays import IntArray
 
 CATALOGUE_SIZE = 100
@@ -53,8 +53,7 @@ def validator_of(heldout: str, k: int = 3) -> Validator:
         pa.table({"track": popularity[:, 0], "listeners": popularity[:, 1]}),
         catalogue_size=CATALOGUE_SIZE,
         training_listeners=TRAINING_LISTENERS,
-        ks=[k],
-        resamples=20,
+        settings=Settings(ks=[k], resamples=20),
     )
 
 
@@ -253,7 +252,7 @@ def test_the_order_of_pairs_and_of_lists_does_not_matter() -> None:
     ],
 )
 def test_repeated_pairs_and_impossible_times_are_refused(row: str, message: str) -> None:
-    with pytest.raises(AnalysisError, match=f"held-out table cannot be used.*{message}"):
+    with pytest.raises(AnalysisError, match=f"held-out listening cannot be used.*{message}"):
         validator_of(f"{ONE_RELEVANT}{row}\n")
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
-from analysis.validation.validator import METRICS, Metric, Validation, Validator
+from analysis.validation.validator import METRICS, Metric, Settings, Validation, Validator
 from looplib.arrays import IntArray
 
 LISTENERS, TRACKS, WIDTH = 120, 80, 12
@@ -34,14 +33,11 @@ HELDOUT = heldout_table(np.random.default_rng(0))
 POPULARITY = pa.table({"track": np.arange(0, TRACKS, 2), "listeners": np.arange(0, TRACKS, 2)})
 
 
-def build(heldout: Any = HELDOUT, popularity: pa.Table = POPULARITY, **settings: Any) -> Validator:  # noqa: ANN401
-    defaults: dict[str, Any] = {
-        "catalogue_size": TRACKS,
-        "training_listeners": LISTENERS,
-        "ks": (5, 10),
-        "resamples": 200,
-    }
-    return Validator(heldout, popularity, **defaults | settings)
+def build(heldout: Any = HELDOUT, **settings: Any) -> Validator:  # noqa: ANN401  of any type, some of them wrong
+    chosen: dict[str, Any] = {"ks": (5, 10), "resamples": 200} | settings
+    return Validator(
+        heldout, POPULARITY, catalogue_size=TRACKS, training_listeners=LISTENERS, settings=Settings(**chosen)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +72,11 @@ def test_a_metric_is_found_by_its_key_and_an_unknown_key_names_the_nearest_and_a
 
 def test_a_metric_listener_by_listener_makes_up_its_value(validator: Validator) -> None:
     validation = validator.score(USERS, random_lists(1))
-    rows = validator.per_listener(USERS, random_lists(1))
     for metric in validation.metrics:
         if metric.name != "coverage":
             scored, (numerators, denominators) = validator.score_with_ratio(USERS, random_lists(1), metric.key)
             assert scored == validation
             assert numerators.sum() / denominators.sum() == pytest.approx(metric.value, abs=1e-12)
-    _, (ndcg, concerned) = validator.score_with_ratio(USERS, random_lists(1), "ndcg@10")
-    of_ten = rows.filter(pc.equal(rows["k"], 10))["ndcg"].to_pylist()
-    assert of_ten == [value if counts else None for value, counts in zip(ndcg, concerned, strict=True)]
     for unknown in ("coverage@10", "ndcg@7", "ndcg"):
         with pytest.raises(AnalysisError, match=f"no ratio {unknown}; known are ndcg@5, ndcg@10, "):
             validator.score_with_ratio(USERS, random_lists(1), unknown)
@@ -126,36 +118,24 @@ def test_a_difference_between_alike_trials_has_a_narrower_interval_than_either(v
     lists = random_lists(1)
     alike = lists.copy()
     alike[:20] = random_lists(2)[:20]
-    one, other = (
-        validator.per_listener(USERS, each)["precision"].to_numpy()[LISTENERS:, None] for each in (lists, alike)
-    )
+    first, second = (validator.score_with_ratio(USERS, of_trial, "precision@10")[1][0] for of_trial in (lists, alike))
+    one, other = first[:, None], second[:, None]
     means = [bootstrap.Ratios(values, np.ones_like(values)) for values in (one, other, one - other)]
     estimates = bootstrap.estimate(validator.resamples, *means)
     assert estimates[2] == pytest.approx(estimates[0] - estimates[1])
-    widths = [float(np.diff(bootstrap.percentile_interval(each), axis=0)[0, 0]) for each in estimates]
+    widths = [float(np.diff(bootstrap.percentile_interval(estimate), axis=0)[0, 0]) for estimate in estimates]
     assert widths[2] < 0.7 * min(widths[:2])
 
 
-def test_metrics_of_listeners_average_to_the_scores(validator: Validator) -> None:
-    rows = validator.per_listener(USERS, random_lists(1))
-    validation = validator.score(USERS, random_lists(1))
-    assert rows["user"].to_pylist() == [*USERS, *USERS]
-    assert rows["k"].to_pylist() == [5] * LISTENERS + [10] * LISTENERS
-    at_10 = rows.slice(LISTENERS)
-    columns = {"ndcg": "ndcg", "map": "average_precision", "mrr": "reciprocal_rank", "hit_rate": "hit"}
-    for metric, column in columns.items():
-        assert validation.value(f"{metric}@10") == pytest.approx(np.nanmean(at_10[column].to_numpy()))
-    hit_time = sum(at_10["heard_time"].to_pylist()) / sum(at_10["heard"].to_pylist())
-    assert validation.value("hit_time@10") == pytest.approx(hit_time)
-
-
-def test_a_metric_that_does_not_concern_a_listener_is_null() -> None:
+@pytest.mark.parametrize(
+    ("key", "concerned"),
+    [("ndcg@1", [1, 0, 0]), ("map@1", [1, 0, 0]), ("graded_ndcg@1", [1, 1, 0]), ("novelty@1", [1, 1, 0])],
+)
+def test_a_metric_leaves_out_a_listener_whom_it_does_not_concern(key: str, concerned: list[int]) -> None:
     heldout = pa.table({"user": [1, 2, 3], "track": [10, 10, 10], "time": [0.9, 0.2, 0.0]})
-    rows = build(heldout, ks=[1]).per_listener(np.array([1, 2]), np.array([[10], [10]]))
-    assert rows["ndcg"].to_pylist() == [1, None, None]
-    assert rows["average_precision"].to_pylist() == [1, None, None]
-    assert rows["graded_ndcg"].to_pylist() == [1, 1, None]
-    assert rows["novelty"].to_pylist() == [*rows["novelty"].to_pylist()[:2], None]
+    _, ratio = build(heldout, ks=[1]).score_with_ratio(np.array([1, 2]), np.array([[10], [10]]), key)
+    assert ratio[1].tolist() == concerned
+    assert not ratio[0][ratio[1] == 0].any()
 
 
 def test_coverage_has_the_interval_of_the_resampled_lists(validator: Validator) -> None:
@@ -170,40 +150,18 @@ def test_coverage_has_the_interval_of_the_resampled_lists(validator: Validator) 
 
 def test_threads_may_share_a_validator(validator: Validator) -> None:
     lists = [random_lists(seed) for seed in range(8)]
-    expected = [validator.score(USERS, each) for each in lists]
+    expected = [validator.score(USERS, of_trial) for of_trial in lists]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda each: validator.score(USERS, each), lists)) == expected
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"ks": []}, "cut-offs must be distinct and at least 1"),
-        ({"ks": [0]}, "cut-offs must be"),
-        ({"ks": [3, 3]}, "cut-offs must be distinct"),
-        ({"min_time": float("nan")}, "min_time must be .* found nan"),
-        ({"min_time": 0.0}, "min_time must be"),
-        ({"catalogue_size": 0}, "catalogue_size must be at least 1"),
-        ({"training_listeners": 0}, "training_listeners must be at least 1"),
-        ({"threads": 0}, "threads must be at least 1"),
-        ({"resamples": 1}, "resamples must be at least 2"),
-        ({"training_listeners": 3}, "popularity table cannot be used, rows with bad counts"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(AnalysisError, match=message):
-        build(**settings)
+        assert list(pool.map(lambda of_trial: validator.score(USERS, of_trial), lists)) == expected
 
 
 @pytest.mark.parametrize(
     ("heldout", "message"),
     [
-        (pa.table({"user": [1], "track": [1]}), "needs a column time of floats, found user int64, track int64"),
-        (pa.table({"user": ["a"], "track": [1], "time": [0.5]}), "needs a column user of integers"),
+        (pa.table({"user": [1], "track": [1]}), "cannot be read.*time"),
         (pa.table({"user": [1, None], "track": [1, 2], "time": [0.5, 0.5]}), "rows with nulls: 1"),
         (HELDOUT.slice(0, 0), "nothing to validate on"),
-        ([], "no file was given"),
-        (Path("missing.parquet"), "missing.parquet: not a readable Parquet file"),
+        (Path("missing.parquet"), r"cannot be read.*missing\.parquet"),
     ],
 )
 def test_heldout_listening_that_cannot_be_used_is_refused(heldout: object, message: str) -> None:
@@ -214,25 +172,8 @@ def test_heldout_listening_that_cannot_be_used_is_refused(heldout: object, messa
 def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "heldout.parquet"
     file.write_text("user,track,time\n")
-    with pytest.raises(AnalysisError, match=r"heldout\.parquet: not a readable Parquet file"):
+    with pytest.raises(AnalysisError, match=r"cannot be read.*heldout\.parquet"):
         build([file])
-
-
-@pytest.mark.parametrize(
-    ("popularity", "message"),
-    [
-        (pa.table({"track": [1, 1], "listeners": [1, 2]}), "popularity table cannot be used, rows with repeated: 1"),
-        (pa.table({"track": [1], "listeners": [-1]}), "bad counts: 1"),
-        (
-            pa.table({"track": [1], "listeners": [None]}, pa.schema({"track": pa.int64(), "listeners": pa.int64()})),
-            "nulls",
-        ),
-        (pa.table({"track": [1], "listeners": [0.5]}), "needs a column listeners of integers"),
-    ],
-)
-def test_popularity_that_cannot_be_used_is_refused(popularity: pa.Table, message: str) -> None:
-    with pytest.raises(AnalysisError, match=message):
-        build(popularity=popularity)
 
 
 def test_lists_shorter_than_the_largest_cut_off_are_refused(validator: Validator) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score  # type: ignore[import-untyped]
 
-from analysis.validation.validator import Validation, Validator
+from analysis.validation.validator import Settings, Validation, Validator
 from looplib.arrays import FloatArray
 
 TRACKS = 12
@@ -33,9 +33,7 @@ def validator_of(
         pa.table({"track": pa.array(popularity, pa.int64()), "listeners": pa.array(popularity.values(), pa.int64())}),
         catalogue_size=catalogue_size,
         training_listeners=TRAINING_LISTENERS,
-        ks=ks,
-        min_time=MIN_TIME,
-        resamples=2,
+        settings=Settings(ks=ks, min_time=MIN_TIME, resamples=2),
     )
 
 
