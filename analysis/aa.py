@@ -1,16 +1,14 @@
 """`python -m analysis.aa`: false positives and coverage of the statistics on the listeners of a real log."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from analysis.planning.aa import check, describe
 from analysis.planning.listener_days import find_metric, parse_effect, read_listener_days
 from looplib.cli import make_app, run
-from looplib.files import atomic_write
+from looplib.files import atomic_write_json
 
 PROG = "python -m analysis.aa"
 
@@ -38,8 +36,7 @@ def main(
     find_metric(metric)  # before the logs are read
     report = check(read_listener_days(logs), metric, runs=runs, effect=injected, salt=salt, scheduler=scheduler)
     if out:
-        with atomic_write(out) as file:
-            file.write(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        atomic_write_json(out, report)
     typer.echo(describe(report))
 
 

@@ -1,17 +1,15 @@
 """`python -m analysis.power`: how many listeners and days an experiment takes, from a log of the same listeners."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from analysis.planning.listener_days import find_metric, parse_effect, read_listener_days
 from analysis.planning.power import describe, plan
 from analysis.statistics.power import Design
 from looplib.cli import make_app, run
-from looplib.files import atomic_write
+from looplib.files import atomic_write_json
 
 PROG = "python -m analysis.power"
 
@@ -35,8 +33,7 @@ def main(
     find_metric(metric)  # before the logs are read
     planned = plan(read_listener_days(logs), metric, relative, design, share)
     if out:
-        with atomic_write(out) as file:
-            file.write(orjson.dumps(asdict(planned), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        atomic_write_json(out, planned)
     typer.echo(describe(planned))
 
 

@@ -6,12 +6,11 @@ In: event logs or a session store, and recommendations. Out: a table, and JSON w
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
 
 import numpy as np
-import orjson
 import typer
 
 from analysis import queries
@@ -26,7 +25,7 @@ from analysis.offpolicy.recommendations import Recommendations, learned_from, re
 from analysis.offpolicy.sources import attach_events, catalogue_size_of, digests_of
 from analysis.statistics.effects import Interval
 from looplib.cli import make_app, run
-from looplib.files import atomic_write
+from looplib.files import atomic_write_json
 from looplib.progress import output
 
 PROG = "python -m analysis.offpolicy"
@@ -84,11 +83,10 @@ def main(
             "sessions": sessions.sessions,
             "unknown": sessions.unknown,
             "unfollowed": sessions.unfollowed,
-            "logged": asdict(logged),
+            "logged": logged,
             "recommendations": [estimate.document() for estimate in estimates],
-        } | ({"predictions": [asdict(row) for row in compared]} if compared else {})
-        with atomic_write(out) as file:
-            file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        } | ({"predictions": compared} if compared else {})
+        atomic_write_json(out, document)
     console = output()
     console.print(report.table(estimates, logged))
     for estimate in estimates:

@@ -99,11 +99,11 @@ class Lists:
         """
         if serving == "in-order":
             choice = self._first_entry_left()
-            return np.asarray(np.where(choice == NOTHING, 0.0, np.append(values, 0.0)[choice]))
+            return np.where(choice == NOTHING, 0.0, np.append(values, 0.0)[choice])
         sums = np.concatenate([[0.0], np.cumsum(values)])
         whole = (sums[self.start + self.length] - sums[self.start])[self.sessions.listener]
         rest, left = whole - self.sessions.before(self.at_hits(values)), self._entries_left()
-        return np.divide(rest, left, out=np.zeros(len(rest)), where=left > 0)
+        return np.asarray(np.divide(rest, left, out=np.zeros(len(rest)), where=left > 0))
 
     def _entries_left(self) -> IntArray:
         """Return how many entries were not heard in the session before each event; shape (events,)."""

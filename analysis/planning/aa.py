@@ -144,7 +144,8 @@ def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
     """
     seed = mmh3.hash(salt, signed=False)
     hashed = mmh3.mmh3_32_uintdigest
-    return np.fromiter((hashed(user, seed) for user in users), np.int64, len(users)) % 2 == 0
+    hashes = np.fromiter((hashed(user, seed) for user in users), np.int64, len(users))
+    return np.asarray(hashes % 2 == 0)
 
 
 def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:

@@ -88,9 +88,9 @@ def plan(days: ListenerDays, metric: str, effect: float, design: Design, share: 
         mean, variance = moments.mean(sample.quantity), moments.variance(sample.quantity)
         listeners = int(moments.count * share)
         if variance > 0 and mean and listeners >= _FEWEST:
-            needed = int(np.ceil(needed_listeners(variance, effect * mean, design)))
+            takes = int(np.ceil(needed_listeners(variance, effect * mean, design)))
             detectable = 100 * detectable_effect(variance, listeners, design) / abs(mean)
-            timeline.append(Day(day - int(days.day.min()) + 1, listeners, needed, detectable))
+            timeline.append(Day(day - int(days.day.min()) + 1, listeners, takes, detectable))
     if not timeline:
         raise AnalysisError(
             f"metric {metric}: the log has too few listeners, or all have the same; nothing to plan from"
@@ -99,13 +99,22 @@ def plan(days: ListenerDays, metric: str, effect: float, design: Design, share: 
     # From some day on there must always be enough listeners: an early variance is of few and may mislead.
     too_few = [index for index, day in enumerate(timeline) if day.listeners < day.needed]
     enough = timeline[too_few[-1] + 1 :] if too_few else timeline
-    ends: tuple[int, int] | tuple[None, None] = None, None
-    if enough:
-        ends = enough[0].needed, enough[0].day
-    elif arrivals:
-        ends = last.needed, last.day + int(np.ceil((last.needed - last.listeners) / arrivals))
-    beyond_log = not enough and ends[1] is not None
-    return Plan(metric, mean, variance, effect, design, share, *ends, beyond_log, arrivals, tuple(timeline))
+    needed, end = (enough[0].needed, enough[0].day) if enough else (None, None)
+    if not enough and arrivals:
+        needed, end = last.needed, last.day + int(np.ceil((last.needed - last.listeners) / arrivals))
+    return Plan(
+        metric=metric,
+        mean=mean,
+        variance=variance,
+        effect=effect,
+        design=design,
+        share=share,
+        listeners=needed,
+        days=end,
+        beyond_log=not enough and end is not None,
+        arrivals_per_day=arrivals,
+        timeline=tuple(timeline),
+    )
 
 
 def describe(planned: Plan) -> str:

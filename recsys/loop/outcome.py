@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from analysis.offpolicy import predictions
 from analysis.offpolicy.predictions import Prediction
 from analysis.page import numbers
 from analysis.statistics.effects import Interval
-from looplib.files import atomic_write, atomic_write_text
+from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import WIDTH
 from recsys.loop.paths import DayPaths
 
@@ -112,8 +112,7 @@ def growth_of(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
 
 def write_outcomes(outcomes: Sequence[Outcome], as_json: Path, as_text: Path) -> None:
     """Write all days, for programs and for people."""
-    with atomic_write(as_json) as handle:
-        handle.write(orjson.dumps([asdict(outcome) for outcome in outcomes], option=orjson.OPT_INDENT_2))
+    atomic_write_json(as_json, outcomes)
     page = io.StringIO()
     print_outcomes(outcomes, Console(file=page, width=WIDTH))
     atomic_write_text(as_text, page.getvalue())

@@ -16,7 +16,7 @@ import numpy as np
 
 from looplib.arrays import Int32Array
 from looplib.files import atomic_write
-from looplib.memory import forget_peak, peak_bytes
+from looplib.memory import peak_bytes, reset_peak
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.mirror import fetch, give, prune
@@ -43,7 +43,7 @@ def run_step(step: Step, scorer: Scorer, folder: Path) -> Score:
         TrialError: The fit cannot go on.
         MemoryError: It does not fit into memory.
     """
-    forget_peak()
+    reset_peak()
     prune(folder / CHECKPOINTS)
     dataset = open_dataset(scorer.dataset)
     began = time.perf_counter()
