@@ -4,8 +4,6 @@ In: event logs or a session store, and recommendations. Out: a table, and JSON w
 """
 
 import tempfile
-from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
@@ -14,23 +12,20 @@ import numpy as np
 import typer
 
 from analysis import queries
-from analysis.ab.source import find
+from analysis.ab.source import Places, find
 from analysis.errors import AnalysisError
-from analysis.offpolicy import predictions, report
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.holdout import HELP, parse_holdout
-from analysis.offpolicy.logged import LoggingPolicy, read_sessions
+from analysis.offpolicy.logged import LoggingPolicy, attach_events, read_sessions
 from analysis.offpolicy.policies import Policy, Serving
 from analysis.offpolicy.recommendations import Recommendations, learned_from, read_recommendations
-from analysis.offpolicy.sources import attach_events, catalogue_size_of, digests_of
-from analysis.statistics.effects import Interval
+from analysis.offpolicy.report import ListEstimate, compare, estimates_table, predictions_table
 from looplib.cli import make_app, run
 from looplib.files import atomic_write_json
 from looplib.progress import output
 
 PROG = "python -m analysis.offpolicy"
-LISTENING_TIME = "time_per_recommended_track"
-LOGGING_HELP = "logged | uniform[:TRACKS] | uniform-unheard[:TRACKS]; TRACKS of the catalogue, where no file says it"
+LOGGING_HELP = "logged (nowhere) | uniform:TRACKS | uniform-unheard:TRACKS, where TRACKS are those of the catalogue"
 
 app = make_app("What lists of recommendations would be worth, from a log whose propensities are known.")
 
@@ -60,68 +55,61 @@ def main(
 ) -> None:
     """Estimate what recommendations are worth."""
     policy, tracks = _parse_logging_policy(logging_policy)
-    found = find(logs)
+    sources = find(logs)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
     with (
         tempfile.TemporaryDirectory(prefix="offpolicy-") as folder,
-        closing(queries.connect(temp_directory=Path(folder) / "spilled")) as connection,
+        queries.connect(temp_directory=Path(folder) / "spilled") as connection,
     ):
-        attach_events(connection, found, Path(folder))
-        size = tracks or catalogue_size_of(found)
-        sessions = read_sessions(connection, rule, logging_policy=policy, catalogue_size=size)
+        attach_events(connection, sources, Path(folder))
+        sessions = read_sessions(connection, rule, logging_policy=policy, catalogue_size=tracks)
     scorer = OffPolicy(sessions)
-    digests = digests_of(found) if any(one.manifest.is_file() for one in lists) else ()
-    estimates = [_estimate(scorer, listed, serving, digests) for listed in lists]
-    compared = predictions.compare(estimates, measured, LISTENING_TIME) if measured else []
-    logged = _logged_value(scorer)
+    estimates = [_estimate(scorer, listed, serving, sources) for listed in lists]
+    predictions = compare(estimates, measured) if measured else []
+    # The policy that logged the recommendations: every weight is 1.
+    logged = Policy(np.where(sessions.counted, sessions.propensity, 0.0), sessions.counted)
+    logged_value = scorer.value(logged).snips
     if out:
         document = {
-            "sources": found.names,
+            "sources": sources.names,
             "holdout": rule.text,
             "listeners": len(sessions.users),
             "sessions": sessions.sessions,
             "unknown": sessions.unknown,
             "unfollowed": sessions.unfollowed,
-            "logged": logged,
+            "logged": logged_value,
             "recommendations": [estimate.document() for estimate in estimates],
-        } | ({"predictions": compared} if compared else {})
+            "predictions": predictions,
+        }
         atomic_write_json(out, document)
     console = output()
-    console.print(report.table(estimates, logged))
+    console.print(estimates_table(estimates, logged_value))
     for estimate in estimates:
         for reason in estimate.estimate.reasons:
             console.print(f"{estimate.name}: not conclusive: {reason}", soft_wrap=True)
-    if compared:
-        console.print(predictions.table(compared))
+    if predictions:
+        console.print(predictions_table(predictions))
 
 
 def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
-    """Return the logging policy and the number of tracks, None where the text has none."""
+    """Return the logging policy and the number of tracks."""
     kind, _, tracks = text.partition(":")
     for policy in get_args(LoggingPolicy):
-        if kind == policy and (tracks.isdecimal() or not tracks):
-            return policy, int(tracks) if tracks else None
+        if kind == policy and (tracks.isdecimal() or text == "logged"):
+            return policy, int(tracks or 0) or None
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
-def _estimate(
-    scorer: OffPolicy, lists: Recommendations, serving: Serving, digests: Sequence[str]
-) -> report.ListEstimate:
+def _estimate(scorer: OffPolicy, lists: Recommendations, serving: Serving, sources: Places) -> ListEstimate:
     try:
         estimate = scorer.value_lists(lists.users, lists.tracks, serving=serving, scores=lists.scores)
     except AnalysisError as error:
         raise AnalysisError(f"{lists.file}: {error}") from None
-    if learned_from(lists.manifest, digests):
+    if learned_from(lists.manifest, sources):
         reason = "the lists were learned from all sessions of these very logs, held-out ones too"
         estimate = replace(estimate, reasons=(reason, *estimate.reasons))
-    return report.ListEstimate(lists.name, str(lists.file), serving, estimate)
-
-
-def _logged_value(scorer: OffPolicy) -> Interval:
-    """Return what the logged recommendations were worth: the policy that logged them, every weight 1."""
-    sessions = scorer.sessions
-    return scorer.value(Policy(np.where(sessions.counted, sessions.propensity, 0.0), sessions.counted)).snips
+    return ListEstimate(lists.name, str(lists.file), serving, estimate)
 
 
 if __name__ == "__main__":

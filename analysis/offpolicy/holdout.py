@@ -6,13 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from analysis import queries
 from analysis.errors import AnalysisError
 
-HELP = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manifest | a Parquet file (user, session)"
+HELP = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manifest"
 
 
 @dataclass(frozen=True)
@@ -23,13 +20,11 @@ class Holdout:
         text: As on the command line.
         query: The SQL file that picks them from the table `sessions`.
         parameters: Its parameters.
-        file: A Parquet file that names them, instead of a query.
     """
 
     text: str
-    query: str = ""
+    query: str
     parameters: Mapping[str, float] = field(default_factory=dict)
-    file: Path | None = None
 
 
 def parse_holdout(text: str, manifest: Path | None = None) -> Holdout:
@@ -49,8 +44,8 @@ def parse_holdout(text: str, manifest: Path | None = None) -> Holdout:
                 return Holdout(text, "sessions/heldout_by_time", {"cutoff_ms": 0})  # the epoch
             case "last_session", []:
                 return Holdout(text, "sessions/heldout_last")
-            case "session_hash", [share, seed]:
-                return _by_hash(float(share), int(seed))
+            case "session_hash", [share, seed] if 0 < float(share) < 1 and int(seed) >= 0:
+                return Holdout(text, "sessions/heldout_by_hash", {"holdout": float(share), "seed": int(seed)})
             case "since", [moment]:
                 begin = datetime.fromisoformat(moment)
                 aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
@@ -58,32 +53,8 @@ def parse_holdout(text: str, manifest: Path | None = None) -> Holdout:
             case "manifest", []:
                 return _of_manifest(manifest)
     except ValueError:
-        raise AnalysisError(f"holdout {text}: allowed are {HELP}") from None
-    if Path(text).is_file():
-        return Holdout(text, file=Path(text))
+        pass
     raise AnalysisError(f"holdout {text}: allowed are {HELP}")
-
-
-def keep_heldout_sessions(connection: queries.Connection, holdout: Holdout) -> None:
-    """Make the held-out ones of the table `sessions` readable as the table `heldout_sessions`.
-
-    Raises:
-        AnalysisError: The file of sessions cannot be read.
-    """
-    if holdout.file is None:
-        queries.materialize(connection, "heldout_sessions", holdout.query, **holdout.parameters)
-        return
-    try:
-        rows = pq.read_table(holdout.file, columns=["user", "session"])
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise AnalysisError(f"{holdout.file}: not a Parquet file with the columns user and session ({error})") from None
-    queries.attach_arrow(connection, "heldout_sessions", rows)
-
-
-def _by_hash(share: float, seed: int) -> Holdout:
-    if not 0 < share < 1 or seed < 0:
-        raise ValueError
-    return Holdout(f"session_hash:{share:g}:{seed}", "sessions/heldout_by_hash", {"holdout": share, "seed": seed})
 
 
 def _of_manifest(manifest: Path | None) -> Holdout:
@@ -92,12 +63,10 @@ def _of_manifest(manifest: Path | None) -> Holdout:
     try:
         content = orjson.loads(manifest.read_bytes())
         split, seed = content["split"], content["seed"]
-        if split["kind"] == "last_session":
-            return parse_holdout("last_session")
-        if split["kind"] == "session_hash":
-            return _by_hash(split["holdout"], seed)
+        kind = split["kind"]
+        rule = f"{kind}:{split['holdout']}:{seed}" if kind == "session_hash" else kind
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AnalysisError(f"{manifest}: no split and seed to be read here ({error!r})") from None
-    raise AnalysisError(
-        f"{manifest}: split {split['kind']} depends on the whole store; name the moment it was cut at, since:MOMENT"
-    )
+    if kind == "time":
+        raise AnalysisError(f"{manifest}: a split by time; name the moment it was cut at, since:MOMENT")
+    return parse_holdout(rule)

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from analysis import queries
+from analysis.ab.source import Places
 from analysis.errors import AnalysisError
-from analysis.offpolicy.holdout import Holdout, keep_heldout_sessions
+from analysis.logs import reader as event_log
+from analysis.offpolicy.holdout import Holdout
 from looplib.arrays import BoolArray, FloatArray, IntArray
 
 LoggingPolicy = Literal["logged", "uniform", "uniform-unheard"]
@@ -59,6 +62,25 @@ class LoggedSessions:
         return sums - sums[self.first]
 
 
+def attach_events(connection: queries.Connection, sources: Places, scratch: Path) -> None:
+    """Make the events of logs or stores readable as the table `events`; `scratch` must live as long as the table.
+
+    Raises:
+        EventLogError: A log cannot be read.
+        AnalysisError: Both logs and stores are given, or a store lacks a file.
+    """
+    if sources.logs and sources.stores:
+        raise AnalysisError("event logs and session stores together; ingest the logs into the store, or name one kind")
+    if sources.logs:
+        event_log.load(connection, sources.logs, scratch=scratch)
+        return
+    files = [store.folder / part.path for store in sources.stores for part in store.manifest.parts]
+    missing = [f"{file}: the manifest names this part, and it is missing" for file in files if not file.is_file()]
+    if missing or not files:
+        raise AnalysisError(missing[0] if missing else "an empty session store")
+    queries.attach_parquet(connection, "events", files)
+
+
 def read_sessions(
     connection: queries.Connection,
     holdout: Holdout,
@@ -66,11 +88,10 @@ def read_sessions(
     logging_policy: LoggingPolicy = "logged",
     catalogue_size: int | None = None,
 ) -> LoggedSessions:
-    """Read the held-out sessions of the table `events` of a connection.
+    """Read the held-out sessions of the table `events` of a connection, which can be used for one call only.
 
     Args:
-        connection: Has the events, as `analysis.logs.reader.load` or the session store's files give them; can be used
-            for one call only.
+        connection: Has the events.
         holdout: Which sessions count: those that the lists were not learned from.
         logging_policy: Where the propensity of an event without one comes from. "logged": nowhere, and it does not
             count. "uniform": every track of the catalogue was equally likely, repeats included, as in the simulator's
@@ -82,7 +103,7 @@ def read_sessions(
     """
     queries.attach_query(connection, "named_events", "offpolicy/named_events")
     queries.materialize(connection, "sessions", "offpolicy/sessions")
-    keep_heldout_sessions(connection, holdout)
+    queries.materialize(connection, "heldout_sessions", holdout.query, **holdout.parameters)
     events = queries.fetch_table(connection, "offpolicy/heldout_events")
     if not events.num_rows:
         raise AnalysisError(f"the holdout {holdout.text} has no session; at least one is needed")

@@ -148,7 +148,7 @@ class Matcher:
             AnalysisError: The arrays cannot be used; `analysis.validation.lists.flatten` says when.
         """
         known = self._sessions.users
-        entries = flatten(users, tracks, known=known, depth=tracks.shape[1], catalogue_size=np.iinfo(np.int64).max)
+        entries = flatten(users, tracks, known=known, depth=tracks.shape[1])
         order = np.argsort(entries.listeners, kind="stable")
         entries = Recommended(entries.listeners[order], entries.ranks[order], entries.tracks[order])
         length = np.bincount(entries.listeners, minlength=len(known))

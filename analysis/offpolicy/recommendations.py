@@ -1,7 +1,6 @@
 """Exported recommendations: the lists, what their manifest says, and the scores that their factors give."""
 
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +11,9 @@ import numpy.typing as npt
 import orjson
 import xxhash
 
+from analysis.ab.source import Places
 from analysis.errors import AnalysisError
-from analysis.logs.reader import LARGEST_ID
+from analysis.logs import reader as event_log
 from analysis.validation.lists import NO_TRACK
 from looplib.arrays import FloatArray, IntArray
 
@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 FACTORS = "factors.npz"
 _ARRAYS = ("users", "user_factors", "tracks", "item_factors")
 
-Id = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)]
+Id = Annotated[int, msgspec.Meta(ge=0, le=event_log.LARGEST_ID)]
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,14 @@ def read_recommendations(text: str) -> Recommendations:
     return Recommendations(name or model or file.stem, file, users, tracks, scores)
 
 
-def learned_from(manifest: Path, source_digests: Sequence[str]) -> bool:
-    """Return whether a manifest says that its lists were learned from all sessions of exactly these logs.
-
-    Args:
-        manifest: May be missing.
-        source_digests: The xxh3_128 of every log, in hex.
-    """
-    digest = xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode())
+def learned_from(manifest: Path, sources: Places) -> bool:
+    """Return whether a manifest, which may be missing, says that its lists were learned from all of these sources."""
     data = _read_manifest(manifest).get("data", {})
-    return bool(data.get("store") == digest) and data.get("learned_from", "all") == "all"
+    if "store" not in data or data.get("learned_from", "all") != "all":
+        return False
+    digests = {source.digest for store in sources.stores for source in store.manifest.sources}
+    digests |= {event_log.digest(log) for log in sources.logs}
+    return bool(data["store"] == xxhash.xxh3_128_hexdigest("\n".join(sorted(digests)).encode()))
 
 
 def _read_manifest(manifest: Path) -> dict[str, Any]:

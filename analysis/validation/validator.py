@@ -237,8 +237,8 @@ class Validator:
         return listeners["user"].to_numpy(), relevant
 
     def _score(self, users: AnyIntArray, tracks: AnyIntArray) -> tuple[Validation, bootstrap.Ratios]:
-        size, ks = self._catalogue_size, list(self.ks)
-        recommended = flatten(users, tracks, known=self.users, depth=self.ks[-1], catalogue_size=size)
+        ks = list(self.ks)
+        recommended = flatten(users, tracks, known=self.users, depth=self.ks[-1])
         with self._lock:
             queries.attach_arrow(self._connection, "recommendations", recommended.table())
             rows = queries.fetch_table(
@@ -248,7 +248,9 @@ class Validator:
                 min_time=self._min_time,
                 training_listeners=self._training_listeners,
             )
-            coverage = queries.fetch_table(self._connection, "validation/coverage", ks=ks, catalogue_size=size)
+            coverage = queries.fetch_table(
+                self._connection, "validation/coverage", ks=ks, catalogue_size=self._catalogue_size
+            )
         ratios = self._ratios(rows)
         metrics = self._metrics(ratios, coverage["coverage"].to_pylist(), recommended)
         return Validation(len(self.users), self.relevant, metrics), ratios

@@ -7,18 +7,17 @@ import typer
 
 from looplib.cli import make_app, run
 from looplib.config import dump_config, load_config
-from looplib.files import atomic_write_text
+from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import console, output
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
 from recsys.loop.days import collect, recommenders_of, run_day
-from recsys.loop.outcome import Outcome, print_outcomes, read_outcome, write_outcomes
+from recsys.loop.outcome import Outcome, print_outcomes, read_outcome
 from recsys.loop.paths import DayPaths, Paths
 from recsys.loop.processes import lock_folder
 from recsys.loop.service import service_step
 
 PROG = "python -m recsys.loop"
-CONFIG, OUTCOME, TABLES = "loop.yaml", "loop.json", "loop.txt"
 app = make_app("Listen, learn, publish, serve, experiment, report: the whole loop, a day after another.")
 
 
@@ -33,47 +32,40 @@ def main(
     paths = Paths(settings.folder)
     outcomes: list[Outcome] = []
     with lock_folder(settings.folder):
-        _keep_config(settings)
+        _keep_config(settings, paths.config)
         recommenders = recommenders_of(settings)
         collect(settings, paths)
         for number in range(1, settings.days + 1):
             day = DayPaths(paths, number)
             run_day(settings, paths, day)
             outcomes.append(read_outcome(day, recommenders))
-            write_outcomes(outcomes, settings.folder / OUTCOME, settings.folder / TABLES)
-    _conclude(settings, paths, outcomes)
-
-
-def _keep_config(settings: LoopConfig) -> None:
-    """Write the effective configuration.
-
-    Raises:
-        LoopError: The folder holds a loop whose configuration differs in more than the number of days.
-    """
-    file = settings.folder / CONFIG
-    if file.exists():
-        now, before = (config.model_dump(exclude={"days"}) for config in (settings, load_config(LoopConfig, file)))
-        if changed := [key for key, value in now.items() if value != before[key]]:
-            raise LoopError(f"{file}: this loop began with another {', '.join(changed)}; name another folder")
-    atomic_write_text(file, dump_config(settings))
-
-
-def _conclude(settings: LoopConfig, paths: Paths, outcomes: list[Outcome]) -> None:
+            atomic_write_json(paths.outcome, outcomes)
     print_outcomes(outcomes, output())
-    last, day = outcomes[-1], DayPaths(paths, len(outcomes))
-    console.print(f"[bold]{last.decision}[/]: {last.reason}", soft_wrap=True, highlight=False)
+    console.print(f"[bold]{outcomes[-1].decision}[/]: {outcomes[-1].reason}", soft_wrap=True, highlight=False)
     for name, file in {
         "report": day.report / "report.html",
         "leaderboard": day.run / "leaderboard.parquet",
         "recommendations": paths.recommendations,
         "event log": day.log,
-        "outcome": settings.folder / OUTCOME,
-        "the same as text": settings.folder / TABLES,
+        "outcome": paths.outcome,
     }.items():
         typer.echo(f"{name:<16} {file}")
     step = service_step(settings.service, paths.catalogue, paths.published, settings.folder / "service", 5001)
     typer.echo(f"Keep serving:    {step.line}")
     typer.echo(f"Look around:     python -m recsys.lab --root {settings.folder} --published {paths.published}")
+
+
+def _keep_config(settings: LoopConfig, file: Path) -> None:
+    """Write the effective configuration.
+
+    Raises:
+        LoopError: The folder holds a loop whose configuration differs in more than the number of days.
+    """
+    if file.exists():
+        now, before = (config.model_dump(exclude={"days"}) for config in (settings, load_config(LoopConfig, file)))
+        if changed := [key for key, value in now.items() if value != before[key]]:
+            raise LoopError(f"{file}: this loop began with another {', '.join(changed)}; name another folder")
+    atomic_write_text(file, dump_config(settings))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,18 @@
 """The outcome of the days: each arm's effect, day by day, from the reports, and whether it grew."""
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 from rich.console import Console
 from rich.table import Table
 
-from analysis.offpolicy import predictions
-from analysis.offpolicy.predictions import Prediction
+from analysis.offpolicy.report import Prediction, predictions_table
 from analysis.page import numbers
 from analysis.statistics.effects import Interval
-from looplib.files import atomic_write_json, atomic_write_text
-from looplib.progress import WIDTH
 from recsys.loop.paths import DayPaths
 
 METRIC = "mean_time_per_session"
@@ -24,28 +20,22 @@ _LEARNING = frozenset({"indexed", "in_order", "contextual", "session_als", "sess
 
 
 @dataclass(frozen=True)
-class ArmOfDay:
+class ArmOutcome:
     """An arm on a day.
 
     Attributes:
-        day: From 1.
         arm: Its name.
         recommender: Its recommender.
         listeners: How many it had.
         mean: Mean listening time of a session, over listeners; with the organic track.
-        effect_pct: Against the control, in % of its mean; None for the control.
-        lower_pct: Lower end of the 95 % interval; the control's noise is in it.
-        upper_pct: Upper end.
+        effect_pct: Against the control, in % of its mean, whose noise is in the interval; None for the control.
     """
 
-    day: int
     arm: str
     recommender: str
     listeners: int
     mean: float
-    effect_pct: float | None
-    lower_pct: float | None
-    upper_pct: float | None
+    effect_pct: Interval | None
 
 
 @dataclass(frozen=True)
@@ -63,8 +53,8 @@ class Outcome:
     day: int
     decision: str
     reason: str
-    arms: tuple[ArmOfDay, ...]
-    predictions: tuple[Prediction, ...]
+    arms: list[ArmOutcome]
+    predictions: list[Prediction]
 
 
 def read_outcome(day: DayPaths, recommenders: dict[str, str]) -> Outcome:
@@ -76,17 +66,20 @@ def read_outcome(day: DayPaths, recommenders: dict[str, str]) -> Outcome:
     """
     report: dict[str, Any] = orjson.loads(day.report_json.read_bytes())
     rows = [row for row in report["effects"] if row["metric"] == METRIC]
-
-    def arm_of_day(arm: str, mean: float, relative: dict[str, Any]) -> ArmOfDay:
-        ends = (relative.get(key) for key in ("effect_pct", "lower_pct", "upper_pct"))
-        return ArmOfDay(day.number, arm, recommenders.get(arm, ""), report["listeners"][arm], mean, *ends)
-
-    arms = [arm_of_day(report["control"], rows[0]["control_value"], {})]
-    arms += [arm_of_day(row["arm"], row["arm_value"], row["relative"] or {}) for row in rows]
-    predicted = orjson.loads(day.predictions.read_bytes())["predictions"] if day.predictions.exists() else ()
+    means = {report["control"]: rows[0]["control_value"]} | {row["arm"]: row["arm_value"] for row in rows}
+    effects = {
+        row["arm"]: Interval(*(row["relative"][key] for key in ("effect_pct", "lower_pct", "upper_pct")))
+        for row in rows
+        if row["relative"] and row["relative"]["lower_pct"] is not None
+    }
+    arms = [
+        ArmOutcome(arm, recommenders.get(arm, ""), report["listeners"][arm], mean, effects.get(arm))
+        for arm, mean in means.items()
+    ]
+    predictions = orjson.loads(day.predictions.read_bytes())["predictions"] if day.predictions.exists() else []
     verdict = report["verdict"]
     return Outcome(
-        day.number, verdict["decision"], verdict["reason"], tuple(arms), tuple(Prediction(**row) for row in predicted)
+        day.number, verdict["decision"], verdict["reason"], arms, msgspec.convert(predictions, list[Prediction])
     )
 
 
@@ -98,24 +91,14 @@ def growth_of(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
         day. Days count as independent; as an arm keeps its listeners they are not, which makes the 95 % intervals too
         wide rather than too narrow.
     """
-    first, last = outcomes[0], outcomes[-1]
-    pairs = zip(first.arms, last.arms, strict=True) if last.day > first.day else ()
     growth = {}
-    for before, after in pairs:
-        if after.recommender in _LEARNING and before.effect_pct is not None and after.effect_pct is not None:
+    for before, after in zip(outcomes[0].arms, outcomes[-1].arms, strict=True) if len(outcomes) > 1 else ():
+        if after.recommender in _LEARNING and before.effect_pct and after.effect_pct:
             # The intervals are symmetric on the logarithm of the ratio, where the difference of two days is taken.
-            (start, start_error), (end, end_error) = _log_ratio(before), _log_ratio(after)
+            (start, start_error), (end, end_error) = _log_ratio(before.effect_pct), _log_ratio(after.effect_pct)
             error = math.hypot(start_error, end_error)
             growth[after.arm] = Interval(*(math.exp(end - start + margin) for margin in (0, -error, error)))
     return growth
-
-
-def write_outcomes(outcomes: Sequence[Outcome], as_json: Path, as_text: Path) -> None:
-    """Write all days, for programs and for people."""
-    atomic_write_json(as_json, outcomes)
-    page = io.StringIO()
-    print_outcomes(outcomes, Console(file=page, width=WIDTH))
-    atomic_write_text(as_text, page.getvalue())
 
 
 def print_outcomes(outcomes: Sequence[Outcome], output: Console) -> None:
@@ -125,12 +108,12 @@ def print_outcomes(outcomes: Sequence[Outcome], output: Console) -> None:
     for arm in outcomes[0].arms:
         table.add_column(f"{arm.arm} {arm.recommender}", justify="right")
     for outcome in outcomes:
-        table.add_row(str(outcome.day), *map(_effect, outcome.arms))
+        table.add_row(str(outcome.day), *map(_cell, outcome.arms))
     output.print(table)
-    predicted = [(outcome.day, prediction) for outcome in outcomes for prediction in outcome.predictions]
-    if predicted:
-        days, rows = zip(*predicted, strict=True)
-        output.print(predictions.table(rows, days))
+    predictions = [(outcome.day, prediction) for outcome in outcomes for prediction in outcome.predictions]
+    if predictions:
+        days, rows = zip(*predictions, strict=True)
+        output.print(predictions_table(rows, days))
     recommenders = {arm.arm: arm.recommender for arm in outcomes[-1].arms}
     for name, factor in growth_of(outcomes).items():
         change = "grew" if factor.lower > 1 else "shrank" if factor.upper < 1 else "did not change for certain"
@@ -142,16 +125,14 @@ def print_outcomes(outcomes: Sequence[Outcome], output: Console) -> None:
         )
 
 
-def _effect(arm: ArmOfDay) -> str:
-    mean = numbers.number(arm.mean)
-    if arm.effect_pct is None:
+def _cell(arm: ArmOutcome) -> str:
+    mean, effect = numbers.number(arm.mean), arm.effect_pct
+    if effect is None:
         return mean
-    return f"{mean} {numbers.change(arm.effect_pct, 0)}\n{numbers.interval(arm.lower_pct, arm.upper_pct, 0)}"
+    return f"{mean} {numbers.change(effect.value, 0)}\n{numbers.interval(effect.lower, effect.upper, 0)}"
 
 
-def _log_ratio(arm: ArmOfDay) -> tuple[float, float]:
+def _log_ratio(effect_pct: Interval) -> tuple[float, float]:
     """Return the logarithm of the arm's ratio to the control, and half the width of its 95 % interval."""
-    value, lower, upper = (
-        math.log1p((percent or 0.0) / 100) for percent in (arm.effect_pct, arm.lower_pct, arm.upper_pct)
-    )
+    value, lower, upper = (math.log1p(end / 100) for end in (effect_pct.value, effect_pct.lower, effect_pct.upper))
     return value, (upper - lower) / 2

@@ -7,21 +7,20 @@ from recsys.runs.folder import WINNER
 
 
 class Paths:
-    """The paths of a loop.
+    """The paths of a loop; `recsys.loop` says what the folders hold.
 
     Attributes:
-        folder: Holds all the others.
-        world: The world of listeners.
         catalogue: The world's tracks.
         collected: The log of the first collection.
-        store: The session store, of all logs so far.
-        published: What the service loads.
         recommendations: The newest lists.
+        outcome: All days' outcomes.
     """
 
     def __init__(self, folder: Path) -> None:
         """Derive the paths from the loop's folder."""
         self.folder = folder
+        self.config = folder / "loop.yaml"
+        self.outcome = folder / "loop.json"
         self.world = folder / "world"
         self.catalogue = self.world / "tracks.json"
         self.collected = folder / "log"
@@ -31,18 +30,12 @@ class Paths:
 
 
 class DayPaths:
-    """The paths of a day.
+    """The paths of a day, whose number runs from 1.
 
     Attributes:
-        number: From 1.
-        folder: Holds all the others.
-        run: The search's run folder.
         winner: There when the search has a winner.
-        log: What the service logged.
         unfinished_traffic: What the listeners' side counted, while the service may still have some of the log open.
         traffic: The same when the day's log is complete.
-        report: The A/B report's folder.
-        report_json: The report for programs.
         training: An export of the winner's lists learned without the held-out sessions.
         predictions: What the lists were predicted to be worth, beside what the experiment measured.
     """

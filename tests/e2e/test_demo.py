@@ -44,9 +44,11 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
     (day,) = json.loads((demo / "out/demo/loop.json").read_text())
     assert day["decision"] == "ship"
     arms = {arm["recommender"]: arm for arm in day["arms"]}
-    effects = {name: arm["effect_pct"] for name, arm in arms.items() if arm["effect_pct"] is not None}
+    effects = {name: arm["effect_pct"]["value"] for name, arm in arms.items() if arm["effect_pct"] is not None}
     assert max(effects, key=lambda name: effects[name]) == "session_context"
-    assert all(arm["lower_pct"] > 0 for name, arm in arms.items() if name != "random"), "all beat random, surely"
+    assert all(arm["effect_pct"]["lower"] > 0 for name, arm in arms.items() if name != "random"), (
+        "all beat random, surely"
+    )
     (prediction,) = day["predictions"]
     assert prediction["arm"] == arms["indexed"]["arm"]
     report = json.loads((demo / "out/demo/days/1/report/report.json").read_text())

@@ -1,6 +1,7 @@
 """The command `python -m analysis.offpolicy`."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import orjson
 import pytest
 
 from analysis.logs.reader import digest, discover
-from analysis.offpolicy.__main__ import LISTENING_TIME, PROG, app
+from analysis.offpolicy.__main__ import PROG, app
+from analysis.offpolicy.report import LISTENING_TIME
 from looplib.cli import run
 from recsys.store.manifest import content_digest
 from tests.recsys.logs import make_store, random_sessions
@@ -89,7 +91,7 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
     assert f"{document['logged']['value']:.4f}" in printed
     (row,) = document["predictions"]
     assert row["error_pct"] == pytest.approx(100 * (found["value"] / 0.7 - 1))
-    assert (row["measured_lower"], row["measured_upper"]) == pytest.approx((0.65, 0.75))
+    assert row["measured"] == pytest.approx({"value": 0.7, "lower": 0.65, "upper": 0.75})
     assert f"{row['error_pct']:+.1f} %" in printed
 
 
@@ -117,8 +119,8 @@ def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
     assert "m1: not conclusive: the lists were learned from all sessions" in capsys.readouterr().out
 
 
-def test_a_session_store_gives_the_same_as_its_log_and_knows_its_catalogue(tmp_path: Path) -> None:
-    """Its events have no propensity, so that the logging policy must be stated; the number of tracks need not be."""
+def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
+    """Its events have no propensity, so that the logging policy must be stated."""
     sessions = random_sessions(5, listeners=40, tracks=60, sessions=900, named=False)
     store = make_store(tmp_path, sessions, tracks=60)
     (log,) = (file for file in tmp_path.rglob("*.jsonl") if store not in file.parents)
@@ -128,7 +130,7 @@ def test_a_session_store_gives_the_same_as_its_log_and_knows_its_catalogue(tmp_p
     out = tmp_path / "out.json"
     for place in (store, log):
         arguments = ["--recommendations", str(tmp_path / "lists.json"), "--holdout", "session_hash:0.5:1"]
-        assert run(app, PROG, [str(place), *arguments, "--logging-policy", "uniform", "--out", str(out)]) == 0
+        assert run(app, PROG, [str(place), *arguments, "--logging-policy", "uniform:60", "--out", str(out)]) == 0
         documents.append(json.loads(out.read_bytes()))
     assert documents[0]["recommendations"] == documents[1]["recommendations"]
     assert documents[0]["recommendations"][0]["value"] > 1.5 * documents[0]["logged"]["value"]
@@ -161,13 +163,13 @@ REPORT = ("--measured", "{folder}/report.json")
 @pytest.mark.parametrize(
     ("lists", "more", "message"),
     [
-        ("T2={folder}/lists.jsonl", REPORT, "no arm T2"),
-        ("T1={folder}/lists.jsonl", ("--measured", "{folder}/other.json"), "no metric time_per_recommended_track"),
+        ("T2={folder}/lists.jsonl", REPORT, "of an arm T2; .* of T1"),
+        ("T1={folder}/lists.jsonl", ("--measured", "{folder}/other.json"), "no time_per_recommended_track"),
         ("T1={folder}/lists.jsonl", ("--measured", "{folder}/lists.jsonl"), "not a report"),
         ("{folder}/none.jsonl", (), "cannot be read"),
-        ("{folder}/lists.jsonl", ("--logging-policy", "uniform"), "number of tracks"),
+        ("{folder}/lists.jsonl", ("--logging-policy", "uniform"), "allowed are logged"),
         ("{folder}/lists.jsonl", ("--logging-policy", "uniform:7"), "a catalogue of 7 has 0 … 6"),
-        ("{folder}/lists.jsonl", ("--logging-policy", "unfair"), "allowed are logged | uniform"),
+        ("{folder}/lists.jsonl", ("--logging-policy", "unfair"), "allowed are logged"),
     ],
 )
 def test_other_mistakes_are_one_line_too(
@@ -175,4 +177,4 @@ def test_other_mistakes_are_one_line_too(
 ) -> None:
     arguments = [argument.format(folder=folder) for argument in ("--recommendations", lists, *more)]
     assert command(folder, "--holdout", "all", *arguments) == 2
-    assert message in capsys.readouterr().err
+    assert re.search(message, capsys.readouterr().err)

@@ -10,10 +10,10 @@ KNOWN = np.array([3, 5, 8])
 
 
 def flat(users: list[int], tracks: list[list[int]], depth: int = 2) -> Recommended:
-    return flatten(np.array(users), np.array(tracks), known=KNOWN, depth=depth, catalogue_size=100)
+    return flatten(np.array(users), np.array(tracks), known=KNOWN, depth=depth)
 
 
-def test_an_entry_is_a_track_with_its_rank_and_the_place_of_its_listener() -> None:
+def test_an_entry_is_a_track_with_its_rank_and_the_index_of_its_listener() -> None:
     table = flat([8, 3], [[40, 41], [50, -1]]).table()
     assert table.to_pylist() == [
         {"listener": 2, "rank": 1, "track": 40},
@@ -29,13 +29,13 @@ def test_users_who_are_not_validated_and_tracks_beyond_the_depth_are_left_out() 
 
 
 def test_no_lists_are_no_entries() -> None:
-    nobody = flatten(np.array([], int), np.empty((0, 2), int), known=KNOWN, depth=2, catalogue_size=100)
+    nobody = flatten(np.array([], int), np.empty((0, 2), int), known=KNOWN, depth=2)
     assert nobody.tracks.tolist() == []
 
 
 def test_narrow_and_unsigned_integers_are_taken() -> None:
     users, tracks = np.array([3], np.uint32), np.array([[7, -1]], np.int32)
-    assert flatten(users, tracks, known=KNOWN, depth=2, catalogue_size=100).tracks.tolist() == [7]
+    assert flatten(users, tracks, known=KNOWN, depth=2).tracks.tolist() == [7]
 
 
 def test_sorted_by_track_entries_keep_their_listeners_and_ranks() -> None:
@@ -48,20 +48,11 @@ def test_sorted_by_track_entries_keep_their_listeners_and_ranks() -> None:
 @pytest.mark.parametrize(
     ("users", "tracks", "message"),
     [
-        ([3.0], [[1, 2]], r"users .* must be integers in 1 dimension.*float64 of shape \(1,\)"),
-        ([True], [[1, 2]], r"users .* must be integers.*bool"),
-        ([[3]], [[1, 2]], r"users .* must be integers in 1 dimension.*shape \(1, 1\)"),
-        ([3], [[1.0, np.nan]], r"tracks .* must be integers.*float64"),
-        ([3], [1, 2], r"tracks .* in 2 dimension.*shape \(2,\)"),
-        ([3, 5], [[1, 2]], "2 users, but 1 lists"),
         ([3], [[1]], "lists of 1 recommendations; metrics at 2 need at least 2"),
         ([3, 3], [[1, 2], [1, 2]], "user 3 has more than one list"),
         ([3, 5], [[1, 2], [4, 4]], "user 5: a track more than once"),
-        ([3, 5], [[1, 2], [-1, 4]], "user 5: -1 before a track"),
-        ([3], [[1, 100]], r"user 3: a track outside the catalogue's 0 … 99"),
-        ([9], [[1, -2]], r"user 9: a track outside the catalogue"),
     ],
 )
-def test_arrays_that_make_no_sense_are_refused(users: list[object], tracks: list[object], message: str) -> None:
+def test_lists_that_make_no_sense_are_refused(users: list[int], tracks: list[list[int]], message: str) -> None:
     with pytest.raises(AnalysisError, match=message):
-        flatten(np.array(users), np.array(tracks), known=KNOWN, depth=2, catalogue_size=100)
+        flatten(np.array(users), np.array(tracks), known=KNOWN, depth=2)
