@@ -38,7 +38,7 @@ from rich.table import Table
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from analysis.validation.validator import Metric
+from analysis.statistics.effects import Interval
 from benchmarks.measure import machine
 from benchmarks.peer_systems import OF_SPARK, OURS, Factored, Given, Peer, bare_implicit, irspack, ours, spark_ml
 from benchmarks.spark import give_to_spark, java_of, numbers_of, open_spark, prepare_dataset
@@ -79,7 +79,7 @@ class Reached:
 
     peer: Peer
     sweeps: int | None
-    ndcg: Metric
+    ndcg: Interval
     turns: tuple[Timed, ...] = ()
 
 
@@ -99,11 +99,11 @@ class Bench:
     cap: int
     share: float
 
-    def score(self, factors: Factored) -> Metric:
+    def score(self, factors: Factored) -> Interval:
         """NDCG of the lists that follow from factors."""
         lists = personal_lists(factors, self.dataset, "train", TOP, self.scorer.threads)
         validation = validator_for(self.scorer).score(np.arange(len(lists)), lists.astype(np.int64))
-        return validation.metric(f"ndcg@{TOP}")
+        return validation.metrics[f"ndcg@{TOP}"]
 
     def compare(self, reference: Peer, others: Sequence[Peer], repeats: int, whole: Peer | None) -> list[Reached]:
         """When each system was good: the reference, those that can be followed, and one that is run whole each time."""
@@ -117,9 +117,9 @@ class Bench:
             reached.append(self._search(whole, target, reached[-1].sweeps or self.cap))
         return reached
 
-    def _follow(self, peer: Peer, target: float | None) -> list[Metric]:
+    def _follow(self, peer: Peer, target: float | None) -> list[Interval]:
         """The scores after each sweep, until one reaches the target."""
-        scores: list[Metric] = []
+        scores: list[Interval] = []
         for factors in peer.follow(self.cap) if peer.follow else ():
             scores.append(self.score(factors))
             console.print(f"{_title(peer)}: sweep {len(scores)}, NDCG@{TOP} {scores[-1].value:.4f}", soft_wrap=True)
@@ -129,7 +129,7 @@ class Bench:
 
     def _search(self, peer: Peer, target: float, guess: int) -> Reached:
         """When a system was good that is run whole each time: down from the guess while it is, else up."""
-        tried: dict[int, tuple[Metric, Timed]] = {}
+        tried: dict[int, tuple[Interval, Timed]] = {}
         sweeps = guess
         while 1 <= sweeps <= self.cap and sweeps not in tried:
             timed, factors = _time(peer, sweeps)
@@ -146,7 +146,7 @@ class Bench:
         return Reached(peer, min(good), score, (timed,))
 
 
-def _first_good(peer: Peer, scores: Sequence[Metric], target: float) -> Reached:
+def _first_good(peer: Peer, scores: Sequence[Interval], target: float) -> Reached:
     for sweeps, score in enumerate(scores, start=1):
         if score.value >= target:
             return Reached(peer, sweeps, score)

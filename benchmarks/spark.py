@@ -36,7 +36,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from analysis.validation.validator import Metric
+from analysis.statistics.effects import Interval
 from benchmarks.measure import machine
 from looplib.arrays import Int32Array
 from looplib.cli import make_app, run
@@ -84,7 +84,7 @@ class Turn:
     sweeps: int
     fit_s: float
     lists_s: float
-    ndcg: Metric
+    ndcg: Interval
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Bench:
         began, fitted, listed = clock
         # The search's own validator: the same held-out listening and the same resamples for every turn.
         validation = validator_for(self.scorer).score(np.arange(len(lists)), lists.astype(np.int64))
-        turn = Turn(system, params, sweeps, fitted - began, listed - fitted, validation.metric(f"ndcg@{TOP}"))
+        turn = Turn(system, params, sweeps, fitted - began, listed - fitted, validation.metrics[f"ndcg@{TOP}"])
         console.print(
             f"{system}, rank {params.factors}, regularization {params.regularization:g}, {sweeps} sweeps: "
             f"fit {turn.fit_s:.1f} s, lists {turn.lists_s:.1f} s, NDCG@{TOP} {turn.ndcg.value:.4f}",

@@ -15,10 +15,9 @@ A ratio without anything to divide by is 0. Intervals are the percentiles of the
 the value ± 1.96 bootstrap standard errors, since a resample has fewer distinct tracks by construction.
 """
 
-import difflib
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,7 +27,8 @@ import pyarrow as pa
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
-from analysis.validation.lists import Recommended, flatten
+from analysis.statistics.effects import Interval
+from analysis.validation.lists import flatten
 from looplib.arrays import AnyIntArray, FloatArray, IntArray
 
 HeldoutSource: TypeAlias = pa.Table | Path | Sequence[Path]
@@ -49,59 +49,21 @@ METRICS = (*_RATIOS, "coverage")
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A metric at a cut-off.
-
-    Attributes:
-        name: One of `METRICS`.
-        k: How many of the best recommendations count.
-        value: The estimate.
-        lower: Lower end of its 95 % bootstrap interval over listeners.
-        upper: Upper end.
-    """
-
-    name: str
-    k: int
-    value: float
-    lower: float
-    upper: float
-
-    @property
-    def key(self) -> str:
-        """Name and cut-off, such as "ndcg@30"."""
-        return f"{self.name}@{self.k}"
-
-
-@dataclass(frozen=True)
 class Validation:
     """What recommendations are worth on held-out listening.
 
     Attributes:
         listeners: Validated listeners: those with a held-out pair.
         relevant: Relevant held-out pairs.
-        metrics: Every metric at every cut-off.
+        metrics: Every metric at every cut-off, by a key such as "ndcg@30".
+        ratios: For each metric but coverage what it sums and what it divides by, to compare recommendations in pairs;
+            shape (2, listeners), in the order of `Validator.users`, 0 for a listener whom it does not concern.
     """
 
     listeners: int
     relevant: int
-    metrics: tuple[Metric, ...]
-
-    def metric(self, key: str) -> Metric:
-        """Return the metric of a key such as "ndcg@30".
-
-        Raises:
-            AnalysisError: There is none.
-        """
-        known = {metric.key: metric for metric in self.metrics}
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)
-            hint = f"; the nearest is {nearest[0]}" if nearest else ""
-            raise AnalysisError(f"no metric {key}{hint}; known are {', '.join(known)}")
-        return known[key]
-
-    def value(self, key: str) -> float:
-        """Return the value of `metric(key)`."""
-        return self.metric(key).value
+    metrics: Mapping[str, Interval]
+    ratios: Mapping[str, FloatArray] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -177,36 +139,32 @@ class Validator:
             tracks: Track ids, best first, filled up with -1 at the end; shape (lists, at least the largest k).
 
         Raises:
-            AnalysisError: The arrays cannot be used; `analysis.validation.lists.flatten` says when.
+            AnalysisError: The lists cannot be used; `analysis.validation.lists.flatten` says when.
         """
-        return self._score(users, tracks)[0]
-
-    def score_with_ratio(self, users: AnyIntArray, tracks: AnyIntArray, key: str) -> tuple[Validation, FloatArray]:
-        """Score recommendations, and keep one metric listener by listener, to compare recommendations in pairs.
-
-        Args:
-            users: As of `score`.
-            tracks: As of `score`.
-            key: The metric, such as "ndcg@30"; any but coverage, which is not a ratio of sums over listeners.
-
-        Returns:
-            What `score` returns, and what the metric sums and what it divides by, for every validated listener in the
-            order of `users`, shape (2, listeners); 0 for a listener whom it does not concern.
-
-        Raises:
-            AnalysisError: There is no such ratio, or the arrays cannot be used.
-        """
-        keys = [f"{name}@{k}" for name, k in self._ratio_keys]
-        if key not in keys:
-            raise AnalysisError(f"no ratio {key}; known are {', '.join(keys)}")
-        validation, ratios = self._score(users, tracks)
-        column = keys.index(key)
-        return validation, np.stack([ratios.numerators[:, column], ratios.denominators[:, column]])
-
-    @property
-    def _ratio_keys(self) -> list[tuple[str, int]]:
-        """Name and cut-off of each column of the ratios."""
-        return [(name, k) for name in _RATIOS for k in self.ks]
+        ks, size = list(self.ks), self._catalogue_size
+        recommended = flatten(users, tracks, known=self.users, depth=self.ks[-1])
+        with self._lock:
+            queries.attach_arrow(self._connection, "recommendations", recommended.table())
+            rows = queries.fetch_table(
+                self._connection,
+                "validation/listener_metrics",
+                ks=ks,
+                min_time=self._min_time,
+                training_listeners=self._training_listeners,
+            )
+            coverage = queries.fetch_table(self._connection, "validation/coverage", ks=ks, catalogue_size=size)
+        keys, ratios = [f"{name}@{k}" for name in _RATIOS for k in self.ks], self._ratios(rows)
+        by_track = recommended.by_track()
+        lists = [by_track.up_to(k) for k in self.ks]
+        distinct = [bootstrap.Distinct(of_k.listeners, of_k.tracks) for of_k in lists]
+        of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
+        values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
+        intervals = np.vstack([values, bootstrap.percentile_interval(of_ratios)]).T.tolist()
+        metrics = {key: Interval(*interval) for key, interval in zip(keys, intervals, strict=True)}
+        for k, value, counts in zip(ks, coverage["coverage"].to_pylist(), of_distinct, strict=True):
+            metrics[f"coverage@{k}"] = Interval(value, *bootstrap.normal_interval(value, counts / size))
+        both = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
+        return Validation(len(self.users), self.relevant, metrics, dict(zip(keys, both, strict=True)))
 
     def _index(self, heldout: HeldoutSource) -> tuple[IntArray, int]:
         """Make the tables listeners, truth and ideals of the held-out listening.
@@ -236,44 +194,8 @@ class Validator:
         queries.detach(connection, "heldout")
         return listeners["user"].to_numpy(), relevant
 
-    def _score(self, users: AnyIntArray, tracks: AnyIntArray) -> tuple[Validation, bootstrap.Ratios]:
-        ks = list(self.ks)
-        recommended = flatten(users, tracks, known=self.users, depth=self.ks[-1])
-        with self._lock:
-            queries.attach_arrow(self._connection, "recommendations", recommended.table())
-            rows = queries.fetch_table(
-                self._connection,
-                "validation/listener_metrics",
-                ks=ks,
-                min_time=self._min_time,
-                training_listeners=self._training_listeners,
-            )
-            coverage = queries.fetch_table(
-                self._connection, "validation/coverage", ks=ks, catalogue_size=self._catalogue_size
-            )
-        ratios = self._ratios(rows)
-        metrics = self._metrics(ratios, coverage["coverage"].to_pylist(), recommended)
-        return Validation(len(self.users), self.relevant, metrics), ratios
-
-    def _metrics(
-        self, ratios: bootstrap.Ratios, coverage: Sequence[float], recommended: Recommended
-    ) -> tuple[Metric, ...]:
-        by_track = recommended.by_track()
-        lists = [by_track.up_to(k) for k in self.ks]
-        distinct = [bootstrap.Distinct(of_k.listeners, of_k.tracks) for of_k in lists]
-        of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
-        values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
-        rows = np.vstack([values, bootstrap.percentile_interval(of_ratios)]).T.tolist()
-        return (
-            *(Metric(*key, *row) for key, row in zip(self._ratio_keys, rows, strict=True)),
-            *(
-                Metric("coverage", k, value, *bootstrap.normal_interval(value, counts / self._catalogue_size))
-                for k, value, counts in zip(self.ks, coverage, of_distinct, strict=True)
-            ),
-        )
-
     def _ratios(self, rows: pa.Table) -> bootstrap.Ratios:
-        """Return every metric but coverage, from the rows of listener_metrics.sql; columns as in `_ratio_keys`."""
+        """Return every metric but coverage, from the rows of listener_metrics.sql; columns by metric, then cut-off."""
         numerators, denominators = [], []
         for column, weight in _RATIOS.values():
             values = rows[column].to_numpy().astype(np.float64)

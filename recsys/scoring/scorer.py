@@ -71,12 +71,9 @@ def score_lists(scorer: Scorer, lists: Int32Array) -> ListMetrics:
     missing = max(scorer.validation.ks) - lists.shape[1]  # of a catalogue smaller than the deepest metric
     padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
     users, select = np.arange(len(lists)), scorer.validation.select
-    listeners = {}
-    if scorer.validation.select_is_of_listeners and not select.startswith(f"{OPE_TIME}@"):
-        validation, listeners[select] = validator.score_with_ratio(users, padded, select)
-    else:
-        validation = validator.score(users, padded)
-    metrics = {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}
+    validation = validator.score(users, padded)
+    listeners = {select: validation.ratios[select]} if select in validation.ratios else {}
+    metrics = {key: (metric.value, metric.lower, metric.upper) for key, metric in validation.metrics.items()}
     heard = estimate_lists(scorer, padded)
     if heard is None:
         return ListMetrics(metrics, {}, listeners)
