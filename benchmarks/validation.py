@@ -197,7 +197,7 @@ def compare_peers(data: Data, ours: Validation) -> None:
             print(f"{name:34}{'—':>8}  not installed ({error.name})")
             continue
         values = run()
-        differing = [key for key, value in values.items() if abs(value - ours.value(key)) > TOLERANCE]
+        differing = [key for key, value in values.items() if abs(value - ours.metrics[key].value) > TOLERANCE]
         note = f"defined otherwise: {', '.join(differing)}" if differing else f"equal to ours within {TOLERANCE}"
         print(f"{name:34}{best_time(run) * 1e3:8.0f}  {note}")
 

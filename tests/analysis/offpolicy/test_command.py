@@ -37,18 +37,18 @@ def folder(tmp_path: Path, means: np.ndarray) -> Path:
     for number in range(3000):
         user = int(rng.integers(USERS))
         tracks = rng.integers(TRACKS, size=4).tolist()
-        for place, track in enumerate(tracks):
-            last = place == len(tracks) - 1
-            repeated = track in tracks[:place]
+        for position, track in enumerate(tracks):
+            last = position == len(tracks) - 1
+            repeated = track in tracks[:position]
             lines.append(
                 {
                     "message": "last" if last else "next",
-                    "timestamp": 1_767_225_600_000 + number * 100_000 + place * 1000,
+                    "timestamp": 1_767_225_600_000 + number * 100_000 + position * 1000,
                     "user": user,
                     "track": track,
                     "time": 0.0 if repeated else round(float(means[user, track]), 2),
                     "latency": 0.001,
-                    "recommendation": None if last else tracks[place + 1],
+                    "recommendation": None if last else tracks[position + 1],
                     "experiments": {},
                     "session": f"s{number}",
                     "recommender": "random",
@@ -128,9 +128,9 @@ def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
     _write_lines(tmp_path / "lists.json", lists)
     documents = []
     out = tmp_path / "out.json"
-    for place in (store, log):
+    for source in (store, log):
         arguments = ["--recommendations", str(tmp_path / "lists.json"), "--holdout", "session_hash:0.5:1"]
-        assert run(app, PROG, [str(place), *arguments, "--logging-policy", "uniform:60", "--out", str(out)]) == 0
+        assert run(app, PROG, [str(source), *arguments, "--logging-policy", "uniform:60", "--out", str(out)]) == 0
         documents.append(json.loads(out.read_bytes()))
     assert documents[0]["recommendations"] == documents[1]["recommendations"]
     assert documents[0]["recommendations"][0]["value"] > 1.5 * documents[0]["logged"]["value"]
@@ -147,7 +147,7 @@ def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
         ("[1]\n", "line 1 is not"),
     ],
 )
-def test_bad_lists_are_one_line_with_the_place_and_exit_code_2(
+def test_bad_lists_are_one_line_with_the_file_and_exit_code_2(
     folder: Path, content: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "lists.jsonl").write_text(content)
