@@ -108,16 +108,12 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
 
 def _known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
     """Return the keys of the section that an error's location leads to."""
-    models = [model]
-    for part in location:
-        inner = [
-            found
-            for section in models
-            if isinstance(part, str) and part in section.model_fields
-            for found in _sections(section.model_fields[part].annotation)
-        ]
-        models = inner or models  # a list index or a union's tag: the section stays
-    return sorted({key for section in models for key in section.model_fields})
+    sections = [model]
+    for part in map(str, location):
+        fields = [section.model_fields[part] for section in sections if part in section.model_fields]
+        inner = [found for field in fields for found in _sections(field.annotation)]
+        sections = inner or sections  # a list index or a union's tag: the section stays
+    return sorted({key for section in sections for key in section.model_fields})
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  a type expression of any form

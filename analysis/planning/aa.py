@@ -16,40 +16,20 @@ from scipy import stats
 from analysis.errors import AnalysisError
 from analysis.planning.listener_days import ListenerDays, Sample, find_metric
 from analysis.planning.parallel import run_all
-from analysis.statistics.effects import CONFIDENCE, compare, estimate
+from analysis.statistics.effects import CONFIDENCE, Interval, compare, estimate
 from analysis.statistics.moments import Moments
 from looplib.arrays import BoolArray, FloatArray
 
 ALPHA = 1 - CONFIDENCE
-BAND = 0.99  # chance that a count lies in its band when all is well
+_BAND = 0.99  # chance that a count lies in its interval when all is well
 _KS_THRESHOLD = 0.001
 _SPLITS_A_CALL = 50
 _FEWEST = 20  # listeners
 
 
 @dataclass(frozen=True)
-class Count:
-    """How many splits show something, and how many should.
-
-    Attributes:
-        found: Splits that do.
-        lower: Fewest that chance allows in 99 of 100 cases (binomial).
-        upper: Most.
-    """
-
-    found: int
-    lower: int
-    upper: int
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether it is in the band."""
-        return self.lower <= self.found <= self.upper
-
-
-@dataclass(frozen=True)
 class AAReport:
-    """How the statistics did.
+    """How the statistics did; intervals are what chance allows in 99 of 100 cases (binomial).
 
     Attributes:
         metric: The metric.
@@ -60,16 +40,16 @@ class AAReport:
         effect: The injected relative effect.
         covered: Splits whose 95 % interval of the relative effect covers it.
         detected: Share of the splits in which it was significant: the power at this size.
-        as_expected: Whether rejections and coverage are in their bands, and the p-values look uniform.
+        as_expected: Whether rejections and coverage are in their intervals, and the p-values look uniform.
     """
 
     metric: str
     runs: int
     listeners: int
-    rejections: Count
+    rejections: Interval
     uniformity_p: float
     effect: float
-    covered: Count
+    covered: Interval
     detected: float
     as_expected: bool
 
@@ -104,6 +84,7 @@ def check(
     rejections = _count(p_values < ALPHA, ALPHA)
     covered = _count((lower <= effect) & (effect <= upper), CONFIDENCE)
     uniformity_p = float(stats.kstest(p_values, "uniform").pvalue)
+    in_band = all(count.lower <= count.value <= count.upper for count in (rejections, covered))
     return AAReport(
         metric=metric,
         runs=runs,
@@ -113,7 +94,7 @@ def check(
         effect=effect,
         covered=covered,
         detected=float(np.mean(effect_p_values < ALPHA)),
-        as_expected=rejections.as_expected and covered.as_expected and uniformity_p >= _KS_THRESHOLD,
+        as_expected=in_band and uniformity_p >= _KS_THRESHOLD,
     )
 
 
@@ -123,11 +104,11 @@ def describe(report: AAReport) -> str:
     return "\n".join(
         [
             f"{report.metric}: {report.listeners:,} listeners split {report.runs:,} times into two equal arms",
-            f"false positives  {rejections.found} of {report.runs:,} at 5 %; "
+            f"false positives  {rejections.value} of {report.runs:,} at 5 %; "
             f"chance allows {rejections.lower} to {rejections.upper}",
             f"p-values         uniform with p = {report.uniformity_p:.3f} (Kolmogorov-Smirnov; not below "
             f"{_KS_THRESHOLD})",
-            f"coverage         {covered.found} of {report.runs:,} 95 % intervals hold the injected "
+            f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
             f"{report.effect:+.1%}; chance allows {covered.lower} to {covered.upper}",
             f"power            the injected effect was significant in {report.detected:.1%} of the splits",
             "all as expected" if report.as_expected else "NOT as expected: do not trust intervals of this metric",
@@ -161,7 +142,7 @@ def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
         shape (splits, 4).
     """
     users = [str(user).encode() for user in sample.users.tolist()]
-    factors = np.array([1 + effect if name == sample.scaled else 1.0 for name in sample.columns])
+    factors = np.array([1 + effect if name == sample.quantity.numerator else 1.0 for name in sample.columns])
     rows = np.empty((len(salts), 4))
     for row, salt in zip(rows, salts, strict=True):
         control = in_control(users, salt)
@@ -178,6 +159,7 @@ def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
     return rows
 
 
-def _count(shown: BoolArray, chance: float) -> Count:
-    lower, upper = stats.binom.interval(BAND, len(shown), chance)
-    return Count(int(np.count_nonzero(shown)), int(lower), int(upper))
+def _count(shown: BoolArray, chance: float) -> Interval:
+    """Return how many splits show something, and between how many it should be."""
+    lower, upper = stats.binom.interval(_BAND, len(shown), chance)
+    return Interval(int(np.count_nonzero(shown)), int(lower), int(upper))

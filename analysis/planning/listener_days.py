@@ -25,14 +25,12 @@ class Sample:
     Attributes:
         users: The listeners; shape (listeners,).
         columns: Column → values, each of shape (listeners,).
-        quantity: The metric of these columns.
-        scaled: The column that grows in proportion when the metric does.
+        quantity: The metric of these columns; it is proportional to its numerator.
     """
 
     users: IntArray
     columns: Mapping[str, FloatArray]
     quantity: Quantity
-    scaled: str
 
 
 @dataclass(frozen=True)
@@ -121,9 +119,9 @@ def _sample(metric: ByDay, users: IntArray, sums: Mapping[str, FloatArray]) -> S
     """Return the sample of listeners whose sums are given, each of shape (listeners,)."""
     numerator = sums[metric.numerator]
     if not metric.denominator:
-        return Sample(users, {_VALUE: numerator}, Quantity(_VALUE), _VALUE)
+        return Sample(users, {_VALUE: numerator}, Quantity(_VALUE))
     if not metric.per_listener:
-        return Sample(users, sums, Quantity(metric.numerator, metric.denominator), metric.numerator)
+        return Sample(users, sums, Quantity(metric.numerator, metric.denominator))
     denominator = sums[metric.denominator]
     known = denominator > 0
-    return Sample(users[known], {_VALUE: numerator[known] / denominator[known]}, Quantity(_VALUE), _VALUE)
+    return Sample(users[known], {_VALUE: numerator[known] / denominator[known]}, Quantity(_VALUE))

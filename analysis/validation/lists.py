@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from analysis.errors import AnalysisError
 from looplib.arrays import AnyIntArray, IntArray
@@ -24,20 +23,6 @@ class Recommended:
     listeners: IntArray
     ranks: IntArray
     tracks: IntArray
-
-    def table(self) -> pa.Table:
-        """Return the columns listener, rank and track."""
-        return pa.table({"listener": self.listeners, "rank": self.ranks, "track": self.tracks})
-
-    def by_track(self) -> "Recommended":
-        """Return the entries sorted by track."""
-        order = np.argsort(self.tracks)
-        return Recommended(self.listeners[order], self.ranks[order], self.tracks[order])
-
-    def up_to(self, k: int) -> "Recommended":
-        """Return the first k entries of every listener, in the same order."""
-        kept = self.ranks <= k
-        return Recommended(self.listeners[kept], self.ranks[kept], self.tracks[kept])
 
 
 def flatten(users: AnyIntArray, tracks: AnyIntArray, *, known: IntArray, depth: int) -> Recommended:

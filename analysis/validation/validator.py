@@ -144,7 +144,8 @@ class Validator:
         ks, size = list(self.ks), self._catalogue_size
         recommended = flatten(users, tracks, known=self.users, depth=self.ks[-1])
         with self._lock:
-            queries.attach_arrow(self._connection, "recommendations", recommended.table())
+            entries = {"listener": recommended.listeners, "rank": recommended.ranks, "track": recommended.tracks}
+            queries.attach_arrow(self._connection, "recommendations", pa.table(entries))
             rows = queries.fetch_table(
                 self._connection,
                 "validation/listener_metrics",
@@ -154,9 +155,9 @@ class Validator:
             )
             coverage = queries.fetch_table(self._connection, "validation/coverage", ks=ks, catalogue_size=size)
         keys, ratios = [f"{name}@{k}" for name in _RATIOS for k in self.ks], self._ratios(rows)
-        by_track = recommended.by_track()
-        lists = [by_track.up_to(k) for k in self.ks]
-        distinct = [bootstrap.Distinct(of_k.listeners, of_k.tracks) for of_k in lists]
+        by_track = np.argsort(recommended.tracks)
+        first = [by_track[recommended.ranks[by_track] <= k] for k in ks]
+        distinct = [bootstrap.Distinct(recommended.listeners[of_k], recommended.tracks[of_k]) for of_k in first]
         of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
         values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
         intervals = np.vstack([values, bootstrap.percentile_interval(of_ratios)]).T.tolist()

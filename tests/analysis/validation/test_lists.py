@@ -14,12 +14,10 @@ def flat(users: list[int], tracks: list[list[int]], depth: int = 2) -> Recommend
 
 
 def test_an_entry_is_a_track_with_its_rank_and_the_index_of_its_listener() -> None:
-    table = flat([8, 3], [[40, 41], [50, -1]]).table()
-    assert table.to_pylist() == [
-        {"listener": 2, "rank": 1, "track": 40},
-        {"listener": 2, "rank": 2, "track": 41},
-        {"listener": 0, "rank": 1, "track": 50},
-    ]
+    found = flat([8, 3], [[40, 41], [50, -1]])
+    assert found.listeners.tolist() == [2, 2, 0]
+    assert found.ranks.tolist() == [1, 2, 1]
+    assert found.tracks.tolist() == [40, 41, 50]
 
 
 def test_users_who_are_not_validated_and_tracks_beyond_the_depth_are_left_out() -> None:
@@ -36,13 +34,6 @@ def test_no_lists_are_no_entries() -> None:
 def test_narrow_and_unsigned_integers_are_taken() -> None:
     users, tracks = np.array([3], np.uint32), np.array([[7, -1]], np.int32)
     assert flatten(users, tracks, known=KNOWN, depth=2).tracks.tolist() == [7]
-
-
-def test_sorted_by_track_entries_keep_their_listeners_and_ranks() -> None:
-    found = flat([3, 5], [[40, 20], [30, 10]]).by_track()
-    assert found.tracks.tolist() == [10, 20, 30, 40]
-    assert found.listeners.tolist() == [1, 0, 1, 0]
-    assert found.up_to(1).tracks.tolist() == [30, 40]
 
 
 @pytest.mark.parametrize(
