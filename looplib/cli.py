@@ -1,4 +1,4 @@
-"""How every `python -m …` starts and ends: typer in front, one line and exit code 2 for what the user can mend."""
+"""How every `python -m …` starts and ends: typer in front, one line and exit code 2 for what the user can fix."""
 
 import errno
 import sys
@@ -16,7 +16,7 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACC
 
 
 def make_app(help_text: str) -> typer.Typer:
-    """A typer application with the project's settings: plain help, and no traceback boxes."""
+    """Return a typer application with the project's settings: plain help, and no traceback boxes."""
     return typer.Typer(
         help=help_text,
         add_completion=False,
@@ -27,10 +27,11 @@ def make_app(help_text: str) -> typer.Typer:
 
 
 def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
-    """Runs an application and returns its exit code.
+    """Run an application.
 
-    A `UserError`, a full or unwritable disk, and a wrong command line each give one line on stderr and 2; Ctrl-C gives
-    130. Anything else is a fault of ours and keeps its traceback.
+    Returns:
+        The exit code: 2 after a `UserError`, a full or unwritable disk or a wrong command line, each of which gives one
+        line on stderr; 130 after Ctrl-C. Anything else is our own fault and keeps its traceback.
     """
     command = typer.main.get_command(app)
     try:
@@ -38,20 +39,16 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _complain(prog, str(error))
     except _UsageError as error:
-        return _complain(prog, f"{_usage_message(error)} (see {prog} --help)")
+        message = getattr(error, "format_message", error.__str__)()
+        return _complain(prog, f"{message} (see {prog} --help)")
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        return _complain(prog, f"{place}{error.strerror}")
+        file = f"{error.filename}: " if error.filename else ""
+        return _complain(prog, f"{file}{error.strerror}")
     if result == EXIT_INTERRUPTED:  # typer's own answer to Ctrl-C
         _complain(prog, "interrupted; nothing half-written is left")
     return result if isinstance(result, int) else 0
-
-
-def _usage_message(error: BaseException) -> str:
-    format_message = getattr(error, "format_message", None)
-    return str(format_message() if format_message else error)
 
 
 def _complain(prog: str, message: str) -> int:

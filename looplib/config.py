@@ -1,6 +1,7 @@
 """YAML configuration: files and `key=value` overrides in, frozen pydantic models out."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -28,7 +29,7 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 def load_config(model: type[ConfigT], path: Path | None = None, overrides: Iterable[str] = ()) -> ConfigT:
-    """Reads a configuration.
+    """Read a configuration.
 
     Args:
         model: The section to read.
@@ -46,7 +47,7 @@ def load_config(model: type[ConfigT], path: Path | None = None, overrides: Itera
 
 
 def parse_config(model: type[ConfigT], document: dict[str, Any], source: str) -> ConfigT:
-    """Checks a document against a section; `source` is what error messages call it.
+    """Check a document against a section; `source` is what error messages call it.
 
     Raises:
         ConfigError: A key is unknown or a value is not allowed.
@@ -59,7 +60,7 @@ def parse_config(model: type[ConfigT], document: dict[str, Any], source: str) ->
 
 
 def dump_config(config: Config) -> str:
-    """The effective configuration as YAML, defaults included; reading it back gives an equal one."""
+    """Return the effective configuration as YAML, defaults included; reading it back gives an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -97,7 +98,7 @@ def _apply(document: dict[str, Any], override: str) -> None:
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     where = ".".join(str(part) for part in detail["loc"]) or "the document"
     if detail["type"] != "extra_forbidden":
-        found = "" if detail["type"] == "missing" else f" (found {_short(detail['input'])})"
+        found = "" if detail["type"] == "missing" else f" (found {reprlib.repr(detail['input'])})"
         return f"{where}: {detail['msg'].removeprefix('Value error, ')}{found}"
     known = _known_keys(model, detail["loc"][:-1])
     nearest = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.0)
@@ -105,23 +106,14 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     return f"{where}: unknown key{hint}"
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """The keys of the section that an error's location leads to."""
-    models = [model]
-    for part in location:
-        inner = [
-            found
-            for section in models
-            if isinstance(part, str) and part in section.model_fields
-            for found in _sections(section.model_fields[part].annotation)
-        ]
-        models = inner or models  # a list index or a union's tag: the section stays
-    return sorted({key for section in models for key in section.model_fields})
+    """Return the keys of the section that an error's location leads to."""
+    sections = [model]
+    for part in map(str, location):
+        fields = [section.model_fields[part] for section in sections if part in section.model_fields]
+        inner = [found for field in fields for found in _sections(field.annotation)]
+        sections = inner or sections  # a list index or a union's tag: the section stays
+    return sorted({key for section in sections for key in section.model_fields})
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  a type expression of any form

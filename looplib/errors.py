@@ -1,8 +1,8 @@
-"""The base of every error that is the user's to mend."""
+"""The base of every error that the user can fix."""
 
 
 class UserError(Exception):
-    """Something the user can mend: bad input, a missing file, a full disk.
+    """Something the user can fix: bad input, a missing file, a full disk.
 
     Takes one argument, the message, so that it survives pickling across process borders. The message says what was
     found, what is allowed, and where. Entry points print it in one line and exit with 2, without a traceback.

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and their digests."""
+"""Files and folders that appear whole or not at all, and digests."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ TEMPORARY_PREFIX = ".tmp-"
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a temporary file that becomes `path` when the block ends without an error.
+    """Open a temporary file that becomes `path` when the block ends without an error.
 
     The content is fsynced before the rename and the folder after it: whatever happens in between, `path` holds what
     it held before or all of the new content. A failed block leaves nothing behind; a killed process leaves a file
@@ -41,14 +41,20 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Writes a whole UTF-8 text file, or nothing."""
+    """Write a whole UTF-8 text file, or nothing."""
     with atomic_write(path) as file:
         file.write(text.encode())
 
 
+def atomic_write_json(path: Path, document: object) -> None:
+    """Write a whole JSON file for programs and people, or nothing; data classes become objects."""
+    with atomic_write(path) as file:
+        file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Gives an empty folder that becomes `path` when the block ends without an error; `path` must not exist yet.
+    """Make a temporary folder that becomes `path` when the block ends without an error; `path` must not exist yet.
 
     Every file in it is fsynced before the rename.
 
@@ -63,10 +69,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for file in sorted(temporary.rglob("*")):
-            if file.is_file():
-                fsync_file(file)
-            else:
-                fsync_directory(file)
+            fsync_file(file)
         temporary.chmod(0o755)
         fsync_directory(temporary)
         temporary.replace(path)
@@ -77,7 +80,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what killed writers left in a folder; call it only while no other writer works there."""
+    """Remove what killed writers left in a folder; call it only while no other process writes there."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -86,7 +89,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def fsync_file(path: Path) -> None:
-    """Forces a file's content to the disk."""
+    """Force a file's content to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -95,16 +98,16 @@ def fsync_file(path: Path) -> None:
 
 
 def fsync_directory(folder: Path) -> None:
-    """Forces a folder's entries to the disk, so that a rename in it survives a power cut."""
+    """Force a folder's entries to the disk, so that a rename in it survives a power cut."""
     fsync_file(folder)
 
 
 def digest_of(facts: object) -> str:
-    """The SHA-256 of anything JSON can hold, in hex; the order of keys does not matter."""
+    """Return the SHA-256 of anything JSON can hold, in hex; the order of keys does not matter."""
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
-    """The SHA-256 of a file's content, in hex."""
+    """Return the SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

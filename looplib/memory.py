@@ -1,4 +1,4 @@
-"""The largest memory of this process since a moment, mapped files that it read included."""
+"""The peak memory of this process, mapped files that it read included."""
 
 import resource
 import sys
@@ -9,14 +9,14 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _RESET_PEAK = b"5"  # proc(5): resets the peak of the resident set
 
 
-def forget_peak() -> None:
-    """Begins anew; where the system cannot, the peak stays that of the whole process."""
+def reset_peak() -> None:
+    """Reset the peak; where the system cannot, it stays that of the whole process."""
     with suppress(OSError):
         _CLEAR.write_bytes(_RESET_PEAK)
 
 
 def peak_bytes() -> int:
-    """The largest resident set since then."""
+    """Return the largest resident set since the reset."""
     with suppress(OSError):
         for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):

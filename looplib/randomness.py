@@ -1,4 +1,4 @@
-"""Random generators that follow from (seed, what for, ids) alone, so that neither order nor process count matters."""
+"""Random generators that follow from (seed, purpose, ids) alone, so that neither order nor process count matters."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def make_generator(seed: int, purpose: str, *ids: int) -> np.random.Generator:
-    """A generator of its own for one purpose and one thing: `make_generator(7, "collect", 3)`.
+    """Return the generator for one purpose and one thing, such as `make_generator(7, "collect", 3)`.
 
     Args:
         seed: The seed of the configuration, not negative.

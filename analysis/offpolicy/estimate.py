@@ -1,51 +1,102 @@
 """Off-policy estimates: the mean listening time that a policy's recommendations would have had at the logged requests.
 
-At request i, with the session so far h, the logged track a was drawn with propensity p and then heard for the share r;
-the policy would have drawn it with probability π(a | h), and w = π(a | h) / p. Over n requests:
+At request i the logged track a was drawn with propensity p and heard for the share r; the policy would have drawn it
+with probability π(a), and w = π(a) / p. Over n requests:
 
 - IPS = Σ w r / n (Horvitz & Thompson, 1952): unbiased, and the noisiest;
 - SNIPS = Σ w r / Σ w (Swaminathan & Joachims, The self-normalized estimator for counterfactual learning, 2015): free of
   the noise in how many listed tracks happened to be drawn, at a bias of the order 1 / n;
-- DR = Σ (q(π, h) + w (r - q(a, h))) / n (Dudík, Langford & Li, Doubly robust policy evaluation and learning, 2011),
-  where q is a reward model: unbiased however bad q is, and the less noisy the better it is.
+- DR = Σ (q(π) + w (r - q(a))) / n (Dudík, Langford & Li, Doubly robust policy evaluation and learning, 2011), where q
+  is a reward model: unbiased however bad q is, and the less noisy the better it is.
 
 What is assumed:
 
-- the propensities are true, and above 0 wherever the policy would go (support);
-- the sessions are none that the policy was learned from. With both, Σ w / n is 1 on average: it is less without
-  support, and more where the policy knows what was heard; where it is far from 1 the estimate is not conclusive;
-- listeners are independent of one another: they are what the bootstrap draws;
-- requests weigh as they were logged. A policy decides at each of them with the logged session before it, so the value
-  is the mean over the sessions that the *logging* recommender led to. Served, a policy makes sessions of its own: those
-  that it suits become longer and weigh more (the served value is higher), its lists use up their best tracks and repeat
-  artists (lower, and most so "in-order"). Correcting for that takes the product of the weights of a whole session
-  (Precup, Sutton & Singh, Eligibility traces for off-policy policy evaluation, 2000), which random recommendations
-  from thousands of tracks never allow; nor, for the same reason, can the length of a session be foretold.
+- propensities are true, and above 0 wherever the policy would go (support), and the policy was not learned from these
+  sessions. Σ w / n is then 1 on average: less without support, more where the policy knows what was heard;
+- listeners, whom the bootstrap draws, are independent;
+- requests weigh as they were logged: the value is the mean over the sessions that the *logging* recommender led to.
+  Served, a policy makes sessions of its own, longer where it suits. Correcting for that takes the product of a whole
+  session's weights (Precup, Sutton & Singh, Eligibility traces for off-policy policy evaluation, 2000), which random
+  recommendations from thousands of tracks never allow; nor, therefore, can the length of a session be predicted.
 
-How far one may trust a weighted mean is said by the effective sample size (Σ w)² / Σ w² (Kish, Survey sampling, 1965;
-Owen, Monte Carlo theory, methods and examples, 2013, ch. 9.3), here of whole listeners' weights.
+The effective sample size (Σ w)² / Σ w² of the listeners' weights (Kish, Survey sampling, 1965; Owen, Monte Carlo
+theory, methods and examples, 2013, ch. 9.3) says how far a weighted mean can be trusted.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import isotonic_regression
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.offpolicy.policies import Matcher, Policy, RewardModel, Serving, serve
-from analysis.offpolicy.result import Estimate, OffPolicyEstimate, PerListener
-from analysis.offpolicy.reward_model import guess_from_scores
+from analysis.offpolicy.policies import Lists, Matcher, Policy, RewardModel, Serving
 from analysis.statistics import bootstrap
+from analysis.statistics.effects import Interval
 from looplib.arrays import AnyIntArray, BoolArray, FloatArray
 
-# A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at 100. The lists that
-# are to be told apart differ by less, and with fewer draws the bootstrap's interval covers too seldom.
+# A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at 100. Lists worth
+# comparing differ by less, and with fewer draws the bootstrap's interval covers too seldom.
 MIN_ESS = 100.0
 # Standard errors by which the mean weight may miss 1; by chance it does so once in 16,000 times.
 _SUPPORT_ERRORS = 4.0
+_FOLDS = 2
+
+
+@dataclass(frozen=True)
+class PerListener:
+    """Sums over each listener's requests; arrays of shape (listeners,).
+
+    Attributes:
+        requests: Requests that count.
+        weights: Σ w.
+        times: Σ w r.
+        corrected: Σ (q(π) + w (r - q(a))); None without a reward model.
+    """
+
+    requests: FloatArray
+    weights: FloatArray
+    times: FloatArray
+    corrected: FloatArray | None
+
+
+@dataclass(frozen=True)
+class OffPolicyEstimate:
+    """What a policy is worth: the mean listening time of a track that it recommends, share 0..1.
+
+    Attributes:
+        ips: By inverse propensities.
+        snips: By self-normalised inverse propensities.
+        dr: Doubly robust; None without a reward model.
+        mean_weight: Σ w / n; 1 is expected.
+        requests: Requests that count, n.
+        unanswered: Requests where the policy had nothing to recommend, such as a list that was used up; left out.
+        matched: Requests whose logged track the policy might have recommended, w > 0.
+        ess: Effective sample size of the listeners' weights.
+        reasons: Why nothing should be concluded from the estimate; empty if something may.
+        per_listener: The sums it is made of.
+    """
+
+    ips: Interval
+    snips: Interval
+    dr: Interval | None
+    mean_weight: Interval
+    requests: int
+    unanswered: int
+    matched: int
+    ess: float
+    reasons: tuple[str, ...]
+    per_listener: PerListener
+
+    @property
+    def best(self) -> Interval:
+        """The doubly robust estimate where there is a reward model, else the self-normalised one."""
+        return self.dr or self.snips
 
 
 class OffPolicy:
-    """Values policies on the same logged sessions, always on the same bootstrap resamples of their listeners.
+    """Estimates the value of policies on the same logged sessions and the same bootstrap resamples of their listeners.
 
     Attributes:
         sessions: The logged sessions.
@@ -53,7 +104,7 @@ class OffPolicy:
     """
 
     def __init__(self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0) -> None:
-        """Prepares everything that does not depend on a policy.
+        """Prepare everything that does not depend on a policy.
 
         Args:
             sessions: Sessions that the policies were not learned from.
@@ -80,7 +131,7 @@ class OffPolicy:
         serving: Serving = "random",
         scores: npt.ArrayLike | None = None,
     ) -> OffPolicyEstimate:
-        """Values lists of recommendations as they are served.
+        """Estimate the value of lists of recommendations as they are served.
 
         Args:
             users: The user of each list, shape (lists,), in any order; requests of others are unanswered.
@@ -92,8 +143,8 @@ class OffPolicy:
         Raises:
             AnalysisError: The arrays cannot be used, or there is no such serving.
         """
-        lists, entries = self._matcher.match(users, tracks)
-        policy = serve(lists, serving)
+        lists = self._matcher.match(users, tracks)
+        policy = lists.serve(serving)
         if scores is None:
             return self.value(policy)
         all_scores = np.asarray(scores, dtype=np.float64)
@@ -102,14 +153,15 @@ class OffPolicy:
                 f"scores of shape {all_scores.shape} for lists of shape {tracks.shape}; both must agree"
             )
         order = np.argsort(users)
-        row = order[np.searchsorted(users[order], self.sessions.users[entries.listeners])]
-        of_entries = all_scores[row, entries.ranks - 1]
+        row = order[np.searchsorted(users[order], self.sessions.users[lists.entries.listeners])]
+        of_entries = all_scores[row, lists.entries.ranks - 1]
         if not np.isfinite(of_entries).all():
             raise AnalysisError("scores of recommended tracks must be finite numbers")
-        return self.value(policy, guess_from_scores(policy, of_entries))
+        times = predict_times(lists, policy, of_entries)
+        return self.value(policy, RewardModel(lists.at_hits(times), lists.expected(serving, times)))
 
     def value(self, policy: Policy, rewards: RewardModel | None = None) -> OffPolicyEstimate:
-        """Values any policy by what it would have done at the logged requests.
+        """Estimate the value of any policy by what it would have done at the logged requests.
 
         Raises:
             AnalysisError: The policy answers no request that counts.
@@ -121,7 +173,8 @@ class OffPolicy:
         np.divide(policy.probability, self.sessions.propensity, out=weights, where=counted)
         sums = self._per_listener(counted, weights, rewards)
         ips, snips, mean_weight, *dr = self._intervals(sums)
-        ess = _effective_size(sums.weights)
+        squares = float(sums.weights @ sums.weights)
+        ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
         return OffPolicyEstimate(
             ips=ips,
             snips=snips,
@@ -135,57 +188,73 @@ class OffPolicy:
             per_listener=sums,
         )
 
-    def difference(self, one: OffPolicyEstimate, other: OffPolicyEstimate) -> Estimate:
-        """How much more one policy is worth than another by SNIPS, both valued here; drawn on the same resamples."""
-        pairs = [_ratios(policy.per_listener) for policy in (one, other)]
-        first, second = bootstrap.estimate(self.resamples, *pairs)
-        return Estimate(
-            one.snips.value - other.snips.value, *bootstrap.percentile_interval(first - second)[:, 1].tolist()
-        )
-
     def _per_listener(self, counted: BoolArray, weights: FloatArray, rewards: RewardModel | None) -> PerListener:
         sessions = self.sessions
 
         def total(values: npt.NDArray[np.generic]) -> FloatArray:
             return np.bincount(sessions.listener, values, minlength=len(sessions.users)).astype(np.float64)
 
-        return PerListener(
-            users=sessions.users,
-            requests=total(counted),
-            weights=total(weights),
-            times=total(weights * sessions.time),
-            guesses=None if rewards is None else total(np.where(counted, rewards.expected, 0.0)),
-            corrections=None if rewards is None else total(weights * (sessions.time - rewards.heard)),
-        )
+        corrected = None
+        if rewards is not None:
+            corrections = total(weights * (sessions.time - rewards.heard))
+            corrected = total(np.where(counted, rewards.expected, 0.0)) + corrections
+        return PerListener(total(counted), total(weights), total(weights * sessions.time), corrected)
 
-    def _intervals(self, sums: PerListener) -> list[Estimate]:
-        """IPS, SNIPS, the mean weight, and DR where there are guesses."""
-        ratios = _ratios(sums)
+    def _intervals(self, sums: PerListener) -> list[Interval]:
+        """Return IPS, SNIPS, the mean weight, and DR where there is a reward model: ratios of sums over listeners."""
+        numerators = [sums.times, sums.times, sums.weights]
+        denominators = [sums.requests, sums.weights, sums.requests]
+        if sums.corrected is not None:
+            numerators.append(sums.corrected)
+            denominators.append(sums.requests)
+        ratios = bootstrap.Ratios(np.column_stack(numerators), np.column_stack(denominators))
         (resampled,) = bootstrap.estimate(self.resamples, ratios)
         values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
         ends = bootstrap.percentile_interval(resampled)
-        return [Estimate(*row) for row in np.vstack([values, ends]).T.tolist()]
+        return [Interval(*row) for row in np.vstack([values, ends]).T.tolist()]
 
 
-def _ratios(sums: PerListener) -> bootstrap.Ratios:
-    """The estimates as ratios of sums over listeners: IPS, SNIPS, the mean weight, and DR where there are guesses."""
-    numerators = [sums.times, sums.times, sums.weights]
-    denominators = [sums.requests, sums.weights, sums.requests]
-    if sums.guesses is not None and sums.corrections is not None:
-        numerators.append(sums.guesses + sums.corrections)
-        denominators.append(sums.requests)
-    return bootstrap.Ratios(np.column_stack(numerators), np.column_stack(denominators))
+def predict_times(lists: Lists, policy: Policy, scores: FloatArray) -> FloatArray:
+    """Predict listening times from a recommender's scores by an isotonic regression.
 
+    The regression for a listener is fitted on the other half of the listeners (cross-fitting: Chernozhukov et al.,
+    Double/debiased machine learning, 2018): no prediction knows the outcome it will be compared with, so the doubly
+    robust estimate stays unbiased however bad the scores are.
 
-def _effective_size(weights: FloatArray) -> float:
-    squares = float(weights @ weights)
-    return float(weights.sum()) ** 2 / squares if squares else 0.0
+    Args:
+        lists: Lists of recommendations.
+        policy: Lists as they are served.
+        scores: Of each entry of the lists, higher is better; shape (entries,).
+
+    Returns:
+        The listening time predicted of each entry, 0..1; shape (entries,).
+    """
+    sessions = lists.sessions
+    kept = ((policy.probability > 0) & sessions.counted)[lists.hit_event]
+    entry, event = lists.hit_entry[kept], lists.hit_event[kept]
+    weight = policy.probability[event] / sessions.propensity[event]
+    fold = np.repeat(np.arange(len(lists.length)), lists.length) % _FOLDS
+    times = np.zeros(len(scores))
+    for number in range(_FOLDS):
+        here, others = fold == number, fold[entry] != number
+        if others.any():
+            distinct, code = np.unique(scores[entry[others]], return_inverse=True)
+            weights = np.bincount(code, weight[others])
+            mean = np.bincount(code, weight[others] * sessions.time[event[others]]) / weights
+            # Barlow et al., Statistical inference under order restrictions, 1972.
+            fitted = isotonic_regression(mean, weights=weights).x
+            times[here] = np.interp(scores[here], distinct, fitted)
+    return times
 
 
 def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
     if ess < MIN_ESS:  # too small for the mean weight's standard error, too
         return (f"the effective sample size is {ess:.1f}, at least {MIN_ESS:.0f} is needed",)
-    mean, error = _mean_weight(sums)
+    # The standard error of a ratio over listeners: Cochran, Sampling techniques, 1977, ch. 6.4.
+    requests, count = sums.requests.sum(), len(sums.weights)
+    mean = float(sums.weights.sum() / requests)
+    deviations = sums.weights - mean * sums.requests
+    error = float(np.sqrt(float(deviations @ deviations) * count / max(count - 1, 1)) / requests)
     if abs(mean - 1) <= _SUPPORT_ERRORS * error:
         return ()
     cause = (
@@ -194,13 +263,3 @@ def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
         else "the policy was learned from these sessions"
     )
     return (f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong",)
-
-
-def _mean_weight(sums: PerListener) -> tuple[float, float]:
-    """Σ w / n and its standard error over listeners (Cochran, Sampling techniques, 1977, ch. 6.4)."""
-    requests = sums.requests.sum()
-    mean = sums.weights.sum() / requests
-    deviations = sums.weights - mean * sums.requests
-    count = len(deviations)
-    variance = float(deviations @ deviations) * count / max(count - 1, 1)
-    return float(mean), float(np.sqrt(variance) / requests)

@@ -1,20 +1,15 @@
 """Which sessions of a log a policy may be valued on: those that it was not learned from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from analysis import queries
 from analysis.errors import AnalysisError
 
-HELP = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manifest | a Parquet file (user, session)"
-
-Kind = Literal["all", "last_session", "session_hash", "since", "file"]
+HELP = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manifest"
 
 
 @dataclass(frozen=True)
@@ -22,33 +17,18 @@ class Holdout:
     """A rule that says which sessions count.
 
     Attributes:
-        kind: "all" sessions, where the log is none that the policy was learned from; each listener's "last_session";
-            those of a "session_hash" below a share, as a search splits them; those that begin "since" a moment; those
-            that a "file" names.
-        share: Of "session_hash".
-        seed: Of "session_hash": the search's.
-        since_ms: Of "since", ms since the epoch.
-        file: Of "file": Parquet with the columns user and session.
+        text: As on the command line.
+        query: The SQL file that picks them from the table `sessions`.
+        parameters: Its parameters.
     """
 
-    kind: Kind
-    share: float = 0.0
-    seed: int = 0
-    since_ms: int = 0
-    file: Path | None = None
-
-    def __str__(self) -> str:
-        """As on the command line."""
-        texts = {
-            "session_hash": f"session_hash:{self.share:g}:{self.seed}",
-            "since": f"since:{datetime.fromtimestamp(self.since_ms / 1000, UTC).isoformat()}",
-            "file": str(self.file),
-        }
-        return texts.get(self.kind, self.kind)
+    text: str
+    query: str
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 def parse_holdout(text: str, manifest: Path | None = None) -> Holdout:
-    """The rule that a text of the command line stands for.
+    """Return the rule that a text of the command line stands for.
 
     Args:
         text: As in `HELP`.
@@ -61,53 +41,20 @@ def parse_holdout(text: str, manifest: Path | None = None) -> Holdout:
     try:
         match kind, values:
             case "all", []:
-                return Holdout("all")
+                return Holdout(text, "sessions/heldout_by_time", {"cutoff_ms": 0})  # the epoch
             case "last_session", []:
-                return Holdout("last_session")
-            case "session_hash", [share, seed]:
-                return _hashed(float(share), int(seed))
+                return Holdout(text, "sessions/heldout_last")
+            case "session_hash", [share, seed] if 0 < float(share) < 1 and int(seed) >= 0:
+                return Holdout(text, "sessions/heldout_by_hash", {"holdout": float(share), "seed": int(seed)})
             case "since", [moment]:
-                return Holdout("since", since_ms=_milliseconds(datetime.fromisoformat(moment)))
+                begin = datetime.fromisoformat(moment)
+                aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
+                return Holdout(text, "sessions/heldout_by_time", {"cutoff_ms": round(aware.timestamp() * 1000)})
             case "manifest", []:
                 return _of_manifest(manifest)
     except ValueError:
-        raise AnalysisError(f"holdout {text}: allowed are {HELP}") from None
-    if Path(text).is_file():
-        return Holdout("file", file=Path(text))
+        pass
     raise AnalysisError(f"holdout {text}: allowed are {HELP}")
-
-
-def keep_heldout_sessions(connection: queries.Connection, holdout: Holdout) -> None:
-    """Makes the held-out ones of the table `sessions` readable as the table `heldout_sessions`.
-
-    Raises:
-        AnalysisError: The file of sessions cannot be read.
-    """
-    table = "heldout_sessions"
-    match holdout.kind:
-        case "all":
-            queries.materialize(connection, table, "offpolicy/heldout_all")
-        case "last_session":
-            queries.materialize(connection, table, "sessions/heldout_last")
-        case "session_hash":
-            name = "sessions/heldout_by_hash"
-            queries.materialize(connection, table, name, seed=holdout.seed, holdout=holdout.share)
-        case "since":
-            queries.materialize(connection, table, "sessions/heldout_by_time", cutoff_ms=holdout.since_ms)
-        case "file":
-            queries.attach_arrow(connection, table, _read_sessions(holdout.file))
-
-
-def _hashed(share: float, seed: int) -> Holdout:
-    if not 0 < share < 1 or seed < 0:
-        raise ValueError
-    return Holdout("session_hash", share=share, seed=seed)
-
-
-def _milliseconds(moment: datetime) -> int:
-    """Milliseconds since the epoch; a moment without a zone is UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
 
 
 def _of_manifest(manifest: Path | None) -> Holdout:
@@ -116,19 +63,10 @@ def _of_manifest(manifest: Path | None) -> Holdout:
     try:
         content = orjson.loads(manifest.read_bytes())
         split, seed = content["split"], content["seed"]
-        if split["kind"] == "last_session":
-            return Holdout("last_session")
-        if split["kind"] == "session_hash":
-            return _hashed(split["holdout"], seed)
+        kind = split["kind"]
+        rule = f"{kind}:{split['holdout']}:{seed}" if kind == "session_hash" else kind
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AnalysisError(f"{manifest}: no split and seed to be read here ({error!r})") from None
-    raise AnalysisError(
-        f"{manifest}: split {split['kind']} depends on the whole store; name the moment it was cut at, since:MOMENT"
-    )
-
-
-def _read_sessions(file: Path | None) -> pa.Table:
-    try:
-        return pq.read_table(file, columns=["user", "session"])
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise AnalysisError(f"{file}: not a Parquet file with the columns user and session ({error})") from None
+    if kind == "time":
+        raise AnalysisError(f"{manifest}: a split by time; name the moment it was cut at, since:MOMENT")
+    return parse_holdout(rule)

@@ -1,15 +1,18 @@
-"""The logged sessions that policies are valued on: who heard what, and how likely that was to be recommended."""
+"""The logged sessions that policies are valued on: who heard what, and with which propensity it was recommended."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from analysis import queries
+from analysis.ab.source import Places
 from analysis.errors import AnalysisError
-from analysis.offpolicy.holdout import Holdout, keep_heldout_sessions
+from analysis.logs import reader as event_log
+from analysis.offpolicy.holdout import Holdout
 from looplib.arrays import BoolArray, FloatArray, IntArray
 
 LoggingPolicy = Literal["logged", "uniform", "uniform-unheard"]
@@ -17,21 +20,21 @@ LoggingPolicy = Literal["logged", "uniform", "uniform-unheard"]
 
 @dataclass(frozen=True)
 class LoggedSessions:
-    """Events of sessions, by listener, session and place in it; arrays are of shape (events,) unless said otherwise.
+    """Events of sessions, by listener, session and position; arrays are of shape (events,) unless said otherwise.
 
     A session's first event is its organic track. Every later one is the outcome of a request: what was played in
     answer to it, and how long it was heard.
 
     Attributes:
         users: The listeners, ascending; shape (listeners,).
-        listener: Place of the event's listener among them.
-        first: Where the event's session begins: the index of its organic track.
+        listener: Index of the event's listener in `users`.
+        first: Index of the organic track of the event's session.
         track: The track heard.
         time: Listening time, share 0..1.
         propensity: Probability with which the track was drawn in answer to the request; NaN where it is not known, the
             listener played another track, or the track is organic.
-        unknown: Outcomes whose propensity is not known, a number.
-        unfollowed: Outcomes that are not the track that had been recommended, a number.
+        unknown: How many outcomes have no known propensity.
+        unfollowed: How many outcomes are not the track that had been recommended.
     """
 
     users: IntArray
@@ -45,18 +48,37 @@ class LoggedSessions:
 
     @cached_property
     def counted(self) -> BoolArray:
-        """Outcomes of requests with a known propensity: what estimates are made of."""
+        """Whether an event is the outcome of a request with a known propensity; estimates are made of these."""
         return ~np.isnan(self.propensity)
 
     @property
     def sessions(self) -> int:
-        """How many sessions there are."""
+        """The number of sessions."""
         return int(np.count_nonzero(self.first == np.arange(len(self.first))))
 
     def before(self, values: FloatArray) -> FloatArray:
-        """The sum of values of shape (events,) over the events before each one in its session."""
+        """Return the sum of values of shape (events,) over the events before each one in its session."""
         sums = np.cumsum(values) - values
         return sums - sums[self.first]
+
+
+def attach_events(connection: queries.Connection, sources: Places, scratch: Path) -> None:
+    """Make the events of logs or stores readable as the table `events`; `scratch` must live as long as the table.
+
+    Raises:
+        EventLogError: A log cannot be read.
+        AnalysisError: Both logs and stores are given, or a store lacks a file.
+    """
+    if sources.logs and sources.stores:
+        raise AnalysisError("event logs and session stores together; ingest the logs into the store, or name one kind")
+    if sources.logs:
+        event_log.load(connection, sources.logs, scratch=scratch)
+        return
+    files = [store.folder / part.path for store in sources.stores for part in store.manifest.parts]
+    missing = [f"{file}: the manifest names this part, and it is missing" for file in files if not file.is_file()]
+    if missing or not files:
+        raise AnalysisError(missing[0] if missing else "an empty session store")
+    queries.attach_parquet(connection, "events", files)
 
 
 def read_sessions(
@@ -66,11 +88,10 @@ def read_sessions(
     logging_policy: LoggingPolicy = "logged",
     catalogue_size: int | None = None,
 ) -> LoggedSessions:
-    """Reads the held-out sessions of the table `events` of a connection.
+    """Read the held-out sessions of the table `events` of a connection, which can be used for one call only.
 
     Args:
-        connection: Has the events, as `analysis.logs.reader.load` or the session store's files give them, and is used
-            for nothing else: the tables that it is given would be in the way of a second call.
+        connection: Has the events.
         holdout: Which sessions count: those that the lists were not learned from.
         logging_policy: Where the propensity of an event without one comes from. "logged": nowhere, and it does not
             count. "uniform": every track of the catalogue was equally likely, repeats included, as in the simulator's
@@ -82,17 +103,17 @@ def read_sessions(
     """
     queries.attach_query(connection, "named_events", "offpolicy/named_events")
     queries.materialize(connection, "sessions", "offpolicy/sessions")
-    keep_heldout_sessions(connection, holdout)
+    queries.materialize(connection, "heldout_sessions", holdout.query, **holdout.parameters)
     events = queries.fetch_table(connection, "offpolicy/heldout_events")
     if not events.num_rows:
-        raise AnalysisError(f"the holdout {holdout} has no session; at least one is needed")
+        raise AnalysisError(f"the holdout {holdout.text} has no session; at least one is needed")
     return sessions_of(events, logging_policy=logging_policy, catalogue_size=catalogue_size)
 
 
 def sessions_of(
     events: pa.Table, *, logging_policy: LoggingPolicy = "logged", catalogue_size: int | None = None
 ) -> LoggedSessions:
-    """The sessions of a table with the columns and the order of `offpolicy/heldout_events.sql`.
+    """Return the sessions of a table with the columns and the order of `offpolicy/heldout_events.sql`.
 
     Raises:
         AnalysisError: The catalogue's size is missing or too small.
@@ -104,8 +125,13 @@ def sessions_of(
     followed = events["followed"].to_numpy()
     logged = events["propensity"].cast(pa.float64()).to_numpy()
     if logging_policy != "logged":
-        _check_catalogue(logging_policy, catalogue_size, track)
-        heard = distinct_before(first, track) if logging_policy == "uniform-unheard" else 0
+        if catalogue_size is None:
+            raise AnalysisError(f"the logging policy {logging_policy} needs the number of tracks of the catalogue")
+        if track.max() >= catalogue_size:
+            raise AnalysisError(
+                f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
+            )
+        heard = _distinct_before(first, track) if logging_policy == "uniform-unheard" else 0
         logged = np.where(np.isnan(logged), 1.0 / (np.float64(catalogue_size) - heard), logged)
     outcome = position > 1
     return LoggedSessions(
@@ -120,20 +146,11 @@ def sessions_of(
     )
 
 
-def distinct_before(first: IntArray, track: IntArray) -> IntArray:
-    """How many different tracks were heard in the session before each event; shape (events,)."""
+def _distinct_before(first: IntArray, track: IntArray) -> IntArray:
+    """Return how many different tracks were heard in the session before each event; shape (events,)."""
     order = np.lexsort((track, first))
     repeats = (np.diff(first[order], prepend=-1) == 0) & (np.diff(track[order], prepend=-1) == 0)
-    fresh = np.empty(len(first), dtype=np.int64)
-    fresh[order] = ~repeats
-    sums = np.cumsum(fresh) - fresh
+    new = np.empty(len(first), dtype=np.int64)
+    new[order] = ~repeats
+    sums = np.cumsum(new) - new
     return np.asarray(sums - sums[first])
-
-
-def _check_catalogue(logging_policy: LoggingPolicy, catalogue_size: int | None, track: IntArray) -> None:
-    if catalogue_size is None:
-        raise AnalysisError(f"the logging policy {logging_policy} needs the number of tracks of the catalogue")
-    if track.max() >= catalogue_size:
-        raise AnalysisError(
-            f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
-        )

@@ -1,118 +1,132 @@
-"""What the command says: a table for people, JSON for programs, and after an experiment what had been foretold."""
+"""Estimates of several lists, alone and beside what an experiment then measured."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import orjson
 from rich.table import Table
 
-from analysis.offpolicy.logged import LoggedSessions
-from analysis.offpolicy.result import Estimate, OffPolicyEstimate
+from analysis.errors import AnalysisError
+from analysis.offpolicy.estimate import OffPolicyEstimate
+from analysis.statistics.effects import Interval
 
-_DECIMALS = 4
+LISTENING_TIME = "time_per_recommended_track"  # the metric of `analysis.ab` that is predicted
 
 
 @dataclass(frozen=True)
-class Valued:
-    """Recommendations and what they are worth."""
+class ListEstimate:
+    """What recommendations are worth.
+
+    Attributes:
+        name: What they are called; an arm's name if they were served.
+        file: Where they were read.
+        serving: How they are served.
+        estimate: What they are worth.
+    """
 
     name: str
     file: str
     serving: str
     estimate: OffPolicyEstimate
-    conclusive: bool
-    reasons: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the estimate as JSON's types."""
+        found = {
+            key: value._asdict() if isinstance(value, Interval) else value
+            for key, value in vars(self.estimate).items()
+            if key != "per_listener"
+        }
+        conclusive = not self.estimate.reasons
+        named = {"name": self.name, "file": self.file, "serving": self.serving, "conclusive": conclusive}
+        return named | self.estimate.best._asdict() | found
 
 
 @dataclass(frozen=True)
-class Source:
-    """What the estimates were made from.
+class Prediction:
+    """An arm's mean listening time of a recommended track, predicted and measured.
 
     Attributes:
-        sources: The logs or the store.
-        holdout: Which sessions counted.
-        listeners: Their listeners.
-        sessions: How many there were.
-        unknown: Recommendations whose propensity is not known; left out.
-        unfollowed: Recommendations that were not played; left out.
-        logged: Mean listening time of the recommendations that the log has, for comparison.
+        arm: The arm, and the recommendations that it served.
+        predicted: The estimate.
+        measured: The arm's metric, with the margin of the effect's interval, which includes the control's noise.
+        error_pct: By how much the estimate missed, in % of what was measured; below 0 where it was too low.
+        agrees: Whether the intervals overlap.
     """
 
-    sources: tuple[str, ...]
-    holdout: str
-    listeners: int
-    sessions: int
-    unknown: int
-    unfollowed: int
-    logged: Estimate
+    arm: str
+    predicted: Interval
+    measured: Interval
+    error_pct: float
+    agrees: bool
 
 
-def describe_source(names: Sequence[str], holdout: str, sessions: LoggedSessions, logged: Estimate) -> Source:
-    """The facts about the sessions."""
-    return Source(
-        sources=tuple(names),
-        holdout=holdout,
-        listeners=len(sessions.users),
-        sessions=sessions.sessions,
-        unknown=sessions.unknown,
-        unfollowed=sessions.unfollowed,
-        logged=logged,
-    )
+def compare(estimates: Sequence[ListEstimate], report: Path) -> list[Prediction]:
+    """Compare estimates with the arms of a report of `analysis.ab` that have their names.
+
+    Args:
+        estimates: The estimates; their names are arms.
+        report: The experiment's `report.json`.
+
+    Raises:
+        AnalysisError: The report cannot be read, or has no value for an arm.
+    """
+    try:
+        rows = orjson.loads(report.read_bytes())["effects"]
+        effects = {row["arm"]: row for row in rows if row["metric"] == LISTENING_TIME and row["effect"] is not None}
+    except OSError as error:
+        raise AnalysisError(f"{report}: cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise AnalysisError(f"{report}: not a report of analysis.ab ({error!r})") from None
+    predictions = []
+    for listed in estimates:
+        effect = effects.get(listed.name)
+        if effect is None or not effect["arm_value"]:
+            raise AnalysisError(
+                f"{report}: no {LISTENING_TIME} of an arm {listed.name}; name the recommendations by their arms, "
+                f"NAME=FILE, of {', '.join(sorted(effects)) or 'none'}"
+            )
+        predicted, value, shift = listed.estimate.best, effect["arm_value"], effect["arm_value"] - effect["effect"]
+        measured = Interval(value, shift + effect["lower"], shift + effect["upper"])
+        agrees = predicted.lower <= measured.upper and measured.lower <= predicted.upper
+        predictions.append(Prediction(listed.name, predicted, measured, 100 * (predicted.value / value - 1), agrees))
+    return predictions
 
 
-def to_json(source: Source, valued: Sequence[Valued], foretold: Sequence[object] = ()) -> bytes:
-    """The report as JSON; `foretold` are rows of `analysis.offpolicy.accuracy`."""
-    document = asdict(source) | {"recommendations": [_as_document(one) for one in valued]}
-    if foretold:
-        document["foretold"] = list(foretold)
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-def table(source: Source, valued: Sequence[Valued]) -> Table:
-    """The estimates, most listened to first."""
-    drawn = Table(title="Mean listening time of a recommended track, with its 95 % interval over listeners")
+def estimates_table(estimates: Sequence[ListEstimate], logged: Interval) -> Table:
+    """Return the estimates, highest first, and the value of the logged recommendations."""
+    table = Table(title="Mean listening time of a recommended track, with its 95 % interval over listeners")
     for column in ("recommendations", "served"):
-        drawn.add_column(column)
+        table.add_column(column)
     for column in ("IPS", "SNIPS", "doubly robust", "matched", "ESS"):
-        drawn.add_column(column, justify="right")
-    drawn.add_column("conclusive")
-    for one in sorted(valued, key=lambda one: -one.estimate.value):
-        found = one.estimate
-        drawn.add_row(
-            one.name,
-            one.serving,
-            *(_text(estimate) for estimate in (found.ips, found.snips, found.dr)),
+        table.add_column(column, justify="right")
+    table.add_column("conclusive")
+    for row in sorted(estimates, key=lambda row: -row.estimate.best.value):
+        found = row.estimate
+        table.add_row(
+            row.name,
+            row.serving,
+            *("" if interval is None else _text(interval) for interval in (found.ips, found.snips, found.dr)),
             f"{found.matched:,} of {found.requests:,}",
             f"{found.ess:,.0f}",
-            "yes" if one.conclusive else "no",
+            "no" if found.reasons else "yes",
         )
-    drawn.add_row("as logged", "", "", _text(source.logged), "", "", "", "")
-    return drawn
+    table.add_row("as logged", "", "", _text(logged), "", "", "", "")
+    return table
 
 
-def _text(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return ""
-    return f"{estimate.value:.{_DECIMALS}f}  {estimate.lower:.{_DECIMALS}f} .. {estimate.upper:.{_DECIMALS}f}"
+def predictions_table(predictions: Sequence[Prediction], days: Sequence[int] = ()) -> Table:
+    """Return the predictions, with the day of each where days are given."""
+    table = Table(title="Share heard of a recommended track: predicted and measured, 95 % intervals")
+    for column in (*(("day",) if days else ()), "arm", "predicted", "measured", "error", "intervals overlap"):
+        table.add_column(column, justify="right")
+    for index, row in enumerate(predictions):
+        error, agrees = f"{row.error_pct:+.1f} %", "yes" if row.agrees else "no"
+        day = map(str, days[index : index + 1])
+        table.add_row(*day, row.arm, _text(row.predicted), _text(row.measured), error, agrees)
+    return table
 
 
-def _as_document(one: Valued) -> dict[str, object]:
-    found = one.estimate
-    return {
-        "name": one.name,
-        "file": one.file,
-        "serving": one.serving,
-        "value": found.value,
-        "lower": found.lower,
-        "upper": found.upper,
-        "conclusive": one.conclusive,
-        "reasons": one.reasons,
-        "ips": found.ips,
-        "snips": found.snips,
-        "dr": found.dr,
-        "mean_weight": found.mean_weight,
-        "requests": found.requests,
-        "unanswered": found.unanswered,
-        "matched": found.matched,
-        "ess": found.ess,
-    }
+def _text(interval: Interval) -> str:
+    return f"{interval.value:.4f} ({interval.lower:.4f} … {interval.upper:.4f})"

@@ -1,5 +1,6 @@
 """Plan an experiment from the log of an earlier one.
 
-In: an event log. Out: listening by listener and day (`listener_days`), and many random splits of it into arms
-(`splits`), computed on a Dask cluster (`parallel`). `analysis.power` and `analysis.aa` are the commands.
+In: an event log. Out: listening by listener and day (`listener_days`), from it the listeners and days that an
+experiment takes (`power`), and the error rates of many random splits (`aa`), computed here or on a Dask cluster
+(`parallel`). The commands are `analysis.power` and `analysis.aa`.
 """

@@ -1,4 +1,4 @@
-"""What listeners did by day, as arrays, for planning an experiment from a log that has none."""
+"""Listening by listener and day as arrays, for planning an experiment from a log that has none."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from analysis import queries
-from analysis.ab import tables as listeners
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric
+from analysis.ab.tables import load, tabulate
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Quantity
 from looplib.arrays import FloatArray, IntArray
@@ -25,14 +25,12 @@ class Sample:
     Attributes:
         users: The listeners; shape (listeners,).
         columns: Column → values, each of shape (listeners,).
-        quantity: The metric of these columns.
-        scaled: The column that grows in proportion when the metric does.
+        quantity: The metric of these columns; it is proportional to its numerator.
     """
 
     users: IntArray
     columns: Mapping[str, FloatArray]
     quantity: Quantity
-    scaled: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class ListenerDays:
 
     Attributes:
         users: The listeners, ascending; shape (listeners,).
-        listener: Place of the row's listener among them.
+        listener: Index of the row's listener in `users`.
         day: Days since the epoch.
         values: Column of `sql/planning/listener_days.sql` → values.
     """
@@ -52,12 +50,12 @@ class ListenerDays:
     values: Mapping[str, FloatArray]
 
     def sample(self, metric: Metric) -> Sample:
-        """The listeners and columns of a metric, of all their days."""
+        """Return the listeners and columns of a metric, of all their days."""
         *_, (_, whole) = self.samples_by_day(metric)
         return whole
 
     def samples_by_day(self, metric: Metric) -> Iterator[tuple[int, Sample]]:
-        """For each day with a row, ascending: the listeners and columns of a metric, of all days up to and with it."""
+        """Yield for each day with a row, ascending, the listeners and columns of a metric of all days up to this."""
         order = np.argsort(self.day, kind="stable")
         days, starts = np.unique(self.day[order], return_index=True)
         present = np.zeros(len(self.users), dtype=bool)
@@ -67,11 +65,11 @@ class ListenerDays:
             present[listener] = True
             for name, sum_of in sums.items():
                 sum_of += np.bincount(listener, self.values[name][rows], minlength=len(self.users))
-            yield day, _sample(metric, self.users[present], {name: one[present] for name, one in sums.items()})
+            yield day, _sample(metric, self.users[present], {name: sum_of[present] for name, sum_of in sums.items()})
 
 
 def find_metric(name: str) -> Metric:
-    """The metric of a name, in columns by day.
+    """Return the metric of a name, in columns by day.
 
     Raises:
         AnalysisError: There is none, or it is a quantile; the message names the nearest.
@@ -85,13 +83,13 @@ def find_metric(name: str) -> Metric:
 
 
 def read_listener_days(logs: Sequence[str | Path]) -> ListenerDays:
-    """Reads logs or stores.
+    """Read logs or stores.
 
     Raises:
         AnalysisError: They cannot be read, or no session in them was closed.
     """
-    with listeners.load(logs) as loaded:
-        listeners.tabulate(loaded, skip_below=AbConfig().skip_below)
+    with load(logs) as loaded:
+        tabulate(loaded, skip_below=AbConfig().skip_below)
         rows = queries.fetch_table(loaded.connection, "planning/listener_days")
     if not rows.num_rows:
         raise AnalysisError(
@@ -103,7 +101,7 @@ def read_listener_days(logs: Sequence[str | Path]) -> ListenerDays:
 
 
 def parse_effect(text: str) -> float:
-    """The relative effect that a text such as "5%" or "0.05" stands for; below 0 for a fall.
+    """Return the relative effect that a text such as "5%" or "0.05" stands for; below 0 for a fall.
 
     Raises:
         AnalysisError: It stands for none, or for one of -100 % or less.
@@ -118,12 +116,12 @@ def parse_effect(text: str) -> float:
 
 
 def _sample(metric: Metric, users: IntArray, sums: Mapping[str, FloatArray]) -> Sample:
-    """The sample of listeners whose sums are given, each of shape (listeners,)."""
+    """Return the sample of listeners whose sums are given, each of shape (listeners,)."""
     numerator = sums[metric.numerator]
     if not metric.denominator:
-        return Sample(users, {_VALUE: numerator}, Quantity(_VALUE), _VALUE)
+        return Sample(users, {_VALUE: numerator}, Quantity(_VALUE))
     if not metric.per_listener:
-        return Sample(users, sums, Quantity(metric.numerator, metric.denominator), metric.numerator)
+        return Sample(users, sums, Quantity(metric.numerator, metric.denominator))
     denominator = sums[metric.denominator]
     known = denominator > 0
-    return Sample(users[known], {_VALUE: numerator[known] / denominator[known]}, Quantity(_VALUE), _VALUE)
+    return Sample(users[known], {_VALUE: numerator[known] / denominator[known]}, Quantity(_VALUE))

@@ -1,4 +1,4 @@
-"""The one door of `analysis` to Dask: the same function over many arguments, here or on an existing cluster.
+"""Call a function for many arguments, here or on an existing Dask cluster.
 
 Dask belongs to `recsys` and is not installed with `analysis` alone; it is imported when a scheduler is named.
 """
@@ -13,7 +13,7 @@ CONNECT_TIMEOUT_S = 15
 
 
 def run_all(function: Callable[..., T], calls: Sequence[tuple[Any, ...]], scheduler: str | None = None) -> list[T]:
-    """Calls a function once for each tuple of arguments.
+    """Call a function once for each tuple of arguments.
 
     Args:
         function: A plain function of a module that the workers have too.

@@ -1,5 +1,5 @@
 """Score recommendations on held-out listening.
 
-In: lists (`lists` checks them) and held-out listening (`heldout`). Out: ranking metrics with bootstrap intervals over
-listeners. Read `validator` first.
+In: lists of recommendations (`lists` checks them) and held-out listening. Out: ranking metrics with bootstrap intervals
+over listeners (`validator`); their definitions are in `analysis/sql/validation/`.
 """

@@ -1,4 +1,4 @@
-"""How well top-k recommendations foretell held-out listening, with 95 % bootstrap intervals over listeners.
+"""Score top-k recommendations on held-out listening, with 95 % bootstrap intervals over listeners.
 
 The validated listeners are those with a pair in the held-out table; recommendations for others are ignored. Each
 metric's exact definition stands in `analysis/sql/validation/listener_metrics.sql` (`coverage.sql` for coverage). All
@@ -15,11 +15,11 @@ A ratio without anything to divide by is 0. Intervals are the percentiles of the
 the value ± 1.96 bootstrap standard errors, since a resample has fewer distinct tracks by construction.
 """
 
-import difflib
-import math
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +27,11 @@ import pyarrow as pa
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
-from analysis.validation.heldout import HeldoutSource, load_heldout, load_popularity
-from analysis.validation.lists import Recommended, flatten
-from looplib.arrays import AnyIntArray, FloatArray
+from analysis.statistics.effects import Interval
+from analysis.validation.lists import flatten
+from looplib.arrays import AnyIntArray, FloatArray, IntArray
+
+HeldoutSource: TypeAlias = pa.Table | Path | Sequence[Path]
 
 # Metric → columns of listener_metrics.sql: what is summed, and what it is divided by; None: the listeners with a value.
 _RATIOS: dict[str, tuple[str, str | None]] = {
@@ -47,63 +49,40 @@ METRICS = (*_RATIOS, "coverage")
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A metric at a cut-off.
-
-    Attributes:
-        name: One of `METRICS`.
-        k: How many of the best recommendations count.
-        value: The estimate.
-        lower: Lower end of its 95 % bootstrap interval over listeners.
-        upper: Upper end.
-    """
-
-    name: str
-    k: int
-    value: float
-    lower: float
-    upper: float
-
-    @property
-    def key(self) -> str:
-        """Name and cut-off, such as "ndcg@30"."""
-        return f"{self.name}@{self.k}"
-
-
-@dataclass(frozen=True)
 class Validation:
     """What recommendations are worth on held-out listening.
 
     Attributes:
         listeners: Validated listeners: those with a held-out pair.
         relevant: Relevant held-out pairs.
-        metrics: Every metric at every cut-off.
+        metrics: Every metric at every cut-off, by a key such as "ndcg@30".
+        ratios: For each metric but coverage what it sums and what it divides by, to compare recommendations in pairs;
+            shape (2, listeners), in the order of `Validator.users`, 0 for a listener whom it does not concern.
     """
 
     listeners: int
     relevant: int
-    metrics: tuple[Metric, ...]
+    metrics: Mapping[str, Interval]
+    ratios: Mapping[str, FloatArray] = field(compare=False, repr=False)
 
-    def metric(self, key: str) -> Metric:
-        """The metric of a key such as "ndcg@30".
 
-        Raises:
-            AnalysisError: There is none.
-        """
-        known = {metric.key: metric for metric in self.metrics}
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)
-            hint = f"; the nearest is {nearest[0]}" if nearest else ""
-            raise AnalysisError(f"no metric {key}{hint}; known are {', '.join(known)}")
-        return known[key]
+@dataclass(frozen=True)
+class Settings:
+    """How recommendations are scored.
 
-    def value(self, key: str) -> float:
-        """The estimate of a key such as "ndcg@30".
+    Attributes:
+        ks: Cut-offs: how many of the best recommendations count.
+        min_time: Listening time from which a held-out track is relevant, share of the track.
+        resamples: Bootstrap resamples.
+        seed: Seed of the run.
+        threads: Threads of a query.
+    """
 
-        Raises:
-            AnalysisError: There is none.
-        """
-        return self.metric(key).value
+    ks: Sequence[int] = (10, 30)
+    min_time: float = 0.5
+    resamples: int = 1000
+    seed: int = 0
+    threads: int = 1
 
 
 class Validator:
@@ -126,13 +105,9 @@ class Validator:
         *,
         catalogue_size: int,
         training_listeners: int,
-        ks: Sequence[int] = (10, 30),
-        min_time: float = 0.5,
-        resamples: int = 1000,
-        seed: int = 0,
-        threads: int = 1,
+        settings: Settings,
     ) -> None:
-        """Reads the held-out listening.
+        """Read the held-out listening.
 
         Args:
             heldout: Table, Parquet file or files: user, track, time (the pair's listening time in the held-out
@@ -141,154 +116,93 @@ class Validator:
                 heard by nobody.
             catalogue_size: Tracks of the catalogue; ids are 0 to one less.
             training_listeners: Listeners of the training sessions.
-            ks: Cut-offs: how many of the best recommendations count.
-            min_time: Listening time from which a held-out track is relevant, share of the track.
-            resamples: Bootstrap resamples.
-            seed: Seed of the run.
-            threads: Threads of a query.
+            settings: How recommendations are scored.
 
         Raises:
-            AnalysisError: An argument or a table cannot be used, or no held-out pair is relevant.
+            AnalysisError: The held-out listening cannot be read or used, or no pair of it is relevant.
         """
-        _check_settings(ks, min_time, catalogue_size, training_listeners, threads)
-        self.ks = tuple(sorted(ks))
-        self._min_time = min_time
+        self.ks = tuple(sorted(settings.ks))
+        self._min_time = settings.min_time
         self._catalogue_size = catalogue_size
         self._training_listeners = training_listeners
         self._lock = threading.Lock()
-        self._connection = queries.connect(threads=threads)
-        self.users, self.relevant = load_heldout(self._connection, heldout, ks=self.ks, min_time=min_time)
-        load_popularity(self._connection, popularity, training_listeners)
-        self.resamples = bootstrap.Resamples(len(self.users), resamples, seed)
+        self._connection = queries.connect(threads=settings.threads)
+        self.users, self.relevant = self._index(heldout)
+        queries.attach_arrow(self._connection, "popularity", popularity)
+        self.resamples = bootstrap.Resamples(len(self.users), settings.resamples, settings.seed)
 
     def score(self, users: AnyIntArray, tracks: AnyIntArray) -> Validation:
-        """Scores recommendations.
+        """Score recommendations.
 
         Args:
             users: The user of each list, shape (lists,), in any order; a validated user without a list counts 0.
             tracks: Track ids, best first, filled up with -1 at the end; shape (lists, at least the largest k).
 
         Raises:
-            AnalysisError: The arrays cannot be used; `analysis.validation.validator.lists.flatten` says when.
+            AnalysisError: The lists cannot be used; `analysis.validation.lists.flatten` says when.
         """
-        return self._score(users, tracks)[0]
-
-    def score_with_ratio(self, users: AnyIntArray, tracks: AnyIntArray, key: str) -> tuple[Validation, FloatArray]:
-        """Scores recommendations, and keeps one metric listener by listener, to compare recommendations in pairs.
-
-        Takes and refuses what `score` does.
-
-        Args:
-            users: As of `score`.
-            tracks: As of `score`.
-            key: The metric, such as "ndcg@30"; any but coverage, which is not a ratio of sums over listeners.
-
-        Returns:
-            What `score` returns, and what the metric sums and what it divides by, for every validated listener in the
-            order of `users`, shape (2, listeners); 0 for a listener whom it does not concern.
-
-        Raises:
-            AnalysisError: There is no such ratio.
-        """
-        keys = [f"{name}@{k}" for name, k in self._ratio_keys]
-        if key not in keys:
-            raise AnalysisError(f"no ratio {key}; known are {', '.join(keys)}")
-        validation, ratios = self._score(users, tracks)
-        column = keys.index(key)
-        return validation, np.stack([ratios.numerators[:, column], ratios.denominators[:, column]])
-
-    @property
-    def _ratio_keys(self) -> list[tuple[str, int]]:
-        """Name and cut-off of each column of `_ratios`."""
-        return [(name, k) for name in _RATIOS for k in self.ks]
-
-    def _score(self, users: AnyIntArray, tracks: AnyIntArray) -> tuple[Validation, bootstrap.Ratios]:
-        recommended = self._flatten(users, tracks)
+        ks, size = list(self.ks), self._catalogue_size
+        recommended = flatten(users, tracks, known=self.users, depth=self.ks[-1])
         with self._lock:
-            queries.attach_arrow(self._connection, "recommendations", recommended.table())
-            listener_metrics = self._listener_metrics()
-            coverage = queries.fetch_table(
-                self._connection, "validation/coverage", ks=list(self.ks), catalogue_size=self._catalogue_size
+            entries = {"listener": recommended.listeners, "rank": recommended.ranks, "track": recommended.tracks}
+            queries.attach_arrow(self._connection, "recommendations", pa.table(entries))
+            rows = queries.fetch_table(
+                self._connection,
+                "validation/listener_metrics",
+                ks=ks,
+                min_time=self._min_time,
+                training_listeners=self._training_listeners,
             )
-        ratios = self._ratios(listener_metrics)
-        return Validation(len(self.users), self.relevant, self._metrics(ratios, coverage, recommended)), ratios
-
-    def per_listener(self, users: AnyIntArray, tracks: AnyIntArray) -> pa.Table:
-        """The metrics of every validated listener, to compare recommendations listener by listener.
-
-        Takes and refuses what `score` does.
-
-        Returns:
-            One row per cut-off and validated user, in the order of `ks` and `users`: user, and the columns of
-            `listener_metrics.sql`. A metric is NULL for a listener whom it does not concern.
-        """
-        recommended = self._flatten(users, tracks)
-        with self._lock:
-            queries.attach_arrow(self._connection, "recommendations", recommended.table())
-            rows = self._listener_metrics()
-        place = rows.column_names.index("listener")
-        return rows.set_column(place, "user", pa.array(np.tile(self.users, len(self.ks))))
-
-    def _flatten(self, users: AnyIntArray, tracks: AnyIntArray) -> Recommended:
-        return flatten(users, tracks, known=self.users, depth=self.ks[-1], catalogue_size=self._catalogue_size)
-
-    def _listener_metrics(self) -> pa.Table:
-        return queries.fetch_table(
-            self._connection,
-            "validation/listener_metrics",
-            ks=list(self.ks),
-            min_time=self._min_time,
-            training_listeners=self._training_listeners,
-        )
-
-    def _metrics(self, ratios: bootstrap.Ratios, coverage: pa.Table, recommended: Recommended) -> tuple[Metric, ...]:
-        by_track = recommended.by_track()
-        lists = [by_track.up_to(k) for k in self.ks]
-        distinct = [bootstrap.Distinct(of_k.listeners, of_k.tracks) for of_k in lists]
+            coverage = queries.fetch_table(self._connection, "validation/coverage", ks=ks, catalogue_size=size)
+        keys, ratios = [f"{name}@{k}" for name in _RATIOS for k in self.ks], self._ratios(rows)
+        by_track = np.argsort(recommended.tracks)
+        first = [by_track[recommended.ranks[by_track] <= k] for k in ks]
+        distinct = [bootstrap.Distinct(recommended.listeners[of_k], recommended.tracks[of_k]) for of_k in first]
         of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
         values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
-        ends = bootstrap.percentile_interval(of_ratios)
-        return (
-            *(
-                Metric(*key, *row)
-                for key, row in zip(self._ratio_keys, np.vstack([values, ends]).T.tolist(), strict=True)
-            ),
-            *(
-                Metric("coverage", k, value, *bootstrap.normal_interval(value, counts / self._catalogue_size))
-                for k, value, counts in zip(self.ks, coverage["coverage"].to_pylist(), of_distinct, strict=True)
-            ),
-        )
+        intervals = np.vstack([values, bootstrap.percentile_interval(of_ratios)]).T.tolist()
+        metrics = {key: Interval(*interval) for key, interval in zip(keys, intervals, strict=True)}
+        for k, value, counts in zip(ks, coverage["coverage"].to_pylist(), of_distinct, strict=True):
+            metrics[f"coverage@{k}"] = Interval(value, *bootstrap.normal_interval(value, counts / size))
+        both = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
+        return Validation(len(self.users), self.relevant, metrics, dict(zip(keys, both, strict=True)))
+
+    def _index(self, heldout: HeldoutSource) -> tuple[IntArray, int]:
+        """Make the tables listeners, truth and ideals of the held-out listening.
+
+        Returns:
+            The users, ascending, shape (listeners,), and the number of relevant pairs.
+        """
+        connection = self._connection
+        try:
+            if isinstance(heldout, pa.Table):
+                queries.attach_arrow(connection, "heldout", heldout)
+            else:
+                queries.attach_parquet(connection, "heldout", [heldout] if isinstance(heldout, Path) else heldout)
+            faults = queries.fetch_row(connection, "validation/heldout_faults")
+        except queries.DatabaseError as error:
+            raise AnalysisError(f"the held-out listening cannot be read: {error}") from None
+        if any(faults.values()):
+            found = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in faults.items() if count)
+            raise AnalysisError(f"the held-out listening cannot be used, rows with {found}")
+        listeners = queries.fetch_table(connection, "validation/listeners", min_time=self._min_time)
+        relevant = sum(listeners["relevant"].to_pylist())
+        if not relevant:
+            raise AnalysisError(f"nothing to validate on: no held-out track was heard for at least {self._min_time}")
+        queries.attach_arrow(connection, "listeners", listeners)
+        queries.materialize(connection, "truth", "validation/truth")
+        queries.materialize(connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=self._min_time)
+        queries.detach(connection, "heldout")
+        return listeners["user"].to_numpy(), relevant
 
     def _ratios(self, rows: pa.Table) -> bootstrap.Ratios:
-        """Every metric but coverage, from listener_metrics.sql's rows: one column a metric and cut-off, by metric."""
-        shape = (len(self.ks), len(self.users))
-        pairs = [_numerator_and_denominator(rows, name) for name in _RATIOS]
-        return bootstrap.Ratios(
-            np.vstack([numerator.reshape(shape) for numerator, _ in pairs]).T,
-            np.vstack([denominator.reshape(shape) for _, denominator in pairs]).T,
-        )
-
-
-def _numerator_and_denominator(rows: pa.Table, metric: str) -> tuple[FloatArray, FloatArray]:
-    """What a metric sums and what it divides by; both of shape (rows,)."""
-    column, weight = _RATIOS[metric]
-    values = rows[column].to_numpy().astype(np.float64)
-    concerned = ~np.isnan(values)
-    denominator = concerned if weight is None else rows[weight].to_numpy()
-    return np.where(concerned, values, 0.0), denominator.astype(np.float64)
-
-
-def _check_settings(
-    ks: Sequence[int], min_time: float, catalogue_size: int, training_listeners: int, threads: int
-) -> None:
-    if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
-        raise AnalysisError(f"cut-offs must be distinct and at least 1, found {list(ks)}")
-    if not (math.isfinite(min_time) and min_time > 0):
-        raise AnalysisError(f"min_time must be a listening time above 0, found {min_time}")
-    for name, value in (
-        ("catalogue_size", catalogue_size),
-        ("training_listeners", training_listeners),
-        ("threads", threads),
-    ):
-        if value < 1:
-            raise AnalysisError(f"{name} must be at least 1, found {value}")
+        """Return every metric but coverage, from the rows of listener_metrics.sql; columns by metric, then cut-off."""
+        numerators, denominators = [], []
+        for column, weight in _RATIOS.values():
+            values = rows[column].to_numpy().astype(np.float64)
+            concerned = ~np.isnan(values)
+            numerators.append(np.where(concerned, values, 0.0))
+            denominators.append((concerned if weight is None else rows[weight].to_numpy()).astype(np.float64))
+        width = len(self.ks) * len(_RATIOS)
+        both = (np.concatenate(columns).reshape(width, len(self.users)).T for columns in (numerators, denominators))
+        return bootstrap.Ratios(*both)

@@ -10,6 +10,8 @@ that can be run by itself; it is printed before it runs. The parts meet in files
     days/1/log/            what the service logged
     days/1/traffic.json    what the listeners' side counted
     days/1/report/         the A/B report
-    days/1/foretold.json   what the off-policy estimate said, beside what was measured
-    loop.json, loop.txt    the outcome of all days, for programs and as tables
+    days/1/predictions.json  the off-policy estimates, beside what was measured
+    loop.json              the outcome of all days
+
+Read `days` (what happens), `processes` and `service` (how it is run), then `outcome`.
 """

@@ -7,19 +7,17 @@ import typer
 
 from looplib.cli import make_app, run
 from looplib.config import dump_config, load_config
-from looplib.files import atomic_write_text
+from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import console, output
 from recsys.errors import LoopError
 from recsys.loop.config import LoopConfig
-from recsys.loop.days import begin, recommenders_of, spend_day
-from recsys.loop.outcome import Outcome, print_outcomes, read_outcome, write_outcomes
-from recsys.loop.places import Places
-from recsys.loop.processes import alone
+from recsys.loop.days import collect, recommenders_of, run_day
+from recsys.loop.outcome import Outcome, print_outcomes, read_outcome
+from recsys.loop.paths import DayPaths, Paths
+from recsys.loop.processes import lock_folder
 from recsys.loop.service import service_step
 
 PROG = "python -m recsys.loop"
-CONFIG, OUTCOME, TABLES = "loop.yaml", "loop.json", "loop.txt"
-_GROWING = {"days"}
 app = make_app("Listen, learn, publish, serve, experiment, report: the whole loop, a day after another.")
 
 
@@ -29,52 +27,45 @@ def main(
     days: Annotated[int | None, typer.Option(min=1, help="How many days; wins over the file's.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
 ) -> None:
-    """Run the loop; one that was broken off goes on where it was."""
+    """Run the loop; an interrupted one continues where it was."""
     settings = load_config(LoopConfig, config, [*(set_ or []), *([] if days is None else [f"days={days}"])])
-    places = Places(settings.folder)
+    paths = Paths(settings.folder)
     outcomes: list[Outcome] = []
-    with alone(settings.folder):
-        _keep_config(settings)
+    with lock_folder(settings.folder):
+        _keep_config(settings, paths.config)
         recommenders = recommenders_of(settings)
-        begin(settings, places)
+        collect(settings, paths)
         for number in range(1, settings.days + 1):
-            spend_day(settings, places, number)
-            outcomes.append(read_outcome(places.day(number), recommenders))
-            write_outcomes(outcomes, settings.folder / OUTCOME, settings.folder / TABLES)
-    _conclude(settings, places, outcomes)
-
-
-def _keep_config(settings: LoopConfig) -> None:
-    """Leaves the effective configuration; a loop may go on for more days, and not as another one.
-
-    Raises:
-        LoopError: The folder holds a loop of another configuration.
-    """
-    file = settings.folder / CONFIG
-    if file.exists():
-        earlier = load_config(LoopConfig, file)
-        now, before = (each.model_dump(exclude=_GROWING) for each in (settings, earlier))
-        if changed := [key for key, value in now.items() if value != before[key]]:
-            raise LoopError(f"{file}: this loop began with another {', '.join(changed)}; name another folder")
-    atomic_write_text(file, dump_config(settings))
-
-
-def _conclude(settings: LoopConfig, places: Places, outcomes: list[Outcome]) -> None:
+            day = DayPaths(paths, number)
+            run_day(settings, paths, day)
+            outcomes.append(read_outcome(day, recommenders))
+            atomic_write_json(paths.outcome, outcomes)
     print_outcomes(outcomes, output())
-    last, day = outcomes[-1], places.day(len(outcomes))
-    console.print(f"[bold]{last.decision}[/]: {last.reason}", soft_wrap=True, highlight=False)
+    console.print(f"[bold]{outcomes[-1].decision}[/]: {outcomes[-1].reason}", soft_wrap=True, highlight=False)
     for name, file in {
         "report": day.report / "report.html",
         "leaderboard": day.run / "leaderboard.parquet",
-        "recommendations": places.recommendations,
+        "recommendations": paths.recommendations,
         "event log": day.log,
-        "outcome": settings.folder / OUTCOME,
-        "the same as text": settings.folder / TABLES,
+        "outcome": paths.outcome,
     }.items():
         typer.echo(f"{name:<16} {file}")
-    step = service_step(settings.service, places.catalogue, places.published, settings.folder / "service", 5001)
+    step = service_step(settings.service, paths.catalogue, paths.published, settings.folder / "service", 5001)
     typer.echo(f"Keep serving:    {step.line}")
-    typer.echo(f"Look around:     python -m recsys.lab --root {settings.folder} --published {places.published}")
+    typer.echo(f"Look around:     python -m recsys.lab --root {settings.folder} --published {paths.published}")
+
+
+def _keep_config(settings: LoopConfig, file: Path) -> None:
+    """Write the effective configuration.
+
+    Raises:
+        LoopError: The folder holds a loop whose configuration differs in more than the number of days.
+    """
+    if file.exists():
+        now, before = (config.model_dump(exclude={"days"}) for config in (settings, load_config(LoopConfig, file)))
+        if changed := [key for key, value in now.items() if value != before[key]]:
+            raise LoopError(f"{file}: this loop began with another {', '.join(changed)}; name another folder")
+    atomic_write_text(file, dump_config(settings))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,9 @@ class Traffic(Config):
 
     episodes: Count = Field(default=20_000, description="sessions a day")
     batch: Annotated[int, Ge(0)] = Field(default=500, description="sessions in one request; 0: one request a track")
-    concurrency: Count = Field(default=4, description="requests under way at once")
+    concurrency: Count = Field(default=4, description="requests in flight at once")
     seed: Annotated[int, Ge(0)] = 1337
-    most_lost: Share = Field(
-        default=0.05, description="the day is broken off where a larger share of the sessions failed"
-    )
+    most_lost: Share = Field(default=0.05, description="the day fails where a larger share of the sessions was lost")
 
 
 class LoopConfig(Config):

@@ -1,80 +1,41 @@
-"""What came of the days: each arm's effect, day by day, from the reports, and whether it grew."""
+"""The outcome of the days: each arm's effect, day by day, from the reports, and whether it grew."""
 
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 from rich.console import Console
 from rich.table import Table
 
+from analysis.offpolicy.report import Prediction, predictions_table
 from analysis.page import numbers
-from looplib.files import atomic_write, atomic_write_text
-from looplib.progress import WIDTH
-from recsys.loop.places import Day
+from analysis.statistics.effects import Interval
+from recsys.loop.paths import DayPaths
 
 METRIC = "mean_time_per_session"
 _LEARNING = frozenset({"indexed", "in_order", "contextual", "session_als", "session_context"})
-_NORMAL_95 = 1.959964
-_FORETOLD = ("foretold", "measured")
 
 
 @dataclass(frozen=True)
-class ArmOfDay:
+class ArmOutcome:
     """An arm on a day.
 
     Attributes:
-        day: From 1.
         arm: Its name.
-        recommender: Who recommended.
+        recommender: Its recommender.
         listeners: How many it had.
         mean: Mean listening time of a session, over listeners; with the organic track.
-        effect_pct: Against the control, in % of its mean; None for the control.
-        lower_pct: Lower end of the 95 % interval; the control's noise is in it.
-        upper_pct: Upper end.
+        effect_pct: Against the control, in % of its mean, whose noise is in the interval; None for the control.
     """
 
-    day: int
     arm: str
     recommender: str
     listeners: int
     mean: float
-    effect_pct: float | None
-    lower_pct: float | None
-    upper_pct: float | None
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How an arm's listening time, relative to the control's, changed from the first day to the last.
-
-    Attributes:
-        arm: The arm.
-        recommender: Who recommended.
-        days: The last day.
-        factor: Ratio to the control on the last day over that on the first.
-        lower: Lower end of the 95 % interval. Days count as independent; as an arm keeps its listeners they are not,
-            which makes the interval too wide rather than too narrow.
-        upper: Upper end.
-    """
-
-    arm: str
-    recommender: str
-    days: int
-    factor: float
-    lower: float
-    upper: float
-
-    def __str__(self) -> str:
-        """A sentence."""
-        what = "grew" if self.lower > 1 else "shrank" if self.upper < 1 else "did not change for certain"
-        return (
-            f"{self.arm} ({self.recommender}): listening time relative to the control {what} from day 1 to day "
-            f"{self.days}: \N{MULTIPLICATION SIGN} {self.factor:.2f} ({self.lower:.2f} … {self.upper:.2f})"
-        )
+    effect_pct: Interval | None
 
 
 @dataclass(frozen=True)
@@ -86,114 +47,92 @@ class Outcome:
         decision: The report's verdict.
         reason: Why.
         arms: The control first.
-        foretold: Arms whose lists were valued before, with what was then measured; rows of `foretold.json`.
+        predictions: Arms whose lists were estimated, with what was measured.
     """
 
     day: int
     decision: str
     reason: str
-    arms: tuple[ArmOfDay, ...]
-    foretold: tuple[dict[str, Any], ...]
+    arms: list[ArmOutcome]
+    predictions: list[Prediction]
 
 
-def read_outcome(day: Day, recommenders: dict[str, str]) -> Outcome:
-    """A day's outcome, from its report.
+def read_outcome(day: DayPaths, recommenders: dict[str, str]) -> Outcome:
+    """Read a day's outcome from its report.
 
     Args:
-        day: Whose report.
-        recommenders: Arm → who recommends in it.
+        day: The day.
+        recommenders: Arm → its recommender.
     """
-    report: dict[str, Any] = orjson.loads((day.report / "report.json").read_bytes())
+    report: dict[str, Any] = orjson.loads(day.report_json.read_bytes())
     rows = [row for row in report["effects"] if row["metric"] == METRIC]
-
-    def arm_of_day(arm: str, mean: float, relative: dict[str, Any]) -> ArmOfDay:
-        ends = (relative.get(key) for key in ("effect_pct", "lower_pct", "upper_pct"))
-        return ArmOfDay(day.number, arm, recommenders.get(arm, ""), report["listeners"][arm], mean, *ends)
-
-    arms = [arm_of_day(report["control"], rows[0]["control_value"], {})]
-    arms += [arm_of_day(row["arm"], row["arm_value"], row["relative"] or {}) for row in rows]
-    verdict = report["verdict"]
-    foretold = orjson.loads(day.foretold.read_bytes())["foretold"] if day.foretold.exists() else ()
-    return Outcome(day.number, verdict["decision"], verdict["reason"], tuple(arms), tuple(foretold))
-
-
-def growth_of(outcomes: Sequence[Outcome]) -> list[Growth]:
-    """How the arms that learn did from the first day to the last; nothing of a single day."""
-    first, last = outcomes[0], outcomes[-1]
-    pairs = zip(first.arms, last.arms, strict=True) if last.day > first.day else ()
-    return [
-        _growth(before, after, last.day)
-        for before, after in pairs
-        if after.recommender in _LEARNING and before.effect_pct is not None and after.effect_pct is not None
+    means = {report["control"]: rows[0]["control_value"]} | {row["arm"]: row["arm_value"] for row in rows}
+    effects = {
+        row["arm"]: Interval(*(row["relative"][key] for key in ("effect_pct", "lower_pct", "upper_pct")))
+        for row in rows
+        if row["relative"] and row["relative"]["lower_pct"] is not None
+    }
+    arms = [
+        ArmOutcome(arm, recommenders.get(arm, ""), report["listeners"][arm], mean, effects.get(arm))
+        for arm, mean in means.items()
     ]
+    predictions = orjson.loads(day.predictions.read_bytes())["predictions"] if day.predictions.exists() else []
+    verdict = report["verdict"]
+    return Outcome(
+        day.number, verdict["decision"], verdict["reason"], arms, msgspec.convert(predictions, list[Prediction])
+    )
 
 
-def write_outcomes(outcomes: Sequence[Outcome], as_json: Path, as_text: Path) -> None:
-    """All days, for programs and for people."""
-    with atomic_write(as_json) as handle:
-        handle.write(orjson.dumps([asdict(outcome) for outcome in outcomes], option=orjson.OPT_INDENT_2))
-    page = io.StringIO()
-    print_outcomes(outcomes, Console(file=page, width=WIDTH))
-    atomic_write_text(as_text, page.getvalue())
+def growth_of(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
+    """Return how the arms that learn changed from the first day to the last.
+
+    Returns:
+        Arm → its listening time relative to the control on the last day over that on the first; empty for a single
+        day. Days count as independent; as an arm keeps its listeners they are not, which makes the 95 % intervals too
+        wide rather than too narrow.
+    """
+    growth = {}
+    for before, after in zip(outcomes[0].arms, outcomes[-1].arms, strict=True) if len(outcomes) > 1 else ():
+        if after.recommender in _LEARNING and before.effect_pct and after.effect_pct:
+            # The intervals are symmetric on the logarithm of the ratio, where the difference of two days is taken.
+            (start, start_error), (end, end_error) = _log_ratio(before.effect_pct), _log_ratio(after.effect_pct)
+            error = math.hypot(start_error, end_error)
+            growth[after.arm] = Interval(*(math.exp(end - start + margin) for margin in (0, -error, error)))
+    return growth
 
 
 def print_outcomes(outcomes: Sequence[Outcome], output: Console) -> None:
-    """The days' tables, and whether what learned from them grew."""
-    output.print(_lift_table(outcomes))
-    if any(outcome.foretold for outcome in outcomes):
-        output.print(_foretold_table(outcomes))
-    for growth in growth_of(outcomes):
-        output.print(str(growth), soft_wrap=True, highlight=False)
-
-
-def _lift_table(outcomes: Sequence[Outcome]) -> Table:
-    """A row for each day, a column for each arm."""
+    """Print the days' tables, and whether what learned from them grew."""
     table = Table(title="Listening time of a session, and the effect on it against the control, with 95 % intervals")
     table.add_column("day", justify="right")
     for arm in outcomes[0].arms:
         table.add_column(f"{arm.arm} {arm.recommender}", justify="right")
     for outcome in outcomes:
-        table.add_row(str(outcome.day), *map(_lift, outcome.arms))
-    return table
+        table.add_row(str(outcome.day), *map(_cell, outcome.arms))
+    output.print(table)
+    predictions = [(outcome.day, prediction) for outcome in outcomes for prediction in outcome.predictions]
+    if predictions:
+        days, rows = zip(*predictions, strict=True)
+        output.print(predictions_table(rows, days))
+    recommenders = {arm.arm: arm.recommender for arm in outcomes[-1].arms}
+    for name, factor in growth_of(outcomes).items():
+        change = "grew" if factor.lower > 1 else "shrank" if factor.upper < 1 else "did not change for certain"
+        output.print(
+            f"{name} ({recommenders[name]}): listening time relative to the control {change} from day 1 to day "
+            f"{outcomes[-1].day}: \N{MULTIPLICATION SIGN} {factor.value:.2f} ({factor.lower:.2f} … {factor.upper:.2f})",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
-def _lift(arm: ArmOfDay) -> str:
-    mean = numbers.number(arm.mean)
-    if arm.effect_pct is None:
+def _cell(arm: ArmOutcome) -> str:
+    mean, effect = numbers.number(arm.mean), arm.effect_pct
+    if effect is None:
         return mean
-    return f"{mean} {numbers.change(arm.effect_pct, 0)}\n{numbers.interval(arm.lower_pct, arm.upper_pct, 0)}"
+    return f"{mean} {numbers.change(effect.value, 0)}\n{numbers.interval(effect.lower, effect.upper, 0)}"
 
 
-def _foretold_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(
-        title="Share heard of a recommended track: foretold (from day 2 on: by the control), measured, 95 % intervals"
-    )
-    for name in ("day", "arm", "foretold", "measured", "error", "intervals meet"):
-        table.add_column(name, justify="right")
-    for outcome in outcomes:
-        for row in outcome.foretold:
-            both = (_with_ends(row, of) for of in _FORETOLD)
-            error, agrees = numbers.change(row["error_pct"], 1), "yes" if row["agrees"] else "no"
-            table.add_row(str(outcome.day), row["arm"], *both, error, agrees)
-    return table
-
-
-def _with_ends(row: dict[str, Any], of: str) -> str:
-    value, lower, upper = (numbers.number(row[key]) for key in (of, f"{of}_lower", f"{of}_upper"))
-    return f"{value} ({lower} … {upper})"
-
-
-def _growth(before: ArmOfDay, after: ArmOfDay, days: int) -> Growth:
-    """The intervals are symmetric on the logarithm of the ratio, where the difference of two days is taken."""
-    at, variance = zip(*(_log_ratio(each) for each in (before, after)), strict=True)
-    grown, error = at[1] - at[0], _NORMAL_95 * math.sqrt(sum(variance))
-    factor, lower, upper = (math.exp(log) for log in (grown, grown - error, grown + error))
-    return Growth(after.arm, after.recommender, days, factor, lower, upper)
-
-
-def _log_ratio(arm: ArmOfDay) -> tuple[float, float]:
-    """The logarithm of the arm's ratio to the control, and its variance."""
-    value, lower, upper = (
-        math.log1p((percent or 0.0) / 100) for percent in (arm.effect_pct, arm.lower_pct, arm.upper_pct)
-    )
-    return value, ((upper - lower) / (2 * _NORMAL_95)) ** 2
+def _log_ratio(effect_pct: Interval) -> tuple[float, float]:
+    """Return the logarithm of the arm's ratio to the control, and half the width of its 95 % interval."""
+    value, lower, upper = (math.log1p(end / 100) for end in (effect_pct.value, effect_pct.lower, effect_pct.upper))
+    return value, (upper - lower) / 2

@@ -1,40 +1,78 @@
-"""What the loop starts ends with it, however it ends; a loop begins when all that an earlier one started has ended.
+"""Commands that the loop runs, and their processes.
 
-Every process inherits the lock on the loop's folder, so the lock is free when the last of them is gone. Linux tells a
-process that its parent died (`prctl`, PR_SET_PDEATHSIG); there it is SIGTERM, at which a step cleans up.
+What the loop starts ends with it, however it ends: every process inherits the lock on the loop's folder, so the lock is
+free when the last of them is gone. Linux tells a process that its parent died (`prctl`, PR_SET_PDEATHSIG); here it is
+by SIGTERM, at which a step cleans up.
 """
 
 import ctypes
-import fcntl
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from looplib.locks import lock
 from looplib.progress import console
 from recsys.errors import LoopError
-from recsys.loop.steps import Step, announce, ending
 
 LOCK = ".lock"
-_PATIENCE_S = 180.0
+_LOCK_TIMEOUT_S = 180.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+@dataclass(frozen=True)
+class Step:
+    """A command of the loop.
+
+    Attributes:
+        title: What it does, for people.
+        module: The module that is run, such as "recsys.ingest".
+        arguments: Its arguments.
+        done: A file that is there when the step is done, whole or not at all; None: always run it.
+        environment: Variables beside those of this process.
+    """
+
+    title: str
+    module: str
+    arguments: Sequence[str | Path]
+    done: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """The command as a person would type it."""
+        variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return " ".join([*variables, "python", "-m", self.module, shlex.join(map(str, self.arguments))])
+
+
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keeps other loops out of a folder; waits for what a loop that was killed had started.
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other loops out of a folder; wait until the processes of a killed loop have ended.
 
     Raises:
-        LoopError: Another loop is at work there, or what one started does not end.
+        LoopError: Another loop runs there, or a process of a killed one does not end.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        _take(handle, folder)
+        deadline = time.monotonic() + _LOCK_TIMEOUT_S
+        while not lock(handle):
+            owner = os.pread(handle, 20, 0).decode()
+            if owner and Path(f"/proc/{owner}").exists():
+                raise LoopError(f"{folder}: another loop runs here, process {owner}")
+            if time.monotonic() > deadline:
+                raise LoopError(
+                    f"{folder}: a loop was killed here {_LOCK_TIMEOUT_S:.0f} s ago or earlier, and what it started "
+                    "still runs; stop that first"
+                )
+            time.sleep(0.1)
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         os.set_inheritable(handle, True)
@@ -44,12 +82,13 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def start(step: Step, *, own_group: bool = False) -> "subprocess.Popen[bytes]":
-    """Starts a step.
+    """Print a step's title and command, and start it.
 
     Args:
         step: What to run.
         own_group: In a process group of its own, which Ctrl-C does not reach.
     """
+    _announce(step)
     parent = os.getpid()
 
     def end_with_parent() -> None:
@@ -58,7 +97,7 @@ def start(step: Step, *, own_group: bool = False) -> "subprocess.Popen[bytes]":
             os._exit(1)
 
     return subprocess.Popen(  # noqa: S603  our own modules
-        step.argv,
+        [sys.executable, "-m", step.module, *map(str, step.arguments)],
         env={**os.environ, **step.environment},
         close_fds=False,  # the lock is all that can be inherited
         preexec_fn=end_with_parent,
@@ -67,13 +106,13 @@ def start(step: Step, *, own_group: bool = False) -> "subprocess.Popen[bytes]":
 
 
 def run_step(step: Step) -> None:
-    """Runs a step, unless it is done already; what it has to say stands above the error.
+    """Run a step, unless it is done already.
 
     Raises:
-        LoopError: It failed.
+        LoopError: It failed; the step's own message is on stderr before this one.
     """
-    announce(step)
     if step.done is not None and step.done.exists():
+        _announce(step)
         console.print(f"done already: {step.done}", soft_wrap=True, highlight=False)
         return
     with start(step) as process:
@@ -83,23 +122,13 @@ def run_step(step: Step) -> None:
             process.wait()
             raise
     if code:
-        raise LoopError(f"{step.title}: {ending(code)}; the command was: {step.line}")
+        raise LoopError(f"{step.title}: {describe_exit(code)}; the command was: {step.line}")
 
 
-def _take(handle: int, folder: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(handle, 20, 0).decode()
-            if owner and Path(f"/proc/{owner}").exists():
-                raise LoopError(f"{folder}: another loop is at work here, process {owner}") from None
-            if time.monotonic() > deadline:
-                raise LoopError(
-                    f"{folder}: a loop was killed here {_PATIENCE_S:.0f} s ago or earlier, and what it started still "
-                    "runs; stop that first"
-                ) from None
-            time.sleep(0.1)
-        else:
-            return
+def describe_exit(code: int) -> str:
+    """Return how a process ended, in words."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _announce(step: Step) -> None:
+    console.print(f"\n[bold]{step.title}[/]\n[dim]$ {step.line}[/]", soft_wrap=True, highlight=False)

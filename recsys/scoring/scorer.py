@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.offpolicy import OffPolicy
-from analysis.validation.validator import Validator
+from analysis.validation.validator import Settings, Validator
 from looplib.arrays import Int32Array, IntArray
 from looplib.files import digest_of
 from recsys.config import OPE_TIME, ValidationConfig
@@ -50,12 +50,10 @@ def score_lists(scorer: Scorer, lists: Int32Array) -> ListMetrics:
     ks, select = scorer.validation.ks, scorer.validation.select
     missing = max(ks) - lists.shape[1]  # of a catalogue smaller than the largest cut-off
     padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
-    users, listeners = np.arange(len(lists)), {}
-    if scorer.validation.select_is_of_listeners and not select.startswith(f"{OPE_TIME}@"):
-        validation, listeners[select] = validator.score_with_ratio(users, padded, select)
-    else:
-        validation = validator.score(users, padded)
-    metrics = {metric.key: (metric.value, metric.lower, metric.upper) for metric in validation.metrics}
+    users = np.arange(len(lists))
+    validation = validator.score(users, padded)
+    listeners = {select: validation.ratios[select]} if select in validation.ratios else {}
+    metrics = {key: (metric.value, metric.lower, metric.upper) for key, metric in validation.metrics.items()}
     estimator = _estimator_for(scorer)
     if estimator is None:
         return ListMetrics(metrics, {}, listeners)
@@ -115,9 +113,11 @@ def validator_for(scorer: Scorer) -> Validator:
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),
         catalogue_size=dataset.summary.tracks,
         training_listeners=dataset.summary.training_listeners,
-        ks=scorer.validation.ks,
-        min_time=scorer.validation.min_time,
-        resamples=scorer.validation.resamples,
-        seed=scorer.seed,
-        threads=scorer.threads,
+        settings=Settings(
+            ks=scorer.validation.ks,
+            min_time=scorer.validation.min_time,
+            resamples=scorer.validation.resamples,
+            seed=scorer.seed,
+            threads=scorer.threads,
+        ),
     )

@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from looplib.files import atomic_write
-from looplib.memory import forget_peak, peak_bytes
+from looplib.memory import peak_bytes, reset_peak
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
@@ -40,7 +40,7 @@ def run_step(trial: Trial, checkpoint: Checkpoint, scorer: Scorer, address: str)
         TrialError: The fit cannot go on.
         MemoryError: It does not fit into memory.
     """
-    forget_peak()
+    reset_peak()
     run = open_workspace(address)
     dataset = open_dataset(scorer.dataset)
     began = time.perf_counter()

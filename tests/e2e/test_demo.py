@@ -44,11 +44,13 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
     (day,) = json.loads((demo / "out/demo/loop.json").read_text())
     assert day["decision"] == "ship"
     arms = {arm["recommender"]: arm for arm in day["arms"]}
-    effects = {name: arm["effect_pct"] for name, arm in arms.items() if arm["effect_pct"] is not None}
+    effects = {name: arm["effect_pct"]["value"] for name, arm in arms.items() if arm["effect_pct"] is not None}
     assert max(effects, key=lambda name: effects[name]) == "session_context"
-    assert all(arm["lower_pct"] > 0 for name, arm in arms.items() if name != "random"), "all beat random, surely"
-    (foretold,) = day["foretold"]
-    assert foretold["arm"] == arms["indexed"]["arm"]
+    assert all(arm["effect_pct"]["lower"] > 0 for name, arm in arms.items() if name != "random"), (
+        "all beat random, surely"
+    )
+    (prediction,) = day["predictions"]
+    assert prediction["arm"] == arms["indexed"]["arm"]
     report = json.loads((demo / "out/demo/days/1/report/report.json").read_text())
     assert report["verdict"]["decision"] == "ship"
     assert report["srm"]["mismatch"] is False
@@ -77,6 +79,8 @@ def test_the_demo_run_again_does_nothing_twice(demo: Path) -> None:
     logs = {file: file.read_bytes() for file in (demo / "out/demo/days/1/log").glob("events-*")}
     outcome = (demo / "out/demo/loop.json").read_bytes()
     done = run_demo(demo)
-    assert done.stderr.count("done already") == 7  # ingest, search, export, traffic, report, training lists, foretold
+    assert (
+        done.stderr.count("done already") == 7
+    )  # ingest, search, export, traffic, report, training lists, predictions
     assert {file: file.read_bytes() for file in (demo / "out/demo/days/1/log").glob("events-*")} == logs
     assert (demo / "out/demo/loop.json").read_bytes() == outcome

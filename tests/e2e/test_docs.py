@@ -61,7 +61,7 @@ RUN_BY_ANOTHER_TEST = {
     "clusters.md": "test_clusters.py; what needs more machines is looked at by test_names_in_docs.py",
 }
 # Measurements at full size, made by hand like every benchmark.
-MEASURED = {"foretold.md", "results.md"}
+MEASURED = {"predictions.md", "results.md"}
 PAGES_TO_RUN = [
     page
     for page in PAGES

@@ -1,4 +1,4 @@
-"""A loop on a tiny world as a process of its own, whose parts can be found and killed, and what it must come to."""
+"""A loop on a tiny world as a process of its own, whose parts can be found and killed; checks of its outcome."""
 
 import json
 import subprocess

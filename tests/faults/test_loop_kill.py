@@ -13,7 +13,7 @@ STAGES = ("sim.world", "sim.run", "recsys.ingest", "recsys.search", "recsys.expo
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_at_each_of_its_stages_the_loop_goes_on_and_every_event_counts_once(tmp_path: Path) -> None:
+def test_killed_at_each_of_its_stages_the_loop_continues_and_every_event_counts_once(tmp_path: Path) -> None:
     loop = make_loop(tmp_path)
     for stage in (*STAGES, "analysis.offpolicy"):
         with Running(loop, 1) as running:
@@ -32,7 +32,7 @@ def test_killed_at_each_of_its_stages_the_loop_goes_on_and_every_event_counts_on
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_whichever_of_its_processes_is_killed_the_loop_says_so_or_goes_on_and_ends_with_a_verdict(
+def test_when_one_of_its_processes_is_killed_the_loop_says_so_or_continues_and_ends_with_a_verdict(
     tmp_path: Path,
 ) -> None:
     loop = make_loop(tmp_path, episodes=3000)
@@ -72,7 +72,7 @@ def test_whichever_of_its_processes_is_killed_the_loop_says_so_or_goes_on_and_en
         for worker in running.wait_for("botify").children():
             worker.kill()
         client.resume()
-        # Its listeners' sessions are lost; where these are too many, the day is broken off.
+        # Its listeners' sessions are lost; where these are too many, the day fails.
         wait_until(lambda: running.ended or running.find("analysis.ab") is not None, "the traffic's end", 300)
         assert not running.ended or "sessions failed" in running.text
 

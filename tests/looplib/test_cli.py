@@ -40,7 +40,7 @@ def test_a_run_that_ends_well_returns_0(capsys: pytest.CaptureFixture[str]) -> N
         (["--cuont", "3"], "thing: error: No such option: --cuont"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line_and_2(
+def test_what_the_user_can_fix_is_one_line_and_2(
     capsys: pytest.CaptureFixture[str], argv: list[str], line: str
 ) -> None:
     assert run(app, "thing", argv) == 2

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from looplib.files import TEMPORARY_PREFIX, atomic_directory, atomic_write, remove_leftovers, sha256_file
+from looplib.files import TEMPORARY_PREFIX, atomic_directory, atomic_write, digest_of, remove_leftovers, sha256_file
 
 
 def fail_after(write: Callable[[Any], Any], content: object) -> None:
@@ -70,3 +70,7 @@ def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"content" * 100_000)
     assert sha256_file(file) == hashlib.sha256(b"content" * 100_000).hexdigest()
+
+
+def test_a_digest_of_facts_does_not_depend_on_the_order_of_keys() -> None:
+    assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1}) != digest_of({"a": 1, "b": [3]})

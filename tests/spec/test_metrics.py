@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.validation.validator import METRICS, Validation, Validator
+from analysis.validation.validator import METRICS, Settings, Validation, Validator
 from looplib.arrays import IntArray
 
 CATALOGUE_SIZE = 100
@@ -53,8 +53,7 @@ def validator_of(heldout: str, k: int = 3) -> Validator:
         pa.table({"track": popularity[:, 0], "listeners": popularity[:, 1]}),
         catalogue_size=CATALOGUE_SIZE,
         training_listeners=TRAINING_LISTENERS,
-        ks=[k],
-        resamples=20,
+        settings=Settings(ks=[k], resamples=20),
     )
 
 
@@ -199,15 +198,15 @@ GRADED_IDEAL_OF_3 = 1.0 / log2(2) + 0.8 / log2(3) + 0.5 / log2(4)
 )
 def test_metrics_of_the_first_three(heldout: str, recommended: str, expected: dict[str, float]) -> None:
     validation = validate(heldout, recommended)
-    assert {name: validation.value(f"{name}@3") for name in expected} == pytest.approx(expected, abs=1e-12)
+    assert {name: validation.metrics[f"{name}@3"].value for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
 def test_ideal_and_average_precision_count_no_more_than_k_relevant_tracks() -> None:
     validation = validate(THREE_RELEVANT, HITS_AT_1_AND_3, k=2)
-    assert validation.value("ndcg@2") == pytest.approx((1 / log2(2)) / (1 / log2(2) + 1 / log2(3)))
-    assert validation.value("map@2") == pytest.approx((1 / 1) / min(2, 3))
-    assert validation.value("recall@2") == pytest.approx(1 / 3)
-    assert validation.value("graded_ndcg@2") == pytest.approx(1.0 / (1.0 / log2(2) + 0.8 / log2(3)))
+    assert validation.metrics["ndcg@2"].value == pytest.approx((1 / log2(2)) / (1 / log2(2) + 1 / log2(3)))
+    assert validation.metrics["map@2"].value == pytest.approx((1 / 1) / min(2, 3))
+    assert validation.metrics["recall@2"].value == pytest.approx(1 / 3)
+    assert validation.metrics["graded_ndcg@2"].value == pytest.approx(1.0 / (1.0 / log2(2) + 0.8 / log2(3)))
 
 
 def test_a_listener_who_heard_nothing_long_enough_counts_for_graded_ndcg_alone() -> None:
@@ -216,23 +215,23 @@ def test_a_listener_who_heard_nothing_long_enough_counts_for_graded_ndcg_alone()
     validation = validate(heldout, recommended)
     assert validation.listeners == 2
     of_first = {"ndcg": 1 / log2(3), "precision": 1 / 3, "recall": 1, "map": 1 / 2, "mrr": 1 / 2, "hit_rate": 1}
-    assert {name: validation.value(f"{name}@3") for name in of_first} == pytest.approx(of_first)
+    assert {name: validation.metrics[f"{name}@3"].value for name in of_first} == pytest.approx(of_first)
     graded_of_first = (0.9 / log2(3)) / (0.9 / log2(2) + 0.4 / log2(3))
-    assert validation.value("graded_ndcg@3") == pytest.approx((graded_of_first + 1 / log2(3)) / 2)
+    assert validation.metrics["graded_ndcg@3"].value == pytest.approx((graded_of_first + 1 / log2(3)) / 2)
 
 
 def test_a_pair_never_heard_is_neither_relevant_nor_a_hit() -> None:
     validation = validate(ONE_RELEVANT + "1    30    0.0\n", HIT_AT_2)
     assert validation.relevant == 1
-    assert validation.value("hit_time@3") == pytest.approx(0.9)
-    assert validation.value("precision@3") == pytest.approx(1 / 3)
+    assert validation.metrics["hit_time@3"].value == pytest.approx(0.9)
+    assert validation.metrics["precision@3"].value == pytest.approx(1 / 3)
 
 
 def test_perfect_recommendations_score_exactly_one() -> None:
     perfect = "user tracks\n1    10 12 11\n"
     validation = validate(THREE_RELEVANT, perfect)
     for name in ("ndcg", "precision", "recall", "map", "mrr", "hit_rate", "graded_ndcg"):
-        assert validation.value(f"{name}@3") == 1
+        assert validation.metrics[f"{name}@3"].value == 1
 
 
 def test_the_order_of_pairs_and_of_lists_does_not_matter() -> None:
@@ -253,7 +252,7 @@ def test_the_order_of_pairs_and_of_lists_does_not_matter() -> None:
     ],
 )
 def test_repeated_pairs_and_impossible_times_are_refused(row: str, message: str) -> None:
-    with pytest.raises(AnalysisError, match=f"held-out table cannot be used.*{message}"):
+    with pytest.raises(AnalysisError, match=f"held-out listening cannot be used.*{message}"):
         validator_of(f"{ONE_RELEVANT}{row}\n")
 
 

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from analysis.offpolicy import OffPolicy, OffPolicyEstimate, Serving, sessions_of
-from tests.analysis.logged import uniform_events
+from tests.analysis.offpolicy.logged import uniform_events
 
 USERS, SESSIONS, REQUESTS, TRACKS, LISTED, LOGS = 150, 8, 5, 40, 8, 200
 SERVINGS: tuple[Serving, ...] = ("random", "in-order")
@@ -28,6 +28,7 @@ def world() -> tuple[np.ndarray, np.ndarray]:
     return means, lists
 
 
+@cache
 def true_value(serving: Serving) -> float:
     means, lists = world()
     listed = np.take_along_axis(means, lists, axis=1)
@@ -65,7 +66,7 @@ def estimates() -> dict[Serving, list[OffPolicyEstimate]]:
 @pytest.mark.parametrize("serving", SERVINGS)
 @pytest.mark.parametrize("method", ["ips", "snips", "dr"])
 def test_estimates_are_right_on_average(method: str, serving: Serving) -> None:
-    values = np.array([getattr(one, method).value for one in estimates()[serving]])
+    values = np.array([getattr(estimate, method).value for estimate in estimates()[serving]])
     error = values.std(ddof=1) / np.sqrt(LOGS)
     # The ratio of SNIPS has a bias of the order of its variance (Owen, ch. 9.2), a hundredth of its spread here.
     assert abs(values.mean() - true_value(serving)) < 4 * error + 0.02 * values.std()
@@ -74,8 +75,8 @@ def test_estimates_are_right_on_average(method: str, serving: Serving) -> None:
 @pytest.mark.parametrize("serving", SERVINGS)
 @pytest.mark.parametrize("method", ["ips", "snips", "dr"])
 def test_the_95_percent_interval_covers_the_truth_as_often_as_it_says(method: str, serving: Serving) -> None:
-    intervals = [getattr(one, method) for one in estimates()[serving]]
-    covered = sum(one.lower <= true_value(serving) <= one.upper for one in intervals)
+    intervals = [getattr(estimate, method) for estimate in estimates()[serving]]
+    covered = sum(interval.lower <= true_value(serving) <= interval.upper for interval in intervals)
     # 93 to 97 %, and what chance adds in so many logs.
     least, most = stats.binom.ppf(0.0005, LOGS, 0.93), stats.binom.ppf(0.9995, LOGS, 0.97)
     assert least <= covered <= most
@@ -83,7 +84,8 @@ def test_the_95_percent_interval_covers_the_truth_as_often_as_it_says(method: st
 
 def test_a_reward_model_and_normalised_weights_both_narrow_the_interval() -> None:
     spread = {
-        name: np.std([getattr(one, name).value for one in estimates()["random"]]) for name in ("ips", "snips", "dr")
+        name: np.std([getattr(estimate, name).value for estimate in estimates()["random"]])
+        for name in ("ips", "snips", "dr")
     }
     assert spread["dr"] < spread["snips"] < spread["ips"]
 
@@ -93,11 +95,11 @@ def test_what_was_heard_is_out_or_the_estimate_would_be_of_another_policy() -> N
     means, lists = world()
     not_yet_heard = np.mean([(1 - 1 / TRACKS) ** (1 + draws) for draws in range(REQUESTS)])
     forgetful = float(np.take_along_axis(means, lists, axis=1).mean() * not_yet_heard)
-    found = np.mean([one.snips.value for one in estimates()["random"]])
+    found = np.mean([estimate.snips.value for estimate in estimates()["random"]])
     assert abs(found - true_value("random")) < 0.1 * abs(found - forgetful)
 
 
 @pytest.mark.parametrize("serving", SERVINGS)
 def test_the_mean_weight_of_a_log_with_full_support_raises_no_alarm(serving: Serving) -> None:
-    alarms = [reason for one in estimates()[serving] for reason in one.reasons if "mean weight" in reason]
+    alarms = [reason for estimate in estimates()[serving] for reason in estimate.reasons if "mean weight" in reason]
     assert len(alarms) <= 1

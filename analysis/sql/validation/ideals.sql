@@ -7,7 +7,7 @@
 --   truth(listener BIGINT, track BIGINT, time DOUBLE)
 -- Columns:
 --   k                 the cut-off
---   listener          the listener's place
+--   listener          the listener's index
 --   relevant          the listener's relevant tracks; NULL where there is none
 --   ideal_dcg         Σ 1 / log2(rank + 1) over ranks 1 … min(k, relevant); NULL where nothing is relevant
 --   ideal_graded_dcg  Σ time / log2(rank + 1) over ranks 1 … min(k, tracks heard), the held-out tracks sorted by

@@ -1,4 +1,4 @@
--- One row per cut-off and listener, in that order: how well the recommendations foretold the held-out listening.
+-- One row per cut-off and listener, in that order: how well the recommendations predict the held-out listening.
 --
 -- A track is relevant if it was heard for at least $min_time in the held-out sessions, a hit is a relevant track
 -- among the first k recommendations, and R is the number of the listener's relevant tracks. A listener without
@@ -15,7 +15,7 @@
 --   popularity(track BIGINT, listeners BIGINT)
 -- Columns:
 --   k                  the cut-off
---   listener           the listener's place
+--   listener           the listener's index
 --   ndcg               Σ over hits of 1 / log2(rank + 1), divided by the same sum over ranks 1 … min(k, R)
 --   precision          hits / k
 --   recall             hits / R

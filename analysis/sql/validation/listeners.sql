@@ -4,7 +4,7 @@
 -- Tables:
 --   heldout(user BIGINT, track BIGINT, time DOUBLE)
 -- Columns:
---   listener  0, 1, … in the order of users: the listener's place in every array
+--   listener  0, 1, … in the order of users: the listener's index in every array
 --   user      the user's id
 --   relevant  held-out tracks heard for at least $min_time
 SELECT

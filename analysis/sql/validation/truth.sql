@@ -5,7 +5,7 @@
 --   heldout(user BIGINT, track BIGINT, time DOUBLE)
 --   listeners(listener BIGINT, user BIGINT, relevant BIGINT)
 -- Columns:
---   listener  the listener's place
+--   listener  the listener's index
 --   track     the track's id
 --   time      listening time in the held-out sessions, above 0, share of the track
 SELECT listener, track, time

@@ -1,19 +1,22 @@
-"""From an event log to the sessions that policies are valued on."""
+"""From an event log to the sessions that policies are valued on: holdouts, propensities."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
+from analysis.ab.source import find
 from analysis.errors import AnalysisError
 from analysis.offpolicy import Holdout, LoggedSessions, OffPolicy, parse_holdout, read_sessions
-from looplib.errors import UserError
+from analysis.offpolicy.logged import attach_events
+from tests.recsys.logs import make_store, random_sessions, write_log
 
+SESSIONS = random_sessions(1, listeners=5, tracks=9, sessions=20)
 START_MS = 1_767_225_600_000
 HALF_HOUR_MS = 1_800_000
 COLUMNS = pa.schema(
@@ -45,7 +48,7 @@ def connect(rows: Sequence[Row]) -> queries.Connection:
 
 
 def read(rows: Sequence[Row], holdout: Holdout | None = None, **options: Any) -> LoggedSessions:  # noqa: ANN401  those of read_sessions
-    return read_sessions(connect(rows), holdout or Holdout("all"), **options)
+    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)
 
 
 def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:
@@ -87,7 +90,7 @@ def test_without_logged_sessions_they_are_the_ones_that_training_sees() -> None:
         for _ in range(120)
     ]
     connection = connect(rows)
-    found = read_sessions(connection, Holdout("all"))
+    found = read_sessions(connection, parse_holdout("all"))
     theirs = queries.fetch_table(connection, "sessions/session_events", gap_ms=HALF_HOUR_MS)
     expected = sorted((row["user"], row["session"], row["position"], row["track"]) for row in theirs.to_pylist())
     names = queries.fetch_table(connection, "offpolicy/named_events").to_pylist()
@@ -128,7 +131,6 @@ def test_each_holdout_keeps_the_sessions_that_it_names(tmp_path: Path) -> None:
         for day in range(3)
         for _, ms, message, track, time, recommended, _, propensity in A_SESSION
     ]
-    pq.write_table(pa.table({"user": [7, 9, 9], "session": ["7-1", "9-0", "9-9"]}), tmp_path / "held.parquet")
     manifest = tmp_path / "manifest.json"
     manifest.write_text('{"split": {"kind": "session_hash", "holdout": 0.5}, "seed": 42}')
 
@@ -139,7 +141,6 @@ def test_each_holdout_keeps_the_sessions_that_it_names(tmp_path: Path) -> None:
     assert sessions("last_session") == 30
     assert sessions("since:2026-01-02") == 60
     assert sessions("since:2026-01-02T00:00:00.001+00:00") == 30
-    assert sessions(str(tmp_path / "held.parquet")) == 2
     assert 30 < sessions("session_hash:0.5:42") < 60
     assert sessions("manifest") == sessions("session_hash:0.5:42") != sessions("session_hash:0.5:43")
 
@@ -168,7 +169,7 @@ def test_a_holdout_that_is_none_is_refused_with_what_is_allowed(text: str) -> No
         (None, "beside the recommendations"),
         ("[]", "no split and seed"),
         ('{"split": {"kind": "time", "holdout": 0.1}, "seed": 1}', "since:MOMENT"),
-        ('{"split": {"kind": "session_hash", "holdout": 7}, "seed": 1}', "no split and seed"),
+        ('{"split": {"kind": "session_hash", "holdout": 7}, "seed": 1}', "allowed are all"),
     ],
 )
 def test_a_manifest_that_names_no_usable_split_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
@@ -179,15 +180,9 @@ def test_a_manifest_that_names_no_usable_split_is_refused(tmp_path: Path, conten
         parse_holdout("manifest", manifest)
 
 
-def test_a_holdout_without_sessions_and_a_file_that_is_no_list_of_them_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnalysisError, match="no session"):
+def test_a_holdout_without_sessions_is_refused() -> None:
+    with pytest.raises(AnalysisError, match="the holdout since:2030-01-01 has no session"):
         read(A_SESSION, parse_holdout("since:2030-01-01"))
-    (tmp_path / "text.parquet").write_text("no")
-    with pytest.raises(AnalysisError, match="user and session"):
-        read(A_SESSION, parse_holdout(str(tmp_path / "text.parquet")))
-    pq.write_table(pa.table({"listener": [1]}), tmp_path / "other.parquet")
-    with pytest.raises(UserError, match="user and session"):
-        read(A_SESSION, parse_holdout(str(tmp_path / "other.parquet")))
 
 
 def test_a_log_without_propensities_cannot_be_used_unless_the_logging_policy_is_stated() -> None:
@@ -195,3 +190,24 @@ def test_a_log_without_propensities_cannot_be_used_unless_the_logging_policy_is_
     with pytest.raises(AnalysisError, match="state the logging policy"):
         OffPolicy(read(rows))
     assert OffPolicy(read(rows, logging_policy="uniform", catalogue_size=13)).sessions.unknown == 0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return make_store(tmp_path / "made", SESSIONS, tracks=9)
+
+
+def test_logs_and_stores_are_not_taken_together(store: Path, tmp_path: Path) -> None:
+    log = write_log(tmp_path / "other" / "events.jsonl", SESSIONS)
+    with queries.connect() as connection, pytest.raises(AnalysisError, match="name one kind"):
+        attach_events(connection, find([store, log]), tmp_path)
+
+
+def test_a_store_that_lacks_a_file_or_has_none_is_refused(store: Path, tmp_path: Path) -> None:
+    next(store.rglob("*.parquet")).unlink()
+    with queries.connect() as connection, pytest.raises(AnalysisError, match="it is missing"):
+        attach_events(connection, find([store]), tmp_path)
+    manifest = store / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"parts": []}))
+    with queries.connect() as connection, pytest.raises(AnalysisError, match="empty session store"):
+        attach_events(connection, find([store]), tmp_path)

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import power
 from analysis.errors import AnalysisError
 from analysis.planning.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
+from analysis.planning.power import describe, plan
+from analysis.power import PROG, app
 from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, achieved_power
 from looplib.cli import run
-from tests.analysis.simulated import LISTENERS, collect_log
+from tests.analysis.planning.simulated import LISTENERS, collect_log
 
 COLUMNS = (
     "sessions", "tracks", "time", "recommended_tracks", "recommended_time",
@@ -35,17 +36,17 @@ def arriving(per_day: list[int], *, sessions: int = 1, spread: float = 3.0) -> L
 
 
 def test_the_day_is_the_first_on_which_enough_listeners_have_come_and_stays_enough() -> None:
-    planned = power.plan(arriving([100] * 10), "mean_time_per_session", 0.1, Design())
+    planned = plan(arriving([100] * 10), "mean_time_per_session", 0.1, Design())
     assert planned.days is not None
-    day = next(one for one in planned.timeline if one.day == planned.days)
-    before = next(one for one in planned.timeline if one.day == planned.days - 1)
+    day = next(day for day in planned.timeline if day.day == planned.days)
+    before = next(day for day in planned.timeline if day.day == planned.days - 1)
     assert before.listeners < before.needed
     assert planned.listeners == day.needed <= day.listeners
     assert not planned.beyond_log
 
 
 def test_the_listeners_it_names_have_the_power_that_was_asked_for() -> None:
-    planned = power.plan(arriving([500] * 4), "time", 0.05, Design(power=0.9))
+    planned = plan(arriving([500] * 4), "time", 0.05, Design(power=0.9))
     assert planned.listeners is not None
     last = planned.timeline[-1]
     for listeners, enough in ((last.needed, True), (last.needed - 2, False)):
@@ -55,7 +56,7 @@ def test_the_listeners_it_names_have_the_power_that_was_asked_for() -> None:
 
 
 def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
-    planned = power.plan(arriving([400, 0, 20, 20]), "time", 0.02, Design())
+    planned = plan(arriving([400, 0, 20, 20]), "time", 0.02, Design())
     assert planned.beyond_log
     assert planned.arrivals_per_day == 20
     assert planned.listeners is not None
@@ -63,13 +64,13 @@ def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
 
 
 def test_without_new_listeners_there_is_no_day() -> None:
-    planned = power.plan(arriving([400, 0, 0, 0]), "time", 0.001, Design())
+    planned = plan(arriving([400, 0, 0, 0]), "time", 0.001, Design())
     assert (planned.listeners, planned.days, planned.beyond_log) == (None, None, False)
-    assert "no more arrive" in power.describe(planned)[-1]
+    assert "no more arrive" in describe(planned).splitlines()[-1]
 
 
 def test_a_smaller_share_of_the_listeners_takes_longer() -> None:
-    whole, half = (power.plan(arriving([100] * 20), "time", 0.08, Design(), share) for share in (1.0, 0.5))
+    whole, half = (plan(arriving([100] * 20), "time", 0.08, Design(), share) for share in (1.0, 0.5))
     assert whole.days is not None
     assert half.days is not None
     assert whole.days < half.days
@@ -79,16 +80,16 @@ def test_a_smaller_share_of_the_listeners_takes_longer() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.1, float("nan")])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(AnalysisError, match="share of the listeners"):
-        power.plan(arriving([10]), "time", 0.1, Design(), share)
+        plan(arriving([10]), "time", 0.1, Design(), share)
 
 
 def test_a_metric_that_does_not_vary_is_refused() -> None:
     with pytest.raises(AnalysisError, match="nothing to plan from"):
-        power.plan(arriving([10, 10]), "mean_tracks_per_session", 0.1, Design())
+        plan(arriving([10, 10]), "mean_tracks_per_session", 0.1, Design())
 
 
 def test_listeners_who_return_make_the_variance_fall(log: Path) -> None:
-    planned = power.plan(read_listener_days([log]), "mean_time_per_session", 0.05, Design())
+    planned = plan(read_listener_days([log]), "mean_time_per_session", 0.05, Design())
     early, late = planned.timeline[len(planned.timeline) // 4], planned.timeline[-1]
     assert late.needed < early.needed
 
@@ -129,7 +130,7 @@ def test_effects_that_are_none_are_refused(text: str) -> None:
 
 def test_the_command_writes_what_it_says(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "plan.json"
-    assert run(power.app, power.PROG, [str(log), "--effect", "50%", "--out", str(out)]) == 0
+    assert run(app, PROG, [str(log), "--effect", "50%", "--out", str(out)]) == 0
     document = json.loads(out.read_bytes())
     assert f"takes {document['listeners']:,} listeners in all arms, {document['days']} days" in capsys.readouterr().out
     assert document["timeline"][-1]["listeners"] == LISTENERS
@@ -148,5 +149,5 @@ def test_the_command_writes_what_it_says(log: Path, tmp_path: Path, capsys: pyte
 def test_mistakes_are_one_line_and_exit_code_2(
     log: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(power.app, power.PROG, [str(log), *arguments]) == 2
+    assert run(app, PROG, [str(log), *arguments]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score  # type: ignore[import-untyped]
 
-from analysis.validation.validator import Validation, Validator
+from analysis.validation.validator import Settings, Validation, Validator
 from looplib.arrays import FloatArray
 
 TRACKS = 12
@@ -33,9 +33,7 @@ def validator_of(
         pa.table({"track": pa.array(popularity, pa.int64()), "listeners": pa.array(popularity.values(), pa.int64())}),
         catalogue_size=catalogue_size,
         training_listeners=TRAINING_LISTENERS,
-        ks=ks,
-        min_time=MIN_TIME,
-        resamples=2,
+        settings=Settings(ks=ks, min_time=MIN_TIME, resamples=2),
     )
 
 
@@ -96,12 +94,12 @@ popularities = st.dictionaries(track_ids, st.integers(0, TRAINING_LISTENERS))
 
 
 @given(heldouts, lists_of_users, popularities)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_sql_equals_the_definitions_in_plain_python(heldout: Heldout, lists: Lists, popularity: dict[int, int]) -> None:
     validation = score(validator_of(heldout, popularity), lists, width=6)
     for k in KS:
         expected = reference(heldout, lists, popularity, k)
-        found = {name: validation.value(f"{name}@{k}") for name in expected}
+        found = {name: validation.metrics[f"{name}@{k}"].value for name in expected}
         assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
@@ -118,8 +116,8 @@ def random_data() -> tuple[FloatArray, FloatArray]:
 def test_both_ndcgs_equal_those_of_scikit_learn(random_data: tuple[FloatArray, FloatArray], k: int) -> None:
     times, scores = random_data
     validation = of_scores(times, scores, k)
-    assert validation.value(f"ndcg@{k}") == pytest.approx(ndcg_score(times >= MIN_TIME, scores, k=k), abs=1e-12)
-    assert validation.value(f"graded_ndcg@{k}") == pytest.approx(ndcg_score(times, scores, k=k), abs=1e-12)
+    assert validation.metrics[f"ndcg@{k}"].value == pytest.approx(ndcg_score(times >= MIN_TIME, scores, k=k), abs=1e-12)
+    assert validation.metrics[f"graded_ndcg@{k}"].value == pytest.approx(ndcg_score(times, scores, k=k), abs=1e-12)
 
 
 def test_average_precision_of_whole_rankings_equals_that_of_scikit_learn(
@@ -127,7 +125,7 @@ def test_average_precision_of_whole_rankings_equals_that_of_scikit_learn(
 ) -> None:
     times, scores = random_data
     expected = label_ranking_average_precision_score(times >= MIN_TIME, scores)
-    assert of_scores(times, scores, k=40).value("map@40") == pytest.approx(expected, abs=1e-12)
+    assert of_scores(times, scores, k=40).metrics["map@40"].value == pytest.approx(expected, abs=1e-12)
 
 
 def of_scores(times: FloatArray, scores: FloatArray, k: int) -> Validation:

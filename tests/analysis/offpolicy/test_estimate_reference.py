@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.offpolicy import Guesses, OffPolicy, Serving, SessionAware, SessionSoFar, sessions_of
-from analysis.offpolicy.policies import Matcher, serve
-from tests.analysis.logged import Session, heldout_events
+from analysis.offpolicy import OffPolicy, Policy, RewardModel, Serving, sessions_of
+from analysis.offpolicy.policies import Matcher
+from tests.analysis.offpolicy.logged import Session, heldout_events
 
 TRACKS = 8
 Lists = dict[int, list[int]]
@@ -29,14 +29,14 @@ def reference(
     n = unanswered = matched = 0
     weights = times = corrected = 0.0
     for session in sessions:
-        for place, propensity in enumerate(session.propensities, start=1):
+        for position, propensity in enumerate(session.propensities, start=1):
             if propensity is None:
                 continue
-            chances = probabilities(lists.get(session.user, []), set(session.tracks[:place]), serving)
+            chances = probabilities(lists.get(session.user, []), set(session.tracks[:position]), serving)
             if not chances:
                 unanswered += 1
                 continue
-            track, time = session.tracks[place], session.times[place]
+            track, time = session.tracks[position], session.times[position]
             weight = chances.get(track, 0.0) / propensity
             n, matched = n + 1, matched + (weight > 0)
             weights, times = weights + weight, times + weight * time
@@ -74,9 +74,9 @@ some_lists = st.dictionaries(
 def test_lists_are_valued_as_the_reference_values_them(serving: Serving, sessions: list[Session], lists: Lists) -> None:
     guess = {(user, track): (user + track) % 5 / 5 for user, listed in lists.items() for track in listed}
     answered = any(
-        p is not None and probabilities(lists.get(s.user, []), set(s.tracks[:place]), serving)
+        p is not None and probabilities(lists.get(s.user, []), set(s.tracks[:position]), serving)
         for s in sessions
-        for place, p in enumerate(s.propensities, start=1)
+        for position, p in enumerate(s.propensities, start=1)
     )
     if not answered:
         return
@@ -85,17 +85,17 @@ def test_lists_are_valued_as_the_reference_values_them(serving: Serving, session
     users = np.array(list(reversed(lists)))
     longest = max(map(len, lists.values()))
     tracks = np.array([lists[user] + [-1] * (longest - len(lists[user])) for user in users.tolist()])
-    matched, entries = Matcher(logged).match(users, tracks)
-    policy = serve(matched, serving)
+    matched = Matcher(logged).match(users, tracks)
+    entries = matched.entries
     of_entries = np.array(
         [
             guess[int(logged.users[listener]), track]
             for listener, track in zip(entries.listeners, entries.tracks.tolist(), strict=True)
         ]
     )
-    guesses = Guesses(matched.at_hits(of_entries), policy.expected(of_entries))
+    rewards = RewardModel(matched.at_hits(of_entries), matched.expected(serving, of_entries))
 
-    found = policies.value(policy, guesses)
+    found = policies.value(matched.serve(serving), rewards)
 
     expected = reference(sessions, lists, serving, guess)
     assert found.dr is not None
@@ -117,49 +117,12 @@ SESSIONS = (
 )
 
 
-def next_one(session: SessionSoFar, track: int) -> float | None:
-    """Recommends the track after the one heard last."""
-    return float(track == session.tracks[-1] + 1)
-
-
-def test_a_session_aware_policy_is_valued_by_its_own_probabilities() -> None:
+def test_a_policy_that_depends_on_the_session_is_valued_by_its_own_probabilities() -> None:
+    """It recommends the track after the one heard last."""
     logged = sessions_of(heldout_events(SESSIONS))
     last = np.roll(logged.track, 1)
-    at_once = SessionAware((logged.track == last + 1).astype(float), np.full(len(last), fill_value=True))
-    for policy in (at_once, SessionAware.ask(logged, next_one)):
-        found = OffPolicy(logged, resamples=2).value(policy)
-        assert found.snips.value == (0.5 + 0.75) / 2
-        assert found.ips.value == (0.5 + 0.75) * 8 / 4
-        assert found.matched == 2
-
-
-def test_a_policy_is_asked_with_the_session_so_far_and_may_have_no_answer() -> None:
-    asked: list[tuple[int, list[int], list[float], int]] = []
-
-    def propensity(session: SessionSoFar, track: int) -> float | None:
-        asked.append((session.user, session.tracks.tolist(), session.times.tolist(), track))
-        return None if session.times[-1] < 0.5 else 0.25
-
-    logged = sessions_of(heldout_events(SESSIONS))
-    found = OffPolicy(logged, resamples=2).value(SessionAware.ask(logged, propensity))
-    assert asked == [
-        (0, [0], [1.0], 1),
-        (0, [0, 1], [1.0, 0.5], 5),
-        (1, [6], [1.0], 2),
-        (1, [6, 2], [1.0, 0.0], 3),
-    ]
-    assert (found.requests, found.unanswered) == (3, 1)
-    assert found.snips.value == (0.5 + 0.25 + 0.0) / 3
-
-
-def test_a_list_is_worth_the_same_as_the_policy_that_serves_it() -> None:
-    """Random of the list, written as a function of the session."""
-    listed = {0: [5, 1, 0], 1: [2, 3]}
-
-    def propensity(session: SessionSoFar, track: int) -> float | None:
-        return probabilities(listed[session.user], set(session.tracks.tolist()), "random").get(track, 0.0)
-
-    logged = sessions_of(heldout_events(SESSIONS))
-    judge = OffPolicy(logged, resamples=20)
-    by_lists = judge.value_lists(np.array([0, 1]), np.array([[5, 1, 0], [2, 3, -1]]))
-    assert judge.value(SessionAware.ask(logged, propensity)).snips == by_lists.snips
+    policy = Policy((logged.track == last + 1).astype(float), np.full(len(last), fill_value=True))
+    found = OffPolicy(logged, resamples=2).value(policy)
+    assert found.snips.value == (0.5 + 0.75) / 2
+    assert found.ips.value == (0.5 + 0.75) * 8 / 4
+    assert found.matched == 2

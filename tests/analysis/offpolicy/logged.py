@@ -31,9 +31,11 @@ class Session:
 def heldout_events(sessions: Iterable[Session]) -> pa.Table:
     """The table of `offpolicy/heldout_events.sql`; sessions of one user must stand together, users ascending."""
     rows = [
-        {"user": one.user, "position": place + 1, "track": track, "time": time, "followed": place > 0, "propensity": p}
-        for one in sessions
-        for place, (track, time, p) in enumerate(zip(one.tracks, one.times, [None, *one.propensities], strict=True))
+        {"user": session.user, "position": n + 1, "track": track, "time": time, "followed": n > 0, "propensity": p}
+        for session in sessions
+        for n, (track, time, p) in enumerate(
+            zip(session.tracks, session.times, [None, *session.propensities], strict=True)
+        )
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
@@ -56,17 +58,17 @@ def uniform_events(
     track = rng.integers(tracks, size=(users, sessions, length))
     user = np.broadcast_to(np.arange(users)[:, None, None], track.shape)
     repeated = np.zeros(track.shape, dtype=bool)
-    for place in range(1, length):
-        repeated[..., place] = (track[..., :place] == track[..., place : place + 1]).any(axis=-1)
+    for position in range(1, length):
+        repeated[..., position] = (track[..., :position] == track[..., position : position + 1]).any(axis=-1)
     heard = (rng.random(track.shape) < means[user, track]) & ~repeated
-    position = np.broadcast_to(np.arange(length) + 1, track.shape)
+    positions = np.broadcast_to(np.arange(length) + 1, track.shape)
     return pa.table(
         {
             "user": user.ravel(),
-            "position": position.ravel(),
+            "position": positions.ravel(),
             "track": track.ravel(),
             "time": heard.ravel().astype(np.float64),
-            "followed": position.ravel() > 1,
+            "followed": positions.ravel() > 1,
             "propensity": np.full(track.size, 1 / tracks),
         }
     )

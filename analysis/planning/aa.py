@@ -1,0 +1,165 @@
+"""A/A tests: check the statistics on the listeners of a real log.
+
+Listeners are split again and again by the service's hash under new salts, and compared although they were treated
+alike. A test at level alpha must then reject in a share alpha of the splits, its p-values must be uniform, and with an
+effect injected into one arm the 95 % intervals must cover it in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online
+Controlled Experiments, 2020, ch. 19).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mmh3
+import numpy as np
+from scipy import stats
+
+from analysis.errors import AnalysisError
+from analysis.planning.listener_days import ListenerDays, Sample, find_metric
+from analysis.planning.parallel import run_all
+from analysis.statistics.effects import CONFIDENCE, Interval, compare, estimate
+from analysis.statistics.moments import Moments
+from looplib.arrays import BoolArray, FloatArray
+
+ALPHA = 1 - CONFIDENCE
+_BAND = 0.99  # chance that a count lies in its interval when all is well
+_KS_THRESHOLD = 0.001
+_SPLITS_A_CALL = 50
+_FEWEST = 20  # listeners
+
+
+@dataclass(frozen=True)
+class AAReport:
+    """How the statistics did; intervals are what chance allows in 99 of 100 cases (binomial).
+
+    Attributes:
+        metric: The metric.
+        runs: Splits.
+        listeners: Listeners with a value.
+        rejections: Splits with a p-value below 5 %.
+        uniformity_p: P-value of the Kolmogorov-Smirnov test that the p-values are uniform.
+        effect: The injected relative effect.
+        covered: Splits whose 95 % interval of the relative effect covers it.
+        detected: Share of the splits in which it was significant: the power at this size.
+        as_expected: Whether rejections and coverage are in their intervals, and the p-values look uniform.
+    """
+
+    metric: str
+    runs: int
+    listeners: int
+    rejections: Interval
+    uniformity_p: float
+    effect: float
+    covered: Interval
+    detected: float
+    as_expected: bool
+
+
+def check(
+    days: ListenerDays, metric: str, *, runs: int, effect: float = 0.03, salt: str = "aa", scheduler: str | None = None
+) -> AAReport:
+    """Split listeners into two arms many times, and count what looks like an effect.
+
+    Args:
+        days: The listeners.
+        metric: What is compared.
+        runs: Splits.
+        effect: Relative effect to inject.
+        salt: Split number n is made under the salt "<salt>-<n>".
+        scheduler: Address of a Dask scheduler to run on; None runs in this process.
+
+    Raises:
+        AnalysisError: There is no such metric, too few listeners have a value, or the scheduler cannot be used.
+    """
+    sample = days.sample(find_metric(metric))
+    listeners = len(sample.users)
+    if listeners < _FEWEST:
+        raise AnalysisError(f"{listeners} listeners have a {metric}; at least {_FEWEST} are needed")
+    salts = [f"{salt}-{number}" for number in range(runs)]
+    calls = [(sample, salts[start : start + _SPLITS_A_CALL], effect) for start in range(0, runs, _SPLITS_A_CALL)]
+    p_values, effect_p_values, lower, upper = np.vstack(run_all(split, calls, scheduler)).T
+    if np.isnan(p_values).any() or np.isnan(lower).any():
+        raise AnalysisError(
+            f"metric {metric}: it is 0 or the same for all listeners of an arm, so nothing can be tested"
+        )
+    rejections = _count(p_values < ALPHA, ALPHA)
+    covered = _count((lower <= effect) & (effect <= upper), CONFIDENCE)
+    uniformity_p = float(stats.kstest(p_values, "uniform").pvalue)
+    in_band = all(count.lower <= count.value <= count.upper for count in (rejections, covered))
+    return AAReport(
+        metric=metric,
+        runs=runs,
+        listeners=listeners,
+        rejections=rejections,
+        uniformity_p=uniformity_p,
+        effect=effect,
+        covered=covered,
+        detected=float(np.mean(effect_p_values < ALPHA)),
+        as_expected=in_band and uniformity_p >= _KS_THRESHOLD,
+    )
+
+
+def describe(report: AAReport) -> str:
+    """Return the report as lines for the terminal."""
+    rejections, covered = report.rejections, report.covered
+    return "\n".join(
+        [
+            f"{report.metric}: {report.listeners:,} listeners split {report.runs:,} times into two equal arms",
+            f"false positives  {rejections.value} of {report.runs:,} at 5 %; "
+            f"chance allows {rejections.lower} to {rejections.upper}",
+            f"p-values         uniform with p = {report.uniformity_p:.3f} (Kolmogorov-Smirnov; not below "
+            f"{_KS_THRESHOLD})",
+            f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
+            f"{report.effect:+.1%}; chance allows {covered.lower} to {covered.upper}",
+            f"power            the injected effect was significant in {report.detected:.1%} of the splits",
+            "all as expected" if report.as_expected else "NOT as expected: do not trust intervals of this metric",
+        ]
+    )
+
+
+def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
+    """Return who is in the first of two equal arms, by the service's rule: murmur3 seeded with the salt's murmur3.
+
+    Args:
+        users: The listeners' ids in decimal digits.
+        salt: The experiment's salt.
+    """
+    seed = mmh3.hash(salt, signed=False)
+    hashed = mmh3.mmh3_32_uintdigest
+    hashes = np.fromiter((hashed(user, seed) for user in users), np.int64, len(users))
+    return np.asarray(hashes % 2 == 0)
+
+
+def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
+    """Compare two arms under each salt, without and with an effect on the second; run on a worker.
+
+    Args:
+        sample: Whom to split.
+        salts: One a split.
+        effect: Relative; every listener's value is multiplied by 1 + effect, so the metric is too.
+
+    Returns:
+        For each split the p-value without and with the effect, and the ends of the relative effect's interval with it;
+        shape (splits, 4).
+    """
+    users = [str(user).encode() for user in sample.users.tolist()]
+    factors = np.array([1 + effect if name == sample.quantity.numerator else 1.0 for name in sample.columns])
+    rows = np.empty((len(salts), 4))
+    for row, salt in zip(rows, salts, strict=True):
+        control = in_control(users, salt)
+        of_control, of_arm = (
+            Moments.of({name: column[group] for name, column in sample.columns.items()})
+            for group in (control, ~control)
+        )
+        changed = Moments(
+            of_arm.names, of_arm.count, of_arm.means * factors, of_arm.covariances * np.outer(factors, factors)
+        )
+        baseline = estimate(of_control, sample.quantity)
+        plain, injected = (compare(baseline, estimate(arm, sample.quantity)) for arm in (of_arm, changed))
+        row[:] = plain.p_value, injected.p_value, injected.relative.lower, injected.relative.upper
+    return rows
+
+
+def _count(shown: BoolArray, chance: float) -> Interval:
+    """Return how many splits show something, and between how many it should be."""
+    lower, upper = stats.binom.interval(_BAND, len(shown), chance)
+    return Interval(int(np.count_nonzero(shown)), int(lower), int(upper))

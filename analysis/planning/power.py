@@ -1,0 +1,146 @@
+"""Plan an experiment from a log's variance and arrivals.
+
+The longer an experiment runs, the more listeners it has and the better each is known: both the listeners and the
+variance at the end of each day are those that the log shows for an experiment begun on its first day.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.errors import AnalysisError
+from analysis.planning.listener_days import ListenerDays, find_metric
+from analysis.statistics.moments import Moments
+from analysis.statistics.power import Design, detectable_effect, needed_listeners
+
+_FEWEST = 3  # listeners of whom a variance says anything
+
+
+@dataclass(frozen=True)
+class Day:
+    """An experiment that began with the log, at the end of a day.
+
+    Attributes:
+        day: 1 is the first.
+        listeners: Listeners in the experiment so far, both arms.
+        needed: Listeners that it would take with what is known of each by then.
+        detectable_pct: The smallest effect that is found with the wanted power, in % of the mean.
+    """
+
+    day: int
+    listeners: int
+    needed: int
+    detectable_pct: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment takes.
+
+    Attributes:
+        metric: What is compared.
+        mean: Its mean in the log.
+        variance: Of one listener's share in it, at the end of the log.
+        effect: The relative effect to be found.
+        design: Level, power, and listeners of the arm for each one of the control.
+        share: Share of all listeners who are in the experiment.
+        listeners: Listeners needed, both arms, when it ends; None where it never does.
+        days: Days until then; None where it never does.
+        beyond_log: Whether that is later than the log goes, and so extrapolated from its latest arrivals.
+        arrivals_per_day: New listeners a day in the latter half of the log.
+        timeline: Every day of the log with a session.
+    """
+
+    metric: str
+    mean: float
+    variance: float
+    effect: float
+    design: Design
+    share: float
+    listeners: int | None
+    days: int | None
+    beyond_log: bool
+    arrivals_per_day: float
+    timeline: tuple[Day, ...]
+
+
+def plan(days: ListenerDays, metric: str, effect: float, design: Design, share: float = 1.0) -> Plan:
+    """Plan an experiment.
+
+    Args:
+        days: A log's listeners.
+        metric: What will be compared.
+        effect: The relative effect to be found.
+        design: Level, power and ratio.
+        share: Share of all listeners who will be in the experiment.
+
+    Raises:
+        AnalysisError: There is no such metric, it does not vary or has no mean, or the share is not one.
+    """
+    if not 0 < share <= 1:
+        raise AnalysisError(f"share {share}: the share of the listeners in the experiment is above 0 and at most 1")
+    timeline: list[Day] = []
+    mean = variance = float("nan")
+    for day, sample in days.samples_by_day(find_metric(metric)):
+        moments = Moments.of(sample.columns)
+        if moments.count < _FEWEST:
+            continue
+        mean, variance = moments.mean(sample.quantity), moments.variance(sample.quantity)
+        listeners = int(moments.count * share)
+        if variance > 0 and mean and listeners >= _FEWEST:
+            takes = int(np.ceil(needed_listeners(variance, effect * mean, design)))
+            detectable = 100 * detectable_effect(variance, listeners, design) / abs(mean)
+            timeline.append(Day(day - int(days.day.min()) + 1, listeners, takes, detectable))
+    if not timeline:
+        raise AnalysisError(
+            f"metric {metric}: the log has too few listeners, or all have the same; nothing to plan from"
+        )
+    arrivals, last = share * _arrivals_per_day(days), timeline[-1]
+    # From some day on there must always be enough listeners: an early variance is of few and may mislead.
+    too_few = [index for index, day in enumerate(timeline) if day.listeners < day.needed]
+    enough = timeline[too_few[-1] + 1 :] if too_few else timeline
+    needed, end = (enough[0].needed, enough[0].day) if enough else (None, None)
+    if not enough and arrivals:
+        needed, end = last.needed, last.day + int(np.ceil((last.needed - last.listeners) / arrivals))
+    return Plan(
+        metric=metric,
+        mean=mean,
+        variance=variance,
+        effect=effect,
+        design=design,
+        share=share,
+        listeners=needed,
+        days=end,
+        beyond_log=not enough and end is not None,
+        arrivals_per_day=arrivals,
+        timeline=tuple(timeline),
+    )
+
+
+def describe(planned: Plan) -> str:
+    """Return the plan as lines for the terminal."""
+    last = planned.timeline[-1]
+    lines = [
+        f"{planned.metric}: mean {planned.mean:.4g}, standard deviation {planned.variance**0.5:.4g} over listeners",
+        f"this log: {last.listeners:,} listeners in {last.day} days find {last.detectable_pct:.2f} % "
+        f"with power {planned.design.power:g} at level {planned.design.alpha:g}",
+    ]
+    takes = f"an effect of {planned.effect:+.2%} takes"
+    if planned.listeners is None:
+        lines.append(
+            f"{takes} {last.needed:,} listeners in all arms, and no more arrive: it cannot be found with this metric "
+            "and power"
+        )
+    else:
+        guess = f", extrapolated from {planned.arrivals_per_day:.3g} new listeners a day" if planned.beyond_log else ""
+        lines.append(f"{takes} {planned.listeners:,} listeners in all arms, {planned.days:,} days{guess}")
+    return "\n".join(lines)
+
+
+def _arrivals_per_day(days: ListenerDays) -> float:
+    """Return the new listeners a day in the latter half of the log, or of its only day."""
+    first_day = np.full(len(days.users), np.iinfo(np.int64).max)
+    np.minimum.at(first_day, days.listener, days.day)
+    start, end = int(days.day.min()), int(days.day.max())
+    middle = (start + end + 1) // 2
+    return float(np.count_nonzero(first_day >= middle)) / (end - middle + 1)

@@ -1,0 +1,180 @@
+"""The command `python -m analysis.offpolicy`."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from analysis.logs.reader import digest, discover
+from analysis.offpolicy.__main__ import PROG, app
+from analysis.offpolicy.report import LISTENING_TIME
+from looplib.cli import run
+from recsys.store.manifest import content_digest
+from tests.recsys.logs import make_store, random_sessions
+
+USERS, TRACKS, LISTED = 400, 30, 5
+
+
+@pytest.fixture(scope="module")
+def means() -> np.ndarray:
+    return np.random.default_rng(1).beta(0.8, 1.2, size=(USERS, TRACKS))
+
+
+def top(means: np.ndarray) -> np.ndarray:
+    return np.argsort(-means, axis=1)[:, :LISTED]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, means: np.ndarray) -> Path:
+    """A log, lists and an experiment's report."""
+    rng = np.random.default_rng(5)
+    lines = []
+    for number in range(3000):
+        user = int(rng.integers(USERS))
+        tracks = rng.integers(TRACKS, size=4).tolist()
+        for position, track in enumerate(tracks):
+            last = position == len(tracks) - 1
+            repeated = track in tracks[:position]
+            lines.append(
+                {
+                    "message": "last" if last else "next",
+                    "timestamp": 1_767_225_600_000 + number * 100_000 + position * 1000,
+                    "user": user,
+                    "track": track,
+                    "time": 0.0 if repeated else round(float(means[user, track]), 2),
+                    "latency": 0.001,
+                    "recommendation": None if last else tracks[position + 1],
+                    "experiments": {},
+                    "session": f"s{number}",
+                    "recommender": "random",
+                    "propensity": None if last else 1 / TRACKS,
+                }
+            )
+    (tmp_path / "log").mkdir()
+    _write_lines(tmp_path / "log" / "events.jsonl", lines)
+    _write_lines(
+        tmp_path / "lists.jsonl", [{"user": user, "tracks": listed.tolist()} for user, listed in enumerate(top(means))]
+    )
+    effect = {"arm": "T1", "metric": LISTENING_TIME, "arm_value": 0.7, "effect": 0.2, "lower": 0.15, "upper": 0.25}
+    (tmp_path / "report.json").write_text(json.dumps({"effects": [effect]}))
+    (tmp_path / "other.json").write_text(json.dumps({"effects": [effect | {"metric": "time"}]}))
+    return tmp_path
+
+
+def _write_lines(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+
+
+def command(folder: Path, *more: str) -> int:
+    return run(app, PROG, [str(folder / "log"), *more])
+
+
+def test_the_command_prints_a_table_and_writes_the_same_as_json(
+    folder: Path, capsys: pytest.CaptureFixture[str], means: np.ndarray
+) -> None:
+    lists = f"T1={folder / 'lists.jsonl'}"
+    measured = ["--measured", str(folder / "report.json")]
+    out = folder / "estimates.json"
+    assert command(folder, "--recommendations", lists, "--holdout", "all", "--out", str(out), *measured) == 0
+    printed = capsys.readouterr().out
+    document = json.loads(out.read_bytes())
+    (found,) = document["recommendations"]
+    assert found["conclusive"] is True
+    assert found["value"] == pytest.approx(float(np.mean(np.sort(means, axis=1)[:, -LISTED:])), abs=0.03)
+    assert document["sessions"] == 3000
+    assert f"{found['value']:.4f}" in printed
+    assert f"{document['logged']['value']:.4f}" in printed
+    (row,) = document["predictions"]
+    assert row["error_pct"] == pytest.approx(100 * (found["value"] / 0.7 - 1))
+    assert row["measured"] == pytest.approx({"value": 0.7, "lower": 0.65, "upper": 0.75})
+    assert f"{row['error_pct']:+.1f} %" in printed
+
+
+def test_factors_beside_the_lists_give_the_doubly_robust_estimate(folder: Path, means: np.ndarray) -> None:
+    np.savez(
+        folder / "factors.npz",
+        users=np.arange(USERS), user_factors=means, tracks=np.arange(TRACKS), item_factors=np.eye(TRACKS),
+    )  # fmt: skip
+    out = folder / "estimates.json"
+    arguments = ["--recommendations", str(folder / "lists.jsonl"), "--holdout", "all", "--out", str(out)]
+    assert command(folder, *arguments) == 0
+    (found,) = json.loads(out.read_bytes())["recommendations"]
+    assert found["name"] == "lists"
+    assert found["value"] == found["dr"]["value"]
+    assert found["dr"]["upper"] - found["dr"]["lower"] < found["snips"]["upper"] - found["snips"]["lower"]
+
+
+def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (log,) = discover([folder / "log"])
+    store = content_digest([digest(log)])  # what an export of a store of this log names
+    (folder / "manifest.json").write_text(json.dumps({"model": "m1", "data": {"store": store}}))
+    assert command(folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all") == 0
+    assert "m1: not conclusive: the lists were learned from all sessions" in capsys.readouterr().out
+
+
+def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
+    """Its events have no propensity, so that the logging policy must be stated."""
+    sessions = random_sessions(5, listeners=40, tracks=60, sessions=900, named=False)
+    store = make_store(tmp_path, sessions, tracks=60)
+    (log,) = (file for file in tmp_path.rglob("*.jsonl") if store not in file.parents)
+    lists = [{"user": user, "tracks": list(range(user % 3, 60, 3))} for user in range(40)]
+    _write_lines(tmp_path / "lists.json", lists)
+    documents = []
+    out = tmp_path / "out.json"
+    for source in (store, log):
+        arguments = ["--recommendations", str(tmp_path / "lists.json"), "--holdout", "session_hash:0.5:1"]
+        assert run(app, PROG, [str(source), *arguments, "--logging-policy", "uniform:60", "--out", str(out)]) == 0
+        documents.append(json.loads(out.read_bytes()))
+    assert documents[0]["recommendations"] == documents[1]["recommendations"]
+    assert documents[0]["recommendations"][0]["value"] > 1.5 * documents[0]["logged"]["value"]
+    assert documents[0]["unknown"] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"user": 1, "tracks": [1, 2]}\n{"user": 2}\n', "line 2 is not"),
+        ('{"user": 1, "tracks": [1, 1]}\n', "a track more than once"),
+        ('{"user": -1, "tracks": [1]}\n', "line 1 is not"),
+        ("", "no list here"),
+        ("[1]\n", "line 1 is not"),
+    ],
+)
+def test_bad_lists_are_one_line_with_the_file_and_exit_code_2(
+    folder: Path, content: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "lists.jsonl").write_text(content)
+    assert command(folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all") == 2
+    error = capsys.readouterr().err.splitlines()
+    assert message in error[-1]
+    assert str(folder / "lists.jsonl") in error[-1]
+
+
+REPORT = ("--measured", "{folder}/report.json")
+
+
+@pytest.mark.parametrize(
+    ("lists", "more", "message"),
+    [
+        ("T2={folder}/lists.jsonl", REPORT, "of an arm T2; .* of T1"),
+        ("T1={folder}/lists.jsonl", ("--measured", "{folder}/other.json"), "no time_per_recommended_track"),
+        ("T1={folder}/lists.jsonl", ("--measured", "{folder}/lists.jsonl"), "not a report"),
+        ("{folder}/none.jsonl", (), "cannot be read"),
+        ("{folder}/lists.jsonl", ("--logging-policy", "uniform"), "allowed are logged"),
+        ("{folder}/lists.jsonl", ("--logging-policy", "uniform:7"), "a catalogue of 7 has 0 … 6"),
+        ("{folder}/lists.jsonl", ("--logging-policy", "unfair"), "allowed are logged"),
+    ],
+)
+def test_other_mistakes_are_one_line_too(
+    folder: Path, lists: str, more: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [argument.format(folder=folder) for argument in ("--recommendations", lists, *more)]
+    assert command(folder, "--holdout", "all", *arguments) == 2
+    assert re.search(message, capsys.readouterr().err)

@@ -1,0 +1,112 @@
+"""Off-policy estimates: what is refused, and what is not conclusive."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.offpolicy import OffPolicy, Policy, sessions_of
+from tests.analysis.offpolicy.logged import Session, heldout_events, uniform_events
+
+USERS, TRACKS, LISTED = 400, 30, 5
+
+
+@pytest.fixture(scope="module")
+def means() -> np.ndarray:
+    return np.random.default_rng(1).beta(0.8, 1.2, size=(USERS, TRACKS))
+
+
+@pytest.fixture(scope="module")
+def scorer(means: np.ndarray) -> OffPolicy:
+    events = uniform_events(np.random.default_rng(2), USERS, 6, 4, TRACKS, means)
+    return OffPolicy(sessions_of(events), resamples=200)
+
+
+def top(means: np.ndarray) -> np.ndarray:
+    return np.argsort(-means, axis=1)[:, :LISTED]
+
+
+def test_a_clear_case_is_conclusive_and_ends_lie_around_the_value(scorer: OffPolicy, means: np.ndarray) -> None:
+    found = scorer.value_lists(np.arange(USERS), top(means))
+    assert not found.reasons
+    assert found.best.lower < found.best.value < found.best.upper
+    assert found.best == found.snips
+    assert found.requests == USERS * 6 * 4
+
+
+def test_too_few_matches_are_not_conclusive_and_the_reason_says_how_many(scorer: OffPolicy) -> None:
+    found = scorer.value_lists(np.arange(3), np.arange(9).reshape(3, 3))
+    assert "effective sample size" in found.reasons[0]
+
+
+def test_no_match_at_all_is_worth_0_and_not_conclusive() -> None:
+    sessions = sessions_of(heldout_events([Session(0, [1, 2], [1.0, 0.5], [0.1])]))
+    found = OffPolicy(sessions, resamples=2).value_lists(np.array([0]), np.array([[5]]))
+    assert (found.snips.value, found.ess, found.matched) == (0.0, 0.0, 0)
+    assert found.reasons
+
+
+def test_a_policy_beyond_what_was_ever_recommended_is_not_conclusive(scorer: OffPolicy, means: np.ndarray) -> None:
+    lists = np.hstack([top(means), TRACKS + np.arange(20) + np.zeros((USERS, 1), dtype=np.int64)])
+    found = scorer.value_lists(np.arange(USERS), lists)
+    assert found.mean_weight.value < 0.5
+    assert any("never recommends some" in reason for reason in found.reasons)
+
+
+def test_lists_that_know_the_sessions_are_not_conclusive(scorer: OffPolicy) -> None:
+    sessions = scorer.sessions
+    recommended = np.flatnonzero(sessions.counted)
+    known = [
+        np.unique(sessions.track[recommended[sessions.listener[recommended] == user]])[:3] for user in range(USERS)
+    ]
+    found = scorer.value_lists(np.arange(USERS), np.stack(known))
+    assert any("was learned from these sessions" in reason for reason in found.reasons)
+
+
+def test_the_logging_policy_itself_is_worth_the_mean_of_the_log(scorer: OffPolicy) -> None:
+    sessions = scorer.sessions
+    same = Policy(np.where(sessions.counted, 1 / TRACKS, 0.0), sessions.counted)
+    found = scorer.value(same)
+    assert found.ips.value == pytest.approx(sessions.time[sessions.counted].mean())
+    assert found.mean_weight.value == pytest.approx(1)
+
+
+def test_the_sums_of_the_listeners_make_the_estimate(scorer: OffPolicy, means: np.ndarray) -> None:
+    found = scorer.value_lists(np.arange(USERS), top(means), scores=np.sort(-means, axis=1)[:, :LISTED])
+    sums = found.per_listener
+    assert found.dr is not None
+    assert sums.corrected is not None
+    assert found.ips.value == pytest.approx(sums.times.sum() / sums.requests.sum())
+    assert found.dr.value == pytest.approx(sums.corrected.sum() / sums.requests.sum())
+
+
+def test_neither_the_order_of_the_lists_nor_the_scale_of_the_scores_matters(
+    scorer: OffPolicy, means: np.ndarray
+) -> None:
+    lists, scores = top(means), -np.sort(-means, axis=1)[:, :LISTED]
+    order = np.random.default_rng(3).permutation(USERS)
+    first = scorer.value_lists(np.arange(USERS), lists, scores=scores)
+    second = scorer.value_lists(order, lists[order], scores=1000 * scores[order] - 7)
+    assert first.dr is not None
+    assert second.dr is not None
+    assert second.dr.value == pytest.approx(first.dr.value, rel=1e-12)
+    assert second.snips == first.snips
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"serving": "sideways"}, "allowed are random, in-order"),
+        ({"scores": np.zeros((1, 1))}, "scores of shape"),
+        ({"scores": np.full((USERS, LISTED), np.nan)}, "finite"),
+        ({"users": np.zeros(USERS, dtype=np.int64)}, "more than one list"),
+        ({"users": np.arange(USERS) + 10_000}, "nothing to recommend"),
+    ],
+)
+def test_what_cannot_be_valued_is_refused(
+    scorer: OffPolicy, means: np.ndarray, change: dict[str, Any], message: str
+) -> None:
+    arguments = {"users": np.arange(USERS), "tracks": top(means)} | change
+    with pytest.raises(AnalysisError, match=message):
+        scorer.value_lists(**arguments)

@@ -1,0 +1,163 @@
+"""The validator: what it takes, what it refuses, and what its results say. Definitions are in tests/spec."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.statistics import bootstrap
+from analysis.validation.validator import METRICS, Settings, Validator
+from looplib.arrays import IntArray
+
+LISTENERS, TRACKS, WIDTH = 120, 80, 12
+USERS = np.arange(LISTENERS) * 3 + 5  # ids need not be dense
+
+
+def heldout_table(rng: np.random.Generator) -> pa.Table:
+    heard = rng.random((LISTENERS, TRACKS)) < 0.2
+    rows, tracks = np.nonzero(heard)
+    return pa.table({"user": USERS[rows], "track": tracks, "time": rng.random(len(rows))})
+
+
+def random_lists(seed: int) -> IntArray:
+    return np.argsort(np.random.default_rng(seed).random((LISTENERS, TRACKS)), axis=1)[:, :WIDTH]
+
+
+HELDOUT = heldout_table(np.random.default_rng(0))
+POPULARITY = pa.table({"track": np.arange(0, TRACKS, 2), "listeners": np.arange(0, TRACKS, 2)})
+
+
+def build(heldout: Any = HELDOUT, **settings: Any) -> Validator:  # noqa: ANN401  of any type, some of them wrong
+    chosen: dict[str, Any] = {"ks": (5, 10), "resamples": 200} | settings
+    return Validator(
+        heldout, POPULARITY, catalogue_size=TRACKS, training_listeners=LISTENERS, settings=Settings(**chosen)
+    )
+
+
+@pytest.fixture(scope="module")
+def validator() -> Validator:
+    return build()
+
+
+def test_every_metric_stands_at_every_cut_off_with_its_interval_around_it(validator: Validator) -> None:
+    validation = validator.score(USERS, random_lists(1))
+    assert [*validation.metrics] == [f"{name}@{k}" for name in METRICS for k in (5, 10)]
+    assert all(metric.lower <= metric.value <= metric.upper for metric in validation.metrics.values())
+    assert validation.listeners == LISTENERS
+    assert validation.relevant == np.count_nonzero(HELDOUT["time"].to_numpy() >= 0.5)
+
+
+def test_results_are_plain_numbers(validator: Validator) -> None:
+    for metric in validator.score(USERS, random_lists(1)).metrics.values():
+        assert {type(metric.value), type(metric.lower), type(metric.upper)} == {float}
+
+
+def test_a_metric_listener_by_listener_makes_up_its_value(validator: Validator) -> None:
+    validation = validator.score(USERS, random_lists(1))
+    assert validation.ratios.keys() == validation.metrics.keys() - {"coverage@5", "coverage@10"}
+    for key, (numerators, denominators) in validation.ratios.items():
+        assert numerators.sum() / denominators.sum() == pytest.approx(validation.metrics[key].value, abs=1e-12)
+
+
+def test_parquet_files_give_what_the_table_gives(validator: Validator, tmp_path: Path) -> None:
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    pq.write_table(HELDOUT.slice(0, 500), files[0])
+    pq.write_table(HELDOUT.slice(500), files[1])
+    whole = tmp_path / "whole.parquet"
+    pq.write_table(HELDOUT, whole)
+    expected = validator.score(USERS, random_lists(1))
+    assert build(files).score(USERS, random_lists(1)) == expected
+    assert build(whole).score(USERS, random_lists(1)) == expected
+
+
+def test_narrow_columns_are_taken(validator: Validator) -> None:
+    schema = pa.schema({"user": pa.int32(), "track": pa.int32(), "time": pa.float64()})
+    assert build(HELDOUT.cast(schema)).score(USERS, random_lists(1)) == validator.score(USERS, random_lists(1))
+
+
+def test_order_of_rows_and_lists_and_number_of_threads_do_not_show_in_the_last_digit(validator: Validator) -> None:
+    order = np.random.default_rng(2).permutation(LISTENERS)
+    shuffled = HELDOUT.take(np.random.default_rng(3).permutation(HELDOUT.num_rows))
+    lists = random_lists(1)
+    found = build(shuffled, threads=2, ks=(10, 5)).score(USERS[order], lists[order])
+    assert found == validator.score(USERS, lists)
+
+
+def test_trials_are_scored_on_the_same_resamples(validator: Validator) -> None:
+    first = validator.score(USERS, random_lists(1))
+    validator.score(USERS, random_lists(2))
+    assert validator.score(USERS, random_lists(1)) == first
+    assert build().score(USERS, random_lists(1)) == first
+    assert build(seed=1).score(USERS, random_lists(1)) != first
+
+
+def test_a_difference_between_alike_trials_has_a_narrower_interval_than_either(validator: Validator) -> None:
+    lists = random_lists(1)
+    alike = lists.copy()
+    alike[:20] = random_lists(2)[:20]
+    first, second = (validator.score(USERS, of_trial).ratios["precision@10"][0] for of_trial in (lists, alike))
+    one, other = first[:, None], second[:, None]
+    means = [bootstrap.Ratios(values, np.ones_like(values)) for values in (one, other, one - other)]
+    estimates = bootstrap.estimate(validator.resamples, *means)
+    assert estimates[2] == pytest.approx(estimates[0] - estimates[1])
+    widths = [float(np.diff(bootstrap.percentile_interval(estimate), axis=0)[0, 0]) for estimate in estimates]
+    assert widths[2] < 0.7 * min(widths[:2])
+
+
+@pytest.mark.parametrize(
+    ("key", "concerned"),
+    [("ndcg@1", [1, 0, 0]), ("map@1", [1, 0, 0]), ("graded_ndcg@1", [1, 1, 0]), ("novelty@1", [1, 1, 0])],
+)
+def test_a_metric_leaves_out_a_listener_whom_it_does_not_concern(key: str, concerned: list[int]) -> None:
+    heldout = pa.table({"user": [1, 2, 3], "track": [10, 10, 10], "time": [0.9, 0.2, 0.0]})
+    numerators, denominators = build(heldout, ks=[1]).score(np.array([1, 2]), np.array([[10], [10]])).ratios[key]
+    assert denominators.tolist() == concerned
+    assert not numerators[denominators == 0].any()
+
+
+def test_coverage_has_the_interval_of_the_resampled_lists(validator: Validator) -> None:
+    lists = random_lists(1)[:, :5] // 3  # some tracks are in many lists
+    distinct_lists = np.array([[*dict.fromkeys(row), *[-1] * 5][:5] for row in lists.tolist()])
+    found = build(ks=[5]).score(USERS, distinct_lists).metrics["coverage@5"]
+    draws = np.vstack([block.draws for block in validator.resamples.blocks()])
+    counts = [len(set(distinct_lists[row > 0].ravel()) - {-1}) / TRACKS for row in draws]
+    margin = 1.959964 * np.std(counts, ddof=1)
+    assert (found.lower, found.upper) == pytest.approx((found.value - margin, found.value + margin))
+
+
+def test_threads_may_share_a_validator(validator: Validator) -> None:
+    lists = [random_lists(seed) for seed in range(8)]
+    expected = [validator.score(USERS, of_trial) for of_trial in lists]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda of_trial: validator.score(USERS, of_trial), lists)) == expected
+
+
+@pytest.mark.parametrize(
+    ("heldout", "message"),
+    [
+        (pa.table({"user": [1], "track": [1]}), "cannot be read.*time"),
+        (pa.table({"user": [1, None], "track": [1, 2], "time": [0.5, 0.5]}), "rows with nulls: 1"),
+        (HELDOUT.slice(0, 0), "nothing to validate on"),
+        (Path("missing.parquet"), r"cannot be read.*missing\.parquet"),
+    ],
+)
+def test_heldout_listening_that_cannot_be_used_is_refused(heldout: object, message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        build(heldout)
+
+
+def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "heldout.parquet"
+    file.write_text("user,track,time\n")
+    with pytest.raises(AnalysisError, match=r"cannot be read.*heldout\.parquet"):
+        build([file])
+
+
+def test_lists_shorter_than_the_largest_cut_off_are_refused(validator: Validator) -> None:
+    with pytest.raises(AnalysisError, match="lists of 9 recommendations; metrics at 10 need at least 10"):
+        validator.score(USERS, random_lists(1)[:, :9])

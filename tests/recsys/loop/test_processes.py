@@ -1,0 +1,91 @@
+"""The loop's processes: steps, and the service."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recsys.errors import LoopError
+from recsys.loop.processes import Step, lock_folder, run_step
+from recsys.loop.service import free_port, serving
+
+
+def make_module(folder: Path, text: str) -> Step:
+    """A step that runs a module of this text."""
+    (folder / "a_step.py").write_text(text)
+    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
+    return Step("A step", "a_step", ["--to", folder / "made"], environment={"PYTHONPATH": path})
+
+
+def test_a_step_runs_its_command_and_shows_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run_step(make_module(tmp_path, "import sys; open(sys.argv[2], 'w').write('done')"))
+    assert (tmp_path / "made").read_text() == "done"
+    assert f"python -m a_step --to {tmp_path}/made" in capfd.readouterr().err
+
+
+def test_a_step_that_is_done_is_not_run_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    step = make_module(tmp_path, "raise SystemExit(1)")
+    run_step(Step(step.title, step.module, step.arguments, done=tmp_path / "a_step.py"))
+    assert "done already" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "ending"),
+    [("raise SystemExit(3)", "exit code 3"), ("import os, signal; os.kill(os.getpid(), 9)", "killed by SIGKILL")],
+)
+def test_a_step_that_fails_ends_the_loop_in_one_line_with_its_command(tmp_path: Path, text: str, ending: str) -> None:
+    with pytest.raises(LoopError, match=rf"^A step: {ending}; the command was: .*python -m a_step --to"):
+        run_step(make_module(tmp_path, text))
+
+
+def test_a_service_that_does_not_start_is_said(tmp_path: Path) -> None:
+    step = make_module(tmp_path, "raise SystemExit(2)")
+    with pytest.raises(LoopError, match=r"^the service does not start: exit code 2$"), serving(step, free_port()):
+        pytest.fail("it does not serve")
+
+
+SERVER = """
+import http.server, os, signal, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_a_service_that_does_not_last_is_said(tmp_path: Path) -> None:
+    port = free_port()
+    step = make_module(tmp_path, SERVER.replace("self.end_headers()", "self.end_headers(); os._exit(7)"))
+    step = Step(step.title, step.module, step.arguments, environment={**step.environment, "PORT": str(port)})
+    with pytest.raises(LoopError, match=r"^the service did not last: exit code 7$"), serving(step, port) as process:
+        process.wait(60)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from recsys.loop.processes import lock_folder
+with lock_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_refused_to_a_second_loop(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(LoopError, match=f"another loop runs here, process {holder.pid}"), lock_folder(tmp_path):
+            pass
+        holder.kill()
+    with lock_folder(tmp_path):
+        pass
