@@ -30,6 +30,7 @@ from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
 from recsys.store.manifest import open_store
+from recsys.workspace import open_workspace
 
 SEED = 42
 LIBRARIES = ("implicit", "dask", "numpy", "scipy")
@@ -47,14 +48,14 @@ def compare(
     with open_cluster(ClusterConfig(workers=2)) as cluster, tempfile.TemporaryDirectory() as folder:
         dataset = dataset_of(store, cluster)
         began = time.perf_counter()
-        blocks = cut_blocks(cluster, dataset, "train", Path(folder) / "blocks")
+        blocks = cut_blocks(cluster, dataset, "train", open_workspace(Path(folder) / "blocks"))
         print(f"start and gather: {time.perf_counter() - began:.2f} s")
         for number in range(repeats):
             began = time.perf_counter()
             model = Als(dataset.matrix("train"), params, SEED, threads=2)
             model.sweep(sweeps)
             middle = time.perf_counter()
-            fit = fit_blocks(cluster, blocks, params, SEED, sweeps, Path(folder) / f"fit-{number}")
+            fit = fit_blocks(cluster, blocks, params, SEED, sweeps, open_workspace(Path(folder) / f"fit-{number}"))
             pairs.append((middle - began, time.perf_counter() - middle))
             same = "equal to the bit" if digest_of(fit) == digest_of(model) else "DIFFERENT"
             print(f"whole {pairs[-1][0]:.2f} s, blocks {pairs[-1][1]:.2f} s, {same}")
@@ -74,8 +75,10 @@ def memory(store: StoreOption = Path("out/seed/store"), factors: int = 64, sweep
                 outcome.result()
             idle = max(_worker_mib().values())
             with peaks_of(_worker_mib) as peaks:
-                blocks = cut_blocks(cluster, dataset, "train", Path(folder) / "blocks")
-                fit = fit_blocks(cluster, blocks, AlsParams(factors, 0.1, 10.0), SEED, sweeps, Path(folder) / "fit")
+                blocks = cut_blocks(cluster, dataset, "train", open_workspace(Path(folder) / "blocks"))
+                fit = fit_blocks(
+                    cluster, blocks, AlsParams(factors, 0.1, 10.0), SEED, sweeps, open_workspace(Path(folder) / "fit")
+                )
             largest = max(peaks.values())
             cells = (len(blocks.listeners), f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}", digest_of(fit))
             table.add_row(str(workers), *(str(cell) for cell in cells))
@@ -83,10 +86,10 @@ def memory(store: StoreOption = Path("out/seed/store"), factors: int = 64, sweep
     print(machine(*LIBRARIES))
 
 
-def dataset_of(store: Path, cluster: Cluster) -> Dataset:
+def dataset_of(store: str | Path, cluster: Cluster) -> Dataset:
     """The dataset of a search that says nothing else."""
     opened = open_store(store)
-    config = SearchConfig(store=store, run=store.parent / "no-run")
+    config = SearchConfig(store=str(store), run=f"{store}-run")
     return build_dataset(opened, config, cluster, _ignore)
 
 

@@ -98,7 +98,7 @@ def foretell(config: SearchConfig, folder: Path) -> None:
         dataset = build_dataset(store, config, cluster, lambda _done, _note: None)
         models = make_models(store, config, dataset, cluster, Path(scratch))
     fitted = time.perf_counter()
-    scorer = Scorer(dataset.path.absolute(), config.validation, config.seed, usable_cores())
+    scorer = Scorer(dataset.address, config.validation, config.seed, usable_cores())
     offline = []
     for model in models:
         metrics = score_lists(scorer, model.lists).metrics

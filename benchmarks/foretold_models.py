@@ -27,6 +27,7 @@ from recsys.scoring.lists import personal_lists
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
 from recsys.store.manifest import Store
+from recsys.workspace import open_workspace
 
 DEPTH = 30
 SWEEPS = 6
@@ -156,7 +157,7 @@ def _training_store(store: Store, config: SearchConfig, folder: Path) -> Store:
             heldout = queries.fetch_table(connection, "sessions/heldout_by_hash", **rule)
         kept = pq.read_table(source).join(heldout, keys=["user", "session"], join_type="left anti")
         pq.write_table(kept, target)
-    return replace(store, path=folder)
+    return replace(store, workspace=open_workspace(folder))
 
 
 def _context_models(

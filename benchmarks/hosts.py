@@ -25,7 +25,7 @@ from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster_config import ClusterConfig
 from recsys.models.als import AlsParams
-from recsys.places import place
+from recsys.workspace import open_workspace
 from tests.hosts import Host, network
 from tests.machines import Machine, make_machine, object_store
 from tests.recsys.by_hand import scheduler
@@ -37,11 +37,11 @@ STORE = f"s3://{BUCKET}/store"
 WARM_UP = f"""
 import sys
 from distributed import Client
-from recsys import storage
+from recsys.workspace import open_workspace
 
 client = Client(sys.argv[1])
 client.run(__import__, "recsys.blockwise.worker")
-client.run(storage.sizes, "{STORE}")
+client.run(open_workspace("{STORE}").sizes)
 """
 WORKERS = (1, 2, 4)
 app = typer.Typer(add_completion=False)
@@ -75,16 +75,16 @@ def memory(store: Annotated[Path, typer.Option()] = Path("out/seed/store"), fact
 def dataset(address: str) -> None:
     """Has the dataset built, from the host that searches."""
     with open_cluster(ClusterConfig(scheduler=address)) as cluster:
-        dataset_of(place(STORE), cluster)
+        dataset_of(STORE, cluster)
 
 
 @app.command()
 def fit(address: str, factors: int, sweeps: int) -> None:
     """The fit, from the host that searches; prints the digest of its factors."""
     with open_cluster(ClusterConfig(scheduler=address)) as cluster:
-        folder = place(f"s3://{BUCKET}/fit-{cluster.slots()}")
-        blocks = cut_blocks(cluster, dataset_of(place(STORE), cluster), "train", folder / "blocks")
-        print(digest_of(fit_blocks(cluster, blocks, AlsParams(factors, 0.1, 10.0), SEED, sweeps, folder / "fit")))
+        folder = open_workspace(f"s3://{BUCKET}/fit-{cluster.slots()}")
+        blocks = cut_blocks(cluster, dataset_of(STORE, cluster), "train", folder.sub("blocks"))
+        print(digest_of(fit_blocks(cluster, blocks, AlsParams(factors, 0.1, 10.0), SEED, sweeps, folder.sub("fit"))))
 
 
 @contextmanager

@@ -205,7 +205,7 @@ def main(
     libraries, foot = ["implicit", "irspack", "numpy", "scipy"], ""
     with ExitStack() as stack, threadpool_limits(1, user_api="blas"):  # of BLAS, as implicit asks for
         dataset = prepare_dataset(settings)
-        scorer = Scorer(dataset.path, settings.validation.model_copy(update={"ks": (TOP,)}), settings.seed, threads)
+        scorer = Scorer(dataset.address, settings.validation.model_copy(update={"ks": (TOP,)}), settings.seed, threads)
         bench, given = Bench(dataset, scorer, sweeps, share), Given(_in_memory(dataset), settings.seed, threads)
         systems: list[Callable[[AlsParams], Peer]] = [partial(make, given) for make in (bare_implicit, ours, irspack)]
         in_spark: Callable[[AlsParams], Peer] | None = None

@@ -28,6 +28,7 @@ from recsys.dataset.dataset import dataset_digest, open_dataset
 from recsys.runs.folder import read_run
 from recsys.runs.trials import plan_candidates
 from recsys.store.manifest import open_store
+from recsys.workspace import open_workspace
 
 GRID, AGAIN, ONE = "grid, 2 workers", "grid, 2 workers, again", "grid, 1 worker"
 HALVING, SAMPLED = "halving, 2 workers", "halving, 2 workers, a quarter of the listeners first"
@@ -62,12 +63,12 @@ def compare(
 ) -> None:
     """Runs every kind in turn and prints the table."""
     settings = load_config(SearchConfig, config, [] if store is None else [f"store={store}"])
-    kinds = _kinds(config, settings.store, run_folder)
+    kinds = _kinds(config, Path(settings.store), run_folder)
     results: dict[str, list[Measured]] = {kind.name: [] for kind in kinds}
     for _ in range(repeats):
         for kind in kinds:
             if kind.run is not None and not kind.resumes:
-                shutil.rmtree(settings.store / "cache", ignore_errors=True)
+                shutil.rmtree(Path(settings.store) / "cache", ignore_errors=True)
                 shutil.rmtree(kind.run, ignore_errors=True)
             results[kind.name].append(measure(kind.argv))
             Console(stderr=True).print(f"{kind.name}: {results[kind.name][-1].wall_s:.1f} s")
@@ -129,7 +130,7 @@ def _ratios(results: dict[str, list[Measured]]) -> list[str]:
 
 
 def _winner(run: Path) -> str:
-    _, winner = read_run(run)
+    _, winner = read_run(open_workspace(run))
     return f"{winner.trial.params} after {winner.sweeps} sweeps, {winner.select} {winner.metrics[winner.select][0]:.4f}"
 
 

@@ -161,7 +161,7 @@ def main(
     with open_spark(threads, memory) as (spark, folder):
         dataset = prepare_dataset(settings)
         validation = settings.validation.model_copy(update={"ks": (TOP,)})
-        scorer = Scorer(dataset.path, validation, settings.seed, threads)
+        scorer = Scorer(dataset.address, validation, settings.seed, threads)
         bench = Bench(dataset, scorer, give_to_spark(spark, dataset, folder), folder)
         bench.ours(WARM_UP, WARM_UP_SWEEPS)
         bench.spark(WARM_UP, WARM_UP_SWEEPS)

@@ -1,35 +1,25 @@
 """The configuration of a search: what is learned from, what is tried, how it is judged, and where it runs."""
 
 from collections.abc import Hashable
+from os import fspath
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import Field, PlainSerializer, WrapValidator, field_validator, model_validator
-from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation.validator import METRICS
 from looplib.config import Config, Count, Positive, Share
 from recsys.cluster_config import ClusterConfig
-from recsys.places import Mirrored, place
-from recsys.storage import is_address
 
 Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 
 Value = TypeVar("Value", bound=Hashable)
 
-
-def _place(found: object, check: ValidatorFunctionWrapHandler) -> Path:
-    if isinstance(found, Mirrored) or (isinstance(found, str) and is_address(found)):
-        return place(found)
-    checked: Path = check(found)
-    return checked
-
-
-# A folder: a path, or an address such as s3://bucket/folder.
-Place = Annotated[Path, WrapValidator(_place), PlainSerializer(lambda path: f"{path}", when_used="json")]
+# A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
+Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
 
 
 def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -280,8 +270,8 @@ class SearchConfig(Config):
     """A whole search."""
 
     seed: Annotated[int, Ge(0)] = 42
-    store: Place
-    run: Place
+    store: Address
+    run: Address
     catalogue: Path | None = Field(default=None, description="tracks.json of the catalogue: the report shows titles")
     split: Split = Split()
     feedback: Feedback = Feedback()

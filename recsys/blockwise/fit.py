@@ -6,22 +6,21 @@ holds more than its block of the interactions. The factors are on disk after eve
     listeners-<sweep>.npy, tracks-<sweep>.npy     float32, shape (rows, factors)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from looplib.arrays import Float32Array, IntArray
 from looplib.files import TEMPORARY_PREFIX, atomic_write, fsync_directory, fsync_file
-from recsys.blockwise.worker import Block, Of, gather_tracks, rows_file, solve_block
+from recsys.blockwise.worker import Block, Of, factors_name, gather_tracks, rows_name, solve_block
 from recsys.cluster.cluster import Cluster
+from recsys.cluster.retry import Outcome
 from recsys.dataset.arrays import new_array
 from recsys.dataset.dataset import Dataset, Side
-from recsys.mirror import fetch, forget, give, names_in
 from recsys.models.als import check_finite, first_factors
 from recsys.models.params import AlsParams
-from recsys.places import Mirrored
+from recsys.workspace import Workspace
 
 # So many interactions take about 130 MB, and their confidences another half of that.
 LARGEST_BLOCK = 16_000_000
@@ -52,7 +51,7 @@ class BlockFit:
     item_factors: Float32Array
 
 
-def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Path, blocks: int | None = None) -> Blocks:
+def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace, blocks: int | None = None) -> Blocks:
     """Cuts a dataset into blocks of about as many interactions, and gathers those of the tracks.
 
     Args:
@@ -71,7 +70,7 @@ def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Path, blo
         tuple(_block("listeners", ends, dataset, side, folder) for ends in _cut(np.diff(matrix.indptr), number)),
         tuple(_block("tracks", ends, dataset, side, folder) for ends in _cut(of_track, number)),
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.folder.mkdir(parents=True, exist_ok=True)
     for outcome in cluster.run(gather_tracks, [(block,) for block in cut.tracks]):
         outcome.result()
     return cut
@@ -83,7 +82,7 @@ def fit_blocks(
     params: AlsParams,
     seed: int,
     sweeps: int,
-    folder: Path,
+    fit: Workspace,
     *,
     threads: int = 1,
     report: Callable[[float], None] = lambda _sweeps: None,
@@ -96,7 +95,7 @@ def fit_blocks(
         params: Hyperparameters.
         seed: Decides the first factors.
         sweeps: How many sweeps the fit has in the end.
-        folder: Of this fit alone: of these blocks' interactions, these parameters and this seed.
+        fit: Of this fit alone: of these blocks' interactions, these parameters and this seed.
         threads: Threads for a block.
         report: Called with the sweeps done.
 
@@ -105,80 +104,63 @@ def fit_blocks(
         SearchError: The scheduler is lost, or there has been no worker for a while.
         OSError: The disk is full.
     """
-    done = _last_sweep(folder, sweeps)
+    done = _last_sweep(fit, sweeps)
     if done is None:
-        _write_first(folder, blocks, params, seed)
+        _write_first(fit, blocks, params, seed)
         done = 0
     for sweep in range(done + 1, sweeps + 1):
-        _solve(cluster, blocks.listeners, params, folder, sweep, _file(folder, "tracks", sweep - 1), threads)
-        _solve(cluster, blocks.tracks, params, folder, sweep, _file(folder, "listeners", sweep), threads)
-        check_finite(*_load(folder, sweep), sweep)
-        for of in _SIDES:
-            forget(_file(folder, of, sweep - 1))
+        for side in (blocks.listeners, blocks.tracks):
+            calls = [(block, params, fit.address, sweep, threads) for block in side]
+            _join_rows(fit, side, params.factors, sweep, cluster.run(solve_block, calls))
+        check_finite(*_load(fit, sweep), sweep)
+        fit.delete(*(factors_name(of, sweep - 1) for of in _SIDES))
         report(sweep)
-    return BlockFit(sweeps, *_load(folder, sweeps))
+    return BlockFit(sweeps, *_load(fit, sweeps))
 
 
-def _solve(
-    cluster: Cluster,
-    blocks: Sequence[Block],
-    params: AlsParams,
-    folder: Path,
-    sweep: int,
-    others: Path,
-    threads: int,
+def _join_rows(
+    fit: Workspace, side: Sequence[Block], factors: int, sweep: int, outcomes: Iterable[Outcome[None]]
 ) -> None:
-    """Solves one side; its factors are there when all of its blocks are."""
-    of = blocks[0].of
-    before, after = _file(folder, of, sweep - 1), _file(folder, of, sweep)
-    unfinished = after.with_name(f"{TEMPORARY_PREFIX}{after.name}")
-    new_array(unfinished, np.float32, (blocks[-1].last, params.factors))
-    calls = [(block, params, before, others, unfinished, threads) for block in blocks]
-    for outcome in cluster.run(solve_block, calls):
+    """Write one side's factors, which are there when all of its blocks are solved."""
+    name = factors_name(side[0].of, sweep)
+    unfinished = fit.folder / f"{TEMPORARY_PREFIX}{name}"
+    new_array(unfinished, np.float32, (side[-1].last, factors))
+    for outcome in outcomes:
         outcome.result()
-        if isinstance(unfinished, Mirrored):
-            _take_rows(unfinished, blocks[outcome.key])
+        block = side[outcome.key]
+        rows = rows_name(block, sweep)
+        fit.download(rows)
+        np.load(unfinished, mmap_mode="r+")[block.first : block.last] = np.load(fit.folder / rows)
+        fit.delete(rows)
     fsync_file(unfinished)
-    unfinished.replace(after)
-    fsync_directory(folder)
-    give(after)
+    unfinished.replace(fit.folder / name)
+    fsync_directory(fit.folder)
+    fit.upload(name)
 
 
-def _take_rows(unfinished: Path, block: Block) -> None:
-    """Brings a block's rows, which came by way of an address, into the file of their side."""
-    rows = fetch(rows_file(unfinished, block))
-    np.load(unfinished, mmap_mode="r+")[block.first : block.last] = np.load(rows)
-    forget(rows)
-
-
-def _write_first(folder: Path, blocks: Blocks, params: AlsParams, seed: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _write_first(fit: Workspace, blocks: Blocks, params: AlsParams, seed: int) -> None:
+    fit.folder.mkdir(parents=True, exist_ok=True)
     shape = (blocks.listeners[-1].last, blocks.tracks[-1].last)
     for of, factors in zip(_SIDES, first_factors(shape, params.factors, seed), strict=True):
-        with atomic_write(_file(folder, of, 0)) as file:
+        with atomic_write(fit.folder / factors_name(of, 0)) as file:
             np.save(file, factors)
-        give(_file(folder, of, 0))
+        fit.upload(factors_name(of, 0))
 
 
-def _last_sweep(folder: Path, largest: int) -> int | None:
-    """The last sweep up to a number of which both sides are there."""
-    files = [name for name in names_in(folder) if name.endswith(".npy")]
-    sides = ({int(name[len(of) + 1 : -4]) for name in files if name.startswith(f"{of}-")} for of in _SIDES)
-    return max((sweep for sweep in set.intersection(*sides) if sweep <= largest), default=None)
+def _last_sweep(fit: Workspace, largest: int) -> int | None:
+    """Return the last sweep up to a number of which both sides are there."""
+    names = fit.names()
+    sweeps = (int(name[len("tracks-") : -len(".npy")]) for name in names if name.startswith("tracks-"))
+    return max((n for n in sweeps if n <= largest and factors_name("listeners", n) in names), default=None)
 
 
-def _file(folder: Path, of: Of, sweep: int) -> Path:
-    return folder / f"{of}-{sweep}.npy"
-
-
-def _load(folder: Path, sweep: int) -> tuple[Float32Array, Float32Array]:
-    listeners, tracks = (np.load(fetch(_file(folder, of, sweep)), mmap_mode="c") for of in _SIDES)
+def _load(fit: Workspace, sweep: int) -> tuple[Float32Array, Float32Array]:
+    listeners, tracks = (np.load(fit.cached(factors_name(of, sweep)), mmap_mode="c") for of in _SIDES)
     return listeners, tracks
 
 
-def _block(of: Of, ends: tuple[int, int], dataset: Dataset, side: Side, folder: Path) -> Block:
-    # Workers of other machines have another current folder.
-    return Block(of, *ends, dataset.path.absolute(), side, folder.absolute())
+def _block(of: Of, ends: tuple[int, int], dataset: Dataset, side: Side, folder: Workspace) -> Block:
+    return Block(of, *ends, dataset.address, side, folder.address)
 
 
 def _cut(counts: IntArray, number: int) -> list[tuple[int, int]]:

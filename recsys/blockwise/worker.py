@@ -6,7 +6,6 @@ again, after its worker died, writes the same bytes.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,10 +15,9 @@ from threadpoolctl import threadpool_limits
 from looplib.arrays import Float32Array, Int32Array
 from looplib.files import atomic_directory, atomic_write
 from recsys.dataset.dataset import Side, open_dataset
-from recsys.mirror import drop, fetch, fetch_folder, give_folder, hand_over
 from recsys.models.normal_equations import make_equations
 from recsys.models.params import AlsParams
-from recsys.places import Mirrored
+from recsys.workspace import Workspace, open_workspace
 
 SCANNED_AT_ONCE = 4_000_000  # interactions, while tracks are gathered
 Of = Literal["listeners", "tracks"]
@@ -34,22 +32,22 @@ class Block:
         of: Which side.
         first: Its first row.
         last: The row after its last.
-        dataset: The dataset's folder.
+        dataset: The dataset's address.
         side: Which interactions of it.
-        folder: Where `gather_tracks` leaves the interactions of tracks.
+        folder: Address of the folder where `gather_tracks` leaves the interactions of tracks.
     """
 
     of: Of
     first: int
     last: int
-    dataset: Path
+    dataset: str
     side: Side
-    folder: Path
+    folder: str
 
     @property
-    def gathered(self) -> Path:
+    def gathered(self) -> Workspace:
         """The interactions of a block of tracks, by track."""
-        return self.folder / f"{self.side}-tracks-{self.first}-{self.last}"
+        return open_workspace(self.folder).sub(f"{self.side}-tracks-{self.first}-{self.last}")
 
     def load(self) -> tuple[csr_matrix, csr_matrix | None]:
         """Listening times, and skips where they are known; shape (rows, others), mapped from disk."""
@@ -57,8 +55,8 @@ class Block:
             dataset = open_dataset(self.dataset)
             skipped = dataset.skips(self.side)
             return self._rows(dataset.matrix(self.side)), None if skipped is None else self._rows(skipped)
-        fetch_folder(self.gathered)
-        skips = self.gathered / "skips-indptr.npy"
+        self.gathered.download_all()
+        skips = self.gathered.folder / "skips-indptr.npy"
         return self._mapped("heard"), self._mapped("skips") if skips.exists() else None
 
     def _rows(self, matrix: csr_matrix) -> csr_matrix:
@@ -70,80 +68,70 @@ class Block:
 
     def _mapped(self, name: str) -> csr_matrix:
         # Copy on write: the solver refuses read-only memory, and does not write.
-        arrays = tuple(np.load(self.gathered / f"{name}-{array}.npy", mmap_mode="c") for array in _ARRAYS)
+        arrays = tuple(np.load(self.gathered.folder / f"{name}-{array}.npy", mmap_mode="c") for array in _ARRAYS)
         listeners = len(open_dataset(self.dataset).users)
         return csr_matrix(arrays, shape=(self.last - self.first, listeners), copy=False)
 
 
 def gather_tracks(block: Block) -> None:
     """Writes the interactions of a block of tracks by track; a look at all listeners', a part at a time."""
-    if fetch_folder(block.gathered):
+    gathered = block.gathered
+    if gathered.download_all():
         return
-    drop(block.gathered)
     dataset = open_dataset(block.dataset)
-    with atomic_directory(block.gathered) as folder:
+    with atomic_directory(gathered.folder) as folder:
         for name, matrix in (("heard", dataset.matrix(block.side)), ("skips", dataset.skips(block.side))):
             if matrix is None:
                 continue
-            gathered = _columns(matrix, block.first, block.last)
-            for array, values in zip(_ARRAYS, (gathered.data, gathered.indices, gathered.indptr), strict=True):
+            columns = _columns(matrix, block.first, block.last)
+            for array, values in zip(_ARRAYS, (columns.data, columns.indices, columns.indptr), strict=True):
                 np.save(folder / f"{name}-{array}.npy", values)
-    give_folder(block.gathered)
+    gathered.upload_all()
 
 
-def rows_file(after: Path, block: Block) -> Path:
-    """Where `solve_block` leaves a block's rows of factors at an address, which has no file to write them into."""
-    return after.with_name(f"{after.name}-{block.first}-{block.last}.npy")
+def factors_name(of: Of, sweep: int) -> str:
+    """Name of the file of a side's factors after a sweep."""
+    return f"{of}-{sweep}.npy"
 
 
-def solve_block(block: Block, params: AlsParams, before: Path, others: Path, after: Path, threads: int) -> None:
-    """Solves the rows of a block.
+def rows_name(block: Block, sweep: int) -> str:
+    """Name of the file where `solve_block` leaves a block's rows of factors."""
+    return f"rows-{block.of}-{block.first}-{block.last}-{sweep}.npy"
+
+
+def solve_block(block: Block, params: AlsParams, fit: str, sweep: int, threads: int) -> None:
+    """Solve the rows of a block and leave them in a file of their own.
+
+    Conjugate gradients begin at the side's factors before the sweep. The other side's are, for listeners, those before
+    the sweep too; for tracks, those after it.
 
     Args:
-        block: Which.
+        block: Which rows.
         params: The hyperparameters.
-        before: File of the side's factors before the sweep, where conjugate gradients begin.
-        others: File of the other side's factors.
-        after: File of the side's factors after the sweep, which gets the rows of the block; at an address a file of
-            their own does.
+        fit: Address of the fit's folder.
+        sweep: Number of the sweep, from 1.
         threads: Threads of the solver.
 
     Raises:
         TrialError: The equations of a row have no single solution.
     """
-    for path in (before, others):
-        fetch(path)
-    _drop_earlier(before, others)
+    workspace = open_workspace(fit)
+    before = workspace.cached(factors_name(block.of, sweep - 1))
+    is_of_listeners = block.of == "listeners"
+    others = workspace.cached(
+        factors_name("tracks", sweep - 1) if is_of_listeners else factors_name("listeners", sweep)
+    )
+    workspace.evict(factors_name("listeners", sweep - 2), factors_name("tracks", sweep - 2))  # nobody needs them
     heard, skips = block.load()
     rows: Float32Array = np.array(np.load(before, mmap_mode="r")[block.first : block.last])
     # The solver has threads of its own; BLAS threads beside them cost more than they bring.
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
         make_equations(heard, skips, params).solve(rows, np.load(others, mmap_mode="c"), params, threads)
-    if isinstance(after, Mirrored):
-        with atomic_write(rows_file(after, block)) as file:
-            np.save(file, rows)
-        hand_over(rows_file(after, block))
-        return
-    # Written, not mapped: what another machine sees of a mapped file is anybody's guess.
-    start = np.load(after, mmap_mode="r").offset + block.first * rows[0].nbytes
-    with after.open("r+b") as file:
-        file.seek(start)
-        file.write(rows.tobytes())
-
-
-def _drop_earlier(before: Path, others: Path) -> None:
-    """Removes factors of earlier sweeps from a mirror; who made them removes them at the address."""
-    if not isinstance(before, Mirrored):
-        return
-    first = min(_sweep(before), _sweep(others))
-    for of in ("listeners", "tracks"):
-        for file in before.parent.glob(f"{of}-*.npy"):
-            if _sweep(file) < first:
-                file.unlink(missing_ok=True)
-
-
-def _sweep(factors: Path) -> int:
-    return int(factors.stem.rpartition("-")[2])
+    name = rows_name(block, sweep)
+    with atomic_write(workspace.folder / name) as file:
+        np.save(file, rows)
+    workspace.upload(name)
+    workspace.evict(name)
 
 
 def _columns(matrix: csr_matrix, first: int, last: int) -> csr_matrix:

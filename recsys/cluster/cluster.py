@@ -21,7 +21,6 @@ from recsys.cluster.preflight import call_where_seen, witnesses
 from recsys.cluster.retry import Call, Outcome, dispatch
 from recsys.cluster_config import ClusterConfig
 from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
-from recsys.places import Mirrored
 
 T = TypeVar("T")
 POLL_S = 1.0
@@ -138,11 +137,8 @@ class Cluster:
 
     @cached_property
     def _witnesses(self) -> tuple[Path, ...]:
-        """What a worker must see; nothing of those on this machine, nor of what is at an address."""
-        read, written = (
-            [path for path in paths if not (self._config.is_local or isinstance(path, Mirrored))]
-            for paths in (self._read, self._written)
-        )
+        """What a worker must see; nothing of those on this machine."""
+        read, written = (() if self._config.is_local else paths for paths in (self._read, self._written))
         return self._stack.enter_context(witnesses(read, written))
 
     @property

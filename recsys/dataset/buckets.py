@@ -15,8 +15,8 @@ from looplib.arrays import IntArray
 from recsys.config import Feedback
 from recsys.dataset.split import SplitRule, Weights
 from recsys.errors import SplitError
-from recsys.mirror import hand_over, make_folder
-from recsys.store.manifest import fetch_parts
+from recsys.store.manifest import Part, download_stored
+from recsys.workspace import open_workspace
 
 SESSION_GAP_MS = 30 * 60 * 1000
 
@@ -61,20 +61,27 @@ def lengths_file(folder: Path, bucket: int) -> Path:
     return folder / f"lengths-{bucket:03d}.parquet"
 
 
+@dataclass(frozen=True)
+class StoredBucket:
+    """A bucket of a store: the store's address, and the bucket's number and parts."""
+
+    store: str
+    number: int
+    parts: tuple[Part, ...]
+
+    def download(self) -> list[Path]:
+        """Return the parts on this machine."""
+        return download_stored(open_workspace(self.store), self.parts)
+
+
 def prepare_bucket(
-    bucket: int,
-    parts: Sequence[Path],
-    folder: Path,
-    rule: SplitRule,
-    feedback: Feedback,
-    heldout_organic: bool,
+    bucket: StoredBucket, pieces: str, rule: SplitRule, feedback: Feedback, heldout_organic: bool
 ) -> BucketSummary:
     """Splits a bucket's sessions and writes its interactions, held-out listening, listeners, tracks and lengths.
 
     Args:
-        bucket: The bucket's number, which names the files.
-        parts: The bucket's Parquet files.
-        folder: Where the files go.
+        bucket: The bucket, whose number names the files.
+        pieces: Address of the folder where the files go.
         rule: Which sessions are held out.
         feedback: Which events count as interactions.
         heldout_organic: Whether organic tracks count among the held-out ones.
@@ -82,31 +89,32 @@ def prepare_bucket(
     Raises:
         SplitError: A session came out on both sides, or an event was lost: nothing learned from it could be trusted.
     """
-    fetch_parts(parts)
-    make_folder(folder)
+    workspace = open_workspace(pieces)
+    folder, number = workspace.folder, bucket.number
+    folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, parts, rule)
+        _attach_sessions(connection, bucket.download(), rule)
         _keep_heldout_sessions(connection, rule)
         queries.materialize(connection, "split_events", "sessions/split_events")
-        summary = _checked_summary(connection, bucket)
+        summary = _checked_summary(connection, number)
         for file, name, values in (
-            (interactions_file(folder, bucket), *_interactions_query(rule, feedback)),
-            (heldout_file(folder, bucket), *_heldout_query(rule, heldout_organic)),
-            (listeners_file(folder, bucket), "sessions/listeners", {}),
-            (tracks_file(folder, bucket), "sessions/tracks", {}),
-            (lengths_file(folder, bucket), "sessions/session_lengths", {}),
-            *_logged_queries(connection, folder, bucket, rule),
+            (interactions_file(folder, number), *_interactions_query(rule, feedback)),
+            (heldout_file(folder, number), *_heldout_query(rule, heldout_organic)),
+            (listeners_file(folder, number), "sessions/listeners", {}),
+            (tracks_file(folder, number), "sessions/tracks", {}),
+            (lengths_file(folder, number), "sessions/session_lengths", {}),
+            *_logged_queries(connection, folder, number, rule),
         ):
             pq.write_table(queries.fetch_table(connection, name, **values), file)
-            hand_over(file)
+            workspace.upload(file.name)
+            workspace.evict(file.name)
     return summary
 
 
-def count_starts(parts: Sequence[Path], rule: SplitRule) -> tuple[IntArray, IntArray]:
+def count_starts(bucket: StoredBucket, rule: SplitRule) -> tuple[IntArray, IntArray]:
     """In which minutes since the epoch a bucket's sessions begin, oldest first, and how many in each."""
-    fetch_parts(parts)
     with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, parts, rule)
+        _attach_sessions(connection, bucket.download(), rule)
         starts = queries.fetch_table(connection, "sessions/starts_by_minute")
     return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
 

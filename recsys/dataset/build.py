@@ -1,5 +1,6 @@
 """Build a dataset from a session store: each bucket is prepared on the cluster, then all are joined."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -13,13 +14,12 @@ from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig
 from recsys.dataset import buckets as interactions
 from recsys.dataset.arrays import Sizes, assemble
-from recsys.dataset.buckets import BucketSummary
+from recsys.dataset.buckets import BucketSummary, StoredBucket
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Report, Summary, dataset_digest, open_dataset
 from recsys.dataset.split import SplitRule, find_cutoff_ms, split_rule
 from recsys.errors import SplitError
-from recsys.mirror import drop, fetch_below, fetch_folder, forget_below, give_folder, temporary_in
-from recsys.places import Mirrored
 from recsys.store.manifest import Store
+from recsys.workspace import Workspace, open_workspace
 
 
 def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: Report) -> Dataset:
@@ -35,20 +35,23 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
         SplitError: One side of the split is empty.
     """
     digest = dataset_digest(store, config)
-    root = store.path.absolute()  # workers of other machines have another current folder
-    path = root / "cache" / digest
-    if fetch_folder(path):
+    cache = store.workspace.sub("cache")
+    cached = cache.sub(digest)
+    if cached.download_all():
         report(100, "cached")
-        return open_dataset(path)
-    path.parent.mkdir(exist_ok=True)
-    remove_leftovers(path.parent)
-    drop(path)
-    store = replace(store, path=root)
-    buckets = [(bucket, parts) for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))]
+        return open_dataset(cached.address)
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(cache.folder)
+    address = store.workspace.address
+    buckets = [
+        StoredBucket(address, bucket, tuple(parts))
+        for bucket in range(store.buckets)
+        if (parts := store.bucket_parts(bucket))
+    ]
     rule = split_rule(store, config)
     rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
-    with atomic_directory(path) as folder, _pieces(folder, config) as pieces:
-        tasks = [(bucket, parts, pieces, rule, config.feedback, config.validation.organic) for bucket, parts in buckets]
+    with atomic_directory(cached.folder) as folder, _pieces(config) as pieces:
+        tasks = [(bucket, pieces.address, rule, config.feedback, config.validation.organic) for bucket in buckets]
         bucket_summaries = []
         for outcome in cluster.run(interactions.prepare_bucket, tasks):
             bucket_summaries.append(outcome.result())
@@ -57,39 +60,35 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
         _check_sides(bucket_summaries, config)
         _collect(pieces, folder)
         catalogue = store.catalogue.tracks if store.catalogue else None
-        sizes = assemble(folder, [bucket for bucket, _ in buckets], catalogue, config.feedback)
+        sizes = assemble(folder, [bucket.number for bucket in buckets], catalogue, config.feedback)
         _write_summary(folder, digest, sizes, bucket_summaries)
-    give_folder(path)
+    cached.upload_all()
     report(100, "built")
-    return open_dataset(path)
+    return open_dataset(cached.address)
 
 
 @contextmanager
-def _pieces(folder: Path, config: SearchConfig) -> Iterator[Path]:
-    """Where the workers leave the buckets' files: the dataset's folder, or the run's where it has an address."""
-    if not isinstance(folder, Mirrored):
-        yield folder
-        return
-    pieces = temporary_in(config.run.absolute() / PIECES)
+def _pieces(config: SearchConfig) -> Iterator[Workspace]:
+    """Make the folder in the run where the workers leave the buckets' files."""
+    pieces = open_workspace(config.run).sub(PIECES)
+    pieces.delete_all()
     try:
         yield pieces
     finally:
-        forget_below(pieces)
+        pieces.delete_all()
 
 
-def _collect(pieces: Path, folder: Path) -> None:
-    """Brings the buckets' files into the dataset's folder."""
-    if pieces == folder:
-        return
-    fetch_below(pieces)
-    for file in pieces.iterdir():
-        file.rename(folder / file.name)
+def _collect(pieces: Workspace, folder: Path) -> None:
+    """Move the buckets' files into the dataset's folder."""
+    pieces.download(*pieces.names())
+    for file in pieces.folder.iterdir():
+        shutil.move(file, folder / file.name)
 
 
-def _cutoff_ms(buckets: Sequence[tuple[int, list[Path]]], rule: SplitRule, cluster: Cluster) -> int | None:
+def _cutoff_ms(buckets: Sequence[StoredBucket], rule: SplitRule, cluster: Cluster) -> int | None:
     if rule.split.kind != "time":
         return None
-    calls = [(parts, rule) for _, parts in buckets]
+    calls = [(bucket, rule) for bucket in buckets]
     starts = [outcome.result() for outcome in cluster.run(interactions.count_starts, calls)]
     minutes, sessions = (np.concatenate(arrays) for arrays in zip(*starts, strict=True))
     return find_cutoff_ms(minutes, sessions, rule.split.holdout)

@@ -29,12 +29,12 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import Int32Array, IntArray
 from recsys.config import SearchConfig
 from recsys.dataset.split import file_sides
-from recsys.mirror import fetch_folder
 from recsys.store.manifest import Store
+from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths
 SUMMARY = "dataset.json"
-PIECES = "pieces"  # in a run's folder at an address, what its workers hand over
+PIECES = "pieces"  # in a run's folder, what its workers hand over
 Side = Literal["train", "total"]
 Report = Callable[[float, str], None]
 
@@ -70,10 +70,20 @@ class Summary:
 class Dataset:
     """An opened dataset; rows are listeners, columns are tracks."""
 
-    path: Path
+    workspace: Workspace
     summary: Summary
     users: IntArray
     tracks: IntArray
+
+    @property
+    def path(self) -> Path:
+        """The dataset's folder on this machine."""
+        return self.workspace.folder
+
+    @property
+    def address(self) -> str:
+        """Where workers open it."""
+        return self.workspace.address
 
     def matrix(self, side: Side) -> csr_matrix:
         """The interactions of one side, float32, shape (listeners, tracks), mapped from disk."""
@@ -121,11 +131,13 @@ class Dataset:
 
 
 @lru_cache(maxsize=2)
-def open_dataset(path: Path) -> Dataset:
-    """Opens a dataset, fetched where it is at an address; the same process opens it once."""
-    fetch_folder(path)
+def open_dataset(address: str | Path) -> Dataset:
+    """Open a dataset, downloaded where it is at an address; the same process opens it once."""
+    workspace = open_workspace(address)
+    workspace.download_all()
+    path = workspace.folder
     summary = Summary(**orjson.loads((path / SUMMARY).read_bytes()))
-    return Dataset(path, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
+    return Dataset(workspace, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
 
 
 def dataset_digest(store: Store, config: SearchConfig) -> str:

@@ -15,7 +15,7 @@ from looplib.files import atomic_directory
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SplitError
-from recsys.mirror import drop, fetch_folder, give_folder
+from recsys.workspace import open_workspace
 
 
 def sample_listeners(dataset: Dataset, share: float, seed: int) -> Dataset:
@@ -30,13 +30,13 @@ def sample_listeners(dataset: Dataset, share: float, seed: int) -> Dataset:
         SplitError: The sample holds nothing to learn from.
     """
     facts = orjson.dumps([dataset.summary.digest, share, seed])
-    path = dataset.path.with_name(hashlib.sha256(facts).hexdigest()[:16])
-    if not fetch_folder(path):
-        drop(path)
-        with atomic_directory(path) as folder:
-            _write(folder, path.name, dataset, _draw(dataset, share, seed))
-        give_folder(path)
-    return open_dataset(path)
+    digest = hashlib.sha256(facts).hexdigest()[:16]
+    sample = open_workspace(f"{dataset.address.rpartition('/')[0]}/{digest}")
+    if not sample.download_all():
+        with atomic_directory(sample.folder) as folder:
+            _write(folder, digest, dataset, _draw(dataset, share, seed))
+        sample.upload_all()
+    return open_dataset(sample.address)
 
 
 def _draw(dataset: Dataset, share: float, seed: int) -> IntArray:

@@ -106,7 +106,7 @@ def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, 
     if split.kind != "files":
         return (), ()
     if store.interactions is None:
-        raise SplitError(f"split.kind files needs a store of interactions; {store.path} holds events")
+        raise SplitError(f"split.kind files needs a store of interactions; {store.workspace} holds events")
     train, test = (
         {source.digest: source for name in names for source in _named(store, side, name)}
         for side, names in (("train", split.train), ("test", split.test))
@@ -123,7 +123,7 @@ def _named(store: Store, side: str, name: str) -> list[Source]:
     ]
     if not found:
         known = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
-        raise SplitError(f"split.{side}: no file {name} in {store.path}; it has {known}")
+        raise SplitError(f"split.{side}: no file {name} in {store.workspace}; it has {known}")
     return found
 
 
@@ -132,12 +132,12 @@ def _check_needs(store: Store, config: SearchConfig) -> None:
         return
     for key, organic in (("feedback", config.feedback.organic), ("validation", config.validation.organic)):
         if not organic:
-            raise SplitError(f"{key}.organic: false needs event logs, and {store.path} holds interactions")
+            raise SplitError(f"{key}.organic: false needs event logs, and {store.workspace} holds interactions")
     for key in ("skip_time", "propensity_weighting"):
         if getattr(config.feedback, key):
-            raise SplitError(f"feedback.{key} needs event logs, and {store.path} holds interactions")
+            raise SplitError(f"feedback.{key} needs event logs, and {store.workspace} holds interactions")
     if config.split.kind in _NEED_TIME and "timestamp" not in store.interactions.columns:
         raise SplitError(
-            f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.path} have none; "
+            f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.workspace} have none; "
             "session_hash and files do without"
         )

@@ -1,6 +1,5 @@
 """`python -m recsys.export`: publish a run's winner."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,8 +8,8 @@ from looplib.cli import make_app, run
 from looplib.config import parse_config
 from recsys.config import ExportConfig
 from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
-from recsys.places import place
 from recsys.runs.folder import read_run
+from recsys.workspace import open_workspace
 
 PROG = "python -m recsys.export"
 app = make_app("Refits a run's winner on all sessions and publishes its recommendations.")
@@ -18,15 +17,11 @@ app = make_app("Refits a run's winner on all sessions and publishes its recommen
 
 @app.command(epilog="Example: python -m recsys.export --run out/demo/run --out out/demo/run/export")
 def main(
-    run_folder: Annotated[
-        Path, typer.Option("--run", parser=place, metavar="PATH", help="Run folder of a finished search.")
-    ],
-    out: Annotated[Path, typer.Option(parser=place, metavar="PATH", help="Folder of published versions.")],
+    run_folder: Annotated[str, typer.Option("--run", metavar="PATH", help="Run folder of a finished search.")],
+    out: Annotated[str, typer.Option(metavar="PATH", help="Folder of published versions.")],
     store: Annotated[
-        Path | None,
-        typer.Option(
-            parser=place, metavar="PATH", help="Session store, where it is no longer where the search read it."
-        ),
+        str | None,
+        typer.Option(metavar="PATH", help="Session store, where it is no longer where the search read it."),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Recommendations for each listener.")] = None,
     filter_seen: Annotated[bool | None, typer.Option(help="Leave out what the listener has heard.")] = None,
@@ -35,13 +30,13 @@ def main(
     ] = None,
 ) -> None:
     """Publish a run's winner."""
-    config, _ = read_run(run_folder)
+    config, _ = read_run(open_workspace(run_folder))
     changes = {"top": top, "filter_seen": filter_seen, "learn_from": learn_from}
     given = {key: value for key, value in changes.items() if value is not None}
     options = parse_config(ExportConfig, config.export.model_dump() | given, "the options")
     version = export_run(run_folder, out, options, store)
-    typer.echo(f"recommendations  {version / RECOMMENDATIONS}")
-    typer.echo(f"manifest         {version / MANIFEST}")
+    typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}")
+    typer.echo(f"manifest         {version}/{MANIFEST}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -28,22 +29,20 @@ import orjson
 from looplib.arrays import Int32Array
 from looplib.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, remove_leftovers, sha256_file
 from looplib.progress import progress
-from recsys import storage
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import ContextConfig, ExportConfig, SearchConfig
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, dataset_digest, open_dataset
 from recsys.errors import ExportError
-from recsys.mirror import drop, fetch_folder, forget_below, give_folder, temporary_in
 from recsys.models.als import Als
 from recsys.models.params import Fit
 from recsys.models.topk import NO_TRACK, nearest_tracks
-from recsys.places import Mirrored
 from recsys.runs.folder import Winner, read_run
 from recsys.scoring.lists import personal_lists, without_interactions
 from recsys.session_model.export import CONTEXT, write_context
 from recsys.store.ids import originals
 from recsys.store.manifest import Store, open_store
+from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 1
 RECOMMENDATIONS = "recommendations.jsonl"
@@ -54,58 +53,59 @@ CURRENT = "current"
 _LIBRARIES = ("implicit", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
 
 
-def export_run(run_folder: Path, out: Path, options: ExportConfig, store_path: Path | None = None) -> Path:
+def export_run(
+    run_address: str | Path, out_address: str | Path, options: ExportConfig, store_address: str | Path | None = None
+) -> str:
     """Refits a run's winner, on all sessions unless the options say otherwise, and publishes it.
 
     Args:
-        run_folder: A finished run.
-        out: Folder of published versions.
+        run_address: Path or address of a finished run.
+        out_address: Path or address of the folder of published versions.
         options: What to publish.
-        store_path: The session store; by default where the search read it.
+        store_address: The session store; by default where the search read it.
 
     Returns:
-        The version's folder, by way of `current`; at an address, which has no links, the folder itself.
+        The address of the version, by way of `current`; at s3:// and the like, which have no links, its own.
 
     Raises:
         UserError: The run is not finished, or the store is not the one that the search read.
     """
-    config, winner = read_run(run_folder)
-    store = open_store(store_path or config.store)
-    dataset = _dataset_of(store, config, winner, run_folder)
+    run, out = open_workspace(run_address), open_workspace(out_address)
+    config, winner = read_run(run)
+    store = open_store(store_address or config.store)
+    dataset = _dataset_of(store, config, winner, run)
     if options.learn_from == "training":  # the context model knows no held-out sessions
         config = config.model_copy(update={"context": None})
     model_id = _model_id(winner, options, config.context)
-    version = out / "versions" / model_id
-    if not fetch_folder(version):
-        drop(version)
-        version.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(version.parent)
-        with _scratch(run_folder, version.parent) as scratch, atomic_directory(version) as folder:
+    version = out.sub(f"versions/{model_id}")
+    if not version.download_all():
+        version.folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(version.folder.parent)
+        with _scratch(run) as scratch, atomic_directory(version.folder) as folder:
             _write_version(folder, model_id, dataset, store, config, winner, options, scratch)
-        give_folder(version)
-    _point_current(out, version)
-    return version if isinstance(out, Mirrored) else out / CURRENT
+        version.upload_all()
+    return _point_current(out, version)
 
 
 @contextmanager
-def _scratch(run_folder: Path, beside: Path) -> Iterator[Path]:
-    """A folder that the workers of a refit see as they saw the search's: the run's, if it has an address."""
-    scratch = temporary_in(run_folder / PIECES if isinstance(run_folder, Mirrored) else beside)
+def _scratch(run: Workspace) -> Iterator[Workspace]:
+    """Name a folder in the run, which the workers of a refit see as they saw the search's."""
+    scratch = run.sub(f"{PIECES}/{uuid4().hex}")
     try:
         yield scratch
     finally:
-        forget_below(scratch)
+        scratch.delete_all()
 
 
-def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run_folder: Path) -> Dataset:
-    path = store.path / "cache" / winner.dataset
+def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run: Workspace) -> Dataset:
+    cached = store.workspace.sub(f"cache/{winner.dataset}")
     if dataset_digest(store, config) != winner.dataset:
         raise ExportError(
-            f"{store.path}: not the store that {run_folder} was searched on, or it has grown since; search again"
+            f"{store.workspace}: not the store that {run} was searched on, or it has grown since; search again"
         )
-    if not fetch_folder(path):
-        raise ExportError(f"{path}: the dataset of {run_folder} is gone; search again")
-    return open_dataset(path)
+    if not cached.download_all():
+        raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
+    return open_dataset(cached.address)
 
 
 def _model_id(winner: Winner, options: ExportConfig, context: ContextConfig | None) -> str:
@@ -125,7 +125,7 @@ def _write_version(
     config: SearchConfig,
     winner: Winner,
     options: ExportConfig,
-    scratch: Path,
+    scratch: Workspace,
 ) -> None:
     threads = usable_cores()
     side: Side = "train" if options.learn_from == "training" else "total"
@@ -179,13 +179,15 @@ def _write_version(
     (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
-def _refit(dataset: Dataset, side: Side, winner: Winner, config: SearchConfig, scratch: Path) -> Fit:
+def _refit(dataset: Dataset, side: Side, winner: Winner, config: SearchConfig, scratch: Workspace) -> Fit:
     """The winner's fit on all sessions or on the training ones; in blocks where the search's were."""
     trial = winner.trial
     with progress(f"Refit on {'all' if side == 'total' else 'training'} sessions", winner.sweeps, "sweeps") as report:
         if config.cluster.fit == "blocks":
-            with open_cluster(config.cluster, (dataset.path / SUMMARY,), (scratch,)) as cluster:
-                blocks = cut_blocks(cluster, dataset, side, scratch / "tracks")
+            scratch.folder.mkdir(parents=True)
+            read = [folder / SUMMARY for folder in dataset.workspace.on_disk]
+            with open_cluster(config.cluster, read, scratch.on_disk) as cluster:
+                blocks = cut_blocks(cluster, dataset, side, scratch.sub("tracks"))
                 threads = config.cluster.threads_per_fit
                 return fit_blocks(
                     cluster,
@@ -193,7 +195,7 @@ def _refit(dataset: Dataset, side: Side, winner: Winner, config: SearchConfig, s
                     trial.params,
                     trial.seed,
                     winner.sweeps,
-                    scratch / "fit",
+                    scratch.sub("fit"),
                     threads=threads,
                     report=report,
                 )
@@ -250,13 +252,16 @@ def _list_facts(lists: Int32Array, dataset: Dataset, side: Side, options: Export
     }
 
 
-def _point_current(out: Path, version: Path) -> None:
-    """Makes `current` point to a version, in one step; at an address it is an object that names the version."""
-    if isinstance(out, Mirrored):
-        storage.write(f"{out / CURRENT}", f"{version.relative_to(out).as_posix()}\n".encode())
-        return
-    link = out / f"{TEMPORARY_PREFIX}{CURRENT}"
+def _point_current(out: Workspace, version: Workspace) -> str:
+    """Make `current` point to a version, in one step; at s3:// and the like it is a file that names the version."""
+    name = version.folder.relative_to(out.folder)
+    if out.is_remote:
+        (out.folder / CURRENT).write_text(f"{name.as_posix()}\n")
+        out.upload(CURRENT)
+        return str(version)
+    link = out.folder / f"{TEMPORARY_PREFIX}{CURRENT}"
     link.unlink(missing_ok=True)
-    link.symlink_to(version.relative_to(out))
-    link.replace(out / CURRENT)
-    fsync_directory(out)
+    link.symlink_to(name)
+    link.replace(out.folder / CURRENT)
+    fsync_directory(out.folder)
+    return f"{out}/{CURRENT}"

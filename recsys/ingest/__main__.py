@@ -5,7 +5,6 @@ In: event logs, and the `collection.json` that the simulator writes beside them.
 
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +15,6 @@ from recsys.errors import IngestError
 from recsys.ingest.events import DEFAULT_MEMORY, ingest
 from recsys.ingest.interactions import ingest_interactions
 from recsys.ingest.report import print_report
-from recsys.places import place
 from recsys.store.writer import (
     DEFAULT_BUCKETS,
     LARGEST_BUCKETS,
@@ -42,9 +40,7 @@ class Format(StrEnum):
 )
 def main(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, folders (of logs), or quoted patterns.")],
-    store: Annotated[
-        Path, typer.Option(parser=place, metavar="PATH", help="The store's folder, or an address; made if none is.")
-    ],
+    store: Annotated[str, typer.Option(metavar="PATH", help="The store's folder, or an address; made if none is.")],
     format_: Annotated[
         Format, typer.Option("--format", help="Event logs, or interactions in CSV, JSON lines or Parquet.")
     ] = Format.events,

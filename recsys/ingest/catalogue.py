@@ -8,6 +8,7 @@ import msgspec
 
 from recsys.errors import IngestError
 from recsys.store.manifest import Catalogue
+from recsys.workspace import Workspace
 
 DESCRIPTION = "collection.json"
 
@@ -19,20 +20,20 @@ class _Collection:
     catalogue: Catalogue
 
 
-def agreed_catalogue(known: Catalogue | None, store: Path, folders: Iterable[Path]) -> Catalogue | None:
+def agreed_catalogue(known: Catalogue | None, store: Workspace, folders: Iterable[Path]) -> Catalogue | None:
     """The one catalogue of a store and of the logs in some folders; None where nobody names one.
 
     Raises:
         IngestError: Two of them differ, or a description cannot be read.
     """
-    agreed, namer = known, store
+    agreed, namer = known, str(store)
     for folder in sorted(set(folders)):
         file = folder / DESCRIPTION
         found = _read_catalogue(file) if file.is_file() else None
         if found and agreed and found != agreed:
             raise IngestError(f"two worlds: {namer} has {agreed}, and {file} has {found}; use a store for each world")
         if found and not agreed:
-            agreed, namer = found, file
+            agreed, namer = found, str(file)
     return agreed
 
 

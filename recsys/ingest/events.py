@@ -12,10 +12,12 @@ from recsys.errors import IngestError
 from recsys.ingest.catalogue import agreed_catalogue
 from recsys.ingest.files import NewFiles, check_memory, machine_errors_explained
 from recsys.ingest.report import AddedSource, IngestReport
+from recsys.lock import Lock
 from recsys.store.buckets import Bucketing
-from recsys.store.manifest import Catalogue, Manifest, Part, Source, extend_manifest, fetch_stored, open_store
+from recsys.store.manifest import Catalogue, Manifest, Part, Source, download_stored, extend_manifest, open_store
 from recsys.store.sort import SortedPart
 from recsys.store.writer import NewFile, commit, locked, manifest_to_extend, part_name, rejects_name, scratch_folder
+from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
 
@@ -38,7 +40,7 @@ class _Run:
 
 
 def ingest(
-    logs: Sequence[str | Path], store: Path, *, buckets: int | None = None, memory: str = DEFAULT_MEMORY
+    logs: Sequence[str | Path], store: str | Path, *, buckets: int | None = None, memory: str = DEFAULT_MEMORY
 ) -> IngestReport:
     """Adds event logs to a session store, which is created if there is none: all of them, or nothing.
 
@@ -46,7 +48,7 @@ def ingest(
 
     Args:
         logs: Files, folders and glob patterns.
-        store: The store's folder.
+        store: The store's path or address.
         buckets: Number of user buckets of a new store; 16 by default.
         memory: What DuckDB may use, such as "1GB"; it spills to the store's disk beyond that.
 
@@ -57,16 +59,17 @@ def ingest(
     """
     check_memory(memory)
     files = event_log.discover(logs)
-    with machine_errors_explained(store), locked(store):
-        before = manifest_to_extend(store, buckets)
+    workspace = open_workspace(store)
+    with machine_errors_explained(workspace), locked(workspace) as lock:
+        before = manifest_to_extend(workspace, buckets)
         if before.interactions:
             raise IngestError(f"{store}: a store of interactions; event logs need a store of their own")
-        catalogue = agreed_catalogue(before.catalogue, store, (file.path.parent for file in files))
-        _check_known_events(store, before, catalogue)
-        with scratch_folder(store) as scratch:
+        catalogue = agreed_catalogue(before.catalogue, workspace, (file.path.parent for file in files))
+        _check_known_events(workspace, before, catalogue)
+        with scratch_folder(workspace.folder) as scratch:
             outcome = _read(files, before, Path(scratch), catalogue, memory)
             _check_useful(outcome)
-            added = _commit(store, replace(before, catalogue=catalogue), outcome) if outcome.files else ()
+            added = _commit(lock, replace(before, catalogue=catalogue), outcome) if outcome.files else ()
     return IngestReport(open_store(store), added, tuple(outcome.known))
 
 
@@ -89,7 +92,7 @@ def _read(
     return _Run(done, new.digests, new.known, bucketing.finish())
 
 
-def _commit(store: Path, before: Manifest, outcome: _Run) -> tuple[AddedSource, ...]:
+def _commit(lock: Lock, before: Manifest, outcome: _Run) -> tuple[AddedSource, ...]:
     sources = [
         Source(name=one.file.name, digest=outcome.digests[one.file], bytes=one.file.size_bytes, lines=one.lines)
         for one in outcome.files
@@ -108,19 +111,19 @@ def _commit(store: Path, before: Manifest, outcome: _Run) -> tuple[AddedSource, 
         last_timestamp=max((last for last in lasts if last is not None), default=None),
     )
     moved += [NewFile(one.rejects, rejects_name(outcome.digests[one.file])) for one in outcome.files if one.rejects]
-    commit(store, moved, after)
+    commit(lock, moved, after)
     return tuple(
-        AddedSource(source, store / rejects_name(source.digest) if one.rejects else None)
+        AddedSource(source, lock.workspace.folder / rejects_name(source.digest) if one.rejects else None)
         for source, one in zip(sources, outcome.files, strict=True)
     )
 
 
-def _check_known_events(store: Path, before: Manifest, catalogue: Catalogue | None) -> None:
+def _check_known_events(store: Workspace, before: Manifest, catalogue: Catalogue | None) -> None:
     """Events that came without a catalogue must be possible in the one that is now known."""
     if before.catalogue or not catalogue or not before.parts:
         return
     connection = queries.connect()
-    queries.attach_parquet(connection, "events", fetch_stored(store, before, (part.path for part in before.parts)))
+    queries.attach_parquet(connection, "events", download_stored(store, before.parts))
     largest = queries.fetch_row(connection, "events/largest_track")["track"]
     if largest >= catalogue.tracks:
         found = f"{store} has events of track {largest}, and the logs' catalogue has {catalogue}"

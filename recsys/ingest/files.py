@@ -4,7 +4,6 @@ import errno
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import xxhash
 
@@ -13,6 +12,7 @@ from analysis.logs import reader as event_log
 from analysis.logs.reader import LogFile
 from recsys.errors import IngestError
 from recsys.store.manifest import Manifest
+from recsys.workspace import Workspace
 
 _MEMORY = re.compile(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -74,7 +74,7 @@ def check_memory(memory: str) -> None:
 
 
 @contextmanager
-def machine_errors_explained(store: Path) -> Iterator[None]:
+def machine_errors_explained(store: Workspace) -> Iterator[None]:
     """Makes too little memory and a full disk one line each.
 
     Raises:

@@ -22,6 +22,7 @@ from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.ingest.files import NewFiles, check_memory, machine_errors_explained
 from recsys.ingest.report import AddedSource, IngestReport
+from recsys.lock import Lock
 from recsys.store.ids import decide_kinds, write_ids
 from recsys.store.manifest import (
     IdFile,
@@ -29,8 +30,8 @@ from recsys.store.manifest import (
     Manifest,
     Part,
     Source,
+    download_stored,
     extend_manifest,
-    fetch_stored,
     open_store,
 )
 from recsys.store.writer import (
@@ -43,6 +44,7 @@ from recsys.store.writer import (
     rejects_name,
     scratch_folder,
 )
+from recsys.workspace import Workspace, open_workspace
 
 ROWS_AT_ONCE = 200_000
 SCHEMA = pa.schema(
@@ -88,7 +90,7 @@ class _Checked:
 
 
 def ingest_interactions(
-    places: Sequence[str | Path], store: Path, reading: Reading, *, buckets: int | None = None, memory: str
+    places: Sequence[str | Path], store: str | Path, reading: Reading, *, buckets: int | None = None, memory: str
 ) -> IngestReport:
     """Adds files of interactions to a session store, which is created if there is none: all of them, or nothing.
 
@@ -97,7 +99,7 @@ def ingest_interactions(
 
     Args:
         places: Files and glob patterns.
-        store: The store's folder.
+        store: The store's path or address.
         reading: Where the interactions are in the files.
         buckets: Number of user buckets of a new store; the default of `store_writer` if None.
         memory: What DuckDB may use, such as "1GB"; it spills to the store's disk beyond that.
@@ -110,20 +112,21 @@ def ingest_interactions(
     """
     check_memory(memory)
     files = interaction_files.discover(places)
-    with machine_errors_explained(store), locked(store):
-        before = manifest_to_extend(store, buckets)
-        _check_same_columns(store, before, reading)
-        with scratch_folder(store) as scratch:
+    workspace = open_workspace(store)
+    with machine_errors_explained(workspace), locked(workspace) as lock:
+        before = manifest_to_extend(workspace, buckets)
+        _check_same_columns(workspace, before, reading)
+        with scratch_folder(workspace.folder) as scratch:
             new = NewFiles(files, before, repr(reading.columns))
             checked = _check_files(files, new, reading, Path(scratch), memory)
             added: tuple[AddedSource, ...] = ()
             repeats = 0
             if checked:
-                added, repeats = _add(store, before, checked, reading, Path(scratch), memory)
+                added, repeats = _add(lock, before, checked, reading, Path(scratch), memory)
     return IngestReport(open_store(store), added, tuple(new.known), repeats)
 
 
-def _check_same_columns(store: Path, before: Manifest, reading: Reading) -> None:
+def _check_same_columns(store: Workspace, before: Manifest, reading: Reading) -> None:
     if before.parts and before.interactions is None:
         raise IngestError(f"{store}: a store of events; interactions need a store of their own")
     if before.interactions and before.interactions.columns != reading.columns.known:
@@ -150,7 +153,7 @@ def _check_files(
 
 
 def _add(
-    store: Path, before: Manifest, checked: Sequence[_Checked], reading: Reading, scratch: Path, memory: str
+    lock: Lock, before: Manifest, checked: Sequence[_Checked], reading: Reading, scratch: Path, memory: str
 ) -> tuple[tuple[AddedSource, ...], int]:
     """Sorts, and commits; returns the sources and how many rows were added to others."""
     with queries.connect(memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False) as connection:
@@ -162,7 +165,7 @@ def _add(
         rejects = _write_rejects(connection, checked, reading, scratch)
         sources = _sources(connection, checked)
         _check_useful(sources, rejects)
-        known = fetch_stored(store, before, (file.path for file in _id_files(before)))
+        known = download_stored(lock.workspace, _id_files(before))
         ids = write_ids(connection, kinds, known, scratch)
         outcome = _write_parts(connection, before.buckets, scratch)
     run = extend_manifest(before, sources=sources, parts=()).digest[:16]
@@ -177,9 +180,9 @@ def _add(
     id_files = sorted((*_id_files(before), *(entry for _, entry in named_ids)), key=lambda file: file.path)
     facts = Interactions(reading.columns.known, kinds.text_users, kinds.text_items, tuple(id_files))
     after = replace(extend_manifest(before, sources=sources, parts=parts), interactions=facts)
-    commit(store, moved, _with_timestamps(after, outcome))
+    commit(lock, moved, _with_timestamps(after, outcome))
     return tuple(
-        AddedSource(source, store / rejects_name(source.digest) if source.digest in rejects else None)
+        AddedSource(source, lock.workspace.folder / rejects_name(source.digest) if source.digest in rejects else None)
         for source in sources
     ), outcome.repeats
 

@@ -59,7 +59,7 @@ def print_report(report: IngestReport) -> None:
     if store.interactions:
         console.print(Text(_ids_sentence(store.interactions)))
     size = f"{store.events:,} {rows} in {store.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
-    console.print(Text(f"{store.path}: {size}, digest {store.digest}"))
+    console.print(Text(f"{store.workspace}: {size}, digest {store.digest}"))
 
 
 def _ids_sentence(interactions: Interactions) -> str:

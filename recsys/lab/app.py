@@ -20,6 +20,7 @@ from recsys.lab.runs import find_reports, find_runs
 from recsys.report.charts import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import REPORT, read_run
+from recsys.workspace import open_workspace
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -135,7 +136,7 @@ def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None,
         if publisher is None:
             abort(409, "nothing can be published: start the lab with --published")
         found = _find_run(settings.root, name)
-        config, _ = read_run(found.folder)
+        config, _ = read_run(open_workspace(found.folder))
         publisher.start(name, found.folder, config.export)
         live.forget()
         return redirect(url_for("run", name=name), code=303)

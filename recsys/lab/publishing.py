@@ -112,7 +112,7 @@ class Publisher:
 
     def _publish(self, name: str, folder: Path, options: ExportConfig) -> None:
         try:
-            version = export_run(folder, self._published, options).resolve().name
+            version = Path(export_run(folder, self._published, options)).resolve().name
             served = self._service.reload()
             self.job = Job(name, "done", f"version {version}; the service serves {served}")
         except UserError as error:

@@ -12,6 +12,7 @@ import orjson
 from recsys.errors import LabError
 from recsys.report.runs import Row, Run, read_folder
 from recsys.runs.folder import CONFIG, LEDGER
+from recsys.workspace import open_workspace
 
 REPORT, PAGE = "report.json", "report.html"
 _SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
@@ -36,7 +37,7 @@ def find_runs(root: Path) -> list[Run]:
     """All runs below a folder, the newest first."""
     folders = (file.parent for file in _walk(root) if file.name == LEDGER and (file.parent / CONFIG).exists())
     return sorted(
-        (read_folder(folder, str(folder.relative_to(root))) for folder in folders),
+        (read_folder(open_workspace(folder), str(folder.relative_to(root))) for folder in folders),
         key=lambda run: run.changed,
         reverse=True,
     )

@@ -1,7 +1,6 @@
 """What the winner recommends to a few listeners, beside what they heard; learned from the training sessions alone."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -9,13 +8,13 @@ import pyarrow.parquet as pq
 
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.mirror import fetch
 from recsys.models.topk import NO_TRACK
 from recsys.report.titles import Title, Titles
-from recsys.runs.folder import Winner, listeners_file
+from recsys.runs.folder import Winner, listeners_name
 from recsys.scoring.scorer import Scorer
 from recsys.store.ids import originals
 from recsys.store.manifest import Store
+from recsys.workspace import Workspace
 
 _RECOMMENDED, _HEARD = 10, 5
 
@@ -53,11 +52,11 @@ class Example:
 
 
 def read_examples(
-    folder: Path, config: SearchConfig, winner: Winner, dataset: Dataset, store: Store, titles: Titles
+    run: Workspace, config: SearchConfig, winner: Winner, dataset: Dataset, store: Store, titles: Titles
 ) -> tuple[Example, ...]:
     """The example lists that the search kept of the winner's scored sweep; none where the file is gone."""
-    scorer = Scorer(dataset.path, config.validation, config.seed, config.cluster.threads_per_fit)
-    file = fetch(listeners_file(folder, scorer, winner.trial, winner.sweeps))
+    scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
+    file = run.cached(listeners_name(scorer, winner.trial, winner.sweeps))
     if not file.exists():
         return ()
     with np.load(file) as kept:

@@ -8,7 +8,6 @@ from analysis.page.figures import Bars, Chart, Table
 from analysis.page.render import render
 from looplib.files import atomic_write_text
 from recsys.dataset.dataset import Dataset, Summary, open_dataset
-from recsys.mirror import fetch_folder, give
 from recsys.report.charts import draw_costs, draw_curves, draw_leaderboard, megabytes
 from recsys.report.heat import draw_heat_maps
 from recsys.report.lists import Example, read_examples
@@ -18,6 +17,7 @@ from recsys.report.titles import read_titles
 from recsys.runs.folder import REPORT, Winner, read_run
 from recsys.runs.leaderboard import WARNING
 from recsys.store.manifest import open_store
+from recsys.workspace import open_workspace
 
 _COLOURED = 6  # curves; the others are grey
 
@@ -41,32 +41,33 @@ class Portrait:
     examples: tuple[Example, ...]
 
 
-def write_report(folder: Path, *, catalogue: Path | None = None, store_path: Path | None = None) -> Path:
+def write_report(address: str | Path, *, catalogue: Path | None = None, store: str | Path | None = None) -> str:
     """Writes the page of a finished search into its run folder.
 
     Args:
-        folder: The run folder.
+        address: Path or address of the run.
         catalogue: tracks.json; by default the run's own, if it has one.
-        store_path: The session store; by default where the search read it.
+        store: The session store; by default where the search read it.
 
     Returns:
-        The page.
+        The page's address.
 
     Raises:
         UserError: The run is not finished, the store is not there, or the catalogue is not that of the store.
     """
-    config, winner = read_run(folder)
-    store = open_store(store_path or config.store)
-    titles = read_titles(catalogue or config.catalogue, store)
-    path = store.path / "cache" / winner.dataset
+    run = open_workspace(address)
+    config, winner = read_run(run)
+    opened = open_store(store or config.store)
+    titles = read_titles(catalogue or config.catalogue, opened)
+    cached = opened.workspace.sub(f"cache/{winner.dataset}")
     portrait = None
-    if fetch_folder(path):
-        dataset = open_dataset(path)
-        portrait = _portray(dataset, read_examples(folder, config, winner, dataset, store, titles))
-    page = folder / REPORT
-    atomic_write_text(page, render_report(read_folder(folder, folder.resolve().name), winner, portrait))
-    give(page)
-    return page
+    if cached.download_all():
+        dataset = open_dataset(cached.address)
+        portrait = _portray(dataset, read_examples(run, config, winner, dataset, opened, titles))
+    page = render_report(read_folder(run, run.folder.resolve().name), winner, portrait)
+    atomic_write_text(run.folder / REPORT, page)
+    run.upload(REPORT)
+    return f"{run}/{REPORT}"
 
 
 def render_report(run: Run, winner: Winner, portrait: Portrait | None) -> str:

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.mirror import fetch
 from recsys.runs.folder import CONFIG, LEADERBOARD, LEDGER, WINNER
 from recsys.runs.leaderboard import describe_params, telling_axes
+from recsys.workspace import Workspace
 
 Row = Mapping[str, Any]
 Interval = tuple[float, float, float]
@@ -96,11 +96,10 @@ class Run:
         return tuple(read_lines(self.folder / LEDGER))
 
 
-def read_folder(folder: Path, name: str) -> Run:
+def read_folder(run: Workspace, name: str) -> Run:
     """Reads a run folder; the search may be under way."""
-    leaderboard = fetch(folder / LEADERBOARD)
-    for file in (CONFIG, LEDGER, WINNER):
-        fetch(folder / file)
+    run.download(LEADERBOARD, CONFIG, LEDGER, WINNER)
+    folder, leaderboard = run.folder, run.folder / LEADERBOARD
     return Run(
         name=name,
         folder=folder,

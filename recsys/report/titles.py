@@ -40,7 +40,7 @@ def read_titles(file: Path | None, store: Store) -> Titles:
     try:
         if store.catalogue and (found := sha256_file(file)) != store.catalogue.sha256:
             raise SearchError(
-                f"{file}: not the catalogue of {store.path}: {store.catalogue}, and this has {found[:12]}"
+                f"{file}: not the catalogue of {store.workspace}: {store.catalogue}, and this has {found[:12]}"
             )
         lines = file.read_bytes().splitlines()
     except OSError as error:

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import orjson
@@ -27,13 +26,13 @@ class Scorer:
     """What is judged by: the same held-out listening and the same resamples for everything in a search.
 
     Attributes:
-        dataset: The dataset's folder, named by its digest.
+        dataset: The dataset's address, which ends with its digest.
         validation: How lists are scored.
         seed: Decides the resamples.
         threads: Threads of a fit and of a score; they change no result.
     """
 
-    dataset: Path
+    dataset: str
     validation: ValidationConfig
     seed: int
     threads: int
@@ -42,7 +41,7 @@ class Scorer:
     def digest(self) -> str:
         """Digest of all that a scored follows from: equal digests mean comparable judgements."""
         facts = {
-            "dataset": self.dataset.name,
+            "dataset": self.dataset.rpartition("/")[2],
             "validation": self.validation.model_dump(mode="json"),
             "seed": self.seed,
         }

@@ -13,10 +13,10 @@ from looplib.cli import make_app, run
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
-from recsys.places import place
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
 
+FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 PROG = "python -m recsys.search"
 app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held-out sessions, and exports the best.")
 
@@ -27,11 +27,9 @@ def main(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value that wins over the file; repeatable.")
     ] = None,
-    store: Annotated[
-        Path | None, typer.Option(parser=place, metavar="PATH", help="Session store; wins over the file's.")
-    ] = None,
+    store: Annotated[str | None, typer.Option(metavar="PATH", help="Session store; wins over the file's.")] = None,
     run_folder: Annotated[
-        Path | None, typer.Option("--run", parser=place, metavar="PATH", help="Run folder; wins over the file's.")
+        str | None, typer.Option("--run", metavar="PATH", help="Run folder; wins over the file's.")
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
     fresh: Annotated[
@@ -44,10 +42,10 @@ def main(
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
     settings = load_config(SearchConfig, config, overrides)
     search(settings, fresh=fresh)
-    rows = {"leaderboard": settings.run / LEADERBOARD, "ledger": settings.run / LEDGER, "report": settings.run / REPORT}
+    rows = {name: f"{settings.run}/{file}" for name, file in FILES.items()}
     if export:
-        version = export_run(settings.run, settings.run / "export", settings.export)
-        rows |= {"recommendations": version / RECOMMENDATIONS, "manifest": version / MANIFEST}
+        version = export_run(settings.run, f"{settings.run}/export", settings.export)
+        rows |= {"recommendations": f"{version}/{RECOMMENDATIONS}", "manifest": f"{version}/{MANIFEST}"}
     for name, file in rows.items():
         typer.echo(f"{name:<16} {file}")
     typer.echo(

@@ -6,7 +6,6 @@ nothing left to fit, and scores. So all that a search knows, keeps and decides i
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -15,12 +14,12 @@ from recsys.cluster.cluster import Cluster
 from recsys.cluster.retry import Call, Outcome
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import TrialError, WorkerDiedError
-from recsys.mirror import fetch
-from recsys.runs.folder import CHECKPOINTS, checkpoint_file
+from recsys.runs.folder import CHECKPOINTS, checkpoint_name
 from recsys.runs.scores import Score, Step
 from recsys.runs.trials import Trial
 from recsys.scoring.scorer import Scorer
 from recsys.search.fit_step import keep_fit, run_step
+from recsys.workspace import Workspace, open_workspace
 
 
 def run_steps_in_blocks(cluster: Cluster, ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[Score]]:
@@ -37,10 +36,10 @@ def run_steps_in_blocks(cluster: Cluster, ready: Callable[[], Sequence[Call]]) -
     """
     while calls := ready():
         call = calls[0]
-        step, scorer, folder = call.arguments
+        step, scorer, address = call.arguments
         try:
             if isinstance(step.entry, Trial) and step.point.listeners == 1:
-                _advance(cluster, step, scorer, folder)
+                _advance(cluster, step, scorer, open_workspace(address))
         except (TrialError, WorkerDiedError) as error:
             yield Outcome(call.key, None, error)
             continue
@@ -48,21 +47,23 @@ def run_steps_in_blocks(cluster: Cluster, ready: Callable[[], Sequence[Call]]) -
             yield Outcome(call.key, outcome.value, outcome.error)
 
 
-def _advance(cluster: Cluster, step: Step, scorer: Scorer, folder: Path) -> None:
+def _advance(cluster: Cluster, step: Step, scorer: Scorer, run: Workspace) -> None:
     """Takes a trial's checkpoint to the step's sweep."""
     trial = step.entry
     if not isinstance(trial, Trial):
         raise TypeError(f"{trial} is not fitted")
     began = time.perf_counter()
-    checkpoint = checkpoint_file(folder, trial)
+    name = checkpoint_name(trial)
+    run.download(name)
+    checkpoint = run.folder / name
     fit_s = 0.0
-    if fetch(checkpoint).exists():
+    if checkpoint.exists():
         with np.load(checkpoint) as kept:
             if kept["sweeps"] >= step.point.sweep:
                 return
             fit_s = float(kept["fit_s"])
     dataset = open_dataset(scorer.dataset)
-    blocks = cut_blocks(cluster, dataset, "train", folder / CHECKPOINTS / "tracks")
-    place = folder / CHECKPOINTS / trial.id
-    fit = fit_blocks(cluster, blocks, trial.params, trial.seed, step.point.sweep, place, threads=scorer.threads)
-    keep_fit(fit, checkpoint, fit_s + time.perf_counter() - began)
+    blocks = cut_blocks(cluster, dataset, "train", run.sub(f"{CHECKPOINTS}/tracks"))
+    folder = run.sub(f"{CHECKPOINTS}/{trial.id}")
+    fit = fit_blocks(cluster, blocks, trial.params, trial.seed, step.point.sweep, folder, threads=scorer.threads)
+    keep_fit(fit, run, trial, fit_s + time.perf_counter() - began)

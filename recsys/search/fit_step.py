@@ -10,7 +10,6 @@ and the same however often the step is run::
 """
 
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -19,37 +18,37 @@ from looplib.files import atomic_write
 from looplib.memory import forget_peak, peak_bytes
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.mirror import fetch, give, prune
 from recsys.models.als import Als
 from recsys.models.baselines import random_lists, unseen
 from recsys.models.params import Fit
-from recsys.runs.folder import CHECKPOINTS, checkpoint_file, listeners_file
+from recsys.runs.folder import checkpoint_name, listeners_name
 from recsys.runs.scores import Baseline, Score, Step
 from recsys.runs.trials import Trial
 from recsys.scoring.examples import example_listeners
 from recsys.scoring.lists import personal_lists
 from recsys.scoring.scorer import Scorer, score_lists
+from recsys.workspace import Workspace, open_workspace
 
 
-def run_step(step: Step, scorer: Scorer, folder: Path) -> Score:
+def run_step(step: Step, scorer: Scorer, address: str) -> Score:
     """Fits as far as the step goes, and scores.
 
     Args:
         step: What to do.
         scorer: How to score it; of the step's share of the listeners.
-        folder: The run folder.
+        address: Address of the run.
 
     Raises:
         TrialError: The fit cannot go on.
         MemoryError: It does not fit into memory.
     """
     forget_peak()
-    prune(folder / CHECKPOINTS)
+    run = open_workspace(address)
     dataset = open_dataset(scorer.dataset)
     began = time.perf_counter()
     if isinstance(step.entry, Trial):
-        checkpoint = checkpoint_file(folder, step.entry) if step.point.listeners == 1 else None
-        model, fit_s = _fit(step.entry, step.point.sweep, dataset, scorer.threads, checkpoint)
+        kept_in = run if step.point.listeners == 1 else None
+        model, fit_s = _fit(step.entry, step.point.sweep, dataset, scorer.threads, kept_in)
         began = time.perf_counter()
         depth, filter_seen = max(scorer.validation.ks), scorer.validation.filter_seen
         lists = personal_lists(model, dataset, "train", depth, scorer.threads, filter_seen=filter_seen)
@@ -59,17 +58,18 @@ def run_step(step: Step, scorer: Scorer, folder: Path) -> Score:
     scored = score_lists(scorer, lists)
     if step.point.listeners == 1:
         rows = example_listeners(dataset)
-        target = listeners_file(folder, scorer, step.entry, step.point.sweep)
-        with atomic_write(target) as file:
+        name = listeners_name(scorer, step.entry, step.point.sweep)
+        with atomic_write(run.folder / name) as file:
             np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **scored.listeners)
-        give(target)
+        run.upload(name)
     score_s = round(time.perf_counter() - began, 3)
     return Score(step.point, scored.metrics, round(fit_s, 3), score_s, peak_bytes(), scored.warnings)
 
 
-def keep_fit(model: Fit, checkpoint: Path, fit_s: float) -> None:
-    """Writes the checkpoint of a fit, with the seconds that it took."""
-    with atomic_write(checkpoint) as file:
+def keep_fit(model: Fit, run: Workspace, trial: Trial, fit_s: float) -> None:
+    """Write the checkpoint of a fit, with the seconds that it took; another machine may take it up."""
+    name = checkpoint_name(trial)
+    with atomic_write(run.folder / name) as file:
         np.savez(
             file,
             sweeps=model.sweeps,
@@ -77,27 +77,30 @@ def keep_fit(model: Fit, checkpoint: Path, fit_s: float) -> None:
             user_factors=model.user_factors,
             item_factors=model.item_factors,
         )
-    give(checkpoint)
+    run.upload(name)
+    run.evict(name)
 
 
-def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, checkpoint: Path | None) -> tuple[Als, float]:
+def _fit(trial: Trial, sweep: int, dataset: Dataset, threads: int, run: Workspace | None) -> tuple[Als, float]:
     """The fit after so many sweeps, and its seconds; taken up from a checkpoint and kept in one, where there is one."""
     began = time.perf_counter()
     model = Als(dataset.matrix("train"), trial.params, trial.seed, threads, dataset.skips("train"))
-    fit_s = _restore(model, checkpoint, sweep) if checkpoint else 0.0
+    fit_s = _restore(model, run, trial, sweep) if run else 0.0
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began
-        if checkpoint:
-            keep_fit(model, checkpoint, fit_s)
+        if run:
+            keep_fit(model, run, trial, fit_s)
     return model, fit_s
 
 
-def _restore(model: Als, checkpoint: Path, sweep: int) -> float:
+def _restore(model: Als, run: Workspace, trial: Trial, sweep: int) -> float:
     """Takes up a fit that has not gone beyond the sweep; returns the seconds it took so far."""
-    if not fetch(checkpoint).exists():
+    name = checkpoint_name(trial)
+    run.download(name)
+    if not (run.folder / name).exists():
         return 0.0
-    with np.load(checkpoint) as kept:
+    with np.load(run.folder / name) as kept:
         if kept["sweeps"] > sweep:
             return 0.0
         model.restore(kept["user_factors"], kept["item_factors"], int(kept["sweeps"]))

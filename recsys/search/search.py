@@ -15,7 +15,6 @@ from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset, dataset_digest
 from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError
-from recsys.mirror import forget_below, give
 from recsys.report.page import write_report
 from recsys.report.titles import read_titles
 from recsys.runs.folder import (
@@ -25,8 +24,8 @@ from recsys.runs.folder import (
     LEDGER,
     WINNER,
     Winner,
+    locked_run,
     read_listeners,
-    taken_run,
 )
 from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
 from recsys.runs.ranking import Ranked, compare, disagreement, every_sweep, rank, simplest
@@ -38,6 +37,7 @@ from recsys.search.schedule import checkpoints_of
 from recsys.search.state import SearchState
 from recsys.store.manifest import MANIFEST as STORE_MANIFEST
 from recsys.store.manifest import open_store
+from recsys.workspace import Workspace, open_workspace
 
 
 def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
@@ -54,10 +54,12 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
     for catalogue in {config.catalogue, config.context.catalogue if config.context else None}:
         read_titles(catalogue, store)  # a wrong one is said now, not after the search
     candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
-    with taken_run(config.run, fresh=fresh) as lock:
-        atomic_write_text(config.run / CONFIG, dump_config(config))
-        give(config.run / CONFIG)
-        with open_cluster(config.cluster, (store.path / STORE_MANIFEST,), (config.run,)) as cluster:
+    run = open_workspace(config.run)
+    with locked_run(run, fresh=fresh) as lock:
+        atomic_write_text(run.folder / CONFIG, dump_config(config))
+        run.upload(CONFIG)
+        read = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
+        with open_cluster(config.cluster, read, run.on_disk) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, config, cluster, report)
             _describe(dataset)
@@ -65,8 +67,8 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
             check_scorers(scorers.values(), store.catalogue.tracks if store.catalogue else None)
             work = SearchState(config, candidates, scorers, lock)
             _run_steps(cluster, work, config)
-        forget_below(config.run / CHECKPOINTS)
-        winner = _conclude(config, candidates, work, scorers[1])
+        run.sub(CHECKPOINTS).delete_all()
+        winner = _conclude(run, config, candidates, work, scorers[1])
         write_report(config.run)
         return winner
 
@@ -82,10 +84,10 @@ def _describe(dataset: Dataset) -> None:
 
 def _scorers(dataset: Dataset, config: SearchConfig) -> dict[float, Scorer]:
     """Who scorers fits on each share of the listeners that the search has points for."""
-    whole = Scorer(dataset.path.absolute(), config.validation, config.seed, config.cluster.threads_per_fit)
+    whole = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
     shares = {point.listeners for point in checkpoints_of(config.search)}
     samples = {share: sample_listeners(dataset, share, config.seed) for share in shares if share < 1}
-    return {1: whole} | {share: replace(whole, dataset=sample.path.absolute()) for share, sample in samples.items()}
+    return {1: whole} | {share: replace(whole, dataset=sample.address) for share, sample in samples.items()}
 
 
 def _run_steps(cluster: Cluster, work: SearchState, config: SearchConfig) -> None:
@@ -108,17 +110,19 @@ def _best_so_far(work: SearchState, select: str) -> str:
     return f"best {select} {value:.4f} ({describe(result)})" if result else ""
 
 
-def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: SearchState, scorer: Scorer) -> Winner:
+def _conclude(
+    run: Workspace, config: SearchConfig, candidates: Sequence[Candidate], work: SearchState, scorer: Scorer
+) -> Winner:
     """Ranks, compares and chooses; leaves the leaderboard and the winner."""
     metric = config.validation.select
     ranking = rank(candidates, work.decisions.pruned, work.results, metric)
     best = next((row for row in ranking if row.score and not row.is_baseline), None)
     if best is None:
         errors = sorted({row.why for row in ranking if row.why})
-        raise SearchError(f"every trial failed ({'; '.join(errors)}); see {config.run / LEDGER}")
+        raise SearchError(f"every trial failed ({'; '.join(errors)}); see {config.run}/{LEDGER}")
     chosen = best
     if config.validation.select_is_of_listeners:
-        listeners = partial(read_listeners, config.run, scorer, metric)
+        listeners = partial(read_listeners, run, scorer, metric)
         compared = partial(
             compare, best=best, listeners=listeners, resamples=config.validation.resamples, seed=config.seed
         )
@@ -126,22 +130,27 @@ def _conclude(config: SearchConfig, candidates: Sequence[Candidate], work: Searc
         if config.search.select == "one_standard_error":
             sweeps = [each for row in ranking if not row.is_baseline for each in every_sweep(row)]
             chosen = simplest(compared(sweeps), metric)
-    write_leaderboard(config.run / LEADERBOARD, ranking)
-    give(config.run / LEADERBOARD)
+    write_leaderboard(run.folder / LEADERBOARD, ranking)
+    run.upload(LEADERBOARD)
     output().print(leaderboard_table(ranking, metric))
-    said = [*remarks(ranking, chosen, metric), *_disagreements(config, candidates, work, scorer, best)]
+    said = [*remarks(ranking, chosen, metric), *_disagreements(run, config, candidates, work, scorer, best)]
     for remark in said:
         style = "bold" if remark.startswith(WARNING) else None
         console.print(remark, soft_wrap=True, markup=False, style=style)
-    winner = replace(_winner(chosen, metric, scorer.dataset.name), remarks=tuple(said))
-    with atomic_write(config.run / WINNER) as file:
+    winner = replace(_winner(chosen, metric, scorer.dataset.rpartition("/")[2]), remarks=tuple(said))
+    with atomic_write(run.folder / WINNER) as file:
         file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
-    give(config.run / WINNER)
+    run.upload(WINNER)
     return winner
 
 
 def _disagreements(
-    config: SearchConfig, candidates: Sequence[Candidate], work: SearchState, scorer: Scorer, best: Ranked
+    run: Workspace,
+    config: SearchConfig,
+    candidates: Sequence[Candidate],
+    work: SearchState,
+    scorer: Scorer,
+    best: Ranked,
 ) -> list[str]:
     """A warning where the ranking metric and the listening time would choose differently, and that is not chance."""
     metric, rival = config.validation.select, config.validation.rival
@@ -151,7 +160,7 @@ def _disagreements(
     found = disagreement(
         best,
         rank(candidates, work.decisions.pruned, work.results, rival),
-        partial(read_listeners, config.run, scorer, time),
+        partial(read_listeners, run, scorer, time),
         config.validation.resamples,
         config.seed,
     )

@@ -6,9 +6,8 @@ from looplib.errors import UserError
 from recsys.cluster.retry import Call, Outcome
 from recsys.config import SearchConfig
 from recsys.errors import TrialError, WorkerDiedError
-from recsys.mirror import forget, give
-from recsys.remote_lock import RemoteLock
-from recsys.runs.folder import LEDGER, checkpoint_file
+from recsys.lock import Lock
+from recsys.runs.folder import LEDGER, checkpoint_name
 from recsys.runs.ledger import append_failure, append_score, read_ledger
 from recsys.runs.scores import BASELINES, Checkpoint, Failure, Score, Step, entry_id
 from recsys.runs.trials import Candidate
@@ -29,7 +28,7 @@ class SearchState:
         config: SearchConfig,
         candidates: Sequence[Candidate],
         scorers: Mapping[float, Scorer],
-        lock: RemoteLock | None = None,
+        lock: Lock,
     ) -> None:
         """Reads the ledger.
 
@@ -37,7 +36,7 @@ class SearchState:
             config: The search's.
             candidates: What is tried.
             scorers: Who scorers fits on each share of the listeners; 1 is among them.
-            lock: Of a run at an address, what says that it is still this search's to write to.
+            lock: The lock of the run.
 
         Raises:
             SearchError: The ledger is damaged.
@@ -47,9 +46,9 @@ class SearchState:
         self._scorers = scorers
         self._lock = lock
         self._forgotten: frozenset[str] = frozenset()
-        self._folder = config.run.absolute()  # workers of other machines have another current folder
+        self._run = lock.workspace
         entries = [*(trial for candidate in candidates for trial in candidate.trials), *BASELINES]
-        self.results = read_ledger(self._folder / LEDGER, scorers[1].digest, entries)
+        self.results = read_ledger(self._run.folder / LEDGER, scorers[1].digest, entries)
         self.decisions = self._decide()
 
     @property
@@ -65,7 +64,7 @@ class SearchState:
     def ready(self) -> list[Call]:
         """The steps that can be run now, the most urgent first."""
         steps = (*self.decisions.steps, *self._baseline_steps())
-        return [Call(step, (step, self._scorers[step.point.listeners], self._folder)) for step in steps]
+        return [Call(step, (step, self._scorers[step.point.listeners], self._run.address)) for step in steps]
 
     def take(self, outcome: Outcome[Score]) -> None:
         """Writes an outcome to the ledger, and decides anew.
@@ -77,7 +76,7 @@ class SearchState:
         """
         step: Step = outcome.key
         result = self.results[entry_id(step.entry)]
-        ledger, scorer = self._folder / LEDGER, self._scorers[1].digest
+        ledger, scorer = self._run.folder / LEDGER, self._scorers[1].digest
         if outcome.value is not None:
             append_score(ledger, scorer, result, outcome.value)
             self.results[result.id] = result.with_score(outcome.value)
@@ -85,9 +84,8 @@ class SearchState:
             failure = _failure(outcome, step.point)
             append_failure(ledger, scorer, result, failure)
             self.results[result.id] = result.with_failure(failure)
-        if self._lock is not None:
-            self._lock.check()
-        give(ledger)
+        self._lock.check()
+        self._run.upload(LEDGER)
         self.decisions = self._decide()
 
     def _decide(self) -> Decisions:
@@ -96,8 +94,7 @@ class SearchState:
         decisions = decide(self._config.search, self._candidates, self.results, metric)
         for candidate in self._candidates:
             if candidate.id in decisions.done - self._forgotten:
-                for trial in candidate.trials:
-                    forget(checkpoint_file(self._folder, trial))
+                self._run.delete(*(checkpoint_name(trial) for trial in candidate.trials))
         self._forgotten = decisions.done
         return decisions
 

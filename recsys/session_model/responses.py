@@ -16,7 +16,7 @@ from looplib.files import sha256_file
 from recsys.dataset.buckets import materialize_sessions
 from recsys.dataset.split import UNWEIGHTED, Weights
 from recsys.errors import ExportError
-from recsys.store.manifest import Store, fetch_parts
+from recsys.store.manifest import Store
 
 _CATALOGUE_COLUMNS = {"track": "BIGINT", "artist": "VARCHAR"}
 _NO_ARTISTS = pa.table({"track": pa.array([], pa.int64()), "artist": pa.array([], pa.string())})
@@ -75,11 +75,9 @@ def load_responses(store: Store, catalogue: Path | None, weights: Weights = UNWE
     if catalogue is not None:
         _check_catalogue(store, catalogue)
     buckets = [parts for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))]
-    for parts in buckets:
-        fetch_parts(parts)
     tables = [_bucket_responses(parts, catalogue, weights) for parts in buckets]
     if not sum(map(len, tables)):
-        raise ExportError(f"{store.path}: no recommended track was heard; a context model needs some")
+        raise ExportError(f"{store.workspace}: no recommended track was heard; a context model needs some")
     return _join(tables, store.catalogue.tracks if store.catalogue else None)
 
 
@@ -89,7 +87,7 @@ def _check_catalogue(store: Store, file: Path) -> None:
     except OSError as error:
         raise ExportError(f"{file}: cannot be read ({error.strerror})") from None
     if store.catalogue and found != store.catalogue.sha256:
-        raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.path} was logged on {store.catalogue}")
+        raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.workspace} was logged on {store.catalogue}")
 
 
 def _bucket_responses(parts: list[Path], catalogue: Path | None, weights: Weights) -> pa.Table:

@@ -120,6 +120,6 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
     known = table["id"].to_numpy()
     places = np.minimum(known.searchsorted(numbers), len(known) - 1)
     if not np.array_equal(known[places], numbers):
-        raise StoreError(f"{store.path}: some {of} are not in its id files; restore them")
+        raise StoreError(f"{store.workspace}: some {of} are not in its id files; restore them")
     texts: npt.NDArray[np.str_] = np.array(table["original"].to_pylist(), dtype=np.str_)[places]
     return texts

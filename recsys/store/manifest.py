@@ -14,7 +14,7 @@ weight), session, and source (the digest of their file).
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,10 +25,8 @@ from msgspec import UNSET, UnsetType
 
 from analysis.logs.reader import LineCounts
 from looplib.files import atomic_write
-from recsys import storage
 from recsys.errors import StoreError
-from recsys.mirror import fetch, give
-from recsys.places import Mirrored
+from recsys.workspace import Workspace, open_workspace
 
 MANIFEST = "manifest.json"
 SCHEMA = 2  # 1 had no interactions
@@ -60,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Part:
-    """A Parquet file of one bucket; `path` is relative to the store, `sha256` of one at an address."""
+    """A Parquet file of one bucket; `path` is relative to the store."""
 
     path: str
     bucket: int
@@ -130,8 +128,13 @@ class Manifest:
 class Store:
     """A store as it was when opened; a later ingest does not change it, as parts are never rewritten."""
 
-    path: Path
+    workspace: Workspace
     manifest: Manifest
+
+    @property
+    def path(self) -> Path:
+        """The store's folder on this machine."""
+        return self.workspace.folder
 
     @property
     def buckets(self) -> int:
@@ -161,39 +164,47 @@ class Store:
     def id_files(self, of: IdsOf) -> list[Path]:
         """The Parquet files with the text ids of users or items; empty where ids are whole numbers."""
         files = self.interactions.id_files if self.interactions else ()
-        return fetch_stored(self.path, self.manifest, (file.path for file in files if file.of == of))
+        return download_stored(self.workspace, (file for file in files if file.of == of))
 
     @property
     def bytes(self) -> int:
         """Size of all parts."""
         return sum(part.bytes for part in self.manifest.parts)
 
-    def bucket_files(self, bucket: int) -> list[Path]:
-        """The Parquet files of a bucket, in a fixed order; empty if no user falls into it; see `fetch_parts`.
+    def bucket_parts(self, bucket: int) -> list[Part]:
+        """Return the parts of a bucket, in a fixed order; none if no user falls into it.
 
         Raises:
             ValueError: No such bucket.
         """
         if not 0 <= bucket < self.buckets:
             raise ValueError(f"bucket {bucket} is not in 0..{self.buckets - 1}")
-        return [self.path / part.path for part in self.manifest.parts if part.bucket == bucket]
+        return [part for part in self.manifest.parts if part.bucket == bucket]
+
+    def bucket_files(self, bucket: int) -> list[Path]:
+        """Return the Parquet files of a bucket, downloaded."""
+        return download_stored(self.workspace, self.bucket_parts(bucket))
 
 
-def open_store(path: Path) -> Store:
-    """Opens a store for reading.
+def open_store(address: str | Path) -> Store:
+    """Open a store for reading.
+
+    Args:
+        address: Its path or address.
 
     Raises:
         StoreError: There is no store, its manifest is damaged or of a newer version, or a part is missing or cut.
     """
-    manifest = read_manifest(path)
+    workspace = open_workspace(address)
+    manifest = read_manifest(workspace)
     if manifest is None:
         raise StoreError(
-            f"{path}: no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
+            f"{workspace}: no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
         )
-    found = _sizes(path, manifest)
+    found = workspace.sizes()
     for stored in stored_files(manifest):
-        _check_size(path / stored.path, stored.bytes, found.get(stored.path))
-    return Store(path, manifest)
+        _check_size(f"{workspace}/{stored.path}", stored.bytes, found.get(stored.path))
+    return Store(workspace, manifest)
 
 
 def stored_files(manifest: Manifest) -> tuple[Part | IdFile, ...]:
@@ -201,42 +212,24 @@ def stored_files(manifest: Manifest) -> tuple[Part | IdFile, ...]:
     return (*manifest.parts, *(manifest.interactions.id_files if manifest.interactions else ()))
 
 
-def fetch_stored(path: Path, manifest: Manifest, names: Iterable[str]) -> list[Path]:
-    """Files of a store by name, fetched where it is at an address.
+def download_stored(workspace: Workspace, files: Iterable[Part | IdFile]) -> list[Path]:
+    """Return files of a store, downloaded and their digests checked where the store is at an address.
 
     Raises:
         StorageError: Its server does not answer or refuses, or a file has another digest.
     """
-    digests = {stored.path: stored.sha256 for stored in stored_files(manifest)}
-    return [fetch(path / name, digests[name] or None) for name in names]
+    return [workspace.cached(file.path, file.sha256 or "") for file in files]
 
 
-def fetch_parts(parts: Sequence[Path]) -> None:
-    """Fetches some of `Store.bucket_files` to this machine, where their store is at an address.
-
-    Raises:
-        StoreError: The store is gone.
-        StorageError: Its server does not answer or refuses, or a file has another digest.
-    """
-    if not parts or not isinstance(parts[0], Mirrored):
-        return
-    path = parts[0].parent.parent
-    manifest = read_manifest(path)
-    if manifest is None:
-        raise StoreError(f"{path}: the store is gone")
-    fetch_stored(path, manifest, (part.relative_to(path).as_posix() for part in parts))
-
-
-def read_manifest(path: Path) -> Manifest | None:
-    """A store's manifest, or None where there is no store yet.
+def read_manifest(workspace: Workspace) -> Manifest | None:
+    """Read a store's manifest, or None where there is no store yet.
 
     Raises:
         StoreError: The manifest is damaged or of a newer version.
     """
-    file = fetch(path / MANIFEST)
-    try:
-        content = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    file = f"{workspace}/{MANIFEST}"
+    content = workspace.read(MANIFEST)
+    if content is None:
         return None
     try:
         schema = msgspec.json.decode(content, type=_Version).schema
@@ -247,11 +240,11 @@ def read_manifest(path: Path) -> Manifest | None:
         raise StoreError(f"{file}: damaged ({error}); restore it, or ingest the logs into a new store") from None
 
 
-def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Replaces a store's manifest, whole or not at all."""
-    with atomic_write(path / MANIFEST) as file:
+def write_manifest(workspace: Workspace, manifest: Manifest) -> None:
+    """Replace a store's manifest, whole or not at all."""
+    with atomic_write(workspace.folder / MANIFEST) as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-    give(path / MANIFEST)
+    workspace.upload(MANIFEST)
 
 
 def extend_manifest(before: Manifest, *, sources: Iterable[Source], parts: Iterable[Part]) -> Manifest:
@@ -288,15 +281,7 @@ class _Version:
     schema: int
 
 
-def _sizes(path: Path, manifest: Manifest) -> Mapping[str, int]:
-    """Bytes of the files that are there, by name."""
-    if isinstance(path, Mirrored):
-        return storage.sizes(path.url)
-    names = (stored.path for stored in stored_files(manifest))
-    return {name: (path / name).stat().st_size for name in names if (path / name).exists()}
-
-
-def _check_size(file: Path, expected: int, size: int | None) -> None:
+def _check_size(file: str, expected: int, size: int | None) -> None:
     if size is None:
         raise StoreError(f"{file}: the manifest names this part, and it is missing; restore it")
     if size != expected:

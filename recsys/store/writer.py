@@ -4,21 +4,16 @@ Parts and rejects get their final names before the manifest names them. Whatever
 what the store holds; what it does not name is removed by the next writer.
 """
 
-import fcntl
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from looplib.files import TEMPORARY_PREFIX, fsync_directory, fsync_file, remove_leftovers, sha256_file
-from recsys import storage
 from recsys.errors import StoreError
-from recsys.mirror import give
-from recsys.places import Mirrored
-from recsys.remote_lock import remote_lock
+from recsys.lock import LOCK, Lock, hold_lock
 from recsys.store.manifest import (
     MANIFEST,
     SCHEMA,
@@ -30,10 +25,10 @@ from recsys.store.manifest import (
     stored_files,
     write_manifest,
 )
+from recsys.workspace import Workspace
 
 DEFAULT_BUCKETS = 16
 LARGEST_BUCKETS = 4096
-LOCK = ".lock"
 REJECTS = "rejects"
 IDS = "ids"
 _BUCKET_PREFIX = "bucket="
@@ -41,28 +36,18 @@ StoredT = TypeVar("StoredT", Part, IdFile)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(workspace: Workspace) -> Iterator[Lock]:
     """Makes the block the only writer of a store, whose folder is made if need be, and clears what killed ones left.
 
     Raises:
-        StoreError: Another writer is at work, or the folder is not a store's.
+        StoreError: The folder is not a store's.
+        StorageError: Another writer is at work.
         OSError: The folder cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise StoreError(f"{path}: a file; a session store is a folder")
-    path.mkdir(parents=True, exist_ok=True)
-    _refuse_foreign(path, _names(path))
-    handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(f"{path}: another ingest is writing to this store; wait until it is done") from None
-        with remote_lock(path, "ingest"):
-            _remove_unnamed(path, read_manifest(path))
-            yield
-    finally:
-        os.close(handle)
+    _refuse_foreign(workspace)
+    with hold_lock(workspace, "ingest") as lock:
+        _remove_unnamed(workspace, read_manifest(workspace))
+        yield lock
 
 
 def scratch_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
@@ -70,21 +55,21 @@ def scratch_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path, ignore_cleanup_errors=True)
 
 
-def manifest_to_extend(path: Path, buckets: int | None) -> Manifest:
+def manifest_to_extend(workspace: Workspace, buckets: int | None) -> Manifest:
     """The store's manifest, or that of an empty store.
 
     Args:
-        path: The store.
+        workspace: The store.
         buckets: Their number if wanted; None for what the store has, or the default.
 
     Raises:
         StoreError: The store has another number of buckets, or its manifest cannot be used.
     """
-    manifest = read_manifest(path)
+    manifest = read_manifest(workspace)
     if manifest is None:
         return Manifest(SCHEMA, buckets or DEFAULT_BUCKETS, content_digest(()), None, 0, None, None, (), ())
     if buckets not in (None, manifest.buckets):
-        raise StoreError(f"{path}: has {manifest.buckets} buckets, not {buckets}; a new number needs a new store")
+        raise StoreError(f"{workspace}: has {manifest.buckets} buckets, not {buckets}; a new number needs a new store")
     return manifest
 
 
@@ -111,66 +96,51 @@ def ids_name(of: str, run: str) -> str:
     return f"{IDS}/{of}-{run}.parquet"
 
 
-def commit(path: Path, files: Sequence[NewFile], manifest: Manifest) -> None:
-    """Moves finished files into the store and then replaces its manifest, which makes them part of it.
+def commit(lock: Lock, files: Sequence[NewFile], manifest: Manifest) -> None:
+    """Move finished files into the store and then replace its manifest, which makes them part of it.
 
     Raises:
         OSError: The disk is full; the store is as it was.
-        StorageError: The server of a store at an address does not answer or refuses; likewise.
+        StorageError: The server of a store at an address does not answer or refuses; the store is as it was.
     """
+    workspace = lock.workspace
+    path = workspace.folder
     for new in files:
         fsync_file(new.file)
     folders = {(path / new.name).parent for new in files}
     for folder in folders:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     for new in files:
         new.file.replace(path / new.name)
     for folder in (*folders, path):
         fsync_directory(folder)
-    if isinstance(path, Mirrored):
-        manifest = _give(path, files, manifest)
-    write_manifest(path, manifest)
-
-
-def _give(path: Path, files: Sequence[NewFile], manifest: Manifest) -> Manifest:
-    """Puts new files to the store's address; the manifest with their digests."""
     digests = {new.name: sha256_file(path / new.name) for new in files}
-    for name, digest in digests.items():
-        give(path / name, digest)
+    workspace.upload(*digests)
+    lock.check()
+    write_manifest(workspace, _with_digests(manifest, digests))
 
-    def with_digests(stored: tuple[StoredT, ...]) -> tuple[StoredT, ...]:
-        return tuple(replace(each, sha256=digests.get(each.path, each.sha256)) for each in stored)
+
+def _with_digests(manifest: Manifest, digests: Mapping[str, str]) -> Manifest:
+    def completed(stored: tuple[StoredT, ...]) -> tuple[StoredT, ...]:
+        return tuple(replace(file, sha256=digests.get(file.path, file.sha256)) for file in stored)
 
     known = manifest.interactions
     if known is not None:
-        known = replace(known, id_files=with_digests(known.id_files))
-    return replace(manifest, parts=with_digests(manifest.parts), interactions=known)
+        known = replace(known, id_files=completed(known.id_files))
+    return replace(manifest, parts=completed(manifest.parts), interactions=known)
 
 
-def _names(path: Path) -> set[str]:
-    """What a store's folder holds, on its first level."""
-    if isinstance(path, Mirrored):
-        return {name.partition("/")[0] for name in storage.sizes(path.url)}
-    return {entry.name for entry in path.iterdir()}
-
-
-def _refuse_foreign(path: Path, names: set[str]) -> None:
-    """A folder without a manifest that holds anything but what a killed first ingest leaves is somebody else's."""
-    if MANIFEST in names:
-        return
-    for name in sorted(names):
+def _refuse_foreign(workspace: Workspace) -> None:
+    """Refuse a folder without manifest that holds anything but what a killed first ingest leaves."""
+    names = workspace.names()
+    for name in sorted(names if MANIFEST not in names else ()):
         if name not in (REJECTS, IDS) and not name.startswith((LOCK, TEMPORARY_PREFIX, _BUCKET_PREFIX)):
-            raise StoreError(f"{path}: not a session store, it holds {name}; name a new or an empty folder")
+            raise StoreError(f"{workspace}: not a session store, it holds {name}; name a new or an empty folder")
 
 
-def _remove_unnamed(path: Path, manifest: Manifest | None) -> None:
-    remove_leftovers(path)
+def _remove_unnamed(workspace: Workspace, manifest: Manifest | None) -> None:
+    remove_leftovers(workspace.folder)
     named = {stored.path for stored in stored_files(manifest)} if manifest else set()
     named |= {rejects_name(source.digest) for source in manifest.sources} if manifest else set()
-    if isinstance(path, Mirrored):
-        for name in storage.sizes(path.url):
-            if name.startswith((_BUCKET_PREFIX, f"{REJECTS}/", f"{IDS}/")) and name not in named:
-                storage.remove(f"{path.url}/{name}")
-    for file in (*path.glob(f"{_BUCKET_PREFIX}*/*"), *path.glob(f"{REJECTS}/*"), *path.glob(f"{IDS}/*")):
-        if file.relative_to(path).as_posix() not in named:
-            file.unlink()
+    ours = (_BUCKET_PREFIX, f"{REJECTS}/", f"{IDS}/")
+    workspace.delete(*(name for name in workspace.sizes() if name.startswith(ours) and name not in named))

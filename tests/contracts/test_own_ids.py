@@ -42,15 +42,15 @@ def export(folder: Path, user: Callable[[int], object], item: Callable[[int], ob
     (folder / "plays.jsonl").write_text("".join(json.dumps({"u": user(u), "i": item(i)}) + "\n" for u, i in pairs))
     reading = Reading(parse_columns("user=u,item=i"))
     ingest_interactions([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
-    config = SearchConfig(store=folder / "store", run=folder / "run")
+    config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"))
     cluster = cast(Cluster, Here())
     dataset = build_dataset(open_store(config.store), config, cluster, lambda _done, _word: None)
-    config.run.mkdir()
-    (config.run / CONFIG).write_text(dump_config(config))
+    Path(config.run).mkdir(exist_ok=True)
+    (Path(config.run) / CONFIG).write_text(dump_config(config))
     trial = Trial("trial", AlsParams(4, 0.1, 1.0), 42)
     winner = Winner(trial, 2, {"ndcg@30": (0.0, 0.0, 0.0)}, "ndcg@30", dataset.summary.digest)
-    (config.run / WINNER).write_bytes(orjson.dumps(winner))
-    return export_run(config.run, folder / "out", ExportConfig(top=5, neighbours=3))
+    (Path(config.run) / WINNER).write_bytes(orjson.dumps(winner))
+    return Path(export_run(config.run, folder / "out", ExportConfig(top=5, neighbours=3)))
 
 
 def test_lists_of_whole_numbers_load_into_the_service(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.places import SCRATCH
+from recsys.workspace import SCRATCH
 from tests.programs import free_port
 from tests.recsys.by_hand import processes, wait_until
 from tests.recsys.logs import make_store, random_sessions

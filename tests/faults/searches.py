@@ -23,13 +23,13 @@ VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
 def config_of(store: Path, run: Path, cluster: ClusterConfig, sweeps: int, space: Space = SPACE) -> SearchConfig:
     """A search that scores every fit twice."""
     search = Search(space=space, sweeps=sweeps, score_every=sweeps // 2)
-    return SearchConfig(store=store, run=run, search=search, validation=VALIDATION, cluster=cluster)
+    return SearchConfig(store=str(store), run=str(run), search=search, validation=VALIDATION, cluster=cluster)
 
 
 @contextmanager
 def started(config: SearchConfig, *extra: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
     """The search as a process of its own, below another program if one is given; it ends with the block."""
-    file = config.run.parent / f"{config.run.name}.yaml"
+    file = Path(config.run).parent / f"{Path(config.run).name}.yaml"
     file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
     argv = [*under, sys.executable, "-m", "recsys.search", "--config", str(file), *extra]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -14,6 +14,7 @@ from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
 from recsys.store.manifest import open_store
+from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions
 
 PARAMS = AlsParams(8, 0.1, 10.0, nu=0.5)
@@ -52,8 +53,8 @@ def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) 
             alive[0].kill()
 
     with open_cluster(ClusterConfig(workers=2)) as cluster:
-        blocks = cut_blocks(cluster, dataset, "train", tmp_path / "blocks", 6)
-        fit = fit_blocks(cluster, blocks, PARAMS, 4, SWEEPS, tmp_path / "fit", report=kill_one)
+        blocks = cut_blocks(cluster, dataset, "train", open_workspace(tmp_path / "blocks"), 6)
+        fit = fit_blocks(cluster, blocks, PARAMS, 4, SWEEPS, open_workspace(tmp_path / "fit"), report=kill_one)
     model = Als(dataset.matrix("train"), PARAMS, seed=4, threads=1)
     model.sweep(SWEEPS)
     assert killed

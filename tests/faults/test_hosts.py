@@ -52,9 +52,9 @@ def here(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Fit
 
     def run(fit: Fit) -> Path:
         config = config_of(store, folder / fit, ClusterConfig(workers=2, fit=fit), SWEEPS[fit])
-        if not (config.run / "winner.json").exists():
+        if not (Path(config.run) / "winner.json").exists():
             finish(config)
-        return config.run
+        return Path(config.run)
 
     return run
 
@@ -74,7 +74,7 @@ def hosts(folder: Path) -> Iterator[Hosts]:
 def under_way(there: Hosts, config: SearchConfig) -> Iterator["subprocess.Popen[str]"]:
     """A search that has written some rows, and goes on."""
     with started(config, under=there.of_search.under) as process:
-        wait_until(lambda: len(rows(config.run)) >= 3, process)
+        wait_until(lambda: len(rows(Path(config.run))) >= 3, process)
         yield process
 
 
@@ -101,11 +101,11 @@ def test_a_cable_that_is_out_for_a_while_changes_nothing(
         config = config_of(store, tmp_path / "run", ClusterConfig(scheduler=there.address), LONG)
         with under_way(there, config) as process:
             there.of_workers[0].cut()
-            before = len(rows(config.run))
-            wait_until(lambda: len(rows(config.run)) >= before + 2, process)
+            before = len(rows(Path(config.run)))
+            wait_until(lambda: len(rows(Path(config.run))) >= before + 2, process)
             there.of_workers[0].mend()
             end_well(process)
-    assert_same_export(config.run, here("whole"))
+    assert_same_export(Path(config.run), here("whole"))
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_the_work_of_a_host_that_falls_silent_is_done_again(
         with under_way(there, config) as process:
             there.of_workers[0].cut()
             end_well(process)
-    assert_same_export(config.run, here(fit))
+    assert_same_export(Path(config.run), here(fit))
 
 
 @pytest.mark.slow
@@ -131,9 +131,9 @@ def test_a_scheduler_that_falls_silent_is_one_line_and_the_search_goes_on_later(
             there.of_scheduler.cut()
             line = refusal(process, timeout_s=BOUND_S)
     assert f"{there.address}: the connection to the scheduler is lost; start it again" in line
-    assert not (config.run / "winner.json").exists()
-    assert not list(config.run.glob(".tmp-*"))
-    before = rows(config.run)
-    finish(config_of(store, config.run, ClusterConfig(workers=2), LONG))
-    assert rows(config.run)[: len(before)] == before
-    assert_same_export(config.run, here("whole"))
+    assert not (Path(config.run) / "winner.json").exists()
+    assert not list(Path(config.run).glob(".tmp-*"))
+    before = rows(Path(config.run))
+    finish(config_of(store, Path(config.run), ClusterConfig(workers=2), LONG))
+    assert rows(Path(config.run))[: len(before)] == before
+    assert_same_export(Path(config.run), here("whole"))

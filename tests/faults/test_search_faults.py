@@ -24,6 +24,7 @@ from recsys.cluster_config import ClusterConfig
 from recsys.config import Space
 from recsys.runs.folder import read_run
 from recsys.search.search import search
+from recsys.workspace import open_workspace
 from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until
 from tests.recsys.logs import make_store, random_sessions
 
@@ -44,8 +45,8 @@ def finished_trials(run: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # a replacement imports all anew, twenty times over
-def test_a_worker_killed_at_any_of_twenty_moments_changes_nothing(store: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(900)  # a replacement imports all anew
+def test_a_worker_killed_at_any_of_five_moments_changes_nothing(store: Path, tmp_path: Path) -> None:
     generator = np.random.default_rng(20)
     with (
         dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),  # see recsys.cluster
@@ -57,7 +58,7 @@ def test_a_worker_killed_at_any_of_twenty_moments_changes_nothing(store: Path, t
         began = time.monotonic()
         search(config_of(store, tmp_path / "undisturbed", there, sweeps=4))
         whole_s = time.monotonic() - began
-        for number in range(20):
+        for number in range(5):
             run = tmp_path / str(number)
             victim = workers_at_work(client)[int(generator.integers(2))]
             assassin = threading.Timer(generator.uniform(0, whole_s), victim.send_signal, [signal.SIGKILL])
@@ -95,7 +96,7 @@ def long_run(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed search of many sweeps, so that kills find it at work."""
     config = config_of(store, tmp_path_factory.mktemp("undisturbed") / "run", TWO, LONG)
     search(config)
-    return config.run
+    return Path(config.run)
 
 
 @pytest.mark.slow
@@ -105,28 +106,28 @@ def test_a_search_that_is_killed_again_and_again_refits_nothing(store: Path, lon
     before: list[dict[str, Any]] = []
     for trials in (1, 6, 11):
         with started(config, "--no-export") as process:
-            wait_until(lambda trials=trials: finished_trials(config.run) >= trials, process)  # type: ignore[misc]  # now
+            wait_until(lambda trials=trials: finished_trials(Path(config.run)) >= trials, process)  # type: ignore[misc]  # now
             children = psutil.Process(process.pid).children(recursive=True)
             process.kill()
             process.communicate(timeout=60)
         psutil.wait_procs(children, timeout=60)
         assert not any(child.is_running() for child in children)
-        assert not (config.run / "winner.json").exists()
-        assert rows(config.run)[: len(before)] == before
-        before = rows(config.run)
+        assert not (Path(config.run) / "winner.json").exists()
+        assert rows(Path(config.run))[: len(before)] == before
+        before = rows(Path(config.run))
     with started(config) as process:
         _, errors = process.communicate(timeout=280)
         assert process.returncode == 0, errors
-    assert rows(config.run)[: len(before)] == before
-    assert_same_end(config.run, long_run)
-    assert (config.run / "export/current/recommendations.jsonl").exists()
+    assert rows(Path(config.run))[: len(before)] == before
+    assert_same_end(Path(config.run), long_run)
+    assert (Path(config.run) / "export/current/recommendations.jsonl").exists()
 
 
 @pytest.mark.slow
 def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(store: Path, tmp_path: Path) -> None:
     config = config_of(store, tmp_path / "run", TWO, LONG)
     with started(config) as process:
-        wait_until(lambda: len(rows(config.run)) >= 1, process)
+        wait_until(lambda: len(rows(Path(config.run))) >= 1, process)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
@@ -135,7 +136,7 @@ def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(store: Path, tm
     assert len(said) == 1
     assert said[0].startswith("python -m recsys.search: error: interrupted")
     assert "Traceback" not in errors
-    assert not (config.run / "winner.json").exists()
+    assert not (Path(config.run) / "winner.json").exists()
     psutil.wait_procs(children, timeout=60)
     assert not any(child.is_running() for child in children)
 
@@ -215,7 +216,7 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(s
     assert [(row["model"], row["state"]) for row in board[-1:]] == [("als", "failed")]
     assert sorted(row["factors"] for row in board if row["model"] == "als" and row["state"] == "scored") == [8, 16]
     assert board[-1]["why"].startswith("WorkerDiedError: 3 workers died running it, the last with nothing beside it")
-    _, winner = read_run(tmp_path / "run")
+    _, winner = read_run(open_workspace(tmp_path / "run"))
     assert winner.trial.params.factors in (8, 16)
     failed = [row for row in rows(tmp_path / "run") if row["state"] == "failed"]
     assert [(row["params"]["factors"], row["final"]) for row in failed] == [(40_000, False)]

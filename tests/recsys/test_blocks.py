@@ -21,6 +21,7 @@ from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
 from recsys.search import __main__ as search
 from recsys.store.manifest import open_store
+from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions
 
 KNOBS = {
@@ -74,19 +75,19 @@ def assert_same(fit: BlockFit, model: Als) -> None:
 def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
     params: AlsParams, number: int, dataset: Dataset, tmp_path: Path
 ) -> None:
-    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", number)
-    assert_same(fit_blocks(here(), blocks, params, 4, 3, tmp_path / "fit"), whole(dataset, params, 3))
+    blocks = cut_blocks(here(), dataset, "train", open_workspace(tmp_path / "blocks"), number)
+    assert_same(fit_blocks(here(), blocks, params, 4, 3, open_workspace(tmp_path / "fit")), whole(dataset, params, 3))
 
 
 def test_more_blocks_than_rows_are_a_block_for_each_row(dataset: Dataset, tmp_path: Path) -> None:
-    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", 1000)
+    blocks = cut_blocks(here(), dataset, "train", open_workspace(tmp_path / "blocks"), 1000)
     assert (len(blocks.listeners), len(blocks.tracks)) == (len(dataset.users), len(dataset.tracks))
     params = KNOBS["cg"]
-    assert_same(fit_blocks(here(), blocks, params, 4, 1, tmp_path / "fit"), whole(dataset, params, 1))
+    assert_same(fit_blocks(here(), blocks, params, 4, 1, open_workspace(tmp_path / "fit")), whole(dataset, params, 1))
 
 
 def test_blocks_cover_every_row_once_with_about_as_much_work(dataset: Dataset, tmp_path: Path) -> None:
-    cut = cut_blocks(here(slots=4), dataset, "total", tmp_path)
+    cut = cut_blocks(here(slots=4), dataset, "total", open_workspace(tmp_path))
     for blocks, rows in ((cut.listeners, len(dataset.users)), (cut.tracks, len(dataset.tracks))):
         assert [block.first for block in blocks] == [0, *(block.last for block in blocks[:-1])]
         assert blocks[-1].last == rows
@@ -99,7 +100,7 @@ def test_a_block_holds_no_more_interactions_than_allowed(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(block_fit, "LARGEST_BLOCK", 300)
-    cut = cut_blocks(here(slots=2), dataset, "train", tmp_path)
+    cut = cut_blocks(here(slots=2), dataset, "train", open_workspace(tmp_path))
     assert len(cut.listeners) >= dataset.summary.interactions / 300
     assert len(cut.listeners) % 2 == 0
 
@@ -108,38 +109,38 @@ def test_a_fit_goes_on_from_its_last_whole_sweep(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = KNOBS["cg"]
-    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", 3)
-    solved: list[tuple[str, str]] = []
+    blocks = cut_blocks(here(), dataset, "train", open_workspace(tmp_path / "blocks"), 3)
+    solved: list[tuple[str, int]] = []
 
-    def solve(block: Block, params: AlsParams, before: Path, others: Path, after: Path, threads: int) -> None:
+    def solve(block: Block, params: AlsParams, fit: str, sweep: int, threads: int) -> None:
         if len(solved) == 15:  # the first block of tracks in sweep 3
             raise KeyboardInterrupt
-        solved.append((block.of, after.name))
-        solve_block(block, params, before, others, after, threads)
+        solved.append((block.of, sweep))
+        solve_block(block, params, fit, sweep, threads)
 
     monkeypatch.setattr(block_fit, "solve_block", solve)
     with pytest.raises(KeyboardInterrupt):
-        fit_blocks(here(), blocks, params, 4, 5, tmp_path / "fit")
+        fit_blocks(here(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"))
     monkeypatch.undo()
     done: list[float] = []
-    fit = fit_blocks(here(), blocks, params, 4, 5, tmp_path / "fit", report=done.append)
+    fit = fit_blocks(here(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"), report=done.append)
     assert done == [3, 4, 5]
     assert_same(fit, whole(dataset, params, 5))
     assert sorted(file.name for file in (tmp_path / "fit").iterdir()) == ["listeners-5.npy", "tracks-5.npy"]
 
 
 def test_factors_out_of_bounds_are_a_trial_error(dataset: Dataset, tmp_path: Path) -> None:
-    blocks = cut_blocks(here(), dataset, "train", tmp_path / "blocks", 2)
+    blocks = cut_blocks(here(), dataset, "train", open_workspace(tmp_path / "blocks"), 2)
     with pytest.raises(TrialError, match="not finite after sweep 1"):
-        fit_blocks(here(), blocks, AlsParams(4, 0.1, alpha=1e39), 4, 3, tmp_path / "fit")
+        fit_blocks(here(), blocks, AlsParams(4, 0.1, alpha=1e39), 4, 3, open_workspace(tmp_path / "fit"))
 
 
 @pytest.mark.dask
 def test_workers_give_the_same_bytes(dataset: Dataset, tmp_path: Path) -> None:
     params = KNOBS["nu, weight and skips"]
     with open_cluster(ClusterConfig(workers=2)) as cluster:
-        blocks = cut_blocks(cluster, dataset, "train", tmp_path / "blocks", 4)
-        fit = fit_blocks(cluster, blocks, params, 4, 3, tmp_path / "fit")
+        blocks = cut_blocks(cluster, dataset, "train", open_workspace(tmp_path / "blocks"), 4)
+        fit = fit_blocks(cluster, blocks, params, 4, 3, open_workspace(tmp_path / "fit"))
     assert_same(fit, whole(dataset, params, 3))
 
 

@@ -41,7 +41,7 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def test_every_listener_has_thirty_distinct_tracks_of_the_catalogue(finished: Path, tmp_path: Path) -> None:
-    version = export.export_run(finished, tmp_path, ExportConfig())
+    version = Path(export.export_run(finished, tmp_path, ExportConfig()))
     lines = read_lines(version / "recommendations.jsonl")
     assert [line["user"] for line in lines] == list(range(40))
     for line in lines:
@@ -50,7 +50,7 @@ def test_every_listener_has_thirty_distinct_tracks_of_the_catalogue(finished: Pa
 
 
 def test_lists_and_neighbours_are_those_of_the_exported_factors(finished: Path, tmp_path: Path) -> None:
-    version = export.export_run(finished, tmp_path, ExportConfig(neighbours=5))
+    version = Path(export.export_run(finished, tmp_path, ExportConfig(neighbours=5)))
     factors = np.load(version / "factors.npz")
     scores = factors["user_factors"] @ factors["item_factors"].T
     for row, line in enumerate(read_lines(version / "recommendations.jsonl")):
@@ -67,7 +67,7 @@ def test_lists_and_neighbours_are_those_of_the_exported_factors(finished: Path, 
 
 
 def test_the_refit_learns_from_held_out_sessions_too(finished: Path, tmp_path: Path) -> None:
-    version = export.export_run(finished, tmp_path, ExportConfig())
+    version = Path(export.export_run(finished, tmp_path, ExportConfig()))
     manifest = json.loads((version / "manifest.json").read_text())
     dataset = open_dataset(finished.parent / "store" / "cache" / manifest["data"]["dataset"])
     assert dataset.matrix("total").nnz > dataset.matrix("train").nnz
@@ -75,7 +75,7 @@ def test_the_refit_learns_from_held_out_sessions_too(finished: Path, tmp_path: P
 
 
 def test_the_manifest_says_what_it_is_and_how_to_check_it(finished: Path, tmp_path: Path) -> None:
-    version = export.export_run(finished, tmp_path, ExportConfig())
+    version = Path(export.export_run(finished, tmp_path, ExportConfig()))
     manifest = json.loads((version / "manifest.json").read_text())
     winner = json.loads((finished / "winner.json").read_text())
     assert manifest["schema"] == 1
@@ -94,7 +94,7 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(finished: Path, tmp_pa
 
 
 def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> None:
-    version = export.export_run(finished, tmp_path, ExportConfig(filter_seen=True))
+    version = Path(export.export_run(finished, tmp_path, ExportConfig(filter_seen=True)))
     manifest = json.loads((version / "manifest.json").read_text())
     dataset = open_dataset(finished.parent / "store" / "cache" / manifest["data"]["dataset"])
     seen = dataset.matrix("total")
@@ -134,24 +134,24 @@ def test_ids_of_an_unknown_catalogue_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_new_version_leaves_the_earlier_ones_and_moves_current(finished: Path, tmp_path: Path) -> None:
-    first = export.export_run(finished, tmp_path, ExportConfig()).resolve()
+    first = Path(export.export_run(finished, tmp_path, ExportConfig())).resolve()
     before = {file.name: file.read_bytes() for file in first.iterdir()}
-    second = export.export_run(finished, tmp_path, ExportConfig(top=10)).resolve()
+    second = Path(export.export_run(finished, tmp_path, ExportConfig(top=10))).resolve()
     assert first != second
     assert (tmp_path / "current").resolve() == second
     assert {file.name: file.read_bytes() for file in first.iterdir()} == before
-    assert export.export_run(finished, tmp_path, ExportConfig()).resolve() == first
+    assert Path(export.export_run(finished, tmp_path, ExportConfig())).resolve() == first
     assert {file.name: file.read_bytes() for file in first.iterdir()} == before
 
 
 def test_a_published_folder_can_be_moved(finished: Path, tmp_path: Path) -> None:
-    export.export_run(finished, tmp_path / "out", ExportConfig())
+    Path(export.export_run(finished, tmp_path / "out", ExportConfig()))
     (tmp_path / "out").rename(tmp_path / "moved")
     assert (tmp_path / "moved" / "current" / "manifest.json").exists()
 
 
 def test_a_failed_export_leaves_what_was_there(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    export.export_run(finished, tmp_path, ExportConfig())
+    Path(export.export_run(finished, tmp_path, ExportConfig()))
     before = (tmp_path / "current").resolve()
 
     def fail(*_: object, **__: object) -> None:
@@ -159,7 +159,7 @@ def test_a_failed_export_leaves_what_was_there(finished: Path, tmp_path: Path, m
 
     monkeypatch.setattr(np, "savez", fail)
     with pytest.raises(OSError, match="No space left"):
-        export.export_run(finished, tmp_path, ExportConfig(top=9))
+        Path(export.export_run(finished, tmp_path, ExportConfig(top=9)))
     assert (tmp_path / "current").resolve() == before
     assert list((tmp_path / "versions").iterdir()) == [before]
 

@@ -13,13 +13,14 @@ from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError, SplitError, TrialError
 from recsys.models.als import Als, AlsParams
-from recsys.runs.folder import checkpoint_file, listeners_file, read_listeners
+from recsys.runs.folder import checkpoint_name, listeners_name, read_listeners
 from recsys.runs.scores import Baseline, Checkpoint, Step
 from recsys.runs.trials import Trial
 from recsys.scoring.lists import personal_lists
 from recsys.scoring.scorer import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
 from recsys.store.manifest import open_store
+from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions
 
 TRIAL = Trial("abc", AlsParams(4, 1.0, 10.0), 7)
@@ -37,7 +38,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture
 def scorer(dataset: Dataset) -> Scorer:
-    return Scorer(dataset.path, VALIDATION, seed=1, threads=1)
+    return Scorer(dataset.address, VALIDATION, seed=1, threads=1)
 
 
 pytestmark = pytest.mark.dask
@@ -49,73 +50,71 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
     whole = Als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, threads=1)
     whole.sweep(5)
     expected = score_lists(scorer, personal_lists(whole, dataset, "train", 30, threads=1))
-    run_step(Step(TRIAL, Checkpoint(2)), scorer, tmp_path)
-    with np.load(checkpoint_file(tmp_path, TRIAL)) as kept:
+    run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path))
+    with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert kept["sweeps"] == 2
-    score = run_step(Step(TRIAL, Checkpoint(5)), scorer, tmp_path)
+    score = run_step(Step(TRIAL, Checkpoint(5)), scorer, str(tmp_path))
     assert score.metrics == expected.metrics
-    with np.load(checkpoint_file(tmp_path, TRIAL)) as kept:
+    with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert np.array_equal(kept["item_factors"], whole.item_factors)
         assert kept["fit_s"] == pytest.approx(score.fit_s, abs=0.001)
 
 
 def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(scorer: Scorer, tmp_path: Path) -> None:
     """As after the death of a worker that had written its checkpoint and not yet answered."""
-    first = run_step(Step(TRIAL, Checkpoint(3)), scorer, tmp_path)
-    again = run_step(Step(TRIAL, Checkpoint(3)), scorer, tmp_path)
+    first = run_step(Step(TRIAL, Checkpoint(3)), scorer, str(tmp_path))
+    again = run_step(Step(TRIAL, Checkpoint(3)), scorer, str(tmp_path))
     assert (again.metrics, again.fit_s) == (first.metrics, first.fit_s)
 
 
 def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(scorer: Scorer, tmp_path: Path) -> None:
-    expected = run_step(Step(TRIAL, Checkpoint(2)), scorer, tmp_path / "other").metrics
-    run_step(Step(TRIAL, Checkpoint(4)), scorer, tmp_path)
-    assert run_step(Step(TRIAL, Checkpoint(2)), scorer, tmp_path).metrics == expected
+    expected = run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path / "other")).metrics
+    run_step(Step(TRIAL, Checkpoint(4)), scorer, str(tmp_path))
+    assert run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path)).metrics == expected
 
 
 def test_what_listeners_add_makes_up_the_metric(scorer: Scorer, tmp_path: Path) -> None:
-    score = run_step(Step(TRIAL, Checkpoint(2)), scorer, tmp_path)
-    numerators, denominators = read_listeners(tmp_path, scorer, "ndcg@30", TRIAL, 2)
+    score = run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path))
+    numerators, denominators = read_listeners(open_workspace(tmp_path), scorer, "ndcg@30", TRIAL, 2)
     assert len(numerators) == len(validator_for(scorer).users)
     assert numerators.sum() / denominators.sum() == pytest.approx(score.metrics["ndcg@30"][0], abs=1e-12)
 
 
 def test_a_score_whose_listeners_are_gone_is_one_line(scorer: Scorer, tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="the file is gone; start over with --fresh"):
-        read_listeners(tmp_path, scorer, "ndcg@30", TRIAL, 2)
+        read_listeners(open_workspace(tmp_path), scorer, "ndcg@30", TRIAL, 2)
 
 
 def test_a_metric_that_is_not_of_listeners_keeps_none(dataset: Dataset, tmp_path: Path) -> None:
     by_coverage = VALIDATION.model_copy(update={"select": "coverage@30"})
-    scorer = Scorer(dataset.path, by_coverage, seed=1, threads=1)
-    run_step(Step("popular", Checkpoint(0)), scorer, tmp_path)
-    with np.load(listeners_file(tmp_path, scorer, "popular", 0)) as kept:
+    scorer = Scorer(dataset.address, by_coverage, seed=1, threads=1)
+    run_step(Step("popular", Checkpoint(0)), scorer, str(tmp_path))
+    with np.load(tmp_path / listeners_name(scorer, "popular", 0)) as kept:
         assert not [name for name in kept.files if "@" in name and not name.startswith("ope_time@")]
 
 
 @pytest.mark.parametrize("name", ["random", "popular"])
 def test_a_baseline_is_scored_without_a_fit(scorer: Scorer, tmp_path: Path, name: Baseline) -> None:
-    score = run_step(Step(name, Checkpoint(0)), scorer, tmp_path)
+    score = run_step(Step(name, Checkpoint(0)), scorer, str(tmp_path))
     assert (score.point.sweep, score.fit_s) == (0, 0)
-    assert listeners_file(tmp_path, scorer, name, 0).exists()
+    assert (tmp_path / listeners_name(scorer, name, 0)).exists()
 
 
 def test_factors_that_are_not_finite_leave_no_checkpoint(scorer: Scorer, tmp_path: Path) -> None:
     trial = Trial("nan", AlsParams(4, 1.0, 1e39), 7)
     with pytest.raises(TrialError, match="not finite after sweep 2"):
-        run_step(Step(trial, Checkpoint(2)), scorer, tmp_path)
-    assert not checkpoint_file(tmp_path, trial).exists()
+        run_step(Step(trial, Checkpoint(2)), scorer, str(tmp_path))
+    assert not (tmp_path / checkpoint_name(trial)).exists()
 
 
 def test_judgements_are_comparable_only_by_the_same_data_validation_and_seed(scorer: Scorer) -> None:
     others = [
-        Scorer(scorer.dataset.with_name("other"), VALIDATION, 1, 1),
+        Scorer(f"{scorer.dataset}-other", VALIDATION, 1, 1),
         Scorer(scorer.dataset, VALIDATION.model_copy(update={"min_time": 0.4}), 1, 1),
         Scorer(scorer.dataset, VALIDATION, 2, 1),
     ]
     assert scorer.digest not in {other.digest for other in others}
-    assert (
-        scorer.digest == Scorer(scorer.dataset.parent.parent / "moved" / scorer.dataset.name, VALIDATION, 1, 8).digest
-    )
+    assert scorer.digest == Scorer(f"moved/{scorer.dataset.rpartition('/')[2]}", VALIDATION, 1, 8).digest
 
 
 def test_a_sample_has_the_rows_of_its_listeners_and_their_held_out_listening(dataset: Dataset) -> None:
@@ -136,9 +135,9 @@ def test_a_sample_has_the_rows_of_its_listeners_and_their_held_out_listening(dat
 
 def test_a_step_on_a_sample_leaves_nothing_behind(dataset: Dataset, scorer: Scorer, tmp_path: Path) -> None:
     sample = sample_listeners(dataset, 0.3, seed=4)
-    on_sample = Scorer(sample.path, VALIDATION, seed=1, threads=1)
-    score = run_step(Step(TRIAL, Checkpoint(2, 0.3)), on_sample, tmp_path)
-    assert score.metrics != run_step(Step(TRIAL, Checkpoint(2)), scorer, tmp_path / "whole").metrics
+    on_sample = Scorer(sample.address, VALIDATION, seed=1, threads=1)
+    score = run_step(Step(TRIAL, Checkpoint(2, 0.3)), on_sample, str(tmp_path))
+    assert score.metrics != run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path / "whole")).metrics
     assert not (tmp_path / "checkpoints").exists()
     assert not (tmp_path / "listeners").exists()
 

@@ -17,11 +17,12 @@ from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
 from analysis.logs.reader import LineCounts
 from looplib.cli import run
-from recsys.errors import IngestError, StoreError
+from recsys.errors import IngestError, StorageError, StoreError
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import events as ingest
 from recsys.store.manifest import Store, bucket_of, open_store
 from recsys.store.writer import locked
+from recsys.workspace import open_workspace
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
 
 COLUMNS = {
@@ -248,7 +249,10 @@ def test_the_number_of_buckets_is_the_stores(tmp_path: Path) -> None:
 
 def test_a_second_ingest_at_the_same_time_is_refused(tmp_path: Path) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
-    with locked(tmp_path / "store"), pytest.raises(StoreError, match="another ingest is writing to this store"):
+    with (
+        locked(open_workspace(tmp_path / "store")),
+        pytest.raises(StorageError, match="another ingest is at work here"),
+    ):
         ingest.ingest([log], tmp_path / "store")
 
 

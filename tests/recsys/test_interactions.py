@@ -13,9 +13,10 @@ import pytest
 from analysis import queries
 from recsys.config import Feedback, PropensityWeighting, Split
 from recsys.dataset import buckets as interactions
-from recsys.dataset.buckets import BucketSummary, prepare_bucket
+from recsys.dataset.buckets import BucketSummary, StoredBucket, prepare_bucket
 from recsys.dataset.split import SplitRule, find_cutoff_ms, weights_of
 from recsys.errors import SplitError
+from recsys.store.manifest import Part
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000
@@ -47,6 +48,12 @@ def read_pairs(file: Path, column: str) -> Pairs:
     return {(row["user"], row["track"]): row[column] for row in rows if row[column] > 0}
 
 
+def stored(files: Iterable[Path]) -> StoredBucket:
+    """Files of one folder as bucket 0 of a store."""
+    files = list(files)
+    return StoredBucket(str(files[0].parent), 0, tuple(Part(file.name, 0, 0, 0) for file in files))
+
+
 def prepare(
     folder: Path,
     sessions: list[Session],
@@ -55,7 +62,7 @@ def prepare(
     organic: bool = True,
 ) -> BucketSummary:
     part = write_part(folder / "part.parquet", sessions)
-    return prepare_bucket(0, [part], folder, rule, feedback or Feedback(), organic)
+    return prepare_bucket(stored([part]), str(folder), rule, feedback or Feedback(), organic)
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -159,7 +166,7 @@ def test_without_a_name_a_session_ends_after_half_an_hour_of_silence(
     table = pq.read_table(part)
     later = table.set_column(1, "timestamp", [[START_MS, START_MS + gap_ms, START_MS + gap_ms + 1000]])
     pq.write_table(later, part)
-    summary = prepare_bucket(0, [part], tmp_path, HASH, Feedback(), True)
+    summary = prepare_bucket(stored([part]), str(tmp_path), HASH, Feedback(), True)
     assert summary.sessions == sessions
 
 
@@ -186,7 +193,7 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
         folder = tmp_path / name
         folder.mkdir()
         written = [write_part(folder / f"{number}.parquet", part) for number, part in enumerate(parts)]
-        prepare_bucket(0, written, folder, HASH, Feedback(), True)
+        prepare_bucket(stored(written), str(folder), HASH, Feedback(), True)
         files.append([pq.read_table(file) for file in sorted(folder.glob("*-000.parquet"))])
     assert len(files[0]) == 6
     assert files[0] == files[1]
@@ -215,7 +222,7 @@ def test_what_was_played_instead_of_a_recommendation_weighs_one(tmp_path: Path) 
     part = write_part(tmp_path / "part.parquet", weighted_sessions())
     table = pq.read_table(part)
     pq.write_table(table.set_column(5, "recommendation", [[99, 99, None] * 3]), part)
-    prepare_bucket(0, [part], tmp_path, rule, Feedback(), True)
+    prepare_bucket(stored([part]), str(tmp_path), rule, Feedback(), True)
     assert read_pairs(interactions.interactions_file(tmp_path, 0), "total")[1, 2] == 0.5
 
 

@@ -21,6 +21,7 @@ from recsys.runs.scores import Checkpoint, Result, Score
 from recsys.runs.trials import Trial, plan_candidates
 from recsys.scoring.scorer import Scorer, check_scorers, score_lists
 from recsys.search import __main__ as search
+from recsys.workspace import open_workspace
 from tests.recsys.logs import START_MS, Session, make_store
 
 LISTENERS, TRACKS = 300, 60
@@ -78,8 +79,8 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scorer(store: Path, finished: Path) -> Scorer:
-    config, winner = read_run(finished)
-    return Scorer(store / "cache" / winner.dataset, config.validation, config.seed, threads=1)
+    config, winner = read_run(open_workspace(finished))
+    return Scorer(str(store / "cache" / winner.dataset), config.validation, config.seed, threads=1)
 
 
 def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
@@ -112,14 +113,14 @@ def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says
 
 
 def test_what_each_listener_adds_gives_the_metric(scorer: Scorer, finished: Path) -> None:
-    _, winner = read_run(finished)
-    heard = read_listeners(finished, scorer, "ope_time@10", winner.trial, winner.sweeps)
+    _, winner = read_run(open_workspace(finished))
+    heard = read_listeners(open_workspace(finished), scorer, "ope_time@10", winner.trial, winner.sweeps)
     assert heard[0].sum() / heard[1].sum() == pytest.approx(winner.metrics["ope_time@10"][0], abs=1e-12)
 
 
 def test_the_winner_has_the_longest_listening_time(finished: Path) -> None:
     board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
-    _, winner = read_run(finished)
+    _, winner = read_run(open_workspace(finished))
     assert winner.select == "ope_time@10"
     assert [row["ope_time@10"] for row in board] == sorted((row["ope_time@10"] for row in board), reverse=True)
     assert board[0]["ope_time@10"] == winner.metrics["ope_time@10"][0]
@@ -138,7 +139,7 @@ def test_a_small_effective_sample_is_shown_with_its_reason(scorer: Scorer, finis
 
 def test_a_sample_of_the_listeners_is_judged_by_its_own_sessions(scorer: Scorer) -> None:
     sample = sample_listeners(open_dataset(scorer.dataset), 0.5, 1)
-    small = replace(scorer, dataset=sample.path)
+    small = replace(scorer, dataset=sample.address)
     judged = {name: score_lists(small, each) for name, each in lists_of(sample).items()}
     assert judged["random"].metrics["ope_time@10"][0] < judged["best"].metrics["ope_time@10"][0]
     heldout = set(pq.read_table(sample.logged)["user"].to_pylist())
@@ -180,7 +181,7 @@ def test_logged_propensities_count_for_themselves(finished: Path, tmp_path: Path
     """The same sessions with the propensity in the log give the same figures, without a word on the policy."""
     logged = make_store(tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS)
     assert search_by(logged, tmp_path, "validation.select=ope_time@10") == 0
-    assert read_run(tmp_path / "run")[1].metrics == read_run(finished)[1].metrics
+    assert read_run(open_workspace(tmp_path / "run"))[1].metrics == read_run(open_workspace(finished))[1].metrics
 
 
 def test_an_unknown_metric_names_those_that_are_known() -> None:

@@ -18,6 +18,7 @@ from recsys.report.portrait import density, draw_popularity, draw_session_length
 from recsys.report.runs import read_folder
 from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
+from recsys.workspace import open_workspace
 from tests.analysis.ab.test_page import HOSTILE, Element, Parser, read_table
 from tests.recsys.logs import random_sessions, write_log
 
@@ -79,7 +80,7 @@ def page(run_folder: Path) -> Element:
 
 
 def test_the_verdict_is_the_winner_with_its_interval(page: Element, run_folder: Path) -> None:
-    _, winner = read_run(run_folder)
+    _, winner = read_run(open_workspace(run_folder))
     verdict = page.find("div", id="verdict")[0]
     assert verdict.attributes["data-trial"] == winner.trial.id
     params = winner.trial.params
@@ -151,7 +152,7 @@ def test_titles_are_text_and_nothing_is_fetched(page: Element, run_folder: Path)
 
 
 def test_examples_are_the_lists_that_were_scored(world: Path, page: Element, run_folder: Path) -> None:
-    _, winner = read_run(run_folder)
+    _, winner = read_run(open_workspace(run_folder))
     (kept,) = (run_folder / "listeners").glob(f"*/{winner.trial.id}-{winner.sweeps}.npz")
     dataset = open_dataset(world / "store" / "cache" / winner.dataset)
     with np.load(kept) as arrays:
@@ -168,7 +169,7 @@ def test_examples_are_the_lists_that_were_scored(world: Path, page: Element, run
 
 
 def test_the_portrait_counts_what_the_dataset_has(world: Path, run_folder: Path) -> None:
-    dataset = open_dataset(world / "store" / "cache" / read_run(run_folder)[1].dataset)
+    dataset = open_dataset(world / "store" / "cache" / read_run(open_workspace(run_folder))[1].dataset)
     matrix = dataset.matrix("train")
     assert density(dataset) == pytest.approx(100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1]))
     lengths: dict[int, int] = {}
@@ -224,7 +225,7 @@ def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -
 
 
 def test_a_run_folder_is_read_with_its_curves(run_folder: Path) -> None:
-    found = read_folder(run_folder, "name")
+    found = read_folder(open_workspace(run_folder), "name")
     assert found.is_finished
     assert found.winner is not None
     assert found.metrics[:2] == ("ndcg@5", "ndcg@30")

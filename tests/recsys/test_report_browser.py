@@ -17,6 +17,7 @@ from recsys.runs.ledger import append_score
 from recsys.runs.ranking import Ranked
 from recsys.runs.scores import Checkpoint, Failure, Result, Score
 from recsys.runs.trials import Trial
+from recsys.workspace import open_workspace
 from tests.analysis.ab.test_page import HOSTILE, Parser, read_table
 from tests.analysis.ab.test_page_browser import DARK, browse, read_corner
 
@@ -46,7 +47,7 @@ def write_run(folder: Path) -> Winner:
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     winner = write_run(tmp_path / "run")
-    return render_report(read_folder(tmp_path / "run", HOSTILE), winner, None)
+    return render_report(read_folder(open_workspace(tmp_path / "run"), HOSTILE), winner, None)
 
 
 def test_a_browser_reads_the_verdict_and_takes_nothing_for_markup(page: str, tmp_path: Path) -> None:

@@ -4,37 +4,41 @@ from pathlib import Path
 
 import pytest
 
-from recsys.errors import SearchError
-from recsys.runs.folder import read_run, taken_run
+from recsys.errors import SearchError, StorageError
+from recsys.runs.folder import locked_run, read_run
+from recsys.workspace import open_workspace
 
 
 def test_a_second_search_in_a_folder_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with taken_run(folder, fresh=False):
+    with locked_run(open_workspace(folder), fresh=False):
         for fresh in (False, True):
-            with pytest.raises(SearchError, match="another search is at work here"), taken_run(folder, fresh=fresh):
+            with (
+                pytest.raises(StorageError, match="another search is at work here"),
+                locked_run(open_workspace(folder), fresh=fresh),
+            ):
                 pass
-    with taken_run(folder, fresh=False):
+    with locked_run(open_workspace(folder), fresh=False):
         assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_what_an_earlier_search_found_is_kept_but_its_conclusions(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with taken_run(folder, fresh=False):
+    with locked_run(open_workspace(folder), fresh=False):
         for name in ("ledger.jsonl", "winner.json", "leaderboard.parquet", ".tmp-half", "checkpoints/.tmp-half"):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text("x")
-    with taken_run(folder, fresh=False):
+    with locked_run(open_workspace(folder), fresh=False):
         assert {file.name for file in folder.iterdir()} == {".lock", "ledger.jsonl", "checkpoints"}
         assert list((folder / "checkpoints").iterdir()) == []
     with pytest.raises(SearchError, match="no finished run here"):
-        read_run(folder)
+        read_run(open_workspace(folder))
 
 
 def test_fresh_keeps_the_earlier_run_beside_and_begins_empty(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     for content in ("first", "second", "third"):
-        with taken_run(folder, fresh=True):
+        with locked_run(open_workspace(folder), fresh=True):
             assert {file.name for file in folder.iterdir()} == {".lock"}
             (folder / "ledger.jsonl").write_text(content)
     kept = {file.parent.name: file.read_text() for file in tmp_path.glob("*/ledger.jsonl")}
@@ -46,6 +50,9 @@ def test_a_file_or_a_folder_of_something_else_is_refused(tmp_path: Path) -> None
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "photo.jpg").write_text("x")
     for name, message in (("file", "this is a file"), ("photos", "not empty and not a run")):
-        with pytest.raises(SearchError, match=message), taken_run(tmp_path / name, fresh=True):
+        with (
+            pytest.raises((SearchError, StorageError), match=message),
+            locked_run(open_workspace(tmp_path / name), fresh=True),
+        ):
             pass
     assert [file.name for file in (tmp_path / "photos").iterdir()] == ["photo.jpg"]

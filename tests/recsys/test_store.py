@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from analysis import queries
 from analysis.logs.reader import LineCounts
-from recsys.errors import StoreError
+from recsys.errors import StorageError, StoreError
 from recsys.store import manifest as session_store
 from recsys.store.manifest import Catalogue, Manifest, Part, Source, bucket_of, content_digest, open_store
 from recsys.store.writer import locked
+from recsys.workspace import open_workspace
 
 SOURCE = Source("events.jsonl", "ab" * 16, 120, LineCounts(3, 2, 1, 0))
 
@@ -30,7 +31,7 @@ def write_store(path: Path) -> Manifest:
     manifest = session_store.extend_manifest(
         manifest, sources=[SOURCE], parts=[Part("bucket=001/part-a.parquet", 1, 2, 5)]
     )
-    session_store.write_manifest(path, manifest)
+    session_store.write_manifest(open_workspace(path), manifest)
     return manifest
 
 
@@ -95,23 +96,29 @@ def test_the_digest_is_that_of_the_set_of_sources() -> None:
 
 def test_only_one_writer_at_a_time(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    refused = pytest.raises(StoreError, match="another ingest is writing to this store")
-    with locked(store), refused, locked(store):
+    refused = pytest.raises(StorageError, match="another ingest is at work here")
+    with locked(open_workspace(store)), refused, locked(open_workspace(store)):
         pass
-    with locked(store):
+    with locked(open_workspace(store)):
         pass
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(StoreError, match=r"not a session store, it holds thesis\.tex"), locked(tmp_path):
+    with (
+        pytest.raises(StoreError, match=r"not a session store, it holds thesis\.tex"),
+        locked(open_workspace(tmp_path)),
+    ):
         pass
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("")
-    with pytest.raises(StoreError, match="a session store is a folder"), locked(tmp_path / "store"):
+    with (
+        pytest.raises(StorageError, match="a folder is needed, and this is a file"),
+        locked(open_workspace(tmp_path / "store")),
+    ):
         pass
 
 
@@ -123,7 +130,7 @@ def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(tmp_path:
     for file in (kept, *left):
         file.write_text("x")
     assert open_store(tmp_path).manifest == manifest
-    with locked(tmp_path):
+    with locked(open_workspace(tmp_path)):
         assert kept.exists()
         assert not any(file.exists() for file in left)
     assert open_store(tmp_path).manifest == manifest

@@ -1,0 +1,172 @@
+"""Hold the lock of a workspace: only one process writes to a store or run at a time, wherever it is.
+
+Of a path it is the kernel's lock of a file, which ends with its process. Of an address it is the object `.lock`, made
+only where there is none, that names the holder and is written again as a sign of life, so that the server's clock says
+how long the holder has been silent. It is taken over from a process that is known to be dead, or silent for `EXPIRY_S`;
+should that process live after all, its next `check` fails, and it writes no more.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import orjson
+
+from looplib.locks import exclusive
+from recsys.errors import StorageError
+from recsys.workspace import Workspace, opened, send_timeout
+
+LOCK = ".lock"
+SIGN_S = 15.0
+EXPIRY_S = 90.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a lock.
+
+    Attributes:
+        id: Of this holding alone.
+        host: The machine's name.
+        machine: The machine's boot, and the namespace of its process ids.
+        pid: The process.
+        started: When it started, so that another process of the same number is not taken for it.
+    """
+
+    id: str
+    host: str
+    machine: str
+    pid: int
+    started: str
+
+    def is_dead(self) -> bool:
+        """Return whether it is known to be: of this machine, and no longer there."""
+        return self.machine == _machine() and _start_of(self.pid) != self.started
+
+    def __str__(self) -> str:
+        """Return the process in a few words."""
+        return f"process {self.pid} on {self.host}"
+
+
+class Lock:
+    """A lock that is held; of a path there is nothing to check, as nobody can take it over.
+
+    Attributes:
+        workspace: What is locked.
+    """
+
+    def __init__(self, workspace: Workspace, holder: Holder | None) -> None:
+        """Take what is locked, and this process as the holder of a lock object; `hold_lock` makes one."""
+        self.workspace, self._holder = workspace, holder
+
+    def check(self) -> None:
+        """Refuse to go on where another process has taken over.
+
+        Raises:
+            StorageError: One has, or the server does not answer.
+        """
+        if self._holder and (found := _read(self.workspace)) != self._holder:
+            who = f"{found} has taken over" if found else "its lock was removed"
+            raise StorageError(f"{self.workspace}: {who}, as this process was silent for long; it writes no more")
+
+
+@contextmanager
+def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
+    """Make the block the only one that writes to a workspace, whose folder is made.
+
+    Args:
+        workspace: What is locked.
+        what: What holds it, for whom it is refused: "search".
+
+    Raises:
+        StorageError: Another process holds it, or the server does not answer.
+    """
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    busy = f"{workspace}: another {what} is at work here"
+    if not workspace.is_remote:
+        refusal = StorageError(f"{busy}; wait until it is done, or name another folder")
+        with exclusive(workspace.folder / LOCK, refusal):
+            yield Lock(workspace, None)
+        return
+    me = Holder(uuid4().hex, socket.gethostname(), _machine(), os.getpid(), _start_of(os.getpid()) or "")
+    _acquire(workspace, me, busy)
+    over = threading.Event()
+    threading.Thread(target=_renew, args=(workspace, me, over), daemon=True).start()
+    try:
+        yield Lock(workspace, me)
+    finally:
+        over.set()
+        with suppress(StorageError):  # where the server is lost it expires
+            if _read(workspace) == me:
+                workspace.delete(LOCK)
+
+
+def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
+    try:
+        _put(workspace, LOCK, me, mode="create")
+    except FileExistsError:
+        pass
+    else:
+        return
+    holder = _read(workspace)
+    if holder is None:
+        raise StorageError(f"{busy} until now; run the same command again")
+    silent_s = _silent_s(workspace, f"{LOCK}.probe-{me.id}")
+    if not holder.is_dead() and silent_s < EXPIRY_S:
+        raise StorageError(
+            f"{busy} ({holder}, last heard of {silent_s:.0f} s ago); wait until it is done, or, if it is dead, until "
+            f"it has not been heard of for {EXPIRY_S:.0f} s"
+        )
+    if _read(workspace) != holder:
+        raise StorageError(f"{busy}, which has just taken over from {holder}; wait until it is done")
+    _put(workspace, LOCK, me)  # should two come here at once, the last to write holds it, and the other's check fails
+
+
+def _renew(workspace: Workspace, me: Holder, over: threading.Event) -> None:
+    """Give signs of life until the lock is released; one that cannot be given is left out."""
+    while not over.wait(SIGN_S):
+        with suppress(StorageError):
+            if _read(workspace) == me:
+                _put(workspace, LOCK, me)
+
+
+def _silent_s(workspace: Workspace, probe: str) -> float:
+    """Return the seconds since the lock was last written, by the server's clock, which a new file tells."""
+    _put(workspace, probe, None)
+    with opened(f"{workspace}/{LOCK}") as files:
+        now, last = (files.modified(f"{workspace}/{name}").timestamp() for name in (probe, LOCK))
+    workspace.delete(probe)
+    return max(0.0, float(now - last))
+
+
+def _put(workspace: Workspace, name: str, holder: Holder | None, mode: str = "overwrite") -> None:
+    with opened(f"{workspace}/{name}") as files:
+        files.pipe_file(f"{workspace}/{name}", orjson.dumps(holder), mode=mode, **send_timeout(files))
+
+
+def _read(workspace: Workspace) -> Holder | None:
+    content = workspace.read(LOCK)
+    try:
+        return None if content is None else Holder(**orjson.loads(content))
+    except (TypeError, ValueError) as error:
+        where = f"{workspace}/{LOCK}"
+        raise StorageError(f"{where}: damaged ({error}); remove it when nobody is at work there") from None
+
+
+def _machine() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+
+
+def _start_of(pid: int) -> str | None:
+    """Return when a process of this machine started, in ticks since the boot; None if it has ended."""
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if facts[0] in "ZX" else facts[19]

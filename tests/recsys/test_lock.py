@@ -1,0 +1,112 @@
+"""One process writes to an address at a time; a dead one's lock is taken over."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from recsys import lock
+from recsys.errors import StorageError
+from recsys.lock import LOCK, Holder, hold_lock
+from recsys.workspace import Workspace, open_workspace
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("LISTENING_LOOP_SCRATCH", str(tmp_path / "here"))
+    return open_workspace(f"memory://bucket-{uuid4().hex}")
+
+
+def write_lock(there: Workspace, holder: Holder) -> None:
+    (there.folder / LOCK).write_bytes(orjson.dumps(holder))
+    there.upload(LOCK)
+
+
+def held_by(there: Workspace, **changes: object) -> Holder:
+    """Leaves a lock that another process holds."""
+    with hold_lock(there, "search"):
+        other = replace(lock._read(there), id="other", **changes)  # type: ignore[type-var]  # it is there
+    assert isinstance(other, Holder)
+    write_lock(there, other)
+    return other
+
+
+def test_a_second_process_is_refused_and_the_lock_released(there: Workspace) -> None:
+    with hold_lock(there, "search") as held:
+        refused = pytest.raises(StorageError, match=rf"another search is at work here \(process {os.getpid()} on ")
+        with refused, hold_lock(there, "search"):
+            pytest.fail("two at once")
+        held.check()
+    assert there.names() == set()
+
+
+def test_the_lock_of_a_dead_process_of_this_machine_is_taken_over_at_once(there: Workspace) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
+        process.wait()
+    for changes in ({"pid": process.pid}, {"started": "1"}):  # another process may have the number of a dead one
+        held_by(there, **changes)
+        with hold_lock(there, "search") as held:
+            held.check()
+        assert there.names() == set()
+
+
+def test_of_another_machine_only_silence_says_that_a_process_is_dead(
+    there: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_by(there, machine="another boot", host="node2", pid=4711)
+    refused = pytest.raises(StorageError, match=r"process 4711 on node2, last heard of \d+ s ago")
+    with refused, hold_lock(there, "search"):
+        pytest.fail("two at once")
+    monkeypatch.setattr(lock, "EXPIRY_S", 0.0)
+    with hold_lock(there, "search") as held:
+        held.check()
+
+
+def test_a_lock_that_another_process_has_just_taken_over_is_refused(
+    there: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = held_by(there, started="1")
+    successor = replace(dead, id="successor")
+    silent_s = lock._silent_s
+
+    def overtaken(workspace: Workspace, probe: str) -> float:
+        found = silent_s(workspace, probe)
+        write_lock(there, successor)
+        return found
+
+    monkeypatch.setattr(lock, "_silent_s", overtaken)
+    with pytest.raises(StorageError, match="has just taken over"), hold_lock(there, "search"):
+        pytest.fail("two at once")
+    assert lock._read(there) == successor
+
+
+def test_a_holder_gives_signs_of_life(there: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "SIGN_S", 0.01)
+    with hold_lock(there, "search"):
+        first = lock._silent_s(there, "probe")
+        for _ in range(10_000):
+            if lock._silent_s(there, "probe") < first:
+                break
+
+
+def test_a_process_that_was_taken_for_dead_writes_no_more(there: Workspace) -> None:
+    with hold_lock(there, "search") as held:
+        mine = lock._read(there)
+        assert mine is not None
+        write_lock(there, replace(mine, id="other", host="node2"))
+        with pytest.raises(StorageError, match="on node2 has taken over"):
+            held.check()
+    assert there.names() == {LOCK}  # the other's stays
+
+
+def test_a_damaged_lock_is_one_line(there: Workspace) -> None:
+    there.folder.mkdir(parents=True)
+    (there.folder / LOCK).write_text("{")
+    there.upload(LOCK)
+    with pytest.raises(StorageError, match="damaged"), hold_lock(there, "search"):
+        pytest.fail("held")
