@@ -29,7 +29,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
 SEED = 42

@@ -36,7 +36,7 @@ from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.scoring.scorer import Scorer, score_lists
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 
 RESAMPLES = 2000
 LISTS, OFFLINE = "lists.npz", "offline.json"

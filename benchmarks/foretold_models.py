@@ -26,7 +26,7 @@ from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.scoring.lists import personal_lists
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 from recsys.workspace import open_workspace
 
 DEPTH = 30

@@ -23,7 +23,7 @@ import duckdb
 
 from analysis.logs import reader as event_log
 from benchmarks.measure import Measured, machine, measure, python
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 
 COLUMNS = {
     "message": "VARCHAR",

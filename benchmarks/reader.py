@@ -68,7 +68,7 @@ def _read_ours(log: Path) -> int:
 
         def consume(_number: int) -> int:
             before = len(connection.table(TABLE)) if _number else 0
-            queries.append(connection, TABLE, "events/all_events")
+            queries.append(connection, TABLE, "events/events")
             queries.alias(connection, "events", TABLE)
             for text in queries.fetch_table(connection, "events/assignments")["experiments"].to_pylist():
                 event_log.canonical_assignments(text)

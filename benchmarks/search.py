@@ -27,7 +27,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.dataset import dataset_digest, open_dataset
 from recsys.runs.folder import read_run
 from recsys.runs.trials import plan_candidates
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
 GRID, AGAIN, ONE = "grid, 2 workers", "grid, 2 workers, again", "grid, 1 worker"

@@ -51,7 +51,7 @@ from recsys.models.als import Als, AlsParams
 from recsys.models.topk import NO_TRACK
 from recsys.scoring.lists import personal_lists, without_interactions
 from recsys.scoring.scorer import Scorer, validator_for
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 
 if TYPE_CHECKING:
     from pyspark.ml.recommendation import ALS

@@ -1,14 +1,11 @@
 """What users of `recsys` can mend."""
 
+from analysis.errors import StoreError as StoreError
 from looplib.errors import UserError
 
 
 class RecsysError(UserError):
     """Base of the errors of `recsys`."""
-
-
-class StoreError(RecsysError):
-    """A session store that is missing, damaged, busy, or of a newer version."""
 
 
 class StorageError(RecsysError):

@@ -17,7 +17,7 @@ from analysis.logs.lines import Event, parse_line
 SUFFIXES = (".jsonl", ".json", ".log")
 DESCRIPTION = "collection.json"  # describes a log, and is none
 CHUNK = 1 << 16  # bytes; a chunk's lines stay in the cache while they are compared
-_MOST_KINDS = 100_000
+MOST_KINDS = 100_000
 _DIGITS = b"0123456789"
 _KEYS = [name.encode() for name in Event.__struct_fields__]
 _NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also with .gz"
@@ -53,7 +53,7 @@ class LogFile:
             raise EventLogError(f"{self.name}: cannot be read ({error.strerror})") from None
         with text:
             try:
-                yield gzip.open(text) if self.is_gzipped else text  # type: ignore[misc]  # a binary file, too
+                yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]  # a binary file, too
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise EventLogError(f"{self.name}: a damaged gzip file ({error})") from None
 
@@ -97,13 +97,13 @@ def digest(file: LogFile) -> str:
 
 
 def count_lines(file: LogFile) -> int | None:
-    """Count a log's lines, if DuckDB's typed reader neither casts a value of theirs nor passes over a fault.
+    r"""Count a log's lines, if DuckDB's typed reader neither casts a value of theirs nor passes over a fault.
 
     Lines that differ in nothing but digits are of one kind, and a log has few kinds; one line of each is parsed
     exactly. If that is an event, any line of its kind has the same keys with values of the same types, or else is not
     JSON, which DuckDB notices, or has a value out of its range, which `sql/events/events.sql` notices. Digits could
     change more than that in three cases, so that such a kind counts as odd: in an array (`[1,]`), behind a backslash
-    (`\\u0041`), and in two keys that are the same without digits, if that is a key of the log.
+    (`\u0041`), and in two keys that are the same without digits, if that is a key of the log.
 
     Returns:
         The number of lines; None if one is odd, so that the log must be read line by line.
@@ -121,7 +121,7 @@ def count_lines(file: LogFile) -> int | None:
                 _is_typed(line) for kind, line in zip(stripped, chunk.split(b"\n"), strict=True) if kind in new
             ):
                 return None
-            if len(kinds) > _MOST_KINDS:
+            if len(kinds) > MOST_KINDS:
                 kinds.clear()
             kinds |= new
             lines += len(stripped)
@@ -129,7 +129,7 @@ def count_lines(file: LogFile) -> int | None:
 
 
 def _whole_lines(text: IO[bytes]) -> Iterator[bytes]:
-    """Cut a log into chunks of whole lines, each without its last line end; a line over a chunk's size comes in parts."""
+    """Cut a log into chunks of whole lines, without the last line end; a line over a chunk's size comes in parts."""
     rest = b""
     while taken := text.read(CHUNK):
         chunk, end, after = taken.rpartition(b"\n")

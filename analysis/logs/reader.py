@@ -88,7 +88,7 @@ def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: P
 
     def consume(number: int) -> int:
         part = folder / f"{number:06}.parquet"
-        events = queries.copy_to_parquet(connection, "events/all_events", part)
+        events = queries.copy_to_parquet(connection, "events/events", part)
         queries.attach_parquet(connection, "events", [part])
         for text in queries.fetch_table(connection, "events/assignments")["experiments"].to_pylist():
             canonical_assignments(text)

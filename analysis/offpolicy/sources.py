@@ -5,9 +5,10 @@ from pathlib import Path
 import orjson
 
 from analysis import queries
-from analysis.ab.source import MANIFEST, Places
+from analysis.ab.source import Places
 from analysis.errors import AnalysisError
 from analysis.logs import reader as event_log
+from analysis.store import MANIFEST
 
 COLLECTION = "collection.json"  # what the simulator writes beside its logs
 
@@ -17,20 +18,16 @@ def attach_events(connection: queries.Connection, places: Places, scratch: Path)
 
     Raises:
         EventLogError: A log cannot be read.
-        AnalysisError: Both logs and stores are given, or a store lacks a file.
+        AnalysisError: Both logs and stores are given, or a store is empty.
     """
     if places.logs and places.stores:
         raise AnalysisError("event logs and session stores together; ingest the logs into the store, or name one kind")
     if places.logs:
         event_log.load(connection, places.logs, scratch=scratch)
         return
-    files = [store.folder / part.path for store in places.stores for part in store.manifest.parts]
-    missing = [file for file in files if not file.is_file()]
-    if missing or not files:
-        found = (
-            f"{missing[0]}: the manifest names this part, and it is missing" if missing else "an empty session store"
-        )
-        raise AnalysisError(found)
+    files = [file for store in places.stores for file in store.files(store.manifest.parts)]
+    if not files:
+        raise AnalysisError("an empty session store")
     queries.attach_parquet(connection, "events", files)
 
 
@@ -40,7 +37,7 @@ def catalogue_size_of(places: Places) -> int | None:
     Raises:
         AnalysisError: They disagree, or one cannot be read.
     """
-    files = {store.folder / MANIFEST for store in places.stores} | {log.path.parent / COLLECTION for log in places.logs}
+    files = {store.path / MANIFEST for store in places.stores} | {log.path.parent / COLLECTION for log in places.logs}
     sizes = {file: size for file in sorted(files) if (size := _size_in(file)) is not None}
     if len(set(sizes.values())) > 1:
         raise AnalysisError(f"different catalogues: {', '.join(f'{file} has {size}' for file, size in sizes.items())}")

@@ -18,7 +18,7 @@ from recsys.dataset.buckets import BucketSummary, StoredBucket
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Report, Summary, dataset_digest, open_dataset
 from recsys.dataset.split import SplitRule, find_cutoff_ms, split_rule
 from recsys.errors import SplitError
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 from recsys.workspace import Workspace, open_workspace
 
 

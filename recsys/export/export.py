@@ -41,7 +41,7 @@ from recsys.runs.folder import Winner, read_run
 from recsys.scoring.lists import personal_lists, without_interactions
 from recsys.session_model.export import CONTEXT, write_context
 from recsys.store.ids import originals
-from recsys.store.manifest import Store, open_store
+from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 1

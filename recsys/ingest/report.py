@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.logs.reader import LineCounts, LogFile, read_rejects
-from recsys.store.manifest import Interactions, Source, Store
+from analysis.store import Interactions, Source
+from recsys.store.remote import Store
 
 SHOWN_REJECTS = 5
 SHOWN_SOURCES = 20

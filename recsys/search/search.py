@@ -6,6 +6,7 @@ from functools import partial
 
 import orjson
 
+from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
 from looplib.files import atomic_write, atomic_write_text
 from looplib.progress import console, output, progress
@@ -35,8 +36,7 @@ from recsys.search.blockwise_step import run_steps_in_blocks
 from recsys.search.fit_step import run_step
 from recsys.search.schedule import checkpoints_of
 from recsys.search.state import SearchState
-from recsys.store.manifest import MANIFEST as STORE_MANIFEST
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from recsys.workspace import Workspace, open_workspace
 
 

@@ -22,7 +22,7 @@ from recsys.config import ContextConfig
 from recsys.dataset.split import weights_of
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 
 CONTEXT = "context.npz"
 

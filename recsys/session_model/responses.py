@@ -16,7 +16,7 @@ from looplib.files import sha256_file
 from recsys.dataset.buckets import materialize_sessions
 from recsys.dataset.split import UNWEIGHTED, Weights
 from recsys.errors import ExportError
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 
 _CATALOGUE_COLUMNS = {"track": "BIGINT", "artist": "VARCHAR"}
 _NO_ARTISTS = pa.table({"track": pa.array([], pa.int64()), "artist": pa.array([], pa.string())})

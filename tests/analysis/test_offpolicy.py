@@ -13,8 +13,8 @@ from analysis.errors import AnalysisError
 from analysis.logs.reader import digest, discover
 from analysis.offpolicy import OffPolicy, SessionAware, sessions_of
 from analysis.offpolicy.__main__ import PROG, app
+from analysis.store import content_digest
 from looplib.cli import run
-from recsys.store.manifest import content_digest
 from tests.analysis.logged import Session, heldout_events, uniform_events
 from tests.recsys.logs import make_store, random_sessions
 

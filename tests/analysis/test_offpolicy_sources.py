@@ -11,7 +11,7 @@ from analysis.ab.source import find
 from analysis.errors import AnalysisError
 from analysis.offpolicy.recommendations import learned_from, read_recommendations
 from analysis.offpolicy.sources import attach_events, catalogue_size_of, digests_of
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 SESSIONS = random_sessions(1, listeners=5, tracks=9, sessions=20)

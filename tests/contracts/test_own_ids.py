@@ -22,7 +22,7 @@ from recsys.ingest.interactions import ingest_interactions
 from recsys.models.als import AlsParams
 from recsys.runs.folder import CONFIG, WINNER, Winner
 from recsys.runs.trials import Trial
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 
 USERS, ITEMS = 12, 50
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 
 COLLECTION = "collection.json"
 EVENT: dict[str, Any] = {

@@ -20,7 +20,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
 from recsys.search import __main__ as search
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions
 

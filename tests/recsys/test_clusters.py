@@ -12,7 +12,7 @@ from distributed import LocalCluster
 from recsys.cluster_config import ClusterConfig
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from tests.recsys.logs import make_store, random_sessions
 
 SETTINGS = ["search.space.factors=[4, 8]", "search.sweeps=2", "validation.resamples=100"]

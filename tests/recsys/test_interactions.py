@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
+from analysis.store import Part
 from recsys.config import Feedback, PropensityWeighting, Split
 from recsys.dataset import buckets as interactions
 from recsys.dataset.buckets import BucketSummary, StoredBucket, prepare_bucket
 from recsys.dataset.split import SplitRule, find_cutoff_ms, weights_of
 from recsys.errors import SplitError
-from recsys.store.manifest import Part
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000

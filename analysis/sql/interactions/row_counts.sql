@@ -2,12 +2,12 @@
 -- Parameters:
 --   none
 -- Tables:
---   judged(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+--   verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
 --   source    VARCHAR, digest of the file
 --   good      BIGINT
 --   rejected  BIGINT
 SELECT source, count(*) FILTER (reason IS NULL) AS good, count(*) FILTER (reason IS NOT NULL) AS rejected
-FROM judged
+FROM verified
 GROUP BY source
 ORDER BY source

@@ -20,7 +20,8 @@ from looplib.cli import run
 from recsys.errors import IngestError, StorageError, StoreError
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import events as ingest
-from recsys.store.manifest import Store, bucket_of, open_store
+from recsys.store.buckets import bucket_of
+from recsys.store.remote import Store, open_store
 from recsys.store.writer import locked
 from recsys.workspace import open_workspace
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
@@ -69,7 +70,7 @@ def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
         assert {name: table.schema.field(name).type for name in table.column_names} == COLUMNS
         keys = [(row["user"], row["timestamp"], row["message"] == "last", row["track"]) for row in table.to_pylist()]
         assert keys == sorted(keys)
-        assert {bucket_of(user, 4) for user, *_ in keys} == {bucket}
+        assert set(bucket_of(table["user"].to_numpy(), 4).tolist()) == {bucket}
 
 
 def test_every_value_arrives_unchanged(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_the_order_of_lines_and_files_and_runs_does_not_matter(tmp_path: Path) -
     stores = []
     for number, runs in enumerate([[3], [1, 2], [2, 1], [1, 1, 1]]):
         folder = tmp_path / str(number)
-        shuffled = [made[place] for place in generator.permutation(len(made))]
+        shuffled = [made[position] for position in generator.permutation(len(made))]
         logs = [write_log(folder / f"{part}.jsonl", shuffled[part::3]) for part in range(3)]
         remaining = iter(generator.permutation(3))
         for size in runs:
@@ -191,7 +192,7 @@ def test_logs_without_an_event_are_an_error_and_make_no_store(
     log = write_log(tmp_path / "a.jsonl", [], more=b"\ngarbage\n")
     assert run(ingest_command.app, ingest_command.PROG, [str(log), "--store", str(tmp_path / "store")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert f"no event in 1 logs; the first line refused is {log}:2: not JSON" in line
+    assert f"no event in 1 files; the first line refused is {log}:2: not JSON" in line
     with pytest.raises(StoreError, match="no session store here"):
         open_store(tmp_path / "store")
 
@@ -282,7 +283,7 @@ def test_too_little_memory_says_so(tmp_path: Path) -> None:
         ingest.ingest([log], tmp_path / "store", memory="1MB")
 
 
-def test_no_log_is_an_error_that_names_the_place(tmp_path: Path) -> None:
+def test_no_log_is_an_error_that_names_the_path(tmp_path: Path) -> None:
     with pytest.raises(EventLogError, match="nowhere: no event log here"):
         ingest.ingest([tmp_path / "nowhere"], tmp_path / "store")
     assert not (tmp_path / "store").exists()
