@@ -57,11 +57,11 @@ Consume = Callable[[int], int]
 
 @dataclass(frozen=True)
 class FileLines:
-    """What became of a log's lines.
+    """Counts of a log's lines, and its rejects.
 
     Attributes:
         file: The log.
-        lines: Its lines, counted.
+        lines: The counts.
         rejects: A file of `Reject`, one JSON a line, in the scratch folder; None without rejects.
     """
 
@@ -72,14 +72,17 @@ class FileLines:
 
 @dataclass(frozen=True)
 class Batch:
-    """Logs whose events were consumed together, under one number; numbers run from 0."""
+    """Logs whose events were consumed together; batches are numbered from 0."""
 
     number: int
     files: tuple[FileLines, ...]
 
 
 def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: Path) -> list[FileLines]:
-    """Makes the events of logs readable as the table `events`; the scratch folder must live as long as the table.
+    """Make the events of logs readable as the table `events`; the scratch folder must live as long as the table.
+
+    Returns:
+        The counts of each log's lines, and its rejects.
 
     Raises:
         EventLogError: A file cannot be read.
@@ -108,15 +111,15 @@ def read(
     scratch: Path,
     largest_track: int = LARGEST_ID,
 ) -> Iterator[Batch]:
-    """Reads logs, a batch of files at a time; see the module's words.
+    """Read logs, a batch of files at a time, as this module's docstring says.
 
     Args:
         connection: Has the table `events` for the time of each call of `consume`.
-        files: The logs; each is taken when it is its turn.
-        consume: Makes something of the table `events` under the batch's number.
-        scratch: A folder for clean files, which are removed after use, and for rejects.
-        largest_track: The catalogue's last id; a line with one beyond is rejected. `consume` must refuse such ids
-            too, by an `OddLineError`.
+        files: The logs; an iterator is asked for the next one when it is its turn.
+        consume: Takes the number of a batch and returns the number of its events.
+        scratch: A folder for temporary files and for rejects.
+        largest_track: The catalogue's last id; a line with one beyond is rejected. `consume` must raise an
+            `OddLineError` for such ids, too.
 
     Raises:
         EventLogError: A file cannot be read.
@@ -129,13 +132,13 @@ def read(
 
 
 def read_rejects(file: Path, limit: int) -> list[Reject]:
-    """The first rejects of a file."""
+    """Return the first rejects of a file."""
     with file.open("rb") as lines:
         return [msgspec.json.decode(line, type=Reject) for line, _ in zip(lines, range(limit), strict=False)]
 
 
 def _grouped(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
-    """Consecutive logs up to a batch's size together, gzipped ones apart from the others."""
+    """Yield groups of consecutive logs up to a batch's size, gzipped ones apart from the others."""
     group: list[LogFile] = []
     size = 0
     for file in files:
@@ -151,7 +154,7 @@ def _grouped(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
 
 
 class _Reader:
-    """Chooses a path for each log, and numbers what was consumed."""
+    """Reads logs, typed or exactly, and numbers the batches."""
 
     def __init__(
         self, connection: queries.Connection, consume: Consume, scratch: Path, largest_track: int, inspector: Executor

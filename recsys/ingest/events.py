@@ -8,15 +8,16 @@ import pyarrow.compute as pc
 
 from analysis import queries
 from analysis.logs import reader
-from analysis.logs.reader import LogFile, OddLineError, canonical_assignments
+from analysis.logs.reader import FileLines, LogFile, OddLineError, canonical_assignments
 from analysis.store import Manifest
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.ingest.catalogue import with_catalogue
-from recsys.ingest.pipeline import DEFAULT_MEMORY, Loaded, NewFiles, NewSource, ingest_files
+from recsys.ingest.pipeline import DEFAULT_MEMORY, NewFiles, ingest_files
 from recsys.ingest.report import IngestReport
 from recsys.store.buckets import ROWS_AT_ONCE, Bucketing
 from recsys.store.sort import EVENTS
+from recsys.store.writer import Additions
 from recsys.workspace import Workspace
 
 
@@ -61,7 +62,7 @@ class _EventLogs:
 
     def load(
         self, connection: queries.Connection, files: NewFiles, manifest: Manifest, bucketing: Bucketing, scratch: Path
-    ) -> Loaded:
+    ) -> Additions:
         """Read the logs batch by batch."""
         largest_track = manifest.catalogue.tracks - 1 if manifest.catalogue else reader.LARGEST_ID
 
@@ -69,13 +70,14 @@ class _EventLogs:
             rows = queries.stream(connection, "events/moments", ROWS_AT_ONCE)
             return bucketing.add(number, _canonical(rows, largest_track))
 
-        sources: list[NewSource] = []
+        read: list[FileLines] = []
         with progress("ingest", files.megabytes, "MB") as report:
             for batch in reader.read(connection, files, consume, scratch=scratch, largest_track=largest_track):
-                sources += [NewSource(file.file, file.lines, file.rejects) for file in batch.files]
-                done = sum(file.size_bytes for file in (*files.known, *(source.file for source in sources)))
-                report(done / 1e6, f"{sum(source.lines.good for source in sources):,} events")
-        return Loaded(sources)
+                read += batch.files
+                done = sum(file.size_bytes for file in (*files.known, *(log.file for log in read)))
+                report(done / 1e6, f"{sum(log.lines.good for log in read):,} events")
+        sources = [files.source(log.file, log.lines) for log in read]
+        return Additions(sources, {files.digests[log.file]: log.rejects for log in read if log.rejects})
 
 
 def _canonical(rows: Iterator[pa.RecordBatch], largest_track: int) -> Iterator[pa.RecordBatch]:

@@ -4,7 +4,8 @@ Files are checked one by one, then their ids looked at together, and then all ro
 DuckDB cannot keep in memory it spills to the store's disk.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from analysis.logs.reader import LineCounts, LogFile, Reject
 from analysis.store import Interactions, Manifest
 from looplib.progress import progress
 from recsys.errors import IngestError
-from recsys.ingest.pipeline import DEFAULT_MEMORY, Loaded, NewFiles, NewSource, ingest_files
+from recsys.ingest.pipeline import DEFAULT_MEMORY, NewFiles, ingest_files
 from recsys.ingest.report import IngestReport
 from recsys.store.buckets import ROWS_AT_ONCE, Bucketing
 from recsys.store.ids import decide_kinds, write_ids
 from recsys.store.remote import download_stored
 from recsys.store.sort import INTERACTIONS
+from recsys.store.writer import Additions
 from recsys.workspace import Workspace
 
 _KEPT_OF_A_REJECT = 1000
@@ -30,11 +32,12 @@ _KEPT_OF_A_REJECT = 1000
 
 @dataclass(frozen=True)
 class _Checked:
-    """A file that was read: its digest, its checked rows, and the lines that are no rows."""
+    """A file that was read: its digest, its checked rows and their number, and the lines that are no rows."""
 
     file: LogFile
     digest: str
     rows: Path
+    count: int
     malformed: list[Malformed]
 
 
@@ -97,24 +100,28 @@ class _InteractionFiles:
 
     def load(
         self, connection: queries.Connection, files: NewFiles, manifest: Manifest, bucketing: Bucketing, scratch: Path
-    ) -> Loaded:
+    ) -> Additions:
         """Check the files, then their ids, and then add the good rows to the buckets."""
         checked = self._check_files(files, scratch)
         if not checked:
-            return Loaded([])
+            return Additions((), {})
         queries.attach_parquet(connection, "checked", [file.rows for file in checked])
         kinds = decide_kinds(connection, manifest.interactions)
         queries.attach_query(
             connection, "verified", "interactions/verified_rows", text_users=kinds["users"], text_items=kinds["items"]
         )
-        rejects = self._write_rejects(connection, checked, scratch)
-        sources = _sources(connection, checked, rejects)
+        rejects, rejected = self._write_rejects(connection, checked, scratch)
+        sources = []
+        for file in checked:
+            read = file.count + len(file.malformed)
+            lines = LineCounts(read, read - rejected[file.digest], rejected[file.digest], blank=0)
+            sources.append(files.source(file.file, lines))
         ids = write_ids(connection, kinds, self._known_ids, scratch)
         rows = queries.stream(connection, "interactions/summed_rows", ROWS_AT_ONCE)
         repeats = sum(source.lines.good for source in sources) - bucketing.add(0, rows)
         earlier = manifest.interactions.id_files if manifest.interactions else ()
         facts = Interactions(self._settings.columns.known, kinds["users"], kinds["items"], earlier)
-        return Loaded(sources, facts, ids, repeats)
+        return Additions(sources, rejects, ids=ids, interactions=facts, repeats=repeats)
 
     def _check_files(self, files: NewFiles, scratch: Path) -> list[_Checked]:
         checked: list[_Checked] = []
@@ -123,22 +130,24 @@ class _InteractionFiles:
             for file in files:
                 target = scratch / f"checked-{len(checked):06}.parquet"
                 digest = files.digests[file]
-                malformed = interaction_files.check_file(file, self._settings, digest, target, self._memory)
-                checked.append(_Checked(file, digest, target, malformed))
+                count, malformed = interaction_files.check_file(file, self._settings, digest, target, self._memory)
+                checked.append(_Checked(file, digest, target, count, malformed))
                 done_mb += file.size_bytes / 1e6
                 report(done_mb, file.name)
         return checked
 
     def _write_rejects(
         self, connection: queries.Connection, checked: Sequence[_Checked], scratch: Path
-    ) -> dict[str, Path]:
-        """Write the rejected lines of each file that has some; digest → file."""
+    ) -> tuple[dict[str, Path], Counter[str]]:
+        """Write the rejected lines of each file that has some; return those files and the lines' number by digest."""
         written: dict[str, Path] = {}
+        rejected: Counter[str] = Counter()
         files = {file.digest: file for file in checked}
         encoder = msgspec.json.Encoder()
 
         def write(digest: str, line: int, reason: str, text: str) -> None:
             reject = Reject(files[digest].file.name, line, reason, len(text.encode()), text[:_KEPT_OF_A_REJECT], None)
+            rejected[digest] += 1
             target = written.setdefault(digest, scratch / f"rejects-{digest}.jsonl")
             with target.open("ab") as lines:
                 lines.write(encoder.encode(reject) + b"\n")
@@ -150,7 +159,7 @@ class _InteractionFiles:
             for row in batch.to_pylist():
                 number = self._line_number(row["row"], files[row["source"]])
                 write(row["source"], number, row["reason"], row["text"])
-        return written
+        return written, rejected
 
     def _line_number(self, row: int, file: _Checked) -> int:
         """Return the line of a row; in CSV with blank lines or line breaks within values, the line without those.
@@ -165,16 +174,3 @@ class _InteractionFiles:
                 break
             line += 1
         return line
-
-
-def _sources(
-    connection: queries.Connection, checked: Sequence[_Checked], rejects: Mapping[str, Path]
-) -> list[NewSource]:
-    rows = {row["source"]: row for row in queries.fetch_table(connection, "interactions/row_counts").to_pylist()}
-    sources = []
-    for file in checked:
-        counts = rows.get(file.digest, {"good": 0, "rejected": 0})
-        good, rejected = counts["good"], counts["rejected"] + len(file.malformed)
-        lines = LineCounts(good + rejected, good, rejected, 0)
-        sources.append(NewSource(file.file, lines, rejects.get(file.digest)))
-    return sources

@@ -7,7 +7,7 @@ import errno
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,13 +16,13 @@ import xxhash
 from analysis import queries
 from analysis.logs import reader
 from analysis.logs.reader import LineCounts, LogFile
-from analysis.store import Interactions, Manifest, Source
+from analysis.store import Manifest, Source
 from recsys.errors import IngestError
-from recsys.ingest.report import AddedSource, IngestReport
+from recsys.ingest.report import IngestReport
 from recsys.store.buckets import Bucketing
 from recsys.store.remote import open_store
-from recsys.store.sort import Layout, SortedPart
-from recsys.store.writer import Additions, NewIds, commit, locked, manifest_to_extend, scratch_folder
+from recsys.store.sort import Layout
+from recsys.store.writer import Additions, commit, locked, manifest_to_extend, scratch_folder
 from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
@@ -65,37 +65,15 @@ class NewFiles:
             self.digests[file] = digest
             yield file
 
+    def source(self, file: LogFile, lines: LineCounts) -> Source:
+        """Return a new file as a source of the store."""
+        return Source(file.name, self.digests[file], file.size_bytes, lines)
+
     def check_unchanged(self) -> None:
         """Refuse a file that was written to in the meantime: its digest is not that of what was read."""
         for file, state in self._states.items():
             if _state(file) != state:
                 raise IngestError(f"{file.name}: changed while it was read; ingest it when it is complete")
-
-
-@dataclass(frozen=True)
-class NewSource:
-    """A new file that was read: its lines, counted, and a file of those rejected, if any."""
-
-    file: LogFile
-    lines: LineCounts
-    rejects: Path | None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What files gave beside their rows.
-
-    Attributes:
-        sources: The files.
-        interactions: What a store of interactions holds then, with the id files that it had; None of events.
-        ids: The text ids of interactions.
-        repeats: Good rows whose weight was added to an equal row's.
-    """
-
-    sources: Sequence[NewSource]
-    interactions: Interactions | None = None
-    ids: Sequence[NewIds] = ()
-    repeats: int = 0
 
 
 class Format(Protocol):
@@ -120,8 +98,8 @@ class Format(Protocol):
 
     def load(
         self, connection: queries.Connection, files: NewFiles, manifest: Manifest, bucketing: Bucketing, scratch: Path
-    ) -> Loaded:
-        """Read the new files, and add their rows to the buckets."""
+    ) -> Additions:
+        """Read the new files, add their rows to the buckets, and return the rest."""
 
 
 def ingest_files(
@@ -157,35 +135,22 @@ def ingest_files(
             with queries.connect(
                 memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False
             ) as connection:
-                loaded = format_.load(connection, new, before, bucketing, scratch)
+                added = format_.load(connection, new, before, bucketing, scratch)
             new.check_unchanged()
-            added = _additions(loaded, new, bucketing.finish())
-            _check_useful(loaded, new, added, format_.row)
+            added = replace(added, parts=bucketing.finish())
+            _check_useful(added, new, format_.row)
             if added.sources:
                 commit(lock, before, added)
-    sources = tuple(
-        AddedSource(source, workspace.folder / source.rejects if source.digest in added.rejects else None)
-        for source in added.sources
-    )
-    return IngestReport(open_store(store), sources, tuple(new.known), loaded.repeats)
+    return IngestReport(open_store(store), tuple(added.sources), tuple(new.known), added.repeats)
 
 
-def _additions(loaded: Loaded, new: NewFiles, parts: Sequence[SortedPart]) -> Additions:
-    sources = [
-        Source(source.file.name, new.digests[source.file], source.file.size_bytes, source.lines)
-        for source in loaded.sources
-    ]
-    rejects = {new.digests[source.file]: source.rejects for source in loaded.sources if source.rejects}
-    return Additions(sources, parts, rejects, loaded.ids, loaded.interactions)
-
-
-def _check_useful(loaded: Loaded, new: NewFiles, added: Additions, row: str) -> None:
+def _check_useful(added: Additions, new: NewFiles, row: str) -> None:
     if added.parts or new.known:
         return
-    rejects = next((source.rejects for source in loaded.sources if source.rejects), None)
+    rejects = next(iter(added.rejects.values()), None)
     first = reader.read_rejects(rejects, 1)[0] if rejects else None
     why = f"the first line refused is {first.file}:{first.line}: {first.reason}" if first else "all lines are blank"
-    raise IngestError(f"no {row} in {len(loaded.sources)} files; {why}")
+    raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
 
 
 def _state(file: LogFile) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.store import IdsOf, Interactions
@@ -92,9 +93,7 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
     files = store.id_files(of)
     if not files:
         return numbers
-    with queries.connect() as connection:
-        queries.attach_parquet(connection, "ids", files)
-        table = queries.fetch_table(connection, "interactions/originals")
+    table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files]).sort_by("id")
     known = table["id"].to_numpy()
     positions = np.minimum(known.searchsorted(numbers), len(known) - 1)
     if not np.array_equal(known[positions], numbers):

@@ -59,17 +59,19 @@ class Additions:
 
     Attributes:
         sources: The new sources.
-        parts: Their rows.
         rejects: The rejected lines of those sources that have some, by digest.
+        parts: The rows.
         ids: The text ids of interactions.
         interactions: What the store holds, with the id files that it had; None of events.
+        repeats: Good rows whose weight was added to an equal row's.
     """
 
     sources: Sequence[Source]
-    parts: Sequence[SortedPart]
     rejects: Mapping[str, Path]
+    parts: Sequence[SortedPart] = ()
     ids: Sequence[NewIds] = ()
     interactions: Interactions | None = None
+    repeats: int = 0
 
 
 @contextmanager

@@ -32,11 +32,11 @@ def test_a_pattern_stands_for_what_matches_and_a_file_named_twice_is_read_once(t
     assert [file.path for file in found] == [first, second]
 
 
-@pytest.mark.parametrize("place", ["nowhere", "no-*.jsonl", "empty"])
-def test_a_place_without_logs_is_an_error_that_names_it(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("name", ["nowhere", "no-*.jsonl", "empty"])
+def test_a_path_without_logs_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EventLogError, match=r"no event log here; logs are files named \*\.jsonl"):
-        event_log.discover([tmp_path / place])
+        event_log.discover([tmp_path / name])
 
 
 def count(folder: Path, content: bytes | str) -> int | None:

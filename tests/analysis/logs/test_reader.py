@@ -242,10 +242,10 @@ def test_a_bad_line_is_rejected_with_its_number_and_reason_and_the_others_are_re
 
 
 @pytest.mark.parametrize("blank", [b"", b" ", b"\t", b"\r", b"  \r"])
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_blank_line_is_counted_and_nothing_else(load: Load, blank: bytes, place: int) -> None:
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_blank_line_is_counted_and_nothing_else(load: Load, blank: bytes, position: int) -> None:
     lines = [text().encode()] * 2
-    lines.insert(place, blank)
+    lines.insert(position, blank)
     assert load(b"\n".join(lines) + b"\n").lines == LineCounts(read=3, good=2, rejected=0, blank=1)
 
 
@@ -356,10 +356,10 @@ def log_lines(draw: st.DrawFn) -> bytes:
     pairs += draw(st.lists(st.sampled_from(pairs), max_size=draw(st.sampled_from([0, 0, 0, 1])))) if pairs else []
     line = ("{" + draw(st.sampled_from([",", ", "])).join(pairs) + "}").encode()
     kind = draw(st.sampled_from(["whole"] * 6 + ["byte", "cut", "blank", "return", "comma", "twice"]))
-    place = draw(st.integers(0, len(line)))
+    position = draw(st.integers(0, len(line)))
     changes = {
-        "byte": line[:place] + draw(st.binary(min_size=1, max_size=2)).replace(b"\n", b"") + line[place:],
-        "cut": line[:place],
+        "byte": line[:position] + draw(st.binary(min_size=1, max_size=2)).replace(b"\n", b"") + line[position:],
+        "cut": line[:position],
         "blank": draw(st.sampled_from([b"", b" ", b"\t \r"])),
         "return": line + b"\r",
         "comma": line[:-1] + draw(st.sampled_from([b",}", b" , }", b",\t}"])),
@@ -482,7 +482,7 @@ def test_a_bad_file_among_good_ones_spoils_no_other(tmp_path: Path) -> None:
     write(tmp_path / "2.jsonl", f"{text(user=2)}\n\ngarbage\n")
     connection = queries.connect()
     found = event_log.load(connection, event_log.discover([tmp_path]), scratch=tmp_path)
-    assert [one.lines.good for one in found] == [3, 3, 1, 3, 3]
+    assert [file.lines.good for file in found] == [3, 3, 1, 3, 3]
     counts = connection.sql("SELECT user, count(*) FROM events GROUP BY user ORDER BY user").fetchall()
     assert counts == [(0, 3), (1, 3), (2, 1), (3, 3), (4, 3)]
 
@@ -504,5 +504,5 @@ def test_lines_across_chunks_and_batches_are_all_read(tmp_path: Path, monkeypatc
         write(tmp_path / f"{number}.jsonl", "".join(f"{text(user=user)}\n" for user in range(rows)))
     connection = queries.connect()
     found = event_log.load(connection, event_log.discover([tmp_path]), scratch=tmp_path)
-    assert [one.lines for one in found] == [LineCounts(rows, rows, 0, 0)] * 4
+    assert [file.lines for file in found] == [LineCounts(rows, rows, 0, 0)] * 4
     assert connection.sql("SELECT count(*), sum(user) FROM events").fetchall() == [(4 * rows, 4 * sum(range(rows)))]

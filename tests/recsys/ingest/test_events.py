@@ -54,7 +54,7 @@ def events(count: int, seed: int = 1) -> list[dict[str, Any]]:
         )
         for number in range(count)
     ]
-    assert len({json.dumps(one) for one in made}) == count
+    assert len({json.dumps(row) for row in made}) == count
     return made
 
 
@@ -76,9 +76,9 @@ def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
 def test_every_value_arrives_unchanged(tmp_path: Path) -> None:
     made = events(500)
     store = ingested(tmp_path, [write_log(tmp_path / "a.jsonl", made)])
-    expected = [dict(one) | {"experiments": '{"AA":"C","REC":"T1"}'} for one in made]
+    expected = [row | {"experiments": '{"AA":"C","REC":"T1"}'} for row in made]
     assert sorted(read_rows(store), key=repr) == sorted(
-        ({key: one[key] for key in COLUMNS} for one in expected), key=repr
+        ({key: row[key] for key in COLUMNS} for row in expected), key=repr
     )
 
 
@@ -91,8 +91,8 @@ def test_the_manifest_says_what_the_store_holds(tmp_path: Path) -> None:
     assert source.bytes == log.stat().st_size
     assert source.lines == LineCounts(read=102, good=100, rejected=1, blank=1)
     assert store.events == 100
-    assert store.manifest.first_timestamp == min(one["timestamp"] for one in made)
-    assert store.manifest.last_timestamp == max(one["timestamp"] for one in made)
+    assert store.manifest.first_timestamp == min(row["timestamp"] for row in made)
+    assert store.manifest.last_timestamp == max(row["timestamp"] for row in made)
 
 
 def test_the_order_of_lines_and_files_and_runs_does_not_matter(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_files_folders_patterns_and_gzip_can_be_mixed(tmp_path: Path) -> None:
     write_log(tmp_path / "b-1.log", events(30, seed=2))
     packed = tmp_path / "c.json.gz"
     packed.write_bytes(gzip.compress(write_log(tmp_path / "c.json", events(30, seed=3)).read_bytes()))
-    places = [str(tmp_path / "folder"), str(tmp_path / "b-*.log"), str(packed)]
-    assert ingest.ingest(places, tmp_path / "store").store.events == 90
+    paths = [str(tmp_path / "folder"), str(tmp_path / "b-*.log"), str(packed)]
+    assert ingest.ingest(paths, tmp_path / "store").store.events == 90
 
 
 def test_experiments_are_stored_as_canonical_json(tmp_path: Path) -> None:
@@ -202,19 +202,19 @@ def test_a_known_catalogue_rejects_ids_beyond_it(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log" / "a.jsonl", made, tracks=10)
     report = ingest.ingest([log], tmp_path / "store")
     assert report.lines == LineCounts(read=3, good=1, rejected=2, blank=0)
-    assert report.added[0].rejects
-    reasons = [reject.reason for reject in event_log.read_rejects(report.added[0].rejects, 9)]
+    kept = report.store.path / report.added[0].rejects
+    reasons = [reject.reason for reject in event_log.read_rejects(kept, 9)]
     assert reasons[0] == "the catalogue's last track is 9, found 10 - at `$.track`"
     assert report.store.catalogue
     assert report.store.catalogue.tracks == 10
 
 
 def test_two_worlds_do_not_mix(tmp_path: Path) -> None:
-    one = write_log(tmp_path / "one" / "a.jsonl", events(10, seed=1), tracks=100)
+    first = write_log(tmp_path / "one" / "a.jsonl", events(10, seed=1), tracks=100)
     other = write_log(tmp_path / "other" / "b.jsonl", events(10, seed=2), tracks=101)
     with pytest.raises(IngestError, match=r"two worlds: .*one.* has 100 tracks.* and .*other.* has 101 tracks"):
-        ingest.ingest([one, other], tmp_path / "store")
-    before = ingested(tmp_path, [one])
+        ingest.ingest([first, other], tmp_path / "store")
+    before = ingested(tmp_path, [first])
     with pytest.raises(IngestError, match=r"two worlds: .*store has 100 tracks.* and .*other.* has 101 tracks"):
         ingest.ingest([other], tmp_path / "store")
     assert open_store(tmp_path / "store").manifest == before.manifest

@@ -39,8 +39,8 @@ class Here:
     """Runs the calls in this process."""
 
     def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
-        for place, arguments in enumerate(calls):
-            yield Outcome(place, function(*arguments), None)
+        for position, arguments in enumerate(calls):
+            yield Outcome(position, function(*arguments), None)
 
 
 def random_rows(seed: int, count: int, *, users: int = 40, items: int = 60) -> list[Row]:

@@ -19,7 +19,7 @@ rows_of = st.lists(st.tuples(*[st.integers(0, 3)] * 3), max_size=30)
 @given(rows=rows_of)
 def test_rows_are_in_the_order_of_user_moment_track_and_equal_ones_stay(rows: list[tuple[int, int, int]]) -> None:
     columns = np.array(rows, np.int64).reshape(-1, 3).T
-    expected = sorted(range(len(rows)), key=lambda place: rows[place])
+    expected = sorted(range(len(rows)), key=lambda position: rows[position])
     assert sort_order(*columns).tolist() == expected
 
 

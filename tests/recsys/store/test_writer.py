@@ -63,7 +63,7 @@ def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
     workspace = open_workspace(tmp_path)
     with locked(workspace) as lock:
         before = manifest_to_extend(workspace, 4)
-        commit(lock, before, Additions([source], parts, {"00": tmp_path / "new.jsonl"}))
+        commit(lock, before, Additions([source], {"00": tmp_path / "new.jsonl"}, parts))
     store = open_store(tmp_path)
     assert (store.events, store.bytes) == (12, 7)
     assert store.manifest.sources == (source, SOURCE)
