@@ -17,9 +17,10 @@ from analysis.logs.lines import Event, parse_line
 SUFFIXES = (".jsonl", ".json", ".log")
 DESCRIPTION = "collection.json"  # describes a log, and is none
 CHUNK = 1 << 16  # bytes; a chunk's lines stay in the cache while they are compared
-MOST_KINDS = 100_000
-_DIGITS = b"0123456789"
-_KEYS = [name.encode() for name in Event.__struct_fields__]
+MOST_KINDS = 10_000
+_HEXADECIMAL = b"0123456789abcdfABCDF"  # without e, which makes a whole number a float
+_KEYS = {name.encode() for name in Event.__struct_fields__}
+_BARE_KEYS = {key.translate(None, _HEXADECIMAL) for key in _KEYS}
 _NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also with .gz"
 
 
@@ -99,14 +100,14 @@ def digest(file: LogFile) -> str:
 def count_lines(file: LogFile) -> int | None:
     r"""Count a log's lines, if DuckDB's typed reader neither casts a value of theirs nor passes over a fault.
 
-    Lines that differ in nothing but digits are of one kind, and a log has few kinds; one line of each is parsed
-    exactly. If that is an event, any line of its kind has the same keys with values of the same types, or else is not
-    JSON, which DuckDB notices, or has a value out of its range, which `sql/events/events.sql` notices. Digits could
-    change more than that in three cases, so that such a kind counts as odd: in an array (`[1,]`), behind a backslash
-    (`\u0041`), and in two keys that are the same without digits, if that is a key of the log.
+    Lines that differ in nothing but hexadecimal digits (`_HEXADECIMAL`) are of one kind, and a log has few kinds; one
+    line of each is parsed exactly. If that is an event, any line of its kind has the same keys with values of the same
+    types, or else is not JSON, which DuckDB notices, or has a value out of its range, which `sql/events/events.sql`
+    notices. Digits could change more than that in three cases, so that such a line counts as odd: in an array (`[1,]`),
+    behind a backslash (`\u0041`), and in a key, if they make of a line's unknown key a known one.
 
     Returns:
-        The number of lines; None if one is odd, so that the log must be read line by line.
+        The number of lines; None if one is odd or there are many kinds, so that the log must be read line by line.
 
     Raises:
         EventLogError: The file is not the gzip file that its name says.
@@ -115,15 +116,15 @@ def count_lines(file: LogFile) -> int | None:
     lines = 0
     with file.open() as text:
         for chunk in _whole_lines(text):
-            stripped = chunk.translate(None, _DIGITS).split(b"\n")
+            stripped = chunk.translate(None, _HEXADECIMAL).split(b"\n")
             new = set(stripped) - kinds
             if new and not all(
                 _is_typed(line) for kind, line in zip(stripped, chunk.split(b"\n"), strict=True) if kind in new
             ):
                 return None
-            if len(kinds) > MOST_KINDS:
-                kinds.clear()
             kinds |= new
+            if len(kinds) > MOST_KINDS:
+                return None
             lines += len(stripped)
     return lines
 
@@ -153,9 +154,10 @@ def _is_typed(line: bytes) -> bool:
         parse_line(line)
     except ValueError:
         return False
-    texts = line.translate(None, _DIGITS).split(b'"')  # without backslashes, every second piece is a string
+    texts = line.split(b'"')  # without backslashes, every second piece is a string
     keys = [text for text, after in zip(texts[1::2], texts[2::2], strict=True) if after.lstrip().startswith(b":")]
-    return all(keys.count(key) <= 1 for key in _KEYS)
+    similar = [key for key in keys if key.translate(None, _HEXADECIMAL) in _BARE_KEYS]
+    return len(similar) == len(set(similar)) and _KEYS.issuperset(similar)
 
 
 def _logs_of(path: str) -> Iterator[Path]:

@@ -47,7 +47,7 @@ def count(folder: Path, content: bytes | str) -> int | None:
 
 def test_what_the_service_writes_is_read_as_types(tmp_path: Path) -> None:
     requests = [(7, 3, 0.25), (12345678, 49_999, 1.0)]
-    outcomes = [("a-1", {"ALS": "T1", "AA": "C"}, 9, "als", 0.5), (None, {}, 8, "random", None)]
+    outcomes = [("00000000000c0ffe", {"ALS": "T1", "AA": "C"}, 9, "als", 0.5), (None, {}, 8, "random", None)]
     ends = [("a-1", {"ALS": "T1"}, None, None, None), ("b", {}, None, None, None)]
     lines = event_lines("next", 1_767_225_600_000, 0.00052, requests, outcomes)
     lines += event_lines("last", 1_767_225_600_000, 8.5e-05, requests, ends)
@@ -92,13 +92,21 @@ def test_an_odd_line_is_noticed_at_any_position(tmp_path: Path, odd: str) -> Non
 
 
 def test_lines_are_counted_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [json.dumps(EVENT | {"user": user, "experiments": {"A": "x" * (user % 7)}}) for user in range(300)]
+    lines = [json.dumps(EVENT | {"user": user, "experiments": {"T": "x" * (user % 7)}}) for user in range(300)]
     content = "\n".join(lines)
     for size in (600, 601, 1021, 4096):
         monkeypatch.setattr(files, "CHUNK", size)
-        monkeypatch.setattr(files, "MOST_KINDS", 3)
         assert count(tmp_path, content) == count(tmp_path, f"{content}\n") == 300
         assert count(tmp_path, f"{content}\n{{}}\n") is None
+
+
+def test_a_log_of_very_many_kinds_of_lines_is_read_line_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = "".join(f"{text(session='x' * length)}\n" for length in range(1, 12))
+    assert count(tmp_path, content) == 11
+    monkeypatch.setattr(files, "MOST_KINDS", 10)
+    assert count(tmp_path, content) is None
 
 
 def test_a_gzipped_log_is_counted_unpacked(tmp_path: Path) -> None:
