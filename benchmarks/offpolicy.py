@@ -26,7 +26,7 @@ from looplib.arrays import FloatArray, IntArray
 from looplib.config import load_config
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.models.als import Als, AlsParams
-from recsys.scoring.lists import personal_lists
+from recsys.models.lists import personal_lists
 from recsys.store.remote import open_store
 from sim.listening.sessions import make_model
 from sim.world import make_world

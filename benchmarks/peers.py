@@ -48,7 +48,7 @@ from looplib.progress import console
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import AlsParams
-from recsys.scoring.lists import personal_lists
+from recsys.models.lists import personal_lists
 from recsys.scoring.scorer import Scorer, validator_for
 
 PROG = "python -m benchmarks.peers"

@@ -163,7 +163,7 @@ def _fit_bare(dataset_path: Path, settings: SearchConfig, processes: int, part: 
     interactions = dataset.matrix("train")
     everybody = np.arange(len(dataset.users))
     candidates = plan_candidates(settings.search, dataset.summary.digest, settings.seed)
-    trials = [trial for candidate in candidates for trial in candidate.trials]
+    trials = [trial for candidate in candidates for trial in candidate]
     for trial in trials[part::processes]:
         confidence = interactions.copy()
         confidence.data = 1 + np.float32(trial.params.alpha) * confidence.data

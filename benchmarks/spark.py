@@ -48,8 +48,8 @@ from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset, dataset_digest, open_dataset
 from recsys.models.als import Als, AlsParams
+from recsys.models.lists import personal_lists, without_interactions
 from recsys.models.topk import NO_TRACK
-from recsys.scoring.lists import personal_lists, without_interactions
 from recsys.scoring.scorer import Scorer, validator_for
 from recsys.store.remote import open_store
 

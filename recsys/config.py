@@ -1,4 +1,4 @@
-"""The configuration of a search: what is learned from, what is tried, how it is judged, and where it runs."""
+"""The configuration of a search: what is learned from, what is tried, how it is scored, and where it runs."""
 
 from collections.abc import Hashable
 from os import fspath
@@ -145,7 +145,7 @@ class Search(Config):
     trials: Count | None = Field(default=None, description="random: how many combinations of the grid are drawn")
     space: Space = Space()
     seeds: tuple[Annotated[int, Ge(0)], ...] = Field(
-        default=(), description="each combination is fitted once a seed and judged by the mean; none: the run's seed"
+        default=(), description="each combination is fitted once a seed and scored by the mean; none: the run's seed"
     )
     sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
@@ -185,7 +185,7 @@ class Search(Config):
 
 
 class ValidationConfig(Config):
-    """How a fit is judged on the held-out sessions."""
+    """How a fit is scored on the held-out sessions."""
 
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
     min_time: Positive = Field(

@@ -1,4 +1,4 @@
-"""What users of `recsys` can mend."""
+"""The errors that users of `recsys` can fix; each is one line."""
 
 from analysis.errors import StoreError as StoreError
 from looplib.errors import UserError

@@ -121,7 +121,7 @@ def solve_block(block: Block, params: AlsParams, fit: str, sweep: int, threads: 
     others = workspace.cached(
         factors_name("tracks", sweep - 1) if is_of_listeners else factors_name("listeners", sweep)
     )
-    workspace.evict(factors_name("listeners", sweep - 2), factors_name("tracks", sweep - 2))  # nobody needs them
+    _evict_earlier(workspace, sweep)
     heard, skips = block.load()
     rows: Float32Array = np.array(np.load(before, mmap_mode="r")[block.first : block.last])
     # The solver has threads of its own; BLAS threads beside them cost more than they bring.
@@ -132,6 +132,15 @@ def solve_block(block: Block, params: AlsParams, fit: str, sweep: int, threads: 
         np.save(file, rows)
     workspace.upload(name)
     workspace.evict(name)
+
+
+def _evict_earlier(fit: Workspace, sweep: int) -> None:
+    """Remove this machine's copies of factors of earlier sweeps and of other fits; fits run one after the other."""
+    fit.evict(factors_name("listeners", sweep - 2), factors_name("tracks", sweep - 2))
+    if fit.is_remote:
+        for file in fit.folder.parent.glob("*/*.npy"):
+            if file.parent != fit.folder:
+                file.unlink(missing_ok=True)
 
 
 def _columns(matrix: csr_matrix, first: int, last: int) -> csr_matrix:

@@ -1,4 +1,5 @@
-"""Refit a run's winner on all sessions and publish what the service loads.
+"""Publish a run's winner: refitted on all sessions, with its lists, its factors and a manifest.
 
-In: a finished run. Out: a published version with its manifest. Read `export`; the package runs as a command.
+In: a finished run (`recsys.runs`). Out: a folder that the service loads. Read `export` first, then `manifest` (what a
+version says of itself); the package runs as a command.
 """

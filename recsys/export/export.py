@@ -9,17 +9,13 @@ Earlier versions stay for rollback. Of a store with text ids the files have thes
     versions/<model id>/factors.npz             users, user_factors, tracks, item_factors
     versions/<model id>/context.npz             the context model, where the search's configuration has a section for it
     versions/<model id>/manifest.json           what it is, and the sha256 of the other files
+
+A kind of model without factors has neither neighbours nor factors.
 """
 
-import hashlib
-import importlib.metadata
-import platform
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -27,36 +23,59 @@ import numpy.typing as npt
 import orjson
 
 from looplib.arrays import Int32Array
-from looplib.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, remove_leftovers, sha256_file
+from looplib.files import TEMPORARY_PREFIX, atomic_directory, digest_of, fsync_directory, remove_leftovers
 from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
-from recsys.config import ContextConfig, ExportConfig, SearchConfig
+from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, dataset_digest, open_dataset
 from recsys.errors import ExportError
-from recsys.models.als import Als
-from recsys.models.params import Fit
+from recsys.export.manifest import MANIFEST, data_facts, file_facts, list_facts, model_facts, versions
+from recsys.models.kinds import KINDS, Model, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import Winner, read_run
-from recsys.scoring.lists import personal_lists, without_interactions
-from recsys.session_model.export import CONTEXT, write_context
+from recsys.session_model.export import write_context
 from recsys.store.ids import originals
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
 
-SCHEMA = 1
 RECOMMENDATIONS = "recommendations.jsonl"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
-MANIFEST = "manifest.json"
 CURRENT = "current"
-_LIBRARIES = ("implicit", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
+
+
+@dataclass(frozen=True)
+class _Export:
+    """A finished run, and what is to be published of it."""
+
+    run: Workspace
+    store: Store
+    dataset: Dataset
+    config: SearchConfig
+    winner: Winner
+    options: ExportConfig
+
+    @property
+    def side(self) -> Side:
+        """The interactions that the published model learns from."""
+        return "train" if self.options.learn_from == "training" else "total"
+
+    @property
+    def model_id(self) -> str:
+        """The version's name: the same run and options give the same."""
+        winner, context = self.winner, self.config.context
+        facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": self.options.model_dump(mode="json")}
+        if context is not None:
+            artists = {"artists": context.catalogue is not None}
+            facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | artists
+        return f"{winner.trial.kind}-{digest_of(facts)[:12]}"
 
 
 def export_run(
     run_address: str | Path, out_address: str | Path, options: ExportConfig, store_address: str | Path | None = None
 ) -> str:
-    """Refits a run's winner, on all sessions unless the options say otherwise, and publishes it.
+    """Refit a run's winner, on all sessions unless the options say otherwise, and publish it.
 
     Args:
         run_address: Path or address of a finished run.
@@ -76,25 +95,15 @@ def export_run(
     dataset = _dataset_of(store, config, winner, run)
     if options.learn_from == "training":  # the context model knows no held-out sessions
         config = config.model_copy(update={"context": None})
-    model_id = _model_id(winner, options, config.context)
-    version = out.sub(f"versions/{model_id}")
+    export = _Export(run, store, dataset, config, winner, options)
+    version = out.sub(f"versions/{export.model_id}")
     if not version.download_all():
         version.folder.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(version.folder.parent)
-        with _scratch(run) as scratch, atomic_directory(version.folder) as folder:
-            _write_version(folder, model_id, dataset, store, config, winner, options, scratch)
+        with atomic_directory(version.folder) as folder:
+            _write_version(folder, export)
         version.upload_all()
     return _point_current(out, version)
-
-
-@contextmanager
-def _scratch(run: Workspace) -> Iterator[Workspace]:
-    """Name a folder in the run, which the workers of a refit see as they saw the search's."""
-    scratch = run.sub(f"{PIECES}/{uuid4().hex}")
-    try:
-        yield scratch
-    finally:
-        scratch.delete_all()
 
 
 def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run: Workspace) -> Dataset:
@@ -108,148 +117,74 @@ def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run: Workspa
     return open_dataset(cached.address)
 
 
-def _model_id(winner: Winner, options: ExportConfig, context: ContextConfig | None) -> str:
-    facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options.model_dump(mode="json")}
-    if context is not None:
-        facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | {
-            "artists": context.catalogue is not None
-        }
-    return f"als-{hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]}"
-
-
-def _write_version(
-    folder: Path,
-    model_id: str,
-    dataset: Dataset,
-    store: Store,
-    config: SearchConfig,
-    winner: Winner,
-    options: ExportConfig,
-    scratch: Workspace,
-) -> None:
-    threads = usable_cores()
-    side: Side = "train" if options.learn_from == "training" else "total"
-    model = _refit(dataset, side, winner, config, scratch)
-    lists = personal_lists(model, dataset, side, options.top, threads, filter_seen=options.filter_seen)
-    neighbours = nearest_tracks(model.item_factors, options.neighbours, threads)
+def _write_version(folder: Path, export: _Export) -> None:
+    options, dataset, store, threads = export.options, export.dataset, export.store, usable_cores()
+    model = _refit(export)
+    lists = model.lists(options.top, filter_seen=options.filter_seen)
     users, tracks = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
-    rows = {
-        RECOMMENDATIONS: _write_lines(folder / RECOMMENDATIONS, "user", "tracks", users, tracks, lists),
-        NEIGHBOURS: _write_lines(folder / NEIGHBOURS, "track", "recommendations", tracks, tracks, neighbours),
-    }
-    np.savez(
-        folder / FACTORS,
-        users=users,
-        user_factors=model.user_factors,
-        tracks=tracks,
-        item_factors=model.item_factors,
-    )
-    context = None
-    if config.context is not None:
-        context = write_context(folder, store, config.context, winner.trial.seed, threads)
-    files = (RECOMMENDATIONS, NEIGHBOURS, FACTORS, *((CONTEXT,) if context else ()))
-    manifest = {
-        "schema": SCHEMA,
-        "model": model_id,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": {"kind": "als", **asdict(winner.trial.params), "sweeps": winner.sweeps},
-        "seed": winner.trial.seed,
-        "metrics": {
-            key: dict(zip(("value", "lower", "upper"), ends, strict=True)) for key, ends in winner.metrics.items()
-        },
-        "selected_by": winner.select,
-        "split": config.split.model_dump(mode="json"),
-        "feedback": config.feedback.model_dump(mode="json"),
-        "data": _data_facts(store, dataset) | {"learned_from": options.learn_from},
-        "lists": _list_facts(lists, dataset, side, options),
-        "context": context,
-        "files": {
-            file: {
-                "sha256": sha256_file(folder / file),
-                "bytes": (folder / file).stat().st_size,
-                "rows": rows.get(file),
-            }
-            for file in files
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{library: importlib.metadata.version(library) for library in _LIBRARIES},
-        },
+    rows = {RECOMMENDATIONS: _write_lines(folder / RECOMMENDATIONS, ("user", "tracks"), users, tracks, lists)}
+    if model.fit is not None:
+        nearest = nearest_tracks(model.fit.item_factors, options.neighbours, threads)
+        keys = ("track", "recommendations")
+        rows[NEIGHBOURS] = _write_lines(folder / NEIGHBOURS, keys, tracks, tracks, nearest)
+        factors = {"user_factors": model.fit.user_factors, "item_factors": model.fit.item_factors}
+        np.savez(folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors)
+    context, seed = export.config.context, export.winner.trial.seed
+    written = write_context(folder, store, context, seed, threads) if context else None
+    manifest = model_facts(export.model_id, export.winner, export.config) | {
+        "data": data_facts(store, dataset, options),
+        "lists": list_facts(lists, dataset, export.side, options),
+        "context": written,
+        "files": file_facts(folder, rows),
+        "versions": versions(),
     }
     (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
-def _refit(dataset: Dataset, side: Side, winner: Winner, config: SearchConfig, scratch: Workspace) -> Fit:
-    """The winner's fit on all sessions or on the training ones; in blocks where the search's were."""
-    trial = winner.trial
-    with progress(f"Refit on {'all' if side == 'total' else 'training'} sessions", winner.sweeps, "sweeps") as report:
-        if config.cluster.fit == "blocks":
-            scratch.folder.mkdir(parents=True)
-            read = [folder / SUMMARY for folder in dataset.workspace.on_disk]
-            with open_cluster(config.cluster, read, scratch.on_disk) as cluster:
-                blocks = cut_blocks(cluster, dataset, side, scratch.sub("tracks"))
-                threads = config.cluster.threads_per_fit
-                return fit_blocks(
-                    cluster,
-                    blocks,
-                    trial.params,
-                    trial.seed,
-                    winner.sweeps,
-                    scratch.sub("fit"),
-                    threads=threads,
-                    report=report,
-                )
-        model = Als(dataset.matrix(side), trial.params, trial.seed, usable_cores(), skips=dataset.skips(side))
-        while model.sweeps < winner.sweeps:
+def _refit(export: _Export) -> Model:
+    """Fit the winner again, on all sessions or on the training ones; in blocks where the search's were."""
+    trial, sweeps, side, cluster = export.winner.trial, export.winner.sweeps, export.side, export.config.cluster
+    kind = KINDS[trial.kind]
+    model = kind(export.dataset, side, trial.params, trial.seed, usable_cores())
+    with progress(f"Refit on {'all' if side == 'total' else 'training'} sessions", sweeps, "sweeps") as report:
+        if kind.in_blocks and cluster.fit == "blocks":
+            _refit_in_blocks(model, export, report)
+        while model.sweeps < sweeps:
             model.sweep(1)
             report(model.sweeps)
     return model
 
 
+def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], None]) -> None:
+    """Take the fit to the winner's last sweep across all workers, by way of a folder in the run."""
+    trial, cluster = export.winner.trial, export.config.cluster
+    scratch = export.run.sub(f"{PIECES}/{uuid4().hex}")
+    scratch.folder.mkdir(parents=True)
+    read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
+    try:
+        with open_cluster(cluster, read, scratch.on_disk) as workers:
+            blocks = cut_blocks(workers, export.dataset, export.side, scratch.sub("tracks"))
+            folder, sweeps, threads = scratch.sub("fit"), export.winner.sweeps, cluster.threads_per_fit
+            fit = fit_blocks(workers, blocks, trial.params, trial.seed, sweeps, folder, threads=threads, report=report)
+        model.restore(factors_of(fit))
+    finally:
+        scratch.delete_all()
+
+
 def _write_lines(
     file: Path,
-    key: str,
-    value: str,
+    keys: tuple[str, str],
     row_ids: npt.NDArray[np.generic],
     column_ids: npt.NDArray[np.generic],
     lists: Int32Array,
 ) -> int:
-    """Writes a line for each row and returns how many; `NO_TRACK` is dropped."""
+    """Write a line for each row and return how many; `NO_TRACK` is left out."""
+    key, value = keys
     with file.open("wb") as lines:
         for row_id, columns in zip(row_ids.tolist(), lists, strict=True):
             ids = column_ids[columns[columns != NO_TRACK]].tolist()
             lines.write(orjson.dumps({key: row_id, value: ids}, option=orjson.OPT_APPEND_NEWLINE))
     return len(row_ids)
-
-
-def _data_facts(store: Store, dataset: Dataset) -> dict[str, Any]:
-    facts = dataset.summary
-    return {
-        "store": store.digest,
-        "dataset": facts.digest,
-        "catalogue": asdict(store.catalogue) if store.catalogue else None,
-        "events": facts.events,
-        "sessions": facts.sessions,
-        "listeners": facts.listeners,
-        "tracks": facts.tracks,
-    }
-
-
-def _list_facts(lists: Int32Array, dataset: Dataset, side: Side, options: ExportConfig) -> dict[str, Any]:
-    """How long the lists are and why some are shorter, and who got the popular tracks."""
-    short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
-    reasons: Iterable[str] = ()
-    if lists.shape[1] < options.top:
-        reasons = (f"the catalogue has {lists.shape[1]} tracks",)
-    elif short:
-        reasons = ("filter_seen leaves fewer tracks",)
-    return {
-        "length": options.top,
-        "filter_seen": options.filter_seen,
-        "short": short,
-        "short_because": " ".join(reasons) or None,
-        "popular_instead": len(without_interactions(dataset.matrix(side))),
-    }
 
 
 def _point_current(out: Workspace, version: Workspace) -> str:

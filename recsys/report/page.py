@@ -8,6 +8,7 @@ from analysis.page.figures import Bars, Chart, Table
 from analysis.page.render import render
 from looplib.files import atomic_write_text
 from recsys.dataset.dataset import Dataset, Summary, open_dataset
+from recsys.models.kinds import KINDS
 from recsys.report.charts import draw_costs, draw_curves, draw_leaderboard, megabytes
 from recsys.report.heat import draw_heat_maps
 from recsys.report.lists import Example, read_examples
@@ -146,7 +147,7 @@ def _fate(run: Run, row: Row) -> str:
         sample = f" on {share:.0%} of the listeners" if share is not None and share < 1 else ""
         when = f" at sweep {row['given_up_at']}{sample}" if row["given_up_at"] is not None else ""
         return f"{row['state']}{when}: {row['why']}"
-    if row["model"] != "als":
+    if KINDS[row["model"]].is_baseline:
         return "baseline"
     if row is run.winner:
         return "winner"
@@ -155,7 +156,7 @@ def _fate(run: Run, row: Row) -> str:
 
 def _tabulate_metrics(run: Run, winner: Winner) -> Table:
     """All metrics of the winner with their intervals, beside the baselines."""
-    baselines = [row for row in run.rows if row["model"] != "als" and row.get(run.select) is not None]
+    baselines = [row for row in run.rows if KINDS[row["model"]].is_baseline and row.get(run.select) is not None]
     return Table(
         ("Metric", "Winner", "Interval", *(row["model"].capitalize() for row in baselines)),
         tuple(

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from looplib.config import load_config
 from recsys.config import SearchConfig
+from recsys.models.kinds import KINDS
 from recsys.runs.folder import CONFIG, LEADERBOARD, LEDGER, WINNER
 from recsys.runs.leaderboard import describe_params, telling_axes
 from recsys.workspace import Workspace
@@ -53,7 +54,7 @@ class Run:
     @cached_property
     def candidates(self) -> tuple[Row, ...]:
         """The leaderboard without the baselines."""
-        return tuple(row for row in self.rows if row["model"] == "als")
+        return tuple(row for row in self.rows if not KINDS[row["model"]].is_baseline)
 
     @cached_property
     def axes(self) -> tuple[str, ...]:

@@ -16,8 +16,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.dataset import PIECES
 from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
-from recsys.models.als import AlsParams
-from recsys.runs.scores import Entry, entry_id
+from recsys.models.kinds import KINDS
 from recsys.runs.trials import Trial
 from recsys.scoring.off_policy import Interval
 from recsys.scoring.scorer import Scorer
@@ -32,18 +31,18 @@ def checkpoint_name(trial: Trial) -> str:
     return f"{CHECKPOINTS}/{trial.id}.npz"
 
 
-def listeners_name(scorer: Scorer, entry: Entry, sweep: int) -> str:
+def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
     """Name of the file where a scored sweep keeps what each listener adds to metrics, and its example lists."""
-    return f"{LISTENERS}/{scorer.digest}/{entry_id(entry)}-{sweep}.npz"
+    return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}.npz"
 
 
-def read_listeners(run: Workspace, scorer: Scorer, metric: str, entry: Entry, sweep: int) -> FloatArray:
+def read_listeners(run: Workspace, scorer: Scorer, metric: str, trial: Trial, sweep: int) -> FloatArray:
     """Read what each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners).
 
     Raises:
         SearchError: It is gone.
     """
-    name = listeners_name(scorer, entry, sweep)
+    name = listeners_name(scorer, trial, sweep)
     try:
         with np.load(run.cached(name)) as kept:
             return kept[metric]  # type: ignore[no-any-return]  # numpy says Any
@@ -145,8 +144,9 @@ def _keep_beside(run: Workspace) -> None:
 
 def _parse_winner(document: dict[str, Any]) -> Winner:
     trial = document["trial"]
+    kind = trial.get("kind", "als")  # the only one there was when none was named
     return Winner(
-        trial=Trial(trial["id"], AlsParams(**trial["params"]), trial["seed"]),
+        trial=Trial(trial["id"], kind, KINDS[kind].params_type(**trial["params"]), trial["seed"]),
         sweeps=document["sweeps"],
         metrics={key: tuple(ends) for key, ends in document["metrics"].items()},
         select=document["select"],

@@ -1,4 +1,4 @@
-"""Who stands where at the end of a search, and how sure that is.
+"""Rank the candidates at the end of a search, and say how sure the ranking is.
 
 Candidates are compared in pairs: each listener has a value under both, so the difference has a narrower interval than
 either. The interval is the bootstrap's over listeners, the same resamples for all (`analysis.statistics.bootstrap`).
@@ -12,158 +12,145 @@ import numpy as np
 
 from analysis.statistics import bootstrap
 from looplib.arrays import FloatArray
-from recsys.runs.scores import BASELINES, Checkpoint, Entry, Pruned, Result, Results, Score
-from recsys.runs.trials import Candidate
+from recsys.runs.scores import Score, Scores, Stop, failure_of, score_at
+from recsys.runs.trials import Candidate, Trial
 from recsys.scoring.off_policy import Interval
 
-State = Literal["scored", "pruned", "failed"]
-Listeners = Callable[[Entry, int], FloatArray]  # numerators and denominators of an entry after a sweep
+Listeners = Callable[[Trial, int], FloatArray]  # numerators and denominators of a trial after a sweep
 
 
 @dataclass(frozen=True)
-class Ranked:
+class Row:
     """A row of the leaderboard: a candidate or a baseline at its best scored sweep.
 
     Attributes:
-        results: Its trials' results, one a seed.
+        candidate: Its trials, one a seed.
         state: What became of it.
-        why: Why it was given up or failed.
-        given_up: After which point it was given up, or to which it failed to come.
-        score: Means over the seeds at the best scored sweep on all listeners; None if there is none or it failed.
+        stop: Why it was stopped early or failed.
+        curve: Means over the seeds at each checkpoint on all listeners.
+        score: The best of them by the choosing metric; None if there is none or it failed.
         behind: Its choosing metric less that of the best candidate, with the paired 95 % interval of the difference;
             None where the metric cannot be compared.
     """
 
-    results: tuple[Result, ...]
-    state: State
-    why: str | None
-    given_up: Checkpoint | None
+    candidate: Candidate
+    state: Literal["scored", "pruned", "failed"]
+    stop: Stop | None
+    curve: tuple[Score, ...]
     score: Score | None
     behind: Interval | None = None
 
     @property
-    def first(self) -> Result:
-        """The result of the first seed, which is published if this wins."""
-        return self.results[0]
+    def trial(self) -> Trial:
+        """The trial of the first seed, which is published if this wins."""
+        return self.candidate[0]
 
     @property
     def sweep(self) -> int:
         """After how many sweeps it is scored; 0 for a baseline."""
-        return self.score.point.sweep if self.score else 0
+        return self.score.checkpoint.sweep if self.score else 0
 
     def value(self, metric: str) -> float:
-        """Its value of a metric; NaN without a score."""
+        """Return its value of a metric; NaN without a score."""
         return self.score.metrics[metric][0] if self.score else np.nan
 
     @property
-    def is_baseline(self) -> bool:
-        """Whether it is no candidate."""
-        return self.first.entry in BASELINES
-
-    @property
     def ties(self) -> bool:
-        """Whether it cannot be told from the best candidate."""
+        """Whether it is tied with the best candidate."""
         return self.behind is not None and self.behind[2] >= 0
 
 
-def rank(candidates: Iterable[Candidate], pruned: Mapping[str, Pruned], results: Results, metric: str) -> list[Ranked]:
-    """All candidates and baselines, best first, those without a score last; of equals the smaller id first."""
-    rows = [_standing([results[trial.id] for trial in each.trials], pruned.get(each.id), metric) for each in candidates]
-    rows += [_standing([results[name]], None, metric) for name in BASELINES]
-    return sorted(rows, key=lambda row: (-row.value(metric) if row.score else np.inf, row.state, row.first.id))
+def rank(candidates: Iterable[Candidate], stopped: Mapping[str, Stop], scores: Scores, metric: str) -> list[Row]:
+    """Rank candidates and baselines, best first, those without a score last; of equals the smaller id first."""
+    rows = [_row(candidate, stopped.get(candidate[0].id), scores, metric) for candidate in candidates]
+    return sorted(rows, key=lambda row: (-row.value(metric) if row.score else np.inf, row.state, row.trial.id))
 
 
-def every_sweep(standing: Ranked) -> list[Ranked]:
-    """The standing at each of its sweeps that are scored on all listeners, instead of at the best alone."""
-    if standing.score is None:
-        return []
-    return [replace(standing, score=score) for score in _mean_scores(standing.results)]
+def best_of(ranking: Iterable[Row]) -> Row | None:
+    """Return the first candidate of a ranking that has a score; baselines never win."""
+    return next((row for row in ranking if row.score and not row.trial.is_baseline), None)
 
 
-def compare(ranking: Sequence[Ranked], best: Ranked, listeners: Listeners, resamples: int, seed: int) -> list[Ranked]:
-    """The ranking with how far each is behind the best.
+def compare(ranking: Sequence[Row], best: Row, listeners: Listeners, resamples: int, seed: int) -> list[Row]:
+    """Return the ranking with how far each is behind the best.
 
     Args:
         ranking: Those to compare; one without a score stays as it is.
         best: What to compare with; one of them.
-        listeners: Gives what each listener adds to an entry's metric after a sweep, shape (2, listeners).
+        listeners: Gives what each listener adds to a trial's metric after a sweep, shape (2, listeners).
         resamples: Of the listeners.
         seed: Decides the resamples.
     """
     scored = [row for row in ranking if row.score is not None]
-    parts = np.stack([listeners(each.entry, row.sweep) for row in scored for each in row.results])
+    parts = np.stack([listeners(trial, row.sweep) for row in scored for trial in row.candidate])
     resampled = bootstrap.Resamples(parts.shape[2], resamples, seed)
     (estimates,) = bootstrap.estimate(resampled, bootstrap.Ratios(parts[:, 0].T, parts[:, 1].T))
     values = bootstrap.ratio(parts[:, 0].sum(axis=1), parts[:, 1].sum(axis=1))
-    seeds = np.array([len(row.results) for row in scored])
+    seeds = np.array([len(row.candidate) for row in scored])
     means = np.add.reduceat(np.vstack([values, estimates]), np.cumsum(seeds) - seeds, axis=1) / seeds
-    reference = [(row.first.id, row.sweep) for row in scored].index((best.first.id, best.sweep))
+    reference = [(row.trial.id, row.sweep) for row in scored].index((best.trial.id, best.sweep))
     behind = means - means[:, [reference]]
     rows = np.vstack([behind[0], bootstrap.percentile_interval(behind[1:])]).T.tolist()
     intervals = iter(tuple(row) for row in rows)
     return [row if row.score is None else replace(row, behind=next(intervals)) for row in ranking]
 
 
-@dataclass(frozen=True)
-class Disagreement:
-    """Two metrics that would choose differently, and by how much the choice matters.
-
-    Attributes:
-        rival: The candidate that the other metric puts first, at its best sweep by that metric.
-        value: How much longer its recommendations would be listened to than those of the one that is chosen, with the
-            paired 95 % interval of the difference.
-    """
-
-    rival: Ranked
-    value: Interval
-
-
 def disagreement(
-    best: Ranked, rivals: Iterable[Ranked], listeners: Listeners, resamples: int, seed: int
-) -> Disagreement | None:
-    """Whether another metric puts another candidate first, or the same one after another sweep.
+    best: Row, rivals: Iterable[Row], listeners: Listeners, resamples: int, seed: int
+) -> tuple[Row, Interval] | None:
+    """Compare the best with what another metric puts first.
 
     Args:
         best: The best by the choosing metric.
         rivals: The ranking by the other.
-        listeners: Gives what each listener adds to the listening time of an entry after a sweep.
+        listeners: Gives what each listener adds to the listening time of a trial after a sweep.
         resamples: Of the listeners.
         seed: Decides the resamples.
+
+    Returns:
+        The first by the other metric, and how much longer its recommendations would be listened to, with the paired
+        95 % interval of the difference; None where both metrics choose the same candidate after the same sweep.
     """
-    rival = next((row for row in rivals if row.score and not row.is_baseline), None)
-    if rival is None or (rival.first.id, rival.sweep) == (best.first.id, best.sweep):
+    rival = best_of(rivals)
+    if rival is None or (rival.trial.id, rival.sweep) == (best.trial.id, best.sweep):
         return None
     _, compared = compare([best, rival], best, listeners, resamples, seed)
-    return Disagreement(rival, compared.behind) if compared.behind else None
+    return (rival, compared.behind) if compared.behind else None
 
 
-def simplest(ranking: Iterable[Ranked], metric: str) -> Ranked:
-    """Of those that cannot be told from the best, the one with the fewest factors, then the fewest sweeps."""
+def simplest(ranking: Iterable[Row], best: Row, listeners: Listeners, resamples: int, seed: int) -> Row:
+    """Return the candidate and sweep with the fewest factors, then the fewest sweeps, of those tied with the best.
+
+    Args:
+        ranking: The candidates, at their best sweeps; all their sweeps are looked at.
+        best: The best of them.
+        listeners: As for `compare`.
+        resamples: As for `compare`.
+        seed: As for `compare`.
+    """
+    candidates = (row for row in ranking if row.score and not row.trial.is_baseline)
+    sweeps = [replace(row, score=score) for row in candidates for score in row.curve]
+    tied = (row for row in compare(sweeps, best, listeners, resamples, seed) if row.ties and row.behind)
     return min(
-        (row for row in ranking if row.ties),
-        key=lambda row: (row.first.params["factors"], row.sweep, -row.value(metric), row.first.id),
+        tied,
+        key=lambda row: (getattr(row.trial.params, "factors", 0), row.sweep, -(row.behind or (0,))[0], row.trial.id),
     )
 
 
-def _standing(results: Sequence[Result], pruned: Pruned | None, metric: str) -> Ranked:
-    failures = [result.failure for result in results if result.failure is not None]
+def _row(candidate: Candidate, stop: Stop | None, scores: Scores, metric: str) -> Row:
+    of_seeds = [scores[trial.id] for trial in candidate]
+    failures = [failure for found in of_seeds if (failure := failure_of(found)) is not None]
     if failures:
-        return Ranked(tuple(results), "failed", failures[0].reason, failures[0].point, None)
-    scores = _mean_scores(results)
-    best = max(scores, key=lambda score: (score.metrics[metric][0], -score.point.sweep), default=None)
-    if pruned is None:
-        return Ranked(tuple(results), "scored", None, None, best)
-    return Ranked(tuple(results), "pruned", pruned.reason, pruned.point, best)
-
-
-def _mean_scores(results: Sequence[Result]) -> list[Score]:
-    """Means over the seeds at the points that all of them are scored at on all listeners; an interval's ends too."""
-    points = [score.point for score in results[0].scores if score.point.listeners == 1]
-    of_points = ([result.score_at(point) for result in results] for point in points)
-    return [_mean([score for score in scores if score is not None]) for scores in of_points if None not in scores]
+        return Row(candidate, "failed", Stop(failures[0].checkpoint, failures[0].error or ""), (), None)
+    checkpoints = [score.checkpoint for score in of_seeds[0] if score.checkpoint.listeners == 1]
+    of_checkpoints = ([score_at(found, checkpoint) for found in of_seeds] for checkpoint in checkpoints)
+    curve = [_mean([score for score in seeds if score is not None]) for seeds in of_checkpoints if None not in seeds]
+    best = max(curve, key=lambda score: (score.metrics[metric][0], -score.checkpoint.sweep), default=None)
+    return Row(candidate, "pruned" if stop else "scored", stop, tuple(curve), best)
 
 
 def _mean(scores: Sequence[Score]) -> Score:
+    """Return the mean over the seeds; the ends of intervals are means too, seconds are sums."""
     if len(scores) == 1:
         return scores[0]
     metrics = {
@@ -172,7 +159,7 @@ def _mean(scores: Sequence[Score]) -> Score:
         for value, lower, upper in [np.mean([score.metrics[key] for score in scores], axis=0)]
     }
     return Score(
-        scores[0].point,
+        scores[0].checkpoint,
         metrics,
         fit_s=sum(score.fit_s for score in scores),
         score_s=sum(score.score_s for score in scores),

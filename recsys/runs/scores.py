@@ -1,20 +1,14 @@
-"""The values of a search: what is fitted, when it is scored, and what came out."""
+"""The scores of a search: when a fit is scored, and what came out."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
 
-from recsys.runs.trials import Trial
 from recsys.scoring.off_policy import Interval
-
-Baseline = Literal["random", "popular"]
-BASELINES: tuple[Baseline, ...] = ("random", "popular")
-Entry = Trial | Baseline
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A moment at which fits are scored.
+    """A moment of a fit, at which it is scored.
 
     Attributes:
         sweep: Sweeps done; 0 for a baseline.
@@ -26,107 +20,47 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Step:
-    """The work between two scores of a trial, or all of a baseline."""
-
-    entry: Entry
-    point: Checkpoint
-
-
-@dataclass(frozen=True)
 class Score:
-    """A model at one moment of its fit.
+    """A model at a checkpoint of its fit, or why it did not come so far.
 
     Attributes:
-        point: Which moment.
-        metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval.
+        checkpoint: Which moment.
+        metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval; none of a failure.
         fit_s: Seconds since the fit began, scoring aside, to the millisecond.
         score_s: Seconds that this score took.
         peak_bytes: The largest memory of the worker during the step, mapped data included; None where nobody looked.
         warnings: Metric key to why nothing should be concluded from the metric; only of those of which that is so.
+        error: Why the trial failed on the way to this checkpoint, in a line; None if it did not.
+        is_final: Whether a failure follows from data and parameters; if not, the next run tries again.
     """
 
-    point: Checkpoint
-    metrics: dict[str, Interval]
-    fit_s: float
-    score_s: float
+    checkpoint: Checkpoint
+    metrics: dict[str, Interval] = field(default_factory=dict)
+    fit_s: float = 0.0
+    score_s: float = 0.0
     peak_bytes: int | None = None
     warnings: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+    is_final: bool = True
 
 
-def entry_id(entry: Entry) -> str:
-    """The trial's id, or the baseline's name."""
-    return entry.id if isinstance(entry, Trial) else entry
+# The scores of each trial by its id, in the order of the fit; a failure is the last.
+Scores = Mapping[str, tuple[Score, ...]]
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why an entry has no further scores.
+def score_at(scores: tuple[Score, ...], checkpoint: Checkpoint) -> Score | None:
+    """Return a trial's score at a checkpoint; None if it has none."""
+    return next((score for score in scores if score.checkpoint == checkpoint and score.error is None), None)
 
-    Attributes:
-        reason: In a line.
-        point: What it was to be scored at.
-        final: Whether it follows from data and parameters; if not, the next run tries again.
-    """
 
-    reason: str
-    point: Checkpoint
-    final: bool
+def failure_of(scores: tuple[Score, ...]) -> Score | None:
+    """Return why a trial failed; None if it did not."""
+    return scores[-1] if scores and scores[-1].error is not None else None
 
 
 @dataclass(frozen=True)
-class Result:
-    """An entry of the search and what became of it so far.
+class Stop:
+    """Why a trial takes no further step, and after which checkpoint."""
 
-    Attributes:
-        entry: The trial or baseline.
-        scores: In the order of the fit.
-        failure: Why it went no further; None if nothing failed.
-    """
-
-    entry: Entry
-    scores: tuple[Score, ...] = ()
-    failure: Failure | None = None
-
-    @property
-    def id(self) -> str:
-        """The trial's id, or the baseline's name."""
-        return entry_id(self.entry)
-
-    @property
-    def model(self) -> str:
-        """Which kind of model it is."""
-        return "als" if isinstance(self.entry, Trial) else self.entry
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Its hyperparameters."""
-        return asdict(self.entry.params) if isinstance(self.entry, Trial) else {}
-
-    def score_at(self, point: Checkpoint) -> Score | None:
-        """Its score at a point; None if it has none."""
-        return next((score for score in self.scores if score.point == point), None)
-
-    def with_score(self, score: Score) -> "Result":
-        """The result with one more score."""
-        return replace(self, scores=(*self.scores, score))
-
-    def with_failure(self, failure: Failure) -> "Result":
-        """The result of an entry that failed."""
-        return replace(self, failure=failure)
-
-
-Results = Mapping[str, Result]
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """A candidate that was given up.
-
-    Attributes:
-        point: After which score.
-        reason: Why.
-    """
-
-    point: Checkpoint
+    checkpoint: Checkpoint
     reason: str

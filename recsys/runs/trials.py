@@ -1,16 +1,14 @@
 """What is tried: the combinations of a search space, each a trial with an id that follows from what it is."""
 
-import hashlib
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
-import orjson
-
+from looplib.files import digest_of
 from looplib.randomness import make_generator
 from recsys.config import Search
 from recsys.errors import SearchError
-from recsys.models.als import AlsParams
+from recsys.models.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -18,55 +16,66 @@ class Trial:
     """One fit of the search.
 
     Attributes:
-        id: Digest of the dataset, the parameters and the seed: the same trial has the same id in every search.
-        params: The fit's hyperparameters.
-        seed: Decides the first factors.
+        id: Digest of the dataset, the parameters and the seed: the same trial has the same id in every search. Of a
+            baseline, its name.
+        kind: Which kind of model, of `recsys.models.kinds.KINDS`.
+        params: The fit's hyperparameters, of the kind's `params_type`.
+        seed: Decides all that is random in the fit.
     """
 
     id: str
-    params: AlsParams
+    kind: str
+    params: Any
     seed: int
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """Hyperparameters that may win, and their trials: one a seed, judged by the mean."""
-
-    trials: tuple[Trial, ...]
-
     @property
-    def id(self) -> str:
-        """The id of its first trial, the one that is published."""
-        return self.trials[0].id
+    def is_baseline(self) -> bool:
+        """Whether it is scored beside the others and never wins."""
+        return KINDS[self.kind].is_baseline
 
-    @property
-    def params(self) -> AlsParams:
-        """The hyperparameters of all its trials."""
-        return self.trials[0].params
+
+# The trials of the same hyperparameters, one a seed; scored by their mean, known and published by the first.
+Candidate = tuple[Trial, ...]
 
 
 def plan_candidates(search: Search, dataset_digest: str, seed: int) -> tuple[Candidate, ...]:
-    """The candidates of a search, those with the most factors first so that the longest does not start last.
+    """Plan the candidates of a search, those with the most factors first so that the longest does not start last.
 
     Raises:
         SearchError: More random trials are asked for than the grid has.
     """
     axes = search.space.model_dump()
-    grid = [AlsParams(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+    seeds = search.seeds or (seed,)
+    candidates = [
+        tuple(_trials(kind.name, params, dataset_digest, seeds))
+        for kind in KINDS.values()
+        if not kind.is_baseline
+        for params in kind.grid(axes)
+    ]
     if search.strategy == "random":
-        grid = _draw(grid, search.trials or 0, seed)
-    grid.sort(key=lambda params: -params.factors)
-    return tuple(Candidate(tuple(_trials(params, dataset_digest, search.seeds or (seed,)))) for params in grid)
+        candidates = _draw(candidates, search.trials or 0, seed)
+    return tuple(sorted(candidates, key=lambda candidate: -getattr(candidate[0].params, "factors", 0)))
 
 
-def _trials(params: AlsParams, dataset_digest: str, seeds: Iterable[int]) -> Iterable[Trial]:
+def plan_baselines(seed: int) -> tuple[Trial, ...]:
+    """Plan the baselines of a search."""
+    return tuple(
+        Trial(kind.name, kind.name, params, seed)
+        for kind in KINDS.values()
+        if kind.is_baseline
+        for params in kind.grid({})
+    )
+
+
+def _trials(kind: str, params: Any, dataset_digest: str, seeds: Iterable[int]) -> Iterable[Trial]:  # noqa: ANN401  of any kind
     for seed in seeds:
         facts = {"dataset": dataset_digest, "params": asdict(params), "seed": seed}
-        digest = hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
-        yield Trial(digest[:12], params, seed)
+        if kind != "als":  # the first kind there was: its ids stay what they were
+            facts["kind"] = kind
+        yield Trial(digest_of(facts)[:12], kind, params, seed)
 
 
-def _draw(grid: list[AlsParams], count: int, seed: int) -> list[AlsParams]:
+def _draw(grid: Sequence[Candidate], count: int, seed: int) -> list[Candidate]:
     if count > len(grid):
         raise SearchError(f"search.trials is {count}, and search.space has {len(grid)} combinations; at most that many")
     drawn = make_generator(seed, "trials").choice(len(grid), size=count, replace=False)

@@ -12,9 +12,13 @@ import typer
 from looplib.cli import make_app, run
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
+from recsys.export.export import RECOMMENDATIONS, export_run
+from recsys.export.manifest import MANIFEST
+from recsys.report.page import write_report
+from recsys.report.titles import read_titles
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
+from recsys.store.remote import open_store
 
 FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 PROG = "python -m recsys.search"
@@ -41,7 +45,11 @@ def main(
     flags = {"store": store, "run": run_folder, "cluster.scheduler": scheduler}
     overrides = [*(set_ or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
     settings = load_config(SearchConfig, config, overrides)
+    store_read = open_store(settings.store)
+    for catalogue in {settings.catalogue, settings.context.catalogue if settings.context else None}:
+        read_titles(catalogue, store_read)  # a wrong one is reported now, not after the search
     search(settings, fresh=fresh)
+    write_report(settings.run)
     rows = {name: f"{settings.run}/{file}" for name, file in FILES.items()}
     if export:
         version = export_run(settings.run, f"{settings.run}/export", settings.export)

@@ -1,11 +1,11 @@
-"""What a search does next: which fits go on to which sweep, and which are given up.
+"""What a search does next: which fits go on to which checkpoint, and which are stopped.
 
 A pure function of what is known, so a search that is run again after a crash goes on where it was, and nothing depends
 on the order in which results come.
 
 Successive halving (Jamieson and Talwalkar, AISTATS 2016) with the asynchrony of ASHA (Li et al., MLSys 2020) where it
 cannot change the outcome: the size of every rung is known beforehand, so a candidate is promoted as soon as the results
-still missing could not push it out, and given up as soon as enough others are better. ASHA promotes on what has come so
+still missing could not push it out, and stopped as soon as enough others are better. ASHA promotes on what has come so
 far, so that its winner depends on the speed of the workers; this one's does not.
 
 A candidate with several seeds is scored by their mean, and takes its next step when all of them have taken the last.
@@ -18,10 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.config import Search
-from recsys.runs.scores import Checkpoint, Pruned, Results, Step
-from recsys.runs.trials import Candidate
+from recsys.runs.scores import Checkpoint, Scores, Stop, failure_of, score_at
+from recsys.runs.trials import Candidate, Trial
 
 _FAILED = -math.inf
+Step = tuple[Trial, Checkpoint]  # the work between two scores of a trial
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,22 @@ class Decisions:
 
     Attributes:
         steps: All that can be done now, the most urgent first.
-        pruned: Candidates that were given up, by id.
+        stopped: Candidates that were stopped early, by the id of their first trial.
         done: Ids of the candidates that take no further step.
     """
 
     steps: tuple[Step, ...]
-    pruned: dict[str, Pruned]
+    stopped: dict[str, Stop]
     done: frozenset[str]
 
 
 @dataclass(frozen=True)
-class Curve:
+class _Curve:
     """A candidate's scores so far.
 
     Attributes:
-        values: Means over the seeds, at the first points of the search; the last is -inf where a seed failed.
-        missing: Steps that are still to be taken to the next point.
+        values: Means over the seeds, at the first checkpoints of the search; the last is -inf where a seed failed.
+        missing: Steps that are still to be taken to the next checkpoint.
     """
 
     values: tuple[float, ...]
@@ -62,18 +63,18 @@ class Rung:
     """A cut.
 
     Attributes:
-        place: After which of the points.
+        position: After which of the checkpoints, from 0.
         keep: How many go on.
         of: Out of how many.
     """
 
-    place: int
+    position: int
     keep: int
     of: int
 
 
 def checkpoints_of(search: Search) -> tuple[Checkpoint, ...]:
-    """The points at which fits are scored, in order; that of a sample of the listeners first."""
+    """Return the checkpoints at which fits are scored, in order; that of a sample of the listeners first."""
     whole = tuple(Checkpoint(sweep) for sweep in search.scored_sweeps)
     if not search.rungs or search.halving.listeners == 1:
         return whole
@@ -81,109 +82,112 @@ def checkpoints_of(search: Search) -> tuple[Checkpoint, ...]:
 
 
 def rungs_of(search: Search, candidates: int) -> tuple[Rung, ...]:
-    """The cuts of successive halving, in order."""
+    """Return the cuts of successive halving, in order."""
     rungs: list[Rung] = []
-    for place, point in enumerate(checkpoints_of(search)):
-        if point.sweep in search.rungs:
+    for position, checkpoint in enumerate(checkpoints_of(search)):
+        if checkpoint.sweep in search.rungs:
             size = rungs[-1].keep if rungs else candidates
-            rungs.append(Rung(place, -(-size // search.halving.eta), size))
+            rungs.append(Rung(position, -(-size // search.halving.eta), size))
     return tuple(rungs)
 
 
-def decide(search: Search, candidates: Sequence[Candidate], results: Results, metric: str) -> Decisions:
-    """What to do next.
+def decide(search: Search, candidates: Sequence[Candidate], scores: Scores, metric: str) -> Decisions:
+    """Decide what to do next.
 
     Args:
         search: What is tried and for how long.
         candidates: All of the search's, in the order of their plan.
-        results: What is known of their trials, by id.
+        scores: What is known of their trials, by id.
         metric: Key of the choosing metric.
     """
-    points = checkpoints_of(search)
-    curves = [curve_of(candidate, points, results, metric) for candidate in candidates]
-    stops = (_stop(curve, points, search.patience) for curve in curves)
-    stopped = {place: stop for place, stop in enumerate(stops) if stop is not None}
-    limits, pruned = _cut(rungs_of(search, len(candidates)), curves, stopped, points, search.halving.eta)
-    pruned |= stopped
+    checkpoints = checkpoints_of(search)
+    curves = [_curve_of(candidate, checkpoints, scores, metric) for candidate in candidates]
+    early = (_stop(curve, checkpoints, search.patience) for curve in curves)
+    patient = {number: stop for number, stop in enumerate(early) if stop is not None}
+    limits, stopped = _cut(rungs_of(search, len(candidates)), curves, patient, checkpoints, search.halving.eta)
+    stopped |= patient
     going = [
-        place
-        for place, curve in enumerate(curves)
-        if place not in pruned and not curve.failed and len(curve.values) <= limits[place]
+        number
+        for number, curve in enumerate(curves)
+        if number not in stopped and not curve.failed and len(curve.values) <= limits[number]
     ]
-    going.sort(key=lambda place: -len(curves[place].values))
-    over = {place for place, curve in enumerate(curves) if curve.failed or len(curve.values) == len(points)}
+    going.sort(key=lambda number: -len(curves[number].values))
+    over = {number for number, curve in enumerate(curves) if curve.failed or len(curve.values) == len(checkpoints)}
     return Decisions(
-        steps=tuple(step for place in going for step in curves[place].missing),
-        pruned={candidates[place].id: reason for place, reason in pruned.items()},
-        done=frozenset(candidates[place].id for place in over | pruned.keys()),
+        steps=tuple(step for number in going for step in curves[number].missing),
+        stopped={candidates[number][0].id: stop for number, stop in stopped.items()},
+        done=frozenset(candidates[number][0].id for number in over | stopped.keys()),
     )
 
 
-def curve_of(candidate: Candidate, points: Sequence[Checkpoint], results: Results, metric: str) -> Curve:
-    """A candidate's mean scores at the first points, as far as all its seeds have come."""
+def _curve_of(candidate: Candidate, checkpoints: Sequence[Checkpoint], scores: Scores, metric: str) -> _Curve:
+    """Return a candidate's mean scores at the first checkpoints, as far as all its seeds have come."""
     values: list[float] = []
-    for point in points:
-        missing, scores, failed = [], [], False
-        for trial in candidate.trials:
-            result = results[trial.id]
-            if (score := result.score_at(point)) is not None:
-                scores.append(score.metrics[metric][0])
-            elif result.failure is not None:
+    for checkpoint in checkpoints:
+        missing, found, failed = [], [], False
+        for trial in candidate:
+            if (score := score_at(scores[trial.id], checkpoint)) is not None:
+                found.append(score.metrics[metric][0])
+            elif failure_of(scores[trial.id]) is not None:
                 failed = True
             else:
-                missing.append(Step(trial, point))
+                missing.append((trial, checkpoint))
         if missing:
-            return Curve(tuple(values), tuple(missing))
+            return _Curve(tuple(values), tuple(missing))
         if failed:
-            return Curve((*values, _FAILED), ())
-        values.append(float(np.mean(scores)))
-    return Curve(tuple(values), ())
+            return _Curve((*values, _FAILED), ())
+        values.append(float(np.mean(found)))
+    return _Curve(tuple(values), ())
 
 
 def _cut(
     rungs: Sequence[Rung],
-    curves: Sequence[Curve],
-    stopped: Mapping[int, Pruned],
-    points: Sequence[Checkpoint],
+    curves: Sequence[_Curve],
+    patient: Mapping[int, Stop],
+    checkpoints: Sequence[Checkpoint],
     eta: int,
-) -> tuple[list[int], dict[int, Pruned]]:
-    """How far each candidate may go, as the place of a point, and who is given up."""
-    last = len(points) - 1
-    limits = [rungs[0].place if rungs else last] * len(curves)
-    pruned: dict[int, Pruned] = {}
+) -> tuple[list[int], dict[int, Stop]]:
+    """Return how far each candidate may go, as the position of a checkpoint, and which are cut."""
+    last = len(checkpoints) - 1
+    limits = [rungs[0].position if rungs else last] * len(curves)
+    cut: dict[int, Stop] = {}
     inside = list(range(len(curves)))
     for number, rung in enumerate(rungs):
-        known = [i for i in inside if len(curves[i].values) > rung.place or curves[i].failed or i in stopped]
-        known.sort(key=lambda i: (-_value_at(curves[i], rung, points), i))
+        known = [i for i in inside if len(curves[i].values) > rung.position or curves[i].failed or i in patient]
+        known.sort(key=lambda i: (-_value_at(curves[i], rung, checkpoints), i))
         unknown = rung.of - len(known)
-        point = points[rung.place]
         for i in known[rung.keep :]:
-            if not curves[i].failed and i not in stopped:
-                pruned[i] = Pruned(point, f"not among the best {rung.keep} of {rung.of}, one in {eta}")
+            if not curves[i].failed and i not in patient:
+                cut[i] = Stop(checkpoints[rung.position], f"not among the best {rung.keep} of {rung.of}, one in {eta}")
         inside = known[: max(0, rung.keep - unknown)]
         for i in inside:
-            limits[i] = rungs[number + 1].place if number + 1 < len(rungs) else last
-    return limits, pruned
+            limits[i] = rungs[number + 1].position if number + 1 < len(rungs) else last
+    return limits, cut
 
 
-def _value_at(curve: Curve, rung: Rung, points: Sequence[Checkpoint]) -> float:
-    """The best value up to a rung, of those on the same share of the listeners; a failed candidate's is the least."""
-    if curve.failed and len(curve.values) <= rung.place + 1:
+def _value_at(curve: _Curve, rung: Rung, checkpoints: Sequence[Checkpoint]) -> float:
+    """Return the best value up to a rung, on the same share of the listeners; a failed candidate's is the least."""
+    if curve.failed and len(curve.values) <= rung.position + 1:
         return _FAILED
-    share = points[rung.place].listeners
-    pairs = zip(curve.values[: rung.place + 1], points, strict=False)
-    return max((value for value, point in pairs if point.listeners == share), default=_FAILED)
+    share = checkpoints[rung.position].listeners
+    pairs = zip(curve.values[: rung.position + 1], checkpoints, strict=False)
+    return max((value for value, checkpoint in pairs if checkpoint.listeners == share), default=_FAILED)
 
 
-def _stop(curve: Curve, points: Sequence[Checkpoint], patience: int | None) -> Pruned | None:
-    """Whether so many scores in a row were no better than the best before them, at the first such moment."""
-    whole = [place for place, point in enumerate(points) if point.listeners == 1 and place < len(curve.values)]
+def _stop(curve: _Curve, checkpoints: Sequence[Checkpoint], patience: int | None) -> Stop | None:
+    """Return the first checkpoint after so many scores in a row no better than the best before them; None without."""
+    whole = [
+        number
+        for number, checkpoint in enumerate(checkpoints)
+        if checkpoint.listeners == 1 and number < len(curve.values)
+    ]
     if patience is None or curve.failed:
         return None
     best = whole[0] if whole else 0
-    for place in whole[:-1] if len(curve.values) == len(points) else whole:
-        if curve.values[place] > curve.values[best]:
-            best = place
-        elif place - best >= patience:
-            return Pruned(points[place], f"no better for {patience} scores than after sweep {points[best].sweep}")
+    for number in whole[:-1] if len(curve.values) == len(checkpoints) else whole:
+        if curve.values[number] > curve.values[best]:
+            best = number
+        elif number - best >= patience:
+            reason = f"no better for {patience} scores than after sweep {checkpoints[best].sweep}"
+            return Stop(checkpoints[number], reason)
     return None

@@ -1,6 +1,6 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -8,16 +8,18 @@ import orjson
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
+from looplib.errors import UserError
 from looplib.files import atomic_write, atomic_write_text
 from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Cluster, open_cluster
-from recsys.config import OPE_TIME, SearchConfig
+from recsys.cluster.retry import Call, Outcome
+from recsys.config import OPE_TIME, Search, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset, dataset_digest
 from recsys.dataset.sample import sample_listeners
-from recsys.errors import SearchError
-from recsys.report.page import write_report
-from recsys.report.titles import read_titles
+from recsys.errors import SearchError, TrialError, WorkerDiedError
+from recsys.lock import Lock
+from recsys.models.kinds import KINDS
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
@@ -25,23 +27,24 @@ from recsys.runs.folder import (
     LEDGER,
     WINNER,
     Winner,
+    checkpoint_name,
     locked_run,
     read_listeners,
 )
 from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
-from recsys.runs.ranking import Ranked, compare, disagreement, every_sweep, rank, simplest
-from recsys.runs.trials import Candidate, Trial, plan_candidates
+from recsys.runs.ledger import Ledger
+from recsys.runs.ranking import Row, best_of, compare, disagreement, rank, simplest
+from recsys.runs.scores import Checkpoint, Score
+from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
 from recsys.scoring.scorer import Scorer, check_scorers
-from recsys.search.blockwise_step import run_steps_in_blocks
-from recsys.search.fit_step import run_step
-from recsys.search.schedule import checkpoints_of
-from recsys.search.state import SearchState
+from recsys.search.fit_step import fit_in_blocks, run_step
+from recsys.search.schedule import Decisions, Step, checkpoints_of, decide
 from recsys.store.remote import open_store
-from recsys.workspace import Workspace, open_workspace
+from recsys.workspace import open_workspace
 
 
 def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
-    """Runs a search and leaves its run folder; one that was broken off goes on where it was.
+    """Run a search and leave its run folder; one that was interrupted goes on where it was.
 
     Args:
         config: What to do.
@@ -50,11 +53,9 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
     Raises:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
-    store = open_store(config.store)
-    for catalogue in {config.catalogue, config.context.catalogue if config.context else None}:
-        read_titles(catalogue, store)  # a wrong one is said now, not after the search
-    candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
-    run = open_workspace(config.run)
+    store, run = open_store(config.store), open_workspace(config.run)
+    digest = dataset_digest(store, config)
+    candidates = plan_candidates(config.search, digest, config.seed)
     with locked_run(run, fresh=fresh) as lock:
         atomic_write_text(run.folder / CONFIG, dump_config(config))
         run.upload(CONFIG)
@@ -63,14 +64,13 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, config, cluster, report)
             _describe(dataset)
-            scorers = _scorers(dataset, config)
+            scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
+            scorers = _scorers(dataset, scorer, config.search)
             check_scorers(scorers.values(), store.catalogue.tracks if store.catalogue else None)
-            work = SearchState(config, candidates, scorers, lock)
-            _run_steps(cluster, work, config)
+            state = SearchState(config.search, candidates, scorers, lock)
+            _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         run.sub(CHECKPOINTS).delete_all()
-        winner = _conclude(run, config, candidates, work, scorers[1])
-        write_report(config.run)
-        return winner
+        return _conclude(state, config.search, scorer)
 
 
 def _describe(dataset: Dataset) -> None:
@@ -82,94 +82,175 @@ def _describe(dataset: Dataset) -> None:
     )
 
 
-def _scorers(dataset: Dataset, config: SearchConfig) -> dict[float, Scorer]:
-    """Who scorers fits on each share of the listeners that the search has points for."""
-    whole = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
-    shares = {point.listeners for point in checkpoints_of(config.search)}
-    samples = {share: sample_listeners(dataset, share, config.seed) for share in shares if share < 1}
+def _scorers(dataset: Dataset, whole: Scorer, search: Search) -> dict[float, Scorer]:
+    """Return how fits are scored on each share of the listeners that the search has checkpoints for."""
+    shares = {checkpoint.listeners for checkpoint in checkpoints_of(search)}
+    samples = {share: sample_listeners(dataset, share, whole.seed) for share in shares if share < 1}
     return {1: whole} | {share: replace(whole, dataset=sample.address) for share, sample in samples.items()}
 
 
-def _run_steps(cluster: Cluster, work: SearchState, config: SearchConfig) -> None:
-    with progress("Trials", work.total, "done") as report:
-        report(work.done, "from the ledger" if work.done else "")
-        outcomes = (
-            run_steps_in_blocks(cluster, work.ready)
-            if config.cluster.fit == "blocks"
-            else cluster.run_ready(run_step, work.ready)
-        )
+class SearchState:
+    """What a search knows and has left to do; begins with what its ledger holds.
+
+    Attributes:
+        run: The run.
+        metric: Key of the choosing metric.
+        candidates: What is tried.
+        baselines: What is scored beside it.
+        ledger: What is known of them.
+        decisions: What follows from it.
+    """
+
+    def __init__(
+        self, search: Search, candidates: Sequence[Candidate], scorers: Mapping[float, Scorer], lock: Lock
+    ) -> None:
+        """Read the ledger.
+
+        Args:
+            search: What is tried, and for how long.
+            candidates: The plan.
+            scorers: How fits on each share of the listeners are scored; 1 is among them.
+            lock: The lock of the run.
+
+        Raises:
+            SearchError: The ledger is damaged.
+        """
+        self._search, self._scorers, self._lock = search, scorers, lock
+        self.run, self.candidates, self.metric = lock.workspace, candidates, scorers[1].validation.select
+        self.baselines = plan_baselines(scorers[1].seed)
+        trials = [*(trial for candidate in candidates for trial in candidate), *self.baselines]
+        self.ledger = Ledger(self.run.folder / LEDGER, scorers[1].digest, trials)
+        self._deleted: frozenset[str] = frozenset()
+        self.decisions = self._decide()
+
+    @property
+    def total(self) -> int:
+        """Candidates and baselines."""
+        return len(self.candidates) + len(self.baselines)
+
+    @property
+    def done(self) -> int:
+        """Those of them that have nothing left to do."""
+        return len(self.decisions.done) + sum(bool(self.ledger.scores[trial.id]) for trial in self.baselines)
+
+    def ready(self) -> list[Call]:
+        """Return the steps that can be run now, the most urgent first, as calls of `run_step`."""
+        first = Checkpoint(0)
+        baselines = [(trial, first) for trial in self.baselines if not self.ledger.scores[trial.id]]
+        steps: list[Step] = [*self.decisions.steps, *baselines]
+        return [Call(step, (*step, self._scorers[step[1].listeners], self.run.address)) for step in steps]
+
+    def record(self, outcome: Outcome[Score]) -> None:
+        """Write an outcome to the ledger, and decide anew.
+
+        Raises:
+            UserError: What failed is not the trial but what all of them share.
+            OSError: The disk is full, or a file of the search is gone.
+            StorageError: The run is at an address, and its server does not answer.
+        """
+        trial, checkpoint = outcome.key
+        self.ledger.add(trial, outcome.value or _failure(outcome, checkpoint))
+        self._lock.check()
+        self.run.upload(LEDGER)
+        self.decisions = self._decide()
+
+    def rank(self, metric: str) -> list[Row]:
+        """Return the ranking of candidates and baselines by a metric."""
+        entries = [*self.candidates, *((trial,) for trial in self.baselines)]
+        return rank(entries, self.decisions.stopped, self.ledger.scores, metric)
+
+    def _decide(self) -> Decisions:
+        """Return the decisions; the checkpoints of candidates that go no further are deleted."""
+        decisions = decide(self._search, self.candidates, self.ledger.scores, self.metric)
+        over = [candidate for candidate in self.candidates if candidate[0].id in decisions.done - self._deleted]
+        self.run.delete(*(checkpoint_name(trial) for candidate in over for trial in candidate))
+        self._deleted = decisions.done
+        return decisions
+
+
+def _failure(outcome: Outcome[Score], checkpoint: Checkpoint) -> Score:
+    error = outcome.error
+    is_shared = isinstance(error, (OSError, UserError)) and not isinstance(error, (TrialError, WorkerDiedError))
+    if error is None or is_shared:
+        outcome.result()
+    return Score(checkpoint, error=f"{type(error).__name__}: {error}", is_final=isinstance(error, TrialError))
+
+
+def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
+    """Run all steps, each recorded before the next decision."""
+    with progress("Trials", state.total, "done") as report:
+        report(state.done, "from the ledger" if state.done else "")
+        outcomes = _run_in_blocks(cluster, state) if in_blocks else cluster.run_ready(run_step, state.ready)
         for outcome in outcomes:
-            work.take(outcome)
-            report(work.done, _best_so_far(work, config.validation.select))
+            state.record(outcome)
+            report(state.done, _best_so_far(state))
 
 
-def _best_so_far(work: SearchState, select: str) -> str:
-    scored = (result for result in work.results.values() if result.scores and isinstance(result.entry, Trial))
-    pairs = ((score.metrics[select][0], result) for result in scored for score in result.scores)
-    value, result = max(pairs, key=lambda pair: pair[0], default=(0.0, None))
-    return f"best {select} {value:.4f} ({describe(result)})" if result else ""
+def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
+    """Run one step after the other, whose fit runs across all workers; fits on a share of the listeners run whole."""
+    while calls := state.ready():
+        call = calls[0]
+        trial, checkpoint = call.key
+        try:
+            if KINDS[trial.kind].in_blocks and checkpoint.listeners == 1:
+                fit_in_blocks(cluster, *call.arguments)
+        except (TrialError, WorkerDiedError) as error:
+            yield Outcome(call.key, None, error)
+            continue
+        for outcome in cluster.run(run_step, [call.arguments]):
+            yield Outcome(call.key, outcome.value, outcome.error)
 
 
-def _conclude(
-    run: Workspace, config: SearchConfig, candidates: Sequence[Candidate], work: SearchState, scorer: Scorer
-) -> Winner:
-    """Ranks, compares and chooses; leaves the leaderboard and the winner."""
-    metric = config.validation.select
-    ranking = rank(candidates, work.decisions.pruned, work.results, metric)
-    best = next((row for row in ranking if row.score and not row.is_baseline), None)
+def _best_so_far(state: SearchState) -> str:
+    select = state.metric
+    trials = [trial for candidate in state.candidates for trial in candidate]
+    found = [
+        (score.metrics[select][0], trial)
+        for trial in trials
+        for score in state.ledger.scores[trial.id]
+        if score.error is None
+    ]
+    value, best = max(found, key=lambda pair: pair[0], default=(0.0, None))
+    return f"best {select} {value:.4f} ({describe(best)})" if best else ""
+
+
+def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
+    """Rank, compare and choose; leave the leaderboard and the winner."""
+    run, validation = state.run, scorer.validation
+    metric = validation.select
+    ranking = state.rank(metric)
+    best = best_of(ranking)
     if best is None:
-        errors = sorted({row.why for row in ranking if row.why})
-        raise SearchError(f"every trial failed ({'; '.join(errors)}); see {config.run}/{LEDGER}")
+        errors = sorted({row.stop.reason for row in ranking if row.stop})
+        raise SearchError(f"every trial failed ({'; '.join(errors)}); see {run}/{LEDGER}")
     chosen = best
-    if config.validation.select_is_of_listeners:
+    if validation.select_is_of_listeners:
         listeners = partial(read_listeners, run, scorer, metric)
-        compared = partial(
-            compare, best=best, listeners=listeners, resamples=config.validation.resamples, seed=config.seed
-        )
-        ranking = compared(ranking)
-        if config.search.select == "one_standard_error":
-            sweeps = [each for row in ranking if not row.is_baseline for each in every_sweep(row)]
-            chosen = simplest(compared(sweeps), metric)
+        ranking = compare(ranking, best, listeners, validation.resamples, scorer.seed)
+        if search.select == "one_standard_error":
+            chosen = simplest(ranking, best, listeners, validation.resamples, scorer.seed)
     write_leaderboard(run.folder / LEADERBOARD, ranking)
     run.upload(LEADERBOARD)
     output().print(leaderboard_table(ranking, metric))
-    said = [*remarks(ranking, chosen, metric), *_disagreements(run, config, candidates, work, scorer, best)]
-    for remark in said:
+    found = [*remarks(ranking, chosen, metric), *_disagreements(state, best, scorer)]
+    for remark in found:
         style = "bold" if remark.startswith(WARNING) else None
         console.print(remark, soft_wrap=True, markup=False, style=style)
-    winner = replace(_winner(chosen, metric, scorer.dataset.rpartition("/")[2]), remarks=tuple(said))
+    metrics = chosen.score.metrics if chosen.score else {}
+    winner = Winner(chosen.trial, chosen.sweep, metrics, metric, scorer.dataset.rpartition("/")[2], tuple(found))
     with atomic_write(run.folder / WINNER) as file:
         file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
     run.upload(WINNER)
     return winner
 
 
-def _disagreements(
-    run: Workspace,
-    config: SearchConfig,
-    candidates: Sequence[Candidate],
-    work: SearchState,
-    scorer: Scorer,
-    best: Ranked,
-) -> list[str]:
-    """A warning where the ranking metric and the listening time would choose differently, and that is not chance."""
-    metric, rival = config.validation.select, config.validation.rival
-    if best.score is None or rival not in best.score.metrics:
+def _disagreements(state: SearchState, best: Row, scorer: Scorer) -> list[str]:
+    """Return a warning where the ranking metric and the listening time choose differently, and that is not chance."""
+    metrics = (scorer.validation.select, scorer.validation.rival)
+    if best.score is None or metrics[1] not in best.score.metrics:
         return []
-    time = next(key for key in (metric, rival) if key.startswith(OPE_TIME))
-    found = disagreement(
-        best,
-        rank(candidates, work.decisions.pruned, work.results, rival),
-        partial(read_listeners, run, scorer, time),
-        config.validation.resamples,
-        config.seed,
-    )
-    warning = warn_of(found, best, metric, rival) if found else None
+    time = next(key for key in metrics if key.startswith(OPE_TIME))
+    listeners = partial(read_listeners, state.run, scorer, time)
+    found = disagreement(best, state.rank(metrics[1]), listeners, scorer.validation.resamples, scorer.seed)
+    warning = warn_of(*found, best, metrics) if found else None
     return [warning] if warning else []
-
-
-def _winner(chosen: Ranked, metric: str, dataset: str) -> Winner:
-    trial, score = chosen.first.entry, chosen.score
-    if not isinstance(trial, Trial) or score is None:
-        raise TypeError(f"{chosen} cannot be published")
-    return Winner(trial=trial, sweeps=score.point.sweep, metrics=score.metrics, select=metric, dataset=dataset)

@@ -47,7 +47,7 @@ def export(folder: Path, user: Callable[[int], object], item: Callable[[int], ob
     dataset = build_dataset(open_store(config.store), config, cluster, lambda _done, _word: None)
     Path(config.run).mkdir(exist_ok=True)
     (Path(config.run) / CONFIG).write_text(dump_config(config))
-    trial = Trial("trial", AlsParams(4, 0.1, 1.0), 42)
+    trial = Trial("trial", "als", AlsParams(4, 0.1, 1.0), 42)
     winner = Winner(trial, 2, {"ndcg@30": (0.0, 0.0, 0.0)}, "ndcg@30", dataset.summary.digest)
     (Path(config.run) / WINNER).write_bytes(orjson.dumps(winner))
     return Path(export_run(config.run, folder / "out", ExportConfig(top=5, neighbours=3)))

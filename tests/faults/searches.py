@@ -1,6 +1,7 @@
 """What the tests of a search under faults share: searches that run for long enough, and whether two ended alike."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -29,14 +30,21 @@ def config_of(store: Path, run: Path, cluster: ClusterConfig, sweeps: int, space
 @contextmanager
 def started(config: SearchConfig, *extra: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
     """The search as a process of its own, below another program if one is given; it ends with the block."""
-    file = Path(config.run).parent / f"{Path(config.run).name}.yaml"
+    file = Path(f"{config.run}.yaml")
     file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
     argv = [*under, sys.executable, "-m", "recsys.search", "--config", str(file), *extra]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
+    ) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def _heed_interrupts() -> None:
+    """Undoes that a suite which was started in the background ignores Ctrl-C, and all of its children with it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def refusal(process: subprocess.Popen[str], timeout_s: float) -> str:

@@ -51,10 +51,10 @@ def here(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Fit
     folder = tmp_path_factory.mktemp("here")
 
     def run(fit: Fit) -> Path:
-        config = config_of(store, folder / fit, ClusterConfig(workers=2, fit=fit), SWEEPS[fit])
-        if not (Path(config.run) / "winner.json").exists():
-            finish(config)
-        return Path(config.run)
+        done = folder / fit
+        if not (done / "winner.json").exists():
+            finish(config_of(store, done, ClusterConfig(workers=2, fit=fit), SWEEPS[fit]))
+        return done
 
     return run
 
@@ -98,14 +98,15 @@ def test_a_cable_that_is_out_for_a_while_changes_nothing(
     store: Path, here: Callable[[Fit], Path], tmp_path: Path
 ) -> None:
     with hosts(tmp_path) as there:
-        config = config_of(store, tmp_path / "run", ClusterConfig(scheduler=there.address), LONG)
+        run = tmp_path / "run"
+        config = config_of(store, run, ClusterConfig(scheduler=there.address), LONG)
         with under_way(there, config) as process:
             there.of_workers[0].cut()
-            before = len(rows(Path(config.run)))
-            wait_until(lambda: len(rows(Path(config.run))) >= before + 2, process)
+            before = len(rows(run))
+            wait_until(lambda: len(rows(run)) >= before + 2, process)
             there.of_workers[0].mend()
             end_well(process)
-    assert_same_export(Path(config.run), here("whole"))
+    assert_same_export(run, here("whole"))
 
 
 @pytest.mark.slow
@@ -114,11 +115,12 @@ def test_the_work_of_a_host_that_falls_silent_is_done_again(
     store: Path, here: Callable[[Fit], Path], tmp_path: Path, fit: Fit
 ) -> None:
     with hosts(tmp_path) as there:
-        config = config_of(store, tmp_path / "run", ClusterConfig(scheduler=there.address, fit=fit), SWEEPS[fit])
+        run = tmp_path / "run"
+        config = config_of(store, run, ClusterConfig(scheduler=there.address, fit=fit), SWEEPS[fit])
         with under_way(there, config) as process:
             there.of_workers[0].cut()
             end_well(process)
-    assert_same_export(Path(config.run), here(fit))
+    assert_same_export(run, here(fit))
 
 
 @pytest.mark.slow
@@ -126,14 +128,15 @@ def test_a_scheduler_that_falls_silent_is_one_line_and_the_search_goes_on_later(
     store: Path, here: Callable[[Fit], Path], tmp_path: Path
 ) -> None:
     with hosts(tmp_path) as there:
-        config = config_of(store, tmp_path / "run", ClusterConfig(scheduler=there.address), LONG)
+        run = tmp_path / "run"
+        config = config_of(store, run, ClusterConfig(scheduler=there.address), LONG)
         with under_way(there, config) as process:
             there.of_scheduler.cut()
             line = refusal(process, timeout_s=BOUND_S)
     assert f"{there.address}: the connection to the scheduler is lost; start it again" in line
-    assert not (Path(config.run) / "winner.json").exists()
-    assert not list(Path(config.run).glob(".tmp-*"))
-    before = rows(Path(config.run))
-    finish(config_of(store, Path(config.run), ClusterConfig(workers=2), LONG))
-    assert rows(Path(config.run))[: len(before)] == before
-    assert_same_export(Path(config.run), here("whole"))
+    assert not (run / "winner.json").exists()
+    assert not list(run.glob(".tmp-*"))
+    before = rows(run)
+    finish(config_of(store, run, ClusterConfig(workers=2), LONG))
+    assert rows(run)[: len(before)] == before
+    assert_same_export(run, here("whole"))

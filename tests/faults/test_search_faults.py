@@ -94,40 +94,43 @@ def workers_below(process: psutil.Process) -> list[psutil.Process]:
 @pytest.fixture(scope="module")
 def long_run(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An undisturbed search of many sweeps, so that kills find it at work."""
-    config = config_of(store, tmp_path_factory.mktemp("undisturbed") / "run", TWO, LONG)
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    config = config_of(store, run, TWO, LONG)
     search(config)
-    return Path(config.run)
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_search_that_is_killed_again_and_again_refits_nothing(store: Path, long_run: Path, tmp_path: Path) -> None:
-    config = config_of(store, tmp_path / "run", TWO, LONG)
+    run = tmp_path / "run"
+    config = config_of(store, run, TWO, LONG)
     before: list[dict[str, Any]] = []
     for trials in (1, 6, 11):
         with started(config, "--no-export") as process:
-            wait_until(lambda trials=trials: finished_trials(Path(config.run)) >= trials, process)  # type: ignore[misc]  # now
+            wait_until(lambda trials=trials: finished_trials(run) >= trials, process)  # type: ignore[misc]  # now
             children = psutil.Process(process.pid).children(recursive=True)
             process.kill()
             process.communicate(timeout=60)
         psutil.wait_procs(children, timeout=60)
         assert not any(child.is_running() for child in children)
-        assert not (Path(config.run) / "winner.json").exists()
-        assert rows(Path(config.run))[: len(before)] == before
-        before = rows(Path(config.run))
+        assert not (run / "winner.json").exists()
+        assert rows(run)[: len(before)] == before
+        before = rows(run)
     with started(config) as process:
         _, errors = process.communicate(timeout=280)
         assert process.returncode == 0, errors
-    assert rows(Path(config.run))[: len(before)] == before
-    assert_same_end(Path(config.run), long_run)
-    assert (Path(config.run) / "export/current/recommendations.jsonl").exists()
+    assert rows(run)[: len(before)] == before
+    assert_same_end(run, long_run)
+    assert (run / "export/current/recommendations.jsonl").exists()
 
 
 @pytest.mark.slow
 def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(store: Path, tmp_path: Path) -> None:
-    config = config_of(store, tmp_path / "run", TWO, LONG)
+    run = tmp_path / "run"
+    config = config_of(store, run, TWO, LONG)
     with started(config) as process:
-        wait_until(lambda: len(rows(Path(config.run))) >= 1, process)
+        wait_until(lambda: len(rows(run)) >= 1, process)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
@@ -136,7 +139,7 @@ def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(store: Path, tm
     assert len(said) == 1
     assert said[0].startswith("python -m recsys.search: error: interrupted")
     assert "Traceback" not in errors
-    assert not (Path(config.run) / "winner.json").exists()
+    assert not (run / "winner.json").exists()
     psutil.wait_procs(children, timeout=60)
     assert not any(child.is_running() for child in children)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 DASK = str(Path(sys.executable).with_name("dask"))
-START_S = 120.0  # on a machine with more to do
+START_S = 600.0  # on a machine with much more to do
 
 
 def wait_until(condition: Callable[[], bool], alive: Sequence[subprocess.Popen[bytes]] = ()) -> None:

@@ -13,17 +13,18 @@ from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError, SplitError, TrialError
 from recsys.models.als import Als, AlsParams
+from recsys.models.lists import personal_lists
 from recsys.runs.folder import checkpoint_name, listeners_name, read_listeners
-from recsys.runs.scores import Baseline, Checkpoint, Step
-from recsys.runs.trials import Trial
-from recsys.scoring.lists import personal_lists
+from recsys.runs.scores import Checkpoint
+from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring.scorer import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions
 
-TRIAL = Trial("abc", AlsParams(4, 1.0, 10.0), 7)
+TRIAL = Trial("abc", "als", AlsParams(4, 1.0, 10.0), 7)
+BASELINES = {trial.id: trial for trial in plan_baselines(seed=1)}
 VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
 
 
@@ -50,10 +51,10 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
     whole = Als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, threads=1)
     whole.sweep(5)
     expected = score_lists(scorer, personal_lists(whole, dataset, "train", 30, threads=1))
-    run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path))
+    run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path))
     with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert kept["sweeps"] == 2
-    score = run_step(Step(TRIAL, Checkpoint(5)), scorer, str(tmp_path))
+    score = run_step(TRIAL, Checkpoint(5), scorer, str(tmp_path))
     assert score.metrics == expected.metrics
     with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert np.array_equal(kept["item_factors"], whole.item_factors)
@@ -62,19 +63,19 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
 
 def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(scorer: Scorer, tmp_path: Path) -> None:
     """As after the death of a worker that had written its checkpoint and not yet answered."""
-    first = run_step(Step(TRIAL, Checkpoint(3)), scorer, str(tmp_path))
-    again = run_step(Step(TRIAL, Checkpoint(3)), scorer, str(tmp_path))
+    first = run_step(TRIAL, Checkpoint(3), scorer, str(tmp_path))
+    again = run_step(TRIAL, Checkpoint(3), scorer, str(tmp_path))
     assert (again.metrics, again.fit_s) == (first.metrics, first.fit_s)
 
 
 def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(scorer: Scorer, tmp_path: Path) -> None:
-    expected = run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path / "other")).metrics
-    run_step(Step(TRIAL, Checkpoint(4)), scorer, str(tmp_path))
-    assert run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path)).metrics == expected
+    expected = run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path / "other")).metrics
+    run_step(TRIAL, Checkpoint(4), scorer, str(tmp_path))
+    assert run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path)).metrics == expected
 
 
 def test_what_listeners_add_makes_up_the_metric(scorer: Scorer, tmp_path: Path) -> None:
-    score = run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path))
+    score = run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path))
     numerators, denominators = read_listeners(open_workspace(tmp_path), scorer, "ndcg@30", TRIAL, 2)
     assert len(numerators) == len(validator_for(scorer).users)
     assert numerators.sum() / denominators.sum() == pytest.approx(score.metrics["ndcg@30"][0], abs=1e-12)
@@ -88,26 +89,26 @@ def test_a_score_whose_listeners_are_gone_is_one_line(scorer: Scorer, tmp_path: 
 def test_a_metric_that_is_not_of_listeners_keeps_none(dataset: Dataset, tmp_path: Path) -> None:
     by_coverage = VALIDATION.model_copy(update={"select": "coverage@30"})
     scorer = Scorer(dataset.address, by_coverage, seed=1, threads=1)
-    run_step(Step("popular", Checkpoint(0)), scorer, str(tmp_path))
-    with np.load(tmp_path / listeners_name(scorer, "popular", 0)) as kept:
+    run_step(BASELINES["popular"], Checkpoint(0), scorer, str(tmp_path))
+    with np.load(tmp_path / listeners_name(scorer, BASELINES["popular"], 0)) as kept:
         assert not [name for name in kept.files if "@" in name and not name.startswith("ope_time@")]
 
 
 @pytest.mark.parametrize("name", ["random", "popular"])
-def test_a_baseline_is_scored_without_a_fit(scorer: Scorer, tmp_path: Path, name: Baseline) -> None:
-    score = run_step(Step(name, Checkpoint(0)), scorer, str(tmp_path))
-    assert (score.point.sweep, score.fit_s) == (0, 0)
-    assert (tmp_path / listeners_name(scorer, name, 0)).exists()
+def test_a_baseline_is_scored_without_a_fit(scorer: Scorer, tmp_path: Path, name: str) -> None:
+    score = run_step(BASELINES[name], Checkpoint(0), scorer, str(tmp_path))
+    assert (score.checkpoint.sweep, score.fit_s) == (0, 0)
+    assert (tmp_path / listeners_name(scorer, BASELINES[name], 0)).exists()
 
 
 def test_factors_that_are_not_finite_leave_no_checkpoint(scorer: Scorer, tmp_path: Path) -> None:
-    trial = Trial("nan", AlsParams(4, 1.0, 1e39), 7)
+    trial = Trial("nan", "als", AlsParams(4, 1.0, 1e39), 7)
     with pytest.raises(TrialError, match="not finite after sweep 2"):
-        run_step(Step(trial, Checkpoint(2)), scorer, str(tmp_path))
+        run_step(trial, Checkpoint(2), scorer, str(tmp_path))
     assert not (tmp_path / checkpoint_name(trial)).exists()
 
 
-def test_judgements_are_comparable_only_by_the_same_data_validation_and_seed(scorer: Scorer) -> None:
+def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(scorer: Scorer) -> None:
     others = [
         Scorer(f"{scorer.dataset}-other", VALIDATION, 1, 1),
         Scorer(scorer.dataset, VALIDATION.model_copy(update={"min_time": 0.4}), 1, 1),
@@ -136,8 +137,8 @@ def test_a_sample_has_the_rows_of_its_listeners_and_their_held_out_listening(dat
 def test_a_step_on_a_sample_leaves_nothing_behind(dataset: Dataset, scorer: Scorer, tmp_path: Path) -> None:
     sample = sample_listeners(dataset, 0.3, seed=4)
     on_sample = Scorer(sample.address, VALIDATION, seed=1, threads=1)
-    score = run_step(Step(TRIAL, Checkpoint(2, 0.3)), on_sample, str(tmp_path))
-    assert score.metrics != run_step(Step(TRIAL, Checkpoint(2)), scorer, str(tmp_path / "whole")).metrics
+    score = run_step(TRIAL, Checkpoint(2, 0.3), on_sample, str(tmp_path))
+    assert score.metrics != run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path / "whole")).metrics
     assert not (tmp_path / "checkpoints").exists()
     assert not (tmp_path / "listeners").exists()
 

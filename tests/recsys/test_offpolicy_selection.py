@@ -16,8 +16,8 @@ from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError
 from recsys.runs.folder import read_listeners, read_run
 from recsys.runs.leaderboard import WARNING, remarks, warn_of
-from recsys.runs.ranking import Ranked, disagreement
-from recsys.runs.scores import Checkpoint, Result, Score
+from recsys.runs.ranking import Row, disagreement
+from recsys.runs.scores import Checkpoint, Score
 from recsys.runs.trials import Trial, plan_candidates
 from recsys.scoring.scorer import Scorer, check_scorers, score_lists
 from recsys.search import __main__ as search
@@ -189,17 +189,17 @@ def test_an_unknown_metric_names_those_that_are_known() -> None:
         SearchConfig(store=Path("s"), run=Path("r"), validation=ValidationConfig(select="ope_time@7"))
 
 
-def rivals(more: float) -> tuple[Ranked, Ranked, dict[str, FloatArray]]:
+def rivals(more: float) -> tuple[Row, Row, dict[str, FloatArray]]:
     """Two candidates, one first by each metric; the second is listened to for so much more."""
     config = SearchConfig.model_validate({"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}})
-    trials: list[Trial] = [each.trials[0] for each in plan_candidates(config.search, "data", seed=1)]
+    trials: list[Trial] = [each[0] for each in plan_candidates(config.search, "data", seed=1)]
     base = np.random.default_rng(2).random(400)
     noise = np.random.default_rng(3).normal(scale=0.05, size=400)
     shares = {
         trials[0].id: np.stack([base, np.ones(400)]),
         trials[1].id: np.stack([base + more + noise, np.ones(400)]),
     }
-    ranking = [Ranked((Result(trial),), "scored", None, None, Score(Checkpoint(5), {}, 1, 1)) for trial in trials]
+    ranking = [Row((trial,), "scored", None, (), Score(Checkpoint(5), {}, 1, 1)) for trial in trials]
     return ranking[0], ranking[1], shares
 
 
@@ -208,25 +208,25 @@ def test_a_warning_says_when_ranking_and_listening_time_disagree_beyond_chance(
     difference: float, is_warned: bool
 ) -> None:
     best, rival, shares = rivals(difference)
-    found = disagreement(best, [rival, best], lambda entry, _: shares[getattr(entry, "id", "")], 200, 1)
+    found = disagreement(best, [rival, best], lambda trial, _: shares[trial.id], 200, 1)
     assert found is not None
-    assert found.value[0] == pytest.approx(difference, abs=0.01)
-    warning = warn_of(found, best, "ndcg@30", "ope_time@30")
+    assert found[1][0] == pytest.approx(difference, abs=0.01)
+    warning = warn_of(*found, best, ("ndcg@30", "ope_time@30"))
     assert (warning is not None) == is_warned
     if warning:
         assert warning.startswith(f"{WARNING} ndcg@30 and ope_time@30 disagree: ope_time@30 puts als factors 8")
         assert "0.1 more" in warning or "more (+0." in warning
 
 
-def test_nothing_is_said_where_both_choose_the_same() -> None:
+def test_there_is_no_warning_where_both_choose_the_same() -> None:
     best, _, shares = rivals(0.1)
-    assert disagreement(best, [best], lambda entry, _: shares[getattr(entry, "id", "")], 200, 1) is None
+    assert disagreement(best, [best], lambda trial, _: shares[trial.id], 200, 1) is None
 
 
-def test_a_choice_that_is_in_doubt_is_warned_of() -> None:
+def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
     best, _, _ = rivals(0.1)
     score = Score(Checkpoint(5), {"ope_time@30": (0.3, 0.2, 0.4)}, 1, 1, warnings={"ope_time@30": "too few"})
-    doubtful = replace(best, score=score)
-    assert remarks([doubtful], doubtful, "ope_time@30") == [
+    unreliable = replace(best, score=score)
+    assert remarks([unreliable], unreliable, "ope_time@30") == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
     ]

@@ -13,9 +13,9 @@ from recsys.report.page import render_report
 from recsys.report.runs import read_folder
 from recsys.runs.folder import Winner
 from recsys.runs.leaderboard import write_leaderboard
-from recsys.runs.ledger import append_score
-from recsys.runs.ranking import Ranked
-from recsys.runs.scores import Checkpoint, Failure, Result, Score
+from recsys.runs.ledger import Ledger
+from recsys.runs.ranking import Row
+from recsys.runs.scores import Checkpoint, Score, Stop
 from recsys.runs.trials import Trial
 from recsys.workspace import open_workspace
 from tests.analysis.ab.test_page import HOSTILE, Parser, read_table
@@ -25,18 +25,18 @@ from tests.analysis.ab.test_page_browser import DARK, browse, read_corner
 def write_run(folder: Path) -> Winner:
     """A run of two candidates, one of which failed for a reason that tries to be markup."""
     config = SearchConfig(store=Path(HOSTILE.replace("/", "")), run=folder)
-    good, bad = (Trial(name, AlsParams(8, 0.1, alpha), 1) for name, alpha in (("good", 1.0), ("bad", 10.0)))
+    good, bad = (Trial(name, "als", AlsParams(8, 0.1, alpha), 1) for name, alpha in (("good", 1.0), ("bad", 10.0)))
     scores = tuple(
         Score(Checkpoint(sweep), {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 0.1, 5_000_000) for sweep in (1, 3)
     )
     folder.mkdir()
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    ledger = Ledger(folder / "ledger.jsonl", "scorer", [good])
     for score in scores:
-        append_score(folder / "ledger.jsonl", "scorer", Result(good), score)
-    failure = Failure(HOSTILE, Checkpoint(1), final=True)
+        ledger.add(good, score)
     ranking = [
-        Ranked((Result(good, scores),), "scored", None, None, scores[-1], (0.0, 0.0, 0.0)),
-        Ranked((Result(bad, failure=failure),), "failed", HOSTILE, Checkpoint(1), None),
+        Row((good,), "scored", None, scores, scores[-1], (0.0, 0.0, 0.0)),
+        Row((bad,), "failed", Stop(Checkpoint(1), HOSTILE), (), None),
     ]
     write_leaderboard(folder / "leaderboard.parquet", ranking)
     winner = Winner(good, 3, scores[-1].metrics, "ndcg@30", "dataset", (f"Warning: {HOSTILE}",))

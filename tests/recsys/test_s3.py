@@ -1,5 +1,6 @@
 """What goes wrong at an address is one line that names it; against a server of S3."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from tests.programs import free_port
 from tests.recsys.logs import random_sessions, write_log
 from tests.recsys.s3 import BUCKET, S3, server
 
-# Asks for a file in one environment after the other, in one process: the errors of a server are many, its start is slow.
+# Asks for a file in one environment after the other, in one process: importing s3fs takes longer than any answer.
 ASK = """
 import os
 import sys
@@ -135,6 +136,14 @@ def test_an_ingest_is_whole_idempotent_and_alone(s3: S3, log: Path, tmp_path: Pa
     whole = s3.run("recsys.ingest", str(log), str(more), "--store", str(tmp_path / "local"), "--buckets", "2")
     assert whole.returncode == 0, whole.stderr
     assert digest_of(whole.stdout) == digest_of(s3.run("recsys.ingest", str(more), "--store", store).stdout)
+
+
+def test_a_second_ingest_is_refused_while_another_machine_holds_the_lock(s3: S3, log: Path) -> None:
+    holder = {"id": "other", "host": "node1", "machine": "another boot", "pid": 4711, "started": "1"}
+    s3.put("locked/.lock", json.dumps(holder).encode())
+    line = refusal(s3.run("recsys.ingest", str(log), "--store", f"s3://{BUCKET}/locked"))
+    assert f"s3://{BUCKET}/locked: another ingest is at work here (process 4711 on node1, last heard of " in line
+    assert s3.keys("locked/") == ["locked/.lock"]
 
 
 def digest_of(said: str) -> str:

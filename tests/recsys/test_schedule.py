@@ -2,16 +2,15 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from recsys.config import Halving, Search, Space
-from recsys.runs.scores import Checkpoint, Failure, Result, Score, Step
+from recsys.runs.scores import Checkpoint, Score
 from recsys.runs.trials import Candidate, Trial, plan_candidates
-from recsys.search.schedule import Decisions, checkpoints_of, decide, rungs_of
+from recsys.search.schedule import Decisions, Step, checkpoints_of, decide, rungs_of
 
 METRIC = "ndcg@30"
 NINE = Space(factors=(4, 8, 16), alpha=(1.0, 10.0, 40.0))
@@ -25,8 +24,8 @@ def plan(search: Search) -> tuple[Candidate, ...]:
     return plan_candidates(search, "data", seed=1)
 
 
-def score(point: Checkpoint, value: float) -> Score:
-    return Score(point, {METRIC: (value, value, value)}, 1.0, 1.0)
+def score(checkpoint: Checkpoint, value: float) -> Score:
+    return Score(checkpoint, {METRIC: (value, value, value)}, 1.0, 1.0)
 
 
 class Played:
@@ -36,23 +35,22 @@ class Played:
         self.search = search
         self.candidates = plan(search)
         self.values = values
-        self.results = {trial.id: Result(trial) for each in self.candidates for trial in each.trials}
+        self.scores: dict[str, tuple[Score, ...]] = {trial.id: () for each in self.candidates for trial in each}
         self.taken: list[Step] = []
 
     @property
     def decisions(self) -> Decisions:
-        return decide(self.search, self.candidates, self.results, METRIC)
+        return decide(self.search, self.candidates, self.scores, METRIC)
 
     def take(self, step: Step) -> None:
-        assert isinstance(step.entry, Trial)
         self.taken.append(step)
-        result = self.results[step.entry.id]
-        value = self.values[self.place(step.entry), step.point]
-        failed = result.with_failure(Failure("broken", step.point, final=True))
-        self.results[result.id] = failed if value is None else result.with_score(score(step.point, value))
+        trial, checkpoint = step
+        value = self.values[self.place(trial), checkpoint]
+        found = Score(checkpoint, error="broken") if value is None else score(checkpoint, value)
+        self.scores[trial.id] = (*self.scores[trial.id], found)
 
     def place(self, trial: Trial) -> int:
-        return next(place for place, each in enumerate(self.candidates) if trial in each.trials)
+        return next(place for place, each in enumerate(self.candidates) if trial in each)
 
     def play(self, workers: int, generator: np.random.Generator) -> "Played":
         """As many steps at once as there are workers, which end in any order."""
@@ -75,8 +73,8 @@ def test_a_grid_takes_every_candidate_to_the_end() -> None:
     search = Search(space=NINE, sweeps=6, score_every=2)
     played = Played(search, random_values(search, 1)).play(2, np.random.default_rng(2))
     assert len(played.taken) == len(set(played.taken)) == 9 * 3
-    assert played.decisions.pruned == {}
-    assert played.decisions.done == {candidate.id for candidate in played.candidates}
+    assert played.decisions.stopped == {}
+    assert played.decisions.done == {candidate[0].id for candidate in played.candidates}
 
 
 def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
@@ -84,19 +82,21 @@ def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
     played = Played(search, random_values(search, 1))
     second = played.decisions.steps[1]
     played.take(second)
-    assert played.decisions.steps[0] == replace(second, point=Checkpoint(4))
+    assert played.decisions.steps[0] == (second[0], Checkpoint(4))
 
 
 def test_halving_keeps_a_third_after_each_rung() -> None:
     search = halving()
-    assert [(rung.place, rung.keep, rung.of) for rung in rungs_of(search, 9)] == [(0, 3, 9), (1, 1, 3)]
+    assert [(rung.position, rung.keep, rung.of) for rung in rungs_of(search, 9)] == [(0, 3, 9), (1, 1, 3)]
     values = {(place, point): float(place) for place in range(9) for point in checkpoints_of(search)}
     played = Played(search, values).play(1, np.random.default_rng(0))
-    sweeps = [(played.place(step.entry), step.point.sweep) for step in played.taken if isinstance(step.entry, Trial)]
+    sweeps = [(played.place(trial), checkpoint.sweep) for trial, checkpoint in played.taken]
     assert sorted(sweeps) == sorted([*((place, 1) for place in range(9)), (6, 3), (7, 3), (8, 3), (8, 9)])
-    at = {played.candidates[place].id: sweep for place, sweep in [*((place, 1) for place in range(6)), (6, 3), (7, 3)]}
-    assert {key: pruned.point.sweep for key, pruned in played.decisions.pruned.items()} == at
-    assert "not among the best 3 of 9" in played.decisions.pruned[played.candidates[0].id].reason
+    at = {
+        played.candidates[place][0].id: sweep for place, sweep in [*((place, 1) for place in range(6)), (6, 3), (7, 3)]
+    }
+    assert {key: stop.checkpoint.sweep for key, stop in played.decisions.stopped.items()} == at
+    assert "not among the best 3 of 9" in played.decisions.stopped[played.candidates[0][0].id].reason
 
 
 @pytest.mark.parametrize("settings", [{}, {"halving": Halving(listeners=0.5)}, {"patience": 1, "score_every": 1}])
@@ -109,9 +109,9 @@ def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_
     outcomes = []
     for workers, order in itertools.product((1, 2, 4, 20), range(3)):
         played = Played(search, values).play(workers, np.random.default_rng(order))
-        outcomes.append((set(played.taken), played.decisions.pruned, played.decisions.done))
+        outcomes.append((set(played.taken), played.decisions.stopped, played.decisions.done))
         assert len(played.taken) == len(set(played.taken))
-        assert played.decisions.done == {candidate.id for candidate in played.candidates}
+        assert played.decisions.done == {candidate[0].id for candidate in played.candidates}
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
@@ -121,33 +121,33 @@ def test_a_promotion_does_not_wait_for_results_that_cannot_change_it() -> None:
     first = checkpoints_of(search)[0]
     played = Played(search, {(place, first): -float(place) for place in range(9)})
     for candidate in played.candidates[:7]:
-        played.take(Step(candidate.trials[0], first))
-    deeper = [step for step in played.decisions.steps if step.point != first]
-    assert [step.entry for step in deeper] == list(played.candidates[0].trials)
-    assert set(played.decisions.pruned) == {candidate.id for candidate in played.candidates[3:7]}
+        played.take((candidate[0], first))
+    deeper = [step for step in played.decisions.steps if step[1] != first]
+    assert [trial for trial, _ in deeper] == list(played.candidates[0])
+    assert set(played.decisions.stopped) == {candidate[0].id for candidate in played.candidates[3:7]}
 
 
 def test_of_equals_the_first_of_the_plan_goes_on() -> None:
     search = halving()
     values = {(place, point): 0.5 for place in range(9) for point in checkpoints_of(search)}
     played = Played(search, values).play(3, np.random.default_rng(0))
-    assert played.candidates[0].id not in played.decisions.pruned
+    assert played.candidates[0][0].id not in played.decisions.stopped
 
 
-def test_a_candidate_is_never_given_up_while_it_is_the_best() -> None:
+def test_a_candidate_is_never_stopped_while_it_is_the_best() -> None:
     search = halving().model_copy(update={"score_every": 1})
     for seed in range(20):
         played = Played(search, random_values(search, seed)).play(2, np.random.default_rng(seed))
-        best = max((each.metrics[METRIC][0], result.id) for result in played.results.values() for each in result.scores)
-        assert best[1] not in played.decisions.pruned
+        best = max((each.metrics[METRIC][0], trial) for trial, scores in played.scores.items() for each in scores)
+        assert best[1] not in played.decisions.stopped
 
 
 def test_failed_candidates_never_push_out_a_sound_one() -> None:
     search = halving()
     values = random_values(search, 3, failing=range(1, 9))
     played = Played(search, values).play(2, np.random.default_rng(0))
-    assert played.decisions.pruned == {}
-    assert len(played.results[played.candidates[0].id].scores) == len(checkpoints_of(search))
+    assert played.decisions.stopped == {}
+    assert len(played.scores[played.candidates[0][0].id]) == len(checkpoints_of(search))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_failed_candidates_never_push_out_a_sound_one() -> None:
         ((1, 3, 2, 4, 5), 1, 3),
         ((1, 3, 2, 4, 5), 2, None),
         ((1, 3, 2, 3, 5), 2, 4),  # no better is not better
-        ((1, 2, 3, 4, 3), 1, None),  # the end is no giving up
+        ((1, 2, 3, 4, 3), 1, None),  # the end is no early stop
         ((5, 4, 3, 2, 1), None, None),
     ],
 )
@@ -167,8 +167,8 @@ def test_patience_stops_a_fit_that_gets_no_better(
     search = Search(sweeps=5, score_every=1, patience=patience)
     played = Played(search, {(0, Checkpoint(sweep)): value for sweep, value in enumerate(curve, start=1)})
     played.play(1, np.random.default_rng(0))
-    pruned = played.decisions.pruned.get(played.candidates[0].id)
-    assert (pruned.point.sweep if pruned else None) == stops_at
+    stop = played.decisions.stopped.get(played.candidates[0][0].id)
+    assert (stop.checkpoint.sweep if stop else None) == stops_at
     assert len(played.taken) == (stops_at or 5)
 
 
@@ -176,25 +176,25 @@ def test_a_sample_of_the_listeners_is_cut_on_before_the_whole() -> None:
     search = halving(listeners=0.25)
     assert checkpoints_of(search) == (Checkpoint(1, 0.25), Checkpoint(1), Checkpoint(3), Checkpoint(9))
     played = Played(search, random_values(search, 1)).play(2, np.random.default_rng(0))
-    assert sum(step.point.listeners < 1 for step in played.taken) == 9
-    assert sum(step.point == Checkpoint(1) for step in played.taken) == 3
-    assert sum(pruned.point == Checkpoint(1, 0.25) for pruned in played.decisions.pruned.values()) == 6
+    assert sum(checkpoint.listeners < 1 for _, checkpoint in played.taken) == 9
+    assert sum(checkpoint == Checkpoint(1) for _, checkpoint in played.taken) == 3
+    assert sum(stop.checkpoint == Checkpoint(1, 0.25) for stop in played.decisions.stopped.values()) == 6
 
 
-def test_seeds_of_a_candidate_go_on_together_and_are_judged_by_their_mean() -> None:
+def test_seeds_of_a_candidate_go_on_together_and_are_scored_by_their_mean() -> None:
     search = Search(strategy="halving", space=Space(factors=(4, 8)), seeds=(1, 2), sweeps=3, halving=Halving(rungs=1))
     candidates = plan(search)
     first = checkpoints_of(search)[0]
-    results = {trial.id: Result(trial) for each in candidates for trial in each.trials}
-    (a, b), (c, d) = (each.trials for each in candidates)
+    scores: dict[str, tuple[Score, ...]] = {trial.id: () for each in candidates for trial in each}
+    (a, b), (c, d) = candidates
     for trial, value in ((a, 0.9), (b, 0.1), (c, 0.6)):
-        results[trial.id] = results[trial.id].with_score(score(first, value))
-    assert decide(search, candidates, results, METRIC).steps == (Step(d, first),)
-    results[d.id] = results[d.id].with_score(score(first, 0.5))
-    decisions = decide(search, candidates, results, METRIC)
-    assert {step.entry for step in decisions.steps} == {c, d}
-    assert set(decisions.pruned) == {candidates[0].id}
-    failed = results | {d.id: results[d.id].with_failure(Failure("broken", Checkpoint(3), final=True))}
-    assert {step.entry for step in decide(search, candidates, failed, METRIC).steps} == {c}
-    failed[c.id] = failed[c.id].with_score(score(checkpoints_of(search)[1], 0.9))
-    assert decide(search, candidates, failed, METRIC).done == {each.id for each in candidates}
+        scores[trial.id] = (score(first, value),)
+    assert decide(search, candidates, scores, METRIC).steps == ((d, first),)
+    scores[d.id] = (score(first, 0.5),)
+    decisions = decide(search, candidates, scores, METRIC)
+    assert {trial for trial, _ in decisions.steps} == {c, d}
+    assert set(decisions.stopped) == {candidates[0][0].id}
+    failed = scores | {d.id: (*scores[d.id], Score(Checkpoint(3), error="broken"))}
+    assert {trial for trial, _ in decide(search, candidates, failed, METRIC).steps} == {c}
+    failed[c.id] = (*failed[c.id], score(checkpoints_of(search)[1], 0.9))
+    assert decide(search, candidates, failed, METRIC).done == {each[0].id for each in candidates}

@@ -1,8 +1,17 @@
+"""The plan of a search: every combination once, and ids that follow from what a trial is."""
+
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
 from recsys.config import Halving, Search, Space
 from recsys.errors import SearchError
-from recsys.models.als import AlsParams
+from recsys.models import kinds
+from recsys.models.kinds import Axes, Popular
+from recsys.models.params import AlsParams
+from recsys.runs import trials
+from recsys.runs.leaderboard import describe
 from recsys.runs.trials import Trial, plan_candidates
 
 SPACE = Space(factors=(8, 16), regularization=(0.1, 1.0), alpha=(1.0, 10.0, 40.0))
@@ -10,14 +19,14 @@ SPACE = Space(factors=(8, 16), regularization=(0.1, 1.0), alpha=(1.0, 10.0, 40.0
 
 def plan_trials(search: Search, data: str, seed: int) -> list[Trial]:
     """The trials of a plan with one seed a candidate."""
-    return [trial for candidate in plan_candidates(search, data, seed) for trial in candidate.trials]
+    return [trial for candidate in plan_candidates(search, data, seed) for trial in candidate]
 
 
 def test_a_grid_has_every_combination_once_the_largest_first() -> None:
-    trials = plan_trials(Search(space=SPACE), "data", seed=1)
-    combinations = {(t.params.factors, t.params.regularization, t.params.alpha) for t in trials}
-    assert len(trials) == len(combinations) == len({trial.id for trial in trials}) == 2 * 2 * 3
-    assert [trial.params.factors for trial in trials] == [16] * 6 + [8] * 6
+    planned = plan_trials(Search(space=SPACE), "data", seed=1)
+    combinations = {(t.params.factors, t.params.regularization, t.params.alpha) for t in planned}
+    assert len(planned) == len(combinations) == len({trial.id for trial in planned}) == 2 * 2 * 3
+    assert [trial.params.factors for trial in planned] == [16] * 6 + [8] * 6
 
 
 def test_a_random_draw_is_part_of_the_grid_and_follows_from_the_seed() -> None:
@@ -30,13 +39,44 @@ def test_a_random_draw_is_part_of_the_grid_and_follows_from_the_seed() -> None:
     assert {t.params for t in drawn} != {t.params for t in plan_trials(search, "data", seed=2)}
 
 
-def test_a_candidate_has_a_trial_for_each_seed_and_the_first_names_it() -> None:
+def test_a_candidate_has_a_trial_for_each_seed() -> None:
     candidates = plan_candidates(Search(space=SPACE, seeds=(7, 8)), "data", seed=1)
-    assert len(candidates) == len({candidate.params for candidate in candidates}) == 2 * 2 * 3
+    assert len(candidates) == len({candidate[0].params for candidate in candidates}) == 2 * 2 * 3
     for candidate in candidates:
-        assert [trial.seed for trial in candidate.trials] == [7, 8]
-        assert {trial.params for trial in candidate.trials} == {candidate.params}
-        assert candidate.id == candidate.trials[0].id != candidate.trials[1].id
+        assert [trial.seed for trial in candidate] == [7, 8]
+        assert len({trial.params for trial in candidate}) == 1
+        assert candidate[0].id != candidate[1].id
+
+
+@dataclass(frozen=True)
+class Shrinkage:
+    weight: float
+
+
+class Shrunk(Popular):
+    """Another kind of model: one class, registered."""
+
+    name = "shrunk"
+    params_type = Shrinkage
+    main_params = ("weight",)
+    is_baseline = False
+
+    @classmethod
+    def grid(cls, axes: Axes) -> list[Any]:
+        return [Shrinkage(weight) for weight in axes["regularization"]]
+
+
+def test_another_kind_of_model_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "KINDS", {**kinds.KINDS, "shrunk": Shrunk})
+    monkeypatch.setattr(trials, "KINDS", kinds.KINDS)
+    planned = plan_trials(Search(space=SPACE), "data", seed=1)
+    assert [(trial.kind, trial.params) for trial in planned[-2:]] == [
+        ("shrunk", Shrinkage(0.1)),
+        ("shrunk", Shrinkage(1.0)),
+    ]
+    assert len({trial.id for trial in planned}) == 2 * 2 * 3 + 2
+    assert describe(planned[-1]) == "shrunk weight 1"
+    assert [trial.id for trial in trials.plan_baselines(1)] == ["random", "popular"]
 
 
 def test_every_axis_of_the_space_is_a_hyperparameter() -> None:

@@ -11,14 +11,17 @@ from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.config import Search, Space
 from recsys.runs.leaderboard import leaderboard_table, remarks, write_leaderboard
-from recsys.runs.ranking import Ranked, compare, every_sweep, rank, simplest
-from recsys.runs.scores import Checkpoint, Entry, Failure, Pruned, Result, Score, entry_id
-from recsys.runs.trials import Candidate, plan_candidates
+from recsys.runs.ranking import Row, compare, rank, simplest
+from recsys.runs.scores import Checkpoint, Score, Scores, Stop
+from recsys.runs.trials import Candidate, Trial, plan_baselines, plan_candidates
 
 METRIC = "hit_time@30"
 LISTENERS = 400
 RESAMPLES = 200
 Shares = Mapping[tuple[str, int], FloatArray]
+
+
+BASELINES = tuple((trial,) for trial in plan_baselines(1))
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def shares_of(candidates: tuple[Candidate, ...], means: Mapping[int, tuple[float
     base = generator.random(LISTENERS)
     shares = {}
     for factors, values in means.items():
-        trial = next(each.trials[0] for each in candidates if each.params.factors == factors)
+        trial = next(each[0] for each in candidates if each[0].params.factors == factors)
         for sweep, mean in enumerate(values, start=1):
             numerators = base + mean + 0.02 * generator.standard_normal(LISTENERS)
             shares[trial.id, sweep] = np.stack([numerators, np.ones(LISTENERS)])
@@ -42,41 +45,42 @@ def shares_of(candidates: tuple[Candidate, ...], means: Mapping[int, tuple[float
     return shares
 
 
-def results_of(candidates: tuple[Candidate, ...], shares: Shares) -> dict[str, Result]:
-    entries: list[Entry] = [*(trial for each in candidates for trial in each.trials), "popular", "random"]
-    results = {entry_id(entry): Result(entry) for entry in entries}
+def scores_of(candidates: tuple[Candidate, ...], shares: Shares) -> dict[str, tuple[Score, ...]]:
+    scores: dict[str, tuple[Score, ...]] = {trial.id: () for each in (*candidates, *BASELINES) for trial in each}
     for (key, sweep), (numerators, denominators) in shares.items():
         value = float(numerators.sum() / denominators.sum())
         metrics = dict.fromkeys((METRIC, "recall@30", "coverage@30"), (value, value - 0.1, value + 0.1))
-        results[key] = results[key].with_score(Score(Checkpoint(sweep), metrics, 1.0, 1.0))
-    return results
+        scores[key] = (*scores[key], Score(Checkpoint(sweep), metrics, 1.0, 1.0))
+    return scores
 
 
-def listeners(shares: Shares) -> Callable[[Entry, int], FloatArray]:
-    return lambda entry, sweep: shares[entry_id(entry), sweep]
+def ranked(candidates: tuple[Candidate, ...], stopped: Mapping[str, Stop], scores: Scores) -> list[Row]:
+    return rank((*candidates, *BASELINES), stopped, scores, METRIC)
 
 
-def compared(ranking: list[Ranked], shares: Shares) -> list[Ranked]:
+def listeners(shares: Shares) -> Callable[[Trial, int], FloatArray]:
+    return lambda trial, sweep: shares[trial.id, sweep]
+
+
+def compared(ranking: list[Row], shares: Shares) -> list[Row]:
     return compare(ranking, ranking[0], listeners(shares), RESAMPLES, seed=5)
 
 
 def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(candidates: tuple[Candidate, ...]) -> None:
-    results = results_of(candidates, shares_of(candidates, {32: (0.5, 0.7, 0.6), 16: (0.8, 0.8)}))
-    failed = candidates[2].trials[0]
-    results[failed.id] = results[failed.id].with_failure(Failure("NaN", Checkpoint(1), final=True))
-    pruned = {candidates[0].id: Pruned(Checkpoint(3), "enough")}
-    ranking = rank(candidates, pruned, results, METRIC)
-    assert [row.first.params.get("factors", row.first.id) for row in ranking] == [16, 32, "popular", "random", 8]
+    scores = scores_of(candidates, shares_of(candidates, {32: (0.5, 0.7, 0.6), 16: (0.8, 0.8)}))
+    scores[candidates[2][0].id] = (Score(Checkpoint(1), error="NaN"),)
+    ranking = ranked(candidates, {candidates[0][0].id: Stop(Checkpoint(3), "enough")}, scores)
+    assert [getattr(row.trial.params, "factors", row.trial.id) for row in ranking] == [16, 32, "popular", "random", 8]
     assert [row.sweep for row in ranking] == [ranking[0].sweep, 2, 0, 0, 0]
     assert [row.state for row in ranking] == ["scored", "pruned", "scored", "scored", "failed"]
-    assert [row.why for row in ranking] == [None, "enough", None, None, "NaN"]
+    assert [row.stop.reason if row.stop else None for row in ranking] == [None, "enough", None, None, "NaN"]
 
 
 def test_a_difference_is_that_of_the_paired_resamples(candidates: tuple[Candidate, ...]) -> None:
     """Against the bootstrap written out: the same listeners drawn for both, the difference of the ratios."""
     shares = shares_of(candidates, {32: (0.5,), 16: (0.45,), 8: (0.2,)})
-    ranking = compared(rank(candidates, {}, results_of(candidates, shares), METRIC), shares)
-    best, other = (shares[row.first.id, row.sweep] for row in ranking[:2])
+    ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
+    best, other = (shares[row.trial.id, row.sweep] for row in ranking[:2])
     differences = []
     for number in range(RESAMPLES):
         drawn = make_generator(5, "bootstrap", number).integers(0, LISTENERS, size=LISTENERS)
@@ -90,20 +94,20 @@ def test_a_difference_is_that_of_the_paired_resamples(candidates: tuple[Candidat
 def test_pairs_tell_apart_what_overlapping_intervals_do_not(candidates: tuple[Candidate, ...]) -> None:
     """Listeners differ by 0.3, the models by 0.01: the intervals overlap, the paired difference is certain."""
     shares = shares_of(candidates, {32: (0.51,), 16: (0.50,), 8: (0.509,)})
-    first, *others = compared(rank(candidates, {}, results_of(candidates, shares), METRIC), shares)
-    ties = {row.first.params["factors"]: row.ties for row in others if not row.is_baseline}
+    first, *others = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
+    ties = {row.trial.params.factors: row.ties for row in others if not row.trial.is_baseline}
     assert first.ties
     assert ties[16] is False
-    width = 2 * 1.96 * shares[first.first.id, 1][0].std() / np.sqrt(LISTENERS)
+    width = 2 * 1.96 * shares[first.trial.id, 1][0].std() / np.sqrt(LISTENERS)
     assert width > 3 * 0.01
 
 
-def test_equal_models_are_noise_and_are_said_to_be(candidates: tuple[Candidate, ...]) -> None:
+def test_equal_models_are_reported_as_noise(candidates: tuple[Candidate, ...]) -> None:
     shares = shares_of(candidates, {32: (0.5,), 16: (0.5,), 8: (0.5,)})
-    ranking = compared(rank(candidates, {}, results_of(candidates, shares), METRIC), shares)
+    ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
     assert [row.ties for row in ranking] == [True, True, True, False, False]
     (said,) = remarks(ranking, ranking[0], METRIC)
-    assert said.startswith("2 of the 2 candidates behind the best cannot be told from it")
+    assert said.startswith("2 of the 2 candidates behind the best are tied with it")
     assert said.endswith("so this order is noise")
 
 
@@ -111,12 +115,10 @@ def test_the_simplest_that_is_no_worse_has_the_fewest_factors_then_the_fewest_sw
     candidates: tuple[Candidate, ...],
 ) -> None:
     shares = shares_of(candidates, {32: (0.4, 0.501, 0.501), 16: (0.4, 0.5, 0.501, 0.5), 8: (0.3, 0.4)})
-    ranking = rank(candidates, {}, results_of(candidates, shares), METRIC)
+    ranking = ranked(candidates, {}, scores_of(candidates, shares))
     best = ranking[0]
-    sweeps = [each for row in ranking if not row.is_baseline for each in every_sweep(row)]
-    assert len(sweeps) == 3 + 4 + 2
-    chosen = simplest(compare(sweeps, best, listeners(shares), RESAMPLES, seed=5), METRIC)
-    assert (chosen.first.params["factors"], chosen.sweep) == (16, 2)
+    chosen = simplest(ranking, best, listeners(shares), RESAMPLES, seed=5)
+    assert (chosen.trial.params.factors, chosen.sweep) == (16, 2)
     (said,) = (each for each in remarks(compared(ranking, shares), chosen, METRIC) if "Chosen" in each)
     assert "als factors 16, reg 0.1, alpha 10 after 2 sweeps" in said
 
@@ -127,29 +129,30 @@ def test_seeds_are_averaged_value_and_difference() -> None:
     shares = {
         (trial.id, 1): np.stack([place + generator.random(LISTENERS), np.ones(LISTENERS)])
         for place, candidate in enumerate(candidates)
-        for trial in candidate.trials
+        for trial in candidate
     } | {(name, 0): np.zeros((2, LISTENERS)) for name in ("popular", "random")}
     shares["popular", 0][1] = shares["random", 0][1] = 1
-    ranking = compared(rank(candidates, {}, results_of(candidates, shares), METRIC), shares)
+    ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
     for row in ranking[:2]:
-        by_seed = [shares[result.id, 1][0].mean() for result in row.results]
+        by_seed = [shares[trial.id, 1][0].mean() for trial in row.candidate]
         assert row.value(METRIC) == pytest.approx(np.mean(by_seed), abs=1e-12)
         assert row.behind is not None
         assert row.behind[0] == pytest.approx(np.mean(by_seed) - ranking[0].value(METRIC), abs=1e-12)
 
 
-def test_the_leaderboard_says_what_was_given_up_when_and_why(candidates: tuple[Candidate, ...], tmp_path: Path) -> None:
+def test_the_leaderboard_says_what_was_stopped_when_and_why(candidates: tuple[Candidate, ...], tmp_path: Path) -> None:
     shares = shares_of(candidates, {32: (0.5, 0.6), 16: (0.4,)})
-    results = results_of(candidates, shares)
-    pruned = {candidates[1].id: Pruned(Checkpoint(1), "rung"), candidates[2].id: Pruned(Checkpoint(1, 0.25), "sample")}
-    ranking = compared(rank(candidates, pruned, results, METRIC), shares)
+    scores = scores_of(candidates, shares)
+    cut, sampled = candidates[1][0].id, candidates[2][0].id
+    stopped = {cut: Stop(Checkpoint(1), "rung"), sampled: Stop(Checkpoint(1, 0.25), "sample")}
+    ranking = compared(ranked(candidates, stopped, scores), shares)
     write_leaderboard(tmp_path / "board.parquet", ranking)
     rows = {row["factors"]: row for row in pq.read_table(tmp_path / "board.parquet").to_pylist()}
-    told = {
+    found = {
         factors: (rows[factors]["state"], rows[factors]["given_up_at"], rows[factors]["given_up_listeners"])
         for factors in (32, 16, 8)
     }
-    assert told == {32: ("scored", None, None), 16: ("pruned", 1, 1.0), 8: ("pruned", 1, 0.25)}
+    assert found == {32: ("scored", None, None), 16: ("pruned", 1, 1.0), 8: ("pruned", 1, 0.25)}
     assert rows[16]["why"] == "rung"
     assert rows[16]["behind"] < rows[16]["behind upper"] < 0
     assert (rows[32]["ties"], rows[16]["ties"], rows[8]["ties"]) == (True, False, None)

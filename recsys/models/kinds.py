@@ -1,0 +1,167 @@
+"""The kinds of model that a search fits and scores; another one is one class here, and its entry in `KINDS`.
+
+A search knows of a model what `Model` says: it makes a grid of hyperparameters, fits sweep by sweep, keeps the state of
+a fit between its steps, and asks for lists.
+"""
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from looplib.arrays import Int32Array
+from looplib.randomness import make_generator
+from recsys.dataset.dataset import Dataset, Side
+from recsys.models import als
+from recsys.models.baselines import random_lists, unseen
+from recsys.models.lists import personal_lists
+from recsys.models.params import AlsParams, Fit
+
+Axes = Mapping[str, Sequence[Any]]
+State = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """The hyperparameters of a model that has none."""
+
+
+class Model(ABC):
+    """A model of one kind, fitted to one side of a dataset.
+
+    Attributes:
+        name: What the kind is called in ledger, leaderboard and manifest.
+        params_type: A frozen dataclass of its hyperparameters.
+        main_params: Hyperparameters that are always shown; others are shown where they are no default.
+        is_baseline: It is scored once, beside the trials, and never wins.
+        in_blocks: `recsys.blockwise` fits it across all workers.
+        sweeps: Sweeps done so far.
+        fit: The factors of listeners and tracks; None of a kind without.
+    """
+
+    name: ClassVar[str]
+    params_type: ClassVar[type] = NoParams
+    main_params: ClassVar[tuple[str, ...]] = ()
+    is_baseline: ClassVar[bool] = False
+    in_blocks: ClassVar[bool] = False
+    sweeps: int = 0
+    fit: Fit | None = None
+
+    @abstractmethod
+    def __init__(self, dataset: Dataset, side: Side, params: Any, seed: int, threads: int) -> None:  # noqa: ANN401  of its kind
+        """Prepare a fit; the seed decides all that is random in it."""
+
+    @classmethod
+    def grid(cls, axes: Axes) -> list[Any]:  # noqa: ARG003  a kind without hyperparameters has no axes
+        """Return all hyperparameters that a search space asks for; those with the slowest fits may stand first."""
+        return [cls.params_type()]
+
+    def sweep(self, count: int) -> None:
+        """Go on with the fit.
+
+        Raises:
+            TrialError: The fit cannot go on.
+        """
+        self.sweeps += count
+
+    def state(self) -> State:
+        """Return the arrays from which `restore` takes up the fit."""
+        return {"sweeps": self.sweeps}
+
+    def restore(self, state: State) -> None:
+        """Take up a fit where another left off: what follows is the same to the bit."""
+        self.sweeps = int(state["sweeps"])
+
+    @abstractmethod
+    def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
+        """Return the k best tracks of each listener, `NO_TRACK` at the end of short lists; shape (listeners, ≤ k)."""
+
+
+class Als(Model):
+    """Implicit ALS (`recsys.models.als`); the popular tracks for listeners without an interaction."""
+
+    name = "als"
+    params_type = AlsParams
+    main_params = ("factors", "regularization", "alpha")
+    in_blocks = True
+
+    def __init__(self, dataset: Dataset, side: Side, params: AlsParams, seed: int, threads: int) -> None:
+        """Draw the first factors."""
+        self._dataset, self._side, self._threads = dataset, side, threads
+        self.fit = self._als = als.Als(dataset.matrix(side), params, seed, threads, dataset.skips(side))
+
+    @classmethod
+    def grid(cls, axes: Axes) -> list[AlsParams]:
+        """Return every combination of the axes."""
+        return [AlsParams(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+
+    def sweep(self, count: int) -> None:
+        """Solve both sides `count` times more."""
+        self._als.sweep(count)
+        self.sweeps = self._als.sweeps
+
+    def state(self) -> State:
+        """Return the factors of both sides."""
+        return factors_of(self._als)
+
+    def restore(self, state: State) -> None:
+        """Take up the factors of both sides."""
+        super().restore(state)
+        self._als.restore(state["user_factors"], state["item_factors"], self.sweeps)
+
+    def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
+        """Return the tracks with the largest products of factors."""
+        return personal_lists(self._als, self._dataset, self._side, k, self._threads, filter_seen)
+
+
+class Popular(Model):
+    """The tracks with the most listening time, for everybody."""
+
+    name = "popular"
+    is_baseline = True
+
+    def __init__(self, dataset: Dataset, side: Side, params: NoParams, seed: int, threads: int) -> None:  # noqa: ARG002  as all
+        """Take the dataset."""
+        self._dataset, self._side = dataset, side
+
+    def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
+        """Return the same list for each listener, but for what a listener has seen."""
+        ranking = self._dataset.most_popular(self._side, len(self._dataset.tracks) if filter_seen else k)
+        lists = np.broadcast_to(ranking, (len(self._dataset.users), len(ranking)))
+        return unseen(lists, self._dataset.matrix(self._side), k) if filter_seen else lists
+
+
+class Random(Model):
+    """Tracks drawn at random."""
+
+    name = "random"
+    is_baseline = True
+
+    def __init__(self, dataset: Dataset, side: Side, params: NoParams, seed: int, threads: int) -> None:  # noqa: ARG002  as all
+        """Take the dataset and the seed."""
+        self._dataset, self._side, self._seed = dataset, side, seed
+
+    def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
+        """Return lists of distinct tracks, each equally likely."""
+        listeners, tracks = len(self._dataset.users), len(self._dataset.tracks)
+        generator = make_generator(self._seed, "random baseline")
+        lists = random_lists(listeners, tracks, 2 * k if filter_seen else k, generator)
+        return unseen(lists, self._dataset.matrix(self._side), k) if filter_seen else lists
+
+
+KINDS: Mapping[str, type[Model]] = {kind.name: kind for kind in (Als, Random, Popular)}
+
+
+def factors_of(fit: Fit) -> State:
+    """Return the state of an ALS fit, however it was fitted."""
+    return {"sweeps": fit.sweeps, "user_factors": fit.user_factors, "item_factors": fit.item_factors}
+
+
+def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters that tell a model of a kind from others: its main ones, and what is no default."""
+    model = KINDS[kind]
+    defaults = {field.name: field.default for field in fields(model.params_type)}
+    return {name: value for name, value in params.items() if name in model.main_params or value != defaults[name]}
