@@ -13,3 +13,7 @@ class EventLogError(AnalysisError):
 
 class InteractionFileError(AnalysisError):
     """A file of interactions that cannot be read as what it is said to be."""
+
+
+class StoreError(AnalysisError):
+    """A session store that is missing, damaged, or of a newer version."""

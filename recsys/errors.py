@@ -1,14 +1,11 @@
 """The errors that users of `recsys` can fix; each is one line."""
 
+from analysis.errors import StoreError as StoreError
 from looplib.errors import UserError
 
 
 class RecsysError(UserError):
     """Base of the errors of `recsys`."""
-
-
-class StoreError(RecsysError):
-    """A session store that is missing, damaged, busy, or of a newer version."""
 
 
 class StorageError(RecsysError):

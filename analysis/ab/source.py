@@ -7,26 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from analysis import queries
-from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
 from analysis.logs.reader import FileLines, LineCounts, LogFile
+from analysis.store import MANIFEST, Store, open_store
 from looplib.progress import Report as Progress
 
-MANIFEST = "manifest.json"
 SHOWN_REJECTS = 5
 _ROWS_AT_ONCE = 1_000_000
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
-
-
-@dataclass(frozen=True)
-class Store:
-    """A session store: a folder that `recsys.ingest` made."""
-
-    folder: Path
-    manifest: "Manifest"
 
 
 @dataclass(frozen=True)
@@ -40,18 +29,17 @@ class Places:
     def events(self) -> int:
         """About how many events there are."""
         of_logs = sum(log.size_bytes * (8 if log.is_gzipped else 1) for log in self.logs) // _BYTES_OF_AN_EVENT
-        return of_logs + sum(store.manifest.events for store in self.stores)
+        return of_logs + sum(store.events for store in self.stores)
 
     @property
     def megabytes(self) -> float:
         """Their size on the disk."""
-        parts = (store.folder / part.path for store in self.stores for part in store.manifest.parts)
-        return (sum(log.size_bytes for log in self.logs) + sum(_size(part) for part in parts)) / 1e6
+        return (sum(log.size_bytes for log in self.logs) + sum(store.bytes for store in self.stores)) / 1e6
 
     @property
     def names(self) -> tuple[str, ...]:
         """What they are called."""
-        return (*(str(store.folder) for store in self.stores), *(log.name for log in self.logs))
+        return (*(str(store.path) for store in self.stores), *(log.name for log in self.logs))
 
 
 @dataclass(frozen=True)
@@ -81,36 +69,16 @@ class ReadLines:
     rejected: tuple[RejectedLine, ...]
 
 
-class _Source(msgspec.Struct):
-    digest: str
-    lines: LineCounts
-
-
-class _Part(msgspec.Struct):
-    path: str
-    rows: int
-
-
-class Manifest(msgspec.Struct):
-    """What a report needs of a store's `manifest.json`."""
-
-    schema: int
-    events: int
-    sources: list[_Source]
-    parts: list[_Part]
-
-
 def find(places: Sequence[str | Path]) -> Places:
     """The logs and stores that files, folders and patterns stand for.
 
     Raises:
-        EventLogError: A place holds neither, or a store is damaged.
+        EventLogError: A path holds neither.
+        StoreError: A store is damaged.
     """
     stores = {Path(place).resolve(): Path(place) for place in places if (Path(place) / MANIFEST).is_file()}
     logs = [place for place in places if Path(place).resolve() not in stores]
-    return Places(
-        logs=tuple(event_log.discover(logs)), stores=tuple(Store(path, _manifest(path)) for path in stores.values())
-    )
+    return Places(tuple(event_log.discover(logs)), tuple(open_store(path) for path in stores.values()))
 
 
 def read(
@@ -140,7 +108,7 @@ def read(
         queries.attach_parquet(connection, "events", files)
         consume(0)
         keep()
-        done += sum(_size(file) for file in files) / 1e6
+        done += sum(file.stat().st_size for file in files) / 1e6
         report(done)
     for store in places.stores:
         lines += sum((source.lines for source in store.manifest.sources), LineCounts(0, 0, 0, 0))
@@ -155,19 +123,6 @@ def read(
     return ReadLines(Lines(lines.read, lines.good, lines.rejected, lines.blank), first)
 
 
-def _manifest(folder: Path) -> Manifest:
-    try:
-        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
-        raise EventLogError(f"{folder / MANIFEST}: not a session store's manifest ({error})") from None
-
-
-def _size(part: Path) -> int:
-    if not part.is_file():
-        raise EventLogError(f"{part}: the manifest names this part, and it is missing")
-    return part.stat().st_size
-
-
 def _parts_of(stores: Iterable[Store]) -> Iterator[list[Path]]:
     """The stores' files, as many at a time as hold about a million events."""
     files: list[Path] = []
@@ -177,7 +132,7 @@ def _parts_of(stores: Iterable[Store]) -> Iterator[list[Path]]:
             if files and rows + part.rows > _ROWS_AT_ONCE:
                 yield files
                 files, rows = [], 0
-            files.append(store.folder / part.path)
+            files += store.files([part])
             rows += part.rows
     if files:
         yield files
@@ -186,7 +141,7 @@ def _parts_of(stores: Iterable[Store]) -> Iterator[list[Path]]:
 def _rejects_of(store: Store) -> Iterator[RejectedLine]:
     for source in store.manifest.sources:
         if source.lines.rejected:
-            yield from _shown(store.folder / "rejects" / f"{source.digest}.jsonl")
+            yield from _shown(store.path / source.rejects)
 
 
 def _rejects_in(files: Iterable[FileLines]) -> Iterator[RejectedLine]:

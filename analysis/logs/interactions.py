@@ -1,13 +1,13 @@
-"""The one reader of interactions from anywhere: CSV, JSON lines or Parquet, with columns of any names.
+"""Read interactions from CSV, JSON lines or Parquet, with columns of any names.
 
 `check_file` reads a file once and writes its rows, checked but for their ids, to a Parquet file of its own. Whether ids
-are numbers or text is a question to all files of an ingest together, so it is asked later.
+are numbers or text depends on all files of an ingest together, and is decided later.
 """
 
 import difflib
 import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from analysis import queries
@@ -22,7 +22,7 @@ _WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMAL
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a file that hold interactions; of a file without header their places, from "1"."""
+    """The columns of a file that hold interactions; of a file without header their positions, from "1"."""
 
     user: str
     item: str
@@ -32,16 +32,16 @@ class Columns:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Which of them there are."""
+        """The names of those that are there."""
         return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read.
+    """Settings for reading files.
 
     Attributes:
-        columns: Where the interactions are.
+        columns: The columns of the interactions.
         header: Whether the first line of a CSV file names its columns.
         delimiter: Between the values of a CSV file; None if that is to be found out.
     """
@@ -61,7 +61,7 @@ class Malformed:
 
 
 def parse_columns(text: str) -> Columns:
-    """Reads "user=uid,item=song,weight=seconds".
+    """Parse "user=uid,item=song,weight=seconds".
 
     Raises:
         InteractionFileError: A name is unknown, given twice or missing.
@@ -85,36 +85,39 @@ def parse_columns(text: str) -> Columns:
     return Columns(**found)
 
 
-def discover(places: Sequence[str | Path]) -> list[LogFile]:
-    """The files that names and glob patterns stand for, each once, sorted by name.
+def discover(paths: Sequence[str | Path]) -> list[LogFile]:
+    """Find the files that names and glob patterns stand for.
+
+    Returns:
+        Each file once, sorted by name.
 
     Raises:
         InteractionFileError: There is none, or it is of no known kind.
     """
     found: dict[Path, LogFile] = {}
-    for place in places:
-        path = Path(place)
-        files = [path] if path.exists() else _matching(str(place))
-        if not files:
-            raise InteractionFileError(f"{place}: no such file")
-        for file in files:
-            found.setdefault(file.resolve(), LogFile(file, str(file)))
-            _suffix(found[file.resolve()])
+    for path in map(str, paths):
+        names = [path] if Path(path).exists() else glob.glob(path, recursive=True)  # noqa: PTH207  it may be absolute
+        if not names:
+            raise InteractionFileError(f"{path}: no such file")
+        for name in sorted(names):
+            file = LogFile(Path(name), name)
+            _suffix(file)
+            found.setdefault(file.path.resolve(), file)
     return sorted(found.values(), key=lambda file: file.name)
 
 
-def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> list[Malformed]:
-    """Reads a file and writes its rows as `sql/interactions/checked_rows.sql` describes them.
+def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
+    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them.
 
     Args:
-        file: What to read.
-        reading: How.
+        file: The file.
+        reading: Its columns and format.
         source: The file's digest, which its rows carry.
         target: The Parquet file that is written.
         memory: What DuckDB may use; it spills beside the target beyond that.
 
     Returns:
-        The lines that are no rows, of a CSV file.
+        The number of rows, and the lines of a CSV file that are none.
 
     Raises:
         InteractionFileError: The file is empty, not what its name says, or lacks a column.
@@ -132,20 +135,20 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
                 source=source,
                 **{f"has_{name}": name in reading.columns.known for name in ("weight", "timestamp", "session")},
             )
-            malformed = _malformed_lines(connection) if suffix in CSV else []
+            malformed = []
+            if suffix in CSV:
+                rows = queries.fetch_table(connection, "interactions/malformed_rows").to_pylist()
+                malformed = [Malformed(row["line"], row["reason"], row["text"] or "") for row in rows]
         except queries.OutOfMemory:
             raise
         except queries.DatabaseError as error:
             if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
                 raise
-            raise InteractionFileError(f"{file.name}: cannot be read as {suffix} ({_first_line(error)})") from None
+            line = str(error).splitlines()[0]
+            raise InteractionFileError(f"{file.name}: cannot be read as {suffix} ({line})") from None
     if not written and not malformed:
         raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
-    return malformed
-
-
-def _matching(pattern: str) -> list[Path]:
-    return [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207  it may be absolute
+    return written, malformed
 
 
 def _suffix(file: LogFile) -> str:
@@ -165,7 +168,7 @@ def _attach_csv(connection: queries.Connection, file: LogFile, reading: Reading)
         connection, file.path, gzipped=file.is_gzipped, header=reading.header, delimiter=reading.delimiter
     )
     found = rows.columns
-    names = found if reading.header else [str(place) for place in range(1, len(found) + 1)]
+    names = found if reading.header else [str(position) for position in range(1, len(found) + 1)]
     columns = _chosen(file, reading.columns, dict(zip(names, found, strict=True)))
     _attach_rows(rows, columns, {"user_kind": "untyped", "track_kind": "untyped"})
 
@@ -180,16 +183,9 @@ def _attach_parquet(connection: queries.Connection, file: LogFile, reading: Read
 
 def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
     queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
-    columns = reading.columns
+    keys = {("track" if name == "item" else name): key for name, key in asdict(reading.columns).items()}
     pointers = {
-        role: None if key is None else "/" + key.replace("~", "~0").replace("/", "~1")
-        for role, key in (
-            ("user", columns.user),
-            ("track", columns.item),
-            ("weight", columns.weight),
-            ("timestamp", columns.timestamp),
-            ("session", columns.session),
-        )
+        name: None if key is None else "/" + key.replace("~", "~0").replace("/", "~1") for name, key in keys.items()
     }
     queries.attach_query(connection, "raw_rows", "interactions/json_rows", **pointers)
 
@@ -202,7 +198,7 @@ _ATTACH = {
 
 
 def _chosen(file: LogFile, columns: Columns, found: Mapping[str, str]) -> dict[str, str]:
-    """Role in the tables → the file's column."""
+    """Return the file's column by its name in the tables."""
     wanted = {name: getattr(columns, name) for name in columns.known}
     missing = [column for column in wanted.values() if column not in found]
     if missing:
@@ -225,12 +221,3 @@ def _attach_rows(rows: queries.Rows, columns: Mapping[str, str], kinds: Mapping[
     absent = {role: None for role in ("weight", "timestamp", "session") if role not in columns}
     constants = {**absent, **kinds, "fault": None, "text": None}
     queries.attach_columns("raw_rows", rows, columns, constants)
-
-
-def _malformed_lines(connection: queries.Connection) -> list[Malformed]:
-    rows = queries.fetch_table(connection, "interactions/malformed_rows").to_pylist()
-    return [Malformed(row["line"], row["reason"], row["text"] or "") for row in rows]
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0]

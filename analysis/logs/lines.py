@@ -1,6 +1,6 @@
-"""The exact reader of single lines of an event log: what is an event, and what is wrong with the rest.
+"""Parse single lines of an event log exactly: slower than DuckDB's reader, and sure of every line.
 
-Slower than DuckDB's reader and sure of every line, with the same rules (`sql/events/events.sql`):
+The rules are those of `sql/events/events.sql`:
 
 - an unknown key is ignored; of a key given twice the last value counts, and all must be allowed;
 - an optional key that is absent equals one that is null;
@@ -92,18 +92,18 @@ _assignment_decoder = msgspec.json.Decoder(dict[str, str])
 
 
 class OddLineError(ValueError):
-    """A log's line that is no event, or may be none; which, the exact reader says."""
+    """A log has a line that is no event, or may be none; the exact reader finds out."""
 
 
 def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
-    """Reads one line, without its line end.
+    """Parse one line, without its line end.
 
     Args:
         line: The text.
         largest_track: The catalogue's last id; by default every id is allowed.
 
     Raises:
-        ValueError: It is no event; the message is the reason.
+        ValueError: The line is no event; the message is the reason.
     """
     try:
         event = _decoder.decode(line)
@@ -124,13 +124,13 @@ def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
 def split_lines(
     log: IO[bytes], name: str, clean: IO[bytes], rejects: IO[bytes], largest_track: int = LARGEST_ID
 ) -> LineCounts:
-    """Sorts the lines of a log into events, which go to `clean` in the log's own format, and rejects, one JSON each.
+    """Divide the lines of a log into events, written to `clean` in the log's own format, and rejects, one JSON each.
 
     Args:
         log: The log's bytes.
-        name: What rejects call it.
-        clean: Takes the events.
-        rejects: Takes a `Reject` a line.
+        name: The log's name in rejects.
+        clean: Where events are written.
+        rejects: Where a `Reject` a line is written.
         largest_track: The catalogue's last id.
     """
     read = good = blank = 0
@@ -141,7 +141,9 @@ def split_lines(
             blank += 1
             continue
         try:
-            event = parse_line(line, largest_track) if length <= LONGEST_LINE else _refuse_long(length)
+            if length > LONGEST_LINE:
+                raise ValueError(f"{length} bytes long; a line may have {LONGEST_LINE}")
+            event = parse_line(line, largest_track)
         except ValueError as error:
             reason = str(error) if is_whole or _is_json(line) else TORN
             rejects.write(_encoder.encode(_reject(name, read, reason, line, length)) + b"\n")
@@ -156,7 +158,7 @@ def split_lines(
 
 
 def canonical_assignments(text: str) -> str:
-    """The canonical JSON of experiments and arms: keys sorted, no white space.
+    """Return the canonical JSON of experiments and arms: keys sorted, no white space.
 
     Raises:
         OddLineError: The text is not an object of strings.
@@ -174,12 +176,8 @@ def _is_json(line: bytes) -> bool:
     return False
 
 
-def _refuse_long(length: int) -> Event:
-    raise ValueError(f"{length} bytes long; a line may have {LONGEST_LINE}")
-
-
 def _lines(log: IO[bytes]) -> Iterator[tuple[bytes, int, bool]]:
-    """Lines without their ends: the text (of one too long, its head), the length, and whether a line end closes it."""
+    """Yield lines without their ends: text (the start of a long line), length, and whether a line end follows."""
     is_first = True
     while line := log.readline(LONGEST_LINE + 2):
         if is_first:

@@ -1,26 +1,17 @@
-"""The one reader of event logs: ours and the original course service's, plain or gzipped, any size, any number.
+"""Read event logs, ours and the original course service's: plain or gzipped, any size, any number.
 
-For a report, which wants the events of some logs under a table's name::
+A report gets the events of some logs as a table::
 
-    files = event_log.load(connection, event_log.discover(["log/", "more/*.jsonl.gz"]), scratch=folder)
+    files = reader.load(connection, reader.discover(["log/", "more/*.jsonl.gz"]), scratch=folder)
     # the connection now has the table `events`; `files` says what became of every line
 
-For whoever makes something of the events as they come, `read` hands them over in batches: it calls `consume(number)`
-with the events of some logs attached as the table `events` (columns in `sql/events/events.sql`). `consume` runs one
-statement over all of that table, gives every distinct text of `experiments` to `canonical_assignments`, and returns
-how many events there were.
+`read` hands the events over in batches: it calls `consume(number)` with the events of some logs attached as the table
+`events` (columns in `sql/events/events.sql`). `consume` runs one statement over all of that table, gives every distinct
+text of `experiments` to `canonical_assignments`, and returns how many events there were.
 
-Every event comes by one of three paths, and all give the same:
-
-- Lines in the form that our service and simulator write (`event_shape`) are read by DuckDB's JSON reader as types.
-- Of other lines it reads the values as JSON text, for a type would be cast in silence.
-- A log that is not good throughout is read line by line (`event_lines`): good lines go to a clean file for DuckDB, bad
-  ones to the rejects.
-
-On the first two paths a log's bytes are inspected while DuckDB reads it, and checks in SQL fail on a line that breaks a
-rule, or might. If they fail, or the inspection saw something that DuckDB reads over, or there are not as many events as
-lines, the next path is taken. So `consume` may be called again with the number it was called with before; what it made
-of the first call must then be replaced.
+DuckDB reads a log as types, while `files.count_lines` makes sure that no line is odd. A log with an odd or bad line is
+read line by line (`lines`): good lines go to a clean file for DuckDB, bad ones to the rejects. Then `consume` is called
+again with the same number; it must replace what it made of the first call.
 """
 
 import tempfile
@@ -33,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from analysis import queries
-from analysis.logs.files import Inspection, LogFile, digest, discover, inspect, looks_shaped
+from analysis.logs.files import LogFile, count_lines, digest, discover
 from analysis.logs.lines import LARGEST_ID, LineCounts, OddLineError, Reject, canonical_assignments, split_lines
 
 __all__ = [
@@ -54,10 +45,7 @@ __all__ = [
 
 BATCH_BYTES = 256 * 2**20
 _PACKED = 8  # a gzipped log is about so much smaller than its text
-_AS_TEXT = ("timestamp", "user", "track", "time", "latency", "recommendation", "experiments", "session", "recommender")
-# Keys that DuckDB reads; as JSON text, so that nothing is cast before it is checked. Of `message` the text is enough.
-COLUMNS = {"message": "VARCHAR"} | dict.fromkeys((*_AS_TEXT, "propensity"), "JSON")
-# The same as types, where each value is known to be of its key's kind.
+# The keys that DuckDB reads; further ones are ignored.
 TYPES = (
     dict.fromkeys(("message", "experiments", "session", "recommender"), "VARCHAR")
     | dict.fromkeys(("timestamp", "user", "track", "recommendation"), "BIGINT")
@@ -69,11 +57,11 @@ Consume = Callable[[int], int]
 
 @dataclass(frozen=True)
 class FileLines:
-    """What became of a log's lines.
+    """Counts of a log's lines, and its rejects.
 
     Attributes:
         file: The log.
-        lines: Its lines, counted.
+        lines: The counts.
         rejects: A file of `Reject`, one JSON a line, in the scratch folder; None without rejects.
     """
 
@@ -84,14 +72,17 @@ class FileLines:
 
 @dataclass(frozen=True)
 class Batch:
-    """Logs whose events were consumed together, under one number; numbers run from 0."""
+    """Logs whose events were consumed together; batches are numbered from 0."""
 
     number: int
     files: tuple[FileLines, ...]
 
 
 def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: Path) -> list[FileLines]:
-    """Makes the events of logs readable as the table `events`; the scratch folder must live as long as the table.
+    """Make the events of logs readable as the table `events`; the scratch folder must live as long as the table.
+
+    Returns:
+        The counts of each log's lines, and its rejects.
 
     Raises:
         EventLogError: A file cannot be read.
@@ -100,7 +91,7 @@ def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: P
 
     def consume(number: int) -> int:
         part = folder / f"{number:06}.parquet"
-        events = queries.copy_to_parquet(connection, "events/all_events", part)
+        events = queries.copy_to_parquet(connection, "events/events", part)
         queries.attach_parquet(connection, "events", [part])
         for text in queries.fetch_table(connection, "events/assignments")["experiments"].to_pylist():
             canonical_assignments(text)
@@ -120,15 +111,15 @@ def read(
     scratch: Path,
     largest_track: int = LARGEST_ID,
 ) -> Iterator[Batch]:
-    """Reads logs, a batch of files at a time; see the module's words.
+    """Read logs, a batch of files at a time, as this module's docstring says.
 
     Args:
         connection: Has the table `events` for the time of each call of `consume`.
-        files: The logs; each is taken when it is its turn.
-        consume: Makes something of the table `events` under the batch's number.
-        scratch: A folder for clean files, which are removed after use, and for rejects.
-        largest_track: The catalogue's last id; a line with one beyond is rejected. `consume` must refuse such ids
-            too, by an `OddLineError`.
+        files: The logs; an iterator is asked for the next one when it is its turn.
+        consume: Takes the number of a batch and returns the number of its events.
+        scratch: A folder for temporary files and for rejects.
+        largest_track: The catalogue's last id; a line with one beyond is rejected. `consume` must raise an
+            `OddLineError` for such ids, too.
 
     Raises:
         EventLogError: A file cannot be read.
@@ -141,13 +132,13 @@ def read(
 
 
 def read_rejects(file: Path, limit: int) -> list[Reject]:
-    """The first rejects of a file."""
+    """Return the first rejects of a file."""
     with file.open("rb") as lines:
         return [msgspec.json.decode(line, type=Reject) for line, _ in zip(lines, range(limit), strict=False)]
 
 
 def _grouped(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
-    """Consecutive logs up to a batch's size together, gzipped ones apart from the others."""
+    """Yield groups of consecutive logs up to a batch's size, gzipped ones apart from the others."""
     group: list[LogFile] = []
     size = 0
     for file in files:
@@ -163,7 +154,7 @@ def _grouped(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
 
 
 class _Reader:
-    """Chooses a path for each log, and numbers what was consumed."""
+    """Reads logs, typed or exactly, and numbers the batches."""
 
     def __init__(
         self, connection: queries.Connection, consume: Consume, scratch: Path, largest_track: int, inspector: Executor
@@ -176,39 +167,33 @@ class _Reader:
         self._number = 0
 
     def read_group(self, group: Sequence[LogFile]) -> Iterator[Batch]:
-        """All logs at once if they are good throughout; else each by itself."""
-        together = self._read_fast(group)
+        """Read all logs at once if no line is odd; else each by itself."""
+        together = self._read_typed(group)
         if together:
             yield together
             return
         for file in group:
-            alone = self._read_fast([file]) if len(group) > 1 else None
+            alone = self._read_typed([file]) if len(group) > 1 else None
             yield alone or self._read_exactly(file)
 
-    def _read_fast(self, files: Sequence[LogFile]) -> Batch | None:
-        """Reads logs by DuckDB while their bytes are inspected; None if something is off.
+    def _read_typed(self, files: Sequence[LogFile]) -> Batch | None:
+        """Read logs by DuckDB while their lines are counted; None if one is odd.
 
         An object ends with its line, or DuckDB's reader fails; it skips blank lines. So there cannot be more events
         than lines, and if there are as many, every line of every log is one.
         """
-        futures = [self._inspector.submit(inspect, file) for file in files]
-        typed = False
+        counts = [self._inspector.submit(count_lines, file) for file in files]
+        events = -1
         try:
-            typed = all(looks_shaped(file) for file in files)
-            events = self._consume_good(files, typed=typed)
+            with suppress(*queries.DataErrors, OddLineError):
+                events = self._consume_files([file.path for file in files], gzipped=files[0].is_gzipped)
         finally:  # a file that cannot be read has its own error, which says more than DuckDB's
-            inspections = [future.result() for future in futures]
-        if typed and not all(inspection.is_shaped for inspection in inspections):
-            events = self._consume_good(files, typed=False) if _are_plain(inspections) else -1
-        if not _are_plain(inspections) or events != sum(inspection.lines for inspection in inspections):
+            lines = [count.result() for count in counts]
+        known = [count for count in lines if count is not None]
+        if len(known) < len(files) or events != sum(known):
             return None
-        return self._close([FileLines(one.file, _all_good(one.lines), None) for one in inspections])
-
-    def _consume_good(self, files: Sequence[LogFile], *, typed: bool) -> int:
-        """The number of events; -1 if a line is odd."""
-        with suppress(*queries.DataErrors, OddLineError):
-            return self._attach_and_consume([file.path for file in files], gzipped=files[0].is_gzipped, typed=typed)
-        return -1
+        good = (LineCounts(read=count, good=count, rejected=0, blank=0) for count in known)
+        return self._close([FileLines(file, counts, None) for file, counts in zip(files, good, strict=True)])
 
     def _read_exactly(self, file: LogFile) -> Batch:
         clean = self._scratch / f"clean-{self._number:06}.jsonl"
@@ -216,7 +201,7 @@ class _Reader:
         try:
             with file.open() as log, clean.open("wb") as good, rejects.open("wb") as bad:
                 lines = split_lines(log, file.name, good, bad, self._largest_track)
-            events = self._attach_and_consume([clean], gzipped=False, typed=True)
+            events = self._consume_files([clean], gzipped=False)
         finally:
             clean.unlink(missing_ok=True)
         if events != lines.good:
@@ -225,21 +210,12 @@ class _Reader:
             rejects.unlink()
         return self._close([FileLines(file, lines, rejects if lines.rejected else None)])
 
-    def _attach_and_consume(self, files: Sequence[Path], *, gzipped: bool, typed: bool) -> int:
-        table, columns = ("log_values", TYPES) if typed else ("log_lines", COLUMNS)
-        queries.attach_json_lines(self._connection, table, files, columns, gzipped=gzipped)
-        queries.attach_query(self._connection, "events", "events/typed_events" if typed else "events/events")
+    def _consume_files(self, files: Sequence[Path], *, gzipped: bool) -> int:
+        queries.attach_json_lines(self._connection, "log_values", files, TYPES, gzipped=gzipped)
+        queries.attach_query(self._connection, "events", "events/events")
         return self._consume(self._number)
 
     def _close(self, files: Sequence[FileLines]) -> Batch:
         batch = Batch(self._number, tuple(files))
         self._number += 1
         return batch
-
-
-def _are_plain(inspections: Iterable[Inspection]) -> bool:
-    return all(inspection.is_plain for inspection in inspections)
-
-
-def _all_good(lines: int) -> LineCounts:
-    return LineCounts(read=lines, good=lines, rejected=0, blank=0)

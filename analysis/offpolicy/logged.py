@@ -67,17 +67,16 @@ def attach_events(connection: queries.Connection, sources: Places, scratch: Path
 
     Raises:
         EventLogError: A log cannot be read.
-        AnalysisError: Both logs and stores are given, or a store lacks a file.
+        AnalysisError: Both logs and stores are given, or a store is empty.
     """
     if sources.logs and sources.stores:
         raise AnalysisError("event logs and session stores together; ingest the logs into the store, or name one kind")
     if sources.logs:
         event_log.load(connection, sources.logs, scratch=scratch)
         return
-    files = [store.folder / part.path for store in sources.stores for part in store.manifest.parts]
-    missing = [f"{file}: the manifest names this part, and it is missing" for file in files if not file.is_file()]
-    if missing or not files:
-        raise AnalysisError(missing[0] if missing else "an empty session store")
+    files = [file for store in sources.stores for file in store.files(store.manifest.parts)]
+    if not files:
+        raise AnalysisError("an empty session store")
     queries.attach_parquet(connection, "events", files)
 
 

@@ -12,11 +12,12 @@ from typing import Literal
 import pyarrow.parquet as pq
 
 from analysis import queries
+from analysis.store import Part
 from looplib.arrays import IntArray
 from recsys.config import Feedback
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
-from recsys.store.manifest import Part, download_stored
+from recsys.store.remote import download_stored
 from recsys.workspace import open_workspace
 
 SESSION_GAP_MS = 30 * 60 * 1000

@@ -16,7 +16,7 @@ from recsys.dataset.buckets import COUNTS, StoredBucket, count_starts, prepare_b
 from recsys.dataset.dataset import PIECES, Dataset, Report, dataset_digest, open_dataset, write_summary
 from recsys.dataset.split import SplitRule, find_cutoff_ms, split_rule
 from recsys.errors import SplitError
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 from recsys.workspace import Workspace, open_workspace
 
 

@@ -29,7 +29,7 @@ from looplib.arrays import Int32Array, IntArray
 from looplib.files import digest_of
 from recsys.config import SearchConfig
 from recsys.dataset.split import file_sides
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths

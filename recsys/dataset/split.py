@@ -6,10 +6,11 @@ from pathlib import PurePath
 
 import numpy as np
 
+from analysis.store import Source
 from looplib.arrays import IntArray
 from recsys.config import SearchConfig, Split
 from recsys.errors import SplitError
-from recsys.store.manifest import Source, Store
+from recsys.store.remote import Store
 
 
 @dataclass(frozen=True)

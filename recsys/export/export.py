@@ -36,7 +36,7 @@ from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import Winner, read_run
 from recsys.session_model.export import write_context
 from recsys.store.ids import originals
-from recsys.store.manifest import Store, open_store
+from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
 
 RECOMMENDATIONS = "recommendations.jsonl"

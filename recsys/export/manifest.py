@@ -17,7 +17,7 @@ from recsys.dataset.dataset import Dataset, Side
 from recsys.models.lists import without_interactions
 from recsys.models.topk import NO_TRACK
 from recsys.runs.folder import Winner
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 
 SCHEMA = 1
 MANIFEST = "manifest.json"

@@ -1,5 +1,5 @@
-"""Put logs into the session store.
+"""Take event logs, or tables of interactions, into a session store.
 
-In: event logs, or tables of interactions. Out: a session store and a report of what was rejected. Read `events` first,
-then `interactions`, `files`, `catalogue` and `report`; the package runs as a command.
+In: files. Out: a session store and a report of what was rejected. Read `pipeline` first, then its two formats, `events`
+(with `catalogue`) and `interactions`, and `report`; the package runs as a command.
 """

@@ -12,13 +12,11 @@ import typer
 from analysis.logs.interactions import Reading, parse_columns
 from looplib.cli import make_app, run
 from recsys.errors import IngestError
-from recsys.ingest.events import DEFAULT_MEMORY, ingest
+from recsys.ingest.events import ingest
 from recsys.ingest.interactions import ingest_interactions
+from recsys.ingest.pipeline import DEFAULT_MEMORY
 from recsys.ingest.report import print_report
-from recsys.store.writer import (
-    DEFAULT_BUCKETS,
-    LARGEST_BUCKETS,
-)
+from recsys.store.writer import DEFAULT_BUCKETS, LARGEST_BUCKETS
 
 PROG = "python -m recsys.ingest"
 

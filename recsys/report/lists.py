@@ -14,7 +14,7 @@ from recsys.report.titles import Title
 from recsys.runs.folder import Winner, listeners_name
 from recsys.scoring.scorer import Scorer
 from recsys.store.ids import originals
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
 _RECOMMENDED, _HEARD = 10, 5

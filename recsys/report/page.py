@@ -13,7 +13,7 @@ from recsys.report.runs import Row, Run, read_folder
 from recsys.report.titles import read_titles
 from recsys.runs.folder import REPORT, Winner, read_run
 from recsys.runs.leaderboard import WARNING
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
 

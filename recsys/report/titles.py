@@ -6,7 +6,7 @@ import msgspec
 
 from looplib.files import sha256_file
 from recsys.errors import SearchError
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 
 
 class Title(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from recsys.report.page import write_report
 from recsys.report.titles import read_titles
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 
 FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 PROG = "python -m recsys.search"

@@ -6,6 +6,7 @@ from functools import partial
 
 import orjson
 
+from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
 from looplib.errors import UserError
 from looplib.files import atomic_write, atomic_write_text
@@ -38,8 +39,7 @@ from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
 from recsys.scoring.scorer import Scorer, check_scorers
 from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.schedule import Decisions, Step, checkpoints_of, decide
-from recsys.store.manifest import MANIFEST as STORE_MANIFEST
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
 

@@ -21,7 +21,7 @@ from looplib.progress import progress
 from recsys.config import ContextConfig
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 
 CONTEXT = "context.npz"
 

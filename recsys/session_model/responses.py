@@ -15,7 +15,7 @@ from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.files import sha256_file
 from recsys.dataset.buckets import materialize_sessions
 from recsys.errors import ExportError
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 
 _CATALOGUE_COLUMNS = {"track": "BIGINT", "artist": "VARCHAR"}
 _NO_ARTISTS = pa.table({"track": pa.array([], pa.int64()), "artist": pa.array([], pa.string())})

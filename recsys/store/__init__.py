@@ -1,4 +1,5 @@
-"""The session store: events of each listener in one bucket, as Parquet, with digests.
+"""Write session stores: everything of a listener in one bucket, as Parquet, with digests (`analysis.store` reads them).
 
-In: batches of checked events. Out: an immutable store. Read `manifest` first, then `writer`, `buckets`, `sort`, `ids`.
+In: batches of checked rows. Out: an immutable store. Read `buckets` first, then `sort`, `writer` and `ids`; `remote`
+opens a store at an address.
 """

@@ -1,114 +1,105 @@
-"""Events of any number of batches, parted by user bucket: runs of rows in Arrow files, and then one sorted part each.
+"""Divide rows into user buckets: runs of rows in Arrow files first, then one sorted part a bucket.
 
-A run is what one piece of a batch has of a bucket, by user. Neither step needs more memory for a longer log: a batch is
+A run is the share of one bucket in one Arrow batch, by user. Neither step needs more memory for more rows: a batch is
 written as it comes, and a bucket is sorted slice by slice.
 """
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from analysis import queries
-from analysis.logs.reader import OddLineError, canonical_assignments
-from recsys.store.sort import Run, SortedPart, write_sorted
+from looplib.arrays import IntArray
+from looplib.progress import progress
+from recsys.store.sort import Layout, Run, SortedPart, write_sorted
 
 ROWS_AT_ONCE = 500_000
 MOST_WORKERS = 4
-# The columns of `sql/events/bucketed_events.sql`, the bucket aside.
-SCHEMA = pa.schema(
-    {
-        "user": pa.int64(),
-        "moment": pa.int64(),
-        "track": pa.int64(),
-        "time": pa.float64(),
-        "latency": pa.float64(),
-        "recommendation": pa.int64(),
-        "experiments": pa.string(),
-        "session": pa.string(),
-        "recommender": pa.string(),
-        "propensity": pa.float64(),
-    }
-)
+_MASK = 2**32 - 1
 
 
 class Bucketing:
-    """Takes batches of events by `add`, and gives the sorted parts by `finish`."""
+    """Takes rows by `add`, and returns the sorted parts from `finish`."""
 
-    def __init__(self, connection: queries.Connection, folder: Path, *, buckets: int, largest_track: int) -> None:
-        """Works in an empty folder; a track beyond the largest fails `add`."""
-        self._connection = connection
+    def __init__(self, folder: Path, layout: Layout, buckets: int) -> None:
+        """Work in an empty folder, towards parts of a layout, for a number of buckets."""
         self._folder = folder
+        self._layout = layout
         self._buckets = buckets
-        self._largest_track = largest_track
-        self._batches: dict[int, list[tuple[int, Run]]] = {}
+        self._groups: dict[int, list[tuple[int, Run]]] = {}
 
-    def add(self, number: int) -> int:
-        """Takes the table `events` as the batch of this number; one taken before under it is forgotten.
+    def add(self, number: int, rows: Iterable[pa.RecordBatch]) -> int:
+        """Take the rows of a group, in place of those added before under the same number.
+
+        Args:
+            number: The group's number.
+            rows: The layout's columns, with `moment` in place of timestamp and message.
 
         Returns:
-            How many events there were.
+            How many rows there were.
 
         Raises:
-            DatabaseError: A line is odd, or the memory too little.
-            OddLineError: Experiments are not an object of strings, or a track is beyond the largest.
             OSError: The disk is full.
         """
-        file = self._folder / f"batch-{number:06}.arrow"
-        rows = queries.stream(self._connection, "events/bucketed_events", ROWS_AT_ONCE, buckets=self._buckets)
+        file = self._folder / f"group-{number:06}.arrow"
         runs: list[tuple[int, Run]] = []
-        with file.open("wb") as sink, pa.ipc.new_file(sink, SCHEMA) as written:
+        with file.open("wb") as sink:
+            written = None
             for batch in rows:
-                _check_tracks(batch, self._largest_track)
-                for bucket, run in _by_bucket(_canonical(batch), self._buckets):
+                for bucket, run in _by_bucket(batch, self._buckets):
+                    written = written or pa.ipc.new_file(sink, run.schema)
                     written.write_batch(run)
                     runs.append((bucket, Run(file, len(runs), run.num_rows)))
-        self._batches[number] = runs
+            if written:
+                written.close()
+        self._groups[number] = runs
         return sum(run.rows for _, run in runs)
 
     def finish(self) -> list[SortedPart]:
-        """Sorts every bucket that has events, a few at a time; the parts are in the order of the buckets."""
+        """Sort every bucket that has rows, a few at a time; the parts are in the order of the buckets."""
         runs: dict[int, list[Run]] = defaultdict(list)
-        for batch in self._batches.values():
-            for bucket, run in batch:
+        for group in self._groups.values():
+            for bucket, run in group:
                 runs[bucket].append(run)
 
         def write(bucket: int) -> SortedPart:
-            return write_sorted(bucket, runs[bucket], self._folder / f"bucket-{bucket:03}.parquet")
+            return write_sorted(bucket, runs[bucket], self._layout, self._folder / f"bucket-{bucket:03}.parquet")
 
         with ThreadPoolExecutor(min(MOST_WORKERS, len(os.sched_getaffinity(0)))) as workers:
-            return list(workers.map(write, sorted(runs)))
+            parts = []
+            with progress("sort", len(runs), "buckets") as report:
+                for part in workers.map(write, sorted(runs)):
+                    parts.append(part)
+                    report(len(parts))
+        return parts
 
 
-def _check_tracks(batch: pa.RecordBatch, largest: int) -> None:
-    for key in ("track", "recommendation"):
-        if (pc.max(batch[key]).as_py() or 0) > largest:
-            raise OddLineError(f"a track beyond {largest} - at `$.{key}`")
+def bucket_of(users: IntArray, buckets: int) -> IntArray:
+    """Return the bucket of each user: the id folded into 32 bits, mixed, and scaled to the number of buckets.
+
+    This function is part of the store's schema.
+
+    Args:
+        users: Ids from 0, shape (n,).
+        buckets: Number of buckets, up to 2^31.
+    """
+    mixed = (users ^ (users >> 32)) & _MASK
+    mixed = (mixed * 1_640_531_527) & _MASK
+    mixed = ((mixed ^ (mixed >> 15)) * 1_597_334_677) & _MASK
+    return (mixed * buckets) >> 32
 
 
 def _by_bucket(batch: pa.RecordBatch, buckets: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """A batch's rows bucket by bucket, each by user; buckets without rows are left out."""
-    bucket = batch["bucket"].to_numpy()
-    order = np.lexsort((batch["user"].to_numpy(), bucket.astype(np.uint16)))
+    """Yield a batch's rows bucket by bucket, each by user; buckets without rows are left out."""
+    users = batch["user"].to_numpy()
+    bucket = bucket_of(users, buckets)
+    order = np.lexsort((users, bucket.astype(np.uint16)))
     ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
-    rows = batch.drop_columns(["bucket"]).take(pa.array(order))
+    rows = batch.take(pa.array(order))
     for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         if end > start:
             yield number, rows.slice(start, end - start)
-
-
-def _canonical(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch whose experiments are canonical JSON; untouched if they all were."""
-    texts = pc.unique(batch["experiments"]).drop_null().to_pylist()
-    changed = {text: canonical for text in texts if (canonical := canonical_assignments(text)) != text}
-    if not changed:
-        return batch
-    column = batch["experiments"].dictionary_encode()
-    values = [changed.get(text, text) for text in column.dictionary.to_pylist()]
-    canonical = pa.DictionaryArray.from_arrays(column.indices, pa.array(values, pa.string())).cast(pa.string())
-    return batch.set_column(batch.schema.get_field_index("experiments"), "experiments", canonical)

@@ -1,6 +1,6 @@
-"""One bucket's events, sorted by user and time into a Parquet file, a slice of users in memory at a time.
+"""Sort the rows of a bucket by user and time into a Parquet file, a slice of users in memory at a time.
 
-`moment` is twice an event's timestamp, and 1 more for `last`: the order of a user's events in one number.
+`moment` is twice a row's timestamp, and 1 more for `last`: the order of a user's rows in one number.
 """
 
 import itertools
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from looplib.arrays import IntArray
@@ -17,25 +18,54 @@ from looplib.arrays import IntArray
 SLICE_ROWS = 750_000
 _SAMPLED = 16  # every so many rows are looked at to cut a bucket into slices
 ROW_GROUP_ROWS = 122_880  # as DuckDB's own, which reads row groups in parallel
-SCHEMA = pa.schema(
-    {
-        "user": pa.int64(),
-        "timestamp": pa.int64(),
-        "message": pa.dictionary(pa.int8(), pa.string()),
-        "track": pa.int64(),
-        "time": pa.float64(),
-        "latency": pa.float64(),
-        "recommendation": pa.int64(),
-        "experiments": pa.string(),
-        "session": pa.string(),
-        "recommender": pa.string(),
-        "propensity": pa.float64(),
-    }
-)
-# Columns of few values; of the others a dictionary would be larger than the values.
-_DICTIONARIES = ["message", "time", "experiments", "recommender", "propensity"]
 _MESSAGES = pa.array(["next", "last"])
 _LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a store's parts.
+
+    Attributes:
+        schema: Their names and types; timestamp and message follow from the rows' moments.
+        dictionaries: Columns of few values; of the others a dictionary would be larger than the values.
+    """
+
+    schema: pa.Schema
+    dictionaries: tuple[str, ...]
+
+
+EVENTS = Layout(
+    pa.schema(
+        {
+            "user": pa.int64(),
+            "timestamp": pa.int64(),
+            "message": pa.dictionary(pa.int8(), pa.string()),
+            "track": pa.int64(),
+            "time": pa.float64(),
+            "latency": pa.float64(),
+            "recommendation": pa.int64(),
+            "experiments": pa.string(),
+            "session": pa.string(),
+            "recommender": pa.string(),
+            "propensity": pa.float64(),
+        }
+    ),
+    ("message", "time", "experiments", "recommender", "propensity"),
+)
+INTERACTIONS = Layout(
+    pa.schema(
+        {
+            "user": pa.int64(),
+            "timestamp": pa.int64(),
+            "track": pa.int64(),
+            "time": pa.float64(),
+            "session": pa.string(),
+            "source": pa.string(),
+        }
+    ),
+    ("time", "session", "source"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,36 +79,36 @@ class Run:
 
 @dataclass(frozen=True)
 class SortedPart:
-    """A finished Parquet file of one bucket; the timestamps are its first and last, in ms."""
+    """A finished Parquet file of one bucket; the timestamps are its first and last, in ms, None without."""
 
     bucket: int
     file: Path
     rows: int
-    first_timestamp: int
-    last_timestamp: int
+    first_timestamp: int | None
+    last_timestamp: int | None
 
 
-def write_sorted(bucket: int, runs: Sequence[Run], target: Path) -> SortedPart:
-    """Writes the rows of some runs by user, timestamp, `next` before `last`, track.
+def write_sorted(bucket: int, runs: Sequence[Run], layout: Layout, target: Path) -> SortedPart:
+    """Write the rows of some runs by user, timestamp, `next` before `last`, track; equal ones keep their order.
 
     Raises:
         OSError: The disk is full.
     """
-    timestamps: list[int] = []
-    options = {"compression": "zstd", "use_dictionary": _DICTIONARIES, "store_schema": False}
-    with target.open("wb") as sink, pq.ParquetWriter(sink, SCHEMA, **options) as parquet:
-        for events in _slices(runs):
-            rows = _as_stored(events)
-            timestamp = rows["timestamp"].to_numpy()
-            timestamps += (int(timestamp.min()), int(timestamp.max()))
-            parquet.write_table(rows, row_group_size=ROW_GROUP_ROWS)
-    return SortedPart(bucket, target, sum(run.rows for run in runs), min(timestamps), max(timestamps))
+    moments: list[int] = []
+    options = {"compression": "zstd", "use_dictionary": list(layout.dictionaries), "store_schema": False}
+    with target.open("wb") as sink, pq.ParquetWriter(sink, layout.schema, **options) as parquet:
+        for rows in _slices(runs):
+            stored = _as_stored(rows, layout.schema)
+            moments += [moment for moment in pc.min_max(stored["timestamp"]).as_py().values() if moment is not None]
+            parquet.write_table(stored, row_group_size=ROW_GROUP_ROWS)
+    rows = sum(run.rows for run in runs)
+    return SortedPart(bucket, target, rows, min(moments, default=None), max(moments, default=None))
 
 
 def sort_order(user: IntArray, moment: IntArray, track: IntArray) -> IntArray:
-    """The places of rows in the order of user, moment, track; equal rows keep theirs.
+    """Return the positions of rows in the order of user, moment, track; equal rows keep theirs.
 
-    Two events of a user at the same moment are rare, so the third key is looked at only if there are some.
+    Two rows of a user at the same moment are rare, so the third key is looked at only if there are some.
     """
     order = np.lexsort((moment, user))
     users, moments = user[order], moment[order]
@@ -88,7 +118,7 @@ def sort_order(user: IntArray, moment: IntArray, track: IntArray) -> IntArray:
 
 
 def user_ranges(users: IntArray, ranges: int) -> list[tuple[int, int]]:
-    """Ranges (first, last) of user ids, in order and without gaps, each with about as many rows.
+    """Return ranges (first, last) of user ids, in order and without gaps, each with about as many rows.
 
     A user is in one range alone, so there are fewer ranges where some have very many rows.
 
@@ -102,20 +132,20 @@ def user_ranges(users: IntArray, ranges: int) -> list[tuple[int, int]]:
 
 
 def _slices(runs: Sequence[Run]) -> Iterator[pa.Table]:
-    """The rows of runs, slice by slice of users in order."""
+    """Yield the rows of runs, slice by slice of users in order."""
     count = -(-sum(run.rows for run in runs) // SLICE_ROWS)
     if count == 1:
         yield pa.Table.from_batches(list(_read(runs)))
         return
     sample = np.concatenate([batch["user"].to_numpy()[::_SAMPLED] for batch in _read(runs)])
     for first, last in user_ranges(sample, count):
-        events = pa.Table.from_batches([_of_users(batch, first, last) for batch in _read(runs)])
-        if events.num_rows:
-            yield events
+        rows = pa.Table.from_batches([_of_users(batch, first, last) for batch in _read(runs)])
+        if rows.num_rows:
+            yield rows
 
 
 def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
-    """The record batches, as maps of the files: only what is looked at is read."""
+    """Yield the record batches, as maps of the files: only what is looked at is read."""
     for file, of_file in itertools.groupby(runs, key=lambda run: run.file):
         with pa.memory_map(str(file)) as mapped:
             reader = pa.ipc.open_file(mapped)
@@ -129,13 +159,14 @@ def _of_users(batch: pa.RecordBatch, first: int, last: int) -> pa.RecordBatch:
     return batch.slice(start, end - start)
 
 
-def _as_stored(events: pa.Table) -> pa.Table:
-    """Events in the order and with the columns of the session store."""
-    events = events.combine_chunks()
-    order = sort_order(*(events[key].to_numpy() for key in ("user", "moment", "track")))
-    ordered = events.take(pa.array(order))
-    moment = ordered["moment"].to_numpy()
+def _as_stored(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows in the order and with the columns of the session store."""
+    rows = rows.combine_chunks()
+    moment = rows["moment"].fill_null(0).to_numpy()
+    ordered = rows.take(pa.array(sort_order(rows["user"].to_numpy(), moment, rows["track"].to_numpy())))
     columns = {name: ordered[name] for name in ordered.column_names}
-    columns["timestamp"] = pa.array(moment >> 1)
-    columns["message"] = pa.DictionaryArray.from_arrays(pa.array((moment & 1).astype(np.int8)), _MESSAGES)
-    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+    columns["timestamp"] = pc.shift_right(ordered["moment"], 1)
+    if "message" in schema.names:
+        is_last = (ordered["moment"].to_numpy() & 1).astype(np.int8)
+        columns["message"] = pa.DictionaryArray.from_arrays(pa.array(is_last), _MESSAGES)
+    return pa.table([columns[name] for name in schema.names], schema=schema)

@@ -1,7 +1,7 @@
-"""Writing to a session store: one writer at a time, and a run's parts appear together or not at all.
+"""Write to a session store: one writer at a time, and all files of an ingest appear together or not at all.
 
-Parts and rejects get their final names before the manifest names them. Whatever happens in between, the manifest says
-what the store holds; what it does not name is removed by the next writer.
+Files get their final names before the manifest names them. Whatever happens in between, the manifest says what the
+store holds; what it does not name is removed by the next writer.
 """
 
 import tempfile
@@ -9,54 +9,100 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
-from looplib.files import TEMPORARY_PREFIX, fsync_directory, fsync_file, remove_leftovers, sha256_file
-from recsys.errors import StoreError
-from recsys.lock import LOCK, Lock, hold_lock
-from recsys.store.manifest import (
+import msgspec
+
+from analysis.store import (
     MANIFEST,
+    REJECTS,
     SCHEMA,
     IdFile,
+    IdsOf,
+    Interactions,
     Manifest,
     Part,
+    Source,
     content_digest,
-    read_manifest,
-    stored_files,
-    write_manifest,
+    decode_manifest,
 )
+from looplib.files import (
+    TEMPORARY_PREFIX,
+    atomic_write,
+    fsync_directory,
+    fsync_file,
+    remove_leftovers,
+    sha256_file,
+)
+from recsys.errors import StoreError
+from recsys.lock import LOCK, Lock, hold_lock
+from recsys.store.sort import SortedPart
 from recsys.workspace import Workspace
 
 DEFAULT_BUCKETS = 16
 LARGEST_BUCKETS = 4096
-REJECTS = "rejects"
-IDS = "ids"
-_BUCKET_PREFIX = "bucket="
-StoredT = TypeVar("StoredT", Part, IdFile)
+_IDS = "ids"
+_BUCKET = "bucket="
+
+
+@dataclass(frozen=True)
+class NewIds:
+    """A file of text ids in the scratch folder."""
+
+    of: IdsOf
+    file: Path
+    rows: int
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What an ingest adds to a store; all files are in its scratch folder.
+
+    Attributes:
+        sources: The new sources.
+        rejects: The rejected lines of those sources that have some, by digest.
+        parts: The rows.
+        ids: The text ids of interactions.
+        interactions: What the store holds, with the id files that it had; None of events.
+        repeats: Good rows whose weight was added to an equal row's.
+    """
+
+    sources: Sequence[Source]
+    rejects: Mapping[str, Path]
+    parts: Sequence[SortedPart] = ()
+    ids: Sequence[NewIds] = ()
+    interactions: Interactions | None = None
+    repeats: int = 0
 
 
 @contextmanager
 def locked(workspace: Workspace) -> Iterator[Lock]:
-    """Makes the block the only writer of a store, whose folder is made if need be, and clears what killed ones left.
+    """Make the block the only writer of a store, whose folder is made if missing, and clear what killed ones left.
 
     Raises:
         StoreError: The folder is not a store's.
         StorageError: Another writer is at work.
         OSError: The folder cannot be written.
     """
-    _refuse_foreign(workspace)
+    names = workspace.names()
+    for name in sorted(names if MANIFEST not in names else ()):  # a killed first ingest leaves no more than these
+        if name not in (REJECTS, _IDS) and not name.startswith((LOCK, TEMPORARY_PREFIX, _BUCKET)):
+            raise StoreError(f"{workspace}: not a session store, it holds {name}; name a new or an empty folder")
     with hold_lock(workspace, "ingest") as lock:
-        _remove_unnamed(workspace, read_manifest(workspace))
+        remove_leftovers(workspace.folder)
+        manifest = manifest_to_extend(workspace, None)
+        named = {stored.path for stored in manifest.files} | {source.rejects for source in manifest.sources}
+        ours = (_BUCKET, f"{REJECTS}/", f"{_IDS}/")
+        workspace.delete(*(name for name in workspace.sizes() if name.startswith(ours) and name not in named))
         yield lock
 
 
 def scratch_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
-    """A folder in the store, so on its disk, that is gone when its block ends, or else with the next writer."""
+    """Make a folder in the store, so on its disk; it is removed when its block ends, or else by the next writer."""
     return tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path, ignore_cleanup_errors=True)
 
 
 def manifest_to_extend(workspace: Workspace, buckets: int | None) -> Manifest:
-    """The store's manifest, or that of an empty store.
+    """Return the store's manifest, or that of an empty store.
 
     Args:
         workspace: The store.
@@ -65,82 +111,82 @@ def manifest_to_extend(workspace: Workspace, buckets: int | None) -> Manifest:
     Raises:
         StoreError: The store has another number of buckets, or its manifest cannot be used.
     """
-    manifest = read_manifest(workspace)
-    if manifest is None:
+    content = workspace.read(MANIFEST)
+    if content is None:
         return Manifest(SCHEMA, buckets or DEFAULT_BUCKETS, content_digest(()), None, 0, None, None, (), ())
+    manifest = decode_manifest(content, str(workspace))
     if buckets not in (None, manifest.buckets):
         raise StoreError(f"{workspace}: has {manifest.buckets} buckets, not {buckets}; a new number needs a new store")
     return manifest
 
 
-@dataclass(frozen=True)
-class NewFile:
-    """A finished file in the scratch folder, and the name it gets in the store."""
-
-    file: Path
-    name: str
-
-
-def part_name(bucket: int, run: str) -> str:
-    """Where a run's events of a bucket are."""
-    return f"{_BUCKET_PREFIX}{bucket:03}/part-{run}.parquet"
-
-
-def rejects_name(digest: str) -> str:
-    """Where the rejects of a source are."""
-    return f"{REJECTS}/{digest}.jsonl"
-
-
-def ids_name(of: str, run: str) -> str:
-    """Where a run's text ids of users or items are."""
-    return f"{IDS}/{of}-{run}.parquet"
-
-
-def commit(lock: Lock, files: Sequence[NewFile], manifest: Manifest) -> None:
+def commit(lock: Lock, before: Manifest, added: Additions) -> Manifest:
     """Move finished files into the store and then replace its manifest, which makes them part of it.
+
+    Args:
+        lock: The lock of the store.
+        before: The store's manifest.
+        added: The files and what they hold.
+
+    Returns:
+        The new manifest.
 
     Raises:
         OSError: The disk is full; the store is as it was.
         StorageError: The server of a store at an address does not answer or refuses; the store is as it was.
     """
-    workspace = lock.workspace
-    path = workspace.folder
-    for new in files:
-        fsync_file(new.file)
-    folders = {(path / new.name).parent for new in files}
+    after, files = _extended(before, added)
+    workspace, path = lock.workspace, lock.workspace.folder
+    for file in files.values():
+        fsync_file(file)
+    folders = {(path / name).parent for name in files}
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    for new in files:
-        new.file.replace(path / new.name)
+    for name, file in files.items():
+        file.replace(path / name)
     for folder in (*folders, path):
         fsync_directory(folder)
-    digests = {new.name: sha256_file(path / new.name) for new in files}
-    workspace.upload(*digests)
+    workspace.upload(*files)
     lock.check()
-    write_manifest(workspace, _with_digests(manifest, digests))
+    with atomic_write(path / MANIFEST) as written:
+        written.write(msgspec.json.format(msgspec.json.encode(after), indent=2) + b"\n")
+    workspace.upload(MANIFEST)
+    return after
 
 
-def _with_digests(manifest: Manifest, digests: Mapping[str, str]) -> Manifest:
-    def completed(stored: tuple[StoredT, ...]) -> tuple[StoredT, ...]:
-        return tuple(replace(file, sha256=digests.get(file.path, file.sha256)) for file in stored)
+def _extended(before: Manifest, added: Additions) -> tuple[Manifest, dict[str, Path]]:
+    """Return the manifest with what is added, and the new files by the names they get."""
+    sources = sorted((*before.sources, *added.sources), key=lambda source: source.digest)
+    digest = content_digest(source.digest for source in sources)
+    run = digest[:16]
+    parts = {f"{_BUCKET}{part.bucket:03}/part-{run}.parquet": part for part in added.parts}
+    ids = {f"{_IDS}/{new.of}-{run}.parquet": new for new in added.ids}
+    rejects = {
+        source.rejects: added.rejects[source.digest] for source in added.sources if source.digest in added.rejects
+    }
+    stored = [Part(name, part.bucket, part.rows, *_facts(part.file)) for name, part in parts.items()]
+    stored_ids = [IdFile(name, new.of, new.rows, *_facts(new.file)) for name, new in ids.items()]
+    interactions = added.interactions
+    if interactions:
+        id_files = sorted((*interactions.id_files, *stored_ids), key=lambda file: file.path)
+        interactions = replace(interactions, id_files=tuple(id_files))
+    moments = [before.first_timestamp, before.last_timestamp]
+    moments += [moment for part in added.parts for moment in (part.first_timestamp, part.last_timestamp)]
+    known = [moment for moment in moments if moment is not None]
+    after = replace(
+        before,
+        digest=digest,
+        events=before.events + sum(part.rows for part in stored),
+        first_timestamp=min(known, default=None),
+        last_timestamp=max(known, default=None),
+        sources=tuple(sources),
+        parts=tuple(sorted((*before.parts, *stored), key=lambda part: part.path)),
+        interactions=interactions,
+    )
+    files = {name: new.file for name, new in (parts | ids).items()}
+    return after, files | {name: file for name, file in rejects.items() if file}
 
-    known = manifest.interactions
-    if known is not None:
-        known = replace(known, id_files=completed(known.id_files))
-    return replace(manifest, parts=completed(manifest.parts), interactions=known)
 
-
-def _refuse_foreign(workspace: Workspace) -> None:
-    """Refuse a folder without manifest that holds anything but what a killed first ingest leaves."""
-    names = workspace.names()
-    for name in sorted(names if MANIFEST not in names else ()):
-        if name not in (REJECTS, IDS) and not name.startswith((LOCK, TEMPORARY_PREFIX, _BUCKET_PREFIX)):
-            raise StoreError(f"{workspace}: not a session store, it holds {name}; name a new or an empty folder")
-
-
-def _remove_unnamed(workspace: Workspace, manifest: Manifest | None) -> None:
-    remove_leftovers(workspace.folder)
-    named = {stored.path for stored in stored_files(manifest)} if manifest else set()
-    named |= {rejects_name(source.digest) for source in manifest.sources} if manifest else set()
-    ours = (_BUCKET_PREFIX, f"{REJECTS}/", f"{IDS}/")
-    workspace.delete(*(name for name in workspace.sizes() if name.startswith(ours) and name not in named))
+def _facts(file: Path) -> tuple[int, str]:
+    """Return the bytes and the sha256 of a file."""
+    return file.stat().st_size, sha256_file(file)

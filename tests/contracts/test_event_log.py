@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recsys.ingest.events import ingest
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 from sim.collect.eventlog import Events, format_events
 from tests.recsys.events import read_rows
 

@@ -22,7 +22,7 @@ from recsys.ingest.interactions import ingest_interactions
 from recsys.models.als import AlsParams
 from recsys.runs.folder import CONFIG, WINNER, Winner
 from recsys.runs.trials import Trial
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 
 USERS, ITEMS = 12, 50
 
@@ -31,8 +31,8 @@ class Here:
     """Runs the calls in this process."""
 
     def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
-        for place, arguments in enumerate(calls):
-            yield Outcome(place, function(*arguments), None)
+        for position, arguments in enumerate(calls):
+            yield Outcome(position, function(*arguments), None)
 
 
 def export(folder: Path, user: Callable[[int], object], item: Callable[[int], object]) -> Path:

@@ -16,7 +16,7 @@ from recsys.errors import IngestError
 from recsys.export import export
 from recsys.ingest.events import ingest
 from recsys.search import __main__ as search
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from tests.botify.conftest import start_service
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 from tests.recsys.logs import random_sessions, write_log

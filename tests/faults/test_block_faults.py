@@ -12,7 +12,7 @@ from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions

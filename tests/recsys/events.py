@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from recsys.store.manifest import Store
+from recsys.store.remote import Store
 
 COLLECTION = "collection.json"
 EVENT: dict[str, Any] = {
@@ -33,7 +33,7 @@ def event(**changes: object) -> dict[str, Any]:
 def write_log(file: Path, events: Iterable[dict[str, Any]], *, more: bytes = b"", tracks: int | None = None) -> Path:
     """Writes events and then some more bytes; `tracks` puts the description of their catalogue beside the log."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(b"".join(json.dumps(one).encode() + b"\n" for one in events) + more)
+    file.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in events) + more)
     if tracks is not None:
         description = {"schema": 1, "catalogue": {"sha256": f"{tracks:064x}", "tracks": tracks}, "users": 3}
         (file.parent / COLLECTION).write_text(json.dumps(description))

@@ -43,18 +43,18 @@ def events_of(session: Session) -> list[dict[str, Any]]:
     last = len(session.heard) - 1
     return [
         {
-            "message": "last" if place == last else "next",
-            "timestamp": session.start_ms + 1000 * place,
+            "message": "last" if position == last else "next",
+            "timestamp": session.start_ms + 1000 * position,
             "user": session.user,
             "track": track,
             "time": time,
             "latency": 0.001,
-            "recommendation": None if place == last else session.heard[place + 1][0],
+            "recommendation": None if position == last else session.heard[position + 1][0],
             "experiments": {},
             **({} if session.name is None else {"session": session.name}),
-            **({} if session.propensity is None or place == last else {"propensity": session.propensity}),
+            **({} if session.propensity is None or position == last else {"propensity": session.propensity}),
         }
-        for place, (track, time) in enumerate(session.heard)
+        for position, (track, time) in enumerate(session.heard)
     ]
 
 

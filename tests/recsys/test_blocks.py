@@ -16,7 +16,7 @@ from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
 from recsys.models.params import Fit
 from recsys.search import __main__ as search
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions

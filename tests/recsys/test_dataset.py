@@ -12,7 +12,7 @@ import pytest
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
 

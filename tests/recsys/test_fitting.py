@@ -19,7 +19,7 @@ from recsys.runs.scores import Checkpoint
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring.scorer import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions
 

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
+from analysis.store import Part
 from recsys.config import Feedback, Split
 from recsys.dataset.buckets import StoredBucket, bucket_file, prepare_bucket
 from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import SplitError
-from recsys.store.manifest import Part
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
 HALF_HOUR_MS = 30 * 60 * 1000

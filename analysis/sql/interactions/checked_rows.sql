@@ -45,7 +45,7 @@ timed AS (
             ELSE round(number) END AS moment_ms
     FROM parsed
 ),
-judged AS (
+verified AS (
     SELECT
         *,
         CASE
@@ -75,4 +75,4 @@ SELECT
     CASE WHEN $has_session THEN session END AS session,
     reason,
     CASE WHEN reason IS NOT NULL THEN coalesce(text, concat_ws(', ', user, track, weight, timestamp, session)) END AS text
-FROM judged
+FROM verified

@@ -3,7 +3,7 @@
 -- files, each side is a session of its own, and what is on neither side is left out.
 -- Parameters:
 --   $train  VARCHAR[], digests of the files to learn from; empty where the split is not by files
---   $test   VARCHAR[], digests of the files to validate on; likewise
+--   $test   VARCHAR[], digests of the files to validate on; empty where the split is not by files
 -- Tables:
 --   stored(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, source VARCHAR)
 -- Columns:

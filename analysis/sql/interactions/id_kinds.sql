@@ -6,8 +6,8 @@
 -- Columns:
 --   users_whole_number, users_text        BIGINT, good rows whose user is of that type by the file's own account
 --   users_characters                      BIGINT, good rows of files without types whose user is no whole number
---   items_whole_number, items_text        BIGINT, likewise of the item
---   items_characters                      BIGINT, likewise of the item
+--   items_whole_number, items_text        BIGINT, good rows whose item is of that type by the file's own account
+--   items_characters                      BIGINT, good rows of files without types whose item is no whole number
 SELECT
     count(*) FILTER (user_kind = 'whole number') AS users_whole_number,
     count(*) FILTER (user_kind = 'text') AS users_text,

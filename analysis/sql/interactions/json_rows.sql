@@ -1,10 +1,10 @@
 -- One row per line of a file of JSON lines, in the order of the file: the wanted values as text.
 -- Parameters:
 --   $user       VARCHAR, JSON pointer of the key, such as '/uid'
---   $track      VARCHAR, likewise
---   $weight     VARCHAR, likewise; NULL where it is not wanted
---   $timestamp  VARCHAR, likewise; NULL where it is not wanted
---   $session    VARCHAR, likewise; NULL where it is not wanted
+--   $track      VARCHAR, JSON pointer of the key
+--   $weight     VARCHAR, JSON pointer of the key; NULL where it is not wanted
+--   $timestamp  VARCHAR, JSON pointer of the key; NULL where it is not wanted
+--   $session    VARCHAR, JSON pointer of the key; NULL where it is not wanted
 -- Tables:
 --   text_lines(line VARCHAR)
 -- Columns:

@@ -2,10 +2,10 @@
 -- Parameters:
 --   none
 -- Tables:
---   judged(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+--   verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
---   source, row, reason, text  as in judged
+--   source, row, reason, text  as in verified
 SELECT source, row, reason, text
-FROM judged
+FROM verified
 WHERE reason IS NOT NULL
 ORDER BY source, row

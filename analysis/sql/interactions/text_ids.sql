@@ -3,14 +3,14 @@
 -- Parameters:
 --   $users  BOOLEAN, the ids of users; else those of items
 -- Tables:
---   judged(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+--   verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
 --   id        BIGINT, 0..2^63-1
 --   original  VARCHAR
 SELECT CAST(md5_number_lower(original) >> 1 AS BIGINT) AS id, original
 FROM (
     SELECT DISTINCT CASE WHEN $users THEN user ELSE track END AS original
-    FROM judged
+    FROM verified
     WHERE reason IS NULL
 )
 ORDER BY id, original

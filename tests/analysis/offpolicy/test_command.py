@@ -13,8 +13,8 @@ import pytest
 from analysis.logs.reader import digest, discover
 from analysis.offpolicy.__main__ import PROG, app
 from analysis.offpolicy.report import LISTENING_TIME
+from analysis.store import content_digest
 from looplib.cli import run
-from recsys.store.manifest import content_digest
 from tests.recsys.logs import make_store, random_sessions
 
 USERS, TRACKS, LISTED = 400, 30, 5

@@ -9,7 +9,7 @@ import pytest
 from analysis.ab.source import find
 from analysis.errors import AnalysisError
 from analysis.offpolicy.recommendations import learned_from, read_recommendations
-from recsys.store.manifest import open_store
+from recsys.store.remote import open_store
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 SESSIONS, OTHER_SESSIONS = (random_sessions(seed, listeners=5, tracks=9, sessions=20) for seed in (1, 2))

@@ -20,7 +20,8 @@ from looplib.cli import run
 from recsys.errors import IngestError, StorageError, StoreError
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import events as ingest
-from recsys.store.manifest import Store, bucket_of, open_store
+from recsys.store.buckets import bucket_of
+from recsys.store.remote import Store, open_store
 from recsys.store.writer import locked
 from recsys.workspace import open_workspace
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
@@ -53,7 +54,7 @@ def events(count: int, seed: int = 1) -> list[dict[str, Any]]:
         )
         for number in range(count)
     ]
-    assert len({json.dumps(one) for one in made}) == count
+    assert len({json.dumps(row) for row in made}) == count
     return made
 
 
@@ -69,15 +70,15 @@ def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
         assert {name: table.schema.field(name).type for name in table.column_names} == COLUMNS
         keys = [(row["user"], row["timestamp"], row["message"] == "last", row["track"]) for row in table.to_pylist()]
         assert keys == sorted(keys)
-        assert {bucket_of(user, 4) for user, *_ in keys} == {bucket}
+        assert set(bucket_of(table["user"].to_numpy(), 4).tolist()) == {bucket}
 
 
 def test_every_value_arrives_unchanged(tmp_path: Path) -> None:
     made = events(500)
     store = ingested(tmp_path, [write_log(tmp_path / "a.jsonl", made)])
-    expected = [dict(one) | {"experiments": '{"AA":"C","REC":"T1"}'} for one in made]
+    expected = [row | {"experiments": '{"AA":"C","REC":"T1"}'} for row in made]
     assert sorted(read_rows(store), key=repr) == sorted(
-        ({key: one[key] for key in COLUMNS} for one in expected), key=repr
+        ({key: row[key] for key in COLUMNS} for row in expected), key=repr
     )
 
 
@@ -90,8 +91,8 @@ def test_the_manifest_says_what_the_store_holds(tmp_path: Path) -> None:
     assert source.bytes == log.stat().st_size
     assert source.lines == LineCounts(read=102, good=100, rejected=1, blank=1)
     assert store.events == 100
-    assert store.manifest.first_timestamp == min(one["timestamp"] for one in made)
-    assert store.manifest.last_timestamp == max(one["timestamp"] for one in made)
+    assert store.manifest.first_timestamp == min(row["timestamp"] for row in made)
+    assert store.manifest.last_timestamp == max(row["timestamp"] for row in made)
 
 
 def test_the_order_of_lines_and_files_and_runs_does_not_matter(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_the_order_of_lines_and_files_and_runs_does_not_matter(tmp_path: Path) -
     stores = []
     for number, runs in enumerate([[3], [1, 2], [2, 1], [1, 1, 1]]):
         folder = tmp_path / str(number)
-        shuffled = [made[place] for place in generator.permutation(len(made))]
+        shuffled = [made[position] for position in generator.permutation(len(made))]
         logs = [write_log(folder / f"{part}.jsonl", shuffled[part::3]) for part in range(3)]
         remaining = iter(generator.permutation(3))
         for size in runs:
@@ -150,8 +151,8 @@ def test_files_folders_patterns_and_gzip_can_be_mixed(tmp_path: Path) -> None:
     write_log(tmp_path / "b-1.log", events(30, seed=2))
     packed = tmp_path / "c.json.gz"
     packed.write_bytes(gzip.compress(write_log(tmp_path / "c.json", events(30, seed=3)).read_bytes()))
-    places = [str(tmp_path / "folder"), str(tmp_path / "b-*.log"), str(packed)]
-    assert ingest.ingest(places, tmp_path / "store").store.events == 90
+    paths = [str(tmp_path / "folder"), str(tmp_path / "b-*.log"), str(packed)]
+    assert ingest.ingest(paths, tmp_path / "store").store.events == 90
 
 
 def test_experiments_are_stored_as_canonical_json(tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_logs_without_an_event_are_an_error_and_make_no_store(
     log = write_log(tmp_path / "a.jsonl", [], more=b"\ngarbage\n")
     assert run(ingest_command.app, ingest_command.PROG, [str(log), "--store", str(tmp_path / "store")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert f"no event in 1 logs; the first line refused is {log}:2: not JSON" in line
+    assert f"no event in 1 files; the first line refused is {log}:2: not JSON" in line
     with pytest.raises(StoreError, match="no session store here"):
         open_store(tmp_path / "store")
 
@@ -201,19 +202,19 @@ def test_a_known_catalogue_rejects_ids_beyond_it(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log" / "a.jsonl", made, tracks=10)
     report = ingest.ingest([log], tmp_path / "store")
     assert report.lines == LineCounts(read=3, good=1, rejected=2, blank=0)
-    assert report.added[0].rejects
-    reasons = [reject.reason for reject in event_log.read_rejects(report.added[0].rejects, 9)]
+    kept = report.store.path / report.added[0].rejects
+    reasons = [reject.reason for reject in event_log.read_rejects(kept, 9)]
     assert reasons[0] == "the catalogue's last track is 9, found 10 - at `$.track`"
     assert report.store.catalogue
     assert report.store.catalogue.tracks == 10
 
 
 def test_two_worlds_do_not_mix(tmp_path: Path) -> None:
-    one = write_log(tmp_path / "one" / "a.jsonl", events(10, seed=1), tracks=100)
+    first = write_log(tmp_path / "one" / "a.jsonl", events(10, seed=1), tracks=100)
     other = write_log(tmp_path / "other" / "b.jsonl", events(10, seed=2), tracks=101)
     with pytest.raises(IngestError, match=r"two worlds: .*one.* has 100 tracks.* and .*other.* has 101 tracks"):
-        ingest.ingest([one, other], tmp_path / "store")
-    before = ingested(tmp_path, [one])
+        ingest.ingest([first, other], tmp_path / "store")
+    before = ingested(tmp_path, [first])
     with pytest.raises(IngestError, match=r"two worlds: .*store has 100 tracks.* and .*other.* has 101 tracks"):
         ingest.ingest([other], tmp_path / "store")
     assert open_store(tmp_path / "store").manifest == before.manifest
@@ -282,7 +283,7 @@ def test_too_little_memory_says_so(tmp_path: Path) -> None:
         ingest.ingest([log], tmp_path / "store", memory="1MB")
 
 
-def test_no_log_is_an_error_that_names_the_place(tmp_path: Path) -> None:
+def test_no_log_is_an_error_that_names_the_path(tmp_path: Path) -> None:
     with pytest.raises(EventLogError, match="nowhere: no event log here"):
         ingest.ingest([tmp_path / "nowhere"], tmp_path / "store")
     assert not (tmp_path / "store").exists()

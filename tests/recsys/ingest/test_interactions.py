@@ -25,8 +25,9 @@ from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import events as ingest
 from recsys.ingest.interactions import ingest_interactions
 from recsys.search import __main__ as search
+from recsys.store.buckets import bucket_of
 from recsys.store.ids import originals
-from recsys.store.manifest import Store, bucket_of, open_store
+from recsys.store.remote import Store, open_store
 from tests.recsys.events import event, read_rows, write_log
 
 COLUMNS = "user=uid,item=song,weight=seconds,timestamp=ts"
@@ -38,8 +39,8 @@ class Here:
     """Runs the calls in this process."""
 
     def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
-        for place, arguments in enumerate(calls):
-            yield Outcome(place, function(*arguments), None)
+        for position, arguments in enumerate(calls):
+            yield Outcome(position, function(*arguments), None)
 
 
 def random_rows(seed: int, count: int, *, users: int = 40, items: int = 60) -> list[Row]:
@@ -124,7 +125,7 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(name: s
     dataset = dataset_of(store, tmp_path)
     assert pairs(store, dataset, "total") == pytest.approx(sums(rows), rel=1e-6)
     stored = read_rows(store)
-    assert {bucket_of(row["user"], 4) for row in stored} == set(range(4))
+    assert set(bucket_of(np.array([row["user"] for row in stored]), 4).tolist()) == set(range(4))
     keys = {(row["uid"], row["song"], row["ts"]) for row in rows}
     assert len(stored) == store.events == len(keys) < len(rows)
     assert {row["timestamp"] for row in stored} == {row["ts"] * 1000 for row in rows}
@@ -134,9 +135,8 @@ def test_the_bucket_of_a_row_is_the_store_s_bucket_of_its_user(tmp_path: Path) -
     store = ingested(tmp_path, write_csv(tmp_path / "a.csv", random_rows(1, 500)), buckets=7)
     for bucket in range(7):
         for file in store.bucket_files(bucket):
-            assert {bucket_of(user, 7) for user in pq.read_table(file, partitioning=None)["user"].to_pylist()} == {
-                bucket
-            }
+            users = pq.read_table(file, partitioning=None)["user"].to_numpy()
+            assert set(bucket_of(users, 7).tolist()) == {bucket}
 
 
 def test_order_and_number_of_the_runs_do_not_matter(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ ASKED = ("--format", "interactions", "--columns", COLUMNS)
         ("a.csv.gz", b"uid,song", "a.csv.gz: cannot be read as .csv"),
         ("a.jsonl.gz", gzip.compress(b'{"uid": 1}' * 99, mtime=0)[:-12], "a.jsonl.gz: cannot be read as .jsonl"),
         ("a.xls", b"uid", "a.xls: no file of interactions; known are .csv"),
-        ("a.csv", b"uid,song,seconds,ts\na,b,-1,1\n", "the first row refused is"),
+        ("a.csv", b"uid,song,seconds,ts\na,b,-1,1\n", "the first line refused is"),
         (
             "a.jsonl",
             b'{"uid": 1, "song": 1, "seconds": 1, "ts": 1}\n{"uid": "x", "song": 1, "seconds": 1, "ts": 1}\n',
@@ -336,7 +336,7 @@ def test_events_and_interactions_do_not_share_a_store(tmp_path: Path, capsys: py
 
 
 @pytest.mark.parametrize(("asked", "delimiter"), [(r"\t", "\t"), ("::", "::"), (None, "\t"), (None, ";")])
-def test_a_file_without_header_is_read_by_place(asked: str | None, delimiter: str, tmp_path: Path) -> None:
+def test_a_file_without_header_is_read_by_position(asked: str | None, delimiter: str, tmp_path: Path) -> None:
     rows = ("196", "242", "3", "881250949"), ("186", "302", "3", "891717742")
     (tmp_path / "u.data").write_text("".join(delimiter.join(row) + "\n" for row in rows))
     argv = [str(tmp_path / "u.data"), "--store", str(tmp_path / "store"), "--format", "interactions", "--no-header"]

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.store import sort as sorting
-from recsys.store.buckets import SCHEMA
-from recsys.store.sort import Run, sort_order, user_ranges, write_sorted
+from recsys.store.sort import EVENTS, INTERACTIONS, Run, sort_order, user_ranges, write_sorted
 
 rows_of = st.lists(st.tuples(*[st.integers(0, 3)] * 3), max_size=30)
 
@@ -20,7 +19,7 @@ rows_of = st.lists(st.tuples(*[st.integers(0, 3)] * 3), max_size=30)
 @given(rows=rows_of)
 def test_rows_are_in_the_order_of_user_moment_track_and_equal_ones_stay(rows: list[tuple[int, int, int]]) -> None:
     columns = np.array(rows, np.int64).reshape(-1, 3).T
-    expected = sorted(range(len(rows)), key=lambda place: rows[place])
+    expected = sorted(range(len(rows)), key=lambda position: rows[position])
     assert sort_order(*columns).tolist() == expected
 
 
@@ -36,6 +35,15 @@ def test_every_user_is_in_one_range_and_the_ranges_are_in_order(users: list[int]
 def test_ranges_hold_about_as_many_rows_each() -> None:
     users = np.arange(1000)
     assert [int(((users >= first) & (users <= last)).sum()) for first, last in user_ranges(users, 10)] == [100] * 10
+
+
+SCHEMA = pa.schema(
+    {
+        "user": pa.int64(),
+        "moment": pa.int64(),
+        **{field.name: field.type for field in EVENTS.schema if field.name not in ("user", "timestamp", "message")},
+    }
+)
 
 
 def write_runs(folder: Path, sizes: Sequence[int]) -> list[Run]:
@@ -67,9 +75,9 @@ def test_a_part_is_the_same_in_slices_of_any_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_rows: int
 ) -> None:
     runs = write_runs(tmp_path / "runs", [200, 1, 300])
-    whole = write_sorted(3, runs, tmp_path / "whole.parquet")
+    whole = write_sorted(3, runs, EVENTS, tmp_path / "whole.parquet")
     monkeypatch.setattr(sorting, "SLICE_ROWS", slice_rows)
-    sliced = write_sorted(3, runs, tmp_path / "sliced.parquet")
+    sliced = write_sorted(3, runs, EVENTS, tmp_path / "sliced.parquet")
     table = pq.read_table(sliced.file)
     assert table.equals(pq.read_table(whole.file))
     assert (sliced.bucket, sliced.rows) == (3, 501)
@@ -81,8 +89,28 @@ def test_a_part_is_the_same_in_slices_of_any_size(
 
 
 def test_a_part_has_the_schema_that_the_store_documents(tmp_path: Path) -> None:
-    part = write_sorted(0, write_runs(tmp_path / "runs", [5]), tmp_path / "part.parquet")
+    part = write_sorted(0, write_runs(tmp_path / "runs", [5]), EVENTS, tmp_path / "part.parquet")
     schema = pq.read_schema(part.file)
-    assert schema.names == sorting.SCHEMA.names
+    assert schema.names == EVENTS.schema.names
     assert schema.field("message").type == pa.string()
     assert schema.field("latency").type == pa.float64()
+
+
+def test_interactions_without_timestamps_are_sorted_by_user_and_track(tmp_path: Path) -> None:
+    rows = pa.table(
+        {
+            "user": [1, 2, 2],
+            "moment": pa.array([None] * 3, pa.int64()),
+            "track": [5, 9, 3],
+            "time": [1.0, 2.0, 3.0],
+            "session": pa.array([None] * 3, pa.string()),
+            "source": ["a"] * 3,
+        }
+    )
+    with pa.OSFile(str(tmp_path / "runs.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as written:
+        written.write_table(rows)
+    part = write_sorted(0, [Run(tmp_path / "runs.arrow", 0, 3)], INTERACTIONS, tmp_path / "part.parquet")
+    table = pq.read_table(part.file)
+    assert table["track"].to_pylist() == [5, 3, 9]
+    assert table["timestamp"].to_pylist() == [None] * 3
+    assert (part.first_timestamp, part.last_timestamp) == (None, None)

@@ -1,0 +1,30 @@
+-- One row per user, track, timestamp, session and source of the good rows, by user, timestamp, track, with the weights of
+-- repeated rows added, exactly to 1e-9, so that the sum does not depend on their order.
+-- Parameters:
+--   none
+-- Tables:
+--   verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+--   user_ids(id BIGINT, original VARCHAR)
+--   track_ids(id BIGINT, original VARCHAR)
+-- Columns:
+--   user     BIGINT, the number that stands for it where there is one, or else itself
+--   moment   BIGINT, twice the timestamp; NULL without
+--   track    BIGINT, the number that stands for it where there is one, or else itself
+--   time     DOUBLE, the weight
+--   session  VARCHAR; NULL without
+--   source   VARCHAR
+WITH numbered AS (
+    SELECT
+        coalesce(user_ids.id, TRY_CAST(verified.user AS BIGINT)) AS user,
+        coalesce(track_ids.id, TRY_CAST(verified.track AS BIGINT)) AS track,
+        timestamp * 2 AS moment,
+        session, source, weight
+    FROM verified
+    LEFT JOIN user_ids ON user_ids.original = verified.user
+    LEFT JOIN track_ids ON track_ids.original = verified.track
+    WHERE reason IS NULL
+)
+SELECT user, moment, track, CAST(sum(CAST(weight AS DECIMAL(38, 9))) AS DOUBLE) AS time, session, source
+FROM numbered
+GROUP BY user, moment, track, session, source
+ORDER BY user, moment, track, session, source

@@ -1,0 +1,258 @@
+"""Read session stores: immutable listening events, or interactions, in Parquet, all of a user in one bucket.
+
+A store is a folder::
+
+    manifest.json                   the only truth: what is not named in it does not exist
+    bucket=000/part-….parquet       events of some users, one file an ingest
+    bucket=001/…
+    rejects/<digest>.jsonl          the lines of a source that were not events, and why
+    ids/users-….parquet             the text ids that numbers in the parts stand for (id, original); items-… of items
+
+Rows of a part are sorted by user, timestamp, `next` before `last`, track. Sessions are derived, not stored. A store
+holds events or interactions, not both; the parts of interactions have the columns user, timestamp, track, time (the
+weight), session, and source (the digest of their file). `recsys.store` writes stores.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import xxhash
+from msgspec import UNSET, UnsetType
+
+from analysis.errors import StoreError
+from analysis.logs.lines import LineCounts
+
+MANIFEST = "manifest.json"
+REJECTS = "rejects"
+SCHEMA = 2  # 1 had no interactions
+IdsOf = Literal["users", "items"]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The tracks that a store's ids refer to: the digest of the catalogue file, and ids 0..tracks-1."""
+
+    sha256: str
+    tracks: int
+
+    def __str__(self) -> str:
+        """Short enough for an error message."""
+        return f"{self.tracks:,} tracks, sha256 {self.sha256[:12]}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that the store holds; `digest` is the xxh3_128 of its bytes."""
+
+    name: str
+    digest: str
+    bytes: int
+    lines: LineCounts
+
+    @property
+    def rejects(self) -> str:
+        """Name of the file of its rejected lines, relative to the store."""
+        return f"{REJECTS}/{self.digest}.jsonl"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A Parquet file of one bucket; `path` is relative to the store."""
+
+    path: str
+    bucket: int
+    rows: int
+    bytes: int
+    sha256: str | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class IdFile:
+    """A Parquet file of text ids of users or items, and the numbers that stand for them (id, original)."""
+
+    path: str
+    of: IdsOf
+    rows: int
+    bytes: int
+    sha256: str | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """What a store of interactions holds.
+
+    Attributes:
+        columns: "user", "item", and of "weight", "timestamp", "session" those that its interactions have.
+        text_users: Users are text; else whole numbers, which stand in the parts as they are.
+        text_items: Items are text; else whole numbers.
+        id_files: The text ids, sorted by path; an id may be in several.
+    """
+
+    columns: tuple[str, ...]
+    text_users: bool
+    text_items: bool
+    id_files: tuple[IdFile, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `manifest.json`.
+
+    Attributes:
+        schema: Version of the store's layout.
+        buckets: Number of buckets; fixed when the store is created.
+        digest: Digest of the content: the same for the same set of sources, in whatever order they came.
+        catalogue: The world that the track ids refer to; None while no source named one.
+        events: Number of rows in all parts.
+        first_timestamp: Earliest event, ms since the epoch; None in an empty store.
+        last_timestamp: Latest event, ms since the epoch; None in an empty store.
+        sources: The logs, sorted by digest.
+        parts: The files, sorted by path.
+        interactions: What a store of interactions holds; None in a store of events.
+    """
+
+    schema: int
+    buckets: int
+    digest: str
+    catalogue: Catalogue | None
+    events: int
+    first_timestamp: int | None
+    last_timestamp: int | None
+    sources: tuple[Source, ...]
+    parts: tuple[Part, ...]
+    interactions: Interactions | None = None
+
+    @property
+    def files(self) -> tuple[Part | IdFile, ...]:
+        """All Parquet files that it names."""
+        return (*self.parts, *(self.interactions.id_files if self.interactions else ()))
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store as it was when opened; a later ingest does not change it, as parts are never rewritten.
+
+    Attributes:
+        path: Its folder.
+        manifest: What it holds.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def buckets(self) -> int:
+        """Number of buckets."""
+        return self.manifest.buckets
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """The world that the track ids refer to, where a source named one."""
+        return self.manifest.catalogue
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content."""
+        return self.manifest.digest
+
+    @property
+    def events(self) -> int:
+        """Number of events."""
+        return self.manifest.events
+
+    @property
+    def interactions(self) -> Interactions | None:
+        """What a store of interactions holds; None in a store of events."""
+        return self.manifest.interactions
+
+    @property
+    def bytes(self) -> int:
+        """Size of all parts."""
+        return sum(part.bytes for part in self.manifest.parts)
+
+    def files(self, stored: Iterable[Part | IdFile]) -> list[Path]:
+        """Return the paths of files that the manifest names."""
+        return [self.path / file.path for file in stored]
+
+    def id_files(self, of: IdsOf) -> list[Path]:
+        """Return the Parquet files with the text ids of users or items; none where ids are whole numbers."""
+        files = self.interactions.id_files if self.interactions else ()
+        return self.files(file for file in files if file.of == of)
+
+    def bucket_parts(self, bucket: int) -> list[Part]:
+        """Return the parts of a bucket, in a fixed order; none if no user falls into it.
+
+        Raises:
+            ValueError: No such bucket.
+        """
+        if not 0 <= bucket < self.buckets:
+            raise ValueError(f"bucket {bucket} is not in 0..{self.buckets - 1}")
+        return [part for part in self.manifest.parts if part.bucket == bucket]
+
+    def bucket_files(self, bucket: int) -> list[Path]:
+        """Return the Parquet files of a bucket."""
+        return self.files(self.bucket_parts(bucket))
+
+
+def open_store(folder: Path) -> Store:
+    """Open the store of a folder.
+
+    Raises:
+        StoreError: There is no store, its manifest is damaged or of a newer version, or a part is missing or cut.
+    """
+    file = folder / MANIFEST
+    manifest = decode_manifest(file.read_bytes() if file.is_file() else None, str(folder))
+    sizes = {
+        stored.path: (folder / stored.path).stat().st_size
+        for stored in manifest.files
+        if (folder / stored.path).exists()
+    }
+    check_sizes(manifest, sizes, str(folder))
+    return Store(folder, manifest)
+
+
+def decode_manifest(content: bytes | None, store: str) -> Manifest:
+    """Decode the manifest of a store; `content` is None where it has none.
+
+    Raises:
+        StoreError: There is no manifest, or it is damaged or of a newer version.
+    """
+    if content is None:
+        raise StoreError(
+            f"{store}: no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
+        )
+    file = f"{store}/{MANIFEST}"
+    try:
+        schema = msgspec.json.decode(content, type=_Version).schema
+        if schema > SCHEMA:
+            raise StoreError(f"{file}: schema {schema} is newer than this program's {SCHEMA}; upgrade to read it")
+        return msgspec.json.decode(content, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"{file}: damaged ({error}); restore it, or ingest the logs into a new store") from None
+
+
+def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> None:
+    """Compare the bytes of a store's files, by name, with its manifest.
+
+    Raises:
+        StoreError: A file is missing or cut.
+    """
+    for stored in manifest.files:
+        size, file = sizes.get(stored.path), f"{store}/{stored.path}"
+        if size is None:
+            raise StoreError(f"{file}: the manifest names this part, and it is missing; restore it")
+        if size != stored.bytes:
+            raise StoreError(f"{file}: the manifest says {stored.bytes:,} bytes, found {size:,}; restore it")
+
+
+def content_digest(source_digests: Iterable[str]) -> str:
+    """Return the digest of a store that holds these sources: xxh3_128 over the sorted set of their digests, in hex."""
+    return str(xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode()))
+
+
+@dataclass(frozen=True)
+class _Version:
+    schema: int

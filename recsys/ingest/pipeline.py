@@ -1,0 +1,178 @@
+"""Take files into a session store: read, check, divide into buckets, sort, commit; all of them, or nothing.
+
+Events and interactions differ in the `Format` alone: how files are read, and which columns their rows have.
+"""
+
+import errno
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import xxhash
+
+from analysis import queries
+from analysis.logs import reader
+from analysis.logs.reader import LineCounts, LogFile
+from analysis.store import Manifest, Source
+from recsys.errors import IngestError
+from recsys.ingest.report import IngestReport
+from recsys.store.buckets import Bucketing
+from recsys.store.remote import open_store
+from recsys.store.sort import Layout
+from recsys.store.writer import Additions, commit, locked, manifest_to_extend, scratch_folder
+from recsys.workspace import Workspace, open_workspace
+
+DEFAULT_MEMORY = "1GB"
+_MEMORY = re.compile(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)")
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class NewFiles:
+    """Those of some files whose content neither a store nor an earlier file has.
+
+    A file's digest is taken when it is its turn to be read, while its bytes are at hand.
+
+    Attributes:
+        digests: The digests of the new ones so far.
+        known: The others so far.
+        megabytes: The size of all.
+    """
+
+    def __init__(self, files: Sequence[LogFile], manifest: Manifest, reading: str) -> None:
+        """Take the files and the manifest of the store; the same bytes under another `reading` are another content."""
+        self.digests: dict[LogFile, str] = {}
+        self.known: list[LogFile] = []
+        self.megabytes = sum(file.size_bytes for file in files) / 1e6
+        self._reading = reading
+        self._files = files
+        self._digests = {source.digest for source in manifest.sources}
+        self._states: dict[LogFile, tuple[int, int]] = {}
+
+    def __iter__(self) -> Iterator[LogFile]:
+        """Yield the new ones, one after the other."""
+        for file in self._files:
+            self._states[file] = _state(file)
+            digest = reader.digest(file)
+            if self._reading:
+                digest = xxhash.xxh3_128_hexdigest(f"{digest} {self._reading}".encode())
+            if digest in self._digests:
+                self.known.append(file)
+                continue
+            self._digests.add(digest)
+            self.digests[file] = digest
+            yield file
+
+    def source(self, file: LogFile, lines: LineCounts) -> Source:
+        """Return a new file as a source of the store."""
+        return Source(file.name, self.digests[file], file.size_bytes, lines)
+
+    def check_unchanged(self) -> None:
+        """Refuse a file that was written to in the meantime: its digest is not that of what was read."""
+        for file, state in self._states.items():
+            if _state(file) != state:
+                raise IngestError(f"{file.name}: changed while it was read; ingest it when it is complete")
+
+
+class Format(Protocol):
+    """A kind of files: event logs, or interactions in CSV, JSON lines or Parquet.
+
+    Attributes:
+        row: What a good line is called.
+        layout: The columns of the store's parts.
+        reading: Settings that make of the same bytes another content.
+    """
+
+    row: str
+    layout: Layout
+    reading: str
+
+    def prepare(self, store: Workspace, before: Manifest) -> Manifest:
+        """Return the manifest with what is known of the files before they are read.
+
+        Raises:
+            IngestError: The files do not belong into this store.
+        """
+
+    def load(
+        self, connection: queries.Connection, files: NewFiles, manifest: Manifest, bucketing: Bucketing, scratch: Path
+    ) -> Additions:
+        """Read the new files, add their rows to the buckets, and return the rest."""
+
+
+def ingest_files(
+    files: Sequence[LogFile], store: str | Path, format_: Format, *, buckets: int | None, memory: str
+) -> IngestReport:
+    """Add files to a session store, which is created if there is none: all of them, or nothing.
+
+    A file whose content the store has is left out, whatever its name.
+
+    Args:
+        files: What to add.
+        store: The store's path or address.
+        format_: How they are read.
+        buckets: Number of user buckets of a new store; the default if None.
+        memory: What DuckDB may use, such as "1GB"; it spills to the store's disk beyond that.
+
+    Raises:
+        AnalysisError: A file cannot be read.
+        IngestError: The files do not belong into the store, or have no good line, or the machine has too little disk
+            or memory.
+        StoreError: The store is damaged or has another number of buckets.
+        StorageError: Another ingest is at work.
+    """
+    if not _MEMORY.fullmatch(memory):
+        raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
+    workspace = open_workspace(store)
+    with _machine_errors_explained(workspace), locked(workspace) as lock:
+        before = format_.prepare(workspace, manifest_to_extend(workspace, buckets))
+        new = NewFiles(files, before, format_.reading)
+        with scratch_folder(workspace.folder) as folder:
+            scratch = Path(folder)
+            bucketing = Bucketing(scratch, format_.layout, before.buckets)
+            with queries.connect(
+                memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False
+            ) as connection:
+                added = format_.load(connection, new, before, bucketing, scratch)
+            new.check_unchanged()
+            added = replace(added, parts=bucketing.finish())
+            _check_useful(added, new, format_.row)
+            if added.sources:
+                commit(lock, before, added)
+    return IngestReport(open_store(store), tuple(added.sources), tuple(new.known), added.repeats)
+
+
+def _check_useful(added: Additions, new: NewFiles, row: str) -> None:
+    if added.parts or new.known:
+        return
+    rejects = next(iter(added.rejects.values()), None)
+    first = reader.read_rejects(rejects, 1)[0] if rejects else None
+    why = f"the first line refused is {first.file}:{first.line}: {first.reason}" if first else "all lines are blank"
+    raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
+
+
+def _state(file: LogFile) -> tuple[int, int]:
+    status = file.path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def _machine_errors_explained(store: Workspace) -> Iterator[None]:
+    """Make too little memory and a full disk one line each.
+
+    Raises:
+        IngestError: In their place.
+    """
+    try:
+        yield
+    except queries.OutOfMemory as error:
+        line = str(error).splitlines()[0]
+        raise IngestError(f"{store}: too little memory, allow more with --memory ({line})") from None
+    except queries.DiskErrors as error:
+        raise IngestError(f"{store}: {str(error).splitlines()[0]}; the store is as it was") from None
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        raise IngestError(f"{store}: {error.strerror}; the store is as it was") from None

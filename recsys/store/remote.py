@@ -1,0 +1,45 @@
+"""Open a session store at a path or an address; its parts are downloaded as they are read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis import store as local
+from analysis.store import MANIFEST, IdFile, Part, check_sizes, decode_manifest
+from recsys.workspace import Workspace, open_workspace
+
+
+@dataclass(frozen=True)
+class Store(local.Store):
+    """A session store and where it is; every method that returns files may raise `StorageError`."""
+
+    workspace: Workspace
+
+    def files(self, stored: Iterable[Part | IdFile]) -> list[Path]:
+        """Return files that the manifest names, downloaded and their digests checked."""
+        return download_stored(self.workspace, stored)
+
+
+def open_store(address: str | Path) -> Store:
+    """Open a store for reading.
+
+    Args:
+        address: Its path or address.
+
+    Raises:
+        StoreError: There is no store, its manifest is damaged or of a newer version, or a part is missing or cut.
+        StorageError: The server of a store at an address does not answer or refuses.
+    """
+    workspace = open_workspace(address)
+    manifest = decode_manifest(workspace.read(MANIFEST), str(workspace))
+    check_sizes(manifest, workspace.sizes(), str(workspace))
+    return Store(workspace.folder, manifest, workspace)
+
+
+def download_stored(workspace: Workspace, files: Iterable[Part | IdFile]) -> list[Path]:
+    """Return files of a store, downloaded and their digests checked where the store is at an address.
+
+    Raises:
+        StorageError: Its server does not answer or refuses, or a file has another digest.
+    """
+    return [workspace.cached(file.path, file.sha256 or "") for file in files]

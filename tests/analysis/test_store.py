@@ -1,0 +1,85 @@
+"""The session store as its readers see it."""
+
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from analysis.errors import StoreError
+from analysis.logs.reader import LineCounts
+from analysis.store import MANIFEST, Catalogue, Manifest, Part, Source, content_digest, open_store
+
+SOURCE = Source("events.jsonl", "ab" * 16, 120, LineCounts(3, 2, 1, 0))
+
+
+def write_store(path: Path) -> Manifest:
+    """Write a store of one part, which is no Parquet file."""
+    part = path / "bucket=001" / "part-a.parquet"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"12345")
+    parts = (Part("bucket=001/part-a.parquet", 1, 2, 5),)
+    catalogue = Catalogue("0" * 64, 90)
+    manifest = Manifest(1, 4, content_digest([SOURCE.digest]), catalogue, 2, 17, 19, (SOURCE,), parts)
+    (path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    return manifest
+
+
+def test_a_store_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    manifest = write_store(tmp_path)
+    store = open_store(tmp_path)
+    assert store.manifest == manifest
+    assert (store.buckets, store.events, store.bytes, store.catalogue) == (4, 2, 5, Catalogue("0" * 64, 90))
+    assert store.bucket_files(1) == [tmp_path / "bucket=001" / "part-a.parquet"]
+    assert store.bucket_files(0) == []
+
+
+@pytest.mark.parametrize("bucket", [-1, 4])
+def test_there_are_no_further_buckets(tmp_path: Path, bucket: int) -> None:
+    write_store(tmp_path)
+    with pytest.raises(ValueError, match=r"not in 0\.\.3"):
+        open_store(tmp_path).bucket_files(bucket)
+
+
+@pytest.mark.parametrize("name", ["", "nowhere", "file"])
+def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"no session store here .* create one with python -m recsys\.ingest"):
+        open_store(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": "1"}', "\x00"])
+def test_a_damaged_manifest_is_said_to_be(tmp_path: Path, content: str) -> None:
+    write_store(tmp_path)
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(StoreError, match=r"manifest\.json: damaged"):
+        open_store(tmp_path)
+
+
+def test_a_newer_store_is_not_guessed_at(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    document = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema": 3, "shards": document["parts"]}))
+    with pytest.raises(StoreError, match="schema 3 is newer than this program's 2"):
+        open_store(tmp_path)
+
+
+def test_a_missing_part_is_named(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    (tmp_path / "bucket=001" / "part-a.parquet").unlink()
+    with pytest.raises(StoreError, match=r"part-a\.parquet: the manifest names this part, and it is missing"):
+        open_store(tmp_path)
+
+
+def test_a_cut_part_is_named(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    os.truncate(tmp_path / "bucket=001" / "part-a.parquet", 3)
+    with pytest.raises(StoreError, match=r"part-a\.parquet: the manifest says 5 bytes, found 3"):
+        open_store(tmp_path)
+
+
+def test_the_digest_is_that_of_the_set_of_sources() -> None:
+    assert content_digest(["a", "b"]) == content_digest(["b", "a", "b"])
+    assert content_digest(["a", "b"]) != content_digest(["ab"])
+    assert content_digest([]) != content_digest(["a"])

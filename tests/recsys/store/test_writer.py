@@ -1,0 +1,73 @@
+"""Writing to a session store: one writer at a time, and only to a store's own folder."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.store import Source, open_store
+from recsys.errors import StorageError, StoreError
+from recsys.store.sort import SortedPart
+from recsys.store.writer import Additions, commit, locked, manifest_to_extend
+from recsys.workspace import open_workspace
+from tests.analysis.test_store import SOURCE, write_store
+
+
+def test_only_one_writer_at_a_time(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    refused = pytest.raises(StorageError, match="another ingest is at work here")
+    with locked(open_workspace(store)), refused, locked(open_workspace(store)):
+        pass
+    with locked(open_workspace(store)):
+        pass
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    with (
+        pytest.raises(StoreError, match=r"not a session store, it holds thesis\.tex"),
+        locked(open_workspace(tmp_path)),
+    ):
+        pass
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("")
+    with (
+        pytest.raises(StorageError, match="a folder is needed, and this is a file"),
+        locked(open_workspace(tmp_path / "store")),
+    ):
+        pass
+
+
+def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(tmp_path: Path) -> None:
+    manifest = write_store(tmp_path)
+    (tmp_path / "rejects").mkdir()
+    kept = tmp_path / "rejects" / f"{SOURCE.digest}.jsonl"
+    left = [tmp_path / "rejects" / "other.jsonl", tmp_path / "bucket=001" / "part-b.parquet", tmp_path / ".tmp-x"]
+    for file in (kept, *left):
+        file.write_text("x")
+    assert open_store(tmp_path).manifest == manifest
+    with locked(open_workspace(tmp_path)):
+        assert kept.exists()
+        assert not any(file.exists() for file in left)
+    assert open_store(tmp_path).manifest == manifest
+
+
+def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    (tmp_path / "new.parquet").write_text("12")
+    (tmp_path / "new.jsonl").write_text("{}")
+    source = Source("more.jsonl", "00", 9, SOURCE.lines)
+    parts = [SortedPart(2, tmp_path / "new.parquet", 10, 5, None)]
+    workspace = open_workspace(tmp_path)
+    with locked(workspace) as lock:
+        before = manifest_to_extend(workspace, 4)
+        commit(lock, before, Additions([source], {"00": tmp_path / "new.jsonl"}, parts))
+    store = open_store(tmp_path)
+    assert (store.events, store.bytes) == (12, 7)
+    assert store.manifest.sources == (source, SOURCE)
+    assert (store.manifest.first_timestamp, store.manifest.last_timestamp) == (5, 19)
+    assert [file.read_text() for file in store.bucket_files(2)] == ["12"]
+    assert (tmp_path / source.rejects).read_text() == "{}"
+    assert store.digest != before.digest
