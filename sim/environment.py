@@ -49,11 +49,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  Gymnasium declares it like this
 
     def __init__(self, world: Path | str | ListeningModel) -> None:
-        """Take a world's folder, or its model.
-
-        Raises:
-            WorldError: The world cannot be used.
-        """
+        """Take a world's folder, or its model; raises WorldError if it cannot be used."""
         self._model = _model_of(world)
         self._sessions = Sessions.none(self._model, 1)
         self._row = np.zeros(1, dtype=np.int64)

@@ -128,10 +128,8 @@ class Sessions:
     def hear(self, rows: IntArray, tracks: IntArray, uniform: FloatArray) -> IntArray:
         """Play a recommended track in each of these sessions, let their budgets drop, and return hundredths heard.
 
-        Args:
-            rows: Different sessions, none of them over, ascending.
-            tracks: The track recommended in each.
-            uniform: A draw from [0, 1) for each, which decides on boredom.
+        `rows` are different sessions, none of them over, ascending; `uniform` is a draw from [0, 1) for each, which
+        decides on boredom.
         """
         heard = self._shares(rows, tracks)
         self._append(rows, tracks, heard)

@@ -34,8 +34,7 @@ class SessionPool:
     ) -> None:
         """Make room for `size` sessions of a queue."""
         self._model, self._sessions = model, Sessions.none(model, size)
-        self._queue, self._service, self._state = queue, service, state
-        self._all_draws = draws
+        self._all_draws, self._queue, self._service, self._state = draws, queue, service, state
         self._number = np.zeros(size, dtype=np.int64)
         self._chunk = np.zeros(size, dtype=np.int64)
         self._draws = np.zeros((CHUNK, size))
@@ -106,7 +105,6 @@ class SessionPool:
             self._queue.free(listeners)
 
     async def _give_up(self, rows: IntArray, reason: str) -> None:
-        """End sessions that cannot go on; see the module."""
         if not len(rows):
             return
         self._state.counts.failed[reason] += len(rows)

@@ -96,10 +96,7 @@ def _place_tracks(
 
 
 def _deviations(count: int, section: CatalogueConfig, share: float, rng: np.random.Generator) -> FloatArray:
-    """Draw Gaussian vectors (count, dimensions) whose expected squared length is that share of a track's.
-
-    Axis j, from 1, has a variance proportional to j ** -axis_decay.
-    """
+    """Draw Gaussian vectors (count, dimensions) whose expected squared length is that share of a track's."""
     variances = np.arange(1, section.dimensions + 1) ** -section.axis_decay
     scales = np.sqrt(section.squared_length * share * variances / variances.sum())
     deviations: FloatArray = rng.standard_normal((count, section.dimensions)) * scales
