@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from looplib.arrays import IntArray
+from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.listening.response import dot_rows, raw_share
 from sim.listening.sessions import ListeningModel, Sessions
-from sim.recommenders import RandomRecommender, Recommended, Recommender, play_out
-from sim.worlds.config import CalibrationConfig, Span
-from sim.worlds.files import World
+from sim.recommenders import Recommender, play_out, recommend_random
+from sim.worlds.config import CalibrationConfig
 
 _BATCH = 20_000
 
@@ -25,50 +24,43 @@ class Calibration:
     near_share: float  # mean raw share of an interest's nearest tracks, before gamma and rounding
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A figure beside the range in which it is meant to be."""
+def same_artist_recommender(artist: IntArray) -> Recommender:
+    """Make a recommender of tracks by the artist just played, unheard while there is one, all such equally likely."""
+    tracks_of = np.split(np.argsort(artist, kind="stable"), np.cumsum(np.bincount(artist))[:-1])
 
-    name: str
-    value: float
-    span: Span
-
-
-class SameArtistRecommender:
-    """Recommends another track of the artist just played, unheard while there is one, all such equally likely."""
-
-    def __init__(self, world: World) -> None:
-        """List the tracks of each artist."""
-        self._by_artist = np.argsort(world.artist, kind="stable")
-        self._offsets = np.concatenate([[0], np.cumsum(np.bincount(world.artist))])
-        self._artist = world.artist
-
-    def recommend(self, sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> Recommended:
-        """Draw for one session after the other: for calibration, not for speed."""
+    def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         picks = np.empty(len(rows), dtype=np.int64)
-        for position, (row, artist) in enumerate(zip(rows, self._artist[sessions.last_tracks(rows)], strict=True)):
-            own = self._by_artist[self._offsets[artist] : self._offsets[artist + 1]].tolist()
+        for position, (row, last) in enumerate(zip(rows, sessions.last_tracks(rows), strict=True)):
+            own = tracks_of[artist[last]].tolist()
             heard = set(sessions.played(row).tolist())
             unheard = [track for track in own if track not in heard] or own
             picks[position] = unheard[rng.integers(len(unheard))]
-        return Recommended(picks, np.full(len(rows), np.nan))
+        return picks, np.full(len(rows), np.nan)
+
+    return recommend
 
 
 def calibrate(model: ListeningModel, sessions: int, seed: int) -> Calibration:
     """Measure a world's figures, each on so many sessions."""
-    tracks, listening = _play(model, RandomRecommender(model.world.tracks), sessions, seed)
-    _, same_artist = _play(model, SameArtistRecommender(model.world), sessions, seed)
+    tracks, listening = _play(model, recommend_random, sessions, seed)
+    _, same_artist = _play(model, same_artist_recommender(model.world.artist), sessions, seed)
     return Calibration(tracks, listening, same_artist / listening, near_share(model))
 
 
-def compare(figures: Calibration, ranges: CalibrationConfig) -> list[Reading]:
-    """Put each figure beside its range."""
-    return [
-        Reading("tracks a session, random", figures.random_tracks, ranges.random_tracks),
-        Reading("listening time a session, random", figures.random_listening, ranges.random_listening),
-        Reading("listening time with one artist, over random", figures.same_artist_ratio, ranges.same_artist_ratio),
-        Reading("share heard near an interest", figures.near_share, ranges.near_share),
-    ]
+def compare(figures: Calibration, ranges: CalibrationConfig) -> list[str]:
+    """Return lines that say how far each figure lies within its range."""
+    names = {
+        "random_tracks": "tracks a session, random",
+        "random_listening": "listening time a session, random",
+        "same_artist_ratio": "listening time with one artist, over random",
+        "near_share": "share heard near an interest",
+    }
+    lines = []
+    for key, name in names.items():
+        value, span = getattr(figures, key), getattr(ranges, key)
+        verdict = "within" if value in span else "OUTSIDE"
+        lines.append(f"{name}: {value:.3f}, {verdict} {span.low:g}..{span.high:g}")
+    return lines
 
 
 def near_share(model: ListeningModel) -> float:

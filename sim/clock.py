@@ -37,7 +37,7 @@ def playing_ms(hundredths: IntArray) -> IntArray:
 def event_times(
     listeners: IntArray, lengths: IntArray, playing: IntArray, window: tuple[int, int], rng: np.random.Generator
 ) -> IntArray:
-    """Return when each event is logged: at the end of its track.
+    """Return when each event is logged (events,), in ms since the epoch: at the end of its track.
 
     A session longer than its slot, which takes a listener with far more sessions than others, has its events evenly
     spaced in what the slot has room for.
@@ -49,14 +49,14 @@ def event_times(
         window: Start and length of the segment's window, in ms.
         rng: Where in its slot a session lies.
 
-    Returns:
-        Timestamps (events,) in ms since the epoch.
-
     Raises:
         CollectionError: A listener has more sessions than the window can hold.
     """
     start_ms, window_length_ms = window
-    earlier, sessions = _ordinals(listeners)
+    _, which, counts = np.unique(listeners, return_inverse=True, return_counts=True)
+    sessions = counts[which]  # of the same listener
+    earlier = np.empty(len(listeners), dtype=np.int64)
+    earlier[np.argsort(which, kind="stable")] = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
     slot = window_length_ms // sessions
     room = slot - SESSION_GAP_MS
     if np.any(room < lengths):
@@ -72,14 +72,3 @@ def event_times(
     spare = room - np.minimum(total, room)
     starts = start_ms + earlier * slot + (rng.random(len(listeners)) * spare).astype(np.int64)
     return np.repeat(starts, lengths) + ends
-
-
-def _ordinals(listeners: IntArray) -> tuple[IntArray, IntArray]:
-    """Return for each session how many its listener has before it, and in all."""
-    order = np.argsort(listeners, kind="stable")
-    _, first, counts = np.unique(listeners[order], return_index=True, return_counts=True)
-    ordinals = np.empty(len(listeners), dtype=np.int64)
-    ordinals[order] = np.arange(len(listeners)) - np.repeat(first, counts)
-    of_session = np.empty(len(listeners), dtype=np.int64)
-    of_session[order] = np.repeat(counts, counts)
-    return ordinals, of_session

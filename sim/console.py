@@ -7,10 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from looplib.arrays import IntArray
 from looplib.config import Config, Count
 from sim.listening.draws import FIRST_TRACK, START, SessionDraws
-from sim.listening.sessions import ListeningModel, Sessions, make_model, scale_starts
+from sim.listening.sessions import Sessions, make_model, scale_starts
 from sim.worlds.files import TRACKS_FILE, TitledRecord, load_world, read_records
 
 HELP = "words: search by artist and title; 1, 2…: play what was found; #12: play track 12; q: quit"
@@ -35,10 +34,7 @@ class QuitError(Exception):
 def play_console(config: ConsoleConfig, ask: Callable[[str], str], say: Callable[[str], None]) -> None:
     """Play sessions, as `--recommender remote` opens them for the same seed, and show their means.
 
-    Args:
-        config: Which sessions.
-        ask: Shows a prompt and returns what was typed; raises EOFError at the end of the input.
-        say: Shows a line.
+    `ask` shows a prompt and returns what was typed, or raises EOFError at the end of the input; `say` shows a line.
 
     Raises:
         WorldError: The world cannot be used.
@@ -48,12 +44,18 @@ def play_console(config: ConsoleConfig, ask: Callable[[str], str], say: Callable
     person = Person([f"{record.artist} - {record.title or 'untitled'}" for record in records], ask, say)
     say(HELP)
     lengths, times = [], []
-    draws = SessionDraws(config.seed)
+    draws, sessions = SessionDraws(config.seed), Sessions.none(model, 1)
     try:
         for number in range(config.episodes):
-            listener = draws.listeners(np.array([number]), model.world.listeners)
+            only = np.array([number])
+            listener = draws.listeners(only, model.world.listeners)
             say(f"session {number + 1} of {config.episodes}: listener {listener[0]}, who chose")
-            sessions = _play_session(model, np.array([number]), listener, draws, person)
+            sessions.start(_ROW, scale_starts(model, listener, draws.of(only, 0)[START]))
+            person.show(sessions)
+            while len(sessions.under_way()):
+                uniform = draws.at(only, FIRST_TRACK + int(sessions.length[0]) - 1)
+                sessions.hear(_ROW, np.array([person.choose()]), uniform)
+                person.show(sessions)
             lengths.append(int(sessions.length[0]))
             times.append(int(sessions.total_hundredths(_ROW)[0]) / 100)
             say(f"the listener leaves: {lengths[-1]} tracks, listening time {times[-1]:.2f}")
@@ -107,16 +109,3 @@ class Person:
             self._say(f"{position:3}  {self._texts[track]}  #{track}")
         hidden = len(found) - len(self._found)
         self._say(f"and {hidden:,} more" if hidden else "" if found else "nothing found")
-
-
-def _play_session(
-    model: ListeningModel, number: IntArray, listener: IntArray, draws: SessionDraws, person: Person
-) -> Sessions:
-    sessions = Sessions.none(model, 1)
-    sessions.start(_ROW, scale_starts(model, listener, draws.of(number, 0)[START]))
-    while len(sessions.under_way()):
-        person.show(sessions)
-        uniform = draws.at(number, FIRST_TRACK + int(sessions.length[0]) - 1)
-        sessions.hear(_ROW, np.array([person.choose()]), uniform)
-    person.show(sessions)
-    return sessions

@@ -49,11 +49,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  Gymnasium declares it like this
 
     def __init__(self, world: Path | str | ListeningModel) -> None:
-        """Take a world's folder, or its model.
-
-        Raises:
-            WorldError: The world cannot be used.
-        """
+        """Take a world's folder, or its model; raises WorldError if it cannot be used."""
         self._model = _model_of(world)
         self._sessions = Sessions.none(self._model, 1)
         self._row = np.zeros(1, dtype=np.int64)
@@ -74,7 +70,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         """
         if not len(self._sessions.under_way()):
             raise ResetNeeded("the session is over; call reset")
-        tracks = _as_tracks(self._model, action, 1)
+        tracks = _as_tracks(self.action_space, action)
         heard = self._sessions.hear(self._row, tracks, self.np_random.random(1))
         is_over = not len(self._sessions.under_way())
         return _observe_row(_observe(self._sessions), 0), float(heard[0]) / 100.0, is_over, False, {}
@@ -96,13 +92,7 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
-        """Make room for sessions in a world.
-
-        Args:
-            num_envs: Sessions that go on at a time.
-            world: A world's folder, or its model.
-            max_episode_steps: Recommendations after which a session is truncated.
-            autoreset_mode: What happens to sessions that are over.
+        """Make room for `num_envs` sessions in a world; each is truncated after `max_episode_steps` recommendations.
 
         Raises:
             WorldError: The world cannot be used.
@@ -144,7 +134,7 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         """
         if self._over is None:
             raise ResetNeeded("call reset before the first step")
-        tracks = _as_tracks(self._model, actions, self.num_envs)
+        tracks = _as_tracks(self.action_space, actions)
         over = np.flatnonzero(self._over)
         if len(over) and self._mode is AutoresetMode.DISABLED:
             raise ResetNeeded(f"{len(over)} sessions are over, the first is {over[0]}; reset them by reset_mask")
@@ -201,30 +191,23 @@ def _start(
 ) -> None:
     """Start sessions of the listeners that the options name, or of random ones."""
     wanted = (options or {}).get("user")
-    count = model.world.listeners
-    listeners = rng.integers(count, size=len(rows)) if wanted is None else _listeners_of(wanted, rows, count)
+    count, room = model.world.listeners, len(sessions.listener)
+    if wanted is None:
+        listeners = rng.integers(count, size=len(rows))
+    else:
+        users = np.asarray(wanted)
+        if users.dtype.kind not in "iu" or np.any((users < 0) | (users >= count)):
+            raise ValueError(f"options['user']: {wanted} found; listeners are 0..{count - 1}")
+        if users.shape not in {(), (room,)}:
+            raise ValueError(f"options['user']: {wanted} found; one listener, or one for each session, is due")
+        listeners = np.broadcast_to(users, room)[rows].astype(np.int64)
     sessions.start(rows, draw_starts(model, listeners, rng))
 
 
-def _listeners_of(wanted: object, rows: IntArray, count: int) -> IntArray:
-    """Return the listener of each session to start, of so many listeners."""
-    users = np.asarray(wanted)
-    if users.dtype.kind not in "iu" or np.any((users < 0) | (users >= count)):
-        raise ValueError(f"options['user']: {wanted} found; listeners are 0..{count - 1}")
-    if users.ndim == 0:
-        return np.full(len(rows), users, dtype=np.int64)
-    if users.ndim != 1 or len(users) <= int(rows[-1]):
-        raise ValueError(f"options['user']: shape {users.shape} found; one listener, or one for each session, is due")
-    return users.astype(np.int64)[rows]
-
-
-def _as_tracks(model: ListeningModel, actions: object, count: int) -> IntArray:
-    tracks = np.atleast_1d(np.asarray(actions))
-    if tracks.shape != (count,) or tracks.dtype.kind not in "iu":
-        raise InvalidAction(f"{tracks.dtype} {tracks.shape} found; {count} whole numbers are due, one a session")
-    if tracks.min() < 0 or tracks.max() >= model.world.tracks:
-        raise InvalidAction(f"{tracks.min()}..{tracks.max()} found; tracks are 0..{model.world.tracks - 1}")
-    return tracks.astype(np.int64)
+def _as_tracks(space: spaces.Space[Any], actions: object) -> IntArray:
+    if not space.contains(actions):
+        raise InvalidAction(f"{actions} found; {space} is due")
+    return np.atleast_1d(np.asarray(actions, dtype=np.int64))
 
 
 def _observe(sessions: Sessions) -> Observation:
@@ -238,11 +221,8 @@ def _observe(sessions: Sessions) -> Observation:
 
 def _observe_row(observations: Observation, row: int) -> Observation:
     """Return one session's part of the observations of many."""
-    return {
-        "user": observations["user"][row],
-        "track": observations["track"][row],
-        "time": np.asarray(observations["time"][row]),
-    }
+    own = {name: values[row] for name, values in observations.items()}
+    return {**own, "time": np.asarray(own["time"])}
 
 
 gymnasium.register(

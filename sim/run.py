@@ -15,14 +15,12 @@ from looplib.progress import output
 from sim.collect.collection import CollectConfig, collect
 from sim.console import ConsoleConfig, play_console
 from sim.errors import SimError
-from sim.recommenders import RECOMMENDERS
 from sim.remote.config import RemoteConfig
 from sim.remote.run import run_remote
 from sim.workers import handle_signals
 
 PROG = "python -m sim.run"
-REMOTE, CONSOLE = "remote", "console"
-KINDS = (*sorted(RECOMMENDERS), REMOTE, CONSOLE)
+KINDS = RANDOM, REMOTE, CONSOLE = "random", "remote", "console"
 HELP = f"""Let a world's listeners listen to what a recommender plays.
 
 With random, recommendations are drawn here and an event log is written: a folder of JSON lines, the same bytes for any
@@ -50,7 +48,7 @@ class _Kind(Config):
     """The key that decides which configuration it is, which then checks the other keys."""
 
     model_config = ConfigDict(extra="ignore")
-    recommender: str = "random"
+    recommender: str = RANDOM
 
 
 @app.command(help=HELP)
@@ -82,7 +80,7 @@ def _main(
     if kind == CONSOLE:
         play_console(load_config(ConsoleConfig, config, settings), input, typer.echo)
         return 0
-    if kind not in RECOMMENDERS:
+    if kind != RANDOM:
         raise SimError(f"recommender: {kind} is unknown; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, settings)
     with handle_signals():

@@ -7,8 +7,8 @@ only the starting process decides what they mean.
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -25,7 +25,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE_S = 5.0
 
 
-def run_jobs(job: Job, numbers: Iterable[int], processes: int) -> Iterator[int]:
+def run_jobs(job: Job, numbers: Sequence[int], processes: int) -> Iterator[int]:
     """Run a job for each number in worker processes, or in this process if one is enough.
 
     Yields:
@@ -38,29 +38,21 @@ def run_jobs(job: Job, numbers: Iterable[int], processes: int) -> Iterator[int]:
     if processes == 1:
         yield from map(job, numbers)
         return
-    with start_workers(_run_jobs_of_pipe, [(job,)] * processes, _PATIENCE_S) as workers:
-        waiting = iter(numbers)
-        busy = {pipe for pipe, process in workers.items() if _send_next(pipe, process, waiting)}
-        while busy:
-            for pipe in ready(busy):
-                result = receive(pipe, workers[pipe])
-                if isinstance(result, UserError):
-                    raise result
-                yield result
-                if not _send_next(pipe, workers[pipe], waiting):
-                    busy.remove(pipe)
+    arguments = [(job, numbers[first::processes]) for first in range(processes)]
+    with start_workers(_run_share, arguments, _PATIENCE_S) as workers:
+        for _, result in messages(workers):
+            if isinstance(result, UserError):
+                raise result
+            yield result
 
 
 @contextmanager
 def start_workers(
     target: Callable[..., None], arguments: Iterable[tuple[Any, ...]], patience_s: float
 ) -> Iterator[Workers]:
-    """Start a worker process for each tuple of arguments; end all of them with the block.
+    """Start a worker process `target(pipe, *arguments)` for each tuple of arguments; end all of them with the block.
 
-    Args:
-        target: Called as `target(pipe, *arguments)`; it ends when its pipe is closed. Must survive pickling.
-        arguments: Of each worker.
-        patience_s: How long workers may finish before they are killed. An interrupted block kills them at once.
+    The target ends when its pipe is closed. After `patience_s` workers are killed, after an interrupted block at once.
     """
     context = multiprocessing.get_context("spawn")
     workers: Workers = {}
@@ -89,32 +81,28 @@ def start_workers(
             worker.join()
 
 
-def ready(pipes: Iterable[Connection]) -> list[Connection]:
-    """Wait until some of the pipes can be read or are closed, and return those."""
-    return cast("list[Connection]", wait(list(pipes)))
-
-
-def receive(pipe: Connection, process: BaseProcess) -> Any:  # noqa: ANN401  whatever the worker sends
-    """Return a worker's next message.
+def messages(workers: Workers) -> Iterator[tuple[Connection, Any]]:
+    """Yield what the workers send, each with its pipe, until all have ended.
 
     Raises:
-        SimError: It died.
+        SimError: A worker died.
     """
-    try:
-        return pipe.recv()
-    except (EOFError, OSError):
-        raise _death_of(process) from None
+    running = dict(workers)
+    while running:
+        for pipe in cast("list[Connection]", wait(list(running))):
+            try:
+                message = pipe.recv()
+            except (EOFError, OSError):
+                _check_exit(running.pop(pipe))
+            else:
+                yield pipe, message
 
 
 @contextmanager
 def handle_signals(stop: Callable[[], object] | None = None) -> Iterator[list[int]]:
     """Handle SIGINT and SIGTERM within the block, except for signals that the process ignores.
 
-    Args:
-        stop: Called at the first signal; later ones, or all without it, raise KeyboardInterrupt.
-
-    Yields:
-        The numbers of the signals so far.
+    The first signal calls `stop`; later ones, or all without it, raise KeyboardInterrupt. Yields the signals so far.
     """
     received: list[int] = []
 
@@ -136,35 +124,19 @@ def handle_signals(stop: Callable[[], object] | None = None) -> Iterator[list[in
             signal.signal(number, handler)
 
 
-def _send_next(pipe: Connection, process: BaseProcess, waiting: Iterator[int]) -> bool:
-    """Send a worker the next number. Returns False if there is none left."""
-    number = next(waiting, None)
-    if number is None:
-        return False
-    try:
-        pipe.send(number)
-    except OSError:  # it died between its last result and this number
-        raise _death_of(process) from None
-    return True
+def _run_share(pipe: Connection, job: Job, numbers: Sequence[int]) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):
+        try:
+            for number in numbers:
+                pipe.send(job(number))
+        except UserError as error:
+            pipe.send(error)
 
 
-def _run_jobs_of_pipe(pipe: Connection, job: Job) -> None:
-    try:
-        while True:
-            number = pipe.recv()
-            try:
-                result: int | UserError = job(number)
-            except UserError as error:
-                result = error
-            pipe.send(result)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-
-
-def _death_of(process: BaseProcess) -> SimError:
+def _check_exit(process: BaseProcess) -> None:
     process.join(_PATIENCE_S)
     code = process.exitcode
-    reason = f"exit code {code}"
-    if code is not None and code < 0:
-        reason = f"signal {-code}{', as when memory runs out' if code == -signal.SIGKILL else ''}"
-    return SimError(f"a worker process died ({reason})")
+    if code:
+        hint = ", as when memory runs out" if code == -signal.SIGKILL else ""
+        reason = f"signal {-code}{hint}" if code < 0 else f"exit code {code}"
+        raise SimError(f"a worker process died ({reason})")

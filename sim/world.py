@@ -18,7 +18,7 @@ from sim.fitted import command as fitting
 from sim.listening.sessions import make_model
 from sim.worlds.config import WorldConfig
 from sim.worlds.files import CONFIG_FILE, load_world, new_world
-from sim.worlds.generate import generate_catalogue, generate_listeners, track_records, user_records
+from sim.worlds.generate import generate_catalogue, generate_listeners
 
 PROG = "python -m sim.world"
 HELP = f"""Invent a world: artists in genres, their tracks, and listeners with interests.
@@ -70,7 +70,7 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
         return False
     catalogue = generate_catalogue(config)
     listeners = generate_listeners(config, catalogue.popularity)
-    with new_world(folder, track_records(catalogue), user_records(listeners), catalogue.embeddings) as new:
+    with new_world(folder, catalogue.records, listeners, catalogue.embeddings) as new:
         (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
     return True
 
@@ -79,12 +79,9 @@ def describe_world(config: WorldConfig, folder: Path) -> list[str]:
     """Return lines that say what was made and how its figures compare with the ranges meant."""
     world = load_world(folder)
     lines = [f"{folder}: {world.tracks:,} tracks, {world.artist.max() + 1:,} artists, {world.listeners:,} listeners"]
-    if config.calibration is None:
-        return lines
-    figures = calibrate(make_model(world), config.calibration.sessions, config.seed)
-    for reading in compare(figures, config.calibration):
-        verdict = "within" if reading.value in reading.span else "OUTSIDE"
-        lines.append(f"{reading.name}: {reading.value:.3f}, {verdict} {reading.span.low:g}..{reading.span.high:g}")
+    if config.calibration:
+        figures = calibrate(make_model(world), config.calibration.sessions, config.seed)
+        lines += compare(figures, config.calibration)
     return lines
 
 

@@ -1,23 +1,30 @@
-"""Collects an event log: a folder of segments, and beside them what they were collected from."""
+"""Collects an event log: a folder of segments, and beside them what they were collected from.
+
+A segment is a block of sessions simulated at once, which follows from (seed, segment) alone.
+"""
 
 import time
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import orjson
 from pydantic import Field
 
+from looplib.arrays import FloatArray
 from looplib.config import Config, Count, dump_config
-from looplib.files import atomic_write, atomic_write_text, remove_leftovers
+from looplib.files import atomic_write, atomic_write_json, atomic_write_text, remove_leftovers
 from looplib.locks import exclusive
 from looplib.progress import progress
-from sim.clock import epoch_ms
-from sim.collect.segments import SegmentPlan, make_segment, segment_name
+from looplib.randomness import make_generator
+from sim.clock import epoch_ms, event_times, playing_ms, window_ms
+from sim.collect.eventlog import Events, format_events
 from sim.errors import CollectionError
-from sim.listening.sessions import ListeningModel, make_model
-from sim.recommenders import make_recommender
+from sim.listening.sessions import ListeningModel, Sessions, make_model
+from sim.recommenders import play_out, recommend_random
 from sim.workers import run_jobs
 from sim.worlds.files import World, load_world
 
@@ -32,11 +39,25 @@ class CollectConfig(Config):
     world: Path
     log: Path
     episodes: Count = Field(description="sessions")
-    recommender: str = "random"
+    recommender: Literal["random"] = "random"
     seed: int = Field(default=0, ge=0)
     processes: int = Field(default=1, ge=1, le=512, description="the log is the same for any number")
     start: date = Field(default=date(2026, 1, 1), description="first day of the simulated clock")
     segment_sessions: Count = Field(default=20_000, description="sessions a segment; simulated side by side")
+
+    @property
+    def segments(self) -> int:
+        """The number of segments."""
+        return -(-self.episodes // self.segment_sessions)
+
+    def sessions_in(self, segment: int) -> range:
+        """Return the numbers of a segment's sessions in the whole collection."""
+        first = segment * self.segment_sessions
+        return range(first, min(first + self.segment_sessions, self.episodes))
+
+    def segment_path(self, segment: int) -> Path:
+        """Return the file of a segment."""
+        return self.log / f"events-{segment:05d}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -53,30 +74,26 @@ def collect(config: CollectConfig) -> Collected:
 
     Raises:
         CollectionError: The folder holds something else, is in use by another collection, or cannot be written.
-        SimError: The recommender is unknown, or a worker died.
+        SimError: A worker died.
         WorldError: The world cannot be used.
     """
     begun = time.monotonic()
     world = load_world(config.world)
-    make_recommender(config.recommender, world)  # an unknown one is refused before anything is written
-    plan = SegmentPlan(
-        config.episodes, config.segment_sessions, config.seed, config.recommender, start_ms=epoch_ms(config.start)
-    )
     try:
         config.log.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise CollectionError(f"{config.log}: a folder is expected, found a file") from None
     with exclusive(config.log, CollectionError(f"{config.log}: another collection is writing here")):
-        _prepare_folder(config, collection_facts(config, world))
-        missing = [number for number in range(plan.segments) if not (config.log / segment_name(number)).exists()]
+        _prepare_folder(config, world)
+        missing = [segment for segment in range(config.segments) if not config.segment_path(segment).exists()]
         if missing:
-            _write_segments(plan, missing, world, config)
-    return Collected(plan.segments, plan.segments - len(missing), time.monotonic() - begun)
+            _write_segments(config, missing, make_model(world))
+    return Collected(config.segments, config.segments - len(missing), time.monotonic() - begun)
 
 
-def collection_facts(config: CollectConfig, world: World) -> dict[str, object]:
-    """Return the content of `collection.json`: everything that the segments' bytes follow from."""
-    return {
+def _prepare_folder(config: CollectConfig, world: World) -> None:
+    """Check that the folder is this collection's, and write what its bytes follow from before any segment."""
+    facts = {
         "schema": SCHEMA,
         "catalogue": {"sha256": world.catalogue_sha256, "tracks": world.tracks},
         "world": {"sha256": world.sha256},
@@ -87,52 +104,75 @@ def collection_facts(config: CollectConfig, world: World) -> dict[str, object]:
         "start": config.start.isoformat(),
         "segment_sessions": config.segment_sessions,
     }
-
-
-def write_segment(model: ListeningModel, plan: SegmentPlan, folder: Path, segment: int) -> int:
-    """Write a segment, whole or not at all, and return how many sessions it holds.
-
-    Raises:
-        CollectionError: It cannot be written.
-    """
-    path = folder / segment_name(segment)
-    content = make_segment(model, plan, segment)
-    try:
-        with atomic_write(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise CollectionError(f"{path}: cannot be written ({error.strerror})") from None
-    return len(plan.sessions_in(segment))
-
-
-def _write_segments(plan: SegmentPlan, missing: list[int], world: World, config: CollectConfig) -> None:
-    job = partial(write_segment, make_model(world), plan, config.log)
-    total = sum(len(plan.sessions_in(segment)) for segment in missing)
-    begun, done = time.monotonic(), 0
-    try:
-        with progress("collecting", total, "sessions") as report:
-            for sessions in run_jobs(job, missing, min(config.processes, len(missing))):
-                done += sessions
-                report(done, f"{done / (time.monotonic() - begun):,.0f} sessions/s")
-    finally:
-        remove_leftovers(config.log)
-
-
-def _prepare_folder(config: CollectConfig, facts: dict[str, object]) -> None:
-    """Check that the folder is this collection's, and write what it is collected from before any segment."""
     path = config.log / COLLECTION_FILE
     remove_leftovers(config.log)
     if not path.exists():
         if any(config.log.iterdir()):
             raise CollectionError(f"{config.log}: holds files but no {COLLECTION_FILE}; name an empty or a new folder")
         atomic_write_text(config.log / CONFIG_FILE, dump_config(config))
-        atomic_write_text(path, orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+        atomic_write_json(path, facts)
         return
     try:
-        found = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise CollectionError(f"{path}: not JSON ({error})") from None
-    found = found if isinstance(found, dict) else {}
+        found = dict(orjson.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise CollectionError(f"{path}: not a JSON object ({error})") from None
     other = [f"{key} {found.get(key)} there, {value} now" for key, value in facts.items() if found.get(key) != value]
     if other:
         raise CollectionError(f"{path}: another collection is in this folder: {'; '.join(other)}")
+
+
+def _write_segments(config: CollectConfig, missing: list[int], model: ListeningModel) -> None:
+    total = sum(len(config.sessions_in(segment)) for segment in missing)
+    begun, done = time.monotonic(), 0
+    try:
+        with progress("collecting", total, "sessions") as report:
+            for sessions in run_jobs(
+                partial(_write_segment, model, config), missing, min(config.processes, len(missing))
+            ):
+                done += sessions
+                report(done, f"{done / (time.monotonic() - begun):,.0f} sessions/s")
+    finally:
+        remove_leftovers(config.log)
+
+
+def _write_segment(model: ListeningModel, config: CollectConfig, segment: int) -> int:
+    """Simulate a segment, write it, whole or not at all, and return how many sessions it holds."""
+    rng = make_generator(config.seed, "collect", segment)
+    numbers, path = config.sessions_in(segment), config.segment_path(segment)
+    sessions = Sessions(model, rng.integers(model.world.listeners, size=len(numbers)), rng)
+    propensity = play_out(sessions, recommend_random, rng)
+    length_ms = window_ms(config.segment_sessions, model.world.listeners)
+    window = (epoch_ms(config.start) + segment * length_ms, length_ms)
+    events = _gather_events(sessions, propensity, numbers.start, window, rng)
+    try:
+        with atomic_write(path) as file:
+            file.write(format_events(events, config.recommender, f"{config.recommender}-{config.seed}-"))
+    except OSError as error:
+        raise CollectionError(f"{path}: cannot be written ({error.strerror})") from None
+    return len(numbers)
+
+
+def _gather_events(
+    sessions: Sessions, propensity: FloatArray, first_number: int, window: tuple[int, int], rng: np.random.Generator
+) -> Events:
+    """Turn sessions into events: sessions in the order of their starts, numbered in it from `first_number`."""
+    length = sessions.length
+    longest = len(propensity)
+    played = (np.arange(longest)[:, None] < length).T
+    track = sessions.tracks[:longest].T[played].astype(np.int64)
+    hundredths = sessions.hundredths[:longest].T[played].astype(np.int64)
+    timestamp = event_times(sessions.listener, length, playing_ms(hundredths), window, rng)
+    first = np.cumsum(length) - length
+    order = np.argsort(timestamp[first], kind="stable")
+    lengths = length[order]
+    offset = first[order] - (np.cumsum(lengths) - lengths)
+    event = np.arange(lengths.sum()) + np.repeat(offset, lengths)  # where the reordered sessions' events are
+    return Events(
+        session=first_number + np.arange(len(order)),
+        listener=sessions.listener[order],
+        length=lengths,
+        timestamp=timestamp[event],
+        track=track[event],
+        hundredths=hundredths[event],
+        propensity=propensity.T[played][event],
+    )

@@ -27,12 +27,7 @@ def format_events(events: Events, recommender: str, session_prefix: str) -> byte
     """Return the lines of the event log.
 
     The recommendation of an event is the session's next track; a session's last event is its `last` message, with
-    neither recommendation nor recommender.
-
-    Args:
-        events: What was heard.
-        recommender: Name of the recommender.
-        session_prefix: Text before a session's number in its id.
+    neither recommendation nor recommender. `session_prefix` stands before a session's number in its id.
     """
     is_last = np.zeros(len(events.track), dtype=np.bool_)
     is_last[np.cumsum(events.length) - 1] = True

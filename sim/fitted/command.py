@@ -11,7 +11,7 @@ from rich.table import Table
 
 from looplib.cli import make_app
 from looplib.config import dump_config, load_config
-from looplib.files import sha256_file
+from looplib.files import atomic_write_json, sha256_file
 from looplib.progress import Report, output, progress
 from sim.calibration import calibrate
 from sim.errors import InteractionsError, WorldError
@@ -19,7 +19,7 @@ from sim.fitted.config import FitConfig
 from sim.fitted.factors import FACTORS_FILE, find_factors, read_factors, read_texts
 from sim.fitted.reproduction import NEIGHBOURS, Reproduction, compare_listening, simulate_listening
 from sim.fitted.table import read_table
-from sim.fitted.world import FittedWorld, fit_world, track_records, user_records
+from sim.fitted.world import FittedWorld, fit_world
 from sim.listening.sessions import make_model
 from sim.worlds.files import TRACKS_FILE, load_world, new_world
 
@@ -65,9 +65,9 @@ def _main(
     if facts is None:
         typer.echo(f"{out} holds this very world already; nothing done")
         return
-    for line in describe(facts, settings, out):
+    for line in _describe(facts, settings, out):
         typer.echo(line)
-    output().print(reproduction_table(Reproduction(**facts["reproduction"])))
+    output().print(_reproduction_table(Reproduction(**facts["reproduction"])))
     typer.echo(_NOTE)
 
 
@@ -76,12 +76,8 @@ def make_fitted_world(
 ) -> dict[str, Any] | None:
     """Fit a world and write its folder, whole or not at all.
 
-    Args:
-        files: The interactions.
-        export: A published version of recommendations, or the folder of them.
-        catalogue: Artists and titles; without, each track has an artist of its own.
-        config: What the data do not say.
-        folder: The folder to make.
+    `export` is a published version of recommendations, or the folder of them; without a catalogue each track has an
+    artist of its own.
 
     Returns:
         The content of `fit.json`, or None if the folder holds this very world already and nothing was done.
@@ -103,23 +99,19 @@ def make_fitted_world(
     with progress("fitting", _STEPS, "steps") as report:
         factors = read_factors(factors_file)
         texts = read_texts(catalogue, factors.tracks)
-        numbers = [
-            {str(own_id): number for number, own_id in enumerate(ids)} for ids in (factors.users, factors.tracks)
-        ]
-        table = read_table(files, *numbers)
+        table = read_table(files, factors.users, factors.tracks)
         report(1, "read")
-        world = fit_world(table, factors, config)
+        world = fit_world(table, factors, texts, config)
         report(2, "fitted")
         facts = {"schema": SCHEMA, "inputs": inputs}
-        with new_world(folder, track_records(world, texts), user_records(world, config), world.embeddings) as new:
+        with new_world(folder, world.tracks, world.users, world.embeddings) as new:
             (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
             facts |= _measure(new, world, config, report)
-            (new / FACTS_FILE).write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            atomic_write_json(new / FACTS_FILE, facts)
     return facts
 
 
-def describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[str]:
-    """Return lines that say what was made, and what was wanted of it."""
+def _describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[str]:
     calibration = facts["calibration"]
     lines = [f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners"]
     if facts["silent_listeners"]:
@@ -134,8 +126,7 @@ def describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[str
     ]
 
 
-def reproduction_table(found: Reproduction) -> Table:
-    """Make a table of a reproduction's figures."""
+def _reproduction_table(found: Reproduction) -> Table:
     table = Table("figure", "data", "simulated", "agreement", "chance")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -147,7 +138,7 @@ def reproduction_table(found: Reproduction) -> Table:
 
 
 def _measure(folder: Path, fitted: FittedWorld, config: FitConfig, report: Report) -> dict[str, Any]:
-    """Measure a world as it is read back from its folder."""
+    """Return the figures of a world as it is read back from its folder."""
     model = make_model(load_world(folder))
     calibration = calibrate(model, _CALIBRATION_SESSIONS, config.seed)
     report(3, "calibrated")

@@ -1,10 +1,10 @@
 """What a fit starts from beside the listening: the factors of an export, and a catalogue's texts."""
 
-import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -52,10 +52,8 @@ def read_factors(path: Path) -> Factors:
             if missing := [name for name in _ARRAYS if name not in arrays]:
                 raise InteractionsError(f"{path}: no {', '.join(missing)} in it")
             users, tracks, factors = (arrays[name] for name in _ARRAYS)
-    except OSError as error:
-        raise InteractionsError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InteractionsError(f"{path}: damaged, not a file of NumPy arrays ({error})") from None
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+        raise InteractionsError(f"{path}: not a readable file of NumPy arrays ({error})") from None
     for name, ids in (("users", users), ("tracks", tracks)):
         if ids.ndim != 1 or ids.dtype.kind not in "iuU" or not len(ids) or len(np.unique(ids)) < len(ids):
             raise InteractionsError(f"{path}: {name}: different ids are expected, found {ids.dtype} {ids.shape}")
@@ -65,9 +63,8 @@ def read_factors(path: Path) -> Factors:
         )
     finite = np.isfinite(factors).all(axis=1)
     if not finite.all():
-        raise InteractionsError(
-            f"{path}: the factors of track {tracks[np.argmin(finite)]} hold NaN or infinite numbers"
-        )
+        track = tracks[np.argmin(finite)]
+        raise InteractionsError(f"{path}: the factors of track {track} hold NaN or infinite numbers")
     return Factors(users.tolist(), tracks.tolist(), factors.astype(np.float64))
 
 

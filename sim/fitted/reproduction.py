@@ -8,7 +8,7 @@ from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.fitted.table import ListeningTable
 from sim.listening.sessions import ListeningModel, Sessions
-from sim.recommenders import RandomRecommender, play_out
+from sim.recommenders import play_out, recommend_random
 
 NEIGHBOURS = 10
 _TRACKS = 1000  # that co-listening is compared on
@@ -28,20 +28,14 @@ class Reproduction:
 
 
 def simulate_listening(model: ListeningModel, sessions: int, seed: int) -> ListeningTable:
-    """Simulate every listener's sessions with random recommendations; organic tracks count.
-
-    Args:
-        model: The world.
-        sessions: Of each listener.
-        seed: Of the simulation.
-    """
+    """Simulate so many sessions of every listener with random recommendations; organic tracks count."""
     world = model.world
     listeners = np.repeat(np.arange(world.listeners), sessions)
     found: list[tuple[IntArray, IntArray, FloatArray]] = []
     for start in range(0, len(listeners), _BATCH):
         rng = make_generator(seed, "reproduction", start)
         batch = Sessions(model, listeners[start : start + _BATCH], rng)
-        play_out(batch, RandomRecommender(world.tracks), rng)
+        play_out(batch, recommend_random, rng)
         position, row = np.nonzero(np.arange(len(batch.tracks))[:, None] < batch.length)
         tracks = batch.tracks[position, row].astype(np.int64)
         found.append((batch.listener[row], tracks, batch.hundredths[position, row] / 100.0))
@@ -95,9 +89,8 @@ def co_listened(table: ListeningTable, tracks: IntArray) -> list[IntArray]:
 
 def spearman(x: FloatArray, y: FloatArray) -> float:
     """Return Spearman's rank correlation, equal values taking their mean rank; NaN if all of one are equal."""
-    ranks = [_ranks(values) - (len(values) + 1) / 2 for values in (x, y)]
-    scale = float(np.sqrt(np.vdot(ranks[0], ranks[0]) * np.vdot(ranks[1], ranks[1])))
-    return float(np.vdot(ranks[0], ranks[1])) / scale if scale else float("nan")
+    with np.errstate(invalid="ignore"):
+        return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
 
 
 def gini(values: FloatArray) -> float:

@@ -5,8 +5,7 @@ import gzip
 import math
 import zlib
 from array import array
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +16,11 @@ import orjson
 
 from looplib.arrays import FloatArray, IntArray
 from sim.errors import InteractionsError
+from sim.fitted.factors import Ids
 
 _COLUMNS = ("user", "track", "weight")
-_CSV = (".csv",)
-_JSON_LINES = (".jsonl", ".json", ".ndjson")
+_CSV = ".csv"
+_SUFFIXES = (_CSV, ".jsonl", ".json", ".ndjson")
 _GZIP = ".gz"
 _LARGEST_WEIGHT = 1e15  # so that sums of squares stay numbers
 
@@ -61,29 +61,24 @@ class ListeningTable:
         return ListeningTable(len(users), self.tracks, number[self.user[kept]], self.track[kept], self.weight[kept])
 
 
-def read_table(files: Sequence[Path], users: Mapping[str, int], tracks: Mapping[str, int]) -> ListeningTable:
-    """Read the interactions of some files together.
-
-    Args:
-        files: The files.
-        users: The number of each user, by id.
-        tracks: The number of each track, by id.
+def read_table(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> ListeningTable:
+    """Read the interactions of some files together; users and tracks are numbered in the order of their ids.
 
     Raises:
         InteractionsError: A file cannot be read, lacks a column or has no rows, an id is unknown, a weight is no number
             from 0 to `_LARGEST_WEIGHT`, or all weights are 0; the message names the file and the line.
     """
+    users, tracks = ({str(own_id): number for number, own_id in enumerate(ids)} for ids in (user_ids, track_ids))
     user, track, weight = array("q"), array("q"), array("d")
     for path in files:
         before = len(user)
-        with closing(_read_records(path)) as records:  # a wrong record ends the reading early
-            for line, record in records:
-                try:
-                    user.append(users[str(record["user"])])
-                    track.append(tracks[str(record["track"])])
-                    weight.append(_weight(record["weight"]))
-                except (KeyError, ValueError, TypeError):
-                    raise InteractionsError(f"{path}:{line}: {_fault(record, users, tracks)}") from None
+        for line, record in _read_records(path):
+            try:
+                user.append(users[str(record["user"])])
+                track.append(tracks[str(record["track"])])
+                weight.append(_weight(record["weight"]))
+            except (KeyError, ValueError, TypeError):
+                raise InteractionsError(f"{path}:{line}: {_fault(record, users, tracks)}") from None
         if len(user) == before:
             raise InteractionsError(f"{path}: holds no interactions")
     columns = np.frombuffer(user, np.int64), np.frombuffer(track, np.int64), np.frombuffer(weight, np.float64)
@@ -93,22 +88,16 @@ def read_table(files: Sequence[Path], users: Mapping[str, int], tracks: Mapping[
     return table
 
 
-def _read_records(path: Path) -> Generator[tuple[int, dict[str, Any]], None, None]:
-    """Yield line numbers and what the lines hold."""
+def _read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     suffix = path.with_suffix("").suffix if path.suffix == _GZIP else path.suffix
-    if suffix not in (*_CSV, *_JSON_LINES):
-        expected = ", ".join((*_CSV, *_JSON_LINES))
-        raise InteractionsError(f"{path}: a file name on {expected} is expected, {_GZIP} after it")
-    read = _read_csv if suffix in _CSV else _read_json_lines
+    if suffix not in _SUFFIXES:
+        raise InteractionsError(f"{path}: a file name on {', '.join(_SUFFIXES)} is expected, {_GZIP} after it")
+    read = _read_csv if suffix == _CSV else _read_json_lines
     try:
         with (gzip.open if path.suffix == _GZIP else open)(path, "rt", encoding="utf-8-sig", newline="") as text:
             yield from read(path, text)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InteractionsError(f"{path}: damaged ({error})") from None
-    except OSError as error:
-        raise InteractionsError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError as error:
-        raise InteractionsError(f"{path}: not UTF-8 ({error.reason})") from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise InteractionsError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _read_csv(path: Path, text: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -143,7 +132,6 @@ def _weight(value: Any) -> float:  # noqa: ANN401  whatever the file holds
 
 
 def _fault(record: dict[str, Any], users: Mapping[str, int], tracks: Mapping[str, int]) -> str:
-    """Return what is wrong with a record."""
     if missing := [column for column in _COLUMNS if column not in record]:
         return f"no {', '.join(missing)} among the columns ({', '.join(record)[:100] or 'none'})"
     for column, known in (("user", users), ("track", tracks)):

@@ -60,8 +60,6 @@ def tune(
     far = np.stack([np.vecdot(directions[interests[who]], directions[column]) for column in tracks.T])
 
     def shift_at(squared_length: float) -> float:
-        """Return the shift at which random sessions last as long as is wanted."""
-
         def excess(shift: float) -> float:
             share = raw_share(squared_length * far, bias[who] + shift, sharpness[who]).mean(axis=0)
             listening = 1.0 + float(np.mean(config.session_budget * share / np.maximum(1.0 - share, 1e-9)))

@@ -28,25 +28,13 @@ def raw_share(dot: FloatArray, bias: FloatArray, sharpness: FloatArray) -> Float
 
 
 def heard_hundredths(raw: FloatArray, gamma: FloatArray, artist_plays: IntArray, repeated: BoolArray) -> IntArray:
-    """Return the share heard, in hundredths (0..100).
-
-    Args:
-        raw: `raw_share` of each track.
-        gamma: The listener's factor for each earlier track of the same artist.
-        artist_plays: Earlier tracks of the same artist in the session.
-        repeated: Whether this very track was already played in the session.
-    """
+    """Return the share heard, in hundredths (0..100), after `artist_plays` earlier tracks of the same artist."""
     share = np.where(repeated, 0.0, raw * gamma**artist_plays)
     return np.rint(share * 100.0).astype(np.int64)
 
 
 def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
-    """Return whether each track costs a point of the session budget: with probability 1 - share heard.
-
-    Args:
-        hundredths: The shares heard, in hundredths.
-        uniform: A draw from [0, 1) for each track.
-    """
+    """Return whether each track costs a point of the session budget, by a draw from [0, 1): with 1 - share heard."""
     return uniform < 1.0 - hundredths / 100.0
 
 

@@ -126,15 +126,10 @@ class Sessions:
         return totals
 
     def hear(self, rows: IntArray, tracks: IntArray, uniform: FloatArray) -> IntArray:
-        """Play one recommended track in each of these sessions, and let their budgets drop.
+        """Play a recommended track in each of these sessions, let their budgets drop, and return hundredths heard.
 
-        Args:
-            rows: Different sessions, none of them over, ascending.
-            tracks: The track recommended in each.
-            uniform: A draw from [0, 1) for each, which decides on boredom.
-
-        Returns:
-            The shares heard, in hundredths.
+        `rows` are different sessions, none of them over, ascending; `uniform` is a draw from [0, 1) for each, which
+        decides on boredom.
         """
         heard = self._shares(rows, tracks)
         self._append(rows, tracks, heard)

@@ -17,7 +17,7 @@ from sim.remote.pool import SessionPool
 from sim.remote.queue import SessionQueue
 from sim.remote.service import RunState, open_service
 from sim.remote.summary import Counts
-from sim.workers import handle_signals, ready, receive, start_workers
+from sim.workers import handle_signals, messages, start_workers
 
 Report = Callable[[int], Any]
 
@@ -26,9 +26,6 @@ _REPORT_S = 0.5
 
 def run_sessions(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
     """Drive a service until the sessions of these numbers are through, or the run is interrupted or cannot go on.
-
-    Returns:
-        Counts of all processes.
 
     Raises:
         SimError: A process died.
@@ -46,43 +43,24 @@ async def drive(
     stop: asyncio.Event,
     report: Report = lambda _: None,
 ) -> Counts:
-    """Play the sessions of one process.
+    """Play one process's share of the sessions: `share` says which of how many processes it is.
 
-    Args:
-        model: The world.
-        config: Service, seed, and how many requests at a time.
-        sessions: Numbers of all processes' sessions.
-        share: Which of how many processes this is.
-        stop: Set to have the open sessions ended.
-        report: Called every now and then with how many sessions are through.
+    Setting `stop` ends the open sessions; `report` is called every half second with how many sessions are through.
     """
     state = RunState(stop, Counts.empty(model.world.listeners))
     draws = SessionDraws(config.seed)
     queue = SessionQueue(draws, sessions, model.world.listeners, share)
     async with open_service(config, model.world.tracks, state) as service:
         pools = [SessionPool(model, config.batch or 1, draws, queue, service, state) for _ in range(config.pools)]
-        helpers = [asyncio.create_task(_wake(stop, queue)), asyncio.create_task(_report(state.counts, report))]
-        try:
-            await asyncio.gather(*(pool.run() for pool in pools))
-        finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+        playing = asyncio.gather(*(pool.run() for pool in pools))
+        while not playing.done():
+            await asyncio.wait([playing], timeout=_REPORT_S)
+            report(state.counts.done)
+            if stop.is_set():
+                queue.freed.set()  # wakes pools that wait for a listener
+        await playing
     state.counts.skipped = queue.skipped
-    report(state.counts.done)
     return state.counts
-
-
-async def _wake(stop: asyncio.Event, queue: SessionQueue) -> None:
-    """Wake pools that wait for a listener when the run ends."""
-    await stop.wait()
-    queue.freed.set()
-
-
-async def _report(counts: Counts, report: Report) -> None:
-    while True:
-        await asyncio.sleep(_REPORT_S)
-        report(counts.done)
 
 
 def _run_here(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
@@ -111,18 +89,14 @@ def _run_in_workers(model: ListeningModel, config: RemoteConfig, sessions: range
         pipes.extend(workers)
         if received:
             stop()  # it came while they were started
-        busy = set(workers)
-        while busy:
-            for pipe in ready(busy):
-                message = receive(pipe, workers[pipe])
-                if isinstance(message, Counts):
-                    busy.remove(pipe)
-                    total.add(message)
-                    if message.error:
-                        stop()
-                else:
-                    done[pipe] = message
-                    report(sum(done.values()))
+        for pipe, message in messages(workers):
+            if isinstance(message, Counts):
+                total.add(message)
+                if message.error:
+                    stop()
+            else:
+                done[pipe] = message
+                report(sum(done.values()))
     total.was_interrupted = bool(received)
     return total
 
@@ -140,7 +114,10 @@ def _work(
             stop.set()
 
         loop.add_reader(pipe, on_message)
-        return await drive(model, config, sessions, share, stop, pipe.send)
+        return await drive(model, config, sessions, share, stop, send)
 
-    with suppress(BrokenPipeError, ConnectionResetError):
-        pipe.send(asyncio.run(run()))
+    def send(message: int | Counts) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the parent is gone
+            pipe.send(message)
+
+    send(asyncio.run(run()))

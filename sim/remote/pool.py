@@ -34,8 +34,7 @@ class SessionPool:
     ) -> None:
         """Make room for `size` sessions of a queue."""
         self._model, self._sessions = model, Sessions.none(model, size)
-        self._queue, self._service, self._state = queue, service, state
-        self._all_draws = draws
+        self._all_draws, self._queue, self._service, self._state = draws, queue, service, state
         self._number = np.zeros(size, dtype=np.int64)
         self._chunk = np.zeros(size, dtype=np.int64)
         self._draws = np.zeros((CHUNK, size))
@@ -52,16 +51,11 @@ class SessionPool:
         await self._tell_last(interrupted)
 
     async def _fill(self) -> bool:
-        """Open sessions in free rows; wait for one if none is open.
-
-        Returns:
-            Whether there is anything to play.
-        """
+        """Open sessions in free rows; wait for one if none is open. Returns False if there is nothing to play."""
         while not self._state.stop.is_set():
             free = np.flatnonzero(~self._is_open)
-            numbers, listeners = self._queue.take(len(free))
-            if len(numbers):
-                self._open(free[: len(numbers)], numbers, listeners)
+            if len(free):
+                self._open(free, *self._queue.take(len(free)))
             if self._is_open.any():
                 return True
             if self._queue.is_done:
@@ -70,7 +64,8 @@ class SessionPool:
             await self._queue.freed.wait()
         return False
 
-    def _open(self, rows: IntArray, numbers: IntArray, listeners: IntArray) -> None:
+    def _open(self, free: IntArray, numbers: IntArray, listeners: IntArray) -> None:
+        rows = free[: len(numbers)]
         draws = self._all_draws.of(numbers, 0)
         self._number[rows], self._chunk[rows], self._draws[:, rows] = numbers, 0, draws
         self._sessions.start(rows, scale_starts(self._model, listeners, draws[START]))
@@ -110,7 +105,6 @@ class SessionPool:
             self._queue.free(listeners)
 
     async def _give_up(self, rows: IntArray, reason: str) -> None:
-        """End sessions that cannot go on; see the module."""
         if not len(rows):
             return
         self._state.counts.failed[reason] += len(rows)
@@ -119,15 +113,7 @@ class SessionPool:
         (self._queue.set_aside if failure else self._queue.free)(self._sessions.listener[rows])
 
     async def _tell_last(self, rows: IntArray, *, is_heard: bool = True) -> Exception | None:
-        """Tell the service that sessions end.
-
-        Args:
-            rows: Any number of sessions.
-            is_heard: Whether the last track's share is told, or none of it.
-
-        Returns:
-            Why they may still be open, if they may.
-        """
+        """Tell the service that sessions end, their last track heard or not. Returns why they may be open still."""
         if not len(rows):
             return None
         users, tracks, shares = self._just_heard(rows)
@@ -138,7 +124,6 @@ class SessionPool:
         return None
 
     def _just_heard(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-        """Return listeners, last tracks and their shares in hundredths."""
         sessions = self._sessions
         return sessions.listener[rows], sessions.last_tracks(rows), sessions.last_hundredths(rows)
 

@@ -22,10 +22,6 @@ _USERS_AT_ONCE = 1000
 async def probe(config: RemoteConfig, listeners: int) -> tuple[bool, Arms]:
     """Wait until the service can be connected to, and ask what it offers.
 
-    Args:
-        config: The service, and how long it is waited for.
-        listeners: Arms are asked for listeners 0, 1 and so on.
-
     Returns:
         Whether it has addresses for many listeners, and the arms; none if the service does not tell them all.
 

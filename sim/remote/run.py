@@ -4,11 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import orjson
 from rich.console import Console
 
 from looplib.cli import EXIT_INTERRUPTED
-from looplib.files import atomic_write_text
+from looplib.files import atomic_write_json
 from looplib.progress import progress
 from sim.errors import RemoteError
 from sim.listening.sessions import ListeningModel, make_model
@@ -22,10 +21,7 @@ from sim.worlds.files import World, load_world
 def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], console: Console) -> int:
     """Drive a service, show the results, and return the exit code.
 
-    Args:
-        config: What to do.
-        go_on: Asked before each day but the first one, with its number, whether it is to begin.
-        console: Where the tables go.
+    `go_on` is asked before each day but the first one, with its number, whether it is to begin.
 
     Raises:
         RemoteError: The service cannot be used; what was done so far is shown and in the summary file.
@@ -76,7 +72,6 @@ def _write_summary(config: RemoteConfig, world: World, days: list[Day]) -> None:
         "days": [day_document(day) for day in days],
     }
     try:
-        text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        atomic_write_text(config.summary, text.decode())
+        atomic_write_json(config.summary, document)
     except OSError as error:
         raise RemoteError(f"{config.summary}: cannot be written ({error.strerror})") from None

@@ -12,7 +12,7 @@ may have logged it; a gateway's 502 and 504 say no more than that.
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class StoppedError(Exception):
 
 
 class Answer(NamedTuple):
-    """Status and body of a response."""
+    """A response."""
 
     status: int
     body: bytes
@@ -130,7 +130,8 @@ class Service:
         while True:
             answer = None
             try:
-                answer = await self._ask_once(method, path, body)
+                async with self._http.request(method, self._url + path, data=body, allow_redirects=False) as response:
+                    answer = Answer(response.status, await response.read())
                 reason = f"status {answer.status}"
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 reason = f"not connected: {getattr(error, 'strerror', None) or error}"
@@ -144,24 +145,20 @@ class Service:
                 if answer:
                     return answer
                 self._state.fail(f"{self._url}: {reason}; is the service running?")
-            await self._pause(pause_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._state.stop.wait(), pause_s)
+                raise StoppedError
             self._state.counts.retries[reason] += 1
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-
-    async def _ask_once(self, method: str, path: str, body: bytes | None) -> Answer:
-        async with self._http.request(method, self._url + path, data=body, allow_redirects=False) as response:
-            return Answer(response.status, await response.read())
 
     async def _tell(self, what: str, users: IntArray, tracks: IntArray, hundredths: IntArray) -> bytes:
         columns = zip(users.tolist(), tracks.tolist(), (hundredths / 100).tolist(), strict=True)
         if self._has_batches:
             requests = [{"user": user, "track": track, "time": share} for user, track, share in columns]
-            return await self._post(f"/{what}", orjson.dumps({"requests": requests}))
-        ((user, track, share),) = columns
-        return await self._post(f"/{what}/{user}", orjson.dumps({"track": track, "time": share}))
-
-    async def _post(self, path: str, body: bytes) -> bytes:
-        """Post a body and return the answer's; raises what `next` raises."""
+            path, body = f"/{what}", orjson.dumps({"requests": requests})
+        else:
+            ((user, track, share),) = columns
+            path, body = f"/{what}/{user}", orjson.dumps({"track": track, "time": share})
         try:
             answer = await self.ask("POST", path, body)
             if answer.status in _LOST_AT_GATEWAY:
@@ -180,13 +177,6 @@ class Service:
         self._state.counts.requests += 1
         return answer.body
 
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._state.stop.wait(), seconds)
-        except TimeoutError:
-            return
-        raise StoppedError
-
 
 def _error_text(body: bytes) -> str:
     """Return the service's error message, in one short line."""
@@ -198,7 +188,6 @@ def _error_text(body: bytes) -> str:
 
 
 def _read_track(response: object, user: int, catalogue: int) -> int:
-    """Return the recommended track, `UNUSABLE` if it is another listener's or no track of the catalogue."""
     if not isinstance(response, dict) or response.get("user") != user:
         return UNUSABLE
     track = response.get("track")

@@ -32,7 +32,7 @@ class Counts:
 
     @classmethod
     def empty(cls, listeners: int) -> Self:
-        """Return counts of nothing so far, of so many listeners."""
+        """Return counts of nothing so far."""
         return cls(*np.zeros((3, listeners), dtype=np.int64))
 
     @property
@@ -108,14 +108,10 @@ class Day:
 
 
 def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
-    """Return the mean of what was drawn in clusters, with its standard error.
+    """Return the mean of what was drawn in clusters, from the sum and number of each, with its standard error.
 
     The mean is R = sum(sums) / sum(counts); its variance n / (n - 1) * sum((sums - R counts)²) / sum(counts)², over n
     clusters (Cochran, Sampling Techniques, 3rd ed., 2.11).
-
-    Args:
-        sums: Sum of each cluster.
-        counts: Number of each cluster.
     """
     clusters, total = len(counts), float(counts.sum())
     if not total:

@@ -41,11 +41,7 @@ PositiveSpan = Annotated[Span, AfterValidator(_is_positive)]
 
 
 def check_interests(low: int, high: int) -> None:
-    """Refuse least interests above most interests.
-
-    Raises:
-        ValueError: They are.
-    """
+    """Raise a ValueError if the least interests are above the most."""
     if low > high:
         raise ValueError(f"interests_low {low} is above interests_high {high}")
 

@@ -127,12 +127,6 @@ def load_world(folder: Path) -> World:
 def new_world(folder: Path, tracks: Records, users: Records, embeddings: Float32Array) -> Iterator[Path]:
     """Write the files that every world has to a folder that becomes `folder` at the end of the block.
 
-    Args:
-        folder: The folder to make.
-        tracks: The lines of `tracks.json`.
-        users: The lines of `users.json`.
-        embeddings: (tracks, dimensions).
-
     Raises:
         WorldError: It cannot be written.
     """
@@ -194,14 +188,11 @@ def _check_interests(path: Path, users: list[UserRecord], tracks: int) -> None:
 def _read_embeddings(path: Path, tracks: int) -> Float32Array:
     try:
         embeddings = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise WorldError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError) as error:
-        raise WorldError(f"{path}: not a NumPy array ({error})") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise WorldError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
-        raise WorldError(
-            f"{path}: a numeric (tracks, dimensions) array is expected, found {embeddings.dtype} {embeddings.shape}"
-        )
+        found = f"{embeddings.dtype} {embeddings.shape}"
+        raise WorldError(f"{path}: a numeric (tracks, dimensions) array is expected, found {found}")
     if len(embeddings) != tracks:
         raise WorldError(f"{path}: {len(embeddings)} embeddings found, but {TRACKS_FILE} holds {tracks} tracks")
     finite = np.isfinite(embeddings).all(axis=1)

@@ -22,25 +22,11 @@ _NAMES_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Tracks by id: texts, numbers, and where they lie."""
+    """Tracks by id: where they lie, how popular they are, and what `tracks.json` says of them."""
 
     embeddings: Float32Array  # (tracks, dimensions)
-    artist: IntArray  # (tracks,), index into artist_names
-    genre: IntArray  # (tracks,), index into genre_names
     popularity: FloatArray  # (tracks,), sums to 1
-    artist_names: list[str]
-    genre_names: list[str]
-    titles: list[str]
-
-
-@dataclass(frozen=True)
-class Listeners:
-    """Listeners by id."""
-
-    interests: list[list[int]]  # of each listener, different track ids
-    consume_bias: FloatArray  # (listeners,)
-    consume_sharpness: FloatArray  # (listeners,)
-    session_budget: int
+    records: list[dict[str, object]]
 
 
 def generate_catalogue(config: WorldConfig) -> Catalogue:
@@ -53,57 +39,43 @@ def generate_catalogue(config: WorldConfig) -> Catalogue:
     embeddings = _place_tracks(section, genre_of_artist, artist, rng)
     popularity = _draw_popularity(section, embeddings, rng)
     text_rng = make_generator(seed, "names")
-    return Catalogue(
-        embeddings=embeddings,
-        artist=artist,
-        genre=genre_of_artist[artist],
-        popularity=popularity,
-        artist_names=_invent_names(section.artists, text_rng, most_words=3),
-        genre_names=_invent_names(section.genres, text_rng, most_words=1),
-        titles=list(islice(_endless_names(text_rng, most_words=3), section.tracks)),  # some come twice, as titles do
-    )
+    artist_names = _invent_names(section.artists, text_rng, most_words=3)
+    genre_names = _invent_names(section.genres, text_rng, most_words=1)
+    titles = islice(_endless_names(text_rng, most_words=3), section.tracks)  # some come twice, as titles do
+    columns = zip(artist.tolist(), titles, np.round(popularity * section.tracks, 4).tolist(), strict=True)
+    records: list[dict[str, object]] = [
+        {
+            "track": track,
+            "artist": artist_names[by],
+            "title": title,
+            "genre": genre_names[genre_of_artist[by]],
+            "popularity": relative,
+        }
+        for track, (by, title, relative) in enumerate(columns)
+    ]
+    return Catalogue(embeddings, popularity, records)
 
 
-def generate_listeners(config: WorldConfig, popularity: FloatArray) -> Listeners:
-    """Draw listeners, whose interests are different tracks, popular ones more often."""
+def generate_listeners(config: WorldConfig, popularity: FloatArray) -> list[dict[str, object]]:
+    """Draw the lines of `users.json`; listeners' interests are different tracks, popular ones more often."""
     section = config.listeners
     rng = make_generator(config.seed, "listeners")
     counts = rng.integers(section.interests_low, section.interests_high, size=section.listeners, endpoint=True)
-    return Listeners(
-        interests=_draw_interests(section, counts, popularity, rng),
-        consume_bias=spread(section.consume_bias, section.listeners, rng),
-        consume_sharpness=spread(section.consume_sharpness, section.listeners, rng),
-        session_budget=section.session_budget,
-    )
+    interests = _draw_interests(section, counts, popularity, rng)
+    bias = spread(section.consume_bias, section.listeners, rng)
+    sharpness = spread(section.consume_sharpness, section.listeners, rng)
+    return user_records(interests, bias, sharpness, section.session_budget)
 
 
-def track_records(catalogue: Catalogue) -> Iterator[dict[str, object]]:
-    """Yield the lines of `tracks.json`."""
-    relative = np.round(catalogue.popularity * len(catalogue.titles), 4).tolist()
-    columns = zip(catalogue.artist.tolist(), catalogue.titles, catalogue.genre.tolist(), relative, strict=True)
-    for track, (artist, title, genre, popularity) in enumerate(columns):
-        yield {
-            "track": track,
-            "artist": catalogue.artist_names[artist],
-            "title": title,
-            "genre": catalogue.genre_names[genre],
-            "popularity": popularity,
-        }
-
-
-def user_records(listeners: Listeners) -> Iterator[dict[str, object]]:
-    """Yield the lines of `users.json`."""
-    for user, interests, traits in listener_columns(listeners):
-        yield {"user": user, "interests": interests, **traits}
-
-
-def listener_columns(listeners: Listeners) -> Iterator[tuple[int, list[int], dict[str, object]]]:
-    """Yield id, interests, and traits by the names of `users.json`."""
-    biases, sharpnesses = listeners.consume_bias.tolist(), listeners.consume_sharpness.tolist()
-    columns = zip(listeners.interests, biases, sharpnesses, strict=True)
-    for user, (interests, bias, sharpness) in enumerate(columns):
-        budget = listeners.session_budget
-        yield user, interests, {"consume_bias": bias, "consume_sharpness": sharpness, "session_budget": budget}
+def user_records(
+    interests: list[list[int]], bias: FloatArray, sharpness: FloatArray, budget: int
+) -> list[dict[str, object]]:
+    """Return the lines of `users.json` for these listeners."""
+    columns = zip(interests, bias.tolist(), sharpness.tolist(), strict=True)
+    return [
+        {"user": user, "interests": own, "consume_bias": b, "consume_sharpness": s, "session_budget": budget}
+        for user, (own, b, s) in enumerate(columns)
+    ]
 
 
 def _deal_tracks(section: CatalogueConfig, rng: np.random.Generator) -> IntArray:
@@ -124,10 +96,7 @@ def _place_tracks(
 
 
 def _deviations(count: int, section: CatalogueConfig, share: float, rng: np.random.Generator) -> FloatArray:
-    """Draw Gaussian vectors (count, dimensions) whose expected squared length is that share of a track's.
-
-    Axis j, from 1, has a variance proportional to j ** -axis_decay.
-    """
+    """Draw Gaussian vectors (count, dimensions) whose expected squared length is that share of a track's."""
     variances = np.arange(1, section.dimensions + 1) ** -section.axis_decay
     scales = np.sqrt(section.squared_length * share * variances / variances.sum())
     deviations: FloatArray = rng.standard_normal((count, section.dimensions)) * scales

@@ -14,7 +14,7 @@ import pytest
 
 from looplib.files import sha256_file
 from sim.collect.collection import CollectConfig, collect
-from sim.errors import CollectionError, SimError, WorldError
+from sim.errors import CollectionError, WorldError
 from sim.worlds.files import load_world
 from tests.sim.worlds import write_world
 
@@ -219,12 +219,6 @@ def test_a_log_that_is_a_file_is_refused(demo_world: Path, tmp_path: Path) -> No
     (tmp_path / "log").write_text("")
     with pytest.raises(CollectionError, match="a folder is expected"):
         collect(_config(demo_world, tmp_path / "log"))
-
-
-def test_an_unknown_recommender_is_refused_before_anything_is_written(demo_world: Path, tmp_path: Path) -> None:
-    with pytest.raises(SimError, match="recommender: best is unknown; allowed: random"):
-        collect(_config(demo_world, tmp_path / "log", recommender="best"))
-    assert not (tmp_path / "log").exists()
 
 
 def test_a_world_in_the_originals_files_can_be_collected_from(tmp_path: Path) -> None:

@@ -186,9 +186,9 @@ def test_a_wrong_table_is_refused_in_one_line(
         ("a.jsonl", b'{"user":"u1","track":"x","weight":true}\n', "a.jsonl:1: weight 'True' found"),
         ("a.jsonl", b'{"user":null,"track":"x","weight":1}\n', "a.jsonl:1: user 'None' is not in"),
         ("a.jsonl", b"", "a.jsonl: holds no interactions"),
-        ("a.csv", b"user,track,weight\nu1,\xff,1\n", "a.csv: not UTF-8"),
-        ("a.csv.gz", b"user,track,weight\n", "a.csv.gz: damaged"),
-        ("a.csv.gz", gzip.compress(b"user,track,weight\nu1,x,1\n", mtime=0)[:-9], "a.csv.gz: damaged"),
+        ("a.csv", b"user,track,weight\nu1,\xff,1\n", "a.csv: cannot be read ('utf-8' codec"),
+        ("a.csv.gz", b"user,track,weight\n", "a.csv.gz: cannot be read"),
+        ("a.csv.gz", gzip.compress(b"user,track,weight\nu1,x,1\n", mtime=0)[:-9], "a.csv.gz: cannot be read"),
         ("a.parquet", b"PAR1", "a.parquet: a file name on .csv, .jsonl, .json, .ndjson is expected"),
     ],
 )
@@ -207,10 +207,10 @@ def test_a_damaged_file_of_factors_is_refused_wherever_it_is_damaged(
     whole = path.read_bytes()
     for size in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
-        assert "factors.npz: damaged" in _refused(words, tmp_path, capsys)
+        assert "factors.npz: not a readable file of NumPy arrays" in _refused(words, tmp_path, capsys)
     np.save(path.with_name("one.npy"), np.eye(3))
     path.with_name("one.npy").replace(path)
-    assert "factors.npz: damaged" in _refused(words, tmp_path, capsys)
+    assert "factors.npz: not a readable file of NumPy arrays" in _refused(words, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_damaged_file_of_factors_is_refused_wherever_it_is_damaged(
         (["u1"], [], np.ones((0, FACTORS)), "tracks: different ids are expected"),
         (["u1"], ["x"], np.ones((2, FACTORS)), "item_factors: floats (1, factors) expected, found float64 (2, 16)"),
         (["u1"], ["x"], np.full((1, FACTORS), np.nan), "the factors of track x hold NaN"),
-        ([object()], ["x"], np.ones((1, FACTORS)), "factors.npz: damaged"),
+        ([object()], ["x"], np.ones((1, FACTORS)), "factors.npz: not a readable file of NumPy arrays"),
     ],
 )
 def test_factors_that_do_not_go_together_are_refused(

@@ -5,10 +5,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from sim.fitted.config import FitConfig
-from sim.fitted.interests import choose_interests
 from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, gini, spearman
 from sim.fitted.table import ListeningTable
 from sim.fitted.tuning import tune
+from sim.fitted.world import choose_interests
 from sim.listening.response import raw_share
 
 
