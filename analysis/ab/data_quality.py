@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from analysis import queries
 from analysis.ab.config import TrustConfig
-from analysis.ab.source import RejectedLine
+from analysis.ab.tables import RejectedLine
 from analysis.ab.timeline import Exposure, exposures, iso_date
 
 _KINDS = {

@@ -21,8 +21,8 @@ from typing import Literal
 from analysis.ab.config import AbConfig
 from analysis.ab.data_quality import Trust
 from analysis.ab.effects import MetricEffect
-from analysis.ab.source import Lines
 from analysis.ab.timeline import Timeline
+from analysis.logs.reader import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
 
 Decision = Literal["ship", "do not ship", "not yet", "do not trust", "as expected"]
@@ -44,7 +44,7 @@ class Evidence:
 
     is_aa: bool  # whether all arms are the same
     listeners: Mapping[str, int]  # by arm, the control first
-    lines: Lines  # of the logs
+    lines: LineCounts  # of the logs
     srm: SampleRatio  # the sample ratio
     trust: Trust | None = None  # data quality; None if only the original table was made
     effects: Sequence[MetricEffect] = ()  # of all metrics and arms, adjusted

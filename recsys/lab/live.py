@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.ab.config import AbConfig
-from analysis.ab.report import RelativeEffect, Report, build_report
+from analysis.ab.effects import RelativeEffect
+from analysis.ab.report import Report, build_report
 from analysis.charts import intervals
 from analysis.charts.svg import arm_colour, around_zero, to_svg
 from analysis.page import numbers

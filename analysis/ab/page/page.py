@@ -3,7 +3,8 @@
 import threading
 from pathlib import Path
 
-from analysis.ab.report import Decision, Report
+from analysis.ab.report import Report
+from analysis.ab.verdict import Decision
 from analysis.page import numbers
 from analysis.page.render import render as render_template
 

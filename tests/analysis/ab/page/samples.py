@@ -4,25 +4,14 @@ import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from analysis.ab.report import (
-    CourseRow,
-    Cuped,
-    Day,
-    Distribution,
-    Exposure,
-    Lines,
-    MetricEffect,
-    Position,
-    Quality,
-    RejectedLine,
-    RelativeEffect,
-    Report,
-    SampleRatio,
-    Suspicion,
-    Timeline,
-    Trust,
-    Verdict,
-)
+from analysis.ab.data_quality import Quality, Suspicion, Trust
+from analysis.ab.effects import Cuped, MetricEffect, OriginalRow, RelativeEffect
+from analysis.ab.report import Report
+from analysis.ab.tables import RejectedLine
+from analysis.ab.timeline import Day, Distribution, Exposure, Position, Timeline
+from analysis.ab.verdict import Verdict
+from analysis.logs.reader import LineCounts
+from analysis.statistics.sample_ratio import SampleRatio
 
 _METRICS = (
     ("time_per_session", "Time per session", "primary", "ratio", True, 4.0, 8.0, 1.6),
@@ -115,7 +104,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         last_day=dates[-1],
         listeners=counts,
         sessions={arm: 14 * count for arm, count in counts.items()},
-        lines=Lines(read=842_417, good=842_404, rejected=11, blank=2),
+        lines=LineCounts(read=842_417, good=842_404, rejected=11, blank=2),
         srm=SampleRatio(
             expected={arm: sum(counts.values()) / len(arms) for arm in arms},
             observed=counts,
@@ -131,7 +120,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
             notes=(f"{text}Two of eleven rejected lines were torn at the end of a file.", "CUPED agrees: +8.00 %."),
         ),
         course_table=tuple(
-            CourseRow(arm, metric, 3.21 * strengths[arm], 1.05 * strengths[arm] - 1, 5.37, 61.23, 63.19, True)
+            OriginalRow(arm, metric, 3.21 * strengths[arm], 1.05 * strengths[arm] - 1, 5.37, 61.23, 63.19, True)
             for arm in treated
             for metric in (
                 "time",
