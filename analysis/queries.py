@@ -5,7 +5,6 @@ here from files or Arrow tables, so no statement is ever built from strings.
 """
 
 import glob
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,8 +15,6 @@ import duckdb
 import pyarrow as pa
 
 SQL_FOLDER = Path(__file__).parent / "sql"
-_PARAMETER = re.compile(r"(?<!\$)\$([a-z_][a-z0-9_]*)")
-_COMMENT = re.compile(r"--[^\n]*")
 
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
@@ -69,41 +66,23 @@ def statement(name: str) -> str:
     return (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
 
 
-@cache
-def parameters(name: str) -> frozenset[str]:
-    """Return the named parameters that a SQL file uses, comments aside."""
-    return frozenset(_PARAMETER.findall(_COMMENT.sub("", statement(name))))
-
-
-def fetch_table(connection: Connection, name: str, **values: Any) -> pa.Table:  # noqa: ANN401  any SQL value
+def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table:
     """Run a SQL file and return its rows as an Arrow table; its named parameters are the keywords.
 
     Raises:
-        TypeError: The keywords are not exactly the file's parameters.
-        DatabaseError: The statement fails.
+        DatabaseError: The statement fails, or the keywords are not exactly its parameters.
     """
     return _rows(connection, name, values).to_arrow_table()
 
 
-def fetch_row(connection: Connection, name: str, **values: Any) -> Mapping[str, Any]:  # noqa: ANN401  any SQL value
-    """Run a SQL file that returns one row, and return that as a mapping from column to value.
-
-    Raises:
-        LookupError: It returned none or several.
-    """
+def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[str, Any]:
+    """Run a SQL file that returns one row, and return that as a mapping from column to value."""
     relation = _rows(connection, name, values)
-    rows = relation.fetchall()
-    if len(rows) != 1:
-        raise LookupError(f"{name}.sql returned {len(rows)} rows; one is expected")
-    return dict(zip(relation.columns, rows[0], strict=True))
+    (row,) = relation.fetchall()
+    return dict(zip(relation.columns, row, strict=True))
 
 
-def stream(
-    connection: Connection,
-    name: str,
-    rows: int,
-    **values: Any,  # noqa: ANN401  any SQL value
-) -> Iterator[pa.RecordBatch]:
+def stream(connection: Connection, name: str, rows: int, **values: object) -> Iterator[pa.RecordBatch]:
     """Run a SQL file and yield its rows in Arrow batches of up to `rows`.
 
     Raises:
@@ -118,25 +97,24 @@ def stream(
         raise kind(str(error)) from None
 
 
-def copy_to_parquet(connection: Connection, name: str, file: Path, **values: Any) -> int:  # noqa: ANN401  any SQL value
+def copy_to_parquet(connection: Connection, name: str, file: Path, **values: object) -> int:
     """Write the rows of a SQL file to a Parquet file, and return their number."""
-    _check_keywords(name, values)
     values["copy_target"] = str(file)
     written = connection.execute(f"COPY ({statement(name)}) TO $copy_target ({PARQUET})", values).fetchone()
     return int(written[0]) if written else 0
 
 
-def attach_query(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+def attach_query(connection: Connection, table: str, name: str, **values: object) -> None:
     """Make the rows of a SQL file readable under a table's name; it runs when they are read."""
     _rows(connection, name, values).create_view(table, replace=True)
 
 
-def materialize(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+def materialize(connection: Connection, table: str, name: str, **values: object) -> None:
     """Run a SQL file and keep its rows as a table of the database."""
     _rows(connection, name, values).create(table)
 
 
-def append(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+def append(connection: Connection, table: str, name: str, **values: object) -> None:
     """Run a SQL file and add its rows to a table of the database, which is made if there is none."""
     rows = _rows(connection, name, values)
     exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = $table", {"table": table})
@@ -147,14 +125,7 @@ def append(connection: Connection, table: str, name: str, **values: Any) -> None
 
 
 def _rows(connection: Connection, name: str, values: Mapping[str, Any]) -> Rows:
-    _check_keywords(name, values)
     return connection.sql(statement(name), params=values)
-
-
-def _check_keywords(name: str, values: Mapping[str, object]) -> None:
-    expected = parameters(name)
-    if expected != values.keys():
-        raise TypeError(f"{name}.sql takes {sorted(expected)}, got {sorted(values)}")
 
 
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:

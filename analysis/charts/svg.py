@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -12,7 +11,6 @@ import vl_convert
 Layer = alt.Chart | alt.LayerChart
 
 WIDTH = 440  # px, labels included; the page scales it to its columns
-COLOURS = Path(__file__).parent / "colours.css"
 _PLAIN = {"labelColor": "var(--soft)", "labelFontSize": 11, "titleColor": "var(--soft)", "titleFontSize": 11}
 CONFIG = {
     "aria": False,  # the SVG has one description; a label for each mark would be read out one by one
@@ -77,25 +75,17 @@ def named_axis(title: str, names: Sequence[str], most: int) -> alt.Axis:
     return alt.Axis(title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]")
 
 
-def to_svg(chart: alt.LayerChart | alt.HConcatChart, description: str) -> str:
+def to_svg(chart: alt.LayerChart, description: str) -> str:
     """Render a chart as an SVG element for a page that defines the colours.
 
     Args:
         chart: The chart; colours such as `var(--arm-1)` are left to the page's style.
         description: What is to be seen, for readers who do not see it.
     """
-    config = CONFIG if isinstance(chart, alt.LayerChart) else CONFIG | {"autosize": "pad"}  # panels do not fit a width
-    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=config)
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG)
     opening, _, body = svg.partition(">")
     box = opening.partition('viewBox="')[2].partition('"')[0]
     return f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="{box}">{body}'
-
-
-def to_svg_file(chart: alt.LayerChart | alt.HConcatChart, description: str) -> str:
-    """Render a chart as a file of its own, with the colours of the pages in light and in dark."""
-    style = f"<style>{COLOURS.read_text(encoding='utf-8')} svg {{ background: var(--page); }}</style>"
-    opening, _, body = to_svg(chart, description).partition(">")
-    return f'{opening} xmlns="http://www.w3.org/2000/svg">{style}{body}'
 
 
 def warm_up() -> None:

@@ -24,9 +24,6 @@ def bootstrap_effects(control: Ratios, arm: Ratios, resamples: int, seed: int) -
 
     Returns:
         Arm / control - 1 with its percentile interval, for each metric.
-
-    Raises:
-        AnalysisError: An arm has no listener, or there are fewer than two resamples.
     """
     # Arms of equal size would otherwise draw the same listeners, and their errors would not be independent.
     before, after = (_estimates(ratios, resamples, 2 * seed + side) for side, ratios in enumerate((control, arm)))
@@ -37,9 +34,8 @@ def bootstrap_effects(control: Ratios, arm: Ratios, resamples: int, seed: int) -
 
 def _estimates(ratios: Ratios, resamples: int, seed: int) -> FloatArray:
     """Return the metrics of the whole sample and of every resample, shape (1 + resamples, metrics)."""
-    whole = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
     (resampled,) = bootstrap.estimate(Resamples(len(ratios.numerators), resamples, seed), ratios)
-    return np.vstack([whole, resampled])
+    return np.vstack([ratios.whole, resampled])
 
 
 def compare_ranks(control: FloatArray, arm: FloatArray) -> float:
@@ -49,8 +45,8 @@ def compare_ranks(control: FloatArray, arm: FloatArray) -> float:
     Test of Whether one of Two Random Variables is Stochastically Larger than the Other, 1947.
 
     Args:
-        control: One value a listener, shape (listeners,).
-        arm: Values of the arm, shape (listeners,).
+        control: One value a listener.
+        arm: Values of the arm's listeners.
 
     Returns:
         The two-sided p-value of equal distributions; NaN if an arm has no listeners.

@@ -156,7 +156,7 @@ def _report_page(file: Path) -> Response:
 
 def _page(template: str, **values: object) -> str:
     folder = Path(__file__).parent / "templates"
-    return render(folder, f"{template}.html.jinja", n=numbers, link=url_for, when=_when, setting=_setting, **values)
+    return render(folder, f"{template}.html.jinja", link=url_for, when=_when, setting=_setting, **values)
 
 
 def _setting(value: object) -> str:

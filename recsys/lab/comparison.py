@@ -62,12 +62,10 @@ def _difference(run: Run, first: Row, second: Row) -> Interval | None:
     if any(part is None for part in parts):
         return None
     stacked = np.stack([part for part in parts if part is not None])
-    resamples = bootstrap.Resamples(stacked.shape[2], RESAMPLES, 0)
-    (estimates,) = bootstrap.estimate(resamples, bootstrap.Ratios(stacked[:, 0].T, stacked[:, 1].T))
-    value = bootstrap.ratio(stacked[:, 0].sum(axis=1), stacked[:, 1].sum(axis=1))
-    ends = bootstrap.percentile_interval((estimates[:, 0] - estimates[:, 1])[:, None])
-    lower, upper = np.asarray(ends).ravel().tolist()
-    return float(value[0] - value[1]), lower, upper
+    ratios = bootstrap.Ratios(stacked[:, 0].T, stacked[:, 1].T)
+    (estimates,) = bootstrap.estimate(bootstrap.Resamples(stacked.shape[2], RESAMPLES, 0), ratios)
+    lower, upper = bootstrap.percentile_interval(estimates[:, 0] - estimates[:, 1]).tolist()
+    return float(ratios.whole[0] - ratios.whole[1]), lower, upper
 
 
 def _read_listeners(run: Run, row: Row) -> FloatArray | None:

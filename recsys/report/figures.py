@@ -75,7 +75,6 @@ def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
         tabulate(
             "Sweep",
             {labels[trial]: {str(at): numbers.number(ends[0]) for at, ends in run.curve(trial)} for trial in coloured},
-            numbers.NOTHING,
         ),
     )
 
@@ -146,7 +145,7 @@ def draw_popularity(dataset: Dataset) -> Figure:
         "Popularity",
         "The share of the training interactions that the most popular tracks have.",
         to_svg(chart, "; ".join(f"the {tracks} most popular tracks have {share}" for tracks, share in texts.items())),
-        tabulate("Most popular tracks", {"Interactions": texts}, numbers.NOTHING),
+        tabulate("Most popular tracks", {"Interactions": texts}),
     )
 
 
@@ -166,7 +165,5 @@ def draw_session_lengths(dataset: Dataset) -> Figure | None:
         "Session lengths",
         described,
         to_svg(draw_shares(shares, {"sessions": arm_colour(1)}, list(shown), "tracks"), described),
-        tabulate(
-            "Tracks", {"Sessions": {name: numbers.count(count) for name, count in shown.items()}}, numbers.NOTHING
-        ),
+        tabulate("Tracks", {"Sessions": {name: numbers.count(count) for name, count in shown.items()}}),
     )

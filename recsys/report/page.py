@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-from analysis.page import numbers
 from analysis.page.render import render
 from looplib.files import atomic_write_text
 from recsys.dataset.dataset import Dataset, open_dataset
@@ -58,7 +57,6 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
     return render(
         Path(__file__).parent,
         "page.html.jinja",
-        n=numbers,
         run=run,
         winner=winner,
         has_warnings=any(remark.startswith(WARNING) for remark in winner.remarks),

@@ -36,7 +36,6 @@ def render(report: Report) -> str:
         Path(__file__).parent,
         "page.html.jinja",
         report=report,
-        n=numbers,
         tone=_TONES[report.verdict.decision],
         level=numbers.percent(100 * (1 - report.alpha), 0),
         positions={arm: position for position, arm in enumerate(report.arms)},
