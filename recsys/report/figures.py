@@ -46,12 +46,7 @@ def _leader(row: Row, run: Run) -> intervals.Row:
 
 
 def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
-    """Draw the choosing metric after each scored sweep.
-
-    Args:
-        run: Whose ledger.
-        trials: Which to draw, with intervals; by default all candidates, without.
-    """
+    """Draw the choosing metric after each scored sweep: of some trials with intervals, by default of all without."""
     chosen = trials or [row["trial"] for row in run.candidates if run.curve(row["trial"])]
     labels = {row["trial"]: run.label(row) for row in run.rows}
     coloured = {trial: arm_colour(number) for number, trial in enumerate(chosen[:_COLOURED], start=1)}
