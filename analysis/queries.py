@@ -170,12 +170,7 @@ def attach_json_lines(
 ) -> None:
     """Make files of one JSON object a line readable under a table's name; they are read when a query runs.
 
-    Args:
-        connection: Where the table is wanted.
-        table: Its name.
-        files: All gzipped, or none; their names do not matter.
-        columns: The keys to read and their types; further keys are ignored, a missing one is NULL.
-        gzipped: Whether the files are.
+    `columns` are the keys to read and their types: further keys are ignored, a missing one is NULL.
     """
     rows = connection.read_json(
         [glob.escape(str(file)) for file in files],
@@ -207,12 +202,7 @@ def attach_lines(connection: Connection, table: str, file: Path, *, gzipped: boo
 def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool, delimiter: str | None) -> Rows:
     """Return the rows of a CSV file, every value as text; malformed lines go to the table `reject_errors`.
 
-    Args:
-        connection: Where they will be read; a connection for each file keeps the malformed lines apart.
-        file: Its name does not matter.
-        gzipped: Whether it is.
-        header: Whether its first line names the columns.
-        delimiter: Between the values; None to detect it.
+    A connection for each file keeps the malformed lines apart. Without a delimiter it is detected.
 
     Raises:
         DatabaseError: The file is not CSV.
@@ -240,13 +230,9 @@ def open_parquet(connection: Connection, file: Path) -> Rows:
 
 
 def attach_columns(table: str, rows: Rows, columns: Mapping[str, str], constants: Mapping[str, str | None]) -> None:
-    """Make some columns readable as text under a table's name.
+    """Make some columns of `open_csv` or `open_parquet` readable as text under a table's name.
 
-    Args:
-        table: The table's name, in the connection of the rows.
-        rows: Rows of `open_csv` or `open_parquet`.
-        columns: New name → name in `rows`.
-        constants: Name of a further column → its value in every row.
+    `columns` maps new names to those in the rows, `constants` the names of further columns to their value.
     """
     chosen = [duckdb.ColumnExpression(column).cast("VARCHAR").alias(name) for name, column in columns.items()]
     added = [duckdb.ConstantExpression(value).cast("VARCHAR").alias(name) for name, value in constants.items()]

@@ -96,12 +96,7 @@ class MetricEffect:
 
 
 def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[OriginalRow, ...]:
-    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha.
-
-    Args:
-        listeners: The listeners of every arm.
-        control: The arm that the others are compared with.
-    """
+    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha."""
     return tuple(
         _original_row(arm, METRICS[name], listeners[control], listeners[arm])
         for arm in listeners
@@ -132,10 +127,7 @@ def metric_effects(
 ) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that the log can tell of, primary ones first, then by arm.
 
-    Args:
-        connection: Has the table `latencies`.
-        listeners: The listeners of every arm.
-        config: The metrics, their roles and the control.
+    The connection has the table `latencies`; `listeners` are those of every arm.
     """
     metrics = [METRICS[name] for name in config.metrics]
     histograms = _read_latencies(connection)

@@ -187,8 +187,8 @@ def _notes(evidence: Evidence, trust: Trust) -> tuple[str, ...]:
     }
     return (
         *(
-            f"Guardrail {one.metric} of {one.arm} may be worse by more than {one.margin:g}: {_values(one)}."
-            for one in unclear
+            f"Guardrail {effect.metric} of {effect.arm} may be worse by more than {effect.margin:g}: {_values(effect)}."
+            for effect in unclear
         ),
         *(
             f"The interval of {line.metric} of {line.arm} for looks on every day includes 0; "
@@ -196,7 +196,7 @@ def _notes(evidence: Evidence, trust: Trust) -> tuple[str, ...]:
             for line in evidence.timelines
             if _is_early(line, evidence.effects)
         ),
-        *(f"{sum(one.listeners.values()):,} listeners show {one.kind}." for one in trust.suspicions),
+        *(f"{sum(found.listeners.values()):,} listeners show {found.kind}." for found in trust.suspicions),
         *(note for note, count in counted.items() if count),
     )
 

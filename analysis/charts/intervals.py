@@ -31,7 +31,7 @@ def draw_intervals(
     """Draw values with intervals, label and text above each.
 
     Args:
-        groups: Heading to rows, from above; an empty heading is left out, and one may have no rows.
+        groups: Heading → rows, from above; an empty heading is left out, and one may have no rows.
         x_title: What the values are.
         domain: The values at both sides, with a line at 0; intervals that reach further end in an arrow. By default
             all values have room.

@@ -52,36 +52,23 @@ def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
 
 
 def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
-    """Return colours by the values of a field, with a legend if there are several, in as many columns as have room.
-
-    Args:
-        field: Name of the field.
-        colours: Value to colour, in the order of the legend.
-    """
+    """Return colours by the values of a field, with a legend if there are several, in as many columns as have room."""
     longest = max((len(name) for name in colours), default=1)
     legend = alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34))) if len(colours) > 1 else None
     return alt.Color(f"{field}:N", legend=legend).scale(domain=list(colours), range=list(colours.values()))
 
 
 def named_axis(title: str, names: Sequence[str], most: int) -> alt.Axis:
-    """Return an axis that names whole numbers from 0 by texts of ours, every n-th where there is room for few.
+    """Return an axis that names whole numbers from 0, every n-th where `most` names have room.
 
-    Args:
-        title: What the axis shows.
-        names: One for each number. They become part of an expression: never a text from the data.
-        most: How many have room.
+    The names become part of an expression: never a text from the data.
     """
     values = list(range(0, len(names), max(1, -(-len(names) // most))))
     return alt.Axis(title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]")
 
 
 def to_svg(chart: alt.LayerChart, description: str) -> str:
-    """Render a chart as an SVG element for a page that defines the colours.
-
-    Args:
-        chart: The chart; colours such as `var(--arm-1)` are left to the page's style.
-        description: What is to be seen, for readers who do not see it.
-    """
+    """Render a chart as an SVG element, described for readers who do not see it; the page defines the colours."""
     svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG)
     opening, _, body = svg.partition(">")
     box = opening.partition('viewBox="')[2].partition('"')[0]

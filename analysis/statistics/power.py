@@ -68,11 +68,6 @@ def detectable_effect(variance: float, listeners: float, design: Design) -> floa
 def needed_listeners(variance: float, effect: float, design: Design) -> float:
     """Return the listeners of control and arm together with which an absolute effect is found, not rounded.
 
-    Args:
-        variance: Of one listener's share in the metric, the same in both arms.
-        effect: Absolute, not 0.
-        design: Level, power and ratio.
-
     Raises:
         AnalysisError: The effect is 0 or so small that no number of listeners would do.
     """

@@ -16,12 +16,6 @@ def bootstrap_effects(control: Ratios, arm: Ratios, resamples: int, seed: int) -
 
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993, sections 8.3 and 13.3.
 
-    Args:
-        control: One row a listener, one column a metric.
-        arm: Rows of the arm's listeners, the same columns.
-        resamples: Number of resamples.
-        seed: Seed of the run.
-
     Returns:
         Arm / control - 1 with its percentile interval, for each metric.
     """
@@ -43,10 +37,6 @@ def compare_ranks(control: FloatArray, arm: FloatArray) -> float:
 
     The Mann-Whitney test with midranks for ties, by the normal approximation corrected for them. Mann & Whitney, On a
     Test of Whether one of Two Random Variables is Stochastically Larger than the Other, 1947.
-
-    Args:
-        control: One value a listener.
-        arm: Values of the arm's listeners.
 
     Returns:
         The two-sided p-value of equal distributions; NaN if an arm has no listeners.

@@ -19,13 +19,13 @@ _TONES: dict[Decision, str] = {
 
 def load_charts() -> None:
     """Load the chart libraries in the background, a second of work, while a report is computed."""
-    threading.Thread(target=_warm_up).start()
 
+    def load() -> None:
+        from analysis.charts.svg import warm_up  # imports altair
 
-def _warm_up() -> None:
-    from analysis.charts.svg import warm_up  # imports altair
+        warm_up()
 
-    warm_up()
+    threading.Thread(target=load).start()
 
 
 def render(report: Report) -> str:
