@@ -5,7 +5,6 @@ here from files or Arrow tables, so no statement is ever built from strings.
 """
 
 import glob
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,8 +15,6 @@ import duckdb
 import pyarrow as pa
 
 SQL_FOLDER = Path(__file__).parent / "sql"
-_PARAMETER = re.compile(r"(?<!\$)\$([a-z_][a-z0-9_]*)")
-_COMMENT = re.compile(r"--[^\n]*")
 
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
@@ -69,41 +66,23 @@ def statement(name: str) -> str:
     return (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
 
 
-@cache
-def parameters(name: str) -> frozenset[str]:
-    """Return the named parameters that a SQL file uses, comments aside."""
-    return frozenset(_PARAMETER.findall(_COMMENT.sub("", statement(name))))
-
-
-def fetch_table(connection: Connection, name: str, **values: Any) -> pa.Table:  # noqa: ANN401  any SQL value
+def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table:
     """Run a SQL file and return its rows as an Arrow table; its named parameters are the keywords.
 
     Raises:
-        TypeError: The keywords are not exactly the file's parameters.
-        DatabaseError: The statement fails.
+        DatabaseError: The statement fails, or the keywords are not exactly its parameters.
     """
     return _rows(connection, name, values).to_arrow_table()
 
 
-def fetch_row(connection: Connection, name: str, **values: Any) -> Mapping[str, Any]:  # noqa: ANN401  any SQL value
-    """Run a SQL file that returns one row, and return that as a mapping from column to value.
-
-    Raises:
-        LookupError: It returned none or several.
-    """
+def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[str, Any]:
+    """Run a SQL file that returns one row, and return that as a mapping from column to value."""
     relation = _rows(connection, name, values)
-    rows = relation.fetchall()
-    if len(rows) != 1:
-        raise LookupError(f"{name}.sql returned {len(rows)} rows; one is expected")
-    return dict(zip(relation.columns, rows[0], strict=True))
+    (row,) = relation.fetchall()
+    return dict(zip(relation.columns, row, strict=True))
 
 
-def stream(
-    connection: Connection,
-    name: str,
-    rows: int,
-    **values: Any,  # noqa: ANN401  any SQL value
-) -> Iterator[pa.RecordBatch]:
+def stream(connection: Connection, name: str, rows: int, **values: object) -> Iterator[pa.RecordBatch]:
     """Run a SQL file and yield its rows in Arrow batches of up to `rows`.
 
     Raises:
@@ -118,25 +97,24 @@ def stream(
         raise kind(str(error)) from None
 
 
-def copy_to_parquet(connection: Connection, name: str, file: Path, **values: Any) -> int:  # noqa: ANN401  any SQL value
+def copy_to_parquet(connection: Connection, name: str, file: Path, **values: object) -> int:
     """Write the rows of a SQL file to a Parquet file, and return their number."""
-    _check_keywords(name, values)
     values["copy_target"] = str(file)
     written = connection.execute(f"COPY ({statement(name)}) TO $copy_target ({PARQUET})", values).fetchone()
     return int(written[0]) if written else 0
 
 
-def attach_query(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+def attach_query(connection: Connection, table: str, name: str, **values: object) -> None:
     """Make the rows of a SQL file readable under a table's name; it runs when they are read."""
     _rows(connection, name, values).create_view(table, replace=True)
 
 
-def materialize(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+def materialize(connection: Connection, table: str, name: str, **values: object) -> None:
     """Run a SQL file and keep its rows as a table of the database."""
     _rows(connection, name, values).create(table)
 
 
-def append(connection: Connection, table: str, name: str, **values: Any) -> None:  # noqa: ANN401  any SQL value
+def append(connection: Connection, table: str, name: str, **values: object) -> None:
     """Run a SQL file and add its rows to a table of the database, which is made if there is none."""
     rows = _rows(connection, name, values)
     exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = $table", {"table": table})
@@ -147,14 +125,7 @@ def append(connection: Connection, table: str, name: str, **values: Any) -> None
 
 
 def _rows(connection: Connection, name: str, values: Mapping[str, Any]) -> Rows:
-    _check_keywords(name, values)
     return connection.sql(statement(name), params=values)
-
-
-def _check_keywords(name: str, values: Mapping[str, object]) -> None:
-    expected = parameters(name)
-    if expected != values.keys():
-        raise TypeError(f"{name}.sql takes {sorted(expected)}, got {sorted(values)}")
 
 
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
@@ -199,12 +170,7 @@ def attach_json_lines(
 ) -> None:
     """Make files of one JSON object a line readable under a table's name; they are read when a query runs.
 
-    Args:
-        connection: Where the table is wanted.
-        table: Its name.
-        files: All gzipped, or none; their names do not matter.
-        columns: The keys to read and their types; further keys are ignored, a missing one is NULL.
-        gzipped: Whether the files are.
+    `columns` are the keys to read and their types: further keys are ignored, a missing one is NULL.
     """
     rows = connection.read_json(
         [glob.escape(str(file)) for file in files],
@@ -236,12 +202,7 @@ def attach_lines(connection: Connection, table: str, file: Path, *, gzipped: boo
 def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool, delimiter: str | None) -> Rows:
     """Return the rows of a CSV file, every value as text; malformed lines go to the table `reject_errors`.
 
-    Args:
-        connection: Where they will be read; a connection for each file keeps the malformed lines apart.
-        file: Its name does not matter.
-        gzipped: Whether it is.
-        header: Whether its first line names the columns.
-        delimiter: Between the values; None to detect it.
+    A connection for each file keeps the malformed lines apart. Without a delimiter it is detected.
 
     Raises:
         DatabaseError: The file is not CSV.
@@ -269,13 +230,9 @@ def open_parquet(connection: Connection, file: Path) -> Rows:
 
 
 def attach_columns(table: str, rows: Rows, columns: Mapping[str, str], constants: Mapping[str, str | None]) -> None:
-    """Make some columns readable as text under a table's name.
+    """Make some columns of `open_csv` or `open_parquet` readable as text under a table's name.
 
-    Args:
-        table: The table's name, in the connection of the rows.
-        rows: Rows of `open_csv` or `open_parquet`.
-        columns: New name → name in `rows`.
-        constants: Name of a further column → its value in every row.
+    `columns` maps new names to those in the rows, `constants` the names of further columns to their value.
     """
     chosen = [duckdb.ColumnExpression(column).cast("VARCHAR").alias(name) for name, column in columns.items()]
     added = [duckdb.ConstantExpression(value).cast("VARCHAR").alias(name) for name, value in constants.items()]

@@ -23,12 +23,11 @@ import yaml
 from scipy import stats
 
 from analysis.ab.tables import load, tabulate_original
-from analysis.charts.scatter import Interval, draw_predictions
-from analysis.charts.svg import to_svg_file
 from analysis.statistics import bootstrap
 from analysis.store import open_store
 from benchmarks.harness import SEED_CONFIG, SEED_WORLD
 from benchmarks.models import DEPTH, make_models
+from benchmarks.predictions_chart import Interval, draw_predictions
 from botify.experiments import Arm, Experiment
 from looplib.arrays import FloatArray, IntArray
 from looplib.config import load_config
@@ -74,7 +73,7 @@ def main(
     rows = [offline[index] | {"effect": effects[1 + index]} for index in order]
     predicted = {"NDCG@30": [row["ndcg"] for row in rows], "off-policy estimate": [row["ope"] for row in rows]}
     chart = draw_predictions(predicted, [row["effect"] for row in rows], [row["kind"] for row in rows], COLOURS)
-    atomic_write_text(svg, to_svg_file(chart, "Effects of sixteen models against what was predicted"))
+    atomic_write_text(svg, chart)
     print("| | model | NDCG@30 | off-policy estimate | effect over random |\n|---:|---|---|---|---|")
     for number, row in enumerate(rows, start=1):
         cells = (_text(row["ndcg"], 4), _text(row["ope"], 4), _text(row["effect"], 1))

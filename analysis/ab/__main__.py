@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.ab.config import AbConfig
+from analysis.ab.effects import MetricEffect, OriginalRow
 from analysis.ab.page.page import load_charts, render
-from analysis.ab.report import CourseRow, MetricEffect, Report, build_report
+from analysis.ab.report import Report, build_report
 from analysis.ab.tables import MEMORY
 from analysis.errors import AnalysisError
 from looplib.cli import make_app, run
@@ -23,7 +24,7 @@ from looplib.progress import output
 
 PROG = "python -m analysis.ab"
 _SIZE = re.compile(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)")
-_ORIGINAL_COLUMNS = tuple(field.name for field in fields(CourseRow))
+_ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))
 _EFFECT_COLUMNS = ("arm", "metric", "control", "arm's", "effect %", "lower", "upper", "adjusted p", "MDE %", "")
 
 app = make_app("Reports on an experiment: which arm won, by how much, how sure that is, and whether to trust it.")
@@ -88,7 +89,7 @@ def _counts(report: Report) -> str:
     return f"{arms}{ratio}{days}\n{read}"
 
 
-def _original_cells(row: CourseRow) -> list[str]:
+def _original_cells(row: OriginalRow) -> list[str]:
     signed = [_format(value, "+.3f") for value in (row.effect_pct, row.lower_pct, row.upper_pct)]
     means = [_format(value, ".5g") for value in (row.control_mean, row.arm_mean)]
     return [row.arm, row.metric, *signed, *means, str(row.significant)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from analysis import queries
 from analysis.ab.config import TrustConfig
-from analysis.ab.source import RejectedLine
+from analysis.ab.tables import RejectedLine
 from analysis.ab.timeline import Exposure, exposures, iso_date
 
 _KINDS = {
@@ -56,13 +56,7 @@ class Trust:
 def assess(
     connection: queries.Connection, arms: Sequence[str], rejected: Sequence[RejectedLine], config: TrustConfig
 ) -> tuple[Trust, tuple[str, str]]:
-    """Look for impossible behaviour and faulty events.
-
-    Args:
-        connection: Has the tables of `analysis.ab.tables.tabulate`.
-        arms: All arms, the control first.
-        rejected: The first lines that were no event.
-        config: What counts as impossible.
+    """Look for impossible behaviour and faulty events in the tables of `analysis.ab.tables.tabulate`.
 
     Returns:
         The findings, and the ISO dates of the experiment's first and last event.

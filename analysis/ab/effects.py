@@ -46,7 +46,7 @@ class RelativeEffect:
 
 
 @dataclass(frozen=True)
-class CourseRow:
+class OriginalRow:
     """A row of the original table: the effect on a mean over listeners, with Welch's 95 % interval."""
 
     arm: str  # the arm that is compared with the control
@@ -95,13 +95,8 @@ class MetricEffect:
     guardrail: GuardrailState | None = None  # whether it is kept to; None for the others
 
 
-def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[CourseRow, ...]:
-    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha.
-
-    Args:
-        listeners: The listeners of every arm.
-        control: The arm that the others are compared with.
-    """
+def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[OriginalRow, ...]:
+    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha."""
     return tuple(
         _original_row(arm, METRICS[name], listeners[control], listeners[arm])
         for arm in listeners
@@ -110,12 +105,12 @@ def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[Co
     )
 
 
-def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listeners) -> CourseRow:
+def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listeners) -> OriginalRow:
     effect = effects.compare_moments(metric.moments(control), metric.moments(treated), metric.quantity)
     relative = effect.of_control_pct
     if not effect.standard_error > 0:  # in the original formula 0 degrees of freedom by 0: there is no interval
         relative = Interval(relative.value, math.nan, math.nan)
-    return CourseRow(
+    return OriginalRow(
         arm=arm,
         metric=metric.name,
         effect_pct=number(relative.value),
@@ -132,10 +127,7 @@ def metric_effects(
 ) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that the log can tell of, primary ones first, then by arm.
 
-    Args:
-        connection: Has the table `latencies`.
-        listeners: The listeners of every arm.
-        config: The metrics, their roles and the control.
+    The connection has the table `latencies`; `listeners` are those of every arm.
     """
     metrics = [METRICS[name] for name in config.metrics]
     histograms = _read_latencies(connection)

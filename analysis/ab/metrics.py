@@ -53,11 +53,7 @@ class Metric:
         return Quantity(*(f"past_{name}" for name in self.sums)) if WITH_PAST.issuperset(self.sums) else None
 
     def values(self, listeners: Mapping[str, FloatArray]) -> FloatArray:
-        """Return each listener's numerator, or ratio if it is per listener; NaN for a ratio to 0.
-
-        Args:
-            listeners: Column of `listeners` → values, each of shape (listeners,).
-        """
+        """Return each listener's numerator, or ratio if it is per listener; NaN for a ratio to 0."""
         numerator = listeners[self.numerator]
         if self.denominator is None or not self.per_listener:
             return numerator

@@ -10,56 +10,15 @@ from pathlib import Path
 
 import msgspec
 
-from analysis.ab.config import AbConfig, Role
-from analysis.ab.data_quality import Quality, Suspicion, Trust, assess
-from analysis.ab.effects import (
-    CourseRow,
-    Cuped,
-    GuardrailState,
-    MetricEffect,
-    RelativeEffect,
-    metric_effects,
-    original_table,
-)
-from analysis.ab.source import Lines, RejectedLine
+from analysis.ab.config import AbConfig
+from analysis.ab.data_quality import Trust, assess
+from analysis.ab.effects import MetricEffect, OriginalRow, metric_effects, original_table
 from analysis.ab.tables import MEMORY, Loaded, load, read_listeners, tabulate, tabulate_original
-from analysis.ab.timeline import (
-    Day,
-    Distribution,
-    Exposure,
-    Position,
-    Timeline,
-    distributions,
-    positions,
-    timelines,
-)
-from analysis.ab.verdict import Decision, Evidence, Verdict, decide
+from analysis.ab.timeline import Distribution, Position, Timeline, distributions, positions, timelines
+from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
+from analysis.logs.reader import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
-
-__all__ = [
-    "CourseRow",
-    "Cuped",
-    "Day",
-    "Decision",
-    "Distribution",
-    "Exposure",
-    "GuardrailState",
-    "Lines",
-    "MetricEffect",
-    "Position",
-    "Quality",
-    "RejectedLine",
-    "RelativeEffect",
-    "Report",
-    "Role",
-    "SampleRatio",
-    "Suspicion",
-    "Timeline",
-    "Trust",
-    "Verdict",
-    "build_report",
-]
 
 
 @dataclass(frozen=True)
@@ -75,10 +34,10 @@ class Report:
     last_day: str | None  # of the last
     listeners: dict[str, int]  # listeners by arm
     sessions: dict[str, int]  # closed sessions by arm
-    lines: Lines  # lines of the logs
+    lines: LineCounts  # of the logs
     srm: SampleRatio  # the sample ratio
     verdict: Verdict  # what to do
-    course_table: tuple[CourseRow, ...]  # the original table
+    course_table: tuple[OriginalRow, ...]  # the original table
     effects: tuple[MetricEffect, ...]  # every configured metric and arm; primary ones first
     timelines: tuple[Timeline, ...]  # primary metrics by day
     distributions: tuple[Distribution, ...]  # over sessions
@@ -122,11 +81,11 @@ def build_report(
             tabulate(loaded, skip_below=config.skip_below, recommenders=config.recommenders, positions=config.positions)
         listeners = {arm: read_listeners(connection, arm) for arm in arms}
         counts = {arm: len(columns["sessions"]) for arm, columns in listeners.items()}
-        lines, srm = loaded.lines.lines, check_sample_ratio(counts, config.shares)
+        lines, srm = loaded.lines, check_sample_ratio(counts, config.shares)
         evidence = Evidence(is_aa, counts, lines, srm)
         first_day = last_day = None
         if not table_only:
-            trust, (first_day, last_day) = assess(connection, arms, loaded.lines.rejected, config.trust)
+            trust, (first_day, last_day) = assess(connection, arms, loaded.rejected, config.trust)
             effects = metric_effects(connection, listeners, config)
             evidence = Evidence(is_aa, counts, lines, srm, trust, effects, timelines(connection, arms, config))
         return Report(
@@ -158,15 +117,11 @@ def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
     Raises:
         AnalysisError: There are not two, or no control.
     """
-    lines, arms = loaded.lines.lines, loaded.arms
-    if not lines.good:
-        first = next(iter(loaded.lines.rejected), None)
-        why = (
-            f"the first line refused is {first.file}:{first.line}: {first.reason}"
-            if first
-            else "no line but blank ones"
-        )
-        raise AnalysisError(f"{', '.join(loaded.names)}: no event in {lines.read:,} lines; {why}")
+    arms = loaded.arms
+    if not loaded.lines.good:
+        refused = [f"{line.file}:{line.line}: {line.reason}" for line in loaded.rejected]
+        why = f"the first line refused is {refused[0]}" if refused else "no line but blank ones"
+        raise AnalysisError(f"{', '.join(loaded.names)}: no event in {loaded.lines.read:,} lines; {why}")
     if not arms:
         known = f"events name {', '.join(loaded.experiments)}" if loaded.experiments else "no event names any"
         raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")

@@ -1,7 +1,8 @@
 """From events to one row a listener and arm: the tables that everything else is computed from.
 
-`load` reads logs or stores into a DuckDB connection, events split into slices by listener, so that however long the
-log, only a slice is ordered at a time. `tabulate` makes of them
+`load` reads event logs and session stores into a DuckDB connection, events split into slices by listener, so that
+however long the log, only a slice is ordered at a time. A store has the events that an ingest made of the lines, and
+counts of the lines, so logs and their store give the same report. `tabulate` makes of the slices
 
 - `sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
 - `listeners`, `listener_days`: one row a listener and arm, and for each of their days (`sql/ab/listener_sums.sql`);
@@ -11,7 +12,7 @@ log, only a slice is ordered at a time. `tabulate` makes of them
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +23,53 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import queries
-from analysis.ab import source
 from analysis.ab.metrics import WITH_PAST
-from analysis.ab.source import ReadLines
-from analysis.logs.reader import canonical_assignments
+from analysis.logs import reader
+from analysis.logs.reader import LineCounts, LogFile
+from analysis.store import MANIFEST, Store, open_store
 from looplib.arrays import FloatArray
-from looplib.progress import progress
+from looplib.progress import Report, progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
 MEMORY = "1GB"
 GROUPS = 100
+SHOWN_REJECTS = 5
 _EVENTS_OF_A_SLICE = 2_000_000
+_EVENTS_AT_ONCE = 1_000_000  # read from a store
+_BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The logs and session stores that a report is of."""
+
+    logs: tuple[LogFile, ...]
+    stores: tuple[Store, ...]
+
+    @property
+    def events(self) -> int:
+        """About how many events there are."""
+        of_logs = sum(log.size_bytes * (8 if log.is_gzipped else 1) for log in self.logs) // _BYTES_OF_AN_EVENT
+        return of_logs + sum(store.events for store in self.stores)
+
+    @property
+    def megabytes(self) -> float:
+        """Their size on the disk."""
+        return (sum(log.size_bytes for log in self.logs) + sum(store.bytes for store in self.stores)) / 1e6
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What they are called."""
+        return (*(str(store.path) for store in self.stores), *(log.name for log in self.logs))
+
+
+@dataclass(frozen=True)
+class RejectedLine:
+    """One of the first lines that were no event."""
+
+    file: str
+    line: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -44,8 +81,9 @@ class Loaded:
     arms: tuple[str, ...]  # the arms that events name for the experiment, sorted
     experiments: tuple[str, ...]  # all experiments that events name, sorted
     recommenders: Mapping[tuple[str, str], int]  # requests answered, by arm and recommender
-    start_ms: int | None  # the first event in the experiment; None if nobody is in it
-    lines: ReadLines  # counts of the lines, and the first rejected ones
+    start_ms: int  # the first event in the experiment; 0 if nobody is in it
+    lines: LineCounts  # of the logs
+    rejected: tuple[RejectedLine, ...]  # the first ones
     names: tuple[str, ...]  # the logs and stores
 
     def each_slice(self) -> Iterator[queries.Connection]:
@@ -53,6 +91,18 @@ class Loaded:
         for table in self.slices:
             queries.alias(self.connection, "assigned", table)
             yield self.connection
+
+
+def find_sources(paths: Sequence[str | Path]) -> Sources:
+    """Find the logs and stores that files, folders and patterns stand for.
+
+    Raises:
+        EventLogError: A path holds neither.
+        StoreError: A store is damaged.
+    """
+    stores = {Path(path).resolve(): Path(path) for path in paths if (Path(path) / MANIFEST).is_file()}
+    logs = [path for path in paths if Path(path).resolve() not in stores]
+    return Sources(tuple(reader.discover(logs)), tuple(open_store(path) for path in stores.values()))
 
 
 @contextmanager
@@ -70,14 +120,14 @@ def load(
     Raises:
         EventLogError: A path cannot be read.
     """
-    found = source.find(paths)
+    sources = find_sources(paths)
+    slices = 1 if table_only else -(-max(1, sources.events) // _EVENTS_OF_A_SLICE)
     with tempfile.TemporaryDirectory(prefix="ab-") as folder:
         scratch = Path(folder)
         connection = queries.connect(memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False)
-        slices = 1 if table_only else -(-max(1, found.events) // _EVENTS_OF_A_SLICE)
         loader = _Loader(connection, experiment, slices=slices, whole=not table_only)
-        with progress("read", found.megabytes, "MB") as report:
-            lines = source.read(connection, found, loader.consume, loader.keep, scratch=scratch, report=report)
+        with progress("read", sources.megabytes, "MB") as report:
+            loader.read(sources, scratch, report)
         try:
             yield Loaded(
                 connection,
@@ -85,9 +135,10 @@ def load(
                 tuple(sorted(loader.arms)),
                 tuple(sorted(loader.experiments)),
                 loader.recommenders,
-                min(loader.starts_ms, default=None),
-                lines,
-                found.names,
+                min(loader.starts_ms, default=0),
+                loader.lines,
+                tuple(sorted(loader.rejected, key=lambda rejected: (rejected.file, rejected.line))[:SHOWN_REJECTS]),
+                sources.names,
             )
         finally:
             connection.close()
@@ -127,8 +178,7 @@ def tabulate(
         queries.append(connection, "positions", "ab/positions", deepest=positions)
         queries.append(connection, "latencies", "ab/latencies", groups=GROUPS)
         queries.append(connection, "overlapping", "ab/overlapping")
-    start_ms = loaded.start_ms or 0
-    queries.materialize(loaded.connection, "listeners", "ab/listener_sums", by_day=False, start_ms=start_ms)
+    queries.materialize(loaded.connection, "listeners", "ab/listener_sums", by_day=False, start_ms=loaded.start_ms)
     queries.materialize(loaded.connection, "listener_days", "ab/listener_sums", by_day=True, start_ms=0)
 
 
@@ -155,36 +205,52 @@ def read_listeners(connection: queries.Connection, arm: str) -> dict[str, FloatA
 
 
 class _Loader:
-    """Takes events batch by batch, finds the arm of each, and splits them by listener."""
+    """Reads events batch by batch, finds the arm of each, and splits them by listener."""
 
     def __init__(self, connection: queries.Connection, experiment: str | None, *, slices: int, whole: bool) -> None:
         self.arms: set[str] = set()
         self.experiments: set[str] = set()
         self.recommenders: Counter[tuple[str, str]] = Counter()
         self.starts_ms: list[int] = []
+        self.lines = LineCounts(0, 0, 0, 0)
+        self.rejected: list[RejectedLine] = []
         self.tables = tuple(f"assigned_{number}" for number in range(slices))
         self._connection = connection
         self._experiment = experiment
         self._whole = whole
         self._summary: list[dict[str, Any]] = []
 
-    def consume(self, _: int) -> int:
-        """Make the table `batch` of the table `events`, and return the number of its events.
+    def read(self, sources: Sources, scratch: Path, report: Report) -> None:
+        """Read all stores, then all logs; the report gets the megabytes read so far."""
+        done = 0.0
+        for files in _store_files(sources.stores):
+            queries.attach_parquet(self._connection, "events", files)
+            self._consume(0)
+            self._keep()
+            done += sum(file.stat().st_size for file in files) / 1e6
+            report(done)
+        for store in sources.stores:
+            for source in store.manifest.sources:
+                self._count(source.lines, store.path / source.rejects if source.lines.rejected else None)
+        for batch in reader.read(self._connection, sources.logs, self._consume, scratch=scratch):
+            self._keep()
+            for read in batch.files:
+                self._count(read.lines, read.rejects)
+                done += read.file.size_bytes / 1e6
+            report(done, f"{self.lines.good:,} events")
 
-        Raises:
-            DatabaseError: A line is odd.
-            OddLineError: Experiments are not an object of strings.
-        """
+    def _consume(self, _: int) -> int:
+        """Make the table `batch` of the table `events`, and return the number of its events."""
         queries.drop(self._connection, "batch")
         queries.materialize(self._connection, "batch", "ab/batch_events", whole=self._whole)
         self._summary = queries.fetch_table(self._connection, "ab/batch_summary").to_pylist()
         for row in self._summary:
             text = row["experiments"]
-            row["named"] = {} if text is None else _decode(canonical_assignments(text))
+            row["named"] = {} if text is None else _decode(reader.canonical_assignments(text))
         return sum(row["events"] for row in self._summary)
 
-    def keep(self) -> None:
-        """Split the table `batch` into the slices."""
+    def _keep(self) -> None:
+        """Split the table `batch`, which is final now, into the slices."""
         arms = {}
         for row in self._summary:
             self.experiments |= row["named"].keys()
@@ -200,8 +266,29 @@ class _Loader:
             queries.append(self._connection, table, "ab/assigned", slice=number, slices=len(self.tables))
         queries.drop(self._connection, "batch")
 
+    def _count(self, lines: LineCounts, rejects: Path | None) -> None:
+        self.lines += lines
+        if rejects and rejects.is_file():
+            first = reader.read_rejects(rejects, SHOWN_REJECTS)
+            self.rejected += [RejectedLine(reject.file, reject.line, reject.reason) for reject in first]
+
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def _store_files(stores: Iterable[Store]) -> Iterator[list[Path]]:
+    """Yield the stores' files, as many at a time as hold about a million events."""
+    files: list[Path] = []
+    rows = 0
+    for store in stores:
+        for part in store.manifest.parts:
+            if files and rows + part.rows > _EVENTS_AT_ONCE:
+                yield files
+                files, rows = [], 0
+            files += store.files([part])
+            rows += part.rows
+    if files:
+        yield files
 
 
 def _attach(connection: queries.Connection, table: str, columns: Mapping[str, Sequence[str | None]]) -> None:

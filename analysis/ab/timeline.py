@@ -89,13 +89,7 @@ def iso_date(day: int) -> str:
 
 
 def timelines(connection: queries.Connection, arms: Sequence[str], config: AbConfig) -> tuple[Timeline, ...]:
-    """Follow each primary metric and arm by day.
-
-    Args:
-        connection: Has the table `listener_days`.
-        arms: All arms, the control first.
-        config: The metrics, and the listeners planned.
-    """
+    """Follow each primary metric and arm by day, from the table `listener_days`; the control is the first arm."""
     found = []
     for metric in (METRICS[name] for name in config.primary):
         days = _read_days(connection, metric, arms)

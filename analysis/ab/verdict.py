@@ -21,8 +21,8 @@ from typing import Literal
 from analysis.ab.config import AbConfig
 from analysis.ab.data_quality import Trust
 from analysis.ab.effects import MetricEffect
-from analysis.ab.source import Lines
 from analysis.ab.timeline import Timeline
+from analysis.logs.reader import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
 
 Decision = Literal["ship", "do not ship", "not yet", "do not trust", "as expected"]
@@ -44,7 +44,7 @@ class Evidence:
 
     is_aa: bool  # whether all arms are the same
     listeners: Mapping[str, int]  # by arm, the control first
-    lines: Lines  # of the logs
+    lines: LineCounts  # of the logs
     srm: SampleRatio  # the sample ratio
     trust: Trust | None = None  # data quality; None if only the original table was made
     effects: Sequence[MetricEffect] = ()  # of all metrics and arms, adjusted
@@ -187,8 +187,8 @@ def _notes(evidence: Evidence, trust: Trust) -> tuple[str, ...]:
     }
     return (
         *(
-            f"Guardrail {one.metric} of {one.arm} may be worse by more than {one.margin:g}: {_values(one)}."
-            for one in unclear
+            f"Guardrail {effect.metric} of {effect.arm} may be worse by more than {effect.margin:g}: {_values(effect)}."
+            for effect in unclear
         ),
         *(
             f"The interval of {line.metric} of {line.arm} for looks on every day includes 0; "
@@ -196,7 +196,7 @@ def _notes(evidence: Evidence, trust: Trust) -> tuple[str, ...]:
             for line in evidence.timelines
             if _is_early(line, evidence.effects)
         ),
-        *(f"{sum(one.listeners.values()):,} listeners show {one.kind}." for one in trust.suspicions),
+        *(f"{sum(found.listeners.values()):,} listeners show {found.kind}." for found in trust.suspicions),
         *(note for note, count in counted.items() if count),
     )
 

@@ -24,14 +24,9 @@ class Span(NamedTuple):
 def draw_days(
     days: Sequence[str], daily: Sequence[Span], so_far: Sequence[Span], always_valid: Sequence[Span], colour: str
 ) -> alt.LayerChart:
-    """Draw an effect over the days of an experiment.
+    """Draw an effect over the days of an experiment: of each day alone, and of all days up to one.
 
-    Args:
-        days: Names of the days.
-        daily: Effect of each day alone.
-        so_far: Effect of all days up to one, with the interval for a single look.
-        always_valid: The same effect with the interval that holds on all days at once.
-        colour: Of the arm.
+    The latter has two intervals: for a single look (`so_far`), and one that holds on all days at once.
     """
     x = name_axis("day, UTC", days)
     scale = alt.Scale(domain=list(_domain(so_far, always_valid)), clamp=True, nice=False)

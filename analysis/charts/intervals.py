@@ -14,25 +14,15 @@ _LETTER = 7.8  # px, a digit at the size of the texts, in a wide font
 
 @dataclass(frozen=True)
 class Row:
-    """A value with its interval.
+    """A value with its interval; None stands for what there is not."""
 
-    Attributes:
-        label: What has this value.
-        text: The value in words.
-        value: None where there is none.
-        lower: Lower end of its interval; None without one.
-        upper: Upper end.
-        colour: Such as `svg.arm_colour` gives.
-        filled: Whether the mark is filled or open.
-    """
-
-    label: str
-    text: str
+    label: str  # what has this value
+    text: str  # the value in words
     value: float | None
     lower: float | None
     upper: float | None
-    colour: str
-    filled: bool = True
+    colour: str  # such as `svg.arm_colour` gives
+    filled: bool = True  # whether the mark is filled or open
 
 
 def draw_intervals(
@@ -41,7 +31,7 @@ def draw_intervals(
     """Draw values with intervals, label and text above each.
 
     Args:
-        groups: Heading to rows, from above; an empty heading is left out, and one may have no rows.
+        groups: Heading → rows, from above; an empty heading is left out, and one may have no rows.
         x_title: What the values are.
         domain: The values at both sides, with a line at 0; intervals that reach further end in an arrow. By default
             all values have room.

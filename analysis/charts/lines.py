@@ -22,18 +22,13 @@ class Point(NamedTuple):
 
 
 def draw_lines(
-    points: Sequence[Point],
-    colours: Mapping[str, str],
-    x: alt.X,
-    y_title: str,
-    *,
-    from_zero: bool = False,
+    points: Sequence[Point], colours: Mapping[str, str], x: alt.X, y_title: str, *, from_zero: bool = False
 ) -> alt.LayerChart:
-    """Draw a line for each series, with a band where its points have intervals.
+    """Draw a line for each series, in the order of its points, with a band where these have intervals.
 
     Args:
-        points: In the order of each line.
-        colours: Series to colour, in the order of the legend.
+        points: Of all lines.
+        colours: Series → colour, in the order of the legend.
         x: The axis of the field "x", such as `number_axis` and `name_axis` give.
         y_title: What goes up.
         from_zero: Whether the axis that goes up starts at 0.
@@ -54,14 +49,7 @@ def draw_lines(
 def draw_shares(
     shares: Mapping[str, Sequence[float]], colours: Mapping[str, str], names: Sequence[str], x_title: str = "from …"
 ) -> alt.LayerChart:
-    """Draw how values are spread over bins, as one outline a series.
-
-    Args:
-        shares: Series to the share in each bin, 0..1.
-        colours: Series to colour.
-        names: Lower ends of the bins, in words.
-        x_title: What the bins are.
-    """
+    """Draw how values are spread over bins, as one outline a series; `names` are the lower ends of the bins."""
     rows = [
         {"series": series, "bin": number, "share": 100 * share}
         for series, of_bins in shares.items()

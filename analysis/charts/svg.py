@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -12,7 +11,6 @@ import vl_convert
 Layer = alt.Chart | alt.LayerChart
 
 WIDTH = 440  # px, labels included; the page scales it to its columns
-COLOURS = Path(__file__).parent / "colours.css"
 _PLAIN = {"labelColor": "var(--soft)", "labelFontSize": 11, "titleColor": "var(--soft)", "titleFontSize": 11}
 CONFIG = {
     "aria": False,  # the SVG has one description; a label for each mark would be read out one by one
@@ -54,48 +52,27 @@ def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
 
 
 def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
-    """Return colours by the values of a field, with a legend if there are several, in as many columns as have room.
-
-    Args:
-        field: Name of the field.
-        colours: Value to colour, in the order of the legend.
-    """
+    """Return colours by the values of a field, with a legend if there are several, in as many columns as have room."""
     longest = max((len(name) for name in colours), default=1)
     legend = alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34))) if len(colours) > 1 else None
     return alt.Color(f"{field}:N", legend=legend).scale(domain=list(colours), range=list(colours.values()))
 
 
 def named_axis(title: str, names: Sequence[str], most: int) -> alt.Axis:
-    """Return an axis that names whole numbers from 0 by texts of ours, every n-th where there is room for few.
+    """Return an axis that names whole numbers from 0, every n-th where `most` names have room.
 
-    Args:
-        title: What the axis shows.
-        names: One for each number. They become part of an expression: never a text from the data.
-        most: How many have room.
+    The names become part of an expression: never a text from the data.
     """
     values = list(range(0, len(names), max(1, -(-len(names) // most))))
     return alt.Axis(title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]")
 
 
-def to_svg(chart: alt.LayerChart | alt.HConcatChart, description: str) -> str:
-    """Render a chart as an SVG element for a page that defines the colours.
-
-    Args:
-        chart: The chart; colours such as `var(--arm-1)` are left to the page's style.
-        description: What is to be seen, for readers who do not see it.
-    """
-    config = CONFIG if isinstance(chart, alt.LayerChart) else CONFIG | {"autosize": "pad"}  # panels do not fit a width
-    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=config)
+def to_svg(chart: alt.LayerChart, description: str) -> str:
+    """Render a chart as an SVG element, described for readers who do not see it; the page defines the colours."""
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG)
     opening, _, body = svg.partition(">")
     box = opening.partition('viewBox="')[2].partition('"')[0]
     return f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="{box}">{body}'
-
-
-def to_svg_file(chart: alt.LayerChart | alt.HConcatChart, description: str) -> str:
-    """Render a chart as a file of its own, with the colours of the pages in light and in dark."""
-    style = f"<style>{COLOURS.read_text(encoding='utf-8')} svg {{ background: var(--page); }}</style>"
-    opening, _, body = to_svg(chart, description).partition(">")
-    return f'{opening} xmlns="http://www.w3.org/2000/svg">{style}{body}'
 
 
 def warm_up() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from analysis import queries
-from analysis.ab.source import Places, find
+from analysis.ab.tables import Sources, find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.holdout import HELP, parse_holdout
@@ -55,7 +55,7 @@ def main(
 ) -> None:
     """Estimate what recommendations are worth."""
     policy, tracks = _parse_logging_policy(logging_policy)
-    sources = find(logs)
+    sources = find_sources(logs)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
     with (
@@ -101,7 +101,7 @@ def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
-def _estimate(scorer: OffPolicy, lists: Recommendations, serving: Serving, sources: Places) -> ListEstimate:
+def _estimate(scorer: OffPolicy, lists: Recommendations, serving: Serving, sources: Sources) -> ListEstimate:
     try:
         estimate = scorer.value_lists(lists.users, lists.tracks, serving=serving, scores=lists.scores)
     except AnalysisError as error:

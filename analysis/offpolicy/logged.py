@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import queries
-from analysis.ab.source import Places
+from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
 from analysis.logs import reader as event_log
 from analysis.offpolicy.holdout import Holdout
@@ -62,7 +62,7 @@ class LoggedSessions:
         return sums - sums[self.first]
 
 
-def attach_events(connection: queries.Connection, sources: Places, scratch: Path) -> None:
+def attach_events(connection: queries.Connection, sources: Sources, scratch: Path) -> None:
     """Make the events of logs or stores readable as the table `events`; `scratch` must live as long as the table.
 
     Raises:

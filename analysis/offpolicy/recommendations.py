@@ -11,7 +11,7 @@ import numpy.typing as npt
 import orjson
 import xxhash
 
-from analysis.ab.source import Places
+from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
 from analysis.logs import reader as event_log
 from analysis.validation.lists import NO_TRACK
@@ -73,7 +73,7 @@ def read_recommendations(text: str) -> Recommendations:
     return Recommendations(name or model or file.stem, file, users, tracks, scores)
 
 
-def learned_from(manifest: Path, sources: Places) -> bool:
+def learned_from(manifest: Path, sources: Sources) -> bool:
     """Return whether a manifest, which may be missing, says that its lists were learned from all of these sources."""
     data = _read_manifest(manifest).get("data", {})
     if "store" not in data or data.get("learned_from", "all") != "all":

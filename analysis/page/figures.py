@@ -3,41 +3,34 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from analysis.page.numbers import NOTHING
+
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts, one a column; the first so many columns are words, the rest are numbers."""
+    """Rows of texts: a name, and a number for each further column."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    texts: int = 1
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its caption.
+    """A chart with its caption."""
 
-    Attributes:
-        title: What is shown.
-        note: How to read it.
-        svg: The chart, by `analysis.charts.svg.to_svg`.
-        numbers: Its numbers, where no other table of the page has them.
-    """
-
-    title: str
-    note: str
-    svg: str
-    numbers: Table | None = None
+    title: str  # what is shown
+    note: str  # how to read it
+    svg: str  # the chart, by `analysis.charts.svg.to_svg`
+    numbers: Table | None = None  # where no other table of the page has them
 
 
-def tabulate(first: str, columns: Mapping[str, Mapping[str, str]], nothing: str) -> Table:
+def tabulate(first: str, columns: Mapping[str, Mapping[str, str]]) -> Table:
     """Lay texts out as a table.
 
     Args:
         first: Heading of the rows' names.
-        columns: Heading to the name of each row and its text.
-        nothing: The text of a row that a column does not have.
+        columns: Heading → name of a row → its text.
     """
     names = dict.fromkeys(name for column in columns.values() for name in column)
-    rows = tuple((name, *(column.get(name, nothing) for column in columns.values())) for name in names)
+    rows = tuple((name, *(column.get(name, NOTHING) for column in columns.values())) for name in names)
     return Table((first, *columns), rows)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import jinja2
 
+from analysis.page import numbers
+
 _ANALYSIS = Path(__file__).parents[1]
 
 
@@ -13,7 +15,7 @@ def render(folder: Path, template: str, **values: object) -> str:
     Args:
         folder: Where the template is; the ones of this package are found as well.
         template: Name of its file; it extends `base.html.jinja`.
-        values: What the template uses; one that it misses is an error.
+        values: What the template uses beside `n`, the functions of `analysis.page.numbers`; a missing one is an error.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, _ANALYSIS / "page" / "templates", _ANALYSIS / "charts"]),
@@ -22,4 +24,4 @@ def render(folder: Path, template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(values)
+    return environment.get_template(template).render(n=numbers, **values)

@@ -13,7 +13,6 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from analysis.errors import AnalysisError
 from looplib.arrays import ByteArray, FloatArray, IntArray, WordArray
 from looplib.randomness import make_generator
 
@@ -38,16 +37,6 @@ class Resamples:
     units: int  # units in the sample, and in each resample
     count: int  # resamples
     seed: int  # seed of the run
-
-    def __post_init__(self) -> None:
-        """Check the arguments.
-
-        Raises:
-            AnalysisError: There is no unit, fewer than two resamples, or the seed is negative.
-        """
-        for name, value, least in (("units", self.units, 1), ("resamples", self.count, 2), ("seed", self.seed, 0)):
-            if value < least:
-                raise AnalysisError(f"bootstrap: {name} must be at least {least}, found {value}")
 
     def blocks(self) -> Iterator[Block]:
         """Return all resamples, a block at a time; they are kept for the next call while they are small."""
@@ -82,6 +71,11 @@ class Ratios:
 
     numerators: FloatArray  # shape (units, metrics)
     denominators: FloatArray  # shape (units, metrics)
+
+    @property
+    def whole(self) -> FloatArray:
+        """The ratios of the whole sample, shape (metrics,)."""
+        return ratio(self.numerators.sum(axis=0), self.denominators.sum(axis=0))
 
     def of(self, block: Block) -> FloatArray:
         """Divide the sums in every resample, shape (resamples, metrics)."""
@@ -126,11 +120,7 @@ def estimate(resamples: Resamples, *statistics: Ratios | Distinct) -> tuple[Floa
 def percentile_interval(estimates: FloatArray) -> FloatArray:
     """Return the interval between the outer percentiles of the resampled estimates (Efron & Tibshirani, ch. 13.3).
 
-    Args:
-        estimates: Shape (resamples, metrics).
-
-    Returns:
-        Lower and upper ends, shape (2, metrics).
+    From shape (resamples, metrics) to lower and upper ends, shape (2, metrics).
     """
     tail = (1 - CONFIDENCE) / 2
     return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))

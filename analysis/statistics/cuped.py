@@ -20,13 +20,8 @@ def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quanti
     """Remove what the covariate predicts from a metric, by the regression over the listeners of both arms.
 
     Deng, Xu, Kohavi & Walker, Improving the Sensitivity of Online Controlled Experiments by Utilizing Pre-Experiment
-    Data, WSDM 2013, section 3; its appendix B for ratios. The covariate must not depend on the arm.
-
-    Args:
-        control: The control, with the columns of the metric and of the covariate.
-        arm: The arm, with the same columns.
-        quantity: The metric.
-        covariate: The metric before the experiment.
+    Data, WSDM 2013, section 3; its appendix B for ratios. The covariate, such as the metric before the experiment,
+    must not depend on the arm.
     """
     both = control + arm
     spread = both.variance(covariate)

@@ -145,8 +145,7 @@ def _p_value(difference: float, error: float, degrees: float) -> float:
 class Histogram:
     """Latencies of an arm's requests."""
 
-    # Steps of latency that occur, ascending; step s is exp(s * STEP) ns and up to the next. Shape (steps,).
-    steps: IntArray
+    steps: IntArray  # those that occur, ascending, shape (steps,); step s is exp(s * STEP) ns and up to the next
     requests: FloatArray  # requests of each group of listeners in each step, shape (groups, steps)
 
     @classmethod

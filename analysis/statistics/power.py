@@ -22,16 +22,9 @@ class Design:
     ratio: float = 1.0  # listeners of the arm for each one of the control
 
     def __post_init__(self) -> None:
-        """Check the levels.
-
-        Raises:
-            AnalysisError: alpha or power is not between 0 and 1, power is not above alpha, or ratio is not positive.
-        """
-        for name, value in (("alpha", self.alpha), ("power", self.power)):
-            if not 0 < value < 1:
-                raise AnalysisError(f"power: {name} must be between 0 and 1, found {value}")
-        if self.power <= self.alpha:
-            raise AnalysisError(f"power: power must be above alpha ({self.alpha}), found {self.power}")
+        """Raise an AnalysisError where power is not between alpha and 1, or ratio is not positive."""
+        if not self.alpha < self.power < 1:
+            raise AnalysisError(f"power: power must be between alpha ({self.alpha}) and 1, found {self.power}")
         if not 0 < self.ratio < math.inf:
             raise AnalysisError(f"power: ratio must be positive, found {self.ratio}")
 
@@ -61,10 +54,7 @@ def achieved_power(variance: float, listeners: float, effect: float, design: Des
 def detectable_effect(variance: float, listeners: float, design: Design) -> float:
     """Return the smallest absolute effect found with the design's power (MDE); NaN for too few listeners.
 
-    Args:
-        variance: Of one listener's share in the metric, the same in both arms.
-        listeners: In control and arm together.
-        design: Level, power and ratio.
+    The arguments are those of `achieved_power`.
     """
     if min(_split(listeners, design)) <= 1:
         return math.nan
@@ -77,11 +67,6 @@ def detectable_effect(variance: float, listeners: float, design: Design) -> floa
 
 def needed_listeners(variance: float, effect: float, design: Design) -> float:
     """Return the listeners of control and arm together with which an absolute effect is found, not rounded.
-
-    Args:
-        variance: Of one listener's share in the metric, the same in both arms.
-        effect: Absolute, not 0.
-        design: Level, power and ratio.
 
     Raises:
         AnalysisError: The effect is 0 or so small that no number of listeners would do.

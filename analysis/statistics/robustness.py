@@ -16,17 +16,8 @@ def bootstrap_effects(control: Ratios, arm: Ratios, resamples: int, seed: int) -
 
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993, sections 8.3 and 13.3.
 
-    Args:
-        control: One row a listener, one column a metric.
-        arm: Rows of the arm's listeners, the same columns.
-        resamples: Number of resamples.
-        seed: Seed of the run.
-
     Returns:
         Arm / control - 1 with its percentile interval, for each metric.
-
-    Raises:
-        AnalysisError: An arm has no listener, or there are fewer than two resamples.
     """
     # Arms of equal size would otherwise draw the same listeners, and their errors would not be independent.
     before, after = (_estimates(ratios, resamples, 2 * seed + side) for side, ratios in enumerate((control, arm)))
@@ -37,9 +28,8 @@ def bootstrap_effects(control: Ratios, arm: Ratios, resamples: int, seed: int) -
 
 def _estimates(ratios: Ratios, resamples: int, seed: int) -> FloatArray:
     """Return the metrics of the whole sample and of every resample, shape (1 + resamples, metrics)."""
-    whole = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
     (resampled,) = bootstrap.estimate(Resamples(len(ratios.numerators), resamples, seed), ratios)
-    return np.vstack([whole, resampled])
+    return np.vstack([ratios.whole, resampled])
 
 
 def compare_ranks(control: FloatArray, arm: FloatArray) -> float:
@@ -47,10 +37,6 @@ def compare_ranks(control: FloatArray, arm: FloatArray) -> float:
 
     The Mann-Whitney test with midranks for ties, by the normal approximation corrected for them. Mann & Whitney, On a
     Test of Whether one of Two Random Variables is Stochastically Larger than the Other, 1947.
-
-    Args:
-        control: One value a listener, shape (listeners,).
-        arm: Values of the arm, shape (listeners,).
 
     Returns:
         The two-sided p-value of equal distributions; NaN if an arm has no listeners.

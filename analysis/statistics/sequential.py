@@ -38,10 +38,7 @@ def widening(listeners: float, planned: float, confidence: float = CONFIDENCE) -
 def always_valid_p_value(effect: Effect, planned: float, confidence: float = CONFIDENCE) -> float:
     """Return the level at which the sequence's interval would just touch 0.
 
-    Args:
-        effect: Of the listeners so far.
-        planned: Listeners at which the interval is narrowest.
-        confidence: Of the interval; it only sets where the sequence is narrowest.
+    `confidence` only sets, with `planned`, where the sequence is narrowest.
     """
     if not effect.standard_error > 0:
         return effect.p_value

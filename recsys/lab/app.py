@@ -26,21 +26,13 @@ _REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-sr
 
 @dataclass(frozen=True)
 class LabSettings:
-    """What the lab shows.
+    """What the lab shows."""
 
-    Attributes:
-        root: Folder below which runs and reports are looked for.
-        published: Folder of the versions that the service follows; None: nothing can be published.
-        service: The service.
-        log: The service's event log, for the live experiment; None: arms without numbers.
-        hosts: Names by which the lab may be addressed, beside the local ones.
-    """
-
-    root: Path
-    published: Path | None
+    root: Path  # folder below which runs and reports are looked for
+    published: Path | None  # folder of the versions that the service follows; None: nothing can be published
     service: Service
-    log: Path | None = None
-    hosts: tuple[str, ...] = ()
+    log: Path | None = None  # the service's event log, for the live experiment; None: arms without numbers
+    hosts: tuple[str, ...] = ()  # names by which the lab may be addressed, beside the local ones
 
 
 def create_app(settings: LabSettings) -> Flask:
@@ -156,7 +148,7 @@ def _report_page(file: Path) -> Response:
 
 def _page(template: str, **values: object) -> str:
     folder = Path(__file__).parent / "templates"
-    return render(folder, f"{template}.html.jinja", n=numbers, link=url_for, when=_when, setting=_setting, **values)
+    return render(folder, f"{template}.html.jinja", link=url_for, when=_when, setting=_setting, **values)
 
 
 def _setting(value: object) -> str:

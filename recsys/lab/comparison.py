@@ -16,24 +16,18 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two rows of a leaderboard.
-
-    Attributes:
-        rows: Both.
-        names: What they are called.
-        differing: The hyperparameters that they differ in, with the values of both.
-        difference: The choosing metric of the first less that of the second, with its paired 95 % interval over
-            listeners; None where the search kept no values by listener.
-    """
+    """Two rows of a leaderboard."""
 
     rows: tuple[Row, Row]
     names: tuple[str, str]
-    differing: dict[str, tuple[object, object]]
+    differing: dict[str, tuple[object, object]]  # the hyperparameters that they differ in, with the values of both
+    # The choosing metric of the first less that of the second, with its paired 95 % interval over listeners; None
+    # where the search kept no values by listener
     difference: Interval | None
 
     @property
     def finding(self) -> str:
-        """Say in words what the difference says."""
+        """What the difference says, in words."""
         if self.difference is None:
             return "the search kept no values by listener, so only the two intervals can be compared"
         _, lower, upper = self.difference
@@ -53,7 +47,7 @@ def compare(run: Run, first: str, second: str) -> Comparison:
         raise LabError(f"{run.name}: no trial {min(missing)}")
     rows = by_trial[first], by_trial[second]
     pairs = {name: (rows[0][name], rows[1][name]) for name in run.params}
-    differing = {name: (one, other) for name, (one, other) in pairs.items() if one != other}
+    differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     return Comparison(rows, (run.label(rows[0]), run.label(rows[1])), differing, _difference(run, *rows))
 
 
@@ -62,12 +56,10 @@ def _difference(run: Run, first: Row, second: Row) -> Interval | None:
     if any(part is None for part in parts):
         return None
     stacked = np.stack([part for part in parts if part is not None])
-    resamples = bootstrap.Resamples(stacked.shape[2], RESAMPLES, 0)
-    (estimates,) = bootstrap.estimate(resamples, bootstrap.Ratios(stacked[:, 0].T, stacked[:, 1].T))
-    value = bootstrap.ratio(stacked[:, 0].sum(axis=1), stacked[:, 1].sum(axis=1))
-    ends = bootstrap.percentile_interval((estimates[:, 0] - estimates[:, 1])[:, None])
-    lower, upper = np.asarray(ends).ravel().tolist()
-    return float(value[0] - value[1]), lower, upper
+    ratios = bootstrap.Ratios(stacked[:, 0].T, stacked[:, 1].T)
+    (estimates,) = bootstrap.estimate(bootstrap.Resamples(stacked.shape[2], RESAMPLES, 0), ratios)
+    lower, upper = bootstrap.percentile_interval(estimates[:, 0] - estimates[:, 1]).tolist()
+    return float(ratios.whole[0] - ratios.whole[1]), lower, upper
 
 
 def _read_listeners(run: Run, row: Row) -> FloatArray | None:

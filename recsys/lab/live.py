@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.ab.config import AbConfig
-from analysis.ab.report import RelativeEffect, Report, build_report
+from analysis.ab.effects import RelativeEffect
+from analysis.ab.report import Report, build_report
 from analysis.charts import intervals
 from analysis.charts.svg import arm_colour, around_zero, to_svg
 from analysis.page import numbers
@@ -25,23 +26,16 @@ _OPEN = ".events-*"  # segments that the service still writes to
 
 @dataclass(frozen=True)
 class Look:
-    """The experiment at one moment.
+    """The experiment at one moment."""
 
-    Attributes:
-        url: Address of the service.
-        served: Its version and its experiments, as the service describes them; None if it does not answer.
-        report: On its log so far; None where there is none.
-        note: The verdict so far, or why something is missing.
-    """
-
-    url: str
-    served: Mapping[str, Any] | None
-    report: Report | None
-    note: str
+    url: str  # address of the service
+    served: Mapping[str, Any] | None  # its version and experiments, as it describes them; None if it does not answer
+    report: Report | None  # on its log so far; None where there is none
+    note: str  # the verdict so far, or why something is missing
 
     @property
     def means(self) -> dict[str, float | None]:
-        """Return the mean listening time per session by arm."""
+        """The mean listening time per session by arm."""
         if self.report is None:
             return {}
         rows = [row for row in self.report.course_table if row.metric == _METRIC]
@@ -49,7 +43,7 @@ class Look:
 
     @property
     def effects(self) -> dict[str, RelativeEffect]:
-        """Return the effect on that by arm, with the interval that holds on every day."""
+        """The effect on that by arm, with the interval that holds on every day."""
         lines = self.report.timelines if self.report else ()
         return {line.arm: line.days[-1].sequential for line in lines if line.metric == _METRIC and line.days}
 

@@ -46,12 +46,7 @@ def _leader(row: Row, run: Run) -> intervals.Row:
 
 
 def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
-    """Draw the choosing metric after each scored sweep.
-
-    Args:
-        run: Whose ledger.
-        trials: Which to draw, with intervals; by default all candidates, without.
-    """
+    """Draw the choosing metric after each scored sweep: of some trials with intervals, by default of all without."""
     chosen = trials or [row["trial"] for row in run.candidates if run.curve(row["trial"])]
     labels = {row["trial"]: run.label(row) for row in run.rows}
     coloured = {trial: arm_colour(number) for number, trial in enumerate(chosen[:_COLOURED], start=1)}
@@ -75,7 +70,6 @@ def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
         tabulate(
             "Sweep",
             {labels[trial]: {str(at): numbers.number(ends[0]) for at, ends in run.curve(trial)} for trial in coloured},
-            numbers.NOTHING,
         ),
     )
 
@@ -146,7 +140,7 @@ def draw_popularity(dataset: Dataset) -> Figure:
         "Popularity",
         "The share of the training interactions that the most popular tracks have.",
         to_svg(chart, "; ".join(f"the {tracks} most popular tracks have {share}" for tracks, share in texts.items())),
-        tabulate("Most popular tracks", {"Interactions": texts}, numbers.NOTHING),
+        tabulate("Most popular tracks", {"Interactions": texts}),
     )
 
 
@@ -166,7 +160,5 @@ def draw_session_lengths(dataset: Dataset) -> Figure | None:
         "Session lengths",
         described,
         to_svg(draw_shares(shares, {"sessions": arm_colour(1)}, list(shown), "tracks"), described),
-        tabulate(
-            "Tracks", {"Sessions": {name: numbers.count(count) for name, count in shown.items()}}, numbers.NOTHING
-        ),
+        tabulate("Tracks", {"Sessions": {name: numbers.count(count) for name, count in shown.items()}}),
     )

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from looplib.files import sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
+from recsys.errors import SearchError
 from recsys.models.topk import NO_TRACK
-from recsys.report.titles import Title
 from recsys.runs.folder import Winner, listeners_name
 from recsys.scoring.scorer import Scorer
 from recsys.store.ids import originals
@@ -20,36 +23,59 @@ from recsys.workspace import Workspace
 _RECOMMENDED, _HEARD = 10, 5
 
 
+class Title(msgspec.Struct, frozen=True):
+    """Title and artist of a track; what the catalogue does not say is empty."""
+
+    track: int | str
+    title: str = ""
+    artist: str = ""
+
+
 @dataclass(frozen=True)
 class Recommended:
-    """A recommended track.
-
-    Attributes:
-        title: Title and artist.
-        in_training: Whether the listener had heard it in the training sessions.
-        heldout_time: Share of it that was heard in the held-out sessions; None: not at all.
-    """
+    """A recommended track."""
 
     title: Title
-    in_training: bool
-    heldout_time: float | None
+    in_training: bool  # whether the listener had heard it in the training sessions
+    heldout_time: float | None  # share of it that was heard in the held-out sessions; None: not at all
 
 
 @dataclass(frozen=True)
 class Example:
-    """The list of a listener.
+    """The list of a listener."""
 
-    Attributes:
-        listener: The id.
-        tracks: How many tracks the listener has in training.
-        heard: Those with the most listening time.
-        recommended: The head of the list, best first.
+    listener: str  # the id
+    tracks: int  # how many tracks the listener has in training
+    heard: tuple[Title, ...]  # those with the most listening time
+    recommended: tuple[Recommended, ...]  # the head of the list, best first
+
+
+def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
+    """Read the titles of a catalogue by track id, as text; there are none without a file.
+
+    Raises:
+        SearchError: It cannot be read, or it is not the catalogue that the store's track ids refer to.
     """
-
-    listener: str
-    tracks: int
-    heard: tuple[Title, ...]
-    recommended: tuple[Recommended, ...]
+    if file is None:
+        return {}
+    try:
+        if store.catalogue and (digest := sha256_file(file)) != store.catalogue.sha256:
+            wanted = f"{store.workspace}: {store.catalogue}"
+            raise SearchError(f"{file}: not the catalogue of {wanted}, and this has {digest[:12]}")
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise SearchError(f"{file}: no catalogue to be read here ({error.strerror})") from None
+    decoder = msgspec.json.Decoder(Title)
+    titles = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line.strip():
+                title = decoder.decode(line)
+                titles[str(title.track)] = title
+        except msgspec.DecodeError as error:
+            wanted = '{"track": …, "artist": …, "title": …}'
+            raise SearchError(f"{file}, line {number}: not {wanted} ({error})") from None
+    return titles
 
 
 def read_examples(

@@ -3,14 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
-from analysis.page import numbers
 from analysis.page.render import render
 from looplib.files import atomic_write_text
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.models.kinds import KINDS
-from recsys.report.lists import Example, read_examples
+from recsys.report.lists import Example, read_examples, read_titles
 from recsys.report.runs import Row, Run, read_folder
-from recsys.report.titles import read_titles
 from recsys.runs.folder import REPORT, Winner, read_run
 from recsys.runs.leaderboard import WARNING
 from recsys.store.remote import open_store
@@ -45,20 +43,12 @@ def write_report(address: str | Path, *, catalogue: Path | None = None, store: s
 
 
 def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, examples: tuple[Example, ...] = ()) -> str:
-    """Render the page: no script, no other file, no other host; readable in light and dark, and printed.
-
-    Args:
-        run: A finished run.
-        winner: Its winner.
-        dataset: What it was searched on; None where that is gone.
-        examples: What the winner recommends to a few listeners.
-    """
+    """Render the page of a finished run, without figures of the data where the dataset is gone."""
     from recsys.report import figures  # imports altair: half a second that only those who render a page pay
 
     return render(
         Path(__file__).parent,
         "page.html.jinja",
-        n=numbers,
         run=run,
         winner=winner,
         has_warnings=any(remark.startswith(WARNING) for remark in winner.remarks),

@@ -23,47 +23,38 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """The folder of a search.
+    """The folder of a search."""
 
-    Attributes:
-        name: Its name on the page.
-        folder: Its path.
-        config: What was asked for.
-        rows: The leaderboard, best first; empty while the search is not finished.
-        winner: The leaderboard's row of the winner; None while the search is not finished.
-        changed: When the ledger was last written to.
-    """
-
-    name: str
+    name: str  # on the page
     folder: Path
     config: SearchConfig
-    rows: tuple[Row, ...]
-    winner: Row | None
-    changed: datetime
+    rows: tuple[Row, ...]  # the leaderboard, best first; empty while the search is not finished
+    winner: Row | None  # its row of the leaderboard; None while the search is not finished
+    changed: datetime  # when the ledger was last written to
 
     @property
     def select(self) -> str:
-        """Return the metric that chooses."""
+        """The metric that chooses."""
         return self.config.validation.select
 
     @cached_property
     def params(self) -> tuple[str, ...]:
-        """Return the names of the hyperparameters."""
+        """The names of the hyperparameters."""
         return tuple(dict.fromkeys(name for row in self._ledger for name in row["params"]))
 
     @cached_property
     def candidates(self) -> tuple[Row, ...]:
-        """Return the leaderboard without the baselines."""
+        """The leaderboard without the baselines."""
         return tuple(row for row in self.rows if not KINDS[row["model"]].is_baseline)
 
     @cached_property
     def axes(self) -> tuple[str, ...]:
-        """Return the hyperparameters that distinguish the candidates, and the three that everybody looks for."""
+        """The hyperparameters that distinguish the candidates, and the three that everybody looks for."""
         return tuple(telling_axes([{name: row[name] for name in self.params} for row in self.candidates]))
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
-        """Return all metrics of the leaderboard, as name@k."""
+        """All metrics of the leaderboard, as name@k."""
         ends = dict.fromkeys(key for row in self.rows for key in row if "@" in key and key.endswith(" lower"))
         return tuple(key.removesuffix(" lower") for key in ends)
 

@@ -14,8 +14,8 @@ from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.export.export import RECOMMENDATIONS, export_run
 from recsys.export.manifest import MANIFEST
+from recsys.report.lists import read_titles
 from recsys.report.page import write_report
-from recsys.report.titles import read_titles
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
 from recsys.store.remote import open_store

@@ -10,8 +10,9 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Page
 
+from analysis.ab.effects import RelativeEffect
 from analysis.ab.page.page import render
-from analysis.ab.report import RelativeEffect, Report
+from analysis.ab.report import Report
 from looplib.config import dump_config
 from recsys.config import SearchConfig
 from recsys.models.als import AlsParams

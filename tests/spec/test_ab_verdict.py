@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
-from analysis.ab.config import AbConfig
-from analysis.ab.report import Decision, Lines, MetricEffect, Quality, RelativeEffect, Role, SampleRatio, Trust
-from analysis.ab.verdict import Evidence, decide
+from analysis.ab.config import AbConfig, Role
+from analysis.ab.data_quality import Quality, Trust
+from analysis.ab.effects import MetricEffect, RelativeEffect
+from analysis.ab.verdict import Decision, Evidence, decide
+from analysis.logs.reader import LineCounts
+from analysis.statistics.sample_ratio import SampleRatio
 
 CONFIG = AbConfig(min_listeners=20, smallest_effect_pct=1)
 
@@ -51,7 +54,7 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
     values: dict[str, Any] = {
         "is_aa": False,
         "listeners": arms,
-        "lines": Lines(100, 100, 0, 0),
+        "lines": LineCounts(100, 100, 0, 0),
         "srm": SampleRatio(
             expected=dict(arms), observed=arms, chi_square=0.0, p_value=1.0, threshold=0.001, mismatch=False
         ),
@@ -73,8 +76,8 @@ CHANGING = Trust(21, (), Quality(0, 0, 0, 0, 0, 0, 0, 0, 0), (), ())
     [
         (evidence(effect()), "ship", "T1"),
         (evidence(effect(), srm=BAD_RATIO), "do not trust", None),
-        (evidence(effect(), lines=Lines(100, 94, 6, 0)), "do not trust", None),
-        (evidence(effect(), lines=Lines(100, 95, 5, 0)), "ship", "T1"),
+        (evidence(effect(), lines=LineCounts(100, 94, 6, 0)), "do not trust", None),
+        (evidence(effect(), lines=LineCounts(100, 95, 5, 0)), "ship", "T1"),
         (evidence(effect(), trust=CHANGING), "do not trust", None),
         (evidence(effect(), is_aa=True), "do not trust", "T1"),
         (evidence(effect(pct=1), is_aa=True), "as expected", None),

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from statistics import median
 
-from analysis.ab.report import Distribution, MetricEffect, Position, RelativeEffect, Report, Timeline
+from analysis.ab.effects import MetricEffect, RelativeEffect
+from analysis.ab.report import Report
+from analysis.ab.timeline import Distribution, Position, Timeline
 from analysis.charts import intervals
 from analysis.charts.days import Span, draw_days
 from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis
@@ -154,7 +156,6 @@ def draw_listeners(report: Report) -> list[Figure]:
                     for arm in report.arms
                     for name in ("active", "new")
                 },
-                numbers.NOTHING,
             ),
         )
     ]
@@ -184,7 +185,7 @@ def _draw_distribution(distribution: Distribution, report: Report) -> Figure:
         capital(distribution.name),
         f"Share of an arm's sessions. Medians: {medians}.",
         to_svg(chart, f"{distribution.name} by arm. Medians: {medians}."),
-        tabulate("", {arm: found | quantiles[arm] for arm, found in bins.items()}, numbers.NOTHING),
+        tabulate("", {arm: found | quantiles[arm] for arm, found in bins.items()}),
     )
 
 
@@ -210,7 +211,7 @@ def _draw_positions(report: Report) -> list[Figure]:
                 draw_lines(points, _colours(report), axis, "share heard", from_zero=True),
                 f"Mean share of a track that is heard, by position. {ends}.",
             ),
-            tabulate("Position", heard, numbers.NOTHING),
+            tabulate("Position", heard),
         )
     ]
 

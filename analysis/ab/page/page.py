@@ -3,7 +3,8 @@
 import threading
 from pathlib import Path
 
-from analysis.ab.report import Decision, Report
+from analysis.ab.report import Report
+from analysis.ab.verdict import Decision
 from analysis.page import numbers
 from analysis.page.render import render as render_template
 
@@ -18,13 +19,13 @@ _TONES: dict[Decision, str] = {
 
 def load_charts() -> None:
     """Load the chart libraries in the background, a second of work, while a report is computed."""
-    threading.Thread(target=_warm_up).start()
 
+    def load() -> None:
+        from analysis.charts.svg import warm_up  # imports altair
 
-def _warm_up() -> None:
-    from analysis.charts.svg import warm_up  # imports altair
+        warm_up()
 
-    warm_up()
+    threading.Thread(target=load).start()
 
 
 def render(report: Report) -> str:
@@ -35,7 +36,6 @@ def render(report: Report) -> str:
         Path(__file__).parent,
         "page.html.jinja",
         report=report,
-        n=numbers,
         tone=_TONES[report.verdict.decision],
         level=numbers.percent(100 * (1 - report.alpha), 0),
         positions={arm: position for position, arm in enumerate(report.arms)},

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from analysis.ab import tables
 from analysis.ab.config import AbConfig
-from analysis.ab.report import CourseRow, Report, build_report
+from analysis.ab.effects import OriginalRow
+from analysis.ab.report import Report, build_report
 from looplib.randomness import make_generator
 from tests.analysis.ab import notebook
 from tests.analysis.ab.logs import START_MS, event, experiment, write
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:(invalid value|divide by zero):R
 CONFIG = AbConfig(resamples=100)
 
 
-def rows_of(report: Report) -> dict[tuple[str, str], CourseRow]:
+def rows_of(report: Report) -> dict[tuple[str, str], OriginalRow]:
     return {(row.arm, row.metric): row for row in report.course_table}
 
 

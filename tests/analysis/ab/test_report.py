@@ -9,7 +9,8 @@ import pytest
 
 from analysis.ab.__main__ import PROG, app
 from analysis.ab.config import AbConfig
-from analysis.ab.report import MetricEffect, Report, build_report
+from analysis.ab.effects import MetricEffect
+from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError, EventLogError
 from looplib.cli import run
 from looplib.config import load_config

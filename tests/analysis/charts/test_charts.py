@@ -2,7 +2,6 @@
 
 import re
 from typing import Any
-from xml.etree import ElementTree
 
 import altair as alt
 import pytest
@@ -11,15 +10,15 @@ from analysis.charts.days import Span, draw_days
 from analysis.charts.heat import STRONGEST, Cell, draw_heat
 from analysis.charts.intervals import Row, draw_intervals
 from analysis.charts.lines import Point, draw_lines, draw_shares, number_axis
-from analysis.charts.scatter import Dot, draw_costs, draw_predictions
-from analysis.charts.svg import WIDTH, arm_colour, around_zero, named_axis, to_svg, to_svg_file
+from analysis.charts.scatter import Dot, draw_costs
+from analysis.charts.svg import WIDTH, arm_colour, around_zero, named_axis, to_svg
 from tests.analysis.page.html import HOSTILE, Parser
 
 BLUE, ORANGE = arm_colour(1), arm_colour(2)
 COLOURS = {"C": arm_colour(0), "T1": BLUE}
 FAR = Row("Fallbacks", "+60 %", 60.0, -20.0, 70.0, ORANGE, filled=False)
 DAYS = [Span(day, 3.0, 1.0, 5.0) for day in range(3)]
-KINDS: dict[str, tuple[alt.LayerChart | alt.HConcatChart, set[str]]] = {
+KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
     "intervals": (
         draw_intervals({"Primary": [Row("Time", "+5 %", 5.0, 3.0, 7.0, BLUE)], "Guardrails": [FAR]}, "x", (-10, 10)),
         {"Primary", "Guardrails", "Time", "+5 %", "Fallbacks", "+60 %"},
@@ -36,10 +35,6 @@ KINDS: dict[str, tuple[alt.LayerChart | alt.HConcatChart, set[str]]] = {
         {"8", "0.1", "1", "0.12", "failed", "factors", "alpha"},
     ),
     "scatter": (draw_costs([Dot("C", 1, 2, 1, 3), Dot("T1", 2, 3, 2, 4)], COLOURS, "y"), {"C", "T1", "seconds", "y"}),
-    "predictions": (
-        draw_predictions({"NDCG": [(0.1, 0.0, 0.2)] * 2}, [(5, -2, 9), (120, 90, 150)], ["C", "T1"], COLOURS),
-        {"NDCG", "1", "2", "0 %", "100 %"},
-    ),
 }
 
 
@@ -57,8 +52,7 @@ def test_every_kind_is_a_described_svg_whose_texts_are_text_and_whose_colours_ar
     assert texts <= {text.text for text in svg.find("text")}
     named = [element.attributes.get(name, "none") for element in svg.walk() for name in ("fill", "stroke")]
     assert {colour for colour in named if not colour.startswith("var(--")} <= {"none", "transparent"}
-    width = float(svg.attributes["viewbox"].split()[2])
-    assert width == pytest.approx(WIDTH, abs=3) if isinstance(chart, alt.LayerChart) else width > WIDTH
+    assert float(svg.attributes["viewbox"].split()[2]) == pytest.approx(WIDTH, abs=3)
 
 
 def test_the_same_chart_is_the_same_svg_with_no_name_that_another_could_have() -> None:
@@ -125,10 +119,3 @@ def test_limits_hold_zero_and_all_values() -> None:
 def test_six_arms_beside_the_control_differ_in_colour() -> None:
     assert len({arm_colour(position) for position in range(7)}) == 7
     assert arm_colour(7) == arm_colour(1)
-
-
-def test_a_file_of_its_own_brings_its_colours() -> None:
-    root = ElementTree.fromstring(to_svg_file(KINDS["predictions"][0], "effects"))  # noqa: S314  our own
-    style = "".join(text for child in root if child.tag.endswith("style") for text in child.itertext())
-    assert "--arm-1:" in style
-    assert "prefers-color-scheme: dark" in style

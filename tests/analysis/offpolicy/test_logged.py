@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from analysis import queries
-from analysis.ab.source import find
+from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy import Holdout, LoggedSessions, OffPolicy, parse_holdout, read_sessions
 from analysis.offpolicy.logged import attach_events
@@ -200,14 +200,14 @@ def store(tmp_path: Path) -> Path:
 def test_logs_and_stores_are_not_taken_together(store: Path, tmp_path: Path) -> None:
     log = write_log(tmp_path / "other" / "events.jsonl", SESSIONS)
     with queries.connect() as connection, pytest.raises(AnalysisError, match="name one kind"):
-        attach_events(connection, find([store, log]), tmp_path)
+        attach_events(connection, find_sources([store, log]), tmp_path)
 
 
 def test_a_store_that_lacks_a_file_or_has_none_is_refused(store: Path, tmp_path: Path) -> None:
     next(store.rglob("*.parquet")).unlink()
     with queries.connect() as connection, pytest.raises(AnalysisError, match="it is missing"):
-        attach_events(connection, find([store]), tmp_path)
+        attach_events(connection, find_sources([store]), tmp_path)
     manifest = store / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"parts": []}))
     with queries.connect() as connection, pytest.raises(AnalysisError, match="empty session store"):
-        attach_events(connection, find([store]), tmp_path)
+        attach_events(connection, find_sources([store]), tmp_path)

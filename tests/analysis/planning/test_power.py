@@ -142,7 +142,7 @@ def test_the_command_writes_what_it_says(log: Path, tmp_path: Path, capsys: pyte
         (["--effect", "x"], "effect x"),
         (["--effect", "5%", "--metric", "tim"], "the nearest is time"),
         (["--effect", "5%", "--metric", "latency_p99"], "a quantile"),
-        (["--effect", "5%", "--power", "1.5"], "power must be between 0 and 1"),
+        (["--effect", "5%", "--power", "1.5"], "power must be between alpha (0.05) and 1"),
         (["--effect", "5%", "--share", "2"], "share 2.0"),
     ],
 )

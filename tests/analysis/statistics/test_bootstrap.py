@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import Distinct, Ratios, Resamples
 from looplib.arrays import FloatArray, IntArray
@@ -153,12 +152,3 @@ def test_percentiles_would_miss_a_number_of_distinct_things() -> None:
     assert bootstrap.percentile_interval(distinct[:, None])[1, 0] < 500
     lower, upper = bootstrap.normal_interval(500, distinct)
     assert lower < 500 < upper
-
-
-@pytest.mark.parametrize(
-    ("units", "count", "seed", "message"),
-    [(0, 10, 0, "units must be at least 1"), (5, 1, 0, "resamples must be at least 2"), (5, 10, -1, "seed must be")],
-)
-def test_what_cannot_be_drawn_is_refused(units: int, count: int, seed: int, message: str) -> None:
-    with pytest.raises(AnalysisError, match=message):
-        Resamples(units, count, seed)

@@ -66,8 +66,8 @@ def search_argv(folder: Path, *settings: str) -> list[str]:
     config = folder / "search.yaml"
     config.write_text("store: nowhere\nrun: nowhere\n")
     words = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
-    places = ["--store", str(folder / "store"), "--run", str(folder / "<b>run")]
-    return ["--config", str(config), *places, "--no-export", *words]
+    paths = ["--store", str(folder / "store"), "--run", str(folder / "<b>run")]
+    return ["--config", str(config), *paths, "--no-export", *words]
 
 
 @pytest.fixture(scope="module")

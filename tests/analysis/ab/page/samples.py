@@ -4,25 +4,14 @@ import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from analysis.ab.report import (
-    CourseRow,
-    Cuped,
-    Day,
-    Distribution,
-    Exposure,
-    Lines,
-    MetricEffect,
-    Position,
-    Quality,
-    RejectedLine,
-    RelativeEffect,
-    Report,
-    SampleRatio,
-    Suspicion,
-    Timeline,
-    Trust,
-    Verdict,
-)
+from analysis.ab.data_quality import Quality, Suspicion, Trust
+from analysis.ab.effects import Cuped, MetricEffect, OriginalRow, RelativeEffect
+from analysis.ab.report import Report
+from analysis.ab.tables import RejectedLine
+from analysis.ab.timeline import Day, Distribution, Exposure, Position, Timeline
+from analysis.ab.verdict import Verdict
+from analysis.logs.reader import LineCounts
+from analysis.statistics.sample_ratio import SampleRatio
 
 _METRICS = (
     ("time_per_session", "Time per session", "primary", "ratio", True, 4.0, 8.0, 1.6),
@@ -98,7 +87,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
     strengths = {arm: 1.0 - 0.55 * number for number, arm in enumerate(treated)}
     bins = range(12)
     shares = {
-        arm: [math.exp(-0.5 * ((place - 3 - 0.6 * number) / 2.4) ** 2) for place in bins]
+        arm: [math.exp(-0.5 * ((rank - 3 - 0.6 * number) / 2.4) ** 2) for rank in bins]
         for number, arm in enumerate(arms)
     }
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
@@ -115,7 +104,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         last_day=dates[-1],
         listeners=counts,
         sessions={arm: 14 * count for arm, count in counts.items()},
-        lines=Lines(read=842_417, good=842_404, rejected=11, blank=2),
+        lines=LineCounts(read=842_417, good=842_404, rejected=11, blank=2),
         srm=SampleRatio(
             expected={arm: sum(counts.values()) / len(arms) for arm in arms},
             observed=counts,
@@ -131,7 +120,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
             notes=(f"{text}Two of eleven rejected lines were torn at the end of a file.", "CUPED agrees: +8.00 %."),
         ),
         course_table=tuple(
-            CourseRow(arm, metric, 3.21 * strengths[arm], 1.05 * strengths[arm] - 1, 5.37, 61.23, 63.19, True)
+            OriginalRow(arm, metric, 3.21 * strengths[arm], 1.05 * strengths[arm] - 1, 5.37, 61.23, 63.19, True)
             for arm in treated
             for metric in (
                 "time",
@@ -151,16 +140,16 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         distributions=tuple(
             Distribution(
                 name=name,
-                edges=tuple(float(place * width) for place in bins),
+                edges=tuple(float(rank * width) for rank in bins),
                 shares={arm: tuple(share / sum(values) for share in values) for arm, values in shares.items()},
                 quantiles={arm: (2.0, 5.0 + number, 11.0, 23.0) for number, arm in enumerate(arms)},
             )
             for name, width in (("Tracks per session", 2), ("Listening time per session", 1))
         ),
         positions=tuple(
-            Position(arm, place, int(9_000 * 0.78**place), 0.24 + (0.6 + 0.05 * number) * math.exp(-0.5 * place))
+            Position(arm, rank, int(9_000 * 0.78**rank), 0.24 + (0.6 + 0.05 * number) * math.exp(-0.5 * rank))
             for number, arm in enumerate(arms)
-            for place in range(1, 21)
+            for rank in range(1, 21)
         ),
         trust=Trust(
             changing_listeners=0,
@@ -187,7 +176,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
             exposure=tuple(
                 Exposure(
                     day,
-                    active={arm: 1_600 + 300 * (number % 7 == 0) - 9 * place for place, arm in enumerate(arms)},
+                    active={arm: 1_600 + 300 * (number % 7 == 0) - 9 * rank for rank, arm in enumerate(arms)},
                     new=dict.fromkeys(arms, 4000 // (number + 1)),
                 )
                 for number, day in enumerate(dates)

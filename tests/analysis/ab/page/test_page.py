@@ -6,8 +6,10 @@ from typing import get_args
 
 import pytest
 
+from analysis.ab.effects import RelativeEffect
 from analysis.ab.page.page import render
-from analysis.ab.report import Decision, RelativeEffect, Report
+from analysis.ab.report import Report
+from analysis.ab.verdict import Decision
 from tests.analysis.ab.page.samples import make_report
 from tests.analysis.page.html import HOSTILE, Element, Parser, pictures, read_table
 
