@@ -1,4 +1,4 @@
-"""README and docs/ taken apart: blocks of code with the text before them, and the commands in these."""
+"""Read README and docs/: their blocks of code, with the text before each, and the commands in them."""
 
 import re
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ class Block:
 
     Attributes:
         page: The page's name.
-        line: Where it begins.
-        language: As it is marked; of an unmarked one as it looks.
-        text: What is in it.
-        before: The text between it and the block before.
+        line: The line that it begins on.
+        language: As marked on the page; guessed where it is not.
+        text: Its content.
+        before: The text between the block before and this one.
     """
 
     page: str
@@ -31,18 +31,19 @@ class Block:
     before: str
 
     @property
-    def place(self) -> str:
+    def position(self) -> str:
+        """Its page and line, for messages."""
         return f"{self.page}:{self.line}"
 
     @property
     def commands(self) -> list[str]:
-        """A line each, continued ones joined; comments are left out."""
+        """Its commands, one a line: continued lines are joined, comments are left out."""
         lines = self.text.replace("\\\n", " ").splitlines()
-        return [line for each in lines if (line := re.sub(r"(^|\s)#.*", "", each).strip())]
+        return [command for line in lines if (command := re.sub(r"(^|\s)#.*", "", line).strip())]
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """The blocks of a page, in order."""
+    """Return the blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
     found, end = [], 0
     for match in _FENCE.finditer(text):
@@ -60,11 +61,11 @@ def _looks_like(content: str) -> str:
 
 
 def prose_of(page: Path) -> str:
-    """A page without its blocks."""
+    """Return a page without its blocks."""
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def inline_code(page: Path) -> Iterator[str]:
-    """What stands between single backticks, on one line or over its end."""
+    """Yield the texts between single backticks, on one line or over its end."""
     for match in re.finditer(r"`([^`]+)`", prose_of(page)):
         yield " ".join(match[1].split())

@@ -60,17 +60,17 @@ def pages_of(demo: Path) -> Iterator[dict[str, str]]:
             try:
                 assert lab.stdout is not None
                 assert lab.stdout.readline().startswith(b"http://"), "the lab has not started"
-                place = f"http://localhost:{port}"
+                address = f"http://localhost:{port}"
                 of_run = f"days/{day.name}/run"
                 best = pq.read_table(day / "run" / "leaderboard.parquet", columns=["trial"])["trial"].to_pylist()[:2]
                 yield {
                     "report": (day / "report" / "report.html").resolve().as_uri(),
                     "search": (day / "run" / "report.html").resolve().as_uri(),
-                    "lab": place,
-                    "lab-run": f"{place}/runs/{of_run}",
-                    "lab-compare": f"{place}/compare/{of_run}?trial={best[0]}&trial={best[1]}",
-                    "lab-live": f"{place}/live",
-                    "lab-problem": f"{place}/runs/none",
+                    "lab": address,
+                    "lab-run": f"{address}/runs/{of_run}",
+                    "lab-compare": f"{address}/compare/{of_run}?trial={best[0]}&trial={best[1]}",
+                    "lab-live": f"{address}/live",
+                    "lab-problem": f"{address}/runs/none",
                     "service": f"http://localhost:{service.port}/docs",
                 }
             finally:

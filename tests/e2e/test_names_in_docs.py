@@ -1,4 +1,4 @@
-"""What README and docs/ name is there: links, files, commands with their options, settings, metrics, recommenders."""
+"""Everything that README and docs/ name exists: links, files, commands and options, settings, metrics, recommenders."""
 
 import importlib
 import re
@@ -34,62 +34,62 @@ every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"],
 
 
 @every_page
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     targets = re.findall(r"!?\[[^\]]*\]\(([^)\s]+)\)", prose_of(page))
-    lost = [target for target in targets if not target.startswith("https://") and not _leads(page, target)]
+    lost = [target for target in targets if not target.startswith("https://") and not _is_there(page, target)]
     assert lost == []
 
 
-def _leads(page: Path, target: str) -> bool:
+def _is_there(page: Path, target: str) -> bool:
     path, _, anchor = target.partition("#")
     file = page.parent / path if path else page
     return file.exists() and (not anchor or anchor in _anchors(file))
 
 
 def _anchors(file: Path) -> set[str]:
-    """Of the headings, as GitHub makes them."""
+    """Return the anchors of the headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @every_page
-def test_files_that_are_named_are_there(page: Path) -> None:
+def test_named_files_exist(page: Path) -> None:
     named = [code for code in inline_code(page) if A_FILE.fullmatch(code)]
     assert [name for name in named if not list(ROOT.glob(name.rstrip("/")))] == []
 
 
 @pytest.mark.dask
 @every_page
-def test_commands_have_the_options_that_are_written(page: Path) -> None:
+def test_commands_have_the_options_that_are_shown(page: Path) -> None:
     commands = [command for block in blocks_of(page) if block.language == "bash" for command in block.commands]
     for text in (*commands, *inline_code(page)):
         if match := re.search(r"python -m ((?:recsys|analysis|botify|sim)[\w.]*)(.*)", text):
             module, rest = match.groups()
-            written = {word.split("=")[0] for word in re.findall(r"(?<=\s)--[\w-]+", rest)}
-            assert written <= _options(module, rest), f"{text}: no such option"
+            shown = {word.split("=")[0] for word in re.findall(r"(?<=\s)--[\w-]+", rest)}
+            assert shown <= _options(module, rest), f"{text}: no such option"
 
 
 def _options(module: str, rest: str) -> set[str]:
-    """The options of a command."""
+    """Return the options of a command."""
     if "from-interactions" in rest:
         module = "sim.fitted.command"
     found = importlib.import_module(module)
     if hasattr(found, "__path__"):
         found = importlib.import_module(f"{module}.__main__")
     parameters = typer.main.get_command(found.app).params
-    return {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
+    return {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
 @pytest.mark.dask
 @every_page
-def test_options_that_are_named_are_some_commands(page: Path) -> None:
+def test_named_options_belong_to_a_command(page: Path) -> None:
     known = set[str]().union(*(_options(module, "") for module in COMMANDS), EVERYWHERE)
     named = {code.split()[0].split("=")[0] for code in inline_code(page) if code.startswith("--")}
     assert named <= known
 
 
 @every_page
-def test_settings_that_are_named_can_be_set(page: Path) -> None:
+def test_named_settings_exist(page: Path) -> None:
     named = {match[0].rstrip(".") for code in inline_code(page) if (match := A_SETTING.match(code))}
     assert [key for key in named if not _exists(SearchConfig, key)] == []
 
@@ -99,8 +99,8 @@ def _exists(model: type[BaseModel], key: str) -> bool:
     if first not in model.model_fields:
         return False
     inner = [model.model_fields[first].annotation, *typing.get_args(model.model_fields[first].annotation)]
-    sections = [each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)]
-    return not rest or any(_exists(each, rest) for each in sections)
+    sections = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return not rest or any(_exists(section, rest) for section in sections)
 
 
 def test_the_page_of_the_service_has_every_setting() -> None:
@@ -109,13 +109,13 @@ def test_the_page_of_the_service_has_every_setting() -> None:
 
 def test_the_page_of_the_service_has_the_defaults() -> None:
     rows = re.findall(r"^\| (`[a-z_`, ]+`) \| ([^|]+) \|", _section("service.md", "## Settings"), re.MULTILINE)
-    told = {
+    defaults = {
         key.strip("`"): yaml.safe_load(value)
         for keys, values in rows
         for key, value in zip(keys.split(", "), values.split(", "), strict=True)
     }
-    assert len(told) > 8
-    assert told == {key: Settings.model_fields[key].default for key in told}
+    assert len(defaults) > 8
+    assert defaults == {key: Settings.model_fields[key].default for key in defaults}
 
 
 def test_the_page_of_the_service_has_every_metric() -> None:
@@ -131,7 +131,7 @@ def test_the_page_of_the_search_has_every_axis() -> None:
     assert set(Space.model_fields) <= set(named)
 
 
-def test_messages_that_are_explained_are_given() -> None:
+def test_explained_messages_are_in_the_code() -> None:
     source = "".join(file.read_text(encoding="utf-8") for folder in PARTS for file in (ROOT / folder).rglob("*.py"))
     source = re.sub(r'"\s*\n\s*f?"', "", source)  # texts over several lines
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -140,7 +140,7 @@ def test_messages_that_are_explained_are_given() -> None:
         assert [part for part in words if part not in source] == [], message
 
 
-def test_every_recommender_is_told_of() -> None:
+def test_the_readme_names_every_recommender() -> None:
     text = prose_of(ROOT / "README.md")
     assert [name for name in typing.get_args(RecommenderName) if f"`{name}`" not in text] == []
 
