@@ -43,7 +43,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     address = store.workspace.address
     buckets = [
         StoredBucket(address, bucket, tuple(parts))
-        for bucket in range(store.buckets)
+        for bucket in range(store.manifest.buckets)
         if (parts := store.bucket_parts(bucket))
     ]
     rule = split_rule(store, config)
@@ -57,8 +57,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
             report(95 * done / len(tasks), f"{done} of {len(tasks)} buckets")
         _check_sides(counts, config)
         _collect(pieces, folder)
-        catalogue = store.catalogue.tracks if store.catalogue else None
-        assemble(folder, [bucket.number for bucket in buckets], catalogue, config.feedback)
+        assemble(folder, [bucket.number for bucket in buckets], store.catalogue_size, config.feedback)
         write_summary(folder, digest, counts)
     cached.upload_all()
     report(100, "built")

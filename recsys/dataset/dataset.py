@@ -154,8 +154,8 @@ def dataset_digest(store: Store, config: SearchConfig) -> str:
     """Return the digest of all that a search's dataset follows from."""
     facts = {
         "schema": SCHEMA,
-        "store": store.digest,
-        "tracks": store.catalogue.tracks if store.catalogue else None,
+        "store": store.manifest.digest,
+        "tracks": store.catalogue_size,
         "seed": config.seed,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),

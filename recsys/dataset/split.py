@@ -12,6 +12,9 @@ from recsys.config import SearchConfig, Split
 from recsys.errors import SplitError
 from recsys.store.remote import Store
 
+_NEED_TIME = ("time", "last_session")
+_SHOWN_SOURCES = 5
+
 
 @dataclass(frozen=True)
 class SplitRule:
@@ -41,10 +44,6 @@ def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int
     return first * 60_000
 
 
-_NEED_TIME = ("time", "last_session")
-_SHOWN_SOURCES = 5
-
-
 def split_rule(store: Store, config: SearchConfig) -> SplitRule:
     """Return the rule of a search's split, without the cutoff of a split by time.
 
@@ -53,7 +52,9 @@ def split_rule(store: Store, config: SearchConfig) -> SplitRule:
     """
     _check_needs(store, config)
     train, test = file_sides(store, config.split)
-    return SplitRule(config.split, config.seed, is_weighted=store.interactions is not None, train=train, test=test)
+    return SplitRule(
+        config.split, config.seed, is_weighted=store.manifest.interactions is not None, train=train, test=test
+    )
 
 
 def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -66,7 +67,7 @@ def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, 
     """
     if split.kind != "files":
         return (), ()
-    if store.interactions is None:
+    if store.manifest.interactions is None:
         raise SplitError(f"split.kind files needs a store of interactions; {store.workspace} holds events")
     train, test = (
         {source.digest: source for name in names for source in _named(store, side, name)}
@@ -91,14 +92,15 @@ def _named(store: Store, side: str, name: str) -> list[Source]:
 
 
 def _check_needs(store: Store, config: SearchConfig) -> None:
-    if store.interactions is None:
+    interactions = store.manifest.interactions
+    if interactions is None:
         return
     for key, organic in (("feedback", config.feedback.organic), ("validation", config.validation.organic)):
         if not organic:
             raise SplitError(f"{key}.organic: false needs event logs, and {store.workspace} holds interactions")
     if config.feedback.skip_time:
         raise SplitError(f"feedback.skip_time needs event logs, and {store.workspace} holds interactions")
-    if config.split.kind in _NEED_TIME and "timestamp" not in store.interactions.columns:
+    if config.split.kind in _NEED_TIME and "timestamp" not in interactions.columns:
         raise SplitError(
             f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.workspace} have none; "
             "session_hash and files do without"

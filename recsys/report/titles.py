@@ -25,11 +25,10 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     """
     if file is None:
         return {}
+    catalogue = store.manifest.catalogue
     try:
-        if store.catalogue and (found := sha256_file(file)) != store.catalogue.sha256:
-            raise SearchError(
-                f"{file}: not the catalogue of {store.workspace}: {store.catalogue}, and this has {found[:12]}"
-            )
+        if catalogue and (found := sha256_file(file)) != catalogue.sha256:
+            raise SearchError(f"{file}: not the catalogue of {store.workspace}: {catalogue}, and this has {found[:12]}")
         lines = file.read_bytes().splitlines()
     except OSError as error:
         raise SearchError(f"{file}: no catalogue to be read here ({error.strerror})") from None

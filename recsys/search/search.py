@@ -63,7 +63,7 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
                 dataset = build_dataset(store, config, cluster, report)
             _describe(dataset)
             scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
-            check_scorer(scorer, store.catalogue.tracks if store.catalogue else None)
+            check_scorer(scorer, store.catalogue_size)
             state = SearchState(config.search, candidates, scorer, lock)
             _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         run.sub(CHECKPOINTS).delete_all()

@@ -64,11 +64,11 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
     """
     if catalogue is not None:
         _check_catalogue(store, catalogue)
-    buckets = [parts for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))]
+    buckets = [parts for bucket in range(store.manifest.buckets) if (parts := store.bucket_files(bucket))]
     table = pa.concat_tables([_bucket_responses(parts, catalogue) for parts in buckets])
     if not len(table):
         raise ExportError(f"{store.workspace}: no recommended track was heard; a context model needs some")
-    return _join(table, store.catalogue.tracks if store.catalogue else None)
+    return _join(table, store.catalogue_size)
 
 
 def _check_catalogue(store: Store, file: Path) -> None:
@@ -76,8 +76,9 @@ def _check_catalogue(store: Store, file: Path) -> None:
         found = sha256_file(file)
     except OSError as error:
         raise ExportError(f"{file}: cannot be read ({error.strerror})") from None
-    if store.catalogue and found != store.catalogue.sha256:
-        raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.workspace} was logged on {store.catalogue}")
+    catalogue = store.manifest.catalogue
+    if catalogue and found != catalogue.sha256:
+        raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.workspace} was logged on {catalogue}")
 
 
 def _bucket_responses(parts: list[Path], catalogue: Path | None) -> pa.Table:
