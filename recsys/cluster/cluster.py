@@ -42,20 +42,14 @@ class Cluster:
     """Workers that run plain functions: arguments and results are small, data travel by path.
 
     The first call starts the processes or joins the scheduler; without a call nothing starts.
-
-    Attributes:
-        threads: Threads that one call may use.
     """
 
     def __init__(
         self, config: ClusterConfig, stack: ExitStack, read: Sequence[Path] = (), written: Sequence[Path] = ()
     ) -> None:
         """Prepare a cluster; `open_cluster` explains the arguments and closes the stack."""
-        self.threads = config.threads_per_fit
-        self._config = config
-        self._stack = stack
-        self._read = read
-        self._written = written
+        self.threads = config.threads_per_fit  # that one call may use
+        self._config, self._stack, self._read, self._written = config, stack, read, written
         self._running: dict[Future[Any], Call] = {}
         self._without_workers_since: float | None = None
 
@@ -73,10 +67,8 @@ class Cluster:
     def run_ready(self, function: Callable[..., T], ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[T]]:
         """Run calls until none is ready and none runs; yield their outcomes as they end.
 
-        Args:
-            function: What is run.
-            ready: Returns the calls that can run now, the most urgent first, without those whose outcome has been
-                yielded; called again after outcomes.
+        `ready`, called again after outcomes, returns the calls that can run now, the most urgent first, without those
+        whose outcome has been yielded.
 
         Raises:
             SearchError: The scheduler is lost, or there has been no worker for a while.

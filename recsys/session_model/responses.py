@@ -26,26 +26,16 @@ class Responses:
 
     An opening is a listener and an organic track: all sessions that this track opened for this listener. Openings of
     a listener are side by side, listeners in the order of the store's buckets.
-
-    Attributes:
-        users: Ids of the listeners, shape (listeners,).
-        tracks: Ids of the tracks, ascending, shape (tracks,).
-        listener: Listener of each opening, ascending indices into `users`, shape (openings,).
-        organic: Organic track of each opening, indices into `tracks`, shape (openings,).
-        opening: Opening of each response, ascending, shape (responses,).
-        track: The recommended track, indices into `tracks`, shape (responses,).
-        time: Share heard of it, 0..1, shape (responses,).
-        earlier: Tracks of its artist that were played before in the session, shape (responses,).
     """
 
-    users: IntArray
-    tracks: IntArray
-    listener: Int32Array
-    organic: Int32Array
-    opening: Int32Array
-    track: Int32Array
-    time: Float32Array
-    earlier: npt.NDArray[np.int16]
+    users: IntArray  # ids of the listeners, shape (listeners,)
+    tracks: IntArray  # ids of the tracks, ascending, shape (tracks,)
+    listener: Int32Array  # of each opening, ascending indices into `users`, shape (openings,)
+    organic: Int32Array  # track of each opening, indices into `tracks`, shape (openings,)
+    opening: Int32Array  # of each response, ascending, shape (responses,)
+    track: Int32Array  # the recommended one, indices into `tracks`, shape (responses,)
+    time: Float32Array  # share heard of it, 0..1, shape (responses,)
+    earlier: npt.NDArray[np.int16]  # tracks of its artist played before in the session, shape (responses,)
 
     def __len__(self) -> int:
         """Return the number of responses."""

@@ -24,15 +24,10 @@ _LARGEST_ID = 2**63 - 1
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of a store's parts.
+    """The columns of a store's parts."""
 
-    Attributes:
-        schema: Their names and types; timestamp and message follow from the rows' moments.
-        dictionaries: Columns of few values; of the others a dictionary would be larger than the values.
-    """
-
-    schema: pa.Schema
-    dictionaries: tuple[str, ...]
+    schema: pa.Schema  # names and types; timestamp and message follow from the rows' moments
+    dictionaries: tuple[str, ...]  # columns of few values; of others a dictionary would be larger than the values
 
 
 EVENTS = Layout(
