@@ -172,10 +172,7 @@ class Cluster:
 def open_cluster(config: ClusterConfig, read: Sequence[Path] = (), written: Sequence[Path] = ()) -> Iterator[Cluster]:
     """Open a cluster for the block: what it starts ends with the block, a scheduler that it joins goes on.
 
-    Args:
-        config: Where calls run.
-        read: One file of each folder that calls read; every worker must see it.
-        written: Folders that calls write to; every worker must see them.
+    Every worker must see `read`, one file of each folder that calls read, and `written`, the folders they write to.
 
     Raises:
         SearchError: At the first call: the scheduler does not answer, has no worker, or has other software.

@@ -25,15 +25,7 @@ Kind = Literal["interactions", "heldout", "listeners", "tracks", "lengths", "log
 
 
 def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
-    """Return the path of a file that `prepare_bucket` writes.
-
-    Args:
-        folder: The files' folder.
-        kind: "interactions" (user, track, train, total, train_skips, total_skips), "heldout" (user, track, time),
-            "listeners" (user), "tracks" (track), "lengths" (length, sessions), or "logged", the held-out sessions in
-            the columns of `offpolicy/heldout_events`, which a store of interactions does not have.
-        bucket: The bucket's number.
-    """
+    """Return the path of a file that `prepare_bucket` writes; `_results` names the statement of each kind."""
     return folder / f"{kind}-{bucket:03d}.parquet"
 
 
@@ -56,7 +48,7 @@ def prepare_bucket(
     """Split a bucket's sessions and write the files that `bucket_file` names.
 
     Args:
-        bucket: The bucket, whose number names the files.
+        bucket: The bucket.
         pieces: Address of the folder where the files go.
         rule: Which sessions are held out.
         feedback: Which events count as interactions.
@@ -107,7 +99,7 @@ def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule
 
 
 def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, tuple[str, dict[str, object]]]:
-    """Name the statement of each file, with its parameters; interactions are no answers to recommendations."""
+    """Name the statement of each file, with its parameters; a store of interactions has no logged sessions."""
     shared: dict[Kind, tuple[str, dict[str, object]]] = {
         "listeners": ("sessions/listeners", {}),
         "tracks": ("sessions/tracks", {}),

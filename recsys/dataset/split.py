@@ -31,10 +31,7 @@ class SplitRule:
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
     """Find the first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
 
-    Args:
-        minutes: Minutes since the epoch, in any order, repeats allowed; shape (n,).
-        sessions: Sessions that begin in each; shape (n,).
-        holdout: The share, 0..1.
+    Both arrays are of shape (n,): minutes since the epoch, in any order and with repeats, and the sessions of each.
     """
     distinct, position = np.unique(minutes, return_inverse=True)
     counts = np.bincount(position, weights=sessions)

@@ -115,11 +115,8 @@ def sort_order(user: IntArray, moment: IntArray, track: IntArray) -> IntArray:
 def user_ranges(users: IntArray, ranges: int) -> list[tuple[int, int]]:
     """Return ranges (first, last) of user ids, in order and without gaps, each with about as many rows.
 
-    A user is in one range alone, so there are fewer ranges where some have very many rows.
-
-    Args:
-        users: The user of every row, or of a sample of rows.
-        ranges: Number of ranges that is wanted.
+    `users` are those of every row, or of a sample of rows. A user is in one range alone, so there are fewer ranges than
+    wanted where some have very many rows.
     """
     in_order = np.sort(users)
     cuts = np.unique(in_order[np.arange(1, ranges) * len(users) // ranges]).tolist()
