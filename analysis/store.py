@@ -82,48 +82,28 @@ class IdFile:
 
 @dataclass(frozen=True)
 class Interactions:
-    """What a store of interactions holds.
+    """What a store of interactions holds; ids that are whole numbers stand in the parts as they are."""
 
-    Attributes:
-        columns: "user", "item", and of "weight", "timestamp", "session" those that its interactions have.
-        text_users: Users are text; else whole numbers, which stand in the parts as they are.
-        text_items: Items are text; else whole numbers.
-        id_files: The text ids, sorted by path; an id may be in several.
-    """
-
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # "user", "item", and of "weight", "timestamp", "session" those that it has
     text_users: bool
     text_items: bool
-    id_files: tuple[IdFile, ...]
+    id_files: tuple[IdFile, ...]  # sorted by path; an id may be in several
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of `manifest.json`.
-
-    Attributes:
-        schema: Version of the store's layout.
-        buckets: Number of buckets; fixed when the store is created.
-        digest: Digest of the content: the same for the same set of sources, in whatever order they came.
-        catalogue: The world that the track ids refer to; None while no source named one.
-        events: Number of rows in all parts.
-        first_timestamp: Earliest event, ms since the epoch; None in an empty store.
-        last_timestamp: Latest event, ms since the epoch; None in an empty store.
-        sources: The logs, sorted by digest.
-        parts: The files, sorted by path.
-        interactions: What a store of interactions holds; None in a store of events.
-    """
+    """The content of `manifest.json`."""
 
     schema: int
-    buckets: int
-    digest: str
-    catalogue: Catalogue | None
-    events: int
-    first_timestamp: int | None
+    buckets: int  # how many; fixed when the store is created
+    digest: str  # of the content: the same for the same set of sources, in whatever order they came
+    catalogue: Catalogue | None  # None while no source named one
+    events: int  # rows in all parts
+    first_timestamp: int | None  # ms since the epoch; None in an empty store
     last_timestamp: int | None
-    sources: tuple[Source, ...]
-    parts: tuple[Part, ...]
-    interactions: Interactions | None = None
+    sources: tuple[Source, ...]  # the files read, sorted by digest
+    parts: tuple[Part, ...]  # sorted by path
+    interactions: Interactions | None = None  # None in a store of events
 
     @property
     def files(self) -> tuple[Part | IdFile, ...]:
@@ -133,40 +113,15 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Store:
-    """A store as it was when opened; a later ingest does not change it, as parts are never rewritten.
-
-    Attributes:
-        path: Its folder.
-        manifest: What it holds.
-    """
+    """A store's folder, and what it held when opened; a later ingest does not rewrite a part."""
 
     path: Path
     manifest: Manifest
 
     @property
-    def buckets(self) -> int:
-        """Number of buckets."""
-        return self.manifest.buckets
-
-    @property
-    def catalogue(self) -> Catalogue | None:
-        """The world that the track ids refer to, where a source named one."""
-        return self.manifest.catalogue
-
-    @property
-    def digest(self) -> str:
-        """Digest of the content."""
-        return self.manifest.digest
-
-    @property
-    def events(self) -> int:
-        """Number of events."""
-        return self.manifest.events
-
-    @property
-    def interactions(self) -> Interactions | None:
-        """What a store of interactions holds; None in a store of events."""
-        return self.manifest.interactions
+    def catalogue_size(self) -> int | None:
+        """Number of tracks of the catalogue; None where no source named one."""
+        return self.manifest.catalogue.tracks if self.manifest.catalogue else None
 
     @property
     def bytes(self) -> int:
@@ -177,19 +132,8 @@ class Store:
         """Return the paths of files that the manifest names."""
         return [self.path / file.path for file in stored]
 
-    def id_files(self, of: IdsOf) -> list[Path]:
-        """Return the Parquet files with the text ids of users or items; none where ids are whole numbers."""
-        files = self.interactions.id_files if self.interactions else ()
-        return self.files(file for file in files if file.of == of)
-
     def bucket_parts(self, bucket: int) -> list[Part]:
-        """Return the parts of a bucket, in a fixed order; none if no user falls into it.
-
-        Raises:
-            ValueError: No such bucket.
-        """
-        if not 0 <= bucket < self.buckets:
-            raise ValueError(f"bucket {bucket} is not in 0..{self.buckets - 1}")
+        """Return the parts of a bucket, in a fixed order; none if no user falls into it."""
         return [part for part in self.manifest.parts if part.bucket == bucket]
 
     def bucket_files(self, bucket: int) -> list[Path]:
@@ -205,12 +149,8 @@ def open_store(folder: Path) -> Store:
     """
     file = folder / MANIFEST
     manifest = decode_manifest(file.read_bytes() if file.is_file() else None, str(folder))
-    sizes = {
-        stored.path: (folder / stored.path).stat().st_size
-        for stored in manifest.files
-        if (folder / stored.path).exists()
-    }
-    check_sizes(manifest, sizes, str(folder))
+    files = ((stored.path, folder / stored.path) for stored in manifest.files)
+    check_sizes(manifest, {name: file.stat().st_size for name, file in files if file.exists()}, str(folder))
     return Store(folder, manifest)
 
 

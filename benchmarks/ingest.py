@@ -35,7 +35,7 @@ def main(log: Path = SEED_LOG, repeats: Annotated[int, typer.Option(min=1)] = 5)
         plain()
         kinds: dict[str, Callable[[], Measured]] = {"plain copy": plain, "ingest": partial(_ingest, log, folder)}
         results = take_turns(kinds, repeats)
-        events = open_store(folder / "store").events
+        events = open_store(folder / "store").manifest.events
     show_commands(f"{events:,} events", results, "plain copy", events)
     show_machine("duckdb", "pyarrow")
 

@@ -50,7 +50,7 @@ class Sources:
     def events(self) -> int:
         """About how many events there are."""
         of_logs = sum(log.size_bytes * (8 if log.is_gzipped else 1) for log in self.logs) // _BYTES_OF_AN_EVENT
-        return of_logs + sum(store.events for store in self.stores)
+        return of_logs + sum(store.manifest.events for store in self.stores)
 
     @property
     def megabytes(self) -> float:

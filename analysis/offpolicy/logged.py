@@ -100,8 +100,8 @@ def read_sessions(
     Raises:
         AnalysisError: No session is held out, or the catalogue's size is missing.
     """
-    queries.attach_query(connection, "named_events", "offpolicy/named_events")
-    queries.materialize(connection, "sessions", "offpolicy/sessions")
+    queries.attach_query(connection, "session_events", "sessions/session_events")
+    queries.materialize(connection, "sessions", "sessions/sessions")
     queries.materialize(connection, "heldout_sessions", holdout.query, **holdout.parameters)
     events = queries.fetch_table(connection, "offpolicy/heldout_events")
     if not events.num_rows:

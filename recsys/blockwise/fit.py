@@ -49,15 +49,16 @@ def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace
     matrix = dataset.matrix(side)
     at_once = cluster.slots()
     number = blocks or at_once * max(1, -(-matrix.nnz // (at_once * LARGEST_BLOCK)))
+
+    def cut(of: Of, counts: IntArray) -> tuple[Block, ...]:
+        return tuple(Block(of, *ends, dataset.address, side, folder.address) for ends in _cut(counts, number))
+
     of_track = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    cut = Blocks(
-        tuple(_block("listeners", ends, dataset, side, folder) for ends in _cut(np.diff(matrix.indptr), number)),
-        tuple(_block("tracks", ends, dataset, side, folder) for ends in _cut(of_track, number)),
-    )
+    found = Blocks(cut("listeners", np.diff(matrix.indptr)), cut("tracks", of_track))
     folder.folder.mkdir(parents=True, exist_ok=True)
-    for outcome in cluster.run(gather_tracks, [(block,) for block in cut.tracks]):
+    for outcome in cluster.run(gather_tracks, [(block,) for block in found.tracks]):
         outcome.result()
-    return cut
+    return found
 
 
 def fit_blocks(
@@ -77,7 +78,7 @@ def fit_blocks(
         params: Hyperparameters.
         seed: Decides the first factors.
         sweeps: Sweeps of the whole fit.
-        workspace: Belongs to this fit alone: to these interactions, these parameters and this seed.
+        workspace: Belongs to this fit alone.
         report: Called with the sweeps done.
 
     Returns:
@@ -141,17 +142,8 @@ def _load(workspace: Workspace, sweep: int) -> Fit:
     return Fit(sweep, *(np.load(workspace.cached(factors_name(of, sweep)), mmap_mode="c") for of in SIDES))
 
 
-def _block(of: Of, ends: tuple[int, int], dataset: Dataset, side: Side, folder: Workspace) -> Block:
-    return Block(of, *ends, dataset.address, side, folder.address)
-
-
 def _cut(counts: IntArray, number: int) -> list[tuple[int, int]]:
-    """Cut consecutive rows into up to so many parts (first, last + 1) of about as much work; none is empty.
-
-    Args:
-        counts: Interactions of each row; shape (rows,).
-        number: How many parts are wanted.
-    """
+    """Cut rows, by their interactions, into up to so many parts (first, last + 1) of equal work; none is empty."""
     work = np.cumsum(counts + _ROW_WORK)
     cuts = np.searchsorted(work, work[-1] * np.arange(1, number) / number) + 1
     edges = np.unique(np.concatenate(([0], cuts, [len(counts)])))

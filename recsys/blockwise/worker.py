@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array
 from looplib.files import atomic_directory, atomic_write
-from recsys.dataset.dataset import CSR, Side, open_dataset
+from recsys.dataset.dataset import CSR, Side, load_matrix, open_dataset
 from recsys.models.normal_equations import make_equations
 from recsys.models.params import AlsParams
 from recsys.workspace import Workspace, open_workspace
@@ -25,23 +25,14 @@ SIDES: tuple[Of, Of] = ("listeners", "tracks")
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive listeners or tracks of a dataset: `first` to `last - 1`.
-
-    Attributes:
-        of: Listeners or tracks.
-        first: The first row.
-        last: The row after the last.
-        dataset: The dataset's address.
-        side: Its interactions that are fitted.
-        folder: Address of the folder where `gather_tracks` leaves the interactions of tracks.
-    """
+    """Consecutive listeners or tracks of a dataset: `first` to `last - 1`."""
 
     of: Of
     first: int
     last: int
-    dataset: str
-    side: Side
-    folder: str
+    dataset: str  # its address
+    side: Side  # its interactions that are fitted
+    folder: str  # address of the folder where `gather_tracks` leaves the interactions of tracks
 
     @property
     def gathered(self) -> Workspace:
@@ -55,8 +46,9 @@ class Block:
             skipped = dataset.skips(self.side)
             return self._rows(dataset.matrix(self.side)), None if skipped is None else self._rows(skipped)
         self.gathered.download_all()
-        skips = self.gathered.folder / "skips-indptr.npy"
-        return self._mapped("heard"), self._mapped("skips") if skips.exists() else None
+        folder, shape = self.gathered.folder, (self.last - self.first, len(open_dataset(self.dataset).users))
+        has_skips = (folder / "skips-indptr.npy").exists()
+        return load_matrix(folder, "heard", shape), load_matrix(folder, "skips", shape) if has_skips else None
 
     def _rows(self, matrix: csr_matrix) -> csr_matrix:
         """Slice a matrix and share its memory, so that no page of other rows is touched."""
@@ -64,12 +56,6 @@ class Block:
         indptr = matrix.indptr[self.first : self.last + 1] - start
         arrays = (matrix.data[start:end], matrix.indices[start:end], indptr)
         return csr_matrix(arrays, shape=(self.last - self.first, matrix.shape[1]), copy=False)
-
-    def _mapped(self, name: str) -> csr_matrix:
-        # Copy on write: the solver refuses read-only memory, and does not write.
-        arrays = tuple(np.load(self.gathered.folder / f"{name}-{array}.npy", mmap_mode="c") for array in CSR)
-        listeners = len(open_dataset(self.dataset).users)
-        return csr_matrix(arrays, shape=(self.last - self.first, listeners), copy=False)
 
 
 def gather_tracks(block: Block) -> None:
@@ -99,27 +85,18 @@ def rows_name(block: Block, sweep: int) -> str:
 
 
 def solve_block(block: Block, params: AlsParams, fit: str, sweep: int, threads: int) -> None:
-    """Solve the rows of a block and leave them in a file of their own.
+    """Solve the rows of a block in a sweep, from 1, of the fit at an address, and leave them in a file of their own.
 
     Conjugate gradients begin at the side's factors before the sweep. The other side's are, for listeners, those before
     the sweep too; for tracks, those after it.
-
-    Args:
-        block: The rows.
-        params: The hyperparameters.
-        fit: Address of the fit's folder.
-        sweep: Number of the sweep, from 1.
-        threads: Threads of the solver.
 
     Raises:
         TrialError: The equations of a row have no single solution.
     """
     workspace = open_workspace(fit)
     before = workspace.cached(factors_name(block.of, sweep - 1))
-    is_of_listeners = block.of == "listeners"
-    others = workspace.cached(
-        factors_name("tracks", sweep - 1) if is_of_listeners else factors_name("listeners", sweep)
-    )
+    of_listeners = block.of == "listeners"
+    others = workspace.cached(factors_name("tracks", sweep - 1) if of_listeners else factors_name("listeners", sweep))
     _evict_earlier(workspace, sweep)
     heard, skips = block.load()
     rows: Float32Array = np.array(np.load(before, mmap_mode="r")[block.first : block.last])

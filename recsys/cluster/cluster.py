@@ -42,20 +42,14 @@ class Cluster:
     """Workers that run plain functions: arguments and results are small, data travel by path.
 
     The first call starts the processes or joins the scheduler; without a call nothing starts.
-
-    Attributes:
-        threads: Threads that one call may use.
     """
 
     def __init__(
         self, config: ClusterConfig, stack: ExitStack, read: Sequence[Path] = (), written: Sequence[Path] = ()
     ) -> None:
         """Prepare a cluster; `open_cluster` explains the arguments and closes the stack."""
-        self.threads = config.threads_per_fit
-        self._config = config
-        self._stack = stack
-        self._read = read
-        self._written = written
+        self.threads = config.threads_per_fit  # that one call may use
+        self._config, self._stack, self._read, self._written = config, stack, read, written
         self._running: dict[Future[Any], Call] = {}
         self._without_workers_since: float | None = None
 
@@ -73,10 +67,8 @@ class Cluster:
     def run_ready(self, function: Callable[..., T], ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[T]]:
         """Run calls until none is ready and none runs; yield their outcomes as they end.
 
-        Args:
-            function: What is run.
-            ready: Returns the calls that can run now, the most urgent first, without those whose outcome has been
-                yielded; called again after outcomes.
+        `ready`, called again after outcomes, returns the calls that can run now, the most urgent first, without those
+        whose outcome has been yielded.
 
         Raises:
             SearchError: The scheduler is lost, or there has been no worker for a while.
@@ -180,10 +172,7 @@ class Cluster:
 def open_cluster(config: ClusterConfig, read: Sequence[Path] = (), written: Sequence[Path] = ()) -> Iterator[Cluster]:
     """Open a cluster for the block: what it starts ends with the block, a scheduler that it joins goes on.
 
-    Args:
-        config: Where calls run.
-        read: One file of each folder that calls read; every worker must see it.
-        written: Folders that calls write to; every worker must see them.
+    Every worker must see `read`, one file of each folder that calls read, and `written`, the folders they write to.
 
     Raises:
         SearchError: At the first call: the scheduler does not answer, has no worker, or has other software.

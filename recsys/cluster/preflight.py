@@ -34,13 +34,9 @@ def find_difference(versions: Mapping[str, Any]) -> str | None:
 
 def _shown_versions(process: Mapping[str, Any]) -> list[str]:
     """Name and version of each compared package; of Python major and minor alone."""
-    shown = []
-    for name in _COMPARED:
-        version = process["packages"].get(name)
-        if name == "python":
-            version = ".".join(str(version).split(".")[:2])
-        shown.append(f"no {name}" if version is None else f"{name} {version}")
-    return shown
+    versions = {name: process["packages"].get(name) for name in _COMPARED}
+    versions["python"] = ".".join(str(versions["python"]).split(".")[:2])
+    return [f"no {name}" if version is None else f"{name} {version}" for name, version in versions.items()]
 
 
 @contextmanager

@@ -21,17 +21,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How one call ended.
+    """How one call ended."""
 
-    Attributes:
-        key: The call's key.
-        value: What it returned; None if it failed.
-        error: What it raised, or that its worker died; None if it returned.
-    """
-
-    key: Any
-    value: T | None
-    error: BaseException | None
+    key: Any  # the call's
+    value: T | None  # what it returned; None if it failed
+    error: BaseException | None  # what it raised, or that its worker died; None if it returned
 
     def result(self) -> T:
         """Return what the call returned, or raise what it raised."""
@@ -52,12 +46,7 @@ class Retries:
         self._deaths: Counter[Any] = Counter()
 
     def startable(self, calls: Sequence[Call], running: Collection[Any]) -> Sequence[Call]:
-        """Select the calls that may start beside those that run; a suspect runs alone.
-
-        Args:
-            calls: Calls without a final outcome, the most urgent first.
-            running: Keys of the calls that run.
-        """
+        """Select, of calls without a final outcome, those that may start beside the running; a suspect runs alone."""
         waiting = [call for call in calls if call.key not in running]
         suspects = [call for call in waiting if self._is_suspect(call.key)]
         if suspects or any(self._is_suspect(key) for key in running):
@@ -73,9 +62,7 @@ class Retries:
         if not ran_alone:
             return None
         deaths = self._deaths[outcome.key]
-        message = (
-            f"{deaths} workers died running it, the last with nothing beside it; most likely they were out of memory"
-        )
+        message = f"{deaths} workers died running it, the last with nothing beside it; most likely out of memory"
         return Outcome(outcome.key, None, WorkerDiedError(message, deaths))
 
     def _is_suspect(self, key: object) -> bool:

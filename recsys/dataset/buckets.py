@@ -20,21 +20,12 @@ from recsys.errors import SplitError
 from recsys.store.remote import download_stored
 from recsys.workspace import open_workspace
 
-SESSION_GAP_MS = 30 * 60 * 1000
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
 Kind = Literal["interactions", "heldout", "listeners", "tracks", "lengths", "logged"]
 
 
 def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
-    """Return the path of a file that `prepare_bucket` writes.
-
-    Args:
-        folder: The files' folder.
-        kind: "interactions" (user, track, train, total, train_skips, total_skips), "heldout" (user, track, time),
-            "listeners" (user), "tracks" (track), "lengths" (length, sessions), or "logged", the held-out sessions in
-            the columns of `offpolicy/heldout_events`, which a store of interactions does not have.
-        bucket: The bucket's number.
-    """
+    """Return the path of a file that `prepare_bucket` writes; `_results` names the statement of each kind."""
     return folder / f"{kind}-{bucket:03d}.parquet"
 
 
@@ -57,7 +48,7 @@ def prepare_bucket(
     """Split a bucket's sessions and write the files that `bucket_file` names.
 
     Args:
-        bucket: The bucket, whose number names the files.
+        bucket: The bucket.
         pieces: Address of the folder where the files go.
         rule: Which sessions are held out.
         feedback: Which events count as interactions.
@@ -77,8 +68,6 @@ def prepare_bucket(
         queries.materialize(connection, "split_events", "sessions/split_events")
         counts = _checked_counts(connection, bucket.number)
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
-            if kind == "logged":
-                queries.attach_query(connection, "named_events", "offpolicy/named_events")
             file = bucket_file(workspace.folder, kind, bucket.number)
             pq.write_table(queries.fetch_table(connection, name, **values), file)
             workspace.upload(file.name)
@@ -98,11 +87,6 @@ def count_starts(bucket: StoredBucket, rule: SplitRule) -> tuple[IntArray, IntAr
     return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
 
 
-def materialize_sessions(connection: queries.Connection) -> None:
-    """Make the table `session_events` of the table `events`."""
-    queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
-
-
 def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule: SplitRule) -> None:
     """Make the tables events, session_events and sessions of a bucket's files."""
     if rule.is_weighted:
@@ -110,12 +94,12 @@ def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule
         queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
     else:
         queries.attach_parquet(connection, "events", parts)
-    materialize_sessions(connection)
+    queries.materialize(connection, "session_events", "sessions/session_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
 
 
 def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, tuple[str, dict[str, object]]]:
-    """Name the statement of each file, with its parameters; interactions are no answers to recommendations."""
+    """Name the statement of each file, with its parameters; a store of interactions has no logged sessions."""
     shared: dict[Kind, tuple[str, dict[str, object]]] = {
         "listeners": ("sessions/listeners", {}),
         "tracks": ("sessions/tracks", {}),

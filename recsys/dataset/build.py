@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +26,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
         store: The session store; datasets are kept in its folder `cache`.
         config: Has the split, the feedback and the seed.
         cluster: Runs the buckets.
-        report: Called with the share that is done, in percent, and a note.
+        report: Called with the percentage that is done, and a note.
 
     Raises:
         SplitError: One side of the split is empty.
@@ -43,7 +42,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     address = store.workspace.address
     buckets = [
         StoredBucket(address, bucket, tuple(parts))
-        for bucket in range(store.buckets)
+        for bucket in range(store.manifest.buckets)
         if (parts := store.bucket_parts(bucket))
     ]
     rule = split_rule(store, config)
@@ -56,9 +55,10 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
             counts = {name: count + of_bucket[name] for name, count in counts.items()}
             report(95 * done / len(tasks), f"{done} of {len(tasks)} buckets")
         _check_sides(counts, config)
-        _collect(pieces, folder)
-        catalogue = store.catalogue.tracks if store.catalogue else None
-        assemble(folder, [bucket.number for bucket in buckets], catalogue, config.feedback)
+        pieces.download(*pieces.names())
+        for file in pieces.folder.iterdir():
+            shutil.move(file, folder / file.name)
+        assemble(folder, [bucket.number for bucket in buckets], store.catalogue_size, config.feedback)
         write_summary(folder, digest, counts)
     cached.upload_all()
     report(100, "built")
@@ -74,13 +74,6 @@ def _pieces(config: SearchConfig) -> Iterator[Workspace]:
         yield pieces
     finally:
         pieces.delete_all()
-
-
-def _collect(pieces: Workspace, folder: Path) -> None:
-    """Move the buckets' files into the dataset's folder."""
-    pieces.download(*pieces.names())
-    for file in pieces.folder.iterdir():
-        shutil.move(file, folder / file.name)
 
 
 def _cutoff_ms(buckets: Sequence[StoredBucket], rule: SplitRule, cluster: Cluster) -> int | None:

@@ -42,28 +42,16 @@ Report = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a dataset holds.
+    """What a dataset holds: `dataset.json`."""
 
-    Attributes:
-        digest: Names the dataset; equal digests mean equal bytes.
-        listeners: Listeners of the log, rows of the matrices.
-        tracks: Tracks of the catalogue (of the log where the catalogue is unknown), columns of the matrices.
-        interactions: Stored values of the training matrix.
-        training_listeners: Listeners with at least one training interaction.
-        events: Events of the store.
-        heldout_events: Those in held-out sessions.
-        sessions: Sessions of the store.
-        heldout_sessions: Held-out ones.
-    """
-
-    digest: str
-    listeners: int
-    tracks: int
-    interactions: int
-    training_listeners: int
-    events: int
+    digest: str  # names the dataset; equal digests mean equal bytes
+    listeners: int  # of the log, rows of the matrices
+    tracks: int  # of the catalogue (of the log where it is unknown), columns of the matrices
+    interactions: int  # stored values of the training matrix
+    training_listeners: int  # those with at least one training interaction
+    events: int  # of the store
     heldout_events: int
-    sessions: int
+    sessions: int  # of the store
     heldout_sessions: int
 
 
@@ -88,16 +76,12 @@ class Dataset:
 
     def matrix(self, side: Side) -> csr_matrix:
         """The interactions of one side, float32, shape (listeners, tracks), mapped from disk."""
-        return self._mapped(side)
+        return load_matrix(self.path, side, (len(self.users), len(self.tracks)))
 
     def skips(self, side: Side) -> csr_matrix | None:
         """Count of each listener's skips of each track, shape (listeners, tracks); None where no skip is defined."""
-        return self._mapped(f"{side}_skips") if (self.path / f"{side}_skips-indptr.npy").exists() else None
-
-    def _mapped(self, name: str) -> csr_matrix:
-        # Copy on write: the solver refuses read-only memory, and does not write.
-        arrays = tuple(np.load(self.path / f"{name}-{array}.npy", mmap_mode="c") for array in CSR)
-        return csr_matrix(arrays, shape=(len(self.users), len(self.tracks)), copy=False)
+        has_skips = (self.path / f"{side}_skips-indptr.npy").exists()
+        return load_matrix(self.path, f"{side}_skips", (len(self.users), len(self.tracks))) if has_skips else None
 
     @property
     def heldout(self) -> Path:
@@ -110,11 +94,8 @@ class Dataset:
         return self.path / "logged.parquet"
 
     def session_lengths(self) -> dict[int, int]:
-        """Count the sessions of each length in tracks, shortest first; empty for a sample of the listeners."""
-        file = self.path / "lengths.parquet"
-        if not file.exists():
-            return {}
-        table = pq.read_table(file)
+        """Count the sessions of each length in tracks, shortest first."""
+        table = pq.read_table(self.path / "lengths.parquet")
         return dict(zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True))
 
     def popularity(self) -> IntArray:
@@ -127,6 +108,12 @@ class Dataset:
         indices, values = (np.load(self.path / f"{side}-{name}.npy", mmap_mode="r") for name in ("indices", "values"))
         listening_time = np.bincount(indices, weights=values, minlength=len(self.tracks))
         return np.argsort(-listening_time, kind="stable")[:k].astype(np.int32)
+
+
+def load_matrix(folder: Path, name: str, shape: tuple[int, int]) -> csr_matrix:
+    """Map a matrix from its files; copied on write, as the solver refuses read-only memory, and does not write."""
+    arrays = tuple(np.load(folder / f"{name}-{array}.npy", mmap_mode="c") for array in CSR)
+    return csr_matrix(arrays, shape=shape, copy=False)
 
 
 @lru_cache(maxsize=2)
@@ -157,8 +144,8 @@ def dataset_digest(store: Store, config: SearchConfig) -> str:
     """Return the digest of all that a search's dataset follows from."""
     facts = {
         "schema": SCHEMA,
-        "store": store.digest,
-        "tracks": store.catalogue.tracks if store.catalogue else None,
+        "store": store.manifest.digest,
+        "tracks": store.catalogue_size,
         "seed": config.seed,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),

@@ -12,6 +12,9 @@ from recsys.config import SearchConfig, Split
 from recsys.errors import SplitError
 from recsys.store.remote import Store
 
+_NEED_TIME = ("time", "last_session")
+_SHOWN_SOURCES = 5
+
 
 @dataclass(frozen=True)
 class SplitRule:
@@ -28,10 +31,7 @@ class SplitRule:
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
     """Find the first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
 
-    Args:
-        minutes: Minutes since the epoch, in any order, repeats allowed; shape (n,).
-        sessions: Sessions that begin in each; shape (n,).
-        holdout: The share, 0..1.
+    Both arrays are of shape (n,): minutes since the epoch, in any order and with repeats, and the sessions of each.
     """
     distinct, position = np.unique(minutes, return_inverse=True)
     counts = np.bincount(position, weights=sessions)
@@ -39,10 +39,6 @@ def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int
     allowed = np.flatnonzero(from_here_on <= holdout * counts.sum())
     first = int(distinct[allowed[0]]) if len(allowed) else int(distinct[-1]) + 1
     return first * 60_000
-
-
-_NEED_TIME = ("time", "last_session")
-_SHOWN_SOURCES = 5
 
 
 def split_rule(store: Store, config: SearchConfig) -> SplitRule:
@@ -53,7 +49,9 @@ def split_rule(store: Store, config: SearchConfig) -> SplitRule:
     """
     _check_needs(store, config)
     train, test = file_sides(store, config.split)
-    return SplitRule(config.split, config.seed, is_weighted=store.interactions is not None, train=train, test=test)
+    return SplitRule(
+        config.split, config.seed, is_weighted=store.manifest.interactions is not None, train=train, test=test
+    )
 
 
 def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -66,7 +64,7 @@ def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, 
     """
     if split.kind != "files":
         return (), ()
-    if store.interactions is None:
+    if store.manifest.interactions is None:
         raise SplitError(f"split.kind files needs a store of interactions; {store.workspace} holds events")
     train, test = (
         {source.digest: source for name in names for source in _named(store, side, name)}
@@ -91,14 +89,15 @@ def _named(store: Store, side: str, name: str) -> list[Source]:
 
 
 def _check_needs(store: Store, config: SearchConfig) -> None:
-    if store.interactions is None:
+    interactions = store.manifest.interactions
+    if interactions is None:
         return
     for key, organic in (("feedback", config.feedback.organic), ("validation", config.validation.organic)):
         if not organic:
             raise SplitError(f"{key}.organic: false needs event logs, and {store.workspace} holds interactions")
     if config.feedback.skip_time:
         raise SplitError(f"feedback.skip_time needs event logs, and {store.workspace} holds interactions")
-    if config.split.kind in _NEED_TIME and "timestamp" not in store.interactions.columns:
+    if config.split.kind in _NEED_TIME and "timestamp" not in interactions.columns:
         raise SplitError(
             f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.workspace} have none; "
             "session_hash and files do without"

@@ -44,9 +44,9 @@ def data_facts(store: Store, dataset: Dataset, options: ExportConfig) -> dict[st
     """Return what the model was learned from."""
     facts = dataset.summary
     return {
-        "store": store.digest,
+        "store": store.manifest.digest,
         "dataset": facts.digest,
-        "catalogue": asdict(store.catalogue) if store.catalogue else None,
+        "catalogue": asdict(store.manifest.catalogue) if store.manifest.catalogue else None,
         "events": facts.events,
         "sessions": facts.sessions,
         "listeners": facts.listeners,

@@ -1,21 +1,24 @@
 """Ingest event logs into a session store; a source that was read before adds nothing."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import queries
 from analysis.logs import reader
+from analysis.logs.files import DESCRIPTION
 from analysis.logs.reader import FileLines, LogFile, OddLineError, canonical_assignments
-from analysis.store import Manifest
+from analysis.store import Catalogue, Manifest
 from looplib.progress import progress
 from recsys.errors import IngestError
-from recsys.ingest.catalogue import with_catalogue
 from recsys.ingest.pipeline import DEFAULT_MEMORY, NewFiles, ingest_files
 from recsys.ingest.report import IngestReport
 from recsys.store.buckets import ROWS_AT_ONCE, Bucketing
+from recsys.store.remote import download_stored
 from recsys.store.sort import EVENTS
 from recsys.store.writer import Additions
 from recsys.workspace import Workspace
@@ -24,13 +27,7 @@ from recsys.workspace import Workspace
 def ingest(
     logs: Sequence[str | Path], store: str | Path, *, buckets: int | None = None, memory: str = DEFAULT_MEMORY
 ) -> IngestReport:
-    """Add event logs to a session store; see `ingest_files`.
-
-    Args:
-        logs: Files, folders and glob patterns.
-        store: The store's path or address.
-        buckets: Number of user buckets of a new store; 16 by default.
-        memory: What DuckDB may use, such as "1GB"; it spills to the store's disk beyond that.
+    """Add event logs (files, folders and glob patterns) to a session store, as `ingest_files` says.
 
     Raises:
         EventLogError: A log cannot be found or read.
@@ -42,6 +39,13 @@ def ingest(
     return ingest_files(files, store, _EventLogs(files), buckets=buckets, memory=memory)
 
 
+@dataclass(frozen=True)
+class _Collection:
+    """What `collection.json`, which the simulator writes beside a log, says of the catalogue."""
+
+    catalogue: Catalogue
+
+
 class _EventLogs:
     """The format of event logs."""
 
@@ -51,14 +55,25 @@ class _EventLogs:
         self._folders = {file.path.parent for file in files}
 
     def prepare(self, store: Workspace, before: Manifest) -> Manifest:
-        """Return the manifest with the catalogue that the logs name.
+        """Return the manifest with the catalogue that the store and the logs name, if any: all name the same.
 
         Raises:
-            IngestError: The store holds interactions, or is of another world.
+            IngestError: The store holds interactions, or catalogues differ, or the store has events of further tracks.
         """
         if before.interactions:
             raise IngestError(f"{store}: a store of interactions; event logs need a store of their own")
-        return with_catalogue(before, store, self._folders)
+        agreed, namer = before.catalogue, str(store)
+        for file in sorted(folder / DESCRIPTION for folder in self._folders):
+            found = _read_catalogue(file) if file.is_file() else None
+            if found and agreed and found != agreed:
+                raise IngestError(
+                    f"two worlds: {namer} has {agreed}, and {file} has {found}; use a store for each world"
+                )
+            if found and not agreed:
+                agreed, namer = found, str(file)
+        if agreed and not before.catalogue and before.parts:
+            _check_tracks(store, before, agreed)
+        return replace(before, catalogue=agreed)
 
     def load(
         self, connection: queries.Connection, files: NewFiles, manifest: Manifest, bucketing: Bucketing, scratch: Path
@@ -78,6 +93,24 @@ class _EventLogs:
                 report(done / 1e6, f"{sum(log.lines.good for log in read):,} events")
         sources = [files.source(log.file, log.lines) for log in read]
         return Additions(sources, {files.digests[log.file]: log.rejects for log in read if log.rejects})
+
+
+def _read_catalogue(file: Path) -> Catalogue:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Collection).catalogue
+    except OSError as error:
+        raise IngestError(f"{file}: cannot be read ({error.strerror})") from None
+    except msgspec.DecodeError as error:
+        raise IngestError(f"{file}: no description of a collection ({error})") from None
+
+
+def _check_tracks(store: Workspace, before: Manifest, catalogue: Catalogue) -> None:
+    with queries.connect() as connection:
+        queries.attach_parquet(connection, "events", download_stored(store, before.parts))
+        largest = queries.fetch_row(connection, "events/largest_track")["track"]
+    if largest >= catalogue.tracks:
+        found_track = f"{store} has events of track {largest}, and the logs' catalogue has {catalogue}"
+        raise IngestError(f"two worlds: {found_track}; use a store for each world")
 
 
 def _canonical(rows: Iterator[pa.RecordBatch], largest_track: int) -> Iterator[pa.RecordBatch]:

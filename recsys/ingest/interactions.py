@@ -49,16 +49,9 @@ def ingest_interactions(
     buckets: int | None = None,
     memory: str = DEFAULT_MEMORY,
 ) -> IngestReport:
-    """Add files of interactions to a session store; see `ingest_files`.
+    """Add interactions (files and glob patterns, read as `reading` says) to a session store, as `ingest_files` says.
 
     Rows of a file with the same user, item, timestamp and session become one with the sum of their weights.
-
-    Args:
-        paths: Files and glob patterns.
-        store: The store's path or address.
-        reading: Where the interactions are in the files.
-        buckets: Number of user buckets of a new store; 16 by default.
-        memory: What DuckDB may use, such as "1GB"; it spills to the store's disk beyond that.
 
     Raises:
         InteractionFileError: A file cannot be found or read, is empty, or lacks a column.

@@ -5,6 +5,7 @@ Events and interactions differ in the `Format` alone: how files are read, and wh
 
 import errno
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,12 +18,13 @@ from analysis import queries
 from analysis.logs import reader
 from analysis.logs.reader import LineCounts, LogFile
 from analysis.store import Manifest, Source
+from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.report import IngestReport
 from recsys.store.buckets import Bucketing
 from recsys.store.remote import open_store
 from recsys.store.sort import Layout
-from recsys.store.writer import Additions, commit, locked, manifest_to_extend, scratch_folder
+from recsys.store.writer import Additions, commit, locked, manifest_to_extend
 from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
@@ -34,20 +36,14 @@ class NewFiles:
     """Those of some files whose content neither a store nor an earlier file has.
 
     A file's digest is taken when it is its turn to be read, while its bytes are at hand.
-
-    Attributes:
-        digests: The digests of the new ones so far.
-        known: The others so far.
-        megabytes: The size of all.
     """
 
     def __init__(self, files: Sequence[LogFile], manifest: Manifest, reading: str) -> None:
         """Take the files and the manifest of the store; the same bytes under another `reading` are another content."""
-        self.digests: dict[LogFile, str] = {}
-        self.known: list[LogFile] = []
-        self.megabytes = sum(file.size_bytes for file in files) / 1e6
-        self._reading = reading
-        self._files = files
+        self.digests: dict[LogFile, str] = {}  # of the new ones so far
+        self.known: list[LogFile] = []  # the others so far
+        self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
+        self._files, self._reading = files, reading
         self._digests = {source.digest for source in manifest.sources}
         self._states: dict[LogFile, tuple[int, int]] = {}
 
@@ -77,24 +73,14 @@ class NewFiles:
 
 
 class Format(Protocol):
-    """A kind of files: event logs, or interactions in CSV, JSON lines or Parquet.
+    """A kind of files: event logs, or interactions in CSV, JSON lines or Parquet."""
 
-    Attributes:
-        row: What a good line is called.
-        layout: The columns of the store's parts.
-        reading: Settings that make of the same bytes another content.
-    """
-
-    row: str
-    layout: Layout
-    reading: str
+    row: str  # what a good line is called
+    layout: Layout  # the columns of the store's parts
+    reading: str  # settings that make of the same bytes another content
 
     def prepare(self, store: Workspace, before: Manifest) -> Manifest:
-        """Return the manifest with what is known of the files before they are read.
-
-        Raises:
-            IngestError: The files do not belong into this store.
-        """
+        """Return the manifest with what is known of the files before they are read; refuse what does not belong."""
 
     def load(
         self, connection: queries.Connection, files: NewFiles, manifest: Manifest, bucketing: Bucketing, scratch: Path
@@ -129,7 +115,8 @@ def ingest_files(
     with _machine_errors_explained(workspace), locked(workspace) as lock:
         before = format_.prepare(workspace, manifest_to_extend(workspace, buckets))
         new = NewFiles(files, before, format_.reading)
-        with scratch_folder(workspace.folder) as folder:
+        # In the store, so on its disk; what a killed ingest leaves of it the next writer removes.
+        with tempfile.TemporaryDirectory("", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True) as folder:
             scratch = Path(folder)
             bucketing = Bucketing(scratch, format_.layout, before.buckets)
             with queries.connect(
@@ -160,11 +147,7 @@ def _state(file: LogFile) -> tuple[int, int]:
 
 @contextmanager
 def _machine_errors_explained(store: Workspace) -> Iterator[None]:
-    """Make too little memory and a full disk one line each.
-
-    Raises:
-        IngestError: In their place.
-    """
+    """Make too little memory and a full disk an `IngestError` of one line each."""
     try:
         yield
     except queries.OutOfMemory as error:

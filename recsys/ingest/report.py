@@ -16,19 +16,12 @@ SHOWN_SOURCES = 20
 
 @dataclass(frozen=True)
 class IngestReport:
-    """The outcome of an ingest.
+    """The outcome of an ingest."""
 
-    Attributes:
-        store: The store after it.
-        added: The sources that are new.
-        known: The files whose content the store had before.
-        repeats: Good rows whose weight was added to an equal row's; of interactions alone.
-    """
-
-    store: Store
-    added: tuple[Source, ...]
-    known: tuple[LogFile, ...]
-    repeats: int = 0
+    store: Store  # after it
+    added: tuple[Source, ...]  # the new ones
+    known: tuple[LogFile, ...]  # files whose content the store had before
+    repeats: int = 0  # good rows whose weight was added to an equal row's; of interactions alone
 
     @property
     def lines(self) -> LineCounts:
@@ -52,15 +45,13 @@ def print_report(report: IngestReport) -> None:
     if report.repeats:
         key = "user, item, timestamp and session"
         lines.append(f"{report.repeats:,} rows repeat another's {key}: their weights are added up")
-    if store.interactions:
-        users, items = (
-            "text" if is_text else "whole numbers"
-            for is_text in (store.interactions.text_users, store.interactions.text_items)
-        )
+    manifest = store.manifest
+    if facts := manifest.interactions:
+        users, items = ("text" if is_text else "whole numbers" for is_text in (facts.text_users, facts.text_items))
         lines.append(f"users are {users}, items are {items}; exported lists carry them as they came in")
-    rows = "interactions" if store.interactions else "events"
-    size = f"{store.events:,} {rows} in {store.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
-    lines.append(f"{store.workspace}: {size}, digest {store.digest}")
+    rows = "interactions" if facts else "events"
+    size = f"{manifest.events:,} {rows} in {manifest.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
+    lines.append(f"{store.workspace}: {size}, digest {manifest.digest}")
     output().print(Text("\n".join(lines)), soft_wrap=True)
 
 

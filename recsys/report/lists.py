@@ -59,8 +59,8 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     if file is None:
         return {}
     try:
-        if store.catalogue and (digest := sha256_file(file)) != store.catalogue.sha256:
-            wanted = f"{store.workspace}: {store.catalogue}"
+        if store.manifest.catalogue and (digest := sha256_file(file)) != store.manifest.catalogue.sha256:
+            wanted = f"{store.workspace}: {store.manifest.catalogue}"
             raise SearchError(f"{file}: not the catalogue of {wanted}, and this has {digest[:12]}")
         lines = file.read_bytes().splitlines()
     except OSError as error:

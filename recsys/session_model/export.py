@@ -27,14 +27,7 @@ CONTEXT = "context.npz"
 
 
 def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, threads: int) -> Mapping[str, Any]:
-    """Fit a context model on all sessions and write it.
-
-    Args:
-        folder: Where `context.npz` goes.
-        store: The session store.
-        config: Hyperparameters.
-        seed: Decides the first track vectors.
-        threads: Threads to use.
+    """Fit a context model on all sessions of a store, and write it to a folder.
 
     Returns:
         The manifest's section about it.

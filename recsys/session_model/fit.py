@@ -64,31 +64,18 @@ _MIDDLE = (0.2, 0.8)
 
 @dataclass(frozen=True)
 class ContextModel:
-    """A fitted context model, in the indices of the responses that it was fitted on; k factors.
+    """A fitted context model, in the indices of the responses that it was fitted on; k factors."""
 
-    Attributes:
-        tracks: v of each track, shape (tracks, k).
-        interests: x of each interest, the constant last, shape (interests, k + 1).
-        interest_of: The interest of each opening, shape (openings,).
-        evidence: Responses behind each interest, shape (interests,).
-        interest_precision: Inverse covariance of interests about what their organic tracks say, (k + 1, k + 1).
-        information: Precision that an average response adds to its interest, (k + 1, k + 1).
-        newcomer_map: An unknown interest's expected x is (v, 1) of its organic track times this, (k + 1, k + 1).
-        newcomer_precision: Inverse covariance about that, (k + 1, k + 1).
-        noise: Variance of a logit about the model.
-        artist_fatigue: Factor on the time of a track for each earlier track of its artist in the session.
-    """
-
-    tracks: Float32Array
-    interests: Float32Array
-    interest_of: Int32Array
-    evidence: Int32Array
-    interest_precision: Float32Array
-    information: Float32Array
-    newcomer_map: Float32Array
-    newcomer_precision: Float32Array
-    noise: float
-    artist_fatigue: float
+    tracks: Float32Array  # v of each track, shape (tracks, k)
+    interests: Float32Array  # x of each interest, the constant last, shape (interests, k + 1)
+    interest_of: Int32Array  # the interest of each opening, shape (openings,)
+    evidence: Int32Array  # responses behind each interest, shape (interests,)
+    interest_precision: Float32Array  # inverse covariance about what their organic tracks say, (k + 1, k + 1)
+    information: Float32Array  # precision that an average response adds to its interest, (k + 1, k + 1)
+    newcomer_map: Float32Array  # an unknown interest's expected x is (v, 1) of its organic track times this
+    newcomer_precision: Float32Array  # inverse covariance about that, (k + 1, k + 1)
+    noise: float  # variance of a logit about the model
+    artist_fatigue: float  # factor on the time of a track for each earlier track of its artist in the session
 
 
 def fit_context(
@@ -112,13 +99,7 @@ def fit_context(
 
 
 class _Fit:
-    """A fit under way.
-
-    Attributes:
-        tracks: (v, 1) of each track, (tracks, k + 1).
-        interests: x of each interest, (interests, k + 1); empty before their first sweep.
-        noise: Variance of a logit about the model.
-    """
+    """A fit under way: `tracks` holds (v, 1) of each; `interests` x of each, none before their first sweep."""
 
     def __init__(self, responses: Responses, config: ContextConfig, seed: int, threads: int, report: Report) -> None:
         """Prepare what every sweep needs."""

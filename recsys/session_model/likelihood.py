@@ -16,11 +16,7 @@ _LEAST_VARIANCE = 0.01
 
 
 class Grouping:
-    """Observations by row: those of row r are `order[starts[r]:starts[r + 1]]`, in their own order.
-
-    Attributes:
-        counts: Observations of each row, shape (rows,).
-    """
+    """Observations by row: those of row r, `counts[r]` in all, are `order[starts[r]:starts[r + 1]]`."""
 
     def __init__(self, row: AnyIntArray, rows: int) -> None:
         """Group observations, whose rows are given, shape (observations,)."""
@@ -36,19 +32,12 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Observations:
-    """Observations y = f . x of the rows' vectors x.
-
-    Attributes:
-        by_row: The observations of each row.
-        column: Column of each, whose features are f; shape (observations,).
-        targets: y, shape (observations,).
-        weights: Inverse variance of each, shape (observations,).
-    """
+    """Observations y = f . x of the rows' vectors x; arrays of shape (observations,)."""
 
     by_row: Grouping
-    column: AnyIntArray
-    targets: Float32Array
-    weights: Float32Array
+    column: AnyIntArray  # whose features are f
+    targets: Float32Array  # y
+    weights: Float32Array  # inverse variances
 
 
 def solve_rows(

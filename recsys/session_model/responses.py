@@ -13,7 +13,6 @@ import pyarrow as pa
 from analysis import queries
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.files import sha256_file
-from recsys.dataset.buckets import materialize_sessions
 from recsys.errors import ExportError
 from recsys.store.remote import Store
 
@@ -27,26 +26,16 @@ class Responses:
 
     An opening is a listener and an organic track: all sessions that this track opened for this listener. Openings of
     a listener are side by side, listeners in the order of the store's buckets.
-
-    Attributes:
-        users: Ids of the listeners, shape (listeners,).
-        tracks: Ids of the tracks, ascending, shape (tracks,).
-        listener: Listener of each opening, ascending indices into `users`, shape (openings,).
-        organic: Organic track of each opening, indices into `tracks`, shape (openings,).
-        opening: Opening of each response, ascending, shape (responses,).
-        track: The recommended track, indices into `tracks`, shape (responses,).
-        time: Share heard of it, 0..1, shape (responses,).
-        earlier: Tracks of its artist that were played before in the session, shape (responses,).
     """
 
-    users: IntArray
-    tracks: IntArray
-    listener: Int32Array
-    organic: Int32Array
-    opening: Int32Array
-    track: Int32Array
-    time: Float32Array
-    earlier: npt.NDArray[np.int16]
+    users: IntArray  # ids of the listeners, shape (listeners,)
+    tracks: IntArray  # ids of the tracks, ascending, shape (tracks,)
+    listener: Int32Array  # of each opening, ascending indices into `users`, shape (openings,)
+    organic: Int32Array  # track of each opening, indices into `tracks`, shape (openings,)
+    opening: Int32Array  # of each response, ascending, shape (responses,)
+    track: Int32Array  # the recommended one, indices into `tracks`, shape (responses,)
+    time: Float32Array  # share heard of it, 0..1, shape (responses,)
+    earlier: npt.NDArray[np.int16]  # tracks of its artist played before in the session, shape (responses,)
 
     def __len__(self) -> int:
         """Return the number of responses."""
@@ -65,11 +54,11 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
     """
     if catalogue is not None:
         _check_catalogue(store, catalogue)
-    buckets = [parts for bucket in range(store.buckets) if (parts := store.bucket_files(bucket))]
+    buckets = [parts for bucket in range(store.manifest.buckets) if (parts := store.bucket_files(bucket))]
     table = pa.concat_tables([_bucket_responses(parts, catalogue) for parts in buckets])
     if not len(table):
         raise ExportError(f"{store.workspace}: no recommended track was heard; a context model needs some")
-    return _join(table, store.catalogue.tracks if store.catalogue else None)
+    return _join(table, store.catalogue_size)
 
 
 def _check_catalogue(store: Store, file: Path) -> None:
@@ -77,8 +66,9 @@ def _check_catalogue(store: Store, file: Path) -> None:
         found = sha256_file(file)
     except OSError as error:
         raise ExportError(f"{file}: cannot be read ({error.strerror})") from None
-    if store.catalogue and found != store.catalogue.sha256:
-        raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.workspace} was logged on {store.catalogue}")
+    catalogue = store.manifest.catalogue
+    if catalogue and found != catalogue.sha256:
+        raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.workspace} was logged on {catalogue}")
 
 
 def _bucket_responses(parts: list[Path], catalogue: Path | None) -> pa.Table:
@@ -88,7 +78,7 @@ def _bucket_responses(parts: list[Path], catalogue: Path | None) -> pa.Table:
             queries.attach_arrow(connection, "artists", _NO_ARTISTS)
         else:
             queries.attach_json_lines(connection, "artists", [catalogue], _CATALOGUE_COLUMNS, gzipped=False)
-        materialize_sessions(connection)
+        queries.attach_query(connection, "session_events", "sessions/session_events")
         return queries.fetch_table(connection, "sessions/responses")
 
 

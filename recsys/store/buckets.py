@@ -27,20 +27,13 @@ class Bucketing:
 
     def __init__(self, folder: Path, layout: Layout, buckets: int) -> None:
         """Work in an empty folder, towards parts of a layout, for a number of buckets."""
-        self._folder = folder
-        self._layout = layout
-        self._buckets = buckets
+        self._folder, self._layout, self._buckets = folder, layout, buckets
         self._groups: dict[int, list[tuple[int, Run]]] = {}
 
     def add(self, number: int, rows: Iterable[pa.RecordBatch]) -> int:
-        """Take the rows of a group, in place of those added before under the same number.
+        """Take the rows of a group, in place of those added before under the same number; return how many there were.
 
-        Args:
-            number: The group's number.
-            rows: The layout's columns, with `moment` in place of timestamp and message.
-
-        Returns:
-            How many rows there were.
+        Rows have the layout's columns, with `moment` in place of timestamp and message.
 
         Raises:
             OSError: The disk is full.
@@ -81,11 +74,7 @@ class Bucketing:
 def bucket_of(users: IntArray, buckets: int) -> IntArray:
     """Return the bucket of each user: the id folded into 32 bits, mixed, and scaled to the number of buckets.
 
-    This function is part of the store's schema.
-
-    Args:
-        users: Ids from 0, shape (n,).
-        buckets: Number of buckets, up to 2^31.
+    This function is part of the store's schema. Users are ids from 0, shape (n,); there are up to 2^31 buckets.
     """
     mixed = (users ^ (users >> 32)) & _MASK
     mixed = (mixed * 1_640_531_527) & _MASK

@@ -16,7 +16,6 @@ from analysis.store import IdsOf, Interactions
 from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
-from recsys.store.writer import NewIds
 
 _NO_IDS = pa.table({"id": pa.array([], pa.int64()), "original": pa.array([], pa.string())})
 _TABLES: dict[IdsOf, str] = {"users": "user_ids", "items": "track_ids"}
@@ -46,8 +45,8 @@ def decide_kinds(connection: queries.Connection, known: Interactions | None) -> 
 
 def write_ids(
     connection: queries.Connection, is_text: Mapping[IdsOf, bool], known: Sequence[Path], scratch: Path
-) -> list[NewIds]:
-    """Write the text ids of the table `verified` to a file each, and attach them as `user_ids` and `track_ids`.
+) -> dict[IdsOf, Path]:
+    """Write the text ids of the table `verified` to files in `scratch`, and attach them as `user_ids` and `track_ids`.
 
     Args:
         connection: Has the table.
@@ -55,16 +54,19 @@ def write_ids(
         known: Files of the ids that the store has.
         scratch: Where the files go.
 
+    Returns:
+        The files of users and of items, where they are text.
+
     Raises:
         IngestError: Two texts have the same number.
     """
-    written = []
+    written: dict[IdsOf, Path] = {}
     for of, table in _TABLES.items():
         if not is_text[of]:
             queries.attach_arrow(connection, table, _NO_IDS)
             continue
         file = scratch / f"{of}.parquet"
-        rows = queries.copy_to_parquet(connection, "interactions/text_ids", file, users=of == "users")
+        queries.copy_to_parquet(connection, "interactions/text_ids", file, users=of == "users")
         queries.attach_parquet(connection, "ids", [file, *(path for path in known if path.name.startswith(of))])
         same = queries.fetch_table(connection, "interactions/repeated_numbers").to_pylist()
         if same:
@@ -72,25 +74,23 @@ def write_ids(
                 f"{of} {same[0]['first']!r} and {same[0]['second']!r} have the same number {same[0]['id']}; rename one"
             )
         queries.attach_parquet(connection, table, [file])
-        written.append(NewIds(of, file, rows))
+        written[of] = file
     return written
 
 
 def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.generic]:
-    """Return the ids that came in, for numbers of a store.
+    """Return the ids that came in: numbers of users or items themselves, or the texts that they stand for.
 
     Args:
         store: Whose numbers.
         of: Users or items.
-        numbers: Shape (n,).
-
-    Returns:
-        The numbers themselves where ids are whole numbers, or else their texts; shape (n,).
+        numbers: Shape (n,), as of what is returned.
 
     Raises:
         StoreError: A number stands for nothing.
     """
-    files = store.id_files(of)
+    facts = store.manifest.interactions
+    files = store.files(file for file in facts.id_files if file.of == of) if facts else []
     if not files:
         return numbers
     table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files]).sort_by("id")

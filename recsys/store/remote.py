@@ -21,10 +21,7 @@ class Store(local.Store):
 
 
 def open_store(address: str | Path) -> Store:
-    """Open a store for reading.
-
-    Args:
-        address: Its path or address.
+    """Open the store of a path or an address for reading.
 
     Raises:
         StoreError: There is no store, its manifest is damaged or of a newer version, or a part is missing or cut.

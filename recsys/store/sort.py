@@ -24,15 +24,10 @@ _LARGEST_ID = 2**63 - 1
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of a store's parts.
+    """The columns of a store's parts."""
 
-    Attributes:
-        schema: Their names and types; timestamp and message follow from the rows' moments.
-        dictionaries: Columns of few values; of the others a dictionary would be larger than the values.
-    """
-
-    schema: pa.Schema
-    dictionaries: tuple[str, ...]
+    schema: pa.Schema  # names and types; timestamp and message follow from the rows' moments
+    dictionaries: tuple[str, ...]  # columns of few values; of others a dictionary would be larger than the values
 
 
 EVENTS = Layout(
@@ -120,11 +115,8 @@ def sort_order(user: IntArray, moment: IntArray, track: IntArray) -> IntArray:
 def user_ranges(users: IntArray, ranges: int) -> list[tuple[int, int]]:
     """Return ranges (first, last) of user ids, in order and without gaps, each with about as many rows.
 
-    A user is in one range alone, so there are fewer ranges where some have very many rows.
-
-    Args:
-        users: The user of every row, or of a sample of rows.
-        ranges: Number of ranges that is wanted.
+    `users` are those of every row, or of a sample of rows. A user is in one range alone, so there are fewer ranges than
+    wanted where some have very many rows.
     """
     in_order = np.sort(users)
     cuts = np.unique(in_order[np.arange(1, ranges) * len(users) // ranges]).tolist()

@@ -4,13 +4,13 @@ Files get their final names before the manifest names them. Whatever happens in 
 store holds; what it does not name is removed by the next writer.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
+import pyarrow.parquet as pq
 
 from analysis.store import (
     MANIFEST,
@@ -45,33 +45,15 @@ _BUCKET = "bucket="
 
 
 @dataclass(frozen=True)
-class NewIds:
-    """A file of text ids in the scratch folder."""
-
-    of: IdsOf
-    file: Path
-    rows: int
-
-
-@dataclass(frozen=True)
 class Additions:
-    """What an ingest adds to a store; all files are in its scratch folder.
-
-    Attributes:
-        sources: The new sources.
-        rejects: The rejected lines of those sources that have some, by digest.
-        parts: The rows.
-        ids: The text ids of interactions.
-        interactions: What the store holds, with the id files that it had; None of events.
-        repeats: Good rows whose weight was added to an equal row's.
-    """
+    """What an ingest adds to a store; all files are in its scratch folder."""
 
     sources: Sequence[Source]
-    rejects: Mapping[str, Path]
+    rejects: Mapping[str, Path]  # the rejected lines of sources that have some, by digest
     parts: Sequence[SortedPart] = ()
-    ids: Sequence[NewIds] = ()
-    interactions: Interactions | None = None
-    repeats: int = 0
+    ids: Mapping[IdsOf, Path] = field(default_factory=dict)  # text ids
+    interactions: Interactions | None = None  # what the store holds, with the id files that it had; None of events
+    repeats: int = 0  # good rows whose weight was added to an equal row's
 
 
 @contextmanager
@@ -96,17 +78,8 @@ def locked(workspace: Workspace) -> Iterator[Lock]:
         yield lock
 
 
-def scratch_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
-    """Make a folder in the store, so on its disk; it is removed when its block ends, or else by the next writer."""
-    return tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path, ignore_cleanup_errors=True)
-
-
 def manifest_to_extend(workspace: Workspace, buckets: int | None) -> Manifest:
-    """Return the store's manifest, or that of an empty store.
-
-    Args:
-        workspace: The store.
-        buckets: Their number if wanted; None for what the store has, or the default.
+    """Return the store's manifest, or that of an empty store; `buckets` is None for what it has, or the default.
 
     Raises:
         StoreError: The store has another number of buckets, or its manifest cannot be used.
@@ -120,16 +93,8 @@ def manifest_to_extend(workspace: Workspace, buckets: int | None) -> Manifest:
     return manifest
 
 
-def commit(lock: Lock, before: Manifest, added: Additions) -> Manifest:
-    """Move finished files into the store and then replace its manifest, which makes them part of it.
-
-    Args:
-        lock: The lock of the store.
-        before: The store's manifest.
-        added: The files and what they hold.
-
-    Returns:
-        The new manifest.
+def commit(lock: Lock, before: Manifest, added: Additions) -> None:
+    """Move finished files into the locked store, then replace its manifest, which makes them part of it.
 
     Raises:
         OSError: The disk is full; the store is as it was.
@@ -151,7 +116,6 @@ def commit(lock: Lock, before: Manifest, added: Additions) -> Manifest:
     with atomic_write(path / MANIFEST) as written:
         written.write(msgspec.json.format(msgspec.json.encode(after), indent=2) + b"\n")
     workspace.upload(MANIFEST)
-    return after
 
 
 def _extended(before: Manifest, added: Additions) -> tuple[Manifest, dict[str, Path]]:
@@ -160,16 +124,19 @@ def _extended(before: Manifest, added: Additions) -> tuple[Manifest, dict[str, P
     digest = content_digest(source.digest for source in sources)
     run = digest[:16]
     parts = {f"{_BUCKET}{part.bucket:03}/part-{run}.parquet": part for part in added.parts}
-    ids = {f"{_IDS}/{new.of}-{run}.parquet": new for new in added.ids}
-    rejects = {
+    files = {name: part.file for name, part in parts.items()}
+    files |= {
         source.rejects: added.rejects[source.digest] for source in added.sources if source.digest in added.rejects
     }
     stored = [Part(name, part.bucket, part.rows, *_facts(part.file)) for name, part in parts.items()]
-    stored_ids = [IdFile(name, new.of, new.rows, *_facts(new.file)) for name, new in ids.items()]
     interactions = added.interactions
     if interactions:
-        id_files = sorted((*interactions.id_files, *stored_ids), key=lambda file: file.path)
-        interactions = replace(interactions, id_files=tuple(id_files))
+        id_files = list(interactions.id_files)
+        for of, file in added.ids.items():
+            name = f"{_IDS}/{of}-{run}.parquet"
+            files[name] = file
+            id_files.append(IdFile(name, of, pq.read_metadata(file).num_rows, *_facts(file)))
+        interactions = replace(interactions, id_files=tuple(sorted(id_files, key=lambda file: file.path)))
     moments = [before.first_timestamp, before.last_timestamp]
     moments += [moment for part in added.parts for moment in (part.first_timestamp, part.last_timestamp)]
     known = [moment for moment in moments if moment is not None]
@@ -183,8 +150,7 @@ def _extended(before: Manifest, added: Additions) -> tuple[Manifest, dict[str, P
         parts=tuple(sorted((*before.parts, *stored), key=lambda part: part.path)),
         interactions=interactions,
     )
-    files = {name: new.file for name, new in (parts | ids).items()}
-    return after, files | {name: file for name, file in rejects.items() if file}
+    return after, files
 
 
 def _facts(file: Path) -> tuple[int, str]:

@@ -20,7 +20,7 @@ NAMES = sorted(
 )
 every_file = pytest.mark.parametrize("name", NAMES)
 
-SECTIONS = ("Parameters", "Tables", "Columns")
+SECTIONS = ("Parameters", "Tables", "Columns")  # Parameters is left out where there are none
 # A value of each type, to plan a statement with; what it is does not matter, as the tables are empty.
 VALUES = {
     "BIGINT": 1,
@@ -67,7 +67,7 @@ def parse(text: str) -> Header:
         elif re.match(r"-- {3}\S", line):
             entries.append(line.removeprefix("--").strip())
     kept = {name: tuple(entry for entry in found if entry != "none") for name, found in sections.items()}
-    return Header(lines[0] if lines else "", kept)
+    return Header(lines[0] if lines else "", {"Parameters": (), **kept})
 
 
 @cache

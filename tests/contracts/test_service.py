@@ -85,7 +85,7 @@ def test_what_the_service_logs_ingests_without_a_reject(tmp_path: Path) -> None:
     assert len(list((tmp_path / "log").glob("*.jsonl"))) > 1
     report = ingest([tmp_path / "log"], tmp_path / "store", buckets=2)
     assert (report.lines.read, report.lines.good, report.lines.rejected) == (sent, sent, 0)
-    assert open_store(tmp_path / "store").events == sent
+    assert open_store(tmp_path / "store").manifest.events == sent
 
 
 def test_a_store_refuses_the_logs_of_two_catalogues(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_store_refuses_the_logs_of_two_catalogues(tmp_path: Path) -> None:
         assert create_app(service).test_client().post("/next/0", json={"track": 0, "time": 1}).status_code == 200
         service.close()
     ingest([tmp_path / "one" / "log"], tmp_path / "store", buckets=2)
-    known = open_store(tmp_path / "store").catalogue
+    known = open_store(tmp_path / "store").manifest.catalogue
     assert known is not None
     assert (known.sha256, known.tracks) == (sha256_file(tmp_path / "one" / "tracks.json"), 3)
     with pytest.raises(IngestError, match="two worlds"):

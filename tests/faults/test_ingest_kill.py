@@ -53,7 +53,7 @@ def undisturbed(logs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 def content(store: Store) -> Content:
-    return Content(store.digest, store.events, tuple(sorted(map(repr, read_rows(store)))))
+    return Content(store.manifest.digest, store.manifest.events, tuple(sorted(map(repr, read_rows(store)))))
 
 
 def start(logs: list[Path], store: Path, **limits: int) -> subprocess.Popen[str]:

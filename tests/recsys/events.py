@@ -42,6 +42,6 @@ def write_log(file: Path, events: Iterable[dict[str, Any]], *, more: bytes = b""
 
 def read_rows(store: Store) -> list[dict[str, Any]]:
     """All rows of a store, bucket by bucket."""
-    files = [file for bucket in range(store.buckets) for file in store.bucket_files(bucket)]
+    files = [file for bucket in range(store.manifest.buckets) for file in store.bucket_files(bucket)]
     rows: list[dict[str, Any]] = [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
     return rows

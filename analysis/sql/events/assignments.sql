@@ -1,6 +1,4 @@
 -- One row per distinct text of the experiments that events took part in.
--- Parameters:
---   none
 -- Tables:
 --   events(experiments VARCHAR)
 -- Columns:

@@ -1,6 +1,4 @@
 -- One row: the largest track id that events name.
--- Parameters:
---   none
 -- Tables:
 --   events(track BIGINT, recommendation BIGINT)
 -- Columns:

@@ -1,6 +1,4 @@
 -- One row per event, with its timestamp and message as one number.
--- Parameters:
---   none
 -- Tables:
 --   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
 -- Columns:

@@ -1,6 +1,4 @@
 -- One row per held-out session: those that `interactions/events.sql` named for the files to validate on.
--- Parameters:
---   none
 -- Tables:
 --   sessions(user BIGINT, session VARCHAR, start_ms BIGINT)
 -- Columns:

@@ -1,6 +1,4 @@
 -- One row per listener and track with a held-out weight, by listener, then track.
--- Parameters:
---   none
 -- Tables:
 --   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:

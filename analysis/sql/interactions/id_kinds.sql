@@ -1,6 +1,4 @@
 -- One row: of which kinds the ids of some interactions are.
--- Parameters:
---   none
 -- Tables:
 --   checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:

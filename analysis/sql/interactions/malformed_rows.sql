@@ -1,6 +1,4 @@
 -- One row per line of a CSV file that has not as many values as there are columns, or is damaged otherwise, by line.
--- Parameters:
---   none
 -- Tables:
 --   reject_errors(line UBIGINT, csv_line VARCHAR, error_message VARCHAR)
 -- Columns:

@@ -1,6 +1,4 @@
 -- One row per refused row, by source, then row.
--- Parameters:
---   none
 -- Tables:
 --   verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:

@@ -1,6 +1,4 @@
 -- One row per number that stands for several text ids.
--- Parameters:
---   none
 -- Tables:
 --   ids(id BIGINT, original VARCHAR)
 -- Columns:

@@ -1,7 +1,5 @@
 -- One row per user, track, timestamp, session and source of the good rows, by user, timestamp, track, with the weights of
 -- repeated rows added, exactly to 1e-9, so that the sum does not depend on their order.
--- Parameters:
---   none
 -- Tables:
 --   verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
 --   user_ids(id BIGINT, original VARCHAR)

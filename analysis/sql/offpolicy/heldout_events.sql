@@ -1,8 +1,6 @@
--- One row per event of a held-out session, by listener, session and place in it.
--- Parameters:
---   none
+-- One row per event of a held-out session, by listener, session and position in it.
 -- Tables:
---   named_events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR)
+--   session_events(user BIGINT, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR, position BIGINT)
 --   heldout_sessions(user BIGINT, session VARCHAR)
 -- Columns:
 --   user
@@ -12,13 +10,10 @@
 --   followed    BOOLEAN, it is the track that had been recommended after the one before; false for the organic track
 --   propensity  DOUBLE, probability with which that recommendation had been drawn; NULL where it is not known
 SELECT
-    user,
-    row_number() OVER in_session AS position,
-    track,
-    time,
+    user, position, track, time,
     coalesce(track = lag(recommendation) OVER in_session, false) AS followed,
     lag(propensity) OVER in_session AS propensity
-FROM named_events
+FROM session_events
 SEMI JOIN heldout_sessions USING (user, session)
-WINDOW in_session AS (PARTITION BY user, session ORDER BY timestamp, message DESC, track)
+WINDOW in_session AS (PARTITION BY user, session ORDER BY position)
 ORDER BY user, session, position

@@ -1,6 +1,4 @@
 -- One row per held-out session: each listener's last one, for listeners with at least two.
--- Parameters:
---   none
 -- Tables:
 --   sessions(user BIGINT, session VARCHAR, start_ms BIGINT)
 -- Columns:

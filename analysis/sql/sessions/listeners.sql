@@ -1,6 +1,4 @@
 -- One row per listener, by listener.
--- Parameters:
---   none
 -- Tables:
 --   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:

@@ -1,9 +1,7 @@
 -- One row per recommended track heard, by listener, then the track that opened the session.
 -- A track that was played before in the same session is left out: hearing it again says nothing of the track.
--- Parameters:
---   none
 -- Tables:
---   session_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
+--   session_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
 --   artists(track BIGINT, artist VARCHAR)
 -- Columns:
 --   user

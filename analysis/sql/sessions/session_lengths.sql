@@ -1,8 +1,6 @@
 -- One row per length of a session, shortest first.
--- Parameters:
---   none
 -- Tables:
---   session_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
+--   session_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
 -- Columns:
 --   length    BIGINT, tracks heard in the session, the organic one included
 --   sessions  BIGINT, how many sessions are that long

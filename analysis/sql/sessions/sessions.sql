@@ -1,8 +1,6 @@
 -- One row per session.
--- Parameters:
---   none
 -- Tables:
---   session_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
+--   session_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
 -- Columns:
 --   user, session  the listener and the session's name
 --   start_ms       BIGINT, the session's first millisecond

@@ -1,8 +1,6 @@
 -- One row per event, with the side of the split that its session is on.
--- Parameters:
---   none
 -- Tables:
---   session_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
+--   session_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
 --   heldout_sessions(user BIGINT, session VARCHAR)
 -- Columns:
 --   user, track, time, session  as in session_events

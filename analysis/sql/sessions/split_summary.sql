@@ -1,6 +1,4 @@
 -- One row per bucket: the size of both sides of the split, and what would betray a leak between them.
--- Parameters:
---   none
 -- Tables:
 --   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
 --   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)

@@ -1,6 +1,4 @@
 -- One row per minute in which sessions begin, oldest first.
--- Parameters:
---   none
 -- Tables:
 --   sessions(user BIGINT, session VARCHAR, start_ms BIGINT)
 -- Columns:

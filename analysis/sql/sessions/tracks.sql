@@ -1,6 +1,4 @@
 -- One row per track heard, by track.
--- Parameters:
---   none
 -- Tables:
 --   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:

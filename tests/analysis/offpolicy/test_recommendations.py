@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Path:
 
 def test_lists_of_a_store_are_known_to_be_learned_from_it_and_from_its_logs(store: Path, tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"data": {"store": open_store(store).digest}}))
+    manifest.write_text(json.dumps({"data": {"store": open_store(store).manifest.digest}}))
     assert learned_from(manifest, find_sources([store]))
     assert learned_from(manifest, find_sources([tmp_path / "made" / "log"]))
     assert not learned_from(manifest, find_sources([write_log(tmp_path / "other" / "events.jsonl", OTHER_SESSIONS)]))

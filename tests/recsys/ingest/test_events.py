@@ -90,7 +90,7 @@ def test_the_manifest_says_what_the_store_holds(tmp_path: Path) -> None:
     assert source.name == str(log)
     assert source.bytes == log.stat().st_size
     assert source.lines == LineCounts(read=102, good=100, rejected=1, blank=1)
-    assert store.events == 100
+    assert store.manifest.events == 100
     assert store.manifest.first_timestamp == min(row["timestamp"] for row in made)
     assert store.manifest.last_timestamp == max(row["timestamp"] for row in made)
 
@@ -117,7 +117,7 @@ def test_the_digest_is_the_same_for_the_same_logs_in_any_order_of_files_and_runs
     together = ingested(tmp_path / "a", logs)
     for log in reversed(logs):
         apart = ingested(tmp_path / "b", [log])
-    assert apart.digest == together.digest
+    assert apart.manifest.digest == together.manifest.digest
     assert sorted(map(repr, read_rows(apart))) == sorted(map(repr, read_rows(together)))
 
 
@@ -134,14 +134,14 @@ def test_the_same_content_again_adds_nothing_under_any_name(tmp_path: Path, caps
 def test_twice_the_same_content_in_one_call_counts_once(tmp_path: Path) -> None:
     logs = [write_log(tmp_path / name, events(50)) for name in ("a.jsonl", "b.jsonl")]
     report = ingest.ingest(logs, tmp_path / "store")
-    assert report.store.events == 50
+    assert report.store.manifest.events == 50
     assert [file.path for file in report.known] == [logs[1]]
 
 
 def test_later_logs_make_further_parts(tmp_path: Path) -> None:
     first = ingested(tmp_path, [write_log(tmp_path / "a.jsonl", events(400, seed=1))], buckets=2)
     second = ingested(tmp_path, [write_log(tmp_path / "b.jsonl", events(400, seed=2))])
-    assert second.events == 800
+    assert second.manifest.events == 800
     assert [len(second.bucket_files(bucket)) for bucket in range(2)] == [2, 2]
     assert set(first.manifest.parts) < set(second.manifest.parts)
 
@@ -152,7 +152,7 @@ def test_files_folders_patterns_and_gzip_can_be_mixed(tmp_path: Path) -> None:
     packed = tmp_path / "c.json.gz"
     packed.write_bytes(gzip.compress(write_log(tmp_path / "c.json", events(30, seed=3)).read_bytes()))
     paths = [str(tmp_path / "folder"), str(tmp_path / "b-*.log"), str(packed)]
-    assert ingest.ingest(paths, tmp_path / "store").store.events == 90
+    assert ingest.ingest(paths, tmp_path / "store").store.manifest.events == 90
 
 
 def test_experiments_are_stored_as_canonical_json(tmp_path: Path) -> None:
@@ -205,8 +205,8 @@ def test_a_known_catalogue_rejects_ids_beyond_it(tmp_path: Path) -> None:
     kept = report.store.path / report.added[0].rejects
     reasons = [reject.reason for reject in event_log.read_rejects(kept, 9)]
     assert reasons[0] == "the catalogue's last track is 9, found 10 - at `$.track`"
-    assert report.store.catalogue
-    assert report.store.catalogue.tracks == 10
+    assert report.store.manifest.catalogue
+    assert report.store.manifest.catalogue.tracks == 10
 
 
 def test_two_worlds_do_not_mix(tmp_path: Path) -> None:
@@ -224,12 +224,12 @@ def test_logs_of_no_known_world_can_join_one_that_has_their_tracks(tmp_path: Pat
     unknown = write_log(tmp_path / "a" / "a.jsonl", events(50, seed=1))
     wide = write_log(tmp_path / "b" / "b.jsonl", events(10, seed=2), tracks=50)
     narrow = write_log(tmp_path / "c" / "c.jsonl", events(10, seed=3), tracks=49)
-    assert ingested(tmp_path, [unknown]).catalogue is None
+    assert ingested(tmp_path, [unknown]).manifest.catalogue is None
     with pytest.raises(IngestError, match=r"two worlds: .* has events of track 49, .* has 49 tracks"):
         ingest.ingest([narrow], tmp_path / "store")
     joined = ingested(tmp_path, [wide])
-    assert joined.catalogue
-    assert joined.catalogue.tracks == 50
+    assert joined.manifest.catalogue
+    assert joined.manifest.catalogue.tracks == 50
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", '{"catalogue": {"sha256": "x"}}'])
@@ -245,7 +245,7 @@ def test_the_number_of_buckets_is_the_stores(tmp_path: Path) -> None:
     later = write_log(tmp_path / "b.jsonl", events(5, seed=2))
     with pytest.raises(StoreError, match="has 3 buckets, not 4"):
         ingest.ingest([later], tmp_path / "store", buckets=4)
-    assert ingested(tmp_path, [later]).buckets == 3
+    assert ingested(tmp_path, [later]).manifest.buckets == 3
 
 
 def test_a_second_ingest_at_the_same_time_is_refused(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_many_batches_of_many_buckets_lose_nothing(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(event_log, "BATCH_BYTES", 1 << 16)
     logs = [write_log(tmp_path / f"{part}.jsonl", events(1000, seed=part)) for part in range(6)]
     store = ingested(tmp_path, logs, buckets=32)
-    assert store.events == len(read_rows(store)) == 6000
+    assert store.manifest.events == len(read_rows(store)) == 6000
 
 
 def test_the_help_has_an_example() -> None:

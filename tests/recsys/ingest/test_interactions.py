@@ -127,7 +127,7 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(name: s
     stored = read_rows(store)
     assert set(bucket_of(np.array([row["user"] for row in stored]), 4).tolist()) == set(range(4))
     keys = {(row["uid"], row["song"], row["ts"]) for row in rows}
-    assert len(stored) == store.events == len(keys) < len(rows)
+    assert len(stored) == store.manifest.events == len(keys) < len(rows)
     assert {row["timestamp"] for row in stored} == {row["ts"] * 1000 for row in rows}
 
 
@@ -187,8 +187,8 @@ def test_whole_numbers_stay_themselves(tmp_path: Path) -> None:
         folder.mkdir()
         store = ingested(folder, write(folder / name, rows))
         assert {row["user"] for row in read_rows(store)} == {row["uid"] for row in rows}
-        assert store.interactions is not None
-        assert (store.interactions.text_users, store.interactions.id_files) == (False, ())
+        assert store.manifest.interactions is not None
+        assert (store.manifest.interactions.text_users, store.manifest.interactions.id_files) == (False, ())
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_bad_row_is_kept_with_its_line_and_reason_and_the_others_come_in(
 ) -> None:
     file = write_json(tmp_path / "a.jsonl", [GOOD, GOOD | change, GOOD | {"song": "c"}])
     store = ingested(tmp_path, file)
-    assert store.events == 2
+    assert store.manifest.events == 2
     (source,) = store.manifest.sources
     assert (source.lines.good, source.lines.rejected) == (2, 1)
     (reject,) = read_rejects(store.path / "rejects" / f"{source.digest}.jsonl", 9)
@@ -249,7 +249,7 @@ def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_kee
     (source,) = store.manifest.sources
     rejects = read_rejects(store.path / "rejects" / f"{source.digest}.jsonl", 9)
     assert sorted(reject.line for reject in rejects) == [3, 5, 6, 7]
-    assert store.events == 2
+    assert store.manifest.events == 2
 
 
 def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(tmp_path: Path) -> None:

@@ -65,9 +65,9 @@ def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
         before = manifest_to_extend(workspace, 4)
         commit(lock, before, Additions([source], {"00": tmp_path / "new.jsonl"}, parts))
     store = open_store(tmp_path)
-    assert (store.events, store.bytes) == (12, 7)
+    assert (store.manifest.events, store.bytes) == (12, 7)
     assert store.manifest.sources == (source, SOURCE)
     assert (store.manifest.first_timestamp, store.manifest.last_timestamp) == (5, 19)
     assert [file.read_text() for file in store.bucket_files(2)] == ["12"]
     assert (tmp_path / source.rejects).read_text() == "{}"
-    assert store.digest != before.digest
+    assert store.manifest.digest != before.digest
