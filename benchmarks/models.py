@@ -16,7 +16,6 @@ from looplib.arrays import Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.cluster.cluster import Cluster, usable_cores
 from recsys.config import ContextConfig, Feedback, SearchConfig
-from recsys.dataset.buckets import materialize_sessions
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
@@ -137,7 +136,7 @@ def _training_store(store: Store, config: SearchConfig, folder: Path) -> Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         with queries.connect() as connection:
             queries.attach_parquet(connection, "events", [source])
-            materialize_sessions(connection)
+            queries.materialize(connection, "session_events", "sessions/session_events")
             queries.materialize(connection, "sessions", "sessions/sessions")
             rule = {"seed": config.seed, "holdout": config.split.holdout}
             heldout = queries.fetch_table(connection, "sessions/heldout_by_hash", **rule)

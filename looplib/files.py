@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
 from typing import IO
 
@@ -47,9 +48,10 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def atomic_write_json(path: Path, document: object) -> None:
-    """Write a whole JSON file for programs and people, or nothing; data classes become objects."""
+    """Write a whole JSON file for programs and people, or nothing; data classes and named tuples become objects."""
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     with atomic_write(path) as file:
-        file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        file.write(orjson.dumps(document, default=methodcaller("_asdict"), option=option))
 
 
 @contextmanager

@@ -115,9 +115,9 @@ def read(
         rejected += _rejects_of(store)
     for batch in event_log.read(connection, places.logs, consume, scratch=scratch):
         keep()
-        lines += sum((file.lines for file in batch.files), LineCounts(0, 0, 0, 0))
-        rejected += _rejects_in(batch.files)
-        done += sum(file.file.size_bytes for file in batch.files) / 1e6
+        lines += sum((file.lines for file in batch), LineCounts(0, 0, 0, 0))
+        rejected += _rejects_in(batch)
+        done += sum(file.file.size_bytes for file in batch) / 1e6
         report(done, f"{lines.good:,} events")
     first = tuple(sorted(rejected, key=lambda one: (one.file, one.line))[:SHOWN_REJECTS])
     return ReadLines(Lines(lines.read, lines.good, lines.rejected, lines.blank), first)

@@ -20,7 +20,6 @@ from recsys.errors import SplitError
 from recsys.store.remote import download_stored
 from recsys.workspace import open_workspace
 
-SESSION_GAP_MS = 30 * 60 * 1000
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
 Kind = Literal["interactions", "heldout", "listeners", "tracks", "lengths", "logged"]
 
@@ -77,8 +76,6 @@ def prepare_bucket(
         queries.materialize(connection, "split_events", "sessions/split_events")
         counts = _checked_counts(connection, bucket.number)
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
-            if kind == "logged":
-                queries.attach_query(connection, "named_events", "offpolicy/named_events")
             file = bucket_file(workspace.folder, kind, bucket.number)
             pq.write_table(queries.fetch_table(connection, name, **values), file)
             workspace.upload(file.name)
@@ -98,11 +95,6 @@ def count_starts(bucket: StoredBucket, rule: SplitRule) -> tuple[IntArray, IntAr
     return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
 
 
-def materialize_sessions(connection: queries.Connection) -> None:
-    """Make the table `session_events` of the table `events`."""
-    queries.materialize(connection, "session_events", "sessions/session_events", gap_ms=SESSION_GAP_MS)
-
-
 def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule: SplitRule) -> None:
     """Make the tables events, session_events and sessions of a bucket's files."""
     if rule.is_weighted:
@@ -110,7 +102,7 @@ def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule
         queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
     else:
         queries.attach_parquet(connection, "events", parts)
-    materialize_sessions(connection)
+    queries.materialize(connection, "session_events", "sessions/session_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
 
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 from analysis import queries
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.files import sha256_file
-from recsys.dataset.buckets import materialize_sessions
 from recsys.errors import ExportError
 from recsys.store.remote import Store
 
@@ -88,7 +87,7 @@ def _bucket_responses(parts: list[Path], catalogue: Path | None) -> pa.Table:
             queries.attach_arrow(connection, "artists", _NO_ARTISTS)
         else:
             queries.attach_json_lines(connection, "artists", [catalogue], _CATALOGUE_COLUMNS, gzipped=False)
-        materialize_sessions(connection)
+        queries.materialize(connection, "session_events", "sessions/session_events")
         return queries.fetch_table(connection, "sessions/responses")
 
 

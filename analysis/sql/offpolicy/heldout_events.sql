@@ -1,8 +1,8 @@
--- One row per event of a held-out session, by listener, session and place in it.
+-- One row per event of a held-out session, by listener, session and position.
 -- Parameters:
 --   none
 -- Tables:
---   named_events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR)
+--   session_events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR)
 --   heldout_sessions(user BIGINT, session VARCHAR)
 -- Columns:
 --   user
@@ -18,7 +18,7 @@ SELECT
     time,
     coalesce(track = lag(recommendation) OVER in_session, false) AS followed,
     lag(propensity) OVER in_session AS propensity
-FROM named_events
+FROM session_events
 SEMI JOIN heldout_sessions USING (user, session)
 WINDOW in_session AS (PARTITION BY user, session ORDER BY timestamp, message DESC, track)
 ORDER BY user, session, position

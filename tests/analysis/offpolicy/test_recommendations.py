@@ -1,6 +1,5 @@
 """Exported recommendations, and what their manifests say."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +20,11 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_lists_of_a_store_are_known_to_be_learned_from_it_and_from_its_logs(store: Path, tmp_path: Path) -> None:
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"data": {"store": open_store(store).digest}}))
+    manifest = {"data": {"store": open_store(store).digest}}
     assert learned_from(manifest, find([store]))
     assert learned_from(manifest, find([tmp_path / "made" / "log"]))
     assert not learned_from(manifest, find([write_log(tmp_path / "other" / "events.jsonl", OTHER_SESSIONS)]))
-    assert not learned_from(tmp_path / "none.json", find([store]))
+    assert not learned_from({}, find([store]))
 
 
 def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:
