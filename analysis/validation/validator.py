@@ -82,7 +82,7 @@ class Validator:
 
     def __init__(
         self,
-        heldout: pa.Table | Sequence[Path],
+        heldout: pa.Table | Path,
         popularity: pa.Table,
         *,
         catalogue_size: int,
@@ -92,7 +92,7 @@ class Validator:
         """Read the held-out listening.
 
         Args:
-            heldout: Table or Parquet files: user, track, time (the pair's listening time in the held-out sessions),
+            heldout: Table or Parquet file: user, track, time (the pair's listening time in the held-out sessions),
                 one row a pair.
             popularity: Columns track and listeners, the training listeners who heard it; a track that is absent was
                 heard by nobody.
@@ -144,7 +144,7 @@ class Validator:
         both = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
         return Validation(len(self.users), self.relevant, metrics, dict(zip(keys, both, strict=True)))
 
-    def _index(self, heldout: pa.Table | Sequence[Path]) -> tuple[IntArray, int]:
+    def _index(self, heldout: pa.Table | Path) -> tuple[IntArray, int]:
         """Make the tables listeners, truth and ideals of the held-out listening.
 
         Returns:
@@ -155,7 +155,7 @@ class Validator:
             if isinstance(heldout, pa.Table):
                 queries.attach_arrow(connection, "heldout", heldout)
             else:
-                queries.attach_parquet(connection, "heldout", heldout)
+                queries.attach_parquet(connection, "heldout", [heldout])
             faults = queries.fetch_row(connection, "validation/heldout_faults")
         except queries.DatabaseError as error:
             raise AnalysisError(f"the held-out listening cannot be read: {error}") from None
