@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import methodcaller
 from pathlib import Path
 from typing import IO
 
@@ -48,10 +47,9 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def atomic_write_json(path: Path, document: object) -> None:
-    """Write a whole JSON file for programs and people, or nothing; data classes and named tuples become objects."""
-    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    """Write a whole JSON file for programs and people, or nothing; data classes become objects."""
     with atomic_write(path) as file:
-        file.write(orjson.dumps(document, default=methodcaller("_asdict"), option=option))
+        file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 @contextmanager

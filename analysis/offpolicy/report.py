@@ -1,7 +1,7 @@
 """Estimates of several lists, alone and beside what an experiment then measured."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,12 @@ class ListEstimate:
     estimate: OffPolicyEstimate
 
     def document(self) -> dict[str, Any]:
-        """Return the estimate as an object of the JSON report."""
-        found = {key: value for key, value in vars(self.estimate).items() if key != "per_listener"}
+        """Return the estimate as JSON's types."""
+        found = asdict(self.estimate)
+        del found["per_listener"]
         conclusive = not self.estimate.reasons
         named = {"name": self.name, "file": self.file, "serving": self.serving, "conclusive": conclusive}
-        return named | self.estimate.best._asdict() | found
+        return named | asdict(self.estimate.best) | found
 
 
 @dataclass(frozen=True)

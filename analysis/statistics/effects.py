@@ -1,8 +1,8 @@
 """The effect of an arm against the control: Welch's interval for means and ratios, Woodruff's for quantiles."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -15,12 +15,17 @@ STEP = math.log(1.001)  # between latencies of a `Histogram`, as in `sql/ab/late
 _SHARE = Quantity("below", "requests")
 
 
-class Interval(NamedTuple):
+@dataclass(frozen=True)
+class Interval:
     """A value and the ends of its confidence interval; the ends are NaN where there is none."""
 
     value: float
     lower: float
     upper: float
+
+    def __iter__(self) -> Iterator[float]:
+        """Iterate over value, lower and upper end."""
+        return iter((self.value, self.lower, self.upper))
 
     @property
     def excludes_zero(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 from rich.console import Console
 from rich.table import Table
@@ -55,9 +56,7 @@ def read_outcome(day: DayPaths, recommenders: dict[str, str]) -> Outcome:
         for arm, mean in means.items()
     ]
     found = orjson.loads(day.predictions.read_bytes())["predictions"] if day.predictions.exists() else []
-    predictions = [
-        Prediction(**row | {key: Interval(**row[key]) for key in ("predicted", "measured")}) for row in found
-    ]
+    predictions = msgspec.convert(found, list[Prediction])
     return Outcome(day.number, report["verdict"]["decision"], report["verdict"]["reason"], arms, predictions)
 
 

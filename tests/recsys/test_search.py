@@ -203,7 +203,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("a cluster was started")
 
-    monkeypatch.setattr(cluster, "connect", refuse)
+    monkeypatch.setattr(cluster, "_start_processes", refuse)
 
 
 @pytest.mark.usefixtures("no_cluster")
