@@ -100,14 +100,9 @@ def discover(paths: Sequence[str | Path]) -> list[LogFile]:
 
 
 def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
-    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them.
+    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them to a Parquet file.
 
-    Args:
-        file: The file.
-        reading: Its columns and format.
-        source: The file's digest, which its rows carry.
-        target: The Parquet file that is written.
-        memory: What DuckDB may use; it spills beside the target beyond that.
+    The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills beside the target.
 
     Returns:
         The number of rows, and the lines of a CSV file that are none.

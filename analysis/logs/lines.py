@@ -108,15 +108,7 @@ def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
 def split_lines(
     log: IO[bytes], name: str, clean: IO[bytes], rejects: IO[bytes], largest_track: int = LARGEST_ID
 ) -> LineCounts:
-    """Divide the lines of a log into events, written to `clean` in the log's own format, and rejects, one JSON each.
-
-    Args:
-        log: The log's bytes.
-        name: The log's name in rejects.
-        clean: Where events are written.
-        rejects: Where a `Reject` a line is written.
-        largest_track: The catalogue's last id.
-    """
+    """Divide the lines of a log into events, written to `clean` in the log's own format, and a `Reject` a line."""
     read = good = blank = 0
     events: list[Event] = []
     for line, length, is_whole in _lines(log):

@@ -79,12 +79,7 @@ class OffPolicy:
     """Estimates the value of policies, all on the same logged sessions and bootstrap resamples of their listeners."""
 
     def __init__(self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0) -> None:
-        """Prepare everything that does not depend on a policy.
-
-        Args:
-            sessions: Sessions that the policies were not learned from.
-            resamples: Bootstrap resamples.
-            seed: Seed of the run.
+        """Prepare what does not depend on a policy, which must not have learned from the sessions.
 
         Raises:
             AnalysisError: No request has a known propensity, or the resamples cannot be drawn.
@@ -193,11 +188,11 @@ def predict_times(lists: Lists, policy: Policy, scores: FloatArray) -> FloatArra
 
     Args:
         lists: Lists of recommendations.
-        policy: Lists as they are served.
+        policy: The lists as they are served.
         scores: Of each entry of the lists, higher is better; shape (entries,).
 
     Returns:
-        The listening time predicted of each entry, 0..1; shape (entries,).
+        Listening time of each entry, 0..1; shape (entries,).
     """
     sessions = lists.sessions
     kept = ((policy.probability > 0) & sessions.counted)[lists.hit_event]

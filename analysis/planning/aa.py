@@ -47,13 +47,8 @@ def check(
 ) -> AAReport:
     """Split listeners into two arms many times, and count what looks like an effect.
 
-    Args:
-        days: The listeners.
-        metric: What is compared.
-        runs: Splits.
-        effect: Relative effect to inject.
-        salt: Split number n is made under the salt "<salt>-<n>".
-        scheduler: Address of a Dask scheduler to run on; None runs in this process.
+    Split number n is made under the salt "<salt>-<n>", on a Dask scheduler if an address is given. The effect is
+    relative.
 
     Raises:
         AnalysisError: There is no such metric, too few listeners have a value, or the scheduler cannot be used.
@@ -107,9 +102,7 @@ def describe(report: AAReport) -> str:
 def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
     """Return who is in the first of two equal arms, by the service's rule: murmur3 seeded with the salt's murmur3.
 
-    Args:
-        users: The listeners' ids in decimal digits.
-        salt: The experiment's salt.
+    The users are given in decimal digits.
     """
     seed = mmh3.hash(salt, signed=False)
     hashed = mmh3.mmh3_32_uintdigest
@@ -120,10 +113,7 @@ def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
 def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
     """Compare two arms under each salt, without and with an effect on the second; run on a worker.
 
-    Args:
-        sample: Whom to split.
-        salts: One a split.
-        effect: Relative; every listener's value is multiplied by 1 + effect, so the metric is too.
+    With it, every listener's value is multiplied by 1 + effect, and so is the metric.
 
     Returns:
         For each split the p-value without and with the effect, and the ends of the relative effect's interval with it;

@@ -99,10 +99,7 @@ def describe(planned: Plan) -> str:
     ]
     takes = f"an effect of {planned.effect:+.2%} takes"
     if planned.listeners is None:
-        lines.append(
-            f"{takes} {last.needed:,} listeners in all arms, and no more arrive: it cannot be found with this metric "
-            "and power"
-        )
+        lines.append(f"{takes} {last.needed:,} listeners in all arms, and no more arrive: it cannot be found")
     else:
         guess = f", extrapolated from {planned.arrivals_per_day:.3g} new listeners a day" if planned.beyond_log else ""
         lines.append(f"{takes} {planned.listeners:,} listeners in all arms, {planned.days:,} days{guess}")

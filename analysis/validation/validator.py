@@ -71,13 +71,7 @@ class Validator:
     """Scores recommendations against one held-out table, always on the same bootstrap resamples.
 
     Building it reads and indexes the held-out table once; after that a score takes the time of one join. Calls from
-    several threads wait for one another.
-
-    Attributes:
-        users: Validated users, ascending; shape (listeners,). All results over listeners are in this order.
-        relevant: Relevant held-out pairs.
-        ks: Cut-offs, ascending.
-        resamples: Of the users; the same for equal held-out users and seed, so intervals of differences are paired.
+    several threads wait for one another. All results over listeners are in the order of `users`, ascending.
     """
 
     def __init__(
@@ -111,6 +105,7 @@ class Validator:
         self._connection = queries.connect(threads=settings.threads)
         self.users, self.relevant = self._index(heldout)
         queries.attach_arrow(self._connection, "popularity", popularity)
+        # The same for equal held-out users and seed, so that intervals of differences are paired
         self.resamples = bootstrap.Resamples(len(self.users), settings.resamples, settings.seed)
 
     def score(self, users: AnyIntArray, tracks: AnyIntArray) -> Validation:
