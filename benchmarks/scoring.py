@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import typer
 
-from analysis.validation.validator import Validator
+from analysis.validation.validator import Settings, Validator
 from benchmarks.harness import show, show_machine, take_turns
 from looplib.arrays import FloatArray, IntArray
 
@@ -83,9 +83,7 @@ def validator_of(data: Data) -> Validator:
         pa.table({"track": tracks, "listeners": listeners}),
         catalogue_size=data.catalogue_size,
         training_listeners=len(data.lists),
-        ks=KS,
-        min_time=MIN_TIME,
-        resamples=1000,
+        settings=Settings(ks=KS, min_time=MIN_TIME, resamples=1000),
     )
 
 

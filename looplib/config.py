@@ -29,12 +29,9 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 def load_config(model: type[ConfigT], path: Path | None = None, overrides: Iterable[str] = ()) -> ConfigT:
-    """Read a configuration.
+    """Read a configuration from a YAML file, or the defaults alone.
 
-    Args:
-        model: The section to read.
-        path: A YAML file, or None for the defaults alone.
-        overrides: `dotted.key=value` texts, the value in YAML; later ones win, and all win over the file.
+    Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the file.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or a value is

@@ -37,7 +37,7 @@ def progress(title: str, total: float, unit: str) -> Iterator[Report]:
     end, and at most every `PLAIN_INTERVAL_S` seconds in between.
     """
     if not console.is_terminal:
-        yield _Lines(title, total, unit)
+        yield _plain_report(title, total, unit)
         return
     columns = (MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
     with Progress(*Progress.get_default_columns(), *columns, console=console) as bar:
@@ -49,20 +49,19 @@ def progress(title: str, total: float, unit: str) -> Iterator[Report]:
         yield report
 
 
-class _Lines:
-    def __init__(self, title: str, total: float, unit: str) -> None:
-        self._title, self._total, self._unit = title, total, unit
-        self._start = time.monotonic()
-        self._last = float("-inf")
+def _plain_report(title: str, total: float, unit: str) -> Report:
+    start, shown = time.monotonic(), float("-inf")
 
-    def __call__(self, done: float, note: str = "") -> None:
+    def report(done: float, note: str = "") -> None:
+        nonlocal shown
         now = time.monotonic()
-        if done < self._total and now - self._last < PLAIN_INTERVAL_S:
+        if done < total and now - shown < PLAIN_INTERVAL_S:
             return
-        self._last = now
-        elapsed = now - self._start
-        words = [f"{self._title}: {done:,.0f}/{self._total:,.0f} {self._unit}", f"{elapsed:.0f} s"]
-        if 0 < done < self._total:
-            words.append(f"{elapsed / done * (self._total - done):.0f} s left")
+        shown, elapsed = now, now - start
+        words = [f"{title}: {done:,.0f}/{total:,.0f} {unit}", f"{elapsed:.0f} s"]
+        if 0 < done < total:
+            words.append(f"{elapsed / done * (total - done):.0f} s left")
         words += [note] if note else []
         print(", ".join(words), file=sys.stderr, flush=True)  # noqa: T201  the plain display
+
+    return report

@@ -6,12 +6,9 @@ import numpy as np
 
 
 def make_generator(seed: int, purpose: str, *ids: int) -> np.random.Generator:
-    """Return the generator for one purpose and one thing, such as `make_generator(7, "collect", 3)`.
+    """Return the generator for one purpose and one thing, such as `make_generator(7, "collect", 3)` for segment 3.
 
-    Args:
-        seed: The seed of the configuration, not negative.
-        purpose: What is drawn, in a word; different purposes are independent.
-        ids: Which of its kind it is, such as a segment's number; not negative.
+    Different purposes are independent; the seed and the ids are not negative.
     """
     digest = hashlib.sha256(purpose.encode()).digest()
     purpose_words = [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]

@@ -234,7 +234,7 @@ class _Loader:
                 self._count(source.lines, store.path / source.rejects if source.lines.rejected else None)
         for batch in reader.read(self._connection, sources.logs, self._consume, scratch=scratch):
             self._keep()
-            for read in batch.files:
+            for read in batch:
                 self._count(read.lines, read.rejects)
                 done += read.file.size_bytes / 1e6
             report(done, f"{self.lines.good:,} events")

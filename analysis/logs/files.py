@@ -2,6 +2,7 @@
 
 import glob
 import gzip
+import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -71,14 +72,27 @@ def discover(paths: Iterable[str | Path]) -> list[LogFile]:
     Raises:
         EventLogError: A path holds no log.
     """
+    found: list[Path] = []
+    for path in paths:
+        logs = [log for match in matching(str(path)) for log in _logs_of(match)]
+        if not logs:
+            raise EventLogError(f"{path}: no event log here; logs are files named {_NAMES}")
+        found += logs
+    return distinct(found)
+
+
+def matching(path: str) -> list[Path]:
+    """Return a path that exists, or the paths that match it as a glob pattern."""
+    matches = glob.glob(path, recursive=True)  # noqa: PTH207  the pattern may be absolute
+    return [Path(path)] if Path(path).exists() else sorted(map(Path, matches))
+
+
+def distinct(paths: Iterable[Path]) -> list[LogFile]:
+    """Return each of some files once, by its first path, sorted by name."""
     found: dict[Path, LogFile] = {}
     for path in paths:
-        files = list(_logs_of(str(path)))
-        if not files:
-            raise EventLogError(f"{path}: no event log here; logs are files named {_NAMES}")
-        for file in files:
-            found.setdefault(file.resolve(), LogFile(file, str(file)))
-    return sorted(found.values(), key=lambda log: log.name)
+        found.setdefault(path.resolve(), LogFile(path, str(path)))
+    return sorted(found.values(), key=lambda file: file.name)
 
 
 def digest(file: LogFile) -> str:
@@ -87,14 +101,11 @@ def digest(file: LogFile) -> str:
     Raises:
         EventLogError: The file cannot be read.
     """
-    state = xxhash.xxh3_128()
     try:
         with file.path.open("rb") as packed:
-            while chunk := packed.read(1 << 20):
-                state.update(chunk)
+            return hashlib.file_digest(packed, xxhash.xxh3_128).hexdigest()
     except OSError as error:
         raise EventLogError(f"{file.name}: cannot be read ({error.strerror})") from None
-    return str(state.hexdigest())
 
 
 def count_lines(file: LogFile) -> int | None:
@@ -160,18 +171,8 @@ def _is_typed(line: bytes) -> bool:
     return len(similar) == len(set(similar)) and _KEYS.issuperset(similar)
 
 
-def _logs_of(path: str) -> Iterator[Path]:
-    folder = Path(path)
-    if folder.is_dir():
-        yield from (file for file in sorted(folder.rglob("*")) if _is_log(file, folder))
-    elif folder.exists():
-        yield folder
-    else:
-        for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207  the pattern may be absolute
-            if Path(match).is_dir():
-                yield from _logs_of(match)
-            else:
-                yield Path(match)
+def _logs_of(path: Path) -> list[Path]:
+    return [file for file in sorted(path.rglob("*")) if _is_log(file, path)] if path.is_dir() else [path]
 
 
 def _is_log(file: Path, folder: Path) -> bool:

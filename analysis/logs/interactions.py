@@ -5,14 +5,13 @@ are numbers or text depends on all files of an ingest together, and is decided l
 """
 
 import difflib
-import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from analysis import queries
 from analysis.errors import InteractionFileError
-from analysis.logs.files import LogFile
+from analysis.logs.files import LogFile, distinct, matching
 
 CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
@@ -38,17 +37,11 @@ class Columns:
 
 @dataclass(frozen=True)
 class Reading:
-    """Settings for reading files.
-
-    Attributes:
-        columns: The columns of the interactions.
-        header: Whether the first line of a CSV file names its columns.
-        delimiter: Between the values of a CSV file; None if that is to be found out.
-    """
+    """Settings for reading files."""
 
     columns: Columns
-    header: bool = True
-    delimiter: str | None = None
+    header: bool = True  # the first line of a CSV file names its columns
+    delimiter: str | None = None  # between the values of a CSV file; None to detect it
 
 
 @dataclass(frozen=True)
@@ -94,27 +87,22 @@ def discover(paths: Sequence[str | Path]) -> list[LogFile]:
     Raises:
         InteractionFileError: There is none, or it is of no known kind.
     """
-    found: dict[Path, LogFile] = {}
+    found: list[Path] = []
     for path in map(str, paths):
-        names = [path] if Path(path).exists() else glob.glob(path, recursive=True)  # noqa: PTH207  it may be absolute
-        if not names:
+        matches = matching(path)
+        if not matches:
             raise InteractionFileError(f"{path}: no such file")
-        for name in sorted(names):
-            file = LogFile(Path(name), name)
-            _suffix(file)
-            found.setdefault(file.path.resolve(), file)
-    return sorted(found.values(), key=lambda file: file.name)
+        found += matches
+    files = distinct(found)
+    for file in files:
+        _suffix(file)
+    return files
 
 
 def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
-    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them.
+    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them to a Parquet file.
 
-    Args:
-        file: The file.
-        reading: Its columns and format.
-        source: The file's digest, which its rows carry.
-        target: The Parquet file that is written.
-        memory: What DuckDB may use; it spills beside the target beyond that.
+    The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills beside the target.
 
     Returns:
         The number of rows, and the lines of a CSV file that are none.
@@ -156,10 +144,8 @@ def _suffix(file: LogFile) -> str:
     allowed = (*CSV, *JSON_LINES) if file.is_gzipped else (*CSV, *JSON_LINES, *PARQUET)
     suffix = name.suffix.lower()
     if suffix not in allowed or not file.path.is_file():
-        kinds = (
-            f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, {', '.join(PARQUET)}"
-        )
-        raise InteractionFileError(f"{file.name}: no file of interactions; known are {kinds}")
+        text = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz"
+        raise InteractionFileError(f"{file.name}: no file of interactions; known are {text}, {', '.join(PARQUET)}")
     return suffix
 
 

@@ -57,32 +57,20 @@ class LineCounts:
     def __add__(self, other: "LineCounts") -> "LineCounts":
         """The counts of two logs together."""
         return LineCounts(
-            self.read + other.read,
-            self.good + other.good,
-            self.rejected + other.rejected,
-            self.blank + other.blank,
+            self.read + other.read, self.good + other.good, self.rejected + other.rejected, self.blank + other.blank
         )
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A line that is no event.
+    """A line that is no event."""
 
-    Attributes:
-        file: The log's name.
-        line: Number of the line, from 1.
-        reason: What is wrong with it.
-        bytes: Its length without the line end.
-        text: Its first `KEPT_OF_A_REJECT` bytes; None where they are not UTF-8.
-        base64: The same where they are not.
-    """
-
-    file: str
-    line: int
-    reason: str
-    bytes: int
-    text: str | None
-    base64: str | None
+    file: str  # the log's name
+    line: int  # number of the line, from 1
+    reason: str  # what is wrong with it
+    bytes: int  # its length without the line end
+    text: str | None  # its first `KEPT_OF_A_REJECT` bytes; None where they are not UTF-8
+    base64: str | None  # the same bytes where they are not UTF-8
 
 
 _decoder = msgspec.json.Decoder(Event)
@@ -96,11 +84,7 @@ class OddLineError(ValueError):
 
 
 def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
-    """Parse one line, without its line end.
-
-    Args:
-        line: The text.
-        largest_track: The catalogue's last id; by default every id is allowed.
+    """Parse one line, without its line end; `largest_track` is the catalogue's last id.
 
     Raises:
         ValueError: The line is no event; the message is the reason.
@@ -124,15 +108,7 @@ def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
 def split_lines(
     log: IO[bytes], name: str, clean: IO[bytes], rejects: IO[bytes], largest_track: int = LARGEST_ID
 ) -> LineCounts:
-    """Divide the lines of a log into events, written to `clean` in the log's own format, and rejects, one JSON each.
-
-    Args:
-        log: The log's bytes.
-        name: The log's name in rejects.
-        clean: Where events are written.
-        rejects: Where a `Reject` a line is written.
-        largest_track: The catalogue's last id.
-    """
+    """Divide the lines of a log into events, written to `clean` in the log's own format, and a `Reject` a line."""
     read = good = blank = 0
     events: list[Event] = []
     for line, length, is_whole in _lines(log):

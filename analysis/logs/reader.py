@@ -29,7 +29,6 @@ from analysis.logs.lines import LARGEST_ID, LineCounts, OddLineError, Reject, ca
 
 __all__ = [
     "LARGEST_ID",
-    "Batch",
     "FileLines",
     "LineCounts",
     "LogFile",
@@ -57,25 +56,11 @@ Consume = Callable[[int], int]
 
 @dataclass(frozen=True)
 class FileLines:
-    """Counts of a log's lines, and its rejects.
-
-    Attributes:
-        file: The log.
-        lines: The counts.
-        rejects: A file of `Reject`, one JSON a line, in the scratch folder; None without rejects.
-    """
+    """Counts of a log's lines, and its rejects."""
 
     file: LogFile
     lines: LineCounts
-    rejects: Path | None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Logs whose events were consumed together; batches are numbered from 0."""
-
-    number: int
-    files: tuple[FileLines, ...]
+    rejects: Path | None  # a file of `Reject`, one JSON a line, in the scratch folder; None without rejects
 
 
 def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: Path) -> list[FileLines]:
@@ -97,10 +82,9 @@ def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: P
             canonical_assignments(text)
         return events
 
-    batches = list(read(connection, files, consume, scratch=scratch))
-    parts = [folder / f"{batch.number:06}.parquet" for batch in batches]
-    queries.attach_parquet(connection, "events", parts)
-    return [file for batch in batches for file in batch.files]
+    lines = [file for batch in read(connection, files, consume, scratch=scratch) for file in batch]
+    queries.attach_parquet(connection, "events", sorted(folder.iterdir()))
+    return lines
 
 
 def read(
@@ -110,16 +94,19 @@ def read(
     *,
     scratch: Path,
     largest_track: int = LARGEST_ID,
-) -> Iterator[Batch]:
+) -> Iterator[list[FileLines]]:
     """Read logs, a batch of files at a time, as this module's docstring says.
 
     Args:
         connection: Has the table `events` for the time of each call of `consume`.
         files: The logs; an iterator is asked for the next one when it is its turn.
-        consume: Takes the number of a batch and returns the number of its events.
+        consume: Takes the number of a batch, from 0, and returns the number of its events.
         scratch: A folder for temporary files and for rejects.
         largest_track: The catalogue's last id; a line with one beyond is rejected. `consume` must raise an
             `OddLineError` for such ids, too.
+
+    Yields:
+        The logs of a batch, once their events are final.
 
     Raises:
         EventLogError: A file cannot be read.
@@ -153,36 +140,35 @@ def _grouped(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
         yield group
 
 
+@dataclass
 class _Reader:
     """Reads logs, typed or exactly, and numbers the batches."""
 
-    def __init__(
-        self, connection: queries.Connection, consume: Consume, scratch: Path, largest_track: int, inspector: Executor
-    ) -> None:
-        self._connection = connection
-        self._consume = consume
-        self._scratch = scratch
-        self._largest_track = largest_track
-        self._inspector = inspector
-        self._number = 0
+    connection: queries.Connection
+    consume: Consume
+    scratch: Path
+    largest_track: int
+    inspector: Executor
+    number: int = 0
 
-    def read_group(self, group: Sequence[LogFile]) -> Iterator[Batch]:
+    def read_group(self, group: Sequence[LogFile]) -> Iterator[list[FileLines]]:
         """Read all logs at once if no line is odd; else each by itself."""
-        together = self._read_typed(group)
-        if together:
+        if together := self._read_typed(group):
             yield together
+            self.number += 1
             return
         for file in group:
             alone = self._read_typed([file]) if len(group) > 1 else None
-            yield alone or self._read_exactly(file)
+            yield alone or [self._read_exactly(file)]
+            self.number += 1
 
-    def _read_typed(self, files: Sequence[LogFile]) -> Batch | None:
+    def _read_typed(self, files: Sequence[LogFile]) -> list[FileLines] | None:
         """Read logs by DuckDB while their lines are counted; None if one is odd.
 
         An object ends with its line, or DuckDB's reader fails; it skips blank lines. So there cannot be more events
         than lines, and if there are as many, every line of every log is one.
         """
-        counts = [self._inspector.submit(count_lines, file) for file in files]
+        counts = [self.inspector.submit(count_lines, file) for file in files]
         events = -1
         try:
             with suppress(*queries.DataErrors, OddLineError):
@@ -192,15 +178,17 @@ class _Reader:
         known = [count for count in lines if count is not None]
         if len(known) < len(files) or events != sum(known):
             return None
-        good = (LineCounts(read=count, good=count, rejected=0, blank=0) for count in known)
-        return self._close([FileLines(file, counts, None) for file, counts in zip(files, good, strict=True)])
+        counted = zip(files, known, strict=True)
+        return [
+            FileLines(file, LineCounts(read=count, good=count, rejected=0, blank=0), None) for file, count in counted
+        ]
 
-    def _read_exactly(self, file: LogFile) -> Batch:
-        clean = self._scratch / f"clean-{self._number:06}.jsonl"
-        rejects = self._scratch / f"rejects-{self._number:06}.jsonl"
+    def _read_exactly(self, file: LogFile) -> FileLines:
+        clean = self.scratch / f"clean-{self.number:06}.jsonl"
+        rejects = self.scratch / f"rejects-{self.number:06}.jsonl"
         try:
             with file.open() as log, clean.open("wb") as good, rejects.open("wb") as bad:
-                lines = split_lines(log, file.name, good, bad, self._largest_track)
+                lines = split_lines(log, file.name, good, bad, self.largest_track)
             events = self._consume_files([clean], gzipped=False)
         finally:
             clean.unlink(missing_ok=True)
@@ -208,14 +196,9 @@ class _Reader:
             raise RuntimeError(f"{file.name}: {lines.good} good lines, of which DuckDB read {events}")
         if not lines.rejected:
             rejects.unlink()
-        return self._close([FileLines(file, lines, rejects if lines.rejected else None)])
+        return FileLines(file, lines, rejects if lines.rejected else None)
 
     def _consume_files(self, files: Sequence[Path], *, gzipped: bool) -> int:
-        queries.attach_json_lines(self._connection, "log_values", files, TYPES, gzipped=gzipped)
-        queries.attach_query(self._connection, "events", "events/events")
-        return self._consume(self._number)
-
-    def _close(self, files: Sequence[FileLines]) -> Batch:
-        batch = Batch(self._number, tuple(files))
-        self._number += 1
-        return batch
+        queries.attach_json_lines(self.connection, "log_values", files, TYPES, gzipped=gzipped)
+        queries.attach_query(self.connection, "events", "events/events")
+        return self.consume(self.number)

@@ -6,21 +6,7 @@ Out: the mean listening time of a recommended track, with its interval over list
 Read `logged` (sessions), `policies` (what a policy would have done), `estimate` (the formulas), then `__main__`.
 """
 
-from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
-from analysis.offpolicy.holdout import Holdout, parse_holdout
-from analysis.offpolicy.logged import LoggedSessions, LoggingPolicy, read_sessions, sessions_of
-from analysis.offpolicy.policies import Policy, RewardModel, Serving
+from analysis.offpolicy.estimate import OffPolicy
+from analysis.offpolicy.logged import LoggingPolicy, sessions_of
 
-__all__ = [
-    "Holdout",
-    "LoggedSessions",
-    "LoggingPolicy",
-    "OffPolicy",
-    "OffPolicyEstimate",
-    "Policy",
-    "RewardModel",
-    "Serving",
-    "parse_holdout",
-    "read_sessions",
-    "sessions_of",
-]
+__all__ = ["LoggingPolicy", "OffPolicy", "sessions_of"]

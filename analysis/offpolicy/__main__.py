@@ -15,8 +15,7 @@ from analysis import queries
 from analysis.ab.tables import Sources, find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.holdout import HELP, parse_holdout
-from analysis.offpolicy.logged import LoggingPolicy, attach_events, read_sessions
+from analysis.offpolicy.logged import HOLDOUTS, LoggingPolicy, attach_events, parse_holdout, read_sessions
 from analysis.offpolicy.policies import Policy, Serving
 from analysis.offpolicy.recommendations import Recommendations, learned_from, read_recommendations
 from analysis.offpolicy.report import ListEstimate, compare, estimates_table, predictions_table
@@ -41,7 +40,7 @@ def main(
     recommendations: Annotated[
         list[str], typer.Option(help="[NAME=]FILE of lines {user, tracks}; repeatable. A name may be an arm's.")
     ],
-    holdout: Annotated[str, typer.Option(help=f"Sessions that the lists were not learned from: {HELP}.")],
+    holdout: Annotated[str, typer.Option(help=f"Sessions that the lists were not learned from: {HOLDOUTS}.")],
     serving: Annotated[
         Serving, typer.Option(help="How lists are served; tracks heard in the session are out.")
     ] = "random",

@@ -46,48 +46,28 @@ _FOLDS = 2
 
 @dataclass(frozen=True)
 class PerListener:
-    """Sums over each listener's requests; arrays of shape (listeners,).
+    """Sums over each listener's requests; arrays of shape (listeners,)."""
 
-    Attributes:
-        requests: Requests that count.
-        weights: Σ w.
-        times: Σ w r.
-        corrected: Σ (q(π) + w (r - q(a))); None without a reward model.
-    """
-
-    requests: FloatArray
-    weights: FloatArray
-    times: FloatArray
-    corrected: FloatArray | None
+    requests: FloatArray  # requests that count
+    weights: FloatArray  # Σ w
+    times: FloatArray  # Σ w r
+    corrected: FloatArray | None  # Σ (q(π) + w (r - q(a))); None without a reward model
 
 
 @dataclass(frozen=True)
 class OffPolicyEstimate:
-    """What a policy is worth: the mean listening time of a track that it recommends, share 0..1.
+    """What a policy is worth: the mean listening time of a track that it recommends, share 0..1."""
 
-    Attributes:
-        ips: By inverse propensities.
-        snips: By self-normalised inverse propensities.
-        dr: Doubly robust; None without a reward model.
-        mean_weight: Σ w / n; 1 is expected.
-        requests: Requests that count, n.
-        unanswered: Requests where the policy had nothing to recommend, such as a list that was used up; left out.
-        matched: Requests whose logged track the policy might have recommended, w > 0.
-        ess: Effective sample size of the listeners' weights.
-        reasons: Why nothing should be concluded from the estimate; empty if something may.
-        per_listener: The sums it is made of.
-    """
-
-    ips: Interval
-    snips: Interval
-    dr: Interval | None
-    mean_weight: Interval
-    requests: int
-    unanswered: int
-    matched: int
-    ess: float
-    reasons: tuple[str, ...]
-    per_listener: PerListener
+    ips: Interval  # by inverse propensities
+    snips: Interval  # by self-normalised inverse propensities
+    dr: Interval | None  # doubly robust; None without a reward model
+    mean_weight: Interval  # Σ w / n; 1 is expected
+    requests: int  # requests that count, n
+    unanswered: int  # requests where the policy had nothing to recommend, such as a list that was used up; left out
+    matched: int  # requests whose logged track the policy might have recommended, w > 0
+    ess: float  # effective sample size of the listeners' weights
+    reasons: tuple[str, ...]  # why nothing should be concluded from the estimate; empty if something may
+    per_listener: PerListener  # the sums it is made of
 
     @property
     def best(self) -> Interval:
@@ -96,20 +76,10 @@ class OffPolicyEstimate:
 
 
 class OffPolicy:
-    """Estimates the value of policies on the same logged sessions and the same bootstrap resamples of their listeners.
-
-    Attributes:
-        sessions: The logged sessions.
-        resamples: Of their listeners.
-    """
+    """Estimates the value of policies, all on the same logged sessions and bootstrap resamples of their listeners."""
 
     def __init__(self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0) -> None:
-        """Prepare everything that does not depend on a policy.
-
-        Args:
-            sessions: Sessions that the policies were not learned from.
-            resamples: Bootstrap resamples.
-            seed: Seed of the run.
+        """Prepare what does not depend on a policy, which must not have learned from the sessions.
 
         Raises:
             AnalysisError: No request has a known propensity, or the resamples cannot be drawn.
@@ -129,7 +99,7 @@ class OffPolicy:
         tracks: AnyIntArray,
         *,
         serving: Serving = "random",
-        scores: npt.ArrayLike | None = None,
+        scores: FloatArray | None = None,
     ) -> OffPolicyEstimate:
         """Estimate the value of lists of recommendations as they are served.
 
@@ -141,20 +111,15 @@ class OffPolicy:
                 estimate its reward model.
 
         Raises:
-            AnalysisError: The arrays cannot be used, or there is no such serving.
+            AnalysisError: The lists cannot be used, or a score is not finite.
         """
         lists = self._matcher.match(users, tracks)
         policy = lists.serve(serving)
         if scores is None:
             return self.value(policy)
-        all_scores = np.asarray(scores, dtype=np.float64)
-        if all_scores.shape != tracks.shape:
-            raise AnalysisError(
-                f"scores of shape {all_scores.shape} for lists of shape {tracks.shape}; both must agree"
-            )
         order = np.argsort(users)
         row = order[np.searchsorted(users[order], self.sessions.users[lists.entries.listeners])]
-        of_entries = all_scores[row, lists.entries.ranks - 1]
+        of_entries = scores[row, lists.entries.ranks - 1]
         if not np.isfinite(of_entries).all():
             raise AnalysisError("scores of recommended tracks must be finite numbers")
         times = predict_times(lists, policy, of_entries)
@@ -223,11 +188,11 @@ def predict_times(lists: Lists, policy: Policy, scores: FloatArray) -> FloatArra
 
     Args:
         lists: Lists of recommendations.
-        policy: Lists as they are served.
+        policy: The lists as they are served.
         scores: Of each entry of the lists, higher is better; shape (entries,).
 
     Returns:
-        The listening time predicted of each entry, 0..1; shape (entries,).
+        Listening time of each entry, 0..1; shape (entries,).
     """
     sessions = lists.sessions
     kept = ((policy.probability > 0) & sessions.counted)[lists.hit_event]

@@ -1,9 +1,14 @@
-"""The logged sessions that policies are valued on: who heard what, and with which propensity it was recommended."""
+"""The logged sessions that policies are valued on: who heard what, and with which propensity it was recommended.
 
-from dataclasses import dataclass
+They must be sessions that a policy was not learned from: a holdout rule picks them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +17,63 @@ from analysis import queries
 from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
 from analysis.logs import reader as event_log
-from analysis.offpolicy.holdout import Holdout
 from looplib.arrays import BoolArray, FloatArray, IntArray
 
 LoggingPolicy = Literal["logged", "uniform", "uniform-unheard"]
+HOLDOUTS = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manifest"
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """A rule that says which sessions count."""
+
+    text: str  # as on the command line
+    query: str  # the SQL file that picks them from the table `sessions`
+    parameters: Mapping[str, float] = field(default_factory=dict)  # of the SQL file
+
+
+def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdout:
+    """Return the rule that a text of the command line stands for.
+
+    Args:
+        text: As in `HOLDOUTS`.
+        manifest: Content of the recommendations' manifest, which "manifest" refers to.
+
+    Raises:
+        AnalysisError: It stands for none.
+    """
+    kind, *values = text.split(":", maxsplit=1 if text.startswith("since:") else -1)
+    try:
+        match kind, values:
+            case "all", []:
+                return Holdout(text, "sessions/heldout_by_time", {"cutoff_ms": 0})  # the epoch
+            case "last_session", []:
+                return Holdout(text, "sessions/heldout_last")
+            case "session_hash", [share, seed] if 0 < float(share) < 1 and int(seed) >= 0:
+                return Holdout(text, "sessions/heldout_by_hash", {"holdout": float(share), "seed": int(seed)})
+            case "since", [moment]:
+                begin = datetime.fromisoformat(moment)
+                aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
+                return Holdout(text, "sessions/heldout_by_time", {"cutoff_ms": round(aware.timestamp() * 1000)})
+            case "manifest", []:
+                return _holdout_of(manifest)
+    except ValueError:
+        pass
+    raise AnalysisError(f"holdout {text}: allowed are {HOLDOUTS}")
+
+
+def _holdout_of(manifest: Mapping[str, Any] | None) -> Holdout:
+    if not manifest:
+        raise AnalysisError("holdout manifest: no manifest.json beside the recommendations")
+    try:
+        split, seed = manifest["split"], manifest["seed"]
+        kind = split["kind"]
+        rule = f"{kind}:{split['holdout']}:{seed}" if kind == "session_hash" else kind
+    except (KeyError, TypeError) as error:
+        raise AnalysisError(f"holdout manifest: no split and seed in manifest.json ({error!r})") from None
+    if kind == "time":
+        raise AnalysisError("holdout manifest: a split by time; name the moment it was cut at, since:MOMENT")
+    return parse_holdout(rule)
 
 
 @dataclass(frozen=True)
@@ -24,27 +82,18 @@ class LoggedSessions:
 
     A session's first event is its organic track. Every later one is the outcome of a request: what was played in
     answer to it, and how long it was heard.
-
-    Attributes:
-        users: The listeners, ascending; shape (listeners,).
-        listener: Index of the event's listener in `users`.
-        first: Index of the organic track of the event's session.
-        track: The track heard.
-        time: Listening time, share 0..1.
-        propensity: Probability with which the track was drawn in answer to the request; NaN where it is not known, the
-            listener played another track, or the track is organic.
-        unknown: How many outcomes have no known propensity.
-        unfollowed: How many outcomes are not the track that had been recommended.
     """
 
-    users: IntArray
-    listener: IntArray
-    first: IntArray
-    track: IntArray
-    time: FloatArray
+    users: IntArray  # the listeners, ascending; shape (listeners,)
+    listener: IntArray  # index of the event's listener in `users`
+    first: IntArray  # index of the organic track of the event's session
+    track: IntArray  # the track heard
+    time: FloatArray  # listening time, share 0..1
+    # Probability with which the track was drawn in answer to the request; NaN where it is not known, the listener
+    # played another track, or the track is organic
     propensity: FloatArray
-    unknown: int
-    unfollowed: int
+    unknown: int  # outcomes without a known propensity
+    unfollowed: int  # outcomes that are not the track that had been recommended
 
     @cached_property
     def counted(self) -> BoolArray:

@@ -5,11 +5,10 @@ heard in the session, the organic one included, are left out.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
-from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import LoggedSessions
 from analysis.validation.lists import Recommended, flatten
 from looplib.arrays import AnyIntArray, BoolArray, FloatArray, IntArray
@@ -20,49 +19,30 @@ NOTHING = -1  # no entry of the list
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy at the logged requests; arrays of shape (events,), of which those of organic tracks do not matter.
+    """A policy at the logged requests; arrays of shape (events,), of which those of organic tracks do not matter."""
 
-    Attributes:
-        probability: With which the policy recommends the very track that was heard.
-        answered: Whether the policy has a track to recommend; other requests are left out.
-    """
-
-    probability: FloatArray
-    answered: BoolArray
+    probability: FloatArray  # with which the policy recommends the very track that was heard
+    answered: BoolArray  # whether the policy has a track to recommend; other requests are left out
 
 
 @dataclass(frozen=True)
 class RewardModel:
-    """Predicted listening times; arrays of shape (events,).
+    """Predicted listening times; arrays of shape (events,)."""
 
-    Attributes:
-        heard: Of the track that was heard; read where the policy's probability of it is above 0.
-        expected: Of the track that the policy recommends, on average over its choice.
-    """
-
-    heard: FloatArray
-    expected: FloatArray
+    heard: FloatArray  # of the track that was heard; read where the policy's probability of it is above 0
+    expected: FloatArray  # of the track that the policy recommends, on average over its choice
 
 
 @dataclass(frozen=True)
 class Lists:
-    """Lists of recommendations and where their tracks were heard.
-
-    Attributes:
-        sessions: The logged sessions.
-        entries: The listed tracks, by listener, best first.
-        start: The first entry of each listener; shape (listeners,).
-        length: How many entries each has; shape (listeners,).
-        hit_entry: The entry of each hit, which is the first hearing of an entry in a session; shape (hits,).
-        hit_event: The event of each hit; shape (hits,).
-    """
+    """Lists of recommendations and where their tracks were heard."""
 
     sessions: LoggedSessions
-    entries: Recommended
-    start: IntArray
-    length: IntArray
-    hit_entry: IntArray
-    hit_event: IntArray
+    entries: Recommended  # the listed tracks, by listener, best first
+    start: IntArray  # the first entry of each listener; shape (listeners,)
+    length: IntArray  # how many entries each has; shape (listeners,)
+    hit_entry: IntArray  # the entry of each hit, which is the first hearing of an entry in a session; shape (hits,)
+    hit_event: IntArray  # the event of each hit; shape (hits,)
 
     def at_hits(self, values: FloatArray) -> FloatArray:
         """Return values of shape (entries,) at the events where the entry was heard, 0 elsewhere; shape (events,)."""
@@ -71,13 +51,7 @@ class Lists:
         return events
 
     def serve(self, serving: Serving) -> Policy:
-        """Return the policy that serves these lists.
-
-        Raises:
-            AnalysisError: There is no such serving.
-        """
-        if serving not in get_args(Serving):
-            raise AnalysisError(f"serving {serving}: allowed are {', '.join(get_args(Serving))}")
+        """Return the policy that serves these lists."""
         if serving == "random":
             left = self._entries_left()
             hits = self.at_hits(np.ones(len(self.entries.tracks)))

@@ -1,6 +1,7 @@
 """Exported recommendations: the lists, what their manifest says, and the scores that their factors give."""
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,26 +27,14 @@ Id = Annotated[int, msgspec.Meta(ge=0, le=event_log.LARGEST_ID)]
 
 @dataclass(frozen=True)
 class Recommendations:
-    """Lists of recommendations.
+    """Lists of recommendations."""
 
-    Attributes:
-        name: What they are called in the report.
-        file: Where they were read.
-        users: The listeners, ascending; shape (lists,).
-        tracks: Their lists, best first, filled up with -1; shape (lists, length of the longest).
-        scores: Of each track, of the shape of `tracks`; None without factors.
-    """
-
-    name: str
+    name: str  # in the report
     file: Path
-    users: IntArray
-    tracks: IntArray
-    scores: FloatArray | None
-
-    @property
-    def manifest(self) -> Path:
-        """The manifest beside them, whether or not there is one."""
-        return self.file.parent / MANIFEST
+    manifest: Mapping[str, Any]  # the content of the manifest beside them; empty without one
+    users: IntArray  # the listeners, ascending; shape (lists,)
+    tracks: IntArray  # their lists, best first, filled up with -1; shape (lists, length of the longest)
+    scores: FloatArray | None  # of each track, of the shape of `tracks`; None without factors
 
 
 class _Line(msgspec.Struct):
@@ -69,13 +58,13 @@ def read_recommendations(text: str) -> Recommendations:
     users, tracks = _read_lists(file)
     factors = file.parent / FACTORS
     scores = _read_scores(factors, users, tracks) if factors.is_file() else None
-    model = str(_read_manifest(file.parent / MANIFEST).get("model") or "")
-    return Recommendations(name or model or file.stem, file, users, tracks, scores)
+    manifest = _read_manifest(file.parent / MANIFEST)
+    return Recommendations(name or manifest.get("model") or file.stem, file, manifest, users, tracks, scores)
 
 
-def learned_from(manifest: Path, sources: Sources) -> bool:
-    """Return whether a manifest, which may be missing, says that its lists were learned from all of these sources."""
-    data = _read_manifest(manifest).get("data", {})
+def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:
+    """Return whether a manifest says that its lists were learned from all of these sources."""
+    data = manifest.get("data", {})
     if "store" not in data or data.get("learned_from", "all") != "all":
         return False
     digests = {source.digest for store in sources.stores for source in store.manifest.sources}

@@ -17,16 +17,9 @@ LISTENING_TIME = "time_per_recommended_track"  # the metric of `analysis.ab` tha
 
 @dataclass(frozen=True)
 class ListEstimate:
-    """What recommendations are worth.
+    """What recommendations are worth."""
 
-    Attributes:
-        name: What they are called; an arm's name if they were served.
-        file: Where they were read.
-        serving: How they are served.
-        estimate: What they are worth.
-    """
-
-    name: str
+    name: str  # an arm's if they were served
     file: str
     serving: str
     estimate: OffPolicyEstimate
@@ -42,29 +35,17 @@ class ListEstimate:
 
 @dataclass(frozen=True)
 class Prediction:
-    """An arm's mean listening time of a recommended track, predicted and measured.
+    """An arm's mean listening time of a recommended track, predicted and measured."""
 
-    Attributes:
-        arm: The arm, and the recommendations that it served.
-        predicted: The estimate.
-        measured: The arm's metric, with the margin of the effect's interval, which includes the control's noise.
-        error_pct: By how much the estimate missed, in % of what was measured; below 0 where it was too low.
-        agrees: Whether the intervals overlap.
-    """
-
-    arm: str
+    arm: str  # the arm, and the recommendations that it served
     predicted: Interval
-    measured: Interval
-    error_pct: float
-    agrees: bool
+    measured: Interval  # with the margin of the effect's interval, which includes the control's noise
+    error_pct: float  # by how much the estimate missed, in % of what was measured; below 0 where it was too low
+    agrees: bool  # the intervals overlap
 
 
 def compare(estimates: Sequence[ListEstimate], report: Path) -> list[Prediction]:
-    """Compare estimates with the arms of a report of `analysis.ab` that have their names.
-
-    Args:
-        estimates: The estimates; their names are arms.
-        report: The experiment's `report.json`.
+    """Compare estimates with the arms of the same names in an experiment's `report.json`.
 
     Raises:
         AnalysisError: The report cannot be read, or has no value for an arm.

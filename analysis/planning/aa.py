@@ -15,7 +15,6 @@ from scipy import stats
 
 from analysis.errors import AnalysisError
 from analysis.planning.listener_days import ListenerDays, Sample, find_metric
-from analysis.planning.parallel import run_all
 from analysis.statistics.effects import CONFIDENCE, Interval, compare, estimate
 from analysis.statistics.moments import Moments
 from looplib.arrays import BoolArray, FloatArray
@@ -24,34 +23,23 @@ ALPHA = 1 - CONFIDENCE
 _BAND = 0.99  # chance that a count lies in its interval when all is well
 _KS_THRESHOLD = 0.001
 _SPLITS_A_CALL = 50
+_CONNECT_TIMEOUT_S = 15
 _FEWEST = 20  # listeners
 
 
 @dataclass(frozen=True)
 class AAReport:
-    """How the statistics did; intervals are what chance allows in 99 of 100 cases (binomial).
-
-    Attributes:
-        metric: The metric.
-        runs: Splits.
-        listeners: Listeners with a value.
-        rejections: Splits with a p-value below 5 %.
-        uniformity_p: P-value of the Kolmogorov-Smirnov test that the p-values are uniform.
-        effect: The injected relative effect.
-        covered: Splits whose 95 % interval of the relative effect covers it.
-        detected: Share of the splits in which it was significant: the power at this size.
-        as_expected: Whether rejections and coverage are in their intervals, and the p-values look uniform.
-    """
+    """How the statistics did; intervals are what chance allows in 99 of 100 cases (binomial)."""
 
     metric: str
-    runs: int
-    listeners: int
-    rejections: Interval
-    uniformity_p: float
-    effect: float
-    covered: Interval
-    detected: float
-    as_expected: bool
+    runs: int  # splits
+    listeners: int  # listeners with a value
+    rejections: Interval  # splits with a p-value below 5 %
+    uniformity_p: float  # p-value of the Kolmogorov-Smirnov test that the p-values are uniform
+    effect: float  # the injected relative effect
+    covered: Interval  # splits whose 95 % interval of the relative effect covers it
+    detected: float  # share of the splits in which it was significant: the power at this size
+    as_expected: bool  # rejections and coverage are in their intervals, and the p-values look uniform
 
 
 def check(
@@ -59,13 +47,8 @@ def check(
 ) -> AAReport:
     """Split listeners into two arms many times, and count what looks like an effect.
 
-    Args:
-        days: The listeners.
-        metric: What is compared.
-        runs: Splits.
-        effect: Relative effect to inject.
-        salt: Split number n is made under the salt "<salt>-<n>".
-        scheduler: Address of a Dask scheduler to run on; None runs in this process.
+    Split number n is made under the salt "<salt>-<n>", on a Dask scheduler if an address is given. The effect is
+    relative.
 
     Raises:
         AnalysisError: There is no such metric, too few listeners have a value, or the scheduler cannot be used.
@@ -76,7 +59,7 @@ def check(
         raise AnalysisError(f"{listeners} listeners have a {metric}; at least {_FEWEST} are needed")
     salts = [f"{salt}-{number}" for number in range(runs)]
     calls = [(sample, salts[start : start + _SPLITS_A_CALL], effect) for start in range(0, runs, _SPLITS_A_CALL)]
-    p_values, effect_p_values, lower, upper = np.vstack(run_all(split, calls, scheduler)).T
+    p_values, effect_p_values, lower, upper = np.vstack(_run_splits(calls, scheduler)).T
     if np.isnan(p_values).any() or np.isnan(lower).any():
         raise AnalysisError(
             f"metric {metric}: it is 0 or the same for all listeners of an arm, so nothing can be tested"
@@ -119,9 +102,7 @@ def describe(report: AAReport) -> str:
 def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
     """Return who is in the first of two equal arms, by the service's rule: murmur3 seeded with the salt's murmur3.
 
-    Args:
-        users: The listeners' ids in decimal digits.
-        salt: The experiment's salt.
+    The users are given in decimal digits.
     """
     seed = mmh3.hash(salt, signed=False)
     hashed = mmh3.mmh3_32_uintdigest
@@ -132,10 +113,7 @@ def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
 def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
     """Compare two arms under each salt, without and with an effect on the second; run on a worker.
 
-    Args:
-        sample: Whom to split.
-        salts: One a split.
-        effect: Relative; every listener's value is multiplied by 1 + effect, so the metric is too.
+    With it, every listener's value is multiplied by 1 + effect, and so is the metric.
 
     Returns:
         For each split the p-value without and with the effect, and the ends of the relative effect's interval with it;
@@ -157,6 +135,34 @@ def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
         plain, injected = (compare(baseline, estimate(arm, sample.quantity)) for arm in (of_arm, changed))
         row[:] = plain.p_value, injected.p_value, injected.relative.lower, injected.relative.upper
     return rows
+
+
+def _run_splits(calls: Sequence[tuple[Sample, list[str], float]], scheduler: str | None) -> list[FloatArray]:
+    """Call `split` for each tuple of arguments, here or on a Dask scheduler; results are in the order of the calls.
+
+    Dask belongs to `recsys` and is not installed with `analysis` alone; it is imported when a scheduler is named.
+    """
+    if scheduler is None:
+        return [split(*arguments) for arguments in calls]
+    try:
+        from distributed import Client
+    except ImportError:
+        raise AnalysisError(
+            f"scheduler {scheduler}: Dask is not installed; it comes with pip install 'listening-loop[recsys]'"
+        ) from None
+    try:
+        client = Client(scheduler, timeout=_CONNECT_TIMEOUT_S)
+    except (OSError, ValueError) as error:
+        raise AnalysisError(f"scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT_S)
+        except TimeoutError:
+            raise AnalysisError(
+                f"scheduler {scheduler}: it has no worker; start one with dask worker {scheduler}"
+            ) from None
+        results: list[FloatArray] = client.gather([client.submit(split, *call, pure=False) for call in calls])
+        return results
 
 
 def _count(shown: BoolArray, chance: float) -> Interval:

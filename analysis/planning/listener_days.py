@@ -20,34 +20,21 @@ _VALUE = "value"  # the column of a mean over listeners
 
 @dataclass(frozen=True)
 class Sample:
-    """The listeners for whom a metric has a value, and its columns.
+    """The listeners for whom a metric has a value, and its columns."""
 
-    Attributes:
-        users: The listeners; shape (listeners,).
-        columns: Column → values, each of shape (listeners,).
-        quantity: The metric of these columns; it is proportional to its numerator.
-    """
-
-    users: IntArray
-    columns: Mapping[str, FloatArray]
-    quantity: Quantity
+    users: IntArray  # shape (listeners,)
+    columns: Mapping[str, FloatArray]  # column → values, each of shape (listeners,)
+    quantity: Quantity  # the metric of these columns; it is proportional to its numerator
 
 
 @dataclass(frozen=True)
 class ListenerDays:
-    """What listeners did on each day on which they closed a session; arrays of shape (rows,).
+    """What listeners did on each day on which they closed a session; arrays of shape (rows,)."""
 
-    Attributes:
-        users: The listeners, ascending; shape (listeners,).
-        listener: Index of the row's listener in `users`.
-        day: Days since the epoch.
-        values: Column of `sql/planning/listener_days.sql` → values.
-    """
-
-    users: IntArray
-    listener: IntArray
-    day: IntArray
-    values: Mapping[str, FloatArray]
+    users: IntArray  # the listeners, ascending; shape (listeners,)
+    listener: IntArray  # index of the row's listener in `users`
+    day: IntArray  # days since the epoch
+    values: Mapping[str, FloatArray]  # column of `sql/planning/listener_days.sql` → values
 
     def sample(self, metric: Metric) -> Sample:
         """Return the listeners and columns of a metric, of all their days."""

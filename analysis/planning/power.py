@@ -18,61 +18,33 @@ _FEWEST = 3  # listeners of whom a variance says anything
 
 @dataclass(frozen=True)
 class Day:
-    """An experiment that began with the log, at the end of a day.
+    """An experiment that began with the log, at the end of a day."""
 
-    Attributes:
-        day: 1 is the first.
-        listeners: Listeners in the experiment so far, both arms.
-        needed: Listeners that it would take with what is known of each by then.
-        detectable_pct: The smallest effect that is found with the wanted power, in % of the mean.
-    """
-
-    day: int
-    listeners: int
-    needed: int
-    detectable_pct: float
+    day: int  # 1 is the first
+    listeners: int  # in the experiment so far, both arms
+    needed: int  # listeners that it would take with what is known of each by then
+    detectable_pct: float  # the smallest effect that is found with the wanted power, in % of the mean
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an experiment takes.
+    """What an experiment takes."""
 
-    Attributes:
-        metric: What is compared.
-        mean: Its mean in the log.
-        variance: Of one listener's share in it, at the end of the log.
-        effect: The relative effect to be found.
-        design: Level, power, and listeners of the arm for each one of the control.
-        share: Share of all listeners who are in the experiment.
-        listeners: Listeners needed, both arms, when it ends; None where it never does.
-        days: Days until then; None where it never does.
-        beyond_log: Whether that is later than the log goes, and so extrapolated from its latest arrivals.
-        arrivals_per_day: New listeners a day in the latter half of the log.
-        timeline: Every day of the log with a session.
-    """
-
-    metric: str
-    mean: float
-    variance: float
-    effect: float
-    design: Design
-    share: float
-    listeners: int | None
-    days: int | None
-    beyond_log: bool
-    arrivals_per_day: float
-    timeline: tuple[Day, ...]
+    metric: str  # what is compared
+    mean: float  # its mean in the log
+    variance: float  # of one listener's share in it, at the end of the log
+    effect: float  # the relative effect to be found
+    design: Design  # level, power, and listeners of the arm for each one of the control
+    share: float  # share of all listeners who are in the experiment
+    listeners: int | None  # listeners needed, both arms, when it ends; None where it never does
+    days: int | None  # days until then; None where it never does
+    beyond_log: bool  # that is later than the log goes, and so extrapolated from its latest arrivals
+    arrivals_per_day: float  # new listeners a day in the latter half of the log
+    timeline: tuple[Day, ...]  # every day of the log with a session
 
 
 def plan(days: ListenerDays, metric: str, effect: float, design: Design, share: float = 1.0) -> Plan:
-    """Plan an experiment.
-
-    Args:
-        days: A log's listeners.
-        metric: What will be compared.
-        effect: The relative effect to be found.
-        design: Level, power and ratio.
-        share: Share of all listeners who will be in the experiment.
+    """Plan an experiment on the listeners of a log; the arguments are fields of `Plan`.
 
     Raises:
         AnalysisError: There is no such metric, it does not vary or has no mean, or the share is not one.
@@ -127,10 +99,7 @@ def describe(planned: Plan) -> str:
     ]
     takes = f"an effect of {planned.effect:+.2%} takes"
     if planned.listeners is None:
-        lines.append(
-            f"{takes} {last.needed:,} listeners in all arms, and no more arrive: it cannot be found with this metric "
-            "and power"
-        )
+        lines.append(f"{takes} {last.needed:,} listeners in all arms, and no more arrive: it cannot be found")
     else:
         guess = f", extrapolated from {planned.arrivals_per_day:.3g} new listeners a day" if planned.beyond_log else ""
         lines.append(f"{takes} {planned.listeners:,} listeners in all arms, {planned.days:,} days{guess}")

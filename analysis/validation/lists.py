@@ -12,17 +12,11 @@ NO_TRACK = -1  # fills up a short list
 
 @dataclass(frozen=True)
 class Recommended:
-    """Recommended tracks of the listeners who are validated, one entry a track; all of shape (entries,).
+    """Recommended tracks of the listeners who are validated, one entry a track; all of shape (entries,)."""
 
-    Attributes:
-        listeners: Index of the listener among the validated.
-        ranks: 1 is the best.
-        tracks: The track's id.
-    """
-
-    listeners: IntArray
-    ranks: IntArray
-    tracks: IntArray
+    listeners: IntArray  # index of the listener among the validated
+    ranks: IntArray  # 1 is the best
+    tracks: IntArray  # the track's id
 
 
 def flatten(users: AnyIntArray, tracks: AnyIntArray, *, known: IntArray, depth: int) -> Recommended:

@@ -1,8 +1,7 @@
 """Score top-k recommendations on held-out listening, with 95 % bootstrap intervals over listeners.
 
-The validated listeners are those with a pair in the held-out table; recommendations for others are ignored. Each
-metric's exact definition stands in `analysis/sql/validation/listener_metrics.sql` (`coverage.sql` for coverage). All
-but coverage are a ratio of sums over the validated listeners:
+The validated listeners are those with a pair in the held-out table; recommendations for others are ignored. All metrics
+but coverage are a ratio of sums over them, whose exact definition is in `analysis/sql/validation/listener_metrics.sql`:
 
 - `ndcg`, `precision`, `recall`, `map`, `mrr`, `hit_rate`: the mean over listeners with a relevant held-out track;
 - `graded_ndcg`: the mean over listeners who heard a held-out track for any time;
@@ -19,7 +18,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +28,6 @@ from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
 from analysis.validation.lists import flatten
 from looplib.arrays import AnyIntArray, FloatArray, IntArray
-
-HeldoutSource: TypeAlias = pa.Table | Path | Sequence[Path]
 
 # Metric → columns of listener_metrics.sql: what is summed, and what it is divided by; None: the listeners with a value.
 _RATIOS: dict[str, tuple[str, str | None]] = {
@@ -50,57 +46,37 @@ METRICS = (*_RATIOS, "coverage")
 
 @dataclass(frozen=True)
 class Validation:
-    """What recommendations are worth on held-out listening.
+    """What recommendations are worth on held-out listening."""
 
-    Attributes:
-        listeners: Validated listeners: those with a held-out pair.
-        relevant: Relevant held-out pairs.
-        metrics: Every metric at every cut-off, by a key such as "ndcg@30".
-        ratios: For each metric but coverage what it sums and what it divides by, to compare recommendations in pairs;
-            shape (2, listeners), in the order of `Validator.users`, 0 for a listener whom it does not concern.
-    """
-
-    listeners: int
-    relevant: int
-    metrics: Mapping[str, Interval]
+    listeners: int  # validated listeners: those with a held-out pair
+    relevant: int  # relevant held-out pairs
+    metrics: Mapping[str, Interval]  # every metric at every cut-off, by a key such as "ndcg@30"
+    # For each metric but coverage what it sums and what it divides by, to compare recommendations in pairs; shape
+    # (2, listeners), in the order of `Validator.users`, 0 for a listener whom it does not concern
     ratios: Mapping[str, FloatArray] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How recommendations are scored.
+    """How recommendations are scored."""
 
-    Attributes:
-        ks: Cut-offs: how many of the best recommendations count.
-        min_time: Listening time from which a held-out track is relevant, share of the track.
-        resamples: Bootstrap resamples.
-        seed: Seed of the run.
-        threads: Threads of a query.
-    """
-
-    ks: Sequence[int] = (10, 30)
-    min_time: float = 0.5
-    resamples: int = 1000
-    seed: int = 0
-    threads: int = 1
+    ks: Sequence[int] = (10, 30)  # cut-offs: how many of the best recommendations count
+    min_time: float = 0.5  # listening time from which a held-out track is relevant, share of the track
+    resamples: int = 1000  # bootstrap resamples
+    seed: int = 0  # of the run
+    threads: int = 1  # of a query
 
 
 class Validator:
     """Scores recommendations against one held-out table, always on the same bootstrap resamples.
 
     Building it reads and indexes the held-out table once; after that a score takes the time of one join. Calls from
-    several threads wait for one another.
-
-    Attributes:
-        users: Validated users, ascending; shape (listeners,). All results over listeners are in this order.
-        relevant: Relevant held-out pairs.
-        ks: Cut-offs, ascending.
-        resamples: Of the users; the same for equal held-out users and seed, so intervals of differences are paired.
+    several threads wait for one another. All results over listeners are in the order of `users`, ascending.
     """
 
     def __init__(
         self,
-        heldout: HeldoutSource,
+        heldout: pa.Table | Path,
         popularity: pa.Table,
         *,
         catalogue_size: int,
@@ -110,8 +86,8 @@ class Validator:
         """Read the held-out listening.
 
         Args:
-            heldout: Table, Parquet file or files: user, track, time (the pair's listening time in the held-out
-                sessions), one row a pair.
+            heldout: Table or Parquet file: user, track, time (the pair's listening time in the held-out sessions),
+                one row a pair.
             popularity: Columns track and listeners, the training listeners who heard it; a track that is absent was
                 heard by nobody.
             catalogue_size: Tracks of the catalogue; ids are 0 to one less.
@@ -129,6 +105,7 @@ class Validator:
         self._connection = queries.connect(threads=settings.threads)
         self.users, self.relevant = self._index(heldout)
         queries.attach_arrow(self._connection, "popularity", popularity)
+        # The same for equal held-out users and seed, so that intervals of differences are paired
         self.resamples = bootstrap.Resamples(len(self.users), settings.resamples, settings.seed)
 
     def score(self, users: AnyIntArray, tracks: AnyIntArray) -> Validation:
@@ -146,14 +123,8 @@ class Validator:
         with self._lock:
             entries = {"listener": recommended.listeners, "rank": recommended.ranks, "track": recommended.tracks}
             queries.attach_arrow(self._connection, "recommendations", pa.table(entries))
-            rows = queries.fetch_table(
-                self._connection,
-                "validation/listener_metrics",
-                ks=ks,
-                min_time=self._min_time,
-                training_listeners=self._training_listeners,
-            )
-            coverage = queries.fetch_table(self._connection, "validation/coverage", ks=ks, catalogue_size=size)
+            parameters = {"ks": ks, "min_time": self._min_time, "training_listeners": self._training_listeners}
+            rows = queries.fetch_table(self._connection, "validation/listener_metrics", **parameters)
         keys, ratios = [f"{name}@{k}" for name in _RATIOS for k in self.ks], self._ratios(rows)
         by_track = np.argsort(recommended.tracks)
         first = [by_track[recommended.ranks[by_track] <= k] for k in ks]
@@ -162,12 +133,13 @@ class Validator:
         values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
         intervals = np.vstack([values, bootstrap.percentile_interval(of_ratios)]).T.tolist()
         metrics = {key: Interval(*interval) for key, interval in zip(keys, intervals, strict=True)}
-        for k, value, counts in zip(ks, coverage["coverage"].to_pylist(), of_distinct, strict=True):
+        for k, of_k, counts in zip(ks, first, of_distinct, strict=True):
+            value = len(np.unique(recommended.tracks[of_k])) / size
             metrics[f"coverage@{k}"] = Interval(value, *bootstrap.normal_interval(value, counts / size))
         both = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
         return Validation(len(self.users), self.relevant, metrics, dict(zip(keys, both, strict=True)))
 
-    def _index(self, heldout: HeldoutSource) -> tuple[IntArray, int]:
+    def _index(self, heldout: pa.Table | Path) -> tuple[IntArray, int]:
         """Make the tables listeners, truth and ideals of the held-out listening.
 
         Returns:
@@ -178,7 +150,7 @@ class Validator:
             if isinstance(heldout, pa.Table):
                 queries.attach_arrow(connection, "heldout", heldout)
             else:
-                queries.attach_parquet(connection, "heldout", [heldout] if isinstance(heldout, Path) else heldout)
+                queries.attach_parquet(connection, "heldout", [heldout])
             faults = queries.fetch_row(connection, "validation/heldout_faults")
         except queries.DatabaseError as error:
             raise AnalysisError(f"the held-out listening cannot be read: {error}") from None

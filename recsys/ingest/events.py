@@ -88,7 +88,7 @@ class _EventLogs:
         read: list[FileLines] = []
         with progress("ingest", files.megabytes, "MB") as report:
             for batch in reader.read(connection, files, consume, scratch=scratch, largest_track=largest_track):
-                read += batch.files
+                read += batch
                 done = sum(file.size_bytes for file in (*files.known, *(log.file for log in read)))
                 report(done / 1e6, f"{sum(log.lines.good for log in read):,} events")
         sources = [files.source(log.file, log.lines) for log in read]

@@ -10,10 +10,9 @@ from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import console, output
 from recsys.errors import LoopError
-from recsys.loop.config import LoopConfig
+from recsys.loop.config import DayPaths, LoopConfig, Paths
 from recsys.loop.days import collect, recommenders_of, run_day
 from recsys.loop.outcome import Outcome, print_outcomes, read_outcome
-from recsys.loop.paths import DayPaths, Paths
 from recsys.loop.processes import lock_folder
 from recsys.loop.service import service_step
 

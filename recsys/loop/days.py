@@ -10,8 +10,7 @@ from analysis.ab.tables import listeners_of
 from looplib.files import atomic_write, fsync_directory
 from recsys.errors import LoopError
 from recsys.export.export import RECOMMENDATIONS
-from recsys.loop.config import LoopConfig
-from recsys.loop.paths import DayPaths, Paths
+from recsys.loop.config import DayPaths, LoopConfig, Paths
 from recsys.loop.processes import Step, run_step
 from recsys.loop.service import free_port, service_step, serving
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from analysis.offpolicy.report import Prediction, predictions_table
 from analysis.page import numbers
 from analysis.statistics.effects import Interval
-from recsys.loop.paths import DayPaths
+from recsys.loop.config import DayPaths
 
 METRIC = "mean_time_per_session"
 _LEARNING = frozenset({"indexed", "in_order", "contextual", "session_als", "session_context"})
@@ -21,49 +21,28 @@ _LEARNING = frozenset({"indexed", "in_order", "contextual", "session_als", "sess
 
 @dataclass(frozen=True)
 class ArmOutcome:
-    """An arm on a day.
-
-    Attributes:
-        arm: Its name.
-        recommender: Its recommender.
-        listeners: How many it had.
-        mean: Mean listening time of a session, over listeners; with the organic track.
-        effect_pct: Against the control, in % of its mean, whose noise is in the interval; None for the control.
-    """
+    """An arm on a day."""
 
     arm: str
     recommender: str
     listeners: int
-    mean: float
-    effect_pct: Interval | None
+    mean: float  # mean listening time of a session, over listeners; with the organic track
+    effect_pct: Interval | None  # against the control, in % of its mean, whose noise is in the interval
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A day's experiment.
+    """A day's experiment."""
 
-    Attributes:
-        day: From 1.
-        decision: The report's verdict.
-        reason: Why.
-        arms: The control first.
-        predictions: Arms whose lists were estimated, with what was measured.
-    """
-
-    day: int
-    decision: str
+    day: int  # from 1
+    decision: str  # the report's verdict
     reason: str
-    arms: list[ArmOutcome]
-    predictions: list[Prediction]
+    arms: list[ArmOutcome]  # the control first
+    predictions: list[Prediction]  # arms whose lists were estimated, with what was measured
 
 
 def read_outcome(day: DayPaths, recommenders: dict[str, str]) -> Outcome:
-    """Read a day's outcome from its report.
-
-    Args:
-        day: The day.
-        recommenders: Arm → its recommender.
-    """
+    """Read a day's outcome from its report; `recommenders` is arm → its recommender."""
     report: dict[str, Any] = orjson.loads(day.report_json.read_bytes())
     rows = [row for row in report["effects"] if row["metric"] == METRIC]
     means = {report["control"]: rows[0]["control_value"]} | {row["arm"]: row["arm_value"] for row in rows}
@@ -76,11 +55,9 @@ def read_outcome(day: DayPaths, recommenders: dict[str, str]) -> Outcome:
         ArmOutcome(arm, recommenders.get(arm, ""), report["listeners"][arm], mean, effects.get(arm))
         for arm, mean in means.items()
     ]
-    predictions = orjson.loads(day.predictions.read_bytes())["predictions"] if day.predictions.exists() else []
-    verdict = report["verdict"]
-    return Outcome(
-        day.number, verdict["decision"], verdict["reason"], arms, msgspec.convert(predictions, list[Prediction])
-    )
+    found = orjson.loads(day.predictions.read_bytes())["predictions"] if day.predictions.exists() else []
+    predictions = msgspec.convert(found, list[Prediction])
+    return Outcome(day.number, report["verdict"]["decision"], report["verdict"]["reason"], arms, predictions)
 
 
 def growth_of(outcomes: Sequence[Outcome]) -> dict[str, Interval]:

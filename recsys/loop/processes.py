@@ -29,21 +29,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Step:
-    """A command of the loop.
+    """A command of the loop."""
 
-    Attributes:
-        title: What it does, for people.
-        module: The module that is run, such as "recsys.ingest".
-        arguments: Its arguments.
-        done: A file that is there when the step is done, whole or not at all; None: always run it.
-        environment: Variables beside those of this process.
-    """
-
-    title: str
-    module: str
+    title: str  # what it does, for people
+    module: str  # the module that is run, such as "recsys.ingest"
     arguments: Sequence[str | Path]
-    done: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    done: Path | None = None  # a file that is there when the step is done, whole or not at all; None: always run it
+    environment: Mapping[str, str] = field(default_factory=dict)  # variables beside those of this process
 
     @property
     def line(self) -> str:
@@ -82,12 +74,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def start(step: Step, *, own_group: bool = False) -> "subprocess.Popen[bytes]":
-    """Print a step's title and command, and start it.
-
-    Args:
-        step: What to run.
-        own_group: In a process group of its own, which Ctrl-C does not reach.
-    """
+    """Print a step's title and command, and start it; Ctrl-C does not reach a process group of its own."""
     _announce(step)
     parent = os.getpid()
 

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.offpolicy import OffPolicy, OffPolicyEstimate, Serving, sessions_of
+from analysis.offpolicy import OffPolicy, sessions_of
+from analysis.offpolicy.estimate import OffPolicyEstimate
+from analysis.offpolicy.policies import Serving
 from tests.analysis.offpolicy.logged import uniform_events
 
 USERS, SESSIONS, REQUESTS, TRACKS, LISTED, LOGS = 150, 8, 5, 40, 8, 200

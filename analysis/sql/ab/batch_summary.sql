@@ -1,6 +1,4 @@
 -- One row per text of experiments and recommender that the events of a batch name; either may be NULL.
--- Parameters:
---   none
 -- Tables:
 --   batch(timestamp BIGINT, is_last BOOLEAN, experiments VARCHAR, recommender VARCHAR)
 -- Columns:

@@ -4,8 +4,6 @@
 -- The original course service's notebook computes the same by walking the events of each listener and arm in the order
 -- of time: events count up to and with a 'last', latencies of closed sessions are averaged over their events, and a
 -- listener without a closed session counts with no sessions and no time, and has no means.
--- Parameters:
---   none
 -- Tables:
 --   assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, time DOUBLE, latency DOUBLE)
 -- Columns:

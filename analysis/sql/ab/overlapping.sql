@@ -1,6 +1,4 @@
 -- One row per listener and arm with two logged sessions at the same time.
--- Parameters:
---   none
 -- Tables:
 --   assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, session UBIGINT)
 -- Columns:

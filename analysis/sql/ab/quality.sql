@@ -1,6 +1,4 @@
 -- One row: counts of what may be wrong with the events.
--- Parameters:
---   none
 -- Tables:
 --   listeners(user BIGINT, arm VARCHAR)
 --   sessions(arm VARCHAR, is_closed BOOLEAN, start_ms BIGINT, end_ms BIGINT, tracks BIGINT, requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)

@@ -2,8 +2,6 @@
 -- They are ordered by time; of those at the same millisecond 'next' stands before 'last', then the smaller track, and
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.
--- Parameters:
---   none
 -- Tables:
 --   assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender UBIGINT)
 --   own_recommenders(arm VARCHAR, own VARCHAR)

@@ -1,6 +1,4 @@
 -- One row per arm, step of latency and group of listeners: the requests of all slices.
--- Parameters:
---   none
 -- Tables:
 --   latencies(arm VARCHAR, listener_group BIGINT, step BIGINT, requests BIGINT)
 -- Columns:

@@ -1,6 +1,4 @@
 -- One row per listener and day on which they closed a session, by listener, then day.
--- Parameters:
---   none
 -- Tables:
 --   listener_days(user BIGINT, arm VARCHAR, day BIGINT, sessions BIGINT, tracks BIGINT, time DOUBLE, recommended_tracks BIGINT, recommended_time DOUBLE, skips BIGINT, repeats BIGINT, requests BIGINT, latency_ms DOUBLE, named BIGINT, fallbacks BIGINT)
 -- Columns:

@@ -1,6 +1,4 @@
 -- One row: how many faults a held-out table has; all of them zero means that it can be used.
--- Parameters:
---   none
 -- Tables:
 --   heldout(user BIGINT, track BIGINT, time DOUBLE)
 -- Columns:

@@ -1,6 +1,4 @@
 -- One row per held-out pair that was heard at all.
--- Parameters:
---   none
 -- Tables:
 --   heldout(user BIGINT, track BIGINT, time DOUBLE)
 --   listeners(listener BIGINT, user BIGINT, relevant BIGINT)

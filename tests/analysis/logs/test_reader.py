@@ -75,9 +75,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
                 canonical_assignments(arms)
             return len(rows)
 
-        ((found,),) = (
-            batch.files for batch in event_log.read(connection, [LogFile(file, name)], consume, scratch=folder)
-        )
+        ((found,),) = event_log.read(connection, [LogFile(file, name)], consume, scratch=folder)
         rejects = event_log.read_rejects(found.rejects, 1_000_000) if found.rejects else []
         return Loaded(rows, found.lines, [(reject.line, reject.reason) for reject in rejects])
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.offpolicy import OffPolicy, Policy, sessions_of
+from analysis.offpolicy import OffPolicy, sessions_of
+from analysis.offpolicy.policies import Policy
 from tests.analysis.offpolicy.logged import Session, heldout_events, uniform_events
 
 USERS, TRACKS, LISTED = 400, 30, 5
@@ -97,8 +98,6 @@ def test_neither_the_order_of_the_lists_nor_the_scale_of_the_scores_matters(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"serving": "sideways"}, "allowed are random, in-order"),
-        ({"scores": np.zeros((1, 1))}, "scores of shape"),
         ({"scores": np.full((USERS, LISTED), np.nan)}, "finite"),
         ({"users": np.zeros(USERS, dtype=np.int64)}, "more than one list"),
         ({"users": np.arange(USERS) + 10_000}, "nothing to recommend"),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.offpolicy import OffPolicy, Policy, RewardModel, Serving, sessions_of
-from analysis.offpolicy.policies import Matcher
+from analysis.offpolicy import OffPolicy, sessions_of
+from analysis.offpolicy.policies import Matcher, Policy, RewardModel, Serving
 from tests.analysis.offpolicy.logged import Session, heldout_events
 
 TRACKS = 8

@@ -12,8 +12,8 @@ import pytest
 from analysis import queries
 from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
-from analysis.offpolicy import Holdout, LoggedSessions, OffPolicy, parse_holdout, read_sessions
-from analysis.offpolicy.logged import attach_events
+from analysis.offpolicy import OffPolicy
+from analysis.offpolicy.logged import Holdout, LoggedSessions, attach_events, parse_holdout, read_sessions
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 SESSIONS = random_sessions(1, listeners=5, tracks=9, sessions=20)
@@ -122,15 +122,14 @@ def test_a_uniform_logging_policy_needs_a_catalogue_that_holds_what_was_heard(si
         read(A_SESSION, logging_policy="uniform", catalogue_size=size)
 
 
-def test_each_holdout_keeps_the_sessions_that_it_names(tmp_path: Path) -> None:
+def test_each_holdout_keeps_the_sessions_that_it_names() -> None:
     rows = [
         (user, ms + day * 86_400_000, message, track, time, recommended, f"{user}-{day}", propensity)
         for user in range(30)
         for day in range(3)
         for _, ms, message, track, time, recommended, _, propensity in A_SESSION
     ]
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text('{"split": {"kind": "session_hash", "holdout": 0.5}, "seed": 42}')
+    manifest = {"split": {"kind": "session_hash", "holdout": 0.5}, "seed": 42}
 
     def sessions(text: str) -> int:
         return read(rows, parse_holdout(text, manifest)).sessions
@@ -164,18 +163,15 @@ def test_a_holdout_that_is_none_is_refused_with_what_is_allowed(text: str) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "beside the recommendations"),
-        ("[]", "no split and seed"),
-        ('{"split": {"kind": "time", "holdout": 0.1}, "seed": 1}', "since:MOMENT"),
-        ('{"split": {"kind": "session_hash", "holdout": 7}, "seed": 1}', "allowed are all"),
+        ({}, "beside the recommendations"),
+        ({"split": []}, "no split and seed"),
+        ({"split": {"kind": "time", "holdout": 0.1}, "seed": 1}, "since:MOMENT"),
+        ({"split": {"kind": "session_hash", "holdout": 7}, "seed": 1}, "allowed are all"),
     ],
 )
-def test_a_manifest_that_names_no_usable_split_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
-    manifest = tmp_path / "manifest.json"
-    if content is not None:
-        manifest.write_text(content)
+def test_a_manifest_that_names_no_usable_split_is_refused(content: dict[str, Any], message: str) -> None:
     with pytest.raises(AnalysisError, match=message):
-        parse_holdout("manifest", manifest)
+        parse_holdout("manifest", content)
 
 
 def test_a_holdout_without_sessions_is_refused() -> None:

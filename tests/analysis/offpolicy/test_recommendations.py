@@ -1,6 +1,5 @@
 """Exported recommendations, and what their manifests say."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +20,11 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_lists_of_a_store_are_known_to_be_learned_from_it_and_from_its_logs(store: Path, tmp_path: Path) -> None:
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps({"data": {"store": open_store(store).manifest.digest}}))
+    manifest = {"data": {"store": open_store(store).manifest.digest}}
     assert learned_from(manifest, find_sources([store]))
     assert learned_from(manifest, find_sources([tmp_path / "made" / "log"]))
     assert not learned_from(manifest, find_sources([write_log(tmp_path / "other" / "events.jsonl", OTHER_SESSIONS)]))
-    assert not learned_from(tmp_path / "none.json", find_sources([store]))
+    assert not learned_from({}, find_sources([store]))
 
 
 def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from analysis.aa import PROG, app
 from analysis.errors import AnalysisError
 from analysis.planning.aa import check, in_control, split
 from analysis.planning.listener_days import ListenerDays, Sample, read_listener_days
-from analysis.planning.parallel import run_all
 from analysis.statistics.moments import Quantity
 from botify.experiments import Arm, Experiment
 from looplib.cli import run
@@ -131,14 +130,13 @@ def test_a_scheduler_gives_the_same_as_this_process(days: ListenerDays) -> None:
 
 
 @pytest.mark.dask
-def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.planning.parallel.CONNECT_TIMEOUT_S", 1)
+def test_a_scheduler_that_does_not_answer_is_named(days: ListenerDays, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.planning.aa._CONNECT_TIMEOUT_S", 1)
     with pytest.raises(AnalysisError, match="no Dask scheduler answers"):
-        run_all(abs, [(1,)], "tcp://127.0.0.1:1")
+        check(days, "time", runs=1, scheduler="tcp://127.0.0.1:1")
 
 
-def test_without_dask_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_dask_the_error_says_how_to_install_it(days: ListenerDays, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(AnalysisError, match="pip install 'listening-loop"):
-        run_all(abs, [(1,)], "tcp://127.0.0.1:1")
-    assert run_all(abs, [(-1,), (2,)]) == [1, 2]
+        check(days, "time", runs=1, scheduler="tcp://127.0.0.1:1")

@@ -1,7 +1,6 @@
 """The outcome of the days: tables, and whether what learns from day to day grew."""
 
 import io
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,9 @@ from rich.console import Console
 
 from analysis.offpolicy.report import Prediction
 from analysis.statistics.effects import Interval
+from looplib.files import atomic_write_json
+from recsys.loop.config import DayPaths, Paths
 from recsys.loop.outcome import METRIC, growth_of, print_outcomes, read_outcome
-from recsys.loop.paths import DayPaths, Paths
 
 
 def write_day(folder: Path, day: int, effect_pct: float, spread_pct: float) -> DayPaths:
@@ -34,7 +34,7 @@ def write_day(folder: Path, day: int, effect_pct: float, spread_pct: float) -> D
     made.report.mkdir(parents=True)
     made.report_json.write_bytes(orjson.dumps(report))
     prediction = Prediction("T1", Interval(0.3, 0.2, 0.35), Interval(0.4, 0.38, 0.42), error_pct=-25.0, agrees=False)
-    made.predictions.write_bytes(orjson.dumps({"predictions": [asdict(prediction)]}))
+    atomic_write_json(made.predictions, {"predictions": [prediction]})
     return made
 
 
