@@ -1,51 +1,15 @@
 """Endpoints of players and experimenters: the next track, the end of a session, a track's record, listeners' arms."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import flask
-import orjson
 from flask import Blueprint, Response, request
 
 from botify.schemas import BodyError
 from botify.service import Service
 
-
-def make_blueprint(service: Service) -> Blueprint:
-    """Make the blueprint of a service."""
-    playback = Blueprint("playback", __name__)
-    catalogue, bodies = service.versions.model.catalogue, service.bodies
-
-    @playback.post("/next/<int:user>")
-    def next_track(user: int) -> Response:
-        return _json(answer_next(service, user, _whole_body()))
-
-    @playback.post("/last/<int:user>")
-    def last_track(user: int) -> Response:
-        return _json(answer_last(service, user, _whole_body()))
-
-    @playback.post("/next")
-    def next_tracks() -> Response:
-        requests = bodies.many(_whole_body())
-        found = zip(requests, service.next(requests), strict=True)
-        return _json(orjson.dumps({"responses": [{"user": user, "track": track} for (user, _, _), track in found]}))
-
-    @playback.post("/last")
-    def last_tracks() -> Response:
-        requests = bodies.many(_whole_body())
-        service.last(requests)
-        return _json(orjson.dumps({"responses": [{"user": user} for user, _, _ in requests]}))
-
-    @playback.get("/track/<int:track>")
-    def track_record(track: int) -> Response:
-        if track >= len(catalogue):
-            flask.abort(404, f"track {track} is unknown; the catalogue has 0..{len(catalogue) - 1}")
-        return _json(catalogue.record(track))
-
-    @playback.post("/assignments")
-    def assigned_arms() -> Response:
-        users = bodies.users(_whole_body())
-        found = zip(users, service.arms_of(users), strict=True)
-        return _json(orjson.dumps({"assignments": [{"user": user, "experiments": arms} for user, arms in found]}))
-
-    return playback
+Responses = dict[str, list[dict[str, Any]]]
 
 
 def answer_next(service: Service, user: int, body: bytes) -> bytes:
@@ -64,6 +28,49 @@ def answer_last(service: Service, user: int, body: bytes) -> bytes:
     """Answer `POST /last/<user>` with a body; raises what `answer_next` does."""
     service.last((service.bodies.one(body, user),))
     return b'{"user":%d}' % user
+
+
+ANSWERS: Mapping[str, Callable[[Service, int, bytes], bytes]] = {"next": answer_next, "last": answer_last}
+
+
+def make_blueprint(service: Service) -> Blueprint:
+    """Make the blueprint of a service."""
+    playback = Blueprint("playback", __name__)
+    catalogue, bodies = service.versions.model.catalogue, service.bodies
+
+    @playback.post("/next/<int:user>")
+    def next_track(user: int) -> Response:
+        return _json(answer_next(service, user, _whole_body()))
+
+    @playback.post("/last/<int:user>")
+    def last_track(user: int) -> Response:
+        return _json(answer_last(service, user, _whole_body()))
+
+    @playback.post("/next")
+    def next_tracks() -> Responses:
+        requests = bodies.many(_whole_body())
+        found = zip(requests, service.next(requests), strict=True)
+        return {"responses": [{"user": user, "track": track} for (user, _, _), track in found]}
+
+    @playback.post("/last")
+    def last_tracks() -> Responses:
+        requests = bodies.many(_whole_body())
+        service.last(requests)
+        return {"responses": [{"user": user} for user, _, _ in requests]}
+
+    @playback.get("/track/<int:track>")
+    def track_record(track: int) -> Response:
+        if track >= len(catalogue):
+            flask.abort(404, f"track {track} is unknown; the catalogue has 0..{len(catalogue) - 1}")
+        return _json(catalogue.record(track))
+
+    @playback.post("/assignments")
+    def assigned_arms() -> Responses:
+        users = bodies.users(_whole_body())
+        found = zip(users, service.arms_of(users), strict=True)
+        return {"assignments": [{"user": user, "experiments": arms} for user, arms in found]}
+
+    return playback
 
 
 def _whole_body() -> bytes:

@@ -163,7 +163,7 @@ def _say(folder: Path, **facts: int) -> None:
         (_line_edit('{"user": -2, "tracks": [1]}'), "Expected `int` >= 0 - at `$.user`"),
         (_line_edit('{"user": 99, "tracks": [1]}\n{"user": 98, "tracks": [1]}'), "the manifest says 20"),
         (_line_edit('{"user": 99, "tracks": [1]}, {"user": 98, "tracks": [1]}'), "recommendations.jsonl:4: "),
-        (_manifest(schema=2), "manifest.json: schema: Input should be 1"),
+        (_manifest(schema=2), "manifest.json: Invalid enum value 2 - at `$.schema`"),
         (_manifest(files={}), "not in the manifest"),
         (_manifest(created_at="yesterday"), "created_at"),
         (_manifest(data={"catalogue": {"sha256": "0" * 64, "tracks": 5}}), "trained on another catalogue, of 5 tracks"),
@@ -179,7 +179,7 @@ def _say(folder: Path, **facts: int) -> None:
         (lambda folder: _claim(folder, (2**40, 2**40)), "not factors of ours"),
         (lambda folder: _link(folder, "factors.npz"), "factors.npz: a link that leads out of the version's folder"),
         (lambda folder: _link(folder, "recommendations.jsonl"), "a link that leads out of the version's folder"),
-        (lambda folder: _say(folder, rows=10**15), "the manifest says 1000000000000000 rows in "),
+        (lambda folder: _say(folder, rows=10**15), "20 lines found, the manifest says 1000000000000000"),
         (lambda folder: _say(folder, rows=21), "20 lines found, the manifest says 21"),
         (lambda folder: _say(folder, bytes=-1), "bytes"),
         (

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from botify.sessions import local as sessions
-from botify.sessions import records as session_records
 from botify.sessions import redis as redis_sessions
-from botify.sessions.local import LocalSessions, Session, SessionStore
+from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from looplib.errors import ConfigError
 from tests.botify.redis_server import RedisServer
 
+SessionStore = LocalSessions | RedisSessions
 _listeners = itertools.count(10**9)  # no other test of the same Redis has them
 
 
@@ -338,9 +338,9 @@ def test_a_url_that_is_none_of_redis_is_refused() -> None:
 
 
 def test_what_was_sent_twice_over_a_broken_connection_counts_once() -> None:
-    record = session_records.RECORD
+    record = redis_sessions.RECORD
     heard, other = record.pack(7, 1, 0.5), record.pack(8, 2, 1.0)
     for value in (heard + heard, heard + heard + other):
-        assert session_records.read_session(value, 7).session.tracks == (1,)
-    reading = session_records.read_session(heard + heard + other, 8)
+        assert redis_sessions.read_session(value, 7).session.tracks == (1,)
+    reading = redis_sessions.read_session(heard + heard + other, 8)
     assert (reading.session.tracks, reading.others) == ((1, 2), (7,))
