@@ -13,7 +13,6 @@ the operating system likes.
 import contextlib
 import errno
 import logging
-import mmap
 import os
 import secrets
 import threading
@@ -247,18 +246,10 @@ def adopt_segments(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:  # missing: closed in this very moment
             handle = file.fileno()
             if lock(handle) and path.exists():  # else its process lives, or closed it before the lock was ours
-                size = _whole_lines(handle)
+                size = file.read().rfind(b"\n") + 1
                 os.ftruncate(handle, size)
                 os.fsync(handle)
                 _publish(path, size)
-
-
-def _whole_lines(handle: int) -> int:
-    """Return the bytes up to the end of the last whole line."""
-    if not os.fstat(handle).st_size:
-        return 0
-    with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as text:
-        return text.rfind(b"\n") + 1
 
 
 def _publish(path: Path, size: int) -> None:

@@ -19,6 +19,7 @@ from botify.http import operations, playback
 from botify.schemas import BodyError
 from botify.service import LateError, Service
 
+_STATUSES = {BodyError: 400, ModelError: 409, LateError: 503}
 _PREFIX = len("/next/")
 _LONGEST_NUMBER = 19
 
@@ -93,12 +94,8 @@ def _is_number(text: str) -> bool:
 def _explain(error: Exception) -> tuple[int, str]:
     """Return the status and the message of a refusal."""
     match error:
-        case BodyError():
-            return 400, str(error)
-        case LateError():
-            return 503, str(error)
-        case ModelError():
-            return 409, str(error)
+        case BodyError() | ModelError() | LateError():
+            return _STATUSES[type(error)], str(error)
         case OSError():
             logger.error("event log: %s", error)
             return 503, f"the event could not be written ({error.strerror or error}); ask again"

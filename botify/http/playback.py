@@ -13,19 +13,13 @@ Responses = dict[str, list[dict[str, Any]]]
 
 
 def answer_next(service: Service, user: int, body: bytes) -> bytes:
-    """Answer `POST /next/<user>` with a body.
-
-    Raises:
-        BodyError: The body is refused.
-        OSError: The event could not be written.
-        LateError: The request took too long.
-    """
+    """Answer `POST /next/<user>` with a body; raises `BodyError` and what `Service.next` does."""
     listening = service.bodies.one(body, user)
     return b'{"user":%d,"track":%d}' % (user, service.next((listening,))[0])
 
 
 def answer_last(service: Service, user: int, body: bytes) -> bytes:
-    """Answer `POST /last/<user>` with a body; raises what `answer_next` does."""
+    """Answer `POST /last/<user>` with a body; raises `BodyError` and what `Service.last` does."""
     service.last((service.bodies.one(body, user),))
     return b'{"user":%d}' % user
 

@@ -23,9 +23,6 @@ FACTORS = "factors.npz"
 CONTEXT = "context.npz"
 LONGEST_MANIFEST = 2**20
 POPULAR = 100
-NEIGHBOUR_USERS = frozenset({"contextual"})
-FACTOR_USERS = frozenset({"contextual", "session_als"})
-CONTEXT_USERS = frozenset({"session_context"})
 
 
 @dataclass(frozen=True)
@@ -121,11 +118,11 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
     tracks, asked = len(catalogue), settings.recommenders
     recommendations = _read_lists(folder / settings.recommendations.name, manifest, "user", "tracks", tracks)
     neighbours = directions = context = None
-    if asked & NEIGHBOUR_USERS:
+    if "contextual" in asked:
         neighbours = _read_lists(folder / NEIGHBOURS, manifest, "track", "recommendations", tracks)
-    if asked & FACTOR_USERS:
+    if asked & {"contextual", "session_als"}:
         directions = _read_directions(folder / FACTORS, manifest, tracks)
-    if asked & CONTEXT_USERS and CONTEXT in manifest.files:
+    if "session_context" in asked and CONTEXT in manifest.files:
         _verify(folder / CONTEXT, manifest)
         context = read_context(folder / CONTEXT, tracks)
     counts = recommendations.counts

@@ -72,9 +72,7 @@ def read_track_lists(path: Path, key: str, value: str, rows: int | None, tracks:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         expected = f'{{"{key}": id, "{value}": [ids]}} is expected'
-        raise ModelError(
-            f"{path}:{len(ids_read) + 1}: {expected}; {error}; the catalogue has 0..{tracks - 1}"
-        ) from None
+        raise ModelError(f"{path}:{len(ids_read) + 1}: {expected}; {error}") from None
     if len(ids_read) != rows or not rows:
         raise ModelError(f"{path}: {len(ids_read)} lines found, the manifest says {rows}")
     ids, cells = np.frombuffer(ids_read, np.int64), np.frombuffer(tracks_read, np.int32)

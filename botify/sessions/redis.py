@@ -9,8 +9,7 @@ all that the promise of `botify.sessions.local` needs.
   has run out: then (ticket, -1, -2) takes it over.
 - `settle` is one command whose reply is not awaited. A slow request awaits it, and sees whether it was taken over.
 
-A Redis that is down costs one time-out, then nothing: it is asked again after a pause, which doubles up to
-`LONGEST_PAUSE_S`.
+A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` tries it again.
 """
 
 import contextlib
@@ -28,7 +27,7 @@ from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Session, 
 from looplib.errors import ConfigError
 
 TIMEOUT_S = 0.25
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+PAUSE_S = 0.5
 POLL_S = 0.001
 RECORD = struct.Struct("<Qqd")
 RECOMMENDED, TAKEN_OVER = -1.0, -2.0
@@ -125,7 +124,8 @@ class RedisSessions:
         self._silence_ms = round(silence_s * 1000)
         self._tickets = make_tickets()
         self._connection = _Connection(pool)
-        self._breaker = _Breaker()
+        self._lock = threading.Lock()
+        self._down_until_s = 0.0  # 0 while Redis answers
 
     def hear(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:
         """See `LocalSessions`; one round trip, unless a listener asks twice at once."""
@@ -220,7 +220,7 @@ class RedisSessions:
 
     def _call(self, *commands: Sequence[Any]) -> list[Any] | None:
         """Return the replies to commands sent together; None while Redis is down."""
-        if not self._breaker.lets_through():
+        if self._down_until_s and not self._may_try():
             return None
         connection = self._connection
         was_connected = connection.is_connected
@@ -233,10 +233,19 @@ class RedisSessions:
                 # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts once.
                 replies = connection.exchange(commands)
         except (redis.RedisError, OSError):
-            self._breaker.failed()
+            self._down_until_s = time.monotonic() + PAUSE_S
             return None
-        self._breaker.succeeded()
+        self._down_until_s = 0.0
         return replies
+
+    def _may_try(self) -> bool:
+        """Return whether this request is the one that tries a Redis that is down; the others do without sessions."""
+        with self._lock:
+            now_s = time.monotonic()
+            if now_s < self._down_until_s:
+                return False
+            self._down_until_s = now_s + PAUSE_S
+            return True
 
 
 class _Connection(threading.local):
@@ -266,33 +275,6 @@ class _Connection(threading.local):
             connection.disconnect()
             self._unread = 0
             raise
-
-
-class _Breaker:
-    """Keeps requests from waiting for a Redis that is down: after a failure one request a pause may try."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pause_s = 0.0
-        self._closed_until_s = 0.0
-
-    def lets_through(self) -> bool:
-        if not self._pause_s:
-            return True
-        with self._lock:
-            now_s = time.monotonic()
-            if now_s < self._closed_until_s:
-                return False
-            self._closed_until_s = now_s + self._pause_s  # the others go on without memory while this one tries
-            return True
-
-    def failed(self) -> None:
-        with self._lock:
-            self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
-            self._closed_until_s = time.monotonic() + self._pause_s
-
-    def succeeded(self) -> None:
-        self._pause_s = 0.0
 
 
 def _key(user: int) -> bytes:

@@ -270,10 +270,10 @@ def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
     [
         (
             '{"catalogue": {"sha256": "0", "tracks": 7}}',
-            "the log here is of another catalogue, {'sha256': '0', 'tracks': 7}",
+            "of another catalogue, {'sha256': '0', 'tracks': 7}",
         ),
-        ("{}", "the log here is of another catalogue, None"),
-        ("[]", "the log here is of another catalogue, None"),
+        ("{}", "of another catalogue, None"),
+        ("[]", "of another catalogue, None"),
         ('{"catalogue": ', "collection.json: not JSON"),
     ],
 )

@@ -149,10 +149,7 @@ def _say(folder: Path, **facts: int) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (
-            _line_edit('{"user": 3, "tracks": [1, 60]}'),
-            "<= 59 - at `$.tracks[1]`; the catalogue has 0..59",
-        ),
+        (_line_edit('{"user": 3, "tracks": [1, 60]}'), "<= 59 - at `$.tracks[1]`"),
         (_line_edit('{"user": 3, "tracks": [1, -4]}'), "recommendations.jsonl:4: "),
         (_line_edit('{"user": 3, "tracks": ["1"]}'), "recommendations.jsonl:4: "),
         (_line_edit('{"user": 3.5, "tracks": [1]}'), "recommendations.jsonl:4: "),

@@ -255,8 +255,7 @@ def test_silent_sessions_leave_the_memory() -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_sessions, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(redis_sessions, "LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr(redis_sessions, "PAUSE_S", 0.05)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -294,8 +293,7 @@ def test_a_redis_that_never_was_there_is_no_error() -> None:
 def test_a_redis_that_hangs_costs_one_time_out_and_not_one_a_request(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_sessions, "FIRST_PAUSE_S", 3600)
-    monkeypatch.setattr(redis_sessions, "LONGEST_PAUSE_S", 3600)
+    monkeypatch.setattr(redis_sessions, "PAUSE_S", 3600)
     store = RedisSessions(own_redis.url, timeout_s=0.2)
     asked: list[object] = []
     exchange = redis_sessions._Connection.exchange
@@ -318,7 +316,7 @@ def test_while_redis_is_down_one_thread_at_a_time_tries_it(own_redis: RedisServe
     own_redis.stop()
     store.hear([(1, 1, 1.0)], now_ms())
     own_redis.start()
-    time.sleep(redis_sessions.FIRST_PAUSE_S)
+    time.sleep(redis_sessions.PAUSE_S)
     answers: list[Session | None] = []
 
     def ask(user: int) -> None:
