@@ -43,25 +43,19 @@ class Model:
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class FileFacts(msgspec.Struct):
-    """What the manifest says of a file."""
-
+class _FileFacts(msgspec.Struct):
     sha256: str
     bytes: _Count
     rows: _Count | None = None
 
 
-class CatalogueFacts(msgspec.Struct):
-    """The catalogue that the model was trained on."""
-
+class _CatalogueFacts(msgspec.Struct):
     sha256: str
     tracks: _Count
 
 
-class DataFacts(msgspec.Struct):
-    """The data that the model was trained on."""
-
-    catalogue: CatalogueFacts | None = None
+class _DataFacts(msgspec.Struct):
+    catalogue: _CatalogueFacts | None = None
 
 
 class ModelManifest(msgspec.Struct):
@@ -70,8 +64,8 @@ class ModelManifest(msgspec.Struct):
     schema: Literal[1]
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
-    files: dict[str, FileFacts]
-    data: DataFacts = msgspec.field(default_factory=DataFacts)
+    files: dict[str, _FileFacts]
+    data: _DataFacts = msgspec.field(default_factory=_DataFacts)
 
 
 def read_manifest(folder: Path) -> ModelManifest:
@@ -139,7 +133,7 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
     )
 
 
-def _verify(path: Path, manifest: ModelManifest) -> FileFacts:
+def _verify(path: Path, manifest: ModelManifest) -> _FileFacts:
     """Return what the manifest says of a file, once the file is that."""
     facts = manifest.files.get(path.name)
     if facts is None:
