@@ -49,7 +49,7 @@ class Application(flask.Flask):
     def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request."""
         path, length = environ["PATH_INFO"], environ.get("CONTENT_LENGTH", "")
-        answer, user = playback.ANSWERS.get(path[1 : _PREFIX - 1]), path[_PREFIX:]
+        answer, user = playback.ANSWERS.get(path[:_PREFIX]), path[_PREFIX:]
         if (
             answer is None
             or environ["REQUEST_METHOD"] != "POST"
