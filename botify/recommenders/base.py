@@ -57,6 +57,8 @@ def in_blocks(size: int) -> Callable[[Recommender], Recommender]:
     def decorate(recommender: Recommender) -> Recommender:
         @wraps(recommender)
         def recommend(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+            if len(batch) <= size:
+                return recommender(model, batch, rng)
             blocks = (batch[start : start + size] for start in range(0, len(batch), size))
             return list(chain.from_iterable(recommender(model, block, rng) for block in blocks))
 

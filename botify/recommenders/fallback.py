@@ -34,11 +34,15 @@ def recommend(
     Returns:
         The recommender that had a track, after fallbacks, and the track, for each row.
     """
-    drawn = [IS_UNKNOWN] * len(batch)
-    for name in sorted(set(names)):  # the same draws from the same seed
-        positions = [i for i, wanted in enumerate(names) if wanted == name]
-        for i, found in zip(positions, RECOMMENDERS[name](model, [batch[i] for i in positions], rng), strict=True):
-            drawn[i] = found
+    different = sorted(set(names))  # the same draws from the same seed
+    if len(different) == 1:
+        drawn = RECOMMENDERS[names[0]](model, batch, rng)
+    else:
+        drawn = [IS_UNKNOWN] * len(batch)
+        for name in different:
+            positions = [i for i, wanted in enumerate(names) if wanted == name]
+            for i, found in zip(positions, RECOMMENDERS[name](model, [batch[i] for i in positions], rng), strict=True):
+                drawn[i] = found
     return [
         (name, found) if found.track >= 0 else _fall_back(model, row, found, fallback, rng)
         for name, found, row in zip(names, drawn, batch, strict=True)

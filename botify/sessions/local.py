@@ -136,7 +136,11 @@ class LocalSessions:
 
     def _is_claimed(self, requests: Sequence[Listening]) -> bool:
         sessions = self._sessions
-        return any(session.claim for user, _, _ in requests if (session := sessions.get(user)))
+        for user, _, _ in requests:
+            session = sessions.get(user)
+            if session is not None and session.claim:
+                return True
+        return False
 
     def _add(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:
         sessions, expires_ms = self._sessions, now_ms + self._silence_ms
