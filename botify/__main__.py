@@ -41,24 +41,21 @@ def main(
     """Run the service."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     options = {"host": host, "port": port, "processes": processes}
-    settings = load_settings(config, os.environ, options, overrides or [])
+    changes = [f"{key}={value}" for key, value in options.items() if value is not None]
+    settings = load_settings(config, os.environ, [*changes, *(overrides or [])])
     with metrics_folder() as folder:
         # prometheus_client looks for its folder when it is imported, so the variable is set before that.
         os.environ[METRICS_VARIABLE] = str(folder)
         from botify.serving import serve
 
-        try:
-            serve(settings)
-        finally:
-            del os.environ[METRICS_VARIABLE]
+        serve(settings)
 
 
 @contextmanager
 def metrics_folder() -> Iterator[Path]:
     """Make the folder in which the processes of this service keep their metrics, and remove it after the block.
 
-    The folder stays locked as long as one of the processes lives, so the folders of killed services are
-    recognised, and removed here.
+    The folder stays locked as long as one of the processes lives; those of killed services are removed here.
     """
     for leftover in Path(tempfile.gettempdir()).glob(f"{METRICS_PREFIX}*"):
         handle = _lock_folder(leftover)

@@ -13,7 +13,6 @@ the operating system likes.
 import contextlib
 import errno
 import logging
-import mmap
 import os
 import secrets
 import threading
@@ -27,12 +26,11 @@ import orjson
 
 from botify.errors import StartError
 from botify.model.catalogue import Catalogue
+from botify.schemas import Listening
 from botify.settings import EventLogSettings
-from looplib.files import atomic_write_text, fsync_directory
+from looplib.files import atomic_write_json, fsync_directory
 from looplib.locks import lock
 
-COLLECTION_FILE = "collection.json"
-COLLECTION_SCHEMA = 1
 OPEN_PREFIX = "."
 TICK_S = 1.0
 
@@ -50,7 +48,7 @@ def event_lines(
     message: Literal["next", "last"],
     timestamp: int,
     latency: float,
-    requests: Iterable[tuple[int, int, float]],
+    requests: Iterable[Listening],
     outcomes: Iterable[Outcome],
 ) -> list[bytes]:
     """Format lines of the event log, one a request.
@@ -59,8 +57,8 @@ def event_lines(
         message: Whether recommendations were asked for, or the sessions ended.
         timestamp: ms since the epoch, UTC.
         latency: Seconds spent in the service.
-        requests: (listener, track just heard, share of it that was heard, 0..1) of each.
-        outcomes: What became of each.
+        requests: What each listener heard.
+        outcomes: What became of each request.
     """
     return [
         orjson.dumps(
@@ -92,11 +90,10 @@ def describe_log(folder: Path, catalogue: Catalogue) -> None:
         StartError: The log in this folder is of another catalogue, or its description cannot be read.
         OSError: The folder cannot be written.
     """
-    path = folder / COLLECTION_FILE
+    path = folder / "collection.json"
     facts = {"sha256": catalogue.sha256, "tracks": len(catalogue)}
     if not path.exists():
-        description = {"schema": COLLECTION_SCHEMA, "catalogue": facts}
-        atomic_write_text(path, orjson.dumps(description, option=orjson.OPT_APPEND_NEWLINE).decode())
+        atomic_write_json(path, {"schema": 1, "catalogue": facts})
         return
     try:
         found = orjson.loads(path.read_bytes())
@@ -105,8 +102,7 @@ def describe_log(folder: Path, catalogue: Catalogue) -> None:
     known = found.get("catalogue") if isinstance(found, dict) else None
     if known != facts:
         raise StartError(
-            f"{path}: the event log here is of another catalogue, {known}; the service has {facts}; "
-            "name another folder in log_dir"
+            f"{path}: the log here is of another catalogue, {known}, than {facts}; name another folder in log_dir"
         )
 
 
@@ -121,8 +117,8 @@ class SegmentWriter:
 
         Args:
             folder: Where the segments are.
-            settings: When the disk is written to, and when a segment is closed: before it grows over its size (one
-                append is never split), or within a second of its age.
+            settings: When to fsync, and when a segment is closed: before it grows over its size (one append is never
+                split), or within a second of its age.
             process: Part of the segments' names that distinguishes the processes, such as host and number.
 
         Raises:
@@ -176,7 +172,7 @@ class SegmentWriter:
                 _logger.exception("%s: the event log cannot be kept on the disk", self._folder)
 
     def _tick(self) -> None:
-        """Every second: fsync as `everysec` promises, and close a segment that is old."""
+        """Close a segment that is old, and fsync as `everysec` promises."""
         with self._lock:
             if self._segment and self._is_old(self._segment):
                 self._close_segment()
@@ -240,49 +236,26 @@ class _Segment:
         self._is_torn = False
 
 
-def adopt_segments(folder: Path) -> list[Path]:
+def adopt_segments(folder: Path) -> None:
     """Close the segments of dead processes: cut off a torn last line, and rename them.
-
-    Returns:
-        The final paths.
 
     Raises:
         OSError: The folder cannot be written.
     """
-    adopted = (_adopt(path) for path in sorted(folder.glob(f"{OPEN_PREFIX}events-*.jsonl")))
-    return [path for path in adopted if path]
+    for path in sorted(folder.glob(f"{OPEN_PREFIX}events-*.jsonl")):
+        with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:  # missing: closed in this very moment
+            handle = file.fileno()
+            if lock(handle) and path.exists():  # else its process lives, or closed it before the lock was ours
+                size = file.read().rfind(b"\n") + 1
+                os.ftruncate(handle, size)
+                os.fsync(handle)
+                _publish(path, size)
 
 
-def _adopt(path: Path) -> Path | None:
-    try:
-        handle = os.open(path, os.O_RDWR)
-    except FileNotFoundError:  # closed in this very moment
-        return None
-    try:
-        if not lock(handle) or not path.exists():  # its process lives, or closed it before the lock was ours
-            return None
-        size = _whole_lines(handle)
-        os.ftruncate(handle, size)
-        os.fsync(handle)
-        return _publish(path, size)
-    finally:
-        os.close(handle)
-
-
-def _whole_lines(handle: int) -> int:
-    """Return the bytes up to the end of the last whole line."""
-    if not os.fstat(handle).st_size:
-        return 0
-    with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as text:
-        return text.rfind(b"\n") + 1
-
-
-def _publish(path: Path, size: int) -> Path | None:
+def _publish(path: Path, size: int) -> None:
     """Give a segment its final name; an empty one is removed."""
     if size == 0:
         path.unlink()
-        return None
-    final = path.with_name(path.name.removeprefix(OPEN_PREFIX))
-    path.rename(final)
+        return
+    path.rename(path.with_name(path.name.removeprefix(OPEN_PREFIX)))
     fsync_directory(path.parent)
-    return final

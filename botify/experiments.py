@@ -28,34 +28,24 @@ def arm_name(index: int) -> str:
 
 
 class Arm(Config):
-    """One treatment of an experiment.
-
-    Attributes:
-        name: What the event log calls it.
-        weight: Its share of the listeners, relative to the other arms' weights.
-        recommender: The recommender that its listeners get, if the experiment decides.
-    """
+    """One treatment of an experiment."""
 
     name: str = Field(min_length=1)
-    weight: PositiveFloat = 1.0
-    recommender: RecommenderName
+    weight: PositiveFloat = 1.0  # its share of the listeners, relative to the other arms' weights
+    recommender: RecommenderName  # that its listeners get, if the experiment decides
 
 
 class Experiment(Config):
     """A split of the listeners into arms.
 
-    Attributes:
-        name: What the event log calls it.
-        salt: Replaces the name in the hash's seed: the same name with another salt splits the listeners anew, and
-            two experiments with one salt split them the same way.
-        arms: The arms, control first. In a configuration their names may be left out: see `arm_name`.
-        overrides: Arm by listener, for testers.
+    The salt replaces the name in the hash's seed: the same name with another salt splits the listeners anew, and two
+    experiments with one salt split them the same way.
     """
 
     name: str = Field(min_length=1)
     salt: str | None = None
-    arms: tuple[Arm, ...] = Field(min_length=1)
-    overrides: dict[NonNegativeInt, str] = Field(default_factory=dict)
+    arms: tuple[Arm, ...] = Field(min_length=1)  # control first; names left out are those of `arm_name`
+    overrides: dict[NonNegativeInt, str] = Field(default_factory=dict)  # arm by listener, for testers
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -101,10 +91,7 @@ class Experiment(Config):
         names, ends = list(self.shares), self.upper_ends
         seed = mmh3.hash(self.name if self.salt is None else self.salt, signed=False)
         hashes = [mmh3.hash(str(user), seed, signed=False) for user in users]
-        if ends:
-            assigned = [names[bisect_right(ends, value)] for value in hashes]
-        else:
-            assigned = [names[value % len(names)] for value in hashes]
+        positions = [bisect_right(ends, value) if ends else value % len(names) for value in hashes]
         if overrides := self.overrides:
-            return [overrides.get(user, name) for user, name in zip(users, assigned, strict=True)]
-        return assigned
+            return [overrides.get(user, names[i]) for user, i in zip(users, positions, strict=True)]
+        return [names[i] for i in positions]

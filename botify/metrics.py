@@ -30,11 +30,9 @@ class Metrics:
         self.next_events, self.last_events = events.labels("next"), events.labels("last")
         self.recommendations = self._counter("botify_recommendations", "Tracks recommended.", "recommender")
         self.refusals = self._counter("botify_refused_requests", "Requests refused.", "status")
-        self.without_memory = self._counter(
-            "botify_requests_without_session_store", "Requests answered without session state."
-        )
+        self.without_memory = self._counter("botify_requests_without_session_store", "Answered without the session.")
         self.log_failures = self._counter(
-            "botify_event_log_failures", "Requests not acknowledged as their events could not be written."
+            "botify_event_log_failures", "Not acknowledged, as the log cannot be written."
         )
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
@@ -42,8 +40,8 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all metrics, of all processes, in Prometheus' text format."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            return generate_latest(self.registry)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # this class alone has no annotations
+        registry = self.registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # this class alone has no annotations
         return generate_latest(registry)

@@ -23,12 +23,7 @@ class Bodies:
     """Reads the bodies of requests to a service; all methods raise `BodyError` for a body that is something else."""
 
     def __init__(self, tracks: int, limit: int) -> None:
-        """Prepare the readers.
-
-        Args:
-            tracks: Tracks of the catalogue.
-            limit: The most requests or listeners in one body.
-        """
+        """Prepare the readers for a catalogue of so many tracks and at most `limit` requests or listeners in a body."""
         user, track = Annotated[int, Meta(ge=0, le=LARGEST_ID)], Annotated[int, Meta(ge=0, le=tracks - 1)]
         heard = {"track": track, "time": Annotated[float, Meta(ge=0, le=1)]}
         several = Meta(min_length=1, max_length=limit)

@@ -7,7 +7,7 @@ whose event could not be written, and that is sent again, finds its track in the
 import os
 import socket
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,7 +19,7 @@ from botify.model.versions import Versions
 from botify.recommenders.base import Drawn, Row
 from botify.recommenders.fallback import REPEAT, recommend
 from botify.schemas import Bodies, Listening
-from botify.sessions.local import LocalSessions, Session, SessionStore
+from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
 from looplib.randomness import make_generator
@@ -33,11 +33,7 @@ class Service:
     """The service of one process. Make it in that process, not before a fork."""
 
     def __init__(self, settings: Settings, model: Model) -> None:
-        """Put the parts of one process together, and start to watch for new versions.
-
-        Args:
-            settings: The configuration.
-            model: The version of the recommendations to begin with.
+        """Put the parts of one process together, begin with a model, and start to watch for new versions.
 
         Raises:
             ConfigError: The URL of Redis is none.
@@ -45,15 +41,15 @@ class Service:
         """
         self.settings, self.versions, self.metrics = settings, Versions(settings, model), Metrics()
         self.bodies = Bodies(len(model.catalogue), settings.batch_limit)
-        self.store = _make_store(settings)
-        process = os.getpid()
-        self._rng = (
-            np.random.default_rng() if settings.seed is None else make_generator(settings.seed, "serve", process)
-        )
+        self.store: LocalSessions | RedisSessions = LocalSessions(silence_s=settings.session_silence_s)
+        if settings.redis_url:
+            url = settings.redis_url.get_secret_value()
+            self.store = RedisSessions(url, silence_s=settings.session_silence_s, timeout_s=settings.redis_timeout_s)
+        process, seed = os.getpid(), settings.seed
+        self._rng = np.random.default_rng() if seed is None else make_generator(seed, "serve", process)
         self._experiment_names = [experiment.name for experiment in settings.experiments]
         self._shared_arms: dict[tuple[str, ...], Mapping[str, str]] = {}  # listeners with the same arms share a mapping
         (decides,) = [experiment for experiment in settings.experiments if experiment.name == settings.decides]
-        self._decides = decides.name
         self._recommender_of_arm = {arm.name: arm.recommender for arm in decides.arms}
         counter = self.metrics.recommendations
         self._recommended = {name: counter.labels(name) for name in (*settings.recommenders, REPEAT)}
@@ -122,7 +118,7 @@ class Service:
         all_arms = self.arms_of(users)
         answers: list[tuple[str, Drawn]] = []
         try:
-            names = [self._recommender_of_arm[arms[self._decides]] for arms in all_arms]
+            names = [self._recommender_of_arm[arms[self.settings.decides]] for arms in all_arms]
             rows = list(map(_row, requests, sessions))
             answers = recommend(model, rows, names, self.settings.fallback, self._rng)
         finally:
@@ -150,13 +146,6 @@ class Service:
             raise
 
 
-def _make_store(settings: Settings) -> SessionStore:
-    if settings.redis_url is None:
-        return LocalSessions(silence_s=settings.session_silence_s)
-    url = settings.redis_url.get_secret_value()
-    return RedisSessions(url, silence_s=settings.session_silence_s, timeout_s=settings.redis_timeout_s)
-
-
 def _row(request: Listening, session: Session | None) -> Row:
     """Return what recommenders get; while the session store is down, a session is the track just heard."""
     user, track, time_ = request
@@ -173,11 +162,9 @@ def _rounds(requests: Sequence[Listening]) -> list[list[int]]:
     """
     if len({user for user, _, _ in requests}) == len(requests):
         return [list(range(len(requests)))]
-    rounds: list[list[int]] = []
+    rounds: defaultdict[int, list[int]] = defaultdict(list)
     rounds_of: Counter[int] = Counter()
     for position, (user, _, _) in enumerate(requests):
-        if rounds_of[user] == len(rounds):
-            rounds.append([])
         rounds[rounds_of[user]].append(position)
         rounds_of[user] += 1
-    return rounds
+    return list(rounds.values())

@@ -70,25 +70,20 @@ class Settings(Config):
         return arms | {*self.fallback.exhausted, *self.fallback.unknown, "random"}
 
 
-def load_settings(
-    path: Path, environment: Mapping[str, str], options: Mapping[str, object], overrides: Sequence[str] = ()
-) -> Settings:
+def load_settings(path: Path, environment: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:
     """Read the settings.
 
     Args:
         path: The YAML file.
         environment: Its `BOTIFY_…` variables win over the file.
-        options: Values by key that win over these; None is ignored.
         overrides: `key=value` texts that win over all.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown, or a value is not allowed.
     """
-    found = {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): text
-        for name, text in sorted(environment.items())
-        if name.startswith(ENVIRONMENT_PREFIX)
-    }
-    changes = [f"{key}={json.dumps(text) if key in _TEXT_KEYS else text}" for key, text in found.items()]
-    changes += [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
-    return load_config(Settings, path, [*changes, *overrides])
+    variables = []
+    for name, text in sorted(environment.items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            variables.append(f"{key}={json.dumps(text) if key in _TEXT_KEYS else text}")
+    return load_config(Settings, path, [*variables, *overrides])

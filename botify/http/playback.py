@@ -1,11 +1,30 @@
 """Endpoints of players and experimenters: the next track, the end of a session, a track's record, listeners' arms."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import flask
-import orjson
 from flask import Blueprint, Response, request
 
 from botify.schemas import BodyError
 from botify.service import Service
+
+Responses = dict[str, list[dict[str, Any]]]
+
+
+def answer_next(service: Service, user: int, body: bytes) -> bytes:
+    """Answer `POST /next/<user>` with a body; raises `BodyError` and what `Service.next` does."""
+    listening = service.bodies.one(body, user)
+    return b'{"user":%d,"track":%d}' % (user, service.next((listening,))[0])
+
+
+def answer_last(service: Service, user: int, body: bytes) -> bytes:
+    """Answer `POST /last/<user>` with a body; raises `BodyError` and what `Service.last` does."""
+    service.last((service.bodies.one(body, user),))
+    return b'{"user":%d}' % user
+
+
+ANSWERS: Mapping[str, Callable[[Service, int, bytes], bytes]] = {"/next/": answer_next, "/last/": answer_last}
 
 
 def make_blueprint(service: Service) -> Blueprint:
@@ -22,16 +41,16 @@ def make_blueprint(service: Service) -> Blueprint:
         return _json(answer_last(service, user, _whole_body()))
 
     @playback.post("/next")
-    def next_tracks() -> Response:
+    def next_tracks() -> Responses:
         requests = bodies.many(_whole_body())
         found = zip(requests, service.next(requests), strict=True)
-        return _json(orjson.dumps({"responses": [{"user": user, "track": track} for (user, _, _), track in found]}))
+        return {"responses": [{"user": user, "track": track} for (user, _, _), track in found]}
 
     @playback.post("/last")
-    def last_tracks() -> Response:
+    def last_tracks() -> Responses:
         requests = bodies.many(_whole_body())
         service.last(requests)
-        return _json(orjson.dumps({"responses": [{"user": user} for user, _, _ in requests]}))
+        return {"responses": [{"user": user} for user, _, _ in requests]}
 
     @playback.get("/track/<int:track>")
     def track_record(track: int) -> Response:
@@ -40,30 +59,12 @@ def make_blueprint(service: Service) -> Blueprint:
         return _json(catalogue.record(track))
 
     @playback.post("/assignments")
-    def assigned_arms() -> Response:
+    def assigned_arms() -> Responses:
         users = bodies.users(_whole_body())
         found = zip(users, service.arms_of(users), strict=True)
-        return _json(orjson.dumps({"assignments": [{"user": user, "experiments": arms} for user, arms in found]}))
+        return {"assignments": [{"user": user, "experiments": arms} for user, arms in found]}
 
     return playback
-
-
-def answer_next(service: Service, user: int, body: bytes) -> bytes:
-    """Answer `POST /next/<user>` with a body.
-
-    Raises:
-        BodyError: The body is refused.
-        OSError: The event could not be written.
-        LateError: The request took too long.
-    """
-    listening = service.bodies.one(body, user)
-    return b'{"user":%d,"track":%d}' % (user, service.next((listening,))[0])
-
-
-def answer_last(service: Service, user: int, body: bytes) -> bytes:
-    """Answer `POST /last/<user>` with a body; raises what `answer_next` does."""
-    service.last((service.bodies.one(body, user),))
-    return b'{"user":%d}' % user
 
 
 def _whole_body() -> bytes:

@@ -11,16 +11,15 @@ import numpy.typing as npt
 from botify.errors import ModelError
 
 Arrays = dict[str, npt.NDArray[Any]]
-Shapes = Mapping[str, tuple[str, tuple[str, ...]]]
-"""By array: the kind of number (`i` or `f`), and the name of each axis; axes of one name have one length."""
 
 
-def read_arrays(path: Path, shapes: Shapes, what: str) -> tuple[Arrays, dict[str, int]]:
+def read_arrays(path: Path, shapes: Mapping[str, str], what: str) -> tuple[Arrays, dict[str, int]]:
     """Read arrays of an `.npz` as `numpy.savez` writes it.
 
     Args:
         path: The file.
-        shapes: The arrays to read, and what they must be; floats must be finite.
+        shapes: By array the kind of its numbers, `i` or `f` (finite), and the names of its axes: `"f tracks factors"`.
+            Axes of one name have one length.
         what: What the file is, for the message.
 
     Returns:
@@ -35,8 +34,8 @@ def read_arrays(path: Path, shapes: Shapes, what: str) -> tuple[Arrays, dict[str
     except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path}: not {what} of ours ({error})") from None
     lengths: dict[str, int] = {}
-    for name, (kind, axes) in shapes.items():
-        array = arrays[name]
+    for name, array in arrays.items():
+        kind, *axes = shapes[name].split()
         if array.dtype.kind != kind or array.ndim != len(axes):
             raise ModelError(f"{path}: {name} is {array.dtype} {array.shape}, expected {kind} with {len(axes)} axes")
         for axis, length in zip(axes, array.shape, strict=True):
@@ -48,11 +47,7 @@ def read_arrays(path: Path, shapes: Shapes, what: str) -> tuple[Arrays, dict[str
 
 
 def check_ids(path: Path, name: str, ids: npt.NDArray[Any], limit: int) -> None:
-    """Refuse ids that are not in 0..limit-1.
-
-    Raises:
-        ModelError: One of them is not.
-    """
+    """Raise a `ModelError` unless all ids are in 0..limit-1."""
     if len(ids) and not (ids.min() >= 0 and ids.max() < limit):
         raise ModelError(f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}")
 

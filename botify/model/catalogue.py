@@ -38,11 +38,9 @@ class Catalogue:
         """Return the record of a track, JSON."""
         return self.text[self.starts[track] : self.starts[track + 1]].rstrip()
 
-    def tracks_of_artist(self, track: int) -> list[int]:
-        """Return all tracks by the artist of a track, itself among them."""
-        artist = self.artist[track]
-        tracks: list[int] = self.by_artist[self.artist_starts[artist] : self.artist_starts[artist + 1]].tolist()
-        return tracks
+    def tracks_of(self, artist: int) -> IntArray:
+        """Return all tracks by an artist."""
+        return self.by_artist[self.artist_starts[artist] : self.artist_starts[artist + 1]]
 
 
 def load_catalogue(path: Path) -> Catalogue:
@@ -59,8 +57,15 @@ def load_catalogue(path: Path) -> Catalogue:
     if not lines:
         raise CatalogueError(f"{path}: holds no tracks")
     numbers: dict[str | int, int] = {}  # of the artists, as they first appear
-    artists = (_artist_of(path, line, track) for track, line in enumerate(lines))
-    artist = np.fromiter((numbers.setdefault(name, len(numbers)) for name in artists), np.int64, len(lines))
+    artist = np.empty(len(lines), dtype=np.int64)
+    for track, line in enumerate(lines):
+        try:
+            record = _decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise CatalogueError(f"{path}:{track + 1}: no object with track and artist ({error})") from None
+        if record.track != track:
+            raise CatalogueError(f"{path}:{track + 1}: track {record.track} found, {track} expected: ids are 0..n-1")
+        artist[track] = numbers.setdefault(record.artist, len(numbers))
     return Catalogue(
         text=text,
         starts=np.cumsum([0, *map(len, lines)], dtype=np.int64),
@@ -69,15 +74,3 @@ def load_catalogue(path: Path) -> Catalogue:
         artist_starts=np.concatenate([[0], np.cumsum(np.bincount(artist))]),
         sha256=hashlib.sha256(text).hexdigest(),
     )
-
-
-def _artist_of(path: Path, line: bytes, expected: int) -> str | int:
-    """Check the record of a track and return its artist."""
-    where = f"{path}:{expected + 1}"
-    try:
-        record = _decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"{where}: no object with track and artist ({error})") from None
-    if record.track != expected:
-        raise CatalogueError(f"{where}: track {record.track} found, {expected} expected: ids must be 0..n-1")
-    return record.artist

@@ -7,68 +7,49 @@ from typing import Any
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import Shapes, check_ids, read_arrays
+from botify.model.arrays import check_ids, read_arrays
 from looplib.arrays import Float32Array, IntArray
 
-_SQUARE = ("f", ("sides", "sides"))
-_SCALAR: tuple[str, tuple[str, ...]] = ("f", ())
 # The openings by listener and organic track, and the vectors of tracks.
-_TABLES: Shapes = {
-    "tracks": ("i", ("tracks",)),
-    "track_factors": ("f", ("tracks", "factors")),
-    "listeners": ("i", ("openings",)),
-    "organics": ("i", ("openings",)),
-    "interest_of": ("i", ("openings",)),
+_TABLES = {
+    "tracks": "i tracks",
+    "track_factors": "f tracks factors",
+    "listeners": "i openings",
+    "organics": "i openings",
+    "interest_of": "i openings",
 }
 # Attributes of the same name below.
-_NUMBERS: Shapes = {
-    "interests": ("f", ("interests", "sides")),
-    "evidence": ("i", ("interests",)),
-    "interest_precision": _SQUARE,
-    "information": _SQUARE,
-    "newcomer_map": _SQUARE,
-    "newcomer_precision": _SQUARE,
-    "noise": _SCALAR,
-    "artist_fatigue": _SCALAR,
-    "resolution": _SCALAR,
+_NUMBERS = {
+    "interests": "f interests sides",
+    "evidence": "i interests",
+    "interest_precision": "f sides sides",
+    "information": "f sides sides",
+    "newcomer_map": "f sides sides",
+    "newcomer_precision": "f sides sides",
+    "noise": "f",
+    "artist_fatigue": "f",
+    "resolution": "f",
 }
 
 
 @dataclass(frozen=True)
 class Context:
-    """As `recsys.export` wrote it, by track id; k factors, the last of k + 1 belongs to the constant 1.
+    """As `recsys.export` wrote it, by track id; k factors, the last of k + 1 belongs to the constant 1."""
 
-    Attributes:
-        tracks: Vector of each track, shape (tracks, k); 0 where nothing is known of it.
-        listeners: The known listeners, ascending, shape (listeners,).
-        starts: The openings of listener i are starts[i]:starts[i + 1], shape (listeners + 1,).
-        organics: The organic track of each opening, ascending for each listener, shape (openings,).
-        interest_of: The interest that each opening leads to, shape (openings,).
-        interests: Vector of each interest, shape (interests, k + 1).
-        evidence: Responses behind each interest, shape (interests,).
-        interest_precision: Inverse covariance of an interest before any response, (k + 1, k + 1).
-        information: What a response adds to that on average, (k + 1, k + 1).
-        newcomer_map: Maps (track, 1) of an organic track to the expected vector of an unknown interest, (k + 1, k + 1).
-        newcomer_precision: Inverse covariance of an unknown interest about that vector, (k + 1, k + 1).
-        noise: Variance of a logit about the model.
-        artist_fatigue: Factor on the time of a track for each earlier track of its artist, 0..1.
-        resolution: Time is logged in steps of this.
-    """
-
-    tracks: Float32Array
-    listeners: IntArray
-    starts: IntArray
-    organics: IntArray
-    interest_of: IntArray
-    interests: Float32Array
-    evidence: Float32Array
-    interest_precision: Float32Array
-    information: Float32Array
-    newcomer_map: Float32Array
-    newcomer_precision: Float32Array
-    noise: float
-    artist_fatigue: float
-    resolution: float
+    tracks: Float32Array  # (tracks, k), the vector of each track; 0 where nothing is known of it
+    listeners: IntArray  # (listeners,), the known ones, ascending
+    starts: IntArray  # (listeners + 1,): the openings of listener i are starts[i]:starts[i + 1]
+    organics: IntArray  # (openings,), the organic track of each opening, ascending for each listener
+    interest_of: IntArray  # (openings,), the interest that each opening leads to
+    interests: Float32Array  # (interests, k + 1), the vector of each interest
+    evidence: Float32Array  # (interests,), the number of responses behind each
+    interest_precision: Float32Array  # (k + 1, k + 1), inverse covariance of an interest before any response
+    information: Float32Array  # (k + 1, k + 1), what a response adds to that on average
+    newcomer_map: Float32Array  # (k + 1, k + 1): (track, 1) @ map is the expected vector of an unknown interest
+    newcomer_precision: Float32Array  # (k + 1, k + 1), inverse covariance of an unknown interest about that vector
+    noise: float  # variance of a logit about the model
+    artist_fatigue: float  # factor on the time of a track for each earlier track of its artist, 0..1
+    resolution: float  # time is logged in steps of this
 
     def prior(self, listener: int, organic: int) -> tuple[Float32Array, Float32Array]:
         """Return mean (k + 1,) and precision (k + 1, k + 1) of a session's interest, given its organic track alone.
@@ -94,11 +75,7 @@ class Context:
 
 
 def read_context(path: Path, tracks: int) -> Context:
-    """Read a context model.
-
-    Args:
-        path: The file.
-        tracks: Tracks of the catalogue.
+    """Read a context model for a catalogue of so many tracks.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
@@ -116,7 +93,7 @@ def read_context(path: Path, tracks: int) -> Context:
     vectors = np.zeros((tracks, lengths["factors"]), dtype=np.float32)
     vectors[arrays["tracks"]] = arrays["track_factors"]
     numbers: dict[str, Any] = {
-        name: float(arrays[name]) if shape is _SCALAR else arrays[name].astype(np.float32)
+        name: float(arrays[name]) if shape == "f" else arrays[name].astype(np.float32)
         for name, shape in _NUMBERS.items()
     }
     return Context(

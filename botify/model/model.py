@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
-from pydantic import AliasPath, AwareDatetime, BaseModel, Field, NonNegativeInt, ValidationError
 
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
@@ -23,9 +23,6 @@ FACTORS = "factors.npz"
 CONTEXT = "context.npz"
 LONGEST_MANIFEST = 2**20
 POPULAR = 100
-NEIGHBOUR_USERS = frozenset({"contextual"})
-FACTOR_USERS = frozenset({"contextual", "session_als"})
-CONTEXT_USERS = frozenset({"session_context"})
 
 
 @dataclass(frozen=True)
@@ -43,29 +40,32 @@ class Model:
     context: Context | None  # None where no recommender asks for it, or the version has none
 
 
-class FileFacts(BaseModel):
-    """What the manifest says of a file."""
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
+
+class _FileFacts(msgspec.Struct):
     sha256: str
-    bytes: NonNegativeInt
-    rows: NonNegativeInt | None = None
+    bytes: _Count
+    rows: _Count | None = None
 
 
-class CatalogueFacts(BaseModel):
-    """The catalogue that the model was trained on."""
-
+class _CatalogueFacts(msgspec.Struct):
     sha256: str
-    tracks: NonNegativeInt
+    tracks: _Count
 
 
-class ModelManifest(BaseModel):
+class _DataFacts(msgspec.Struct):
+    catalogue: _CatalogueFacts | None = None
+
+
+class ModelManifest(msgspec.Struct):
     """What the service reads of a version's manifest."""
 
-    schema_version: Literal[1] = Field(alias="schema")
-    model: str = Field(min_length=1)
-    created_at: AwareDatetime
-    files: dict[str, FileFacts]
-    catalogue: CatalogueFacts | None = Field(default=None, validation_alias=AliasPath("data", "catalogue"))
+    schema: Literal[1]
+    model: Annotated[str, msgspec.Meta(min_length=1)]
+    created_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    files: dict[str, _FileFacts]
+    data: _DataFacts = msgspec.field(default_factory=_DataFacts)
 
 
 def read_manifest(folder: Path) -> ModelManifest:
@@ -78,13 +78,11 @@ def read_manifest(folder: Path) -> ModelManifest:
     try:
         if path.stat().st_size > LONGEST_MANIFEST:
             raise ModelError(f"{path}: {path.stat().st_size} bytes found, at most {LONGEST_MANIFEST} are read")
-        return ModelManifest.model_validate_json(path.read_bytes())
+        return msgspec.json.decode(path.read_bytes(), type=ModelManifest)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in detail["loc"])
-        raise ModelError(f"{path}: {where}{': ' if where else ''}{detail['msg']}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}") from None
 
 
 def current_folder(settings: Settings) -> Path:
@@ -105,15 +103,20 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
     """
     folder = folder or current_folder(settings)
     manifest = read_manifest(folder)
-    _check_catalogue(folder, manifest, catalogue)
+    trained_on = manifest.data.catalogue
+    if trained_on and trained_on.sha256 != catalogue.sha256:
+        raise ModelError(
+            f"{folder / MANIFEST}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
+            f"{trained_on.sha256[:12]}…; the service has one of {len(catalogue)} tracks and {catalogue.sha256[:12]}…"
+        )
     tracks, asked = len(catalogue), settings.recommenders
     recommendations = _read_lists(folder / settings.recommendations.name, manifest, "user", "tracks", tracks)
     neighbours = directions = context = None
-    if asked & NEIGHBOUR_USERS:
+    if "contextual" in asked:
         neighbours = _read_lists(folder / NEIGHBOURS, manifest, "track", "recommendations", tracks)
-    if asked & FACTOR_USERS:
+    if asked & {"contextual", "session_als"}:
         directions = _read_directions(folder / FACTORS, manifest, tracks)
-    if asked & CONTEXT_USERS and CONTEXT in manifest.files:
+    if "session_context" in asked and CONTEXT in manifest.files:
         _verify(folder / CONTEXT, manifest)
         context = read_context(folder / CONTEXT, tracks)
     counts = recommendations.counts
@@ -130,17 +133,8 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
     )
 
 
-def _check_catalogue(folder: Path, manifest: ModelManifest, catalogue: Catalogue) -> None:
-    facts = manifest.catalogue
-    if facts and facts.sha256 != catalogue.sha256:
-        raise ModelError(
-            f"{folder / MANIFEST}: trained on another catalogue, of {facts.tracks} tracks and sha256 "
-            f"{facts.sha256[:12]}…; the service has one of {len(catalogue)} tracks and {catalogue.sha256[:12]}…"
-        )
-
-
-def _verify(path: Path, manifest: ModelManifest) -> FileFacts:
-    """Check that a file is what the manifest says; returns what that is."""
+def _verify(path: Path, manifest: ModelManifest) -> _FileFacts:
+    """Return what the manifest says of a file, once the file is that."""
     facts = manifest.files.get(path.name)
     if facts is None:
         raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(manifest.files))}")
@@ -159,17 +153,13 @@ def _verify(path: Path, manifest: ModelManifest) -> FileFacts:
 
 
 def _read_lists(path: Path, manifest: ModelManifest, key: str, value: str, tracks: int) -> TrackLists:
-    facts = _verify(path, manifest)
-    if facts.rows is None or facts.rows > facts.bytes:
-        raise ModelError(f"{path}: the manifest says {facts.rows} rows in {facts.bytes} bytes")
-    return read_track_lists(path, key, value, facts.rows, tracks)
+    return read_track_lists(path, key, value, _verify(path, manifest).rows, tracks)
 
 
 def _read_directions(path: Path, manifest: ModelManifest, tracks: int) -> Float32Array:
     """Read item factors and scale them to length 1, by track id."""
     _verify(path, manifest)
-    shapes = {"tracks": ("i", ("tracks",)), "item_factors": ("f", ("tracks", "factors"))}
-    arrays, lengths = read_arrays(path, shapes, "factors")
+    arrays, lengths = read_arrays(path, {"tracks": "i tracks", "item_factors": "f tracks factors"}, "factors")
     ids, factors = arrays["tracks"], arrays["item_factors"]
     check_ids(path, "tracks", ids, tracks)
     norms = np.linalg.norm(factors, axis=1, keepdims=True)

@@ -1,11 +1,9 @@
 """Lists of tracks by id, a listener's or a track's, in compact arrays; read from exported JSON lines."""
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -13,9 +11,9 @@ import numpy as np
 from botify.errors import ModelError
 from looplib.arrays import Int32Array, IntArray
 
-CHUNK_BYTES = 256 * 1024
 NO_TRACK = -1
 _CELLS_A_TRACK, _FEW_CELLS = 8, 1_000_000
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -45,47 +43,49 @@ class TrackLists:
         return np.where((self.ids[rows] == of)[..., None], self.tracks[rows], np.int32(NO_TRACK))
 
 
-def read_track_lists(path: Path, key: str, value: str, rows: int, tracks: int) -> TrackLists:
+def read_track_lists(path: Path, key: str, value: str, rows: int | None, tracks: int) -> TrackLists:
     """Read lines such as `{"user": 7, "tracks": [3, 1]}`.
 
     Args:
         path: The file.
         key: The field with the id.
         value: The field with the list.
-        rows: How many lines there must be.
+        rows: How many lines the manifest says there are.
         tracks: Tracks of the catalogue.
 
     Raises:
         ModelError: The file cannot be read, or a line is something else; the message names the line.
     """
-    ids = np.empty(rows, dtype=np.int64)
-    lengths = np.empty(rows, dtype=np.int64)
-    counts = np.zeros(tracks, dtype=np.int64)
-    cells = array("i")  # grows without a copy
-    done = 0
+    id_type = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    list_type = list[Annotated[int, msgspec.Meta(ge=0, lt=tracks)]]
+    line_type = msgspec.defstruct("Line", [("id", id_type), ("tracks", list_type)], rename={"id": key, "tracks": value})
+    decode = msgspec.json.Decoder(line_type).decode
+    ids_read, lengths_read, tracks_read = array("q"), array("q"), array("i")  # compact, and grow without a copy
     try:
         with path.open("rb") as file:
-            for lines in _decode(path, file, key, value, tracks):
-                end = done + len(lines)
-                if end > rows:
-                    raise ModelError(f"{path}: over {rows} lines found, the manifest says {rows}")
-                ids[done:end] = [line.id for line in lines]
-                lengths[done:end] = [len(line.tracks) for line in lines]
-                flat = np.fromiter(chain.from_iterable(line.tracks for line in lines), np.int32)
-                counts += np.bincount(flat, minlength=tracks)
-                cells.frombytes(flat.tobytes())
-                done = end
+            for text in file:
+                line: Any = decode(text)
+                ids_read.append(line.id)
+                lengths_read.append(len(line.tracks))
+                tracks_read.fromlist(line.tracks)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    if done != rows or not rows:
-        raise ModelError(f"{path}: {done} lines found, the manifest says {rows}")
-    table = _table(path, np.frombuffer(cells, dtype=np.int32), lengths)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        expected = f'{{"{key}": id, "{value}": [ids]}} is expected'
+        raise ModelError(f"{path}:{len(ids_read) + 1}: {expected}; {error}") from None
+    if len(ids_read) != rows or not rows:
+        raise ModelError(f"{path}: {len(ids_read)} lines found, the manifest says {rows}")
+    ids, cells = np.frombuffer(ids_read, np.int64), np.frombuffer(tracks_read, np.int32)
+    table = _table(path, cells, np.frombuffer(lengths_read, np.int64))
     if not (ids[1:] > ids[:-1]).all():
         order = np.argsort(ids, kind="stable")
         ids, table = ids[order], table[order]
         repeated = np.flatnonzero(ids[1:] == ids[:-1])
         if len(repeated):
             raise ModelError(f"{path}: {key} {ids[repeated[0]]} has two lines")
+    counts = np.zeros(tracks, dtype=np.int64)
+    for start in range(0, len(cells), _CHUNK):  # counting takes a copy
+        counts += np.bincount(cells[start : start + _CHUNK], minlength=tracks)
     return TrackLists(ids, table, counts)
 
 
@@ -99,35 +99,3 @@ def _table(path: Path, cells: Int32Array, lengths: IntArray) -> Int32Array:
     table = np.full((rows, width), NO_TRACK, dtype=np.int32)
     table[np.arange(width) < lengths[:, None]] = cells
     return table
-
-
-def _decode(path: Path, file: IO[bytes], key: str, value: str, tracks: int) -> Iterator[list[Any]]:
-    """Read the lines in chunks, so that a reload takes little memory."""
-    before = 0
-    id_type = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    list_type = list[Annotated[int, msgspec.Meta(ge=0, lt=tracks)]]
-    line_type = msgspec.defstruct("Line", [("id", id_type), ("tracks", list_type)], rename={"id": key, "tracks": value})
-    decoder = msgspec.json.Decoder(line_type)
-    while lines := file.readlines(CHUNK_BYTES):
-        try:
-            found = decoder.decode_lines(b"".join(lines))
-            if len(found) != len(lines):
-                raise ValueError("not one object a line")
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            fault = _fault(lines, decoder) or (1, error)
-            expected = f'{{"{key}": id, "{value}": [ids]}} is expected'
-            raise ModelError(
-                f"{path}:{before + fault[0]}: {expected}; {fault[1]}; the catalogue has 0..{tracks - 1}"
-            ) from None
-        before += len(lines)
-        yield found
-
-
-def _fault(lines: list[bytes], decoder: msgspec.json.Decoder[Any]) -> tuple[int, Exception] | None:
-    """Return the number and the error of the first of some lines that is wrong by itself."""
-    for number, line in enumerate(lines, start=1):
-        try:
-            decoder.decode(line)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            return number, error
-    return None

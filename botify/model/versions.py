@@ -1,5 +1,6 @@
 """Which version is served: loading a new one while serving, refusing a bad one, rolling back."""
 
+import contextlib
 import logging
 import threading
 from pathlib import Path
@@ -21,12 +22,7 @@ class Versions:
     """
 
     def __init__(self, settings: Settings, model: Model) -> None:
-        """Serve a model.
-
-        Args:
-            settings: Where versions are found.
-            model: The version to begin with; later ones must fit its catalogue.
-        """
+        """Begin with a model, whose catalogue later versions must fit."""
         self.model = model
         self.refused: str | None = None  # why the current version is not the one served
         self._settings = settings
@@ -102,17 +98,13 @@ class Versions:
         served = self.model
         found = []
         for folder in served.folder.parent.iterdir():
-            if folder == served.folder or folder.name.startswith(TEMPORARY_PREFIX):
-                continue
-            try:
-                created_at = read_manifest(folder).created_at
-            except ModelError:
-                continue
-            if created_at <= served.created_at:
-                found.append((created_at, folder))
-        if not found:
+            if folder != served.folder and not folder.name.startswith(TEMPORARY_PREFIX):
+                with contextlib.suppress(ModelError):  # no version
+                    found.append((read_manifest(folder).created_at, folder))
+        earlier = [(created_at, folder) for created_at, folder in found if created_at <= served.created_at]
+        if not earlier:
             raise ModelError(f"{served.folder.parent}: no version earlier than {served.version}")
-        return max(found)[1]
+        return max(earlier)[1]
 
     def _point_to(self, folder: Path) -> None:
         link = self._settings.recommendations.parent

@@ -1,6 +1,9 @@
 """What a recommender takes and returns."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -12,22 +15,15 @@ UNKNOWN = -1  # nothing is known of this listener or track
 EXHAUSTED = -2  # all that could be recommended is taken in this session
 
 
+@dataclass(slots=True)
 class Row:
-    """A listener who needs the next track.
+    """A listener who needs the next track."""
 
-    Attributes:
-        user: The listener.
-        tracks: Tracks heard in the open session, in order; the one just heard is the last.
-        times: Share heard of each.
-        all_taken: What must not be recommended: the tracks heard, and those recommended and not heard yet.
-    """
-
-    __slots__ = ("_taken", "all_taken", "times", "tracks", "user")
-
-    def __init__(self, user: int, tracks: Sequence[int], times: Sequence[float], taken: Collection[int]) -> None:
-        """Set the attributes; `taken` may name a track twice."""
-        self.user, self.tracks, self.times, self.all_taken = user, tracks, times, taken
-        self._taken: frozenset[int] | None = None
+    user: int
+    tracks: Sequence[int]  # heard in the open session, in order; the one just heard is the last
+    times: Sequence[float]  # share heard of each
+    all_taken: Collection[int]  # heard, or recommended and not heard yet: not to be recommended; may repeat
+    _taken: frozenset[int] | None = None
 
     @property
     def taken(self) -> frozenset[int]:
@@ -53,3 +49,19 @@ Recommender = Callable[[Model, Batch, np.random.Generator], list[Drawn]]
 
 IS_UNKNOWN = Drawn(UNKNOWN, None)
 IS_EXHAUSTED = Drawn(EXHAUSTED, None)
+
+
+def in_blocks(size: int) -> Callable[[Recommender], Recommender]:
+    """Give a recommender at most `size` rows at once, so that what it compares stays in the cache."""
+
+    def decorate(recommender: Recommender) -> Recommender:
+        @wraps(recommender)
+        def recommend(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+            if len(batch) <= size:
+                return recommender(model, batch, rng)
+            blocks = (batch[start : start + size] for start in range(0, len(batch), size))
+            return list(chain.from_iterable(recommender(model, block, rng) for block in blocks))
+
+        return recommend
+
+    return decorate

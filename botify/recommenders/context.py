@@ -7,33 +7,27 @@ already heard in the session counts for less.
 """
 
 from collections import Counter
-from collections.abc import Iterable
 
 import numpy as np
 
 from botify.model.catalogue import Catalogue
 from botify.model.context import Context
 from botify.model.model import Model
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row, in_blocks
 from looplib.arrays import Float32Array
 
-BLOCK = 32  # rows of a batch scored at once; a row of scores is as long as the catalogue
 _LEAST_SHARE = np.float32(1e-6)  # an expected share is kept so far from 0 and 1
 
 
-def session_context(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+@in_blocks(32)  # a row of scores is as long as the catalogue
+def session_context(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the track with the longest expected time, by what the session has shown of its interest so far."""
-    del rng
     context = model.context
     if context is None:
         return [IS_UNKNOWN] * len(batch)
-    drawn: list[Drawn] = []
-    for start in range(0, len(batch), BLOCK):
-        block = batch[start : start + BLOCK]
-        vectors = np.stack([interest_of(context, model.catalogue, row) for row in block])
-        scores = vectors[:, :-1] @ context.tracks.T + vectors[:, -1:]
-        drawn += [_best(own, context, model.catalogue, row) for own, row in zip(scores, block, strict=True)]
-    return drawn
+    vectors = np.stack([interest_of(context, model.catalogue, row) for row in batch])
+    scores = vectors[:, :-1] @ context.tracks.T + vectors[:, -1:]
+    return [_best(own, context, model.catalogue, row) for own, row in zip(scores, batch, strict=True)]
 
 
 def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Float32Array:
@@ -77,19 +71,13 @@ def _fresh_times(context: Context, catalogue: Catalogue, row: Row) -> tuple[list
 
 
 def _best(scores: Float32Array, context: Context, catalogue: Catalogue, row: Row) -> Drawn:
-    """Take the track with the highest logit; scores are changed in place."""
-    _tire_of_artists(scores, context.artist_fatigue, catalogue, row.tracks)
+    """Take the track with the highest logit, where those of artists heard are lowered; scores are changed in place."""
+    plays = Counter(catalogue.artist[list(row.tracks)].tolist())
+    of_artists = [catalogue.tracks_of(artist) for artist in plays]
+    tracks, counts = np.concatenate(of_artists), np.repeat(list(plays.values()), list(map(len, of_artists)))
+    share = (context.artist_fatigue**counts / (1 + np.exp(-scores[tracks]))).astype(np.float32)
+    share = np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE)
+    scores[tracks] = np.log(share / (1 - share))
     scores[list(row.taken)] = -np.inf
     track = int(scores.argmax())
     return Drawn(track, 1.0) if scores[track] > -np.inf else IS_EXHAUSTED
-
-
-def _tire_of_artists(scores: Float32Array, fatigue: float, catalogue: Catalogue, heard: Iterable[int]) -> None:
-    """Lower the scores of tracks whose artists were heard."""
-    plays = Counter(catalogue.artist[list(heard)].tolist())
-    starts = catalogue.artist_starts
-    tracks = np.concatenate([catalogue.by_artist[starts[artist] : starts[artist + 1]] for artist in plays])
-    counts = np.repeat(list(plays.values()), [starts[artist + 1] - starts[artist] for artist in plays])
-    share = (fatigue**counts / (1 + np.exp(-scores[tracks]))).astype(np.float32)
-    share = np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE)
-    scores[tracks] = np.log(share / (1 - share))

@@ -27,14 +27,9 @@ REPEAT = "repeat"
 def recommend(
     model: Model, batch: Batch, names: Sequence[str], fallback: FallbackSettings, rng: np.random.Generator
 ) -> list[tuple[str, Drawn]]:
-    """Recommend a track to each row.
+    """Recommend a track to each row, by the recommender named for it.
 
-    Args:
-        model: What recommenders draw from.
-        batch: The listeners and their sessions.
-        names: The recommender to ask first, for each row.
-        fallback: Recommenders to ask where that has no track; any track not yet heard is the last resort.
-        rng: Generator of the draws.
+    Where that has no track, the fallbacks are asked; any track not yet heard is the last resort.
 
     Returns:
         The recommender that had a track, after fallbacks, and the track, for each row.
@@ -45,7 +40,7 @@ def recommend(
     else:
         drawn = [IS_UNKNOWN] * len(batch)
         for name in different:
-            positions = [i for i, first in enumerate(names) if first == name]
+            positions = [i for i, wanted in enumerate(names) if wanted == name]
             for i, found in zip(positions, RECOMMENDERS[name](model, [batch[i] for i in positions], rng), strict=True):
                 drawn[i] = found
     return [

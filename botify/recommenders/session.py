@@ -5,17 +5,15 @@ it was heard. A candidate's affinity is its scalar product with that, which is t
 tracks heard.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from botify.model.model import Model
 from botify.model.tracklists import NO_TRACK
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, in_blocks
 from looplib.arrays import Float32Array, IntArray
 
 LATEST = 8  # tracks of a session that count; earlier ones are ignored
-BLOCK = 128  # rows of a batch scored at once, so that what is scored stays in the cache
+BLOCK = 128  # rows of a batch scored at once
 
 # Of `session_als`, chosen and not tuned: how much a rank in the listener's own list counts against the session, the
 # share heard from which a track counts as liked, and how fast earlier tracks fade.
@@ -24,37 +22,26 @@ LIKED_TIME = 0.3
 FADING = 0.8
 
 
-def contextual(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+@in_blocks(BLOCK)
+def contextual(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the neighbour of the session's tracks that is nearest to the session."""
-    del rng
-    neighbours = model.neighbours
-    if neighbours is None:
+    if model.neighbours is None:
         return [IS_UNKNOWN] * len(batch)
-    drawn: list[Drawn] = []
-    for block in _blocks(batch):
-        heard, times = _session_arrays(block)
-        candidates = neighbours.lists_of(heard).reshape(len(block), -1).astype(np.int64)
-        drawn += _best(candidates, _affinity(model, candidates, heard, times), block)
-    return drawn
+    heard, times = _session_arrays(batch)
+    candidates = model.neighbours.lists_of(heard).reshape(len(batch), -1).astype(np.int64)
+    return _best(candidates, _affinity(model, candidates, heard, times), batch)
 
 
-def session_als(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+@in_blocks(BLOCK)
+def session_als(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the best of the listener's own list, where tracks near liked ones rise and tracks near skipped ones sink."""
-    del rng
-    drawn: list[Drawn] = []
-    for block in _blocks(batch):
-        heard, times = _session_arrays(block)
-        candidates = model.recommendations.lists_of(np.array([row.user for row in block])).astype(np.int64)
-        age = np.arange(heard.shape[1] - 1, -1, -1)
-        liking = np.where(heard == NO_TRACK, 0, (times - LIKED_TIME) * FADING**age).astype(np.float32)
-        rank = np.arange(candidates.shape[1]) / candidates.shape[1]
-        scores = _affinity(model, candidates, heard, liking) - (RANK_WEIGHT * rank).astype(np.float32)
-        drawn += _best(candidates, scores, block)
-    return drawn
-
-
-def _blocks(batch: Batch) -> Iterable[Batch]:
-    return (batch[start : start + BLOCK] for start in range(0, len(batch), BLOCK))
+    heard, times = _session_arrays(batch)
+    candidates = model.recommendations.lists_of(np.array([row.user for row in batch])).astype(np.int64)
+    age = np.arange(heard.shape[1] - 1, -1, -1)
+    liking = np.where(heard == NO_TRACK, 0, (times - LIKED_TIME) * FADING**age).astype(np.float32)
+    rank = np.arange(candidates.shape[1]) / candidates.shape[1]
+    scores = _affinity(model, candidates, heard, liking) - (RANK_WEIGHT * rank).astype(np.float32)
+    return _best(candidates, scores, batch)
 
 
 def _session_arrays(batch: Batch) -> tuple[IntArray, Float32Array]:

@@ -15,7 +15,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+
+from botify.schemas import Listening
 
 SILENCE_S = 1800.0
 CLAIM_S = 1.0
@@ -23,54 +25,13 @@ LONGEST_SESSION = 1000  # tracks; a session that reaches it ends
 
 
 class Session(NamedTuple):
-    """A listener's session after a request.
+    """A listener's session after a request."""
 
-    Attributes:
-        tracks: Tracks heard, in order; the last one is the request's.
-        times: Share that was heard of each, 0..1.
-        id: Unique over processes and replicas.
-        pending: Recommended in this session and not heard so far.
-        ticket: The request's number, unique over processes and replicas.
-    """
-
-    tracks: tuple[int, ...]
-    times: tuple[float, ...]
-    id: str
-    pending: tuple[int, ...] = ()
-    ticket: int = 0
-
-
-class SessionStore(Protocol):
-    """A store of sessions; safe for several threads, and never raises."""
-
-    def hear(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
-        """Add what was just heard to the listeners' sessions, opening those that need it, and claim them.
-
-        Args:
-            requests: (listener, track, share heard) of each request; a listener at most once.
-            now_ms: ms since the epoch.
-
-        Returns:
-            The session of each after it; None where the store is down.
-        """
-
-    def settle(self, users: Sequence[int], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
-        """End the claims of a `hear`, in any case: a request that recommends nothing settles with None.
-
-        Args:
-            users: The listeners.
-            sessions: What `hear` returned for them.
-            tracks: What is recommended to each.
-
-        Returns:
-            False if this took so long that another request of a listener no longer waited: refuse the request.
-        """
-
-    def end(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
-        """Add what was just heard and close the sessions, without a claim; returns what `hear` does."""
-
-    def ready(self) -> bool:
-        """Return whether the store can be reached now."""
+    tracks: tuple[int, ...]  # heard, in order; the last one is the request's
+    times: tuple[float, ...]  # share that was heard of each, 0..1
+    id: str  # unique over processes and replicas
+    pending: tuple[int, ...] = ()  # recommended in this session and not heard so far
+    ticket: int = 0  # the request's number, unique over processes and replicas
 
 
 def make_tickets() -> Iterator[int]:
@@ -94,7 +55,7 @@ class _OpenSession:
 
 
 class LocalSessions:
-    """Sessions in the memory of one process, bounded by the silence after which one ends and by their number."""
+    """Sessions in the memory of one process; safe for several threads, and never raises."""
 
     def __init__(self, *, silence_s: float = SILENCE_S, most: int = 1_000_000) -> None:
         """Make an empty store.
@@ -109,8 +70,16 @@ class LocalSessions:
         self._settled = threading.Condition()
         self._waiting = 0
 
-    def hear(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
-        """See `SessionStore`."""
+    def hear(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:
+        """Add what was just heard to the listeners' sessions, opening those that need it, and claim them.
+
+        Args:
+            requests: (listener, track, share heard) of each request; a listener at most once.
+            now_ms: ms since the epoch.
+
+        Returns:
+            The session of each after it; None where the store is down.
+        """
         with self._settled:
             if self._is_claimed(requests):  # all at once, so that a request that waits holds no claim itself
                 self._waiting += 1
@@ -121,7 +90,16 @@ class LocalSessions:
         return found
 
     def settle(self, users: Sequence[int], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
-        """See `SessionStore`."""
+        """End the claims of a `hear`, in any case: a request that recommends nothing settles with None.
+
+        Args:
+            users: The listeners.
+            sessions: What `hear` returned for them.
+            tracks: What is recommended to each.
+
+        Returns:
+            False if this took so long that another request of a listener no longer waited: refuse the request.
+        """
         is_mine = True
         with self._settled:
             for user, state, track in zip(users, sessions, tracks, strict=True):
@@ -140,8 +118,8 @@ class LocalSessions:
                 self._settled.notify_all()
         return is_mine
 
-    def end(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
-        """See `SessionStore`."""
+    def end(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:
+        """Add what was just heard and close the sessions, without a claim; returns what `hear` does."""
         ended: list[Session | None] = []
         with self._settled:
             for request in requests:
@@ -153,10 +131,10 @@ class LocalSessions:
         return ended
 
     def ready(self) -> bool:
-        """See `SessionStore`; always."""
+        """Return whether the store can be reached now: always."""
         return True
 
-    def _is_claimed(self, requests: Sequence[tuple[int, int, float]]) -> bool:
+    def _is_claimed(self, requests: Sequence[Listening]) -> bool:
         sessions = self._sessions
         for user, _, _ in requests:
             session = sessions.get(user)
@@ -164,7 +142,7 @@ class LocalSessions:
                 return True
         return False
 
-    def _add(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
+    def _add(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:
         sessions, expires_ms = self._sessions, now_ms + self._silence_ms
         found: list[Session | None] = []
         for (user, track, share), ticket in zip(requests, self._tickets, strict=False):

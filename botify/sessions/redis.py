@@ -1,31 +1,37 @@
 """Sessions in Redis, for several processes or replicas; the only module that knows Redis.
 
-A session is one string of records (`botify.sessions.records`), whose order is the same for every process:
+A session is one string of records of 24 bytes: (ticket, track, share heard), and for a recommendation (ticket of its
+request, track or -1, -1). The order of the records is that in which things happened, for every process, and this is
+all that the promise of `botify.sessions.local` needs.
 
-- `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no
-  recommendation is a request that is being answered elsewhere; only then is the string read again until it has one,
-  or until the claim has run out: then (ticket, -1, -2) takes it over.
+- `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no recommendation is a
+  request that is being answered elsewhere; only then is the string read again until it has one, or until the claim
+  has run out: then (ticket, -1, -2) takes it over.
 - `settle` is one command whose reply is not awaited. A slow request awaits it, and sees whether it was taken over.
 
-A Redis that is down costs one time-out, then nothing: it is asked again after a pause, which doubles up to
-`LONGEST_PAUSE_S`.
+A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` tries it again.
 """
 
+import contextlib
+import struct
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
-from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Session, make_tickets
-from botify.sessions.records import NO_TRACK, RECOMMENDED, RECORD, TAKEN_OVER, Reading, read_session
+from botify.schemas import Listening
+from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Session, make_tickets, session_id
 from looplib.errors import ConfigError
 
 TIMEOUT_S = 0.25
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+PAUSE_S = 0.5
 POLL_S = 0.001
+RECORD = struct.Struct("<Qqd")
+RECOMMENDED, TAKEN_OVER = -1.0, -2.0
+NO_TRACK = -1
 
 # MGET is half the work of as many GETs, and Lua hands over some thousand arguments at most.
 _APPEND_AND_READ = b"""
@@ -62,35 +68,69 @@ return 0
 _LONGEST_VALUE = LONGEST_SESSION * 2 * RECORD.size
 
 
+class Reading(NamedTuple):
+    """What a session's string says to the request with a ticket."""
+
+    session: Session
+    others: tuple[int, ...] = ()  # tickets of requests that came before and are still being answered
+    is_taken_over: bool = False  # another request took over the claim
+
+
+def read_session(value: bytes, ticket: int) -> Reading:
+    """Read a session's string, up to and with what the request heard; recommendations after it count too."""
+    tracks: list[int] = []
+    times: list[float] = []
+    recommended: list[int] = []
+    unsettled: dict[int, None] = {}
+    taken_over: set[int] = set()
+    first, is_past = 0, False
+    for number, track, share in RECORD.iter_unpack(value):
+        if share >= 0:
+            first = first or number
+            if not is_past and number not in unsettled:  # one sent twice, over a broken connection, counts once
+                unsettled[number] = None
+                tracks.append(track)
+                times.append(share)
+            is_past = is_past or number == ticket
+        elif share == TAKEN_OVER:
+            if number in unsettled:
+                del unsettled[number]
+                taken_over.add(number)
+        elif number not in taken_over:
+            unsettled.pop(number, None)
+            recommended.append(track)
+    unsettled.pop(ticket, None)
+    heard = {NO_TRACK, *tracks}
+    pending = tuple([track for track in recommended if track not in heard])
+    session = Session(tuple(tracks), tuple(times), session_id(first), pending, ticket)
+    return Reading(session, tuple(unsettled), ticket in taken_over)
+
+
 class RedisSessions:
     """Sessions in Redis; a connection a thread. Make it in the process that uses it, not before a fork."""
 
     def __init__(self, url: str, *, silence_s: float = SILENCE_S, timeout_s: float = TIMEOUT_S) -> None:
-        """Prepare connections; they are made at the first request.
-
-        Args:
-            url: Such as `redis://localhost:6379/0`.
-            silence_s: A session without a request for this long is over.
-            timeout_s: How long to wait for a reply.
+        """Prepare connections to a URL such as `redis://localhost:6379/0`; they are made at the first request.
 
         Raises:
             ConfigError: The URL is none of Redis's.
         """
         try:
-            self._pool = redis.ConnectionPool.from_url(
+            pool = redis.ConnectionPool.from_url(
                 url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None
             )
         except ValueError as error:
             raise ConfigError(f"redis_url: {error}") from None
         self._silence_ms = round(silence_s * 1000)
         self._tickets = make_tickets()
-        self._threads = threading.local()
-        self._breaker = _Breaker()
+        self._connection = _Connection(pool)
+        self._lock = threading.Lock()
+        self._down_until_s = 0.0  # 0 while Redis answers
 
-    def hear(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
-        """See `SessionStore`; one round trip, unless a listener asks twice at once."""
+    def hear(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:
+        """See `LocalSessions`; one round trip, unless a listener asks twice at once."""
         keys, tickets, records = self._records_of(requests)
-        self._connection().claimed_s = time.monotonic()
+        self._connection.claimed_s = time.monotonic()
         values = self._append_and_read(keys, now_ms + self._silence_ms, records)
         if values is None:
             return [None] * len(keys)
@@ -100,7 +140,7 @@ class RedisSessions:
         return [reading.session for reading in readings]
 
     def settle(self, users: Sequence[int], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
-        """See `SessionStore`; waits for no reply unless the request was slow."""
+        """See `LocalSessions`; waits for no reply unless the request was slow."""
         settled = [
             (_key(user), state.ticket, RECORD.pack(state.ticket, NO_TRACK if track is None else track, RECOMMENDED))
             for user, state, track in zip(users, sessions, tracks, strict=True)
@@ -109,10 +149,12 @@ class RedisSessions:
         if not settled:
             return True
         keys, tickets, records = zip(*settled, strict=True)
-        connection = self._connection()
+        connection = self._connection
         append = ("EVAL", _APPEND_IF_OPEN, len(keys), *keys, _LONGEST_VALUE, *records)
         if time.monotonic() - connection.claimed_s < CLAIM_S / 2:
-            connection.send(append)
+            if connection.is_connected:
+                with contextlib.suppress(redis.RedisError, OSError):
+                    connection.exchange([append], wait=False)
             return True
         self._call(append)
         (values,) = self._call(("MGET", *keys)) or [[]]
@@ -120,8 +162,8 @@ class RedisSessions:
             value and read_session(value, ticket).is_taken_over for value, ticket in zip(values, tickets, strict=False)
         )
 
-    def end(self, requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:  # noqa: ARG002  Redis has a clock of its own
-        """See `SessionStore`; one round trip."""
+    def end(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:  # noqa: ARG002  Redis has a clock of its own
+        """See `LocalSessions`; one round trip."""
         keys, tickets, records = self._records_of(requests)
         values = self._run(_APPEND_AND_TAKE, keys, *records)
         if values is None:
@@ -129,7 +171,7 @@ class RedisSessions:
         return [read_session(value, ticket).session for value, ticket in zip(values, tickets, strict=True)]
 
     def ready(self) -> bool:
-        """See `SessionStore`; Redis is not asked during a pause."""
+        """See `LocalSessions`; Redis is not asked during a pause."""
         return self._call(("PING",)) is not None
 
     def _wait_for_others(self, keys: Sequence[bytes], readings: list[Reading], now_ms: int) -> None:
@@ -167,7 +209,7 @@ class RedisSessions:
         replies = self._call(("EVAL", script, len(keys), *keys, *values))
         return None if replies is None else list(chain.from_iterable(replies[0]))
 
-    def _records_of(self, requests: Sequence[tuple[int, int, float]]) -> tuple[list[bytes], list[int], list[bytes]]:
+    def _records_of(self, requests: Sequence[Listening]) -> tuple[list[bytes], list[int], list[bytes]]:
         """Return the key, a ticket and the record of each request."""
         tickets = [next(self._tickets) for _ in requests]
         keys = [_key(user) for user, _, _ in requests]
@@ -178,9 +220,9 @@ class RedisSessions:
 
     def _call(self, *commands: Sequence[Any]) -> list[Any] | None:
         """Return the replies to commands sent together; None while Redis is down."""
-        if not self._breaker.lets_through():
+        if self._down_until_s and not self._may_try():
             return None
-        connection = self._connection()
+        connection = self._connection
         was_connected = connection.is_connected
         try:
             try:
@@ -191,86 +233,48 @@ class RedisSessions:
                 # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts once.
                 replies = connection.exchange(commands)
         except (redis.RedisError, OSError):
-            self._breaker.failed()
+            self._down_until_s = time.monotonic() + PAUSE_S
             return None
-        self._breaker.succeeded()
+        self._down_until_s = 0.0
         return replies
 
-    def _connection(self) -> "_Connection":
-        connection: _Connection | None = getattr(self._threads, "connection", None)
-        if connection is None:
-            connection = self._threads.connection = _Connection(self._pool.make_connection())
-        return connection
+    def _may_try(self) -> bool:
+        """Return whether this request is the one that tries a Redis that is down; the others do without sessions."""
+        with self._lock:
+            now_s = time.monotonic()
+            if now_s < self._down_until_s:
+                return False
+            self._down_until_s = now_s + PAUSE_S
+            return True
 
 
-class _Connection:
-    """A thread's connection; connects when it is used."""
+class _Connection(threading.local):
+    """A connection for each thread, made when it is used."""
 
-    def __init__(self, connection: Any) -> None:  # noqa: ANN401  redis-py leaves its methods without types
-        self._connection = connection
-        self.claimed_s = 0.0  # when the last `hear` began
+    def __init__(self, pool: redis.ConnectionPool) -> None:
+        self._connection: Any = pool.make_connection()
         self._unread = 0
+        self.claimed_s = 0.0  # when the last `hear` began
 
     @property
     def is_connected(self) -> bool:
         return bool(self._connection.is_connected)
 
-    def exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """Send commands together and return their replies."""
+    def exchange(self, commands: Sequence[Sequence[Any]], *, wait: bool = True) -> list[Any]:
+        """Send commands together and return their replies; without `wait` those are read before the next ones."""
+        connection = self._connection
         try:
-            self._send(commands)
-            while self._unread:
-                self._connection.read_response()
-                self._unread -= 1
-            return [self._connection.read_response() for _ in commands]
+            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            self._unread += len(commands)
+            if not wait:
+                return []
+            replies = [connection.read_response() for _ in range(self._unread)]
+            self._unread = 0
+            return replies[-len(commands) :]
         except (redis.RedisError, OSError):
-            self._hang_up()
+            connection.disconnect()
+            self._unread = 0
             raise
-
-    def send(self, command: Sequence[Any]) -> None:
-        """Send a command, whose reply is read before that of the next one; without effect while not connected."""
-        if not self.is_connected:
-            return
-        try:
-            self._send([command])
-            self._unread += 1
-        except (redis.RedisError, OSError):
-            self._hang_up()
-
-    def _send(self, commands: Sequence[Sequence[Any]]) -> None:
-        packed = self._connection.pack_commands(commands)
-        self._connection.send_packed_command(packed, check_health=False)
-
-    def _hang_up(self) -> None:
-        self._connection.disconnect()
-        self._unread = 0
-
-
-class _Breaker:
-    """Keeps requests from waiting for a Redis that is down: after a failure one request a pause may try."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pause_s = 0.0
-        self._closed_until_s = 0.0
-
-    def lets_through(self) -> bool:
-        if not self._pause_s:
-            return True
-        with self._lock:
-            now_s = time.monotonic()
-            if now_s < self._closed_until_s:
-                return False
-            self._closed_until_s = now_s + self._pause_s  # the others go on without memory while this one tries
-            return True
-
-    def failed(self) -> None:
-        with self._lock:
-            self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
-            self._closed_until_s = time.monotonic() + self._pause_s
-
-    def succeeded(self) -> None:
-        self._pause_s = 0.0
 
 
 def _key(user: int) -> bytes:

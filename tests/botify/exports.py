@@ -84,6 +84,14 @@ def edit_manifest(folder: Path, **changes: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
+def update_manifest(folder: Path, name: str) -> None:
+    """Writes into a version's manifest what one of its files now is."""
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    file = folder / name
+    facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
+    edit_manifest(folder, files={**files, name: {"rows": None, **files.get(name, {}), **facts}})
+
+
 def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, list[int]]:
     """A list of different tracks for each listener."""
     starts = np.random.default_rng(5).integers(tracks, size=listeners).tolist()

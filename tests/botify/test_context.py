@@ -1,6 +1,5 @@
 """The context model as the service loads it, and the recommender that follows it."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.context import interest_of, session_context
 from botify.recommenders.fallback import recommend
 from botify.settings import FallbackSettings
-from looplib.files import sha256_file
-from tests.botify.exports import edit_manifest, make_settings, publish, random_lists, write_catalogue
+from tests.botify.exports import make_settings, publish, random_lists, update_manifest, write_catalogue
 
 TRACKS, FACTORS, FATIGUE = 40, 3, 0.5
 ARTISTS = [track % 8 for track in range(TRACKS)]
@@ -51,16 +49,8 @@ def publish_context(root: Path, **changes: Any) -> Path:  # noqa: ANN401  whatev
     catalogue = write_catalogue(root / "tracks.json", ARTISTS)
     folder = publish(root, "one", random_lists(20, TRACKS), catalogue=catalogue)
     np.savez(folder / "context.npz", **arrays(**changes))
-    update_manifest(folder)
+    update_manifest(folder, "context.npz")
     return folder
-
-
-def update_manifest(folder: Path) -> None:
-    """Write into the manifest what the context model now is."""
-    files = json.loads((folder / "manifest.json").read_text())["files"]
-    file = folder / "context.npz"
-    files["context.npz"] = {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": None}
-    edit_manifest(folder, files=files)
 
 
 def load(root: Path) -> Model:
@@ -214,6 +204,6 @@ def test_a_damaged_model_is_refused(tmp_path: Path, damage: Callable[[Path], Non
     damage(folder / "context.npz")
     with pytest.raises(ModelError, match=r"context\.npz"):
         load(tmp_path)
-    update_manifest(folder)
+    update_manifest(folder, "context.npz")
     with pytest.raises(ModelError, match=r"context\.npz: not a context model of ours"):
         load(tmp_path)

@@ -215,7 +215,7 @@ def test_a_torn_last_line_of_a_dead_process_is_cut_off_and_the_rest_published(tm
     (tmp_path / ".events-a.jsonl").write_bytes(b"one\ntwo\nthr")
     (tmp_path / ".events-b.jsonl").write_bytes(b"torn from the start" * 10_000)
     (tmp_path / ".events-c.jsonl").write_bytes(b"")
-    assert adopt_segments(tmp_path) == [tmp_path / "events-a.jsonl"]
+    adopt_segments(tmp_path)
     assert final(tmp_path) == [b"one\ntwo\n"]
     assert growing(tmp_path) == []
 
@@ -268,9 +268,12 @@ def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"catalogue": {"sha256": "0", "tracks": 7}}', "is of another catalogue, {'sha256': '0', 'tracks': 7}"),
-        ("{}", "is of another catalogue, None"),
-        ("[]", "is of another catalogue, None"),
+        (
+            '{"catalogue": {"sha256": "0", "tracks": 7}}',
+            "of another catalogue, {'sha256': '0', 'tracks': 7}",
+        ),
+        ("{}", "of another catalogue, None"),
+        ("[]", "of another catalogue, None"),
         ('{"catalogue": ', "collection.json: not JSON"),
     ],
 )

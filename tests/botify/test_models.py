@@ -15,8 +15,15 @@ from botify.model.catalogue import Catalogue, load_catalogue
 from botify.model.model import Model, load_model
 from botify.model.versions import Versions
 from botify.settings import Settings
-from looplib.files import sha256_file
-from tests.botify.exports import edit_manifest, make_settings, point_to, publish, random_lists, write_catalogue
+from tests.botify.exports import (
+    edit_manifest,
+    make_settings,
+    point_to,
+    publish,
+    random_lists,
+    update_manifest,
+    write_catalogue,
+)
 
 TRACKS = 60
 ALL_FILES = ("recommendations.jsonl", "neighbours.jsonl", "factors.npz")
@@ -36,14 +43,6 @@ def settings(tmp_path: Path, catalogue_file: Path) -> Settings:
 
 def load(settings: Settings) -> Model:
     return load_model(settings, load_catalogue(settings.catalog))
-
-
-def forge(folder: Path, name: str) -> None:
-    """Write into the manifest what a file now is."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    file = folder / name
-    manifest["files"][name] |= {"sha256": sha256_file(file), "bytes": file.stat().st_size}
-    edit_manifest(folder, files=manifest["files"])
 
 
 def test_lists_are_found_by_id_whether_ids_are_dense_sorted_or_not(tmp_path: Path, catalogue_file: Path) -> None:
@@ -101,7 +100,7 @@ def _line_edit(text: str) -> Callable[[Path], None]:
         lines = file.read_text().splitlines()
         lines[3] = text
         file.write_text("\n".join(lines) + "\n")
-        forge(folder, file.name)
+        update_manifest(folder, file.name)
 
     return edit
 
@@ -109,7 +108,7 @@ def _line_edit(text: str) -> Callable[[Path], None]:
 def _factors(**arrays: Any) -> Callable[[Path], None]:  # noqa: ANN401  whatever NumPy saves
     def edit(folder: Path) -> None:
         np.savez(folder / "factors.npz", **arrays)
-        forge(folder, "factors.npz")
+        update_manifest(folder, "factors.npz")
 
     return edit
 
@@ -120,7 +119,7 @@ def _manifest(**changes: object) -> Callable[[Path], None]:
 
 def _pack(folder: Path) -> None:
     np.savez_compressed(folder / "factors.npz", tracks=np.arange(60), item_factors=np.zeros((60, 100), np.float32))
-    forge(folder, "factors.npz")
+    update_manifest(folder, "factors.npz")
 
 
 def _claim(folder: Path, shape: tuple[int, ...]) -> None:
@@ -132,7 +131,7 @@ def _claim(folder: Path, shape: tuple[int, ...]) -> None:
     with zipfile.ZipFile(folder / "factors.npz", "w") as archive:
         archive.writestr("tracks.npy", tracks.getvalue())
         archive.writestr("item_factors.npy", header.getvalue() + b"\0" * 64)
-    forge(folder, "factors.npz")
+    update_manifest(folder, "factors.npz")
 
 
 def _link(folder: Path, name: str) -> None:
@@ -149,10 +148,7 @@ def _say(folder: Path, **facts: int) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (
-            _line_edit('{"user": 3, "tracks": [1, 60]}'),
-            "<= 59 - at `$.tracks[1]`; the catalogue has 0..59",
-        ),
+        (_line_edit('{"user": 3, "tracks": [1, 60]}'), "<= 59 - at `$.tracks[1]`"),
         (_line_edit('{"user": 3, "tracks": [1, -4]}'), "recommendations.jsonl:4: "),
         (_line_edit('{"user": 3, "tracks": ["1"]}'), "recommendations.jsonl:4: "),
         (_line_edit('{"user": 3.5, "tracks": [1]}'), "recommendations.jsonl:4: "),
@@ -163,7 +159,7 @@ def _say(folder: Path, **facts: int) -> None:
         (_line_edit('{"user": -2, "tracks": [1]}'), "Expected `int` >= 0 - at `$.user`"),
         (_line_edit('{"user": 99, "tracks": [1]}\n{"user": 98, "tracks": [1]}'), "the manifest says 20"),
         (_line_edit('{"user": 99, "tracks": [1]}, {"user": 98, "tracks": [1]}'), "recommendations.jsonl:4: "),
-        (_manifest(schema=2), "manifest.json: schema: Input should be 1"),
+        (_manifest(schema=2), "manifest.json: Invalid enum value 2 - at `$.schema`"),
         (_manifest(files={}), "not in the manifest"),
         (_manifest(created_at="yesterday"), "created_at"),
         (_manifest(data={"catalogue": {"sha256": "0" * 64, "tracks": 5}}), "trained on another catalogue, of 5 tracks"),
@@ -179,7 +175,7 @@ def _say(folder: Path, **facts: int) -> None:
         (lambda folder: _claim(folder, (2**40, 2**40)), "not factors of ours"),
         (lambda folder: _link(folder, "factors.npz"), "factors.npz: a link that leads out of the version's folder"),
         (lambda folder: _link(folder, "recommendations.jsonl"), "a link that leads out of the version's folder"),
-        (lambda folder: _say(folder, rows=10**15), "the manifest says 1000000000000000 rows in "),
+        (lambda folder: _say(folder, rows=10**15), "20 lines found, the manifest says 1000000000000000"),
         (lambda folder: _say(folder, rows=21), "20 lines found, the manifest says 21"),
         (lambda folder: _say(folder, bytes=-1), "bytes"),
         (
@@ -304,6 +300,6 @@ def test_no_file_is_read_as_a_pickle(settings: Settings, tmp_path: Path) -> None
     np.save(buffer, np.array([{}], dtype=object), allow_pickle=True)
     file = tmp_path / "versions" / "one" / "factors.npz"
     file.write_bytes(buffer.getvalue())
-    forge(file.parent, file.name)
+    update_manifest(file.parent, file.name)
     with pytest.raises(ModelError, match="not factors of ours"):
         load(settings)

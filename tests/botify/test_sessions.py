@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from botify.sessions import local as sessions
-from botify.sessions import records as session_records
 from botify.sessions import redis as redis_sessions
-from botify.sessions.local import LocalSessions, Session, SessionStore
+from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from looplib.errors import ConfigError
 from tests.botify.redis_server import RedisServer
 
+SessionStore = LocalSessions | RedisSessions
 _listeners = itertools.count(10**9)  # no other test of the same Redis has them
 
 
@@ -255,8 +255,7 @@ def test_silent_sessions_leave_the_memory() -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_sessions, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(redis_sessions, "LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr(redis_sessions, "PAUSE_S", 0.05)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -294,8 +293,7 @@ def test_a_redis_that_never_was_there_is_no_error() -> None:
 def test_a_redis_that_hangs_costs_one_time_out_and_not_one_a_request(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_sessions, "FIRST_PAUSE_S", 3600)
-    monkeypatch.setattr(redis_sessions, "LONGEST_PAUSE_S", 3600)
+    monkeypatch.setattr(redis_sessions, "PAUSE_S", 3600)
     store = RedisSessions(own_redis.url, timeout_s=0.2)
     asked: list[object] = []
     exchange = redis_sessions._Connection.exchange
@@ -318,7 +316,7 @@ def test_while_redis_is_down_one_thread_at_a_time_tries_it(own_redis: RedisServe
     own_redis.stop()
     store.hear([(1, 1, 1.0)], now_ms())
     own_redis.start()
-    time.sleep(redis_sessions.FIRST_PAUSE_S)
+    time.sleep(redis_sessions.PAUSE_S)
     answers: list[Session | None] = []
 
     def ask(user: int) -> None:
@@ -338,9 +336,9 @@ def test_a_url_that_is_none_of_redis_is_refused() -> None:
 
 
 def test_what_was_sent_twice_over_a_broken_connection_counts_once() -> None:
-    record = session_records.RECORD
+    record = redis_sessions.RECORD
     heard, other = record.pack(7, 1, 0.5), record.pack(8, 2, 1.0)
     for value in (heard + heard, heard + heard + other):
-        assert session_records.read_session(value, 7).session.tracks == (1,)
-    reading = session_records.read_session(heard + heard + other, 8)
+        assert redis_sessions.read_session(value, 7).session.tracks == (1,)
+    reading = redis_sessions.read_session(heard + heard + other, 8)
     assert (reading.session.tracks, reading.others) == ((1, 2), (7,))

@@ -22,12 +22,12 @@ decides: A
 def load(folder: Path, environment: dict[str, str] | None = None, text: str = BASIC, **options: object) -> Settings:
     file = folder / "botify.yaml"
     file.write_text(text)
-    return load_settings(file, environment or {}, options)
+    return load_settings(file, environment or {}, [f"{key}={value}" for key, value in options.items()])
 
 
 def test_the_environment_wins_over_the_file_and_options_over_both(tmp_path: Path) -> None:
     environment = {"BOTIFY_LOG_DIR": "/var/log/b", "BOTIFY_PORT": "7000", "BOTIFY_PROCESSES": "2", "HOME": "/x"}
-    found = load(tmp_path, environment, port=8000, processes=None)
+    found = load(tmp_path, environment, port=8000)
     assert (found.log_dir, found.port, found.processes) == (Path("/var/log/b"), 8000, 2)
 
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +19,7 @@ import psutil
 
 from analysis.logs.lines import Event, parse_line
 from botify.event_log import adopt_segments
-from looplib.files import sha256_file
+from tests.botify.exports import publish, write_catalogue
 from tests.programs import free_port
 
 LISTENERS, TRACKS, LENGTH = 2000, 3000, 30
@@ -53,40 +52,15 @@ class Published:
         """Publishes a version whose lists hold tracks first..last-1, and makes it the current one."""
         rng = np.random.default_rng(len(version) + first)
         lists = {user: rng.permutation(np.arange(first, last))[:LENGTH].tolist() for user in range(LISTENERS)}
-        folder = self.folder / "versions" / version
-        folder.mkdir(parents=True)
-        file = folder / "recommendations.jsonl"
-        file.write_bytes(b"".join(orjson.dumps({"user": u, "tracks": t}) + b"\n" for u, t in lists.items()))
-        self.write_manifest(version)
-        self.point_to(version)
+        earlier = len(list((self.folder / "versions").glob("*")))
+        publish(self.folder, version, lists, catalogue=self.catalogue, neighbours={0: [1]}, day=earlier)
         return lists
 
-    def write_manifest(self, version: str) -> None:
-        folder = self.folder / "versions" / version
-        file = folder / "recommendations.jsonl"
-        made = datetime.now(UTC) + timedelta(seconds=len(list(folder.parent.iterdir())))
-        facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": len(file.read_bytes().splitlines())}
-        manifest = {
-            "schema": 1,
-            "model": version,
-            "created_at": made.isoformat(),
-            "files": {file.name: facts},
-            "data": {"catalogue": {"sha256": sha256_file(self.catalogue), "tracks": TRACKS}},
-        }
-        (folder / "manifest.json").write_bytes(orjson.dumps(manifest))
 
-    def point_to(self, version: str) -> None:
-        link = self.folder / "new-link"
-        link.symlink_to(f"versions/{version}")
-        link.replace(self.folder / "current")
-
-
-def publish(folder: Path) -> Published:
+def publish_first(folder: Path) -> Published:
     """A catalogue and the version `one`."""
-    folder.mkdir(parents=True, exist_ok=True)
     published = Published(folder)
-    lines = [orjson.dumps({"track": t, "artist": f"artist {t % 300}", "title": f"{t}"}) + b"\n" for t in range(TRACKS)]
-    published.catalogue.write_bytes(b"".join(lines))
+    write_catalogue(published.catalogue, [track % 300 for track in range(TRACKS)])
     published.publish("one")
     return published
 

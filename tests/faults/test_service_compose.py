@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.faults.served import Load, Served, clients, logged_answers, publish, serve, wait_until
+from tests.faults.served import Load, Served, clients, logged_answers, publish_first, serve, wait_until
 from tests.programs import free_port, need
 
 BOTIFY = Path(__file__).parents[2] / "botify"
@@ -47,7 +47,7 @@ class Nginx:
 @pytest.fixture
 def services(tmp_path: Path, redis_url: str) -> Iterator[tuple[list[Served], Served]]:
     """The recommenders, and the way to them through nginx."""
-    published, log = publish(tmp_path / "published"), tmp_path / "log"
+    published, log = publish_first(tmp_path / "published"), tmp_path / "log"
     with ExitStack() as stack:
         replicas = [stack.enter_context(serve(published, log, redis_url=redis_url)) for _ in range(2)]
         nginx = Nginx(tmp_path, [replica.port for replica in replicas])

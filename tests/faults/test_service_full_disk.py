@@ -6,11 +6,11 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.served import Load, clients, logged_answers, publish, serve, wait_until
+from tests.faults.served import Load, clients, logged_answers, publish_first, serve, wait_until
 
 
 def test_while_the_disk_is_full_requests_are_refused_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
-    published = publish(tmp_path / "published")
+    published = publish_first(tmp_path / "published")
     limited = ["bash", "-c", 'ulimit -Sf 64 && exec "$@"', "bash"]
     settings = {"event_log": {"fsync": "always"}}
     with serve(published, tmp_path / "log", prefix=limited, **settings) as served:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from tests.botify.malformed import WRONG_PATHS, malformed_bodies
-from tests.faults.served import TRACKS, Answer, Served, logged_answers, publish, serve
+from tests.faults.served import TRACKS, Answer, Served, logged_answers, publish_first, serve
 
 BODIES, BROKEN = 1_500, 300
 GOOD = b'{"track":1,"time":0.5}'
@@ -91,7 +91,7 @@ def statuses_of(port: int, request: bytes, *, is_cut_off: bool = False) -> set[i
 
 
 def test_malformed_requests_give_no_5xx_and_no_event_and_the_service_goes_on(tmp_path: Path) -> None:
-    published = publish(tmp_path / "published")
+    published = publish_first(tmp_path / "published")
     with serve(published, tmp_path / "log") as served:
         workers = {process.pid for process in served.workers()}
         rng = python_random.Random(11)  # noqa: S311  which damage, not a secret

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.botify.exports import point_to, update_manifest
 from tests.faults.served import (
     TRACKS,
     Load,
@@ -11,7 +12,7 @@ from tests.faults.served import (
     Served,
     assert_all_logged,
     clients,
-    publish,
+    publish_first,
     serve,
     wait_until,
 )
@@ -24,7 +25,7 @@ def version_of(served: Served) -> str:
 
 
 def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(tmp_path: Path) -> None:
-    published = publish(tmp_path / "published")
+    published = publish_first(tmp_path / "published")
     lists = {version: published.publish(version, first) for version, first in (("low", 0), ("high", TRACKS // 2))}
     with serve(published, tmp_path / "log", watch_s=3600) as served:
         assert version_of(served) == "high"
@@ -32,7 +33,7 @@ def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(tm
         with Load(served.port, clients(4)) as load:
             for number in range(RELOADS):
                 version = ("low", "high")[number % 2]
-                published.point_to(version)
+                point_to(published.folder, version)
                 assert served.ask("POST", "/admin/reload") == (200, {"version": version})
                 load.wait_for(5)
     assert set(load.statuses) == {200}
@@ -69,7 +70,7 @@ def name_an_unknown_track(published: Published) -> str:
     file = published.folder / "versions/bad/recommendations.jsonl"
     first, rest = file.read_bytes().split(b"\n", 1)
     file.write_bytes(first.replace(b"[", b"[%d," % TRACKS) + b"\n" + rest)
-    published.write_manifest("bad")
+    update_manifest(file.parent, file.name)
     return f"Expected `int` <= {TRACKS - 1} - at `$.tracks[0]`"
 
 
@@ -79,7 +80,7 @@ FAULTS: list[Fault] = [flip_a_byte, remove_the_manifest, name_an_unknown_track]
 
 
 def test_bad_versions_are_refused_with_the_reason_and_the_old_one_goes_on(tmp_path: Path) -> None:
-    published = publish(tmp_path / "published")
+    published = publish_first(tmp_path / "published")
     with serve(published, tmp_path / "log", watch_s=3600) as served, Load(served.port, clients(2)) as load:
         for fault in FAULTS:
             version = published.folder / "versions" / "bad"
@@ -100,7 +101,7 @@ def test_bad_versions_are_refused_with_the_reason_and_the_old_one_goes_on(tmp_pa
 
 
 def test_a_bad_version_at_the_start_is_reported_in_one_line(tmp_path: Path) -> None:
-    published = publish(tmp_path / "published")
+    published = publish_first(tmp_path / "published")
     published.publish("bad")
     reason = flip_a_byte(published)
     served = Served(published, tmp_path / "log")
@@ -111,7 +112,7 @@ def test_a_bad_version_at_the_start_is_reported_in_one_line(tmp_path: Path) -> N
 
 
 def test_a_new_version_is_seen_by_itself_and_rolled_back_on_demand(tmp_path: Path) -> None:
-    published = publish(tmp_path / "published")
+    published = publish_first(tmp_path / "published")
     with serve(published, tmp_path / "log", watch_s=0.05) as served, Load(served.port, clients(2)) as load:
         published.publish("two")
         wait_until(lambda: version_of(served) == "two", "the new version to be served")

@@ -6,12 +6,21 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.served import Load, Published, assert_all_logged, clients, logged_answers, publish, serve, wait_until
+from tests.faults.served import (
+    Load,
+    Published,
+    assert_all_logged,
+    clients,
+    logged_answers,
+    publish_first,
+    serve,
+    wait_until,
+)
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return publish(tmp_path_factory.mktemp("published"))
+    return publish_first(tmp_path_factory.mktemp("published"))
 
 
 def test_after_kill_9_of_a_process_its_events_are_in_the_log_and_the_others_go_on(

@@ -1,0 +1,100 @@
+"""Endpoints of operators: the API's description, health, metrics, experiments, and which version is served."""
+
+import hmac
+from pathlib import Path
+from typing import Any
+
+import flask
+import yaml
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+from botify.service import Service
+
+_DOCUMENT = Path(__file__).with_name("openapi.yaml")
+Answer = dict[str, Any]
+
+
+def make_blueprint(service: Service) -> Blueprint:
+    """Make the blueprint of a service."""
+    operations = Blueprint("operations", __name__)
+    document = yaml.safe_load(_DOCUMENT.read_bytes())
+
+    @operations.get("/openapi.json")
+    def openapi_document() -> Answer:
+        return document  # type: ignore[no-any-return]  # YAML
+
+    @operations.get("/docs")
+    def docs() -> str:
+        return flask.render_template("docs.html", title=document["info"]["title"], **document)
+
+    @operations.get("/")
+    @operations.get("/health/live")
+    def live() -> Answer:
+        return _status("alive")
+
+    @operations.get("/health/ready")
+    def ready() -> Answer | tuple[Answer, int]:
+        if service.store.ready():
+            return _status("ready")
+        return _status("degraded", "the session store cannot be reached"), 503
+
+    @operations.get("/metrics")
+    def metrics() -> Response:
+        return Response(service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    @operations.get("/experiments")
+    def experiments() -> Answer:
+        return describe_experiments(service)
+
+    def _status(status: str, *problems: str) -> Answer:
+        return {"status": status, "problems": problems, "version": service.versions.model.version}
+
+    return operations
+
+
+def describe_experiments(service: Service) -> Answer:
+    """List the running experiments, the version served, and why the current one was refused, if it was."""
+    running = [
+        {
+            "name": experiment.name,
+            "decides": experiment.name == service.settings.decides,
+            "overrides": len(experiment.overrides),
+            "arms": [
+                {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
+                for arm in experiment.arms
+            ],
+        }
+        for experiment in service.settings.experiments
+    ]
+    model = service.versions.model
+    return {
+        "version": model.version,
+        "created_at": model.created_at.isoformat(),
+        "refused": service.versions.refused,
+        "experiments": running,
+    }
+
+
+def make_admin_blueprint(service: Service) -> Blueprint:
+    """Make the blueprint of the endpoints that need the admin token."""
+    admin = Blueprint("admin", __name__, url_prefix="/admin")
+    token = service.settings.admin_token
+
+    @admin.before_request
+    def check_token() -> None:
+        if token is None:
+            flask.abort(403, "no admin_token is configured, so nobody may do this")
+        sent = flask.request.headers.get("Authorization", "")
+        if not hmac.compare_digest(sent.encode(), f"Bearer {token.get_secret_value()}".encode()):
+            flask.abort(401, "send the header Authorization: Bearer <admin_token>")
+
+    @admin.post("/reload")
+    def reload() -> Answer:
+        return {"version": service.versions.reload().version}
+
+    @admin.post("/rollback")
+    def rollback() -> Answer:
+        return {"version": service.versions.roll_back().version}
+
+    return admin
