@@ -30,19 +30,12 @@ console = Console(width=140, highlight=False)
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished command.
-
-    Attributes:
-        wall_s: Seconds from start to end.
-        cpu_s: User and system seconds of all its processes.
-        peak_mib: Largest sum over its processes of their share of memory (PSS), sampled ten times a second.
-        output: What it printed on stdout.
-    """
+    """A finished command."""
 
     wall_s: float
-    cpu_s: float
-    peak_mib: float
-    output: str
+    cpu_s: float  # user and system seconds of all its processes
+    peak_mib: float  # largest sum of its processes' shares of memory (PSS), sampled ten times a second
+    output: str  # on stdout
 
 
 def python(*words: object) -> list[str]:
@@ -124,6 +117,13 @@ def take_turns(kinds: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, 
     return results
 
 
+def seconds(run: Callable[[], object]) -> tuple[float, float]:
+    """Call a function and return its wall and CPU seconds, the latter of this process."""
+    began, cpu_began = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - began, time.process_time() - cpu_began
+
+
 def median_ratio(ours: Sequence[float], others: Sequence[float]) -> float:
     """Return the median over the turns of ours / other."""
     return statistics.median(our / other for our, other in zip(ours, others, strict=True))
@@ -150,6 +150,15 @@ def show_commands(title: str, results: Mapping[str, Sequence[Measured]], base: s
             (name, f"{statistics.median(walls):.2f}", every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}")
         )
     show(title, ("", "wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}"), rows)
+
+
+def show_turns(title: str, results: Mapping[str, Sequence[float]], base: str, decimals: int = 2) -> None:
+    """Print a row for each kind: the median, every turn, and the median ratio to `base`."""
+    rows = []
+    for name, found in results.items():
+        texts = [f"{value:,.{decimals}f}" for value in (statistics.median(found), *found)]
+        rows.append((name, texts[0], ", ".join(texts[1:]), f"{median_ratio(found, results[base]):.2f}"))
+    show(title, ("", "median", "all", f"x {base}"), rows)
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
