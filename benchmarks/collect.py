@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.harness import Measured, measure, python, show_commands, show_machine, take_turns
-from benchmarks.logs import main as make_seed
+from benchmarks.data import main as make_seed
 from looplib.config import load_config
 from sim.collect.collection import CollectConfig
 

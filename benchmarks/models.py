@@ -11,20 +11,20 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from analysis import queries
-from analysis.store import Store
+from benchmarks.data import dataset_of
 from looplib.arrays import Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.cluster.cluster import Cluster, usable_cores
 from recsys.config import ContextConfig, Feedback, SearchConfig
 from recsys.dataset.buckets import materialize_sessions
-from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
 from recsys.models.baselines import random_lists
+from recsys.models.lists import personal_lists
 from recsys.models.topk import NO_TRACK, nearest_tracks
-from recsys.scoring.lists import personal_lists
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
+from recsys.store.remote import Store
 
 DEPTH = 30
 SWEEPS = 6
@@ -95,7 +95,7 @@ def make_models(store: Store, config: SearchConfig, dataset: Dataset, cluster: C
         own = dataset
         if spec.feedback != ALL_LISTENING:
             changed = config.model_copy(update={"feedback": spec.feedback})
-            own = build_dataset(store, changed, cluster, lambda _done, _note="": None)
+            own = dataset_of(changed, cluster)
         model = Als(own.matrix("train"), spec.params, config.seed, usable_cores(), own.skips("train"))
         model.sweep(spec.sweeps)
         lists = personal_lists(model, own, "train", DEPTH, usable_cores(), spec.filter_seen)
@@ -154,12 +154,12 @@ def _context_models(
     column_of = np.searchsorted(dataset.tracks, responses.tracks)
     row_of = np.searchsorted(dataset.users, responses.users)
     tracks = np.hstack([context.tracks, np.ones((len(context.tracks), 1), dtype=np.float32)])
-    sessions = np.diff(responses.starts)
+    heard = np.bincount(responses.opening)
     bounds = np.searchsorted(responses.listener, np.arange(len(responses.users) + 1))
     for person, row in enumerate(row_of.tolist()):
         opened = slice(bounds[person], bounds[person + 1])
         own, position = np.unique(context.interest_of[opened], return_inverse=True)
-        weight = np.bincount(position, sessions[opened]).astype(np.float32)
+        weight = np.bincount(position, heard[opened]).astype(np.float32)
         share = 1 / (1 + np.exp(-(context.interests[own] @ tracks.T)))
         mixed[row] = column_of[_best(weight @ share, DEPTH)]
         in_turn[row] = column_of[_in_turns(share[np.argsort(-weight, kind="stable")])]

@@ -2,7 +2,7 @@
 
     python -m benchmarks.predicted [--rounds 9]
 
-Needs out/seed (`python -m benchmarks.logs`). The models' lists of 30 are scored on the held-out sessions as a search
+Needs out/seed (`python -m benchmarks.data`). The models' lists of 30 are scored on the held-out sessions as a search
 scores them: NDCG@30, and the off-policy estimate of the listening time of a recommended track. Then the same lists are
 served, one of the 30 at random. In each round the arms (random recommendations, and one for each model) move on by one,
 so that models are compared on the same listeners; fewer rounds than arms give each listener so many of the models.
@@ -22,24 +22,25 @@ import typer
 import yaml
 from scipy import stats
 
+from analysis import queries
 from analysis.ab.tables import load, tabulate_original
 from analysis.charts.scatter import Interval, draw_predictions
 from analysis.charts.svg import to_svg_file
 from analysis.statistics import bootstrap
-from analysis.store import open_store
+from benchmarks.data import dataset_of
 from benchmarks.harness import SEED_CONFIG, SEED_WORLD
 from benchmarks.models import DEPTH, make_models
-from botify.experiments import Arm, Experiment
+from botify.experiments import Experiment
 from looplib.arrays import FloatArray, IntArray
 from looplib.config import load_config
 from looplib.files import atomic_write, atomic_write_text
 from looplib.randomness import make_generator
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
 from recsys.loop.processes import Step, run_step
 from recsys.loop.service import free_port, service_step, serving
 from recsys.scoring.scorer import Scorer, score_lists
+from recsys.store.remote import open_store
 from tests.botify.exports import publish
 
 EXPERIMENT, CONTROL, RESAMPLES = "PREDICTED", "random", 2000
@@ -85,11 +86,10 @@ def main(
 
 def predict(config: SearchConfig, folder: Path) -> None:
     """Write the models' lists, in ids of the log, and their offline scores."""
-    store = open_store(config.store)
     with open_cluster(config.cluster) as cluster, tempfile.TemporaryDirectory(prefix="predicted-") as scratch:
-        dataset = build_dataset(store, config, cluster, lambda _done, _note="": None)
-        models = make_models(store, config, dataset, cluster, Path(scratch))
-    scorer = Scorer(dataset.path.absolute(), config.validation, config.seed, usable_cores())
+        dataset = dataset_of(config, cluster)
+        models = make_models(open_store(config.store), config, dataset, cluster, Path(scratch))
+    scorer = Scorer(dataset.address, config.validation, config.seed, usable_cores())
     offline = []
     for model in models:
         metrics = score_lists(scorer, model.lists).metrics
@@ -105,9 +105,9 @@ def play_round(
     world: Path, users: IntArray, lists: dict[str, IntArray], arms: list[str], sessions: int, number: int
 ) -> pa.Table:
     """Serve the lists by real processes; return a row for each listener and arm."""
-    recommenders = {arm: "random" if arm == CONTROL else "indexed" for arm in arms}
-    experiment = Experiment(EXPERIMENT, tuple(Arm(arm, 1.0, recommenders[arm]) for arm in arms))
-    assigned = zip(users.tolist(), experiment.assign_all(users.tolist()), strict=True)
+    named = [{"name": arm, "recommender": "random" if arm == CONTROL else "indexed"} for arm in arms]
+    experiment = Experiment.model_validate({"name": EXPERIMENT, "arms": named})
+    assigned = zip(users.tolist(), experiment.assign(users.tolist()), strict=True)
     some = next(iter(lists.values()))
     own = {user: lists.get(arm, some)[row] for row, (user, arm) in enumerate(assigned)}
     with tempfile.TemporaryDirectory(prefix="round-") as name:
@@ -118,9 +118,7 @@ def play_round(
             "catalog": "-",
             "recommendations": "-",
             "log_dir": "-",
-            "experiments": [
-                {"name": EXPERIMENT, "arms": [{"name": arm, "recommender": recommenders[arm]} for arm in arms]}
-            ],
+            "experiments": [{"name": EXPERIMENT, "arms": named}],
             "decides": EXPERIMENT,
             "event_log": {"fsync": "never"},
         }
@@ -133,7 +131,8 @@ def play_round(
         with serving(service, port):
             run_step(Step(f"Listeners, round {number + 1}", "sim.run", words))
         with load([folder / "log"], EXPERIMENT, table_only=True) as loaded:
-            return tabulate_original(loaded)
+            tabulate_original(loaded)
+            return queries.read_table(loaded.connection, "listeners")
 
 
 def effects_of(rounds: list[pa.Table], users: IntArray, arms: list[str]) -> list[Interval]:
