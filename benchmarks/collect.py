@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.harness import Measured, measure, python, show_commands, show_machine, take_turns
 from benchmarks.data import main as make_seed
+from benchmarks.harness import Measured, measure, python, show_commands, show_machine, take_turns
 from looplib.config import load_config
 from sim.collect.collection import CollectConfig
 
