@@ -88,6 +88,7 @@ def _service(folder: Path, redis_url: str | None, processes: int, threads: int) 
     log = folder / f"log-{processes}"
     began = time.perf_counter()
     with serve(Published(folder), log, redis_url=redis_url, processes=processes, threads=threads) as served:
+        wait_until(lambda: served.ask("GET", "/health/ready")[0] == http.client.OK, "the service to be ready")
         console.print(
             f"{processes} process(es){', Redis' if redis_url else ''}: {time.perf_counter() - began:.2f} s to start"
         )
