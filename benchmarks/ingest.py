@@ -15,10 +15,9 @@ from typing import Annotated
 
 import typer
 
-from analysis.logs.reader import discover
+from analysis.logs.reader import TYPES, discover
 from analysis.store import open_store
 from benchmarks.harness import SEED_LOG, Measured, measure, python, show_commands, show_machine, take_turns
-from benchmarks.reader import COLUMNS
 
 PLAIN = """
 import sys, duckdb
@@ -31,7 +30,7 @@ def main(log: Path = SEED_LOG, repeats: Annotated[int, typer.Option(min=1)] = 5)
     """Copy and ingest in turn."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
         store, files = Path(name) / "store", [file.path for file in discover([log])]
-        plain = partial(measure, python("-c", PLAIN.format(columns=COLUMNS), *files, Path(name) / "plain.parquet"))
+        plain = partial(measure, python("-c", PLAIN.format(columns=TYPES), *files, Path(name) / "plain.parquet"))
         plain()
         kinds: dict[str, Callable[[], Measured]] = {"plain copy": plain, "ingest": partial(_ingest, log, store)}
         results = take_turns(kinds, repeats)

@@ -35,17 +35,11 @@ SMALL = {"factors": 24, "sweeps": 3, "rough_sweeps": 2, "coarse_factors": 12, "c
 
 @dataclass(frozen=True)
 class Model:
-    """A model's lists.
-
-    Attributes:
-        name: For people.
-        kind: "als", "context" or "other".
-        lists: Columns of the dataset, best first, -1 at the end of short ones; shape (listeners, DEPTH).
-    """
+    """A model's lists."""
 
     name: str
-    kind: str
-    lists: Int32Array
+    kind: str  # "als", "context" or "other"
+    lists: Int32Array  # columns of the dataset, best first, -1 at the end of short ones; shape (listeners, DEPTH)
 
 
 @dataclass(frozen=True)
@@ -74,15 +68,7 @@ ALS = (
 
 
 def make_models(store: Store, config: SearchConfig, dataset: Dataset, cluster: Cluster, scratch: Path) -> list[Model]:
-    """Fit all models, the simplest first.
-
-    Args:
-        store: Whose training sessions they learn from.
-        config: The split, the seed and the catalogue.
-        dataset: That store's, with all listening time as feedback.
-        cluster: Builds the datasets of other feedback.
-        scratch: A folder for the training sessions.
-    """
+    """Fit all models, the simplest first; the folder gets a copy of the store's training sessions."""
     rng = make_generator(config.seed, "random lists")
     listeners, tracks = len(dataset.users), len(dataset.tracks)
     popular = np.tile(dataset.most_popular("train", DEPTH), (listeners, 1)).astype(np.int32)

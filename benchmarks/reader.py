@@ -17,19 +17,6 @@ from analysis import queries
 from analysis.logs import reader
 from benchmarks.harness import SEED_LOG, measure, python, seconds, show_machine, show_turns, take_turns
 
-COLUMNS = {
-    "message": "VARCHAR",
-    "timestamp": "BIGINT",
-    "user": "BIGINT",
-    "track": "BIGINT",
-    "time": "DOUBLE",
-    "latency": "FLOAT",
-    "recommendation": "BIGINT",
-    "experiments": "JSON",
-    "session": "VARCHAR",
-    "recommender": "VARCHAR",
-    "propensity": "DOUBLE",
-}
 app = typer.Typer(add_completion=False)
 
 
@@ -60,7 +47,7 @@ def _in_process(log: Path, name: str) -> list[float]:
 def _read_bare(log: Path) -> None:
     files = [str(file.path) for file in reader.discover([log])]
     with queries.connect(keep_order=False) as connection:
-        connection.read_json(files, format="newline_delimited", columns=COLUMNS).create("kept")
+        connection.read_json(files, format="newline_delimited", columns=reader.TYPES).create("kept")
 
 
 def _read_ours(log: Path) -> None:

@@ -8,7 +8,6 @@ before it asks again.
 """
 
 import http.client
-import re
 import socket
 import statistics
 import subprocess
@@ -16,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -44,18 +42,12 @@ function request()
   local path = (turn == 10 and prefix == "/next/") and "/last/" or prefix
   return wrk.format("POST", path .. user, nil, '{"track":' .. (n * 7 % tracks) .. ',"time":0.5}')
 end
+function done(summary, latency)
+  local rate, p50, p99 = 1e6 * summary.requests / summary.duration, latency:percentile(50), latency:percentile(99)
+  print(string.format("[%f,%f,%f,%d]", rate, p50 / 1000, p99 / 1000, summary.errors.status))
+end
 """
-_UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-
-
-@dataclass(frozen=True)
-class Load:
-    """What wrk measured."""
-
-    requests_s: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
+Load = tuple[float, float, float, int]  # requests a second, median and 99th percentile of the latency in ms, failed
 
 
 def main(
@@ -111,35 +103,19 @@ def _compare(folder: Path, bare_port: int, served: Served, repeats: int, duratio
 
 
 def _row(name: str, loads: list[Load], bare: list[Load]) -> tuple[str, ...]:
-    rates = [load.requests_s for load in loads]
-    return (
-        name,
-        f"{statistics.median(rates):,.0f}",
-        f"{median_ratio(rates, [load.requests_s for load in bare]):.2f}",
-        f"{statistics.median(load.p50_ms for load in loads):.2f}",
-        f"{statistics.median(load.p99_ms for load in loads):.1f}",
-        str(sum(load.failed for load in loads)),
-    )
+    rates, p50_ms, p99_ms, failed = zip(*loads, strict=True)
+    ratio = median_ratio(rates, [load[0] for load in bare])
+    medians = (statistics.median(rates), statistics.median(p50_ms), statistics.median(p99_ms))
+    return (name, f"{medians[0]:,.0f}", f"{ratio:.2f}", f"{medians[1]:.2f}", f"{medians[2]:.1f}", str(sum(failed)))
 
 
 def wrk(folder: Path, port: int, prefix: str, connections: int, duration_s: int) -> Load:
     """Load a service."""
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "--latency", "-s", str(folder / "load.lua")]
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "-s", str(folder / "load.lua")]
     argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(TRACKS)]
-    text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    return Load(
-        float(rate[1]) if rate else 0.0,
-        _percentile_ms(text, "50%"),
-        _percentile_ms(text, "99%"),
-        int(failed[1]) if failed else 0,
-    )
-
-
-def _percentile_ms(text: str, percentile: str) -> float:
-    found = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)\b", text)
-    return float(found[1]) * _UNITS_MS[found[2]] if found else float("nan")
+    output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    rate, p50_ms, p99_ms, failed = orjson.loads(output.splitlines()[-1])
+    return rate, p50_ms, p99_ms, failed
 
 
 def _batch_rate(port: int) -> float:
