@@ -217,8 +217,8 @@ def open_spark(threads: int) -> Iterator["SparkSession"]:
     """Open a local Spark session."""
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.master(f"local[{threads}]").appName("benchmark")
     settings = {
+        "spark.master": f"local[{threads}]",
         "spark.driver.memory": "6g",  # a local session computes in the driver
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
@@ -226,9 +226,7 @@ def open_spark(threads: int) -> Iterator["SparkSession"]:
         "spark.sql.shuffle.partitions": str(2 * threads),
         "spark.ui.enabled": "false",
     }
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    spark = SparkSession.builder.config(map=settings).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     try:
         yield spark

@@ -44,11 +44,7 @@ def python(*words: object) -> list[str]:
 
 
 def measure(argv: Sequence[str]) -> Measured:
-    """Run a command to its end; its stderr is shown.
-
-    Raises:
-        CalledProcessError: It failed.
-    """
+    """Run a command to its end; its stderr is shown, and a failure is a `CalledProcessError`."""
     began, cpu_before_s = time.perf_counter(), _ended_children_cpu_s()
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(list(argv), stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -67,12 +63,7 @@ def _ended_children_cpu_s() -> float:
 
 @contextmanager
 def sampled(read: Callable[[], Mapping[int, float]], interval_s: float = SAMPLE_S) -> Iterator[dict[int, float]]:
-    """Keep the largest memory of each process while the block runs.
-
-    Args:
-        read: Returns MiB by process id now.
-        interval_s: Seconds between two looks.
-    """
+    """Keep the largest memory of each process while the block runs; `read` returns MiB by process id."""
     peaks: dict[int, float] = {}
     ended = threading.Event()
 
@@ -130,13 +121,9 @@ def median_ratio(ours: Sequence[float], others: Sequence[float]) -> float:
 
 
 def show_commands(title: str, results: Mapping[str, Sequence[Measured]], base: str, count: int = 0) -> None:
-    """Print a row for each command; `x` is the median ratio of its wall time to that of `base`.
+    """Print a row for each command, with the median ratio of its wall time to that of `base`.
 
-    Args:
-        title: Of the table.
-        results: What `take_turns` returned.
-        base: The command that the others are compared with.
-        count: Events, sessions, … that each handled, for a rate; 0 for none.
+    Its rate is that of `count` events, sessions, …; 0 for none.
     """
     rows = []
     for name, runs in results.items():
