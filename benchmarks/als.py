@@ -88,17 +88,22 @@ def ours(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
         yield model
 
 
-def implicit(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
-    """Fit with `implicit`, as a script would; each call of its fit goes on from the factors that are there."""
-    confidence = given.values(1, params.alpha)
-    model = AlternatingLeastSquares(
+def bare_implicit(params: AlsParams, sweeps: int, seed: int, threads: int) -> AlternatingLeastSquares:
+    """Return the model of `implicit` with these parameters; its input is 1 + alpha x listening time."""
+    return AlternatingLeastSquares(
         factors=params.factors,
         regularization=params.regularization,
         alpha=1.0,
-        iterations=1,
-        num_threads=given.scorer.threads,
-        random_state=given.scorer.seed,
+        iterations=sweeps,
+        num_threads=threads,
+        random_state=seed,
     )
+
+
+def implicit(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
+    """Fit with `implicit`, as a script would; each call of its fit goes on from the factors that are there."""
+    confidence = given.values(1, params.alpha)
+    model = bare_implicit(params, 1, given.scorer.seed, given.scorer.threads)
     for sweep in range(1, sweeps + 1):
         model.fit(confidence, show_progress=False)
         yield Fit(sweep, model.user_factors, model.item_factors)
@@ -217,7 +222,7 @@ def open_spark(threads: int) -> Iterator["SparkSession"]:
     """Open a local Spark session."""
     from pyspark.sql import SparkSession
 
-    settings = {
+    settings: dict[str, bool | float | int | str | None] = {
         "spark.master": f"local[{threads}]",
         "spark.driver.memory": "6g",  # a local session computes in the driver
         "spark.driver.bindAddress": "127.0.0.1",

@@ -7,17 +7,15 @@ scores them: NDCG@30, and the off-policy estimate of the listening time of a rec
 served, one of the 30 at random. In each round the arms (random recommendations, and one for each model) move on by one,
 so that models are compared on the same listeners; fewer rounds than arms give each listener so many of the models.
 Measured is the effect on mean_time_per_session against random, with 95 % intervals by the bootstrap over listeners.
-Written are docs/predictions.svg and a table in Markdown; what an earlier run left in `--out` is not done again.
+Written are docs/predictions.svg and a table in Markdown.
 """
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 import yaml
 from scipy import stats
@@ -33,7 +31,7 @@ from benchmarks.models import DEPTH, make_models
 from botify.experiments import Experiment
 from looplib.arrays import FloatArray, IntArray
 from looplib.config import load_config
-from looplib.files import atomic_write, atomic_write_text
+from looplib.files import atomic_write_text
 from looplib.randomness import make_generator
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
@@ -53,24 +51,16 @@ def main(
     world: Path = SEED_WORLD,
     sessions: Annotated[int, typer.Option(help="Of each round.")] = 10_000,
     rounds: Annotated[int | None, typer.Option(help="Play fewer than one for each arm.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of what is found on the way.")] = Path("out/seed/predicted"),
     svg: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/predictions.svg"),
 ) -> None:
     """Predict, measure, compare."""
-    out.mkdir(parents=True, exist_ok=True)
-    if not (out / "offline.json").exists():
-        predict(load_config(SearchConfig, config), out)
-    offline = orjson.loads((out / "offline.json").read_bytes())
-    with np.load(out / "lists.npz") as file:
-        users, lists = file["users"], dict(zip((row["name"] for row in offline), file["lists"], strict=True))
+    offline, users, lists = predict(load_config(SearchConfig, config))
     arms = [CONTROL, *lists]
-    for number in range(rounds or len(arms)):
-        file = out / f"round-{number:02d}.parquet"
-        if not file.exists():
-            heard = play_round(world, users, lists, [*arms[number:], *arms[:number]], sessions, number)
-            with atomic_write(file) as target:
-                pq.write_table(heard, target)
-    effects = effects_of([pq.read_table(file) for file in sorted(out.glob("round-*.parquet"))], users, arms)
+    heard = [
+        play_round(world, users, lists, [*arms[number:], *arms[:number]], sessions, number)
+        for number in range(rounds or len(arms))
+    ]
+    effects = effects_of(heard, users, arms)
     order = np.argsort([effect[0] for effect in effects[1:]])
     rows = [offline[index] | {"effect": effects[1 + index]} for index in order]
     predicted = {"NDCG@30": [row["ndcg"] for row in rows], "off-policy estimate": [row["ope"] for row in rows]}
@@ -84,8 +74,8 @@ def main(
         print(f"\n{name}: Spearman {_text(rank_correlation(values, [row['effect'] for row in rows]), 2)}")
 
 
-def predict(config: SearchConfig, folder: Path) -> None:
-    """Write the models' lists, in ids of the log, and their offline scores."""
+def predict(config: SearchConfig) -> tuple[list[dict[str, Any]], IntArray, dict[str, IntArray]]:
+    """Return the models' offline scores, the listeners, and the lists of each model in ids of the log."""
     with open_cluster(config.cluster) as cluster, tempfile.TemporaryDirectory(prefix="predicted-") as scratch:
         dataset = dataset_of(config, cluster)
         models = make_models(open_store(config.store), config, dataset, cluster, Path(scratch))
@@ -94,11 +84,8 @@ def predict(config: SearchConfig, folder: Path) -> None:
     for model in models:
         metrics = score_lists(scorer, model.lists).metrics
         offline.append({"name": model.name, "kind": model.kind, "ndcg": metrics[NDCG], "ope": metrics[OPE]})
-    lists = np.stack([np.where(model.lists < 0, -1, dataset.tracks[model.lists]) for model in models])
-    with atomic_write(folder / "lists.npz") as file:
-        np.savez(file, allow_pickle=False, users=dataset.users, lists=lists)
-    with atomic_write(folder / "offline.json") as file:
-        file.write(orjson.dumps(offline, option=orjson.OPT_INDENT_2))
+    lists = {model.name: np.where(model.lists < 0, -1, dataset.tracks[model.lists]) for model in models}
+    return offline, dataset.users, lists
 
 
 def play_round(

@@ -18,6 +18,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks.als import bare_implicit
 from benchmarks.harness import (
     SEED_CONFIG,
     SEED_STORE,
@@ -98,18 +99,9 @@ def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
 
 
 def _fit_bare(dataset: Dataset, params: AlsParams, sweeps: int, seed: int, threads: int) -> None:
-    from implicit.cpu.als import AlternatingLeastSquares
-
     confidence = dataset.matrix("train").copy()
     confidence.data = 1 + np.float32(params.alpha) * confidence.data
-    model = AlternatingLeastSquares(
-        factors=params.factors,
-        regularization=params.regularization,
-        alpha=1.0,
-        iterations=sweeps,
-        num_threads=threads,
-        random_state=seed,
-    )
+    model = bare_implicit(params, sweeps, seed, threads)
     model.fit(confidence, show_progress=False)
     model.recommend(np.arange(len(dataset.users)), confidence, N=30, filter_already_liked_items=False)
 
