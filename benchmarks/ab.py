@@ -8,7 +8,6 @@ row) is timed on the first 100,000 events and extrapolated; ours is whole proces
 """
 
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -18,6 +17,7 @@ from typing import Annotated
 import typer
 
 from analysis.logs.reader import discover
+from benchmarks.data import enlarge, with_arms
 from benchmarks.harness import (
     SEED_LOG,
     Measured,
@@ -25,14 +25,15 @@ from benchmarks.harness import (
     measure,
     median_ratio,
     python,
+    seconds,
     show_commands,
     show_machine,
     take_turns,
 )
-from benchmarks.logs import enlarge, with_arms
 from tests.analysis.ab import notebook
 
 NOTEBOOK_EVENTS = 100_000
+EXPERIMENTS = ("ALS", "AA")
 
 
 def main(
@@ -43,8 +44,9 @@ def main(
     """Time the table alone, the whole report and the notebook's way in turns."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
         folder = Path(name)
-        events = with_arms(log, folder / "log")
+        events = with_arms(log, folder / "log", EXPERIMENTS)
         report = partial(_report, folder / "log", folder)
+        report("--table-only")  # warms the page cache
         if times > 1:
             larger = partial(_report, enlarge(folder / "log", folder / "larger", times), folder)
             kinds: dict[str, Callable[[], Measured]] = {"report": report, f"report of {times} x": larger}
@@ -55,31 +57,24 @@ def main(
 
 
 def _against_notebook(report: Callable[..., Measured], folder: Path, events: int, repeats: int) -> None:
-    report("--table-only")  # warms the page cache
+    head = folder / "head.jsonl"
+    with discover([folder / "log"])[0].path.open("rb") as lines:
+        head.write_bytes(b"".join(islice(lines, NOTEBOOK_EVENTS)))
     notebook_s: list[float] = []
 
     def table() -> Measured:
-        notebook_s.append(_notebook_s(folder / "log", folder / "head.jsonl") * events / NOTEBOOK_EVENTS)
+        notebook_s.append(seconds(lambda: notebook.table(notebook.read([head]), EXPERIMENTS[0]))[0])
         return report("--table-only")
 
     results = take_turns({"table": table, "report": report}, repeats)
     show_commands(f"{events:,} events", results, "table", events)
-    ratio = median_ratio(notebook_s, [run.wall_s for run in results["table"]])
-    console.print(
-        f"the notebook's way takes {ratio:,.0f} x the table's time, extrapolated from {NOTEBOOK_EVENTS:,} events"
-    )
+    ratio = median_ratio(notebook_s, [run.wall_s for run in results["table"]]) * events / min(events, NOTEBOOK_EVENTS)
+    console.print(f"the notebook's way takes {ratio:,.0f} x the table's time, extrapolated to {events:,} events")
 
 
 def _report(log: Path, folder: Path, *options: str) -> Measured:
-    return measure(python("-m", "analysis.ab", log, "--experiment", "ALS", "--out", folder / "report", *options))
-
-
-def _notebook_s(log: Path, head: Path) -> float:
-    with discover([log])[0].path.open("rb") as lines:
-        head.write_bytes(b"".join(islice(lines, NOTEBOOK_EVENTS)))
-    began = time.perf_counter()
-    notebook.table(notebook.read([head]), "ALS")
-    return time.perf_counter() - began
+    words = ("--experiment", EXPERIMENTS[0], "--out", folder / "report", *options)
+    return measure(python("-m", "analysis.ab", log, *words))
 
 
 if __name__ == "__main__":

@@ -3,29 +3,31 @@
     python -m benchmarks.blocks compare
     python -m benchmarks.blocks memory
 
-`compare` fits in one process with two threads, and in blocks on two workers with one thread each, in turns; starting the
-processes and cutting the blocks, which a search does once, is timed apart. `memory` fits in blocks on 1, 2 and 4 workers
-and prints what the largest worker held (PSS, sampled 50 times a second) above what an idle one does.
+`compare` fits in one process with two threads, and in blocks on two workers with one thread each, in turns; starting
+the processes and cutting the blocks, which a search does once, is timed apart. `memory` fits in blocks on 1, 2 and 4
+workers and prints what the largest worker held (PSS, sampled 50 times a second) above what an idle one does.
 """
 
 import hashlib
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import psutil
 import typer
 
-from analysis.store import open_store
-from benchmarks.harness import SEED_STORE, console, median_ratio, sampled, show, show_machine, take_turns
-from recsys.blockwise.fit import cut_blocks, fit_blocks
+from benchmarks.data import dataset_of
+from benchmarks.harness import SEED_STORE, console, sampled, seconds, show, show_machine, show_turns, take_turns
+from recsys.blockwise.fit import Blocks, cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.config import ClusterConfig, SearchConfig
-from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
 from recsys.models.params import Fit
+from recsys.workspace import Workspace, open_workspace
 
 SEED = 42
 app = typer.Typer(add_completion=False)
@@ -35,58 +37,50 @@ app = typer.Typer(add_completion=False)
 def compare(store: Path = SEED_STORE, factors: int = 64, sweeps: int = 5, repeats: int = 3) -> None:
     """Fit whole and in blocks, in turns."""
     params, digests, numbers = AlsParams(factors, 0.1, 10.0), set(), count()
-    with open_cluster(ClusterConfig(workers=2)) as cluster, tempfile.TemporaryDirectory() as folder:
-        dataset = dataset_of(store, cluster)
-        began = time.perf_counter()
-        blocks = cut_blocks(cluster, dataset, "train", Path(folder) / "blocks")
-        console.print(f"start and cut: {time.perf_counter() - began:.2f} s")
+    with _opened(store, workers=2) as (cluster, dataset, folder):
+        blocks: list[Blocks] = []
+        cut_s, _ = seconds(lambda: blocks.append(cut_blocks(cluster, dataset, "train", folder.sub("blocks"))))
+        console.print(f"start and cut: {cut_s:.2f} s")
 
-        def whole() -> float:
-            began = time.perf_counter()
+        def whole() -> None:
             model = Als(dataset.matrix("train"), params, SEED, threads=2)
             model.sweep(sweeps)
-            seconds = time.perf_counter() - began
             digests.add(digest_of(model))
-            return seconds
 
-        def in_blocks() -> float:
-            began = time.perf_counter()
-            fit = fit_blocks(cluster, blocks, params, SEED, sweeps, Path(folder) / f"fit-{next(numbers)}")
-            seconds = time.perf_counter() - began
+        def in_blocks() -> None:
+            fit = fit_blocks(cluster, blocks[0], params, SEED, sweeps, folder.sub(f"fit-{next(numbers)}"))
             digests.add(digest_of(fit))
-            return seconds
 
-        seconds = take_turns({"whole": whole, "blocks": in_blocks}, repeats)
-    rows = [(name, ", ".join(f"{value:.2f}" for value in found)) for name, found in seconds.items()]
-    show("Seconds of a fit", ("", "all runs"), rows)
-    same = "equal to the bit" if len(digests) == 1 else "DIFFERENT"
-    console.print(f"blocks / whole: {median_ratio(seconds['blocks'], seconds['whole']):.2f}; factors {same}")
+        kinds = {"whole": lambda: seconds(whole)[0], "blocks": lambda: seconds(in_blocks)[0]}
+        show_turns(f"{factors} factors, {sweeps} sweeps, seconds", take_turns(kinds, repeats), "whole")
+    console.print(f"factors {'equal to the bit' if len(digests) == 1 else 'DIFFERENT'}")
     show_machine("implicit", "dask", "numpy", "scipy")
 
 
 @app.command()
 def memory(store: Path = SEED_STORE, factors: int = 64, sweeps: int = 2) -> None:
     """Fit in blocks on 1, 2 and 4 workers."""
-    rows = []
+    params, rows = AlsParams(factors, 0.1, 10.0), []
     for workers in (1, 2, 4):
-        with open_cluster(ClusterConfig(workers=workers)) as cluster, tempfile.TemporaryDirectory() as folder:
-            dataset = dataset_of(store, cluster)
+        with _opened(store, workers) as (cluster, dataset, folder):
             for outcome in cluster.run(_import_fit, [(number,) for number in range(4 * workers)]):
                 outcome.result()
             idle = max(_worker_mib().values())
             with sampled(_worker_mib, interval_s=0.02) as peaks:
-                blocks = cut_blocks(cluster, dataset, "train", Path(folder) / "blocks")
-                fit = fit_blocks(cluster, blocks, AlsParams(factors, 0.1, 10.0), SEED, sweeps, Path(folder) / "fit")
+                blocks = cut_blocks(cluster, dataset, "train", folder.sub("blocks"))
+                fit = fit_blocks(cluster, blocks, params, SEED, sweeps, folder.sub("fit"))
             largest = max(peaks.values())
             rows.append((workers, f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}", digest_of(fit)))
     show("Memory, MiB", ("workers", "largest worker", "idle", "the fit's", "factors"), rows)
     show_machine("implicit", "dask", "numpy", "scipy")
 
 
-def dataset_of(store: Path, cluster: Cluster) -> Dataset:
-    """Return the dataset of a search with the default settings."""
-    config = SearchConfig(store=store, run=store.parent / "no-run")
-    return build_dataset(open_store(store), config, cluster, lambda _done, _note="": None)
+@contextmanager
+def _opened(store: Path, workers: int) -> Iterator[tuple[Cluster, Dataset, Workspace]]:
+    """Start workers, and open the dataset of a search with the default settings and a temporary folder."""
+    config = SearchConfig(store=str(store), run=str(store.parent / "no-run"))
+    with open_cluster(ClusterConfig(workers=workers)) as cluster, tempfile.TemporaryDirectory() as folder:
+        yield cluster, dataset_of(config, cluster), open_workspace(folder)
 
 
 def digest_of(fit: Fit) -> str:

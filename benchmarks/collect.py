@@ -1,6 +1,6 @@
 """Collection of the full-size log with one and two processes.
 
-python -m benchmarks.collect
+python -m benchmarks.data && python -m benchmarks.collect
 """
 
 import shutil
@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from benchmarks.harness import Measured, measure, python, show_commands, show_machine, take_turns
-from benchmarks.logs import main as make_seed
 from looplib.config import load_config
 from sim.collect.collection import CollectConfig
 
@@ -23,7 +22,6 @@ def main(
     log: Annotated[Path, typer.Option(help="Where the logs go; removed afterwards.")] = Path("out/benchmark/log"),
 ) -> None:
     """Collect with each number of processes in turn."""
-    make_seed()
     kinds: dict[str, Callable[[], Measured]] = {
         f"{processes} process(es)": partial(_collect, config, log, processes) for processes in (1, 2)
     }

@@ -3,7 +3,6 @@
 python -m benchmarks.environment
 """
 
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +13,7 @@ import gymnasium
 import typer
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from benchmarks.harness import SEED_WORLD, median_ratio, show, show_machine, take_turns
+from benchmarks.harness import SEED_WORLD, show_machine, show_turns, take_turns
 from looplib.randomness import make_generator
 from sim.environment import ENVIRONMENT, ListeningVectorEnv
 from sim.listening.sessions import make_model
@@ -38,11 +37,7 @@ def main(
             environment = ListeningVectorEnv(size, model, autoreset_mode=mode)
             kinds[f"vector of {size:,}, {mode.value}"] = partial(_steps_a_second, environment, steps)
     rates = take_turns(kinds, repeats)
-    rows = [
-        (name, f"{statistics.median(found):,.0f}", f"{median_ratio(found, rates[BASE]):.1f}")
-        for name, found in rates.items()
-    ]
-    show("Steps a second, random actions", ("", "steps/s", "x SyncVectorEnv"), rows)
+    show_turns("Steps a second, random actions", rates, BASE, 0)
     show_machine("gymnasium", "numpy")
 
 

@@ -30,19 +30,12 @@ console = Console(width=140, highlight=False)
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished command.
-
-    Attributes:
-        wall_s: Seconds from start to end.
-        cpu_s: User and system seconds of all its processes.
-        peak_mib: Largest sum over its processes of their share of memory (PSS), sampled ten times a second.
-        output: What it printed on stdout.
-    """
+    """A finished command."""
 
     wall_s: float
-    cpu_s: float
-    peak_mib: float
-    output: str
+    cpu_s: float  # user and system seconds of all its processes
+    peak_mib: float  # largest sum of its processes' shares of memory (PSS), sampled ten times a second
+    output: str  # on stdout
 
 
 def python(*words: object) -> list[str]:
@@ -51,11 +44,7 @@ def python(*words: object) -> list[str]:
 
 
 def measure(argv: Sequence[str]) -> Measured:
-    """Run a command to its end; its stderr is shown.
-
-    Raises:
-        CalledProcessError: It failed.
-    """
+    """Run a command to its end; its stderr is shown, and a failure is a `CalledProcessError`."""
     began, cpu_before_s = time.perf_counter(), _ended_children_cpu_s()
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(list(argv), stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -74,12 +63,7 @@ def _ended_children_cpu_s() -> float:
 
 @contextmanager
 def sampled(read: Callable[[], Mapping[int, float]], interval_s: float = SAMPLE_S) -> Iterator[dict[int, float]]:
-    """Keep the largest memory of each process while the block runs.
-
-    Args:
-        read: Returns MiB by process id now.
-        interval_s: Seconds between two looks.
-    """
+    """Keep the largest memory of each process while the block runs; `read` returns MiB by process id."""
     peaks: dict[int, float] = {}
     ended = threading.Event()
 
@@ -124,19 +108,22 @@ def take_turns(kinds: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, 
     return results
 
 
+def seconds(run: Callable[[], object]) -> tuple[float, float]:
+    """Call a function and return its wall and CPU seconds, the latter of this process."""
+    began, cpu_began = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - began, time.process_time() - cpu_began
+
+
 def median_ratio(ours: Sequence[float], others: Sequence[float]) -> float:
     """Return the median over the turns of ours / other."""
     return statistics.median(our / other for our, other in zip(ours, others, strict=True))
 
 
 def show_commands(title: str, results: Mapping[str, Sequence[Measured]], base: str, count: int = 0) -> None:
-    """Print a row for each command; `x` is the median ratio of its wall time to that of `base`.
+    """Print a row for each command, with the median ratio of its wall time to that of `base`.
 
-    Args:
-        title: Of the table.
-        results: What `take_turns` returned.
-        base: The command that the others are compared with.
-        count: Events, sessions, … that each handled, for a rate; 0 for none.
+    Its rate is that of `count` events, sessions, …; 0 for none.
     """
     rows = []
     for name, runs in results.items():
@@ -150,6 +137,15 @@ def show_commands(title: str, results: Mapping[str, Sequence[Measured]], base: s
             (name, f"{statistics.median(walls):.2f}", every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}")
         )
     show(title, ("", "wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}"), rows)
+
+
+def show_turns(title: str, results: Mapping[str, Sequence[float]], base: str, decimals: int = 2) -> None:
+    """Print a row for each kind: the median, every turn, and the median ratio to `base`."""
+    rows = []
+    for name, found in results.items():
+        texts = [f"{value:,.{decimals}f}" for value in (statistics.median(found), *found)]
+        rows.append((name, texts[0], ", ".join(texts[1:]), f"{median_ratio(found, results[base]):.2f}"))
+    show(title, ("", "median", "all", f"x {base}"), rows)
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -6,6 +6,7 @@ The plain copy reads the columns and types that it is told and checks, buckets, 
 whole processes, in turns, after one copy that warms the page cache.
 """
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -14,10 +15,9 @@ from typing import Annotated
 
 import typer
 
-from analysis.logs.reader import discover
+from analysis.logs.reader import TYPES, discover
 from analysis.store import open_store
 from benchmarks.harness import SEED_LOG, Measured, measure, python, show_commands, show_machine, take_turns
-from benchmarks.reader import COLUMNS
 
 PLAIN = """
 import sys, duckdb
@@ -29,25 +29,19 @@ duckdb.read_json(files, format="newline_delimited", columns={columns}).write_par
 def main(log: Path = SEED_LOG, repeats: Annotated[int, typer.Option(min=1)] = 5) -> None:
     """Copy and ingest in turn."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
-        folder = Path(name)
-        files = [file.path for file in discover([log])]
-        plain = partial(measure, python("-c", PLAIN.format(columns=COLUMNS), *files, folder / "plain.parquet"))
+        store, files = Path(name) / "store", [file.path for file in discover([log])]
+        plain = partial(measure, python("-c", PLAIN.format(columns=TYPES), *files, Path(name) / "plain.parquet"))
         plain()
-        kinds: dict[str, Callable[[], Measured]] = {"plain copy": plain, "ingest": partial(_ingest, log, folder)}
+        kinds: dict[str, Callable[[], Measured]] = {"plain copy": plain, "ingest": partial(_ingest, log, store)}
         results = take_turns(kinds, repeats)
-        events = open_store(folder / "store").manifest.events
+        events = open_store(store).manifest.events
     show_commands(f"{events:,} events", results, "plain copy", events)
     show_machine("duckdb", "pyarrow")
 
 
-def _ingest(log: Path, folder: Path) -> Measured:
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        store = Path(name) / "store"
-        measured = measure(python("-m", "recsys.ingest", log, "--store", store))
-        last = folder / "store"
-        if not last.exists():
-            store.rename(last)
-    return measured
+def _ingest(log: Path, store: Path) -> Measured:
+    shutil.rmtree(store, ignore_errors=True)
+    return measure(python("-m", "recsys.ingest", log, "--store", store))
 
 
 if __name__ == "__main__":

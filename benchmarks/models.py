@@ -11,19 +11,19 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from analysis import queries
-from analysis.store import Store
+from benchmarks.data import dataset_of
 from looplib.arrays import Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.cluster.cluster import Cluster, usable_cores
 from recsys.config import ContextConfig, Feedback, SearchConfig
-from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
 from recsys.models.baselines import random_lists
+from recsys.models.lists import personal_lists
 from recsys.models.topk import NO_TRACK, nearest_tracks
-from recsys.scoring.lists import personal_lists
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
+from recsys.store.remote import Store
 
 DEPTH = 30
 SWEEPS = 6
@@ -34,17 +34,11 @@ SMALL = {"factors": 24, "sweeps": 3, "rough_sweeps": 2, "coarse_factors": 12, "c
 
 @dataclass(frozen=True)
 class Model:
-    """A model's lists.
-
-    Attributes:
-        name: For people.
-        kind: "als", "context" or "other".
-        lists: Columns of the dataset, best first, -1 at the end of short ones; shape (listeners, DEPTH).
-    """
+    """A model's lists."""
 
     name: str
-    kind: str
-    lists: Int32Array
+    kind: str  # "als", "context" or "other"
+    lists: Int32Array  # columns of the dataset, best first, -1 at the end of short ones; shape (listeners, DEPTH)
 
 
 @dataclass(frozen=True)
@@ -73,15 +67,7 @@ ALS = (
 
 
 def make_models(store: Store, config: SearchConfig, dataset: Dataset, cluster: Cluster, scratch: Path) -> list[Model]:
-    """Fit all models, the simplest first.
-
-    Args:
-        store: Whose training sessions they learn from.
-        config: The split, the seed and the catalogue.
-        dataset: That store's, with all listening time as feedback.
-        cluster: Builds the datasets of other feedback.
-        scratch: A folder for the training sessions.
-    """
+    """Fit all models, the simplest first; the folder gets a copy of the store's training sessions."""
     rng = make_generator(config.seed, "random lists")
     listeners, tracks = len(dataset.users), len(dataset.tracks)
     popular = np.tile(dataset.most_popular("train", DEPTH), (listeners, 1)).astype(np.int32)
@@ -94,7 +80,7 @@ def make_models(store: Store, config: SearchConfig, dataset: Dataset, cluster: C
         own = dataset
         if spec.feedback != ALL_LISTENING:
             changed = config.model_copy(update={"feedback": spec.feedback})
-            own = build_dataset(store, changed, cluster, lambda _done, _note="": None)
+            own = dataset_of(changed, cluster)
         model = Als(own.matrix("train"), spec.params, config.seed, usable_cores(), own.skips("train"))
         model.sweep(spec.sweeps)
         lists = personal_lists(model, own, "train", DEPTH, usable_cores(), spec.filter_seen)
@@ -153,12 +139,12 @@ def _context_models(
     column_of = np.searchsorted(dataset.tracks, responses.tracks)
     row_of = np.searchsorted(dataset.users, responses.users)
     tracks = np.hstack([context.tracks, np.ones((len(context.tracks), 1), dtype=np.float32)])
-    sessions = np.diff(responses.starts)
+    heard = np.bincount(responses.opening)
     bounds = np.searchsorted(responses.listener, np.arange(len(responses.users) + 1))
     for person, row in enumerate(row_of.tolist()):
         opened = slice(bounds[person], bounds[person + 1])
         own, position = np.unique(context.interest_of[opened], return_inverse=True)
-        weight = np.bincount(position, sessions[opened]).astype(np.float32)
+        weight = np.bincount(position, heard[opened]).astype(np.float32)
         share = 1 / (1 + np.exp(-(context.interests[own] @ tracks.T)))
         mixed[row] = column_of[_best(weight @ share, DEPTH)]
         in_turn[row] = column_of[_in_turns(share[np.argsort(-weight, kind="stable")])]

@@ -2,43 +2,42 @@
 
     python -m benchmarks.predicted [--rounds 9]
 
-Needs out/seed (`python -m benchmarks.logs`). The models' lists of 30 are scored on the held-out sessions as a search
+Needs out/seed (`python -m benchmarks.data`). The models' lists of 30 are scored on the held-out sessions as a search
 scores them: NDCG@30, and the off-policy estimate of the listening time of a recommended track. Then the same lists are
 served, one of the 30 at random. In each round the arms (random recommendations, and one for each model) move on by one,
 so that models are compared on the same listeners; fewer rounds than arms give each listener so many of the models.
 Measured is the effect on mean_time_per_session against random, with 95 % intervals by the bootstrap over listeners.
-Written are docs/predictions.svg and a table in Markdown; what an earlier run left in `--out` is not done again.
+Written are docs/predictions.svg and a table in Markdown.
 """
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 import yaml
 from scipy import stats
 
+from analysis import queries
 from analysis.ab.tables import load, tabulate_original
 from analysis.statistics import bootstrap
-from analysis.store import open_store
+from benchmarks.data import dataset_of
 from benchmarks.harness import SEED_CONFIG, SEED_WORLD
 from benchmarks.models import DEPTH, make_models
 from benchmarks.predictions_chart import Interval, draw_predictions
-from botify.experiments import Arm, Experiment
+from botify.experiments import Experiment
 from looplib.arrays import FloatArray, IntArray
 from looplib.config import load_config
-from looplib.files import atomic_write, atomic_write_text
+from looplib.files import atomic_write_text
 from looplib.randomness import make_generator
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
 from recsys.loop.processes import Step, run_step
 from recsys.loop.service import free_port, service_step, serving
 from recsys.scoring.scorer import Scorer, score_lists
+from recsys.store.remote import open_store
 from tests.botify.exports import publish
 
 EXPERIMENT, CONTROL, RESAMPLES = "PREDICTED", "random", 2000
@@ -51,24 +50,16 @@ def main(
     world: Path = SEED_WORLD,
     sessions: Annotated[int, typer.Option(help="Of each round.")] = 10_000,
     rounds: Annotated[int | None, typer.Option(help="Play fewer than one for each arm.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of what is found on the way.")] = Path("out/seed/predicted"),
     svg: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/predictions.svg"),
 ) -> None:
     """Predict, measure, compare."""
-    out.mkdir(parents=True, exist_ok=True)
-    if not (out / "offline.json").exists():
-        predict(load_config(SearchConfig, config), out)
-    offline = orjson.loads((out / "offline.json").read_bytes())
-    with np.load(out / "lists.npz") as file:
-        users, lists = file["users"], dict(zip((row["name"] for row in offline), file["lists"], strict=True))
+    offline, users, lists = predict(load_config(SearchConfig, config))
     arms = [CONTROL, *lists]
-    for number in range(rounds or len(arms)):
-        file = out / f"round-{number:02d}.parquet"
-        if not file.exists():
-            heard = play_round(world, users, lists, [*arms[number:], *arms[:number]], sessions, number)
-            with atomic_write(file) as target:
-                pq.write_table(heard, target)
-    effects = effects_of([pq.read_table(file) for file in sorted(out.glob("round-*.parquet"))], users, arms)
+    heard = [
+        play_round(world, users, lists, [*arms[number:], *arms[:number]], sessions, number)
+        for number in range(rounds or len(arms))
+    ]
+    effects = effects_of(heard, users, arms)
     order = np.argsort([effect[0] for effect in effects[1:]])
     rows = [offline[index] | {"effect": effects[1 + index]} for index in order]
     predicted = {"NDCG@30": [row["ndcg"] for row in rows], "off-policy estimate": [row["ope"] for row in rows]}
@@ -82,31 +73,27 @@ def main(
         print(f"\n{name}: Spearman {_text(rank_correlation(values, [row['effect'] for row in rows]), 2)}")
 
 
-def predict(config: SearchConfig, folder: Path) -> None:
-    """Write the models' lists, in ids of the log, and their offline scores."""
-    store = open_store(config.store)
+def predict(config: SearchConfig) -> tuple[list[dict[str, Any]], IntArray, dict[str, IntArray]]:
+    """Return the models' offline scores, the listeners, and the lists of each model in ids of the log."""
     with open_cluster(config.cluster) as cluster, tempfile.TemporaryDirectory(prefix="predicted-") as scratch:
-        dataset = build_dataset(store, config, cluster, lambda _done, _note="": None)
-        models = make_models(store, config, dataset, cluster, Path(scratch))
-    scorer = Scorer(dataset.path.absolute(), config.validation, config.seed, usable_cores())
+        dataset = dataset_of(config, cluster)
+        models = make_models(open_store(config.store), config, dataset, cluster, Path(scratch))
+    scorer = Scorer(dataset.address, config.validation, config.seed, usable_cores())
     offline = []
     for model in models:
         metrics = score_lists(scorer, model.lists).metrics
         offline.append({"name": model.name, "kind": model.kind, "ndcg": metrics[NDCG], "ope": metrics[OPE]})
-    lists = np.stack([np.where(model.lists < 0, -1, dataset.tracks[model.lists]) for model in models])
-    with atomic_write(folder / "lists.npz") as file:
-        np.savez(file, allow_pickle=False, users=dataset.users, lists=lists)
-    with atomic_write(folder / "offline.json") as file:
-        file.write(orjson.dumps(offline, option=orjson.OPT_INDENT_2))
+    lists = {model.name: np.where(model.lists < 0, -1, dataset.tracks[model.lists]) for model in models}
+    return offline, dataset.users, lists
 
 
 def play_round(
     world: Path, users: IntArray, lists: dict[str, IntArray], arms: list[str], sessions: int, number: int
 ) -> pa.Table:
     """Serve the lists by real processes; return a row for each listener and arm."""
-    recommenders = {arm: "random" if arm == CONTROL else "indexed" for arm in arms}
-    experiment = Experiment(EXPERIMENT, tuple(Arm(arm, 1.0, recommenders[arm]) for arm in arms))
-    assigned = zip(users.tolist(), experiment.assign_all(users.tolist()), strict=True)
+    named = [{"name": arm, "recommender": "random" if arm == CONTROL else "indexed"} for arm in arms]
+    experiment = Experiment.model_validate({"name": EXPERIMENT, "arms": named})
+    assigned = zip(users.tolist(), experiment.assign(users.tolist()), strict=True)
     some = next(iter(lists.values()))
     own = {user: lists.get(arm, some)[row] for row, (user, arm) in enumerate(assigned)}
     with tempfile.TemporaryDirectory(prefix="round-") as name:
@@ -117,9 +104,7 @@ def play_round(
             "catalog": "-",
             "recommendations": "-",
             "log_dir": "-",
-            "experiments": [
-                {"name": EXPERIMENT, "arms": [{"name": arm, "recommender": recommenders[arm]} for arm in arms]}
-            ],
+            "experiments": [{"name": EXPERIMENT, "arms": named}],
             "decides": EXPERIMENT,
             "event_log": {"fsync": "never"},
         }
@@ -132,7 +117,8 @@ def play_round(
         with serving(service, port):
             run_step(Step(f"Listeners, round {number + 1}", "sim.run", words))
         with load([folder / "log"], EXPERIMENT, table_only=True) as loaded:
-            return tabulate_original(loaded)
+            tabulate_original(loaded)
+            return queries.read_table(loaded.connection, "listeners")
 
 
 def effects_of(rounds: list[pa.Table], users: IntArray, arms: list[str]) -> list[Interval]:

@@ -11,7 +11,6 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -31,14 +30,8 @@ WAYS: dict[str, tuple[int, tuple[str, ...]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """A measured run: sessions a second, CPU microseconds an event of client and service, the client's peak memory."""
-
-    sessions_s: float
-    client_us: float
-    service_us: float
-    peak_mib: float
+HEADER = ("", "sessions/s", "client us/event", "service us/event", "client MiB")
+Traffic = tuple[float, float, float, float]  # in the columns of the header; us of CPU time, the client's peak memory
 
 
 def main(
@@ -61,17 +54,12 @@ def main(
                 if only in (None, way)
             }
             runs = take_turns(kinds, repeats)
-    rows = [
-        (
-            way,
-            f"{statistics.median(run.sessions_s for run in found):,.0f}",
-            f"{statistics.median(run.client_us for run in found):.1f}",
-            f"{statistics.median(run.service_us for run in found):.1f}",
-            f"{max(run.peak_mib for run in found):.0f}",
-        )
-        for way, found in runs.items()
-    ]
-    show("One process of the service", ("", "sessions/s", "client us/event", "service us/event", "client MiB"), rows)
+    rows = []
+    for way, found in runs.items():
+        rates, client_us, service_us, peaks_mib = zip(*found, strict=True)
+        cpu = (f"{statistics.median(client_us):.1f}", f"{statistics.median(service_us):.1f}")
+        rows.append((way, f"{statistics.median(rates):,.0f}", *cpu, f"{max(peaks_mib):.0f}"))
+    show("One process of the service", HEADER, rows)
     show_machine("aiohttp", "numpy", "granian")
 
 
@@ -85,12 +73,8 @@ def _play(world: Path, served: Served, folder: Path, sessions: int, words: tuple
     if day["sessions"] != sessions:
         raise RuntimeError(f"{day['sessions']} of {sessions} sessions are whole: {day}")
     events = day["tracks"]["mean"] * sessions
-    return Traffic(
-        sessions_s=sessions / day["seconds"],
-        client_us=1e6 * measured.cpu_s / events,
-        service_us=1e6 * (cpu_s(workers) - before_s) / events,
-        peak_mib=measured.peak_mib,
-    )
+    service_s = cpu_s(workers) - before_s
+    return sessions / day["seconds"], 1e6 * measured.cpu_s / events, 1e6 * service_s / events, measured.peak_mib
 
 
 if __name__ == "__main__":

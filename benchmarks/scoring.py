@@ -1,4 +1,4 @@
-"""Time of one score against the same metrics by RecTools, ranx and pandas, on the same lists.
+"""Time of one score against the same metrics by RecTools and ranx, on the same lists.
 
     python -m benchmarks.scoring
 
@@ -7,9 +7,9 @@ MRR and hit rate at 10 and 30. Ours adds graded NDCG, listening time of hits, no
 intervals of all of them. Each has prepared the held-out listening before.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Annotated
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import typer
 
 from analysis.validation.validator import Settings, Validator
-from benchmarks.harness import show, show_machine, take_turns
+from benchmarks.harness import console, seconds, show_machine, show_turns, take_turns
 from looplib.arrays import FloatArray, IntArray
 
 KS = (10, 30)
@@ -47,19 +47,18 @@ def main(listeners: int = 10_000, tracks: int = 50_000, repeats: Annotated[int, 
     users = np.arange(listeners)
     expected = validator.score(users, data.lists)
     kinds: dict[str, Callable[[], object]] = {"ours": lambda: validator.score(users, data.lists)}
-    notes = {"ours": f"{len(expected.metrics)} metrics with intervals"}
-    for name, prepare in {"RecTools": by_rectools, "ranx": by_ranx, "pandas": by_pandas}.items():
+    console.print(f"ours: {len(expected.metrics)} metrics with intervals")
+    for name, prepare in {"RecTools": by_rectools, "ranx": by_ranx}.items():
         try:
             kinds[name] = prepare(data)
         except ModuleNotFoundError as error:
-            notes[name] = f"not installed ({error.name})"
+            console.print(f"{name}: left out, {error.name} is not installed")
             continue
         values = prepare(data)()
-        differing = [key for key, value in values.items() if abs(value - expected.value(key)) > TOLERANCE]
-        notes[name] = f"defined otherwise: {', '.join(differing)}" if differing else f"equal within {TOLERANCE}"
-    times = take_turns({name: lambda run=run: _seconds(run) for name, run in kinds.items()}, repeats)
-    rows = [(name, f"{1e3 * min(times[name]):.0f}" if name in times else "", note) for name, note in notes.items()]
-    show(f"{listeners:,} lists of {max(KS)}, {len(data.users):,} held-out pairs; fastest", ("", "ms", ""), rows)
+        differing = [key for key, value in values.items() if abs(value - expected.metrics[key].value) > TOLERANCE]
+        console.print(f"{name}: {len(values)} metrics, defined otherwise: {', '.join(differing) or 'none'}")
+    times = take_turns({name: partial(_milliseconds, run) for name, run in kinds.items()}, repeats)
+    show_turns(f"{listeners:,} lists of {max(KS)}, {len(data.users):,} held-out pairs; ms", times, "ours", 0)
     show_machine("duckdb", "numpy")
 
 
@@ -108,61 +107,31 @@ def by_rectools(data: Data) -> Callable[[], Values]:
 
 def by_ranx(data: Data) -> Callable[[], Values]:
     """Prepare ranx, which numba compiles; ids are texts."""
-    pandas, ranx = import_module("pandas"), import_module("ranx")
+    ranx = import_module("ranx")
     relevant = data.times >= MIN_TIME
-    columns = {"q_id": data.users[relevant].astype(str), "doc_id": data.tracks[relevant].astype(str)}
-    qrels = ranx.Qrels.from_df(pandas.DataFrame({**columns, "score": 1}))
+    qrels = ranx.Qrels(_by_user(data.users[relevant], data.tracks[relevant], np.ones(relevant.sum(), np.int64)))
     wanted = [f"{name}@{k}" for name in NAMES for k in KS]
 
     def run() -> Values:
         users, ranks, tracks = _flat(data.lists)
-        frame = pandas.DataFrame({"q_id": users.astype(str), "doc_id": tracks.astype(str), "score": 1 / ranks})
-        found = ranx.evaluate(qrels, ranx.Run.from_df(frame), wanted, threads=1, make_comparable=True)
+        lists = ranx.Run(_by_user(users, tracks, 1 / ranks))
+        found = ranx.evaluate(qrels, lists, wanted, threads=1, make_comparable=True)
         return {key: float(value) for key, value in found.items()}
 
     return run
 
 
-def by_pandas(data: Data) -> Callable[[], Values]:
-    """Prepare a merge and group-bys, as one would write them."""
-    pandas = import_module("pandas")
-    relevant = data.times >= MIN_TIME
-    truth = pandas.DataFrame({"user": data.users[relevant], "track": data.tracks[relevant]})
-    count = truth.groupby("user").size()
-    ideals = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(2, max(KS) + 2)))])
-
-    def run() -> Values:
-        users, ranks, tracks = _flat(data.lists)
-        frame = pandas.DataFrame({"user": users, "track": tracks, "rank": ranks})
-        hits = frame.merge(truth, on=["user", "track"]).sort_values(["user", "rank"])
-        hits["gain"] = 1 / np.log2(hits["rank"] + 1)
-        hits["precision"] = (hits.groupby("user").cumcount() + 1) / hits["rank"]
-        found: dict[str, float] = {}
-        for k in KS:
-            of_user = (
-                hits[hits["rank"] <= k]
-                .groupby("user")
-                .agg(n=("rank", "size"), dcg=("gain", "sum"), ap=("precision", "sum"), first=("rank", "min"))
-            )
-            best = np.minimum(count, k)[of_user.index]
-            sums = (
-                (of_user["dcg"] / ideals[best]).sum(),
-                of_user["n"].sum() / k,
-                (of_user["n"] / count[of_user.index]).sum(),
-                (of_user["ap"] / best).sum(),
-                (1 / of_user["first"]).sum(),
-                len(of_user),
-            )
-            found |= {f"{name}@{k}": float(value / len(count)) for name, value in zip(NAMES, sums, strict=True)}
-        return found
-
-    return run
+def _by_user(users: IntArray, tracks: IntArray, scores: FloatArray | IntArray) -> dict[str, dict[str, float]]:
+    """Return scores by user and track, as ranx takes them; the users are ascending."""
+    names, values = tracks.astype(str).tolist(), scores.tolist()
+    found, firsts = np.unique(users, return_index=True)
+    ends = [*firsts[1:].tolist(), len(users)]
+    slices = zip(found.astype(str).tolist(), map(slice, firsts.tolist(), ends), strict=True)
+    return {user: dict(zip(names[own], values[own], strict=True)) for user, own in slices}
 
 
-def _seconds(run: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
+def _milliseconds(run: Callable[[], object]) -> float:
+    return 1e3 * seconds(run)[0]
 
 
 def _popular(rng: np.random.Generator, count: int, catalogue_size: int) -> IntArray:

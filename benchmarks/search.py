@@ -18,7 +18,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from analysis.store import open_store
+from benchmarks.als import bare_implicit
 from benchmarks.harness import (
     SEED_CONFIG,
     SEED_STORE,
@@ -36,7 +36,9 @@ from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, dataset_digest, open_dataset
 from recsys.models.als import AlsParams
 from recsys.runs.folder import read_run
-from recsys.runs.trials import plan_trials
+from recsys.runs.trials import plan_candidates
+from recsys.store.remote import open_store
+from recsys.workspace import open_workspace
 
 GRID, AGAIN, HALVING, ONE_WORKER = "grid", "grid, again", "halving", "grid, 1 worker"
 BARE = ("bare, one fit on 2 threads", "bare, two fits on 1 thread")
@@ -66,7 +68,7 @@ def compare(
     bare = [min(pair) for pair in zip(walls[BARE[0]], walls[BARE[1]], strict=True)]
     console.print(f"grid / the better bare: {median_ratio(walls[GRID], bare):.2f}")
     for name in (GRID, HALVING):
-        winner = read_run(out / name)[1]
+        _, winner = read_run(open_workspace(out / name))
         value = winner.metrics[winner.select][0]
         console.print(f"{name}: {winner.trial.params} after {winner.sweeps} sweeps, {winner.select} {value:.4f}")
     show_machine("implicit", "dask", "duckdb", "numpy", "scipy")
@@ -81,8 +83,8 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
         raise typer.Exit(max(process.wait() for process in running))
     settings = load_config(SearchConfig, config, [f"store={store}"])
     dataset = open_dataset(store / "cache" / dataset_digest(open_store(store), settings))
-    trials = plan_trials(settings.search, dataset.summary.digest, settings.seed)
-    for trial in trials[max(part, 0) :: processes]:
+    candidates = plan_candidates(settings.search, dataset.summary.digest, settings.seed)
+    for trial, *_ in candidates[max(part, 0) :: processes]:
         _fit_bare(dataset, trial.params, settings.search.sweeps, settings.seed, 1 if processes > 1 else 0)
 
 
@@ -97,18 +99,9 @@ def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
 
 
 def _fit_bare(dataset: Dataset, params: AlsParams, sweeps: int, seed: int, threads: int) -> None:
-    from implicit.cpu.als import AlternatingLeastSquares
-
     confidence = dataset.matrix("train").copy()
     confidence.data = 1 + np.float32(params.alpha) * confidence.data
-    model = AlternatingLeastSquares(
-        factors=params.factors,
-        regularization=params.regularization,
-        alpha=1.0,
-        iterations=sweeps,
-        num_threads=threads,
-        random_state=seed,
-    )
+    model = bare_implicit(params, sweeps, seed, threads)
     model.fit(confidence, show_progress=False)
     model.recommend(np.arange(len(dataset.users)), confidence, N=30, filter_already_liked_items=False)
 

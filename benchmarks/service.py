@@ -8,29 +8,28 @@ before it asks again.
 """
 
 import http.client
-import re
+import socket
 import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
-import psutil
 import typer
 
-from benchmarks.harness import console, median_ratio, python, running, show, show_machine, take_turns
+from benchmarks.harness import console, median_ratio, python, running, seconds, show, show_machine, take_turns
 from tests.botify.exports import publish, random_lists, write_catalogue
 from tests.botify.redis_server import RedisServer
+from tests.faults.served import Published, Served, serve, wait_until
 from tests.programs import free_port
 
 BATCH, BATCHES = 1000, 40
-LISTENERS, TRACKS, SECONDS = 10_000, 50_000, 4
+LISTENERS, TRACKS = 10_000, 50_000
 LOAD_SCRIPT = """
 local n, active = 0, 512
 function init(args)
@@ -43,23 +42,18 @@ function request()
   local path = (turn == 10 and prefix == "/next/") and "/last/" or prefix
   return wrk.format("POST", path .. user, nil, '{"track":' .. (n * 7 % tracks) .. ',"time":0.5}')
 end
+function done(summary, latency)
+  local rate, p50, p99 = 1e6 * summary.requests / summary.duration, latency:percentile(50), latency:percentile(99)
+  print(string.format("[%f,%f,%f,%d]", rate, p50 / 1000, p99 / 1000, summary.errors.status))
+end
 """
-_UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-
-
-@dataclass(frozen=True)
-class Load:
-    """What wrk measured."""
-
-    requests_s: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
+Load = tuple[float, float, float, int]  # requests a second, median and 99th percentile of the latency in ms, failed
 
 
 def main(
     repeats: Annotated[int, typer.Option(min=1)] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 4,
+    duration_s: Annotated[int, typer.Option(min=1, help="Of a turn.")] = 4,
 ) -> None:
     """Load one process without Redis, then two with it, each beside the bare view."""
     with tempfile.TemporaryDirectory(prefix="botify-benchmark-") as name:
@@ -70,134 +64,93 @@ def main(
         redis = RedisServer(folder)
         redis.start()
         try:
-            for processes in (1, 2):
-                _compare(folder, redis.url, processes, threads, repeats)
+            for processes, redis_url in ((1, None), (2, redis.url)):
+                with (
+                    _bare(folder, redis_url, processes, threads) as bare_port,
+                    _service(folder, redis_url, processes, threads) as served,
+                ):
+                    _compare(folder, bare_port, served, repeats, duration_s)
         finally:
             redis.stop()
     show_machine("flask", "granian", "redis")
 
 
-def _compare(folder: Path, redis_url: str, processes: int, threads: int, repeats: int) -> None:
-    with ExitStack() as stack:
-        service = stack.enter_context(_service(folder, redis_url, processes, threads))
-        bare_port = stack.enter_context(_bare(folder, redis_url, processes, threads))
-        path = "/bare/" if processes == 1 else "/bare-redis/"
-        kinds: dict[str, Callable[[], Load]] = {}
-        for connections in (32, 1):
-            kinds[f"bare view, {connections}"] = partial(wrk, folder, bare_port, path, connections)
-            kinds[f"/next, {connections}"] = partial(wrk, folder, service.port, "/next/", connections)
-        loads = take_turns(kinds, repeats)
-        rows = [_row(name, found, loads[f"bare view, {name.rpartition(' ')[2]}"]) for name, found in loads.items()]
-        title = f"{processes} process(es){', Redis' if processes > 1 else ''}; connections"
-        show(title, ("", "requests/s", "x bare", "p50 ms", "p99 ms", "failed"), rows)
-        memory = max(worker.memory_full_info().pss for worker in service.process.children()) / 2**20
-        console.print(f"start {service.start_s:.2f} s; a process {memory:.0f} MiB (PSS)")
-        console.print(f"batches of {BATCH:,} on one connection: {_batch_rate(service.port):,.0f} recommendations/s")
+@contextmanager
+def _service(folder: Path, redis_url: str | None, processes: int, threads: int) -> Iterator[Served]:
+    log = folder / f"log-{processes}"
+    began = time.perf_counter()
+    with serve(Published(folder), log, redis_url=redis_url, processes=processes, threads=threads) as served:
+        wait_until(lambda: served.ask("GET", "/health/ready")[0] == http.client.OK, "the service to be ready")
+        console.print(
+            f"{processes} process(es){', Redis' if redis_url else ''}: {time.perf_counter() - began:.2f} s to start"
+        )
+        yield served
+
+
+def _compare(folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int) -> None:
+    kinds: dict[str, Callable[[], Load]] = {}
+    for connections in (32, 1):
+        for name, port, path in (("bare view", bare_port, "/bare/"), ("/next", served.port, "/next/")):
+            kinds[f"{name}, {connections}"] = partial(wrk, folder, port, path, connections, duration_s)
+    loads = take_turns(kinds, repeats)
+    rows = [_row(name, found, loads[f"bare view, {name.rpartition(' ')[2]}"]) for name, found in loads.items()]
+    show("Connections", ("", "requests/s", "x bare", "p50 ms", "p99 ms", "failed"), rows)
+    memory = max(worker.memory_full_info().pss for worker in served.workers()) / 2**20
+    rate = _batch_rate(served.port)
+    console.print(
+        f"a process {memory:.0f} MiB (PSS); batches of {BATCH:,} on one connection: {rate:,.0f} recommendations/s"
+    )
 
 
 def _row(name: str, loads: list[Load], bare: list[Load]) -> tuple[str, ...]:
-    rates = [load.requests_s for load in loads]
-    return (
-        name,
-        f"{statistics.median(rates):,.0f}",
-        f"{median_ratio(rates, [load.requests_s for load in bare]):.2f}",
-        f"{statistics.median(load.p50_ms for load in loads):.2f}",
-        f"{statistics.median(load.p99_ms for load in loads):.1f}",
-        str(sum(load.failed for load in loads)),
-    )
+    rates, p50_ms, p99_ms, failed = zip(*loads, strict=True)
+    ratio = median_ratio(rates, [load[0] for load in bare])
+    medians = (statistics.median(rates), statistics.median(p50_ms), statistics.median(p99_ms))
+    return (name, f"{medians[0]:,.0f}", f"{ratio:.2f}", f"{medians[1]:.2f}", f"{medians[2]:.1f}", str(sum(failed)))
 
 
-def wrk(folder: Path, port: int, prefix: str, connections: int) -> Load:
-    """Load a service for some seconds."""
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", str(folder / "load.lua")]
+def wrk(folder: Path, port: int, prefix: str, connections: int, duration_s: int) -> Load:
+    """Load a service."""
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "-s", str(folder / "load.lua")]
     argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(TRACKS)]
-    text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    return Load(
-        float(rate[1]) if rate else 0.0,
-        _percentile_ms(text, "50%"),
-        _percentile_ms(text, "99%"),
-        int(failed[1]) if failed else 0,
-    )
-
-
-def _percentile_ms(text: str, percentile: str) -> float:
-    found = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)\b", text)
-    return float(found[1]) * _UNITS_MS[found[2]] if found else float("nan")
+    output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    rate, p50_ms, p99_ms, failed = orjson.loads(output.splitlines()[-1])
+    return rate, p50_ms, p99_ms, failed
 
 
 def _batch_rate(port: int) -> float:
     """Return the median rate of some batches."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    took = []
-    for number in range(BATCHES):
-        users = range(number * BATCH % LISTENERS, number * BATCH % LISTENERS + BATCH)
-        body = orjson.dumps({"requests": [{"user": user, "track": user % TRACKS, "time": 0.5} for user in users]})
-        began = time.perf_counter()
-        connection.request("POST", "/next", body)
-        answer = connection.getresponse()
-        answer.read()
-        took.append(time.perf_counter() - began)
-        if answer.status != http.client.OK:
-            raise RuntimeError(f"status {answer.status}")
-    return BATCH / statistics.median(took)
+    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        return BATCH / statistics.median(seconds(partial(_ask, connection, number))[0] for number in range(BATCHES))
 
 
-@dataclass(frozen=True)
-class Running:
-    """A service that answers: where, how long it took to start, and its parent process."""
-
-    port: int
-    start_s: float
-    process: psutil.Process
+def _ask(connection: http.client.HTTPConnection, number: int) -> None:
+    users = range(number * BATCH % LISTENERS, number * BATCH % LISTENERS + BATCH)
+    requests = [{"user": user, "track": user % TRACKS, "time": 0.5} for user in users]
+    connection.request("POST", "/next", orjson.dumps({"requests": requests}))
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status != http.client.OK:
+        raise RuntimeError(f"status {answer.status}")
 
 
 @contextmanager
-def _service(folder: Path, redis_url: str, processes: int, threads: int) -> Iterator[Running]:
-    port = free_port()
-    config: dict[str, Any] = {
-        "catalog": str(folder / "tracks.json"),
-        "recommendations": str(folder / "current" / "recommendations.jsonl"),
-        "log_dir": str(folder / f"log-{processes}"),
-        "redis_url": redis_url if processes > 1 else None,
-        "experiments": [{"name": "ALL", "arms": [{"recommender": "indexed"}]}],
-        "decides": "ALL",
-        "port": port,
-        "processes": processes,
-        "threads": threads,
-    }
-    file = folder / f"botify-{processes}.yaml"
-    file.write_bytes(orjson.dumps(config))
-    began = time.perf_counter()
-    with running(python("-m", "botify", "--config", file)) as process:
-        _wait_for(port)
-        yield Running(port, time.perf_counter() - began, process)
-
-
-@contextmanager
-def _bare(folder: Path, redis_url: str, processes: int, threads: int) -> Iterator[int]:
+def _bare(folder: Path, redis_url: str | None, processes: int, threads: int) -> Iterator[int]:
     port = free_port()
     options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--backpressure", "1024"]
     options += ["--workers", str(processes), "--blocking-threads", str(threads), "--port", str(port)]
-    environment = {"BARE_REDIS_URL": redis_url, "BARE_LOG": str(folder)}
+    environment = {"BARE_REDIS_URL": redis_url or "", "BARE_LOG": str(folder)}
     with running(python("-m", "granian", *options, "benchmarks.bare_service:app"), environment):
-        _wait_for(port)
+        wait_until(partial(_is_open, port), "the bare view to start")
         yield port
 
 
-def _wait_for(port: int, timeout_s: float = 20) -> None:
-    deadline = time.perf_counter() + timeout_s
-    while time.perf_counter() < deadline:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-            connection.request("GET", "/")
-            connection.getresponse()
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.005)
-        else:
-            return
-    raise TimeoutError(f"no answer on port {port}")
+def _is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

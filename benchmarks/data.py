@@ -1,16 +1,21 @@
-"""Logs for benchmarks: the full-size one, larger copies of it, and one with the arms of an experiment.
+"""Data for benchmarks: the full-size world, log and store, larger copies of a log, and one with arms.
 
-python -m benchmarks.logs    # makes out/seed: world, log and store
+python -m benchmarks.data    # makes out/seed: world, log and store
 """
 
-import os
 import re
 from pathlib import Path
 
 import mmh3
+import orjson
 
 from analysis.logs.reader import discover
 from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure, python
+from recsys.cluster.cluster import Cluster
+from recsys.config import SearchConfig
+from recsys.dataset.build import build_dataset
+from recsys.dataset.dataset import Dataset
+from recsys.store.remote import open_store
 
 _USER = re.compile(rb'"user":(\d+)')
 
@@ -25,36 +30,39 @@ def main() -> None:
         measure(python("-m", "recsys.ingest", SEED_LOG, "--store", SEED_STORE))
 
 
+def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
+    """Build the dataset of a search, or open it where it is cached."""
+    return build_dataset(open_store(config.store), config, cluster, lambda _done, _note: None)
+
+
 def enlarge(log: Path, folder: Path, times: int) -> Path:
-    """Write a log's files several times under other user ids, out of the page cache; return the folder."""
+    """Write a log's files several times under other user ids; return the folder."""
     folder.mkdir(parents=True)
     for file in discover([log]):
         content = file.path.read_bytes()
         for number in range(1, times + 1):
             target = folder / f"{number:03}-{file.path.name}"
             target.write_bytes(content.replace(b'"user":', f'"user":{number}0000000'.encode()))
-            with target.open("rb") as opened:
-                os.fsync(opened.fileno())
-                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return folder
 
 
-def with_arms(log: Path, folder: Path, experiments: tuple[str, ...] = ("ALS", "AA")) -> int:
+def with_arms(log: Path, folder: Path, experiments: tuple[str, ...]) -> int:
     """Write a log's files with experiments of two arms each, by the service's hash; return the number of events."""
     folder.mkdir(parents=True)
     seeds = {name: mmh3.hash(name, signed=False) for name in experiments}
-    texts: dict[bytes, bytes] = {}
     events = 0
+
+    def assigned(line: bytes) -> bytes:
+        found = _USER.search(line)
+        if found is None:
+            raise ValueError(f"{log}: a line without a user: {line!r}")
+        arms = {name: ("C", "T1")[mmh3.hash(found[1], seed, signed=False) % 2] for name, seed in seeds.items()}
+        return line.replace(b'"experiments":{}', b'"experiments":' + orjson.dumps(arms))
+
     for file in discover([log]):
         with file.path.open("rb") as lines, (folder / file.path.name).open("wb") as out:
             for line in lines:
-                found = _USER.search(line)
-                if found is None:
-                    raise ValueError(f"{file.path}: a line without a user")
-                if (user := found[1]) not in texts:
-                    arms = (f'"{name}":"{("C", "T1")[mmh3.hash(user, seed) % 2]}"' for name, seed in seeds.items())
-                    texts[user] = f'"experiments":{{{",".join(arms)}}}'.encode()
-                out.write(line.replace(b'"experiments":{}', texts[user]))
+                out.write(assigned(line))
                 events += 1
     return events
 
