@@ -23,7 +23,7 @@ import numpy.typing as npt
 import orjson
 
 from looplib.arrays import Int32Array
-from looplib.files import TEMPORARY_PREFIX, atomic_directory, digest_of, fsync_directory, remove_leftovers
+from looplib.files import atomic_directory, digest_of, remove_leftovers
 from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
@@ -103,7 +103,7 @@ def export_run(
         with atomic_directory(version.folder) as folder:
             _write_version(folder, export)
         version.upload_all()
-    return _point_current(out, version)
+    return out.link(CURRENT, version.folder.relative_to(out.folder).as_posix())
 
 
 def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run: Workspace) -> Dataset:
@@ -186,18 +186,3 @@ def _write_lines(
             ids = column_ids[columns[columns != NO_TRACK]].tolist()
             lines.write(orjson.dumps({key: row_id, value: ids}, option=orjson.OPT_APPEND_NEWLINE))
     return len(row_ids)
-
-
-def _point_current(out: Workspace, version: Workspace) -> str:
-    """Make `current` point to a version, in one step; at s3:// and the like it is a file that names the version."""
-    name = version.folder.relative_to(out.folder)
-    if out.is_remote:
-        (out.folder / CURRENT).write_text(f"{name.as_posix()}\n")
-        out.upload(CURRENT)
-        return str(version)
-    link = out.folder / f"{TEMPORARY_PREFIX}{CURRENT}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(name)
-    link.replace(out.folder / CURRENT)
-    fsync_directory(out.folder)
-    return f"{out}/{CURRENT}"

@@ -1,6 +1,5 @@
 """The run folder of a search: what stands in it, how a search takes it over, and that only one does at a time."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,9 +100,8 @@ def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
     with hold_lock(run, "search") as lock:
         if fresh:
             _keep_beside(run)
-        if run.is_remote:
-            shutil.rmtree(run.folder, ignore_errors=True)
-            run.folder.mkdir(parents=True)
+        run.evict()
+        run.folder.mkdir(parents=True, exist_ok=True)
         run.download(LEDGER)
         for written in (run.folder, run.folder / CHECKPOINTS, *(run.folder / LISTENERS).glob("*")):
             remove_leftovers(written)
@@ -131,8 +129,7 @@ def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:
 
 def _keep_beside(run: Workspace) -> None:
     """Move what an earlier search left to the next free name; its ledger last: until it is gone it is a run."""
-    names = run.sizes() if run.is_remote else run.names()
-    moved = [name for name in names if not name.startswith(LOCK)]
+    moved = [name for name in run.names() if not name.startswith(LOCK)]
     if not moved:
         return
     number = 1
