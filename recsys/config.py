@@ -117,9 +117,6 @@ class Halving(Config):
 
     eta: Annotated[int, Ge(2)] = Field(default=3, description="one candidate in so many goes on after a rung")
     rungs: Count = Field(default=2, description="cuts before the end; each at eta times the sweeps of the one before")
-    listeners: Annotated[float, Gt(0), Le(1)] = Field(
-        default=1.0, description="below 1: a cut comes first after fits on this share of the listeners alone"
-    )
 
 
 class Search(Config):

@@ -110,11 +110,8 @@ class Dataset:
         return self.path / "logged.parquet"
 
     def session_lengths(self) -> dict[int, int]:
-        """Count the sessions of each length in tracks, shortest first; empty for a sample of the listeners."""
-        file = self.path / "lengths.parquet"
-        if not file.exists():
-            return {}
-        table = pq.read_table(file)
+        """Count the sessions of each length in tracks, shortest first."""
+        table = pq.read_table(self.path / "lengths.parquet")
         return dict(zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True))
 
     def popularity(self) -> IntArray:

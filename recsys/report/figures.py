@@ -153,7 +153,7 @@ def draw_popularity(dataset: Dataset) -> Figure:
 def draw_session_lengths(dataset: Dataset) -> Figure | None:
     """Draw how many sessions have each length; None where nothing is known of sessions."""
     lengths = dataset.session_lengths()
-    if not lengths or set(lengths) == {1}:  # interactions without sessions, each on its own
+    if set(lengths) == {1}:  # interactions without sessions, each on its own
         return None
     shown = {str(length): lengths.get(length, 0) for length in range(min(lengths), min(_LONGEST, max(lengths) + 1))}
     if max(lengths) >= _LONGEST:

@@ -83,9 +83,7 @@ def _megabytes(row: Row) -> float | None:
 
 def _state(run: Run, row: Row) -> str:
     if row["state"] != "scored":
-        share = row["given_up_listeners"]
-        sample = f" on {share:.0%} of the listeners" if share is not None and share < 1 else ""
-        when = f" at sweep {row['given_up_at']}{sample}" if row["given_up_at"] is not None else ""
+        when = f" at sweep {row['given_up_at']}" if row["given_up_at"] is not None else ""
         return f"{row['state']}{when}: {row['why']}"
     if KINDS[row["model"]].is_baseline:
         return "baseline"

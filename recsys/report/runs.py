@@ -80,7 +80,7 @@ class Run:
         points = {}
         for row in self._ledger:
             ends = row["metrics"].get(self.select) if row["state"] == "scored" else None
-            if ends and row["trial"] == trial and row.get("listeners", 1) == 1:
+            if ends and row["trial"] == trial:
                 points[row["sweep"]] = (ends["value"], ends["lower"], ends["upper"])
         return sorted(points.items())
 

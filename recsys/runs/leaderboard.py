@@ -121,10 +121,7 @@ def _text(value: float | str) -> str:
 def _cells(row: Row, axes: Sequence[str], select: str, others: Sequence[str]) -> list[str]:
     params = asdict(row.trial.params)
     values = [_text(params[name]) if name in params else "" for name in axes]
-    fate = ""
-    if row.stop is not None:
-        sample = "" if row.stop.checkpoint.listeners == 1 else f" ({row.stop.checkpoint.listeners:.0%})"
-        fate = f"{row.state} at {row.stop.checkpoint.sweep}{sample}"
+    fate = f"{row.state} at {row.stop.checkpoint.sweep}" if row.stop else ""
     if row.score is None:
         return [row.trial.kind, *values, *[""] * (5 + len(others)), fate]
     metrics = row.score.metrics
@@ -151,7 +148,6 @@ def _record(place: int, row: Row) -> dict[str, Any]:
         "state": row.state,
         "why": row.stop.reason if row.stop else None,
         "given_up_at": row.stop.checkpoint.sweep if row.stop else None,
-        "given_up_listeners": row.stop.checkpoint.listeners if row.stop else None,
         "seeds": len(row.candidate),
         "sweep": score.checkpoint.sweep if score else None,
         "fit_s": score.fit_s if score else None,

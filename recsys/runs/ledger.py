@@ -70,7 +70,6 @@ def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
         "params": asdict(trial.params),
         "seed": trial.seed,
         "sweep": score.checkpoint.sweep,
-        "listeners": score.checkpoint.listeners,
     }
     if score.error is not None:
         return row | {"state": "failed", "error": score.error, "final": score.is_final}
@@ -80,7 +79,7 @@ def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
 
 
 def _score(row: dict[str, Any]) -> Score:
-    checkpoint = Checkpoint(row["sweep"], row["listeners"])
+    checkpoint = Checkpoint(row["sweep"])
     if row["state"] == "failed":
         return Score(checkpoint, error=row["error"], is_final=row["final"])
     metrics = {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row["metrics"].items()}

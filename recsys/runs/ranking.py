@@ -27,7 +27,7 @@ class Row:
         candidate: Its trials, one a seed.
         state: What became of it.
         stop: Why it was stopped early or failed.
-        curve: Means over the seeds at each checkpoint on all listeners.
+        curve: Means over the seeds at each checkpoint.
         score: The best of them by the choosing metric; None if there is none or it failed.
         behind: Its choosing metric less that of the best candidate, with the paired 95 % interval of the difference;
             None where the metric cannot be compared.
@@ -142,7 +142,7 @@ def _row(candidate: Candidate, stop: Stop | None, scores: Scores, metric: str) -
     failures = [failure for found in of_seeds if (failure := failure_of(found)) is not None]
     if failures:
         return Row(candidate, "failed", Stop(failures[0].checkpoint, failures[0].error or ""), (), None)
-    checkpoints = [score.checkpoint for score in of_seeds[0] if score.checkpoint.listeners == 1]
+    checkpoints = [score.checkpoint for score in of_seeds[0]]
     of_checkpoints = ([score_at(found, checkpoint) for found in of_seeds] for checkpoint in checkpoints)
     curve = [_mean([score for score in seeds if score is not None]) for seeds in of_checkpoints if None not in seeds]
     best = max(curve, key=lambda score: (score.metrics[metric][0], -score.checkpoint.sweep), default=None)

@@ -8,15 +8,9 @@ from recsys.scoring.off_policy import Interval
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A moment of a fit, at which it is scored.
-
-    Attributes:
-        sweep: Sweeps done; 0 for a baseline.
-        listeners: The share of the listeners that is fitted and scored.
-    """
+    """A moment of a fit, at which it is scored: the sweeps done, 0 for a baseline."""
 
     sweep: int
-    listeners: float = 1.0
 
 
 @dataclass(frozen=True)

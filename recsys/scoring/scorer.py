@@ -3,7 +3,6 @@
 A metric is known by its key alone ("ndcg@30"): another scorer only adds its keys to `ListMetrics.metrics`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -61,21 +60,20 @@ def score_lists(scorer: Scorer, lists: Int32Array) -> ListMetrics:
     return ListMetrics(metrics | times.metrics, times.warnings, listeners | times.listeners)
 
 
-def check_scorers(scorers: Iterable[Scorer], catalogue: int | None) -> None:
-    """Refuse scorers that cannot choose as configured, before anything is fitted.
+def check_scorer(scorer: Scorer, catalogue: int | None) -> None:
+    """Refuse a scorer that cannot choose as configured, before anything is fitted.
 
     Raises:
         SearchError: The log, or an unknown number of tracks (catalogue None), does not allow it.
     """
-    for scorer in scorers:
-        policy, select = scorer.validation.logging_policy, scorer.validation.select
-        if policy != "logged" and catalogue is None:
-            raise SearchError(
-                f"validation.logging_policy is {policy}, and the store does not know how many tracks there are: none "
-                "of its logs came with a collection.json; ingest with one, or use logging_policy: logged"
-            )
-        if select.startswith(f"{OPE_TIME}@"):
-            _check_choice(scorer, select)
+    policy, select = scorer.validation.logging_policy, scorer.validation.select
+    if policy != "logged" and catalogue is None:
+        raise SearchError(
+            f"validation.logging_policy is {policy}, and the store does not know how many tracks there are: none "
+            "of its logs came with a collection.json; ingest with one, or use logging_policy: logged"
+        )
+    if select.startswith(f"{OPE_TIME}@"):
+        _check_choice(scorer, select)
 
 
 def _check_choice(scorer: Scorer, select: str) -> None:

@@ -33,7 +33,7 @@ def run_step(trial: Trial, checkpoint: Checkpoint, scorer: Scorer, address: str)
     Args:
         trial: What is fitted.
         checkpoint: How far.
-        scorer: How to score it; of the checkpoint's share of the listeners.
+        scorer: How to score it.
         address: Address of the run.
 
     Raises:
@@ -45,22 +45,18 @@ def run_step(trial: Trial, checkpoint: Checkpoint, scorer: Scorer, address: str)
     dataset = open_dataset(scorer.dataset)
     began = time.perf_counter()
     model = KINDS[trial.kind](dataset, "train", trial.params, trial.seed, scorer.threads)
-    is_whole = checkpoint.listeners == 1
-    before_s = _restore(model, run, trial, checkpoint.sweep) if is_whole and checkpoint.sweep else 0.0
-    fit_s = before_s
+    fit_s = _restore(model, run, trial, checkpoint.sweep) if checkpoint.sweep else 0.0
     if model.sweeps < checkpoint.sweep:
         model.sweep(checkpoint.sweep - model.sweeps)
         fit_s += time.perf_counter() - began
-        if is_whole:
-            _keep(model.state(), run, trial, fit_s)
+        _keep(model.state(), run, trial, fit_s)
     began = time.perf_counter()
     lists = model.lists(max(scorer.validation.ks), filter_seen=scorer.validation.filter_seen)
     scored = score_lists(scorer, lists)
-    if is_whole:
-        rows, name = example_listeners(dataset), listeners_name(scorer, trial, checkpoint.sweep)
-        with atomic_write(run.folder / name) as file:
-            np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **scored.listeners)
-        run.upload(name)
+    rows, name = example_listeners(dataset), listeners_name(scorer, trial, checkpoint.sweep)
+    with atomic_write(run.folder / name) as file:
+        np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **scored.listeners)
+    run.upload(name)
     score_s = round(time.perf_counter() - began, 3)
     return Score(checkpoint, scored.metrics, round(fit_s, 3), score_s, peak_bytes(), scored.warnings)
 
@@ -71,7 +67,7 @@ def fit_in_blocks(cluster: Cluster, trial: Trial, checkpoint: Checkpoint, scorer
     Args:
         cluster: Solves the blocks.
         trial: What is fitted.
-        checkpoint: How far, of all listeners.
+        checkpoint: How far.
         scorer: Whose dataset and threads.
         address: Address of the run.
 

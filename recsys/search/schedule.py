@@ -74,11 +74,8 @@ class Rung:
 
 
 def checkpoints_of(search: Search) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints at which fits are scored, in order; that of a sample of the listeners first."""
-    whole = tuple(Checkpoint(sweep) for sweep in search.scored_sweeps)
-    if not search.rungs or search.halving.listeners == 1:
-        return whole
-    return (Checkpoint(search.rungs[0], search.halving.listeners), *whole)
+    """Return the checkpoints at which fits are scored, in order."""
+    return tuple(Checkpoint(sweep) for sweep in search.scored_sweeps)
 
 
 def rungs_of(search: Search, candidates: int) -> tuple[Rung, ...]:
@@ -154,7 +151,7 @@ def _cut(
     inside = list(range(len(curves)))
     for number, rung in enumerate(rungs):
         known = [i for i in inside if len(curves[i].values) > rung.position or curves[i].failed or i in patient]
-        known.sort(key=lambda i: (-_value_at(curves[i], rung, checkpoints), i))
+        known.sort(key=lambda i: (-_value_at(curves[i], rung), i))
         unknown = rung.of - len(known)
         for i in known[rung.keep :]:
             if not curves[i].failed and i not in patient:
@@ -165,27 +162,20 @@ def _cut(
     return limits, cut
 
 
-def _value_at(curve: _Curve, rung: Rung, checkpoints: Sequence[Checkpoint]) -> float:
-    """Return the best value up to a rung, on the same share of the listeners; a failed candidate's is the least."""
+def _value_at(curve: _Curve, rung: Rung) -> float:
+    """Return the best value up to a rung; a failed candidate's is the least."""
     if curve.failed and len(curve.values) <= rung.position + 1:
         return _FAILED
-    share = checkpoints[rung.position].listeners
-    pairs = zip(curve.values[: rung.position + 1], checkpoints, strict=False)
-    return max((value for value, checkpoint in pairs if checkpoint.listeners == share), default=_FAILED)
+    return max(curve.values[: rung.position + 1])
 
 
 def _stop(curve: _Curve, checkpoints: Sequence[Checkpoint], patience: int | None) -> Stop | None:
     """Return the first checkpoint after so many scores in a row no better than the best before them; None without."""
-    whole = [
-        number
-        for number, checkpoint in enumerate(checkpoints)
-        if checkpoint.listeners == 1 and number < len(curve.values)
-    ]
     if patience is None or curve.failed:
         return None
-    best = whole[0] if whole else 0
-    for number in whole[:-1] if len(curve.values) == len(checkpoints) else whole:
-        if curve.values[number] > curve.values[best]:
+    best = 0
+    for number, value in enumerate(curve.values[: len(checkpoints) - 1]):
+        if value > curve.values[best]:
             best = number
         elif number - best >= patience:
             reason = f"no better for {patience} scores than after sweep {checkpoints[best].sweep}"

@@ -1,7 +1,6 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import orjson
@@ -16,7 +15,6 @@ from recsys.cluster.retry import Call, Outcome
 from recsys.config import OPE_TIME, Search, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset, dataset_digest
-from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.kinds import KINDS
@@ -36,9 +34,9 @@ from recsys.runs.ledger import Ledger
 from recsys.runs.ranking import Row, best_of, compare, disagreement, rank, simplest
 from recsys.runs.scores import Checkpoint, Score
 from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
-from recsys.scoring.scorer import Scorer, check_scorers
+from recsys.scoring.scorer import Scorer, check_scorer
 from recsys.search.fit_step import fit_in_blocks, run_step
-from recsys.search.schedule import Decisions, Step, checkpoints_of, decide
+from recsys.search.schedule import Decisions, Step, decide
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
@@ -65,9 +63,8 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
                 dataset = build_dataset(store, config, cluster, report)
             _describe(dataset)
             scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
-            scorers = _scorers(dataset, scorer, config.search)
-            check_scorers(scorers.values(), store.catalogue.tracks if store.catalogue else None)
-            state = SearchState(config.search, candidates, scorers, lock)
+            check_scorer(scorer, store.catalogue.tracks if store.catalogue else None)
+            state = SearchState(config.search, candidates, scorer, lock)
             _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         run.sub(CHECKPOINTS).delete_all()
         return _conclude(state, config.search, scorer)
@@ -82,13 +79,6 @@ def _describe(dataset: Dataset) -> None:
     )
 
 
-def _scorers(dataset: Dataset, whole: Scorer, search: Search) -> dict[float, Scorer]:
-    """Return how fits are scored on each share of the listeners that the search has checkpoints for."""
-    shares = {checkpoint.listeners for checkpoint in checkpoints_of(search)}
-    samples = {share: sample_listeners(dataset, share, whole.seed) for share in shares if share < 1}
-    return {1: whole} | {share: replace(whole, dataset=sample.address) for share, sample in samples.items()}
-
-
 class SearchState:
     """What a search knows and has left to do; begins with what its ledger holds.
 
@@ -101,25 +91,23 @@ class SearchState:
         decisions: What follows from it.
     """
 
-    def __init__(
-        self, search: Search, candidates: Sequence[Candidate], scorers: Mapping[float, Scorer], lock: Lock
-    ) -> None:
+    def __init__(self, search: Search, candidates: Sequence[Candidate], scorer: Scorer, lock: Lock) -> None:
         """Read the ledger.
 
         Args:
             search: What is tried, and for how long.
             candidates: The plan.
-            scorers: How fits on each share of the listeners are scored; 1 is among them.
+            scorer: How fits are scored.
             lock: The lock of the run.
 
         Raises:
             SearchError: The ledger is damaged.
         """
-        self._search, self._scorers, self._lock = search, scorers, lock
-        self.run, self.candidates, self.metric = lock.workspace, candidates, scorers[1].validation.select
-        self.baselines = plan_baselines(scorers[1].seed)
+        self._search, self._scorer, self._lock = search, scorer, lock
+        self.run, self.candidates, self.metric = lock.workspace, candidates, scorer.validation.select
+        self.baselines = plan_baselines(scorer.seed)
         trials = [*(trial for candidate in candidates for trial in candidate), *self.baselines]
-        self.ledger = Ledger(self.run.folder / LEDGER, scorers[1].digest, trials)
+        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, trials)
         self._deleted: frozenset[str] = frozenset()
         self.decisions = self._decide()
 
@@ -138,7 +126,7 @@ class SearchState:
         first = Checkpoint(0)
         baselines = [(trial, first) for trial in self.baselines if not self.ledger.scores[trial.id]]
         steps: list[Step] = [*self.decisions.steps, *baselines]
-        return [Call(step, (*step, self._scorers[step[1].listeners], self.run.address)) for step in steps]
+        return [Call(step, (*step, self._scorer, self.run.address)) for step in steps]
 
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and decide anew.
@@ -187,12 +175,12 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
 
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
-    """Run one step after the other, whose fit runs across all workers; fits on a share of the listeners run whole."""
+    """Run one step after the other, whose fit runs across all workers."""
     while calls := state.ready():
         call = calls[0]
-        trial, checkpoint = call.key
+        trial, _ = call.key
         try:
-            if KINDS[trial.kind].in_blocks and checkpoint.listeners == 1:
+            if KINDS[trial.kind].in_blocks:
                 fit_in_blocks(cluster, *call.arguments)
         except (TrialError, WorkerDiedError) as error:
             yield Outcome(call.key, None, error)

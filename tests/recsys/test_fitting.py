@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.build import build_dataset
-from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.dataset.sample import sample_listeners
-from recsys.errors import SearchError, SplitError, TrialError
+from recsys.dataset.dataset import Dataset
+from recsys.errors import SearchError, TrialError
 from recsys.models.als import Als, AlsParams
 from recsys.models.lists import personal_lists
 from recsys.runs.folder import checkpoint_name, listeners_name, read_listeners
@@ -116,39 +114,3 @@ def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(scorer:
     ]
     assert scorer.digest not in {other.digest for other in others}
     assert scorer.digest == Scorer(f"moved/{scorer.dataset.rpartition('/')[2]}", VALIDATION, 1, 8).digest
-
-
-def test_a_sample_has_the_rows_of_its_listeners_and_their_held_out_listening(dataset: Dataset) -> None:
-    sample = sample_listeners(dataset, 0.3, seed=4)
-    assert sample.path == sample_listeners(dataset, 0.3, seed=4).path != sample_listeners(dataset, 0.3, seed=5).path
-    rows = np.searchsorted(dataset.users, sample.users)
-    assert len(rows) == sample.summary.listeners == 18
-    assert np.array_equal(dataset.users[rows], sample.users)
-    assert np.array_equal(sample.matrix("train").toarray(), dataset.matrix("train")[rows].toarray())
-    heldout = pq.read_table(dataset.heldout).to_pylist()
-    expected = [(int(dataset.users[row["user"]]), row["track"], row["time"]) for row in heldout]
-    drawn = set(sample.users.tolist())
-    found = [
-        (int(sample.users[row["user"]]), row["track"], row["time"]) for row in pq.read_table(sample.heldout).to_pylist()
-    ]
-    assert found == [row for row in expected if row[0] in drawn]
-
-
-def test_a_step_on_a_sample_leaves_nothing_behind(dataset: Dataset, scorer: Scorer, tmp_path: Path) -> None:
-    sample = sample_listeners(dataset, 0.3, seed=4)
-    on_sample = Scorer(sample.address, VALIDATION, seed=1, threads=1)
-    score = run_step(TRIAL, Checkpoint(2, 0.3), on_sample, str(tmp_path))
-    assert score.metrics != run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path / "whole")).metrics
-    assert not (tmp_path / "checkpoints").exists()
-    assert not (tmp_path / "listeners").exists()
-
-
-def test_a_sample_without_an_interaction_is_refused(dataset: Dataset, tmp_path: Path) -> None:
-    empty = np.zeros(len(dataset.users) + 1, dtype=np.int32)
-    for name in ("users.npy", "tracks.npy", "dataset.json", "heldout.parquet"):
-        (tmp_path / name).write_bytes((dataset.path / name).read_bytes())
-    np.save(tmp_path / "train-indptr.npy", empty)
-    np.save(tmp_path / "train-indices.npy", empty[:0])
-    np.save(tmp_path / "train-values.npy", np.empty(0, dtype=np.float32))
-    with pytest.raises(SplitError, match="have no training interaction; raise the share"):
-        sample_listeners(open_dataset(tmp_path), 0.1, seed=1)

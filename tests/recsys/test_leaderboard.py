@@ -143,18 +143,14 @@ def test_seeds_are_averaged_value_and_difference() -> None:
 def test_the_leaderboard_says_what_was_stopped_when_and_why(candidates: tuple[Candidate, ...], tmp_path: Path) -> None:
     shares = shares_of(candidates, {32: (0.5, 0.6), 16: (0.4,)})
     scores = scores_of(candidates, shares)
-    cut, sampled = candidates[1][0].id, candidates[2][0].id
-    stopped = {cut: Stop(Checkpoint(1), "rung"), sampled: Stop(Checkpoint(1, 0.25), "sample")}
+    stopped = {candidate[0].id: Stop(Checkpoint(1), "rung") for candidate in candidates[1:3]}
     ranking = compared(ranked(candidates, stopped, scores), shares)
     write_leaderboard(tmp_path / "board.parquet", ranking)
     rows = {row["factors"]: row for row in pq.read_table(tmp_path / "board.parquet").to_pylist()}
-    found = {
-        factors: (rows[factors]["state"], rows[factors]["given_up_at"], rows[factors]["given_up_listeners"])
-        for factors in (32, 16, 8)
-    }
-    assert found == {32: ("scored", None, None), 16: ("pruned", 1, 1.0), 8: ("pruned", 1, 0.25)}
+    found = {factors: (rows[factors]["state"], rows[factors]["given_up_at"]) for factors in (32, 16, 8)}
+    assert found == {32: ("scored", None), 16: ("pruned", 1), 8: ("pruned", 1)}
     assert rows[16]["why"] == "rung"
     assert rows[16]["behind"] < rows[16]["behind upper"] < 0
     assert (rows[32]["ties"], rows[16]["ties"], rows[8]["ties"]) == (True, False, None)
     cells = list(leaderboard_table(ranking, METRIC).columns[-1].cells)
-    assert cells == ["", "pruned at 1", "", "", "pruned at 1 (25%)"]
+    assert cells == ["", "pruned at 1", "", "", "pruned at 1"]

@@ -12,14 +12,13 @@ from looplib.arrays import FloatArray, Int32Array
 from looplib.cli import run
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.dataset.sample import sample_listeners
 from recsys.errors import SearchError
 from recsys.runs.folder import read_listeners, read_run
 from recsys.runs.leaderboard import WARNING, remarks, warn_of
 from recsys.runs.ranking import Row, disagreement
 from recsys.runs.scores import Checkpoint, Score
 from recsys.runs.trials import Trial, plan_candidates
-from recsys.scoring.scorer import Scorer, check_scorers, score_lists
+from recsys.scoring.scorer import Scorer, check_scorer, score_lists
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.logs import START_MS, Session, make_store
@@ -137,16 +136,6 @@ def test_a_small_effective_sample_is_shown_with_its_reason(scorer: Scorer, finis
     assert all("ope_time@1: the effective sample size" in row["warnings"] for row in board)
 
 
-def test_a_sample_of_the_listeners_is_scored_on_its_own_sessions(scorer: Scorer) -> None:
-    sample = sample_listeners(open_dataset(scorer.dataset), 0.5, 1)
-    small = replace(scorer, dataset=sample.address)
-    scored = {name: score_lists(small, lists) for name, lists in lists_of(sample).items()}
-    assert scored["random"].metrics["ope_time@10"][0] < scored["best"].metrics["ope_time@10"][0]
-    heldout = set(pq.read_table(sample.logged)["user"].to_pylist())
-    assert heldout <= set(range(150))
-    assert scored["best"].listeners["ope_time@10"].shape == (2, len(heldout))
-
-
 def refusal(capsys: pytest.CaptureFixture[str]) -> str:
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
     return line
@@ -169,12 +158,12 @@ def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
 def test_choosing_by_too_small_a_sample_is_refused_with_the_reason(scorer: Scorer) -> None:
     few = scorer.validation.model_copy(update={"select": "ope_time@1"})
     with pytest.raises(SearchError, match=r"ope_time@1, which cannot choose here: .* the effective sample size is"):
-        check_scorers([replace(scorer, validation=few)], TRACKS)
+        check_scorer(replace(scorer, validation=few), TRACKS)
 
 
 def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
     with pytest.raises(SearchError, match=r"logging_policy is uniform, and the store does not know how many tracks"):
-        check_scorers([scorer], None)
+        check_scorer(scorer, None)
 
 
 def test_logged_propensities_count_for_themselves(finished: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ METRIC = "ndcg@30"
 NINE = Space(factors=(4, 8, 16), alpha=(1.0, 10.0, 40.0))
 
 
-def halving(listeners: float = 1.0) -> Search:
-    return Search(strategy="halving", space=NINE, sweeps=9, score_every=9, halving=Halving(listeners=listeners))
+def halving() -> Search:
+    return Search(strategy="halving", space=NINE, sweeps=9, score_every=9)
 
 
 def plan(search: Search) -> tuple[Candidate, ...]:
@@ -99,7 +99,7 @@ def test_halving_keeps_a_third_after_each_rung() -> None:
     assert "not among the best 3 of 9" in played.decisions.stopped[played.candidates[0][0].id].reason
 
 
-@pytest.mark.parametrize("settings", [{}, {"halving": Halving(listeners=0.5)}, {"patience": 1, "score_every": 1}])
+@pytest.mark.parametrize("settings", [{}, {"patience": 1, "score_every": 1}])
 @pytest.mark.parametrize("seed", range(5))
 def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_done(
     seed: int, settings: dict[str, Any]
@@ -170,15 +170,6 @@ def test_patience_stops_a_fit_that_gets_no_better(
     stop = played.decisions.stopped.get(played.candidates[0][0].id)
     assert (stop.checkpoint.sweep if stop else None) == stops_at
     assert len(played.taken) == (stops_at or 5)
-
-
-def test_a_sample_of_the_listeners_is_cut_on_before_the_whole() -> None:
-    search = halving(listeners=0.25)
-    assert checkpoints_of(search) == (Checkpoint(1, 0.25), Checkpoint(1), Checkpoint(3), Checkpoint(9))
-    played = Played(search, random_values(search, 1)).play(2, np.random.default_rng(0))
-    assert sum(checkpoint.listeners < 1 for _, checkpoint in played.taken) == 9
-    assert sum(checkpoint == Checkpoint(1) for _, checkpoint in played.taken) == 3
-    assert sum(stop.checkpoint == Checkpoint(1, 0.25) for stop in played.decisions.stopped.values()) == 6
 
 
 def test_seeds_of_a_candidate_go_on_together_and_are_scored_by_their_mean() -> None:

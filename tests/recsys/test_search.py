@@ -146,13 +146,13 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(fi
 
 def test_halving_stops_early_and_says_when(store: Path, tmp_path: Path) -> None:
     """That workers and their order change nothing is claimed of the schedule, and of a grid."""
-    halving = ["search.strategy=halving", "search.halving={eta: 2, listeners: 0.5}", "search.patience=1"]
+    halving = ["search.strategy=halving", "search.halving.eta=2", "search.patience=1"]
     settings = [*QUICK, *halving, "search.seeds=[1, 2]", "search.score_every=1"]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     assert {row["seeds"] for row in board if row["model"] == "als"} == {2}
     pruned = [row for row in board if row["state"] == "pruned"]
-    assert {(row["given_up_at"], row["given_up_listeners"]) for row in pruned} >= {(1, 0.5), (1, 1.0)}
+    assert 1 in {row["given_up_at"] for row in pruned}
 
 
 @pytest.mark.parametrize("kind", ["last_session", "time"])
