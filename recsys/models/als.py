@@ -62,9 +62,7 @@ class Als(Fit):
 
     def restore(self, user_factors: Float32Array, item_factors: Float32Array, sweeps: int) -> None:
         """Continue from the float32 factors of another fit after some sweeps: what follows is the same to the bit."""
-        self.user_factors = user_factors
-        self.item_factors = item_factors
-        self.sweeps = sweeps
+        self.user_factors, self.item_factors, self.sweeps = user_factors, item_factors, sweeps
 
 
 def first_factors(shape: tuple[int, int], factors: int, seed: int) -> tuple[Float32Array, Float32Array]:
