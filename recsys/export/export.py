@@ -104,7 +104,7 @@ def export_run(
         with atomic_directory(version.folder) as folder:
             _write_version(folder, export)
         version.upload_all()
-    return out.link(CURRENT, version.folder.relative_to(out.folder).as_posix())
+    return out.link(CURRENT, f"versions/{export.model_id}")
 
 
 def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run: Workspace) -> Dataset:

@@ -39,13 +39,7 @@ class Equations:
     unit: float  # √μ, the length of the added others' factors; 0 where there are none
 
     def solve(self, rows: Float32Array, others: Float32Array, params: AlsParams, threads: int) -> None:
-        """Solve all rows in place, or take `params.cg_steps` steps from where they are.
-
-        Args:
-            rows: Their factors, shape (rows, factors).
-            others: Shape (others, factors).
-            params: The solver.
-            threads: Threads of the solver.
+        """Solve all rows in place, shape (rows, factors), or take `params.cg_steps` steps from where they are.
 
         Raises:
             TrialError: The equations of a row have no single solution.

@@ -71,14 +71,7 @@ def rungs_of(search: Search, candidates: int) -> tuple[Rung, ...]:
 
 
 def decide(search: Search, candidates: Sequence[Candidate], scores: Scores, metric: str) -> Decisions:
-    """Decide what to do next.
-
-    Args:
-        search: What is tried and for how long.
-        candidates: All of the search's, in the order of their plan.
-        scores: What is known of their trials, by id.
-        metric: Key of the choosing metric.
-    """
+    """Decide what to do next, given the planned candidates, what is known of their trials, and the choosing metric."""
     checkpoints = checkpoints_of(search)
     curves = [_curve_of(candidate, checkpoints, scores, metric) for candidate in candidates]
     early = (_stop(curve, checkpoints, search.patience) for curve in curves)
