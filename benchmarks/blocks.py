@@ -3,9 +3,9 @@
     python -m benchmarks.blocks compare
     python -m benchmarks.blocks memory
 
-`compare` fits in one process with two threads, and in blocks on two workers with one thread each, in turns; starting the
-processes and cutting the blocks, which a search does once, is timed apart. `memory` fits in blocks on 1, 2 and 4 workers
-and prints what the largest worker held (PSS, sampled 50 times a second) above what an idle one does.
+`compare` fits in one process with two threads, and in blocks on two workers with one thread each, in turns; starting
+the processes and cutting the blocks, which a search does once, is timed apart. `memory` fits in blocks on 1, 2 and 4
+workers and prints what the largest worker held (PSS, sampled 50 times a second) above what an idle one does.
 """
 
 import hashlib

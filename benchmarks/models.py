@@ -21,8 +21,8 @@ from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
 from recsys.models.baselines import random_lists
+from recsys.models.lists import personal_lists
 from recsys.models.topk import NO_TRACK, nearest_tracks
-from recsys.scoring.lists import personal_lists
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
 

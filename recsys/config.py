@@ -131,7 +131,7 @@ class Search(Config):
         """The sweeps after which halving cuts, ascending; none under other strategies."""
         if self.strategy != "halving":
             return ()
-        cuts = {max(1, self.sweeps // self.halving.eta**place) for place in range(1, self.halving.rungs + 1)}
+        cuts = {max(1, self.sweeps // self.halving.eta**rung) for rung in range(1, self.halving.rungs + 1)}
         return tuple(sorted(cuts - {self.sweeps}))
 
     @property
