@@ -160,7 +160,8 @@ def main(
 
 def _ndcg(factors: Factors, dataset: Dataset, scorer: Scorer) -> float:
     lists = personal_lists(factors, dataset, "train", TOP, scorer.threads)
-    return float(validator_for(scorer).score(np.arange(len(lists)), lists.astype(np.int64)).value(f"ndcg@{TOP}"))
+    scored = validator_for(scorer).score(np.arange(len(lists)), lists.astype(np.int64))
+    return scored.metrics[f"ndcg@{TOP}"].value
 
 
 def _compare(given: Given, dataset: Dataset, scorer: Scorer, params: AlsParams, sweeps: int, repeats: int) -> None:
