@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import BeforeValidator, ByteSize, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_validator, model_validator
 
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation.validator import METRICS
 from looplib.config import Config, Count, Positive, Share
 
-Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 
 Value = TypeVar("Value", bound=Hashable)
-
-# A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
-Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
 
 
 def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -28,18 +24,23 @@ def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
     return values
 
 
+Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
+Natural = Annotated[int, Ge(0)]
+NonNegative = Annotated[float, Ge(0)]
+Axis = Annotated[tuple[Value, ...], Len(1), AfterValidator(_distinct)]
+# A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
+Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
+
+
 class Split(Config):
     """Which sessions are held out of training; a session is on one side whole."""
 
     kind: Literal["session_hash", "last_session", "time", "files"] = Field(
         default="session_hash",
-        description="session_hash: a share of all sessions, drawn by a hash of the session and the seed; "
-        "last_session: each listener's last, of those with at least two; time: the newest sessions; "
-        "files: as published, by the files that the interactions came from",
+        description="held out is a share by a hash of session and seed; each listener's last of at least two; the "
+        "newest; or what published files say",
     )
-    holdout: Annotated[float, Gt(0), Lt(1)] = Field(
-        default=0.15, description="the share held out, by session_hash and time"
-    )
+    holdout: Annotated[float, Gt(0), Lt(1)] = Field(default=0.15, description="session_hash, time: the share held out")
     train: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to learn from")
     test: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to validate on")
 
@@ -59,13 +60,9 @@ class Feedback(Config):
     """How events become interactions: listening time, or weights of your own, summed per listener and track."""
 
     organic: bool = Field(default=True, description="learn from the tracks that open sessions too")
-    min_time: Annotated[float, Ge(0)] = Field(
-        default=0.0, description="events heard less than this, or interactions that weigh less, are left out"
-    )
+    min_time: NonNegative = Field(default=0.0, description="leave out events, or interactions, of less than this")
     skip_time: Share = Field(
-        default=0.0,
-        description="a recommended track heard less than this was skipped: it adds no listening time, and "
-        "search.space.skip_weight says what it is worth",
+        default=0.0, description="a recommended track heard less than this was skipped; see search.space.skip_weight"
     )
     scale: Literal["linear", "log"] = Field(default="linear", description="log: the sum r becomes log(1 + r)")
 
@@ -73,35 +70,19 @@ class Feedback(Config):
 class Space(Config):
     """The values that the search combines; each list is one axis of the grid."""
 
-    factors: Annotated[tuple[Count, ...], Len(1)] = (64,)
-    regularization: Annotated[tuple[Annotated[float, Ge(0)], ...], Len(1)] = (0.1,)
-    alpha: Annotated[tuple[Positive, ...], Len(1)] = Field(
-        default=(10.0,), description="an interaction r has the confidence unobserved_weight + alpha r"
-    )
-    cg_steps: Annotated[tuple[Count, ...], Len(1)] = Field(
-        default=(3,), description="conjugate-gradient steps for each row and sweep"
-    )
-    solver: Annotated[tuple[Literal["cg", "cholesky"], ...], Len(1)] = Field(
+    factors: Axis[Count] = (64,)
+    regularization: Axis[NonNegative] = (0.1,)
+    alpha: Axis[Positive] = Field(default=(10.0,), description="confidence is unobserved_weight + alpha r")
+    cg_steps: Axis[Count] = Field(default=(3,), description="conjugate-gradient steps for each row and sweep")
+    solver: Axis[Literal["cg", "cholesky"]] = Field(
         default=("cg",), description="cg: a few steps towards a row's solution; cholesky: all the way"
     )
-    unobserved_weight: Annotated[tuple[Positive, ...], Len(1)] = Field(
-        default=(1.0,), description="the confidence of a pair without interaction"
+    unobserved_weight: Axis[Positive] = Field(default=(1.0,), description="confidence of a pair without interaction")
+    nu: Axis[NonNegative] = Field(
+        default=(0.0,), description="regularize a row with n of N by (n + unobserved_weight N) to this power"
     )
-    nu: Annotated[tuple[Annotated[float, Ge(0)], ...], Len(1)] = Field(
-        default=(0.0,),
-        description="a row that has heard n of N is regularized by (n + unobserved_weight N) to this power",
-    )
-    spark: Annotated[tuple[bool, ...], Len(1)] = Field(
-        default=(False,), description="as in Spark's ALS, a row that has heard n is regularized n-fold"
-    )
-    skip_weight: Annotated[tuple[Annotated[float, Ge(0)], ...], Len(1)] = Field(
-        default=(0.0,), description="confidence that each skip adds to its track's being disliked; see feedback"
-    )
-
-    @field_validator("*")
-    @classmethod
-    def _no_repeats(cls, values: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
-        return _distinct(values)
+    spark: Axis[bool] = Field(default=(False,), description="as Spark's ALS, regularize a row that has heard n n-fold")
+    skip_weight: Axis[NonNegative] = Field(default=(0.0,), description="confidence that a skip adds to a dislike")
 
     @model_validator(mode="after")
     def _axes_mean_something_together(self) -> "Space":
@@ -116,36 +97,28 @@ class Halving(Config):
     """Successive halving: all candidates begin, and after each rung the best share of them goes on."""
 
     eta: Annotated[int, Ge(2)] = Field(default=3, description="one candidate in so many goes on after a rung")
-    rungs: Count = Field(default=2, description="cuts before the end; each at eta times the sweeps of the one before")
+    rungs: Count = Field(default=2, description="cuts before the end, each after eta times the sweeps of the last")
 
 
 class Search(Config):
     """What is tried, for how long, and what makes the winner."""
 
     strategy: Literal["grid", "random", "halving"] = Field(
-        default="grid", description="grid and halving try every combination, random draws some; halving gives up early"
+        default="grid", description="try every combination, or draw some; halving gives up early"
     )
     trials: Count | None = Field(default=None, description="random: how many combinations of the grid are drawn")
     space: Space = Space()
-    seeds: tuple[Annotated[int, Ge(0)], ...] = Field(
-        default=(), description="each combination is fitted once a seed and scored by the mean; none: the run's seed"
+    seeds: Annotated[tuple[Natural, ...], AfterValidator(_distinct)] = Field(
+        default=(), description="fit each combination once a seed, and score by the mean; none: the run's seed"
     )
     sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
-    patience: Count | None = Field(
-        default=None, description="stop a fit after so many scores in a row that are no better; none: never"
-    )
+    patience: Count | None = Field(default=None, description="stop a fit after so many scores that are no better")
     halving: Halving = Halving()
     select: Literal["best", "one_standard_error"] = Field(
         default="best",
-        description="best: the largest score; one_standard_error: of the scores not significantly below it the "
-        "simplest model's, with the fewest factors, then the fewest sweeps",
+        description="one_standard_error: of what is tied with the best, the fewest factors, then the fewest sweeps",
     )
-
-    @field_validator("seeds")
-    @classmethod
-    def _no_repeats(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        return _distinct(seeds)
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":
@@ -158,7 +131,7 @@ class Search(Config):
         """The sweeps after which halving cuts, ascending; none under other strategies."""
         if self.strategy != "halving":
             return ()
-        cuts = {max(1, self.sweeps // self.halving.eta**place) for place in range(1, self.halving.rungs + 1)}
+        cuts = {max(1, self.sweeps // self.halving.eta**rung) for rung in range(1, self.halving.rungs + 1)}
         return tuple(sorted(cuts - {self.sweeps}))
 
     @property
@@ -171,33 +144,28 @@ class ValidationConfig(Config):
     """How a fit is scored on the held-out sessions."""
 
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
-    min_time: Positive = Field(
-        default=0.5, description="a held-out track heard at least this much, or of such a weight, is relevant"
-    )
+    min_time: Positive = Field(default=0.5, description="a held-out track of at least this is relevant")
     organic: bool = Field(default=True, description="count organic tracks among the held-out ones")
-    filter_seen: bool = Field(
-        default=False,
-        description="score lists without what the listener has in training, as published splits mean it",
-    )
+    filter_seen: bool = Field(default=False, description="leave out of lists what the listener has in training")
     select: str = Field(
         default="ndcg@30",
-        description="the metric that chooses the winner, as name@k; ope_time@k: what an experiment would measure",
+        description="the metric that chooses, as name@k; ope_time@k: what an experiment would measure",
     )
     logging_policy: LoggingPolicy = Field(
         default="logged",
-        description="for ope_time, how a recommendation logged without propensity was drawn; logged: nobody knows, and "
-        "it does not count; uniform: any track of the catalogue; uniform-unheard: any not yet heard in the session",
+        description="ope_time: how a recommendation without propensity was drawn; logged: unknown, it does not count; "
+        "uniform: from the catalogue; uniform-unheard: from what the session has not heard yet",
     )
     resamples: Annotated[int, Ge(100)] = Field(default=1000, description="bootstrap resamples behind each interval")
 
     @model_validator(mode="after")
     def _select_is_scored(self) -> "ValidationConfig":
         name, _, k = self.select.partition("@")
-        known = (*METRICS, OPE_TIME)
-        if name not in known or k not in {str(each) for each in self.ks}:
+        metrics, ks = (*METRICS, OPE_TIME), [str(known) for known in self.ks]
+        if name not in metrics or k not in ks:
             raise ValueError(
-                f"select is {self.select}; expected metric@k, the metric one of {', '.join(known)} "
-                f"and k one of {', '.join(str(each) for each in self.ks)}"
+                f"select is {self.select}; expected metric@k, the metric one of {', '.join(metrics)} "
+                f"and k one of {', '.join(ks)}"
             )
         return self
 
@@ -216,24 +184,14 @@ class ValidationConfig(Config):
 class ClusterConfig(Config):
     """Where the trials run: on processes of this machine, or on the workers of a scheduler that already runs."""
 
-    scheduler: str | None = Field(
-        default=None, description="an existing Dask scheduler: tcp://HOST:PORT or tls://…; none: processes here"
-    )
+    scheduler: str | None = Field(default=None, description="tcp://HOST:PORT or tls://…; none: processes here")
     workers: Count | None = Field(default=None, description="processes on this machine; none: cores / threads_per_fit")
     threads_per_fit: Count = Field(default=1, description="threads of one fit")
-    fit: Literal["whole", "blocks"] = Field(
-        default="whole",
-        description="whole: each worker fits a trial; blocks: all workers fit one trial, for models too large for one",
-    )
+    fit: Literal["whole", "blocks"] = Field(default="whole", description="a trial a worker, or one on all of them")
     memory_limit: ByteSize | Literal["auto"] = Field(
         default="auto", description="a process here that grows beyond it is killed; auto: its share of memory"
     )
-    wait_for_workers_s: Positive = Field(
-        default=45.0, description="give up after so many seconds without a single worker"
-    )
-    dashboard: str = Field(
-        default="127.0.0.1:0", description="address of the dashboard of processes here; port 0: any free one"
-    )
+    wait_for_workers_s: Positive = Field(default=45.0, description="give up after so many seconds without a worker")
 
     @field_validator("scheduler")
     @classmethod
@@ -250,18 +208,14 @@ class ExportConfig(Config):
     neighbours: Count = Field(default=30, description="neighbours of each track")
     filter_seen: bool = Field(default=False, description="leave out what the listener has already heard")
     learn_from: Literal["all", "training"] = Field(
-        default="all",
-        description="training: leave out the held-out sessions, so that they can say what the lists are worth; "
-        "without a context model",
+        default="all", description="training: leave out the held-out sessions, to value the lists; no context model"
     )
 
 
 class ContextConfig(Config):
     """The context model that the export adds for the recommender `session_context`."""
 
-    catalogue: Path | None = Field(
-        default=None, description="tracks.json of the log, to learn how artists wear out; none: they do not"
-    )
+    catalogue: Path | None = Field(default=None, description="tracks.json, to learn how artists wear out")
     factors: Count = Field(default=40, description="factors of interests and tracks")
     sweeps: Count = Field(default=5, description="ALS sweeps over the final interests")
     rough_sweeps: Count = Field(default=4, description="sweeps over the first guess of interests")
@@ -281,7 +235,7 @@ class ContextConfig(Config):
 class SearchConfig(Config):
     """A whole search."""
 
-    seed: Annotated[int, Ge(0)] = 42
+    seed: Natural = 42
     store: Address
     run: Address
     catalogue: Path | None = Field(default=None, description="tracks.json of the catalogue: the report shows titles")
@@ -294,13 +248,9 @@ class SearchConfig(Config):
     context: ContextConfig | None = Field(default=None, description="none: the export has no context model")
 
     @model_validator(mode="after")
-    def _skip_weights_need_skips(self) -> "SearchConfig":
+    def _sections_agree(self) -> "SearchConfig":
         if any(self.search.space.skip_weight) and not self.feedback.skip_time:
             raise ValueError("search.space.skip_weight needs feedback.skip_time, which says what a skip is")
-        return self
-
-    @model_validator(mode="after")
-    def _one_standard_error_compares_listeners(self) -> "SearchConfig":
         if self.search.select == "one_standard_error" and not self.validation.select_is_of_listeners:
             raise ValueError("search.select: one_standard_error compares listeners, and coverage is not theirs")
         return self

@@ -45,13 +45,9 @@ class LabError(RecsysError):
 
 
 class WorkerDiedError(RecsysError):
-    """A call that never returned, because the processes that ran it died.
-
-    Attributes:
-        deaths: How many of them.
-    """
+    """A call that never returned, because the processes that ran it died."""
 
     def __init__(self, message: str, deaths: int = 1) -> None:
-        """Takes the message and the number of deaths."""
+        """Take the message and how many processes died."""
         super().__init__(message)
         self.deaths = deaths

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import orjson
+import msgspec
 
 from looplib.locks import exclusive
 from recsys.errors import StorageError
-from recsys.workspace import Workspace, opened, send_timeout
+from recsys.workspace import Workspace
 
 LOCK = ".lock"
 SIGN_S = 15.0
@@ -28,24 +28,16 @@ EXPIRY_S = 90.0
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that holds a lock.
+    """A process that holds a lock of an address."""
 
-    Attributes:
-        id: Of this holding alone.
-        host: The machine's name.
-        machine: The machine's boot, and the namespace of its process ids.
-        pid: The process.
-        started: When it started, so that another process of the same number is not taken for it.
-    """
-
-    id: str
+    id: str  # of this holding alone
     host: str
-    machine: str
+    machine: str  # its boot, and the namespace of its process ids
     pid: int
-    started: str
+    started: str  # another process of the same number is not taken for it
 
     def is_dead(self) -> bool:
-        """Return whether it is known to be: of this machine, and no longer there."""
+        """Tell whether it was a process of this machine that has ended."""
         return self.machine == _machine() and _start_of(self.pid) != self.started
 
     def __str__(self) -> str:
@@ -53,16 +45,12 @@ class Holder:
         return f"process {self.pid} on {self.host}"
 
 
+@dataclass(frozen=True)
 class Lock:
-    """A lock that is held; of a path there is nothing to check, as nobody can take it over.
+    """A lock that is held; `hold_lock` makes one."""
 
-    Attributes:
-        workspace: What is locked.
-    """
-
-    def __init__(self, workspace: Workspace, holder: Holder | None) -> None:
-        """Take what is locked, and this process as the holder of a lock object; `hold_lock` makes one."""
-        self.workspace, self._holder = workspace, holder
+    workspace: Workspace
+    holder: Holder | None  # this process; None of a path, whose lock nobody can take over
 
     def check(self) -> None:
         """Refuse to go on where another process has taken over.
@@ -70,27 +58,22 @@ class Lock:
         Raises:
             StorageError: One has, or the server does not answer.
         """
-        if self._holder and (found := _read(self.workspace)) != self._holder:
+        if self.holder and (found := _read(self.workspace)) != self.holder:
             who = f"{found} has taken over" if found else "its lock was removed"
             raise StorageError(f"{self.workspace}: {who}, as this process was silent for long; it writes no more")
 
 
 @contextmanager
 def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
-    """Make the block the only one that writes to a workspace, whose folder is made.
-
-    Args:
-        workspace: What is locked.
-        what: What holds it, for whom it is refused: "search".
+    """Make the block, such as a "search", the only one that writes to a workspace, whose folder is made.
 
     Raises:
-        StorageError: Another process holds it, or the server does not answer.
+        StorageError: Another process holds the lock, or the server does not answer.
     """
     workspace.folder.mkdir(parents=True, exist_ok=True)
     busy = f"{workspace}: another {what} is at work here"
     if not workspace.is_remote:
-        refusal = StorageError(f"{busy}; wait until it is done, or name another folder")
-        with exclusive(workspace.folder / LOCK, refusal):
+        with exclusive(workspace.folder / LOCK, StorageError(f"{busy}; wait until it is done, or name another folder")):
             yield Lock(workspace, None)
         return
     me = Holder(uuid4().hex, socket.gethostname(), _machine(), os.getpid(), _start_of(os.getpid()) or "")
@@ -107,11 +90,8 @@ def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
 
 
 def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
-    try:
+    with suppress(FileExistsError):
         _put(workspace, LOCK, me, mode="create")
-    except FileExistsError:
-        pass
-    else:
         return
     holder = _read(workspace)
     if holder is None:
@@ -138,22 +118,22 @@ def _renew(workspace: Workspace, me: Holder, over: threading.Event) -> None:
 def _silent_s(workspace: Workspace, probe: str) -> float:
     """Return the seconds since the lock was last written, by the server's clock, which a new file tells."""
     _put(workspace, probe, None)
-    with opened(f"{workspace}/{LOCK}") as files:
-        now, last = (files.modified(f"{workspace}/{name}").timestamp() for name in (probe, LOCK))
+    with workspace.opened(LOCK) as files:
+        now, last = (files.modified(name).timestamp() for name in (probe, LOCK))
     workspace.delete(probe)
     return max(0.0, float(now - last))
 
 
 def _put(workspace: Workspace, name: str, holder: Holder | None, mode: str = "overwrite") -> None:
-    with opened(f"{workspace}/{name}") as files:
-        files.pipe_file(f"{workspace}/{name}", orjson.dumps(holder), mode=mode, **send_timeout(files))
+    with workspace.opened(name) as files:
+        files.pipe_file(name, msgspec.json.encode(holder), mode=mode)
 
 
 def _read(workspace: Workspace) -> Holder | None:
     content = workspace.read(LOCK)
     try:
-        return None if content is None else Holder(**orjson.loads(content))
-    except (TypeError, ValueError) as error:
+        return None if content is None else msgspec.json.decode(content, type=Holder)
+    except msgspec.MsgspecError as error:
         where = f"{workspace}/{LOCK}"
         raise StorageError(f"{where}: damaged ({error}); remove it when nobody is at work there") from None
 
@@ -165,8 +145,7 @@ def _machine() -> str:
 
 def _start_of(pid: int) -> str | None:
     """Return when a process of this machine started, in ticks since the boot; None if it has ended."""
-    try:
+    with suppress(FileNotFoundError, ProcessLookupError):
         facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if facts[0] in "ZX" else facts[19]
+        return None if facts[0] in "ZX" else facts[19]
+    return None

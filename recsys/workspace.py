@@ -8,7 +8,6 @@ endpoint and region are the file system's own affair: for S3 the environment, ~/
 
 import asyncio
 import errno
-import hashlib
 import os
 import shutil
 import socket
@@ -23,35 +22,31 @@ from typing import Any
 import fsspec
 import orjson
 from fsspec.asyn import get_loop
+from fsspec.implementations.dirfs import DirFileSystem
 
-from looplib.files import TEMPORARY_PREFIX, sha256_file
+from looplib.files import TEMPORARY_PREFIX, digest_of, fsync_directory, sha256_file
 from looplib.locks import exclusive
 from recsys.errors import StorageError
 
 SCRATCH = "LISTENING_LOOP_SCRATCH"
 OBJECTS = "objects.json"  # of a folder that was uploaded whole: name to bytes and sha256; uploaded last
 # Bound the time that a server which does not answer takes: attempts, and seconds of each.
-_S3 = {"config_kwargs": {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}}
+_S3_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}
 _ATTEMPTS, _SEND_S, _SLOWEST_BYTES_S = 3, 60.0, 100_000
 _OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # errors of this machine's disk explain themselves
+_NO_BUCKET = "bucket does not exist"  # in the words of S3
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder of this machine and the address that it belongs to; every method may raise `StorageError`.
+    """A folder of this machine and the address that it belongs to; every method may raise `StorageError`."""
 
-    Attributes:
-        name: The address as it was given, for messages.
-        folder: The local folder; it may not exist yet.
-        is_remote: Whether the address is another machine's.
-    """
-
-    name: str
-    folder: Path
-    is_remote: bool
+    name: str  # the address as it was given, for messages
+    folder: Path  # it may not exist yet
+    is_remote: bool  # the address is another machine's
 
     def __str__(self) -> str:
-        """Return the address as it was given."""
+        """Return the name."""
         return self.name
 
     @property
@@ -67,6 +62,24 @@ class Workspace:
     def sub(self, name: str) -> "Workspace":
         """Return the workspace of a folder in this one."""
         return Workspace(f"{self.name}/{name}", self.folder / name, self.is_remote)
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes of all files at the address, by name relative to it."""
+        with suppress(FileNotFoundError), self.opened() as files:
+            return {name: facts["size"] for name, facts in files.find("", detail=True).items()}
+        return {}
+
+    def names(self) -> set[str]:
+        """Return the names of files and folders on the first level at the address."""
+        with suppress(FileNotFoundError), self.opened() as files:
+            return set(files.ls("", detail=False))
+        return set()
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file as it is at the address now; None if there is none."""
+        with suppress(FileNotFoundError), self.opened(name) as files:
+            return bytes(files.cat_file(name))
+        return None
 
     def download(self, *names: str) -> None:
         """Make files what they are at the address now; those that it has not are removed."""
@@ -85,18 +98,49 @@ class Workspace:
             _in_parallel(self._upload, names)
 
     def evict(self, *names: str) -> None:
-        """Remove this machine's copies of files that have been uploaded."""
+        """Remove this machine's copies of files that have been uploaded; of all without names."""
         if self.is_remote:
             for name in names:
                 (self.folder / name).unlink(missing_ok=True)
+            if not names:
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def delete(self, *names: str) -> None:
         """Delete files, here and at the address."""
         for name in names:
+            with suppress(FileNotFoundError), self.opened(name) as files:
+                files.rm_file(name)
             (self.folder / name).unlink(missing_ok=True)
-            if self.is_remote:
-                with opened(f"{self.name}/{name}") as files, suppress(FileNotFoundError):
-                    files.rm_file(f"{self.name}/{name}", **send_timeout(files))
+
+    def move(self, name: str, target: "Workspace") -> None:
+        """Move a file or a folder to another workspace."""
+        if not self.is_remote:
+            target.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).rename(target.folder / name)
+            return
+        found = [file for file in self.sizes() if f"{file}/".startswith(f"{name}/")]
+        old, new = ([f"{workspace}/{file}" for file in found] for workspace in (self, target))
+        with self.opened(name) as files:
+            files.fs.copy(old, new)
+            files.fs.rm(old)
+
+    def link(self, name: str, target: str) -> str:
+        """Make a name stand for a folder in this one, in one step: a link, or at an address a file that names it.
+
+        Returns:
+            The address of the folder: by way of the name where that is a link.
+        """
+        file = self.folder / name
+        if self.is_remote:
+            file.write_text(f"{target}\n")
+            self.upload(name)
+            return f"{self}/{target}"
+        link = file.with_name(f"{TEMPORARY_PREFIX}{name}")
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        link.replace(file)
+        fsync_directory(self.folder)
+        return f"{self}/{name}"
 
     def download_all(self) -> bool:
         """Download a folder that was uploaded whole, every digest checked.
@@ -108,10 +152,9 @@ class Workspace:
             return self.folder.exists()
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(self.folder.with_name(f".{self.folder.name}.lock")):  # processes of a machine download it once
-            content = self.read(OBJECTS)
-            table = self.folder / OBJECTS
+            content, table = self.read(OBJECTS), self.folder / OBJECTS
             if content is None or not table.exists() or table.read_bytes() != content:
-                shutil.rmtree(self.folder, ignore_errors=True)
+                self.evict()
             if content is not None and not table.exists():
                 _in_parallel(lambda item: self._download(item[0], item[1][1]), orjson.loads(content).items())
                 table.write_bytes(content)
@@ -120,7 +163,8 @@ class Workspace:
     def upload_all(self) -> None:
         """Upload a whole folder; the table of its objects goes last and makes it visible."""
         if self.is_remote:
-            files = {name: self.folder / name for name in _local_sizes(self.folder) if name != OBJECTS}
+            found = {file.relative_to(self.folder).as_posix(): file for file in self.folder.rglob("*")}
+            files = {name: file for name, file in found.items() if file.is_file() and name != OBJECTS}
             table = {name: (file.stat().st_size, sha256_file(file)) for name, file in files.items()}
             self.upload(*files)
             (self.folder / OBJECTS).write_bytes(orjson.dumps(table, option=orjson.OPT_INDENT_2))
@@ -128,88 +172,65 @@ class Workspace:
 
     def delete_all(self) -> None:
         """Delete the folder, here and at the address."""
+        with suppress(FileNotFoundError), self.opened() as files:
+            files.rm("", recursive=True)
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self.is_remote:
-            with opened(self.name) as files, suppress(FileNotFoundError):
-                if files.exists(self.name):
-                    files.rm(self.name, recursive=True, **send_timeout(files))
-
-    def move(self, name: str, target: "Workspace") -> None:
-        """Move a file, or of a path a folder too, to another workspace."""
-        if (self.folder / name).exists():
-            (target.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / name).rename(target.folder / name)
-        if self.is_remote:
-            url = f"{self.name}/{name}"
-            with opened(url) as files:
-                files.copy(url, f"{target.name}/{name}", **send_timeout(files, files.info(url)["size"]))
-                files.rm_file(url, **send_timeout(files))
-
-    def sizes(self) -> Mapping[str, int]:
-        """Return the bytes of all files at the address, by name relative to it."""
-        if not self.is_remote:
-            return _local_sizes(self.folder)
-        with opened(self.name) as files:
-            root = files._strip_protocol(self.name)
-            try:
-                found = files.find(self.name, detail=True)
-            except FileNotFoundError:
-                found = {}
-            if not found:
-                _check_bucket(files, self.name)
-        return {name.removeprefix(root).lstrip("/"): facts["size"] for name, facts in found.items()}
-
-    def names(self) -> set[str]:
-        """Return the names of files and folders on the first level at the address."""
-        if self.is_remote:
-            return {name.partition("/")[0] for name in self.sizes()}
-        if not self.folder.exists():
-            return set()
-        if not self.folder.is_dir():
-            raise StorageError(f"{self}: a folder is needed, and this is a file")
-        return {entry.name for entry in self.folder.iterdir()}
-
-    def read(self, name: str) -> bytes | None:
-        """Return the content of a file as it is at the address now; None if there is none."""
-        if not self.is_remote:
-            return (self.folder / name).read_bytes() if (self.folder / name).exists() else None
-        with opened(f"{self.name}/{name}") as files:
-            try:
-                return bytes(files.cat_file(f"{self.name}/{name}"))
-            except FileNotFoundError:
-                _check_bucket(files, f"{self.name}/{name}")
-                return None
 
     def _download(self, name: str, sha256: str = "") -> None:
-        file, url = self.folder / name, f"{self.name}/{name}"
+        file, url = self.folder / name, f"{self}/{name}"
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=file.parent) as scratch, opened(url) as files:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=file.parent) as scratch:
+            part = Path(scratch, "part")
             try:
-                files.get_file(url, f"{scratch}/part")
+                with self.opened(name) as files:
+                    files.get_file(name, str(part))
             except FileNotFoundError:
-                _check_bucket(files, url)
                 file.unlink(missing_ok=True)
                 if sha256:
                     raise StorageError(f"{url}: was uploaded, and now it is missing; restore it") from None
                 return
-            if sha256 and (found := sha256_file(Path(scratch, "part"))) != sha256:
+            if sha256 and (found := sha256_file(part)) != sha256:
                 raise StorageError(f"{url}: sha256 {sha256[:12]} was uploaded, and {found[:12]} came; restore it")
-            Path(scratch, "part").replace(file)
+            part.replace(file)
 
     def _upload(self, name: str) -> None:
-        file, url = self.folder / name, f"{self.name}/{name}"
-        with opened(url) as files:
-            files.put_file(str(file), url, **send_timeout(files, file.stat().st_size))
+        file = self.folder / name
+        with self.opened(name) as files:
+            # The timeouts of S3 above concern only what comes.
+            limit = {"timeout": _SEND_S + file.stat().st_size / _SLOWEST_BYTES_S} if files.fs.async_impl else {}
+            files.put_file(str(file), name, **limit)
+
+    @contextmanager
+    def opened(self, name: str = "") -> Iterator[Any]:
+        """Open the address's file system for a block that is about a file; names in it are relative to the address.
+
+        Raises:
+            FileNotFoundError: The block looks for a file that is not there.
+            StorageError: In place of the other errors of a file system that is no path's.
+        """
+        try:
+            yield DirFileSystem(self.address, _file_system(self.address), skip_instance_cache=True)
+        except Exception as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            is_expected = isinstance(error, (FileNotFoundError, FileExistsError, StorageError))
+            is_own_disk = getattr(error, "errno", None) in _OWN_DISK and getattr(error, "filename", None)
+            if not self.is_remote or (is_expected and _NO_BUCKET not in text) or is_own_disk:
+                raise
+            here = socket.gethostname()  # it may be a worker's
+            url = f"{self}/{name}".rstrip("/")
+            raise StorageError(f"{url}: {text} (on {here}); {_advice(error, text)}") from None
 
 
 def open_workspace(address: str | Path) -> Workspace:
     """Return the workspace of a path, or of an address such as s3://bucket/folder.
 
     Raises:
-        StorageError: The address names no bucket.
+        StorageError: The address names no bucket, or the path is a file's.
     """
     scheme, slashes, rest = str(address).removeprefix("file://").partition("://")
     if not slashes:
+        if Path(scheme).is_file():
+            raise StorageError(f"{scheme}: a folder is needed, and this is a file")
         return Workspace(scheme, Path(scheme), is_remote=False)
     names = [name for name in rest.split("/") if name]
     if not names or any(name in (".", "..") for name in names):
@@ -218,49 +239,18 @@ def open_workspace(address: str | Path) -> Workspace:
     endpoint = next((os.environ[key] for key in keys if os.environ.get(key)), "")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "listening-loop"
     scratch = Path(os.environ.get(SCRATCH) or cache).absolute()
-    root = scratch / f"{scheme}-{hashlib.sha256(endpoint.encode()).hexdigest()[:8]}"
-    return Workspace(f"{scheme}://{'/'.join(names)}", root.joinpath(*names), is_remote=True)
+    folder = scratch.joinpath(f"{scheme}-{digest_of(endpoint)[:8]}", *names)
+    return Workspace(f"{scheme}://{'/'.join(names)}", folder, is_remote=True)
 
 
-@contextmanager
-def opened(url: str) -> Iterator[Any]:
-    """Open the file system of an address; what goes wrong in the block becomes one line that names the address.
-
-    Raises:
-        StorageError: In place of the file system's own errors.
-    """
-    here = socket.gethostname()  # it may be a worker's
-    scheme = url.partition("://")[0]
-    try:
-        files = fsspec.filesystem(scheme, use_listings_cache=False, **(_S3 if scheme in ("s3", "s3a") else {}))
-    except ImportError as error:
-        advice = "pip install 'listening-loop[s3]'" if scheme == "s3" else error
-        raise StorageError(f"{url}: on {here} the package that reads {scheme}:// is missing; {advice}") from None
-    except ValueError:
-        raise StorageError(f"{url}: {scheme}:// is unknown; a path or an address such as s3://bucket/folder") from None
-    if scheme in ("s3", "s3a"):
-        files.retries = _ATTEMPTS
-        get_loop().set_exception_handler(_leave_out_lost_connections)
-    try:
-        yield files
-    except (StorageError, FileExistsError):
-        raise
-    except Exception as error:
-        if getattr(error, "errno", None) in _OWN_DISK and getattr(error, "filename", None):
-            raise
-        text = " ".join(str(error).split())
-        text = text or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
-        raise StorageError(f"{url}: {text} (on {here}); {_advice(error, text)}") from None
-
-
-def _advice(error: BaseException, text: str) -> str:
-    if isinstance(error, PermissionError):
-        return "access is refused: are the credentials right, and may they read and write?"
-    if isinstance(error, FileNotFoundError):
-        return "does the bucket exist?"
-    if "credentials" in text.lower():
-        return "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"
-    return "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)? The same command goes on from there"
+def _file_system(address: str) -> Any:  # noqa: ANN401  fsspec has no types
+    scheme, slashes, _ = address.partition("://")
+    if scheme not in ("s3", "s3a"):
+        return fsspec.filesystem(scheme if slashes else "file", use_listings_cache=False)
+    files = fsspec.filesystem(scheme, use_listings_cache=False, config_kwargs=_S3_TIMEOUTS)
+    files.retries = _ATTEMPTS
+    get_loop().set_exception_handler(_leave_out_lost_connections)
+    return files
 
 
 def _leave_out_lost_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -269,22 +259,18 @@ def _leave_out_lost_connections(loop: asyncio.AbstractEventLoop, context: dict[s
         loop.default_exception_handler(context)
 
 
-def _check_bucket(files: Any, url: str) -> None:  # noqa: ANN401  fsspec has no types
-    scheme, _, rest = url.partition("://")
-    bucket = rest.partition("/")[0]
-    if scheme in ("s3", "s3a") and not files.exists(f"{scheme}://{bucket}"):
-        raise StorageError(f"{url}: there is no bucket {bucket}; create it, or name another")
-
-
-def send_timeout(files: Any, size: int = 0) -> dict[str, float]:  # noqa: ANN401  fsspec has no types
-    """Return how long sending may take: the timeouts of S3 above concern only what comes."""
-    return {"timeout": _SEND_S + size / _SLOWEST_BYTES_S} if getattr(files, "async_impl", False) else {}
+def _advice(error: Exception, text: str) -> str:
+    if isinstance(error, (ImportError, ValueError)):
+        return "an address is a path, or such as s3://bucket/folder after pip install 'listening-loop[s3]'"
+    if isinstance(error, PermissionError):
+        return "access is refused: are the credentials right, and may they read and write?"
+    if "credentials" in text.lower():
+        return "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"
+    if _NO_BUCKET in text:
+        return "create it, or name another"
+    return "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)? The same command goes on from there"
 
 
 def _in_parallel(function: Callable[[Any], object], items: Iterable[Any]) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(function, items))
-
-
-def _local_sizes(folder: Path) -> dict[str, int]:
-    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in folder.rglob("*") if file.is_file()}

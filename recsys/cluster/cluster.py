@@ -193,7 +193,7 @@ def _start_processes(config: ClusterConfig) -> LocalCluster:
         threads_per_worker=1,
         processes=True,
         memory_limit=config.memory_limit,
-        dashboard_address=config.dashboard,
+        dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
     )
 

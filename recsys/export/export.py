@@ -23,7 +23,7 @@ import numpy.typing as npt
 import orjson
 
 from looplib.arrays import Int32Array
-from looplib.files import TEMPORARY_PREFIX, atomic_directory, digest_of, fsync_directory, remove_leftovers
+from looplib.files import atomic_directory, digest_of, remove_leftovers
 from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
@@ -43,6 +43,7 @@ RECOMMENDATIONS = "recommendations.jsonl"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
 CURRENT = "current"
+Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def export_run(
         with atomic_directory(version.folder) as folder:
             _write_version(folder, export)
         version.upload_all()
-    return _point_current(out, version)
+    return out.link(CURRENT, f"versions/{export.model_id}")
 
 
 def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run: Workspace) -> Dataset:
@@ -143,11 +144,10 @@ def _write_version(folder: Path, export: _Export) -> None:
 
 def _refit(export: _Export) -> Model:
     """Fit the winner again, on all sessions or on the training ones; in blocks where the search's were."""
-    trial, sweeps, side, cluster = export.winner.trial, export.winner.sweeps, export.side, export.config.cluster
-    kind = KINDS[trial.kind]
-    model = kind(export.dataset, side, trial.params, trial.seed, usable_cores())
-    with progress(f"Refit on {'all' if side == 'total' else 'training'} sessions", sweeps, "sweeps") as report:
-        if kind.in_blocks and cluster.fit == "blocks":
+    trial, sweeps = export.winner.trial, export.winner.sweeps
+    model = KINDS[trial.kind](export.dataset, export.side, trial.params, trial.seed, usable_cores())
+    with progress(f"Refit on {export.options.learn_from} sessions", sweeps, "sweeps") as report:
+        if model.in_blocks and export.config.cluster.fit == "blocks":
             _refit_in_blocks(model, export, report)
         while model.sweeps < sweeps:
             model.sweep(1)
@@ -157,28 +157,20 @@ def _refit(export: _Export) -> Model:
 
 def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], None]) -> None:
     """Take the fit to the winner's last sweep across all workers, by way of a folder in the run."""
-    trial, cluster = export.winner.trial, export.config.cluster
+    trial, sweeps = export.winner.trial, export.winner.sweeps
     scratch = export.run.sub(f"{PIECES}/{uuid4().hex}")
     scratch.folder.mkdir(parents=True)
     read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
     try:
-        with open_cluster(cluster, read, scratch.on_disk) as workers:
-            blocks = cut_blocks(workers, export.dataset, export.side, scratch.sub("tracks"))
-            fit = fit_blocks(
-                workers, blocks, trial.params, trial.seed, export.winner.sweeps, scratch.sub("fit"), report
-            )
+        with open_cluster(export.config.cluster, read, scratch.on_disk) as cluster:
+            blocks = cut_blocks(cluster, export.dataset, export.side, scratch.sub("tracks"))
+            fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweeps, scratch.sub("fit"), report)
         model.restore(factors_of(fit))
     finally:
         scratch.delete_all()
 
 
-def _write_lines(
-    file: Path,
-    keys: tuple[str, str],
-    row_ids: npt.NDArray[np.generic],
-    column_ids: npt.NDArray[np.generic],
-    lists: Int32Array,
-) -> int:
+def _write_lines(file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Ids, lists: Int32Array) -> int:
     """Write a line for each row and return how many; `NO_TRACK` is left out."""
     key, value = keys
     with file.open("wb") as lines:
@@ -186,18 +178,3 @@ def _write_lines(
             ids = column_ids[columns[columns != NO_TRACK]].tolist()
             lines.write(orjson.dumps({key: row_id, value: ids}, option=orjson.OPT_APPEND_NEWLINE))
     return len(row_ids)
-
-
-def _point_current(out: Workspace, version: Workspace) -> str:
-    """Make `current` point to a version, in one step; at s3:// and the like it is a file that names the version."""
-    name = version.folder.relative_to(out.folder)
-    if out.is_remote:
-        (out.folder / CURRENT).write_text(f"{name.as_posix()}\n")
-        out.upload(CURRENT)
-        return str(version)
-    link = out.folder / f"{TEMPORARY_PREFIX}{CURRENT}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(name)
-    link.replace(out.folder / CURRENT)
-    fsync_directory(out.folder)
-    return f"{out}/{CURRENT}"

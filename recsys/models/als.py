@@ -21,13 +21,13 @@ class Als(Fit):
     def __init__(
         self, interactions: csr_matrix, params: AlsParams, seed: int, threads: int, skips: csr_matrix | None = None
     ) -> None:
-        """Prepare a fit.
+        """Draw the first factors.
 
         Args:
             interactions: Non-negative listening times, float32, shape (listeners, tracks); not changed.
             params: Hyperparameters.
             seed: Decides the first factors.
-            threads: Threads of the solver.
+            threads: Of the solver.
             skips: How often a listener skipped a track, shape (listeners, tracks); None if that is not known.
         """
         super().__init__(0, *first_factors(interactions.shape, params.factors, seed))
@@ -62,9 +62,7 @@ class Als(Fit):
 
     def restore(self, user_factors: Float32Array, item_factors: Float32Array, sweeps: int) -> None:
         """Continue from the float32 factors of another fit after some sweeps: what follows is the same to the bit."""
-        self.user_factors = user_factors
-        self.item_factors = item_factors
-        self.sweeps = sweeps
+        self.user_factors, self.item_factors, self.sweeps = user_factors, item_factors, sweeps
 
 
 def first_factors(shape: tuple[int, int], factors: int, seed: int) -> tuple[Float32Array, Float32Array]:

@@ -29,7 +29,7 @@ def unseen(lists: Int32Array, seen: csr_matrix, k: int) -> Int32Array:
     Args:
         lists: Distinct tracks, best first; shape (listeners, any length).
         seen: Shape (listeners, tracks); tracks that a listener has a value for are left out.
-        k: How many tracks a list keeps.
+        k: Length of the lists that are left.
 
     Returns:
         Shape (listeners, k); `NO_TRACK` at the end of lists that are too short.

@@ -30,29 +30,19 @@ class NoParams:
 
 
 class Model(ABC):
-    """A model of one kind, fitted to one side of a dataset.
+    """A model of one kind, fitted to one side of a dataset."""
 
-    Attributes:
-        name: What the kind is called in ledger, leaderboard and manifest.
-        params_type: A frozen dataclass of its hyperparameters.
-        main_params: Hyperparameters that are always shown; others are shown where they are no default.
-        is_baseline: It is scored once, beside the trials, and never wins.
-        in_blocks: `recsys.blockwise` fits it across all workers.
-        sweeps: Sweeps done so far.
-        fit: The factors of listeners and tracks; None of a kind without.
-    """
+    name: ClassVar[str]  # in ledger, leaderboard and manifest
+    params_type: ClassVar[type] = NoParams  # a frozen dataclass of its hyperparameters
+    main_params: ClassVar[tuple[str, ...]] = ()  # always shown; others are shown where they are no default
+    is_baseline: ClassVar[bool] = False  # scored once, beside the trials, and never wins
+    in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
+    sweeps: int = 0  # done so far
+    fit: Fit | None = None  # the factors of listeners and tracks; None of a kind without
 
-    name: ClassVar[str]
-    params_type: ClassVar[type] = NoParams
-    main_params: ClassVar[tuple[str, ...]] = ()
-    is_baseline: ClassVar[bool] = False
-    in_blocks: ClassVar[bool] = False
-    sweeps: int = 0
-    fit: Fit | None = None
-
-    @abstractmethod
     def __init__(self, dataset: Dataset, side: Side, params: Any, seed: int, threads: int) -> None:  # noqa: ANN401  of its kind
         """Prepare a fit; the seed decides all that is random in it."""
+        self._dataset, self._side, self._params, self._seed, self._threads = dataset, side, params, seed, threads
 
     @classmethod
     def grid(cls, axes: Axes) -> list[Any]:  # noqa: ARG003  a kind without hyperparameters has no axes
@@ -90,7 +80,7 @@ class Als(Model):
 
     def __init__(self, dataset: Dataset, side: Side, params: AlsParams, seed: int, threads: int) -> None:
         """Draw the first factors."""
-        self._dataset, self._side, self._threads = dataset, side, threads
+        super().__init__(dataset, side, params, seed, threads)
         self.fit = self._als = als.Als(dataset.matrix(side), params, seed, threads, dataset.skips(side))
 
     @classmethod
@@ -123,10 +113,6 @@ class Popular(Model):
     name = "popular"
     is_baseline = True
 
-    def __init__(self, dataset: Dataset, side: Side, params: NoParams, seed: int, threads: int) -> None:  # noqa: ARG002  as all
-        """Take the dataset."""
-        self._dataset, self._side = dataset, side
-
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return the same list for each listener, but for what a listener has seen."""
         ranking = self._dataset.most_popular(self._side, len(self._dataset.tracks) if filter_seen else k)
@@ -139,10 +125,6 @@ class Random(Model):
 
     name = "random"
     is_baseline = True
-
-    def __init__(self, dataset: Dataset, side: Side, params: NoParams, seed: int, threads: int) -> None:  # noqa: ARG002  as all
-        """Take the dataset and the seed."""
-        self._dataset, self._side, self._seed = dataset, side, seed
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return lists of distinct tracks, each equally likely."""

@@ -17,17 +17,10 @@ EXAMPLES = 5
 def personal_lists(
     model: Fit, dataset: Dataset, side: Side, k: int, threads: int, filter_seen: bool = False
 ) -> Int32Array:
-    """Recommend the k best tracks to each listener.
+    """Recommend the k best tracks to each listener, by a fit on this side of the dataset.
 
     A listener without an interaction has no factors of its own, and gets the tracks with the most listening time.
-
-    Args:
-        model: A fit on this side of the dataset.
-        dataset: The listeners and tracks.
-        side: The interactions that the model was fitted on.
-        k: Length of the lists.
-        threads: Threads to use.
-        filter_seen: Leave out the tracks that the listener has heard or skipped.
+    With `filter_seen`, tracks that the listener has heard or skipped are left out.
 
     Returns:
         Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` at the end of lists that `filter_seen` leaves

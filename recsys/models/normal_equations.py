@@ -32,26 +32,14 @@ from recsys.models.params import AlsParams
 
 @dataclass(frozen=True)
 class Equations:
-    """The equations of some rows.
+    """The equations of some rows."""
 
-    Attributes:
-        confidence: What `implicit` calls Cui, float32, shape (rows, others), or (rows, others + factors).
-        regularization: The λ of all rows; 0 where the added others have it.
-        unit: √μ, the length of the added others' factors; 0 where there are none.
-    """
-
-    confidence: csr_matrix
-    regularization: float
-    unit: float
+    confidence: csr_matrix  # what `implicit` calls Cui, float32, shape (rows, others), or (rows, others + factors)
+    regularization: float  # the λ of all rows; 0 where the added others have it
+    unit: float  # √μ, the length of the added others' factors; 0 where there are none
 
     def solve(self, rows: Float32Array, others: Float32Array, params: AlsParams, threads: int) -> None:
-        """Solve all rows in place, or take `params.cg_steps` steps from where they are.
-
-        Args:
-            rows: Their factors, shape (rows, factors).
-            others: Shape (others, factors).
-            params: The solver.
-            threads: Threads of the solver.
+        """Solve all rows in place, shape (rows, factors), or take `params.cg_steps` steps from where they are.
 
         Raises:
             TrialError: The equations of a row have no single solution.

@@ -20,7 +20,7 @@ def top_tracks(
         user_factors: Shape (listeners, factors).
         item_factors: Shape (tracks, factors).
         k: Length of the lists.
-        threads: Threads to use.
+        threads: Of this process.
         seen: Shape (listeners, tracks); what a listener has a value for is left out.
 
     Returns:

@@ -1,13 +1,11 @@
 """The run folder of a search: what stands in it, how a search takes it over, and that only one does at a time."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
-import orjson
 
 from looplib.arrays import FloatArray
 from looplib.config import load_config
@@ -61,23 +59,14 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class Winner:
-    """The best trial of a search.
-
-    Attributes:
-        trial: What was fitted.
-        sweeps: After how many sweeps it was best.
-        metrics: Metric key to value and the ends of its 95 % interval.
-        select: The metric that chose it.
-        dataset: Digest of the dataset that it was fitted and scored on.
-        remarks: What is to be known of the choice.
-    """
+    """The best trial of a search, as `winner.json` has it."""
 
     trial: Trial
-    sweeps: int
+    sweeps: int  # after which it was best
     metrics: dict[str, Interval]
-    select: str
-    dataset: str
-    remarks: tuple[str, ...] = ()
+    select: str  # the metric that chose it
+    dataset: str  # digest of the dataset that it was fitted and scored on
+    remarks: tuple[str, ...] = ()  # warnings about the choice
 
 
 @contextmanager
@@ -101,9 +90,8 @@ def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
     with hold_lock(run, "search") as lock:
         if fresh:
             _keep_beside(run)
-        if run.is_remote:
-            shutil.rmtree(run.folder, ignore_errors=True)
-            run.folder.mkdir(parents=True)
+        run.evict()
+        run.folder.mkdir(parents=True, exist_ok=True)
         run.download(LEDGER)
         for written in (run.folder, run.folder / CHECKPOINTS, *(run.folder / LISTENERS).glob("*")):
             remove_leftovers(written)
@@ -122,17 +110,18 @@ def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:
     if content is None:
         raise SearchError(f"{run}: no finished run here ({WINNER} is missing); make one with python -m recsys.search")
     try:
-        winner = _parse_winner(orjson.loads(content))
-    except orjson.JSONDecodeError as error:
+        winner = msgspec.json.decode(content, type=Winner)
+    except msgspec.MsgspecError as error:
         raise SearchError(f"{run}/{WINNER}: damaged ({error})") from None
+    params = KINDS[winner.trial.kind].params_type(**winner.trial.params)
     run.download(CONFIG)
-    return load_config(SearchConfig, run.folder / CONFIG), winner
+    config = load_config(SearchConfig, run.folder / CONFIG)
+    return config, replace(winner, trial=replace(winner.trial, params=params))
 
 
 def _keep_beside(run: Workspace) -> None:
     """Move what an earlier search left to the next free name; its ledger last: until it is gone it is a run."""
-    names = run.sizes() if run.is_remote else run.names()
-    moved = [name for name in names if not name.startswith(LOCK)]
+    moved = [name for name in run.names() if not name.startswith(LOCK)]
     if not moved:
         return
     number = 1
@@ -140,16 +129,3 @@ def _keep_beside(run: Workspace) -> None:
         number += 1
     for name in sorted(moved, key=lambda name: name in (LEDGER, CONFIG)):
         run.move(name, beside)
-
-
-def _parse_winner(document: dict[str, Any]) -> Winner:
-    trial = document["trial"]
-    kind = trial.get("kind", "als")  # the only one there was when none was named
-    return Winner(
-        trial=Trial(trial["id"], kind, KINDS[kind].params_type(**trial["params"]), trial["seed"]),
-        sweeps=document["sweeps"],
-        metrics={key: tuple(ends) for key, ends in document["metrics"].items()},
-        select=document["select"],
-        dataset=document["dataset"],
-        remarks=tuple(document.get("remarks", ())),
-    )

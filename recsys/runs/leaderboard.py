@@ -22,12 +22,8 @@ _SHOWN = {name for kind in KINDS.values() for name in kind.main_params}
 
 
 def write_leaderboard(file: Path, ranking: Sequence[Row]) -> None:
-    """Write a row for each candidate and baseline.
-
-    What it is and what became of it, its best sweep, every metric with both ends of its interval, and how far it is
-    behind the best candidate by the choosing metric.
-    """
-    records = [_record(place, row) for place, row in enumerate(ranking, start=1)]
+    """Write a Parquet row for each candidate and baseline, best first."""
+    records = _records(ranking)
     columns = list(dict.fromkeys(key for record in records for key in record))
     table = pa.table({column: [record.get(column) for record in records] for column in columns})
     with atomic_write(file) as handle:
@@ -47,8 +43,8 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
     for heading in (*(_SHORT.get(axis, axis) for axis in axes), "sweep", select, "interval", "", *others, "fit s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for place, row in enumerate(ranking, start=1):
-        table.add_row(str(place), *_cells(row, axes, select, others))
+    for record in _records(ranking):
+        table.add_row(*_cells(record, axes, select, others))
     return table
 
 
@@ -93,13 +89,13 @@ def remarks(ranking: Sequence[Row], chosen: Row, metric: str) -> list[str]:
 
 
 def warn_of(rival: Row, gain: Interval, best: Row, metrics: tuple[str, str]) -> str | None:
-    """Warn that the ranking metric and the listening time would choose differently; None where that may be chance.
+    """Warn that the choosing metric and the other would choose differently; None where that may be chance.
 
     Args:
-        rival: What the other metric puts first.
+        rival: The first by the other metric.
         gain: How much longer its recommendations would be listened to than those of the best.
-        best: The best by the choosing metric.
-        metrics: The choosing metric, and the other.
+        best: The first by the choosing metric.
+        metrics: The choosing metric, and the other; one is the listening time.
     """
     metric, other = metrics
     value, lower, upper = gain
@@ -114,29 +110,30 @@ def warn_of(rival: Row, gain: Interval, best: Row, metrics: tuple[str, str]) -> 
     )
 
 
-def _text(value: float | str) -> str:
-    return str(value) if isinstance(value, (bool, str)) else f"{value:g}"
+def _text(value: float | str | None, digits: str = "g") -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, (bool, str)) else f"{value:{digits}}"
 
 
-def _cells(row: Row, axes: Sequence[str], select: str, others: Sequence[str]) -> list[str]:
-    params = asdict(row.trial.params)
-    values = [_text(params[name]) if name in params else "" for name in axes]
-    fate = f"{row.state} at {row.stop.checkpoint.sweep}" if row.stop else ""
-    if row.score is None:
-        return [row.trial.kind, *values, *[""] * (5 + len(others)), fate]
-    metrics = row.score.metrics
-    value, lower, upper = metrics[select]
+def _cells(record: Mapping[str, Any], axes: Sequence[str], select: str, others: Sequence[str]) -> list[str]:
+    interval = f"{record[f'{select} lower']:.4f} .. {record[f'{select} upper']:.4f}" if select in record else ""
     return [
-        row.trial.kind,
-        *values,
-        str(row.sweep) if row.sweep else "",
-        f"{value:.4f}",
-        f"{lower:.4f} .. {upper:.4f}",
-        "=" if row.ties else "",
-        *(f"{metrics[key][0]:.4f}" for key in others),
-        f"{row.score.fit_s:.1f}",
-        fate,
+        str(record["place"]),
+        record["model"],
+        *(_text(record.get(axis)) for axis in axes),
+        _text(record["sweep"] or None),
+        _text(record.get(select), ".4f"),
+        interval,
+        "=" if record["ties"] else "",
+        *(_text(record.get(key), ".4f") for key in others),
+        _text(record["fit_s"], ".1f"),
+        f"{record['state']} at {record['given_up_at']}" if record["why"] is not None else "",
     ]
+
+
+def _records(ranking: Sequence[Row]) -> list[dict[str, Any]]:
+    return [_record(place, row) for place, row in enumerate(ranking, start=1)]
 
 
 def _record(place: int, row: Row) -> dict[str, Any]:

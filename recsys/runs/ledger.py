@@ -21,21 +21,14 @@ _ENDS = ("value", "lower", "upper")
 
 
 class Ledger:
-    """The scores of a search's trials, in memory and in a file.
+    """The scores of a search's trials, in memory and in a file."""
 
-    Attributes:
-        scores: What is known of each trial, by id.
-    """
-
-    scores: Scores
+    scores: Scores  # of each trial, by id
 
     def __init__(self, file: Path, scorer: str, trials: Iterable[Trial]) -> None:
-        """Read a ledger; a torn last line is cut off the file, and a failure that is not final is tried again.
+        """Read what a scorer of this digest found of the trials, if the file is there.
 
-        Args:
-            file: The ledger; none yet is one without lines.
-            scorer: Digest of the scorer whose lines count.
-            trials: The search's trials; lines of others are left out.
+        A torn last line is cut off the file, and a failure that is not final is tried again.
 
         Raises:
             SearchError: A line before the last is damaged.

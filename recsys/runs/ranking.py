@@ -21,24 +21,14 @@ Listeners = Callable[[Trial, int], FloatArray]  # numerators and denominators of
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the leaderboard: a candidate or a baseline at its best scored sweep.
+    """A row of the leaderboard: a candidate or a baseline at its best scored sweep."""
 
-    Attributes:
-        candidate: Its trials, one a seed.
-        state: What became of it.
-        stop: Why it was stopped early or failed.
-        curve: Means over the seeds at each checkpoint.
-        score: The best of them by the choosing metric; None if there is none or it failed.
-        behind: Its choosing metric less that of the best candidate, with the paired 95 % interval of the difference;
-            None where the metric cannot be compared.
-    """
-
-    candidate: Candidate
+    candidate: Candidate  # its trials, one a seed
     state: Literal["scored", "pruned", "failed"]
-    stop: Stop | None
-    curve: tuple[Score, ...]
-    score: Score | None
-    behind: Interval | None = None
+    stop: Stop | None  # why it was stopped early or failed
+    curve: tuple[Score, ...]  # means over the seeds at each checkpoint
+    score: Score | None  # the best of them by the choosing metric; None of a failure
+    behind: Interval | None = None  # the choosing metric less the best candidate's, with the paired interval
 
     @property
     def trial(self) -> Trial:
@@ -75,10 +65,10 @@ def compare(ranking: Sequence[Row], best: Row, listeners: Listeners, resamples: 
     """Return the ranking with how far each is behind the best.
 
     Args:
-        ranking: Those to compare; one without a score stays as it is.
-        best: What to compare with; one of them.
-        listeners: Gives what each listener adds to a trial's metric after a sweep, shape (2, listeners).
-        resamples: Of the listeners.
+        ranking: Rows to compare; one without a score stays as it is.
+        best: One of them.
+        listeners: Returns what each listener adds to a trial's metric after a sweep, shape (2, listeners).
+        resamples: Bootstrap resamples of the listeners.
         seed: Decides the resamples.
     """
     scored = [row for row in ranking if row.score is not None]
@@ -98,14 +88,7 @@ def compare(ranking: Sequence[Row], best: Row, listeners: Listeners, resamples: 
 def disagreement(
     best: Row, rivals: Iterable[Row], listeners: Listeners, resamples: int, seed: int
 ) -> tuple[Row, Interval] | None:
-    """Compare the best with what another metric puts first.
-
-    Args:
-        best: The best by the choosing metric.
-        rivals: The ranking by the other.
-        listeners: Gives what each listener adds to the listening time of a trial after a sweep.
-        resamples: Of the listeners.
-        seed: Decides the resamples.
+    """Compare the best with the first of another metric's ranking, by the arguments of `compare`.
 
     Returns:
         The first by the other metric, and how much longer its recommendations would be listened to, with the paired
@@ -121,12 +104,7 @@ def disagreement(
 def simplest(ranking: Iterable[Row], best: Row, listeners: Listeners, resamples: int, seed: int) -> Row:
     """Return the candidate and sweep with the fewest factors, then the fewest sweeps, of those tied with the best.
 
-    Args:
-        ranking: The candidates, at their best sweeps; all their sweeps are looked at.
-        best: The best of them.
-        listeners: As for `compare`.
-        resamples: As for `compare`.
-        seed: As for `compare`.
+    All scored sweeps of the candidates in the ranking are compared with the best, by the arguments of `compare`.
     """
     candidates = (row for row in ranking if row.score and not row.trial.is_baseline)
     sweeps = [replace(row, score=score) for row in candidates for score in row.curve]

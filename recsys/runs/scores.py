@@ -15,27 +15,16 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Score:
-    """A model at a checkpoint of its fit, or why it did not come so far.
-
-    Attributes:
-        checkpoint: Which moment.
-        metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval; none of a failure.
-        fit_s: Seconds since the fit began, scoring aside, to the millisecond.
-        score_s: Seconds that this score took.
-        peak_bytes: The largest memory of the worker during the step, mapped data included; None where nobody looked.
-        warnings: Metric key to why nothing should be concluded from the metric; only of those of which that is so.
-        error: Why the trial failed on the way to this checkpoint, in a line; None if it did not.
-        is_final: Whether a failure follows from data and parameters; if not, the next run tries again.
-    """
+    """A model at a checkpoint of its fit, or why it did not come so far."""
 
     checkpoint: Checkpoint
-    metrics: dict[str, Interval] = field(default_factory=dict)
-    fit_s: float = 0.0
+    metrics: dict[str, Interval] = field(default_factory=dict)  # by key, such as "ndcg@30"; none of a failure
+    fit_s: float = 0.0  # since the fit began, scoring aside
     score_s: float = 0.0
-    peak_bytes: int | None = None
-    warnings: dict[str, str] = field(default_factory=dict)
-    error: str | None = None
-    is_final: bool = True
+    peak_bytes: int | None = None  # the worker's largest memory during the step, mapped data included
+    warnings: dict[str, str] = field(default_factory=dict)  # of metrics from which nothing should be concluded
+    error: str | None = None  # why the trial failed on the way to this checkpoint
+    is_final: bool = True  # a failure follows from data and parameters; if not, the next run tries again
 
 
 # The scores of each trial by its id, in the order of the fit; a failure is the last.

@@ -13,20 +13,12 @@ from recsys.models.kinds import KINDS
 
 @dataclass(frozen=True)
 class Trial:
-    """One fit of the search.
+    """One fit of the search."""
 
-    Attributes:
-        id: Digest of the dataset, the parameters and the seed: the same trial has the same id in every search. Of a
-            baseline, its name.
-        kind: Which kind of model, of `recsys.models.kinds.KINDS`.
-        params: The fit's hyperparameters, of the kind's `params_type`.
-        seed: Decides all that is random in the fit.
-    """
-
-    id: str
-    kind: str
-    params: Any
-    seed: int
+    id: str  # digest of dataset, parameters and seed, the same in every search; of a baseline its name
+    kind: str  # of model, in `recsys.models.kinds.KINDS`
+    params: Any  # of the kind's `params_type`
+    seed: int  # decides all that is random in the fit
 
     @property
     def is_baseline(self) -> bool:

@@ -1,5 +1,5 @@
-"""Score a model's lists on held-out listening.
+"""Score lists on held-out listening.
 
-In: factors and a dataset. Out: metrics with intervals, and what each listener adds to them. Read `lists` first (a list
-for each listener), then `scorer`, and `off_policy` (listening time estimated from propensities).
+In: a list for each listener (`recsys.models.lists`) and a dataset. Out: metrics with intervals, and what each listener
+adds to them. Read `scorer` first, then `off_policy` (listening time estimated from propensities).
 """

@@ -9,49 +9,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from analysis.offpolicy import LoggingPolicy, OffPolicy, sessions_of
+from analysis.offpolicy import OffPolicy
 from looplib.arrays import FloatArray, IntArray
 from recsys.config import OPE_TIME
-from recsys.dataset.dataset import Dataset
 
 Interval = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class ListMetrics:
-    """Metrics of lists.
+    """Metrics of lists, by their keys, such as "ndcg@30".
 
-    Attributes:
-        metrics: Metric key, such as "ndcg@30", to value and the ends of its 95 % interval.
-        warnings: Metric key to why nothing should be concluded from it; only of those metrics.
-        listeners: Metric key to numerator and denominator of each listener, shape (2, listeners), by which fits are
-            compared in pairs: of the choosing metric where it is a ratio of sums over listeners, and of `ope_time`.
+    Fits are compared in pairs by the numerator and denominator of each listener: of the choosing metric where it is a
+    ratio of sums over listeners, and of `ope_time`.
     """
 
-    metrics: dict[str, Interval]
-    warnings: dict[str, str]
-    listeners: dict[str, FloatArray]
-
-
-def open_estimator(dataset: Dataset, policy: LoggingPolicy, resamples: int, seed: int) -> OffPolicy | None:
-    """Prepare the estimator of a dataset's held-out sessions; None where no propensity is known.
-
-    Events without propensity were drawn by the policy; the seed decides the bootstrap resamples of the listeners.
-    """
-    events = pq.read_table(dataset.logged) if dataset.logged.exists() else None
-    if not events:
-        return None
-    sessions = sessions_of(events, logging_policy=policy, catalogue_size=dataset.summary.tracks)
-    return OffPolicy(sessions, resamples=resamples, seed=seed) if sessions.counted.any() else None
+    metrics: dict[str, Interval]  # value and the ends of its 95 % interval
+    warnings: dict[str, str]  # why nothing should be concluded from a metric
+    listeners: dict[str, FloatArray]  # numerators and denominators, shape (2, listeners)
 
 
 def estimate_listening_time(estimator: OffPolicy, lists: IntArray, ks: Sequence[int]) -> ListMetrics:
     """Estimate `ope_time@k` for each cut-off k.
 
     Args:
-        estimator: Made by `open_estimator`.
+        estimator: Knows the held-out sessions.
         lists: A list of tracks for each listener, best first, filled up with -1; shape (listeners, largest k).
         ks: Cut-offs.
     """

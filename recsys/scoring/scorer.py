@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from analysis.offpolicy import OffPolicy
+from analysis.offpolicy import OffPolicy, sessions_of
 from analysis.validation.validator import Settings, Validator
 from looplib.arrays import Int32Array, IntArray
 from looplib.files import digest_of
@@ -17,24 +18,17 @@ from recsys.config import OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError
 from recsys.models.topk import NO_TRACK
-from recsys.scoring.off_policy import ListMetrics, estimate_listening_time, open_estimator
+from recsys.scoring.off_policy import ListMetrics, estimate_listening_time
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """The same held-out listening and the same resamples for everything in a search.
+    """The same held-out listening and the same resamples for everything in a search."""
 
-    Attributes:
-        dataset: The dataset's address, which ends with its digest.
-        validation: How lists are scored.
-        seed: Decides the resamples.
-        threads: Threads of a fit and of a score; they change no result.
-    """
-
-    dataset: str
+    dataset: str  # address, which ends with the dataset's digest
     validation: ValidationConfig
-    seed: int
-    threads: int
+    seed: int  # decides the resamples
+    threads: int  # of a fit and of a score; they change no result
 
     @property
     def digest(self) -> str:
@@ -96,9 +90,13 @@ def _check_choice(scorer: Scorer, select: str) -> None:
 
 @lru_cache(maxsize=2)
 def _estimator_for(scorer: Scorer) -> OffPolicy | None:
-    """Prepare the process's off-policy estimator; what does not depend on the lists is done once."""
-    facts = scorer.validation
-    return open_estimator(open_dataset(scorer.dataset), facts.logging_policy, facts.resamples, scorer.seed)
+    """Prepare the process's estimator of the held-out sessions; None where no propensity is known."""
+    dataset, validation = open_dataset(scorer.dataset), scorer.validation
+    events = pq.read_table(dataset.logged) if dataset.logged.exists() else None
+    if not events:
+        return None
+    sessions = sessions_of(events, logging_policy=validation.logging_policy, catalogue_size=dataset.summary.tracks)
+    return OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed) if sessions.counted.any() else None
 
 
 @lru_cache(maxsize=2)

@@ -30,12 +30,6 @@ from recsys.workspace import Workspace, open_workspace
 def run_step(trial: Trial, checkpoint: Checkpoint, scorer: Scorer, address: str) -> Score:
     """Fit a trial as far as a checkpoint, and score it.
 
-    Args:
-        trial: What is fitted.
-        checkpoint: How far.
-        scorer: How to score it.
-        address: Address of the run.
-
     Raises:
         TrialError: The fit cannot go on.
         MemoryError: It does not fit into memory.
@@ -63,13 +57,6 @@ def run_step(trial: Trial, checkpoint: Checkpoint, scorer: Scorer, address: str)
 
 def fit_in_blocks(cluster: Cluster, trial: Trial, checkpoint: Checkpoint, scorer: Scorer, address: str) -> None:
     """Take a trial's fit to a checkpoint across all workers; the step that is run next finds nothing left to fit.
-
-    Args:
-        cluster: Solves the blocks.
-        trial: What is fitted.
-        checkpoint: How far.
-        scorer: Whose dataset and threads.
-        address: Address of the run.
 
     Raises:
         TrialError: The fit cannot go on.

@@ -27,50 +27,32 @@ Step = tuple[Trial, Checkpoint]  # the work between two scores of a trial
 
 @dataclass(frozen=True)
 class Decisions:
-    """What follows from what is known.
+    """What follows from what is known; candidates go by the id of their first trial."""
 
-    Attributes:
-        steps: All that can be done now, the most urgent first.
-        stopped: Candidates that were stopped early, by the id of their first trial.
-        done: Ids of the candidates that take no further step.
-    """
-
-    steps: tuple[Step, ...]
-    stopped: dict[str, Stop]
-    done: frozenset[str]
+    steps: tuple[Step, ...]  # all that can be done now, the most urgent first
+    stopped: dict[str, Stop]  # candidates that were stopped early
+    done: frozenset[str]  # candidates that take no further step
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """A candidate's scores so far.
+    """A candidate's scores so far."""
 
-    Attributes:
-        values: Means over the seeds, at the first checkpoints of the search; the last is -inf where a seed failed.
-        missing: Steps that are still to be taken to the next checkpoint.
-    """
-
-    values: tuple[float, ...]
-    missing: tuple[Step, ...]
+    values: tuple[float, ...]  # means over the seeds, at the first checkpoints; the last is -inf where a seed failed
+    missing: tuple[Step, ...]  # to the next checkpoint
 
     @property
     def failed(self) -> bool:
-        """Whether it goes no further."""
         return bool(self.values) and self.values[-1] == _FAILED
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A cut.
+    """A cut of successive halving."""
 
-    Attributes:
-        position: After which of the checkpoints, from 0.
-        keep: How many go on.
-        of: Out of how many.
-    """
-
-    position: int
-    keep: int
-    of: int
+    position: int  # of the checkpoint after which it is made, from 0
+    keep: int  # candidates that go on
+    of: int  # candidates before the cut
 
 
 def checkpoints_of(search: Search) -> tuple[Checkpoint, ...]:
@@ -89,14 +71,7 @@ def rungs_of(search: Search, candidates: int) -> tuple[Rung, ...]:
 
 
 def decide(search: Search, candidates: Sequence[Candidate], scores: Scores, metric: str) -> Decisions:
-    """Decide what to do next.
-
-    Args:
-        search: What is tried and for how long.
-        candidates: All of the search's, in the order of their plan.
-        scores: What is known of their trials, by id.
-        metric: Key of the choosing metric.
-    """
+    """Decide what to do next, given the planned candidates, what is known of their trials, and the choosing metric."""
     checkpoints = checkpoints_of(search)
     curves = [_curve_of(candidate, checkpoints, scores, metric) for candidate in candidates]
     early = (_stop(curve, checkpoints, search.patience) for curve in curves)

@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import orjson
-
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
 from looplib.errors import UserError
-from looplib.files import atomic_write, atomic_write_text
+from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster.retry import Call, Outcome
@@ -80,25 +78,10 @@ def _describe(dataset: Dataset) -> None:
 
 
 class SearchState:
-    """What a search knows and has left to do; begins with what its ledger holds.
-
-    Attributes:
-        run: The run.
-        metric: Key of the choosing metric.
-        candidates: What is tried.
-        baselines: What is scored beside it.
-        ledger: What is known of them.
-        decisions: What follows from it.
-    """
+    """What a search knows and has left to do; begins with what its ledger holds."""
 
     def __init__(self, search: Search, candidates: Sequence[Candidate], scorer: Scorer, lock: Lock) -> None:
-        """Read the ledger.
-
-        Args:
-            search: What is tried, and for how long.
-            candidates: The plan.
-            scorer: How fits are scored.
-            lock: The lock of the run.
+        """Read the ledger of a locked run, and decide.
 
         Raises:
             SearchError: The ledger is damaged.
@@ -112,13 +95,8 @@ class SearchState:
         self.decisions = self._decide()
 
     @property
-    def total(self) -> int:
-        """Candidates and baselines."""
-        return len(self.candidates) + len(self.baselines)
-
-    @property
     def done(self) -> int:
-        """Those of them that have nothing left to do."""
+        """Number of candidates and baselines that have nothing left to do."""
         return len(self.decisions.done) + sum(bool(self.ledger.scores[trial.id]) for trial in self.baselines)
 
     def ready(self) -> list[Call]:
@@ -166,7 +144,7 @@ def _failure(outcome: Outcome[Score], checkpoint: Checkpoint) -> Score:
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
-    with progress("Trials", state.total, "done") as report:
+    with progress("Trials", len(state.candidates) + len(state.baselines), "done") as report:
         report(state.done, "from the ledger" if state.done else "")
         outcomes = _run_in_blocks(cluster, state) if in_blocks else cluster.run_ready(run_step, state.ready)
         for outcome in outcomes:
@@ -191,10 +169,10 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
 
 def _best_so_far(state: SearchState) -> str:
     select = state.metric
-    trials = [trial for candidate in state.candidates for trial in candidate]
     found = [
         (score.metrics[select][0], trial)
-        for trial in trials
+        for candidate in state.candidates
+        for trial in candidate
         for score in state.ledger.scores[trial.id]
         if score.error is None
     ]
@@ -226,8 +204,7 @@ def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
         console.print(remark, soft_wrap=True, markup=False, style=style)
     metrics = chosen.score.metrics if chosen.score else {}
     winner = Winner(chosen.trial, chosen.sweep, metrics, metric, scorer.dataset.rpartition("/")[2], tuple(found))
-    with atomic_write(run.folder / WINNER) as file:
-        file.write(orjson.dumps(winner, option=orjson.OPT_INDENT_2))
+    atomic_write_json(run.folder / WINNER, winner)
     run.upload(WINNER)
     return winner
 

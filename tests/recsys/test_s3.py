@@ -109,7 +109,7 @@ def test_what_a_server_may_do_is_one_line_each(s3: S3, refusing: str) -> None:
     assert done.returncode == 0, done.stderr
     nothing, bucket, lost, refused, anonymous = done.stdout.splitlines()
     assert nothing == "None"
-    assert bucket.startswith("s3://no-such-bucket/here/file: there is no bucket no-such-bucket; create it")
+    assert bucket.startswith("s3://no-such-bucket/here/file: The specified bucket does not exist")
     assert "Could not connect to the endpoint URL" in lost
     assert "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)?" in lost
     assert "access is refused: are the credentials right, and may they read and write?" in refused

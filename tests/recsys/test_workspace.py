@@ -191,9 +191,9 @@ def test_processes_of_a_machine_download_a_folder_once(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("gs://bucket/store", r"the package that reads gs:// is missing; .*gcsfs"),
-        ("s3://bucket/store", r"the package that reads s3:// is missing; pip install 'listening-loop\[s3\]'"),
-        ("nowhere://bucket/store", r"nowhere:// is unknown; .* such as s3://bucket/folder"),
+        ("gs://bucket/store", "install gcsfs"),
+        ("s3://bucket/store", r"Install s3fs .* pip install 'listening-loop\[s3\]'"),
+        ("nowhere://bucket/store", r"not known: nowhere .* such as s3://bucket/folder"),
     ],
 )
 def test_a_scheme_without_its_package_is_one_line(address: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
