@@ -13,7 +13,7 @@ from rich.text import Text
 
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect, OriginalRow
-from analysis.ab.page.page import load_charts, render
+from analysis.ab.page.page import render
 from analysis.ab.report import Report, build_report
 from analysis.ab.tables import MEMORY
 from analysis.errors import AnalysisError
@@ -51,8 +51,6 @@ def main(
         raise AnalysisError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
     chosen = [*(overrides or []), *([] if control is None else [f"control={control}"])]
     settings = load_config(AbConfig, config, chosen)
-    if out is not None:
-        load_charts()
     report = build_report(logs, experiment, settings, is_aa=aa, table_only=table_only, memory=memory)
     if out is not None:
         atomic_write_text(out / "config.yaml", dump_config(settings))

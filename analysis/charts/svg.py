@@ -73,8 +73,3 @@ def to_svg(chart: alt.LayerChart, description: str) -> str:
     opening, _, body = svg.partition(">")
     box = opening.partition('viewBox="')[2].partition('"')[0]
     return f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="{box}">{body}'
-
-
-def warm_up() -> None:
-    """Make the renderer ready, so that the next chart is rendered at once."""
-    to_svg(layered(1, chart_of([]).mark_point()), "")

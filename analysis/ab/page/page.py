@@ -1,6 +1,5 @@
 """An A/B report as one HTML page."""
 
-import threading
 from pathlib import Path
 
 from analysis.ab.report import Report
@@ -15,17 +14,6 @@ _TONES: dict[Decision, str] = {
     "not yet": "wait",
     "as expected": "calm",
 }
-
-
-def load_charts() -> None:
-    """Load the chart libraries in the background, a second of work, while a report is computed."""
-
-    def load() -> None:
-        from analysis.charts.svg import warm_up  # imports altair
-
-        warm_up()
-
-    threading.Thread(target=load).start()
 
 
 def render(report: Report) -> str:
