@@ -10,7 +10,7 @@ from tests.programs import need
 TIMEOUT_MS = 60_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while it is open its event loop runs, and no other test can start one
 def browser() -> Iterator[Browser]:
     program = need("chromium")
     with sync_playwright() as playwright:
