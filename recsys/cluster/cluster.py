@@ -198,10 +198,21 @@ def _start_processes(config: ClusterConfig) -> LocalCluster:
     )
 
 
+class _Client(Client):
+    """A client that closes itself where it cannot connect; closed by the garbage collector, it may wait for itself."""
+
+    def start(self, **settings: Any) -> None:  # noqa: ANN401  as Dask has it
+        try:
+            super().start(**settings)
+        except BaseException:
+            self.close()
+            raise
+
+
 def _join(address: str, wait_for_workers_s: float) -> Client:
     """Connect to a scheduler that has a worker, and the software of the search."""
     try:
-        client = Client(address, timeout=CONNECT_TIMEOUT_S)
+        client = _Client(address, timeout=CONNECT_TIMEOUT_S)
     except (OSError, ValueError, TypeError) as error:  # Dask's TypeError: no certificates are configured
         hint = "see TLS in docs/clusters.md" if address.startswith("tls") else "start one with dask scheduler"
         raise SearchError(f"{address}: no Dask scheduler answers there ({error}); {hint}") from None
