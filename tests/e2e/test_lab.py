@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from recsys.config import SearchConfig
 from recsys.export.export import export_run
+from recsys.report.page import write_report
 from recsys.search.search import search
 from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
@@ -40,6 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             }
         )
         search(config)
+        write_report(config.run)
         if name == "first":
             export_run(config.run, folder / "published", config.export)
     rows = [
