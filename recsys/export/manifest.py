@@ -32,7 +32,8 @@ def model_facts(model_id: str, winner: Winner, config: SearchConfig) -> dict[str
         "model": model_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "parameters": {"kind": winner.trial.kind, **asdict(winner.trial.params), "sweeps": winner.sweeps},
-        "seed": winner.trial.seed,
+        "seed": config.seed,  # of the split: `analysis.offpolicy --holdout manifest` reads it
+        "fit_seed": winner.trial.seed,
         "metrics": {key: dict(zip(ends, values, strict=True)) for key, values in winner.metrics.items()},
         "selected_by": winner.select,
         "split": config.split.model_dump(mode="json"),
