@@ -48,7 +48,10 @@ def main(
         os.environ[METRICS_VARIABLE] = str(folder)
         from botify.serving import serve
 
-        serve(settings)
+        try:
+            serve(settings)
+        finally:
+            del os.environ[METRICS_VARIABLE]
 
 
 @contextmanager
