@@ -1,0 +1,44 @@
+"""The whole loop in Python: `import listening_loop as ll`.
+
+    store = ll.ingest(plays, user="listener", item="song", weight="seconds")
+    run = ll.search(store, {"factors": [32, 64], "alpha": [1, 10]})
+    run.recommend(["u17"], n=10)
+    run.export("published/")
+    ll.ab("logs/", experiment="RANKING").verdict
+
+In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the folders that the commands leave: the same
+engine runs both. `command` is the command `listening-loop`. What a user can fix is raised as `ll.Error`, one line.
+Read `stores` first, then `runs`, `models` and `experiments`; `frames` is the door for data frames.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from looplib.errors import UserError as Error
+
+if TYPE_CHECKING:
+    from listening_loop.experiments import ab
+    from listening_loop.models import Model, fit
+    from listening_loop.runs import Run, open_run, search
+    from listening_loop.stores import Store, ingest, open_store
+
+__all__ = ["Error", "Model", "Run", "Store", "ab", "fit", "ingest", "open_run", "open_store", "search"]
+__version__ = version("listening-loop")
+# Modules are imported when they are first asked for: `import listening_loop` starts neither Dask nor DuckDB.
+_MODULES = {
+    "ab": "experiments",
+    **dict.fromkeys(("Model", "fit"), "models"),
+    **dict.fromkeys(("Run", "open_run", "search"), "runs"),
+    **dict.fromkeys(("Store", "ingest", "open_store"), "stores"),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
