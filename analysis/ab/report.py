@@ -13,11 +13,11 @@ import msgspec
 from analysis.ab.config import AbConfig
 from analysis.ab.data_quality import Trust, assess
 from analysis.ab.effects import MetricEffect, OriginalRow, metric_effects, original_table
-from analysis.ab.tables import MEMORY, Loaded, load, read_listeners, tabulate, tabulate_original
+from analysis.ab.tables import Loaded, load, read_listeners, tabulate, tabulate_original
 from analysis.ab.timeline import Distribution, Position, Timeline, distributions, positions, timelines
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
-from analysis.logs.reader import LineCounts
+from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 
 
@@ -57,7 +57,6 @@ def build_report(
     *,
     is_aa: bool = False,
     table_only: bool = False,
-    memory: str = MEMORY,
 ) -> Report:
     """Make the report of an experiment.
 
@@ -67,13 +66,12 @@ def build_report(
         config: Metrics, roles, and when to trust.
         is_aa: Whether all arms are the same, so that no effect is expected.
         table_only: Only the original table and the sample ratio; much faster.
-        memory: What DuckDB may use before it spills to the disk.
 
     Raises:
         EventLogError: A path cannot be read.
         AnalysisError: There is no such experiment, no control, nothing to compare it with, or an arm without a share.
     """
-    with load(paths, experiment, memory=memory, table_only=table_only) as loaded:
+    with load(paths, experiment, memory=config.memory, table_only=table_only) as loaded:
         connection, arms = loaded.connection, _arms(loaded, experiment, config)
         if table_only:
             tabulate_original(loaded)
@@ -117,13 +115,13 @@ def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
     Raises:
         AnalysisError: There are not two, or no control.
     """
-    arms = loaded.arms
+    arms = sorted(loaded.arms)
     if not loaded.lines.good:
         refused = [f"{line.file}:{line.line}: {line.reason}" for line in loaded.rejected]
         why = f"the first line refused is {refused[0]}" if refused else "no line but blank ones"
         raise AnalysisError(f"{', '.join(loaded.names)}: no event in {loaded.lines.read:,} lines; {why}")
     if not arms:
-        known = f"events name {', '.join(loaded.experiments)}" if loaded.experiments else "no event names any"
+        known = f"events name {', '.join(sorted(loaded.experiments))}" if loaded.experiments else "no event names any"
         raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")
     if config.control not in arms:
         raise AnalysisError(

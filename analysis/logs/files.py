@@ -42,6 +42,11 @@ class LogFile:
         """Size of the file."""
         return self.path.stat().st_size
 
+    @property
+    def text_bytes(self) -> int:
+        """About the size of its text: a gzipped log is about an eighth of that."""
+        return self.size_bytes * (8 if self.is_gzipped else 1)
+
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """Open the log's text, unpacked.

@@ -43,7 +43,6 @@ __all__ = [
 ]
 
 BATCH_BYTES = 256 * 2**20
-_PACKED = 8  # a gzipped log is about so much smaller than its text
 # The keys that DuckDB reads; further ones are ignored.
 TYPES = (
     dict.fromkeys(("message", "experiments", "session", "recommender"), "VARCHAR")
@@ -129,13 +128,12 @@ def _grouped(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
     group: list[LogFile] = []
     size = 0
     for file in files:
-        text_bytes = file.size_bytes * (_PACKED if file.is_gzipped else 1)
         is_other = bool(group) and file.is_gzipped != group[0].is_gzipped
-        if group and (is_other or size + text_bytes > BATCH_BYTES):
+        if group and (is_other or size + file.text_bytes > BATCH_BYTES):
             yield group
             group, size = [], 0
         group.append(file)
-        size += text_bytes
+        size += file.text_bytes
     if group:
         yield group
 

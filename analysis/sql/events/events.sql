@@ -1,8 +1,7 @@
 -- One row per line of some event logs, as DuckDB's JSON reader casts the values to the keys' types. A line with a value
 -- out of its range fails the statement with 'odd line'; `analysis.logs.lines` then says which it is, by the same rules.
 -- Anything missing is NULL, and NULL in a condition is odd.
--- Tables:
---   log_values(message VARCHAR, timestamp BIGINT, user BIGINT, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
+-- FROM log_values(message VARCHAR, timestamp BIGINT, user BIGINT, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
 -- Columns:
 --   user            BIGINT, 0..2^63-1
 --   timestamp       BIGINT, ms since the epoch, UTC

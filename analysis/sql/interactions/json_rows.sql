@@ -1,12 +1,10 @@
 -- One row per line of a file of JSON lines, in the order of the file: the wanted values as text.
--- Parameters:
---   $user       VARCHAR, JSON pointer of the key, such as '/uid'
---   $track      VARCHAR, JSON pointer of the key
---   $weight     VARCHAR, JSON pointer of the key; NULL where it is not wanted
---   $timestamp  VARCHAR, JSON pointer of the key; NULL where it is not wanted
---   $session    VARCHAR, JSON pointer of the key; NULL where it is not wanted
--- Tables:
---   text_lines(line VARCHAR)
+-- $user       VARCHAR, JSON pointer of the key, such as '/uid'
+-- $track      VARCHAR, JSON pointer of the key
+-- $weight     VARCHAR, JSON pointer of the key; NULL where it is not wanted
+-- $timestamp  VARCHAR, JSON pointer of the key; NULL where it is not wanted
+-- $session    VARCHAR, JSON pointer of the key; NULL where it is not wanted
+-- FROM text_lines(line VARCHAR)
 -- Columns:
 --   user, track, weight, timestamp, session  VARCHAR; NULL where the line has none
 --   user_kind, track_kind                    VARCHAR, 'whole number', 'text' or what else it is

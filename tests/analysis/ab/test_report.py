@@ -331,7 +331,7 @@ def test_the_command_writes_the_report_and_prints_the_table(
 def test_a_control_can_be_named_on_the_command_line(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [str(log), "--experiment", "ALS", "--control", "T1", "--table-only", "--out", str(tmp_path)]
+    argv = [str(log), "--experiment", "ALS", "--set", "control=T1", "--table-only", "--out", str(tmp_path)]
     assert run(app, PROG, argv) == 0
     assert json.loads((tmp_path / "report.json").read_bytes())["control"] == "T1"
     assert "C " in capsys.readouterr().out
@@ -341,7 +341,7 @@ def test_a_control_can_be_named_on_the_command_line(
     ("options", "words"),
     [
         (["--experiment", "NONE"], "nobody is in it"),
-        (["--experiment", "ALS", "--memory", "much"], "a size such as"),
+        (["--experiment", "ALS", "--set", "memory=much"], "a size such as"),
         (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
         (
             ["--experiment", "ALS", "--set", "primary=[latency_p50]", "--set", "guardrails=[]"],
