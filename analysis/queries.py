@@ -25,7 +25,6 @@ DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.O
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 
-PARQUET = "FORMAT parquet, COMPRESSION zstd"
 # Errors of a stream come through Arrow, which keeps the text alone; it starts with the name of the error.
 _ERRORS = {
     "Invalid Input Error": duckdb.InvalidInputException,
@@ -100,7 +99,9 @@ def stream(connection: Connection, name: str, rows: int, **values: object) -> It
 def copy_to_parquet(connection: Connection, name: str, file: Path, **values: object) -> int:
     """Write the rows of a SQL file to a Parquet file, and return their number."""
     values["copy_target"] = str(file)
-    written = connection.execute(f"COPY ({statement(name)}) TO $copy_target ({PARQUET})", values).fetchone()
+    written = connection.execute(
+        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)", values
+    ).fetchone()
     return int(written[0]) if written else 0
 
 

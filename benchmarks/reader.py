@@ -15,6 +15,7 @@ import typer
 
 from analysis import queries
 from analysis.logs import reader
+from analysis.logs.files import discover
 from benchmarks.harness import SEED_LOG, measure, python, seconds, show_machine, show_turns, take_turns
 
 app = typer.Typer(add_completion=False)
@@ -45,7 +46,7 @@ def _in_process(log: Path, name: str) -> list[float]:
 
 
 def _read_bare(log: Path) -> None:
-    files = [str(file.path) for file in reader.discover([log])]
+    files = [str(file.path) for file in discover([log])]
     with queries.connect(keep_order=False) as connection:
         connection.read_json(files, format="newline_delimited", columns=reader.TYPES).create("kept")
 
@@ -58,7 +59,7 @@ def _read_ours(log: Path) -> None:
             queries.append(connection, "kept", "events/events")
             return len(connection.table("kept")) - before
 
-        for _ in reader.read(connection, reader.discover([log]), keep, scratch=Path(scratch)):
+        for _ in reader.read(connection, discover([log]), keep, scratch=Path(scratch)):
             pass
 
 

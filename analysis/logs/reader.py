@@ -24,23 +24,8 @@ from pathlib import Path
 import msgspec
 
 from analysis import queries
-from analysis.logs.files import LogFile, count_lines, digest, discover
+from analysis.logs.files import LogFile, count_lines
 from analysis.logs.lines import LARGEST_ID, LineCounts, OddLineError, Reject, canonical_assignments, split_lines
-
-__all__ = [
-    "LARGEST_ID",
-    "FileLines",
-    "LineCounts",
-    "LogFile",
-    "OddLineError",
-    "Reject",
-    "canonical_assignments",
-    "digest",
-    "discover",
-    "load",
-    "read",
-    "read_rejects",
-]
 
 BATCH_BYTES = 256 * 2**20
 # The keys that DuckDB reads; further ones are ignored.

@@ -174,9 +174,7 @@ class OffPolicy:
             denominators.append(sums.requests)
         ratios = bootstrap.Ratios(np.column_stack(numerators), np.column_stack(denominators))
         (resampled,) = bootstrap.estimate(self.resamples, ratios)
-        values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
-        ends = bootstrap.percentile_interval(resampled)
-        return [Interval(*row) for row in np.vstack([values, ends]).T.tolist()]
+        return bootstrap.intervals(ratios.whole, resampled)
 
 
 def predict_times(lists: Lists, policy: Policy, scores: FloatArray) -> FloatArray:

@@ -13,10 +13,10 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from analysis.statistics.effects import CONFIDENCE, Interval
 from looplib.arrays import ByteArray, FloatArray, IntArray, WordArray
 from looplib.randomness import make_generator
 
-CONFIDENCE = 0.95
 _BLOCK = 64  # resamples in a block: one bit each of a 64-bit word
 _KEPT_BYTES = 128 * 2**20  # above this the blocks are drawn anew each time they are needed
 _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
@@ -124,6 +124,11 @@ def percentile_interval(estimates: FloatArray) -> FloatArray:
     """
     tail = (1 - CONFIDENCE) / 2
     return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))
+
+
+def intervals(values: FloatArray, estimates: FloatArray) -> list[Interval]:
+    """Return values of shape (metrics,) with the percentile intervals of their resampled estimates."""
+    return [Interval(*row) for row in np.vstack([values, percentile_interval(estimates)]).T.tolist()]
 
 
 def normal_interval(value: float, estimates: FloatArray) -> tuple[float, float]:

@@ -22,8 +22,7 @@ def bootstrap_effects(control: Ratios, arm: Ratios, resamples: int, seed: int) -
     # Arms of equal size would otherwise draw the same listeners, and their errors would not be independent.
     before, after = (_estimates(ratios, resamples, 2 * seed + side) for side, ratios in enumerate((control, arm)))
     relative = np.divide(after, before, out=np.full_like(after, np.nan), where=before != 0) - 1
-    lower, upper = bootstrap.percentile_interval(relative[1:])
-    return [Interval(*map(float, row)) for row in zip(relative[0], lower, upper, strict=True)]
+    return bootstrap.intervals(relative[0], relative[1:])
 
 
 def _estimates(ratios: Ratios, resamples: int, seed: int) -> FloatArray:

@@ -130,9 +130,7 @@ class Validator:
         first = [by_track[recommended.ranks[by_track] <= k] for k in ks]
         distinct = [bootstrap.Distinct(recommended.listeners[of_k], recommended.tracks[of_k]) for of_k in first]
         of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
-        values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
-        intervals = np.vstack([values, bootstrap.percentile_interval(of_ratios)]).T.tolist()
-        metrics = {key: Interval(*interval) for key, interval in zip(keys, intervals, strict=True)}
+        metrics = dict(zip(keys, bootstrap.intervals(ratios.whole, of_ratios), strict=True))
         for k, of_k, counts in zip(ks, first, of_distinct, strict=True):
             value = len(np.unique(recommended.tracks[of_k])) / size
             metrics[f"coverage@{k}"] = Interval(value, *bootstrap.normal_interval(value, counts / size))

@@ -10,7 +10,7 @@ from analysis.ab.report import Report
 from analysis.ab.tables import RejectedLine
 from analysis.ab.timeline import Day, Distribution, Exposure, Position, Timeline
 from analysis.ab.verdict import Verdict
-from analysis.logs.reader import LineCounts
+from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
 
 _METRICS = (
