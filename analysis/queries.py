@@ -169,10 +169,7 @@ def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) ->
 def attach_json_lines(
     connection: Connection, table: str, files: Sequence[Path], columns: Mapping[str, str], *, gzipped: bool
 ) -> None:
-    """Make files of one JSON object a line readable under a table's name; they are read when a query runs.
-
-    `columns` are the keys to read and their types: further keys are ignored, a missing one is NULL.
-    """
+    """Make files of one JSON object a line readable: key → type; further keys are ignored, a missing one is NULL."""
     rows = connection.read_json(
         [glob.escape(str(file)) for file in files],
         columns=dict(columns),
@@ -222,11 +219,7 @@ def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool,
 
 
 def open_parquet(connection: Connection, file: Path) -> Rows:
-    """Return the rows of a Parquet file.
-
-    Raises:
-        DatabaseError: The file is not Parquet.
-    """
+    """Return the rows of a Parquet file, or raise a DatabaseError if it is none."""
     return connection.read_parquet(glob.escape(str(file)), hive_partitioning=False)
 
 

@@ -51,12 +51,7 @@ class Report:
 
 
 def build_report(
-    paths: Sequence[str | Path],
-    experiment: str,
-    config: AbConfig,
-    *,
-    is_aa: bool = False,
-    table_only: bool = False,
+    paths: Sequence[str | Path], experiment: str, config: AbConfig, *, is_aa: bool = False, table_only: bool = False
 ) -> Report:
     """Make the report of an experiment.
 
@@ -110,11 +105,7 @@ def build_report(
 
 
 def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
-    """Return the arms, the control first.
-
-    Raises:
-        AnalysisError: There are not two, or no control.
-    """
+    """Return the arms, the control first, or raise an AnalysisError where there are not two or no control."""
     arms = sorted(loaded.arms)
     if not loaded.lines.good:
         refused = [f"{line.file}:{line.line}: {line.reason}" for line in loaded.rejected]

@@ -191,11 +191,7 @@ def load(
 
 
 def listeners_of(paths: Sequence[str | Path], experiment: str, arm: str) -> list[int]:
-    """Return the listeners of an arm, ascending; paths as for `load`.
-
-    Raises:
-        EventLogError: A path cannot be read.
-    """
+    """Return the listeners of an arm, ascending; paths and errors are those of `load`."""
     with load(paths, experiment, table_only=True) as loaded:
         tabulate_original(loaded)
         users: list[int] = queries.fetch_table(loaded.connection, "ab/arm_listeners", arm=arm)["user"].to_pylist()
@@ -236,11 +232,7 @@ def tabulate_original(loaded: Loaded) -> None:
 
 
 def read_listeners(connection: queries.Connection, arm: str) -> dict[str, FloatArray]:
-    """Return the columns of an arm's listeners, by listener, and those of their past as `past_…`, 0 without one.
-
-    Returns:
-        Column → values, each of shape (listeners,).
-    """
+    """Return the columns of an arm's listeners, each of shape (listeners,), and of their past as `past_…`."""
     own, past = (queries.fetch_table(connection, "ab/arm_listeners", arm=side) for side in (arm, None))
     columns = {name: own[name].to_numpy().astype(np.float64) for name in own.column_names if name != "user"}
     users, past_users = (side["user"].to_numpy() for side in (own, past))

@@ -146,11 +146,7 @@ class _Reader:
             self.number += 1
 
     def _read_typed(self, files: Sequence[LogFile]) -> list[FileLines] | None:
-        """Read logs by DuckDB while their lines are counted; None if one is odd.
-
-        An object ends with its line, or DuckDB's reader fails; it skips blank lines. So there cannot be more events
-        than lines, and if there are as many, every line of every log is one.
-        """
+        """Read logs by DuckDB while their lines are counted; None if one is odd."""
         counts = [self.inspector.submit(count_lines, file) for file in files]
         events = -1
         try:
@@ -158,13 +154,12 @@ class _Reader:
                 events = self._consume_files([file.path for file in files], gzipped=files[0].is_gzipped)
         finally:  # a file that cannot be read has its own error, which says more than DuckDB's
             lines = [count.result() for count in counts]
+        # An object ends with its line, or DuckDB's reader fails, and blank lines are skipped: as many events as lines
+        # means that every line of every log is one.
         known = [count for count in lines if count is not None]
         if len(known) < len(files) or events != sum(known):
             return None
-        counted = zip(files, known, strict=True)
-        return [
-            FileLines(file, LineCounts(read=count, good=count, rejected=0, blank=0), None) for file, count in counted
-        ]
+        return [FileLines(file, LineCounts(count, count, 0, 0), None) for file, count in zip(files, known, strict=True)]
 
     def _read_exactly(self, file: LogFile) -> FileLines:
         clean = self.scratch / f"clean-{self.number:06}.jsonl"

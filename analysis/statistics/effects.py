@@ -64,7 +64,6 @@ class Effect:
     absolute: Interval  # arm - control
     relative: Interval  # arm / control - 1, with the interval of the logarithm of the ratio
     standard_error: float  # of the absolute effect; of the logarithm of the ratio for a quantile
-    degrees: float  # degrees of freedom of the test
     p_value: float  # two-sided, of no difference; NaN where there is no interval
 
     @property
@@ -97,7 +96,6 @@ def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) ->
         absolute=Interval(difference, difference - margin, difference + margin),
         relative=_relative(control, arm, confidence),
         standard_error=error,
-        degrees=degrees,
         p_value=_p_value(difference, error, degrees),
     )
 
@@ -197,7 +195,6 @@ def compare_quantiles(control: Histogram, arm: Histogram, share: float, confiden
         absolute=_difference(before, after),
         relative=Interval(*(math.exp(end) - 1 for end in ratio)),
         standard_error=error,
-        degrees=math.inf,
         p_value=_p_value(ratio.value, error, math.inf),
     )
 

@@ -138,11 +138,7 @@ class Validator:
         return Validation(len(self.users), self.relevant, metrics, dict(zip(keys, both, strict=True)))
 
     def _index(self, heldout: pa.Table | Path) -> tuple[IntArray, int]:
-        """Make the tables listeners, truth and ideals of the held-out listening.
-
-        Returns:
-            The users, ascending, shape (listeners,), and the number of relevant pairs.
-        """
+        """Make the tables listeners, truth and ideals; return the users and the number of relevant pairs."""
         connection = self._connection
         try:
             if isinstance(heldout, pa.Table):

@@ -114,4 +114,4 @@ def test_cuped_without_a_past_that_varies_changes_nothing(before: float) -> None
     adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
     assert adjusted.control == estimate(control, Quantity(TIME))
     assert adjusted.arm == estimate(arm, Quantity(TIME))
-    assert (adjusted.coefficient, adjusted.variance_kept) == (0, 1)
+    assert adjusted.variance_kept == 1
