@@ -111,7 +111,8 @@ def attach_query(connection: Connection, table: str, name: str, **values: object
 
 
 def materialize(connection: Connection, table: str, name: str, **values: object) -> None:
-    """Run a SQL file and keep its rows as a table of the database."""
+    """Run a SQL file and keep its rows as a table of the database, instead of one of that name."""
+    drop(connection, table)
     _rows(connection, name, values).create(table)
 
 
@@ -132,11 +133,6 @@ def _rows(connection: Connection, name: str, values: Mapping[str, Any]) -> Rows:
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
     """Make an Arrow table readable under a table's name, without a copy."""
     connection.register(table, rows)
-
-
-def detach(connection: Connection, table: str) -> None:
-    """Detach an Arrow table; one that is not attached is no error."""
-    connection.unregister(table)
 
 
 def read_table(connection: Connection, table: str) -> pa.Table:

@@ -118,7 +118,6 @@ class Loaded:
 
     def _consume(self, _: int) -> int:
         """Make the table `batch` of the table `events`, and return the number of its events."""
-        queries.drop(self.connection, "batch")
         queries.materialize(self.connection, "batch", "ab/batch_events", whole=self.is_whole)
         self._summary = queries.fetch_table(self.connection, "ab/batch_summary").to_pylist()
         for row in self._summary:
@@ -214,7 +213,6 @@ def tabulate(
     own = dict(by_requests) | dict(recommenders or {})
     _attach(loaded.connection, "own_recommenders", {"arm": list(own), "own": list(own.values())})
     for connection in loaded.each_slice():
-        queries.drop(connection, "session_events")
         queries.materialize(connection, "session_events", "ab/session_events")
         queries.append(connection, "sessions", "ab/sessions", skip_below=skip_below)
         queries.append(connection, "positions", "ab/positions", deepest=positions)

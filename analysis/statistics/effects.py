@@ -139,6 +139,22 @@ def _p_value(difference: float, error: float, degrees: float) -> float:
     return 2 * float(stats.t.sf(abs(difference) / error, degrees))
 
 
+def compare_ranks(control: FloatArray, arm: FloatArray) -> float:
+    """Test whether listeners of one arm tend to have larger values than those of the other.
+
+    The Mann-Whitney test with midranks for ties, by the normal approximation corrected for them. Mann & Whitney, On a
+    Test of Whether one of Two Random Variables is Stochastically Larger than the Other, 1947.
+
+    Returns:
+        The two-sided p-value of equal distributions; NaN if an arm has no listeners.
+    """
+    if not (len(control) and len(arm)):
+        return math.nan
+    if min(control.min(), arm.min()) == max(control.max(), arm.max()):
+        return 1.0  # no two ranks differ, so that the test's variance is 0
+    return float(stats.mannwhitneyu(arm, control, method="asymptotic").pvalue)
+
+
 @dataclass(frozen=True, eq=False)
 class Histogram:
     """Latencies of an arm's requests."""

@@ -158,7 +158,6 @@ class Validator:
         queries.attach_arrow(connection, "listeners", listeners)
         queries.materialize(connection, "truth", "validation/truth")
         queries.materialize(connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=self._min_time)
-        queries.detach(connection, "heldout")
         return listeners["user"].to_numpy(), relevant
 
     def _ratios(self, rows: pa.Table) -> bootstrap.Ratios:
