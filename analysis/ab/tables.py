@@ -12,7 +12,7 @@ counts of the lines, so logs and their store give the same report. `tabulate` ma
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ import pyarrow as pa
 from analysis import queries
 from analysis.ab.metrics import WITH_PAST
 from analysis.logs import reader
-from analysis.logs.files import LogFile, discover
+from analysis.logs.files import LogFile, discover, in_batches
 from analysis.logs.lines import LineCounts, canonical_assignments
 from analysis.store import MANIFEST, Store, open_store
 from looplib.arrays import FloatArray
@@ -99,7 +99,9 @@ class Loaded:
     def read(self, sources: Sources, scratch: Path, report: Report) -> None:
         """Read all stores, then all logs; the report gets the megabytes read so far."""
         done = 0.0
-        for files in _store_files(sources.stores):
+        parts = [(store.path, part) for store in sources.stores for part in store.manifest.parts]
+        for stored in in_batches(parts, lambda part: part[1].rows, _EVENTS_AT_ONCE):
+            files = [folder / part.path for folder, part in stored]
             queries.attach_parquet(self.connection, "events", files)
             self._consume(0)
             self._keep()
@@ -242,21 +244,6 @@ def read_listeners(connection: queries.Connection, arm: str) -> dict[str, FloatA
 
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode
-
-
-def _store_files(stores: Iterable[Store]) -> Iterator[list[Path]]:
-    """Yield the stores' files, as many at a time as hold about a million events."""
-    files: list[Path] = []
-    rows = 0
-    for store in stores:
-        for part in store.manifest.parts:
-            if files and rows + part.rows > _EVENTS_AT_ONCE:
-                yield files
-                files, rows = [], 0
-            files += store.files([part])
-            rows += part.rows
-    if files:
-        yield files
 
 
 def _attach(connection: queries.Connection, table: str, columns: Mapping[str, Sequence[str | None]]) -> None:

@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
 from analysis import queries
-from analysis.logs.files import LogFile, count_lines
+from analysis.logs.files import LogFile, count_lines, in_batches
 from analysis.logs.lines import LARGEST_ID, LineCounts, OddLineError, Reject, canonical_assignments, split_lines
 
 BATCH_BYTES = 256 * 2**20
@@ -98,29 +99,15 @@ def read(
     """
     with ThreadPoolExecutor(max_workers=1) as inspector:
         reader = _Reader(connection, consume, scratch, largest_track, inspector)
-        for group in _grouped(files):
-            yield from reader.read_group(group)
+        for _, alike in groupby(files, key=lambda file: file.is_gzipped):
+            for group in in_batches(alike, lambda file: file.text_bytes, BATCH_BYTES):
+                yield from reader.read_group(group)
 
 
 def read_rejects(file: Path, limit: int) -> list[Reject]:
     """Return the first rejects of a file."""
     with file.open("rb") as lines:
         return [msgspec.json.decode(line, type=Reject) for line, _ in zip(lines, range(limit), strict=False)]
-
-
-def _grouped(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
-    """Yield groups of consecutive logs up to a batch's size, gzipped ones apart from the others."""
-    group: list[LogFile] = []
-    size = 0
-    for file in files:
-        is_other = bool(group) and file.is_gzipped != group[0].is_gzipped
-        if group and (is_other or size + file.text_bytes > BATCH_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(file)
-        size += file.text_bytes
-    if group:
-        yield group
 
 
 @dataclass

@@ -17,6 +17,7 @@ WITH documents AS (
 found AS (
     SELECT
         line,
+        map {'UBIGINT': 'whole number', 'BIGINT': 'whole number', 'VARCHAR': 'text'} AS kinds,
         json_type(document) = 'OBJECT' AS is_object,
         json_extract(document, $user) AS user_value,
         json_extract(document, $track) AS track_value,
@@ -29,14 +30,8 @@ SELECT
     json_extract_string(user_value, '$') AS user,
     json_extract_string(track_value, '$') AS track,
     weight, timestamp, session,
-    CASE json_type(user_value)
-        WHEN 'UBIGINT' THEN 'whole number' WHEN 'BIGINT' THEN 'whole number' WHEN 'VARCHAR' THEN 'text'
-        ELSE lower(json_type(user_value))
-    END AS user_kind,
-    CASE json_type(track_value)
-        WHEN 'UBIGINT' THEN 'whole number' WHEN 'BIGINT' THEN 'whole number' WHEN 'VARCHAR' THEN 'text'
-        ELSE lower(json_type(track_value))
-    END AS track_kind,
+    coalesce(kinds[json_type(user_value)], lower(json_type(user_value))) AS user_kind,
+    coalesce(kinds[json_type(track_value)], lower(json_type(track_value))) AS track_kind,
     CASE WHEN is_object THEN NULL ELSE 'no JSON object' END AS fault,
     line AS text
 FROM found
