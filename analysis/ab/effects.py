@@ -261,7 +261,7 @@ def _ratios(metrics: Sequence[Metric], listeners: Listeners) -> Ratios:
 
 def _read_latencies(connection: queries.Connection) -> dict[str, Histogram]:
     """Return the latencies of each arm that has any."""
-    rows = queries.read_table(connection, "latencies")
+    rows = queries.fetch_table(connection, "ab/total_latencies")
     arms = np.array(rows["arm"].to_pylist(), dtype=object)
     columns = [rows[name].to_numpy() for name in ("step", "listener_group", "requests")]
     return {arm: Histogram.of(*(column[arms == arm] for column in columns)) for arm in sorted(set(arms.tolist()))}

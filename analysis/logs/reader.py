@@ -1,13 +1,9 @@
 """Read event logs, ours and the original course service's: plain or gzipped, any size, any number.
 
-A report gets the events of some logs as a table::
-
-    files = reader.load(connection, reader.discover(["log/", "more/*.jsonl.gz"]), scratch=folder)
-    # the connection now has the table `events`; `files` says what became of every line
-
-`read` hands the events over in batches: it calls `consume(number)` with the events of some logs attached as the table
-`events` (columns in `sql/events/events.sql`). `consume` runs one statement over all of that table, gives every distinct
-text of `experiments` to `canonical_assignments`, and returns how many events there were.
+`load` makes the events of some logs readable as a table. `read` hands them over in batches: it calls `consume(number)`
+with the events of some logs attached as the table `events` (columns in `sql/events/events.sql`). `consume` runs one
+statement over all of that table, gives every distinct text of `experiments` to `canonical_assignments`, and returns how
+many events there were.
 
 DuckDB reads a log as types, while `files.count_lines` makes sure that no line is odd. A log with an odd or bad line is
 read line by line (`lines`): good lines go to a clean file for DuckDB, bad ones to the rejects. Then `consume` is called
