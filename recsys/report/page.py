@@ -73,7 +73,7 @@ def _megabytes(row: Row) -> float | None:
 
 def _state(run: Run, row: Row) -> str:
     if row["state"] != "scored":
-        when = f" at sweep {row['given_up_at']}" if row["given_up_at"] is not None else ""
+        when = f" at sweep {row['stopped_at']}" if row["stopped_at"] is not None else ""
         return f"{row['state']}{when}: {row['why']}"
     if KINDS[row["model"]].is_baseline:
         return "baseline"

@@ -1,5 +1,6 @@
 """The run folder of a search: what stands in it, how a search takes it over, and that only one does at a time."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,17 +21,34 @@ from recsys.scoring.off_policy import Interval
 from recsys.scoring.scorer import Scorer
 from recsys.workspace import Workspace, open_workspace
 
+CONFIG = "config.yaml"
+LEDGER = "ledger.jsonl"
+LEADERBOARD = "leaderboard.parquet"
+WINNER = "winner.json"
+REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
 
 
+@dataclass(frozen=True)
+class Winner:
+    """The best trial of a search, as `winner.json` has it."""
+
+    trial: Trial
+    sweeps: int  # after which it was best
+    metrics: dict[str, Interval]
+    select: str  # the metric that chose it
+    dataset: str  # digest of the dataset that it was fitted and scored on
+    remarks: tuple[str, ...] = ()  # warnings about the choice
+
+
 def checkpoint_name(trial: Trial) -> str:
-    """Name of the file that holds a trial's factors between its steps."""
+    """Name the file that holds a trial's factors between its steps."""
     return f"{CHECKPOINTS}/{trial.id}.npz"
 
 
 def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
-    """Name of the file where a scored sweep keeps what each listener adds to metrics, and its example lists."""
+    """Name the file where a scored sweep keeps what each listener adds to metrics, and its example lists."""
     return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}.npz"
 
 
@@ -48,25 +66,6 @@ def read_listeners(run: Workspace, scorer: Scorer, metric: str, trial: Trial, sw
         raise SearchError(
             f"{run}/{name}: the ledger has this score, and the file is gone; start over with --fresh"
         ) from None
-
-
-CONFIG = "config.yaml"
-LEDGER = "ledger.jsonl"
-LEADERBOARD = "leaderboard.parquet"
-WINNER = "winner.json"
-REPORT = "report.html"
-
-
-@dataclass(frozen=True)
-class Winner:
-    """The best trial of a search, as `winner.json` has it."""
-
-    trial: Trial
-    sweeps: int  # after which it was best
-    metrics: dict[str, Interval]
-    select: str  # the metric that chose it
-    dataset: str  # digest of the dataset that it was fitted and scored on
-    remarks: tuple[str, ...] = ()  # warnings about the choice
 
 
 @contextmanager
@@ -124,8 +123,7 @@ def _keep_beside(run: Workspace) -> None:
     moved = [name for name in run.names() if not name.startswith(LOCK)]
     if not moved:
         return
-    number = 1
-    while (beside := open_workspace(f"{run}.{number}")).names():
-        number += 1
+    numbers = itertools.count(1)
+    beside = next(found for number in numbers if not (found := open_workspace(f"{run}.{number}")).names())
     for name in sorted(moved, key=lambda name: name in (LEDGER, CONFIG)):
         run.move(name, beside)
