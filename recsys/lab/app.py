@@ -11,12 +11,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from analysis.page import numbers
 from analysis.page.render import render
 from looplib.errors import UserError
+from recsys.errors import LabError
 from recsys.lab.comparison import compare
-from recsys.lab.live import Live, draw_effects
+from recsys.lab.live import draw_effects, look
 from recsys.lab.publishing import Publisher, Service
-from recsys.lab.runs import PAGE, find_reports, find_run, find_runs
+from recsys.lab.runs import AB_REPORT, RUN, find_folders, find_reports, find_runs
 from recsys.report.figures import draw_curves, draw_leaderboard
-from recsys.report.runs import Run
+from recsys.report.runs import Run, read_folder
 from recsys.runs.folder import REPORT, read_run
 from recsys.workspace import open_workspace
 
@@ -43,11 +44,10 @@ def create_app(settings: LabSettings) -> Flask:
     """
     app = Flask(__name__, static_folder=None)
     publisher = Publisher(settings.service, settings.published) if settings.published else None
-    live = Live(settings.service, settings.log)
     _guard(app, settings.hosts)
-    _add_run_pages(app, settings.root, publisher)
-    _add_report_pages(app, settings.root)
-    _add_live_pages(app, settings, publisher, live)
+    _add_pages(app, settings, publisher)
+    _add_reports(app, settings.root)
+    _add_forms(app, settings, publisher)
     return app
 
 
@@ -68,82 +68,85 @@ def _guard(app: Flask, hosts: tuple[str, ...]) -> None:
         return _page("problem", title=error.name, problem=error.description or ""), error.code or 500
 
 
-def _add_run_pages(app: Flask, root: Path, publisher: Publisher | None) -> None:
+def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -> None:
+    root, service = settings.root, settings.service
+
+    @app.get("/")
+    def overview() -> str:
+        try:
+            served, note = service.ask("GET", "/experiments"), service.url
+        except LabError as error:
+            served, note = None, str(error)
+        job = publisher.job if publisher else None
+        return _page(
+            "overview", runs=find_runs(root), reports=find_reports(root), root=root, job=job, served=served, note=note
+        )
+
     @app.get("/runs/<path:name>")
     def run(name: str) -> str:
-        found = _get_run(root, name)
-        return _page(
-            "run",
-            run=found,
-            figure=draw_leaderboard(found),
-            has_report=(found.folder / REPORT).exists(),
-            can_publish=publisher is not None,
-            job=publisher.job if publisher else None,
-        )
+        found = _read_run(root, name)
+        has_report, job = (found.folder / REPORT).exists(), publisher.job if publisher else None
+        figure, can_publish = draw_leaderboard(found), publisher is not None
+        return _page("run", run=found, figure=figure, has_report=has_report, can_publish=can_publish, job=job)
 
     @app.get("/compare/<path:name>")
     def comparison(name: str) -> str:
-        found = _get_run(root, name)
+        found = _read_run(root, name)
         trials = request.args.getlist("trial")
         if len(trials) != 2:
             abort(400, f"two trials are compared, {len(trials)} were chosen")
         return _page("compare", run=found, compared=compare(found, *trials), figure=draw_curves(found, trials))
 
+    @app.get("/live")
+    def live_experiment() -> str:
+        live = look(service, settings.log)
+        return _page("live", live=live, figure=draw_effects(live), can_roll_back=service.token is not None)
 
-def _add_report_pages(app: Flask, root: Path) -> None:
+
+def _add_reports(app: Flask, root: Path) -> None:
+    """Serve reports as they were written, so that they can do nothing but be read."""
+
     @app.get("/search-reports/<path:name>")
     def search_report(name: str) -> Response:
-        page = _get_run(root, name).folder / REPORT
-        if not page.exists():
-            abort(404, f"{name}: no report yet; a finished search has one, and python -m recsys.report makes it")
-        return _report_page(page)
+        return _report(_find(root, RUN, name) / REPORT)
 
     @app.get("/reports/<path:name>")
     def report(name: str) -> Response:
-        found = next((report for report in find_reports(root) if report.name == name), None)
-        if found is None:
-            abort(404, f"no report {name} below {root}")
-        return _report_page(found.folder / PAGE)
+        return _report(_find(root, AB_REPORT, name) / AB_REPORT[1])
 
 
-def _add_live_pages(app: Flask, settings: LabSettings, publisher: Publisher | None, live: Live) -> None:
-    @app.get("/")
-    def overview() -> str:
-        root, job = settings.root, publisher.job if publisher else None
-        return _page("overview", runs=find_runs(root), reports=find_reports(root), root=root, job=job, live=live.look())
-
-    @app.get("/live")
-    def live_experiment() -> str:
-        look = live.look()
-        return _page("live", live=look, figure=draw_effects(look), can_roll_back=settings.service.token is not None)
-
+def _add_forms(app: Flask, settings: LabSettings, publisher: Publisher | None) -> None:
     @app.post("/publish/<path:name>")
     def publish(name: str) -> BaseResponse:
         if publisher is None:
             abort(409, "nothing can be published: start the lab with --published")
-        found = _get_run(settings.root, name)
-        config, _ = read_run(open_workspace(found.folder))
-        publisher.start(name, found.folder, config.export)
-        live.look_again()
+        folder = _find(settings.root, RUN, name)
+        config, _ = read_run(open_workspace(folder))
+        publisher.start(name, folder, config.export)
         return redirect(url_for("run", name=name), code=303)
 
     @app.post("/rollback")
     def roll_back() -> BaseResponse:
-        settings.service.roll_back()
-        live.look_again()
+        settings.service.ask("POST", "/admin/rollback")
         return redirect(url_for("live_experiment"), code=303)
 
 
-def _get_run(root: Path, name: str) -> Run:
-    found = find_run(root, name)
-    if found is None:
-        abort(404, f"no run {name} below {root}")
-    return found
+def _find(root: Path, files: tuple[str, ...], name: str) -> Path:
+    """Find a run or report by its name; only a folder that was found below the root can be named."""
+    folder = find_folders(root, files).get(name)
+    if folder is None:
+        abort(404, f"no {'run' if files == RUN else 'report'} {name} below {root}")
+    return folder
 
 
-def _report_page(file: Path) -> Response:
-    """Serve a report as it was written, so that it can do nothing but be read."""
-    return Response(file.read_bytes(), mimetype="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
+def _read_run(root: Path, name: str) -> Run:
+    return read_folder(open_workspace(_find(root, RUN, name)), name)
+
+
+def _report(page: Path) -> Response:
+    if not page.exists():
+        abort(404, f"{page}: no report yet; a finished search has one, and python -m recsys.report makes it")
+    return Response(page.read_bytes(), mimetype="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
 
 
 def _page(template: str, **values: object) -> str:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics import bootstrap
-from looplib.arrays import FloatArray
 from recsys.errors import LabError
 from recsys.report.runs import Row, Run
 from recsys.runs.folder import LISTENERS
+from recsys.runs.ranking import differences
 from recsys.scoring.off_policy import Interval
 
 RESAMPLES = 1000
@@ -48,25 +47,18 @@ def compare(run: Run, first: str, second: str) -> Comparison:
     rows = by_trial[first], by_trial[second]
     pairs = {name: (rows[0][name], rows[1][name]) for name in run.params}
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    return Comparison(rows, (run.label(rows[0]), run.label(rows[1])), differing, _difference(run, *rows))
+    return Comparison(rows, (run.label(rows[0]), run.label(rows[1])), differing, _difference(run, rows))
 
 
-def _difference(run: Run, first: Row, second: Row) -> Interval | None:
-    parts = [_read_listeners(run, first), _read_listeners(run, second)]
-    if any(part is None for part in parts):
-        return None
-    stacked = np.stack([part for part in parts if part is not None])
-    ratios = bootstrap.Ratios(stacked[:, 0].T, stacked[:, 1].T)
-    (estimates,) = bootstrap.estimate(bootstrap.Resamples(stacked.shape[2], RESAMPLES, 0), ratios)
-    lower, upper = bootstrap.percentile_interval(estimates[:, 0] - estimates[:, 1]).tolist()
-    return float(ratios.whole[0] - ratios.whole[1]), lower, upper
-
-
-def _read_listeners(run: Run, row: Row) -> FloatArray | None:
-    """Read numerators and denominators over listeners of a row at its best sweep, shape (2, listeners)."""
-    name = f"{row['trial']}-{row['sweep'] or 0}.npz"
-    files = sorted((run.folder / LISTENERS).glob(f"*/{name}"), key=lambda file: file.stat().st_mtime)
-    if not files:
-        return None
-    with np.load(files[-1]) as kept:
-        return kept.get(run.select)  # type: ignore[no-any-return]  # numpy says Any
+def _difference(run: Run, rows: tuple[Row, Row]) -> Interval | None:
+    parts = []
+    for row in rows:
+        files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")
+        newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+        if newest is None:
+            return None
+        with np.load(newest) as kept:
+            if run.select not in kept:
+                return None
+            parts.append(kept[run.select])
+    return differences(np.stack(parts), (1, 1), 1, RESAMPLES, 0)[0]

@@ -19,24 +19,17 @@ _TIMEOUT_S = 20.0
 
 @dataclass(frozen=True)
 class Service:
-    """The service at an address. Every call raises a LabError where it does not answer or refuses, with its reason."""
+    """The service at an address, and the token of its administrator, if it is known."""
 
     url: str
     token: str | None = None
 
-    def experiments(self) -> dict[str, Any]:
-        """Return which version it serves, and its experiments."""
-        return self._ask("GET", "/experiments")
+    def ask(self, method: str, path: str) -> dict[str, Any]:
+        """Return its answer to a request.
 
-    def reload(self) -> str:
-        """Make it serve the current version, and return which."""
-        return str(self._ask("POST", "/admin/reload")["version"])
-
-    def roll_back(self) -> str:
-        """Make it serve the version before, and return which."""
-        return str(self._ask("POST", "/admin/rollback")["version"])
-
-    def _ask(self, method: str, path: str) -> dict[str, Any]:
+        Raises:
+            LabError: It does not answer, or refuses, with its reason.
+        """
         parts = urlsplit(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.netloc, timeout=_TIMEOUT_S)
@@ -85,7 +78,7 @@ class Publisher:
     def _publish(self, name: str, folder: Path, options: ExportConfig) -> None:
         try:
             version = Path(export_run(folder, self._published, options)).resolve().name
-            served = self._service.reload()
+            served = self._service.ask("POST", "/admin/reload")["version"]
             self.job = Job(name, "done", f"version {version}; the service serves {served}")
         except UserError as error:
             self.job = Job(name, "failed", str(error))

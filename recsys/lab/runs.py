@@ -1,8 +1,6 @@
 """The runs and A/B reports below a folder."""
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,45 +11,31 @@ from recsys.report.runs import Run, read_folder
 from recsys.runs.folder import CONFIG, LEDGER
 from recsys.workspace import open_workspace
 
-REPORT, PAGE = "report.json", "report.html"
+RUN, AB_REPORT = (LEDGER, CONFIG), ("report.json", "report.html")  # the files by which a folder is found
 _SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
 
 
-@dataclass(frozen=True)
-class AbReport:
-    """The folder of an A/B report; `content` is its report.json."""
-
-    name: str
-    folder: Path
-    content: Mapping[str, Any]
-    changed: datetime
+def find_folders(root: Path, files: tuple[str, ...]) -> dict[str, Path]:
+    """Find the folders with certain files by name; hidden ones are left out, and those that hold many other files."""
+    found = {}
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith(_SKIPPED))
+        if set(files) <= set(names):
+            found[str(Path(folder).relative_to(root))] = Path(folder)
+    return found
 
 
 def find_runs(root: Path) -> list[Run]:
     """Find all runs below a folder, the newest first."""
-    found = (read_folder(open_workspace(folder), name) for name, folder in _folders(root, LEDGER, CONFIG))
-    return sorted(found, key=lambda run: run.changed, reverse=True)
+    runs = (read_folder(open_workspace(folder), name) for name, folder in find_folders(root, RUN).items())
+    return sorted(runs, key=lambda run: run.changed, reverse=True)
 
 
-def find_run(root: Path, name: str) -> Run | None:
-    """Read the run of a name; only a folder that was found below the root can be named."""
-    folders = (folder for found, folder in _folders(root, LEDGER, CONFIG) if found == name)
-    return next((read_folder(open_workspace(folder), name) for folder in folders), None)
-
-
-def find_reports(root: Path) -> list[AbReport]:
-    """Find all A/B reports below a folder, the newest first."""
-    found = (
-        AbReport(name, folder, orjson.loads(file.read_bytes()), datetime.fromtimestamp(file.stat().st_mtime, UTC))
-        for name, folder in _folders(root, REPORT, PAGE)
-        for file in [folder / REPORT]
-    )
-    return sorted(found, key=lambda report: report.changed, reverse=True)
-
-
-def _folders(root: Path, *wanted: str) -> Iterator[tuple[str, Path]]:
-    """Find folders with certain files; hidden ones are left out, and those that hold many files and none of these."""
-    for folder, below, files in os.walk(root):
-        below[:] = sorted(name for name in below if not name.startswith(_SKIPPED))
-        if set(wanted) <= set(files):
-            yield str(Path(folder).relative_to(root)), Path(folder)
+def find_reports(root: Path) -> list[dict[str, Any]]:
+    """Find all A/B reports below a folder, the newest first: name, moment of the last change, content of the JSON."""
+    reports = []
+    for name, folder in find_folders(root, AB_REPORT).items():
+        file = folder / AB_REPORT[0]
+        changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        reports.append({"name": name, "changed": changed, "content": orjson.loads(file.read_bytes())})
+    return sorted(reports, key=lambda report: report["changed"], reverse=True)

@@ -13,8 +13,7 @@ from recsys.errors import LoopError
 from recsys.loop.config import DayPaths, LoopConfig, Paths
 from recsys.loop.days import collect, recommenders_of, run_day
 from recsys.loop.outcome import Outcome, print_outcomes, read_outcome
-from recsys.loop.processes import lock_folder
-from recsys.loop.service import service_step
+from recsys.loop.processes import lock_folder, service_step
 
 PROG = "python -m recsys.loop"
 app = make_app("Listen, learn, publish, serve, experiment, report: the whole loop, a day after another.")

@@ -11,8 +11,7 @@ from looplib.files import atomic_write, fsync_directory
 from recsys.errors import LoopError
 from recsys.export.export import RECOMMENDATIONS
 from recsys.loop.config import DayPaths, LoopConfig, Paths
-from recsys.loop.processes import Step, run_step
-from recsys.loop.service import free_port, service_step, serving
+from recsys.loop.processes import Step, free_port, run_step, service_step, serving
 
 Arguments = list[str | Path]
 

@@ -9,16 +9,13 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from looplib.arrays import Int32Array
 from looplib.files import sha256_file
-from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError
 from recsys.models.topk import NO_TRACK
-from recsys.runs.folder import Winner, listeners_name
-from recsys.scoring.scorer import Scorer
 from recsys.store.ids import originals
 from recsys.store.remote import Store
-from recsys.workspace import Workspace
 
 _RECOMMENDED, _HEARD = 10, 5
 
@@ -32,22 +29,15 @@ class Title(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Recommended:
-    """A recommended track."""
-
-    title: Title
-    in_training: bool  # whether the listener had heard it in the training sessions
-    heldout_time: float | None  # share of it that was heard in the held-out sessions; None: not at all
-
-
-@dataclass(frozen=True)
 class Example:
     """The list of a listener."""
 
     listener: str  # the id
     tracks: int  # how many tracks the listener has in training
-    heard: tuple[Title, ...]  # those with the most listening time
-    recommended: tuple[Recommended, ...]  # the head of the list, best first
+    heard: list[Title]  # those with the most listening time
+    # The head of the list, best first: with the share that was heard in the held-out sessions, or else None, and
+    # whether the listener had heard it in the training sessions
+    recommended: list[tuple[Title, float | None, bool]]
 
 
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
@@ -58,19 +48,19 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     """
     if file is None:
         return {}
+    catalogue, titles = store.manifest.catalogue, {}
     try:
-        if store.manifest.catalogue and (digest := sha256_file(file)) != store.manifest.catalogue.sha256:
-            wanted = f"{store.workspace}: {store.manifest.catalogue}"
-            raise SearchError(f"{file}: not the catalogue of {wanted}, and this has {digest[:12]}")
+        if catalogue and (digest := sha256_file(file)) != catalogue.sha256:
+            raise SearchError(
+                f"{file}: not the catalogue of {store.workspace}: {catalogue}, and this has {digest[:12]}"
+            )
         lines = file.read_bytes().splitlines()
     except OSError as error:
         raise SearchError(f"{file}: no catalogue to be read here ({error.strerror})") from None
-    decoder = msgspec.json.Decoder(Title)
-    titles = {}
     for number, line in enumerate(lines, start=1):
         try:
             if line.strip():
-                title = decoder.decode(line)
+                title = msgspec.json.decode(line, type=Title)
                 titles[str(title.track)] = title
         except msgspec.DecodeError as error:
             wanted = '{"track": …, "artist": …, "title": …}'
@@ -78,42 +68,32 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     return titles
 
 
-def read_examples(
-    run: Workspace,
-    config: SearchConfig,
-    winner: Winner,
-    dataset: Dataset,
-    store: Store,
-    titles: Mapping[str, Title],
-) -> tuple[Example, ...]:
-    """Read the example lists that the search kept of the winner's scored sweep; none where the file is gone."""
-    scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
-    file = run.cached(listeners_name(scorer, winner.trial, winner.sweeps))
+def read_examples(file: Path, dataset: Dataset, store: Store, titles: Mapping[str, Title]) -> tuple[Example, ...]:
+    """Read the example lists that a search kept of a scored sweep; none where the file is gone."""
     if not file.exists():
         return ()
     with np.load(file) as kept:
         rows, lists = kept["example_rows"], kept["example_lists"]
     users = originals(store, "users", dataset.users[rows]).tolist()
 
-    def titles_of(columns: list[int]) -> list[Title]:
-        tracks = originals(store, "items", dataset.tracks[np.array(columns, dtype=np.int64)]).tolist()
-        return [titles.get(str(track), Title(str(track), f"track {track}")) for track in tracks]
+    def titles_of(columns: Int32Array) -> list[Title]:
+        tracks = originals(store, "items", dataset.tracks[columns]).tolist()
+        return [titles.get(str(track), Title(track, f"track {track}")) for track in tracks]
 
-    def example(listener: str, row: int, columns: list[int]) -> Example:
+    def example(listener: str, row: int, columns: Int32Array) -> Example:
         interactions = dataset.matrix("train")[row]
-        most = interactions.indices[np.argsort(-interactions.data, kind="stable")][:_HEARD].tolist()
+        known = interactions.indices[np.argsort(-interactions.data, kind="stable")]
         heldout = pq.read_table(dataset.heldout, filters=pc.field("user") == row)
         times = dict(zip(heldout["track"].to_pylist(), heldout["time"].to_pylist(), strict=True))
-        known = set(interactions.indices.tolist())
-        recommended = zip(columns, titles_of(columns), strict=True)
-        return Example(
-            listener,
-            len(known),
-            tuple(titles_of(most)),
-            tuple(Recommended(title, column in known, times.get(column)) for column, title in recommended),
-        )
+        recommended = [
+            (title, times.get(column), is_known)
+            for title, column, is_known in zip(
+                titles_of(columns), columns.tolist(), np.isin(columns, known).tolist(), strict=True
+            )
+        ]
+        return Example(listener, len(known), titles_of(known[:_HEARD]), recommended)
 
     return tuple(
-        example(str(user), int(row), columns[columns != NO_TRACK][:_RECOMMENDED].tolist())
+        example(str(user), int(row), columns[columns != NO_TRACK][:_RECOMMENDED])
         for user, row, columns in zip(users, rows, lists, strict=True)
     )

@@ -9,8 +9,9 @@ from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.models.kinds import KINDS
 from recsys.report.lists import Example, read_examples, read_titles
 from recsys.report.runs import Row, Run, read_folder
-from recsys.runs.folder import REPORT, Winner, read_run
+from recsys.runs.folder import REPORT, Winner, listeners_name, read_run
 from recsys.runs.leaderboard import WARNING
+from recsys.scoring.scorer import Scorer
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
@@ -35,7 +36,11 @@ def write_report(address: str | Path, *, catalogue: Path | None = None, store: s
     titles = read_titles(catalogue or config.catalogue, opened)
     cached = opened.workspace.sub(f"cache/{winner.dataset}")
     dataset = open_dataset(cached.address) if cached.download_all() else None
-    examples = read_examples(run, config, winner, dataset, opened, titles) if dataset else ()
+    examples: tuple[Example, ...] = ()
+    if dataset:
+        scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
+        lists = run.cached(listeners_name(scorer, winner.trial, winner.sweeps))
+        examples = read_examples(lists, dataset, opened, titles)
     page = render_report(read_folder(run, run.folder.resolve().name), winner, dataset, examples)
     atomic_write_text(run.folder / REPORT, page)
     run.upload(REPORT)

@@ -12,8 +12,7 @@ import typer
 from looplib.cli import make_app, run
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.export.export import RECOMMENDATIONS, export_run
-from recsys.export.manifest import MANIFEST
+from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
 from recsys.report.lists import read_titles
 from recsys.report.page import write_report
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT

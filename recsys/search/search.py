@@ -60,8 +60,9 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
                 dataset = build_dataset(store, config, cluster, report)
             facts = dataset.summary
             console.print(
-                f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, {facts.interactions:,} training "
-                f"interactions; {facts.heldout_sessions:,} of {facts.sessions:,} sessions held out, none of their events in training",
+                f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "
+                f"{facts.interactions:,} training interactions; {facts.heldout_sessions:,} of {facts.sessions:,} "
+                "sessions held out, none of their events in training",
                 soft_wrap=True,
             )
             scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
