@@ -36,11 +36,7 @@ class Comparison:
 
 
 def compare(run: Run, first: str, second: str) -> Comparison:
-    """Compare two trials of a run at their best sweeps.
-
-    Raises:
-        LabError: The run has no such trial.
-    """
+    """Compare two trials of a run at their best sweeps."""
     by_trial = {row["trial"]: row for row in run.rows}
     if missing := {first, second} - by_trial.keys():
         raise LabError(f"{run.name}: no trial {min(missing)}")

@@ -25,11 +25,7 @@ class Service:
     token: str | None = None
 
     def ask(self, method: str, path: str) -> dict[str, Any]:
-        """Return its answer to a request.
-
-        Raises:
-            LabError: It does not answer, or refuses, with its reason.
-        """
+        """Return its answer to a request, or raise a LabError with the reason why there is none."""
         parts = urlsplit(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.netloc, timeout=_TIMEOUT_S)
@@ -64,11 +60,7 @@ class Publisher:
         self._lock = threading.Lock()
 
     def start(self, name: str, folder: Path, options: ExportConfig) -> None:
-        """Begin to publish a run's winner.
-
-        Raises:
-            LabError: Another publication is running.
-        """
+        """Begin to publish a run's winner, unless another publication is running."""
         with self._lock:
             if self.job is not None and self.job.state == "running":
                 raise LabError(f"{self.job.run} is being published; wait until that is done")

@@ -54,11 +54,7 @@ def main(
 
 
 def _keep_config(settings: LoopConfig, file: Path) -> None:
-    """Write the effective configuration.
-
-    Raises:
-        LoopError: The folder holds a loop whose configuration differs in more than the number of days.
-    """
+    """Write the effective configuration; refuse one that differs from the folder's in more than the number of days."""
     if file.exists():
         now, before = (config.model_dump(exclude={"days"}) for config in (settings, load_config(LoopConfig, file)))
         if changed := [key for key, value in now.items() if value != before[key]]:

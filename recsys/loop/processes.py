@@ -51,11 +51,7 @@ class Step:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other loops out of a folder; wait until the processes of a killed loop have ended.
-
-    Raises:
-        LoopError: Another loop runs there, or a process of a killed one does not end.
-    """
+    """Keep other loops out of a folder; wait until the processes of a killed loop have ended."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     try:
@@ -98,11 +94,7 @@ def start(step: Step, *, own_group: bool = False) -> "subprocess.Popen[bytes]":
 
 
 def run_step(step: Step) -> None:
-    """Run a step, unless it is done already.
-
-    Raises:
-        LoopError: It failed; the step's own message is on stderr before this one.
-    """
+    """Run a step, unless it is done already; where it fails, its own message is on stderr before the error."""
     if step.done is not None and step.done.exists():
         _announce(step)
         console.print(f"done already: {step.done}", soft_wrap=True, highlight=False)
@@ -129,11 +121,7 @@ def service_step(config: Path, catalogue: Path, published: Path, log: Path, port
 
 @contextmanager
 def serving(step: Step, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the service for the time of the block, which gets its process; afterwards the log is complete.
-
-    Raises:
-        LoopError: It does not start, or ended before the block did.
-    """
+    """Run the service for the time of the block, which gets its process; afterwards the log is complete."""
     with start(step, own_group=True) as process:  # at Ctrl-C the listeners end their sessions, then it is stopped
         try:
             _wait_until_ready(process, port)

@@ -41,11 +41,7 @@ class Example:
 
 
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
-    """Read the titles of a catalogue by track id, as text; there are none without a file.
-
-    Raises:
-        SearchError: It cannot be read, or it is not the catalogue that the store's track ids refer to.
-    """
+    """Read the titles of a catalogue, which must be the store's, by track id as text; there are none without a file."""
     if file is None:
         return {}
     catalogue, titles = store.manifest.catalogue, {}

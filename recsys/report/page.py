@@ -60,20 +60,15 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
-        peak=max((found for row in run.rows if (found := _megabytes(row)) is not None), default=None),
+        peak=max((row["peak_bytes"] or 0 for row in run.rows), default=0),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
         fits=[figures.draw_costs(run), *figures.draw_heat_maps(run)],
         baselines=[row for row in run.scored(run.rows) if row["model"] != "als"],
         state_of=lambda row: _state(run, row),
-        megabytes=_megabytes,
         facts=dataset.summary if dataset else None,
         data=[figures.draw_popularity(dataset), figures.draw_session_lengths(dataset)] if dataset else [],
         examples=examples,
     )
-
-
-def _megabytes(row: Row) -> float | None:
-    return None if row.get("peak_bytes") is None else row["peak_bytes"] / 1e6
 
 
 def _state(run: Run, row: Row) -> str:

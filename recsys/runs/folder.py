@@ -53,11 +53,7 @@ def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
 
 
 def read_listeners(run: Workspace, scorer: Scorer, metric: str, trial: Trial, sweep: int) -> FloatArray:
-    """Read what each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners).
-
-    Raises:
-        SearchError: It is gone.
-    """
+    """Read what each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners)."""
     name = listeners_name(scorer, trial, sweep)
     try:
         with np.load(run.cached(name)) as kept:
@@ -73,15 +69,8 @@ def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
     """Make the block the only search in a run folder, new or with what an earlier search left.
 
     An earlier winner and leaderboard are removed: until the block has found its own, there is none. Of a run at an
-    address, nothing but the ledger is kept on this machine.
-
-    Args:
-        run: The run folder.
-        fresh: Move an earlier run to the next free `<folder>.N` and begin with an empty folder.
-
-    Raises:
-        SearchError: The folder holds something else than a run.
-        StorageError: Another search is at work there.
+    address, nothing but the ledger is kept on this machine. `fresh` moves an earlier run to the next free `<folder>.N`
+    and begins with an empty folder.
     """
     names = run.names()
     if any(not name.startswith(LOCK) for name in names) and not names & {LOCK, LEDGER, CONFIG}:

@@ -97,11 +97,8 @@ def remarks(ranking: Sequence[Row], chosen: Row, metric: str) -> list[str]:
 def warn_of_rival(best: Row, rivals: Sequence[Row], compare: Compare, metrics: tuple[str, str]) -> list[str]:
     """Warn that the choosing metric and another would choose differently; no warning where that may be chance.
 
-    Args:
-        best: The first by the choosing metric.
-        rivals: The ranking by the other metric.
-        compare: Compares rows by the listening time of what they recommend.
-        metrics: The choosing metric, and the other; one is the listening time.
+    `best` is the first by the choosing metric, `rivals` the ranking by the other. One of `metrics`, the choosing and
+    the other, is the listening time, and `compare` compares rows by it.
     """
     rival, (metric, other) = scored_candidates(rivals)[0], metrics
     if rival.key == best.key:

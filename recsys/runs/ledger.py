@@ -64,9 +64,6 @@ class Ledger:
         """Read what a scorer of this digest found of the trials, if the file is there.
 
         A torn last line is cut off the file, and a failure that is not final is tried again.
-
-        Raises:
-            SearchError: A line before the last is damaged.
         """
         self._file, self._scorer = file, scorer
         scores: dict[str, tuple[Score, ...]] = {trial.id: () for trial in trials}
@@ -81,11 +78,7 @@ class Ledger:
         self.scores = scores
 
     def add(self, trial: Trial, score: Score) -> None:
-        """Add a score or a failure; it is on disk when this returns.
-
-        Raises:
-            OSError: The disk is full.
-        """
+        """Add a score or a failure; it is on disk when this returns."""
         with self._file.open("ab") as lines:
             lines.write(orjson.dumps(_row(self._scorer, trial, score), option=orjson.OPT_APPEND_NEWLINE))
             lines.flush()
@@ -94,14 +87,7 @@ class Ledger:
 
 
 def read_ledger(file: Path) -> tuple[list[dict[str, Any]], int]:
-    """Read the lines of a ledger, but a torn last one; a search may be writing it.
-
-    Returns:
-        The lines, and how many bytes of the file they are.
-
-    Raises:
-        SearchError: A line before the last is damaged.
-    """
+    """Read the lines of a ledger and how many bytes they are, but for a torn last line: a search may be writing it."""
     lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):

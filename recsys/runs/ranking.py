@@ -70,14 +70,9 @@ def scored_candidates(ranking: Iterable[Row]) -> list[Row]:
 def compare(
     ranking: Sequence[Row], best: Row, listeners: Callable[[Trial, int], FloatArray], resamples: int, seed: int
 ) -> list[Row]:
-    """Return the ranking with how far each is behind the best.
+    """Return the ranking with how far each row that has a score is behind the best, one of them.
 
-    Args:
-        ranking: Rows to compare; one without a score stays as it is.
-        best: One of them.
-        listeners: Returns what each listener adds to a trial's metric after a sweep, shape (2, listeners).
-        resamples: Bootstrap resamples of the listeners.
-        seed: Decides the resamples.
+    `listeners` returns what each listener adds to a trial's metric after a sweep, shape (2, listeners).
     """
     scored = [row for row in ranking if row.score is not None]
     parts = np.stack([listeners(trial, row.sweep) for row in scored for trial in row.candidate])
@@ -91,10 +86,10 @@ def differences(parts: FloatArray, fits: Sequence[int], reference: int, resample
 
     Args:
         parts: Numerators and denominators of the listeners, shape (all fits, 2, listeners).
-        fits: How many fits each model has, in the order of `parts`; the metric is their mean.
-        reference: Position of a model.
-        resamples: Bootstrap resamples of the listeners.
-        seed: Decides the resamples.
+        fits: How many fits each model has, in the order of `parts`; its metric is their mean.
+        reference: Position of the model that the others are compared with.
+        resamples: How many resamples of the listeners there are; the seed decides which.
+        seed: Seed of the resamples.
     """
     ratios = bootstrap.Ratios(parts[:, 0].T, parts[:, 1].T)
     (estimates,) = bootstrap.estimate(bootstrap.Resamples(parts.shape[2], resamples, seed), ratios)
@@ -106,10 +101,7 @@ def differences(parts: FloatArray, fits: Sequence[int], reference: int, resample
 
 
 def simplest(ranking: Iterable[Row], best: Row, compare: Compare) -> Row:
-    """Return the candidate and sweep with the fewest factors, then the fewest sweeps, of those tied with the best.
-
-    All scored sweeps of the candidates in the ranking are compared with the best.
-    """
+    """Return the candidate and sweep with the fewest factors, then the fewest sweeps, of those tied with the best."""
     sweeps = [replace(row, score=score) for row in scored_candidates(ranking) for score in row.curve]
     return min(
         (row for row in compare(sweeps, best) if row.ties),

@@ -28,12 +28,7 @@ from recsys.workspace import Workspace, open_workspace
 
 
 def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str) -> Score:
-    """Fit a trial up to a sweep, and score it.
-
-    Raises:
-        TrialError: The fit cannot go on.
-        MemoryError: It does not fit into memory.
-    """
+    """Fit a trial up to a sweep, and score it; a TrialError says that the fit cannot go on."""
     reset_peak()
     run = open_workspace(address)
     dataset = open_dataset(scorer.dataset)
@@ -57,13 +52,7 @@ def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str) -> Score:
 
 
 def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, address: str) -> None:
-    """Take a trial's fit up to a sweep across all workers; the step that is run next finds nothing left to fit.
-
-    Raises:
-        TrialError: The fit cannot go on.
-        WorkerDiedError: The workers that ran a block died.
-        SearchError: The scheduler is lost, or there has been no worker for a while.
-    """
+    """Take a trial's fit up to a sweep across all workers; the step that is run next finds nothing left to fit."""
     began = time.perf_counter()
     run = open_workspace(address)
     kept = _kept(run, trial)

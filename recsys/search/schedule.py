@@ -11,6 +11,7 @@ far, so that its winner depends on the speed of the workers; this one's does not
 A candidate with several seeds is scored by their mean, and takes its next step when all of them have taken the last.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,15 +36,6 @@ class Decisions:
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A cut of successive halving."""
-
-    position: int  # of the scored sweep after which it is made, from 0
-    keep: int  # candidates that go on
-    of: int  # candidates before the cut
-
-
-@dataclass(frozen=True)
 class _Curve:
     """A candidate's scores so far."""
 
@@ -54,19 +46,10 @@ class _Curve:
     def failed(self) -> bool:
         return _FAILED in self.values
 
-    def best(self, rung: Rung) -> float:
-        """Return the best value up to a rung; a failed candidate's is the least."""
-        values = self.values[: rung.position + 1]
+    def best(self, position: int) -> float:
+        """Return the best value up to a scored sweep; a failed candidate's is the least."""
+        values = self.values[: position + 1]
         return _FAILED if _FAILED in values else max(values)
-
-
-def rungs_of(search: Search, candidates: int) -> tuple[Rung, ...]:
-    """Return the cuts of successive halving, in order."""
-    rungs: list[Rung] = []
-    for sweep in search.rungs:
-        size = rungs[-1].keep if rungs else candidates
-        rungs.append(Rung(search.scored_sweeps.index(sweep), -(-size // search.halving.eta), size))
-    return tuple(rungs)
 
 
 def decide(search: Search, candidates: Sequence[Candidate], scores: Scores, metric: str) -> Decisions:
@@ -104,20 +87,20 @@ def _curve_of(candidate: Candidate, sweeps: Sequence[int], scores: Scores, metri
 
 def _cut(search: Search, curves: Sequence[_Curve], patient: Mapping[int, Stop]) -> tuple[list[int], dict[int, Stop]]:
     """Return how far each candidate may go, as the position of a scored sweep, and which are cut."""
-    rungs, last = rungs_of(search, len(curves)), len(search.scored_sweeps) - 1
-    further = [*(rung.position for rung in rungs), last]
-    limits = [further[0]] * len(curves)
+    sweeps, eta = search.scored_sweeps, search.halving.eta
+    positions = [*map(sweeps.index, search.rungs), len(sweeps) - 1]
+    limits = [positions[0]] * len(curves)
     cut: dict[int, Stop] = {}
-    inside = list(range(len(curves)))
-    for rung, limit in zip(rungs, further[1:], strict=True):
-        known = [i for i in inside if len(curves[i].values) > rung.position or curves[i].failed or i in patient]
-        known.sort(key=lambda i: (-curves[i].best(rung), i))
-        for i in known[rung.keep :]:
+    inside, size = list(range(len(curves))), len(curves)
+    for position, limit in itertools.pairwise(positions):
+        keep = -(-size // eta)
+        known = [i for i in inside if len(curves[i].values) > position or curves[i].failed or i in patient]
+        known.sort(key=lambda i: (-curves[i].best(position), i))
+        for i in known[keep:]:
             if not curves[i].failed and i not in patient:
-                reason = f"not among the best {rung.keep} of {rung.of}, one in {search.halving.eta}"
-                cut[i] = Stop(search.scored_sweeps[rung.position], reason)
-        unknown = rung.of - len(known)
-        inside = known[: max(0, rung.keep - unknown)]
+                cut[i] = Stop(sweeps[position], f"not among the best {keep} of {size}, one in {eta}")
+        unknown = size - len(known)
+        inside, size = known[: max(0, keep - unknown)], keep
         for i in inside:
             limits[i] = limit
     return limits, cut

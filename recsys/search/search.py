@@ -77,11 +77,7 @@ class SearchState:
     """What a search knows and has left to do; begins with what its ledger holds."""
 
     def __init__(self, search: Search, candidates: Sequence[Candidate], scorer: Scorer, lock: Lock) -> None:
-        """Read the ledger of a locked run, and decide.
-
-        Raises:
-            SearchError: The ledger is damaged.
-        """
+        """Read the ledger of a locked run, and decide."""
         self._search, self._scorer, self._lock = search, scorer, lock
         self.run, self.candidates, self.metric = lock.workspace, candidates, scorer.validation.select
         self.baselines = plan_baselines(scorer.seed)
@@ -101,15 +97,14 @@ class SearchState:
         return [Call(step, (*step, self._scorer, self.run.address)) for step in [*self.decisions.steps, *baselines]]
 
     def record(self, outcome: Outcome[Score]) -> None:
-        """Write an outcome to the ledger, and decide anew.
-
-        Raises:
-            UserError: What failed is not the trial but what all of them share.
-            OSError: The disk is full, or a file of the search is gone.
-            StorageError: The run is at an address, and its server does not answer.
-        """
-        trial, sweep = outcome.key
-        self.ledger.add(trial, outcome.value or _failure(outcome, sweep))
+        """Write an outcome to the ledger, and decide anew; raise what failed if it is not the trial's own failure."""
+        (trial, sweep), error = outcome.key, outcome.error
+        is_own = isinstance(error, (TrialError, WorkerDiedError)) or not isinstance(error, (OSError, UserError))
+        if error is not None and is_own:
+            score = Score(sweep, error=f"{type(error).__name__}: {error}", is_final=isinstance(error, TrialError))
+        else:
+            score = outcome.result()
+        self.ledger.add(trial, score)
         self._lock.check()
         self.run.upload(LEDGER)
         self.decisions = self._decide()
@@ -128,14 +123,6 @@ class SearchState:
         return decisions
 
 
-def _failure(outcome: Outcome[Score], sweep: int) -> Score:
-    error = outcome.error
-    is_shared = isinstance(error, (OSError, UserError)) and not isinstance(error, (TrialError, WorkerDiedError))
-    if error is None or is_shared:
-        outcome.result()
-    return Score(sweep, error=f"{type(error).__name__}: {error}", is_final=isinstance(error, TrialError))
-
-
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
     with progress("Trials", len(state.candidates) + len(state.baselines), "done") as report:
@@ -143,7 +130,9 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
         outcomes = _run_in_blocks(cluster, state) if in_blocks else cluster.run_ready(run_step, state.ready)
         for outcome in outcomes:
             state.record(outcome)
-            report(state.done, _best_so_far(state))
+            best = next(iter(scored_candidates(state.rank(state.metric))), None)
+            value = f"best {state.metric} {best.value(state.metric):.4f} ({describe(best.trial)})" if best else ""
+            report(state.done, value)
 
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
@@ -159,11 +148,6 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
             continue
         for outcome in cluster.run(run_step, [call.arguments]):
             yield Outcome(call.key, outcome.value, outcome.error)
-
-
-def _best_so_far(state: SearchState) -> str:
-    best = next(iter(scored_candidates(state.rank(state.metric))), None)
-    return f"best {state.metric} {best.value(state.metric):.4f} ({describe(best.trial)})" if best else ""
 
 
 def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
