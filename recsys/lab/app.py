@@ -99,7 +99,7 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -
         trials = request.args.getlist("trial")
         if len(trials) != 2:
             abort(400, f"two trials are compared, {len(trials)} were chosen")
-        return _page("compare", run=found, compared=compare(found, *trials), figure=draw_curves(found, trials))
+        return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, *trials))
 
     @app.get("/<any('search-reports', reports):kind>/<path:name>")
     def report(kind: str, name: str) -> Response:

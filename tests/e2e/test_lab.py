@@ -138,7 +138,7 @@ def test_the_report_of_a_search_is_opened(page: Page) -> None:
 def test_the_ab_report_is_opened(page: Page) -> None:
     page.get_by_role("link", name="reports/als", exact=True).click()
     expect(page.locator("#verdict")).to_be_visible()
-    expect(page.locator("#course-table tbody tr")).to_have_count(5)
+    expect(page.locator("#original-table tbody tr")).to_have_count(5)
 
 
 def test_a_run_is_published_and_rolled_back(page: Page, root: Path, service: Served) -> None:

@@ -104,8 +104,8 @@ def test_the_ab_report_is_read_as_it_was_written_and_takes_no_name_for_markup(op
     verdict = read.find("div", id="verdict")[0]
     assert verdict.attributes["data-decision"] == "ship"
     assert verdict.find("h2")[0].text == f"Ship: {HOSTILE}"
-    rows = read_table(read, "course-table")[1:]
-    assert [row[0] for row in rows] == [row.metric for row in report.course_table]
+    rows = read_table(read, "original-table")[1:]
+    assert [row[0] for row in rows] == [row.metric for row in report.original_table]
 
 
 def test_the_report_of_a_search_is_read_as_it_was_written_and_takes_nothing_for_markup(
