@@ -9,8 +9,7 @@ from looplib.cli import make_app, run
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
-from recsys.report.lists import read_titles
-from recsys.report.page import write_report
+from recsys.report.page import read_titles, write_report
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
 from recsys.store.remote import open_store
