@@ -95,7 +95,7 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
         peak=max((row["peak_bytes"] or 0 for row in run.rows), default=0),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
         fits=[figures.draw_costs(run), *figures.draw_heat_maps(run)],
-        baselines=[row for row in run.scored(run.rows) if row["model"] != "als"],
+        baselines=[row for row in run.scored(run.rows) if KINDS[row["model"]].is_baseline],
         state_of=lambda row: _state(run, row),
         facts=dataset.summary if dataset else None,
         data=[figures.draw_popularity(dataset), figures.draw_session_lengths(dataset)] if dataset else [],

@@ -17,7 +17,6 @@ from recsys.report.page import write_report
 from recsys.search.search import search
 from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
-from tests.programs import free_port
 from tests.recsys.logs import events_of, make_store, random_sessions
 
 TRACKS = 90
@@ -85,15 +84,15 @@ def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest.fixture(scope="module")
 def lab(root: Path, service: Served) -> Iterator[str]:
-    port = free_port()
     flags = ["--root", root, "--published", root / "published", "--service", f"http://127.0.0.1:{service.port}"]
-    flags += ["--log", service.log, "--port", str(port)]
+    flags += ["--log", service.log, "--port", "0"]
     argv = [sys.executable, "-m", "recsys.lab", *map(str, flags)]
     with subprocess.Popen(argv, env={**os.environ, "BOTIFY_ADMIN_TOKEN": "secret"}, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
-            assert process.stdout.readline().startswith(b"http://127.0.0.1")
-            yield f"http://127.0.0.1:{port}"
+            address = process.stdout.readline().decode().split()[0]
+            assert address.startswith("http://127.0.0.1:")
+            yield address.rstrip("/")
         finally:
             process.terminate()
 
