@@ -60,7 +60,7 @@ def print_report(report: Report) -> None:
     for note in verdict.notes:
         console.print(Text(f"  - {note}"))
     console.print(Text(_counts(report)))
-    console.print(_table(_ORIGINAL_COLUMNS, map(_original_cells, report.course_table)))
+    console.print(_table(_ORIGINAL_COLUMNS, map(_original_cells, report.original_table)))
     if report.effects:
         console.print(_table(_EFFECT_COLUMNS, map(_effect_cells, report.effects)))
 

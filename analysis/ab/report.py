@@ -37,7 +37,7 @@ class Report:
     lines: LineCounts  # of the logs
     srm: SampleRatio  # the sample ratio
     verdict: Verdict  # what to do
-    course_table: tuple[OriginalRow, ...]  # the original table
+    original_table: tuple[OriginalRow, ...]  # the original table
     effects: tuple[MetricEffect, ...]  # every configured metric and arm; primary ones first
     timelines: tuple[Timeline, ...]  # primary metrics by day
     distributions: tuple[Distribution, ...]  # over sessions
@@ -94,7 +94,7 @@ def build_report(
             lines=lines,
             srm=srm,
             verdict=decide(evidence, config),
-            course_table=original_table(listeners, config.control),
+            original_table=original_table(listeners, config.control),
             effects=tuple(evidence.effects),
             timelines=tuple(evidence.timelines),
             distributions=() if table_only else distributions(connection, arms),

@@ -35,7 +35,7 @@ def test_intervals_contain_the_true_effect_as_often_as_they_say() -> None:
     assert all(WITHIN[0] <= count <= WITHIN[1] for count in covered.values()), covered
 
 
-def test_the_course_divides_the_absolute_interval_by_the_controls_mean() -> None:
+def test_the_original_divides_the_absolute_interval_by_the_controls_mean() -> None:
     effect = compare(Estimate(4.0, 1.0, 100), Estimate(5.0, 2.0, 50))
     percent = effect.of_control_pct
     assert percent.value == 25
