@@ -36,12 +36,12 @@ SCHEMA = 1
 class CollectConfig(Config):
     """What to collect, from which world, and where to."""
 
-    world: Path
-    log: Path
-    episodes: Count = Field(description="sessions")
-    recommender: Literal["random"] = "random"
-    seed: int = Field(default=0, ge=0)
-    processes: int = Field(default=1, ge=1, le=512, description="the log is the same for any number")
+    world: Path = Field(description="folder of the world")
+    log: Path = Field(description="folder of the log")
+    episodes: Count = Field(description="number of sessions; with days, of each day")
+    recommender: Literal["random"] = Field(default="random", description="random, remote or console")
+    seed: int = Field(default=0, ge=0, description="decides all randomness")
+    processes: int = Field(default=1, ge=1, le=512, description="processes that work; the result is the same for any")
     start: date = Field(default=date(2026, 1, 1), description="first day of the simulated clock")
     segment_sessions: Count = Field(default=20_000, description="sessions a segment; simulated side by side")
 
