@@ -22,7 +22,7 @@ class RemoteConfig(Config):
     concurrency: int | None = Field(default=None, ge=1, le=10_000, description="requests at a time; 64, of batches 4")
     batch: int = Field(default=0, ge=0, le=100_000, description="sessions in a request; 0: one, as the original has it")
     processes: int = Field(default=1, ge=1, le=512, description="the listeners behave alike for any number")
-    timeout_s: Positive = Field(default=10.0, description="time after which an answer counts as lost")
+    timeout_s: Positive = Field(default=10.0, description="silence after which an answer counts as lost")
     patience_s: float = Field(default=10.0, ge=0, description="how long a request that was not done is tried again")
     summary: Path | None = Field(default=None, description="file for the figures in JSON")
 

@@ -15,7 +15,7 @@ from sim.listening.sessions import ListeningModel
 from sim.remote.config import RemoteConfig
 from sim.remote.pool import SessionPool
 from sim.remote.queue import SessionQueue
-from sim.remote.service import RunState
+from sim.remote.service import RunState, open_service
 from sim.remote.summary import Counts
 from sim.workers import handle_signals, messages, start_workers
 
@@ -50,14 +50,15 @@ async def drive(
     state = RunState(stop, Counts.empty(model.world.listeners))
     draws = SessionDraws(config.seed)
     queue = SessionQueue(draws, sessions, model.world.listeners, share)
-    pools = [SessionPool(model, config, draws, queue, state) for _ in range(config.pools)]
-    playing = asyncio.gather(*(pool.run() for pool in pools))
-    while not playing.done():
-        await asyncio.wait([playing], timeout=_REPORT_S)
-        report(state.counts.done)
-        if stop.is_set():
-            queue.freed.set()  # wakes pools that wait for a listener
-    await playing
+    async with open_service(config, model.world.tracks, state) as service:
+        pools = [SessionPool(model, config.batch or 1, draws, queue, service, state) for _ in range(config.pools)]
+        playing = asyncio.gather(*(pool.run() for pool in pools))
+        while not playing.done():
+            await asyncio.wait([playing], timeout=_REPORT_S)
+            report(state.counts.done)
+            if stop.is_set():
+                queue.freed.set()  # wakes pools that wait for a listener
+        await playing
     state.counts.skipped = queue.skipped
     return state.counts
 

@@ -6,17 +6,13 @@ the session by that. So nothing is heard twice in the log, and the listener's ne
 itself is lost, the session may be open still, and the listener gets no other one in this run.
 """
 
-from contextlib import closing
-
 import numpy as np
 
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from sim.listening.draws import CHUNK, FIRST_TRACK, START, SessionDraws
 from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions, scale_starts
-from sim.remote.config import RemoteConfig
-from sim.remote.connection import LostError
 from sim.remote.queue import SessionQueue
-from sim.remote.service import UNUSABLE, GivenUpError, RunState, Service, StoppedError
+from sim.remote.service import UNUSABLE, GivenUpError, LostError, RunState, Service, StoppedError
 
 ANSWER_LOST = "answer lost"
 END_LOST = "answer to the end lost"
@@ -25,16 +21,20 @@ SERVICE_FAILED = "service answered 5xx"
 
 
 class SessionPool:
-    """Rows for open sessions, at first free, that share a connection."""
+    """Rows for so many open sessions, at first free."""
 
     def __init__(
-        self, model: ListeningModel, config: RemoteConfig, draws: SessionDraws, queue: SessionQueue, state: RunState
+        self,
+        model: ListeningModel,
+        size: int,
+        draws: SessionDraws,
+        queue: SessionQueue,
+        service: Service,
+        state: RunState,
     ) -> None:
-        """Make room for as many sessions of a queue as a request holds."""
-        size = config.batch or 1
+        """Make room for `size` sessions of a queue."""
         self._model, self._sessions = model, Sessions.none(model, size)
-        self._all_draws, self._queue, self._state = draws, queue, state
-        self._service = Service(config, model.world.tracks, state)
+        self._all_draws, self._queue, self._service, self._state = draws, queue, service, state
         self._number = np.zeros(size, dtype=np.int64)
         self._chunk = np.zeros(size, dtype=np.int64)
         self._draws = np.zeros((CHUNK, size))
@@ -42,14 +42,13 @@ class SessionPool:
 
     async def run(self) -> None:
         """Open and play sessions until none will come any more, or the run ends; then end those that are open."""
-        with closing(self._service):
-            while await self._fill():
-                await self._play(np.flatnonzero(self._is_open))
-            rows = np.flatnonzero(self._is_open)
-            await self._end(rows[self._is_over(rows)])
-            interrupted = np.flatnonzero(self._is_open)
-            self._state.counts.interrupted += len(interrupted)
-            await self._tell_last(interrupted)
+        while await self._fill():
+            await self._play(np.flatnonzero(self._is_open))
+        rows = np.flatnonzero(self._is_open)
+        await self._end(rows[self._is_over(rows)])
+        interrupted = np.flatnonzero(self._is_open)
+        self._state.counts.interrupted += len(interrupted)
+        await self._tell_last(interrupted)
 
     async def _fill(self) -> bool:
         """Open sessions in free rows; wait for one if none is open. Returns False if there is nothing to play."""

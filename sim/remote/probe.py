@@ -6,15 +6,13 @@ service without these addresses tells no arms.
 """
 
 import asyncio
-from contextlib import closing
 
 import numpy as np
 import orjson
 
 from sim.errors import RemoteError
 from sim.remote.config import RemoteConfig
-from sim.remote.connection import LostError
-from sim.remote.service import RunState, Service, StoppedError
+from sim.remote.service import LostError, RunState, Service, StoppedError, open_service
 from sim.remote.summary import Arms, Counts
 
 _NO_SUCH_ADDRESS = (404, 405)
@@ -31,7 +29,7 @@ async def probe(config: RemoteConfig, listeners: int) -> tuple[bool, Arms]:
         RemoteError: Nothing listens, or it is no HTTP service.
     """
     state = RunState(asyncio.Event(), Counts.empty(0))
-    with closing(Service(config, 0, state)) as service:
+    async with open_service(config, 0, state) as service:
         try:
             answer = await service.ask("POST", "/next", orjson.dumps({"requests": []}))
             return answer.status not in _NO_SUCH_ADDRESS, await _ask_arms(service, listeners)

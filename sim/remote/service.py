@@ -11,22 +11,29 @@ may have logged it; a gateway's 502 and 504 say no more than that.
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import aiohttp
 import numpy as np
 import orjson
 
 from looplib.arrays import IntArray
 from sim.errors import RemoteError
 from sim.remote.config import RemoteConfig
-from sim.remote.connection import Answer, Connection, LostError, NotSentError
 from sim.remote.summary import Counts
 
 UNUSABLE = -1  # instead of a track
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _LOST_AT_GATEWAY = (502, 504)
 _MOST_LOST_IN_A_ROW = 20  # answers without a good one in between, after which the run is given up
+_UNUSED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
+
+
+class LostError(Exception):
+    """A request was sent, and no whole answer came: the service may have acted on it."""
 
 
 class GivenUpError(Exception):
@@ -35,6 +42,13 @@ class GivenUpError(Exception):
 
 class StoppedError(Exception):
     """The run ends, and the request was not done."""
+
+
+class Answer(NamedTuple):
+    """A response."""
+
+    status: int
+    body: bytes
 
 
 @dataclass
@@ -51,15 +65,28 @@ class RunState:
         self.stop.set()
 
 
-class Service:
-    """A service, over one connection."""
+@asynccontextmanager
+async def open_service(config: RemoteConfig, tracks: int, state: RunState) -> AsyncIterator["Service"]:
+    """Open connections to a service with a catalogue of so many tracks; close them with the block."""
+    silence_s = config.timeout_s
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=config.pools),
+        timeout=aiohttp.ClientTimeout(total=2 * silence_s, connect=silence_s, sock_read=silence_s),
+        headers={"Content-Type": "application/json"},
+        skip_auto_headers=_UNUSED_HEADERS,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as http:
+        yield Service(http, config, tracks, state)
 
-    def __init__(self, config: RemoteConfig, tracks: int, state: RunState) -> None:
-        """Take the configuration and the number of tracks in the catalogue."""
-        self._connection, self._url = Connection(config.url, config.timeout_s), config.address
+
+class Service:
+    """A service that answers several callers at a time."""
+
+    def __init__(self, http: aiohttp.ClientSession, config: RemoteConfig, tracks: int, state: RunState) -> None:
+        """Use a client whose connections time out as configured."""
+        self._http, self._url = http, config.address
         self._patience_s, self._has_batches = config.patience_s, config.batch > 0
         self._tracks, self._state = tracks, state
-        self.close = self._connection.close
 
     async def next(self, users: IntArray, tracks: IntArray, hundredths: IntArray) -> IntArray:
         """Tell what each listener just heard, and return the tracks recommended.
@@ -92,7 +119,7 @@ class Service:
         """Tell what each listener heard last, and end the sessions; arguments and errors are those of `next`."""
         await self._tell("last", users, tracks, hundredths)
 
-    async def ask(self, method: str, path: str, body: bytes = b"") -> Answer:
+    async def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
         """Send a request, again while nothing listens or it is answered with 5xx, until patience ends.
 
         Raises:
@@ -103,10 +130,13 @@ class Service:
         while True:
             answer = None
             try:
-                answer = await self._connection.ask(method, path, body)
+                async with self._http.request(method, self._url + path, data=body, allow_redirects=False) as response:
+                    answer = Answer(response.status, await response.read())
                 reason = f"status {answer.status}"
-            except NotSentError as error:
-                reason = f"not connected: {error}"
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                reason = f"not connected: {getattr(error, 'strerror', None) or error}"
+            except (aiohttp.ClientError, OSError) as error:
+                raise LostError(str(error) or "no answer in time") from None
             if answer and (answer.status < 500 or answer.status in _LOST_AT_GATEWAY):
                 return answer
             now = time.monotonic()
