@@ -89,10 +89,9 @@ def _main(
         raise SimError(f"recommender: {kind} is unknown; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, settings)
     with handle_signals():
-        done = collect(collection)
-    earlier = f" ({done.found} of them there already)" if done.found else ""
-    segments = f"{collection.episodes:,} sessions in {done.segments} segments{earlier}"
-    typer.echo(f"{collection.log}: {segments}, {done.seconds:.1f} s")
+        found = collect(collection)
+    earlier = f" ({found} of them there already)" if found else ""
+    typer.echo(f"{collection.log}: {collection.episodes:,} sessions in {collection.segments} segments{earlier}")
     return 0
 
 

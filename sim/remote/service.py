@@ -90,15 +90,10 @@ class Service:
         self._tracks, self._state = tracks, state
 
     async def next(self, users: IntArray, tracks: IntArray, hundredths: IntArray) -> IntArray:
-        """Tell what each listener just heard, and return the tracks recommended.
-
-        Args:
-            users: Different listeners; a single one without batches.
-            tracks: The track that each heard last.
-            hundredths: The share of it that was heard, in hundredths.
+        """Tell the share (users,), in hundredths, that each listener heard of the track heard last.
 
         Returns:
-            Track ids (users,), `UNUSABLE` where the answer holds none of the catalogue.
+            The tracks recommended (users,), `UNUSABLE` where the answer holds none of the catalogue.
 
         Raises:
             LostError: The service may have acted on the request, and its answer is not known.

@@ -18,7 +18,7 @@ def test_flags_alone_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[st
     flags = ["--world", str(world), "--log", str(log), "--episodes", "30", "--recommender", "random"]
     assert main([*flags, "--seed", "3", "--processes", "1"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith(f"{log}: 30 sessions in 1 segments, ")
+    assert shown.out.startswith(f"{log}: 30 sessions in 1 segments")
     assert "collecting: 30/30 sessions" in shown.err
     assert "sessions/s" in shown.err
     assert main([*flags, "--seed", "3"]) == 0
