@@ -27,14 +27,13 @@ def main(
     runs: Annotated[int, typer.Option(min=1, help="How often to split.")] = 1000,
     metric: Annotated[str, typer.Option(help="What is compared.")] = "mean_time_per_session",
     effect: Annotated[str, typer.Option(help="The effect that is injected for the coverage, such as 3%.")] = "3%",
-    salt: Annotated[str, typer.Option(help="Other salts give other splits; the same ones give the same.")] = "aa",
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
 ) -> None:
     """Split and compare."""
     injected = parse_effect(effect)
     find_metric(metric)  # before the logs are read
-    report = check(read_listener_days(logs), metric, runs=runs, effect=injected, salt=salt, scheduler=scheduler)
+    report = check(read_listener_days(logs), metric, runs=runs, effect=injected, scheduler=scheduler)
     if out:
         atomic_write_json(out, report)
     typer.echo(describe(report))

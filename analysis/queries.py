@@ -25,7 +25,6 @@ DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.O
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 
-PARQUET = "FORMAT parquet, COMPRESSION zstd"
 # Errors of a stream come through Arrow, which keeps the text alone; it starts with the name of the error.
 _ERRORS = {
     "Invalid Input Error": duckdb.InvalidInputException,
@@ -100,7 +99,9 @@ def stream(connection: Connection, name: str, rows: int, **values: object) -> It
 def copy_to_parquet(connection: Connection, name: str, file: Path, **values: object) -> int:
     """Write the rows of a SQL file to a Parquet file, and return their number."""
     values["copy_target"] = str(file)
-    written = connection.execute(f"COPY ({statement(name)}) TO $copy_target ({PARQUET})", values).fetchone()
+    written = connection.execute(
+        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)", values
+    ).fetchone()
     return int(written[0]) if written else 0
 
 
@@ -110,7 +111,8 @@ def attach_query(connection: Connection, table: str, name: str, **values: object
 
 
 def materialize(connection: Connection, table: str, name: str, **values: object) -> None:
-    """Run a SQL file and keep its rows as a table of the database."""
+    """Run a SQL file and keep its rows as a table of the database, instead of one of that name."""
+    drop(connection, table)
     _rows(connection, name, values).create(table)
 
 
@@ -131,11 +133,6 @@ def _rows(connection: Connection, name: str, values: Mapping[str, Any]) -> Rows:
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
     """Make an Arrow table readable under a table's name, without a copy."""
     connection.register(table, rows)
-
-
-def detach(connection: Connection, table: str) -> None:
-    """Detach an Arrow table; one that is not attached is no error."""
-    connection.unregister(table)
 
 
 def read_table(connection: Connection, table: str) -> pa.Table:
@@ -168,10 +165,7 @@ def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) ->
 def attach_json_lines(
     connection: Connection, table: str, files: Sequence[Path], columns: Mapping[str, str], *, gzipped: bool
 ) -> None:
-    """Make files of one JSON object a line readable under a table's name; they are read when a query runs.
-
-    `columns` are the keys to read and their types: further keys are ignored, a missing one is NULL.
-    """
+    """Make files of one JSON object a line readable: key → type; further keys are ignored, a missing one is NULL."""
     rows = connection.read_json(
         [glob.escape(str(file)) for file in files],
         columns=dict(columns),
@@ -221,11 +215,7 @@ def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool,
 
 
 def open_parquet(connection: Connection, file: Path) -> Rows:
-    """Return the rows of a Parquet file.
-
-    Raises:
-        DatabaseError: The file is not Parquet.
-    """
+    """Return the rows of a Parquet file, or raise a DatabaseError if it is none."""
     return connection.read_parquet(glob.escape(str(file)), hive_partitioning=False)
 
 

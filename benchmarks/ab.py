@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.logs.reader import discover
+from analysis.logs.files import discover
 from benchmarks.data import enlarge, with_arms
 from benchmarks.harness import (
     SEED_LOG,

@@ -9,7 +9,7 @@ from pathlib import Path
 import mmh3
 import orjson
 
-from analysis.logs.reader import discover
+from analysis.logs.files import discover
 from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure, python
 from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig

@@ -15,7 +15,8 @@ from typing import Annotated
 
 import typer
 
-from analysis.logs.reader import TYPES, discover
+from analysis.logs.files import discover
+from analysis.logs.reader import TYPES
 from analysis.store import open_store
 from benchmarks.harness import SEED_LOG, Measured, measure, python, show_commands, show_machine, take_turns
 

@@ -123,9 +123,8 @@ def _training_store(store: Store, config: SearchConfig, folder: Path) -> Store:
         with queries.connect() as connection:
             queries.attach_parquet(connection, "events", [source])
             queries.materialize(connection, "session_events", "sessions/session_events")
-            queries.materialize(connection, "sessions", "sessions/sessions")
-            rule = {"seed": config.seed, "holdout": config.split.holdout}
-            heldout = queries.fetch_table(connection, "sessions/heldout_by_hash", **rule)
+            rule = {"kind": "session_hash", "seed": config.seed, "holdout": config.split.holdout, "cutoff_ms": None}
+            heldout = queries.fetch_table(connection, "sessions/heldout_sessions", **rule)
         kept = pq.read_table(source).join(heldout, keys=["user", "session"], join_type="left anti")
         pq.write_table(kept, target)
     return replace(store, path=folder)

@@ -65,26 +65,16 @@ def main(
         redis.start()
         try:
             for processes, redis_url in ((1, None), (2, redis.url)):
-                with (
-                    _bare(folder, redis_url, processes, threads) as bare_port,
-                    _service(folder, redis_url, processes, threads) as served,
-                ):
-                    _compare(folder, bare_port, served, repeats, duration_s)
+                began, log = time.perf_counter(), folder / f"log-{processes}"
+                with serve(Published(folder), log, redis_url=redis_url, processes=processes, threads=threads) as served:
+                    wait_until(lambda: served.ask("GET", "/health/ready")[0] == http.client.OK, "the service")
+                    title = f"{processes} process(es){', Redis' if redis_url else ''}"
+                    console.print(f"{title}: {time.perf_counter() - began:.2f} s to start")
+                    with _bare(folder, redis_url, processes, threads) as bare_port:
+                        _compare(folder, bare_port, served, repeats, duration_s)
         finally:
             redis.stop()
     show_machine("flask", "granian", "redis")
-
-
-@contextmanager
-def _service(folder: Path, redis_url: str | None, processes: int, threads: int) -> Iterator[Served]:
-    log = folder / f"log-{processes}"
-    began = time.perf_counter()
-    with serve(Published(folder), log, redis_url=redis_url, processes=processes, threads=threads) as served:
-        wait_until(lambda: served.ask("GET", "/health/ready")[0] == http.client.OK, "the service to be ready")
-        console.print(
-            f"{processes} process(es){', Redis' if redis_url else ''}: {time.perf_counter() - began:.2f} s to start"
-        )
-        yield served
 
 
 def _compare(folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int) -> None:

@@ -49,15 +49,9 @@ def calibrate(model: ListeningModel, sessions: int, seed: int) -> Calibration:
 
 def compare(figures: Calibration, ranges: CalibrationConfig) -> list[str]:
     """Return lines that say how far each figure lies within its range."""
-    names = {
-        "random_tracks": "tracks a session, random",
-        "random_listening": "listening time a session, random",
-        "same_artist_ratio": "listening time with one artist, over random",
-        "near_share": "share heard near an interest",
-    }
     lines = []
-    for key, name in names.items():
-        value, span = getattr(figures, key), getattr(ranges, key)
+    for key, value in vars(figures).items():
+        span, name = getattr(ranges, key), CalibrationConfig.model_fields[key].description
         verdict = "within" if value in span else "OUTSIDE"
         lines.append(f"{name}: {value:.3f}, {verdict} {span.low:g}..{span.high:g}")
     return lines

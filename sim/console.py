@@ -27,10 +27,6 @@ class ConsoleConfig(Config):
     seed: int = Field(default=0, ge=0)
 
 
-class QuitError(Exception):
-    """The person typed q."""
-
-
 def play_console(config: ConsoleConfig, ask: Callable[[str], str], say: Callable[[str], None]) -> None:
     """Play sessions, as `--recommender remote` opens them for the same seed, and show their means.
 
@@ -59,7 +55,7 @@ def play_console(config: ConsoleConfig, ask: Callable[[str], str], say: Callable
             lengths.append(int(sessions.length[0]))
             times.append(int(sessions.total_hundredths(_ROW)[0]) / 100)
             say(f"the listener leaves: {lengths[-1]} tracks, listening time {times[-1]:.2f}")
-    except (QuitError, EOFError):
+    except EOFError:
         pass
     means = f", {np.mean(lengths):.2f} tracks and {np.mean(times):.2f} listening time each" if lengths else ""
     say(f"{len(lengths)} whole sessions{means}")
@@ -77,13 +73,12 @@ class Person:
         """Return a track, however often it takes to find one.
 
         Raises:
-            QuitError: The person typed q.
-            EOFError: The input is at its end.
+            EOFError: The person typed q, or the input is at its end.
         """
         while True:
             typed = self._ask("recommend> ").strip()
             if typed.casefold() == "q":
-                raise QuitError
+                raise EOFError
             number = typed.removeprefix("#")
             if number.isdecimal() and number.isascii():
                 first, tracks = (0, list(range(len(self._texts)))) if typed.startswith("#") else (1, self._found)

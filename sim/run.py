@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,22 @@ from sim.remote.run import run_remote
 from sim.workers import handle_signals
 
 PROG = "python -m sim.run"
-KINDS = RANDOM, REMOTE, CONSOLE = "random", "remote", "console"
+RANDOM, REMOTE, CONSOLE = "random", "remote", "console"
+KINDS: dict[str, type[Config]] = {RANDOM: CollectConfig, REMOTE: RemoteConfig, CONSOLE: ConsoleConfig}
+
+
+def _settings_text() -> str:
+    """Return a line for each setting: what it is, and which recommenders take it where not all do."""
+    takers: dict[str, list[str]] = {}
+    about: dict[str, str | None] = {}
+    for kind, config in KINDS.items():
+        for key, field in config.model_fields.items():
+            takers.setdefault(key, []).append(kind)
+            about.setdefault(key, field.description)
+    only = {key: "" if len(kinds) == len(KINDS) else f" ({', '.join(kinds)})" for key, kinds in takers.items()}
+    return "\n".join(f"  --{key:17} {text}{only[key]}" for key, text in about.items())
+
+
 HELP = f"""Let a world's listeners listen to what a recommender plays.
 
 With random, recommendations are drawn here and an event log is written: a folder of JSON lines, the same bytes for any
@@ -31,6 +46,10 @@ the number of the session, whatever the concurrency. A request whose answer was 
 ended and counted as failed. Ctrl-C ends the open sessions.
 
 With console, you recommend.
+
+\b
+Settings, as --key value over the file and --set:
+{_settings_text()}
 
 \b
 Examples:
@@ -51,28 +70,14 @@ class _Kind(Config):
     recommender: str = RANDOM
 
 
-@app.command(help=HELP)
+@app.command(help=HELP, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def _main(
-    config: Annotated[Path | None, typer.Option(help="YAML file that may give all of it.")] = None,
-    world: Annotated[Path | None, typer.Option(help="Folder of the world.")] = None,
-    episodes: Annotated[int | None, typer.Option(help="Sessions; with --days, of each day.")] = None,
-    recommender: Annotated[str | None, typer.Option(help=f"One of {', '.join(KINDS)}.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides all randomness.")] = None,
-    processes: Annotated[int | None, typer.Option(help="Processes that work.")] = None,
-    log: Annotated[Path | None, typer.Option(help="Folder of the log (not with remote).")] = None,
-    url: Annotated[str | None, typer.Option(help="The service (remote).")] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(help="Requests at a time, of each process (remote): 64, with --batch 4.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(help="Sessions in a request (remote); 0: one.")] = None,
-    days: Annotated[int | None, typer.Option(help="Days, one after the other (remote).")] = None,
-    summary: Annotated[Path | None, typer.Option(help="File for the figures in JSON (remote).")] = None,
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the next day begins.")] = False,
 ) -> int:
-    given = {key: value for key, value in locals().items() if key not in {"config", "overrides", "yes"}}
-    flags = [f"{key}={json.dumps(value, default=str)}" for key, value in given.items() if value is not None]  # as YAML
-    settings = [*(overrides or []), *flags]
+    settings = [*(overrides or []), *_read_options(context.args)]
     kind = load_config(_Kind, config, settings).recommender
     if kind == REMOTE:
         go_on = (lambda _: True) if yes else _ask_for_day
@@ -84,11 +89,23 @@ def _main(
         raise SimError(f"recommender: {kind} is unknown; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, settings)
     with handle_signals():
-        done = collect(collection)
-    earlier = f" ({done.found} of them there already)" if done.found else ""
-    segments = f"{collection.episodes:,} sessions in {done.segments} segments{earlier}"
-    typer.echo(f"{collection.log}: {segments}, {done.seconds:.1f} s")
+        found = collect(collection)
+    earlier = f" ({found} of them there already)" if found else ""
+    typer.echo(f"{collection.log}: {collection.episodes:,} sessions in {collection.segments} segments{earlier}")
     return 0
+
+
+def _read_options(words: Sequence[str]) -> Iterator[str]:
+    """Yield `key=value`, the value as a text in YAML, for each `--key value` or `--key=value`."""
+    rest = iter(words)
+    for word in rest:
+        key, separator, value = word.partition("=")
+        if not key.startswith("--"):
+            raise SimError(f"{word} found; --key value is expected (see {PROG} --help)")
+        text = value if separator else next(rest, None)
+        if text is None:
+            raise SimError(f"{word}: a value is expected after it (see {PROG} --help)")
+        yield f"{key.removeprefix('--')}={json.dumps(text)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

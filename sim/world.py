@@ -48,8 +48,12 @@ def _main(
     if not make_world(settings, out):
         typer.echo(f"{out} holds this very world already; nothing done")
         return
-    for line in describe_world(settings, out):
-        typer.echo(line)
+    world = load_world(out)
+    typer.echo(f"{out}: {world.tracks:,} tracks, {world.artist.max() + 1:,} artists, {world.listeners:,} listeners")
+    if settings.calibration:
+        figures = calibrate(make_model(world), settings.calibration.sessions, settings.seed)
+        for line in compare(figures, settings.calibration):
+            typer.echo(line)
 
 
 def make_world(config: WorldConfig, folder: Path) -> bool:
@@ -73,16 +77,6 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
     with new_world(folder, catalogue.records, listeners, catalogue.embeddings) as new:
         (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
     return True
-
-
-def describe_world(config: WorldConfig, folder: Path) -> list[str]:
-    """Return lines that say what was made and how its figures compare with the ranges meant."""
-    world = load_world(folder)
-    lines = [f"{folder}: {world.tracks:,} tracks, {world.artist.max() + 1:,} artists, {world.listeners:,} listeners"]
-    if config.calibration:
-        figures = calibrate(make_model(world), config.calibration.sessions, config.seed)
-        lines += compare(figures, config.calibration)
-    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:

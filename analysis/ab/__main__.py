@@ -1,6 +1,5 @@
-"""The command `python -m analysis.ab LOG… --experiment ALS [--control C] [--out DIR]`."""
+"""The command `python -m analysis.ab LOG… --experiment ALS [--set control=C] [--out DIR]`."""
 
-import re
 import sys
 from collections.abc import Iterable
 from dataclasses import fields
@@ -15,15 +14,12 @@ from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect, OriginalRow
 from analysis.ab.page.page import render
 from analysis.ab.report import Report, build_report
-from analysis.ab.tables import MEMORY
-from analysis.errors import AnalysisError
 from looplib.cli import make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write, atomic_write_text
 from looplib.progress import output
 
 PROG = "python -m analysis.ab"
-_SIZE = re.compile(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)")
 _ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))
 _EFFECT_COLUMNS = ("arm", "metric", "control", "arm's", "effect %", "lower", "upper", "adjusted p", "MDE %", "")
 
@@ -34,9 +30,6 @@ app = make_app("Reports on an experiment: which arm won, by how much, how sure t
 def main(
     logs: Annotated[list[str], typer.Argument(metavar="LOG…", help="Logs, folders, quoted patterns, session stores.")],
     experiment: Annotated[str, typer.Option(help="The experiment's name in the log.")],
-    control: Annotated[
-        str | None, typer.Option(help="The arm that the others are compared with; C by default.")
-    ] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file such as configs/ab.yaml.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replaces a value.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json, report.html and config.yaml.")] = None,
@@ -44,14 +37,10 @@ def main(
     table_only: Annotated[
         bool, typer.Option("--table-only", help="Only the original course service's table and the sample ratio.")
     ] = False,
-    memory: Annotated[str, typer.Option(help="What DuckDB may use before it spills to the disk.")] = MEMORY,
 ) -> None:
     """Reports on an experiment: which arm won, by how much, how sure that is, and whether to trust it."""
-    if not _SIZE.fullmatch(memory):
-        raise AnalysisError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
-    chosen = [*(overrides or []), *([] if control is None else [f"control={control}"])]
-    settings = load_config(AbConfig, config, chosen)
-    report = build_report(logs, experiment, settings, is_aa=aa, table_only=table_only, memory=memory)
+    settings = load_config(AbConfig, config, overrides or [])
+    report = build_report(logs, experiment, settings, is_aa=aa, table_only=table_only)
     if out is not None:
         atomic_write_text(out / "config.yaml", dump_config(settings))
         atomic_write_text(out / "report.html", render(report))
@@ -71,7 +60,7 @@ def print_report(report: Report) -> None:
     for note in verdict.notes:
         console.print(Text(f"  - {note}"))
     console.print(Text(_counts(report)))
-    console.print(_table(_ORIGINAL_COLUMNS, map(_original_cells, report.course_table)))
+    console.print(_table(_ORIGINAL_COLUMNS, map(_original_cells, report.original_table)))
     if report.effects:
         console.print(_table(_EFFECT_COLUMNS, map(_effect_cells, report.effects)))
 

@@ -1,6 +1,7 @@
 """Configuration of a report: metrics, their roles, and when to trust an experiment."""
 
 import difflib
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -16,6 +17,12 @@ def _known(name: str) -> str:
         nearest = difflib.get_close_matches(name, METRICS, n=1, cutoff=0)[0]
         raise ValueError(f"no metric {name}; the nearest is {nearest}, all are {', '.join(METRICS)}")
     return name
+
+
+def _size(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)", text):
+        raise ValueError(f"a size such as 500MB or 1GB is expected, found {text!r}")
+    return text
 
 
 MetricName = Annotated[str, AfterValidator(_known)]
@@ -78,6 +85,7 @@ class AbConfig(Config):
     positions: Annotated[int, Field(ge=2, le=1000)] = 30  # the last position in a session that is shown
     resamples: Annotated[int, Field(ge=100)] = 1000  # of the bootstrap; fewer are drawn for very many listeners
     seed: Annotated[int, Field(ge=0)] = 0  # of the bootstrap
+    memory: Annotated[str, AfterValidator(_size)] = "1GB"  # what DuckDB may use before it spills to the disk
     trust: TrustConfig = TrustConfig()  # when not to trust
 
     @model_validator(mode="after")

@@ -10,8 +10,8 @@ import numpy as np
 from analysis import queries
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Method, Metric
-from analysis.statistics import cuped, effects, robustness
-from analysis.statistics.bootstrap import Ratios
+from analysis.statistics import cuped, effects
+from analysis.statistics.bootstrap import Ratios, bootstrap_effects
 from analysis.statistics.effects import Effect, Histogram, Interval
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
@@ -156,7 +156,7 @@ def _compare_sums(
     rank_p_value = math.nan
     if metric.method == "mean":
         values = (metric.values(side) for side in sides)
-        rank_p_value = robustness.compare_ranks(*(column[~np.isnan(column)] for column in values))
+        rank_p_value = effects.compare_ranks(*(column[~np.isnan(column)] for column in values))
     return replace(
         _describe(metric, arm, effect, config),
         mde_pct=_mde_pct(effect, config),
@@ -243,7 +243,7 @@ def _bootstrap(
     if min(sizes) < 2:
         return {}
     resamples = max(_FEWEST_RESAMPLES, min(config.resamples, _MOST_DRAWS // max(sizes)))
-    found = robustness.bootstrap_effects(before, after, resamples, config.seed)
+    found = bootstrap_effects(before, after, resamples, config.seed)
     return {
         metric.name: RelativeEffect.of(relative.scaled(100)) for metric, relative in zip(metrics, found, strict=True)
     }

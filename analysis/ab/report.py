@@ -13,11 +13,11 @@ import msgspec
 from analysis.ab.config import AbConfig
 from analysis.ab.data_quality import Trust, assess
 from analysis.ab.effects import MetricEffect, OriginalRow, metric_effects, original_table
-from analysis.ab.tables import MEMORY, Loaded, load, read_listeners, tabulate, tabulate_original
+from analysis.ab.tables import Loaded, load, read_listeners, tabulate, tabulate_original
 from analysis.ab.timeline import Distribution, Position, Timeline, distributions, positions, timelines
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
-from analysis.logs.reader import LineCounts
+from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 
 
@@ -37,7 +37,7 @@ class Report:
     lines: LineCounts  # of the logs
     srm: SampleRatio  # the sample ratio
     verdict: Verdict  # what to do
-    course_table: tuple[OriginalRow, ...]  # the original table
+    original_table: tuple[OriginalRow, ...]  # the original table
     effects: tuple[MetricEffect, ...]  # every configured metric and arm; primary ones first
     timelines: tuple[Timeline, ...]  # primary metrics by day
     distributions: tuple[Distribution, ...]  # over sessions
@@ -51,13 +51,7 @@ class Report:
 
 
 def build_report(
-    paths: Sequence[str | Path],
-    experiment: str,
-    config: AbConfig,
-    *,
-    is_aa: bool = False,
-    table_only: bool = False,
-    memory: str = MEMORY,
+    paths: Sequence[str | Path], experiment: str, config: AbConfig, *, is_aa: bool = False, table_only: bool = False
 ) -> Report:
     """Make the report of an experiment.
 
@@ -67,13 +61,12 @@ def build_report(
         config: Metrics, roles, and when to trust.
         is_aa: Whether all arms are the same, so that no effect is expected.
         table_only: Only the original table and the sample ratio; much faster.
-        memory: What DuckDB may use before it spills to the disk.
 
     Raises:
         EventLogError: A path cannot be read.
         AnalysisError: There is no such experiment, no control, nothing to compare it with, or an arm without a share.
     """
-    with load(paths, experiment, memory=memory, table_only=table_only) as loaded:
+    with load(paths, experiment, memory=config.memory, table_only=table_only) as loaded:
         connection, arms = loaded.connection, _arms(loaded, experiment, config)
         if table_only:
             tabulate_original(loaded)
@@ -101,7 +94,7 @@ def build_report(
             lines=lines,
             srm=srm,
             verdict=decide(evidence, config),
-            course_table=original_table(listeners, config.control),
+            original_table=original_table(listeners, config.control),
             effects=tuple(evidence.effects),
             timelines=tuple(evidence.timelines),
             distributions=() if table_only else distributions(connection, arms),
@@ -112,18 +105,14 @@ def build_report(
 
 
 def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
-    """Return the arms, the control first.
-
-    Raises:
-        AnalysisError: There are not two, or no control.
-    """
-    arms = loaded.arms
+    """Return the arms, the control first, or raise an AnalysisError where there are not two or no control."""
+    arms = sorted(loaded.arms)
     if not loaded.lines.good:
         refused = [f"{line.file}:{line.line}: {line.reason}" for line in loaded.rejected]
         why = f"the first line refused is {refused[0]}" if refused else "no line but blank ones"
         raise AnalysisError(f"{', '.join(loaded.names)}: no event in {loaded.lines.read:,} lines; {why}")
     if not arms:
-        known = f"events name {', '.join(loaded.experiments)}" if loaded.experiments else "no event names any"
+        known = f"events name {', '.join(sorted(loaded.experiments))}" if loaded.experiments else "no event names any"
         raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")
     if config.control not in arms:
         raise AnalysisError(

@@ -12,9 +12,9 @@ counts of the lines, so logs and their store give the same report. `tabulate` ma
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,13 @@ import pyarrow as pa
 from analysis import queries
 from analysis.ab.metrics import WITH_PAST
 from analysis.logs import reader
-from analysis.logs.reader import LineCounts, LogFile
+from analysis.logs.files import LogFile, discover, in_batches
+from analysis.logs.lines import LineCounts, canonical_assignments
 from analysis.store import MANIFEST, Store, open_store
 from looplib.arrays import FloatArray
 from looplib.progress import Report, progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
-MEMORY = "1GB"
 GROUPS = 100
 SHOWN_REJECTS = 5
 _EVENTS_OF_A_SLICE = 2_000_000
@@ -49,7 +49,7 @@ class Sources:
     @property
     def events(self) -> int:
         """About how many events there are."""
-        of_logs = sum(log.size_bytes * (8 if log.is_gzipped else 1) for log in self.logs) // _BYTES_OF_AN_EVENT
+        of_logs = sum(log.text_bytes for log in self.logs) // _BYTES_OF_AN_EVENT
         return of_logs + sum(store.manifest.events for store in self.stores)
 
     @property
@@ -72,25 +72,83 @@ class RejectedLine:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Loaded:
-    """Events in a DuckDB connection, by slice."""
+    """Events in a DuckDB connection, split by listener into slices, and what is known of them."""
 
     connection: queries.Connection  # holds the tables
+    experiment: str | None  # whose arms are wanted; None puts all events into one arm, `EVERYBODY`
     slices: tuple[str, ...]  # the tables of assigned events, one a slice of the listeners
-    arms: tuple[str, ...]  # the arms that events name for the experiment, sorted
-    experiments: tuple[str, ...]  # all experiments that events name, sorted
-    recommenders: Mapping[tuple[str, str], int]  # requests answered, by arm and recommender
-    start_ms: int  # the first event in the experiment; 0 if nobody is in it
-    lines: LineCounts  # of the logs
-    rejected: tuple[RejectedLine, ...]  # the first ones
+    is_whole: bool  # with what the original table does not need
     names: tuple[str, ...]  # the logs and stores
+    arms: set[str] = field(default_factory=set)  # the arms that events name for the experiment
+    experiments: set[str] = field(default_factory=set)  # all experiments that events name
+    # Requests answered, by arm and recommender
+    recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)
+    starts_ms: list[int] = field(default_factory=list)  # the experiment's first events, one of each batch
+    lines: LineCounts = field(default_factory=lambda: LineCounts(0, 0, 0, 0))  # of the logs
+    rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
+    _summary: list[dict[str, Any]] = field(default_factory=list)  # of the table `batch`
 
     def each_slice(self) -> Iterator[queries.Connection]:
         """Make each slice in turn readable as the table `assigned`."""
         for table in self.slices:
             queries.alias(self.connection, "assigned", table)
             yield self.connection
+
+    def read(self, sources: Sources, scratch: Path, report: Report) -> None:
+        """Read all stores, then all logs; the report gets the megabytes read so far."""
+        done = 0.0
+        parts = [(store.path, part) for store in sources.stores for part in store.manifest.parts]
+        for stored in in_batches(parts, lambda part: part[1].rows, _EVENTS_AT_ONCE):
+            files = [folder / part.path for folder, part in stored]
+            queries.attach_parquet(self.connection, "events", files)
+            self._consume(0)
+            self._keep()
+            done += sum(file.stat().st_size for file in files) / 1e6
+            report(done)
+        for store in sources.stores:
+            for source in store.manifest.sources:
+                self._count(source.lines, store.path / source.rejects if source.lines.rejected else None)
+        for batch in reader.read(self.connection, sources.logs, self._consume, scratch=scratch):
+            self._keep()
+            for read in batch:
+                self._count(read.lines, read.rejects)
+                done += read.file.size_bytes / 1e6
+            report(done, f"{self.lines.good:,} events")
+        self.rejected = sorted(self.rejected, key=lambda rejected: (rejected.file, rejected.line))[:SHOWN_REJECTS]
+
+    def _consume(self, _: int) -> int:
+        """Make the table `batch` of the table `events`, and return the number of its events."""
+        queries.materialize(self.connection, "batch", "ab/batch_events", whole=self.is_whole)
+        self._summary = queries.fetch_table(self.connection, "ab/batch_summary").to_pylist()
+        for row in self._summary:
+            text = row["experiments"]
+            row["named"] = {} if text is None else _decode(canonical_assignments(text))
+        return sum(row["events"] for row in self._summary)
+
+    def _keep(self) -> None:
+        """Split the table `batch`, which is final now, into the slices."""
+        arms = {}
+        for row in self._summary:
+            self.experiments |= row["named"].keys()
+            arm = EVERYBODY if self.experiment is None else row["named"].get(self.experiment)
+            if arm is not None:
+                arms[row["experiments"]] = arm
+                self.starts_ms.append(row["start_ms"])
+                if row["recommender"] is not None and row["requests"]:
+                    self.recommenders[arm, row["recommender"]] += row["requests"]
+        self.arms |= set(arms.values())
+        _attach(self.connection, "arms", {"experiments": list(arms), "arm": list(arms.values())})
+        for number, table in enumerate(self.slices):
+            queries.append(self.connection, table, "ab/assigned", slice=number, slices=len(self.slices))
+        queries.drop(self.connection, "batch")
+
+    def _count(self, lines: LineCounts, rejects: Path | None) -> None:
+        self.lines += lines
+        if rejects and rejects.is_file():
+            first = reader.read_rejects(rejects, SHOWN_REJECTS)
+            self.rejected += [RejectedLine(reject.file, reject.line, reject.reason) for reject in first]
 
 
 def find_sources(paths: Sequence[str | Path]) -> Sources:
@@ -102,12 +160,12 @@ def find_sources(paths: Sequence[str | Path]) -> Sources:
     """
     stores = {Path(path).resolve(): Path(path) for path in paths if (Path(path) / MANIFEST).is_file()}
     logs = [path for path in paths if Path(path).resolve() not in stores]
-    return Sources(tuple(reader.discover(logs)), tuple(open_store(path) for path in stores.values()))
+    return Sources(tuple(discover(logs)), tuple(open_store(path) for path in stores.values()))
 
 
 @contextmanager
 def load(
-    paths: Sequence[str | Path], experiment: str | None = None, *, memory: str = MEMORY, table_only: bool = False
+    paths: Sequence[str | Path], experiment: str | None = None, *, memory: str = "1GB", table_only: bool = False
 ) -> Iterator[Loaded]:
     """Read logs and stores; the tables live as long as the block.
 
@@ -122,34 +180,19 @@ def load(
     """
     sources = find_sources(paths)
     slices = 1 if table_only else -(-max(1, sources.events) // _EVENTS_OF_A_SLICE)
-    with tempfile.TemporaryDirectory(prefix="ab-") as folder:
-        scratch = Path(folder)
-        connection = queries.connect(memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False)
-        loader = _Loader(connection, experiment, slices=slices, whole=not table_only)
+    tables = tuple(f"assigned_{number}" for number in range(slices))
+    with (
+        tempfile.TemporaryDirectory(prefix="ab-") as folder,
+        queries.connect(memory_limit=memory, temp_directory=Path(folder) / "spilled", keep_order=False) as connection,
+    ):
+        loaded = Loaded(connection, experiment, tables, not table_only, sources.names)
         with progress("read", sources.megabytes, "MB") as report:
-            loader.read(sources, scratch, report)
-        try:
-            yield Loaded(
-                connection,
-                loader.tables,
-                tuple(sorted(loader.arms)),
-                tuple(sorted(loader.experiments)),
-                loader.recommenders,
-                min(loader.starts_ms, default=0),
-                loader.lines,
-                tuple(sorted(loader.rejected, key=lambda rejected: (rejected.file, rejected.line))[:SHOWN_REJECTS]),
-                sources.names,
-            )
-        finally:
-            connection.close()
+            loaded.read(sources, Path(folder), report)
+        yield loaded
 
 
 def listeners_of(paths: Sequence[str | Path], experiment: str, arm: str) -> list[int]:
-    """Return the listeners of an arm, ascending; paths as for `load`.
-
-    Raises:
-        EventLogError: A path cannot be read.
-    """
+    """Return the listeners of an arm, ascending; paths and errors are those of `load`."""
     with load(paths, experiment, table_only=True) as loaded:
         tabulate_original(loaded)
         users: list[int] = queries.fetch_table(loaded.connection, "ab/arm_listeners", arm=arm)["user"].to_pylist()
@@ -172,13 +215,13 @@ def tabulate(
     own = dict(by_requests) | dict(recommenders or {})
     _attach(loaded.connection, "own_recommenders", {"arm": list(own), "own": list(own.values())})
     for connection in loaded.each_slice():
-        queries.drop(connection, "session_events")
         queries.materialize(connection, "session_events", "ab/session_events")
         queries.append(connection, "sessions", "ab/sessions", skip_below=skip_below)
         queries.append(connection, "positions", "ab/positions", deepest=positions)
         queries.append(connection, "latencies", "ab/latencies", groups=GROUPS)
         queries.append(connection, "overlapping", "ab/overlapping")
-    queries.materialize(loaded.connection, "listeners", "ab/listener_sums", by_day=False, start_ms=loaded.start_ms)
+    start_ms = min(loaded.starts_ms, default=0)
+    queries.materialize(loaded.connection, "listeners", "ab/listener_sums", by_day=False, start_ms=start_ms)
     queries.materialize(loaded.connection, "listener_days", "ab/listener_sums", by_day=True, start_ms=0)
 
 
@@ -189,11 +232,7 @@ def tabulate_original(loaded: Loaded) -> None:
 
 
 def read_listeners(connection: queries.Connection, arm: str) -> dict[str, FloatArray]:
-    """Return the columns of an arm's listeners, by listener, and those of their past as `past_…`, 0 without one.
-
-    Returns:
-        Column → values, each of shape (listeners,).
-    """
+    """Return the columns of an arm's listeners, each of shape (listeners,), and of their past as `past_…`."""
     own, past = (queries.fetch_table(connection, "ab/arm_listeners", arm=side) for side in (arm, None))
     columns = {name: own[name].to_numpy().astype(np.float64) for name in own.column_names if name != "user"}
     users, past_users = (side["user"].to_numpy() for side in (own, past))
@@ -204,91 +243,7 @@ def read_listeners(connection: queries.Connection, arm: str) -> dict[str, FloatA
     return columns
 
 
-class _Loader:
-    """Reads events batch by batch, finds the arm of each, and splits them by listener."""
-
-    def __init__(self, connection: queries.Connection, experiment: str | None, *, slices: int, whole: bool) -> None:
-        self.arms: set[str] = set()
-        self.experiments: set[str] = set()
-        self.recommenders: Counter[tuple[str, str]] = Counter()
-        self.starts_ms: list[int] = []
-        self.lines = LineCounts(0, 0, 0, 0)
-        self.rejected: list[RejectedLine] = []
-        self.tables = tuple(f"assigned_{number}" for number in range(slices))
-        self._connection = connection
-        self._experiment = experiment
-        self._whole = whole
-        self._summary: list[dict[str, Any]] = []
-
-    def read(self, sources: Sources, scratch: Path, report: Report) -> None:
-        """Read all stores, then all logs; the report gets the megabytes read so far."""
-        done = 0.0
-        for files in _store_files(sources.stores):
-            queries.attach_parquet(self._connection, "events", files)
-            self._consume(0)
-            self._keep()
-            done += sum(file.stat().st_size for file in files) / 1e6
-            report(done)
-        for store in sources.stores:
-            for source in store.manifest.sources:
-                self._count(source.lines, store.path / source.rejects if source.lines.rejected else None)
-        for batch in reader.read(self._connection, sources.logs, self._consume, scratch=scratch):
-            self._keep()
-            for read in batch:
-                self._count(read.lines, read.rejects)
-                done += read.file.size_bytes / 1e6
-            report(done, f"{self.lines.good:,} events")
-
-    def _consume(self, _: int) -> int:
-        """Make the table `batch` of the table `events`, and return the number of its events."""
-        queries.drop(self._connection, "batch")
-        queries.materialize(self._connection, "batch", "ab/batch_events", whole=self._whole)
-        self._summary = queries.fetch_table(self._connection, "ab/batch_summary").to_pylist()
-        for row in self._summary:
-            text = row["experiments"]
-            row["named"] = {} if text is None else _decode(reader.canonical_assignments(text))
-        return sum(row["events"] for row in self._summary)
-
-    def _keep(self) -> None:
-        """Split the table `batch`, which is final now, into the slices."""
-        arms = {}
-        for row in self._summary:
-            self.experiments |= row["named"].keys()
-            arm = EVERYBODY if self._experiment is None else row["named"].get(self._experiment)
-            if arm is not None:
-                arms[row["experiments"]] = arm
-                self.starts_ms.append(row["start_ms"])
-                if row["recommender"] is not None and row["requests"]:
-                    self.recommenders[arm, row["recommender"]] += row["requests"]
-        self.arms |= set(arms.values())
-        _attach(self._connection, "arms", {"experiments": list(arms), "arm": list(arms.values())})
-        for number, table in enumerate(self.tables):
-            queries.append(self._connection, table, "ab/assigned", slice=number, slices=len(self.tables))
-        queries.drop(self._connection, "batch")
-
-    def _count(self, lines: LineCounts, rejects: Path | None) -> None:
-        self.lines += lines
-        if rejects and rejects.is_file():
-            first = reader.read_rejects(rejects, SHOWN_REJECTS)
-            self.rejected += [RejectedLine(reject.file, reject.line, reject.reason) for reject in first]
-
-
 _decode = msgspec.json.Decoder(dict[str, str]).decode
-
-
-def _store_files(stores: Iterable[Store]) -> Iterator[list[Path]]:
-    """Yield the stores' files, as many at a time as hold about a million events."""
-    files: list[Path] = []
-    rows = 0
-    for store in stores:
-        for part in store.manifest.parts:
-            if files and rows + part.rows > _EVENTS_AT_ONCE:
-                yield files
-                files, rows = [], 0
-            files += store.files([part])
-            rows += part.rows
-    if files:
-        yield files
 
 
 def _attach(connection: queries.Connection, table: str, columns: Mapping[str, Sequence[str | None]]) -> None:

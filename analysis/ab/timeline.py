@@ -1,7 +1,7 @@
 """What an experiment looks like over its days and within its sessions."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -74,15 +74,6 @@ class Position:
     mean_time: float  # mean share of the track that was heard
 
 
-@dataclass(frozen=True)
-class _DaySums:
-    """Sums over listeners by arm, each of shape (6,) as in `_SUMS`, of a day alone and of all days so far."""
-
-    day: int
-    alone: Mapping[str, FloatArray]
-    so_far: Mapping[str, FloatArray]
-
-
 def iso_date(day: int) -> str:
     """Return the date of a number of days since the epoch, UTC."""
     return (_EPOCH + timedelta(days=day)).date().isoformat()
@@ -92,56 +83,60 @@ def timelines(connection: queries.Connection, arms: Sequence[str], config: AbCon
     """Follow each primary metric and arm by day, from the table `listener_days`; the control is the first arm."""
     found = []
     for metric in (METRICS[name] for name in config.primary):
-        days = _read_days(connection, metric, arms)
-        for arm in arms[1:]:
-            of_arm = tuple(_compare_day(sums, metric, config, arms[0], arm) for sums in days)
+        dates, alone, so_far = _read_days(connection, metric, arms)
+        for index, arm in enumerate(arms[1:], start=1):
+            days = zip(dates, alone[:, [0, index]], so_far[:, [0, index]], strict=True)
+            of_arm = tuple(_compare_day(date, day, total, metric, config) for date, day, total in days)
             found.append(Timeline(arm, metric.name, metric.label, of_arm))
     return tuple(found)
 
 
 def exposures(connection: queries.Connection, arms: Sequence[str]) -> tuple[Exposure, ...]:
     """Count active and new listeners by day, from the table `listener_days`."""
-    found, before = [], dict.fromkeys(arms, 0)
-    for sums in _read_days(connection, METRICS["sessions"], arms):
-        active, so_far = ({arm: int(of[arm][0]) for arm in arms} for of in (sums.alone, sums.so_far))
-        found.append(Exposure(iso_date(sums.day), active, {arm: so_far[arm] - before[arm] for arm in arms}))
-        before = so_far
-    return tuple(found)
+    dates, alone, so_far = _read_days(connection, METRICS["sessions"], arms)
+    active, new = (
+        counts.astype(int).tolist() for counts in (alone[..., 0], np.diff(so_far[..., 0], axis=0, prepend=0))
+    )
+    by_arm = [(dict(zip(arms, row, strict=True)) for row in counts) for counts in (active, new)]
+    return tuple(Exposure(*day) for day in zip(dates, *by_arm, strict=True))
 
 
-def _read_days(connection: queries.Connection, metric: Metric, arms: Sequence[str]) -> list[_DaySums]:
+def _read_days(
+    connection: queries.Connection, metric: Metric, arms: Sequence[str]
+) -> tuple[list[str], FloatArray, FloatArray]:
+    """Return ISO dates, and the sums over listeners of each day alone and of all days so far.
+
+    Sums are of shape (days, arms, 6), the last axis as in `_SUMS`.
+    """
     columns = {"numerator": metric.numerator, "denominator": metric.denominator or metric.numerator}
     keys = {name: name for name in ("user", "arm", "day")}
     queries.alias(connection, "daily", "listener_days", keys | columns)
     with queries.in_order(connection):
-        rows = queries.fetch_table(connection, "ab/day_sums", per_listener=metric.per_listener).to_pylist()
-    so_far = {arm: np.zeros(len(_SUMS)) for arm in arms}
-    found = []
-    for day, of_day in groupby(rows, key=itemgetter("day")):
-        alone = {arm: np.zeros(len(_SUMS)) for arm in arms}
-        for row in of_day:
-            side = alone if row["is_alone"] else so_far
-            side[row["arm"]] = side[row["arm"]] + np.array([row[name] for name in _SUMS])
-        found.append(_DaySums(day, alone, dict(so_far)))
-    return found
+        rows = queries.fetch_table(connection, "ab/day_sums", per_listener=metric.per_listener)
+    days, day = np.unique(rows["day"].to_numpy(), return_inverse=True)
+    arm = np.array([arms.index(name) for name in rows["arm"].to_pylist()], dtype=np.int64)
+    sums = np.zeros((2, len(days), len(arms), len(_SUMS)))
+    sums[rows["is_alone"].to_numpy().astype(int), day, arm] = np.column_stack([rows[name].to_numpy() for name in _SUMS])
+    return [iso_date(number) for number in days.tolist()], sums[1], sums[0].cumsum(axis=0)
 
 
-def _compare_day(sums: _DaySums, metric: Metric, config: AbConfig, control: str, arm: str) -> Day:
+def _compare_day(date: str, alone: FloatArray, so_far: FloatArray, metric: Metric, config: AbConfig) -> Day:
+    """Compare the control and an arm by their sums, each of shape (2, 6)."""
     quantity = Quantity("x", "y") if metric.method == "ratio" else Quantity("x")
     confidence, planned = 1 - config.alpha, config.planned_listeners
-    daily, so_far = (
-        effects.compare_moments(_moments(of[control]), _moments(of[arm]), quantity, confidence)
-        for of in (sums.alone, sums.so_far)
+    daily, total = (
+        effects.compare_moments(_moments(sides[0]), _moments(sides[1]), quantity, confidence)
+        for sides in (alone, so_far)
     )
-    scale = 100 / so_far.control.value if so_far.control.value else math.nan
-    always_valid = sequential.confidence_sequence(so_far, planned, confidence).scaled(scale)
+    scale = 100 / total.control.value if total.control.value else math.nan
+    always_valid = sequential.confidence_sequence(total, planned, confidence).scaled(scale)
     return Day(
-        date=iso_date(sums.day),
-        control_listeners=so_far.control.count,
-        arm_listeners=so_far.arm.count,
+        date=date,
+        control_listeners=total.control.count,
+        arm_listeners=total.arm.count,
         daily=RelativeEffect.of(daily.of_control_pct, daily.p_value),
-        cumulative=RelativeEffect.of(so_far.of_control_pct, so_far.p_value),
-        sequential=RelativeEffect.of(always_valid, sequential.always_valid_p_value(so_far, planned, confidence)),
+        cumulative=RelativeEffect.of(total.of_control_pct, total.p_value),
+        sequential=RelativeEffect.of(always_valid, sequential.always_valid_p_value(total, planned, confidence)),
     )
 
 

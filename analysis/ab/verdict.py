@@ -22,7 +22,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.data_quality import Trust
 from analysis.ab.effects import MetricEffect
 from analysis.ab.timeline import Timeline
-from analysis.logs.reader import LineCounts
+from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
 
 Decision = Literal["ship", "do not ship", "not yet", "do not trust", "as expected"]

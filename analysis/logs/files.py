@@ -4,16 +4,18 @@ import glob
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import xxhash
 
 from analysis.errors import EventLogError
 from analysis.logs.lines import Event, parse_line
+
+T = TypeVar("T")
 
 SUFFIXES = (".jsonl", ".json", ".log")
 DESCRIPTION = "collection.json"  # describes a log, and is none
@@ -41,6 +43,11 @@ class LogFile:
     def size_bytes(self) -> int:
         """Size of the file."""
         return self.path.stat().st_size
+
+    @property
+    def text_bytes(self) -> int:
+        """About the size of its text: a gzipped log is about an eighth of that."""
+        return self.size_bytes * (8 if self.is_gzipped else 1)
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -93,6 +100,20 @@ def distinct(paths: Iterable[Path]) -> list[LogFile]:
     for path in paths:
         found.setdefault(path.resolve(), LogFile(path, str(path)))
     return sorted(found.values(), key=lambda file: file.name)
+
+
+def in_batches(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """Yield consecutive items in lists whose sizes add up to no more than `most`; a larger item is on its own."""
+    batch: list[T] = []
+    total = 0
+    for item in items:
+        if batch and total + size(item) > most:
+            yield batch
+            batch, total = [], 0
+        batch.append(item)
+        total += size(item)
+    if batch:
+        yield batch
 
 
 def digest(file: LogFile) -> str:

@@ -1,13 +1,9 @@
 """Read event logs, ours and the original course service's: plain or gzipped, any size, any number.
 
-A report gets the events of some logs as a table::
-
-    files = reader.load(connection, reader.discover(["log/", "more/*.jsonl.gz"]), scratch=folder)
-    # the connection now has the table `events`; `files` says what became of every line
-
-`read` hands the events over in batches: it calls `consume(number)` with the events of some logs attached as the table
-`events` (columns in `sql/events/events.sql`). `consume` runs one statement over all of that table, gives every distinct
-text of `experiments` to `canonical_assignments`, and returns how many events there were.
+`load` makes the events of some logs readable as a table. `read` hands them over in batches: it calls `consume(number)`
+with the events of some logs attached as the table `events` (columns in `sql/events/events.sql`). `consume` runs one
+statement over all of that table, gives every distinct text of `experiments` to `canonical_assignments`, and returns how
+many events there were.
 
 DuckDB reads a log as types, while `files.count_lines` makes sure that no line is odd. A log with an odd or bad line is
 read line by line (`lines`): good lines go to a clean file for DuckDB, bad ones to the rejects. Then `consume` is called
@@ -19,31 +15,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
 from analysis import queries
-from analysis.logs.files import LogFile, count_lines, digest, discover
+from analysis.logs.files import LogFile, count_lines, in_batches
 from analysis.logs.lines import LARGEST_ID, LineCounts, OddLineError, Reject, canonical_assignments, split_lines
 
-__all__ = [
-    "LARGEST_ID",
-    "FileLines",
-    "LineCounts",
-    "LogFile",
-    "OddLineError",
-    "Reject",
-    "canonical_assignments",
-    "digest",
-    "discover",
-    "load",
-    "read",
-    "read_rejects",
-]
-
 BATCH_BYTES = 256 * 2**20
-_PACKED = 8  # a gzipped log is about so much smaller than its text
 # The keys that DuckDB reads; further ones are ignored.
 TYPES = (
     dict.fromkeys(("message", "experiments", "session", "recommender"), "VARCHAR")
@@ -114,30 +95,15 @@ def read(
     """
     with ThreadPoolExecutor(max_workers=1) as inspector:
         reader = _Reader(connection, consume, scratch, largest_track, inspector)
-        for group in _grouped(files):
-            yield from reader.read_group(group)
+        for _, alike in groupby(files, key=lambda file: file.is_gzipped):
+            for group in in_batches(alike, lambda file: file.text_bytes, BATCH_BYTES):
+                yield from reader.read_group(group)
 
 
 def read_rejects(file: Path, limit: int) -> list[Reject]:
     """Return the first rejects of a file."""
     with file.open("rb") as lines:
         return [msgspec.json.decode(line, type=Reject) for line, _ in zip(lines, range(limit), strict=False)]
-
-
-def _grouped(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
-    """Yield groups of consecutive logs up to a batch's size, gzipped ones apart from the others."""
-    group: list[LogFile] = []
-    size = 0
-    for file in files:
-        text_bytes = file.size_bytes * (_PACKED if file.is_gzipped else 1)
-        is_other = bool(group) and file.is_gzipped != group[0].is_gzipped
-        if group and (is_other or size + text_bytes > BATCH_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(file)
-        size += text_bytes
-    if group:
-        yield group
 
 
 @dataclass
@@ -163,11 +129,7 @@ class _Reader:
             self.number += 1
 
     def _read_typed(self, files: Sequence[LogFile]) -> list[FileLines] | None:
-        """Read logs by DuckDB while their lines are counted; None if one is odd.
-
-        An object ends with its line, or DuckDB's reader fails; it skips blank lines. So there cannot be more events
-        than lines, and if there are as many, every line of every log is one.
-        """
+        """Read logs by DuckDB while their lines are counted; None if one is odd."""
         counts = [self.inspector.submit(count_lines, file) for file in files]
         events = -1
         try:
@@ -175,13 +137,12 @@ class _Reader:
                 events = self._consume_files([file.path for file in files], gzipped=files[0].is_gzipped)
         finally:  # a file that cannot be read has its own error, which says more than DuckDB's
             lines = [count.result() for count in counts]
+        # An object ends with its line, or DuckDB's reader fails, and blank lines are skipped: as many events as lines
+        # means that every line of every log is one.
         known = [count for count in lines if count is not None]
         if len(known) < len(files) or events != sum(known):
             return None
-        counted = zip(files, known, strict=True)
-        return [
-            FileLines(file, LineCounts(read=count, good=count, rejected=0, blank=0), None) for file, count in counted
-        ]
+        return [FileLines(file, LineCounts(count, count, 0, 0), None) for file, count in zip(files, known, strict=True)]
 
     def _read_exactly(self, file: LogFile) -> FileLines:
         clean = self.scratch / f"clean-{self.number:06}.jsonl"

@@ -79,11 +79,7 @@ class OffPolicy:
     """Estimates the value of policies, all on the same logged sessions and bootstrap resamples of their listeners."""
 
     def __init__(self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0) -> None:
-        """Prepare what does not depend on a policy, which must not have learned from the sessions.
-
-        Raises:
-            AnalysisError: No request has a known propensity, or the resamples cannot be drawn.
-        """
+        """Prepare what does not depend on a policy; an AnalysisError says that no request has a known propensity."""
         if not sessions.counted.any():
             raise AnalysisError(
                 f"no recommendation of the {sessions.sessions:,} sessions has a known propensity ({sessions.unknown:,} "
@@ -94,12 +90,7 @@ class OffPolicy:
         self._matcher = Matcher(sessions)
 
     def value_lists(
-        self,
-        users: AnyIntArray,
-        tracks: AnyIntArray,
-        *,
-        serving: Serving = "random",
-        scores: FloatArray | None = None,
+        self, users: AnyIntArray, tracks: AnyIntArray, *, serving: Serving = "random", scores: FloatArray | None = None
     ) -> OffPolicyEstimate:
         """Estimate the value of lists of recommendations as they are served.
 
@@ -174,9 +165,7 @@ class OffPolicy:
             denominators.append(sums.requests)
         ratios = bootstrap.Ratios(np.column_stack(numerators), np.column_stack(denominators))
         (resampled,) = bootstrap.estimate(self.resamples, ratios)
-        values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
-        ends = bootstrap.percentile_interval(resampled)
-        return [Interval(*row) for row in np.vstack([values, ends]).T.tolist()]
+        return bootstrap.intervals(ratios.whole, resampled)
 
 
 def predict_times(lists: Lists, policy: Policy, scores: FloatArray) -> FloatArray:

@@ -4,7 +4,7 @@ They must be sessions that a policy was not learned from: a holdout rule picks t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +25,13 @@ HOLDOUTS = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manife
 
 @dataclass(frozen=True)
 class Holdout:
-    """A rule that says which sessions count."""
+    """A rule that says which sessions count: the parameters of `sessions/heldout_sessions.sql`, which has the kinds."""
 
     text: str  # as on the command line
-    query: str  # the SQL file that picks them from the table `sessions`
-    parameters: Mapping[str, float] = field(default_factory=dict)  # of the SQL file
+    kind: str
+    seed: int = 0
+    holdout: float = 0.0
+    cutoff_ms: int = 0  # the epoch, so that a split by time holds all sessions out
 
 
 def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdout:
@@ -46,15 +48,15 @@ def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdo
     try:
         match kind, values:
             case "all", []:
-                return Holdout(text, "sessions/heldout_by_time", {"cutoff_ms": 0})  # the epoch
+                return Holdout(text, "time")
             case "last_session", []:
-                return Holdout(text, "sessions/heldout_last")
+                return Holdout(text, kind)
             case "session_hash", [share, seed] if 0 < float(share) < 1 and int(seed) >= 0:
-                return Holdout(text, "sessions/heldout_by_hash", {"holdout": float(share), "seed": int(seed)})
+                return Holdout(text, kind, int(seed), float(share))
             case "since", [moment]:
                 begin = datetime.fromisoformat(moment)
                 aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
-                return Holdout(text, "sessions/heldout_by_time", {"cutoff_ms": round(aware.timestamp() * 1000)})
+                return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
             case "manifest", []:
                 return _holdout_of(manifest)
     except ValueError:
@@ -150,8 +152,8 @@ def read_sessions(
         AnalysisError: No session is held out, or the catalogue's size is missing.
     """
     queries.attach_query(connection, "session_events", "sessions/session_events")
-    queries.materialize(connection, "sessions", "sessions/sessions")
-    queries.materialize(connection, "heldout_sessions", holdout.query, **holdout.parameters)
+    rule = {"seed": holdout.seed, "holdout": holdout.holdout, "cutoff_ms": holdout.cutoff_ms}
+    queries.materialize(connection, "heldout_sessions", "sessions/heldout_sessions", kind=holdout.kind, **rule)
     events = queries.fetch_table(connection, "offpolicy/heldout_events")
     if not events.num_rows:
         raise AnalysisError(f"the holdout {holdout.text} has no session; at least one is needed")

@@ -62,15 +62,7 @@ class Lists:
         return Policy((heard == choice).astype(np.float64), choice != NOTHING)
 
     def expected(self, serving: Serving, values: FloatArray) -> FloatArray:
-        """Return the mean of values over what is recommended.
-
-        Args:
-            serving: How the lists are served.
-            values: Of each entry; shape (entries,).
-
-        Returns:
-            Shape (events,); 0 where no entry is left.
-        """
+        """Average values of shape (entries,) over what is recommended; shape (events,), 0 where no entry is left."""
         if serving == "in-order":
             choice = self._first_entry_left()
             return np.where(choice == NOTHING, 0.0, np.append(values, 0.0)[choice])

@@ -4,25 +4,24 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import orjson
-import xxhash
 
 from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
-from analysis.logs import reader as event_log
+from analysis.logs.files import digest
+from analysis.logs.lines import Id
+from analysis.store import content_digest
 from analysis.validation.lists import NO_TRACK
 from looplib.arrays import FloatArray, IntArray
 
 MANIFEST = "manifest.json"
 FACTORS = "factors.npz"
 _ARRAYS = ("users", "user_factors", "tracks", "item_factors")
-
-Id = Annotated[int, msgspec.Meta(ge=0, le=event_log.LARGEST_ID)]
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:
     if "store" not in data or data.get("learned_from", "all") != "all":
         return False
     digests = {source.digest for store in sources.stores for source in store.manifest.sources}
-    digests |= {event_log.digest(log) for log in sources.logs}
-    return bool(data["store"] == xxhash.xxh3_128_hexdigest("\n".join(sorted(digests)).encode()))
+    digests |= {digest(log) for log in sources.logs}
+    return bool(data["store"] == content_digest(digests))
 
 
 def _read_manifest(manifest: Path) -> dict[str, Any]:

@@ -43,12 +43,11 @@ class AAReport:
 
 
 def check(
-    days: ListenerDays, metric: str, *, runs: int, effect: float = 0.03, salt: str = "aa", scheduler: str | None = None
+    days: ListenerDays, metric: str, *, runs: int, effect: float = 0.03, scheduler: str | None = None
 ) -> AAReport:
     """Split listeners into two arms many times, and count what looks like an effect.
 
-    Split number n is made under the salt "<salt>-<n>", on a Dask scheduler if an address is given. The effect is
-    relative.
+    Split number n is made under the salt "aa-<n>", on a Dask scheduler if an address is given. The effect is relative.
 
     Raises:
         AnalysisError: There is no such metric, too few listeners have a value, or the scheduler cannot be used.
@@ -57,7 +56,7 @@ def check(
     listeners = len(sample.users)
     if listeners < _FEWEST:
         raise AnalysisError(f"{listeners} listeners have a {metric}; at least {_FEWEST} are needed")
-    salts = [f"{salt}-{number}" for number in range(runs)]
+    salts = [f"aa-{number}" for number in range(runs)]
     calls = [(sample, salts[start : start + _SPLITS_A_CALL], effect) for start in range(0, runs, _SPLITS_A_CALL)]
     p_values, effect_p_values, lower, upper = np.vstack(_run_splits(calls, scheduler)).T
     if np.isnan(p_values).any() or np.isnan(lower).any():

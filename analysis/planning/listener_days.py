@@ -15,8 +15,6 @@ from analysis.errors import AnalysisError
 from analysis.statistics.moments import Quantity
 from looplib.arrays import FloatArray, IntArray
 
-_VALUE = "value"  # the column of a mean over listeners
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -34,7 +32,7 @@ class ListenerDays:
     users: IntArray  # the listeners, ascending; shape (listeners,)
     listener: IntArray  # index of the row's listener in `users`
     day: IntArray  # days since the epoch
-    values: Mapping[str, FloatArray]  # column of `sql/planning/listener_days.sql` → values
+    values: Mapping[str, FloatArray]  # column of `sql/ab/listener_sums.sql` → values
 
     def sample(self, metric: Metric) -> Sample:
         """Return the listeners and columns of a metric, of all their days."""
@@ -77,7 +75,7 @@ def read_listener_days(logs: Sequence[str | Path]) -> ListenerDays:
     """
     with load(logs) as loaded:
         tabulate(loaded, skip_below=AbConfig().skip_below)
-        rows = queries.fetch_table(loaded.connection, "planning/listener_days")
+        rows = queries.read_table(loaded.connection, "listener_days").drop_columns(["arm"])
     if not rows.num_rows:
         raise AnalysisError(
             f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
@@ -104,11 +102,8 @@ def parse_effect(text: str) -> float:
 
 def _sample(metric: Metric, users: IntArray, sums: Mapping[str, FloatArray]) -> Sample:
     """Return the sample of listeners whose sums are given, each of shape (listeners,)."""
-    numerator = sums[metric.numerator]
-    if not metric.denominator:
-        return Sample(users, {_VALUE: numerator}, Quantity(_VALUE))
     if not metric.per_listener:
-        return Sample(users, sums, Quantity(metric.numerator, metric.denominator))
-    denominator = sums[metric.denominator]
-    known = denominator > 0
-    return Sample(users[known], {_VALUE: numerator[known] / denominator[known]}, Quantity(_VALUE))
+        return Sample(users, sums, metric.quantity)
+    values = metric.values(sums)
+    known = ~np.isnan(values)
+    return Sample(users[known], {metric.quantity.numerator: values[known]}, metric.quantity)

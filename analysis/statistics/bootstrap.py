@@ -13,10 +13,10 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from analysis.statistics.effects import CONFIDENCE, Interval
 from looplib.arrays import ByteArray, FloatArray, IntArray, WordArray
 from looplib.randomness import make_generator
 
-CONFIDENCE = 0.95
 _BLOCK = 64  # resamples in a block: one bit each of a 64-bit word
 _KEPT_BYTES = 128 * 2**20  # above this the blocks are drawn anew each time they are needed
 _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
@@ -126,6 +126,11 @@ def percentile_interval(estimates: FloatArray) -> FloatArray:
     return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))
 
 
+def intervals(values: FloatArray, estimates: FloatArray) -> list[Interval]:
+    """Return values of shape (metrics,) with the percentile intervals of their resampled estimates."""
+    return [Interval(*row) for row in np.vstack([values, percentile_interval(estimates)]).T.tolist()]
+
+
 def normal_interval(value: float, estimates: FloatArray) -> tuple[float, float]:
     """Return the value ± 1.96 bootstrap standard errors (Efron & Tibshirani, ch. 13.2).
 
@@ -134,6 +139,26 @@ def normal_interval(value: float, estimates: FloatArray) -> tuple[float, float]:
     """
     margin = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(np.std(estimates, ddof=1))
     return value - margin, value + margin
+
+
+def bootstrap_effects(control: Ratios, arm: Ratios, resamples: int, seed: int) -> list[Interval]:
+    """Bootstrap the relative effects on several metrics, each arm's listeners resampled on their own.
+
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, sections 8.3 and 13.3.
+
+    Returns:
+        Arm / control - 1 with its percentile interval, for each metric.
+    """
+    # Arms of equal size would otherwise draw the same listeners, and their errors would not be independent.
+    before, after = (_with_whole(ratios, resamples, 2 * seed + side) for side, ratios in enumerate((control, arm)))
+    relative = np.divide(after, before, out=np.full_like(after, np.nan), where=before != 0) - 1
+    return intervals(relative[0], relative[1:])
+
+
+def _with_whole(ratios: Ratios, resamples: int, seed: int) -> FloatArray:
+    """Return the metrics of the whole sample and of every resample, shape (1 + resamples, metrics)."""
+    (resampled,) = estimate(Resamples(len(ratios.numerators), resamples, seed), ratios)
+    return np.vstack([ratios.whole, resampled])
 
 
 def _pack(draws: ByteArray) -> WordArray:

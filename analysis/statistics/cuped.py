@@ -12,7 +12,6 @@ class Adjusted:
 
     control: Estimate  # the metric in the control
     arm: Estimate  # the metric in the arm
-    coefficient: float  # change of the metric with the covariate
     variance_kept: float  # variance left over both arms, as a share of that without the adjustment
 
 
@@ -35,7 +34,7 @@ def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quanti
 
     before = both.variance(quantity)
     kept = _left(both, quantity, covariate, coefficient) / before if before else 1.0
-    return Adjusted(adjusted(control), adjusted(arm), coefficient, kept)
+    return Adjusted(adjusted(control), adjusted(arm), kept)
 
 
 def _left(moments: Moments, quantity: Quantity, covariate: Quantity, coefficient: float) -> float:

@@ -64,7 +64,6 @@ class Effect:
     absolute: Interval  # arm - control
     relative: Interval  # arm / control - 1, with the interval of the logarithm of the ratio
     standard_error: float  # of the absolute effect; of the logarithm of the ratio for a quantile
-    degrees: float  # degrees of freedom of the test
     p_value: float  # two-sided, of no difference; NaN where there is no interval
 
     @property
@@ -97,7 +96,6 @@ def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) ->
         absolute=Interval(difference, difference - margin, difference + margin),
         relative=_relative(control, arm, confidence),
         standard_error=error,
-        degrees=degrees,
         p_value=_p_value(difference, error, degrees),
     )
 
@@ -139,6 +137,22 @@ def _p_value(difference: float, error: float, degrees: float) -> float:
     if error == 0:
         return float(difference == 0)
     return 2 * float(stats.t.sf(abs(difference) / error, degrees))
+
+
+def compare_ranks(control: FloatArray, arm: FloatArray) -> float:
+    """Test whether listeners of one arm tend to have larger values than those of the other.
+
+    The Mann-Whitney test with midranks for ties, by the normal approximation corrected for them. Mann & Whitney, On a
+    Test of Whether one of Two Random Variables is Stochastically Larger than the Other, 1947.
+
+    Returns:
+        The two-sided p-value of equal distributions; NaN if an arm has no listeners.
+    """
+    if not (len(control) and len(arm)):
+        return math.nan
+    if min(control.min(), arm.min()) == max(control.max(), arm.max()):
+        return 1.0  # no two ranks differ, so that the test's variance is 0
+    return float(stats.mannwhitneyu(arm, control, method="asymptotic").pvalue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +211,6 @@ def compare_quantiles(control: Histogram, arm: Histogram, share: float, confiden
         absolute=_difference(before, after),
         relative=Interval(*(math.exp(end) - 1 for end in ratio)),
         standard_error=error,
-        degrees=math.inf,
         p_value=_p_value(ratio.value, error, math.inf),
     )
 

@@ -130,9 +130,7 @@ class Validator:
         first = [by_track[recommended.ranks[by_track] <= k] for k in ks]
         distinct = [bootstrap.Distinct(recommended.listeners[of_k], recommended.tracks[of_k]) for of_k in first]
         of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
-        values = bootstrap.ratio(ratios.numerators.sum(axis=0), ratios.denominators.sum(axis=0))
-        intervals = np.vstack([values, bootstrap.percentile_interval(of_ratios)]).T.tolist()
-        metrics = {key: Interval(*interval) for key, interval in zip(keys, intervals, strict=True)}
+        metrics = dict(zip(keys, bootstrap.intervals(ratios.whole, of_ratios), strict=True))
         for k, of_k, counts in zip(ks, first, of_distinct, strict=True):
             value = len(np.unique(recommended.tracks[of_k])) / size
             metrics[f"coverage@{k}"] = Interval(value, *bootstrap.normal_interval(value, counts / size))
@@ -140,11 +138,7 @@ class Validator:
         return Validation(len(self.users), self.relevant, metrics, dict(zip(keys, both, strict=True)))
 
     def _index(self, heldout: pa.Table | Path) -> tuple[IntArray, int]:
-        """Make the tables listeners, truth and ideals of the held-out listening.
-
-        Returns:
-            The users, ascending, shape (listeners,), and the number of relevant pairs.
-        """
+        """Make the tables listeners, truth and ideals; return the users and the number of relevant pairs."""
         connection = self._connection
         try:
             if isinstance(heldout, pa.Table):
@@ -164,7 +158,6 @@ class Validator:
         queries.attach_arrow(connection, "listeners", listeners)
         queries.materialize(connection, "truth", "validation/truth")
         queries.materialize(connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=self._min_time)
-        queries.detach(connection, "heldout")
         return listeners["user"].to_numpy(), relevant
 
     def _ratios(self, rows: pa.Table) -> bootstrap.Ratios:

@@ -64,7 +64,10 @@ def prepare_bucket(
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
         _attach_sessions(connection, bucket.download(), rule)
-        _keep_heldout_sessions(connection, rule)
+        heldout = {"seed": rule.seed, "holdout": rule.split.holdout, "cutoff_ms": rule.cutoff_ms}
+        queries.materialize(
+            connection, "heldout_sessions", "sessions/heldout_sessions", kind=rule.split.kind, **heldout
+        )
         queries.materialize(connection, "split_events", "sessions/split_events")
         counts = _checked_counts(connection, bucket.number)
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
@@ -88,14 +91,13 @@ def count_starts(bucket: StoredBucket, rule: SplitRule) -> tuple[IntArray, IntAr
 
 
 def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule: SplitRule) -> None:
-    """Make the tables events, session_events and sessions of a bucket's files."""
+    """Make the tables events and session_events of a bucket's files."""
     if rule.is_weighted:
         queries.attach_parquet(connection, "stored", parts)
         queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
     else:
         queries.attach_parquet(connection, "events", parts)
     queries.materialize(connection, "session_events", "sessions/session_events")
-    queries.materialize(connection, "sessions", "sessions/sessions")
 
 
 def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, tuple[str, dict[str, object]]]:
@@ -104,28 +106,14 @@ def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, t
         "listeners": ("sessions/listeners", {}),
         "tracks": ("sessions/tracks", {}),
         "lengths": ("sessions/session_lengths", {}),
+        "heldout": ("sessions/heldout", {"organic": organic, "is_weighted": rule.is_weighted}),
     }
     if rule.is_weighted:
-        return shared | {
-            "interactions": ("interactions/weights", {"min_time": feedback.min_time}),
-            "heldout": ("interactions/heldout_weights", {}),
-        }
+        return shared | {"interactions": ("interactions/weights", {"min_time": feedback.min_time})}
     return shared | {
         "interactions": ("sessions/interactions", feedback.model_dump(include={"organic", "min_time", "skip_time"})),
-        "heldout": ("sessions/heldout", {"organic": organic}),
         "logged": ("offpolicy/heldout_events", {}),
     }
-
-
-def _keep_heldout_sessions(connection: queries.Connection, rule: SplitRule) -> None:
-    statements: dict[str, tuple[str, dict[str, object]]] = {
-        "session_hash": ("sessions/heldout_by_hash", {"seed": rule.seed, "holdout": rule.split.holdout}),
-        "last_session": ("sessions/heldout_last", {}),
-        "files": ("interactions/heldout_by_file", {}),
-        "time": ("sessions/heldout_by_time", {"cutoff_ms": rule.cutoff_ms}),
-    }
-    name, values = statements[rule.split.kind]
-    queries.materialize(connection, "heldout_sessions", name, **values)
 
 
 def _checked_counts(connection: queries.Connection, bucket: int) -> dict[str, int]:

@@ -1,5 +1,4 @@
 """Publish a run's winner: refitted on all sessions, with its lists, its factors and a manifest.
 
-In: a finished run (`recsys.runs`). Out: a folder that the service loads. Read `export` first, then `manifest` (what a
-version says of itself); the package runs as a command.
+In: a finished run (`recsys.runs`). Out: a folder that the service loads. The package runs as a command.
 """

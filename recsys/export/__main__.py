@@ -7,8 +7,7 @@ import typer
 from looplib.cli import make_app, run
 from looplib.config import parse_config
 from recsys.config import ExportConfig
-from recsys.export.export import RECOMMENDATIONS, export_run
-from recsys.export.manifest import MANIFEST
+from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
 from recsys.runs.folder import read_run
 from recsys.workspace import open_workspace
 

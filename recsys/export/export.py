@@ -13,9 +13,13 @@ Earlier versions stay for rollback. Of a store with text ids the files have thes
 A kind of model without factors has neither neighbours nor factors.
 """
 
+import importlib.metadata
+import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -23,15 +27,15 @@ import numpy.typing as npt
 import orjson
 
 from looplib.arrays import Int32Array
-from looplib.files import atomic_directory, digest_of, remove_leftovers
+from looplib.files import atomic_directory, digest_of, remove_leftovers, sha256_file
 from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, dataset_digest, open_dataset
 from recsys.errors import ExportError
-from recsys.export.manifest import MANIFEST, data_facts, file_facts, list_facts, model_facts, versions
 from recsys.models.kinds import KINDS, Model, factors_of
+from recsys.models.lists import without_interactions
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import Winner, read_run
 from recsys.session_model.export import write_context
@@ -42,7 +46,10 @@ from recsys.workspace import Workspace, open_workspace
 RECOMMENDATIONS = "recommendations.jsonl"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
+MANIFEST = "manifest.json"
 CURRENT = "current"
+_SCHEMA = 1  # of the manifest
+_LIBRARIES = ("implicit", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
 Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
@@ -132,12 +139,18 @@ def _write_version(folder: Path, export: _Export) -> None:
         np.savez(folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors)
     context, seed = export.config.context, export.winner.trial.seed
     written = write_context(folder, store, context, seed, threads) if context else None
-    manifest = model_facts(export.model_id, export.winner, export.config) | {
-        "data": data_facts(store, dataset, options),
-        "lists": list_facts(lists, dataset, export.side, options),
+    manifest = {
+        **model_facts(export.model_id, export.winner, export.config),
+        **_data_facts(export, lists),
         "context": written,
-        "files": file_facts(folder, rows),
-        "versions": versions(),
+        "files": {
+            file.name: {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": rows.get(file.name)}
+            for file in sorted(folder.iterdir())
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{library: importlib.metadata.version(library) for library in _LIBRARIES},
+        },
     }
     (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
@@ -178,3 +191,48 @@ def _write_lines(file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Id
             ids = column_ids[columns[columns != NO_TRACK]].tolist()
             lines.write(orjson.dumps({key: row_id, value: ids}, option=orjson.OPT_APPEND_NEWLINE))
     return len(row_ids)
+
+
+def model_facts(model_id: str, winner: Winner, config: SearchConfig) -> dict[str, Any]:
+    """Return what the manifest says of the model, what it was worth, and of the configuration."""
+    ends = ("value", "lower", "upper")
+    return {
+        "schema": _SCHEMA,
+        "model": model_id,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parameters": {"kind": winner.trial.kind, **asdict(winner.trial.params), "sweeps": winner.sweeps},
+        "seed": config.seed,  # of the split: `analysis.offpolicy --holdout manifest` reads it
+        "fit_seed": winner.trial.seed,
+        "metrics": {key: dict(zip(ends, values, strict=True)) for key, values in winner.metrics.items()},
+        "selected_by": winner.select,
+        "split": config.split.model_dump(mode="json"),
+        "feedback": config.feedback.model_dump(mode="json"),
+    }
+
+
+def _data_facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
+    """Return what the model was learned from, how long its lists are, and why some are shorter."""
+    facts, catalogue, options = export.dataset.summary, export.store.manifest.catalogue, export.options
+    short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
+    reason = "filter_seen leaves fewer tracks" if short else None
+    if lists.shape[1] < options.top:
+        reason = f"the catalogue has {lists.shape[1]} tracks"
+    return {
+        "data": {
+            "store": export.store.manifest.digest,
+            "dataset": facts.digest,
+            "catalogue": asdict(catalogue) if catalogue else None,
+            "events": facts.events,
+            "sessions": facts.sessions,
+            "listeners": facts.listeners,
+            "tracks": facts.tracks,
+            "learned_from": options.learn_from,
+        },
+        "lists": {
+            "length": options.top,
+            "filter_seen": options.filter_seen,
+            "short": short,
+            "short_because": reason,
+            "popular_instead": len(without_interactions(export.dataset.matrix(export.side))),
+        },
+    }

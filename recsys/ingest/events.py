@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from analysis import queries
 from analysis.logs import reader
-from analysis.logs.files import DESCRIPTION
-from analysis.logs.reader import FileLines, LogFile, OddLineError, canonical_assignments
+from analysis.logs.files import DESCRIPTION, LogFile, discover
+from analysis.logs.lines import LARGEST_ID, OddLineError, canonical_assignments
+from analysis.logs.reader import FileLines
 from analysis.store import Catalogue, Manifest
 from looplib.progress import progress
 from recsys.errors import IngestError
@@ -35,7 +36,7 @@ def ingest(
         StoreError: The store is damaged or has another number of buckets.
         StorageError: Another ingest is at work.
     """
-    files = reader.discover(logs)
+    files = discover(logs)
     return ingest_files(files, store, _EventLogs(files), buckets=buckets, memory=memory)
 
 
@@ -79,7 +80,7 @@ class _EventLogs:
         self, connection: queries.Connection, files: NewFiles, manifest: Manifest, bucketing: Bucketing, scratch: Path
     ) -> Additions:
         """Read the logs batch by batch."""
-        largest_track = manifest.catalogue.tracks - 1 if manifest.catalogue else reader.LARGEST_ID
+        largest_track = manifest.catalogue.tracks - 1 if manifest.catalogue else LARGEST_ID
 
         def consume(number: int) -> int:
             rows = queries.stream(connection, "events/moments", ROWS_AT_ONCE)

@@ -16,7 +16,8 @@ import xxhash
 
 from analysis import queries
 from analysis.logs import reader
-from analysis.logs.reader import LineCounts, LogFile
+from analysis.logs.files import LogFile, digest
+from analysis.logs.lines import LineCounts
 from analysis.store import Manifest, Source
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
@@ -51,14 +52,14 @@ class NewFiles:
         """Yield the new ones, one after the other."""
         for file in self._files:
             self._states[file] = _state(file)
-            digest = reader.digest(file)
+            content = digest(file)
             if self._reading:
-                digest = xxhash.xxh3_128_hexdigest(f"{digest} {self._reading}".encode())
-            if digest in self._digests:
+                content = xxhash.xxh3_128_hexdigest(f"{content} {self._reading}".encode())
+            if content in self._digests:
                 self.known.append(file)
                 continue
-            self._digests.add(digest)
-            self.digests[file] = digest
+            self._digests.add(content)
+            self.digests[file] = content
             yield file
 
     def source(self, file: LogFile, lines: LineCounts) -> Source:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from analysis.logs.reader import LineCounts, LogFile, read_rejects
+from analysis.logs.files import LogFile
+from analysis.logs.lines import LineCounts
+from analysis.logs.reader import read_rejects
 from analysis.store import Source
 from looplib.progress import output
 from recsys.store.remote import Store

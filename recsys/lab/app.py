@@ -1,9 +1,12 @@
 """The lab's pages: a function of its settings."""
 
+import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import orjson
 from flask import Flask, Response, abort, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
@@ -11,16 +14,19 @@ from werkzeug.wrappers import Response as BaseResponse
 from analysis.page import numbers
 from analysis.page.render import render
 from looplib.errors import UserError
+from recsys.errors import LabError
 from recsys.lab.comparison import compare
-from recsys.lab.live import Live, draw_effects
+from recsys.lab.live import draw_effects, look
 from recsys.lab.publishing import Publisher, Service
-from recsys.lab.runs import PAGE, find_reports, find_run, find_runs
 from recsys.report.figures import draw_curves, draw_leaderboard
-from recsys.report.runs import Run
-from recsys.runs.folder import REPORT, read_run
+from recsys.report.runs import Run, read_folder
+from recsys.runs.folder import CONFIG, LEDGER, REPORT, read_run
 from recsys.workspace import open_workspace
 
+_RUN, _AB_REPORT = (LEDGER, CONFIG), ("report.json", REPORT)  # the files by which a folder is found
+_SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
+# A report is served as it was written, so that it can do nothing but be read.
 _REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -43,11 +49,9 @@ def create_app(settings: LabSettings) -> Flask:
     """
     app = Flask(__name__, static_folder=None)
     publisher = Publisher(settings.service, settings.published) if settings.published else None
-    live = Live(settings.service, settings.log)
     _guard(app, settings.hosts)
-    _add_run_pages(app, settings.root, publisher)
-    _add_report_pages(app, settings.root)
-    _add_live_pages(app, settings, publisher, live)
+    _add_pages(app, settings, publisher)
+    _add_actions(app, settings, publisher)
     return app
 
 
@@ -68,82 +72,102 @@ def _guard(app: Flask, hosts: tuple[str, ...]) -> None:
         return _page("problem", title=error.name, problem=error.description or ""), error.code or 500
 
 
-def _add_run_pages(app: Flask, root: Path, publisher: Publisher | None) -> None:
+def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -> None:
+    root = settings.root
+
+    @app.get("/")
+    def overview() -> str:
+        try:
+            served, note = settings.service.ask("GET", "/experiments"), settings.service.url
+        except LabError as error:
+            served, note = None, str(error)
+        job = publisher.job if publisher else None
+        return _page(
+            "overview", runs=_find_runs(root), reports=_find_reports(root), root=root, job=job, served=served, note=note
+        )
+
     @app.get("/runs/<path:name>")
     def run(name: str) -> str:
-        found = _get_run(root, name)
-        return _page(
-            "run",
-            run=found,
-            figure=draw_leaderboard(found),
-            has_report=(found.folder / REPORT).exists(),
-            can_publish=publisher is not None,
-            job=publisher.job if publisher else None,
-        )
+        found = _read_run(root, name)
+        has_report, job = (found.folder / REPORT).exists(), publisher.job if publisher else None
+        figure, can_publish = draw_leaderboard(found), publisher is not None
+        return _page("run", run=found, figure=figure, has_report=has_report, can_publish=can_publish, job=job)
 
     @app.get("/compare/<path:name>")
     def comparison(name: str) -> str:
-        found = _get_run(root, name)
+        found = _read_run(root, name)
         trials = request.args.getlist("trial")
         if len(trials) != 2:
             abort(400, f"two trials are compared, {len(trials)} were chosen")
-        return _page("compare", run=found, compared=compare(found, *trials), figure=draw_curves(found, trials))
+        return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, *trials))
 
-
-def _add_report_pages(app: Flask, root: Path) -> None:
-    @app.get("/search-reports/<path:name>")
-    def search_report(name: str) -> Response:
-        page = _get_run(root, name).folder / REPORT
+    @app.get("/<any('search-reports', reports):kind>/<path:name>")
+    def report(kind: str, name: str) -> Response:
+        page = _find(root, _AB_REPORT if kind == "reports" else _RUN, name) / REPORT
         if not page.exists():
             abort(404, f"{name}: no report yet; a finished search has one, and python -m recsys.report makes it")
-        return _report_page(page)
-
-    @app.get("/reports/<path:name>")
-    def report(name: str) -> Response:
-        found = next((report for report in find_reports(root) if report.name == name), None)
-        if found is None:
-            abort(404, f"no report {name} below {root}")
-        return _report_page(found.folder / PAGE)
+        return Response(page.read_bytes(), mimetype="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
 
 
-def _add_live_pages(app: Flask, settings: LabSettings, publisher: Publisher | None, live: Live) -> None:
-    @app.get("/")
-    def overview() -> str:
-        root, job = settings.root, publisher.job if publisher else None
-        return _page("overview", runs=find_runs(root), reports=find_reports(root), root=root, job=job, live=live.look())
+def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None) -> None:
+    service = settings.service
 
     @app.get("/live")
     def live_experiment() -> str:
-        look = live.look()
-        return _page("live", live=look, figure=draw_effects(look), can_roll_back=settings.service.token is not None)
+        live = look(service, settings.log)
+        return _page("live", live=live, figure=draw_effects(live), can_roll_back=service.token is not None)
 
     @app.post("/publish/<path:name>")
     def publish(name: str) -> BaseResponse:
         if publisher is None:
             abort(409, "nothing can be published: start the lab with --published")
-        found = _get_run(settings.root, name)
-        config, _ = read_run(open_workspace(found.folder))
-        publisher.start(name, found.folder, config.export)
-        live.look_again()
+        folder = _find(settings.root, _RUN, name)
+        config, _ = read_run(open_workspace(folder))
+        publisher.start(name, folder, config.export)
         return redirect(url_for("run", name=name), code=303)
 
     @app.post("/rollback")
     def roll_back() -> BaseResponse:
-        settings.service.roll_back()
-        live.look_again()
+        service.ask("POST", "/admin/rollback")
         return redirect(url_for("live_experiment"), code=303)
 
 
-def _get_run(root: Path, name: str) -> Run:
-    found = find_run(root, name)
-    if found is None:
-        abort(404, f"no run {name} below {root}")
+def _find(root: Path, files: tuple[str, ...], name: str) -> Path:
+    """Find a run or report by its name; only a folder that was found below the root can be named."""
+    folder = _find_folders(root, files).get(name)
+    if folder is None:
+        abort(404, f"no {'run' if files == _RUN else 'report'} {name} below {root}")
+    return folder
+
+
+def _find_folders(root: Path, files: tuple[str, ...]) -> dict[str, Path]:
+    """Find the folders with certain files by name; hidden ones are left out, and those that hold many other files."""
+    found = {}
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith(_SKIPPED))
+        if set(files) <= set(names):
+            found[str(Path(folder).relative_to(root))] = Path(folder)
     return found
 
 
-def _report_page(file: Path) -> Response:
-    """Serve a report as it was written, so that it can do nothing but be read."""
-    return Response(file.read_bytes(), mimetype="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
+def _find_runs(root: Path) -> list[Run]:
+    """Find all runs below a folder, the newest first."""
+    runs = (read_folder(open_workspace(folder), name) for name, folder in _find_folders(root, _RUN).items())
+    return sorted(runs, key=lambda run: run.changed, reverse=True)
+
+
+def _find_reports(root: Path) -> list[dict[str, Any]]:
+    """Find all A/B reports below a folder, the newest first: name, moment of the last change, content of the JSON."""
+    reports = []
+    for name, folder in _find_folders(root, _AB_REPORT).items():
+        file = folder / _AB_REPORT[0]
+        changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        reports.append({"name": name, "changed": changed, "content": orjson.loads(file.read_bytes())})
+    return sorted(reports, key=lambda report: report["changed"], reverse=True)
+
+
+def _read_run(root: Path, name: str) -> Run:
+    return read_folder(open_workspace(_find(root, _RUN, name)), name)
 
 
 def _page(template: str, **values: object) -> str:

@@ -1,72 +1,48 @@
 """Two trials side by side: the same listeners under both, so that the difference has an interval of its own."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from analysis.statistics import bootstrap
-from looplib.arrays import FloatArray
 from recsys.errors import LabError
 from recsys.report.runs import Row, Run
 from recsys.runs.folder import LISTENERS
+from recsys.runs.ranking import differences
 from recsys.scoring.off_policy import Interval
 
 RESAMPLES = 1000
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two rows of a leaderboard."""
-
-    rows: tuple[Row, Row]
-    names: tuple[str, str]
-    differing: dict[str, tuple[object, object]]  # the hyperparameters that they differ in, with the values of both
-    # The choosing metric of the first less that of the second, with its paired 95 % interval over listeners; None
-    # where the search kept no values by listener
-    difference: Interval | None
-
-    @property
-    def finding(self) -> str:
-        """What the difference says, in words."""
-        if self.difference is None:
-            return "the search kept no values by listener, so only the two intervals can be compared"
-        _, lower, upper = self.difference
-        if lower <= 0 <= upper:
-            return "they are tied"
-        return f"{self.names[0 if lower > 0 else 1]} is better, beyond chance"
-
-
-def compare(run: Run, first: str, second: str) -> Comparison:
+def compare(run: Run, first: str, second: str) -> dict[str, object]:
     """Compare two trials of a run at their best sweeps.
 
-    Raises:
-        LabError: The run has no such trial.
+    Returns:
+        Values for the page: both rows and their names; the hyperparameters that differ, with both values; the choosing
+        metric of the first less that of the second, with its paired 95 % interval, if the search kept what each
+        listener adds; and the finding in words.
     """
     by_trial = {row["trial"]: row for row in run.rows}
     if missing := {first, second} - by_trial.keys():
         raise LabError(f"{run.name}: no trial {min(missing)}")
     rows = by_trial[first], by_trial[second]
+    names = [run.label(row) for row in rows]
     pairs = {name: (rows[0][name], rows[1][name]) for name in run.params}
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    return Comparison(rows, (run.label(rows[0]), run.label(rows[1])), differing, _difference(run, *rows))
+    finding = "the search kept no values by listener, so only the two intervals can be compared"
+    if difference := _difference(run, rows):
+        _, lower, upper = difference
+        is_tie = lower <= 0 <= upper
+        finding = "they are tied" if is_tie else f"{names[0 if lower > 0 else 1]} is better, beyond chance"
+    return {"rows": rows, "names": names, "differing": differing, "difference": difference, "finding": finding}
 
 
-def _difference(run: Run, first: Row, second: Row) -> Interval | None:
-    parts = [_read_listeners(run, first), _read_listeners(run, second)]
-    if any(part is None for part in parts):
-        return None
-    stacked = np.stack([part for part in parts if part is not None])
-    ratios = bootstrap.Ratios(stacked[:, 0].T, stacked[:, 1].T)
-    (estimates,) = bootstrap.estimate(bootstrap.Resamples(stacked.shape[2], RESAMPLES, 0), ratios)
-    lower, upper = bootstrap.percentile_interval(estimates[:, 0] - estimates[:, 1]).tolist()
-    return float(ratios.whole[0] - ratios.whole[1]), lower, upper
-
-
-def _read_listeners(run: Run, row: Row) -> FloatArray | None:
-    """Read numerators and denominators over listeners of a row at its best sweep, shape (2, listeners)."""
-    name = f"{row['trial']}-{row['sweep'] or 0}.npz"
-    files = sorted((run.folder / LISTENERS).glob(f"*/{name}"), key=lambda file: file.stat().st_mtime)
-    if not files:
-        return None
-    with np.load(files[-1]) as kept:
-        return kept.get(run.select)  # type: ignore[no-any-return]  # numpy says Any
+def _difference(run: Run, rows: tuple[Row, Row]) -> Interval | None:
+    parts = []
+    for row in rows:
+        files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")
+        newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+        if newest is None:
+            return None
+        with np.load(newest) as kept:
+            if run.select not in kept:
+                return None
+            parts.append(kept[run.select])
+    return differences(np.stack(parts), (1, 1), 1, RESAMPLES, 0)[0]

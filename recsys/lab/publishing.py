@@ -19,24 +19,13 @@ _TIMEOUT_S = 20.0
 
 @dataclass(frozen=True)
 class Service:
-    """The service at an address. Every call raises a LabError where it does not answer or refuses, with its reason."""
+    """The service at an address, and the token of its administrator, if it is known."""
 
     url: str
     token: str | None = None
 
-    def experiments(self) -> dict[str, Any]:
-        """Return which version it serves, and its experiments."""
-        return self._ask("GET", "/experiments")
-
-    def reload(self) -> str:
-        """Make it serve the current version, and return which."""
-        return str(self._ask("POST", "/admin/reload")["version"])
-
-    def roll_back(self) -> str:
-        """Make it serve the version before, and return which."""
-        return str(self._ask("POST", "/admin/rollback")["version"])
-
-    def _ask(self, method: str, path: str) -> dict[str, Any]:
+    def ask(self, method: str, path: str) -> dict[str, Any]:
+        """Return its answer to a request, or raise a LabError with the reason why there is none."""
         parts = urlsplit(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.netloc, timeout=_TIMEOUT_S)
@@ -71,11 +60,7 @@ class Publisher:
         self._lock = threading.Lock()
 
     def start(self, name: str, folder: Path, options: ExportConfig) -> None:
-        """Begin to publish a run's winner.
-
-        Raises:
-            LabError: Another publication is running.
-        """
+        """Begin to publish a run's winner, unless another publication is running."""
         with self._lock:
             if self.job is not None and self.job.state == "running":
                 raise LabError(f"{self.job.run} is being published; wait until that is done")
@@ -85,7 +70,7 @@ class Publisher:
     def _publish(self, name: str, folder: Path, options: ExportConfig) -> None:
         try:
             version = Path(export_run(folder, self._published, options)).resolve().name
-            served = self._service.reload()
+            served = self._service.ask("POST", "/admin/reload")["version"]
             self.job = Job(name, "done", f"version {version}; the service serves {served}")
         except UserError as error:
             self.job = Job(name, "failed", str(error))

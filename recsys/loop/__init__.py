@@ -13,5 +13,5 @@ that can be run by itself; it is printed before it runs. The parts meet in files
     days/1/predictions.json  the off-policy estimates, beside what was measured
     loop.json              the outcome of all days
 
-Read `days` (what happens), `processes` and `service` (how it is run), then `outcome`.
+Read `days` (what happens), `processes` (how it is run), then `outcome`.
 """

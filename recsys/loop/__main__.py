@@ -13,8 +13,7 @@ from recsys.errors import LoopError
 from recsys.loop.config import DayPaths, LoopConfig, Paths
 from recsys.loop.days import collect, recommenders_of, run_day
 from recsys.loop.outcome import Outcome, print_outcomes, read_outcome
-from recsys.loop.processes import lock_folder
-from recsys.loop.service import service_step
+from recsys.loop.processes import lock_folder, service_step
 
 PROG = "python -m recsys.loop"
 app = make_app("Listen, learn, publish, serve, experiment, report: the whole loop, a day after another.")
@@ -55,11 +54,7 @@ def main(
 
 
 def _keep_config(settings: LoopConfig, file: Path) -> None:
-    """Write the effective configuration.
-
-    Raises:
-        LoopError: The folder holds a loop whose configuration differs in more than the number of days.
-    """
+    """Write the effective configuration; refuse one that differs from the folder's in more than the number of days."""
     if file.exists():
         now, before = (config.model_dump(exclude={"days"}) for config in (settings, load_config(LoopConfig, file)))
         if changed := [key for key, value in now.items() if value != before[key]]:

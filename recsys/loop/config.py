@@ -67,7 +67,5 @@ class DayPaths:
         self.traffic = self.folder / "traffic.json"
         self.report = self.folder / "report"
         self.report_json = self.report / "report.json"
-        self.training = (
-            self.folder / "training"
-        )  # an export of the winner's lists learned without the held-out sessions
+        self.training = self.folder / "training"  # lists of the winner, learned without the held-out sessions
         self.predictions = self.folder / "predictions.json"

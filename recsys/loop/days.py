@@ -11,18 +11,13 @@ from looplib.files import atomic_write, fsync_directory
 from recsys.errors import LoopError
 from recsys.export.export import RECOMMENDATIONS
 from recsys.loop.config import DayPaths, LoopConfig, Paths
-from recsys.loop.processes import Step, run_step
-from recsys.loop.service import free_port, service_step, serving
+from recsys.loop.processes import Step, free_port, run_step, service_step, serving
 
 Arguments = list[str | Path]
 
 
 def collect(config: LoopConfig, paths: Paths) -> None:
-    """Make the world, and the first collection under random recommendations.
-
-    Raises:
-        LoopError: A step failed.
-    """
+    """Make the world, and the first collection under random recommendations."""
     run_step(Step("A world of listeners", "sim.world", ["--config", config.world, "--out", paths.world]))
     arguments: Arguments = ["--config", config.collect, "--world", paths.world, "--log", paths.collected]
     run_step(Step("Listening under random recommendations", "sim.run", arguments))
@@ -32,9 +27,6 @@ def run_day(config: LoopConfig, paths: Paths, day: DayPaths) -> None:
     """Learn from all logs so far, publish, serve an experiment's traffic, report.
 
     An interrupted day continues with its first unfinished step; interrupted traffic starts over.
-
-    Raises:
-        LoopError: A step failed.
     """
     logs: Arguments = [paths.collected, *(DayPaths(paths, number).log for number in range(1, day.number))]
     run_step(Step("Logs to sessions", "recsys.ingest", [*logs, "--store", paths.store], done=day.traffic))
@@ -49,11 +41,7 @@ def run_day(config: LoopConfig, paths: Paths, day: DayPaths) -> None:
 
 
 def recommenders_of(config: LoopConfig) -> dict[str, str]:
-    """Return arm → recommender of the reported experiment, from the service's configuration.
-
-    Raises:
-        LoopError: The service has no such experiment.
-    """
+    """Return arm → recommender of the reported experiment, from the service's configuration."""
     document = yaml.safe_load(config.service.read_text(encoding="utf-8"))
     for experiment in document["experiments"]:
         if experiment["name"] == config.experiment:
@@ -63,11 +51,7 @@ def recommenders_of(config: LoopConfig) -> dict[str, str]:
 
 
 def _serve_traffic(config: LoopConfig, paths: Paths, day: DayPaths) -> None:
-    """Serve a day's listeners.
-
-    Raises:
-        LoopError: A process failed, or so many sessions were lost that those heard to the end differ from the rest.
-    """
+    """Serve a day's listeners; refuse a day that lost so many sessions that those heard to the end differ."""
     port, traffic = config.port or free_port(), config.traffic
     arguments: Arguments = ["--world", paths.world, "--recommender", "remote", "--url", f"http://127.0.0.1:{port}"]
     arguments += ["--episodes", str(traffic.episodes), "--seed", str(traffic.seed + day.number)]

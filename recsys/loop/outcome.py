@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 import orjson
 from rich.console import Console
 from rich.table import Table
@@ -49,7 +50,7 @@ def read_outcome(day: DayPaths, recommenders: dict[str, str]) -> Outcome:
     effects = {
         row["arm"]: Interval(*(row["relative"][key] for key in ("effect_pct", "lower_pct", "upper_pct")))
         for row in rows
-        if row["relative"] and row["relative"]["lower_pct"] is not None
+        if row["relative"]["lower_pct"] is not None
     }
     arms = [
         ArmOutcome(arm, recommenders.get(arm, ""), report["listeners"][arm], mean, effects.get(arm))
@@ -61,20 +62,20 @@ def read_outcome(day: DayPaths, recommenders: dict[str, str]) -> Outcome:
 
 
 def growth_of(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
-    """Return how the arms that learn changed from the first day to the last.
+    """Return how the arms that learn changed from the first day to the last; nothing for a single day.
 
     Returns:
-        Arm → its listening time relative to the control on the last day over that on the first; empty for a single
-        day. Days count as independent; as an arm keeps its listeners they are not, which makes the 95 % intervals too
-        wide rather than too narrow.
+        Arm → its listening time relative to the control on the last day over that on the first. Days count as
+        independent; as an arm keeps its listeners they are not, which makes the 95 % intervals too wide rather than
+        too narrow.
     """
     growth = {}
     for before, after in zip(outcomes[0].arms, outcomes[-1].arms, strict=True) if len(outcomes) > 1 else ():
         if after.recommender in _LEARNING and before.effect_pct and after.effect_pct:
             # The intervals are symmetric on the logarithm of the ratio, where the difference of two days is taken.
-            (start, start_error), (end, end_error) = _log_ratio(before.effect_pct), _log_ratio(after.effect_pct)
-            error = math.hypot(start_error, end_error)
-            growth[after.arm] = Interval(*(math.exp(end - start + margin) for margin in (0, -error, error)))
+            start, end = (np.log1p(np.array([*effect]) / 100) for effect in (before.effect_pct, after.effect_pct))
+            error = math.hypot(start[2] - start[1], end[2] - end[1]) / 2
+            growth[after.arm] = Interval(*np.exp(end[0] - start[0] + np.array([0, -error, error])).tolist())
     return growth
 
 
@@ -107,9 +108,3 @@ def _cell(arm: ArmOutcome) -> str:
     if effect is None:
         return mean
     return f"{mean} {numbers.change(effect.value, 0)}\n{numbers.interval(effect.lower, effect.upper, 0)}"
-
-
-def _log_ratio(effect_pct: Interval) -> tuple[float, float]:
-    """Return the logarithm of the arm's ratio to the control, and half the width of its 95 % interval."""
-    value, lower, upper = (math.log1p(end / 100) for end in (effect_pct.value, effect_pct.lower, effect_pct.upper))
-    return value, (upper - lower) / 2

@@ -1,4 +1,4 @@
-"""Commands that the loop runs, and their processes.
+"""Commands that the loop runs, the service among them, and their processes.
 
 What the loop starts ends with it, however it ends: every process inherits the lock on the loop's folder, so the lock is
 free when the last of them is gone. Linux tells a process that its parent died (`prctl`, PR_SET_PDEATHSIG); here it is
@@ -6,23 +6,28 @@ by SIGTERM, at which a step cleans up.
 """
 
 import ctypes
+import http.client
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from looplib.locks import lock
 from looplib.progress import console
 from recsys.errors import LoopError
+from recsys.export.export import RECOMMENDATIONS
 
 LOCK = ".lock"
 _LOCK_TIMEOUT_S = 180.0
+_START_S = 60.0
+_STOP_S = 60.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,11 +51,7 @@ class Step:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other loops out of a folder; wait until the processes of a killed loop have ended.
-
-    Raises:
-        LoopError: Another loop runs there, or a process of a killed one does not end.
-    """
+    """Keep other loops out of a folder; wait until the processes of a killed loop have ended."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     try:
@@ -93,11 +94,7 @@ def start(step: Step, *, own_group: bool = False) -> "subprocess.Popen[bytes]":
 
 
 def run_step(step: Step) -> None:
-    """Run a step, unless it is done already.
-
-    Raises:
-        LoopError: It failed; the step's own message is on stderr before this one.
-    """
+    """Run a step, unless it is done already; where it fails, its own message is on stderr before the error."""
     if step.done is not None and step.done.exists():
         _announce(step)
         console.print(f"done already: {step.done}", soft_wrap=True, highlight=False)
@@ -109,11 +106,75 @@ def run_step(step: Step) -> None:
             process.wait()
             raise
     if code:
-        raise LoopError(f"{step.title}: {describe_exit(code)}; the command was: {step.line}")
+        raise LoopError(f"{step.title}: {_describe_exit(code)}; the command was: {step.line}")
 
 
-def describe_exit(code: int) -> str:
-    """Return how a process ended, in words."""
+def service_step(config: Path, catalogue: Path, published: Path, log: Path, port: int) -> Step:
+    """Return the command that serves what is published."""
+    environment = {
+        "BOTIFY_CATALOG": str(catalogue),
+        "BOTIFY_RECOMMENDATIONS": str(published / "current" / RECOMMENDATIONS),
+        "BOTIFY_LOG_DIR": str(log),
+    }
+    return Step("The service", "botify", ["--config", config, "--port", str(port)], environment=environment)
+
+
+@contextmanager
+def serving(step: Step, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the service for the time of the block, which gets its process; afterwards the log is complete."""
+    with start(step, own_group=True) as process:  # at Ctrl-C the listeners end their sessions, then it is stopped
+        try:
+            _wait_until_ready(process, port)
+            try:
+                yield process
+            except LoopError as error:
+                _check_running(process, f"; {error}")
+                raise
+            _check_running(process)
+        finally:
+            _stop(process)
+    if process.returncode:
+        raise LoopError(f"the service did not end well: {_describe_exit(process.returncode)}")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + _START_S
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with closing(connection), suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/health/ready")
+            if connection.getresponse().status == http.client.OK:
+                return
+        if process.poll() is not None:
+            raise LoopError(f"the service does not start: {_describe_exit(process.returncode)}")
+        if time.monotonic() > deadline:
+            raise LoopError(f"the service is not ready after {_START_S:.0f} s on port {port}")
+        time.sleep(0.05)
+
+
+def _check_running(process: subprocess.Popen[bytes], more: str = "") -> None:
+    if process.poll() is not None:
+        raise LoopError(f"the service did not last: {_describe_exit(process.returncode)}{more}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    with suppress(ProcessLookupError):  # its workers, where it was killed itself
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _describe_exit(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 

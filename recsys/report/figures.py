@@ -47,35 +47,31 @@ def _leader(row: Row, run: Run) -> intervals.Row:
 
 def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
     """Draw the choosing metric after each scored sweep: of some trials with intervals, by default of all without."""
-    chosen = trials or [row["trial"] for row in run.candidates if run.curve(row["trial"])]
+    found = {trial: run.curve(trial) for trial in trials or [row["trial"] for row in run.candidates]}
+    curves = {trial: curve for trial, curve in found.items() if curve}
     labels = {row["trial"]: run.label(row) for row in run.rows}
-    coloured = {trial: arm_colour(number) for number, trial in enumerate(chosen[:_COLOURED], start=1)}
+    coloured = list(curves)[:_COLOURED]
     points = []
-    for trial in reversed(chosen):  # the best is drawn last, over the others
+    for trial, curve in reversed(curves.items()):  # the best is drawn last, over the others
         series = labels[trial] if trial in coloured else _OTHERS
-        points += [
-            Point(series, sweep, value, lower if trials else None, upper if trials else None, trial)
-            for sweep, (value, lower, upper) in run.curve(trial)
-        ]
-    colours = {labels[trial]: colour for trial, colour in coloured.items()}
-    if len(chosen) > len(coloured):
+        for sweep, (value, lower, upper) in curve:
+            points.append(Point(series, sweep, value, lower if trials else None, upper if trials else None, trial))
+    colours = {labels[trial]: arm_colour(number) for number, trial in enumerate(coloured, start=1)}
+    if len(curves) > len(coloured):
         colours[_OTHERS] = arm_colour(0)
+    texts = {
+        labels[trial]: {str(sweep): numbers.number(ends[0]) for sweep, ends in curves[trial]} for trial in coloured
+    }
+    described = (
+        f"{label}: {', '.join(f'{value} after {sweep}' for sweep, value in values.items())}"
+        for label, values in texts.items()
+    )
     return Figure(
         f"{run.select} by sweep",
         "With 95 % intervals over listeners." if trials else "A line that ends early is a fit that was pruned there.",
-        to_svg(
-            draw_lines(points, colours, number_axis("sweep"), run.select),
-            "; ".join(f"{labels[trial]}: {_described(run, trial)}" for trial in coloured),
-        ),
-        tabulate(
-            "Sweep",
-            {labels[trial]: {str(at): numbers.number(ends[0]) for at, ends in run.curve(trial)} for trial in coloured},
-        ),
+        to_svg(draw_lines(points, colours, number_axis("sweep"), run.select), "; ".join(described)),
+        tabulate("Sweep", texts),
     )
-
-
-def _described(run: Run, trial: str) -> str:
-    return ", ".join(f"{numbers.number(ends[0])} after {sweep}" for sweep, ends in run.curve(trial))
 
 
 def draw_costs(run: Run) -> Figure:

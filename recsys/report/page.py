@@ -1,18 +1,51 @@
 """The report of a search as one HTML page: from a run folder to `report.html`."""
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from analysis.page.render import render
-from looplib.files import atomic_write_text
+from looplib.arrays import Int32Array
+from looplib.files import atomic_write_text, sha256_file
 from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.errors import SearchError
 from recsys.models.kinds import KINDS
-from recsys.report.lists import Example, read_examples, read_titles
+from recsys.models.topk import NO_TRACK
 from recsys.report.runs import Row, Run, read_folder
-from recsys.runs.folder import REPORT, Winner, read_run
+from recsys.runs.folder import REPORT, Winner, listeners_name, read_run
 from recsys.runs.leaderboard import WARNING
-from recsys.store.remote import open_store
+from recsys.scoring.scorer import Scorer
+from recsys.store.ids import originals
+from recsys.store.remote import Store, open_store
 from recsys.workspace import open_workspace
+
+_RECOMMENDED, _HEARD = 10, 5
+
+
+class Title(msgspec.Struct, frozen=True):
+    """Title and artist of a track; what the catalogue does not say is empty."""
+
+    track: int | str
+    title: str = ""
+    artist: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """The list of a listener."""
+
+    listener: str  # the id
+    tracks: int  # how many tracks the listener has in training
+    heard: list[Title]  # those with the most listening time
+    # The head of the list, best first: with the share that was heard in the held-out sessions, or else None, and
+    # whether the listener had heard it in the training sessions
+    recommended: list[tuple[Title, float | None, bool]]
 
 
 def write_report(address: str | Path, *, catalogue: Path | None = None, store: str | Path | None = None) -> str:
@@ -35,7 +68,11 @@ def write_report(address: str | Path, *, catalogue: Path | None = None, store: s
     titles = read_titles(catalogue or config.catalogue, opened)
     cached = opened.workspace.sub(f"cache/{winner.dataset}")
     dataset = open_dataset(cached.address) if cached.download_all() else None
-    examples = read_examples(run, config, winner, dataset, opened, titles) if dataset else ()
+    examples: tuple[Example, ...] = ()
+    if dataset:
+        scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
+        lists = run.cached(listeners_name(scorer, winner.trial, winner.sweeps))
+        examples = _read_examples(lists, dataset, opened, titles)
     page = render_report(read_folder(run, run.folder.resolve().name), winner, dataset, examples)
     atomic_write_text(run.folder / REPORT, page)
     run.upload(REPORT)
@@ -55,28 +92,77 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
-        peak=max((found for row in run.rows if (found := _megabytes(row)) is not None), default=None),
+        peak=max((row["peak_bytes"] or 0 for row in run.rows), default=0),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
         fits=[figures.draw_costs(run), *figures.draw_heat_maps(run)],
-        baselines=[row for row in run.scored(run.rows) if row["model"] != "als"],
+        baselines=[row for row in run.scored(run.rows) if KINDS[row["model"]].is_baseline],
         state_of=lambda row: _state(run, row),
-        megabytes=_megabytes,
         facts=dataset.summary if dataset else None,
         data=[figures.draw_popularity(dataset), figures.draw_session_lengths(dataset)] if dataset else [],
         examples=examples,
     )
 
 
-def _megabytes(row: Row) -> float | None:
-    return None if row.get("peak_bytes") is None else row["peak_bytes"] / 1e6
-
-
 def _state(run: Run, row: Row) -> str:
     if row["state"] != "scored":
-        when = f" at sweep {row['given_up_at']}" if row["given_up_at"] is not None else ""
-        return f"{row['state']}{when}: {row['why']}"
+        return f"{row['state']} at sweep {row['stopped_at']}: {row['why']}"
     if KINDS[row["model"]].is_baseline:
         return "baseline"
     if row is run.winner:
         return "winner"
     return "tied with the best" if row["ties"] else "worse than the best" if row["ties"] is False else ""
+
+
+def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
+    """Read the titles of a catalogue, which must be the store's, by track id as text; there are none without a file."""
+    if file is None:
+        return {}
+    catalogue, titles = store.manifest.catalogue, {}
+    try:
+        if catalogue and (digest := sha256_file(file)) != catalogue.sha256:
+            raise SearchError(
+                f"{file}: not the catalogue of {store.workspace}: {catalogue}, and this has {digest[:12]}"
+            )
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise SearchError(f"{file}: no catalogue to be read here ({error.strerror})") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line.strip():
+                title = msgspec.json.decode(line, type=Title)
+                titles[str(title.track)] = title
+        except msgspec.DecodeError as error:
+            wanted = '{"track": …, "artist": …, "title": …}'
+            raise SearchError(f"{file}, line {number}: not {wanted} ({error})") from None
+    return titles
+
+
+def _read_examples(file: Path, dataset: Dataset, store: Store, titles: Mapping[str, Title]) -> tuple[Example, ...]:
+    """Read the example lists that a search kept of a scored sweep; none where the file is gone."""
+    if not file.exists():
+        return ()
+    with np.load(file) as kept:
+        rows, lists = kept["example_rows"], kept["example_lists"]
+    users = originals(store, "users", dataset.users[rows]).tolist()
+
+    def titles_of(columns: Int32Array) -> list[Title]:
+        tracks = originals(store, "items", dataset.tracks[columns]).tolist()
+        return [titles.get(str(track), Title(track, f"track {track}")) for track in tracks]
+
+    def example(listener: str, row: int, columns: Int32Array) -> Example:
+        interactions = dataset.matrix("train")[row]
+        known = interactions.indices[np.argsort(-interactions.data, kind="stable")]
+        heldout = pq.read_table(dataset.heldout, filters=pc.field("user") == row)
+        times = dict(zip(heldout["track"].to_pylist(), heldout["time"].to_pylist(), strict=True))
+        recommended = [
+            (title, times.get(column), is_known)
+            for title, column, is_known in zip(
+                titles_of(columns), columns.tolist(), np.isin(columns, known).tolist(), strict=True
+            )
+        ]
+        return Example(listener, len(known), titles_of(known[:_HEARD]), recommended)
+
+    return tuple(
+        example(str(user), int(row), columns[columns != NO_TRACK][:_RECOMMENDED])
+        for user, row, columns in zip(users, rows, lists, strict=True)
+    )

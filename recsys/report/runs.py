@@ -15,6 +15,7 @@ from recsys.config import SearchConfig
 from recsys.models.kinds import KINDS
 from recsys.runs.folder import CONFIG, LEADERBOARD, LEDGER, WINNER
 from recsys.runs.leaderboard import describe_params, telling_axes
+from recsys.runs.ledger import read_ledger
 from recsys.scoring.off_policy import Interval
 from recsys.workspace import Workspace
 
@@ -55,8 +56,7 @@ class Run:
     @cached_property
     def metrics(self) -> tuple[str, ...]:
         """All metrics of the leaderboard, as name@k."""
-        ends = dict.fromkeys(key for row in self.rows for key in row if "@" in key and key.endswith(" lower"))
-        return tuple(key.removesuffix(" lower") for key in ends)
+        return tuple(key for key in (self.rows[0] if self.rows else ()) if "@" in key and " " not in key)
 
     def scored(self, rows: tuple[Row, ...]) -> list[Row]:
         """Return those of the rows that have a score."""
@@ -68,17 +68,12 @@ class Run:
 
     def curve(self, trial: str) -> list[tuple[int, Interval]]:
         """Return the choosing metric with its interval after each scored sweep of a trial, from the ledger."""
-        points = {}
-        for row in self._ledger:
-            ends = row["metrics"].get(self.select) if row["state"] == "scored" else None
-            if ends and row["trial"] == trial:
-                points[row["sweep"]] = (ends["value"], ends["lower"], ends["upper"])
-        return sorted(points.items())
+        rows = [row for row in self._ledger if row["trial"] == trial and self.select in row.get("metrics", ())]
+        return sorted({row["sweep"]: tuple(row["metrics"][self.select].values()) for row in rows}.items())
 
     @cached_property
-    def _ledger(self) -> tuple[Row, ...]:
-        lines = (self.folder / LEDGER).read_bytes().splitlines(keepends=True)
-        return tuple(orjson.loads(line) for line in lines if line.endswith(b"\n"))  # the last may be half written
+    def _ledger(self) -> list[dict[str, Any]]:
+        return read_ledger(self.folder / LEDGER)[0]
 
 
 def read_folder(run: Workspace, name: str) -> Run:

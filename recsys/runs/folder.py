@@ -1,5 +1,6 @@
 """The run folder of a search: what stands in it, how a search takes it over, and that only one does at a time."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,41 +21,13 @@ from recsys.scoring.off_policy import Interval
 from recsys.scoring.scorer import Scorer
 from recsys.workspace import Workspace, open_workspace
 
-CHECKPOINTS = "checkpoints"
-LISTENERS = "listeners"
-
-
-def checkpoint_name(trial: Trial) -> str:
-    """Name of the file that holds a trial's factors between its steps."""
-    return f"{CHECKPOINTS}/{trial.id}.npz"
-
-
-def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
-    """Name of the file where a scored sweep keeps what each listener adds to metrics, and its example lists."""
-    return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}.npz"
-
-
-def read_listeners(run: Workspace, scorer: Scorer, metric: str, trial: Trial, sweep: int) -> FloatArray:
-    """Read what each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners).
-
-    Raises:
-        SearchError: It is gone.
-    """
-    name = listeners_name(scorer, trial, sweep)
-    try:
-        with np.load(run.cached(name)) as kept:
-            return kept[metric]  # type: ignore[no-any-return]  # numpy says Any
-    except FileNotFoundError:
-        raise SearchError(
-            f"{run}/{name}: the ledger has this score, and the file is gone; start over with --fresh"
-        ) from None
-
-
 CONFIG = "config.yaml"
 LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
 REPORT = "report.html"
+CHECKPOINTS = "checkpoints"
+LISTENERS = "listeners"
 
 
 @dataclass(frozen=True)
@@ -69,20 +42,35 @@ class Winner:
     remarks: tuple[str, ...] = ()  # warnings about the choice
 
 
+def checkpoint_name(trial: Trial) -> str:
+    """Name the file that holds a trial's factors between its steps."""
+    return f"{CHECKPOINTS}/{trial.id}.npz"
+
+
+def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
+    """Name the file where a scored sweep keeps what each listener adds to metrics, and its example lists."""
+    return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}.npz"
+
+
+def read_listeners(run: Workspace, scorer: Scorer, metric: str, trial: Trial, sweep: int) -> FloatArray:
+    """Read what each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners)."""
+    name = listeners_name(scorer, trial, sweep)
+    try:
+        with np.load(run.cached(name)) as kept:
+            return kept[metric]  # type: ignore[no-any-return]  # numpy says Any
+    except FileNotFoundError:
+        raise SearchError(
+            f"{run}/{name}: the ledger has this score, and the file is gone; start over with --fresh"
+        ) from None
+
+
 @contextmanager
 def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
     """Make the block the only search in a run folder, new or with what an earlier search left.
 
     An earlier winner and leaderboard are removed: until the block has found its own, there is none. Of a run at an
-    address, nothing but the ledger is kept on this machine.
-
-    Args:
-        run: The run folder.
-        fresh: Move an earlier run to the next free `<folder>.N` and begin with an empty folder.
-
-    Raises:
-        SearchError: The folder holds something else than a run.
-        StorageError: Another search is at work there.
+    address, nothing but the ledger is kept on this machine. `fresh` moves an earlier run to the next free `<folder>.N`
+    and begins with an empty folder.
     """
     names = run.names()
     if any(not name.startswith(LOCK) for name in names) and not names & {LOCK, LEDGER, CONFIG}:
@@ -124,8 +112,7 @@ def _keep_beside(run: Workspace) -> None:
     moved = [name for name in run.names() if not name.startswith(LOCK)]
     if not moved:
         return
-    number = 1
-    while (beside := open_workspace(f"{run}.{number}")).names():
-        number += 1
+    numbers = itertools.count(1)
+    beside = next(found for number in numbers if not (found := open_workspace(f"{run}.{number}")).names())
     for name in sorted(moved, key=lambda name: name in (LEDGER, CONFIG)):
         run.move(name, beside)

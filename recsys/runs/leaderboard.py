@@ -12,9 +12,8 @@ from rich.table import Table
 from looplib.files import atomic_write
 from recsys.config import OPE_TIME
 from recsys.models.kinds import KINDS, shown_params
-from recsys.runs.ranking import Row
+from recsys.runs.ranking import Compare, Row, scored_candidates
 from recsys.runs.trials import Trial
-from recsys.scoring.off_policy import Interval
 
 WARNING = "Warning:"
 _SHORT = {"regularization": "reg"}
@@ -23,8 +22,8 @@ _SHOWN = {name for kind in KINDS.values() for name in kind.main_params}
 
 def write_leaderboard(file: Path, ranking: Sequence[Row]) -> None:
     """Write a Parquet row for each candidate and baseline, best first."""
-    records = _records(ranking)
-    columns = list(dict.fromkeys(key for record in records for key in record))
+    records = [_record(rank, row) for rank, row in enumerate(ranking, start=1)]
+    columns = dict.fromkeys(key for record in records for key in record)
     table = pa.table({column: [record.get(column) for record in records] for column in columns})
     with atomic_write(file) as handle:
         pq.write_table(table, handle)
@@ -37,14 +36,22 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
     other = "ndcg" if select.startswith(OPE_TIME) else OPE_TIME if f"{OPE_TIME}@{k}" in known else "recall"
     others = [key for key in (f"{other}@{k}", f"coverage@{k}") if key != select and key in known]
     axes = telling_axes([asdict(row.trial.params) for row in ranking if not row.trial.is_baseline])
+    headings = [*(_SHORT.get(axis, axis) for axis in axes), "sweep", select, "interval", "", *others, "fit s"]
     table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners; =: tied with the best")
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("model", no_wrap=True)
-    for heading in (*(_SHORT.get(axis, axis) for axis in axes), "sweep", select, "interval", "", *others, "fit s"):
+    for heading in ("", "model", *headings, ""):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for record in _records(ranking):
-        table.add_row(*_cells(record, axes, select, others))
+    table.columns[1].justify = table.columns[-1].justify = "left"
+    for rank, row in enumerate(ranking, start=1):
+        params, score = asdict(row.trial.params), row.score
+        found = [""] * (len(others) + 4)
+        if score:
+            value, lower, upper = score.metrics[select]
+            values = (f"{score.metrics[key][0]:.4f}" for key in others)
+            interval = f"{lower:.4f} .. {upper:.4f}"
+            found = [f"{value:.4f}", interval, "=" if row.ties else "", *values, f"{score.fit_s:.1f}"]
+        stop = f"{row.state} at {row.stop.sweep}" if row.stop else ""
+        cells = (_text(params[axis]) if axis in params else "" for axis in axes)
+        table.add_row(str(rank), row.trial.kind, *cells, str(row.sweep or ""), *found, stop)
     return table
 
 
@@ -67,16 +74,15 @@ def telling_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
 def remarks(ranking: Sequence[Row], chosen: Row, metric: str) -> list[str]:
     """Return what is to be known of the leaderboard: whether its order is noise, why the winner won, what beats it."""
     found = []
-    candidates = [row for row in ranking if row.score and not row.trial.is_baseline]
-    best = candidates[0]
-    ties = sum(row.ties for row in candidates[1:])
+    best, *others = scored_candidates(ranking)
+    ties = sum(row.ties for row in others)
     if ties:
-        everyone = ", so this order is noise" if ties == len(candidates) - 1 else ""
+        everyone = ", so this order is noise" if ties == len(others) else ""
         found.append(
-            f"{ties} of the {len(candidates) - 1} candidates behind the best are tied with it: the paired 95 % "
+            f"{ties} of the {len(others)} candidates behind the best are tied with it: the paired 95 % "
             f"interval of the difference in {metric} reaches 0{everyone}"
         )
-    if (chosen.trial.id, chosen.sweep) != (best.trial.id, best.sweep):
+    if chosen.key != best.key:
         found.append(
             f"Chosen: {describe(chosen.trial)} after {chosen.sweep} sweeps, {metric} {chosen.value(metric):.4f}: the "
             f"simplest that is tied with the best, {best.value(metric):.4f}"
@@ -88,74 +94,48 @@ def remarks(ranking: Sequence[Row], chosen: Row, metric: str) -> list[str]:
     return found
 
 
-def warn_of(rival: Row, gain: Interval, best: Row, metrics: tuple[str, str]) -> str | None:
-    """Warn that the choosing metric and the other would choose differently; None where that may be chance.
+def warn_of_rival(best: Row, rivals: Sequence[Row], compare: Compare, metrics: tuple[str, str]) -> list[str]:
+    """Warn that the choosing metric and another would choose differently; no warning where that may be chance.
 
-    Args:
-        rival: The first by the other metric.
-        gain: How much longer its recommendations would be listened to than those of the best.
-        best: The first by the choosing metric.
-        metrics: The choosing metric, and the other; one is the listening time.
+    `best` is the first by the choosing metric, `rivals` the ranking by the other. One of `metrics`, the choosing and
+    the other, is the listening time, and `compare` compares rows by it.
     """
-    metric, other = metrics
-    value, lower, upper = gain
+    rival, (metric, other) = scored_candidates(rivals)[0], metrics
+    if rival.key == best.key:
+        return []
+    value, lower, upper = compare([best, rival], best)[1].behind or (0, 0, 0)
     if lower <= 0 <= upper:
-        return None
-    time = next(key for key in metrics if key.startswith(OPE_TIME))
+        return []
+    time = metric if metric.startswith(OPE_TIME) else other
     more = f"{abs(value):.4f} {'more' if value > 0 else 'less'}"
-    return (
+    return [
         f"{WARNING} {metric} and {other} disagree: {other} puts {describe(rival.trial)} after "
         f"{rival.sweep} sweeps first, whose {time} is {more} ({lower:+.4f} .. {upper:+.4f}) than that of "
         f"{describe(best.trial)} after {best.sweep}; an experiment measures the listening time"
-    )
-
-
-def _text(value: float | str | None, digits: str = "g") -> str:
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, (bool, str)) else f"{value:{digits}}"
-
-
-def _cells(record: Mapping[str, Any], axes: Sequence[str], select: str, others: Sequence[str]) -> list[str]:
-    interval = f"{record[f'{select} lower']:.4f} .. {record[f'{select} upper']:.4f}" if select in record else ""
-    return [
-        str(record["place"]),
-        record["model"],
-        *(_text(record.get(axis)) for axis in axes),
-        _text(record["sweep"] or None),
-        _text(record.get(select), ".4f"),
-        interval,
-        "=" if record["ties"] else "",
-        *(_text(record.get(key), ".4f") for key in others),
-        _text(record["fit_s"], ".1f"),
-        f"{record['state']} at {record['given_up_at']}" if record["why"] is not None else "",
     ]
 
 
-def _records(ranking: Sequence[Row]) -> list[dict[str, Any]]:
-    return [_record(place, row) for place, row in enumerate(ranking, start=1)]
+def _text(value: float | str) -> str:
+    return str(value) if isinstance(value, (bool, str)) else f"{value:g}"
 
 
-def _record(place: int, row: Row) -> dict[str, Any]:
+def _record(rank: int, row: Row) -> dict[str, Any]:
     score = row.score
     record: dict[str, Any] = {
-        "place": place,
+        "rank": rank,
         "trial": row.trial.id,
         "model": row.trial.kind,
         "state": row.state,
         "why": row.stop.reason if row.stop else None,
-        "given_up_at": row.stop.checkpoint.sweep if row.stop else None,
-        "seeds": len(row.candidate),
-        "sweep": score.checkpoint.sweep if score else None,
+        "stopped_at": row.stop.sweep if row.stop else None,
+        "sweep": score.sweep if score else None,
         "fit_s": score.fit_s if score else None,
-        "score_s": score.score_s if score else None,
         "peak_bytes": score.peak_bytes if score else None,
         "warnings": "; ".join(f"{key}: {reason}" for key, reason in score.warnings.items()) or None if score else None,
         "ties": row.ties if row.behind else None,
-        **dict(zip(("behind", "behind lower", "behind upper"), row.behind or [None] * 3, strict=True)),
-        **asdict(row.trial.params),
     }
-    if score:
-        for key, (value, lower, upper) in score.metrics.items():
-            record |= {key: value, f"{key} lower": lower, f"{key} upper": upper}
+    intervals = {"behind": row.behind or (None, None, None), **(score.metrics if score else {})}
+    record |= asdict(row.trial.params)
+    for key, (value, lower, upper) in intervals.items():
+        record |= {key: value, f"{key} lower": lower, f"{key} upper": upper}
     return record

@@ -1,4 +1,4 @@
-"""What a search has found: the ledger, a JSON line for each trial and scored sweep.
+"""The scores of a search, and the ledger that keeps them: a JSON line for each trial and scored sweep.
 
 A line is on disk before the search goes on: one that is killed knows all that it had found when it is run again.
 A line says what was scored (the trial's id, a digest of data, parameters and seed) and by what (the scorer's digest):
@@ -6,48 +6,79 @@ lines of other data, or scored otherwise, stay in the file and count for nothing
 """
 
 import os
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from recsys.errors import SearchError
-from recsys.runs.scores import Checkpoint, Score, Scores, score_at
 from recsys.runs.trials import Trial
+from recsys.scoring.off_policy import Interval
 
 _ENDS = ("value", "lower", "upper")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A model after some sweeps of its fit, or why it did not come so far."""
+
+    sweep: int  # 0 for a baseline
+    metrics: dict[str, Interval] = field(default_factory=dict)  # by key, such as "ndcg@30"; none of a failure
+    fit_s: float = 0.0  # since the fit began, scoring aside
+    peak_bytes: int | None = None  # the worker's largest memory during the step, mapped data included
+    warnings: dict[str, str] = field(default_factory=dict)  # of metrics from which nothing should be concluded
+    error: str | None = None  # why the trial failed on the way to this sweep
+    is_final: bool = True  # a failure follows from data and parameters; if not, the next run tries again
+
+
+# The scores of each trial by its id, in the order of the fit; a failure is the last.
+Scores = Mapping[str, tuple[Score, ...]]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a trial takes no further step, and after which sweep."""
+
+    sweep: int
+    reason: str
+
+
+def score_after(scores: tuple[Score, ...], sweep: int) -> Score | None:
+    """Return a trial's score after a sweep; None if it has none."""
+    return next((score for score in scores if score.sweep == sweep and score.error is None), None)
+
+
+def failure_of(scores: tuple[Score, ...]) -> Score | None:
+    """Return why a trial failed; None if it did not."""
+    return scores[-1] if scores and scores[-1].error is not None else None
 
 
 class Ledger:
     """The scores of a search's trials, in memory and in a file."""
 
-    scores: Scores  # of each trial, by id
+    scores: Scores
 
     def __init__(self, file: Path, scorer: str, trials: Iterable[Trial]) -> None:
         """Read what a scorer of this digest found of the trials, if the file is there.
 
         A torn last line is cut off the file, and a failure that is not final is tried again.
-
-        Raises:
-            SearchError: A line before the last is damaged.
         """
         self._file, self._scorer = file, scorer
         scores: dict[str, tuple[Score, ...]] = {trial.id: () for trial in trials}
-        for row in _read_rows(file):
-            if row.get("scorer") == scorer and row["trial"] in scores:
+        rows, whole = read_ledger(file)
+        if file.exists() and whole < file.stat().st_size:
+            os.truncate(file, whole)
+        for row in rows:
+            if row["scorer"] == scorer and row["trial"] in scores:
                 score, known = _score(row), scores[row["trial"]]
-                if score_at(known, score.checkpoint) is None and score.is_final:
+                if score_after(known, score.sweep) is None and score.is_final:
                     scores[row["trial"]] = (*known, score)
         self.scores = scores
 
     def add(self, trial: Trial, score: Score) -> None:
-        """Add a score or a failure; it is on disk when this returns.
-
-        Raises:
-            OSError: The disk is full.
-        """
+        """Add a score or a failure; it is on disk when this returns."""
         with self._file.open("ab") as lines:
             lines.write(orjson.dumps(_row(self._scorer, trial, score), option=orjson.OPT_APPEND_NEWLINE))
             lines.flush()
@@ -55,33 +86,10 @@ class Ledger:
         self.scores = {**self.scores, trial.id: (*self.scores[trial.id], score)}
 
 
-def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
-    row = {
-        "trial": trial.id,
-        "scorer": scorer,
-        "model": trial.kind,
-        "params": asdict(trial.params),
-        "seed": trial.seed,
-        "sweep": score.checkpoint.sweep,
-    }
-    if score.error is not None:
-        return row | {"state": "failed", "error": score.error, "final": score.is_final}
-    metrics = {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in score.metrics.items()}
-    found = {"state": "scored", "metrics": metrics, "warnings": score.warnings}
-    return row | found | {"fit_s": score.fit_s, "score_s": score.score_s, "peak_bytes": score.peak_bytes}
-
-
-def _score(row: dict[str, Any]) -> Score:
-    checkpoint = Checkpoint(row["sweep"])
-    if row["state"] == "failed":
-        return Score(checkpoint, error=row["error"], is_final=row["final"])
-    metrics = {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row["metrics"].items()}
-    return Score(checkpoint, metrics, row["fit_s"], row["score_s"], row["peak_bytes"], row["warnings"])
-
-
-def _read_rows(file: Path) -> list[dict[str, Any]]:
+def read_ledger(file: Path) -> tuple[list[dict[str, Any]], int]:
+    """Read the lines of a ledger and how many bytes they are, but for a torn last line: a search may be writing it."""
     lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:
             if not line.endswith(b"\n"):
@@ -90,5 +98,21 @@ def _read_rows(file: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             if number < len(lines):
                 raise SearchError(f"{file}, line {number}: damaged ({error}); start over with --fresh") from None
-            os.truncate(file, sum(map(len, lines[:-1])))
-    return rows
+    return rows, sum(map(len, lines[: len(rows)]))
+
+
+def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
+    row = {"trial": trial.id, "scorer": scorer, "model": trial.kind, "params": asdict(trial.params), "seed": trial.seed}
+    row["sweep"] = score.sweep
+    if score.error is not None:
+        return row | {"state": "failed", "error": score.error, "final": score.is_final}
+    metrics = {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in score.metrics.items()}
+    found = {"metrics": metrics, "warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
+    return row | {"state": "scored"} | found
+
+
+def _score(row: dict[str, Any]) -> Score:
+    if row["state"] == "failed":
+        return Score(row["sweep"], error=row["error"], is_final=row["final"])
+    metrics = {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row["metrics"].items()}
+    return Score(row["sweep"], metrics, row["fit_s"], row["peak_bytes"], row["warnings"])

@@ -1,6 +1,5 @@
 """What is tried: the combinations of a search space, each a trial with an id that follows from what it is."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,44 +30,32 @@ Candidate = tuple[Trial, ...]
 
 
 def plan_candidates(search: Search, dataset_digest: str, seed: int) -> tuple[Candidate, ...]:
-    """Plan the candidates of a search, those with the most factors first so that the longest does not start last.
-
-    Raises:
-        SearchError: More random trials are asked for than the grid has.
-    """
-    axes = search.space.model_dump()
-    seeds = search.seeds or (seed,)
+    """Plan the candidates of a search, those with the most factors first so that the longest does not start last."""
+    axes, seeds = search.space.model_dump(), search.seeds or (seed,)
     candidates = [
-        tuple(_trials(kind.name, params, dataset_digest, seeds))
+        tuple(_trial(kind.name, params, dataset_digest, fit_seed) for fit_seed in seeds)
         for kind in KINDS.values()
         if not kind.is_baseline
         for params in kind.grid(axes)
     ]
-    if search.strategy == "random":
-        candidates = _draw(candidates, search.trials or 0, seed)
+    if search.trials is not None:
+        grid = len(candidates)
+        if search.trials > grid:
+            raise SearchError(
+                f"search.trials is {search.trials}, and search.space has {grid} combinations; at most that many"
+            )
+        drawn = make_generator(seed, "trials").choice(grid, size=search.trials, replace=False)
+        candidates = [candidates[index] for index in sorted(drawn)]
     return tuple(sorted(candidates, key=lambda candidate: -getattr(candidate[0].params, "factors", 0)))
 
 
 def plan_baselines(seed: int) -> tuple[Trial, ...]:
-    """Plan the baselines of a search."""
-    return tuple(
-        Trial(kind.name, kind.name, params, seed)
-        for kind in KINDS.values()
-        if kind.is_baseline
-        for params in kind.grid({})
-    )
+    """Plan the baselines of a search, which have no hyperparameters."""
+    return tuple(Trial(kind.name, kind.name, kind.params_type(), seed) for kind in KINDS.values() if kind.is_baseline)
 
 
-def _trials(kind: str, params: Any, dataset_digest: str, seeds: Iterable[int]) -> Iterable[Trial]:  # noqa: ANN401  of any kind
-    for seed in seeds:
-        facts = {"dataset": dataset_digest, "params": asdict(params), "seed": seed}
-        if kind != "als":  # the first kind there was: its ids stay what they were
-            facts["kind"] = kind
-        yield Trial(digest_of(facts)[:12], kind, params, seed)
-
-
-def _draw(grid: Sequence[Candidate], count: int, seed: int) -> list[Candidate]:
-    if count > len(grid):
-        raise SearchError(f"search.trials is {count}, and search.space has {len(grid)} combinations; at most that many")
-    drawn = make_generator(seed, "trials").choice(len(grid), size=count, replace=False)
-    return [grid[index] for index in sorted(drawn)]
+def _trial(kind: str, params: Any, dataset_digest: str, seed: int) -> Trial:  # noqa: ANN401  of any kind
+    facts = {"dataset": dataset_digest, "params": asdict(params), "seed": seed}
+    if kind != "als":  # the first kind there was: its ids stay what they were
+        facts["kind"] = kind
+    return Trial(digest_of(facts)[:12], kind, params, seed)

@@ -1,8 +1,4 @@
-"""`python -m recsys.search`: the main job. Fits a grid of ALS models on a Dask cluster and publishes the best.
-
-In: a session store and a configuration. Out: a run folder with the effective configuration, the ledger, the
-leaderboard, the winner, the report, and the export.
-"""
+"""`python -m recsys.search`: the main job. Fits a grid of ALS models on a Dask cluster and publishes the best."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,15 +8,12 @@ import typer
 from looplib.cli import make_app, run
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.export.export import RECOMMENDATIONS, export_run
-from recsys.export.manifest import MANIFEST
-from recsys.report.lists import read_titles
-from recsys.report.page import write_report
+from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
+from recsys.report.page import read_titles, write_report
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
 from recsys.store.remote import open_store
 
-FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 PROG = "python -m recsys.search"
 app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held-out sessions, and exports the best.")
 
@@ -50,7 +43,8 @@ def main(
         read_titles(catalogue, store_read)  # a wrong one is reported now, not after the search
     search(settings, fresh=fresh)
     write_report(settings.run)
-    rows = {name: f"{settings.run}/{file}" for name, file in FILES.items()}
+    files = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
+    rows = {name: f"{settings.run}/{file}" for name, file in files.items()}
     if export:
         version = export_run(settings.run, f"{settings.run}/export", settings.export)
         rows |= {"recommendations": f"{version}/{RECOMMENDATIONS}", "manifest": f"{version}/{MANIFEST}"}

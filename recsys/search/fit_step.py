@@ -18,70 +18,51 @@ from looplib.memory import peak_bytes, reset_peak
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
-from recsys.models.kinds import KINDS, Model, State, factors_of
+from recsys.models.kinds import KINDS, State, factors_of
 from recsys.models.lists import example_listeners
 from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name
-from recsys.runs.scores import Checkpoint, Score
+from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
 from recsys.scoring.scorer import Scorer, score_lists
 from recsys.workspace import Workspace, open_workspace
 
 
-def run_step(trial: Trial, checkpoint: Checkpoint, scorer: Scorer, address: str) -> Score:
-    """Fit a trial as far as a checkpoint, and score it.
-
-    Raises:
-        TrialError: The fit cannot go on.
-        MemoryError: It does not fit into memory.
-    """
+def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str) -> Score:
+    """Fit a trial up to a sweep, and score it; a TrialError says that the fit cannot go on."""
     reset_peak()
     run = open_workspace(address)
     dataset = open_dataset(scorer.dataset)
-    began = time.perf_counter()
+    began, fit_s = time.perf_counter(), 0.0
     model = KINDS[trial.kind](dataset, "train", trial.params, trial.seed, scorer.threads)
-    fit_s = _restore(model, run, trial, checkpoint.sweep) if checkpoint.sweep else 0.0
-    if model.sweeps < checkpoint.sweep:
-        model.sweep(checkpoint.sweep - model.sweeps)
+    kept = _kept(run, trial) if sweep else None
+    if kept is not None and kept["sweeps"] <= sweep:
+        model.restore(kept)
+        fit_s = float(kept["fit_s"])
+    if model.sweeps < sweep:
+        model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began
         _keep(model.state(), run, trial, fit_s)
-    began = time.perf_counter()
     lists = model.lists(max(scorer.validation.ks), filter_seen=scorer.validation.filter_seen)
     scored = score_lists(scorer, lists)
-    rows, name = example_listeners(dataset), listeners_name(scorer, trial, checkpoint.sweep)
+    rows, name = example_listeners(dataset), listeners_name(scorer, trial, sweep)
     with atomic_write(run.folder / name) as file:
         np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **scored.listeners)
     run.upload(name)
-    score_s = round(time.perf_counter() - began, 3)
-    return Score(checkpoint, scored.metrics, round(fit_s, 3), score_s, peak_bytes(), scored.warnings)
+    return Score(sweep, scored.metrics, round(fit_s, 3), peak_bytes(), scored.warnings)
 
 
-def fit_in_blocks(cluster: Cluster, trial: Trial, checkpoint: Checkpoint, scorer: Scorer, address: str) -> None:
-    """Take a trial's fit to a checkpoint across all workers; the step that is run next finds nothing left to fit.
-
-    Raises:
-        TrialError: The fit cannot go on.
-        WorkerDiedError: The workers that ran a block died.
-        SearchError: The scheduler is lost, or there has been no worker for a while.
-    """
+def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, address: str) -> None:
+    """Take a trial's fit up to a sweep across all workers; the step that is run next finds nothing left to fit."""
     began = time.perf_counter()
     run = open_workspace(address)
     kept = _kept(run, trial)
-    if kept is not None and kept["sweeps"] >= checkpoint.sweep:
+    if kept is not None and kept["sweeps"] >= sweep:
         return
     blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "train", run.sub(f"{CHECKPOINTS}/tracks"))
     folder = run.sub(f"{CHECKPOINTS}/{trial.id}")
-    fit = fit_blocks(cluster, blocks, trial.params, trial.seed, checkpoint.sweep, folder)
+    fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
     before_s = float(kept["fit_s"]) if kept is not None else 0.0
     _keep(factors_of(fit), run, trial, before_s + time.perf_counter() - began)
-
-
-def _restore(model: Model, run: Workspace, trial: Trial, sweep: int) -> float:
-    """Take up a fit that has not gone beyond a sweep; returns the seconds that it took so far."""
-    kept = _kept(run, trial)
-    if kept is None or kept["sweeps"] > sweep:
-        return 0.0
-    model.restore(kept)
-    return float(kept["fit_s"])
 
 
 def _kept(run: Workspace, trial: Trial) -> State | None:

@@ -11,6 +11,7 @@ far, so that its winner depends on the speed of the workers; this one's does not
 A candidate with several seeds is scored by their mean, and takes its next step when all of them have taken the last.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.config import Search
-from recsys.runs.scores import Checkpoint, Scores, Stop, failure_of, score_at
+from recsys.runs.ledger import Scores, Stop, failure_of, score_after
 from recsys.runs.trials import Candidate, Trial
 
 _FAILED = -math.inf
-Step = tuple[Trial, Checkpoint]  # the work between two scores of a trial
+Step = tuple[Trial, int]  # a trial, and the sweep after which it is scored next
 
 
 @dataclass(frozen=True)
@@ -38,121 +39,81 @@ class Decisions:
 class _Curve:
     """A candidate's scores so far."""
 
-    values: tuple[float, ...]  # means over the seeds, at the first checkpoints; the last is -inf where a seed failed
-    missing: tuple[Step, ...]  # to the next checkpoint
+    values: tuple[float, ...]  # means over the seeds, at the first scored sweeps; the last is -inf where a seed failed
+    missing: tuple[Step, ...] = ()  # to the next scored sweep
 
     @property
     def failed(self) -> bool:
-        return bool(self.values) and self.values[-1] == _FAILED
+        return _FAILED in self.values
 
-
-@dataclass(frozen=True)
-class Rung:
-    """A cut of successive halving."""
-
-    position: int  # of the checkpoint after which it is made, from 0
-    keep: int  # candidates that go on
-    of: int  # candidates before the cut
-
-
-def checkpoints_of(search: Search) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints at which fits are scored, in order."""
-    return tuple(Checkpoint(sweep) for sweep in search.scored_sweeps)
-
-
-def rungs_of(search: Search, candidates: int) -> tuple[Rung, ...]:
-    """Return the cuts of successive halving, in order."""
-    rungs: list[Rung] = []
-    for position, checkpoint in enumerate(checkpoints_of(search)):
-        if checkpoint.sweep in search.rungs:
-            size = rungs[-1].keep if rungs else candidates
-            rungs.append(Rung(position, -(-size // search.halving.eta), size))
-    return tuple(rungs)
+    def best(self, position: int) -> float:
+        """Return the best value up to a scored sweep; a failed candidate's is the least."""
+        values = self.values[: position + 1]
+        return _FAILED if _FAILED in values else max(values)
 
 
 def decide(search: Search, candidates: Sequence[Candidate], scores: Scores, metric: str) -> Decisions:
     """Decide what to do next, given the planned candidates, what is known of their trials, and the choosing metric."""
-    checkpoints = checkpoints_of(search)
-    curves = [_curve_of(candidate, checkpoints, scores, metric) for candidate in candidates]
-    early = (_stop(curve, checkpoints, search.patience) for curve in curves)
+    sweeps = search.scored_sweeps
+    curves = [_curve_of(candidate, sweeps, scores, metric) for candidate in candidates]
+    early = (_stop(curve, sweeps, search.patience) for curve in curves)
     patient = {number: stop for number, stop in enumerate(early) if stop is not None}
-    limits, stopped = _cut(rungs_of(search, len(candidates)), curves, patient, checkpoints, search.halving.eta)
-    stopped |= patient
-    going = [
-        number
-        for number, curve in enumerate(curves)
-        if number not in stopped and not curve.failed and len(curve.values) <= limits[number]
-    ]
+    limits, cut = _cut(search, curves, patient)
+    stopped = cut | patient
+    over = {number for number, curve in enumerate(curves) if curve.failed or len(curve.values) == len(sweeps)}
+    over |= stopped.keys()
+    going = [n for n, curve in enumerate(curves) if n not in over and len(curve.values) <= limits[n]]
     going.sort(key=lambda number: -len(curves[number].values))
-    over = {number for number, curve in enumerate(curves) if curve.failed or len(curve.values) == len(checkpoints)}
     return Decisions(
         steps=tuple(step for number in going for step in curves[number].missing),
         stopped={candidates[number][0].id: stop for number, stop in stopped.items()},
-        done=frozenset(candidates[number][0].id for number in over | stopped.keys()),
+        done=frozenset(candidates[number][0].id for number in over),
     )
 
 
-def _curve_of(candidate: Candidate, checkpoints: Sequence[Checkpoint], scores: Scores, metric: str) -> _Curve:
-    """Return a candidate's mean scores at the first checkpoints, as far as all its seeds have come."""
+def _curve_of(candidate: Candidate, sweeps: Sequence[int], scores: Scores, metric: str) -> _Curve:
+    """Return a candidate's mean scores after the first scored sweeps, as far as all its seeds have come."""
     values: list[float] = []
-    for checkpoint in checkpoints:
-        missing, found, failed = [], [], False
-        for trial in candidate:
-            if (score := score_at(scores[trial.id], checkpoint)) is not None:
-                found.append(score.metrics[metric][0])
-            elif failure_of(scores[trial.id]) is not None:
-                failed = True
-            else:
-                missing.append((trial, checkpoint))
-        if missing:
-            return _Curve(tuple(values), tuple(missing))
+    for sweep in sweeps:
+        found = {trial: score_after(scores[trial.id], sweep) for trial in candidate}
+        failed = {trial for trial in candidate if found[trial] is None and failure_of(scores[trial.id])}
+        if missing := [trial for trial in candidate if found[trial] is None and trial not in failed]:
+            return _Curve(tuple(values), tuple((trial, sweep) for trial in missing))
         if failed:
-            return _Curve((*values, _FAILED), ())
-        values.append(float(np.mean(found)))
-    return _Curve(tuple(values), ())
+            return _Curve((*values, _FAILED))
+        values.append(float(np.mean([score.metrics[metric][0] for score in found.values() if score])))
+    return _Curve(tuple(values))
 
 
-def _cut(
-    rungs: Sequence[Rung],
-    curves: Sequence[_Curve],
-    patient: Mapping[int, Stop],
-    checkpoints: Sequence[Checkpoint],
-    eta: int,
-) -> tuple[list[int], dict[int, Stop]]:
-    """Return how far each candidate may go, as the position of a checkpoint, and which are cut."""
-    last = len(checkpoints) - 1
-    limits = [rungs[0].position if rungs else last] * len(curves)
+def _cut(search: Search, curves: Sequence[_Curve], patient: Mapping[int, Stop]) -> tuple[list[int], dict[int, Stop]]:
+    """Return how far each candidate may go, as the position of a scored sweep, and which are cut."""
+    sweeps, eta = search.scored_sweeps, search.halving.eta
+    positions = [*map(sweeps.index, search.rungs), len(sweeps) - 1]
+    limits = [positions[0]] * len(curves)
     cut: dict[int, Stop] = {}
-    inside = list(range(len(curves)))
-    for number, rung in enumerate(rungs):
-        known = [i for i in inside if len(curves[i].values) > rung.position or curves[i].failed or i in patient]
-        known.sort(key=lambda i: (-_value_at(curves[i], rung), i))
-        unknown = rung.of - len(known)
-        for i in known[rung.keep :]:
+    inside, size = list(range(len(curves))), len(curves)
+    for position, limit in itertools.pairwise(positions):
+        keep = -(-size // eta)
+        known = [i for i in inside if len(curves[i].values) > position or curves[i].failed or i in patient]
+        known.sort(key=lambda i: (-curves[i].best(position), i))
+        for i in known[keep:]:
             if not curves[i].failed and i not in patient:
-                cut[i] = Stop(checkpoints[rung.position], f"not among the best {rung.keep} of {rung.of}, one in {eta}")
-        inside = known[: max(0, rung.keep - unknown)]
+                cut[i] = Stop(sweeps[position], f"not among the best {keep} of {size}, one in {eta}")
+        unknown = size - len(known)
+        inside, size = known[: max(0, keep - unknown)], keep
         for i in inside:
-            limits[i] = rungs[number + 1].position if number + 1 < len(rungs) else last
+            limits[i] = limit
     return limits, cut
 
 
-def _value_at(curve: _Curve, rung: Rung) -> float:
-    """Return the best value up to a rung; a failed candidate's is the least."""
-    if curve.failed and len(curve.values) <= rung.position + 1:
-        return _FAILED
-    return max(curve.values[: rung.position + 1])
-
-
-def _stop(curve: _Curve, checkpoints: Sequence[Checkpoint], patience: int | None) -> Stop | None:
-    """Return the first checkpoint after so many scores in a row no better than the best before them; None without."""
+def _stop(curve: _Curve, sweeps: Sequence[int], patience: int | None) -> Stop | None:
+    """Return the first sweep after so many scores in a row no better than the best before them; None without."""
     if patience is None or curve.failed:
         return None
     best = 0
-    for number, value in enumerate(curve.values[: len(checkpoints) - 1]):
+    for number, value in enumerate(curve.values[: len(sweeps) - 1]):
         if value > curve.values[best]:
             best = number
         elif number - best >= patience:
-            reason = f"no better for {patience} scores than after sweep {checkpoints[best].sweep}"
-            return Stop(checkpoints[number], reason)
+            return Stop(sweeps[number], f"no better for {patience} scores than after sweep {sweeps[best]}")
     return None

@@ -12,7 +12,7 @@ from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster.retry import Call, Outcome
 from recsys.config import OPE_TIME, Search, SearchConfig
 from recsys.dataset.build import build_dataset
-from recsys.dataset.dataset import Dataset, dataset_digest
+from recsys.dataset.dataset import dataset_digest
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.kinds import KINDS
@@ -27,16 +27,15 @@ from recsys.runs.folder import (
     locked_run,
     read_listeners,
 )
-from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of, write_leaderboard
-from recsys.runs.ledger import Ledger
-from recsys.runs.ranking import Row, best_of, compare, disagreement, rank, simplest
-from recsys.runs.scores import Checkpoint, Score
+from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of_rival, write_leaderboard
+from recsys.runs.ledger import Ledger, Score
+from recsys.runs.ranking import Compare, Row, compare, rank, scored_candidates, simplest
 from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
 from recsys.scoring.scorer import Scorer, check_scorer
 from recsys.search.fit_step import fit_in_blocks, run_step
-from recsys.search.schedule import Decisions, Step, decide
+from recsys.search.schedule import Decisions, decide
 from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.workspace import Workspace, open_workspace
 
 
 def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
@@ -59,7 +58,13 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
         with open_cluster(config.cluster, read, run.on_disk) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, config, cluster, report)
-            _describe(dataset)
+            facts = dataset.summary
+            console.print(
+                f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "
+                f"{facts.interactions:,} training interactions; {facts.heldout_sessions:,} of {facts.sessions:,} "
+                "sessions held out, none of their events in training",
+                soft_wrap=True,
+            )
             scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
             check_scorer(scorer, store.catalogue_size)
             state = SearchState(config.search, candidates, scorer, lock)
@@ -68,24 +73,11 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
         return _conclude(state, config.search, scorer)
 
 
-def _describe(dataset: Dataset) -> None:
-    facts = dataset.summary
-    console.print(
-        f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, {facts.interactions:,} training interactions; "
-        f"{facts.heldout_sessions:,} of {facts.sessions:,} sessions held out, none of their events in training",
-        soft_wrap=True,
-    )
-
-
 class SearchState:
     """What a search knows and has left to do; begins with what its ledger holds."""
 
     def __init__(self, search: Search, candidates: Sequence[Candidate], scorer: Scorer, lock: Lock) -> None:
-        """Read the ledger of a locked run, and decide.
-
-        Raises:
-            SearchError: The ledger is damaged.
-        """
+        """Read the ledger of a locked run, and decide."""
         self._search, self._scorer, self._lock = search, scorer, lock
         self.run, self.candidates, self.metric = lock.workspace, candidates, scorer.validation.select
         self.baselines = plan_baselines(scorer.seed)
@@ -101,21 +93,18 @@ class SearchState:
 
     def ready(self) -> list[Call]:
         """Return the steps that can be run now, the most urgent first, as calls of `run_step`."""
-        first = Checkpoint(0)
-        baselines = [(trial, first) for trial in self.baselines if not self.ledger.scores[trial.id]]
-        steps: list[Step] = [*self.decisions.steps, *baselines]
-        return [Call(step, (*step, self._scorer, self.run.address)) for step in steps]
+        baselines = [(trial, 0) for trial in self.baselines if not self.ledger.scores[trial.id]]
+        return [Call(step, (*step, self._scorer, self.run.address)) for step in [*self.decisions.steps, *baselines]]
 
     def record(self, outcome: Outcome[Score]) -> None:
-        """Write an outcome to the ledger, and decide anew.
-
-        Raises:
-            UserError: What failed is not the trial but what all of them share.
-            OSError: The disk is full, or a file of the search is gone.
-            StorageError: The run is at an address, and its server does not answer.
-        """
-        trial, checkpoint = outcome.key
-        self.ledger.add(trial, outcome.value or _failure(outcome, checkpoint))
+        """Write an outcome to the ledger, and decide anew; raise what failed if it is not the trial's own failure."""
+        (trial, sweep), error = outcome.key, outcome.error
+        is_own = isinstance(error, (TrialError, WorkerDiedError)) or not isinstance(error, (OSError, UserError))
+        if error is not None and is_own:
+            score = Score(sweep, error=f"{type(error).__name__}: {error}", is_final=isinstance(error, TrialError))
+        else:
+            score = outcome.result()
+        self.ledger.add(trial, score)
         self._lock.check()
         self.run.upload(LEDGER)
         self.decisions = self._decide()
@@ -134,14 +123,6 @@ class SearchState:
         return decisions
 
 
-def _failure(outcome: Outcome[Score], checkpoint: Checkpoint) -> Score:
-    error = outcome.error
-    is_shared = isinstance(error, (OSError, UserError)) and not isinstance(error, (TrialError, WorkerDiedError))
-    if error is None or is_shared:
-        outcome.result()
-    return Score(checkpoint, error=f"{type(error).__name__}: {error}", is_final=isinstance(error, TrialError))
-
-
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
     with progress("Trials", len(state.candidates) + len(state.baselines), "done") as report:
@@ -149,7 +130,9 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
         outcomes = _run_in_blocks(cluster, state) if in_blocks else cluster.run_ready(run_step, state.ready)
         for outcome in outcomes:
             state.record(outcome)
-            report(state.done, _best_so_far(state))
+            best = next(iter(scored_candidates(state.rank(state.metric))), None)
+            value = f"best {state.metric} {best.value(state.metric):.4f} ({describe(best.trial)})" if best else ""
+            report(state.done, value)
 
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
@@ -167,55 +150,38 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
             yield Outcome(call.key, outcome.value, outcome.error)
 
 
-def _best_so_far(state: SearchState) -> str:
-    select = state.metric
-    found = [
-        (score.metrics[select][0], trial)
-        for candidate in state.candidates
-        for trial in candidate
-        for score in state.ledger.scores[trial.id]
-        if score.error is None
-    ]
-    value, best = max(found, key=lambda pair: pair[0], default=(0.0, None))
-    return f"best {select} {value:.4f} ({describe(best)})" if best else ""
-
-
 def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner."""
     run, validation = state.run, scorer.validation
-    metric = validation.select
+    metric, other = validation.select, validation.rival
     ranking = state.rank(metric)
-    best = best_of(ranking)
-    if best is None:
+    if not (candidates := scored_candidates(ranking)):
         errors = sorted({row.stop.reason for row in ranking if row.stop})
         raise SearchError(f"every trial failed ({'; '.join(errors)}); see {run}/{LEDGER}")
-    chosen = best
+    best = chosen = candidates[0]
     if validation.select_is_of_listeners:
-        listeners = partial(read_listeners, run, scorer, metric)
-        ranking = compare(ranking, best, listeners, validation.resamples, scorer.seed)
+        compare_by_metric = _compare_by(metric, run, scorer)
+        ranking = compare_by_metric(ranking, best)
         if search.select == "one_standard_error":
-            chosen = simplest(ranking, best, listeners, validation.resamples, scorer.seed)
+            chosen = simplest(ranking, best, compare_by_metric)
     write_leaderboard(run.folder / LEADERBOARD, ranking)
     run.upload(LEADERBOARD)
     output().print(leaderboard_table(ranking, metric))
-    found = [*remarks(ranking, chosen, metric), *_disagreements(state, best, scorer)]
+    metrics = chosen.score.metrics if chosen.score else {}
+    found = remarks(ranking, chosen, metric)
+    if other in metrics:
+        time = metric if metric.startswith(OPE_TIME) else other
+        found += warn_of_rival(best, state.rank(other), _compare_by(time, run, scorer), (metric, other))
     for remark in found:
         style = "bold" if remark.startswith(WARNING) else None
         console.print(remark, soft_wrap=True, markup=False, style=style)
-    metrics = chosen.score.metrics if chosen.score else {}
     winner = Winner(chosen.trial, chosen.sweep, metrics, metric, scorer.dataset.rpartition("/")[2], tuple(found))
     atomic_write_json(run.folder / WINNER, winner)
     run.upload(WINNER)
     return winner
 
 
-def _disagreements(state: SearchState, best: Row, scorer: Scorer) -> list[str]:
-    """Return a warning where the ranking metric and the listening time choose differently, and that is not chance."""
-    metrics = (scorer.validation.select, scorer.validation.rival)
-    if best.score is None or metrics[1] not in best.score.metrics:
-        return []
-    time = next(key for key in metrics if key.startswith(OPE_TIME))
-    listeners = partial(read_listeners, state.run, scorer, time)
-    found = disagreement(best, state.rank(metrics[1]), listeners, scorer.validation.resamples, scorer.seed)
-    warning = warn_of(*found, best, metrics) if found else None
-    return [warning] if warning else []
+def _compare_by(metric: str, run: Workspace, scorer: Scorer) -> Compare:
+    """Return what compares rows by a metric, over the listeners of the scorer."""
+    listeners = partial(read_listeners, run, scorer, metric)
+    return partial(compare, listeners=listeners, resamples=scorer.validation.resamples, seed=scorer.seed)

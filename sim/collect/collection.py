@@ -4,7 +4,6 @@ A segment is a block of sessions simulated at once, which follows from (seed, se
 """
 
 import time
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -36,12 +35,12 @@ SCHEMA = 1
 class CollectConfig(Config):
     """What to collect, from which world, and where to."""
 
-    world: Path
-    log: Path
-    episodes: Count = Field(description="sessions")
-    recommender: Literal["random"] = "random"
-    seed: int = Field(default=0, ge=0)
-    processes: int = Field(default=1, ge=1, le=512, description="the log is the same for any number")
+    world: Path = Field(description="folder of the world")
+    log: Path = Field(description="folder of the log")
+    episodes: Count = Field(description="number of sessions; with days, of each day")
+    recommender: Literal["random"] = Field(default="random", description="random, remote or console")
+    seed: int = Field(default=0, ge=0, description="decides all randomness")
+    processes: int = Field(default=1, ge=1, le=512, description="processes that work; the result is the same for any")
     start: date = Field(default=date(2026, 1, 1), description="first day of the simulated clock")
     segment_sessions: Count = Field(default=20_000, description="sessions a segment; simulated side by side")
 
@@ -60,24 +59,17 @@ class CollectConfig(Config):
         return self.log / f"events-{segment:05d}.jsonl"
 
 
-@dataclass(frozen=True)
-class Collected:
-    """What a run did."""
-
-    segments: int
-    found: int  # of the segments, those that an earlier run had finished
-    seconds: float
-
-
-def collect(config: CollectConfig) -> Collected:
+def collect(config: CollectConfig) -> int:
     """Collect a log, or what is missing of one that an earlier run began with the same parameters.
+
+    Returns:
+        The number of segments that were there already.
 
     Raises:
         CollectionError: The folder holds something else, is in use by another collection, or cannot be written.
         SimError: A worker died.
         WorldError: The world cannot be used.
     """
-    begun = time.monotonic()
     world = load_world(config.world)
     try:
         config.log.mkdir(parents=True, exist_ok=True)
@@ -88,7 +80,7 @@ def collect(config: CollectConfig) -> Collected:
         missing = [segment for segment in range(config.segments) if not config.segment_path(segment).exists()]
         if missing:
             _write_segments(config, missing, make_model(world))
-    return Collected(config.segments, config.segments - len(missing), time.monotonic() - begun)
+    return config.segments - len(missing)
 
 
 def _prepare_folder(config: CollectConfig, world: World) -> None:

@@ -127,13 +127,10 @@ def _describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[st
 
 
 def _reproduction_table(found: Reproduction) -> Table:
-    table = Table("figure", "data", "simulated", "agreement", "chance")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    table.add_row("popularity, rank correlation", "", "", f"{found.popularity:.3f}", "0.000")
-    table.add_row("popularity, Gini", f"{found.data_gini:.3f}", f"{found.simulated_gini:.3f}", "", "")
+    table = Table("figure", "agreement", "chance")
+    table.add_row("popularity, rank correlation", f"{found.popularity:.3f}", "0.000")
     co_listening = f"co-listening, top {NEIGHBOURS} of {found.tracks:,} tracks"
-    table.add_row(co_listening, "", "", f"{found.co_listening:.3f}", f"{found.chance:.3f}")
+    table.add_row(co_listening, f"{found.co_listening:.3f}", f"{found.chance:.3f}")
     return table
 
 

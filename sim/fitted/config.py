@@ -29,7 +29,7 @@ class FitConfig(Config):
     interest_gain: Share = Field(default=0.04, description="share of the weights that a further interest must add")
     interest_neighbours: Count = Field(default=DEFAULT_INTEREST_NEIGHBOURS, description="organic ones around one")
     consume_bias: Span = Span(low=1.0, high=5.9)
-    consume_sharpness: PositiveSpan = Span(low=0.3, high=1.2)
+    consume_sharpness: PositiveSpan = PositiveSpan(low=0.3, high=1.2)
     session_budget: Count = DEFAULT_SESSION_BUDGET
     random_listening: float = Field(
         default=2.12, gt=1, le=100, description="listening time a session with random tracks"

@@ -20,8 +20,6 @@ class Reproduction:
     """Data against simulation."""
 
     popularity: float  # Spearman's rank correlation of the tracks' weights with their simulated listening time
-    data_gini: float  # of the weights: 0 if all tracks are alike, towards 1 if few have everything
-    simulated_gini: float  # of the simulated listening time
     co_listening: float  # mean share of a track's ten most co-listened tracks that are among its ten in the simulation
     chance: float  # that share with the simulated ten of another track, which is what popularity alone gives
     tracks: int  # that the shares are means of
@@ -55,8 +53,6 @@ def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int
     others = np.roll(compared, 1)
     return Reproduction(
         popularity=spearman(data.popularity, simulated.popularity),
-        data_gini=gini(data.popularity),
-        simulated_gini=gini(simulated.popularity),
         co_listening=_overlap(data_tops, simulated_tops, compared, compared),
         chance=_overlap(data_tops, simulated_tops, compared, others),
         tracks=len(compared),
@@ -91,13 +87,6 @@ def spearman(x: FloatArray, y: FloatArray) -> float:
     """Return Spearman's rank correlation, equal values taking their mean rank; NaN if all of one are equal."""
     with np.errstate(invalid="ignore"):
         return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
-
-
-def gini(values: FloatArray) -> float:
-    """Return the Gini coefficient of values from 0 on, not all 0."""
-    count = len(values)
-    weights = 2 * np.arange(1, count + 1) - count - 1
-    return float(weights @ np.sort(values)) / (count * float(values.sum()))
 
 
 def _ranks(values: FloatArray) -> FloatArray:

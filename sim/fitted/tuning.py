@@ -45,13 +45,8 @@ def tune(
 ) -> Tuning:
     """Find the squared length and the shift.
 
-    Args:
-        directions: (tracks, dimensions), each of length 1.
-        interests: (interests,) track ids, of all listeners.
-        nearest: (interests, neighbours) the tracks that can be organic.
-        bias: (interests,) the bias of the interest's listener.
-        sharpness: (interests,) the sharpness.
-        config: What is wanted.
+    `directions` (tracks, dimensions) have length 1, `interests` (interests,) are those of all listeners, `nearest`
+    (interests, neighbours) the tracks that can be organic; `bias` and `sharpness` are those of the interest's listener.
     """
     rng = make_generator(config.seed, "tuning")
     who = rng.permutation(len(interests))[:_SESSIONS]

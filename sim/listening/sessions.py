@@ -62,16 +62,7 @@ def scale_starts(model: ListeningModel, listeners: IntArray, uniform: FloatArray
 
 
 class Sessions:
-    """Sessions side by side, from their organic tracks on.
-
-    Attributes:
-        listener: (sessions,) listener ids.
-        interest: (sessions,) the track that is the session's interest.
-        budget: (sessions,) what is left of the session budget; the session is over at 0.
-        length: (sessions,) tracks played.
-        tracks: (capacity, sessions) track ids in playing order; what lies behind the last means nothing.
-        hundredths: (capacity, sessions) shares heard of these tracks.
-    """
+    """Sessions side by side, from their organic tracks on."""
 
     def __init__(self, model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> None:
         """Start a session of each of these listeners and play its organic track."""
@@ -138,7 +129,9 @@ class Sessions:
 
     def _make_room(self, model: ListeningModel, count: int) -> None:
         self.world = model.world
+        # (sessions,): ids, the track that is the interest, what is left of the budget (0: over), tracks played
         self.listener, self.interest, self.budget, self.length = np.zeros((4, count), dtype=np.int64)
+        # (capacity, sessions) in playing order; what lies behind a session's last track means nothing
         self.tracks = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.artists = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.hundredths = np.zeros((_FIRST_CAPACITY, count), dtype=np.uint8)

@@ -16,10 +16,10 @@ class RemoteConfig(Config):
     world: Path = Field(default=Path("out/demo/world"), description="its tracks are the service's catalogue")
     recommender: Literal["remote"] = "remote"
     episodes: Count = Field(description="sessions, of each day")
-    days: Count = Field(default=1, description="one after the other")
+    days: Count = Field(default=1, description="days, one after the other; Enter begins each")
     seed: int = Field(default=0, ge=0)
-    url: HttpUrl = HttpUrl("http://localhost:5001")
-    concurrency: int | None = Field(default=None, ge=1, le=10_000, description="requests at a time, of each process")
+    url: HttpUrl = Field(default=HttpUrl("http://localhost:5001"), description="address of the service")
+    concurrency: int | None = Field(default=None, ge=1, le=10_000, description="requests at a time; 64, of batches 4")
     batch: int = Field(default=0, ge=0, le=100_000, description="sessions in a request; 0: one, as the original has it")
     processes: int = Field(default=1, ge=1, le=512, description="the listeners behave alike for any number")
     timeout_s: Positive = Field(default=10.0, description="silence after which an answer counts as lost")

@@ -31,8 +31,9 @@ def run_sessions(model: ListeningModel, config: RemoteConfig, sessions: range, r
         SimError: A process died.
         KeyboardInterrupt: Interrupted twice.
     """
-    run = _run_here if config.processes == 1 else _run_in_workers
-    return run(model, config, sessions, report)
+    if config.processes == 1:
+        return asyncio.run(_run_here(model, config, sessions, report))
+    return _run_in_workers(model, config, sessions, report)
 
 
 async def drive(
@@ -63,15 +64,12 @@ async def drive(
     return state.counts
 
 
-def _run_here(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
-    async def run() -> Counts:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        with handle_signals(lambda: loop.call_soon_threadsafe(stop.set)) as received:
-            counts = await drive(model, config, sessions, (0, 1), stop, report)
-        counts.was_interrupted = bool(received)
-        return counts
-
-    return asyncio.run(run())
+async def _run_here(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    with handle_signals(lambda: loop.call_soon_threadsafe(stop.set)) as received:
+        counts = await drive(model, config, sessions, (0, 1), stop, report)
+    counts.was_interrupted = bool(received)
+    return counts
 
 
 def _run_in_workers(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import aiohttp
 import numpy as np
 import orjson
+from yarl import URL
 
 from looplib.arrays import IntArray
 from sim.errors import RemoteError
@@ -71,7 +72,7 @@ async def open_service(config: RemoteConfig, tracks: int, state: RunState) -> As
     silence_s = config.timeout_s
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=config.pools),
-        timeout=aiohttp.ClientTimeout(total=2 * silence_s, connect=silence_s, sock_read=silence_s),
+        timeout=aiohttp.ClientTimeout(total=2 * silence_s, sock_connect=silence_s, sock_read=silence_s),
         headers={"Content-Type": "application/json"},
         skip_auto_headers=_UNUSED_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -84,20 +85,15 @@ class Service:
 
     def __init__(self, http: aiohttp.ClientSession, config: RemoteConfig, tracks: int, state: RunState) -> None:
         """Use a client whose connections time out as configured."""
-        self._http, self._url = http, config.address
+        self._http, self._url = http, URL(config.address)
         self._patience_s, self._has_batches = config.patience_s, config.batch > 0
         self._tracks, self._state = tracks, state
 
     async def next(self, users: IntArray, tracks: IntArray, hundredths: IntArray) -> IntArray:
-        """Tell what each listener just heard, and return the tracks recommended.
-
-        Args:
-            users: Different listeners; a single one without batches.
-            tracks: The track that each heard last.
-            hundredths: The share of it that was heard, in hundredths.
+        """Tell the share (users,), in hundredths, that each listener heard of the track heard last.
 
         Returns:
-            Track ids (users,), `UNUSABLE` where the answer holds none of the catalogue.
+            The tracks recommended (users,), `UNUSABLE` where the answer holds none of the catalogue.
 
         Raises:
             LostError: The service may have acted on the request, and its answer is not known.
@@ -127,10 +123,11 @@ class Service:
             StoppedError: The run ends.
         """
         give_up_at, pause_s = float("inf"), _FIRST_PAUSE_S
+        url = self._url.with_path(self._url.raw_path.rstrip("/") + path, encoded=True)  # parsing it would cost a fifth
         while True:
             answer = None
             try:
-                async with self._http.request(method, self._url + path, data=body, allow_redirects=False) as response:
+                async with self._http.request(method, url, data=body, allow_redirects=False) as response:
                     answer = Answer(response.status, await response.read())
                 reason = f"status {answer.status}"
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:

@@ -1,8 +1,8 @@
 """What a world is made from: the sections of `configs/world/*.yaml`."""
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from looplib.config import Config, Count, Positive, Share
 
@@ -31,13 +31,10 @@ class Span(Config):
         return self.low <= value <= self.high
 
 
-def _is_positive(span: Span) -> Span:
-    if span.low <= 0:
-        raise ValueError(f"low must be above 0, found {span.low}")
-    return span
+class PositiveSpan(Span):
+    """A range of values above 0."""
 
-
-PositiveSpan = Annotated[Span, AfterValidator(_is_positive)]
+    low: Positive
 
 
 def check_interests(low: int, high: int) -> None:
@@ -94,10 +91,10 @@ class CalibrationConfig(Config):
     """The ranges in which a world's figures are meant to lie; the organic track is included throughout."""
 
     sessions: Count = Field(default=20_000, description="simulated sessions a figure is measured on")
-    random_tracks: Span = Field(description="tracks a session with random recommendations")
-    random_listening: Span = Field(description="listening time a session with random recommendations")
-    same_artist_ratio: Span = Field(description="listening time with the same artist each time, over that with random")
-    near_share: Span = Field(description="mean share heard of one of an interest's nearest tracks, before gamma")
+    random_tracks: Span = Field(description="tracks a session, random")
+    random_listening: Span = Field(description="listening time a session, random")
+    same_artist_ratio: Span = Field(description="listening time with one artist, over random")
+    near_share: Span = Field(description="share heard near an interest")
 
 
 class WorldConfig(Config):

@@ -11,13 +11,8 @@ _STRIPE = 128  # tracks of which only the nearest is compared at first
 def nearest_tracks(embeddings: Float32Array, points: IntArray, count: int) -> IntArray:
     """Find the tracks nearest to each of some tracks, itself first, then by growing Euclidean distance.
 
-    Args:
-        embeddings: (tracks, dimensions).
-        points: Track ids (n,).
-        count: Neighbours wanted; no more than there are tracks.
-
     Returns:
-        Track ids (n, count).
+        Track ids (points, count); the embeddings are (tracks, dimensions), and `count` is no more than there are.
     """
     distinct, inverse = np.unique(points, return_inverse=True)
     half_squares = 0.5 * np.einsum("ij,ij->i", embeddings, embeddings)

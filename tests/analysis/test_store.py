@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from analysis.errors import StoreError
-from analysis.logs.reader import LineCounts
+from analysis.logs.lines import LineCounts
 from analysis.store import MANIFEST, Catalogue, Manifest, Part, Source, content_digest, open_store
 
 SOURCE = Source("events.jsonl", "ab" * 16, 120, LineCounts(3, 2, 1, 0))

@@ -17,7 +17,6 @@ from recsys.report.page import write_report
 from recsys.search.search import search
 from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
-from tests.programs import free_port
 from tests.recsys.logs import events_of, make_store, random_sessions
 
 TRACKS = 90
@@ -85,15 +84,15 @@ def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest.fixture(scope="module")
 def lab(root: Path, service: Served) -> Iterator[str]:
-    port = free_port()
     flags = ["--root", root, "--published", root / "published", "--service", f"http://127.0.0.1:{service.port}"]
-    flags += ["--log", service.log, "--port", str(port)]
+    flags += ["--log", service.log, "--port", "0"]
     argv = [sys.executable, "-m", "recsys.lab", *map(str, flags)]
     with subprocess.Popen(argv, env={**os.environ, "BOTIFY_ADMIN_TOKEN": "secret"}, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
-            assert process.stdout.readline().startswith(b"http://127.0.0.1")
-            yield f"http://127.0.0.1:{port}"
+            address = process.stdout.readline().decode().split()[0]
+            assert address.startswith("http://127.0.0.1:")
+            yield address.rstrip("/")
         finally:
             process.terminate()
 
@@ -138,7 +137,7 @@ def test_the_report_of_a_search_is_opened(page: Page) -> None:
 def test_the_ab_report_is_opened(page: Page) -> None:
     page.get_by_role("link", name="reports/als", exact=True).click()
     expect(page.locator("#verdict")).to_be_visible()
-    expect(page.locator("#course-table tbody tr")).to_have_count(5)
+    expect(page.locator("#original-table tbody tr")).to_have_count(5)
 
 
 def test_a_run_is_published_and_rolled_back(page: Page, root: Path, service: Served) -> None:

@@ -77,7 +77,8 @@ def _options(module: str, rest: str) -> set[str]:
     if hasattr(found, "__path__"):
         found = importlib.import_module(f"{module}.__main__")
     parameters = typer.main.get_command(found.app).params
-    return {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
+    settings = {f"--{key}" for config in getattr(found, "KINDS", {}).values() for key in config.model_fields}
+    return settings | {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
 @pytest.mark.dask

@@ -20,9 +20,8 @@ from recsys.report.page import render_report
 from recsys.report.runs import read_folder
 from recsys.runs.folder import Winner
 from recsys.runs.leaderboard import write_leaderboard
-from recsys.runs.ledger import Ledger
+from recsys.runs.ledger import Ledger, Score, Stop
 from recsys.runs.ranking import Row
-from recsys.runs.scores import Checkpoint, Score, Stop
 from recsys.runs.trials import Trial
 from recsys.workspace import open_workspace
 from tests.analysis.ab.page.samples import make_report
@@ -67,9 +66,7 @@ def write_run(folder: Path) -> Winner:
     """A run of two candidates, one of which failed for a reason that tries to be markup."""
     config = SearchConfig(store=Path(HOSTILE.replace("/", "")), run=folder)
     good, bad = (Trial(name, "als", AlsParams(8, 0.1, alpha), 1) for name, alpha in (("good", 1.0), ("bad", 10.0)))
-    scores = tuple(
-        Score(Checkpoint(sweep), {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 0.1, 5_000_000) for sweep in (1, 3)
-    )
+    scores = tuple(Score(sweep, {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 5_000_000) for sweep in (1, 3))
     folder.mkdir()
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     ledger = Ledger(folder / "ledger.jsonl", "scorer", [good])
@@ -77,7 +74,7 @@ def write_run(folder: Path) -> Winner:
         ledger.add(good, score)
     ranking = [
         Row((good,), "scored", None, scores, scores[-1], (0.0, 0.0, 0.0)),
-        Row((bad,), "failed", Stop(Checkpoint(1), HOSTILE), (), None),
+        Row((bad,), "failed", Stop(1, HOSTILE), (), None),
     ]
     write_leaderboard(folder / "leaderboard.parquet", ranking)
     winner = Winner(good, 3, scores[-1].metrics, "ndcg@30", "dataset", (f"Warning: {HOSTILE}",))
@@ -107,8 +104,8 @@ def test_the_ab_report_is_read_as_it_was_written_and_takes_no_name_for_markup(op
     verdict = read.find("div", id="verdict")[0]
     assert verdict.attributes["data-decision"] == "ship"
     assert verdict.find("h2")[0].text == f"Ship: {HOSTILE}"
-    rows = read_table(read, "course-table")[1:]
-    assert [row[0] for row in rows] == [row.metric for row in report.course_table]
+    rows = read_table(read, "original-table")[1:]
+    assert [row[0] for row in rows] == [row.metric for row in report.original_table]
 
 
 def test_the_report_of_a_search_is_read_as_it_was_written_and_takes_nothing_for_markup(

@@ -14,7 +14,6 @@ from recsys.config import ExportConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.export import __main__ as export_command
 from recsys.export import export
-from recsys.export.manifest import model_facts
 from recsys.ingest.events import ingest
 from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
@@ -100,7 +99,7 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(finished: Path, tmp_pa
 def test_the_manifest_has_the_seed_of_the_split_and_that_of_the_fit(finished: Path) -> None:
     config, winner = read_run(open_workspace(finished))
     other = replace(winner, trial=replace(winner.trial, seed=config.seed + 1))
-    facts = model_facts("model", other, config)
+    facts = export.model_facts("model", other, config)
     assert (facts["seed"], facts["fit_seed"]) == (config.seed, config.seed + 1)
 
 

@@ -13,7 +13,6 @@ from recsys.errors import SearchError, TrialError
 from recsys.models.als import Als, AlsParams
 from recsys.models.lists import personal_lists
 from recsys.runs.folder import checkpoint_name, listeners_name, read_listeners
-from recsys.runs.scores import Checkpoint
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring.scorer import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
@@ -49,10 +48,10 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
     whole = Als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, threads=1)
     whole.sweep(5)
     expected = score_lists(scorer, personal_lists(whole, dataset, "train", 30, threads=1))
-    run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path))
+    run_step(TRIAL, 2, scorer, str(tmp_path))
     with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert kept["sweeps"] == 2
-    score = run_step(TRIAL, Checkpoint(5), scorer, str(tmp_path))
+    score = run_step(TRIAL, 5, scorer, str(tmp_path))
     assert score.metrics == expected.metrics
     with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert np.array_equal(kept["item_factors"], whole.item_factors)
@@ -61,19 +60,19 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
 
 def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(scorer: Scorer, tmp_path: Path) -> None:
     """As after the death of a worker that had written its checkpoint and not yet answered."""
-    first = run_step(TRIAL, Checkpoint(3), scorer, str(tmp_path))
-    again = run_step(TRIAL, Checkpoint(3), scorer, str(tmp_path))
+    first = run_step(TRIAL, 3, scorer, str(tmp_path))
+    again = run_step(TRIAL, 3, scorer, str(tmp_path))
     assert (again.metrics, again.fit_s) == (first.metrics, first.fit_s)
 
 
 def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(scorer: Scorer, tmp_path: Path) -> None:
-    expected = run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path / "other")).metrics
-    run_step(TRIAL, Checkpoint(4), scorer, str(tmp_path))
-    assert run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path)).metrics == expected
+    expected = run_step(TRIAL, 2, scorer, str(tmp_path / "other")).metrics
+    run_step(TRIAL, 4, scorer, str(tmp_path))
+    assert run_step(TRIAL, 2, scorer, str(tmp_path)).metrics == expected
 
 
 def test_what_listeners_add_makes_up_the_metric(scorer: Scorer, tmp_path: Path) -> None:
-    score = run_step(TRIAL, Checkpoint(2), scorer, str(tmp_path))
+    score = run_step(TRIAL, 2, scorer, str(tmp_path))
     numerators, denominators = read_listeners(open_workspace(tmp_path), scorer, "ndcg@30", TRIAL, 2)
     assert len(numerators) == len(validator_for(scorer).users)
     assert numerators.sum() / denominators.sum() == pytest.approx(score.metrics["ndcg@30"][0], abs=1e-12)
@@ -87,22 +86,22 @@ def test_a_score_whose_listeners_are_gone_is_one_line(scorer: Scorer, tmp_path: 
 def test_a_metric_that_is_not_of_listeners_keeps_none(dataset: Dataset, tmp_path: Path) -> None:
     by_coverage = VALIDATION.model_copy(update={"select": "coverage@30"})
     scorer = Scorer(dataset.address, by_coverage, seed=1, threads=1)
-    run_step(BASELINES["popular"], Checkpoint(0), scorer, str(tmp_path))
+    run_step(BASELINES["popular"], 0, scorer, str(tmp_path))
     with np.load(tmp_path / listeners_name(scorer, BASELINES["popular"], 0)) as kept:
         assert not [name for name in kept.files if "@" in name and not name.startswith("ope_time@")]
 
 
 @pytest.mark.parametrize("name", ["random", "popular"])
 def test_a_baseline_is_scored_without_a_fit(scorer: Scorer, tmp_path: Path, name: str) -> None:
-    score = run_step(BASELINES[name], Checkpoint(0), scorer, str(tmp_path))
-    assert (score.checkpoint.sweep, score.fit_s) == (0, 0)
+    score = run_step(BASELINES[name], 0, scorer, str(tmp_path))
+    assert (score.sweep, score.fit_s) == (0, 0)
     assert (tmp_path / listeners_name(scorer, BASELINES[name], 0)).exists()
 
 
 def test_factors_that_are_not_finite_leave_no_checkpoint(scorer: Scorer, tmp_path: Path) -> None:
     trial = Trial("nan", "als", AlsParams(4, 1.0, 1e39), 7)
     with pytest.raises(TrialError, match="not finite after sweep 2"):
-        run_step(trial, Checkpoint(2), scorer, str(tmp_path))
+        run_step(trial, 2, scorer, str(tmp_path))
     assert not (tmp_path / checkpoint_name(trial)).exists()
 
 

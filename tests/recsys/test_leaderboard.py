@@ -11,8 +11,8 @@ from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.config import Search, Space
 from recsys.runs.leaderboard import leaderboard_table, remarks, write_leaderboard
+from recsys.runs.ledger import Score, Scores, Stop
 from recsys.runs.ranking import Row, compare, rank, simplest
-from recsys.runs.scores import Checkpoint, Score, Scores, Stop
 from recsys.runs.trials import Candidate, Trial, plan_baselines, plan_candidates
 
 METRIC = "hit_time@30"
@@ -40,8 +40,8 @@ def shares_of(candidates: tuple[Candidate, ...], means: Mapping[int, tuple[float
         for sweep, mean in enumerate(values, start=1):
             numerators = base + mean + 0.02 * generator.standard_normal(LISTENERS)
             shares[trial.id, sweep] = np.stack([numerators, np.ones(LISTENERS)])
-    for place, name in enumerate(("popular", "random")):
-        shares[name, 0] = np.stack([base / (5 + place), np.ones(LISTENERS)])
+    for number, name in enumerate(("popular", "random")):
+        shares[name, 0] = np.stack([base / (5 + number), np.ones(LISTENERS)])
     return shares
 
 
@@ -50,7 +50,7 @@ def scores_of(candidates: tuple[Candidate, ...], shares: Shares) -> dict[str, tu
     for (key, sweep), (numerators, denominators) in shares.items():
         value = float(numerators.sum() / denominators.sum())
         metrics = dict.fromkeys((METRIC, "recall@30", "coverage@30"), (value, value - 0.1, value + 0.1))
-        scores[key] = (*scores[key], Score(Checkpoint(sweep), metrics, 1.0, 1.0))
+        scores[key] = (*scores[key], Score(sweep, metrics, 1.0))
     return scores
 
 
@@ -68,8 +68,8 @@ def compared(ranking: list[Row], shares: Shares) -> list[Row]:
 
 def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(candidates: tuple[Candidate, ...]) -> None:
     scores = scores_of(candidates, shares_of(candidates, {32: (0.5, 0.7, 0.6), 16: (0.8, 0.8)}))
-    scores[candidates[2][0].id] = (Score(Checkpoint(1), error="NaN"),)
-    ranking = ranked(candidates, {candidates[0][0].id: Stop(Checkpoint(3), "enough")}, scores)
+    scores[candidates[2][0].id] = (Score(1, error="NaN"),)
+    ranking = ranked(candidates, {candidates[0][0].id: Stop(3, "enough")}, scores)
     assert [getattr(row.trial.params, "factors", row.trial.id) for row in ranking] == [16, 32, "popular", "random", 8]
     assert [row.sweep for row in ranking] == [ranking[0].sweep, 2, 0, 0, 0]
     assert [row.state for row in ranking] == ["scored", "pruned", "scored", "scored", "failed"]
@@ -117,7 +117,7 @@ def test_the_simplest_that_is_no_worse_has_the_fewest_factors_then_the_fewest_sw
     shares = shares_of(candidates, {32: (0.4, 0.501, 0.501), 16: (0.4, 0.5, 0.501, 0.5), 8: (0.3, 0.4)})
     ranking = ranked(candidates, {}, scores_of(candidates, shares))
     best = ranking[0]
-    chosen = simplest(ranking, best, listeners(shares), RESAMPLES, seed=5)
+    chosen = simplest(ranking, best, lambda rows, _: compare(rows, best, listeners(shares), RESAMPLES, seed=5))
     assert (chosen.trial.params.factors, chosen.sweep) == (16, 2)
     (said,) = (each for each in remarks(compared(ranking, shares), chosen, METRIC) if "Chosen" in each)
     assert "als factors 16, reg 0.1, alpha 10 after 2 sweeps" in said
@@ -127,8 +127,8 @@ def test_seeds_are_averaged_value_and_difference() -> None:
     candidates = plan_candidates(Search(space=Space(factors=(8, 16)), seeds=(1, 2)), "data", seed=1)
     generator = np.random.default_rng(1)
     shares = {
-        (trial.id, 1): np.stack([place + generator.random(LISTENERS), np.ones(LISTENERS)])
-        for place, candidate in enumerate(candidates)
+        (trial.id, 1): np.stack([number + generator.random(LISTENERS), np.ones(LISTENERS)])
+        for number, candidate in enumerate(candidates)
         for trial in candidate
     } | {(name, 0): np.zeros((2, LISTENERS)) for name in ("popular", "random")}
     shares["popular", 0][1] = shares["random", 0][1] = 1
@@ -143,11 +143,11 @@ def test_seeds_are_averaged_value_and_difference() -> None:
 def test_the_leaderboard_says_what_was_stopped_when_and_why(candidates: tuple[Candidate, ...], tmp_path: Path) -> None:
     shares = shares_of(candidates, {32: (0.5, 0.6), 16: (0.4,)})
     scores = scores_of(candidates, shares)
-    stopped = {candidate[0].id: Stop(Checkpoint(1), "rung") for candidate in candidates[1:3]}
+    stopped = {candidate[0].id: Stop(1, "rung") for candidate in candidates[1:3]}
     ranking = compared(ranked(candidates, stopped, scores), shares)
     write_leaderboard(tmp_path / "board.parquet", ranking)
     rows = {row["factors"]: row for row in pq.read_table(tmp_path / "board.parquet").to_pylist()}
-    found = {factors: (rows[factors]["state"], rows[factors]["given_up_at"]) for factors in (32, 16, 8)}
+    found = {factors: (rows[factors]["state"], rows[factors]["stopped_at"]) for factors in (32, 16, 8)}
     assert found == {32: ("scored", None), 16: ("pruned", 1), 8: ("pruned", 1)}
     assert rows[16]["why"] == "rung"
     assert rows[16]["behind"] < rows[16]["behind upper"] < 0

@@ -7,8 +7,7 @@ import pytest
 from recsys.errors import SearchError
 from recsys.models.kinds import NoParams
 from recsys.models.params import AlsParams
-from recsys.runs.ledger import Ledger
-from recsys.runs.scores import Checkpoint, Score
+from recsys.runs.ledger import Ledger, Score
 from recsys.runs.trials import Trial
 
 TRIAL = Trial("abc", "als", AlsParams(8, 0.1, 10.0), 1)
@@ -18,7 +17,7 @@ TRIALS = [TRIAL, OTHER, RANDOM]
 
 
 def score(sweep: int, value: float = 1 / 3) -> Score:
-    return Score(Checkpoint(sweep), {"ndcg@30": (value, value - 0.1, value + 0.1)}, 1.5, 0.25)
+    return Score(sweep, {"ndcg@30": (value, value - 0.1, value + 0.1)}, 1.5)
 
 
 def read(file: Path, scorer: str = "scorer") -> Ledger:
@@ -74,7 +73,7 @@ def test_a_score_that_stands_twice_counts_once(file: Path) -> None:
 
 
 def test_only_a_final_failure_is_not_tried_again(file: Path) -> None:
-    ledger, nan = read(file), Score(Checkpoint(5), error="NaN")
-    ledger.add(TRIAL, Score(Checkpoint(15), error="out of memory", is_final=False))
+    ledger, nan = read(file), Score(5, error="NaN")
+    ledger.add(TRIAL, Score(15, error="out of memory", is_final=False))
     ledger.add(OTHER, nan)
     assert read(file).scores == {"abc": (score(5), score(10)), "def": (nan,), "random": (score(0),)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
 from recsys.runs.folder import read_listeners, read_run
-from recsys.runs.leaderboard import WARNING, remarks, warn_of
-from recsys.runs.ranking import Row, disagreement
-from recsys.runs.scores import Checkpoint, Score
+from recsys.runs.leaderboard import WARNING, remarks, warn_of_rival
+from recsys.runs.ledger import Score
+from recsys.runs.ranking import Row, compare
 from recsys.runs.trials import Trial, plan_candidates
 from recsys.scoring.scorer import Scorer, check_scorer, score_lists
 from recsys.search import __main__ as search
@@ -188,7 +189,7 @@ def rivals(more: float) -> tuple[Row, Row, dict[str, FloatArray]]:
         trials[0].id: np.stack([base, np.ones(400)]),
         trials[1].id: np.stack([base + more + noise, np.ones(400)]),
     }
-    ranking = [Row((trial,), "scored", None, (), Score(Checkpoint(5), {}, 1, 1)) for trial in trials]
+    ranking = [Row((trial,), "scored", None, (), Score(5, {}, 1)) for trial in trials]
     return ranking[0], ranking[1], shares
 
 
@@ -197,24 +198,21 @@ def test_a_warning_says_when_ranking_and_listening_time_disagree_beyond_chance(
     difference: float, is_warned: bool
 ) -> None:
     best, rival, shares = rivals(difference)
-    found = disagreement(best, [rival, best], lambda trial, _: shares[trial.id], 200, 1)
-    assert found is not None
-    assert found[1][0] == pytest.approx(difference, abs=0.01)
-    warning = warn_of(*found, best, ("ndcg@30", "ope_time@30"))
-    assert (warning is not None) == is_warned
-    if warning:
+    by_time = partial(compare, listeners=lambda trial, _: shares[trial.id], resamples=200, seed=1)
+    behind = by_time([best, rival], best)[1].behind
+    assert behind is not None
+    assert behind[0] == pytest.approx(difference, abs=0.01)
+    warnings = warn_of_rival(best, [rival, best], by_time, ("ndcg@30", "ope_time@30"))
+    assert bool(warnings) == is_warned
+    for warning in warnings:
         assert warning.startswith(f"{WARNING} ndcg@30 and ope_time@30 disagree: ope_time@30 puts als factors 8")
         assert "0.1 more" in warning or "more (+0." in warning
-
-
-def test_there_is_no_warning_where_both_choose_the_same() -> None:
-    best, _, shares = rivals(0.1)
-    assert disagreement(best, [best], lambda trial, _: shares[trial.id], 200, 1) is None
+    assert warn_of_rival(best, [best, rival], by_time, ("ndcg@30", "ope_time@30")) == []
 
 
 def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
     best, _, _ = rivals(0.1)
-    score = Score(Checkpoint(5), {"ope_time@30": (0.3, 0.2, 0.4)}, 1, 1, warnings={"ope_time@30": "too few"})
+    score = Score(5, {"ope_time@30": (0.3, 0.2, 0.4)}, 1, warnings={"ope_time@30": "too few"})
     unreliable = replace(best, score=score)
     assert remarks([unreliable], unreliable, "ope_time@30") == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"

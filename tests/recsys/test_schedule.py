@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from recsys.config import Halving, Search, Space
-from recsys.runs.scores import Checkpoint, Score
+from recsys.runs.ledger import Score
 from recsys.runs.trials import Candidate, Trial, plan_candidates
-from recsys.search.schedule import Decisions, Step, checkpoints_of, decide, rungs_of
+from recsys.search.schedule import Decisions, Step, decide
 
 METRIC = "ndcg@30"
 NINE = Space(factors=(4, 8, 16), alpha=(1.0, 10.0, 40.0))
@@ -24,14 +24,14 @@ def plan(search: Search) -> tuple[Candidate, ...]:
     return plan_candidates(search, "data", seed=1)
 
 
-def score(checkpoint: Checkpoint, value: float) -> Score:
-    return Score(checkpoint, {METRIC: (value, value, value)}, 1.0, 1.0)
+def score(sweep: int, value: float) -> Score:
+    return Score(sweep, {METRIC: (value, value, value)}, 1.0)
 
 
 class Played:
     """A search whose fits are made up: the value of a step is looked up instead."""
 
-    def __init__(self, search: Search, values: Mapping[tuple[int, Checkpoint], float | None]) -> None:
+    def __init__(self, search: Search, values: Mapping[tuple[int, int], float | None]) -> None:
         self.search = search
         self.candidates = plan(search)
         self.values = values
@@ -44,13 +44,13 @@ class Played:
 
     def take(self, step: Step) -> None:
         self.taken.append(step)
-        trial, checkpoint = step
-        value = self.values[self.place(trial), checkpoint]
-        found = Score(checkpoint, error="broken") if value is None else score(checkpoint, value)
+        trial, sweep = step
+        value = self.values[self.number(trial), sweep]
+        found = Score(sweep, error="broken") if value is None else score(sweep, value)
         self.scores[trial.id] = (*self.scores[trial.id], found)
 
-    def place(self, trial: Trial) -> int:
-        return next(place for place, each in enumerate(self.candidates) if trial in each)
+    def number(self, trial: Trial) -> int:
+        return next(number for number, candidate in enumerate(self.candidates) if trial in candidate)
 
     def play(self, workers: int, generator: np.random.Generator) -> "Played":
         """As many steps at once as there are workers, which end in any order."""
@@ -63,10 +63,10 @@ class Played:
             self.take(running.pop(int(generator.integers(len(running)))))
 
 
-def random_values(search: Search, seed: int, failing: Sequence[int] = ()) -> dict[tuple[int, Checkpoint], float | None]:
+def random_values(search: Search, seed: int, failing: Sequence[int] = ()) -> dict[tuple[int, int], float | None]:
     generator = np.random.default_rng(seed)
-    pairs = itertools.product(range(len(plan(search))), checkpoints_of(search))
-    return {(place, point): None if place in failing else float(generator.random()) for place, point in pairs}
+    pairs = itertools.product(range(len(plan(search))), search.scored_sweeps)
+    return {(number, sweep): None if number in failing else float(generator.random()) for number, sweep in pairs}
 
 
 def test_a_grid_takes_every_candidate_to_the_end() -> None:
@@ -82,20 +82,20 @@ def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
     played = Played(search, random_values(search, 1))
     second = played.decisions.steps[1]
     played.take(second)
-    assert played.decisions.steps[0] == (second[0], Checkpoint(4))
+    assert played.decisions.steps[0] == (second[0], 4)
 
 
 def test_halving_keeps_a_third_after_each_rung() -> None:
     search = halving()
-    assert [(rung.position, rung.keep, rung.of) for rung in rungs_of(search, 9)] == [(0, 3, 9), (1, 1, 3)]
-    values = {(place, point): float(place) for place in range(9) for point in checkpoints_of(search)}
+    values = {(number, sweep): float(number) for number in range(9) for sweep in search.scored_sweeps}
     played = Played(search, values).play(1, np.random.default_rng(0))
-    sweeps = [(played.place(trial), checkpoint.sweep) for trial, checkpoint in played.taken]
-    assert sorted(sweeps) == sorted([*((place, 1) for place in range(9)), (6, 3), (7, 3), (8, 3), (8, 9)])
+    sweeps = [(played.number(trial), sweep) for trial, sweep in played.taken]
+    assert sorted(sweeps) == sorted([*((number, 1) for number in range(9)), (6, 3), (7, 3), (8, 3), (8, 9)])
     at = {
-        played.candidates[place][0].id: sweep for place, sweep in [*((place, 1) for place in range(6)), (6, 3), (7, 3)]
+        played.candidates[number][0].id: sweep
+        for number, sweep in [*((number, 1) for number in range(6)), (6, 3), (7, 3)]
     }
-    assert {key: stop.checkpoint.sweep for key, stop in played.decisions.stopped.items()} == at
+    assert {key: stop.sweep for key, stop in played.decisions.stopped.items()} == at
     assert "not among the best 3 of 9" in played.decisions.stopped[played.candidates[0][0].id].reason
 
 
@@ -118,8 +118,8 @@ def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_
 def test_a_promotion_does_not_wait_for_results_that_cannot_change_it() -> None:
     """Three of nine go on: the best of seven is in whatever the last two bring, the fourth best is out."""
     search = halving()
-    first = checkpoints_of(search)[0]
-    played = Played(search, {(place, first): -float(place) for place in range(9)})
+    first = search.scored_sweeps[0]
+    played = Played(search, {(number, first): -float(number) for number in range(9)})
     for candidate in played.candidates[:7]:
         played.take((candidate[0], first))
     deeper = [step for step in played.decisions.steps if step[1] != first]
@@ -129,7 +129,7 @@ def test_a_promotion_does_not_wait_for_results_that_cannot_change_it() -> None:
 
 def test_of_equals_the_first_of_the_plan_goes_on() -> None:
     search = halving()
-    values = {(place, point): 0.5 for place in range(9) for point in checkpoints_of(search)}
+    values = {(number, sweep): 0.5 for number in range(9) for sweep in search.scored_sweeps}
     played = Played(search, values).play(3, np.random.default_rng(0))
     assert played.candidates[0][0].id not in played.decisions.stopped
 
@@ -147,7 +147,7 @@ def test_failed_candidates_never_push_out_a_sound_one() -> None:
     values = random_values(search, 3, failing=range(1, 9))
     played = Played(search, values).play(2, np.random.default_rng(0))
     assert played.decisions.stopped == {}
-    assert len(played.scores[played.candidates[0][0].id]) == len(checkpoints_of(search))
+    assert len(played.scores[played.candidates[0][0].id]) == len(search.scored_sweeps)
 
 
 @pytest.mark.parametrize(
@@ -165,17 +165,17 @@ def test_patience_stops_a_fit_that_gets_no_better(
     curve: tuple[float, ...], patience: int | None, stops_at: int | None
 ) -> None:
     search = Search(sweeps=5, score_every=1, patience=patience)
-    played = Played(search, {(0, Checkpoint(sweep)): value for sweep, value in enumerate(curve, start=1)})
+    played = Played(search, {(0, sweep): value for sweep, value in enumerate(curve, start=1)})
     played.play(1, np.random.default_rng(0))
     stop = played.decisions.stopped.get(played.candidates[0][0].id)
-    assert (stop.checkpoint.sweep if stop else None) == stops_at
+    assert (stop.sweep if stop else None) == stops_at
     assert len(played.taken) == (stops_at or 5)
 
 
 def test_seeds_of_a_candidate_go_on_together_and_are_scored_by_their_mean() -> None:
     search = Search(strategy="halving", space=Space(factors=(4, 8)), seeds=(1, 2), sweeps=3, halving=Halving(rungs=1))
     candidates = plan(search)
-    first = checkpoints_of(search)[0]
+    first = search.scored_sweeps[0]
     scores: dict[str, tuple[Score, ...]] = {trial.id: () for each in candidates for trial in each}
     (a, b), (c, d) = candidates
     for trial, value in ((a, 0.9), (b, 0.1), (c, 0.6)):
@@ -185,7 +185,7 @@ def test_seeds_of_a_candidate_go_on_together_and_are_scored_by_their_mean() -> N
     decisions = decide(search, candidates, scores, METRIC)
     assert {trial for trial, _ in decisions.steps} == {c, d}
     assert set(decisions.stopped) == {candidates[0][0].id}
-    failed = scores | {d.id: (*scores[d.id], Score(Checkpoint(3), error="broken"))}
+    failed = scores | {d.id: (*scores[d.id], Score(3, error="broken"))}
     assert {trial for trial, _ in decide(search, candidates, failed, METRIC).steps} == {c}
-    failed[c.id] = (*failed[c.id], score(checkpoints_of(search)[1], 0.9))
+    failed[c.id] = (*failed[c.id], score(search.scored_sweeps[1], 0.9))
     assert decide(search, candidates, failed, METRIC).done == {each[0].id for each in candidates}

@@ -18,7 +18,7 @@ def test_flags_alone_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[st
     flags = ["--world", str(world), "--log", str(log), "--episodes", "30", "--recommender", "random"]
     assert main([*flags, "--seed", "3", "--processes", "1"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith(f"{log}: 30 sessions in 1 segments, ")
+    assert shown.out.startswith(f"{log}: 30 sessions in 1 segments")
     assert "collecting: 30/30 sessions" in shown.err
     assert "sessions/s" in shown.err
     assert main([*flags, "--seed", "3"]) == 0
@@ -40,10 +40,13 @@ def test_flags_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--set", "epsiodes=3"], "epsiodes: unknown key; the nearest known key is episodes"),
-        (["--episodes", "0"], "episodes: Input should be greater than or equal to 1 (found 0)"),
-        (["--episodes", "many"], "Invalid value for '--episodes'"),
-        (["--processes", "0"], "processes: Input should be greater than or equal to 1 (found 0)"),
-        (["--seed", "-1"], "seed: Input should be greater than or equal to 0 (found -1)"),
+        (["--episodes", "0"], "episodes: Input should be greater than or equal to 1 (found '0')"),
+        (["--episodes", "many"], "episodes: Input should be a valid integer"),
+        (["--epsiodes", "3"], "epsiodes: unknown key; the nearest known key is episodes"),
+        (["--seed"], "--seed: a value is expected after it"),
+        (["out"], "out found; --key value is expected"),
+        (["--processes", "0"], "processes: Input should be greater than or equal to 1 (found '0')"),
+        (["--seed", "-1"], "seed: Input should be greater than or equal to 0 (found '-1')"),
         (["--recommender", "best"], "recommender: best is unknown; allowed: random"),
         (["--set", "start=yesterday"], "start: Input should be a valid date"),
         (["--world", "nowhere"], "nowhere/tracks.json: cannot be read (No such file or directory)"),
@@ -69,7 +72,9 @@ def test_a_missing_key_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert "python -m sim.run --config configs/collect/demo.yaml" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "python -m sim.run --config configs/collect/demo.yaml" in shown
+    assert "--batch             sessions in a request" in shown
 
 
 @pytest.mark.parametrize("name", ["demo", "seed"])

@@ -139,7 +139,7 @@ def test_a_world_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypat
         ("gamma=1.5", "gamma: Input should be less than or equal to 1"),
         ("listeners.interests_low=9", "interests_low 9 is above interests_high 4"),
         ("listeners.interests_high=301", "interests_high (301) is above tracks (300)"),
-        ("listeners.consume_sharpness.low=0", "consume_sharpness: low must be above 0"),
+        ("listeners.consume_sharpness.low=0", "consume_sharpness.low: Input should be greater than 0"),
         ("listeners.consume_bias={low: 2, high: 1}", "low 2.0 is above high 1.0"),
         ("seed=-1", "seed"),
     ],

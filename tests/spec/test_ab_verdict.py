@@ -8,7 +8,7 @@ from analysis.ab.config import AbConfig, Role
 from analysis.ab.data_quality import Quality, Trust
 from analysis.ab.effects import MetricEffect, RelativeEffect
 from analysis.ab.verdict import Decision, Evidence, decide
-from analysis.logs.reader import LineCounts
+from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
 
 CONFIG = AbConfig(min_listeners=20, smallest_effect_pct=1)

@@ -1,6 +1,6 @@
 """Off-policy estimates against the exact truth of a small world, over many logs of it, with fixed seeds.
 
-Every session has one organic and five random tracks out of forty. All tracks are equally likely at every place, so what
+Every session has one organic and five random tracks out of forty. All tracks are equally likely everywhere, so what
 is left of a list is too, and the value of "random" is the mean over the organic track of the mean over the rest of the
 list; that of "in-order" follows from the chance that the first k of the rest have been heard after some draws.
 """

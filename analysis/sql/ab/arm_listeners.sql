@@ -1,8 +1,6 @@
 -- One row per listener of an arm, by listener.
--- Parameters:
---   $arm  VARCHAR, the arm; NULL for the time before the experiment
--- Tables:
---   listeners(user BIGINT, arm VARCHAR, sessions BIGINT, tracks BIGINT, time DOUBLE, requests BIGINT, latency_ms DOUBLE)
+-- $arm  VARCHAR, the arm; NULL for the time before the experiment
+-- FROM listeners(user BIGINT, arm VARCHAR, sessions BIGINT, tracks BIGINT, time DOUBLE, requests BIGINT, latency_ms DOUBLE)
 -- Columns:
 --   user, sessions, tracks, time, requests, latency_ms  as in listener_sums.sql or original_listeners.sql, with what else they have
 SELECT * EXCLUDE (arm)

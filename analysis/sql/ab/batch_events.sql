@@ -1,20 +1,14 @@
 -- One row per event of a batch, with what a report needs of it.
--- Parameters:
---   $whole  BOOLEAN, false for the original table alone: columns that it does not use are then NULL, and are not read
--- Tables:
---   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR)
+-- $whole  BOOLEAN, false for the original table alone: columns that it does not use are then NULL, and are not read
+-- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR)
 -- Columns:
 --   user, timestamp  as in events
 --   is_last          BOOLEAN, the event ends a session
---   track, time      as in events
---   latency          DOUBLE, seconds
---   recommendation   BIGINT
---   experiments      VARCHAR, JSON text
+--   track, time, latency, recommendation, experiments  as in events
 --   session          UBIGINT, hash of the logged session's name
---   recommender      VARCHAR
+--   recommender      as in events
 SELECT
-    user,
-    timestamp,
+    user, timestamp,
     message = 'last' AS is_last,
     CASE WHEN $whole THEN track END AS track,
     time,

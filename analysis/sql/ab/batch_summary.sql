@@ -1,15 +1,12 @@
 -- One row per text of experiments and recommender that the events of a batch name; either may be NULL.
--- Tables:
---   batch(timestamp BIGINT, is_last BOOLEAN, experiments VARCHAR, recommender VARCHAR)
+-- FROM batch(timestamp BIGINT, is_last BOOLEAN, experiments VARCHAR, recommender VARCHAR)
 -- Columns:
---   experiments  VARCHAR, JSON text
---   recommender  VARCHAR
+--   experiments, recommender  as in batch
 --   events       BIGINT
 --   requests     BIGINT, events that asked for a recommendation
 --   start_ms     BIGINT, the first event
 SELECT
-    experiments,
-    recommender,
+    experiments, recommender,
     count(*) AS events,
     count(*) FILTER (WHERE NOT is_last) AS requests,
     min(timestamp) AS start_ms

@@ -1,10 +1,8 @@
 -- One row per day and arm, twice: what the listeners' values on that day add to the sums of the day alone, and what
 -- they change in the sums of all days so far. A listener's value x is the numerator, or its ratio to the denominator;
 -- it changes on days with sessions alone, so the sums so far are those of the day before and the changes.
--- Parameters:
---   $per_listener  BOOLEAN, x is each listener's ratio
--- Tables:
---   daily(user BIGINT, arm VARCHAR, day BIGINT, numerator DOUBLE, denominator DOUBLE)
+-- $per_listener  BOOLEAN, x is each listener's ratio
+-- FROM daily(user BIGINT, arm VARCHAR, day BIGINT, numerator DOUBLE, denominator DOUBLE)
 -- Columns:
 --   arm
 --   day               BIGINT, days since the epoch, UTC

@@ -1,9 +1,7 @@
 -- One row per arm and bin: the closed sessions whose size is in the bin.
--- Parameters:
---   $edges  DOUBLE[], lower ends of the bins, ascending; a bin ends where the next begins, the last is open
---   $what   VARCHAR, 'tracks' or 'time'
--- Tables:
---   sessions(arm VARCHAR, is_closed BOOLEAN, tracks BIGINT, time HUGEINT)
+-- $edges  DOUBLE[], lower ends of the bins, ascending; a bin ends where the next begins, the last is open
+-- $what   VARCHAR, 'tracks' or 'time'
+-- FROM sessions(arm VARCHAR, is_closed BOOLEAN, tracks BIGINT, time HUGEINT)
 -- Columns:
 --   arm
 --   bin        BIGINT, 1 for the first

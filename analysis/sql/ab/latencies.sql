@@ -1,8 +1,6 @@
 -- One row per arm, group of listeners and latency in steps of 0.1 %: the requests of closed sessions.
--- Parameters:
---   $groups  BIGINT, number of groups that listeners are put in by a hash of their id
--- Tables:
---   session_events(user BIGINT, arm VARCHAR, latency DOUBLE, is_closed BOOLEAN)
+-- $groups  BIGINT, number of groups that listeners are put in by a hash of their id
+-- FROM session_events(user BIGINT, arm VARCHAR, latency DOUBLE, is_closed BOOLEAN)
 -- Columns:
 --   arm
 --   listener_group  BIGINT, 0..groups-1

@@ -1,10 +1,8 @@
 -- One row per listener and arm, or per listener, arm and day on which they closed a session. A listener in two arms has
 -- rows in both. Sums are over closed sessions; the events of others are dropped, as the original course service does.
--- Parameters:
---   $by_day    BOOLEAN, a row for each day; otherwise listeners without a closed session have a row too
---   $start_ms  BIGINT, the experiment's first event; rows without an arm are of sessions that ended before it
--- Tables:
---   sessions(user BIGINT, arm VARCHAR, is_closed BOOLEAN, end_ms BIGINT, day BIGINT, tracks BIGINT, time HUGEINT, recommended_tracks BIGINT, recommended_time HUGEINT, skips BIGINT, repeats BIGINT, requests BIGINT, latency HUGEINT, named BIGINT, fallbacks BIGINT)
+-- $by_day    BOOLEAN, a row for each day; otherwise listeners without a closed session have a row too
+-- $start_ms  BIGINT, the experiment's first event; rows without an arm are of sessions that ended before it
+-- FROM sessions(user BIGINT, arm VARCHAR, is_closed BOOLEAN, end_ms BIGINT, day BIGINT, tracks BIGINT, time HUGEINT, recommended_tracks BIGINT, recommended_time HUGEINT, skips BIGINT, repeats BIGINT, requests BIGINT, latency HUGEINT, named BIGINT, fallbacks BIGINT)
 -- Columns:
 --   user, arm           arm is NULL for the time before the experiment
 --   day                 BIGINT, days since the epoch, UTC, at the end of the sessions; 0 unless by day

@@ -4,15 +4,9 @@
 -- The original course service's notebook computes the same by walking the events of each listener and arm in the order
 -- of time: events count up to and with a 'last', latencies of closed sessions are averaged over their events, and a
 -- listener without a closed session counts with no sessions and no time, and has no means.
--- Tables:
---   assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, time DOUBLE, latency DOUBLE)
+-- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, time DOUBLE, latency DOUBLE)
 -- Columns:
---   user, arm
---   sessions    BIGINT, closed sessions
---   tracks      BIGINT, events of these
---   time        DOUBLE, listening time of these, in tracks
---   requests    BIGINT, events of these with a latency
---   latency_ms  DOUBLE, over the requests
+--   user, arm, sessions, tracks, time, requests, latency_ms  as in listener_sums.sql
 WITH ends AS (
     SELECT
         user, arm,

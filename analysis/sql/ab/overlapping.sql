@@ -1,6 +1,5 @@
 -- One row per listener and arm with two logged sessions at the same time.
--- Tables:
---   assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, session UBIGINT)
+-- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, session UBIGINT)
 -- Columns:
 --   user, arm
 WITH spans AS (

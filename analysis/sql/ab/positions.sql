@@ -1,8 +1,6 @@
 -- One row per arm and position in the session: the listening of the tracks there, in the slice's closed sessions.
--- Parameters:
---   $deepest  BIGINT, the last position that is wanted
--- Tables:
---   session_events(user BIGINT, arm VARCHAR, number BIGINT, position BIGINT, is_closed BOOLEAN, time DOUBLE)
+-- $deepest  BIGINT, the last position that is wanted
+-- FROM session_events(user BIGINT, arm VARCHAR, number BIGINT, position BIGINT, is_closed BOOLEAN, time DOUBLE)
 -- Columns:
 --   arm
 --   position  BIGINT, 1 for the organic track

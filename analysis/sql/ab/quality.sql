@@ -1,19 +1,11 @@
 -- One row: counts of what may be wrong with the events.
--- Tables:
---   listeners(user BIGINT, arm VARCHAR)
---   sessions(arm VARCHAR, is_closed BOOLEAN, start_ms BIGINT, end_ms BIGINT, tracks BIGINT, requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
+-- FROM listeners(user BIGINT, arm VARCHAR)
+-- FROM sessions(arm VARCHAR, is_closed BOOLEAN, start_ms BIGINT, end_ms BIGINT, tracks BIGINT, requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
 -- Columns:
---   events               BIGINT, of the experiment
---   outside              BIGINT, events outside of any arm
---   unclosed_sessions    BIGINT, sessions of the experiment without a 'last'
---   dropped_events       BIGINT, their events
---   duplicates           BIGINT, events that equal the one before
---   broken_chains        BIGINT, events of another track than was recommended just before
---   clock_went_back      BIGINT, of these, the ones that would fit the other way round
---   without_latency      BIGINT, events that say nothing of the latency
---   without_recommender  BIGINT, answers that do not say who recommended
---   changing_listeners   BIGINT, listeners who were in more than one arm
---   first_ms, last_ms    BIGINT, the experiment's first and last event; NULL without any
+--   events, outside, unclosed_sessions, dropped_events  BIGINT, as in `analysis.ab.data_quality.Quality`
+--   duplicates, broken_chains, clock_went_back, without_latency, without_recommender  BIGINT, as there
+--   changing_listeners                                  BIGINT, listeners who were in more than one arm
+--   first_ms, last_ms                                   BIGINT, the experiment's first and last event; NULL without any
 SELECT
     CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS events,
     CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NULL), 0) AS BIGINT) AS outside,

@@ -2,9 +2,8 @@
 -- They are ordered by time; of those at the same millisecond 'next' stands before 'last', then the smaller track, and
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.
--- Tables:
---   assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender UBIGINT)
---   own_recommenders(arm VARCHAR, own VARCHAR)
+-- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender UBIGINT)
+-- FROM own_recommenders(arm VARCHAR, own VARCHAR)
 -- Columns:
 --   user, arm, timestamp, is_last, track, time, latency  as in assigned
 --   position     BIGINT, 1 for the listener's first event in the arm

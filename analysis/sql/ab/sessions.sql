@@ -1,25 +1,17 @@
 -- One row per session, closed or not, of listeners in an arm or before the experiment.
 -- Sums are of whole multiples of 2^-80, so that they do not depend on the order of the events.
--- Parameters:
---   $skip_below  DOUBLE, a recommended track that is heard for less was skipped
--- Tables:
---   session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, same_ms BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
+-- $skip_below  DOUBLE, a recommended track that is heard for less was skipped
+-- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, same_ms BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
 --   is_closed           BOOLEAN, ends with a 'last'
 --   start_ms, end_ms    BIGINT, its first and last event
 --   day                 BIGINT, days since the epoch, UTC, at its end
---   tracks              BIGINT, events
---   time                HUGEINT, listening time in 2^-80 tracks
---   recommended_tracks  BIGINT, events after the first, which is the organic track
---   recommended_time    HUGEINT, listening time of these in 2^-80 tracks
---   skips               BIGINT, recommended tracks that were skipped
---   repeats             BIGINT, events of tracks heard before in the session
---   requests            BIGINT, events with a latency
+--   tracks, time, recommended_tracks, recommended_time, skips, repeats, requests  as in listener_sums.sql, but times are
+--                       HUGEINT, in 2^-80 tracks; the organic track, a session's first, is not recommended
 --   latency             HUGEINT, sum of latencies in 2^-80 s
 --   answers             BIGINT, requests for a recommendation
---   named               BIGINT, of these, with a known recommender
---   fallbacks           BIGINT, of these, by another than the arm's own
+--   named, fallbacks    as in listener_sums.sql
 --   same_ms, duplicates, broken, reversed  BIGINT, events that are so
 SELECT
     user, arm, number,

@@ -1,12 +1,10 @@
 -- One row per arm and kind of behaviour that no listener can have, with the listeners who show it.
--- Parameters:
---   $most_tracks        BIGINT, tracks that a listener can hear on a day
---   $same_ms_share      DOUBLE, share of a listener's events, at least ten, that may follow another within its millisecond
---   $shortest_track_ms  DOUBLE, length of the shortest track; 0 if the log's clock says nothing of the listening
--- Tables:
---   sessions(user BIGINT, arm VARCHAR, start_ms BIGINT, end_ms BIGINT, tracks BIGINT, recommended_time HUGEINT, same_ms BIGINT)
---   listener_days(user BIGINT, arm VARCHAR, tracks BIGINT)
---   overlapping(user BIGINT, arm VARCHAR)
+-- $most_tracks        BIGINT, tracks that a listener can hear on a day
+-- $same_ms_share      DOUBLE, share of a listener's events, at least ten, that may follow another within its millisecond
+-- $shortest_track_ms  DOUBLE, length of the shortest track; 0 if the log's clock says nothing of the listening
+-- FROM sessions(user BIGINT, arm VARCHAR, start_ms BIGINT, end_ms BIGINT, tracks BIGINT, recommended_time HUGEINT, same_ms BIGINT)
+-- FROM listener_days(user BIGINT, arm VARCHAR, tracks BIGINT)
+-- FROM overlapping(user BIGINT, arm VARCHAR)
 -- Columns:
 --   kind       VARCHAR: 'tracks', 'same_ms', 'clock' or 'overlap'
 --   arm

@@ -1,9 +1,7 @@
 -- One row per arm, step of latency and group of listeners: the requests of all slices.
--- Tables:
---   latencies(arm VARCHAR, listener_group BIGINT, step BIGINT, requests BIGINT)
+-- FROM latencies(arm VARCHAR, listener_group BIGINT, step BIGINT, requests BIGINT)
 -- Columns:
---   arm, step, listener_group  as in latencies.sql
---   requests                   BIGINT
+--   arm, step, listener_group, requests  as in latencies.sql
 SELECT arm, step, listener_group, CAST(sum(requests) AS BIGINT) AS requests
 FROM latencies
 GROUP BY arm, step, listener_group

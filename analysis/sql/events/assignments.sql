@@ -1,6 +1,5 @@
 -- One row per distinct text of the experiments that events took part in.
--- Tables:
---   events(experiments VARCHAR)
+-- FROM events(experiments VARCHAR)
 -- Columns:
 --   experiments  VARCHAR, JSON text, not NULL
 SELECT DISTINCT experiments

@@ -1,20 +1,11 @@
 -- One row per line of some event logs, as DuckDB's JSON reader casts the values to the keys' types. A line with a value
 -- out of its range fails the statement with 'odd line'; `analysis.logs.lines` then says which it is, by the same rules.
 -- Anything missing is NULL, and NULL in a condition is odd.
--- Tables:
---   log_values(message VARCHAR, timestamp BIGINT, user BIGINT, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
+-- FROM log_values(message VARCHAR, timestamp BIGINT, user BIGINT, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
 -- Columns:
---   user            BIGINT, 0..2^63-1
---   timestamp       BIGINT, ms since the epoch, UTC
---   message         VARCHAR, 'next' or 'last'
---   track           BIGINT, the track just heard
---   time            DOUBLE, share of it that was heard, 0..1
---   latency         DOUBLE, seconds spent in the service
---   recommendation  BIGINT, the track recommended next
---   experiments     VARCHAR, JSON text as logged
---   session         VARCHAR
---   recommender     VARCHAR
---   propensity      DOUBLE, 0 excluded, to 1
+--   user, timestamp, message, track, time, latency, recommendation  as logged: docs/formats.md, `analysis.logs.lines.Event`
+--   experiments  VARCHAR, JSON text as logged
+--   session, recommender, propensity  as logged
 SELECT
     CASE
         WHEN message IN ('next', 'last')

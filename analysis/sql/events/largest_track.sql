@@ -1,6 +1,5 @@
 -- One row: the largest track id that events name.
--- Tables:
---   events(track BIGINT, recommendation BIGINT)
+-- FROM events(track BIGINT, recommendation BIGINT)
 -- Columns:
 --   track  BIGINT; NULL without events
 SELECT greatest(max(track), max(recommendation)) AS track

@@ -1,11 +1,9 @@
 -- One row per row of a file of interactions that is not blank, its values read and checked, but for its ids.
--- Parameters:
---   $source         VARCHAR, digest of the file
---   $has_weight     BOOLEAN, the file has weights; without, each row weighs 1
---   $has_timestamp  BOOLEAN, the file has timestamps
---   $has_session    BOOLEAN, the file has sessions
--- Tables:
---   raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR)
+-- $source         VARCHAR, digest of the file
+-- $has_weight     BOOLEAN, the file has weights; without, each row weighs 1
+-- $has_timestamp  BOOLEAN, the file has timestamps
+-- $has_session    BOOLEAN, the file has sessions
+-- FROM raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR)
 -- Columns:
 --   source                 VARCHAR, as given
 --   row                    BIGINT, the row's number in the file, from 1

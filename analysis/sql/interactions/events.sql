@@ -1,11 +1,9 @@
 -- One row per interaction of a bucket, in the shape of events, with weights of the same one added, exactly to 1e-9.
 -- An interaction without a session and a moment is a session of its own, as nothing ties it to another. In a split by
 -- files, each side is a session of its own, and what is on neither side is left out.
--- Parameters:
---   $train  VARCHAR[], digests of the files to learn from; empty where the split is not by files
---   $test   VARCHAR[], digests of the files to validate on; empty where the split is not by files
--- Tables:
---   stored(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, source VARCHAR)
+-- $train  VARCHAR[], digests of the files to learn from; empty where the split is not by files
+-- $test   VARCHAR[], digests of the files to validate on; empty where the split is not by files
+-- FROM stored(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, source VARCHAR)
 -- Columns:
 --   user, track
 --   timestamp  BIGINT, ms since the epoch, UTC; 0 without

@@ -1,6 +1,5 @@
 -- One row: of which kinds the ids of some interactions are.
--- Tables:
---   checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+-- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
 --   users_whole_number, users_text        BIGINT, good rows whose user is of that type by the file's own account
 --   users_characters                      BIGINT, good rows of files without types whose user is no whole number

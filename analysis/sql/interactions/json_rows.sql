@@ -1,12 +1,10 @@
 -- One row per line of a file of JSON lines, in the order of the file: the wanted values as text.
--- Parameters:
---   $user       VARCHAR, JSON pointer of the key, such as '/uid'
---   $track      VARCHAR, JSON pointer of the key
---   $weight     VARCHAR, JSON pointer of the key; NULL where it is not wanted
---   $timestamp  VARCHAR, JSON pointer of the key; NULL where it is not wanted
---   $session    VARCHAR, JSON pointer of the key; NULL where it is not wanted
--- Tables:
---   text_lines(line VARCHAR)
+-- $user       VARCHAR, JSON pointer of the key, such as '/uid'
+-- $track      VARCHAR, JSON pointer of the key
+-- $weight     VARCHAR, JSON pointer of the key; NULL where it is not wanted
+-- $timestamp  VARCHAR, JSON pointer of the key; NULL where it is not wanted
+-- $session    VARCHAR, JSON pointer of the key; NULL where it is not wanted
+-- FROM text_lines(line VARCHAR)
 -- Columns:
 --   user, track, weight, timestamp, session  VARCHAR; NULL where the line has none
 --   user_kind, track_kind                    VARCHAR, 'whole number', 'text' or what else it is
@@ -19,6 +17,7 @@ WITH documents AS (
 found AS (
     SELECT
         line,
+        map {'UBIGINT': 'whole number', 'BIGINT': 'whole number', 'VARCHAR': 'text'} AS kinds,
         json_type(document) = 'OBJECT' AS is_object,
         json_extract(document, $user) AS user_value,
         json_extract(document, $track) AS track_value,
@@ -31,14 +30,8 @@ SELECT
     json_extract_string(user_value, '$') AS user,
     json_extract_string(track_value, '$') AS track,
     weight, timestamp, session,
-    CASE json_type(user_value)
-        WHEN 'UBIGINT' THEN 'whole number' WHEN 'BIGINT' THEN 'whole number' WHEN 'VARCHAR' THEN 'text'
-        ELSE lower(json_type(user_value))
-    END AS user_kind,
-    CASE json_type(track_value)
-        WHEN 'UBIGINT' THEN 'whole number' WHEN 'BIGINT' THEN 'whole number' WHEN 'VARCHAR' THEN 'text'
-        ELSE lower(json_type(track_value))
-    END AS track_kind,
+    coalesce(kinds[json_type(user_value)], lower(json_type(user_value))) AS user_kind,
+    coalesce(kinds[json_type(track_value)], lower(json_type(track_value))) AS track_kind,
     CASE WHEN is_object THEN NULL ELSE 'no JSON object' END AS fault,
     line AS text
 FROM found

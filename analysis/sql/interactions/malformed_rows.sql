@@ -1,6 +1,5 @@
 -- One row per line of a CSV file that has not as many values as there are columns, or is damaged otherwise, by line.
--- Tables:
---   reject_errors(line UBIGINT, csv_line VARCHAR, error_message VARCHAR)
+-- FROM reject_errors(line UBIGINT, csv_line VARCHAR, error_message VARCHAR)
 -- Columns:
 --   line    BIGINT, its number in the file, from 1
 --   reason  VARCHAR

@@ -1,6 +1,5 @@
 -- One row per number that stands for several text ids.
--- Tables:
---   ids(id BIGINT, original VARCHAR)
+-- FROM ids(id BIGINT, original VARCHAR)
 -- Columns:
 --   id      BIGINT
 --   first   VARCHAR, one of the texts

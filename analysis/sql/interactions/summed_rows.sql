@@ -1,9 +1,8 @@
 -- One row per user, track, timestamp, session and source of the good rows, by user, timestamp, track, with the weights of
 -- repeated rows added, exactly to 1e-9, so that the sum does not depend on their order.
--- Tables:
---   verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
---   user_ids(id BIGINT, original VARCHAR)
---   track_ids(id BIGINT, original VARCHAR)
+-- FROM verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+-- FROM user_ids(id BIGINT, original VARCHAR)
+-- FROM track_ids(id BIGINT, original VARCHAR)
 -- Columns:
 --   user     BIGINT, the number that stands for it where there is one, or else itself
 --   moment   BIGINT, twice the timestamp; NULL without

@@ -1,9 +1,7 @@
 -- One row per row of `checked`, and whether its ids are of the kind that the store has.
--- Parameters:
---   $text_users  BOOLEAN, the store's users are text; else whole numbers from 0 to 2^63-1
---   $text_items  BOOLEAN, the store's items are text; else whole numbers from 0 to 2^63-1
--- Tables:
---   checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+-- $text_users  BOOLEAN, the store's users are text; else whole numbers from 0 to 2^63-1
+-- $text_items  BOOLEAN, the store's items are text; else whole numbers from 0 to 2^63-1
+-- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
 --   source, row, user, track, weight, timestamp, session  as in checked
 --   reason                                                VARCHAR, why the row is refused; NULL if it is not

@@ -1,7 +1,6 @@
 -- One row per event of a held-out session, by listener, session and position in it.
--- Tables:
---   session_events(user BIGINT, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR, position BIGINT)
---   heldout_sessions(user BIGINT, session VARCHAR)
+-- FROM session_events(user BIGINT, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR, position BIGINT)
+-- FROM heldout_sessions(user BIGINT, session VARCHAR)
 -- Columns:
 --   user
 --   position    BIGINT, 1 for the organic track, which opens the session

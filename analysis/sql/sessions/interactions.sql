@@ -1,12 +1,10 @@
 -- One row per listener and track with listening time or, where there are skips, a skip, by listener, then track.
 -- A skip is a recommended track heard for less than a threshold; it adds no listening time.
 -- Times are added as decimals of six places, so that the sum depends on neither the order nor the number of the files.
--- Parameters:
---   $organic    BOOLEAN, count organic tracks too
---   $min_time   DOUBLE, share 0..1; events heard less are left out
---   $skip_time  DOUBLE, share 0..1; recommended tracks heard less were skipped; 0: there are no skips
--- Tables:
---   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- $organic    BOOLEAN, count organic tracks too
+-- $min_time   DOUBLE, share 0..1; events heard less are left out
+-- $skip_time  DOUBLE, share 0..1; recommended tracks heard less were skipped; 0: there are no skips
+-- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user, track
 --   train        FLOAT, listening time in the training sessions (0 where the track was heard in held-out ones alone)
@@ -22,8 +20,7 @@ WITH classified AS (
     FROM split_events
 )
 SELECT
-    user,
-    track,
+    user, track,
     CAST(coalesce(sum(listened) FILTER (WHERE NOT skipped AND NOT heldout), 0) AS FLOAT) AS train,
     CAST(coalesce(sum(listened) FILTER (WHERE NOT skipped), 0) AS FLOAT) AS total,
     CAST(count(*) FILTER (WHERE skipped AND NOT heldout) AS FLOAT) AS train_skips,

@@ -1,6 +1,5 @@
 -- One row per listener, by listener.
--- Tables:
---   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user
 SELECT DISTINCT user

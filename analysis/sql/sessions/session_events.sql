@@ -2,8 +2,7 @@
 -- A logged session name is kept. Where there is none (logs of the original service) a listener's session begins at
 -- its first event, after a 'last', and after a silence of more than half an hour; its name is '@' and its first
 -- millisecond. Of events at the same millisecond 'next' stands before 'last', then the smaller track.
--- Tables:
---   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR)
+-- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR)
 -- Columns:
 --   user, timestamp, track, time, recommendation, propensity  as logged
 --   session                                                   the session's name, unique within its listener

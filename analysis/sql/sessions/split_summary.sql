@@ -1,18 +1,13 @@
 -- One row per bucket: the size of both sides of the split, and what would betray a leak between them.
--- Tables:
---   events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
---   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
+-- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   events             BIGINT, events of the bucket
 --   split_events       BIGINT, events on either side; equal to events unless one was lost or doubled
---   heldout_events     BIGINT
---   sessions           BIGINT, sessions of the bucket
---   heldout_sessions   BIGINT
+--   heldout_events, sessions, heldout_sessions  BIGINT
 --   sessions_on_both   BIGINT, sessions with events on both sides; 0 unless training sees held-out listening
 WITH by_session AS (
-    SELECT
-        count(*) AS events,
-        count(*) FILTER (WHERE heldout) AS heldout_events
+    SELECT count(*) AS events, count(*) FILTER (WHERE heldout) AS heldout_events
     FROM split_events
     GROUP BY user, session
 )

@@ -1,6 +1,5 @@
 -- One row per track heard, by track.
--- Tables:
---   split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   track
 SELECT DISTINCT track

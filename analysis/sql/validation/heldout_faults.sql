@@ -1,6 +1,5 @@
 -- One row: how many faults a held-out table has; all of them zero means that it can be used.
--- Tables:
---   heldout(user BIGINT, track BIGINT, time DOUBLE)
+-- FROM heldout(user BIGINT, track BIGINT, time DOUBLE)
 -- Columns:
 --   nulls      rows with an empty column
 --   bad_times  rows whose listening time is negative, infinite or not a number

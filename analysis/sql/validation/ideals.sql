@@ -1,13 +1,10 @@
 -- One row per cut-off and listener: what the best possible recommendations would reach.
--- Parameters:
---   $ks        INTEGER[], cut-offs: how many of the best recommendations count
---   $min_time  DOUBLE, listening time from which a held-out track is relevant, share of the track
--- Tables:
---   listeners(listener BIGINT, user BIGINT, relevant BIGINT)
---   truth(listener BIGINT, track BIGINT, time DOUBLE)
+-- $ks        INTEGER[], cut-offs: how many of the best recommendations count
+-- $min_time  DOUBLE, listening time from which a held-out track is relevant, share of the track
+-- FROM listeners(listener BIGINT, user BIGINT, relevant BIGINT)
+-- FROM truth(listener BIGINT, track BIGINT, time DOUBLE)
 -- Columns:
---   k                 the cut-off
---   listener          the listener's index
+--   k, listener       the cut-off, the listener's index
 --   relevant          the listener's relevant tracks; NULL where there is none
 --   ideal_dcg         Σ 1 / log2(rank + 1) over ranks 1 … min(k, relevant); NULL where nothing is relevant
 --   ideal_graded_dcg  Σ time / log2(rank + 1) over ranks 1 … min(k, tracks heard), the held-out tracks sorted by
@@ -21,8 +18,7 @@ cutoffs AS (
 ),
 best AS (
     SELECT
-        k,
-        listener,
+        k, listener,
         fsum(1 / log2(rank + 1)) FILTER (time >= $min_time) AS ideal_dcg,
         fsum(time / log2(rank + 1)) AS ideal_graded_dcg
     FROM ranked

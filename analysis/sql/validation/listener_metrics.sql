@@ -4,15 +4,13 @@
 -- among the first k recommendations, and R is the number of the listener's relevant tracks. A listener without
 -- recommendations counts 0. A metric is NULL for a listener whom it does not concern. Sums are compensated (fsum,
 -- favg), so that neither the order of the rows nor the number of threads shows in the last digit.
--- Parameters:
---   $ks                  INTEGER[], cut-offs: how many of the best recommendations count
---   $min_time            DOUBLE, listening time from which a held-out track is relevant, share of the track
---   $training_listeners  BIGINT, listeners of the training sessions
--- Tables:
---   recommendations(listener BIGINT, rank BIGINT, track BIGINT)
---   truth(listener BIGINT, track BIGINT, time DOUBLE)
---   ideals(k INTEGER, listener BIGINT, relevant BIGINT, ideal_dcg DOUBLE, ideal_graded_dcg DOUBLE)
---   popularity(track BIGINT, listeners BIGINT)
+-- $ks                  INTEGER[], cut-offs: how many of the best recommendations count
+-- $min_time            DOUBLE, listening time from which a held-out track is relevant, share of the track
+-- $training_listeners  BIGINT, listeners of the training sessions
+-- FROM recommendations(listener BIGINT, rank BIGINT, track BIGINT)
+-- FROM truth(listener BIGINT, track BIGINT, time DOUBLE)
+-- FROM ideals(k INTEGER, listener BIGINT, relevant BIGINT, ideal_dcg DOUBLE, ideal_graded_dcg DOUBLE)
+-- FROM popularity(track BIGINT, listeners BIGINT)
 -- Columns:
 --   k                  the cut-off
 --   listener           the listener's index
@@ -34,9 +32,7 @@ WITH cutoffs AS (
 ),
 found AS (
     SELECT
-        listener,
-        rank,
-        time,
+        listener, rank, time,
         time >= $min_time AS relevant,
         count(*) FILTER (time >= $min_time) OVER (PARTITION BY listener ORDER BY rank) AS hits_so_far
     FROM recommendations
@@ -44,8 +40,7 @@ found AS (
 ),
 accuracy AS (
     SELECT
-        k,
-        listener,
+        k, listener,
         count(*) FILTER (relevant) AS hits,
         fsum(1 / log2(rank + 1)) FILTER (relevant) AS dcg,
         fsum(hits_so_far / rank) FILTER (relevant) AS precisions,
@@ -59,8 +54,7 @@ accuracy AS (
 ),
 surprise AS (
     SELECT
-        k,
-        listener,
+        k, listener,
         favg(-log2((coalesce(popularity.listeners, 0) + 1) / ($training_listeners + 1))) AS novelty
     FROM recommendations
     LEFT JOIN popularity USING (track)
@@ -68,8 +62,7 @@ surprise AS (
     GROUP BY k, listener
 )
 SELECT
-    k,
-    listener,
+    k, listener,
     coalesce(dcg, 0) / ideal_dcg AS ndcg,
     CASE WHEN relevant > 0 THEN coalesce(hits, 0) / k END AS precision,
     coalesce(hits, 0) / relevant AS recall,

@@ -1,8 +1,6 @@
 -- One row per listener with a held-out pair.
--- Parameters:
---   $min_time  DOUBLE, listening time from which a held-out track is relevant, share of the track
--- Tables:
---   heldout(user BIGINT, track BIGINT, time DOUBLE)
+-- $min_time  DOUBLE, listening time from which a held-out track is relevant, share of the track
+-- FROM heldout(user BIGINT, track BIGINT, time DOUBLE)
 -- Columns:
 --   listener  0, 1, … in the order of users: the listener's index in every array
 --   user      the user's id

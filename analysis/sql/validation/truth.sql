@@ -1,7 +1,6 @@
 -- One row per held-out pair that was heard at all.
--- Tables:
---   heldout(user BIGINT, track BIGINT, time DOUBLE)
---   listeners(listener BIGINT, user BIGINT, relevant BIGINT)
+-- FROM heldout(user BIGINT, track BIGINT, time DOUBLE)
+-- FROM listeners(listener BIGINT, user BIGINT, relevant BIGINT)
 -- Columns:
 --   listener  the listener's index
 --   track     the track's id

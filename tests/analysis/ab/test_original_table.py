@@ -24,7 +24,7 @@ CONFIG = AbConfig(resamples=100)
 
 
 def rows_of(report: Report) -> dict[tuple[str, str], OriginalRow]:
-    return {(row.arm, row.metric): row for row in report.course_table}
+    return {(row.arm, row.metric): row for row in report.original_table}
 
 
 def assert_equal(report: Report, files: list[Path]) -> None:
@@ -59,7 +59,7 @@ def test_the_table_alone_is_the_same(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", experiment(effect=0.1))
     alone = build_report([file], "ALS", CONFIG, table_only=True)
     whole = build_report([file], "ALS", CONFIG)
-    assert alone.course_table == whole.course_table
+    assert alone.original_table == whole.original_table
     assert (alone.listeners, alone.sessions, alone.lines, alone.srm) == (
         whole.listeners,
         whole.sessions,
@@ -99,7 +99,7 @@ def test_any_log_gives_the_notebooks_table(folder: Path, events: list[dict[str, 
     file = write(folder / "a.jsonl", events + both)
     report = build_report([file], "ALS", CONFIG, table_only=True)
     assert_equal(report, [file])
-    assert build_report([file], "ALS", CONFIG).course_table == report.course_table
+    assert build_report([file], "ALS", CONFIG).original_table == report.original_table
 
 
 def shuffled(events: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:

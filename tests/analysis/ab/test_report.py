@@ -51,7 +51,7 @@ def test_every_configured_metric_and_arm_is_there_once_primary_first(report: Rep
 def test_the_json_has_the_documented_names(report: Report) -> None:
     document = json.loads(report.to_json())
     names = {"arm", "metric", "effect_pct", "lower_pct", "upper_pct", "control_mean", "arm_mean", "significant"}
-    assert all(row.keys() == names for row in document["course_table"])
+    assert all(row.keys() == names for row in document["original_table"])
     assert document["lines"].keys() == {"read", "good", "rejected", "blank"}
     assert document["listeners"].keys() == document["sessions"].keys() == {"C", "T1"}
     assert {"srm", "verdict"} <= document.keys()
@@ -59,7 +59,7 @@ def test_the_json_has_the_documented_names(report: Report) -> None:
 
 def test_the_last_day_so_far_is_the_whole_experiment(report: Report) -> None:
     (line,) = report.timelines
-    (row,) = (row for row in report.course_table if row.metric == line.metric)
+    (row,) = (row for row in report.original_table if row.metric == line.metric)
     last = line.days[-1]
     found = (last.cumulative.effect_pct, last.cumulative.lower_pct, last.cumulative.upper_pct)
     assert found == pytest.approx((row.effect_pct, row.lower_pct, row.upper_pct), rel=1e-9)
@@ -116,7 +116,7 @@ def test_shares_of_a_distribution_sum_to_one(report: Report) -> None:
 
 
 def test_positions_count_every_event_of_closed_sessions(report: Report) -> None:
-    tracks = {row.arm: row for row in report.course_table if row.metric == "mean_tracks_per_session"}
+    tracks = {row.arm: row for row in report.original_table if row.metric == "mean_tracks_per_session"}
     assert tracks["T1"].arm_mean is not None
     events = sum(one.events for one in report.positions if one.arm == "T1")
     assert events == pytest.approx(tracks["T1"].arm_mean * report.sessions["T1"])  # four sessions for everybody
@@ -147,7 +147,7 @@ def test_logs_of_the_original_and_of_our_service_can_be_mixed_and_packed(tmp_pat
     packed = tmp_path / "mixed" / "b.jsonl.gz"
     packed.write_bytes(gzip.compress("".join(json.dumps(one) + "\n" for one in events[1::2]).encode()))
     mixed = build_report([tmp_path / "mixed"], "ALS", CONFIG)
-    assert mixed.course_table == build_report([ours], "ALS", CONFIG).course_table
+    assert mixed.original_table == build_report([ours], "ALS", CONFIG).original_table
     assert mixed.trust is not None
     assert mixed.trust.quality.without_recommender > 0
 
@@ -331,7 +331,7 @@ def test_the_command_writes_the_report_and_prints_the_table(
 def test_a_control_can_be_named_on_the_command_line(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [str(log), "--experiment", "ALS", "--control", "T1", "--table-only", "--out", str(tmp_path)]
+    argv = [str(log), "--experiment", "ALS", "--set", "control=T1", "--table-only", "--out", str(tmp_path)]
     assert run(app, PROG, argv) == 0
     assert json.loads((tmp_path / "report.json").read_bytes())["control"] == "T1"
     assert "C " in capsys.readouterr().out
@@ -341,7 +341,7 @@ def test_a_control_can_be_named_on_the_command_line(
     ("options", "words"),
     [
         (["--experiment", "NONE"], "nobody is in it"),
-        (["--experiment", "ALS", "--memory", "much"], "a size such as"),
+        (["--experiment", "ALS", "--set", "memory=much"], "a size such as"),
         (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
         (
             ["--experiment", "ALS", "--set", "primary=[latency_p50]", "--set", "guardrails=[]"],

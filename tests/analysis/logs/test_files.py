@@ -9,8 +9,7 @@ import pytest
 
 from analysis.errors import EventLogError
 from analysis.logs import files
-from analysis.logs import reader as event_log
-from analysis.logs.files import LogFile, count_lines
+from analysis.logs.files import LogFile, count_lines, discover
 from botify.event_log import event_lines
 from sim.collect.eventlog import Events, format_events
 from tests.analysis.logs.test_reader import EVENT, text, write
@@ -21,14 +20,14 @@ def test_a_folder_stands_for_its_logs_at_any_depth(tmp_path: Path) -> None:
     others = ["note.txt", "collection.json", ".hidden.jsonl", ".cache/g.jsonl", "h.gz", "world.yaml"]
     for name in logs + others:
         write(tmp_path / name)
-    found = event_log.discover([tmp_path])
+    found = discover([tmp_path])
     assert [file.path.relative_to(tmp_path).as_posix() for file in found] == logs
 
 
 def test_a_pattern_stands_for_what_matches_and_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     first, second = write(tmp_path / "a-1.jsonl"), write(tmp_path / "a-2.jsonl")
     write(tmp_path / "b.jsonl")
-    found = event_log.discover([f"{tmp_path}/a-*.jsonl", first, tmp_path / "." / "a-2.jsonl"])
+    found = discover([f"{tmp_path}/a-*.jsonl", first, tmp_path / "." / "a-2.jsonl"])
     assert [file.path for file in found] == [first, second]
 
 
@@ -36,7 +35,7 @@ def test_a_pattern_stands_for_what_matches_and_a_file_named_twice_is_read_once(t
 def test_a_path_without_logs_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EventLogError, match=r"no event log here; logs are files named \*\.jsonl"):
-        event_log.discover([tmp_path / name])
+        discover([tmp_path / name])
 
 
 def count(folder: Path, content: bytes | str) -> int | None:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from analysis import queries
 from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
-from analysis.logs.lines import TORN, canonical_assignments, parse_line
-from analysis.logs.reader import LineCounts, LogFile
+from analysis.logs.files import LogFile, count_lines, discover
+from analysis.logs.lines import TORN, LineCounts, canonical_assignments, parse_line
 
 START_MS = 1_767_225_600_000
 EVENT: dict[str, Any] = {
@@ -292,7 +292,7 @@ def test_rejects_keep_the_line_as_it_was(tmp_path: Path) -> None:
     lines = [b"garb\xc3\xa4ge", b"\xff\xfe", b"{" + b"x" * 5000, "é".encode() * 2049]
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"\n".join(lines) + b"\n")
-    (found,) = event_log.load(queries.connect(), event_log.discover([file]), scratch=tmp_path)
+    (found,) = event_log.load(queries.connect(), discover([file]), scratch=tmp_path)
     assert found.rejects
     first, second, third, fourth = event_log.read_rejects(found.rejects, 10)
     assert (first.file, first.line, first.bytes, first.text) == (str(file), 1, 8, "garbäge")
@@ -424,8 +424,18 @@ def kindred_lines(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=kindred_lines())
-def test_both_readers_agree_on_lines_that_differ_in_hexadecimal_digits(load: Load, content: bytes) -> None:
-    assert_agree(load, content)
+def test_both_readers_agree_on_lines_that_differ_in_hexadecimal_digits(
+    load: Load, kindred: LogFile, content: bytes
+) -> None:
+    """Only a log without an odd line is left to DuckDB; any other is read line by line, which costs time here."""
+    kindred.path.write_bytes(content)
+    if count_lines(kindred) is not None:
+        assert_agree(load, content)
+
+
+@pytest.fixture(scope="module")
+def kindred(tmp_path_factory: pytest.TempPathFactory) -> LogFile:
+    return LogFile(tmp_path_factory.mktemp("kindred") / "log.jsonl", "log.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -466,7 +476,7 @@ def test_a_file_may_have_any_name(tmp_path: Path) -> None:
     write(tmp_path / "ev1.jsonl", f"{text(user=1)}\n")
     odd = write(tmp_path / "ev[1]*?'.jsonl", f"{text(user=2)}\n")
     connection = queries.connect()
-    event_log.load(connection, event_log.discover([odd]), scratch=tmp_path)
+    event_log.load(connection, discover([odd]), scratch=tmp_path)
     assert connection.sql("SELECT user FROM events").fetchall() == [(2,)]
 
 
@@ -477,7 +487,7 @@ def test_a_damaged_gzip_file_is_an_error_that_names_it(tmp_path: Path, content: 
     file = tmp_path / "a.jsonl.gz"
     file.write_bytes(content)
     with pytest.raises(EventLogError, match=r"a\.jsonl\.gz: a damaged gzip file"):
-        event_log.load(queries.connect(), event_log.discover([file]), scratch=tmp_path)
+        event_log.load(queries.connect(), discover([file]), scratch=tmp_path)
 
 
 def test_a_bad_file_among_good_ones_spoils_no_other(tmp_path: Path) -> None:
@@ -485,7 +495,7 @@ def test_a_bad_file_among_good_ones_spoils_no_other(tmp_path: Path) -> None:
         write(tmp_path / f"{number}.jsonl", f"{text(user=number)}\n" * 3)
     write(tmp_path / "2.jsonl", f"{text(user=2)}\n\ngarbage\n")
     connection = queries.connect()
-    found = event_log.load(connection, event_log.discover([tmp_path]), scratch=tmp_path)
+    found = event_log.load(connection, discover([tmp_path]), scratch=tmp_path)
     assert [file.lines.good for file in found] == [3, 3, 1, 3, 3]
     counts = connection.sql("SELECT user, count(*) FROM events GROUP BY user ORDER BY user").fetchall()
     assert counts == [(0, 3), (1, 3), (2, 1), (3, 3), (4, 3)]
@@ -496,7 +506,7 @@ def test_a_log_with_an_odd_line_after_many_good_ones_is_read_all_the_same(tmp_pa
     for name, end in (("array", text(extra=[1])), ("bad", text(time=2)), ("good", text())):
         write(tmp_path / f"{name}.jsonl", f"{start}{end}\n")
     connection = queries.connect()
-    found = event_log.load(connection, event_log.discover([tmp_path]), scratch=tmp_path)
+    found = event_log.load(connection, discover([tmp_path]), scratch=tmp_path)
     assert [(file.lines.good, file.lines.rejected) for file in found] == [(5001, 0), (5000, 1), (5001, 0)]
     assert connection.sql("SELECT count(*) FROM events").fetchall() == [(15_002,)]
 
@@ -507,6 +517,6 @@ def test_lines_across_chunks_and_batches_are_all_read(tmp_path: Path, monkeypatc
     for number in range(4):
         write(tmp_path / f"{number}.jsonl", "".join(f"{text(user=user)}\n" for user in range(rows)))
     connection = queries.connect()
-    found = event_log.load(connection, event_log.discover([tmp_path]), scratch=tmp_path)
+    found = event_log.load(connection, discover([tmp_path]), scratch=tmp_path)
     assert [file.lines for file in found] == [LineCounts(rows, rows, 0, 0)] * 4
     assert connection.sql("SELECT count(*), sum(user) FROM events").fetchall() == [(4 * rows, 4 * sum(range(rows)))]

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis.logs.reader import digest, discover
+from analysis.logs.files import digest, discover
 from analysis.offpolicy.__main__ import PROG, app
 from analysis.offpolicy.report import LISTENING_TIME
 from analysis.store import content_digest

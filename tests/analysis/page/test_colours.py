@@ -18,7 +18,7 @@ WORDS, SIGNS = 4.5, 3.0  # least contrasts of WCAG 2.2, success criteria 1.4.3 a
 
 def luminance(colour: str) -> float:
     """Relative luminance (WCAG 2.2, terms)."""
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -42,7 +42,7 @@ def test_arms_stand_out_from_the_page(colours: dict[str, str]) -> None:
 
 @SCHEMES
 def test_values_stand_out_from_the_cells_of_a_heat_map(colours: dict[str, str]) -> None:
-    ink, under = ([int(colours[name][place : place + 2], 16) for place in (1, 3, 5)] for name in ("arm-1", "page"))
+    ink, under = ([int(colours[name][start : start + 2], 16) for start in (1, 3, 5)] for name in ("arm-1", "page"))
     mixed = "#" + "".join(f"{round(STRONGEST * i + (1 - STRONGEST) * u):02x}" for i, u in zip(ink, under, strict=True))
     assert min(contrast(colours["text"], cell) for cell in (mixed, colours["page"])) >= WORDS
 

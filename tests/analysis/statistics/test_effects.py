@@ -35,7 +35,7 @@ def test_intervals_contain_the_true_effect_as_often_as_they_say() -> None:
     assert all(WITHIN[0] <= count <= WITHIN[1] for count in covered.values()), covered
 
 
-def test_the_course_divides_the_absolute_interval_by_the_controls_mean() -> None:
+def test_the_original_divides_the_absolute_interval_by_the_controls_mean() -> None:
     effect = compare(Estimate(4.0, 1.0, 100), Estimate(5.0, 2.0, 50))
     percent = effect.of_control_pct
     assert percent.value == 25
@@ -114,4 +114,4 @@ def test_cuped_without_a_past_that_varies_changes_nothing(before: float) -> None
     adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
     assert adjusted.control == estimate(control, Quantity(TIME))
     assert adjusted.arm == estimate(arm, Quantity(TIME))
-    assert (adjusted.coefficient, adjusted.variance_kept) == (0, 1)
+    assert adjusted.variance_kept == 1

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.statistics.bootstrap import Ratios
-from analysis.statistics.effects import Interval, compare_moments
+from analysis.statistics.bootstrap import Ratios, bootstrap_effects
+from analysis.statistics.effects import Interval, compare_moments, compare_ranks
 from analysis.statistics.moments import Moments, Quantity
-from analysis.statistics.robustness import bootstrap_effects, compare_ranks
 from looplib.arrays import FloatArray
 from tests.analysis.statistics.arms import SESSIONS, TIME, Columns, draw_arms
 

@@ -15,7 +15,8 @@ import pytest
 
 from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
-from analysis.logs.reader import LineCounts
+from analysis.logs.files import LogFile, digest
+from analysis.logs.lines import LineCounts
 from looplib.cli import run
 from recsys.errors import IngestError, StorageError, StoreError
 from recsys.ingest import __main__ as ingest_command
@@ -259,14 +260,13 @@ def test_a_second_ingest_at_the_same_time_is_refused(tmp_path: Path) -> None:
 
 def test_a_log_that_grows_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
-    digest = event_log.digest
 
-    def digest_and_grow(file: event_log.LogFile) -> str:
+    def digest_and_grow(file: LogFile) -> str:
         found = digest(file)
         write_log(log, events(6))
         return found
 
-    monkeypatch.setattr(event_log, "digest", digest_and_grow)
+    monkeypatch.setattr("recsys.ingest.pipeline.digest", digest_and_grow)
     with pytest.raises(IngestError, match="changed while it was read"):
         ingest.ingest([log], tmp_path / "store")
 

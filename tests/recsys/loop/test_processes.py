@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import LoopError
-from recsys.loop.processes import Step, lock_folder, run_step
-from recsys.loop.service import free_port, serving
+from recsys.loop.processes import Step, free_port, lock_folder, run_step, serving
 
 
 def make_module(folder: Path, text: str) -> Step:

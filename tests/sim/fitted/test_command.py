@@ -37,7 +37,6 @@ def test_popularity_and_co_listening_are_reproduced_far_above_chance(fitted: Pat
     assert found["popularity"] > 0.25, "0 by chance, 0.04 its standard error"
     assert found["co_listening"] > 5 * found["chance"] > 0
     assert found["co_listening"] > 0.15
-    assert abs(found["data_gini"] - found["simulated_gini"]) < 0.1
 
 
 def test_sessions_and_near_tracks_are_heard_as_is_wanted(fitted: Path) -> None:
@@ -78,7 +77,7 @@ def test_the_command_says_what_it_made_and_makes_it_once(
     words = data.words(tmp_path / "w", "--catalogue", data.catalogue, *QUICK)
     assert main(words) == 0
     shown = capsys.readouterr().out
-    for part in ("600 tracks, 120 artists, 250 listeners", "2.12 wanted", "rank correlation", "Gini", "co-listening"):
+    for part in ("600 tracks, 120 artists, 250 listeners", "2.12 wanted", "rank correlation", "co-listening"):
         assert part in shown
     before = world_digest(tmp_path / "w")
     assert main(words) == 0
@@ -261,7 +260,10 @@ def test_a_wrong_catalogue_is_refused(
     [
         (["--set", "sesions=3"], "sesions: unknown key; the nearest known key is sessions"),
         (["--set", "interests_low=9"], "interests_low 9 is above interests_high 6"),
-        (["--set", "consume_sharpness.low=0", "--set", "consume_sharpness.high=1"], "must be above 0"),
+        (
+            ["--set", "consume_sharpness.low=0", "--set", "consume_sharpness.high=1"],
+            "consume_sharpness.low: Input should be greater than 0",
+        ),
         (["--export", "nowhere"], "nowhere: no factors.npz here, nor in current/"),
         (["--catalog", "x"], "No such option"),
     ],

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from sim.fitted.config import FitConfig
-from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, gini, spearman
+from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, spearman
 from sim.fitted.table import ListeningTable
 from sim.fitted.tuning import tune
 from sim.fitted.world import choose_interests
@@ -40,13 +40,6 @@ def test_the_rank_correlation_is_that_of_an_independent_library() -> None:
     assert np.isnan(spearman(np.ones(3), np.arange(3.0)))
 
 
-def test_the_gini_coefficient_is_the_mean_difference_over_twice_the_mean() -> None:
-    values = np.random.default_rng(2).exponential(size=50)
-    assert gini(values) == pytest.approx(np.abs(values[:, None] - values).mean() / (2 * values.mean()))
-    assert gini(np.ones(9)) == 0
-    assert gini(np.eye(1, 100)[0]) == 0.99
-
-
 def test_co_listened_tracks_have_the_largest_cosines() -> None:
     table = _random_table(3)
     dense = np.zeros((40, 60))
@@ -64,7 +57,6 @@ def test_a_table_reproduces_itself_and_one_of_other_listening_does_not() -> None
     same = compare_listening(table, table, seed=0)
     assert same.popularity == pytest.approx(1.0)
     assert same.co_listening == 1.0
-    assert same.data_gini == same.simulated_gini
     other = compare_listening(table, _random_table(5), seed=0)
     assert abs(other.popularity) < 0.5
     assert abs(other.co_listening - other.chance) < 0.1

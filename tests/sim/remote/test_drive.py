@@ -200,7 +200,7 @@ def test_days_follow_each_other_with_new_sessions(
         (["--url", "ftp://there"], "url: URL scheme should be 'http' or 'https' (found 'ftp://there')"),
         (["--url", "http://there:port"], "url: Input should be a valid URL, invalid port number"),
         (["--log", "somewhere"], "log: unknown key"),
-        (["--batch", "-1"], "batch: Input should be greater than or equal to 0 (found -1)"),
+        (["--batch", "-1"], "batch: Input should be greater than or equal to 0 (found '-1')"),
         (["--set", "patience_s=0", "--url", "http://127.0.0.1:1"], "is the service running?"),
     ],
 )

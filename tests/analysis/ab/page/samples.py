@@ -10,7 +10,7 @@ from analysis.ab.report import Report
 from analysis.ab.tables import RejectedLine
 from analysis.ab.timeline import Day, Distribution, Exposure, Position, Timeline
 from analysis.ab.verdict import Verdict
-from analysis.logs.reader import LineCounts
+from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
 
 _METRICS = (
@@ -119,7 +119,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
             reason=f"{text}Time per session rose by 8.00 % (6.40 … 9.60 %), all guardrails are kept.",
             notes=(f"{text}Two of eleven rejected lines were torn at the end of a file.", "CUPED agrees: +8.00 %."),
         ),
-        course_table=tuple(
+        original_table=tuple(
             OriginalRow(arm, metric, 3.21 * strengths[arm], 1.05 * strengths[arm] - 1, 5.37, 61.23, 63.19, True)
             for arm in treated
             for metric in (

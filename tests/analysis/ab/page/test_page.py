@@ -62,9 +62,9 @@ def test_every_decision_has_its_colour(decision: Decision) -> None:
 
 def test_the_table_of_the_original_service_has_a_row_for_each_metric_and_arm(three_arms: Element) -> None:
     report = make_report(("C", "T1", "T2"))
-    heading, *rows = read_table(three_arms, "course-table")
+    heading, *rows = read_table(three_arms, "original-table")
     assert heading[:-1] == ["Metric", "Arm", "Significant", "Effect", "Lower", "Upper", "C"]
-    assert [row[:2] for row in rows] == [[row.metric, row.arm] for row in report.course_table]
+    assert [row[:2] for row in rows] == [[row.metric, row.arm] for row in report.original_table]
     assert rows[0][2:] == ["yes", "+3.21 %", "+0.05 %", "+5.37 %", "61.23", "63.19"]
 
 
@@ -124,7 +124,7 @@ def test_names_are_never_taken_for_markup(usual: Element) -> None:
     used, known = ({name for element in tree.walk() for name in element.attributes} for tree in (page, usual))
     assert used == known
     assert page.find("h1")[0].text == HOSTILE
-    assert read_table(page, "course-table")[1][1] == arms[1]
+    assert read_table(page, "original-table")[1][1] == arms[1]
 
 
 def test_identifiers_are_unique(three_arms: Element) -> None:
@@ -162,7 +162,7 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
 
 def test_the_table_alone_makes_a_page_too() -> None:
     page = parse(bare(make_report()))
-    assert len(read_table(page, "course-table")) == 6
+    assert len(read_table(page, "original-table")) == 6
     assert not page.find("figure")
 
 

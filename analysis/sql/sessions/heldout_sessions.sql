@@ -1,0 +1,24 @@
+-- One row per held-out session, by the kind of the split. A draw by hash depends on the seed, the listener and the
+-- session's name alone, so that it is the same on any cluster and however the store is bucketed.
+-- $kind       VARCHAR, 'session_hash', 'last_session', 'time' or 'files'
+-- $seed       BIGINT, the configuration's seed
+-- $holdout    DOUBLE, share of the sessions that is drawn by hash, 0..1
+-- $cutoff_ms  BIGINT, milliseconds since the epoch, UTC, at which a split by time cuts
+-- FROM session_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
+-- Columns:
+--   user, session  the listener and the session's name
+SELECT user, session
+FROM session_events
+WHERE position = 1
+QUALIFY
+    CASE $kind
+        WHEN 'session_hash'
+        THEN CAST(md5_number_lower(concat_ws(' ', CAST($seed AS BIGINT), user, session)) AS DOUBLE) / 18446744073709551616.0 < $holdout
+        -- Of listeners with at least two sessions.
+        WHEN 'last_session'
+        THEN row_number() OVER (PARTITION BY user ORDER BY start_ms DESC, session DESC) = 1
+            AND count(*) OVER (PARTITION BY user) > 1
+        WHEN 'time' THEN start_ms >= $cutoff_ms
+        -- `interactions/events.sql` named the sessions of the files to validate on.
+        WHEN 'files' THEN session = 'test' OR starts_with(session, 'test ')
+    END
