@@ -9,3 +9,5 @@ answers which arms listeners are in and logs nothing. `settings` are read by `__
 processes. To add a recommender, write a function like those in `recommenders.lists`, and name it in
 `recommenders.fallback` and in `experiments.RecommenderName`.
 """
+
+from looplib import start as start  # first of all: Ctrl-C and a missing library end a command in one line

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import typer
 
 from looplib.errors import UserError
+from looplib.start import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 # typer exports this class's children only: a wrong option, a missing one and a value of the wrong type are all of it.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
@@ -26,14 +25,16 @@ def make_app(help_text: str) -> typer.Typer:
     )
 
 
-def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
-    """Run an application.
+def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None, *, known_as: str = "") -> int:
+    """Run an application; its help names it `prog` in place of what it is otherwise known as.
 
     Returns:
         The exit code: 2 after a `UserError`, a full or unwritable disk or a wrong command line, each of which gives one
         line on stderr; 130 after Ctrl-C. Anything else is our own fault and keeps its traceback.
     """
     command = typer.main.get_command(app)
+    if known_as:
+        command.help, command.epilog = ((text or "").replace(known_as, prog) for text in (command.help, command.epilog))
     try:
         result = command.main(args=list(sys.argv[1:] if argv is None else argv), prog_name=prog, standalone_mode=False)
     except UserError as error:

@@ -1,8 +1,9 @@
 """YAML configuration: files and `key=value` overrides in, frozen pydantic models out."""
 
+import copy
 import difflib
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -28,19 +29,38 @@ class Config(BaseModel):
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
-def load_config(model: type[ConfigT], path: Path | None = None, overrides: Iterable[str] = ()) -> ConfigT:
+def load_config(
+    model: type[ConfigT],
+    path: Path | None = None,
+    overrides: Iterable[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> ConfigT:
     """Read a configuration from a YAML file, or the defaults alone.
 
-    Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the file.
+    Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the file. Options are
+    values by dotted key, None where not given, and win over both: the option of a command is named by the last word.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or a value is
-            not allowed.
+            not allowed; the message blames the file, the override or the option.
     """
     document = _read_yaml(path) if path else {}
+    given: dict[str, str] = {}
+    alone = copy.deepcopy(document)
     for override in overrides:
-        _apply(document, override)
-    return parse_config(model, document, source=str(path) if path else "the configuration")
+        key, value = _parse(override)
+        set_value(document, key, value, f"--set {key}")
+        given[key] = f"--set {key}"
+    for key, value in (options or {}).items():
+        if value is not None:
+            set_value(document, key, value, given.setdefault(key, f"--{key.rpartition('.')[2]}"))
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        source = str(path) if path else "the configuration"
+        before = _faults(model, alone)
+        found = {fault: _blamed(fault, given) if fault not in before else source for fault in _details(model, error)}
+        raise ConfigError(_in_one_line(found)) from None
 
 
 def parse_config(model: type[ConfigT], document: dict[str, Any], source: str) -> ConfigT:
@@ -52,8 +72,7 @@ def parse_config(model: type[ConfigT], document: dict[str, Any], source: str) ->
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        faults = [_explain(model, detail) for detail in error.errors(include_url=False)]
-        raise ConfigError(f"{source}: {'; '.join(faults)}") from None
+        raise ConfigError(_in_one_line(dict.fromkeys(_details(model, error), source))) from None
 
 
 def dump_config(config: Config) -> str:
@@ -75,21 +94,57 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return document
 
 
-def _apply(document: dict[str, Any], override: str) -> None:
+def _parse(override: str) -> tuple[str, Any]:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise ConfigError(f"--set {override}: expected key=value, such as search.sweeps=10")
     try:
-        value = yaml.safe_load(text)
+        return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {key}: the value is not YAML ({' '.join(str(error).split())})") from None
-    *parents, last = key.strip().split(".")
+
+
+def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401  any YAML value
+    """Set the value of a dotted key; sections above it are made.
+
+    Raises:
+        ConfigError: A part of the key is a value already; the message begins with the source.
+    """
+    *parents, last = key.split(".")
     for parent in parents:
         child = document.setdefault(parent, {})
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {key}: {parent} is a value, not a section")
+            raise ConfigError(f"{source}: {parent} is a value, not a section")
         document = child
     document[last] = value
+
+
+def _details(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:
+    """Return place and explanation of each fault."""
+    details = error.errors(include_url=False)
+    return [(".".join(str(part) for part in detail["loc"]), _explain(model, detail)) for detail in details]
+
+
+def _faults(model: type[BaseModel], document: dict[str, Any]) -> list[tuple[str, str]]:
+    try:
+        model.model_validate(document)
+    except ValidationError as error:
+        return _details(model, error)
+    return []
+
+
+def _blamed(fault: tuple[str, str], given: Mapping[str, str]) -> str:
+    """Return the override or option that a fault is in, or all that may have caused it."""
+    where = f"{fault[0]}."
+    found = [text for key, text in given.items() if where.startswith(f"{key}.") or f"{key}.".startswith(where)]
+    return ", ".join(found or given.values())
+
+
+def _in_one_line(faults: Mapping[tuple[str, str], str]) -> str:
+    """Return the explanations of faults, by what is to blame for them."""
+    sources = dict.fromkeys(faults.values())
+    by_source = {source: [fault[1] for fault, blamed in faults.items() if blamed == source] for source in sources}
+    return "; ".join(f"{source}: {'; '.join(texts)}" for source, texts in by_source.items())
 
 
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:

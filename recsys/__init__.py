@@ -2,3 +2,5 @@
 
 In: event logs. Out: the session store, a run folder, `recommendations.jsonl` with its manifest. Calls `analysis`.
 """
+
+from looplib import start as start  # first of all: Ctrl-C and a missing library end a command in one line

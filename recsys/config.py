@@ -18,6 +18,11 @@ OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a reco
 Value = TypeVar("Value", bound=Hashable)
 
 
+def as_list(found: object) -> object:
+    """Return a single value as a list of one."""
+    return found if isinstance(found, (list, tuple)) else (found,)
+
+
 def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
     if len(set(values)) != len(values):
         raise ValueError(f"a value stands twice in {list(values)}")
@@ -27,7 +32,7 @@ def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
 Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 Natural = Annotated[int, Ge(0)]
 NonNegative = Annotated[float, Ge(0)]
-Axis = Annotated[tuple[Value, ...], Len(1), AfterValidator(_distinct)]
+Axis = Annotated[tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)]
 # A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
 Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
 

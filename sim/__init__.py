@@ -8,3 +8,5 @@ Read `listening` (how a listener listens), `worlds` (what there is to hear) and 
 listeners listen, to a recommender by `collect` on the simulated `clock`, to a service by `remote`, to a person by
 `console`. `environment` is the model for reinforcement learning. `workers` starts processes for all.
 """
+
+from looplib import start as start  # first of all: Ctrl-C and a missing library end a command in one line

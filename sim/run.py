@@ -1,6 +1,5 @@
 """Listening sessions from the command line: `python -m sim.run --config configs/collect/demo.yaml`."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -77,17 +76,17 @@ def _main(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the next day begins.")] = False,
 ) -> int:
-    settings = [*(overrides or []), *_read_options(context.args)]
-    kind = load_config(_Kind, config, settings).recommender
+    changes, options = overrides or [], dict(_read_options(context.args))
+    kind = load_config(_Kind, config, changes, options).recommender
     if kind == REMOTE:
         go_on = (lambda _: True) if yes else _ask_for_day
-        return run_remote(load_config(RemoteConfig, config, settings), go_on, output())
+        return run_remote(load_config(RemoteConfig, config, changes, options), go_on, output())
     if kind == CONSOLE:
-        play_console(load_config(ConsoleConfig, config, settings), input, typer.echo)
+        play_console(load_config(ConsoleConfig, config, changes, options), input, typer.echo)
         return 0
     if kind != RANDOM:
         raise SimError(f"recommender: {kind} is unknown; allowed: {', '.join(KINDS)}")
-    collection = load_config(CollectConfig, config, settings)
+    collection = load_config(CollectConfig, config, changes, options)
     with handle_signals():
         found = collect(collection)
     earlier = f" ({found} of them there already)" if found else ""
@@ -95,8 +94,8 @@ def _main(
     return 0
 
 
-def _read_options(words: Sequence[str]) -> Iterator[str]:
-    """Yield `key=value`, the value as a text in YAML, for each `--key value` or `--key=value`."""
+def _read_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield key and value of each `--key value` or `--key=value`."""
     rest = iter(words)
     for word in rest:
         key, separator, value = word.partition("=")
@@ -105,7 +104,7 @@ def _read_options(words: Sequence[str]) -> Iterator[str]:
         text = value if separator else next(rest, None)
         if text is None:
             raise SimError(f"{word}: a value is expected after it (see {PROG} --help)")
-        yield f"{key.removeprefix('--')}={json.dumps(text)}"
+        yield key.removeprefix("--"), text
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from multiprocessing import spawn
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -15,7 +17,8 @@ import dask
 import distributed
 from distributed import Client, Future, LocalCluster
 from distributed.scheduler import KilledWorker
-from distributed.utils import silence_logging_cmgr
+from distributed.utils import LoopRunner, silence_logging_cmgr
+from tornado.ioloop import IOLoop
 
 from looplib.progress import console
 from recsys.cluster.preflight import PACKAGE, call_after_check, find_difference, probe_files
@@ -45,11 +48,16 @@ class Cluster:
     """
 
     def __init__(
-        self, config: ClusterConfig, stack: ExitStack, read: Sequence[Path] = (), written: Sequence[Path] = ()
+        self,
+        config: ClusterConfig,
+        stack: ExitStack,
+        read: Sequence[Path] = (),
+        written: Sequence[Path] = (),
+        client: Client | None = None,
     ) -> None:
         """Prepare a cluster; `open_cluster` explains the arguments and closes the stack."""
         self.threads = config.threads_per_fit  # that one call may use
-        self._config, self._stack, self._read, self._written = config, stack, read, written
+        self._config, self._stack, self._read, self._written, self._given = config, stack, read, written, client
         self._running: dict[Future[Any], Call] = {}
         self._without_workers_since: float | None = None
 
@@ -147,38 +155,44 @@ class Cluster:
     @cached_property
     def _client(self) -> Client:
         client: Client
+        if self._given is not None:
+            return _checked(self._given, self._config.wait_for_workers_s)
         self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # the search itself reports a lost scheduler
         dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"})
         if self._config.scheduler:
             client = self._stack.enter_context(_join(self._config.scheduler, self._config.wait_for_workers_s))
         else:
-            client = self._stack.enter_context(Client(self._stack.enter_context(_start_processes(self._config))))
+            client = self._stack.enter_context(Client(_start_processes(self._config, self._stack)))
         console.print(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}", soft_wrap=True)
         return client
 
     @cached_property
     def _probes(self) -> tuple[Path, ...]:
         """Paths that a worker must see; none for processes of this machine."""
-        read, written = (paths if self._config.scheduler else () for paths in (self._read, self._written))
+        is_ours = self._given is None and not self._config.scheduler
+        read, written = (() if is_ours else paths for paths in (self._read, self._written))
         return self._stack.enter_context(probe_files(read, written))
 
     @property
     def _address(self) -> str:
         scheduler = self._client.scheduler
-        return str(self._config.scheduler or (scheduler and scheduler.address))
+        return str((self._given is None and self._config.scheduler) or (scheduler and scheduler.address))
 
 
 @contextmanager
-def open_cluster(config: ClusterConfig, read: Sequence[Path] = (), written: Sequence[Path] = ()) -> Iterator[Cluster]:
+def open_cluster(
+    config: ClusterConfig, read: Sequence[Path] = (), written: Sequence[Path] = (), client: Client | None = None
+) -> Iterator[Cluster]:
     """Open a cluster for the block: what it starts ends with the block, a scheduler that it joins goes on.
 
-    Every worker must see `read`, one file of each folder that calls read, and `written`, the folders they write to.
+    Every worker must see `read`, one file of each folder that calls read, and `written`, the folders they write to. With
+    a client nothing is started or closed.
 
     Raises:
         SearchError: At the first call: the scheduler does not answer, has no worker, or has other software.
     """
     with ExitStack() as stack:
-        yield Cluster(config, stack, read, written)
+        yield Cluster(config, stack, read, written, client)
 
 
 def usable_cores() -> int:
@@ -186,16 +200,53 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _start_processes(config: ClusterConfig) -> LocalCluster:
+def _start_processes(config: ClusterConfig, stack: ExitStack) -> LocalCluster:
     dask.config.set(_LOCAL_SETTINGS)
-    return LocalCluster(
-        n_workers=config.workers or max(1, usable_cores() // config.threads_per_fit),
-        threads_per_worker=1,
-        processes=True,
-        memory_limit=config.memory_limit,
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
+    stack.enter_context(_main_left_alone())
+    return stack.enter_context(
+        LocalCluster(
+            n_workers=config.workers or max(1, usable_cores() // config.threads_per_fit),
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=config.memory_limit,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
+            loop=stack.enter_context(_deaf_loop()),
+        )
     )
+
+
+@contextmanager
+def _deaf_loop() -> Iterator[IOLoop]:
+    """Run an event loop in a thread with Ctrl-C blocked, so that the processes it starts never hear one: we end them."""
+    runner = LoopRunner(asynchronous=False)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        runner.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Start workers that do not import the main script: what they call is ours, and a script need not be guarded."""
+    original = spawn.get_preparation_data
+
+    def prepare(name: str) -> dict[str, Any]:
+        data = original(name)
+        if name.startswith("Dask Worker process"):
+            data = {key: value for key, value in data.items() if not key.startswith("init_main_from")}
+        return data
+
+    spawn.get_preparation_data = prepare
+    try:
+        yield
+    finally:
+        spawn.get_preparation_data = original
 
 
 class _Client(Client):
@@ -217,15 +268,25 @@ def _join(address: str, wait_for_workers_s: float) -> Client:
         hint = "see TLS in docs/clusters.md" if address.startswith("tls") else "start one with dask scheduler"
         raise SearchError(f"{address}: no Dask scheduler answers there ({error}); {hint}") from None
     try:
+        return _checked(client, wait_for_workers_s)
+    except SearchError:
+        client.close()
+        raise
+
+
+def _checked(client: Client, wait_for_workers_s: float) -> Client:
+    """Return a client that has a worker, and the software of the search everywhere."""
+    if client.asynchronous or client.scheduler is None:
+        raise SearchError("the client is closed or asynchronous; an open one is needed, such as Client(address)")
+    address = client.scheduler.address
+    try:
         client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
-        client.close()
         raise SearchError(
             f"{address}: no worker for {wait_for_workers_s:g} s; start one with dask worker {address}"
         ) from None
     versions: Any = client.get_versions(packages=[PACKAGE])  # a coroutine to asynchronous clients alone
     if difference := find_difference(versions):
-        client.close()
         raise SearchError(f"{difference}; install the same everywhere (docs/clusters.md)")
     return client
 

@@ -26,7 +26,7 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
 ) -> None:
     """Run the loop; an interrupted one continues where it was."""
-    settings = load_config(LoopConfig, config, [*(set_ or []), *([] if days is None else [f"days={days}"])])
+    settings = load_config(LoopConfig, config, set_ or [], {"days": days})
     paths = Paths(settings.folder)
     outcomes: list[Outcome] = []
     with lock_folder(settings.folder):

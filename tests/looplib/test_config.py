@@ -96,3 +96,26 @@ def test_a_bad_override_is_named(tmp_path: Path, override: str, message: str) ->
     with pytest.raises(ConfigError) as refused:
         load_config(Outer, write(tmp_path, "seed: 1"), [override])
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=many", "--set seed: seed: Input should be a valid integer"),
+        ("search.sweep=1", "--set search.sweep: search.sweep: unknown key; the nearest known key is sweeps"),
+        ("search=1", "--set search: search: Input should be a valid dictionary"),
+    ],
+)
+def test_an_override_s_fault_is_blamed_on_the_override(tmp_path: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_config(Outer, write(tmp_path, "share: 2\nkind: grids"), [override, "share=0.1"])
+    assert message in str(refused.value)
+    assert f"{tmp_path / 'config.yaml'}: kind: Input should be" in str(refused.value)
+    assert "share" not in str(refused.value)
+
+
+def test_options_win_and_are_blamed_by_their_own_name(tmp_path: Path) -> None:
+    file = write(tmp_path, "seed: 1")
+    assert load_config(Outer, file, ["seed=2"], {"seed": 3, "search.sweeps": None}) == Outer(seed=3)
+    with pytest.raises(ConfigError, match=r"^--sweeps: search\.sweeps: Input should be a valid integer"):
+        load_config(Outer, file, (), {"search.sweeps": "many"})

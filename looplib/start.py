@@ -1,0 +1,31 @@
+"""End a command in one line where Ctrl-C or a missing library stops it before its own code runs.
+
+The packages import this first. It does nothing in programs that are not `python -m …` or `listening-loop`.
+"""
+
+import sys
+from types import TracebackType
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+_OURS = ("looplib", "recsys", "analysis", "botify", "sim", "listening_loop")
+
+
+def install() -> None:
+    """Report what stops the command's imports in one line, and exit as a command does."""
+    sys.excepthook = _report
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("interrupted; nothing half-written is left\n")
+        raise SystemExit(EXIT_INTERRUPTED)
+    if library and library not in _OURS:
+        sys.stderr.write(f"error: {library} is not installed; run pip install 'listening-loop[all]'\n")
+        raise SystemExit(EXIT_USER_ERROR)
+    sys.__excepthook__(kind, error, trace)
+
+
+if sys.argv[:1] == ["-m"]:  # Python still looks for the module of `python -m …`
+    install()
