@@ -68,12 +68,12 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
 @contextmanager
 def _pieces(config: SearchConfig) -> Iterator[Workspace]:
     """Make the folder in the run where the workers leave the buckets' files."""
-    pieces = open_workspace(config.run).sub(PIECES)
-    pieces.delete_all()
+    run = open_workspace(config.run)
+    run.delete(PIECES)
     try:
-        yield pieces
+        yield run.sub(PIECES)
     finally:
-        pieces.delete_all()
+        run.delete(PIECES)
 
 
 def _cutoff_ms(buckets: Sequence[StoredBucket], rule: SplitRule, cluster: Cluster) -> int | None:

@@ -158,7 +158,8 @@ def _refit(export: _Export) -> Model:
 def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], None]) -> None:
     """Take the fit to the winner's last sweep across all workers, by way of a folder in the run."""
     trial, sweeps = export.winner.trial, export.winner.sweeps
-    scratch = export.run.sub(f"{PIECES}/{uuid4().hex}")
+    name = f"{PIECES}/{uuid4().hex}"
+    scratch = export.run.sub(name)
     scratch.folder.mkdir(parents=True)
     read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
     try:
@@ -167,7 +168,7 @@ def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], No
             fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweeps, scratch.sub("fit"), report)
         model.restore(factors_of(fit))
     finally:
-        scratch.delete_all()
+        export.run.delete(name)
 
 
 def _write_lines(file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Ids, lists: Int32Array) -> int:

@@ -64,7 +64,7 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
             check_scorer(scorer, store.catalogue_size)
             state = SearchState(config.search, candidates, scorer, lock)
             _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
-        run.sub(CHECKPOINTS).delete_all()
+        run.delete(CHECKPOINTS)
         return _conclude(state, config.search, scorer)
 
 
