@@ -92,12 +92,11 @@ class Workspace:
 
     def evict(self, *names: str) -> None:
         """Remove this machine's copies of files or folders that have been uploaded; "." is all of them."""
-        if self.is_remote:
-            for path in (self.folder / name for name in names):
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+        for path in [self.folder / name for name in names] if self.is_remote else []:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def delete(self, *names: str) -> None:
         """Delete files or folders, here and at the address."""
@@ -119,7 +118,7 @@ class Workspace:
             files.fs.rm(old)
 
     def link(self, name: str, target: str) -> str:
-        """Make a name stand for a folder in this one, by a link or a file that names it; return the folder's address."""
+        """Make a name stand for a folder in this one, by a link or a file naming it; return the folder's address."""
         if not self.is_remote:
             atomic_symlink(self.folder / name, target)
             return f"{self}/{name}"
@@ -141,19 +140,17 @@ class Workspace:
             if content is None or not table.exists() or table.read_bytes() != content:
                 self.evict(".")
             if content is not None and not table.exists():
-                objects = orjson.loads(content)
                 with ThreadPoolExecutor(_AT_ONCE) as threads:
-                    list(threads.map(self._download, objects, (sha256 for _, sha256 in objects.values())))
+                    list(threads.map(lambda item: self._download(item[0], item[1][1]), orjson.loads(content).items()))
                 table.write_bytes(content)
         return content is not None
 
     def upload_all(self) -> None:
         """Upload a whole folder; the table of its objects goes last and makes it visible."""
         if self.is_remote:
-            files = {
-                file.relative_to(self.folder).as_posix(): file for file in self.folder.rglob("*") if file.is_file()
-            }
-            table = {name: (file.stat().st_size, sha256_file(file)) for name, file in files.items() if name != OBJECTS}
+            files = [file for file in self.folder.rglob("*") if file.is_file() and file.name != OBJECTS]
+            facts = ((file.stat().st_size, sha256_file(file)) for file in files)
+            table = dict(zip((file.relative_to(self.folder).as_posix() for file in files), facts, strict=True))
             self.upload(*table)
             (self.folder / OBJECTS).write_bytes(orjson.dumps(table, option=orjson.OPT_INDENT_2))
             self.upload(OBJECTS)

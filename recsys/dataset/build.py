@@ -1,22 +1,45 @@
 """Build a dataset from a session store: each bucket is prepared on the cluster, then all are joined."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from looplib.files import atomic_directory, remove_leftovers
+from analysis.store import Part
+from looplib.files import atomic_directory, digest_of, remove_leftovers
 from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig
 from recsys.dataset.arrays import assemble
-from recsys.dataset.buckets import COUNTS, StoredBucket, count_starts, prepare_bucket
-from recsys.dataset.dataset import PIECES, Dataset, Report, dataset_digest, open_dataset, write_summary
-from recsys.dataset.split import SplitRule, find_cutoff_ms, split_rule
+from recsys.dataset.buckets import COUNTS, count_starts, prepare_bucket
+from recsys.dataset.dataset import PIECES, SCHEMA, Dataset, open_dataset, write_summary
+from recsys.dataset.split import KINDS, Split, SplitRule, file_sides, find_cutoff_ms, split_rule
 from recsys.errors import SplitError
 from recsys.store.remote import Store
 from recsys.workspace import Workspace, open_workspace
+
+Report = Callable[[float, str], None]
+
+
+def dataset_digest(store: Store, config: SearchConfig) -> str:
+    """Return the digest of all that a search's dataset follows from.
+
+    Raises:
+        SplitError: The files that the split names are not in the store.
+    """
+    facts = {
+        "schema": SCHEMA,
+        "store": store.manifest.digest,
+        "tracks": store.catalogue_size,
+        "seed": config.seed,
+        "split": config.split.model_dump(mode="json"),
+        "feedback": config.feedback.model_dump(mode="json"),
+        "heldout_organic": config.validation.organic,
+        "files": file_sides(store, config.split),
+    }
+    return digest_of(facts)[:16]
 
 
 def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: Report) -> Dataset:
@@ -29,7 +52,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
         report: Called with the percentage that is done, and a note.
 
     Raises:
-        SplitError: One side of the split is empty.
+        SplitError: The store lacks what the split or the feedback needs, or one side of the split is empty.
     """
     digest = dataset_digest(store, config)
     cache = store.workspace.sub("cache")
@@ -37,61 +60,71 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     if cached.download_all():
         report(100, "cached")
         return open_dataset(cached.address)
+    _check_needs(store, config)
     cache.folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(cache.folder)
-    address = store.workspace.address
-    buckets = [
-        StoredBucket(address, bucket, tuple(parts))
-        for bucket in range(store.manifest.buckets)
-        if (parts := store.bucket_parts(bucket))
-    ]
-    rule = split_rule(store, config)
-    rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
-    with atomic_directory(cached.folder) as folder, _pieces(config) as pieces:
-        tasks = [(bucket, pieces.address, rule, config.feedback, config.validation.organic) for bucket in buckets]
-        counts = dict.fromkeys(COUNTS, 0)
-        for done, outcome in enumerate(cluster.run(prepare_bucket, tasks), start=1):
-            of_bucket = outcome.result()
-            counts = {name: count + of_bucket[name] for name, count in counts.items()}
-            report(95 * done / len(tasks), f"{done} of {len(tasks)} buckets")
-        _check_sides(counts, config)
-        pieces.download(*pieces.names())
-        for file in pieces.folder.iterdir():
-            shutil.move(file, folder / file.name)
-        assemble(folder, [bucket.number for bucket in buckets], store.catalogue_size, config.feedback)
+    found = (tuple(store.bucket_parts(bucket)) for bucket in range(store.manifest.buckets))
+    buckets = [(store.workspace.address, parts) for parts in found if parts]
+    rule = split_rule(store, config.split, config.seed)
+    if rule.needs_cutoff:
+        rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
+    run = open_workspace(config.run)
+    shared = (run.sub(PIECES).address, rule, config.feedback, config.validation.organic)
+    with atomic_directory(cached.folder) as folder:
+        counts = _prepare([(*bucket, *shared) for bucket in buckets], run, folder, cluster, report)
+        _check_sides(counts, config.split)
+        assemble(folder, store.catalogue_size, config.feedback)
         write_summary(folder, digest, counts)
     cached.upload_all()
     report(100, "built")
     return open_dataset(cached.address)
 
 
-@contextmanager
-def _pieces(config: SearchConfig) -> Iterator[Workspace]:
-    """Make the folder in the run where the workers leave the buckets' files."""
-    run = open_workspace(config.run)
+def _prepare(
+    tasks: Sequence[tuple[Any, ...]], run: Workspace, folder: Path, cluster: Cluster, report: Report
+) -> dict[str, int]:
+    """Prepare all buckets and move their files from the run, where the workers leave them, into a folder."""
+    pieces = run.sub(PIECES)
     run.delete(PIECES)
     try:
-        yield run.sub(PIECES)
+        counts = dict.fromkeys(COUNTS, 0)
+        for done, outcome in enumerate(cluster.run(prepare_bucket, tasks), start=1):
+            of_bucket = outcome.result()
+            counts = {name: count + of_bucket[name] for name, count in counts.items()}
+            report(95 * done / len(tasks), f"{done} of {len(tasks)} buckets")
+        pieces.download(*pieces.names())
+        for file in pieces.folder.iterdir():
+            shutil.move(file, folder / file.name)
     finally:
         run.delete(PIECES)
+    return counts
 
 
-def _cutoff_ms(buckets: Sequence[StoredBucket], rule: SplitRule, cluster: Cluster) -> int | None:
-    if rule.split.kind != "time":
-        return None
-    calls = [(bucket, rule) for bucket in buckets]
-    starts = [outcome.result() for outcome in cluster.run(count_starts, calls)]
-    minutes, sessions = (np.concatenate(arrays) for arrays in zip(*starts, strict=True))
-    return find_cutoff_ms(minutes, sessions, rule.split.holdout)
+def _check_needs(store: Store, config: SearchConfig) -> None:
+    """Refuse what only event logs tell where the store holds interactions."""
+    feedback = config.feedback
+    wanted = {
+        "feedback.organic: false": not feedback.organic,
+        "validation.organic: false": not config.validation.organic,
+        "feedback.skip_time": feedback.skip_time,
+    }
+    refused = next((setting for setting, is_wanted in wanted.items() if is_wanted), None)
+    if refused and store.manifest.interactions:
+        raise SplitError(f"{refused} needs event logs, and {store.workspace} holds interactions")
 
 
-def _check_sides(counts: Mapping[str, int], config: SearchConfig) -> None:
+def _cutoff_ms(buckets: Sequence[tuple[str, tuple[Part, ...]]], rule: SplitRule, cluster: Cluster) -> int:
+    outcomes = cluster.run(count_starts, [(*bucket, rule) for bucket in buckets])
+    minutes, sessions = zip(*(outcome.result() for outcome in outcomes), strict=True)
+    return find_cutoff_ms(np.concatenate(minutes), np.concatenate(sessions), rule.split.holdout)
+
+
+def _check_sides(counts: Mapping[str, int], split: Split) -> None:
     sessions, heldout = counts["sessions"], counts["heldout_sessions"]
     if 0 < heldout < sessions:
         return
-    has_share = config.split.kind in ("session_hash", "time")
-    share = f" and holdout {config.split.holdout}" if has_share else ""
+    share = f" and holdout {split.holdout}" if KINDS[split.kind].has_share else ""
     raise SplitError(
-        f"split {config.split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; both sides need at least "
-        "one: ingest more sessions or change split.kind and split.holdout"
+        f"split {split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; both sides need at least one: "
+        "ingest more sessions or change split.kind and split.holdout"
     )

@@ -14,7 +14,7 @@ A dataset is a folder, written whole or not at all, under a digest of what it fo
 Workers map the arrays into memory, so that the processes of a machine share one copy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,10 +26,6 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Int32Array, IntArray
-from looplib.files import digest_of
-from recsys.config import SearchConfig
-from recsys.dataset.split import file_sides
-from recsys.store.remote import Store
 from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths
@@ -37,7 +33,6 @@ SUMMARY = "dataset.json"
 PIECES = "pieces"  # in a run's folder, what its workers hand over
 CSR = ("values", "indices", "indptr")  # the files of a matrix
 Side = Literal["train", "total"]
-Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -138,18 +133,3 @@ def write_summary(folder: Path, digest: str, counts: Mapping[str, int]) -> None:
         **counts,
     )
     (folder / SUMMARY).write_bytes(orjson.dumps(asdict(summary), option=orjson.OPT_INDENT_2))
-
-
-def dataset_digest(store: Store, config: SearchConfig) -> str:
-    """Return the digest of all that a search's dataset follows from."""
-    facts = {
-        "schema": SCHEMA,
-        "store": store.manifest.digest,
-        "tracks": store.catalogue_size,
-        "seed": config.seed,
-        "split": config.split.model_dump(mode="json"),
-        "feedback": config.feedback.model_dump(mode="json"),
-        "heldout_organic": config.validation.organic,
-        "files": file_sides(store, config.split),
-    }
-    return digest_of(facts)[:16]

@@ -28,7 +28,8 @@ from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, dataset_digest, open_dataset
+from recsys.dataset.build import dataset_digest
+from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_dataset
 from recsys.errors import ExportError
 from recsys.export.manifest import MANIFEST, data_facts, file_facts, list_facts, model_facts, versions
 from recsys.models.kinds import KINDS, Model, factors_of

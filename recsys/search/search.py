@@ -11,8 +11,8 @@ from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster.retry import Call, Outcome
 from recsys.config import OPE_TIME, Search, SearchConfig
-from recsys.dataset.build import build_dataset
-from recsys.dataset.dataset import Dataset, dataset_digest
+from recsys.dataset.build import build_dataset, dataset_digest
+from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.kinds import KINDS
