@@ -25,8 +25,7 @@ from recsys.blockwise.fit import Blocks, cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Als, AlsParams
-from recsys.models.params import Fit
+from recsys.models.als import Als, AlsParams, Fit
 from recsys.workspace import Workspace, open_workspace
 
 SEED = 42

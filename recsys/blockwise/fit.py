@@ -16,10 +16,8 @@ from looplib.files import TEMPORARY_PREFIX, atomic_write, fsync_directory, fsync
 from recsys.blockwise.worker import SIDES, Block, Of, factors_name, gather_tracks, rows_name, solve_block
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.retry import Outcome
-from recsys.dataset.arrays import new_array
-from recsys.dataset.dataset import Dataset, Side
-from recsys.models.als import check_finite, first_factors
-from recsys.models.params import AlsParams, Fit
+from recsys.dataset.dataset import Dataset, Side, new_array
+from recsys.models.als import AlsParams, Fit, check_finite, first_factors
 from recsys.workspace import Workspace
 
 # So many interactions take about 130 MB, and their confidences another half of that.

@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 from looplib.arrays import Float32Array
 from looplib.files import atomic_directory, atomic_write
 from recsys.dataset.dataset import CSR, Side, load_matrix, open_dataset
+from recsys.models.als import AlsParams
 from recsys.models.normal_equations import make_equations
-from recsys.models.params import AlsParams
 from recsys.workspace import Workspace, open_workspace
 
 Of = Literal["listeners", "tracks"]

@@ -14,8 +14,7 @@ from looplib.arrays import Int32Array
 from looplib.files import sha256_file
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset, Side
-from recsys.models.lists import without_interactions
-from recsys.models.topk import NO_TRACK
+from recsys.models.topk import NO_TRACK, without_interactions
 from recsys.runs.folder import Winner
 from recsys.store.remote import Store
 

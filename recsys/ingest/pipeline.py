@@ -22,8 +22,8 @@ from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.report import IngestReport
 from recsys.store.buckets import Bucketing
+from recsys.store.columns import Layout
 from recsys.store.remote import open_store
-from recsys.store.sort import Layout
 from recsys.store.writer import Additions, commit, locked, manifest_to_extend
 from recsys.workspace import Workspace, open_workspace
 

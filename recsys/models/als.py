@@ -1,5 +1,6 @@
 """Implicit ALS, fitted sweep by sweep with the solvers of the `implicit` library."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -9,10 +10,18 @@ from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array
 from recsys.errors import TrialError
-from recsys.models.normal_equations import Equations, make_equations
-from recsys.models.params import AlsParams, Fit
+from recsys.models.normal_equations import AlsParams, Equations, make_equations
 
-__all__ = ["Als", "AlsParams", "check_finite", "first_factors"]
+__all__ = ["Als", "AlsParams", "Fit", "check_finite", "first_factors"]
+
+
+@dataclass(eq=False)
+class Fit:
+    """The factors of a model."""
+
+    sweeps: int  # done
+    user_factors: Float32Array  # shape (listeners, factors)
+    item_factors: Float32Array  # shape (tracks, factors)
 
 
 class Als(Fit):

@@ -1,13 +1,16 @@
-"""Rank the whole catalogue by factors: top-k lists and neighbours."""
+"""Rank the whole catalogue by factors: lists for listeners, which search and export share, and neighbours of tracks."""
 
 import numpy as np
 from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from looplib.arrays import Float32Array, Int32Array
+from looplib.arrays import Float32Array, Int32Array, IntArray
+from recsys.dataset.dataset import Dataset, Side
+from recsys.models.als import Fit
 
 NO_TRACK = -1
+EXAMPLES = 5  # listeners whose lists a run keeps
 _FILTERED = np.float32(np.finfo(np.float32).min) / 2
 
 
@@ -53,3 +56,36 @@ def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Arr
     others = columns[~itself].reshape(len(known), -1)
     neighbours[known, : others.shape[1]] = known[others]
     return neighbours
+
+
+def personal_lists(
+    model: Fit, dataset: Dataset, side: Side, k: int, threads: int, filter_seen: bool = False
+) -> Int32Array:
+    """Recommend the k best tracks to each listener, by a fit on this side of the dataset.
+
+    A listener without an interaction has no factors of its own, and gets the tracks with the most listening time.
+    With `filter_seen`, tracks that the listener has heard or skipped are left out.
+
+    Returns:
+        Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` at the end of lists that `filter_seen` leaves
+        short.
+    """
+    heard, skips = dataset.matrix(side), dataset.skips(side)
+    seen = (heard if skips is None else csr_matrix(heard + skips)) if filter_seen else None
+    lists = top_tracks(model.user_factors, model.item_factors, k, threads, seen)
+    lists[without_interactions(heard)] = dataset.most_popular(side, k)
+    return lists
+
+
+def without_interactions(interactions: csr_matrix) -> IntArray:
+    """Return the rows that hold nothing, ascending."""
+    return np.flatnonzero(np.diff(interactions.indptr) == 0)
+
+
+def example_listeners(dataset: Dataset) -> IntArray:
+    """Choose the rows of a few listeners whose lists a run keeps, from the fewest training interactions to the most."""
+    interactions = np.diff(dataset.matrix("train").indptr)
+    known = np.flatnonzero(interactions)
+    by_interactions = known[np.argsort(interactions[known], kind="stable")]
+    positions = np.linspace(0, len(known) - 1, min(EXAMPLES, len(known)))
+    return by_interactions[np.rint(positions).astype(np.intp)]
