@@ -31,15 +31,7 @@ def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
 def prepare_bucket(
     store: str, parts: Sequence[Part], pieces: str, rule: SplitRule, feedback: Feedback, heldout_organic: bool
 ) -> dict[str, int]:
-    """Split a bucket's sessions and write the files that `bucket_file` names.
-
-    Args:
-        store: Address of the store.
-        parts: The bucket's parts in it.
-        pieces: Address of the folder where the files go.
-        rule: Which sessions are held out.
-        feedback: Which events count as interactions.
-        heldout_organic: Whether organic tracks count among the held-out ones.
+    """Split a bucket's sessions and write the files that `bucket_file` names to the address `pieces`.
 
     Returns:
         The bucket's events and sessions and the held-out ones of both, under the names in `COUNTS`.

@@ -48,13 +48,9 @@ def dataset_digest(store: Store, config: SearchConfig) -> str:
 
 
 def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: Report) -> Dataset:
-    """Open the dataset of a search; where it is not cached, make it first with a task for each bucket.
+    """Open the dataset of a search; where the store's folder `cache` has it not, make it with a task for each bucket.
 
-    Args:
-        store: The session store; datasets are kept in its folder `cache`.
-        config: Has the split, the feedback and the seed.
-        cluster: Runs the buckets.
-        report: Called with the percentage that is done, and a note.
+    `report` is called with the percentage that is done, and a note.
 
     Raises:
         SplitError: The store lacks what the split or the feedback needs, or one side of the split is empty.

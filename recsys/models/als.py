@@ -32,12 +32,8 @@ class Als(Fit):
     ) -> None:
         """Draw the first factors.
 
-        Args:
-            interactions: Non-negative listening times, float32, shape (listeners, tracks); not changed.
-            params: Hyperparameters.
-            seed: Decides the first factors.
-            threads: Of the solver.
-            skips: How often a listener skipped a track, shape (listeners, tracks); None if that is not known.
+        Both matrices are of shape (listeners, tracks) and not changed: listening times, float32, not negative, and how
+        often a listener skipped a track, None if that is not known.
         """
         super().__init__(0, *first_factors(interactions.shape, params.factors, seed))
         self._interactions = interactions

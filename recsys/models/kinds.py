@@ -166,12 +166,7 @@ def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Gener
 
 
 def unseen(lists: Int32Array, seen: csr_matrix, k: int) -> Int32Array:
-    """Remove from lists what their listeners have seen.
-
-    Args:
-        lists: Distinct tracks, best first; shape (listeners, any length).
-        seen: Shape (listeners, tracks); tracks that a listener has a value for are left out.
-        k: Length of the lists that are left.
+    """Remove from lists of distinct tracks what their listeners have a value for in `seen`, shape (listeners, tracks).
 
     Returns:
         Shape (listeners, k); `NO_TRACK` at the end of lists that are too short.

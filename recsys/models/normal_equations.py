@@ -70,12 +70,9 @@ class Equations:
 
 
 def make_equations(heard: csr_matrix, skipped: csr_matrix | None, params: AlsParams) -> Equations:
-    """Make the equations of some rows of interactions.
+    """Make the equations of some rows from positive listening times, float32, and numbers of skips where known.
 
-    Args:
-        heard: Positive listening times, float32, shape (rows, others); not changed, its structure may be shared.
-        skipped: Numbers of skips, shape (rows, others); None if none are known.
-        params: The hyperparameters.
+    Both are of shape (rows, others) and not changed; the structure of the first may be shared.
     """
     weight = params.unobserved_weight
     confidence = _confidences(heard, params.alpha / weight)

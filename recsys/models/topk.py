@@ -17,14 +17,9 @@ _FILTERED = np.float32(np.finfo(np.float32).min) / 2
 def top_tracks(
     user_factors: Float32Array, item_factors: Float32Array, k: int, threads: int, seen: csr_matrix | None = None
 ) -> Int32Array:
-    """Find the k tracks with the largest inner product with each listener's factors.
+    """Find the k tracks with the largest inner product with each listener's factors, shape (listeners, factors).
 
-    Args:
-        user_factors: Shape (listeners, factors).
-        item_factors: Shape (tracks, factors).
-        k: Length of the lists.
-        threads: Of this process.
-        seen: Shape (listeners, tracks); what a listener has a value for is left out.
+    Of `seen`, shape (listeners, tracks), what a listener has a value for is left out.
 
     Returns:
         Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
