@@ -56,14 +56,11 @@ def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Arr
 def personal_lists(
     model: Fit, dataset: Dataset, side: Side, k: int, threads: int, filter_seen: bool = False
 ) -> Int32Array:
-    """Recommend the k best tracks to each listener, by a fit on this side of the dataset.
-
-    A listener without an interaction has no factors of its own, and gets the tracks with the most listening time.
-    With `filter_seen`, tracks that the listener has heard or skipped are left out.
+    """Recommend the k best tracks to each listener: without an interaction, those with the most listening time.
 
     Returns:
-        Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` at the end of lists that `filter_seen` leaves
-        short.
+        Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` at the end of lists that `filter_seen`, which
+        leaves out what the listener has heard or skipped, leaves short.
     """
     heard, skips = dataset.matrix(side), dataset.skips(side)
     seen = (heard if skips is None else csr_matrix(heard + skips)) if filter_seen else None
