@@ -46,9 +46,8 @@ from looplib.config import load_config
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Als, AlsParams
-from recsys.models.lists import personal_lists
-from recsys.models.params import Fit
+from recsys.models.als import Als, AlsParams, Fit
+from recsys.models.topk import personal_lists
 from recsys.scoring.scorer import Scorer, validator_for
 
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ from os import fspath
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Le, Len, Lt
+from annotated_types import Ge, Gt, Le, Len
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_validator, model_validator
 
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation.validator import METRICS
 from looplib.config import Config, Count, Positive, Share
+from recsys.dataset.split import Split as Split
 
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 
@@ -35,30 +36,6 @@ NonNegative = Annotated[float, Ge(0)]
 Axis = Annotated[tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)]
 # A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
 Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
-
-
-class Split(Config):
-    """Which sessions are held out of training; a session is on one side whole."""
-
-    kind: Literal["session_hash", "last_session", "time", "files"] = Field(
-        default="session_hash",
-        description="held out is a share by a hash of session and seed; each listener's last of at least two; the "
-        "newest; or what published files say",
-    )
-    holdout: Annotated[float, Gt(0), Lt(1)] = Field(default=0.15, description="session_hash, time: the share held out")
-    train: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to learn from")
-    test: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to validate on")
-
-    @field_validator("train", "test", mode="before")
-    @classmethod
-    def _one_is_a_list_of_one(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _files_belong_to_files(self) -> "Split":
-        if (self.kind == "files") != bool(self.train and self.test) or bool(self.train) != bool(self.test):
-            raise ValueError("train and test are both given with kind: files, and only there")
-        return self
 
 
 class Feedback(Config):

@@ -1,5 +1,5 @@
 """Fit models and rank tracks by them. The only folder that imports `implicit`.
 
-In: matrices of interactions and hyperparameters. Out: factors and top-k lists. Read `params` first, then `als`,
-`normal_equations` (the formulas), `topk` and `baselines`.
+In: matrices of interactions and hyperparameters. Out: factors and top-k lists. Read `normal_equations` first
+(hyperparameters and formulas), then `als`, `topk` (lists) and `kinds` (what a search knows of a model; the baselines).
 """

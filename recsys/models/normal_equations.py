@@ -20,6 +20,7 @@ vectors times √μ, and every row with an interaction has skipped each of them 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -27,7 +28,21 @@ from scipy.sparse import csr_matrix, hstack
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from recsys.errors import TrialError
-from recsys.models.params import AlsParams
+
+
+@dataclass(frozen=True)
+class AlsParams:
+    """The hyperparameters of a fit, in the formulas above."""
+
+    factors: int  # length of a factor vector
+    regularization: float  # weight of the squared norms
+    alpha: float  # confidence that a unit of listening time adds
+    cg_steps: int = 3  # conjugate-gradient steps for each row and sweep; cholesky ignores it
+    solver: Literal["cg", "cholesky"] = "cg"  # a few steps towards a row's solution, or all the way
+    unobserved_weight: float = 1.0  # confidence of a pair without interaction
+    nu: float = 0.0  # exponent of the frequency-scaled regularization; 0 regularizes every row alike
+    spark: bool = False  # regularization times the row's number of interactions, as in Spark's ALS
+    skip_weight: float = 0.0  # confidence that a skip adds to a listener's dislike of the track
 
 
 @dataclass(frozen=True)
@@ -55,12 +70,9 @@ class Equations:
 
 
 def make_equations(heard: csr_matrix, skipped: csr_matrix | None, params: AlsParams) -> Equations:
-    """Make the equations of some rows of interactions.
+    """Make the equations of some rows from positive listening times, float32, and numbers of skips where known.
 
-    Args:
-        heard: Positive listening times, float32, shape (rows, others); not changed, its structure may be shared.
-        skipped: Numbers of skips, shape (rows, others); None if none are known.
-        params: The hyperparameters.
+    Both are of shape (rows, others) and not changed; the structure of the first may be shared.
     """
     weight = params.unobserved_weight
     confidence = _confidences(heard, params.alpha / weight)

@@ -13,8 +13,7 @@ from recsys.config import Feedback, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
-from recsys.models.als import Als, AlsParams
-from recsys.models.params import Fit
+from recsys.models.als import Als, AlsParams, Fit
 from recsys.search import __main__ as search
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace

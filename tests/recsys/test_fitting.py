@@ -11,7 +11,7 @@ from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError
 from recsys.models.als import Als, AlsParams
-from recsys.models.lists import personal_lists
+from recsys.models.topk import personal_lists
 from recsys.runs.folder import checkpoint_name, listeners_name, read_listeners
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring.scorer import Scorer, score_lists, validator_for

@@ -18,7 +18,7 @@ from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.models.als import Als, AlsParams
-from recsys.models.lists import personal_lists
+from recsys.models.topk import personal_lists
 from recsys.search import __main__ as search
 from tests.recsys.logs import Session, make_store, random_sessions
 
