@@ -11,8 +11,9 @@ engine runs both. `command` is the command `listening-loop`. What a user can fix
 Read `stores` first, then `runs`, `models` and `experiments`; `frames` is the door for data frames.
 """
 
+from looplib import start as start  # isort: skip  # first of all: Ctrl-C ends the command in one line
+
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from looplib.errors import UserError as Error
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from listening_loop.stores import Store, ingest, open_store
 
 __all__ = ["Error", "Model", "Run", "Store", "ab", "fit", "ingest", "open_run", "open_store", "search"]
-__version__ = version("listening-loop")
 # Modules are imported when they are first asked for: `import listening_loop` starts neither Dask nor DuckDB.
 _MODULES = {
     "ab": "experiments",
@@ -35,6 +35,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
+    if name == "__version__":
+        return import_module("importlib.metadata").version("listening-loop")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -13,10 +13,13 @@ from importlib.metadata import version
 
 import typer
 
-from looplib.cli import EXIT_USER_ERROR, run
+from looplib import start
+from looplib.cli import run
 
 PROG = "listening-loop"
 _COMPLETION = ("--install-completion", "--show-completion")
+_COMPLETING = "_LISTENING_LOOP_COMPLETE"  # set by the shell's completion
+_TYPED = "_TYPER_COMPLETE_ARGS"  # what has been typed so far
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,6 @@ STEPS = {
     "ab": Step("analysis.ab.__main__", "Report on an experiment: which arm won, and whether to trust it."),
     "power": Step("analysis.power", "How many listeners an experiment needs."),
     "lab": Step("recsys.lab.__main__", "Runs, reports and the live experiment as pages."),
-    "verify": Step("recsys.verify", "Check stores, runs, exports and logs for damage."),
 }
 
 
@@ -48,36 +50,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, 2 where the user can fix what went wrong.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if os.environ.get(f"_{PROG.replace('-', '_').upper()}_COMPLETE") or words[:1] and words[0] in _COMPLETION:
-        _whole_app()(args=words, prog_name=PROG)
-        return 0
-    if not words or words[0] in ("--help", "-h"):
+    first = words[0] if words else "--help"
+    if os.environ.get(_COMPLETING) or first in _COMPLETION:
+        _all_steps(os.environ.get(_TYPED, "").split())(args=words, prog_name=PROG)
+    elif first in ("--help", "-h"):
         typer.echo(_help())
-        return 0
-    if words[0] == "--version":
+    elif first == "--version":
         typer.echo(f"{PROG} {version(PROG)}")
-        return 0
-    step = STEPS.get(words[0])
-    if step is None:
-        nearest = get_close_matches(words[0], STEPS, n=1, cutoff=0)[0]
-        typer.echo(f"{PROG}: error: no command {words[0]}; the nearest is {nearest} (see {PROG} --help)", err=True)
-        return EXIT_USER_ERROR
-    return run(import_module(step.module).app, f"{PROG} {words[0]}", words[1:])
+    elif first in STEPS:
+        module = import_module(STEPS[first].module)
+        return run(module.app, f"{PROG} {first}", words[1:], known_as=module.PROG)
+    else:
+        nearest = get_close_matches(first, STEPS, n=1, cutoff=0)[0]
+        typer.echo(f"{PROG}: error: no command {first}; the nearest is {nearest} (see {PROG} --help)", err=True)
+        return start.EXIT_USER_ERROR
+    return 0
 
 
 def _help() -> str:
     lines = [f"  {name:<8} {step.help}" for name, step in STEPS.items()]
-    options = "  --version, --help, --install-completion"
-    example = f"Example: {PROG} ingest plays.csv --store out/store --columns user=uid,item=song,weight=seconds"
+    options = f"{PROG} COMMAND --help has the options of a command; --version; --install-completion, --show-completion"
+    example = f"Example: {PROG} ingest out/demo/log --store out/store"
     return "\n".join([f"Usage: {PROG} COMMAND …", "", *lines, "", options, "", example])
 
 
-def _whole_app() -> typer.Typer:
-    """Return all steps as one application, from which the shell's completion is made."""
+def _all_steps(typed: Sequence[str]) -> typer.Typer:
+    """Return all steps as one application for the shell's completion; only a step that is typed has its options."""
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     for name, step in STEPS.items():
-        of_step = import_module(step.module).app.registered_commands[0].callback
-        app.command(name, help=step.help)(of_step)
+        if name in typed:
+            (command,) = import_module(step.module).app.registered_commands
+            app.command(name, help=step.help)(command.callback)
+        else:
+            app.command(name, help=step.help)(lambda: None)
     return app
 
 

@@ -1,7 +1,6 @@
 """Report on an experiment."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from analysis.ab.page.page import render
 from analysis.ab.report import Report, build_report
 from analysis.ab.verdict import Verdict
 from listening_loop.frames import Frame, to_frame
+from listening_loop.runs import page_frame
 from looplib.config import parse_config
 
 
@@ -52,13 +52,15 @@ class Experiment:
         return f"<Experiment {self.report.experiment}: {verdict.decision} {verdict.arm or ''}: {verdict.reason}>"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f'<iframe style="width:100%;height:640px;border:0" srcdoc="{escape(render(self.report))}"></iframe>'
+        return page_frame(render(self.report))
 
 
 def ab(
-    logs: str | Path | Sequence[str | Path], experiment: str, *, control: str = "C", **settings: Any  # noqa: ANN401  values of AbConfig
+    logs: str | Path | Sequence[str | Path],
+    experiment: str,
+    *,
+    control: str = "C",
+    **settings: Any,  # noqa: ANN401  values of AbConfig
 ) -> Experiment:
     """Report on an experiment from event logs or a session store.
 
@@ -72,6 +74,5 @@ def ab(
         Error: There is no such experiment, no control, or nothing to compare it with.
     """
     paths = [logs] if isinstance(logs, (str, Path)) else list(logs)
-    known = {field for field in AbConfig.model_fields}
     config = parse_config(AbConfig, {"control": control, **settings}, "the arguments")
     return Experiment(build_report(paths, experiment, config))

@@ -1,6 +1,8 @@
 """Data frames in and out: narwhals reads pandas, polars, Arrow and Dask alike."""
 
+from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,18 @@ class FrameError(UserError):
 
 def is_frame(data: object) -> bool:
     """Return whether this is a data frame, and not a path."""
-    return nw.from_native(data, pass_through=True) is not data  # type: ignore[comparison-overlap]  # wrapped if it is
+    return nw.from_native(data, pass_through=True) is not data
 
 
-def write_parquet(data: Frame, file: Path) -> list[str]:
-    """Write a data frame to a Parquet file, a Dask frame one partition at a time; return the names of its columns.
+def write_parquet(data: Frame, file: Path) -> None:
+    """Write a data frame to a Parquet file, a Dask frame one partition at a time.
 
     Raises:
         FrameError: It is empty, has two columns of one name, or a column of mixed types.
     """
+    names = [str(name) for name in getattr(data, "columns", ())]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise FrameError(f"the data frame: two columns are named {twice[0]}; rename one")
     writer: pq.ParquetWriter | None = None
     rows = 0
     try:
@@ -36,44 +41,31 @@ def write_parquet(data: Frame, file: Path) -> list[str]:
             writer = writer or pq.ParquetWriter(file, table.schema)
             writer.write_table(table.cast(writer.schema))
             rows += table.num_rows
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
         raise FrameError(f"the data frame: a column holds values of several types ({_line(error)})") from None
     except nw.exceptions.NarwhalsError as error:
         raise FrameError(f"the data frame: {_line(error)}") from None
     finally:
         if writer is not None:
             writer.close()
-    if writer is None or not rows:
+    if not rows:
         raise FrameError("the data frame: no row in it; at least one is expected")
-    return list(writer.schema.names)
 
 
 def to_frame(table: pa.Table) -> Frame:
     """Return a table as a frame of pandas or polars, the first that is installed; of Arrow without either."""
     if find_spec("pandas"):
         return table.to_pandas()
-    if find_spec("polars"):
-        return import_polars().from_arrow(table)
-    return table
-
-
-def import_polars() -> Any:  # noqa: ANN401  a module that need not be installed
-    """Return the module polars."""
-    import polars  # type: ignore[import-not-found, unused-ignore]  # only where a user has it
-
-    return polars
+    return import_module("polars").from_arrow(table) if find_spec("polars") else table
 
 
 def _tables(data: Frame) -> Iterator[pa.Table]:
-    partitions = getattr(data, "partitions", None)
-    if hasattr(data, "dask") and partitions is not None:
-        for part in partitions:
+    if hasattr(data, "dask") and hasattr(data, "partitions"):
+        for part in data.partitions:
             yield from _tables(part.compute())
         return
     frame = nw.from_native(data)
-    if isinstance(frame, nw.LazyFrame):
-        frame = frame.collect()
-    yield frame.to_arrow()
+    yield (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).to_arrow()
 
 
 def _line(error: Exception) -> str:

@@ -1,9 +1,10 @@
 """Fit one model, on one machine or in blocks across a cluster, and recommend from it."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,25 +13,24 @@ import orjson
 import pyarrow as pa
 
 from listening_loop.frames import Frame, to_frame
-from listening_loop.stores import ingest
-from looplib.arrays import Float32Array, FloatArray, IntArray
+from listening_loop.stores import Source, Store, address_of, ingest
+from looplib.arrays import Float32Array, IntArray
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import atomic_directory
+from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
-from recsys.dataset.dataset import SUMMARY
-from recsys.export.export import FACTORS
-from recsys.export.manifest import MANIFEST
-from recsys.models.als import Als
+from recsys.export.export import FACTORS, MANIFEST
+from recsys.models.als import AlsParams
 from recsys.models.fold_in import fold_in
-from recsys.models.params import AlsParams, Fit
-from recsys.models.topk import NO_TRACK, nearest_tracks, top_tracks
+from recsys.models.kinds import Als
+from recsys.models.topk import top_tracks
 from recsys.store.ids import originals
 from recsys.store.remote import open_store as open_at
-from recsys.workspace import open_workspace
+from recsys.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -42,7 +42,7 @@ class UnknownIdError(UserError):
     """A listener or track that a model has not learned."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Model:
     """Factors of listeners and tracks, under the owner's ids."""
 
@@ -51,6 +51,10 @@ class Model:
     user_factors: Float32Array  # shape (listeners, factors)
     item_factors: Float32Array  # shape (tracks, factors)
     params: AlsParams
+
+    def __repr__(self) -> str:
+        """Return the size and the hyperparameters."""
+        return f"<Model of {len(self.users):,} listeners, {len(self.items):,} tracks: {self.params}>"
 
     def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
         """Recommend the n tracks with the largest product of factors to each listener.
@@ -61,11 +65,11 @@ class Model:
         Raises:
             Error: A listener is unknown; `fold_in` recommends by a history instead.
         """
-        rows = self.user_factors[_positions(self.users, users, "listener")]
-        return self._lists("user", list(users), rows, n)
+        rows = self.user_factors[_positions(self._user_rows, users, "listener")]
+        return self._lists({"user": users}, rows, self.item_factors, n)
 
     def similar(self, items: Sequence[Any], n: int = 10) -> Frame:
-        """Find the n tracks whose factors are most similar (cosine) to a track's.
+        """Find the n other tracks whose factors are most similar (cosine) to a track's.
 
         Returns:
             A frame with the columns of, rank (from 1), item, score.
@@ -73,12 +77,10 @@ class Model:
         Raises:
             Error: A track is unknown.
         """
+        positions = _positions(self._item_rows, items, "track")
         norms = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
         unit = self.item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
-        positions = _positions(self.items, items, "track")
-        scores = unit[positions] @ unit.T
-        scores[np.arange(len(positions)), positions] = -np.inf
-        return self._frame("of", list(items), scores, n)
+        return self._lists({"of": items}, unit[positions], unit, n, [[position] for position in positions.tolist()])
 
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
         """Recommend to a listener whom the model does not know, by what the listener has heard.
@@ -91,23 +93,28 @@ class Model:
             A frame with the columns rank (from 1), item, score.
 
         Raises:
-            Error: The model knows no track of the history.
+            Error: The model knows no track of the history, or a weight is not positive.
         """
-        known = {track: weight for track, weight in history.items() if (self.items == track).any()}
+        known = {track: float(weight) for track, weight in history.items() if track in self._item_rows}
         if not known:
             raise UnknownIdError(f"history: none of its {len(history)} tracks is known to the model")
-        positions = _positions(self.items, list(known), "track")
+        if bad := [track for track, weight in known.items() if not 0 < weight < float("inf")]:
+            raise UserError(f"history: track {bad[0]} has the weight {known[bad[0]]}; a positive number is expected")
+        positions = _positions(self._item_rows, list(known), "track")
         factors = fold_in(self.item_factors, positions, np.array(list(known.values())), self.params)
-        scores = (self.item_factors @ factors.astype(np.float32))[None]
-        scores[0, positions] = -np.inf
-        return self._frame("", [""], scores, n)
+        return self._lists({}, factors[None].astype(np.float32), self.item_factors, n, [positions.tolist()])
 
     def save(self, folder: str | Path) -> None:
-        """Write the model to a folder, whole or not at all; `Model.load` reads it."""
+        """Write the model to a new folder, whole or not at all; `Model.load` reads it.
+
+        Raises:
+            Error: There is such a folder.
+        """
+        if Path(folder).exists():
+            raise UserError(f"{folder}: there already; name another folder")
         with atomic_directory(Path(folder)) as target:
-            names = {"users": self.users, "items": self.items}
-            factors = {"user_factors": self.user_factors, "item_factors": self.item_factors}
-            np.savez(target / FACTORS, allow_pickle=False, **names, **factors)
+            arrays = {name: getattr(self, name) for name in ("users", "items", "user_factors", "item_factors")}
+            np.savez(target / FACTORS, allow_pickle=False, **arrays)
             (target / PARAMS).write_bytes(orjson.dumps(asdict(self.params)))
 
     @classmethod
@@ -124,16 +131,133 @@ class Model:
         except OSError as error:
             raise UserError(f"{folder}: no saved model ({error.strerror})") from None
 
-    def _lists(self, key: str, ids: Sequence[Any], factors: Float32Array, n: int) -> Frame:
-        return self._frame(key, ids, factors @ self.item_factors.T, n)
+    @cached_property
+    def _user_rows(self) -> dict[Any, int]:
+        return {user: row for row, user in enumerate(self.users.tolist())}
 
-    def _frame(self, key: str, ids: Sequence[Any], scores: FloatArray, n: int) -> Frame:
-        length = min(n, int(np.isfinite(scores).sum(axis=1).min()))
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :length]
-        columns: dict[str, Any] = {key: np.repeat(np.array(ids), length)} if key else {}
-        columns |= {
-            "rank": np.tile(np.arange(1, length + 1), len(scores)),
-            "item": self.items[order].ravel(),
-            "score": np.take_along_axis(scores, order, axis=1).ravel(),
-        }
-        return to_frame(pa.table({name: pa.array(values.tolist()) for name, values in columns.items()}))
+    @cached_property
+    def _item_rows(self) -> dict[Any, int]:
+        return {item: row for row, item in enumerate(self.items.tolist())}
+
+    def _lists(
+        self,
+        ids: Mapping[str, Sequence[Any]],
+        rows: Float32Array,
+        others: Float32Array,
+        n: int,
+        left_out: Sequence[Sequence[int]] = (),
+    ) -> Frame:
+        """Return the n best of the others for each row, without those left out of its list, as a frame."""
+        most = max(map(len, left_out), default=0)
+        lists = top_tracks(rows, others, n + most, usable_cores())
+        columns: dict[str, list[Any]] = {name: [] for name in (*ids, "rank", "item", "score")}
+        for number, found in enumerate(lists):
+            kept = found[~np.isin(found, left_out[number] if left_out else ())][:n]
+            for name, given in ids.items():
+                columns[name] += [given[number]] * len(kept)
+            columns["rank"] += range(1, len(kept) + 1)
+            columns["item"] += self.items[kept].tolist()
+            columns["score"] += (others[kept] @ rows[number]).tolist()
+        return to_frame(pa.table(columns))
+
+
+def fit(
+    client: "Client | None",
+    interactions: Source | Store,
+    params: Mapping[str, Any],
+    *,
+    user: str = "user",
+    item: str = "item",
+    weight: str | None = None,
+    sweeps: int = 15,
+    seed: int = 42,
+    blocks: bool = False,
+    folder: str | Path | None = None,
+) -> Model:
+    """Fit an ALS model to all interactions.
+
+    Args:
+        client: A Dask client, on whose workers to fit; None to start processes on this machine.
+        interactions: A data frame of pandas, polars, Arrow or Dask, files, or a store.
+        params: Hyperparameters by name, such as `{"factors": 128, "alpha": 10}`; axes of a search have them all.
+        user: The column of listeners.
+        item: The column of tracks.
+        weight: The column of how much a row counts; without it, each counts 1.
+        sweeps: How often both sides are solved.
+        seed: Decides the first factors.
+        blocks: Solve blocks of listeners and tracks on all workers, instead of all on one; the factors are the same to
+            the bit. A worker that dies costs its block.
+        folder: A path or address for what workers share, removed at the end; by default a folder for temporary files
+            of this machine.
+
+    Raises:
+        Error: The interactions, a hyperparameter or the cluster does not allow it.
+    """
+    with _scratch(folder) as scratch:
+        store = interactions if isinstance(interactions, Store) else None
+        store = store or ingest(interactions, f"{scratch}/store", user=user, item=item, weight=weight)
+        cluster = {"workers": None if blocks else 1, "threads_per_fit": 1 if blocks or client else usable_cores()}
+        document = {"store": address_of(store), "run": f"{scratch}/run", "seed": seed, "cluster": cluster}
+        config = parse_config(SearchConfig, document | {"search": {"space": dict(params), "sweeps": sweeps}}, "params")
+        grid = Als.grid(config.search.space.model_dump())
+        if len(grid) > 1:
+            raise UserError(f"params: {len(grid)} combinations; a fit has one value for each hyperparameter")
+        return _fit(config, grid[0], scratch, client, None if blocks else 1)
+
+
+def _fit(
+    config: SearchConfig, params: AlsParams, scratch: Workspace, client: "Client | None", number: int | None
+) -> Model:
+    store = open_at(config.store)
+    scratch.folder.mkdir(parents=True, exist_ok=True)
+    with open_cluster(config.cluster, (), scratch.on_disk, client) as cluster:
+        with progress("Interactions", 100, "%") as report:
+            dataset = build_dataset(store, config, cluster, report)
+        with progress("Fit", config.search.sweeps, "sweeps") as report:
+            blocks = cut_blocks(cluster, dataset, "total", scratch.sub("tracks"), number)
+            sweeps = config.search.sweeps
+            fitted = fit_blocks(cluster, blocks, params, config.seed, sweeps, scratch.sub("fit"), report)
+        users, items = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
+        return Model(users, items, np.array(fitted.user_factors), np.array(fitted.item_factors), params)
+
+
+def load_version(version: str | Path) -> Model:
+    """Read the model of a published version.
+
+    Raises:
+        Error: There is none, or it is of a kind without factors.
+    """
+    workspace = open_workspace(version)
+    workspace.download_all()
+    try:
+        parameters = orjson.loads((workspace.folder / MANIFEST).read_bytes())["parameters"]
+        with np.load(workspace.folder / FACTORS) as kept:
+            arrays = dict(kept)
+    except OSError as error:
+        raise UserError(f"{version}: no published factors ({error.strerror})") from None
+    params = AlsParams(**{name: value for name, value in parameters.items() if name not in ("kind", "sweeps")})
+    return Model(arrays.pop("users"), arrays.pop("tracks"), **arrays, params=params)
+
+
+@contextmanager
+def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="listening-loop-", ignore_cleanup_errors=True) as made:
+            yield open_workspace(made)
+        return
+    scratch = open_workspace(folder).sub("fit")
+    if scratch.names():
+        raise UserError(f"{scratch}: not empty; remove it, or name another folder")
+    try:
+        yield scratch
+    finally:
+        open_workspace(folder).delete("fit")
+
+
+def _positions(known: Mapping[Any, int], ids: Sequence[Any], kind: str) -> IntArray:
+    if isinstance(ids, str):
+        raise UserError(f"{ids!r}: a list of {kind}s is expected, such as [{ids!r}]")
+    if unknown := [found for found in ids if found not in known]:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise UnknownIdError(f"{kind} {unknown[0]!r}{more}: unknown to the model")
+    return np.array([known[found] for found in ids], dtype=np.int64)

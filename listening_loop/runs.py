@@ -1,20 +1,24 @@
 """Search for the best model of a store, look at what came out, publish it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from listening_loop.frames import Frame, to_frame
-from listening_loop.models import Model, load_version
+from listening_loop.models import Model, UnknownIdError, load_version
 from listening_loop.stores import Store, address_of
-from looplib.config import parse_config
+from looplib.config import parse_config, set_value
+from looplib.errors import UserError
 from looplib.files import digest_of
 from recsys.config import ExportConfig, SearchConfig
-from recsys.export.export import export_run
+from recsys.export.export import RECOMMENDATIONS, export_run
 from recsys.report.page import write_report
 from recsys.runs.folder import LEADERBOARD, REPORT, Winner, read_run
 from recsys.search.search import search as run_search
@@ -24,13 +28,14 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A finished search."""
 
     address: str  # its folder
     config: SearchConfig
     winner: Winner
+    client: "Client | None" = field(default=None, compare=False)  # what refits in blocks run on
 
     @property
     def leaderboard(self) -> Frame:
@@ -39,12 +44,27 @@ class Run:
 
     @cached_property
     def model(self) -> Model:
-        """The winner, fitted to all sessions; published in the run's folder at the first call."""
-        return load_version(export_run(self.address, f"{self.address}/export", self.config.export), self.config.store)
+        """The winner's factors, fitted to all sessions."""
+        return load_version(self._version)
 
     def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
-        """Recommend tracks to listeners, as `Model.recommend` does."""
-        return self.model.recommend(users, n)
+        """Read the first n of the lists that `export` publishes.
+
+        Returns:
+            A frame with the columns user, rank (from 1), item.
+
+        Raises:
+            Error: A listener is unknown, or n is more than the lists have.
+        """
+        if n > self.config.export.top:
+            raise UserError(
+                f"n is {n}; lists have {self.config.export.top}: search with settings={{'export.top': {n}}}"
+            )
+        if unknown := [user for user in users if user not in self._lists]:
+            raise UnknownIdError(f"listener {unknown[0]!r}: unknown; run.model.fold_in recommends by a history")
+        rows = [(user, rank, item) for user in users for rank, item in enumerate(self._lists[user][:n], start=1)]
+        names = ("user", "rank", "item")
+        return to_frame(pa.table({name: [row[position] for row in rows] for position, name in enumerate(names)}))
 
     def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401  values of ExportConfig
         """Publish the winner's recommendations for the service; earlier versions stay for a rollback.
@@ -57,25 +77,39 @@ class Run:
             The address of the version.
 
         Raises:
-            Error: An option is not allowed, or the store has changed since the search.
+            Error: An option is not allowed, the winner is no better than the popular tracks (`publish_anyway=True`
+                publishes it), or the store has changed since the search.
         """
         chosen = parse_config(ExportConfig, self.config.export.model_dump() | options, "the options")
-        return export_run(self.address, str(folder), chosen)
+        return export_run(self.address, folder, chosen, client=self.client)
+
+    @cached_property
+    def _version(self) -> str:
+        """The address of the winner's version in the run's folder, where the command leaves it too."""
+        options = self.config.export.model_copy(update={"publish_anyway": True})
+        return export_run(self.address, f"{self.address}/export", options, client=self.client)
+
+    @cached_property
+    def _lists(self) -> dict[Any, list[Any]]:
+        workspace = open_workspace(self._version)
+        workspace.download_all()
+        lines = map(orjson.loads, (workspace.folder / RECOMMENDATIONS).read_bytes().splitlines())
+        return {line["user"]: line["tracks"] for line in lines}
 
     def __repr__(self) -> str:
         """Return the winner and what it is worth."""
         value, lower, upper = self.winner.metrics[self.winner.select]
-        return f"<Run {self.address}: {self.winner.select} {value:.4f} ({lower:.4f} … {upper:.4f}) by {self.winner.trial.kind}>"
+        worth = f"{self.winner.select} {value:.4f} ({lower:.4f} … {upper:.4f})"
+        return f"<Run {self.address}: {worth} by {self.winner.trial.kind}>"
 
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""
-        page = open_workspace(self.address).cached(REPORT).read_text(encoding="utf-8")
-        return f'<iframe style="width:100%;height:640px;border:0" srcdoc="{page.replace("&", "&amp;").replace(chr(34), "&quot;")}"></iframe>'
+        return page_frame(open_workspace(self.address).cached(REPORT).read_text(encoding="utf-8"))
 
 
 def search(
     store: Store | str | Path,
-    space: Mapping[str, Sequence[Any] | Any] | None = None,
+    space: Mapping[str, Any] | None = None,
     *,
     run: str | Path | None = None,
     client: "Client | None" = None,
@@ -84,7 +118,7 @@ def search(
 ) -> Run:
     """Fit the models of a search space, score them on held-out sessions, and rank them.
 
-    A search that was interrupted, called again, goes on where it was; a finished one returns at once.
+    A search that was interrupted, called again, goes on where it was; one that is finished fits nothing again.
 
     Args:
         store: What to learn from.
@@ -97,18 +131,14 @@ def search(
     Raises:
         Error: The store, the split, the space or the cluster does not allow it, or every trial failed.
     """
-    document: dict[str, Any] = {"store": address_of(store), "run": "", "search": {"space": dict(space or {})}}
+    document: dict[str, Any] = {"store": address_of(store), "search": {"space": dict(space or {})}}
     for key, value in (settings or {}).items():
-        *sections, last = key.split(".")
-        section = document
-        for name in sections:
-            section = section.setdefault(name, {})
-        section[last] = value
-    document["run"] = str(run or f"{document['store']}-run-{digest_of(document)[:12]}")
-    config = parse_config(SearchConfig, document, "the arguments")
+        set_value(document, key, value, "settings")
+    beside = f"{document['store'].rstrip('/')}-run-{digest_of(orjson.loads(orjson.dumps(document, default=str)))[:12]}"
+    config = parse_config(SearchConfig, document | {"run": str(run or beside)}, "the arguments")
     winner = run_search(config, fresh=fresh, client=client)
     write_report(config.run)
-    return Run(config.run, config, winner)
+    return Run(config.run, config, winner, client)
 
 
 def open_run(address: str | Path) -> Run:
@@ -118,3 +148,8 @@ def open_run(address: str | Path) -> Run:
         Error: There is none.
     """
     return Run(str(address), *read_run(open_workspace(address)))
+
+
+def page_frame(page: str) -> str:
+    """Return a page as a frame of a notebook."""
+    return f'<iframe style="width:100%;height:640px;border:0" srcdoc="{escape(page)}"></iframe>'

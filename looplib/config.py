@@ -143,7 +143,14 @@ def _blamed(fault: tuple[str, str], given: Mapping[str, str]) -> str:
 def _in_one_line(faults: Mapping[tuple[str, str], str]) -> str:
     """Return the explanations of faults, by what is to blame for them."""
     sources = dict.fromkeys(faults.values())
-    by_source = {source: [fault[1] for fault, blamed in faults.items() if blamed == source] for source in sources}
+    by_source = {
+        source: [
+            fault[1].removeprefix(f"{source.removeprefix('--set ')}: ")
+            for fault, blamed in faults.items()
+            if blamed == source
+        ]
+        for source in sources
+    }
     return "; ".join(f"{source}: {'; '.join(texts)}" for source, texts in by_source.items())
 
 

@@ -30,18 +30,20 @@ class Report(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: float, unit: str) -> Iterator[Report]:
+def progress(title: str, total: float, unit: str, before: int = 0) -> Iterator[Report]:
     """Show the progress of a job; the block calls the report with what is done so far, in units.
+
+    `before` is what an earlier run has done, which says nothing about the time left.
 
     On a terminal it is a bar with the time left; elsewhere (ssh without a terminal, CI) a line at the start, at the
     end, and at most every `PLAIN_INTERVAL_S` seconds in between.
     """
     if not console.is_terminal:
-        yield _plain_report(title, total, unit)
+        yield _plain_report(title, total, unit, before)
         return
     columns = (MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
     with Progress(*Progress.get_default_columns(), *columns, console=console) as bar:
-        task = bar.add_task(title, total=total, note="")
+        task = bar.add_task(title, total=total, completed=before, note="")
 
         def report(done: float, note: str = "") -> None:
             bar.update(task, completed=done, note=note)
@@ -49,7 +51,7 @@ def progress(title: str, total: float, unit: str) -> Iterator[Report]:
         yield report
 
 
-def _plain_report(title: str, total: float, unit: str) -> Report:
+def _plain_report(title: str, total: float, unit: str, before: int) -> Report:
     start, shown = time.monotonic(), float("-inf")
 
     def report(done: float, note: str = "") -> None:
@@ -59,8 +61,8 @@ def _plain_report(title: str, total: float, unit: str) -> Report:
             return
         shown, elapsed = now, now - start
         words = [f"{title}: {done:,.0f}/{total:,.0f} {unit}", f"{elapsed:.0f} s"]
-        if 0 < done < total:
-            words.append(f"{elapsed / done * (total - done):.0f} s left")
+        if before < done < total:
+            words.append(f"{elapsed / (done - before) * (total - done):.0f} s left")
         words += [note] if note else []
         print(", ".join(words), file=sys.stderr, flush=True)  # noqa: T201  the plain display
 

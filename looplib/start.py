@@ -27,5 +27,6 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     sys.__excepthook__(kind, error, trace)
 
 
-if sys.argv[:1] == ["-m"]:  # Python still looks for the module of `python -m …`
+# While Python looks for the module of `python -m …`, that stands there.
+if sys.argv[:1] == ["-m"] or sys.argv[0].endswith("/listening-loop"):
     install()

@@ -192,6 +192,9 @@ class ExportConfig(Config):
     learn_from: Literal["all", "training"] = Field(
         default="all", description="training: leave out the held-out sessions, to value the lists; no context model"
     )
+    publish_anyway: bool = Field(
+        default=False, description="publish a model that is not significantly better than the popular tracks"
+    )
 
 
 class ContextConfig(Config):

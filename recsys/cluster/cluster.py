@@ -3,12 +3,13 @@
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from multiprocessing import spawn
+from multiprocessing import resource_tracker, spawn
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -17,8 +18,7 @@ import dask
 import distributed
 from distributed import Client, Future, LocalCluster
 from distributed.scheduler import KilledWorker
-from distributed.utils import LoopRunner, silence_logging_cmgr
-from tornado.ioloop import IOLoop
+from distributed.utils import silence_logging_cmgr
 
 from looplib.progress import console
 from recsys.cluster.preflight import PACKAGE, call_after_check, find_difference, probe_files
@@ -28,6 +28,7 @@ from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
 
 T = TypeVar("T")
 POLL_S = 1.0
+_START_POLL_S = 0.02
 CONNECT_TIMEOUT_S = 15
 # A process of ours holds little and maps the rest from disk. One that grows is killed, never paused or spilled, which
 # would leave its call waiting. Dask reports a death at once (0 failures allowed): `retry` decides what follows, and the
@@ -162,7 +163,7 @@ class Cluster:
         if self._config.scheduler:
             client = self._stack.enter_context(_join(self._config.scheduler, self._config.wait_for_workers_s))
         else:
-            client = self._stack.enter_context(Client(_start_processes(self._config, self._stack)))
+            client = _start_processes(self._config, self._stack)
         console.print(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}", soft_wrap=True)
         return client
 
@@ -185,8 +186,8 @@ def open_cluster(
 ) -> Iterator[Cluster]:
     """Open a cluster for the block: what it starts ends with the block, a scheduler that it joins goes on.
 
-    Every worker must see `read`, one file of each folder that calls read, and `written`, the folders they write to. With
-    a client nothing is started or closed.
+    Every worker must see `read`, one file of each folder that calls read, and `written`, the folders they write to.
+    With a client nothing is started or closed.
 
     Raises:
         SearchError: At the first call: the scheduler does not answer, has no worker, or has other software.
@@ -200,35 +201,49 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _start_processes(config: ClusterConfig, stack: ExitStack) -> LocalCluster:
+def _start_processes(config: ClusterConfig, stack: ExitStack) -> Client:
     dask.config.set(_LOCAL_SETTINGS)
     stack.enter_context(_main_left_alone())
-    return stack.enter_context(
-        LocalCluster(
-            n_workers=config.workers or max(1, usable_cores() // config.threads_per_fit),
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=config.memory_limit,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
-            loop=stack.enter_context(_deaf_loop()),
+    wanted = config.workers or max(1, usable_cores() // config.threads_per_fit)
+    with _ctrl_c_later():
+        cluster = stack.enter_context(
+            LocalCluster(
+                n_workers=0,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=config.memory_limit,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
+            )
         )
-    )
+        client: Client = stack.enter_context(Client(cluster))
+    cluster.scale(wanted)
+    started, deadline = 0, time.monotonic() + config.wait_for_workers_s
+    while started < wanted:
+        if time.monotonic() > deadline:
+            raise SearchError(f"no worker process has started for {config.wait_for_workers_s:g} s; is memory short?")
+        time.sleep(_START_POLL_S)
+        if len(cluster.scheduler.workers) > started:
+            started, deadline = len(cluster.scheduler.workers), time.monotonic() + config.wait_for_workers_s
+    return client
 
 
 @contextmanager
-def _deaf_loop() -> Iterator[IOLoop]:
-    """Run an event loop in a thread with Ctrl-C blocked, so that the processes it starts never hear one: we end them."""
-    runner = LoopRunner(asynchronous=False)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _ctrl_c_later() -> Iterator[None]:
+    """Hold Ctrl-C back to the end of the block; threads that begin in it, and the processes they start, hear none."""
+    resource_tracker.ensure_running()  # or else the first of those threads starts it, and hears Ctrl-C from then on
+    held: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if is_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        runner.start()
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    try:
-        yield runner.loop
-    finally:
-        runner.stop()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if is_main:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+    if held:
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -52,9 +52,15 @@ class Split(Config):
         description="held out is a share by a hash of session and seed; each listener's last of at least two; the "
         "newest; or what published files say",
     )
-    holdout: Annotated[float, Gt(0), Lt(1)] = Field(default=0.15, description="session_hash, time: the share held out")
+    holdout: Annotated[float, Gt(0), Lt(1)] = Field(
+        default=0.15, description="session_hash, time, files without test: the share held out"
+    )
     train: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to learn from")
-    test: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to validate on")
+    test: tuple[str, ...] = Field(
+        default=(),
+        description="files: names or patterns of those to validate on; without any, a share of train is held out, so "
+        "that a published test set chooses nothing",
+    )
 
     @field_validator("train", "test", mode="before")
     @classmethod
@@ -64,8 +70,8 @@ class Split(Config):
     @model_validator(mode="after")
     def _files_belong_to_files(self) -> "Split":
         by_file = KINDS[self.kind].by_file
-        if by_file != bool(self.train and self.test) or bool(self.train) != bool(self.test):
-            raise ValueError("train and test are both given with kind: files, and only there")
+        if by_file != bool(self.train) or (self.test and not self.train):
+            raise ValueError("train is given with kind: files, test too where it is to choose, and only there")
         return self
 
 
@@ -84,7 +90,8 @@ class SplitRule:
     def parameters(self) -> dict[str, object]:
         """The parameters of `sessions/heldout_sessions`."""
         split = self.split
-        return {"kind": split.kind, "seed": self.seed, "holdout": split.holdout, "cutoff_ms": self.cutoff_ms}
+        kind = "session_hash" if KINDS[split.kind].by_file and not split.test else split.kind
+        return {"kind": kind, "seed": self.seed, "holdout": split.holdout, "cutoff_ms": self.cutoff_ms}
 
 
 def split_rule(store: Store, split: Split, seed: int) -> SplitRule:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
@@ -37,11 +37,14 @@ from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_dataset
 from recsys.errors import ExportError
 from recsys.models.kinds import KINDS, Model, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks, without_interactions
-from recsys.runs.folder import Winner, read_run
+from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.session_model.export import write_context
 from recsys.store.ids import originals
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 RECOMMENDATIONS = "recommendations.jsonl"
 NEIGHBOURS = "neighbours.jsonl"
@@ -63,6 +66,7 @@ class _Export:
     config: SearchConfig
     winner: Winner
     options: ExportConfig
+    client: "Client | None"
 
     @property
     def side(self) -> Side:
@@ -73,7 +77,8 @@ class _Export:
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
         winner, context = self.winner, self.config.context
-        facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": self.options.model_dump(mode="json")}
+        options = self.options.model_dump(mode="json", exclude={"publish_anyway"})
+        facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options}
         if context is not None:
             artists = {"artists": context.catalogue is not None}
             facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | artists
@@ -81,7 +86,11 @@ class _Export:
 
 
 def export_run(
-    run_address: str | Path, out_address: str | Path, options: ExportConfig, store_address: str | Path | None = None
+    run_address: str | Path,
+    out_address: str | Path,
+    options: ExportConfig,
+    store_address: str | Path | None = None,
+    client: "Client | None" = None,
 ) -> str:
     """Refit a run's winner, on all sessions unless the options say otherwise, and publish it.
 
@@ -90,20 +99,27 @@ def export_run(
         out_address: Path or address of the folder of published versions.
         options: What to publish.
         store_address: The session store; by default where the search read it.
+        client: A Dask client, on whose workers a fit in blocks runs.
 
     Returns:
         The address of the version, by way of `current`; at s3:// and the like, which have no links, its own.
 
     Raises:
-        UserError: The run is not finished, or the store is not the one that the search read.
+        UserError: The run is not finished, its winner is no better than the popular tracks, or the store is not the
+            one that the search read.
     """
     run, out = open_workspace(run_address), open_workspace(out_address)
     config, winner = read_run(run)
+    if winner.beats_popular is False and options.learn_from == "all" and not options.publish_anyway:
+        raise ExportError(
+            f"{run}: {NO_BETTER}, so it is not published; more data or a wider search may help, and --publish-anyway "
+            "(export.publish_anyway) publishes it"
+        )
     store = open_store(store_address or config.store)
     dataset = _dataset_of(store, config, winner, run)
     if options.learn_from == "training":  # the context model knows no held-out sessions
         config = config.model_copy(update={"context": None})
-    export = _Export(run, store, dataset, config, winner, options)
+    export = _Export(run, store, dataset, config, winner, options, client)
     version = out.sub(f"versions/{export.model_id}")
     if not version.download_all():
         version.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +192,7 @@ def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], No
     scratch.folder.mkdir(parents=True)
     read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
     try:
-        with open_cluster(export.config.cluster, read, scratch.on_disk) as cluster:
+        with open_cluster(export.config.cluster, read, scratch.on_disk, export.client) as cluster:
             blocks = cut_blocks(cluster, export.dataset, export.side, scratch.sub("tracks"))
             fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweeps, scratch.sub("fit"), report)
         model.restore(factors_of(fit))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
-from recsys.models.params import AlsParams
+from recsys.models.normal_equations import AlsParams
 
 
 def fold_in(item_factors: Float32Array, tracks: IntArray, times: FloatArray, params: AlsParams) -> FloatArray:
@@ -24,4 +24,4 @@ def fold_in(item_factors: Float32Array, tracks: IntArray, times: FloatArray, par
     scale = float(len(tracks)) if params.spark else (len(tracks) + weight * len(item_factors)) ** params.nu
     left = gram + heard.T @ (params.alpha * times[:, None] * heard)
     left += params.regularization * scale * np.eye(item_factors.shape[1])
-    return np.linalg.solve(left, heard.T @ (weight + params.alpha * times))
+    return np.linalg.solve(left, heard.T @ (weight + params.alpha * times)).astype(np.float64)

@@ -26,6 +26,7 @@ from recsys.store.remote import Store, open_store
 from recsys.workspace import open_workspace
 
 _RECOMMENDED, _HEARD = 10, 5
+SIMULATED = "world.yaml"  # what the simulator leaves beside its catalogues
 
 
 class Title(msgspec.Struct, frozen=True):
@@ -122,6 +123,11 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
         if catalogue and (digest := sha256_file(file)) != catalogue.sha256:
             raise SearchError(
                 f"{file}: not the catalogue of {store.workspace}: {catalogue}, and this has {digest[:12]}"
+            )
+        if not catalogue and (file.parent / SIMULATED).exists():
+            raise SearchError(
+                f"{file}: the catalogue of a simulated world, and {store.workspace} is not from one; leave it out: "
+                "--set catalogue=null"
             )
         lines = file.read_bytes().splitlines()
     except OSError as error:

@@ -28,6 +28,7 @@ WINNER = "winner.json"
 REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
+NO_BETTER = "the best model is not significantly better than the popular tracks"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Winner:
     select: str  # the metric that chose it
     dataset: str  # digest of the dataset that it was fitted and scored on
     remarks: tuple[str, ...] = ()  # warnings about the choice
+    beats_popular: bool | None = None  # significantly, by the metric; None where listeners cannot be compared by it
 
 
 def checkpoint_name(trial: Trial) -> str:

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from looplib.files import atomic_write
-from recsys.config import OPE_TIME
+from recsys.config import OPE_TIME, Search
 from recsys.models.kinds import KINDS, shown_params
 from recsys.runs.ranking import Compare, Row, scored_candidates
 from recsys.runs.trials import Trial
 
 WARNING = "Warning:"
 _SHORT = {"regularization": "reg"}
+_WIDENED = ("factors", "regularization", "alpha", "unobserved_weight", "nu", "skip_weight")
 _SHOWN = {name for kind in KINDS.values() for name in kind.main_params}
 
 
@@ -36,8 +37,8 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
     other = "ndcg" if select.startswith(OPE_TIME) else OPE_TIME if f"{OPE_TIME}@{k}" in known else "recall"
     others = [key for key in (f"{other}@{k}", f"coverage@{k}") if key != select and key in known]
     axes = telling_axes([asdict(row.trial.params) for row in ranking if not row.trial.is_baseline])
-    headings = [*(_SHORT.get(axis, axis) for axis in axes), "sweep", select, "interval", "", *others, "fit s"]
-    table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners; =: tied with the best")
+    headings = [*(_SHORT.get(axis, axis) for axis in axes), "sweep", select, "interval", "tied", *others, "fit s"]
+    table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners")
     for heading in ("", "model", *headings, ""):
         table.add_column(heading, justify="right", no_wrap=True)
     table.columns[1].justify = table.columns[-1].justify = "left"
@@ -48,7 +49,7 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
             value, lower, upper = score.metrics[select]
             values = (f"{score.metrics[key][0]:.4f}" for key in others)
             interval = f"{lower:.4f} .. {upper:.4f}"
-            found = [f"{value:.4f}", interval, "=" if row.ties else "", *values, f"{score.fit_s:.1f}"]
+            found = [f"{value:.4f}", interval, "yes" if row.ties else "", *values, f"{score.fit_s:.1f}"]
         stop = f"{row.state} at {row.stop.sweep}" if row.stop else ""
         cells = (_text(params[axis]) if axis in params else "" for axis in axes)
         table.add_row(str(rank), row.trial.kind, *cells, str(row.sweep or ""), *found, stop)
@@ -71,8 +72,8 @@ def telling_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if name in _SHOWN or len({params.get(name) for params in candidates}) > 1]
 
 
-def remarks(ranking: Sequence[Row], chosen: Row, metric: str) -> list[str]:
-    """Return what is to be known of the leaderboard: whether its order is noise, why the winner won, what beats it."""
+def remarks(ranking: Sequence[Row], chosen: Row, metric: str, search: Search) -> list[str]:
+    """Return what is to be known of the leaderboard: is its order noise, why did the winner win, what to try next."""
     found = []
     best, *others = scored_candidates(ranking)
     ties = sum(row.ties for row in others)
@@ -91,6 +92,25 @@ def remarks(ranking: Sequence[Row], chosen: Row, metric: str) -> list[str]:
         found.append(f"{WARNING} the baseline {ranking[0].trial.id} is better than every trial")
     if chosen.score and metric in chosen.score.warnings:
         found.append(f"{WARNING} {metric} chose, and should not be concluded from: {chosen.score.warnings[metric]}")
+    if edges := edges_of(chosen, search):
+        names = ", ".join(f"{_SHORT.get(name, name)} {_text(asdict(chosen.trial.params)[name])}" for name in edges)
+        wider = " ".join(f"--set search.space.{name}={values}" for name, values in edges.items())
+        found.append(f"The winner is at the edge of what was tried ({names}): widen it with --fresh {wider}")
+    return found
+
+
+def edges_of(chosen: Row, search: Search) -> dict[str, str]:
+    """Return the axes at whose edge the winner is, each with its values and one more beyond, as `--set` takes them."""
+    found = {}
+    for name, value in asdict(chosen.trial.params).items():
+        axis = sorted(set(getattr(search.space, name, ())))
+        if name not in _WIDENED or len(axis) < 2 or value not in (axis[0], axis[-1]) or not value:
+            continue
+        ends = axis if value == axis[-1] else axis[::-1]
+        beyond = value * (value / ends[-2] if ends[-2] else 2)
+        beyond = max(1, round(beyond)) if name == "factors" else float(f"{beyond:.3g}")
+        if beyond != value:
+            found[name] = f"[{','.join(_text(tried) for tried in sorted({*axis, beyond}))}]"
     return found
 
 

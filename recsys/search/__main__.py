@@ -1,7 +1,7 @@
 """`python -m recsys.search`: the main job. Fits a grid of ALS models on a Dask cluster and publishes the best."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,10 +9,9 @@ from looplib.cli import make_app, run
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
-from recsys.report.page import read_titles, write_report
+from recsys.report.page import write_report
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
-from recsys.store.remote import open_store
 
 PROG = "python -m recsys.search"
 app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held-out sessions, and exports the best.")
@@ -33,23 +32,23 @@ def main(
         bool, typer.Option("--fresh", help="Start over; an earlier run in the folder is kept beside it.")
     ] = False,
     export: Annotated[bool, typer.Option(help="Refit the winner on all sessions and publish it.")] = True,
+    publish_anyway: Annotated[
+        bool, typer.Option("--publish-anyway", help="Publish a model that is no better than the popular tracks.")
+    ] = False,
 ) -> None:
     """Search, then export."""
-    flags = {"store": store, "run": run_folder, "cluster.scheduler": scheduler}
-    overrides = [*(set_ or []), *(f"{key}={value}" for key, value in flags.items() if value is not None)]
-    settings = load_config(SearchConfig, config, overrides)
-    store_read = open_store(settings.store)
-    for catalogue in {settings.catalogue, settings.context.catalogue if settings.context else None}:
-        read_titles(catalogue, store_read)  # a wrong one is reported now, not after the search
+    flags: dict[str, Any] = {"store": store, "run": run_folder, "cluster.scheduler": scheduler}
+    flags["export.publish_anyway"] = publish_anyway or None
+    settings = load_config(SearchConfig, config, set_ or [], flags)
     search(settings, fresh=fresh)
     write_report(settings.run)
     files = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
     rows = {name: f"{settings.run}/{file}" for name, file in files.items()}
-    if export:
-        version = export_run(settings.run, f"{settings.run}/export", settings.export)
-        rows |= {"recommendations": f"{version}/{RECOMMENDATIONS}", "manifest": f"{version}/{MANIFEST}"}
     for name, file in rows.items():
         typer.echo(f"{name:<16} {file}")
+    if export:
+        version = export_run(settings.run, f"{settings.run}/export", settings.export)
+        typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}")
     typer.echo(
         f"Next: open the report; widen the grid ({PROG} --set search.space.factors=[64,128] --fresh …); "
         "ingest logs of your own (python -m recsys.ingest --help)"

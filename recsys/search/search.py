@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
@@ -14,12 +15,13 @@ from recsys.config import OPE_TIME, Search, SearchConfig
 from recsys.dataset.build import build_dataset, dataset_digest
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
-from recsys.models.kinds import KINDS
+from recsys.models.kinds import KINDS, Popular
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
     LEADERBOARD,
     LEDGER,
+    NO_BETTER,
     WINNER,
     Winner,
     checkpoint_name,
@@ -31,30 +33,37 @@ from recsys.runs.ledger import Ledger, Score
 from recsys.runs.ranking import Compare, Row, compare, rank, scored_candidates, simplest
 from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
 from recsys.scoring.scorer import Scorer, check_scorer
+from recsys.search.checks import check_dataset, check_later_steps
 from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.schedule import Decisions, decide
 from recsys.store.remote import open_store
 from recsys.workspace import Workspace, open_workspace
 
+if TYPE_CHECKING:
+    from distributed import Client
 
-def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
+
+def search(config: SearchConfig, *, fresh: bool = False, client: "Client | None" = None) -> Winner:
     """Run a search and leave its run folder; one that was interrupted goes on where it was.
 
     Args:
         config: What to do.
         fresh: Keep an earlier run of the folder under another name and start over, instead of going on with it.
+        client: Runs the fits on the workers of this Dask client, which stays open, instead of where the configuration
+            says.
 
     Raises:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
     store, run = open_store(config.store), open_workspace(config.run)
+    check_later_steps(config, store)
     digest = dataset_digest(store, config)
     candidates = plan_candidates(config.search, digest, config.seed)
     with locked_run(run, fresh=fresh) as lock:
         atomic_write_text(run.folder / CONFIG, dump_config(config))
         run.upload(CONFIG)
         read = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
-        with open_cluster(config.cluster, read, run.on_disk) as cluster:
+        with open_cluster(config.cluster, read, run.on_disk, client) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, config, cluster, report)
             facts = dataset.summary
@@ -64,6 +73,8 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
                 "sessions held out, none of their events in training",
                 soft_wrap=True,
             )
+            for warning in check_dataset(config, store, dataset):
+                console.print(warning, soft_wrap=True, markup=False, style="bold")
             scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
             check_scorer(scorer, store.catalogue_size)
             state = SearchState(config.search, candidates, scorer, lock)
@@ -86,9 +97,22 @@ class SearchState:
         self.decisions = self._decide()
 
     @property
+    def sweeps(self) -> int:
+        """All sweeps that the fits of the search may take, with a baseline as one."""
+        return sum(map(len, self.candidates)) * self._search.sweeps + len(self.baselines)
+
+    @property
     def done(self) -> int:
-        """Number of candidates and baselines that have nothing left to do."""
-        return len(self.decisions.done) + sum(bool(self.ledger.scores[trial.id]) for trial in self.baselines)
+        """Sweeps that are done, or left out by fits that were stopped early."""
+        scores, sweeps = self.ledger.scores, self._search.sweeps
+        done = sum(bool(scores[trial.id]) for trial in self.baselines)
+        for candidate in self.candidates:
+            is_over = candidate[0].id in self.decisions.done
+            done += sum(
+                sweeps if is_over else max((score.sweep for score in scores[trial.id]), default=0)
+                for trial in candidate
+            )
+        return done
 
     def ready(self) -> list[Call]:
         """Return the steps that can be run now, the most urgent first, as calls of `run_step`."""
@@ -124,7 +148,7 @@ class SearchState:
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
-    with progress("Trials", len(state.candidates) + len(state.baselines), "done") as report:
+    with progress("Trials", state.sweeps, "sweeps", state.done) as report:
         report(state.done, "from the ledger" if state.done else "")
         outcomes = _run_in_blocks(cluster, state) if in_blocks else cluster.run_ready(run_step, state.ready)
         for outcome in outcomes:
@@ -158,23 +182,29 @@ def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
         errors = sorted({row.stop.reason for row in ranking if row.stop})
         raise SearchError(f"every trial failed ({'; '.join(errors)}); see {run}/{LEDGER}")
     best = chosen = candidates[0]
+    compare_by_metric = _compare_by(metric, run, scorer)
+    beats_popular = None
     if validation.select_is_of_listeners:
-        compare_by_metric = _compare_by(metric, run, scorer)
         ranking = compare_by_metric(ranking, best)
         if search.select == "one_standard_error":
             chosen = simplest(ranking, best, compare_by_metric)
+        popular = [row for row in ranking if row.trial.kind == Popular.name and row.score]
+        beats_popular = not any(row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:])
     write_leaderboard(run.folder / LEADERBOARD, ranking)
     run.upload(LEADERBOARD)
     output().print(leaderboard_table(ranking, metric))
     metrics = chosen.score.metrics if chosen.score else {}
-    found = remarks(ranking, chosen, metric)
+    found = remarks(ranking, chosen, metric, search)
+    if beats_popular is False:
+        found.append(f"{WARNING} {NO_BETTER}, so it is not published without --publish-anyway")
     if other in metrics:
         time = metric if metric.startswith(OPE_TIME) else other
         found += warn_of_rival(best, state.rank(other), _compare_by(time, run, scorer), (metric, other))
     for remark in found:
         style = "bold" if remark.startswith(WARNING) else None
         console.print(remark, soft_wrap=True, markup=False, style=style)
-    winner = Winner(chosen.trial, chosen.sweep, metrics, metric, scorer.dataset.rpartition("/")[2], tuple(found))
+    dataset = scorer.dataset.rpartition("/")[2]
+    winner = Winner(chosen.trial, chosen.sweep, metrics, metric, dataset, tuple(found), beats_popular)
     atomic_write_json(run.folder / WINNER, winner)
     run.upload(WINNER)
     return winner

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from looplib.cli import EXIT_INTERRUPTED
 from looplib.files import atomic_write_json
 from looplib.progress import progress
+from looplib.start import EXIT_INTERRUPTED
 from sim.errors import RemoteError
 from sim.listening.sessions import ListeningModel, make_model
 from sim.remote.config import RemoteConfig

@@ -101,9 +101,9 @@ def test_a_bad_override_is_named(tmp_path: Path, override: str, message: str) ->
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("seed=many", "--set seed: seed: Input should be a valid integer"),
-        ("search.sweep=1", "--set search.sweep: search.sweep: unknown key; the nearest known key is sweeps"),
-        ("search=1", "--set search: search: Input should be a valid dictionary"),
+        ("seed=many", "--set seed: Input should be a valid integer"),
+        ("search.sweep=1", "--set search.sweep: unknown key; the nearest known key is sweeps"),
+        ("search=1", "--set search: Input should be a valid dictionary"),
     ],
 )
 def test_an_override_s_fault_is_blamed_on_the_override(tmp_path: Path, override: str, message: str) -> None:

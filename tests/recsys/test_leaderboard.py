@@ -106,7 +106,7 @@ def test_equal_models_are_reported_as_noise(candidates: tuple[Candidate, ...]) -
     shares = shares_of(candidates, {32: (0.5,), 16: (0.5,), 8: (0.5,)})
     ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
     assert [row.ties for row in ranking] == [True, True, True, False, False]
-    (said,) = remarks(ranking, ranking[0], METRIC)
+    (said,) = remarks(ranking, ranking[0], METRIC, Search())
     assert said.startswith("2 of the 2 candidates behind the best are tied with it")
     assert said.endswith("so this order is noise")
 
@@ -119,7 +119,7 @@ def test_the_simplest_that_is_no_worse_has_the_fewest_factors_then_the_fewest_sw
     best = ranking[0]
     chosen = simplest(ranking, best, lambda rows, _: compare(rows, best, listeners(shares), RESAMPLES, seed=5))
     assert (chosen.trial.params.factors, chosen.sweep) == (16, 2)
-    (said,) = (each for each in remarks(compared(ranking, shares), chosen, METRIC) if "Chosen" in each)
+    (said,) = (each for each in remarks(compared(ranking, shares), chosen, METRIC, Search()) if "Chosen" in each)
     assert "als factors 16, reg 0.1, alpha 10 after 2 sweeps" in said
 
 
@@ -154,3 +154,22 @@ def test_the_leaderboard_says_what_was_stopped_when_and_why(candidates: tuple[Ca
     assert (rows[32]["ties"], rows[16]["ties"], rows[8]["ties"]) == (True, False, None)
     cells = list(leaderboard_table(ranking, METRIC).columns[-1].cells)
     assert cells == ["", "pruned at 1", "", "", "pruned at 1"]
+
+
+@pytest.mark.parametrize(
+    ("best", "hint"),
+    [
+        (32, "(factors 32): widen it with --fresh --set search.space.factors=[8,16,32,64]"),
+        (8, "(factors 8): widen it with --fresh --set search.space.factors=[4,8,16,32]"),
+        (16, None),
+    ],
+)
+def test_a_winner_at_the_edge_of_an_axis_is_reported_with_what_widens_it(
+    candidates: tuple[Candidate, ...], best: int, hint: str | None
+) -> None:
+    shares = shares_of(candidates, dict.fromkeys((8, 16, 32), (0.2,)) | {best: (0.6,)})
+    ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
+    said = remarks(ranking, ranking[0], METRIC, Search(space=Space(factors=(8, 16, 32))))
+    assert [line.removeprefix("The winner is at the edge of what was tried ") for line in said if "edge" in line] == (
+        [hint] if hint else []
+    )

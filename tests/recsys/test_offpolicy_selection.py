@@ -11,7 +11,7 @@ import pytest
 
 from looplib.arrays import FloatArray, Int32Array
 from looplib.cli import run
-from recsys.config import SearchConfig, ValidationConfig
+from recsys.config import Search, SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
 from recsys.runs.folder import read_listeners, read_run
@@ -214,6 +214,6 @@ def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
     best, _, _ = rivals(0.1)
     score = Score(5, {"ope_time@30": (0.3, 0.2, 0.4)}, 1, warnings={"ope_time@30": "too few"})
     unreliable = replace(best, score=score)
-    assert remarks([unreliable], unreliable, "ope_time@30") == [
+    assert remarks([unreliable], unreliable, "ope_time@30", Search()) == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
     ]

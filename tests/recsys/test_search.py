@@ -309,7 +309,7 @@ def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.Capture
     [
         ("serch.sweeps=3", "serch: unknown key; the nearest known key is search"),
         ("search.space.factor=[3]", "search.space.factor: unknown key; the nearest known key is factors"),
-        ("search.space.factors=[]", "search.space.factors: Tuple should have at least 1 item"),
+        ("search.space.factors=[]", "--set search.space.factors: Value should have at least 1 item"),
         ("search.space.factors=[8, 8]", "a value stands twice in [8, 8]"),
         ("search.space.alpha=[-1]", "search.space.alpha.0: Input should be greater than 0"),
         ("search.space.regularization=[.nan]", "search.space.regularization.0: Input should be a finite number"),

@@ -1,8 +1,8 @@
 -- One row per interaction of a bucket, in the shape of events, with weights of the same one added, exactly to 1e-9.
 -- An interaction without a session and a moment is a session of its own, as nothing ties it to another. In a split by
--- files, each side is a session of its own, and what is on neither side is left out.
+-- files, each side is a session of its own where both are named, and what is on neither side is left out.
 -- $train  VARCHAR[], digests of the files to learn from; empty where the split is not by files
--- $test   VARCHAR[], digests of the files to validate on; empty where the split is not by files
+-- $test   VARCHAR[], digests of the files to validate on; empty where a share of the others' sessions is held out
 -- FROM stored(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, source VARCHAR)
 -- Columns:
 --   user, track
@@ -17,7 +17,7 @@ WITH sided AS (
         coalesce(timestamp, 0) AS timestamp,
         CASE
             WHEN list_contains($test, source) THEN concat_ws(' ', 'test', session)
-            WHEN list_contains($train, source) THEN concat_ws(' ', 'train', session)
+            WHEN len($test) > 0 THEN concat_ws(' ', 'train', session)
             WHEN session IS NOT NULL THEN session
             WHEN timestamp IS NULL THEN '#' || CAST(track AS VARCHAR)
         END AS session

@@ -370,6 +370,15 @@ def test_a_published_split_is_kept(tmp_path: Path) -> None:
     assert pairs(store, dataset, "total") == pytest.approx(sums(sides["train"] + sides["test"]), rel=1e-6)
 
 
+def test_without_a_test_file_a_share_of_the_training_file_chooses_and_the_others_are_left_out(tmp_path: Path) -> None:
+    sides = {name: random_rows(seed, 600) for seed, name in enumerate(("train", "test"))}
+    store = ingested(tmp_path, *(write_csv(tmp_path / f"{name}.csv", rows) for name, rows in sides.items()))
+    dataset = dataset_of(store, tmp_path, split=Split(kind="files", train=("train.csv",), holdout=0.3))
+    assert pairs(store, dataset, "total") == pytest.approx(sums(sides["train"]), rel=1e-6)
+    facts = dataset.summary
+    assert 0.2 * facts.sessions < facts.heldout_sessions < 0.4 * facts.sessions
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

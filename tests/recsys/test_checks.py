@@ -1,0 +1,101 @@
+"""What a search refuses or warns of before its first fit, and what it does not publish."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.logs.interactions import Reading, parse_columns
+from looplib.cli import run
+from looplib.progress import console
+from recsys.config import ExportConfig
+from recsys.errors import ExportError
+from recsys.export.export import export_run
+from recsys.ingest.interactions import ingest_interactions
+from recsys.runs.folder import read_run
+from recsys.search import __main__ as search
+from recsys.workspace import open_workspace
+from tests.recsys.logs import make_store, random_sessions
+
+QUICK = "search: {space: {factors: 4}, sweeps: 2}\nvalidation: {resamples: 100, min_time: 0.4}\ncluster: {workers: 1}\n"
+pytestmark = pytest.mark.dask
+
+
+@pytest.fixture(scope="module")
+def plays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of interactions of listeners without any taste, whose weights span five orders of magnitude."""
+    folder = tmp_path_factory.mktemp("plays")
+    generator = np.random.default_rng(1)
+    users, items = generator.integers(30, size=900), generator.zipf(1.6, size=900) % 60
+    weights = 10.0 ** generator.integers(0, 6, size=900)
+    lines = [f"u{user},t{item},{weight:g}" for user, item, weight in zip(users, items, weights, strict=True)]
+    (folder / "plays.csv").write_text("user,item,weight\n" + "\n".join(lines) + "\n")
+    reading = Reading(parse_columns("user=user,item=item,weight=weight"))
+    ingest_interactions([folder / "plays.csv"], folder / "store", reading)
+    return folder / "store"
+
+
+def write_config(folder: Path, store: Path, text: str = QUICK) -> list[str]:
+    (folder / "search.yaml").write_text(f"store: {store}\nrun: {folder / 'run'}\n{text}")
+    return ["--config", str(folder / "search.yaml")]
+
+
+def world_of(folder: Path) -> Path:
+    """A catalogue of a simulated world, which no store of a user is from."""
+    folder.mkdir()
+    (folder / "world.yaml").write_text("seed: 1\n")
+    (folder / "tracks.json").write_text('{"track": 1, "artist": "a", "title": "t"}\n')
+    return folder / "tracks.json"
+
+
+def test_what_a_later_step_cannot_do_is_refused_before_the_first_fit(
+    plays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.json"
+    simulated = world_of(tmp_path / "world")
+    other.write_text('{"track": 1, "artist": "a", "title": "t"}\n')
+    for setting, message in {
+        "context={}": "context needs event logs, and",
+        f"catalogue={simulated}": "the catalogue of a simulated world, and",
+        f"catalogue={other}": "names 0 of the",
+    }.items():
+        assert run(search.app, search.PROG, [*write_config(tmp_path, plays), "--set", setting]) == 2
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if "error:" in line)
+        assert message in line
+        assert "leave it out: --set" in line
+        assert not (tmp_path / "run" / "ledger.jsonl").exists()
+
+
+def test_a_context_model_without_recommended_tracks_is_refused_before_the_first_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sessions = random_sessions(1, listeners=20, tracks=30, sessions=200)
+    alone = [type(session)(session.user, session.start_ms, session.heard[:1], session.name) for session in sessions]
+    argv = [*write_config(tmp_path, make_store(tmp_path, alone)), "--set", "context={}"]
+    assert run(search.app, search.PROG, argv) == 2
+    assert "context learns from recommended tracks" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "ledger.jsonl").exists()
+
+
+def test_a_model_no_better_than_popular_is_published_on_demand_alone(
+    plays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(console, "print", lambda text, **_: shown.append(str(text)))
+    argv = [*write_config(tmp_path, plays), "--set", "export.filter_seen=true"]
+    assert run(search.app, search.PROG, argv) == 2
+    captured = capsys.readouterr()
+    assert "no better" in captured.err or "not significantly better than the popular tracks" in captured.err
+    assert "report.html" in captured.out
+    assert not (tmp_path / "run" / "export").exists()
+    run_folder = tmp_path / "run"
+    winner = read_run(open_workspace(run_folder))[1]
+    assert winner.beats_popular is False
+    assert any("not published without --publish-anyway" in remark for remark in winner.remarks)
+    with pytest.raises(ExportError, match="--publish-anyway"):
+        export_run(run_folder, tmp_path / "out", ExportConfig())
+    assert run(search.app, search.PROG, [*argv, "--publish-anyway"]) == 0
+    assert (run_folder / "export" / "current" / "recommendations.jsonl").exists()
+    assert any("validation.filter_seen is false and export.filter_seen true" in text for text in shown)
+    assert any("--set feedback.scale=log" in text for text in shown)
