@@ -12,7 +12,9 @@ import psutil
 import pytest
 from distributed import LocalCluster
 
+from recsys.cluster.cluster import open_cluster
 from recsys.config import ClusterConfig
+from recsys.errors import SearchError
 from recsys.search.search import search
 from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until
 from tests.recsys.by_hand import scheduler
@@ -108,9 +110,7 @@ def assert_goes_on(store: Path, run: Path, undisturbed: Path) -> None:
     assert_same_end(run, undisturbed)
 
 
-def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(
-    store: Path, undisturbed: Path, tmp_path: Path
-) -> None:
+def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with started(config_of(store, run, ONE, LONG)) as process:
         wait_until(lambda: len(rows(run)) >= 1, process)
@@ -122,30 +122,32 @@ def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(
     assert len(said) == 1
     assert said[0].startswith("python -m recsys.search: error: interrupted")
     assert "Traceback" not in errors
+    assert not (run / "winner.json").exists()
     assert_ended(children)
-    assert_goes_on(store, run, undisturbed)
 
 
-def test_without_workers_or_scheduler_a_search_gives_up_and_later_goes_on(
+def test_without_workers_calls_are_given_up(tmp_path: Path) -> None:
+    with scheduler(tmp_path) as (address, start_worker):
+        worker = start_worker()
+        with open_cluster(ClusterConfig(scheduler=address, wait_for_workers_s=1)) as cluster:
+            outcomes = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
+            assert next(outcomes).result() in (2, 4, 6)
+            worker.kill()
+            with pytest.raises(SearchError) as given_up:
+                list(outcomes)
+    advice = f"start some (dask worker {address}) and run the same command again: it continues where it stopped"
+    assert str(given_up.value) == f"{address}: no worker for 1 s; {advice}"
+
+
+def test_a_killed_scheduler_is_one_line_and_the_search_goes_on_later(
     store: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     with scheduler(tmp_path) as (address, start_worker):
-        config = config_of(store, run, ClusterConfig(scheduler=address, wait_for_workers_s=1), LONG)
-        worker = start_worker()
-        with started(config, "--no-export") as process:
-            wait_until(lambda: len(rows(run)) >= 2, process)
-            worker.kill()
-            line = refusal(process, timeout_s=120)
-        no_worker = f"{address}: no worker for 1 s; start some (dask worker {address}) and run the same command again"
-        assert no_worker in line
-        assert not (run / "winner.json").exists()
-
         start_worker()
-        before = len(rows(run))
-        with started(config, "--no-export") as process:
-            wait_until(lambda: len(rows(run)) >= before + 2, process)
+        with started(config_of(store, run, ClusterConfig(scheduler=address), LONG), "--no-export") as process:
+            wait_until(lambda: len(rows(run)) >= 2, process)
             next(child for child in psutil.Process().children() if "scheduler" in child.cmdline()).kill()
             line = refusal(process, timeout_s=120)
-        assert f"{address}: the connection to the scheduler is lost; start it again and run the same command" in line
+    assert f"{address}: the connection to the scheduler is lost; start it again and run the same command" in line
     assert_goes_on(store, run, undisturbed)
