@@ -14,6 +14,7 @@ _, HARD = resource.getrlimit(resource.RLIMIT_FSIZE)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_after_a_full_disk_and_kills_the_loop_continues_and_every_event_counts_once(tmp_path: Path) -> None:
     loop = make_loop(tmp_path, episodes=2000)
     log = loop.log_of(1)

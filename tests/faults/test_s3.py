@@ -55,16 +55,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def s3(folder: Path) -> Iterator[S3]:
-    with server(folder) as there:
-        done = there.run("recsys.ingest", str(folder / "log"), "--store", STORE, "--buckets", "4")
-        assert done.returncode == 0, done.stderr
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with server(tmp_path_factory.mktemp("server")) as there:
         yield there
 
 
 @pytest.fixture(scope="module")
 def joined(s3: S3, folder: Path) -> Iterator[list[str]]:
-    """Flags that join workers which share no folder."""
+    """Flags that join workers which share no folder; the store is there."""
+    done = s3.run("recsys.ingest", str(folder / "log"), "--store", STORE, "--buckets", "4")
+    assert done.returncode == 0, done.stderr
     with scheduler(folder) as (address, start_worker):
         for number in range(2):
             environment = s3.environment(scratch=f"worker-{number}")
@@ -256,7 +256,7 @@ def test_a_lost_server_and_a_lost_machine_cost_no_score(s3: S3, folder: Path, jo
     with searching(s3, words(folder, "cut", "long"), "lost") as search:
         wait_for(search, lambda: lines(s3, "cut") > len(first.splitlines()))
         search.kill()
-    shutil.rmtree(folder / "lost")
+    shutil.rmtree(s3.folder / "lost")
     second = s3.get("cut/ledger.jsonl") or b""
     assert second.startswith(first)
     assert s3.get("cut/winner.json") is None
