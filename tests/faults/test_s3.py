@@ -267,20 +267,20 @@ def test_a_lost_server_and_a_lost_machine_cost_no_score(s3: S3, folder: Path, jo
     assert_same(s3, "cut", folder / "long")
 
 
-# Reads and writes a file with bounds of a second, before and after it is told that the server is silent.
+# Reads and writes a file; again when it is told that the server is silent, with bounds of a second.
 ASK = """
 import sys
 from recsys import workspace
 from recsys.errors import StorageError
 
-workspace._S3_TIMEOUTS |= {"connect_timeout": 1, "read_timeout": 1}
-workspace._SEND_S = 1.0
 there = workspace.open_workspace("s3://music/silent")
 there.folder.mkdir(parents=True)
 (there.folder / "file").write_text("content")
 there.upload("file")
 print(there.read("file"), flush=True)
 sys.stdin.readline()
+workspace._S3_TIMEOUTS |= {"connect_timeout": 1, "read_timeout": 1}
+workspace._SEND_S = 1.0
 for ask in (there.read, there.upload):
     try:
         ask("file")
