@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, since they share its fixtures; start with the files of slow tests."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
