@@ -23,7 +23,7 @@ from distributed import LocalCluster
 
 from analysis.logs.lines import parse_line
 from tests.botify.redis_server import RedisServer
-from tests.e2e.commands import MODULES, run_module
+from tests.commands import MODULES, run_module
 from tests.e2e.pages import PAGES, ROOT, Block, blocks_of
 from tests.faults.served import wait_until
 from tests.programs import find, free_port, need
@@ -122,9 +122,9 @@ class Reader:
         for server in self._wanted.keys() - self._servers.keys():
             self._serve(server, *self._wanted[server])
         if not module or module[1] not in SERVERS:
-            code, output, errors = self._run_to_its_end(self._meant(command))
-            assert code == 0, f"{block.position}: {command}\n{output[-2000:]}\n{errors[-2000:]}"
-            assert output.strip(), f"{block.position}: {command}: prints nothing"
+            done = self._run_to_its_end(self._meant(command))
+            assert done.returncode == 0, f"{block.position}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            assert done.stdout.strip(), f"{block.position}: {command}: prints nothing"
         self._done.add(command)
 
     def _meant(self, command: str) -> str:
@@ -132,14 +132,12 @@ class Reader:
             command = command.replace(written, meant)
         return command
 
-    def _run_to_its_end(self, command: str) -> tuple[int | None, str, str]:
-        """Return its exit code, output and errors."""
+    def _run_to_its_end(self, command: str) -> "subprocess.CompletedProcess[str]":
         words = shlex.split(command)
         if words[:2] == [sys.executable, "-m"] and words[2] in MODULES:
-            return run_module(words[2], words[3:], self.folder, self._environment)
+            return run_module(words[2], words[3:], self._environment, self.folder)
         argv = ["bash", "-c", command]
-        done = subprocess.run(argv, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=300)
-        return done.returncode, done.stdout, done.stderr
+        return subprocess.run(argv, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=300)
 
     def _serve(self, module: str, text: str, block: Block) -> None:
         log = self.folder / f"{module}.stderr"

@@ -118,6 +118,7 @@ def test_factors_out_of_bounds_are_a_trial_error(dataset: Dataset, tmp_path: Pat
         fit_blocks(in_process(), blocks, AlsParams(4, 0.1, alpha=1e39), 4, 3, open_workspace(tmp_path / "fit"))
 
 
+@pytest.mark.usefixtures("no_reports")
 def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(tmp_path: Path) -> None:
     store = make_store(tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90)
     published = []

@@ -24,7 +24,7 @@ from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
-pytestmark = pytest.mark.usefixtures("no_processes")
+pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 QUICK = ["--set", "search.space.factors=[4]", "--set", "search.sweeps=2", "--set", "validation.resamples=100"]
 
 

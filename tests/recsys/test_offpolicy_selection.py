@@ -24,7 +24,7 @@ from recsys.workspace import open_workspace
 from tests.recsys.logs import START_MS, Session, make_store
 
 LISTENERS, TRACKS = 300, 60
-pytestmark = pytest.mark.usefixtures("no_processes")
+pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 SETTINGS = [
     "search.space.factors=[4]",
     "search.space.alpha=[1.0, 10.0]",

@@ -392,7 +392,7 @@ def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
     assert heldout_pairs(store, dataset) == pytest.approx(sums([row for row in rows if row["ts"] >= cutoff]))
 
 
-@pytest.mark.usefixtures("no_processes")
+@pytest.mark.usefixtures("no_processes", "no_reports")
 def test_from_published_files_to_lists_with_the_ids_that_came_in(tmp_path: Path) -> None:
     """Listeners like every third song: the search must find it, by metrics at cut-offs of one's own."""
     generator = np.random.default_rng(11)
