@@ -75,7 +75,6 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.dask
 def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(finished: Path) -> None:
     rows = ledger(finished)
     assert len(rows) == 4 * 2 + 2
