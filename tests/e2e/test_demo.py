@@ -20,7 +20,6 @@ SMALLER_SEARCH = {
         "sweeps": 6,
         "score_every": 3,
     },
-    "cluster": {"workers": 1},
 }
 
 
