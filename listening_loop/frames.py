@@ -22,7 +22,12 @@ class FrameError(UserError):
 
 def is_frame(data: object) -> bool:
     """Return whether this is a data frame, and not a path."""
-    return nw.from_native(data, pass_through=True) is not data
+    if _is_dask(data):
+        return True
+    try:
+        return nw.from_native(data, pass_through=True) is not data
+    except nw.exceptions.DuplicateError:  # of columns; `write_parquet` says so
+        return True
 
 
 def write_parquet(data: Frame, file: Path) -> None:
@@ -60,12 +65,16 @@ def to_frame(table: pa.Table) -> Frame:
 
 
 def _tables(data: Frame) -> Iterator[pa.Table]:
-    if hasattr(data, "dask") and hasattr(data, "partitions"):
+    if _is_dask(data):
         for part in data.partitions:
             yield from _tables(part.compute())
         return
     frame = nw.from_native(data)
     yield (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).to_arrow()
+
+
+def _is_dask(data: Any) -> bool:  # noqa: ANN401  whatever a user gives
+    return hasattr(data, "dask") and hasattr(data, "partitions") and hasattr(data, "columns")
 
 
 def _line(error: Exception) -> str:

@@ -165,7 +165,9 @@ def _first_rows(log: LogFile) -> pa.Table:
         raise InteractionFileError(f"{log.name}: cannot be read ({str(error).splitlines()[0]})") from None
     try:
         records = [orjson.loads(line) for (line,) in lines if line]
-        return pa.table({key: [record.get(key) for record in records] for key in dict(itertools.chain(*records))})
+        return pa.table(
+            {key: [record.get(key) for record in records] for key in dict.fromkeys(itertools.chain(*records))}
+        )
     except (orjson.JSONDecodeError, ValueError, AttributeError) as error:
         raise InteractionFileError(f"{log.name}: not one JSON object a line ({error})") from None
 

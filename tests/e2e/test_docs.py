@@ -5,6 +5,7 @@ folder, so a command that stands on several runs once. A server runs until its p
 starts, or the text says to press Ctrl-C.
 """
 
+import ast
 import os
 import re
 import shlex
@@ -30,6 +31,7 @@ from tests.programs import find, free_port, need
 
 REPLACED = {
     ".venv/bin/python": sys.executable,
+    ".venv/bin/listening-loop": f"{sys.executable} -m listening_loop.command",
     "factors=[64,128]": "factors=[4,8]",
     "--episodes 5000": "--episodes 1000",
     "--runs 200": "--runs 20",
@@ -62,6 +64,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
         "cluster": {"scheduler": scheduler},
         "context": {"factors": 8, "sweeps": 1, "rough_sweeps": 1, "coarse_factors": 4, "coarse_sweeps": 1},
     }
+    search["export"] = {"publish_anyway": True}  # so little data need not beat the popular tracks
     return {
         "world/demo.yaml": {
             "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
@@ -83,6 +86,7 @@ class Reader:
         shrink(folder / "configs", smaller(scheduler, self.port))
         self._replaced = {
             **REPLACED,
+            "tcp://HOST:8786": scheduler,
             "localhost:5001": f"localhost:{self.port}",
             "localhost:6379": f"localhost:{redis.port}",
             "--recommender remote": f"--recommender remote --url http://localhost:{self.port}",
@@ -95,6 +99,10 @@ class Reader:
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
 
     def read(self, page: Path) -> None:
+        if script := "\n".join(self._meant(block.text) for block in blocks_of(page) if block.language == "python"):
+            (self.folder / "page.py").write_text(script)  # without a guard
+            done = self._run_to_its_end(f"{sys.executable} page.py")
+            assert done.returncode == 0, f"{page}: {done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         try:
             for block in blocks_of(page):
                 if "Ctrl-C" in block.before:
@@ -273,6 +281,8 @@ def test_every_block_is_of_a_checked_kind(page: Path) -> None:
             case "json":
                 for line in block.text.splitlines():
                     parse_line(line.encode())
+            case "python":
+                ast.parse(block.text)
             case "text":
                 assert "──▶" in block.text or block.before.rstrip().endswith(":"), f"{block.position}: what is this?"
             case language:

@@ -13,13 +13,14 @@ from pydantic import BaseModel
 from botify.experiments import RecommenderName
 from botify.metrics import Metrics
 from botify.settings import Settings
+from listening_loop.command import STEPS
 from recsys.config import SearchConfig, Space
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
 
-FOLDERS = "recsys|analysis|botify|sim|looplib|configs|tests|benchmarks|docs"
-PARTS = ("recsys", "analysis", "botify", "sim", "looplib")
+FOLDERS = "listening_loop|recsys|analysis|botify|sim|looplib|configs|tests|benchmarks|docs"
+PARTS = ("recsys", "analysis", "botify", "sim", "looplib", "listening_loop")
 A_FILE = re.compile(rf"(?:{FOLDERS})/[\w./*-]*")
-A_SETTING = re.compile(rf"({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+")
+A_SETTING = re.compile(rf"(?!run\.)({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+")
 COMMANDS: tuple[str, ...] = (
     "recsys.ingest",
     "recsys.search",
@@ -29,7 +30,7 @@ COMMANDS: tuple[str, ...] = (
     "recsys.lab",
 )
 COMMANDS += ("analysis.ab", "analysis.power", "analysis.aa", "analysis.offpolicy", "botify", "sim.run", "sim.world")
-EVERYWHERE = {"--help"}
+EVERYWHERE = {"--help", "--version", "--install-completion", "--show-completion"}
 every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 
 
@@ -62,8 +63,11 @@ def test_named_files_exist(page: Path) -> None:
 @every_page
 def test_commands_have_the_options_that_are_shown(page: Path) -> None:
     commands = [command for block in blocks_of(page) if block.language == "bash" for command in block.commands]
-    for text in (*commands, *inline_code(page)):
-        if match := re.search(r"python -m ((?:recsys|analysis|botify|sim)[\w.]*)(.*)", text):
+    for written in (*commands, *inline_code(page)):
+        text = written
+        for name, step in STEPS.items():
+            text = re.sub(rf"listening-loop {name}\b", f"python -m {step.module}", text)
+        if match := re.search(r"python -m ((?:listening_loop|recsys|analysis|botify|sim)[\w.]*)(.*)", text):
             module, rest = match.groups()
             shown = {word.split("=")[0] for word in re.findall(r"(?<=\s)--[\w-]+", rest)}
             assert shown <= _options(module, rest), f"{text}: no such option"

@@ -1,0 +1,212 @@
+"""The Python API: data frames in, the command's engine, the owner's ids out, errors of one base."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask.dataframe
+import numpy as np
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pytest
+from distributed import Client, LocalCluster
+from scipy.sparse import csr_matrix
+
+import listening_loop as ll
+from listening_loop import models
+from looplib.cli import run
+from looplib.progress import Report
+from recsys.models.als import Als, AlsParams
+from recsys.models.fold_in import fold_in
+from recsys.models.normal_equations import make_equations
+from recsys.search import __main__ as search_command
+
+COLUMNS = {"user": "listener", "item": "song", "weight": "seconds"}
+SETTINGS = {"search.sweeps": 2, "validation.resamples": 100, "validation.min_time": 5, "feedback.scale": "log"}
+pytestmark = pytest.mark.dask
+
+
+def make_plays(rows: int = 3000) -> pd.DataFrame:
+    """Plays of listeners who like the songs of their own third."""
+    generator = np.random.default_rng(5)
+    users, songs = generator.integers(60, size=rows), generator.integers(90, size=rows)
+    likes = generator.random(rows) < 0.8
+    songs = np.where(likes, songs // 3 * 3 + users % 3, songs)
+    seconds = generator.integers(5, 200, size=rows)
+    return pd.DataFrame(
+        {"listener": [f"u{user}" for user in users], "song": [f"t{song}" for song in songs], "seconds": seconds}
+    )
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,  # type: ignore[no-untyped-call]  # Dask has no types
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ll.Store:
+    return ll.ingest(make_plays(), tmp_path_factory.mktemp("api") / "store", **COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def found(store: ll.Store, client: Client) -> ll.Run:
+    return ll.search(store, {"factors": [4, 8], "alpha": 1}, client=client, settings=SETTINGS)
+
+
+def test_frames_of_any_library_and_files_are_the_same_plays(store: ll.Store, tmp_path: Path) -> None:
+    plays = make_plays()
+    plays.to_csv(tmp_path / "plays.csv", index=False)
+    for number, data in enumerate(
+        (pa.Table.from_pandas(plays), dask.dataframe.from_pandas(plays, npartitions=3), tmp_path / "plays.csv")
+    ):
+        other = ll.ingest(data, tmp_path / str(number), **COLUMNS)
+        assert other.manifest.events == store.manifest.events
+    assert ll.ingest(plays, store.address, **COLUMNS).manifest == store.manifest  # a second time adds nothing
+    assert ll.open_store(store.address) == store
+
+
+@pytest.mark.parametrize(
+    ("plays", "columns", "message"),
+    [
+        (make_plays(0), COLUMNS, "the data frame: no row in it"),
+        (pd.DataFrame([[1, 2, 3]], columns=["song", "song", "listener"]), COLUMNS, "two columns are named song"),
+        (make_plays(9).assign(listener=[1, "a"] + 7 * [2]), COLUMNS, "a column holds values of several types"),
+        (make_plays(9), {"user": "listner", "item": "song"}, "the data frame: no column listner; found are listener"),
+        (make_plays(9), {}, "user and item are expected"),
+        (make_plays(9).assign(song=0.5), COLUMNS, "column song is of type DOUBLE; ids are whole numbers or text"),
+    ],
+)
+def test_a_frame_that_cannot_be_used_is_one_line(
+    plays: pd.DataFrame, columns: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ll.Error, match=message) as refused:
+        ll.ingest(plays, tmp_path / "store", **columns)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_search_with_a_client_publishes_the_bytes_of_the_command(
+    store: ll.Store, found: ll.Run, client: Client, tmp_path: Path
+) -> None:
+    version = Path(found.export(tmp_path / "published"))
+    (tmp_path / "search.yaml").write_text(f"store: {store.address}\nrun: {tmp_path / 'run'}\n")
+    argv = ["--config", str(tmp_path / "search.yaml"), "--scheduler", str(client.scheduler_info()["address"])]
+    settings = {**SETTINGS, "search.space.factors": [4, 8], "search.space.alpha": 1}
+    argv += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    assert run(search_command.app, search_command.PROG, argv) == 0
+    for name in ("recommendations.jsonl", "neighbours.jsonl"):
+        assert (version / name).read_bytes() == (tmp_path / "run/export/current" / name).read_bytes()
+    assert client.status == "running"
+
+
+def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(found: ll.Run, tmp_path: Path) -> None:
+    board = found.leaderboard
+    assert list(board["rank"]) == [1, 2, 3, 4]
+    assert {"ndcg@30", "ndcg@30 lower", "ties", "factors"} <= set(board.columns)
+    assert "<iframe" in found._repr_html_()
+    version = Path(found.export(tmp_path / "published"))
+    lines = map(orjson.loads, (version / "recommendations.jsonl").read_bytes().splitlines())
+    lists = {line["user"]: line["tracks"] for line in lines}
+    recommended = found.recommend(["u17", "u3"], n=5)
+    assert list(recommended["item"]) == lists["u17"][:5] + lists["u3"][:5]
+    assert list(found.model.recommend(["u17"], 5)["item"]) == lists["u17"][:5]
+    opened = ll.open_run(found.address)
+    assert (opened.address, opened.winner.trial.id) == (found.address, found.winner.trial.id)
+
+
+def test_what_a_run_does_not_know_is_one_line(found: ll.Run, store: ll.Store) -> None:
+    for call, message in (
+        (lambda: found.recommend(["nobody"]), "listener 'nobody': unknown"),
+        (lambda: found.recommend(["u1"], n=99), "lists have 30"),
+        (lambda: found.model.recommend("u1"), "a list of listeners is expected"),
+        (lambda: found.model.similar(["t1", "x"]), "track 'x': unknown to the model"),
+        (lambda: found.model.fold_in({"x": 1}), "none of its 1 tracks is known"),
+        (lambda: ll.search(store, {"factor": 3}), "the nearest known key is factors"),
+        (lambda: ll.open_run(store.address), "no finished run here"),
+    ):
+        with pytest.raises(ll.Error, match=message):
+            call()
+
+
+def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_one(
+    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = ll.fit(client, make_plays(), {"factors": 6, "alpha": 2}, sweeps=3, **COLUMNS)
+    progress, killed = models.progress, []
+
+    @contextmanager
+    def deadly(title: str, total: float, unit: str) -> Iterator[Report]:
+        with progress(title, total, unit) as report:
+
+            def kill_and_report(done: float, note: str = "") -> None:
+                if title == "Fit" and not killed:
+                    killed.append(next(iter(client.run(os.getpid).values())))
+                    os.kill(killed[0], signal.SIGKILL)
+                report(done, note)
+
+            yield kill_and_report
+
+    monkeypatch.setattr(models, "progress", deadly)
+    model = ll.fit(client, make_plays(), {"factors": 6, "alpha": 2}, sweeps=3, blocks=True, **COLUMNS)
+    assert killed
+    assert np.array_equal(model.user_factors, whole.user_factors)
+    assert np.array_equal(model.item_factors, whole.item_factors)
+    model.save(tmp_path / "model")
+    loaded = ll.Model.load(tmp_path / "model")
+    assert loaded.recommend(["u3"]).equals(model.recommend(["u3"]))
+    heard = {"t3": 100.0, "t6": 50.0, "unknown": 1.0}
+    recommended = loaded.fold_in(heard, n=5)["item"].tolist()
+    assert len(recommended) == 5
+    assert not set(recommended) & heard.keys()
+    assert "t3" not in loaded.similar(["t3"], 4)["item"].tolist()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        AlsParams(5, 0.1, 10.0, solver="cholesky"),
+        AlsParams(5, 0.2, 3.0, solver="cholesky", unobserved_weight=0.3, nu=0.7),
+        AlsParams(5, 0.2, 3.0, solver="cholesky", spark=True),
+    ],
+    ids=["plain", "nu", "spark"],
+)
+def test_folding_in_solves_the_equations_of_the_fit(params: AlsParams) -> None:
+    generator = np.random.default_rng(2)
+    times = csr_matrix((generator.random((20, 30)) * (generator.random((20, 30)) < 0.3)).astype(np.float32))
+    fitted = Als(times, params, seed=1, threads=1)
+    fitted.sweep(3)
+    rows = fitted.user_factors.copy()
+    make_equations(times, None, params).solve(rows, fitted.item_factors, params, 1)
+    history = times[4]
+    folded = fold_in(fitted.item_factors, history.indices, history.data.astype(np.float64), params)
+    assert folded == pytest.approx(rows[4], rel=1e-3, abs=1e-4)
+
+
+SCRIPT = """
+import sys
+import listening_loop as ll
+print("the script runs")
+run = ll.search(sys.argv[1], {"factors": 4}, run=sys.argv[2], settings={"search.sweeps": 1, "cluster.workers": 1})
+print(run)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_needs_no_guard_and_importing_starts_nothing_heavy(store: ll.Store, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    argv = [sys.executable, str(tmp_path / "script.py"), store.address, str(tmp_path / "run")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("the script runs") == 1
+    assert "<Run " in done.stdout
+    heavy = "import sys, listening_loop; print({'dask', 'duckdb', 'pyarrow', 'numpy'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,131 @@
+"""The command `listening-loop`: every step under one name, and what it says before a step's own code runs."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from analysis.logs.interactions import parse_columns
+from listening_loop import demo
+from listening_loop.command import STEPS, main
+from listening_loop.init import look_at
+from looplib.config import load_config
+from recsys.config import SearchConfig
+from tests.recsys.logs import random_sessions, write_log
+
+COMMAND = [sys.executable, "-m", "listening_loop.command"]
+pytestmark = pytest.mark.dask
+
+
+def test_the_version_and_the_steps_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("listening-loop 0.")
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {name} " in shown for name in STEPS)
+    assert main(["serach"]) == 2
+    assert capsys.readouterr().err == (
+        "listening-loop: error: no command serach; the nearest is search (see listening-loop --help)\n"
+    )
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_help_of_a_step_has_an_example_of_this_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.startswith(f"Usage: listening-loop {name}")
+    assert f"Example: listening-loop {name}" in shown
+    if name not in ("demo", "lab"):
+        assert "[required]" in shown
+
+
+def test_an_error_names_the_command_that_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "--config", "nowhere.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("listening-loop search: error: nowhere.yaml: cannot be read")
+
+
+def test_the_shell_completes_steps_and_their_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    for typed, expected in (("listening-loop se", "search"), ("listening-loop search --sch", "--scheduler")):
+        environment = {"_LISTENING_LOOP_COMPLETE": "complete_bash", "COMP_WORDS": typed}
+        environment |= {"COMP_CWORD": str(typed.count(" ")), "_TYPER_COMPLETE_ARGS": typed}
+        for key, value in environment.items():
+            monkeypatch.setenv(key, value)
+        done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120)
+        assert expected in done.stdout.split(), done.stderr
+
+
+@pytest.mark.parametrize("module", ["listening_loop.command", "analysis.ab"])
+def test_a_library_that_is_missing_is_named_with_what_installs_it(module: str, tmp_path: Path) -> None:
+    (tmp_path / "duckdb.py").write_text("raise ModuleNotFoundError('No module named duckdb', name='duckdb')\n")
+    code = f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['-m', 'ab', '--help']\n"
+    code += f"from looplib import start\nstart.install()\nrunpy.run_module({module!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "error: duckdb is not installed; run pip install 'listening-loop[all]'\n"
+
+
+@pytest.mark.parametrize(
+    "argv", [COMMAND, [sys.executable, "-m", "recsys.search"], [sys.executable, "-m", "analysis.ab"]]
+)
+def test_ctrl_c_during_imports_is_one_line(argv: list[str]) -> None:
+    step = ["search"] if argv is COMMAND else []
+    interrupted = 0
+    for wait_s in (0.15, 0.4):
+        with subprocess.Popen(
+            [*argv, *step, "--help"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as process:
+            time.sleep(wait_s)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        if process.returncode == 130:
+            interrupted += 1
+            assert errors.count("\n") == 1, errors
+            assert "interrupted" in errors
+    assert interrupted or process.returncode in (0, -signal.SIGINT)  # before Python's first import, or after the end
+
+
+def write_plays(file: Path, rows: list[str]) -> Path:
+    file.write_text("\n".join(rows) + "\n")
+    return file
+
+
+def test_init_guesses_columns_scale_and_split_and_the_result_is_a_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{day * 86_400 + user},u{user},t{day},{10 ** (day % 6)}" for day in range(20) for user in range(5)]
+    file = write_plays(tmp_path / "plays.csv", ["Played-At,User ID,song,Play_Count", *rows])
+    assert main(["init", str(file)]) == 0
+    assert f"ingest {file} --store out/plays/store --format interactions" in capsys.readouterr().out
+    text = (tmp_path / "plays.yaml").read_text()
+    assert "user=User ID,item=song,weight=Play_Count,timestamp=Played-At" in text
+    config = load_config(SearchConfig, tmp_path / "plays.yaml")
+    assert (config.split.kind, config.feedback.scale) == ("last_session", "log")
+    assert main(["init", str(file)]) == 2
+    assert "plays.yaml: there already" in capsys.readouterr().err
+
+
+def test_init_knows_an_event_log_and_asks_for_columns_that_it_cannot_guess(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "events.jsonl", random_sessions(1, listeners=3, tracks=9, sessions=5))
+    assert look_at(log).columns is None
+    other = write_plays(tmp_path / "odd.csv", ["a,b,c", "1,2,3"])
+    assert main(["init", str(other), "--out", str(tmp_path / "odd.yaml")]) == 2
+    assert look_at(other, parse_columns("user=a,item=b")).columns == parse_columns("user=a,item=b")
+
+
+def test_the_demo_finds_the_configurations_that_are_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    called: list[list[str]] = []
+    monkeypatch.setattr(demo, "run_loop", lambda _file, _days, changes: called.append(changes))
+    assert main(["demo", "--folder", "here"]) == 0
+    paths = dict(change.split("=") for change in called[0])
+    assert paths.pop("folder") == "here"
+    assert paths.keys() == {"world", "collect", "search", "service", "report"}
+    assert all(Path(path).exists() for path in paths.values())
