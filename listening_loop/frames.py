@@ -1,7 +1,7 @@
 """Data frames in and out: narwhals reads pandas, polars, Arrow and Dask alike."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import narwhals as nw
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from looplib.errors import UserError
@@ -55,6 +56,23 @@ def write_parquet(data: Frame, file: Path) -> None:
             writer.close()
     if not rows:
         raise FrameError("the data frame: no row in it; at least one is expected")
+
+
+def to_table(data: Frame, columns: Sequence[str]) -> pa.Table:
+    """Return some columns of a data frame, whole, as an Arrow table.
+
+    Raises:
+        FrameError: One of them is missing, or has a row without a value.
+    """
+    table = pa.concat_tables(_tables(data))
+    for column in columns:
+        if column not in table.column_names:
+            raise FrameError(f"the data frame: no column {column}; found are {', '.join(table.column_names)[:200]}")
+        values = table[column]
+        gaps = values.null_count + (pc.sum(pc.is_nan(values)).as_py() if pa.types.is_floating(values.type) else 0)
+        if gaps:
+            raise FrameError(f"the data frame: {gaps:,} rows have no {column}; leave them out, or fill them")
+    return table.select(columns)
 
 
 def to_frame(table: pa.Table) -> Frame:

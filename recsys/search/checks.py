@@ -7,7 +7,6 @@ from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError
 from recsys.report.page import read_titles
 from recsys.runs.leaderboard import WARNING
-from recsys.session_model.responses import check_catalogue
 from recsys.store.ids import originals
 from recsys.store.remote import Store
 
@@ -28,8 +27,7 @@ def check_later_steps(config: SearchConfig, store: Store) -> None:
         raise SearchError(
             f"context needs event logs, and {store.workspace} holds interactions; leave it out: --set context=null"
         )
-    if context.catalogue is not None:
-        check_catalogue(store, context.catalogue)
+    read_titles(context.catalogue, store)
 
 
 def check_dataset(config: SearchConfig, store: Store, dataset: Dataset) -> list[str]:

@@ -53,7 +53,7 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
         ExportError: The catalogue is not the store's, or the store holds no recommended track.
     """
     if catalogue is not None:
-        check_catalogue(store, catalogue)
+        _check_catalogue(store, catalogue)
     buckets = [parts for bucket in range(store.manifest.buckets) if (parts := store.bucket_files(bucket))]
     table = pa.concat_tables([_bucket_responses(parts, catalogue) for parts in buckets])
     if not len(table):
@@ -61,8 +61,7 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
     return _join(table, store.catalogue_size)
 
 
-def check_catalogue(store: Store, file: Path) -> None:
-    """Raise an `ExportError` if a catalogue cannot be read, or is not the store's."""
+def _check_catalogue(store: Store, file: Path) -> None:
     try:
         found = sha256_file(file)
     except OSError as error:

@@ -28,6 +28,7 @@ store: out/demo/store
 run: out/demo/run
 search: {space: {factors: [4, 8]}, sweeps: 2}
 validation: {resamples: 100}
+export: {publish_anyway: true}
 """
 
 

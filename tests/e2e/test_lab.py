@@ -39,6 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "run": folder / "runs" / name,
                 "search": {"space": space, "sweeps": 4, "score_every": 2},
                 "validation": {"resamples": 100},
+                "export": {"publish_anyway": True},
             }
         )
         with without_processes():

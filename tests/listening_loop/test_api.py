@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from distributed import Client, LocalCluster
+from scipy import stats
 from scipy.sparse import csr_matrix
 
 import listening_loop as ll
@@ -188,6 +189,28 @@ def test_folding_in_solves_the_equations_of_the_fit(params: AlsParams) -> None:
     history = times[4]
     folded = fold_in(fitted.item_factors, history.indices, history.data.astype(np.float64), params)
     assert folded == pytest.approx(rows[4], rel=1e-3, abs=1e-4)
+
+
+def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
+    generator = np.random.default_rng(3)
+    rows = pd.DataFrame({"arm": ["C"] * 60 + ["T1"] * 40, "user": range(100), "time": generator.gamma(2.0, size=100)})
+    control, arm = (rows["time"][rows["arm"] == name] for name in ("C", "T1"))
+    (found,) = ll.compare(rows, ["time"]).to_dict("records")
+    assert found["p_value"] == pytest.approx(stats.ttest_ind(arm, control, equal_var=False).pvalue)
+    assert found["effect_pct"] == pytest.approx(100 * (arm.mean() / control.mean() - 1))
+    (by_listener,) = ll.compare(rows, ["time"], listener="user").to_dict("records")
+    assert by_listener == pytest.approx(found)
+    twice = pd.concat([rows, rows])  # the same sessions again say nothing new of the listeners
+    (of_sessions,) = ll.compare(twice, ["time"], listener="user").to_dict("records")
+    assert of_sessions == pytest.approx(found)
+    for data, message in (
+        (rows.assign(time=rows["time"].where(rows["user"] > 3)), "4 rows have no time"),
+        (pd.concat([rows, rows.assign(arm="T2")]), "a user is in two values of arm"),
+        (rows.assign(arm="C"), "C and another arm are expected"),
+        (rows[["time"]], "no column arm"),
+    ):
+        with pytest.raises(ll.Error, match=message):
+            ll.compare(data, ["time"], listener="user" if "user" in data else None)
 
 
 SCRIPT = """

@@ -1,11 +1,14 @@
 """What a search refuses or warns of before its first fit, and what it does not publish."""
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from analysis import aa, power
+from analysis.ab import __main__ as ab
 from analysis.logs.interactions import Reading, parse_columns
 from looplib.cli import run
 from looplib.progress import console
@@ -65,6 +68,15 @@ def test_what_a_later_step_cannot_do_is_refused_before_the_first_fit(
         assert message in line
         assert "leave it out: --set" in line
         assert not (tmp_path / "run" / "ledger.jsonl").exists()
+
+
+@pytest.mark.parametrize("command", [ab, power, aa])
+def test_commands_that_need_event_logs_refuse_interactions_in_one_line(
+    plays: Path, command: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {ab: ["--experiment", "X"], power: ["--effect", "5%"], aa: ["--runs", "5"]}[command]
+    assert run(command.app, command.PROG, [str(plays), *words]) == 2
+    assert "holds interactions, which have no sessions and arms; event logs are needed" in capsys.readouterr().err
 
 
 def test_a_context_model_without_recommended_tracks_is_refused_before_the_first_fit(

@@ -14,9 +14,15 @@ PLACES = ["store=s", "run=r"]
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["split.kind=files"], "train and test are both given with kind: files, and only there"),
-        (["split.kind=files", "split.train=a.csv"], "train and test are both given with kind: files, and only there"),
-        (["split.train=a.csv", "split.test=b.csv"], "train and test are both given with kind: files, and only there"),
+        (["split.kind=files"], "train is given with kind: files, test too where it is to choose, and only there"),
+        (
+            ["split.kind=files", "split.test=a.csv"],
+            "train is given with kind: files, test too where it is to choose, and only there",
+        ),
+        (
+            ["split.train=a.csv", "split.test=b.csv"],
+            "train is given with kind: files, test too where it is to choose, and only there",
+        ),
         (["search.space.solver=[cg, cholesky]", "search.space.cg_steps=[2, 3]"], "cg_steps means nothing to"),
         (["search.space.spark=[true]", "search.space.nu=[0.5]"], "spark has its own regularization"),
         (["search.space.spark=[true]", "search.space.unobserved_weight=[0.1]"], "spark has its own regularization"),
