@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import dask
 import distributed
-from distributed import Client, Future, LocalCluster
+from distributed import Client as Client
+from distributed import Future, LocalCluster
 from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -30,7 +30,7 @@ from looplib.arrays import Int32Array
 from looplib.files import atomic_directory, digest_of, remove_leftovers, sha256_file
 from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
-from recsys.cluster.cluster import open_cluster, usable_cores
+from recsys.cluster.cluster import Client, open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import dataset_digest
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_dataset
@@ -42,9 +42,6 @@ from recsys.session_model.export import write_context
 from recsys.store.ids import originals
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 RECOMMENDATIONS = "recommendations.jsonl"
 NEIGHBOURS = "neighbours.jsonl"
@@ -66,7 +63,7 @@ class _Export:
     config: SearchConfig
     winner: Winner
     options: ExportConfig
-    client: "Client | None"
+    client: Client | None
 
     @property
     def side(self) -> Side:
@@ -90,7 +87,7 @@ def export_run(
     out_address: str | Path,
     options: ExportConfig,
     store_address: str | Path | None = None,
-    client: "Client | None" = None,
+    client: Client | None = None,
 ) -> str:
     """Refit a run's winner, on all sessions unless the options say otherwise, and publish it.
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from looplib.arrays import Float32Array, FloatArray, IntArray
+from looplib.arrays import AnyIntArray, Float32Array, FloatArray
 from recsys.models.normal_equations import AlsParams
 
 
-def fold_in(item_factors: Float32Array, tracks: IntArray, times: FloatArray, params: AlsParams) -> FloatArray:
+def fold_in(item_factors: Float32Array, tracks: AnyIntArray, times: FloatArray, params: AlsParams) -> FloatArray:
     """Solve the normal equations of one listener exactly (`recsys.models.normal_equations` has the formula).
 
     Args:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
 from looplib.errors import UserError
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import console, output, progress
-from recsys.cluster.cluster import Cluster, open_cluster
+from recsys.cluster.cluster import Client, Cluster, open_cluster
 from recsys.cluster.retry import Call, Outcome
 from recsys.config import OPE_TIME, Search, SearchConfig
 from recsys.dataset.build import build_dataset, dataset_digest
@@ -39,11 +38,8 @@ from recsys.search.schedule import Decisions, decide
 from recsys.store.remote import open_store
 from recsys.workspace import Workspace, open_workspace
 
-if TYPE_CHECKING:
-    from distributed import Client
 
-
-def search(config: SearchConfig, *, fresh: bool = False, client: "Client | None" = None) -> Winner:
+def search(config: SearchConfig, *, fresh: bool = False, client: Client | None = None) -> Winner:
     """Run a search and leave its run folder; one that was interrupted goes on where it was.
 
     Args:

@@ -19,6 +19,7 @@ from scipy import stats
 from scipy.sparse import csr_matrix
 
 import listening_loop as ll
+import looplib.progress
 from listening_loop import models
 from looplib.cli import run
 from looplib.progress import Report
@@ -66,9 +67,8 @@ def found(store: ll.Store, client: Client) -> ll.Run:
 def test_frames_of_any_library_and_files_are_the_same_plays(store: ll.Store, tmp_path: Path) -> None:
     plays = make_plays()
     plays.to_csv(tmp_path / "plays.csv", index=False)
-    for number, data in enumerate(
-        (pa.Table.from_pandas(plays), dask.dataframe.from_pandas(plays, npartitions=3), tmp_path / "plays.csv")
-    ):
+    dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]  # Dask has no types
+    for number, data in enumerate((pa.Table.from_pandas(plays), dask_plays, tmp_path / "plays.csv")):
         other = ll.ingest(data, tmp_path / str(number), **COLUMNS)
         assert other.manifest.events == store.manifest.events
     assert ll.ingest(plays, store.address, **COLUMNS).manifest == store.manifest  # a second time adds nothing
@@ -80,7 +80,11 @@ def test_frames_of_any_library_and_files_are_the_same_plays(store: ll.Store, tmp
     [
         (make_plays(0), COLUMNS, "the data frame: no row in it"),
         (pd.DataFrame([[1, 2, 3]], columns=["song", "song", "listener"]), COLUMNS, "two columns are named song"),
-        (make_plays(9).assign(listener=[1, "a"] + 7 * [2]), COLUMNS, "a column holds values of several types"),
+        (
+            make_plays(9).assign(listener=pd.Series([1, "a", *7 * [2]], dtype=object)),
+            COLUMNS,
+            "a column holds values of several types",
+        ),
         (make_plays(9), {"user": "listner", "item": "song"}, "the data frame: no column listner; found are listener"),
         (make_plays(9), {}, "user and item are expected"),
         (make_plays(9).assign(song=0.5), COLUMNS, "column song is of type DOUBLE; ids are whole numbers or text"),
@@ -140,12 +144,14 @@ def test_what_a_run_does_not_know_is_one_line(found: ll.Run, store: ll.Store) ->
 def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_one(
     client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    whole = ll.fit(client, make_plays(), {"factors": 6, "alpha": 2}, sweeps=3, **COLUMNS)
-    progress, killed = models.progress, []
+    whole = ll.fit(
+        client, make_plays(), {"factors": 6, "alpha": 2}, sweeps=3, user="listener", item="song", weight="seconds"
+    )
+    killed: list[int] = []
 
     @contextmanager
     def deadly(title: str, total: float, unit: str) -> Iterator[Report]:
-        with progress(title, total, unit) as report:
+        with looplib.progress.progress(title, total, unit) as report:
 
             def kill_and_report(done: float, note: str = "") -> None:
                 if title == "Fit" and not killed:
@@ -156,7 +162,16 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
             yield kill_and_report
 
     monkeypatch.setattr(models, "progress", deadly)
-    model = ll.fit(client, make_plays(), {"factors": 6, "alpha": 2}, sweeps=3, blocks=True, **COLUMNS)
+    model = ll.fit(
+        client,
+        make_plays(),
+        {"factors": 6, "alpha": 2},
+        sweeps=3,
+        user="listener",
+        item="song",
+        weight="seconds",
+        blocks=True,
+    )
     assert killed
     assert np.array_equal(model.user_factors, whole.user_factors)
     assert np.array_equal(model.item_factors, whole.item_factors)
@@ -216,6 +231,7 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
 SCRIPT = """
 import sys
 import listening_loop as ll
+import looplib.progress
 print("the script runs")
 run = ll.search(sys.argv[1], {"factors": 4}, run=sys.argv[2], settings={"search.sweeps": 1, "cluster.workers": 1})
 print(run)
