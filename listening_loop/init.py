@@ -41,6 +41,30 @@ _NAMES = {
     "timestamp": ("timestamp", "ts", "time", "timems", "playedat", "date", "datetime", "unixtime"),
     "session": ("session", "sessionid", "visit", "visitid"),
 }
+_TEMPLATE = """{about}
+{steps}
+seed: 42
+store: {folder}/store
+run: {folder}/run # the report, the leaderboard and the export go here
+split:
+  kind: {split}
+  holdout: 0.15 # the share of session_hash and time
+feedback:
+  scale: {scale}; log counts a sum r as log(1 + r)
+search:
+  space: # every combination is tried; the report says when the winner is at the edge
+    factors: [32, 64]
+    regularization: [0.1, 10.0]
+    alpha: [1.0, 10.0]
+  sweeps: 15
+validation:
+  min_time: {least}
+  filter_seen: false # true: lists of tracks that the listener has not heard, for catalogues heard once
+  select: ndcg@30
+export:
+  top: 30
+  filter_seen: false # as in validation, so that what is scored is published
+"""
 
 
 @dataclass(frozen=True)
@@ -121,33 +145,15 @@ def describe(guess: Guess, file: Path, target: Path) -> str:
     relevant = 0.5 if guess.columns is None else weights[1] if weights else 1
     least = f"{relevant:g} # a held-out track of at least this is relevant" + (": the median weight" if weights else "")
     reason = "weights span {:g} … {:g}".format(*weights[::2]) if weights else "every row counts 1"
-    lines = [
-        f"# Written by {PROG} {file}, which looked at {guess.rows:,} rows.",
-        f"# Columns: {', '.join(guess.found)}",
-        *(f"# {number}. {line}" for number, line in enumerate(steps(guess, file, target), start=1)),
-        "seed: 42",
-        f"store: {folder}/store",
-        f"run: {folder}/run # the report, the leaderboard and the export go here",
-        "split:",
-        f"  kind: {split} # {why[split]}",
-        "  holdout: 0.15 # the share of session_hash and time",
-        "feedback:",
-        f"  scale: {'log' if is_log else 'linear'} # {reason}; log counts a sum r as log(1 + r)",
-        "search:",
-        "  space: # every combination is tried; the report says when the winner is at the edge",
-        "    factors: [32, 64]",
-        "    regularization: [0.1, 10.0]",
-        "    alpha: [1.0, 10.0]",
-        "  sweeps: 15",
-        "validation:",
-        f"  min_time: {least}",
-        "  filter_seen: false # true: lists of tracks that the listener has not heard, for catalogues heard once",
-        "  select: ndcg@30",
-        "export:",
-        "  top: 30",
-        "  filter_seen: false # as in validation, so that what is scored is published",
-    ]
-    return "\n".join(lines) + "\n"
+    numbered = "\n".join(f"# {number}. {line}" for number, line in enumerate(steps(guess, file, target), start=1))
+    return _TEMPLATE.format(
+        about=f"# Written by {PROG} {file}, which looked at {guess.rows:,} rows; columns: {', '.join(guess.found)}",
+        steps=numbered,
+        folder=folder,
+        split=f"{split} # {why[split]}",
+        scale=f"{'log' if is_log else 'linear'} # {reason}",
+        least=least,
+    )
 
 
 def _first_rows(log: LogFile) -> pa.Table:

@@ -166,13 +166,11 @@ def fit(
     interactions: Source | Store,
     params: Mapping[str, Any],
     *,
-    user: str = "user",
-    item: str = "item",
-    weight: str | None = None,
     sweeps: int = 15,
     seed: int = 42,
     blocks: bool = False,
     folder: str | Path | None = None,
+    **columns: str,
 ) -> Model:
     """Fit an ALS model to all interactions.
 
@@ -180,22 +178,20 @@ def fit(
         client: A Dask client, on whose workers to fit; None to start processes on this machine.
         interactions: A data frame of pandas, polars, Arrow or Dask, files, or a store.
         params: Hyperparameters by name, such as `{"factors": 128, "alpha": 10}`; axes of a search have them all.
-        user: The column of listeners.
-        item: The column of tracks.
-        weight: The column of how much a row counts; without it, each counts 1.
         sweeps: How often both sides are solved.
         seed: Decides the first factors.
         blocks: Solve blocks of listeners and tracks on all workers, instead of all on one; the factors are the same to
             the bit. A worker that dies costs its block.
         folder: A path or address for what workers share, removed at the end; by default a folder for temporary files
             of this machine.
+        columns: Of `interactions`, by what they hold, as `ingest` takes them; by default `user` and `item`.
 
     Raises:
         Error: The interactions, a hyperparameter or the cluster does not allow it.
     """
     with _scratch(folder) as scratch:
         store = interactions if isinstance(interactions, Store) else None
-        store = store or ingest(interactions, f"{scratch}/store", user=user, item=item, weight=weight)
+        store = store or ingest(interactions, f"{scratch}/store", **{"user": "user", "item": "item", **columns})
         cluster = {"workers": None if blocks else 1, "threads_per_fit": 1 if blocks or client else usable_cores()}
         document = {"store": address_of(store), "run": f"{scratch}/run", "seed": seed, "cluster": cluster}
         config = parse_config(SearchConfig, document | {"search": {"space": dict(params), "sweeps": sweeps}}, "params")
