@@ -1,10 +1,11 @@
 """Which cluster a configuration means, and schedulers that do not answer or have no worker."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from looplib.config import load_config
 from looplib.errors import ConfigError
@@ -53,8 +54,27 @@ def test_a_scheduler_without_workers_is_named_with_what_to_do() -> None:
 
 
 @pytest.mark.dask
-def test_processes_of_this_machine_listen_on_loopback_alone() -> None:
+def test_processes_of_this_machine_listen_on_loopback_alone_and_hear_no_ctrl_c() -> None:
     with open_cluster(ClusterConfig(workers=1)) as cluster:
         assert [outcome.result() for outcome in cluster.run(max, [(1, 2), (4, 3)])] in ([2, 4], [4, 2])
+        (blocked,) = cluster.run(signal.pthread_sigmask, [(signal.SIG_BLOCK, [])])
+        assert signal.SIGINT in blocked.result()
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
         assert str(cluster._client.scheduler_info()["address"]).startswith("tcp://127.0.0.1:")
         assert "//127.0.0.1:" in cluster._client.dashboard_link
+
+
+@pytest.mark.dask
+def test_a_client_that_is_given_is_used_and_stays_open(tmp_path: Path) -> None:
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as started,
+        Client(started) as client,
+    ):
+        with open_cluster(ClusterConfig(), (), (tmp_path,), client) as cluster:
+            assert [outcome.result() for outcome in cluster.run(max, [(1, 2)])] == [2]
+        assert client.status == "running"
+    with (
+        open_cluster(ClusterConfig(), client=client) as cluster,
+        pytest.raises(SearchError, match="an open one is needed"),
+    ):
+        list(cluster.run(max, [(1, 2)]))
