@@ -7,5 +7,5 @@ A request's way: `http` (`app`, `playback`) → `schemas` (checks the body) → 
 heard) → `experiments` (the arm) → `recommenders` (the track, from `model`) → `event_log`. `POST /assignments`
 answers which arms listeners are in and logs nothing. `settings` are read by `__main__`, and `serving` starts the worker
 processes. To add a recommender, write a function like those in `recommenders.lists`, and name it in
-`recommenders.fallback` and in `experiments.RecommenderName`.
+`recommenders.registry`.
 """

@@ -17,7 +17,7 @@ from botify.metrics import Metrics
 from botify.model.model import Model
 from botify.model.versions import Versions
 from botify.recommenders.base import Drawn, Row
-from botify.recommenders.fallback import REPEAT, recommend
+from botify.recommenders.registry import REPEAT, recommend
 from botify.schemas import Bodies, Listening
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions

@@ -18,7 +18,8 @@ from botify.errors import StartError
 from botify.event_log import describe_log
 from botify.http.app import create_app
 from botify.model.catalogue import load_catalogue
-from botify.model.model import Model, load_model
+from botify.model.loading import load_model
+from botify.model.model import Model
 from botify.service import Service
 from botify.settings import Settings
 from looplib.config import dump_config

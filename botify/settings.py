@@ -7,19 +7,13 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
 
-from botify.experiments import Experiment, RecommenderName
+from botify.experiments import Experiment
+from botify.recommenders.registry import READS, FallbackSettings
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 # The text of these variables is taken as it is, so that a token of digits stays a text; that of the others is YAML.
 _TEXT_KEYS = {"catalog", "recommendations", "log_dir", "redis_url", "admin_token", "decides", "host"}
-
-
-class FallbackSettings(Config):
-    """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
-
-    exhausted: tuple[RecommenderName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
-    unknown: tuple[RecommenderName, ...] = ("top_pop",)  # it knows nothing of this listener or track
 
 
 class EventLogSettings(Config):
@@ -68,6 +62,11 @@ class Settings(Config):
         """All recommenders that may be asked."""
         arms = {arm.recommender for experiment in self.experiments for arm in experiment.arms}
         return arms | {*self.fallback.exhausted, *self.fallback.unknown, "random"}
+
+    @property
+    def files(self) -> set[str]:
+        """The files of an export, beside the lists, that these recommenders read."""
+        return {file for name in self.recommenders for file in READS.get(name, ())}
 
 
 def load_settings(path: Path, environment: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:

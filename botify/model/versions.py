@@ -6,7 +6,8 @@ import threading
 from pathlib import Path
 
 from botify.errors import ModelError
-from botify.model.model import MANIFEST, Model, current_folder, load_model, read_manifest
+from botify.model.loading import current_folder, load_model, read_manifest
+from botify.model.model import MANIFEST, Model
 from botify.settings import Settings
 from looplib.files import TEMPORARY_PREFIX, fsync_directory
 

@@ -12,7 +12,8 @@ import pytest
 
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue, load_catalogue
-from botify.model.model import Model, load_model
+from botify.model.loading import load_model
+from botify.model.model import Model
 from botify.model.versions import Versions
 from botify.settings import Settings
 from tests.botify.exports import (

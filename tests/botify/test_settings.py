@@ -93,7 +93,10 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
     [
         ({"BOTIFY_LOGDIR": "x"}, "logdir: unknown key; the nearest known key is log_dir"),
         ({"BOTIFY_DECIDES": "Z"}, "no experiment Z; allowed: A"),
-        ({"BOTIFY_EXPERIMENTS": "[{name: A, arms: [{recommender: best}]}]"}, "recommender: Input should be 'random'"),
+        (
+            {"BOTIFY_EXPERIMENTS": "[{name: A, arms: [{recommender: best}]}]"},
+            "no such recommender; allowed: random",
+        ),
         ({"BOTIFY_PORT": "many"}, "port: "),
         ({"BOTIFY_EXPERIMENTS": "[{name: A, arms: []}]"}, "arms: "),
     ],
