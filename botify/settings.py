@@ -24,6 +24,18 @@ class EventLogSettings(Config):
     segment_age_s: PositiveFloat = 3600.0
 
 
+class HttpSettings(Config):
+    """How long the server waits for clients, and how many connections each process keeps."""
+
+    header_s: PositiveFloat = 10.0  # for the head of a request to come
+    body_s: PositiveFloat = 10.0  # for its body
+    idle_s: PositiveFloat = 75.0  # between requests; longer than a proxy keeps its connections
+    connections: PositiveInt = 8192  # of more, the one that was idle for longest is closed
+    client_connections: PositiveInt = 1024  # of one address
+    certificate: Path | None = None  # PEM with its chain; with it, the service speaks TLS alone
+    certificate_key: Path | None = None  # PEM; by default it is in the certificate's file
+
+
 class Settings(Config):
     """The service's configuration."""
 
@@ -32,17 +44,18 @@ class Settings(Config):
     log_dir: Path
     redis_url: SecretStr | None = None
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
-    admin_token: SecretStr | None = None
+    admin_token: SecretStr | None = Field(default=None, min_length=1)
     experiments: tuple[Experiment, ...] = Field(min_length=1)
     decides: str  # the experiment whose arm picks the recommender
     fallback: FallbackSettings = FallbackSettings()
     event_log: EventLogSettings = EventLogSettings()
+    http: HttpSettings = HttpSettings()
     host: str = "127.0.0.1"
     port: int = Field(default=5001, ge=0, le=65535)
     processes: PositiveInt = 1
     threads: PositiveInt = 4  # of each process; they wait for Redis and the disk side by side
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
-    stop_grace_s: PositiveInt = 10  # for the requests under way and the log's last fsync when the service is stopped
+    stop_grace_s: PositiveInt = 5  # for the requests under way and the log's last fsync when the service is stopped
     watch_s: PositiveFloat = 1.0  # between looks for a new version of the recommendations
     body_limit_bytes: PositiveInt = 2**20
     batch_limit: PositiveInt = 10_000

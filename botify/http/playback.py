@@ -24,7 +24,7 @@ def answer_last(service: Service, user: int, body: bytes) -> bytes:
     return b'{"user":%d}' % user
 
 
-ANSWERS: Mapping[str, Callable[[Service, int, bytes], bytes]] = {"/next/": answer_next, "/last/": answer_last}
+ANSWERS: Mapping[bytes, Callable[[Service, int, bytes], bytes]] = {b"/next/": answer_next, b"/last/": answer_last}
 
 
 def make_blueprint(service: Service) -> Blueprint:

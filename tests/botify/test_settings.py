@@ -55,6 +55,18 @@ VARIABLES: dict[str, tuple[str, object]] = {
         "{fsync: always, segment_bytes: 9, segment_age_s: 2}",
         {"fsync": "always", "segment_bytes": 9, "segment_age_s": 2.0},
     ),
+    "BOTIFY_HTTP": (
+        "{header_s: 1, body_s: 2, idle_s: 3, connections: 4, client_connections: 5, certificate: c}",
+        {
+            "header_s": 1.0,
+            "body_s": 2.0,
+            "idle_s": 3.0,
+            "connections": 4,
+            "client_connections": 5,
+            "certificate": "c",
+            "certificate_key": None,
+        },
+    ),
     "BOTIFY_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104  never listened on
     "BOTIFY_PORT": ("7000", 7000),
     "BOTIFY_PROCESSES": ("2", 2),
