@@ -33,6 +33,7 @@ from looplib.locks import lock
 
 OPEN_PREFIX = "."
 TICK_S = 1.0
+_PROBE = b" " * 4096  # without a line's end, so that adoption cuts it off
 
 _logger = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ class SegmentWriter:
         self._folder, self._settings, self._process = folder, settings, process
         self._lock = threading.Lock()
         self._segment: _Segment | None = None
+        self.failure: str | None = None  # why events cannot be written now
         self._stopped = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
         adopt_segments(folder)
@@ -142,12 +144,13 @@ class SegmentWriter:
         with self._lock:
             if self._stopped.is_set():
                 raise OSError(errno.EBADF, "the event log is closed")
-            segment = self._segment
-            if segment and (segment.size + len(lines) > self._settings.segment_bytes or self._is_old(segment)):
-                self._close_segment()
-            if self._segment is None:
-                self._segment = _Segment(self._folder, self._process)
-            self._segment.append(lines, sync=self._settings.fsync == "always")
+            try:
+                self._append(lines)
+            except OSError as error:
+                self._fail(error)
+                raise
+            if self.failure:
+                self._recover()
 
     def close(self) -> None:
         """Close the segment; later appends are refused. Closing again does nothing."""
@@ -155,6 +158,23 @@ class SegmentWriter:
             self._stopped.set()
             self._close_segment()
         self._ticker.join()
+
+    def _append(self, lines: bytes) -> None:
+        segment = self._segment
+        if segment and (segment.size + len(lines) > self._settings.segment_bytes or self._is_old(segment)):
+            self._close_segment()
+        if self._segment is None:
+            self._segment = _Segment(self._folder, self._process)
+        self._segment.append(lines, sync=self._settings.fsync == "always")
+
+    def _fail(self, error: OSError) -> None:
+        if not self.failure:  # one line, not one a request
+            _logger.error("%s: events cannot be written, so requests are refused (%s)", self._folder, error)
+        self.failure = str(error)
+
+    def _recover(self) -> None:
+        _logger.warning("%s: events can be written again", self._folder)
+        self.failure = None
 
     def _is_old(self, segment: "_Segment") -> bool:
         return time.monotonic() - segment.started_s >= self._settings.segment_age_s
@@ -168,12 +188,17 @@ class SegmentWriter:
         while not self._stopped.wait(TICK_S):
             try:
                 self._tick()
-            except OSError:
-                _logger.exception("%s: the event log cannot be kept on the disk", self._folder)
+            except OSError as error:
+                self._fail(error)
 
     def _tick(self) -> None:
-        """Close a segment that is old, and fsync as `everysec` promises."""
+        """Close a segment that is old, fsync as `everysec` promises, and try a disk that failed."""
         with self._lock:
+            if self.failure:
+                if self._segment is None:
+                    self._segment = _Segment(self._folder, self._process)
+                self._segment.probe()
+                self._recover()
             if self._segment and self._is_old(self._segment):
                 self._close_segment()
             if self._settings.fsync != "everysec" or not self._segment or not self._segment.is_dirty:
@@ -220,6 +245,12 @@ class _Segment:
         self._is_torn = False
         self.size += len(lines)
         self.is_dirty = True
+
+    def probe(self) -> None:
+        """Raise an `OSError` unless more can be written; the segment stays as it is."""
+        self.append(_PROBE, sync=True)
+        self.size -= len(_PROBE)
+        self._cut()
 
     def close(self, *, sync: bool) -> None:
         try:

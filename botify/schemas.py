@@ -15,6 +15,13 @@ Listening = tuple[int, int, float]
 _values_of = attrgetter("user", "track", "time")
 
 
+class _Version(msgspec.Struct, forbid_unknown_fields=True):
+    version: str | None = None
+
+
+_read_version = msgspec.json.Decoder(_Version).decode
+
+
 class BodyError(ValueError):
     """A body that is refused; the message says why."""
 
@@ -50,6 +57,11 @@ class Bodies:
         users: list[int] = _read(self._read_users, body).users
         _check_keys(body, 1)
         return users
+
+    def version(self, body: bytes) -> str | None:
+        """Read `{"version"}`, which may be left out, or the whole body."""
+        found: _Version = _read(_read_version, body or b"{}")
+        return found.version
 
 
 def _object(fields: dict[str, Any]) -> type[msgspec.Struct]:

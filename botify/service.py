@@ -39,7 +39,8 @@ class Service:
             ConfigError: The URL of Redis is none.
             OSError: The event log's folder cannot be written.
         """
-        self.settings, self.versions, self.metrics = settings, Versions(settings, model), Metrics()
+        self.settings, self.metrics = settings, Metrics()
+        self.versions = Versions(settings, model, self.metrics)
         self.bodies = Bodies(len(model.catalogue), settings.batch_limit)
         self.store: LocalSessions | RedisSessions = LocalSessions(silence_s=settings.session_silence_s)
         if settings.redis_url:
@@ -104,6 +105,17 @@ class Service:
             shared.get(arms) or shared.setdefault(arms, dict(zip(names, arms, strict=True)))
             for arms in zip(*columns, strict=True)
         ]
+
+    def problems(self) -> list[str]:
+        """Return why the service should get no requests now."""
+        problems = []
+        if not self.store.ready():
+            problems.append("the session store cannot be reached")
+        if self.log.failure:
+            problems.append(f"events cannot be written ({self.log.failure})")
+        if not self.versions.is_watching():
+            problems.append("nothing watches for new versions")
+        return problems
 
     def close(self) -> None:
         """Stop watching and close the event log's segment; no request may come after."""

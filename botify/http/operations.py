@@ -47,9 +47,8 @@ def make_blueprint(service: Service) -> Blueprint:
 
     @operations.get("/health/ready")
     def ready() -> Answer | tuple[Answer, int]:
-        if service.store.ready():
-            return _status("ready")
-        return _status("degraded", "the session store cannot be reached"), 503
+        problems = service.problems()
+        return (_status("degraded", *problems), 503) if problems else _status("ready")
 
     @operations.get("/metrics")
     def metrics() -> Response:
@@ -90,6 +89,7 @@ def make_admin_blueprint(service: Service) -> Blueprint:
 
     @admin.post("/rollback")
     def rollback() -> Answer:
-        return {"version": service.versions.roll_back().version}
+        version = service.bodies.version(flask.request.get_data())
+        return {"version": service.versions.roll_back(version).version}
 
     return admin

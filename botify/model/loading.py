@@ -1,6 +1,9 @@
 """Loading a version of the recommendations: checked against its manifest and the catalogue."""
 
+import hashlib
+import os
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,11 +14,11 @@ from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
 from botify.model.context import read_context
+from botify.model.files import open_untrusted
 from botify.model.model import CONTEXT, FACTORS, MANIFEST, NEIGHBOURS, Model
 from botify.model.tracklists import TrackLists, read_track_lists
 from botify.settings import Settings
 from looplib.arrays import Float32Array
-from looplib.files import sha256_file
 
 LONGEST_MANIFEST = 2**20
 POPULAR = 100
@@ -56,12 +59,11 @@ def read_manifest(folder: Path) -> ModelManifest:
     """
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > LONGEST_MANIFEST:
-            raise ModelError(f"{path}: {path.stat().st_size} bytes found, at most {LONGEST_MANIFEST} are read")
-        return msgspec.json.decode(path.read_bytes(), type=ModelManifest)
+        with open_untrusted(path, LONGEST_MANIFEST) as file:
+            return msgspec.json.decode(file.read(LONGEST_MANIFEST), type=ModelManifest)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(f"{path}: {error}") from None
 
 
@@ -97,8 +99,8 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
     if FACTORS in files:
         directions = _read_directions(folder / FACTORS, manifest, tracks)
     if CONTEXT in files and CONTEXT in manifest.files:
-        _verify(folder / CONTEXT, manifest)
-        context = read_context(folder / CONTEXT, tracks)
+        with _open(folder / CONTEXT, manifest) as file:
+            context = read_context(file, tracks)
     counts = recommendations.counts
     return Model(
         version=manifest.model,
@@ -113,35 +115,39 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
     )
 
 
-def _verify(path: Path, manifest: ModelManifest) -> _FileFacts:
-    """Return what the manifest says of a file, once the file is that."""
+def _open(path: Path, manifest: ModelManifest) -> BufferedReader:
+    """Open a file of a version, once it is what the manifest says."""
     facts = manifest.files.get(path.name)
     if facts is None:
         raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(manifest.files))}")
-    if path.resolve().parent != path.parent.resolve():
-        raise ModelError(f"{path}: a link that leads out of the version's folder")
+    file = open_untrusted(path, facts.bytes)
     try:
-        size = path.stat().st_size
-        if size != facts.bytes:
-            raise ModelError(f"{path}: {size} bytes found, the manifest says {facts.bytes}")
-        digest = sha256_file(path)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if file.seek(0, os.SEEK_END) != facts.bytes:
+            raise ModelError(f"{path}: {file.tell()} bytes found, the manifest says {facts.bytes}")
+        if digest != facts.sha256:
+            raise ModelError(f"{path}: sha256 {digest[:12]}… found, the manifest says {facts.sha256[:12]}…")
+        file.seek(0)
     except OSError as error:
+        file.close()
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    if digest != facts.sha256:
-        raise ModelError(f"{path}: sha256 {digest[:12]}… found, the manifest says {facts.sha256[:12]}…")
-    return facts
+    except ModelError:
+        file.close()
+        raise
+    return file
 
 
 def _read_lists(path: Path, manifest: ModelManifest, key: str, value: str, tracks: int) -> TrackLists:
-    return read_track_lists(path, key, value, _verify(path, manifest).rows, tracks)
+    with _open(path, manifest) as file:
+        return read_track_lists(file, key, value, manifest.files[path.name].rows, tracks)
 
 
 def _read_directions(path: Path, manifest: ModelManifest, tracks: int) -> Float32Array:
     """Read item factors and scale them to length 1, by track id."""
-    _verify(path, manifest)
-    arrays, lengths = read_arrays(path, {"tracks": "i tracks", "item_factors": "f tracks factors"}, "factors")
+    with _open(path, manifest) as file:
+        arrays, lengths = read_arrays(file, {"tracks": "i tracks", "item_factors": "f tracks factors"}, "factors")
     ids, factors = arrays["tracks"], arrays["item_factors"]
-    check_ids(path, "tracks", ids, tracks)
+    check_ids(str(path), "tracks", ids, tracks)
     norms = np.linalg.norm(factors, axis=1, keepdims=True)
     directions = np.zeros((tracks, lengths["factors"]), dtype=np.float32)
     directions[ids] = factors / np.where(norms > 0, norms, 1)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from botify.errors import ModelError
+from botify.metrics import Metrics
 from botify.model.catalogue import Catalogue, load_catalogue
 from botify.model.loading import load_model
 from botify.model.model import Model
@@ -210,7 +211,7 @@ def test_a_list_that_widens_after_the_first_lines_is_kept(tmp_path: Path, catalo
 @pytest.fixture
 def versions(settings: Settings) -> Versions:
     catalogue: Catalogue = load_catalogue(settings.catalog)
-    return Versions(settings, load_model(settings, catalogue))
+    return Versions(settings, load_model(settings, catalogue), Metrics())
 
 
 def test_reload_serves_the_version_that_current_points_to(versions: Versions, tmp_path: Path) -> None:
@@ -284,7 +285,7 @@ def test_a_version_without_a_link_can_be_served_but_not_rolled_back(tmp_path: Pa
     file = tmp_path / "versions" / "one" / "recommendations.jsonl"
     fixed = settings.model_copy(update={"recommendations": file})
     catalogue = load_catalogue(settings.catalog)
-    versions = Versions(fixed, load_model(fixed, catalogue))
+    versions = Versions(fixed, load_model(fixed, catalogue), Metrics())
     with pytest.raises(ModelError, match="no link to a version"):
         versions.roll_back()
 
