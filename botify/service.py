@@ -9,6 +9,7 @@ import socket
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 
@@ -131,7 +132,7 @@ class Service:
         answers: list[tuple[str, Drawn]] = []
         try:
             names = [self._recommender_of_arm[arms[self.settings.decides]] for arms in all_arms]
-            rows = list(map(_row, requests, sessions))
+            rows = list(map(_row, requests, sessions, repeat(len(model.catalogue))))
             answers = recommend(model, rows, names, self.settings.fallback, self._rng)
         finally:
             tracks: list[int | None] = [drawn.track for _, drawn in answers]
@@ -158,10 +159,13 @@ class Service:
             raise
 
 
-def _row(request: Listening, session: Session | None) -> Row:
-    """Return what recommenders get; while the session store is down, a session is the track just heard."""
+def _row(request: Listening, session: Session | None, tracks: int) -> Row:
+    """Return what recommenders get.
+
+    While the session store is down, a session is the track just heard; so is one with tracks that the catalogue lacks.
+    """
     user, track, time_ = request
-    if session is None:
+    if session is None or not 0 <= min(session.tracks) <= max(session.tracks) < tracks:
         return Row(user, (track,), (time_,), (track,))
     return Row(user, session.tracks, session.times, session.tracks + session.pending)
 
