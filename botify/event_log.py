@@ -17,7 +17,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -51,6 +51,7 @@ def event_lines(
     latency: float,
     requests: Iterable[Listening],
     outcomes: Iterable[Outcome],
+    numbers: Sequence[int | None] = (),
 ) -> list[bytes]:
     """Format lines of the event log, one a request.
 
@@ -60,8 +61,9 @@ def event_lines(
         latency: Seconds spent in the service.
         requests: What each listener heard.
         outcomes: What became of each request.
+        numbers: The number that each request has; empty if none has one.
     """
-    return [
+    lines = [
         orjson.dumps(
             {
                 "message": message,
@@ -82,6 +84,10 @@ def event_lines(
             requests, outcomes, strict=True
         )
     ]
+    for i, number in enumerate(numbers):
+        if number is not None:
+            lines[i] = b'%b,"request":%d}\n' % (lines[i][:-2], number)
+    return lines
 
 
 def describe_log(folder: Path, catalogue: Catalogue) -> None:

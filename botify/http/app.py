@@ -21,8 +21,9 @@ from botify.http import operations, playback
 from botify.http.server import Answer, Request
 from botify.schemas import BodyError
 from botify.service import LateError, Service
+from botify.sessions.answers import AnswersError
 
-_STATUSES = {BodyError: 400, ModelError: 409, LateError: 503}
+_STATUSES = {BodyError: 400, ModelError: 409, LateError: 503, AnswersError: 503}
 _PREFIX = len("/next/")
 _LONGEST_NUMBER = 19
 
@@ -121,7 +122,7 @@ def _json(status: int, body: bytes) -> Answer:
 def _explain(error: Exception) -> tuple[int, str]:
     """Return the status and the message of a refusal."""
     match error:
-        case BodyError() | ModelError() | LateError():
+        case BodyError() | ModelError() | LateError() | AnswersError():
             return _STATUSES[type(error)], str(error)
         case OSError():
             return 503, f"the event could not be written ({error.strerror or error}); ask again"

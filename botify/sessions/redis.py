@@ -144,7 +144,7 @@ class RedisSessions:
         if values is None:
             return [None] * len(keys)
         if _are_foreign(values):
-            self._call(("EVAL", _DELETE_FOREIGN, len(keys), *keys, RECORD.size))
+            self.call(("EVAL", _DELETE_FOREIGN, len(keys), *keys, RECORD.size))
             values = [record if _are_foreign([value]) else value for value, record in zip(values, records, strict=True)]
         readings = list(map(read_session, values, tickets))
         if any(reading.others for reading in readings):
@@ -168,8 +168,8 @@ class RedisSessions:
                 with contextlib.suppress(redis.RedisError, OSError):
                     connection.exchange([append], wait=False)
             return True
-        self._call(append)
-        (values,) = self._call(("MGET", *keys)) or [[]]
+        self.call(append)
+        (values,) = self.call(("MGET", *keys)) or [[]]
         return not any(
             value and read_session(value, ticket).is_taken_over for value, ticket in zip(values, tickets, strict=False)
         )
@@ -185,7 +185,7 @@ class RedisSessions:
 
     def ready(self) -> bool:
         """See `LocalSessions`; Redis is not asked during a pause."""
-        return self._call(("PING",)) is not None
+        return self.call(("PING",)) is not None
 
     def _wait_for_others(self, keys: Sequence[bytes], readings: list[Reading], now_ms: int) -> None:
         """Read sessions again until the requests before mine are settled, or take over their claims."""
@@ -194,7 +194,7 @@ class RedisSessions:
             claimed = [keys[i] for i in waiting]
             if time.monotonic() < deadline:
                 time.sleep(POLL_S)
-                (values,) = self._call(("MGET", *claimed)) or [None]
+                (values,) = self.call(("MGET", *claimed)) or [None]
             else:
                 records = [
                     b"".join(RECORD.pack(other, NO_TRACK, TAKEN_OVER) for other in readings[i].others) for i in waiting
@@ -212,7 +212,7 @@ class RedisSessions:
             return self._run(_APPEND_AND_READ, keys, expires_ms, *records)
         # Two commands sent together cost Redis half of what a script does.
         commands = (("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms))
-        replies = self._call(*commands, keys=keys)
+        replies = self.call(*commands, keys=keys)
         if replies is None:
             return None
         value: bytes = replies[-1] or b""
@@ -220,7 +220,7 @@ class RedisSessions:
 
     def _run(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[bytes] | None:
         """Return the values that a script reads; None while Redis is down."""
-        replies = self._call(("EVAL", script, len(keys), *keys, *values), keys=keys)
+        replies = self.call(("EVAL", script, len(keys), *keys, *values), keys=keys)
         return None if replies is None else list(chain.from_iterable(replies[0]))
 
     def _records_of(self, requests: Sequence[Listening]) -> tuple[list[bytes], list[int], list[bytes]]:
@@ -232,7 +232,7 @@ class RedisSessions:
         ]
         return keys, tickets, records
 
-    def _call(self, *commands: Sequence[Any], keys: Sequence[bytes] = ()) -> list[Any] | None:
+    def call(self, *commands: Sequence[Any], keys: Sequence[bytes] = ()) -> list[Any] | None:
         """Return the replies to commands about keys, sent together; None while Redis is down."""
         if self._down_until_s and not self._may_try():
             return None
