@@ -36,6 +36,13 @@ class HttpSettings(Config):
     certificate_key: Path | None = None  # PEM; by default it is in the certificate's file
 
 
+class ApiKey(Config):
+    """A client that may ask."""
+
+    key: SecretStr = Field(min_length=16)
+    rate: PositiveFloat | None = None  # requests a second that each process takes of it
+
+
 class Settings(Config):
     """The service's configuration."""
 
@@ -45,6 +52,7 @@ class Settings(Config):
     redis_url: SecretStr | None = None
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
     admin_token: SecretStr | None = Field(default=None, min_length=1)
+    api_keys: dict[str, ApiKey] = Field(default_factory=dict)  # by the client's name; without any, anyone may ask
     experiments: tuple[Experiment, ...] = Field(min_length=1)
     decides: str  # the experiment whose arm picks the recommender
     fallback: FallbackSettings = FallbackSettings()

@@ -4,8 +4,11 @@ The fast path answers `POST /next/<user>` and `/last/<user>`: routing costs twic
 go to the views. Both call the same functions of `botify.http.playback`.
 """
 
+import hmac
 import io
 import logging
+import threading
+import time
 from urllib.parse import unquote_to_bytes
 
 import flask
@@ -26,6 +29,7 @@ from botify.sessions.answers import AnswersError
 _STATUSES = {BodyError: 400, ModelError: 409, LateError: 503, AnswersError: 503}
 _PREFIX = len("/next/")
 _LONGEST_NUMBER = 19
+_OPEN = (b"/health/", b"/admin/")  # asked without an API key
 
 logger = logging.getLogger("botify")
 
@@ -68,15 +72,40 @@ def create_app(service: Service) -> flask.Flask:
     return app
 
 
+class _Bucket:
+    """Lets a client ask so many times a second, and after a silence as many at once; safe for several threads."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate, self._left, self._at_s = rate, rate or 0.0, time.monotonic()
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        if self._rate is None:
+            return True
+        with self._lock:
+            now_s = time.monotonic()
+            self._left = min(max(1.0, self._rate), self._left + (now_s - self._at_s) * self._rate)
+            self._at_s = now_s
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
+
+
 class Application:
     """Answers requests that were read whole; safe for several threads, and never raises."""
 
     def __init__(self, service: Service) -> None:
         """Make the application of a service."""
         self._service, self._flask = service, create_app(service)
+        clients = service.settings.api_keys.values()
+        self._keys = [(client.key.get_secret_value().encode(), _Bucket(client.rate)) for client in clients]
 
     def answer(self, request: Request) -> Answer:
         """Answer a request."""
+        refusal = self._keys and self._check_key(request)
+        if refusal:
+            return refusal
         answer, user = playback.ANSWERS.get(request.target[:_PREFIX]), request.target[_PREFIX:]
         try:
             if answer and request.method == "POST" and user.isdigit() and len(user) <= _LONGEST_NUMBER:
@@ -89,6 +118,19 @@ class Application:
         """Make the answer to a request that is refused."""
         self._service.metrics.refusals.labels(str(status)).inc()
         return _json(status, orjson.dumps({"error": message}))
+
+    def _check_key(self, request: Request) -> Answer | None:
+        """Refuse a request without a key, or of a client that asks too often; health checks and the token need none."""
+        if request.target.startswith(_OPEN) or request.target == b"/":
+            return None
+        sent = next((value for name, value in request.headers if name == b"x-api-key"), b"")
+        bucket = None
+        for key, its_bucket in self._keys:
+            if hmac.compare_digest(sent, key):
+                bucket = its_bucket
+        if bucket is None:
+            return self.refuse(401, "send the header X-Api-Key: <a key of api_keys>")
+        return None if bucket.take() else self.refuse(429, "too many requests; ask again in a second")
 
     def _answer_by_flask(self, request: Request) -> Answer:
         try:

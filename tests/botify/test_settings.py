@@ -38,6 +38,10 @@ VARIABLES: dict[str, tuple[str, object]] = {
     "BOTIFY_REDIS_URL": ("redis://h:1/0", "redis://h:1/0"),
     "BOTIFY_REDIS_TIMEOUT_S": ("0.5", 0.5),
     "BOTIFY_ADMIN_TOKEN": ("12345", "12345"),
+    "BOTIFY_API_KEYS": (
+        "{app: {key: sixteen-letters-or, rate: 2}}",
+        {"app": {"key": "**********", "rate": 2.0}},
+    ),
     "BOTIFY_EXPERIMENTS": (
         "[{name: A, salt: s, overrides: {7: x}, arms: [{name: x, weight: 2, recommender: top_pop}]}]",
         [
@@ -110,6 +114,7 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
             "no such recommender; allowed: random",
         ),
         ({"BOTIFY_PORT": "many"}, "port: "),
+        ({"BOTIFY_ADMIN_TOKEN": ""}, "admin_token: "),
         ({"BOTIFY_EXPERIMENTS": "[{name: A, arms: []}]"}, "arms: "),
     ],
 )
