@@ -7,6 +7,7 @@ where there are too many, the one that was idle for longest, of the client with 
 
 import asyncio
 import functools
+import os
 import resource
 import ssl
 import threading
@@ -24,6 +25,7 @@ import httptools
 from botify.settings import HttpSettings, Settings
 
 _BACKLOG = 1024
+_FILES = 2  # of a connection
 _SPARE_FILES = 256  # open files that are no connections
 _SWEEP_S = 1.0
 _LINGER_S = 2.0  # for a client to read the last answer before its connection is closed
@@ -74,7 +76,6 @@ class Server:
         """
         self.refuse, self.limits, self.longest_body = refuse, settings.http, settings.body_limit_bytes
         self.is_stopping = False
-        self.under_way = 0  # requests
         self.date = b""
         self._answer, self._threads = answer, settings.threads
         self._clients: dict[str, dict[_Connection, None]] = {}  # connections by client, the longest idle first
@@ -97,7 +98,7 @@ class Server:
         for connection in self._connections():
             connection.stop()
         deadline = time.monotonic() + grace_s
-        while self.under_way and time.monotonic() < deadline:
+        while any(connection.is_answering for connection in self._connections()) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         for connection in self._connections():
             connection.transport.close()
@@ -105,7 +106,7 @@ class Server:
 
     def submit(self, connection: "_Connection", request: Request) -> None:
         """Have a request answered by a thread."""
-        self.under_way += 1
+        self._touch(connection)
         is_health = request.target == b"/" or request.target.startswith(_HEALTH)
         (self._health if is_health else self._work).put((connection, request))
 
@@ -120,8 +121,7 @@ class Server:
         self._count += 1
         return True
 
-    def touch(self, connection: "_Connection") -> None:
-        """Note that a connection was used."""
+    def _touch(self, connection: "_Connection") -> None:
         own = self._clients.get(connection.client, {})
         if connection in own:
             del own[connection]
@@ -147,9 +147,10 @@ class Server:
     def _answer_all(self, queue: "SimpleQueue[tuple[_Connection, Request]]") -> None:
         while True:
             connection, request = queue.get()
-            answer = self._answer(request)
+            rest = connection.send_at_once(connection.format(self._answer(request)))
             try:
-                self._loop.call_soon_threadsafe(connection.respond, answer)
+                if rest is not None:
+                    self._loop.call_soon_threadsafe(connection.respond, rest)
             except RuntimeError:  # the loop has ended: this took longer than the grace
                 return
 
@@ -182,11 +183,11 @@ def make_ssl_context(settings: HttpSettings) -> ssl.SSLContext | None:
 def _allow_connections(wanted: int) -> int:
     """Raise this process's limit on open files for so many connections; returns how many are possible."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = wanted + _SPARE_FILES
+    files = _FILES * wanted + _SPARE_FILES
     if soft < files:
         soft = files if hard == resource.RLIM_INFINITY else min(files, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(1, min(wanted, soft - _SPARE_FILES))
+    return max(1, min(wanted, (soft - _SPARE_FILES) // _FILES))
 
 
 class _Connection(asyncio.Protocol):
@@ -198,6 +199,9 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[Request | Answer, bool]] = deque()  # with whether the connection is kept after it
+        self._lock = threading.Lock()  # of what the event loop and the answering thread both look at
+        self._out: int | None = None  # a second descriptor of the socket; None with TLS
+        self._is_lost = False
         self._keep = True  # after the answer
         self._is_reading = False  # a request has begun and not ended
         self._is_deaf = False  # whatever else comes is thrown away
@@ -210,16 +214,21 @@ class _Connection(asyncio.Protocol):
         self.client = str((transport.get_extra_info("peername") or [""])[0])
         if self._server.is_stopping or not self._server.admit(self):
             self.transport.abort()
+        elif self._server.limits.certificate is None:
+            self._out = os.dup(transport.get_extra_info("socket").fileno())
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._is_deaf = True
-        self._waiting.clear()
         self._server.forget(self)
+        with self._lock:
+            self._is_deaf = self._is_lost = True
+            self._waiting.clear()
+            if not self.is_answering:
+                self._close_out()
 
     def eof_received(self) -> bool:
-        self._is_at_end = True
-        self._keep = False
-        return self.is_answering  # else the connection is closed
+        with self._lock:
+            self._is_at_end, self._keep = True, False
+            return self.is_answering  # else the connection is closed
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
@@ -285,13 +294,43 @@ class _Connection(asyncio.Protocol):
 
     # One request after another:
 
-    def respond(self, answer: Answer) -> None:
+    def format(self, answer: Answer) -> bytes:
+        """Return the bytes of an answer."""
+        end = b"\r\n" if self._keep else b"connection: close\r\n\r\n"
+        status = HTTPStatus(answer.status)
+        start = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, status.phrase.encode(), self._server.date)
+        return b"".join((start, answer.headers, end, answer.body))
+
+    def send_at_once(self, data: bytes) -> bytes | None:
+        """Send an answer in the thread that made it, which spares the event loop a round.
+
+        `_out` is open as long as a request is under way, so it is never another connection's.
+
+        Returns:
+            What `respond` has to send; None if the request is done.
+        """
+        with self._lock:
+            is_simple = self._keep and not (self._waiting or self._is_reading or self._is_lost)
+            if self._out is None or not is_simple or self.transport.get_write_buffer_size():
+                return data
+            try:
+                sent = os.write(self._out, data)
+            except OSError:  # full or broken
+                return data
+            if sent < len(data):
+                return data[sent:]
+            self.deadline = time.monotonic() + self._server.limits.idle_s
+            self.is_answering = False
+            return None
+
+    def respond(self, data: bytes) -> None:
         """Write the answer to the request under way, and go on to the next one."""
-        self._server.under_way -= 1
-        self.is_answering = False
-        if self.transport.is_closing():
-            return
-        self._write(answer)
+        with self._lock:
+            self.is_answering = False
+            if self._is_lost:
+                self._close_out()
+                return
+        self._write(data)
         if self._waiting and self._keep:
             item, keep = self._waiting.popleft()
             self._go_on(item, keep=keep)
@@ -307,7 +346,8 @@ class _Connection(asyncio.Protocol):
 
     def stop(self) -> None:
         """Close the connection as soon as the request under way is answered."""
-        self._is_deaf, self._keep = True, False
+        with self._lock:
+            self._is_deaf, self._keep = True, False
         if not self.is_answering:
             self.transport.close()
 
@@ -316,31 +356,33 @@ class _Connection(asyncio.Protocol):
         self._take(self._server.refuse(error.status, str(error)), keep=False)
 
     def _take(self, item: Request | Answer, *, keep: bool) -> None:
-        if self.is_answering:
-            self._waiting.append((item, keep))
-            self.transport.pause_reading()
-        else:
-            self._go_on(item, keep=keep)
+        with self._lock:
+            if self.is_answering:
+                self._waiting.append((item, keep))
+                self.transport.pause_reading()
+                return
+        self._go_on(item, keep=keep)
 
     def _go_on(self, item: Request | Answer, *, keep: bool) -> None:
         self._keep = self._keep and keep
         if isinstance(item, Answer):
-            self._write(item)
+            self._write(self.format(item))
             return
         self.is_answering, self.deadline = True, _NEVER
         self._server.submit(self, item)
 
-    def _write(self, answer: Answer) -> None:
-        end = b"\r\n" if self._keep else b"connection: close\r\n\r\n"
-        status = HTTPStatus(answer.status)
-        start = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, status.phrase.encode(), self._server.date)
-        self.transport.write(b"".join((start, answer.headers, end, answer.body)))
-        if not self._keep:
+    def _write(self, data: bytes) -> None:
+        self.transport.write(data)
+        if self._keep:
+            limits = self._server.limits
+            self._set_deadline(limits.body_s if self._is_reading else limits.idle_s)
+        else:
             self._end()
-            return
-        limits = self._server.limits
-        self._set_deadline(limits.body_s if self._is_reading else limits.idle_s)
-        self._server.touch(self)
+
+    def _close_out(self) -> None:
+        if self._out is not None:
+            os.close(self._out)
+            self._out = None
 
     def _end(self) -> None:
         """Close the connection once the client has read the answer."""

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import orjson
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -72,6 +73,21 @@ def test_unfinished_requests_hold_up_neither_others_nor_the_end(published: Publi
     logged = logged_answers(tmp_path / "log")
     assert not Counter(load.answers) - logged
     assert logged.total() <= len(load.answers) + 1, "nothing unfinished was logged"
+
+
+def test_requests_sent_without_waiting_are_answered_in_their_order(published: Published, tmp_path: Path) -> None:
+    """Health checks have a thread of their own, and come no earlier for that; then the client sends no more."""
+    requests = []
+    for user in range(40):
+        requests.append(HEAD.replace(b"/7", b"/%d" % user) + b'Content-Length: 22\r\n\r\n{"track":1,"time":0.5}')
+        requests.append(HEALTH)
+    with serve(published, tmp_path / "log") as served, held(served.port, [b"".join(requests)]) as (connection,):
+        connection.shutdown(socket.SHUT_WR)
+        answers = read_all(connection).split(b"HTTP/1.1 ")[1:]
+    assert {answer[:3] for answer in answers} == {b"200"}
+    assert [b'"status"' in answer for answer in answers] == [False, True] * 40
+    bodies = [orjson.loads(answer.split(b"\r\n\r\n")[1]) for answer in answers[::2]]
+    assert [body["user"] for body in bodies] == list(range(40))
 
 
 def test_unfinished_and_idle_connections_are_closed_in_time(published: Published, tmp_path: Path) -> None:
