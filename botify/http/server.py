@@ -334,7 +334,7 @@ class _Connection(asyncio.Protocol):
         if self._waiting and self._keep:
             item, keep = self._waiting.popleft()
             self._go_on(item, keep=keep)
-        else:
+        if not self._waiting:
             self.transport.resume_reading()
 
     def expire(self) -> None:
