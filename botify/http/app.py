@@ -21,7 +21,7 @@ from werkzeug.test import run_wsgi_app
 
 from botify.errors import ModelError
 from botify.http import operations, playback
-from botify.http.server import Answer, Request
+from botify.http.connection import Answer, Request
 from botify.schemas import BodyError
 from botify.service import LateError, Service
 from botify.sessions.answers import AnswersError

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
 from botify.http.app import Application, create_app
-from botify.http.server import Request
+from botify.http.connection import Request
 from botify.service import Service
 from botify.sessions.local import Session
 from tests.botify.conftest import MakeService
