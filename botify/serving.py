@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +35,6 @@ from looplib.files import atomic_write_text
 
 EFFECTIVE_CONFIG = "botify.yaml"
 _GARBAGE_THRESHOLD = 50_000  # new objects before a look for cycles
-_SWITCH_S = 0.001  # for which a thread that loads a version may hold up requests
 _HEALTHY_S = 10.0  # a worker that lived for so long is started again at once
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _PORT_WAIT_S = 2.0  # for workers of a killed service to leave the port
@@ -85,7 +83,6 @@ async def _work(settings: Settings, model: Model, listener: socket.socket, life:
     # What was loaded stays; looking through it for garbage again and again would hold up requests.
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
-    sys.setswitchinterval(_SWITCH_S)
     application = Application(service)
     try:
         await Server(application.answer, application.refuse, settings).run(listener, stop, settings.stop_grace_s / 2)

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from botify.settings import Settings
 from looplib.files import TEMPORARY_PREFIX, fsync_directory
 
 _LONGEST_LOAD_S = 120.0
+_SWITCH_S = 0.0005  # for which loading may hold up requests
 
 logger = logging.getLogger("botify")
 
@@ -48,7 +50,7 @@ class Versions:
             self._tried = self._state(folder)
             try:
                 if self._tried != self._served:
-                    self.model = load_model(self._settings, self.model.catalogue, folder)
+                    self.model = self._load(folder)
                     self._served = self._tried
                     logger.info("serving version %s", self.model.version)
             except ModelError as error:
@@ -71,7 +73,7 @@ class Versions:
         """
         with self._lock:
             folder = self._find(version)
-            model = load_model(self._settings, self.model.catalogue, folder)
+            model = self._load(folder)
             self._point_to(folder)
             self.model, self.refused = model, None
             self._served = self._tried = self._state(folder)
@@ -112,6 +114,15 @@ class Versions:
             return folder, (folder / MANIFEST).stat().st_mtime_ns
         except OSError:
             return folder, 0
+
+    def _load(self, folder: Path) -> Model:
+        """Load a version, giving way to requests more often than Python's threads usually do."""
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_S)
+        try:
+            return load_model(self._settings, self.model.catalogue, folder)
+        finally:
+            sys.setswitchinterval(before)
 
     def _find(self, version: str | None) -> Path:
         """Return the folder of a version; by default of the latest one that is not later than the served one."""
