@@ -68,8 +68,15 @@ def read_manifest(folder: Path) -> ModelManifest:
 
 
 def current_folder(settings: Settings) -> Path:
-    """Return the folder that the recommendations are in, links followed: another one is another version."""
-    return settings.recommendations.parent.resolve()
+    """Return the folder that the recommendations are in, links followed: another one is another version.
+
+    Raises:
+        ModelError: The links lead in a circle.
+    """
+    try:
+        return settings.recommendations.parent.resolve()
+    except RuntimeError as error:
+        raise ModelError(f"{settings.recommendations.parent}: {error}") from None
 
 
 def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = None) -> Model:

@@ -121,6 +121,10 @@ class Versions:
         sys.setswitchinterval(_SWITCH_S)
         try:
             return load_model(self._settings, self.model.catalogue, folder)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(f"{folder}: cannot be loaded ({type(error).__name__}: {error})") from error
         finally:
             sys.setswitchinterval(before)
 

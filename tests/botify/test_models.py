@@ -290,6 +290,27 @@ def test_a_version_without_a_link_can_be_served_but_not_rolled_back(tmp_path: Pa
         versions.roll_back()
 
 
+def test_the_watcher_survives_links_in_a_circle_and_any_error(
+    versions: Versions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions.watch()
+    link = tmp_path / "current"
+    link.unlink()
+    link.symlink_to("current")
+    with pytest.raises(ModelError, match="current"):
+        versions.reload()
+    link.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("botify.model.versions.load_model", lambda *_: 1 // 0)
+        publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
+        _wait_for(lambda: "ZeroDivisionError" in str(versions.refused))
+    publish(tmp_path, "three", {0: [1]}, catalogue=tmp_path / "tracks.json", day=2)
+    _wait_for(lambda: versions.model.version == "three")
+    assert versions.is_watching()
+    versions.close()
+    assert not versions.is_watching()
+
+
 def _wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not condition():
