@@ -3,7 +3,7 @@
     python -m benchmarks.als                    # needs the extra `peers` and Java 17 or newer
     python -m benchmarks.als --no-spark
 
-There are two tables a rank: fits of five sweeps, with their loss, and fits until they are good. Good is 99 % of the best
+Two tables a rank: fits of five sweeps, with their loss, and fits until they are good. Good is 99 % of the best
 NDCG@30 that bare `implicit` reaches at that rank within `--sweeps` sweeps. Each system is followed, sweep by sweep and
 outside the clock, until it is that good; then it is fitted anew for just so many sweeps, in turns with the others, and
 that is timed: from the training interactions in memory to the factors. Spark shows nothing before its last sweep, so it
