@@ -1,4 +1,4 @@
-"""Implicit ALS, fitted sweep by sweep with the solvers of the `implicit` library."""
+"""Implicit ALS, fitted sweep by sweep."""
 
 from dataclasses import dataclass
 from functools import cached_property

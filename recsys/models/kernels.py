@@ -55,10 +55,11 @@ class Buffer(NamedTuple):
     left: Float32Array  # c_ui - w
 
 
-def cache_folder() -> str:
+def cache_folder() -> Path:
     """Return a folder for compiled code that this user alone can write to; the installation may be read-only."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "listening-loop" / "compiled"
-    for folder in (home, Path(tempfile.gettempdir()) / f"listening-loop-{os.getuid()}"):
+    temporary = Path(tempfile.gettempdir()) / f"listening-loop-{os.getuid()}"
+    for folder in (Path(os.environ.get("NUMBA_CACHE_DIR") or home), temporary):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = folder.lstat()
@@ -66,11 +67,12 @@ def cache_folder() -> str:
             continue
         # Compiled code is executed: a folder or link that another user could have made is no place for it.
         if status.st_uid == os.getuid() and not status.st_mode & 0o022 and os.access(folder, os.W_OK):
-            return str(folder)
-    return tempfile.mkdtemp()
+            return folder
+    return Path(tempfile.mkdtemp())
 
 
-numba.config.CACHE_DIR = numba.config.CACHE_DIR or cache_folder()
+_CACHE = cache_folder()
+numba.config.CACHE_DIR = str(_CACHE)
 
 
 def _compiled(function: Function) -> Function:
@@ -117,7 +119,7 @@ def solve(
 
 def compile_once() -> None:
     """Compile for this processor, or load what another process of this machine compiled."""
-    with exclusive(Path(numba.config.CACHE_DIR) / "compiling.lock"):
+    with exclusive(_CACHE / "compiling.lock"):
         folder = _solve_by_cg.stats.cache_path  # type: ignore[attr-defined]  # of numba's dispatcher
         if not any(Path(folder).glob("kernels._solve_by_cg*.nbi")):
             console.print("compiling the solver, once on this machine")
@@ -257,19 +259,20 @@ def _solve_by_cholesky(
     buffer = _new_buffer(_LONG, factors)
     product = np.zeros_like(gram)
     for row in range(len(rows)):
-        left = gram.copy()
+        first, last = side.indptr[row], side.indptr[row + 1]
         solution = rows[row]
         solution[:] = 0
-        for at in range(side.indptr[row], side.indptr[row + 1], _LONG):
-            count = min(side.indptr[row + 1] - at, _LONG)
+        if first == last:
+            continue
+        left = gram.copy()
+        for at in range(first, last, _LONG):
+            count = min(last - at, _LONG)
             _gather(others, side, weights, at, buffer, 0, count)
             for j in range(count):
                 solution += buffer.right[j] * buffer.vectors[j]
                 buffer.vectors[j] *= np.sqrt(buffer.left[j])
             np.dot(buffer.vectors[:count].T, buffer.vectors[:count], product)
             left += product
-        if side.indptr[row] == side.indptr[row + 1]:
-            continue
         for k in range(factors):
             left[k, k] += side.regularization[row]
         lower = np.linalg.cholesky(left)
