@@ -87,8 +87,10 @@ def test_a_row_of_many_interactions_is_solved_as_by_the_dense_equations(solver: 
         with threadpool_limits(1, user_api="blas"):
             make_equations(heard, skipped, params).solve(rows, others, threads)
         found.append(rows)
-    dense = (matrix.toarray().astype(float) for matrix in (heard, skipped))
-    assert found[0] == pytest.approx(dense_solution(*dense, others.astype(float), params), abs=1e-5)
+    expected = dense_solution(
+        heard.toarray().astype(float), skipped.toarray().astype(float), others.astype(float), params
+    )
+    assert found[0] == pytest.approx(expected, abs=1e-5)
     assert np.array_equal(found[0], found[1])
 
 
