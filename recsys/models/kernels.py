@@ -76,8 +76,9 @@ numba.config.CACHE_DIR = str(_CACHE)
 
 
 def _compiled(function: Function) -> Function:
-    # Sums may be reordered, for vector instructions, but what is not finite stays so.
-    compiled: Function = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})(function)
+    # Sums may be reordered, for vector instructions; what is not finite stays so, and a division by 0 gives it.
+    compile_function = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy")
+    compiled: Function = compile_function(function)
     return compiled
 
 
