@@ -5,6 +5,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from recsys.store.remote import Store
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-_LIBRARIES = ("implicit", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
+_LIBRARIES = ("implicit", "numba", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
 
 
 def model_facts(model_id: str, winner: Winner, config: SearchConfig) -> dict[str, Any]:
@@ -79,8 +80,8 @@ def file_facts(folder: Path, rows: Mapping[str, int]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the libraries that the model was made with."""
+    """Return the versions of the libraries that the model was made with; numba may be missing."""
     return {
         "python": platform.python_version(),
-        **{library: importlib.metadata.version(library) for library in _LIBRARIES},
+        **{library: importlib.metadata.version(library) for library in _LIBRARIES if find_spec(library)},
     }
