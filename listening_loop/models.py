@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 import pyarrow as pa
+from scipy.sparse import csr_matrix
 
 from listening_loop.frames import Frame, to_frame
 from listening_loop.stores import Source, Store, address_of, ingest
@@ -25,8 +26,8 @@ from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.export.export import FACTORS, MANIFEST
 from recsys.models.als import AlsParams
-from recsys.models.fold_in import fold_in
 from recsys.models.kinds import Als
+from recsys.models.normal_equations import make_equations
 from recsys.models.topk import top_tracks
 from recsys.store.ids import originals
 from recsys.store.remote import open_store as open_at
@@ -101,8 +102,12 @@ class Model:
         if bad := [track for track, weight in known.items() if not 0 < weight < float("inf")]:
             raise UserError(f"history: track {bad[0]} has the weight {known[bad[0]]}; a positive number is expected")
         positions = _positions(self._item_rows, list(known), "track")
-        factors = fold_in(self.item_factors, positions, np.array(list(known.values())), self.params)
-        return self._lists({}, factors[None].astype(np.float32), self.item_factors, n, [positions.tolist()])
+        heard = csr_matrix(
+            (np.array(list(known.values()), np.float32), (np.zeros_like(positions), positions)), (1, len(self.items))
+        )
+        factors = np.zeros((1, self.params.factors), np.float32)
+        make_equations(heard, None, replace(self.params, solver="cholesky")).solve(factors, self.item_factors, 1)
+        return self._lists({}, factors, self.item_factors, n, [positions.tolist()])
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a new folder, whole or not at all; `Model.load` reads it.

@@ -16,16 +16,13 @@ import pyarrow as pa
 import pytest
 from distributed import Client, LocalCluster
 from scipy import stats
-from scipy.sparse import csr_matrix
 
 import listening_loop as ll
 import looplib.progress
 from listening_loop import models
 from looplib.cli import run
 from looplib.progress import Report
-from recsys.models.als import Als, AlsParams
-from recsys.models.fold_in import fold_in
-from recsys.models.normal_equations import make_equations
+from recsys.models.als import AlsParams
 from recsys.search import __main__ as search_command
 
 COLUMNS = {"user": "listener", "item": "song", "weight": "seconds"}
@@ -196,14 +193,17 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
 )
 def test_folding_in_solves_the_equations_of_the_fit(params: AlsParams) -> None:
     generator = np.random.default_rng(2)
-    times = csr_matrix((generator.random((20, 30)) * (generator.random((20, 30)) < 0.3)).astype(np.float32))
-    fitted = Als(times, params, seed=1, threads=1)
-    fitted.sweep(3)
-    rows = fitted.user_factors.copy()
-    make_equations(times, None, params).solve(rows, fitted.item_factors, params, 1)
-    history = times[4]
-    folded = fold_in(fitted.item_factors, history.indices, history.data.astype(np.float64), params)
-    assert folded == pytest.approx(rows[4], rel=1e-3, abs=1e-4)
+    items = generator.standard_normal((30, params.factors)).astype(np.float32)
+    history = {4: 0.5, 17: 2.0, 9: 1.0}
+    heard, times, weight = items[list(history)], np.array(list(history.values())), params.unobserved_weight
+    scale = len(history) if params.spark else (len(history) + weight * len(items)) ** params.nu
+    left = weight * items.T @ items + heard.T @ (params.alpha * times[:, None] * heard)
+    left += params.regularization * scale * np.eye(params.factors)
+    scores = items @ np.linalg.solve(left, heard.T @ (weight + params.alpha * times))
+    model = ll.Model(np.arange(0), np.arange(30), np.zeros((0, params.factors), np.float32), items, params)
+    found = model.fold_in(history, n=27)
+    assert sorted(found["item"]) == sorted(set(range(30)) - history.keys())
+    assert list(found["score"]) == pytest.approx(scores[found["item"]], rel=1e-3, abs=1e-4)
 
 
 def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
