@@ -49,7 +49,8 @@ def check_dataset(config: SearchConfig, store: Store, dataset: Dataset) -> list[
             "the lists that are published are not those that are scored"
         )
     least, median, most = np.quantile(dataset.matrix("train").data, [0.01, 0.5, 0.99])
-    if config.feedback.scale == "linear" and most >= _MAGNITUDES * least:
+    is_linear = store.manifest.interactions is not None and config.feedback.scale == "linear"
+    if is_linear and most >= _MAGNITUDES * least:
         warnings.append(
             f"{WARNING} the weights span orders of magnitude, {least:g} … {most:g} with the median {median:g}; try "
             "--set feedback.scale=log, which counts a sum r as log(1 + r)"
