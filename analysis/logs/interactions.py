@@ -1,47 +1,106 @@
-"""Read interactions from CSV, JSON lines or Parquet, with columns of any names.
+"""Read tables of plays or interactions from CSV, JSON lines or Parquet, with columns of any names.
 
 `check_file` reads a file once and writes its rows, checked but for their ids, to a Parquet file of its own. Whether ids
 are numbers or text depends on all files of an ingest together, and is decided later.
 """
 
+import csv
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
 from analysis import queries
 from analysis.errors import InteractionFileError
-from analysis.logs.files import LogFile, distinct, matching
+from analysis.logs.files import LogFile, distinct, files_of, matching
 
 CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
 PARQUET = (".parquet", ".pq")
+_KNOWN = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, {', '.join(PARQUET)}"
 _WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a file that hold interactions; of a file without header their positions, from "1"."""
+    """The columns of a file by what they hold; of a file without header their positions, from "1".
+
+    With a share and a timestamp or a session, the rows are plays, which become events; else they are interactions.
+
+    Raises:
+        InteractionFileError: They do not go together.
+    """
 
     user: str
     item: str
     weight: str | None = None
     timestamp: str | None = None
     session: str | None = None
+    share: str | None = None  # of the track that was heard
+    played: str | None = None  # time that was heard; the share is played / duration
+    duration: str | None = None  # of the track, in the same unit
+    position: str | None = None  # orders rows of a session with the same timestamp
+    organic: str | None = None  # the listener chose the track, which opens a session
+    propensity: str | None = None  # probability with which the track was recommended
+    title: str | None = None
+    artist: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse columns that do not go together."""
+        alone = next((name for name in ("position", "organic", "propensity") if getattr(self, name)), None)
+        faults = {
+            f"user and item are the same column, {self.user}": self.user == self.item,
+            "played and duration go together": (self.played is None) != (self.duration is None),
+            "share and played both say how much was heard; name one": self.share and self.played,
+            "weight and share both say how much was heard; name one": self.weight and self.has_share,
+            f"{alone} belongs to plays, which need share=, or played= and duration=": alone and not self.has_share,
+            "plays need timestamp= or session=; of a share alone make interactions, weight=": self.has_share
+            and not (self.timestamp or self.session),
+        }
+        if fault := next((text for text, is_one in faults.items() if is_one), None):
+            raise InteractionFileError(f"--columns: {fault}")
 
     @property
     def known(self) -> tuple[str, ...]:
         """The names of those that are there."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        return tuple(role.name for role in fields(self) if getattr(self, role.name) is not None)
+
+    @property
+    def has_share(self) -> bool:
+        """Whether the rows are plays."""
+        return self.share is not None or self.played is not None
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The names of what a store says that its rows have; played and duration are a share."""
+        left_out = ("title", "artist", "duration", "position")
+        return tuple("share" if name == "played" else name for name in self.known if name not in left_out)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Settings for reading files."""
+    """Settings for reading files; SQL is that of DuckDB, and sees the values of CSV files as text."""
 
     columns: Columns
     header: bool = True  # the first line of a CSV file names its columns
     delimiter: str | None = None  # between the values of a CSV file; None to detect it
+    quoted: bool = True  # values of a CSV file may stand in quotation marks
+    where: str | None = None  # a SQL condition; other rows are left out
+    percent: bool = False  # shares are 0 to 100
+    computed: Mapping[str, str] = field(default_factory=dict)  # further columns, and their SQL expressions
+    # A line is a list of items after their count, or after the listener's id
+    lists: Literal["counted", "named"] | None = None
+
+    @property
+    def content(self) -> str:
+        """What makes of the same bytes another content; titles do not, and of interactions it is as it ever was."""
+        columns = asdict(self.columns)
+        first = ", ".join(f"{name}={columns[name]!r}" for name in ("user", "item", "weight", "timestamp", "session"))
+        more = {name: columns[name] for name in ("share", "played", "duration", "position", "organic", "propensity")}
+        more |= {"where": self.where, "percent": self.percent, "computed": dict(self.computed), "lists": self.lists}
+        given = [f"{name}={value!r}" for name, value in more.items() if value]
+        return " ".join([f"Columns({first})", *given])
 
 
 @dataclass(frozen=True)
@@ -59,7 +118,7 @@ def parse_columns(text: str) -> Columns:
     Raises:
         InteractionFileError: A name is unknown, given twice or missing.
     """
-    known = [field.name for field in fields(Columns)]
+    known = [role.name for role in fields(Columns)]
     found: dict[str, str] = {}
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
@@ -79,7 +138,7 @@ def parse_columns(text: str) -> Columns:
 
 
 def discover(paths: Sequence[str | Path]) -> list[LogFile]:
-    """Find the files that names and glob patterns stand for.
+    """Find the files that names, folders and glob patterns stand for; of a folder, those of a known kind at any depth.
 
     Returns:
         Each file once, sorted by name.
@@ -92,11 +151,14 @@ def discover(paths: Sequence[str | Path]) -> list[LogFile]:
         matches = matching(path)
         if not matches:
             raise InteractionFileError(f"{path}: no such file")
-        found += matches
-    files = distinct(found)
-    for file in files:
+        files = [file for match in matches for file in files_of(match, (*CSV, *JSON_LINES, *PARQUET))]
+        if not files:
+            raise InteractionFileError(f"{path}: no file of plays or interactions here; known are {_KNOWN}")
+        found += files
+    logs = distinct(found)
+    for file in logs:
         _suffix(file)
-    return files
+    return logs
 
 
 def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
@@ -115,16 +177,19 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     suffix = _suffix(file)
     with queries.connect(memory_limit=memory, temp_directory=target.parent / "spilled") as connection:
         try:
-            _ATTACH[suffix](connection, file, reading)
+            attach = _attach_lists if reading.lists else _ATTACH[suffix]
+            attach(connection, file, reading)
             written = queries.copy_to_parquet(
                 connection,
                 "interactions/checked_rows",
                 target,
                 source=source,
+                has_share=reading.columns.has_share,
+                full_share=100.0 if reading.percent else 1.0,
                 **{f"has_{name}": name in reading.columns.known for name in ("weight", "timestamp", "session")},
             )
             malformed = []
-            if suffix in CSV:
+            if suffix in CSV and not reading.lists:
                 rows = queries.fetch_table(connection, "interactions/malformed_rows").to_pylist()
                 malformed = [Malformed(row["line"], row["reason"], row["text"] or "") for row in rows]
         except queries.OutOfMemory:
@@ -144,36 +209,48 @@ def _suffix(file: LogFile) -> str:
     allowed = (*CSV, *JSON_LINES) if file.is_gzipped else (*CSV, *JSON_LINES, *PARQUET)
     suffix = name.suffix.lower()
     if suffix not in allowed or not file.path.is_file():
-        text = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz"
-        raise InteractionFileError(f"{file.name}: no file of interactions; known are {text}, {', '.join(PARQUET)}")
+        raise InteractionFileError(f"{file.name}: no file of interactions; known are {_KNOWN}")
     return suffix
 
 
 def _attach_csv(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
     rows = queries.open_csv(
-        connection, file.path, gzipped=file.is_gzipped, header=reading.header, delimiter=reading.delimiter
+        connection,
+        file.path,
+        gzipped=file.is_gzipped,
+        header=reading.header,
+        delimiter=reading.delimiter,
+        quoted=reading.quoted,
     )
     found = rows.columns
+    if reading.header:
+        _check_distinct(file, reading, _header_of(file, reading, len(found)))
     names = found if reading.header else [str(position) for position in range(1, len(found) + 1)]
-    columns = _chosen(file, reading.columns, dict(zip(names, found, strict=True)))
-    _attach_rows(rows, columns, {"user_kind": "untyped", "track_kind": "untyped"})
+    _attach_rows(rows, file, reading, dict(zip(names, found, strict=True)), {})
 
 
 def _attach_parquet(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
     rows = queries.open_parquet(connection, file.path)
-    columns = _chosen(file, reading.columns, {name: name for name in rows.columns})
+    _check_distinct(file, reading, queries.parquet_columns(file.path))
     types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
-    kinds = {f"{role}_kind": _kind(file, columns[role], types[columns[role]]) for role in ("user", "track")}
-    _attach_rows(rows, columns, kinds)
+    _attach_rows(rows, file, reading, {name: name for name in rows.columns}, types)
+
+
+def _attach_lists(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
+    queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
+    queries.attach_query(connection, "raw_rows", "interactions/list_rows", has_users=reading.lists == "named")
 
 
 def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
+    if reading.where or reading.computed:
+        raise InteractionFileError(f"{file.name}: presets and --where read CSV and Parquet, not JSON lines")
     queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
-    keys = {("track" if name == "item" else name): key for name, key in asdict(reading.columns).items()}
-    pointers = {
-        name: None if key is None else "/" + key.replace("~", "~0").replace("/", "~1") for name, key in keys.items()
-    }
-    queries.attach_query(connection, "raw_rows", "interactions/json_rows", **pointers)
+    pointers = [
+        None if key is None else "/" + key.replace("~", "~0").replace("/", "~1")
+        for key in asdict(reading.columns).values()
+    ]
+    user, track, *others = pointers
+    queries.attach_query(connection, "raw_rows", "interactions/json_rows", user=user, track=track, others=others)
 
 
 _ATTACH = {
@@ -183,14 +260,51 @@ _ATTACH = {
 }
 
 
-def _chosen(file: LogFile, columns: Columns, found: Mapping[str, str]) -> dict[str, str]:
-    """Return the file's column by its name in the tables."""
-    wanted = {name: getattr(columns, name) for name in columns.known}
-    missing = [column for column in wanted.values() if column not in found]
+def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
+    """Return the names in the first line of a CSV file; none where it cannot be told how they are separated."""
+    with file.open() as text:
+        line = text.readline(1 << 20).decode("utf-8-sig", "replace").rstrip("\r\n")
+    for delimiter in (reading.delimiter,) if reading.delimiter else (",", "\t", ";", "|"):
+        names = next(csv.reader([line], delimiter=delimiter)) if len(delimiter) == 1 else line.split(delimiter)
+        if len(names) == columns:
+            return [name.strip() for name in names]
+    return []
+
+
+def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> None:
+    wanted = {getattr(reading.columns, role) for role in reading.columns.known}
+    if repeated := next((name for name in names if name in wanted and names.count(name) > 1), None):
+        raise InteractionFileError(f"{file.name}: {names.count(repeated)} columns are named {repeated}; rename one")
+
+
+def _attach_rows(
+    rows: queries.Rows, file: LogFile, reading: Reading, found: Mapping[str, str], types: Mapping[str, str]
+) -> None:
+    """Make the table `raw_rows`; `found` are the file's columns and their names in `rows`, `types` theirs, if known."""
+    columns, computed = reading.columns, reading.computed
+    wanted = {role: getattr(columns, role) for role in columns.known}
+    missing = [column for column in wanted.values() if column not in found and column not in computed]
     if missing:
         shown = ", ".join(found)
         raise InteractionFileError(f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}")
-    return {("track" if name == "item" else name): found[column] for name, column in wanted.items()}
+    names = {"item": "track"}
+    chosen = {names.get(role, role): found[column] for role, column in wanted.items() if column not in computed}
+    expressions = {names.get(role, role): computed[column] for role, column in wanted.items() if column in computed}
+    absent = {role.name: None for role in fields(Columns) if role.name not in wanted}
+    kinds = {
+        f"{names.get(role, role)}_kind": _kind(file, wanted[role], types[wanted[role]])
+        if wanted[role] in types
+        else "untyped"
+        for role in ("user", "item")
+    }
+    try:
+        queries.attach_columns(
+            "raw_rows", rows, chosen, {**absent, **kinds, "fault": None, "text": None}, expressions, reading.where
+        )
+    except queries.DatabaseError as error:
+        hint = "" if types else "; values of CSV are text, compare CAST(column AS DOUBLE)"
+        what = "--where" if reading.where else "the preset"
+        raise InteractionFileError(f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}") from None
 
 
 def _kind(file: LogFile, column: str, database_type: str) -> str:
@@ -201,9 +315,3 @@ def _kind(file: LogFile, column: str, database_type: str) -> str:
     raise InteractionFileError(
         f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text"
     )
-
-
-def _attach_rows(rows: queries.Rows, columns: Mapping[str, str], kinds: Mapping[str, str]) -> None:
-    absent = {role: None for role in ("weight", "timestamp", "session") if role not in columns}
-    constants = {**absent, **kinds, "fault": None, "text": None}
-    queries.attach_columns("raw_rows", rows, columns, constants)

@@ -11,7 +11,7 @@ from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster.retry import Call, Outcome
 from recsys.config import OPE_TIME, Search, SearchConfig
-from recsys.dataset.build import build_dataset, dataset_digest
+from recsys.dataset.build import build_dataset, check_needs, dataset_digest
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.kinds import KINDS
@@ -48,6 +48,7 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
     store, run = open_store(config.store), open_workspace(config.run)
+    check_needs(store, config)
     digest = dataset_digest(store, config)
     candidates = plan_candidates(config.search, digest, config.seed)
     with locked_run(run, fresh=fresh) as lock:
