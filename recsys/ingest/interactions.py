@@ -13,8 +13,9 @@ import msgspec
 
 from analysis import queries
 from analysis.logs import interactions as interaction_files
+from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import Malformed, Reading
+from analysis.logs.interactions import Malformed
 from analysis.logs.lines import LineCounts, Reject
 from analysis.store import Interactions, Manifest
 from looplib.progress import progress

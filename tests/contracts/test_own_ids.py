@@ -1,9 +1,8 @@
 """What is exported of one's own interactions, read as the service reads it."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import orjson
@@ -11,14 +10,12 @@ import pytest
 
 from analysis import aa, power
 from analysis.ab import __main__ as ab
-from analysis.logs.interactions import Reading, parse_columns
+from analysis.logs.columns import Reading, parse_columns
 from analysis.offpolicy import __main__ as offpolicy
 from botify.errors import ModelError
 from botify.model.tracklists import read_track_lists
 from looplib.cli import run
 from looplib.config import dump_config
-from recsys.cluster.cluster import Cluster
-from recsys.cluster.retry import Outcome
 from recsys.config import ContextConfig, ExportConfig, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.export import __main__ as publish
@@ -31,16 +28,9 @@ from recsys.runs.trials import Trial
 from recsys.search import __main__ as search
 from recsys.store.ids import Title
 from recsys.store.remote import open_store
+from tests.recsys.in_process import in_process
 
 USERS, ITEMS = 12, 50
-
-
-class Here:
-    """Runs the calls in this process."""
-
-    def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
-        for position, arguments in enumerate(calls):
-            yield Outcome(position, function(*arguments), None)
 
 
 PLAYS = "user=u,item=i,share=s,session=n,propensity=p,title=t,artist=a"
@@ -72,8 +62,7 @@ def export(
     reading = Reading(parse_columns(columns))
     ingest_interactions([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
     config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"), context=context)
-    cluster = cast(Cluster, Here())
-    dataset = build_dataset(open_store(config.store), config, cluster, lambda _done, _word: None)
+    dataset = build_dataset(open_store(config.store), config, in_process(), lambda _done, _word: None)
     Path(config.run).mkdir(exist_ok=True)
     (Path(config.run) / CONFIG).write_text(dump_config(config))
     trial = Trial("trial", "als", AlsParams(4, 0.1, 1.0), 42)
