@@ -182,7 +182,7 @@ def _attach_rows(
         raise InteractionFileError(f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}")
     chosen = {role: found[column] for role, column in wanted.items() if column not in computed}
     expressions = {role: computed[column] for role, column in wanted.items() if column in computed}
-    constants = {role: None for role in (*roles, "fault", "text") if role not in wanted}
+    constants: dict[str, str | None] = {role: None for role in (*roles, "fault", "text") if role not in wanted}
     for role in ("user", "track"):
         column = wanted[role]
         constants[f"{role}_kind"] = _kind(file, column, types[column]) if column in types else "untyped"

@@ -118,7 +118,7 @@ def check_needs(store: Store, config: SearchConfig) -> None:
     }
     refused = next((setting for setting, is_wanted in wanted.items() if is_wanted), None)
     if refused and store.manifest.interactions:
-        raise SplitError(f"{refused} needs event logs, and {store.workspace} holds interactions")
+        raise SplitError(f"{refused} needs event logs or plays, and {store.workspace} holds interactions")
 
 
 def _cutoff_ms(buckets: Sequence[tuple[str, tuple[Part, ...]]], rule: SplitRule, cluster: Cluster) -> int:
