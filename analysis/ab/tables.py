@@ -162,11 +162,11 @@ def find_sources(paths: Sequence[str | Path]) -> Sources:
     stores = {Path(path).resolve(): Path(path) for path in paths if (Path(path) / MANIFEST).is_file()}
     logs = [path for path in paths if Path(path).resolve() not in stores]
     opened = tuple(open_store(path) for path in stores.values())
-    if weighted := next((store for store in opened if store.manifest.interactions), None):
-        raise StoreError(
-            f"{weighted.path}: holds interactions, and this needs events: event logs, or plays with the share of each "
-            "track that was heard (python -m recsys.ingest --help)"
-        )
+    for store in opened:
+        if store.manifest.interactions:
+            raise StoreError(
+                f"{store.path}: holds interactions, which have no sessions and arms; event logs are needed"
+            )
     return Sources(tuple(discover(logs)), opened)
 
 

@@ -114,11 +114,12 @@ def check_needs(store: Store, config: SearchConfig) -> None:
         "validation.organic: false": not validation.organic,
         "feedback.skip_time": feedback.skip_time,
         f"validation.select: {validation.select}": validation.select.startswith(f"{OPE_TIME}@"),
-        "context, which --set context=null leaves out,": config.context,
+        "context": config.context,
     }
     refused = next((setting for setting, is_wanted in wanted.items() if is_wanted), None)
     if refused and store.manifest.interactions:
-        raise SplitError(f"{refused} needs event logs or plays, and {store.workspace} holds interactions")
+        hint = "; leave it out: --set context=null" if refused == "context" else ""
+        raise SplitError(f"{refused} needs event logs, and {store.workspace} holds interactions{hint}")
 
 
 def _cutoff_ms(buckets: Sequence[tuple[str, tuple[Part, ...]]], rule: SplitRule, cluster: Cluster) -> int:

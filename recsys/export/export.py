@@ -107,10 +107,10 @@ def export_run(
     dataset = _dataset_of(store, config, winner, run)
     if options.learn_from == "training":  # the context model knows no held-out sessions
         config = config.model_copy(update={"context": None})
-    check_needs(store, config)
     export = _Export(run, store, dataset, config, winner, options)
     version = out.sub(f"versions/{export.model_id}")
     if not version.download_all():
+        check_needs(store, config)
         version.folder.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(version.folder.parent)
         with atomic_directory(version.folder) as folder:

@@ -134,15 +134,15 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
     lists = str(tmp_path / "out/current/recommendations.jsonl")
     capsys.readouterr()
     for module, argv, message in (
-        (ab, [store, "--experiment", "A"], "holds interactions, and this needs events"),
-        (power, [store, "--effect", "5%"], "holds interactions, and this needs events"),
-        (aa, [store], "holds interactions, and this needs events"),
+        (ab, [store, "--experiment", "A"], "holds interactions, which have no sessions"),
+        (power, [store, "--effect", "5%"], "holds interactions, which have no sessions"),
+        (aa, [store], "holds interactions, which have no sessions"),
         (
             offpolicy,
             [store, "--recommendations", lists, "--holdout", "all"],
-            "holds interactions, and this needs events",
+            "holds interactions, which have no sessions",
         ),
-        (search, searched, "context, which --set context=null leaves out, needs event logs"),
+        (search, searched, "context needs event logs, and"),
         (search, [*searched, fresh, "context=null", fresh, "validation.select=ope_time@30"], "ope_time@30 needs event"),
         (
             search,
@@ -150,7 +150,7 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
             "organic: false needs event logs",
         ),
         (search, [*searched, fresh, "context=null", fresh, "split.kind=time"], "split.kind time needs timestamps"),
-        (publish, ["--run", str(tmp_path / "run"), "--out", str(tmp_path / "again")], "context=null leaves out, needs"),
+        (publish, ["--run", str(tmp_path / "run"), "--out", str(tmp_path / "again")], "context needs event logs, and"),
     ):
         assert run(module.app, module.PROG, argv) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
