@@ -48,9 +48,9 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
     store, run = open_store(config.store), open_workspace(config.run)
-    check_needs(store, config)
     digest = dataset_digest(store, config)
     candidates = plan_candidates(config.search, digest, config.seed)
+    check_needs(store, config)
     with locked_run(run, fresh=fresh) as lock:
         atomic_write_text(run.folder / CONFIG, dump_config(config))
         run.upload(CONFIG)
