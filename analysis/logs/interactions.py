@@ -1,204 +1,114 @@
-"""Read tables of plays or interactions from CSV, JSON lines or Parquet, with columns of any names.
+"""What the columns of a table of plays or interactions hold, and how its files are read."""
 
-`check_file` reads a file once and writes its rows, checked but for their ids, to a Parquet file of its own. Whether ids
-are numbers or text depends on all files of an ingest together, and is decided later.
-"""
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Literal
 
-import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-from analysis import queries
 from analysis.errors import InteractionFileError
-from analysis.logs.columns import Reading
-from analysis.logs.files import LogFile, distinct, files_of, matching
-
-CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
-JSON_LINES = (".jsonl", ".json", ".ndjson")
-PARQUET = (".parquet", ".pq")
-_KNOWN = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, {', '.join(PARQUET)}"
-_WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
 
 @dataclass(frozen=True)
-class Malformed:
-    """A line of a CSV file that is no row."""
+class Columns:
+    """The columns of a file by what they hold; of a file without header their positions, from "1".
 
-    line: int
-    reason: str
-    text: str
-
-
-def discover(paths: Sequence[str | Path]) -> list[LogFile]:
-    """Find the files that names, folders and glob patterns stand for; of a folder, those of a known kind at any depth.
-
-    Returns:
-        Each file once, sorted by name.
+    With a share and a timestamp or a session, the rows are plays, which become events; else they are interactions.
 
     Raises:
-        InteractionFileError: There is none, or it is of no known kind.
+        InteractionFileError: They do not go together.
     """
-    found: list[Path] = []
-    for path in map(str, paths):
-        matches = matching(path)
-        if not matches:
-            raise InteractionFileError(f"{path}: no such file")
-        files = [file for match in matches for file in files_of(match, (*CSV, *JSON_LINES, *PARQUET))]
-        if not files:
-            raise InteractionFileError(f"{path}: no file of plays or interactions here; known are {_KNOWN}")
-        found += files
-    logs = distinct(found)
-    for file in logs:
-        _suffix(file)
-    return logs
+
+    user: str
+    item: str
+    weight: str | None = None
+    timestamp: str | None = None
+    session: str | None = None
+    share: str | None = None  # of the track that was heard
+    played: str | None = None  # time that was heard; the share is played / duration
+    duration: str | None = None  # of the track, in the same unit
+    position: str | None = None  # orders rows of a session with the same timestamp
+    organic: str | None = None  # the listener chose the track, which opens a session
+    propensity: str | None = None  # probability with which the track was recommended
+    title: str | None = None
+    artist: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse columns that do not go together."""
+        alone = next((name for name in ("position", "organic", "propensity") if getattr(self, name)), None)
+        faults = {
+            f"user and item are the same column, {self.user}": self.user == self.item,
+            "played and duration go together": (self.played is None) != (self.duration is None),
+            "share and played both say how much was heard; name one": self.share and self.played,
+            "weight and share both say how much was heard; name one": self.weight and self.has_share,
+            f"{alone} belongs to plays, which need share=, or played= and duration=": alone and not self.has_share,
+            "plays need timestamp= or session=; of a share alone make interactions, weight=": self.has_share
+            and not (self.timestamp or self.session),
+        }
+        if fault := next((text for text, is_one in faults.items() if is_one), None):
+            raise InteractionFileError(f"--columns: {fault}")
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The names of those that are there."""
+        return tuple(role.name for role in fields(self) if getattr(self, role.name) is not None)
+
+    @property
+    def has_share(self) -> bool:
+        """Whether the rows are plays."""
+        return self.share is not None or self.played is not None
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The names of what a store says that its rows have; played and duration are a share."""
+        left_out = ("title", "artist", "duration", "position")
+        return tuple("share" if name == "played" else name for name in self.known if name not in left_out)
 
 
-def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
-    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them to a Parquet file.
+@dataclass(frozen=True)
+class Reading:
+    """Settings for reading files; SQL is that of DuckDB, and sees the values of CSV files as text."""
 
-    The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills beside the target.
+    columns: Columns
+    header: bool = True  # the first line of a CSV file names its columns
+    delimiter: str | None = None  # between the values of a CSV file; None to detect it
+    quoted: bool = True  # values of a CSV file may stand in quotation marks
+    where: str | None = None  # a SQL condition; other rows are left out
+    percent: bool = False  # shares are 0 to 100
+    computed: Mapping[str, str] = field(default_factory=dict)  # further columns, and their SQL expressions
+    # A line is a list of items after their count, or after the listener's id
+    lists: Literal["counted", "named"] | None = None
 
-    Returns:
-        The number of rows, and the lines of a CSV file that are none.
+    @property
+    def content(self) -> str:
+        """What makes of the same bytes another content; titles do not, and of interactions it is as it ever was."""
+        columns = asdict(self.columns)
+        first = ", ".join(f"{name}={columns[name]!r}" for name in ("user", "item", "weight", "timestamp", "session"))
+        more = {name: columns[name] for name in ("share", "played", "duration", "position", "organic", "propensity")}
+        more |= {"where": self.where, "percent": self.percent, "computed": dict(self.computed), "lists": self.lists}
+        given = [f"{name}={value!r}" for name, value in more.items() if value]
+        return " ".join([f"Columns({first})", *given])
+
+
+def parse_columns(text: str) -> Columns:
+    """Parse "user=uid,item=song,weight=seconds".
 
     Raises:
-        InteractionFileError: The file is empty, not what its name says, or lacks a column.
+        InteractionFileError: A name is unknown, given twice or missing.
     """
-    if not file.size_bytes:
-        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
-    suffix = _suffix(file)
-    with queries.connect(memory_limit=memory, temp_directory=target.parent / "spilled") as connection:
-        try:
-            attach = _attach_lists if reading.lists else _ATTACH[suffix]
-            attach(connection, file, reading)
-            written = queries.copy_to_parquet(
-                connection,
-                "interactions/checked_rows",
-                target,
-                source=source,
-                has_share=reading.columns.has_share,
-                full_share=100.0 if reading.percent else 1.0,
-                **{f"has_{name}": name in reading.columns.known for name in ("weight", "timestamp", "session")},
+    known = [role.name for role in fields(Columns)]
+    found: dict[str, str] = {}
+    for pair in text.split(","):
+        name, separator, column = (part.strip() for part in pair.partition("="))
+        if not separator or not column:
+            raise InteractionFileError(f"--columns {pair.strip()!r}: expected name=column, such as user=uid")
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise InteractionFileError(
+                f"--columns {name}: unknown; the nearest is {nearest}, known are {', '.join(known)}"
             )
-            malformed = []
-            if suffix in CSV and not reading.lists:
-                rows = queries.fetch_table(connection, "interactions/malformed_rows").to_pylist()
-                malformed = [Malformed(row["line"], row["reason"], row["text"] or "") for row in rows]
-        except queries.OutOfMemory:
-            raise
-        except queries.DatabaseError as error:
-            if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
-                raise
-            line = str(error).splitlines()[0]
-            raise InteractionFileError(f"{file.name}: cannot be read as {suffix} ({line})") from None
-    if not written and not malformed:
-        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
-    return written, malformed
-
-
-def _suffix(file: LogFile) -> str:
-    name = file.path.with_suffix("") if file.is_gzipped else file.path
-    allowed = (*CSV, *JSON_LINES) if file.is_gzipped else (*CSV, *JSON_LINES, *PARQUET)
-    suffix = name.suffix.lower()
-    if suffix not in allowed or not file.path.is_file():
-        raise InteractionFileError(f"{file.name}: no file of interactions; known are {_KNOWN}")
-    return suffix
-
-
-def _attach_csv(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    rows = queries.open_csv(
-        connection,
-        file.path,
-        gzipped=file.is_gzipped,
-        header=reading.header,
-        delimiter=reading.delimiter,
-        quoted=reading.quoted,
-    )
-    found = rows.columns
-    if reading.header:
-        _check_distinct(file, reading, _header_of(file, reading, len(found)))
-    names = found if reading.header else [str(position) for position in range(1, len(found) + 1)]
-    _attach_rows(rows, file, reading, dict(zip(names, found, strict=True)), {})
-
-
-def _attach_parquet(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    rows = queries.open_parquet(connection, file.path)
-    _check_distinct(file, reading, queries.parquet_columns(file.path))
-    types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
-    _attach_rows(rows, file, reading, {name: name for name in rows.columns}, types)
-
-
-def _attach_lists(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
-    queries.attach_query(connection, "raw_rows", "interactions/list_rows", has_users=reading.lists == "named")
-
-
-def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    if reading.where or reading.computed:
-        raise InteractionFileError(f"{file.name}: presets and --where read CSV and Parquet, not JSON lines")
-    queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
-    pointers = [
-        None if key is None else "/" + key.replace("~", "~0").replace("/", "~1")
-        for key in asdict(reading.columns).values()
-    ]
-    user, track, *others = pointers
-    queries.attach_query(connection, "raw_rows", "interactions/json_rows", user=user, track=track, others=others)
-
-
-_ATTACH = {
-    **dict.fromkeys(CSV, _attach_csv),
-    **dict.fromkeys(JSON_LINES, _attach_json),
-    **dict.fromkeys(PARQUET, _attach_parquet),
-}
-
-
-def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
-    """Return the names in the first line of a CSV file; none where it cannot be told how they are separated."""
-    with file.open() as text:
-        line = text.readline(1 << 20).decode("utf-8-sig", "replace").rstrip("\r\n")
-    for delimiter in (reading.delimiter,) if reading.delimiter else (",", "\t", ";", "|"):
-        names = next(csv.reader([line], delimiter=delimiter)) if len(delimiter) == 1 else line.split(delimiter)
-        if len(names) == columns:
-            return [name.strip() for name in names]
-    return []
-
-
-def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> None:
-    wanted = {getattr(reading.columns, role) for role in reading.columns.known}
-    if repeated := next((name for name in names if name in wanted and names.count(name) > 1), None):
-        raise InteractionFileError(f"{file.name}: {names.count(repeated)} columns are named {repeated}; rename one")
-
-
-def _attach_rows(
-    rows: queries.Rows, file: LogFile, reading: Reading, found: Mapping[str, str], types: Mapping[str, str]
-) -> None:
-    """Make the table `raw_rows`; `found` are the file's columns and their names in `rows`, `types` theirs, if known."""
-    computed, named = reading.computed, asdict(reading.columns)
-    roles = {"user": named.pop("user"), "track": named.pop("item"), **named}
-    wanted = {role: column for role, column in roles.items() if column is not None}
-    if missing := [column for column in wanted.values() if column not in found and column not in computed]:
-        shown = ", ".join(found)
-        raise InteractionFileError(f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}")
-    chosen = {role: found[column] for role, column in wanted.items() if column not in computed}
-    expressions = {role: computed[column] for role, column in wanted.items() if column in computed}
-    constants: dict[str, str | None] = {role: None for role in (*roles, "fault", "text") if role not in wanted}
-    for role in ("user", "track"):
-        column = wanted[role]
-        constants[f"{role}_kind"] = _kind(file, column, types[column]) if column in types else "untyped"
-    try:
-        queries.attach_columns("raw_rows", rows, chosen, constants, expressions, reading.where)
-    except queries.DatabaseError as error:
-        hint = "" if types else "; values of CSV are text, compare CAST(column AS DOUBLE)"
-        what = "--where" if reading.where else "the preset"
-        raise InteractionFileError(f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}") from None
-
-
-def _kind(file: LogFile, column: str, database_type: str) -> str:
-    if database_type in _WHOLE_NUMBERS:
-        return "whole number"
-    if database_type == "VARCHAR" or database_type.startswith("ENUM"):
-        return "text"
-    raise InteractionFileError(
-        f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text"
-    )
+        if name in found:
+            raise InteractionFileError(f"--columns {name}: given twice")
+        found[name] = column
+    if missing := [name for name in ("user", "item") if name not in found]:
+        raise InteractionFileError(f"--columns {text}: {' and '.join(missing)} not given")
+    return Columns(**found)

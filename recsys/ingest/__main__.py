@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.logs.columns import Reading, parse_columns
+from analysis.logs.interactions import Reading, parse_columns
 from looplib.cli import make_app, run
 from recsys.errors import IngestError
 from recsys.ingest.events import ingest

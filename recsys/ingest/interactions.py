@@ -12,11 +12,10 @@ from pathlib import Path
 import msgspec
 
 from analysis import queries
-from analysis.logs import interactions as interaction_files
-from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import Malformed
+from analysis.logs.interactions import Reading
 from analysis.logs.lines import LineCounts, Reject
+from analysis.logs.tables import CSV, Malformed, check_file, discover
 from analysis.store import Interactions, Manifest
 from looplib.progress import progress
 from recsys.errors import IngestError
@@ -65,7 +64,7 @@ def ingest_interactions(
         StorageError: Another ingest is at work.
     """
     format_ = _InteractionFiles(reading, memory)
-    return ingest_files(interaction_files.discover(paths), store, format_, buckets=buckets, memory=memory)
+    return ingest_files(discover(paths), store, format_, buckets=buckets, memory=memory)
 
 
 class _InteractionFiles:
@@ -151,7 +150,7 @@ class _InteractionFiles:
             for file in files:
                 target = scratch / f"checked-{len(checked):06}.parquet"
                 digest = files.digests[file]
-                count, malformed = interaction_files.check_file(file, self._settings, digest, target, self._memory)
+                count, malformed = check_file(file, self._settings, digest, target, self._memory)
                 checked.append(_Checked(file, digest, target, count, malformed))
                 done_mb += file.size_bytes / 1e6
                 report(done_mb, file.name)
@@ -187,7 +186,7 @@ class _InteractionFiles:
 
         A JSON line or a row of a Parquet file is its own number.
         """
-        if not file.file.path.name.removesuffix(".gz").lower().endswith(interaction_files.CSV):
+        if not file.file.path.name.removesuffix(".gz").lower().endswith(CSV):
             return row
         line = row + self._settings.header
         for malformed in file.malformed:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from analysis.logs.columns import Columns, Reading
+from analysis.logs.interactions import Columns, Reading
 
 
 class Preset(StrEnum):

@@ -10,7 +10,7 @@ import pytest
 
 from analysis import aa, power
 from analysis.ab import __main__ as ab
-from analysis.logs.columns import Reading, parse_columns
+from analysis.logs.interactions import Reading, parse_columns
 from analysis.offpolicy import __main__ as offpolicy
 from botify.errors import ModelError
 from botify.model.tracklists import read_track_lists

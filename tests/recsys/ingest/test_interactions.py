@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.logs.columns import Reading, parse_columns
+from analysis.logs.interactions import Reading, parse_columns
 from analysis.logs.reader import read_rejects
 from looplib.cli import run
 from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
