@@ -1,11 +1,18 @@
-"""What the columns of a table of plays or interactions hold, and how its files are read."""
+"""Find tables of plays or interactions, and say what their columns hold and how they are to be read."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Literal
 
 from analysis.errors import InteractionFileError
+from analysis.logs.files import LogFile, distinct, files_of, matching
+
+CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
+JSON_LINES = (".jsonl", ".json", ".ndjson")
+PARQUET = (".parquet", ".pq")
+_KNOWN = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, {', '.join(PARQUET)}"
 
 
 @dataclass(frozen=True)
@@ -112,3 +119,41 @@ def parse_columns(text: str) -> Columns:
     if missing := [name for name in ("user", "item") if name not in found]:
         raise InteractionFileError(f"--columns {text}: {' and '.join(missing)} not given")
     return Columns(**found)
+
+
+def discover(paths: Sequence[str | Path]) -> list[LogFile]:
+    """Find the files that names, folders and glob patterns stand for; of a folder, those of a known kind at any depth.
+
+    Returns:
+        Each file once, sorted by name.
+
+    Raises:
+        InteractionFileError: There is none, or it is of no known kind.
+    """
+    found: list[Path] = []
+    for path in map(str, paths):
+        matches = matching(path)
+        if not matches:
+            raise InteractionFileError(f"{path}: no such file")
+        files = [file for match in matches for file in files_of(match, (*CSV, *JSON_LINES, *PARQUET))]
+        if not files:
+            raise InteractionFileError(f"{path}: no file of plays or interactions here; known are {_KNOWN}")
+        found += files
+    logs = distinct(found)
+    for file in logs:
+        suffix_of(file)
+    return logs
+
+
+def suffix_of(file: LogFile) -> str:
+    """Return the suffix that says how a file is to be read.
+
+    Raises:
+        InteractionFileError: It is of no known kind, or no file.
+    """
+    name = file.path.with_suffix("") if file.is_gzipped else file.path
+    allowed = (*CSV, *JSON_LINES) if file.is_gzipped else (*CSV, *JSON_LINES, *PARQUET)
+    suffix = name.suffix.lower()
+    if suffix not in allowed or not file.path.is_file():
+        raise InteractionFileError(f"{file.name}: no file of interactions; known are {_KNOWN}")
+    return suffix

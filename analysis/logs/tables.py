@@ -11,13 +11,9 @@ from pathlib import Path
 
 from analysis import queries
 from analysis.errors import InteractionFileError
-from analysis.logs.files import LogFile, distinct, files_of, matching
-from analysis.logs.interactions import Reading
+from analysis.logs.files import LogFile
+from analysis.logs.interactions import CSV, JSON_LINES, PARQUET, Reading, suffix_of
 
-CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
-JSON_LINES = (".jsonl", ".json", ".ndjson")
-PARQUET = (".parquet", ".pq")
-_KNOWN = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, {', '.join(PARQUET)}"
 _WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
 
@@ -28,30 +24,6 @@ class Malformed:
     line: int
     reason: str
     text: str
-
-
-def discover(paths: Sequence[str | Path]) -> list[LogFile]:
-    """Find the files that names, folders and glob patterns stand for; of a folder, those of a known kind at any depth.
-
-    Returns:
-        Each file once, sorted by name.
-
-    Raises:
-        InteractionFileError: There is none, or it is of no known kind.
-    """
-    found: list[Path] = []
-    for path in map(str, paths):
-        matches = matching(path)
-        if not matches:
-            raise InteractionFileError(f"{path}: no such file")
-        files = [file for match in matches for file in files_of(match, (*CSV, *JSON_LINES, *PARQUET))]
-        if not files:
-            raise InteractionFileError(f"{path}: no file of plays or interactions here; known are {_KNOWN}")
-        found += files
-    logs = distinct(found)
-    for file in logs:
-        _suffix(file)
-    return logs
 
 
 def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
@@ -67,7 +39,7 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     """
     if not file.size_bytes:
         raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
-    suffix = _suffix(file)
+    suffix = suffix_of(file)
     with queries.connect(memory_limit=memory, temp_directory=target.parent / "spilled") as connection:
         try:
             attach = _attach_lists if reading.lists else _ATTACH[suffix]
@@ -95,15 +67,6 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     if not written and not malformed:
         raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
     return written, malformed
-
-
-def _suffix(file: LogFile) -> str:
-    name = file.path.with_suffix("") if file.is_gzipped else file.path
-    allowed = (*CSV, *JSON_LINES) if file.is_gzipped else (*CSV, *JSON_LINES, *PARQUET)
-    suffix = name.suffix.lower()
-    if suffix not in allowed or not file.path.is_file():
-        raise InteractionFileError(f"{file.name}: no file of interactions; known are {_KNOWN}")
-    return suffix
 
 
 def _attach_csv(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
