@@ -219,6 +219,11 @@ def open_csv(
     )
 
 
+def open_rows(connection: Connection, name: str, **values: object) -> Rows:
+    """Return the rows of a SQL file, which runs when they are read."""
+    return _rows(connection, name, values)
+
+
 def parquet_columns(file: Path) -> list[str]:
     """Return the names of a Parquet file's columns as they are; DuckDB gives repeated ones other names."""
     return list(pq.read_schema(file).names)

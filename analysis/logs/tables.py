@@ -94,7 +94,8 @@ def _attach_parquet(connection: queries.Connection, file: LogFile, reading: Read
 
 def _attach_lists(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
     queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
-    queries.attach_query(connection, "raw_rows", "interactions/list_rows", has_users=reading.lists == "named")
+    rows = queries.open_rows(connection, "interactions/list_rows", has_users=reading.lists == "named")
+    _attach_rows(rows, file, reading, {name: name for name in rows.columns}, {})
 
 
 def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading) -> None:

@@ -62,7 +62,7 @@ PRESETS: Mapping[Preset, Reading] = {
     # ratings.csv: a rating of four and more is liked, as in most published protocols.
     Preset.movielens: Reading(Columns("userId", "movieId", timestamp="timestamp"), where="CAST(rating AS DOUBLE) >= 4"),
     # …-train-….dat and …-test-….dat: the n-th line has the number of items and the items of listener n - 1.
-    Preset.citeulike: Reading(Columns("line", "item"), lists="counted"),
+    Preset.citeulike: Reading(Columns("user", "item"), lists="counted"),
     # train.txt and test.txt: a line has a listener and their items.
-    Preset.lightgcn: Reading(Columns("first", "item"), lists="named"),
+    Preset.lightgcn: Reading(Columns("user", "item"), lists="named"),
 }
