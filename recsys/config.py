@@ -51,8 +51,8 @@ class Space(Config):
     regularization: Axis[NonNegative] = (0.1,)
     alpha: Axis[Positive] = Field(default=(10.0,), description="confidence is unobserved_weight + alpha r")
     cg_steps: Axis[Count] = Field(default=(3,), description="conjugate-gradient steps for each row and sweep")
-    solver: Axis[Literal["cg", "cholesky"]] = Field(
-        default=("cg",), description="cg: a few steps towards a row's solution; cholesky: all the way"
+    solver: Axis[Literal["cg", "cholesky", "implicit"]] = Field(
+        default=("cg",), description="cg: a few steps towards a row's solution; cholesky: all the way; implicit: its cg"
     )
     unobserved_weight: Axis[Positive] = Field(default=(1.0,), description="confidence of a pair without interaction")
     nu: Axis[NonNegative] = Field(

@@ -102,7 +102,7 @@ def solve_block(block: Block, params: AlsParams, fit: str, sweep: int, threads: 
     rows: Float32Array = np.array(np.load(before, mmap_mode="r")[block.first : block.last])
     # The solver has threads of its own; BLAS threads beside them cost more than they bring.
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-        make_equations(heard, skips, params).solve(rows, np.load(others, mmap_mode="c"), params, threads)
+        make_equations(heard, skips, params).solve(rows, np.load(others, mmap_mode="c"), threads)
     name = rows_name(block, sweep)
     with atomic_write(workspace.folder / name) as file:
         np.save(file, rows)

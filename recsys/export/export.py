@@ -19,6 +19,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -52,7 +53,7 @@ TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 CURRENT = "current"
 _SCHEMA = 1  # of the manifest
-_LIBRARIES = ("implicit", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
+_LIBRARIES = ("implicit", "numba", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
 Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
@@ -159,7 +160,9 @@ def _write_version(folder: Path, export: _Export) -> None:
         },
         "versions": {
             "python": platform.python_version(),
-            **{library: importlib.metadata.version(library) for library in _LIBRARIES},
+            **{
+                library: importlib.metadata.version(library) for library in _LIBRARIES if find_spec(library)
+            },  # numba may miss
         },
     }
     (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))

@@ -1,4 +1,4 @@
-"""Implicit ALS, fitted sweep by sweep with the solvers of the `implicit` library."""
+"""Implicit ALS, fitted sweep by sweep."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,8 +51,8 @@ class Als(Fit):
         with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
             listeners, tracks = self._equations
             for _ in range(count):
-                listeners.solve(self.user_factors, self.item_factors, self._params, self._threads)
-                tracks.solve(self.item_factors, self.user_factors, self._params, self._threads)
+                listeners.solve(self.user_factors, self.item_factors, self._threads)
+                tracks.solve(self.item_factors, self.user_factors, self._threads)
                 self.sweeps += 1
         check_finite(self)
 

@@ -73,7 +73,8 @@ def export(
 
 def test_lists_of_whole_numbers_load_into_the_service(tmp_path: Path) -> None:
     version = export(tmp_path, lambda user: 1000 + user, lambda item: item)
-    lists = read_track_lists(version / "recommendations.jsonl", "user", "tracks", USERS, ITEMS)
+    with (version / "recommendations.jsonl").open("rb") as file:
+        lists = read_track_lists(file, "user", "tracks", USERS, ITEMS)
     assert lists.ids.tolist() == [1000 + user for user in range(USERS)]
     assert [len(lists.list_of(user)) for user in lists.ids.tolist()] == [5] * USERS
 
@@ -87,8 +88,9 @@ def test_lists_of_text_ids_carry_them_and_the_service_refuses_them_in_one_line(t
     with np.load(version / "factors.npz", allow_pickle=False) as factors:
         assert factors["users"].tolist() == [line["user"] for line in lines]
         assert factors["tracks"].tolist() == [line["track"] for line in neighbours]
-    with pytest.raises(ModelError, match=r'jsonl:1: \{"user": id, "tracks": \[ids\]\} is expected'):
-        read_track_lists(version / "recommendations.jsonl", "user", "tracks", USERS, ITEMS)
+    expected = pytest.raises(ModelError, match=r'jsonl:1: \{"user": id, "tracks": \[ids\]\} is expected')
+    with expected, (version / "recommendations.jsonl").open("rb") as file:
+        read_track_lists(file, "user", "tracks", USERS, ITEMS)
 
 
 def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_came_in(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from botify.event_log import describe_log
 from botify.http.app import create_app
 from botify.model.catalogue import load_catalogue
-from botify.model.model import load_model
+from botify.model.loading import load_model
 from looplib.cli import run
 from looplib.files import sha256_file
 from recsys.config import ExportConfig
