@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.metrics import WITH_PAST
+from analysis.errors import StoreError
 from analysis.logs import reader
 from analysis.logs.files import LogFile, discover, in_batches
 from analysis.logs.lines import LineCounts, canonical_assignments
@@ -156,11 +157,17 @@ def find_sources(paths: Sequence[str | Path]) -> Sources:
 
     Raises:
         EventLogError: A path holds neither.
-        StoreError: A store is damaged.
+        StoreError: A store is damaged, or holds interactions.
     """
     stores = {Path(path).resolve(): Path(path) for path in paths if (Path(path) / MANIFEST).is_file()}
     logs = [path for path in paths if Path(path).resolve() not in stores]
-    return Sources(tuple(discover(logs)), tuple(open_store(path) for path in stores.values()))
+    opened = tuple(open_store(path) for path in stores.values())
+    for store in opened:
+        if store.manifest.interactions:
+            raise StoreError(
+                f"{store.path}: holds interactions, which have no sessions and arms; event logs are needed"
+            )
+    return Sources(tuple(discover(logs)), opened)
 
 
 @contextmanager
