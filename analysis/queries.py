@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
@@ -193,10 +194,13 @@ def attach_lines(connection: Connection, table: str, file: Path, *, gzipped: boo
     lines.create_view(table, replace=True)
 
 
-def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool, delimiter: str | None) -> Rows:
+def open_csv(
+    connection: Connection, file: Path, *, gzipped: bool, header: bool, delimiter: str | None, quoted: bool = True
+) -> Rows:
     """Return the rows of a CSV file, every value as text; malformed lines go to the table `reject_errors`.
 
-    A connection for each file keeps the malformed lines apart. Without a delimiter it is detected.
+    A connection for each file keeps the malformed lines apart. Without a delimiter it is detected. Where values are not
+    `quoted`, a quotation mark is a part of them.
 
     Raises:
         DatabaseError: The file is not CSV.
@@ -210,8 +214,19 @@ def open_csv(connection: Connection, file: Path, *, gzipped: bool, header: bool,
         store_rejects=True,
         rejects_limit=0,
         sep=delimiter,
+        quotechar=None if quoted else "",
         hive_partitioning=False,
     )
+
+
+def open_rows(connection: Connection, name: str, **values: object) -> Rows:
+    """Return the rows of a SQL file, which runs when they are read."""
+    return _rows(connection, name, values)
+
+
+def parquet_columns(file: Path) -> list[str]:
+    """Return the names of a Parquet file's columns as they are; DuckDB gives repeated ones other names."""
+    return list(pq.read_schema(file).names)
 
 
 def open_parquet(connection: Connection, file: Path) -> Rows:
@@ -219,14 +234,34 @@ def open_parquet(connection: Connection, file: Path) -> Rows:
     return connection.read_parquet(glob.escape(str(file)), hive_partitioning=False)
 
 
-def attach_columns(table: str, rows: Rows, columns: Mapping[str, str], constants: Mapping[str, str | None]) -> None:
+def attach_columns(
+    table: str,
+    rows: Rows,
+    columns: Mapping[str, str],
+    constants: Mapping[str, str | None],
+    computed: Mapping[str, str],
+    where: str | None,
+) -> None:
     """Make some columns of `open_csv` or `open_parquet` readable as text under a table's name.
 
-    `columns` maps new names to those in the rows, `constants` the names of further columns to their value.
+    Args:
+        table: The name.
+        rows: The rows.
+        columns: New names and those in the rows.
+        constants: Names of further columns and their value.
+        computed: Names of further columns and SQL expressions of the rows' columns.
+        where: A SQL condition; the column `kept` says 'true' where it holds.
+
+    Raises:
+        DatabaseError: An expression or the condition is wrong.
     """
-    chosen = [duckdb.ColumnExpression(column).cast("VARCHAR").alias(name) for name, column in columns.items()]
-    added = [duckdb.ConstantExpression(value).cast("VARCHAR").alias(name) for name, value in constants.items()]
-    rows.select(*chosen, *added).create_view(table, replace=True)
+    expressions: dict[str, duckdb.Expression] = {name: duckdb.ColumnExpression(old) for name, old in columns.items()}
+    expressions |= {name: duckdb.ConstantExpression(value) for name, value in constants.items()}
+    expressions |= {name: duckdb.SQLExpression(text) for name, text in computed.items()}
+    expressions["kept"] = duckdb.SQLExpression(where or "true").cast("BOOLEAN")
+    rows.select(*(value.cast("VARCHAR").alias(name) for name, value in expressions.items())).create_view(
+        table, replace=True
+    )
 
 
 @contextmanager

@@ -7,12 +7,14 @@ A store is a folder::
     bucket=001/…
     rejects/<digest>.jsonl          the lines of a source that were not events, and why
     ids/users-….parquet             the text ids that numbers in the parts stand for (id, original); items-… of items
+    ids/titles-….parquet            what tracks are called (id, title, artist)
 
 Rows of a part are sorted by user, timestamp, `next` before `last`, track. Sessions are derived, not stored. A store
 holds events or interactions, not both; the parts of interactions have the columns user, timestamp, track, time (the
 weight), session, and source (the digest of their file). `recsys.store` writes stores.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +29,8 @@ from analysis.logs.lines import LineCounts
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects"
-SCHEMA = 2  # 1 had no interactions
-IdsOf = Literal["users", "items"]
+SCHEMA = 3  # 1 had no interactions, 2 no plays and titles
+IdsOf = Literal["users", "items", "titles"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Part:
 
 @dataclass(frozen=True)
 class IdFile:
-    """A Parquet file of text ids of users or items, and the numbers that stand for them (id, original)."""
+    """A Parquet file of text ids of users or items and the numbers that stand for them, or of titles by number."""
 
     path: str
     of: IdsOf
@@ -82,9 +84,9 @@ class IdFile:
 
 @dataclass(frozen=True)
 class Interactions:
-    """What a store of interactions holds; ids that are whole numbers stand in the parts as they are."""
+    """What a store of interactions, or of plays, holds; ids that are whole numbers stand in the parts as they are."""
 
-    columns: tuple[str, ...]  # "user", "item", and of "weight", "timestamp", "session" those that it has
+    columns: tuple[str, ...]  # "user", "item", and of `analysis.logs.interactions.Columns.stored` those that it has
     text_users: bool
     text_items: bool
     id_files: tuple[IdFile, ...]  # sorted by path; an id may be in several
@@ -104,11 +106,17 @@ class Manifest:
     sources: tuple[Source, ...]  # the files read, sorted by digest
     parts: tuple[Part, ...]  # sorted by path
     interactions: Interactions | None = None  # None in a store of events
+    plays: Interactions | None = None  # of events that were the rows of a table; None of event logs
+
+    @property
+    def table(self) -> Interactions | None:
+        """What is known of the tables that were ingested; None of event logs."""
+        return self.interactions or self.plays
 
     @property
     def files(self) -> tuple[Part | IdFile, ...]:
         """All Parquet files that it names."""
-        return (*self.parts, *(self.interactions.id_files if self.interactions else ()))
+        return (*self.parts, *(self.table.id_files if self.table else ()))
 
 
 @dataclass(frozen=True)
@@ -186,6 +194,11 @@ def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> Non
             raise StoreError(f"{file}: the manifest names this part, and it is missing; restore it")
         if size != stored.bytes:
             raise StoreError(f"{file}: the manifest says {stored.bytes:,} bytes, found {size:,}; restore it")
+
+
+def number_of(text: str) -> int:
+    """Return the number that stands for a text id in a store, as `sql/interactions/text_ids.sql` defines it."""
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little") >> 1
 
 
 def content_digest(source_digests: Iterable[str]) -> str:

@@ -81,7 +81,7 @@ def discover(paths: Iterable[str | Path]) -> list[LogFile]:
     """
     found: list[Path] = []
     for path in paths:
-        logs = [log for match in matching(str(path)) for log in _logs_of(match)]
+        logs = [log for match in matching(str(path)) for log in files_of(match, SUFFIXES)]
         if not logs:
             raise EventLogError(f"{path}: no event log here; logs are files named {_NAMES}")
         found += logs
@@ -192,14 +192,18 @@ def _is_typed(line: bytes) -> bool:
     return len(similar) == len(set(similar)) and _KEYS.issuperset(similar)
 
 
-def _logs_of(path: Path) -> list[Path]:
-    return [file for file in sorted(path.rglob("*")) if _is_log(file, path)] if path.is_dir() else [path]
+def files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return a file itself, or those of a folder with one of some suffixes, also with .gz, at any depth.
 
-
-def _is_log(file: Path, folder: Path) -> bool:
-    return (
-        file.name.removesuffix(".gz").endswith(SUFFIXES)
+    Names that start with a dot are skipped, and so is `collection.json`.
+    """
+    if not path.is_dir():
+        return [path]
+    return [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.name.removesuffix(".gz").endswith(suffixes)
         and file.name != DESCRIPTION
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
         and file.is_file()
-    )
+    ]

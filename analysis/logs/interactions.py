@@ -1,56 +1,99 @@
-"""Read interactions from CSV, JSON lines or Parquet, with columns of any names.
-
-`check_file` reads a file once and writes its rows, checked but for their ids, to a Parquet file of its own. Whether ids
-are numbers or text depends on all files of an ingest together, and is decided later.
-"""
+"""Find tables of plays or interactions, and say what their columns hold and how they are to be read."""
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
-from analysis import queries
 from analysis.errors import InteractionFileError
-from analysis.logs.files import LogFile, distinct, matching
+from analysis.logs.files import LogFile, distinct, files_of, matching
 
 CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
 PARQUET = (".parquet", ".pq")
-_WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
+_KNOWN = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, {', '.join(PARQUET)}"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a file that hold interactions; of a file without header their positions, from "1"."""
+    """The columns of a file by what they hold; of a file without header their positions, from "1".
+
+    With a share and a timestamp or a session, the rows are plays, which become events; else they are interactions.
+
+    Raises:
+        InteractionFileError: They do not go together.
+    """
 
     user: str
     item: str
     weight: str | None = None
     timestamp: str | None = None
     session: str | None = None
+    share: str | None = None  # of the track that was heard
+    played: str | None = None  # time that was heard; the share is played / duration
+    duration: str | None = None  # of the track, in the same unit
+    position: str | None = None  # orders rows of a session with the same timestamp
+    organic: str | None = None  # the listener chose the track, which opens a session
+    propensity: str | None = None  # probability with which the track was recommended
+    title: str | None = None
+    artist: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse columns that do not go together."""
+        alone = next((name for name in ("position", "organic", "propensity") if getattr(self, name)), None)
+        faults = {
+            f"user and item are the same column, {self.user}": self.user == self.item,
+            "played and duration go together": (self.played is None) != (self.duration is None),
+            "share and played both say how much was heard; name one": self.share and self.played,
+            "weight and share both say how much was heard; name one": self.weight and self.has_share,
+            f"{alone} belongs to plays, which need share=, or played= and duration=": alone and not self.has_share,
+            "plays need timestamp= or session=; of a share alone make interactions, weight=": self.has_share
+            and not (self.timestamp or self.session),
+        }
+        if fault := next((text for text, is_one in faults.items() if is_one), None):
+            raise InteractionFileError(f"--columns: {fault}")
 
     @property
     def known(self) -> tuple[str, ...]:
         """The names of those that are there."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        return tuple(role.name for role in fields(self) if getattr(self, role.name) is not None)
+
+    @property
+    def has_share(self) -> bool:
+        """Whether the rows are plays."""
+        return self.share is not None or self.played is not None
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The names of what a store says that its rows have; played and duration are a share."""
+        left_out = ("title", "artist", "duration", "position")
+        return tuple("share" if name == "played" else name for name in self.known if name not in left_out)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Settings for reading files."""
+    """Settings for reading files; SQL is that of DuckDB, and sees the values of CSV files as text."""
 
     columns: Columns
     header: bool = True  # the first line of a CSV file names its columns
     delimiter: str | None = None  # between the values of a CSV file; None to detect it
+    quoted: bool = True  # values of a CSV file may stand in quotation marks
+    where: str | None = None  # a SQL condition; other rows are left out
+    percent: bool = False  # shares are 0 to 100
+    computed: Mapping[str, str] = field(default_factory=dict)  # further columns, and their SQL expressions
+    # A line is a list of items after their count, or after the listener's id
+    lists: Literal["counted", "named"] | None = None
 
-
-@dataclass(frozen=True)
-class Malformed:
-    """A line of a CSV file that is no row."""
-
-    line: int
-    reason: str
-    text: str
+    @property
+    def content(self) -> str:
+        """What makes of the same bytes another content; titles do not, and of interactions it is as it ever was."""
+        columns = asdict(self.columns)
+        first = ", ".join(f"{name}={columns[name]!r}" for name in ("user", "item", "weight", "timestamp", "session"))
+        more = {name: columns[name] for name in ("share", "played", "duration", "position", "organic", "propensity")}
+        more |= {"where": self.where, "percent": self.percent, "computed": dict(self.computed), "lists": self.lists}
+        given = [f"{name}={value!r}" for name, value in more.items() if value]
+        return " ".join([f"Columns({first})", *given])
 
 
 def parse_columns(text: str) -> Columns:
@@ -59,7 +102,7 @@ def parse_columns(text: str) -> Columns:
     Raises:
         InteractionFileError: A name is unknown, given twice or missing.
     """
-    known = [field.name for field in fields(Columns)]
+    known = [role.name for role in fields(Columns)]
     found: dict[str, str] = {}
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
@@ -79,7 +122,7 @@ def parse_columns(text: str) -> Columns:
 
 
 def discover(paths: Sequence[str | Path]) -> list[LogFile]:
-    """Find the files that names and glob patterns stand for.
+    """Find the files that names, folders and glob patterns stand for; of a folder, those of a known kind at any depth.
 
     Returns:
         Each file once, sorted by name.
@@ -92,118 +135,25 @@ def discover(paths: Sequence[str | Path]) -> list[LogFile]:
         matches = matching(path)
         if not matches:
             raise InteractionFileError(f"{path}: no such file")
-        found += matches
-    files = distinct(found)
-    for file in files:
-        _suffix(file)
-    return files
+        files = [file for match in matches for file in files_of(match, (*CSV, *JSON_LINES, *PARQUET))]
+        if not files:
+            raise InteractionFileError(f"{path}: no file of plays or interactions here; known are {_KNOWN}")
+        found += files
+    logs = distinct(found)
+    for file in logs:
+        suffix_of(file)
+    return logs
 
 
-def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
-    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them to a Parquet file.
-
-    The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills beside the target.
-
-    Returns:
-        The number of rows, and the lines of a CSV file that are none.
+def suffix_of(file: LogFile) -> str:
+    """Return the suffix that says how a file is to be read.
 
     Raises:
-        InteractionFileError: The file is empty, not what its name says, or lacks a column.
+        InteractionFileError: It is of no known kind, or no file.
     """
-    if not file.size_bytes:
-        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
-    suffix = _suffix(file)
-    with queries.connect(memory_limit=memory, temp_directory=target.parent / "spilled") as connection:
-        try:
-            _ATTACH[suffix](connection, file, reading)
-            written = queries.copy_to_parquet(
-                connection,
-                "interactions/checked_rows",
-                target,
-                source=source,
-                **{f"has_{name}": name in reading.columns.known for name in ("weight", "timestamp", "session")},
-            )
-            malformed = []
-            if suffix in CSV:
-                rows = queries.fetch_table(connection, "interactions/malformed_rows").to_pylist()
-                malformed = [Malformed(row["line"], row["reason"], row["text"] or "") for row in rows]
-        except queries.OutOfMemory:
-            raise
-        except queries.DatabaseError as error:
-            if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
-                raise
-            line = str(error).splitlines()[0]
-            raise InteractionFileError(f"{file.name}: cannot be read as {suffix} ({line})") from None
-    if not written and not malformed:
-        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
-    return written, malformed
-
-
-def _suffix(file: LogFile) -> str:
     name = file.path.with_suffix("") if file.is_gzipped else file.path
     allowed = (*CSV, *JSON_LINES) if file.is_gzipped else (*CSV, *JSON_LINES, *PARQUET)
     suffix = name.suffix.lower()
     if suffix not in allowed or not file.path.is_file():
-        text = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz"
-        raise InteractionFileError(f"{file.name}: no file of interactions; known are {text}, {', '.join(PARQUET)}")
+        raise InteractionFileError(f"{file.name}: no file of interactions; known are {_KNOWN}")
     return suffix
-
-
-def _attach_csv(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    rows = queries.open_csv(
-        connection, file.path, gzipped=file.is_gzipped, header=reading.header, delimiter=reading.delimiter
-    )
-    found = rows.columns
-    names = found if reading.header else [str(position) for position in range(1, len(found) + 1)]
-    columns = _chosen(file, reading.columns, dict(zip(names, found, strict=True)))
-    _attach_rows(rows, columns, {"user_kind": "untyped", "track_kind": "untyped"})
-
-
-def _attach_parquet(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    rows = queries.open_parquet(connection, file.path)
-    columns = _chosen(file, reading.columns, {name: name for name in rows.columns})
-    types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
-    kinds = {f"{role}_kind": _kind(file, columns[role], types[columns[role]]) for role in ("user", "track")}
-    _attach_rows(rows, columns, kinds)
-
-
-def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
-    keys = {("track" if name == "item" else name): key for name, key in asdict(reading.columns).items()}
-    pointers = {
-        name: None if key is None else "/" + key.replace("~", "~0").replace("/", "~1") for name, key in keys.items()
-    }
-    queries.attach_query(connection, "raw_rows", "interactions/json_rows", **pointers)
-
-
-_ATTACH = {
-    **dict.fromkeys(CSV, _attach_csv),
-    **dict.fromkeys(JSON_LINES, _attach_json),
-    **dict.fromkeys(PARQUET, _attach_parquet),
-}
-
-
-def _chosen(file: LogFile, columns: Columns, found: Mapping[str, str]) -> dict[str, str]:
-    """Return the file's column by its name in the tables."""
-    wanted = {name: getattr(columns, name) for name in columns.known}
-    missing = [column for column in wanted.values() if column not in found]
-    if missing:
-        shown = ", ".join(found)
-        raise InteractionFileError(f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}")
-    return {("track" if name == "item" else name): found[column] for name, column in wanted.items()}
-
-
-def _kind(file: LogFile, column: str, database_type: str) -> str:
-    if database_type in _WHOLE_NUMBERS:
-        return "whole number"
-    if database_type == "VARCHAR" or database_type.startswith("ENUM"):
-        return "text"
-    raise InteractionFileError(
-        f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text"
-    )
-
-
-def _attach_rows(rows: queries.Rows, columns: Mapping[str, str], kinds: Mapping[str, str]) -> None:
-    absent = {role: None for role in ("weight", "timestamp", "session") if role not in columns}
-    constants = {**absent, **kinds, "fault": None, "text": None}
-    queries.attach_columns("raw_rows", rows, columns, constants)

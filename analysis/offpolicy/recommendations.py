@@ -15,7 +15,7 @@ from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
 from analysis.logs.files import digest
 from analysis.logs.lines import Id
-from analysis.store import content_digest
+from analysis.store import content_digest, number_of
 from analysis.validation.lists import NO_TRACK
 from looplib.arrays import FloatArray, IntArray
 
@@ -37,12 +37,14 @@ class Recommendations:
 
 
 class _Line(msgspec.Struct):
-    user: Id
-    tracks: list[Id]
+    user: Id | str
+    tracks: list[Id | str]
 
 
 def read_recommendations(text: str) -> Recommendations:
     """Read lines of `{"user": 7, "tracks": [track ids, best first]}`, and the factors beside them if there are any.
+
+    A text id becomes the number that stands for it in stores.
 
     Args:
         text: A file, or `NAME=FILE`; without a name it is the manifest's model, or the name of the file.
@@ -96,11 +98,15 @@ def _read_lists(file: Path) -> tuple[IntArray, IntArray]:
         raise AnalysisError(f'{file}: line {number} is not {{"user": …, "tracks": […]}} ({error})') from None
     if not lines:
         raise AnalysisError(f'{file}: no list here; lines of {{"user", "tracks"}} are expected')
-    lines.sort(key=lambda line: line.user)
-    tracks = np.full((len(lines), max(1, *(len(line.tracks) for line in lines))), NO_TRACK, dtype=np.int64)
-    for row, line in zip(tracks, lines, strict=True):
-        row[: len(line.tracks)] = line.tracks
-    return np.array([line.user for line in lines], dtype=np.int64), tracks
+    lists = sorted((_number(line.user), list(map(_number, line.tracks))) for line in lines)
+    tracks = np.full((len(lines), max(1, *(len(listed) for _, listed in lists))), NO_TRACK, dtype=np.int64)
+    for row, (_, listed) in zip(tracks, lists, strict=True):
+        row[: len(listed)] = listed
+    return np.array([user for user, _ in lists], dtype=np.int64), tracks
+
+
+def _number(original: int | str) -> int:
+    return number_of(original) if isinstance(original, str) else original
 
 
 def _read_scores(file: Path, users: IntArray, lists: IntArray) -> FloatArray:
@@ -108,6 +114,8 @@ def _read_scores(file: Path, users: IntArray, lists: IntArray) -> FloatArray:
     try:
         with np.load(file) as content:
             factors = {name: content[name] for name in _ARRAYS}
+        for name in ("users", "tracks"):
+            factors[name] = np.array([_number(original) for original in factors[name].tolist()], dtype=np.int64)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise AnalysisError(f"{file}: no {', '.join(_ARRAYS)} to be read here ({error})") from None
     of_users = _rows_of(factors["users"], factors["user_factors"], users)

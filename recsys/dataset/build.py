@@ -17,7 +17,7 @@ from analysis.store import Part
 from looplib.arrays import AnyIntArray, Float32Array, IntArray
 from looplib.files import atomic_directory, digest_of, remove_leftovers
 from recsys.cluster.cluster import Cluster
-from recsys.config import Feedback, SearchConfig
+from recsys.config import OPE_TIME, Feedback, SearchConfig
 from recsys.dataset.buckets import COUNTS, Kind, count_starts, prepare_bucket
 from recsys.dataset.dataset import PIECES, SCHEMA, SUMMARY, Dataset, Summary, new_array, open_dataset
 from recsys.dataset.split import KINDS, Split, SplitRule, file_sides, find_cutoff_ms, split_rule
@@ -61,7 +61,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     if cached.download_all():
         report(100, "cached")
         return open_dataset(cached.address)
-    _check_needs(store, config)
+    check_needs(store, config)
     cache.folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(cache.folder)
     by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)  # the parts are sorted by it
@@ -101,17 +101,25 @@ def _prepare(
     return counts
 
 
-def _check_needs(store: Store, config: SearchConfig) -> None:
-    """Refuse what only event logs tell where the store holds interactions."""
-    feedback = config.feedback
+def check_needs(store: Store, config: SearchConfig) -> None:
+    """Refuse what only events tell where the store holds interactions.
+
+    Raises:
+        SplitError: A setting needs events, or the split something that the store lacks.
+    """
+    split_rule(store, config.split, config.seed)
+    feedback, validation = config.feedback, config.validation
     wanted = {
         "feedback.organic: false": not feedback.organic,
-        "validation.organic: false": not config.validation.organic,
+        "validation.organic: false": not validation.organic,
         "feedback.skip_time": feedback.skip_time,
+        f"validation.select: {validation.select}": validation.select.startswith(f"{OPE_TIME}@"),
+        "context": config.context,
     }
     refused = next((setting for setting, is_wanted in wanted.items() if is_wanted), None)
     if refused and store.manifest.interactions:
-        raise SplitError(f"{refused} needs event logs, and {store.workspace} holds interactions")
+        hint = "; leave it out: --set context=null" if refused == "context" else ""
+        raise SplitError(f"{refused} needs event logs, and {store.workspace} holds interactions{hint}")
 
 
 def _cutoff_ms(buckets: Sequence[tuple[str, tuple[Part, ...]]], rule: SplitRule, cluster: Cluster) -> int:
@@ -139,6 +147,8 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
         OSError: The disk is full.
     """
     users = np.sort(_read(folder, "listeners")["user"].to_numpy())
+    if len(users) < 2:
+        raise SplitError("all is of one listener; recommendations are learned from what many heard")
     known = np.unique(_read(folder, "tracks")["track"].to_numpy())
     tracks = known if catalogue is None else np.arange(catalogue)
     for side in ("train", "total"):

@@ -100,14 +100,14 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     Raises:
         SplitError: The store lacks what the split needs.
     """
-    interactions = store.manifest.interactions
-    if interactions and KINDS[split.kind].needs_time and "timestamp" not in interactions.columns:
+    table = store.manifest.table
+    if table and KINDS[split.kind].needs_time and "timestamp" not in table.columns:
         raise SplitError(
-            f"split.kind {split.kind} needs timestamps, and the interactions of {store.workspace} have none; "
+            f"split.kind {split.kind} needs timestamps, and the rows of {store.workspace} have none; "
             f"{' and '.join(name for name, kind in KINDS.items() if not kind.needs_time)} do without"
         )
     train, test = file_sides(store, split)
-    return SplitRule(split, seed, is_weighted=interactions is not None, train=train, test=test)
+    return SplitRule(split, seed, is_weighted=store.manifest.interactions is not None, train=train, test=test)
 
 
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:

@@ -8,6 +8,7 @@ Earlier versions stay for rollback. Of a store with text ids the files have thes
     versions/<model id>/neighbours.jsonl        {"track": 3, "recommendations": [the nearest tracks, nearest first]}
     versions/<model id>/factors.npz             users, user_factors, tracks, item_factors
     versions/<model id>/context.npz             the context model, where the search's configuration has a section for it
+    versions/<model id>/tracks.json             {"track": 3, "title": …, "artist": …}, of a store made of tables
     versions/<model id>/manifest.json           what it is, and the sha256 of the other files
 
 A kind of model without factors has neither neighbours nor factors.
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import orjson
@@ -33,20 +35,21 @@ from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.build import dataset_digest
+from recsys.dataset.build import check_needs, dataset_digest
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_dataset
 from recsys.errors import ExportError
 from recsys.models.kinds import KINDS, Model, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks, without_interactions
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.session_model.export import write_context
-from recsys.store.ids import originals
+from recsys.store.ids import Title, originals, stored_titles, titles_by_id
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
 
 RECOMMENDATIONS = "recommendations.jsonl"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
+TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 CURRENT = "current"
 _SCHEMA = 1  # of the manifest
@@ -78,7 +81,8 @@ class _Export:
         options = self.options.model_dump(mode="json", exclude={"publish_anyway"})
         facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options}
         if context is not None:
-            artists = {"artists": context.catalogue is not None}
+            known = context.catalogue is not None or stored_titles(self.store) is not None
+            artists = {"artists": known}
             facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | artists
         return f"{winner.trial.kind}-{digest_of(facts)[:12]}"
 
@@ -120,6 +124,7 @@ def export_run(
     export = _Export(run, store, dataset, config, winner, options, client)
     version = out.sub(f"versions/{export.model_id}")
     if not version.download_all():
+        check_needs(store, config)
         version.folder.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(version.folder.parent)
         with atomic_directory(version.folder) as folder:
@@ -151,6 +156,11 @@ def _write_version(folder: Path, export: _Export) -> None:
         rows[NEIGHBOURS] = _write_lines(folder / NEIGHBOURS, keys, tracks, tracks, nearest)
         factors = {"user_factors": model.fit.user_factors, "item_factors": model.fit.item_factors}
         np.savez(folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors)
+    if store.manifest.table:
+        titles = titles_by_id(store)
+        lines = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
+        (folder / TRACKS).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+        rows[TRACKS] = len(lines)
     context, seed = export.config.context, export.winner.trial.seed
     written = write_context(folder, store, context, seed, threads) if context else None
     manifest = {

@@ -59,10 +59,11 @@ class _EventLogs:
         """Return the manifest with the catalogue that the store and the logs name, if any: all name the same.
 
         Raises:
-            IngestError: The store holds interactions, or catalogues differ, or the store has events of further tracks.
+            IngestError: The store holds tables, or catalogues differ, or the store has events of further tracks.
         """
-        if before.interactions:
-            raise IngestError(f"{store}: a store of interactions; event logs need a store of their own")
+        if before.table:
+            held = "interactions" if before.interactions else "plays"
+            raise IngestError(f"{store}: a store of {held}; event logs need a store of their own")
         agreed, namer = before.catalogue, str(store)
         for file in sorted(folder / DESCRIPTION for folder in self._folders):
             found = _read_catalogue(file) if file.is_file() else None

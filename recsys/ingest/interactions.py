@@ -1,4 +1,4 @@
-"""Ingest interactions of your own (user, item, weight) into a session store: `recsys.ingest --format interactions`.
+"""Ingest tables of your own into a session store: plays, which become events, or interactions (user, item, weight).
 
 Files are checked one by one, then their ids looked at together, and then all rows go to the buckets in one pass. What
 DuckDB cannot keep in memory it spills to the store's disk.
@@ -12,18 +12,18 @@ from pathlib import Path
 import msgspec
 
 from analysis import queries
-from analysis.logs import interactions as interaction_files
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import Malformed, Reading
+from analysis.logs.interactions import CSV, Reading, discover
 from analysis.logs.lines import LineCounts, Reject
+from analysis.logs.tables import Malformed, check_file
 from analysis.store import Interactions, Manifest
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.ingest.pipeline import DEFAULT_MEMORY, NewFiles, ingest_files
 from recsys.ingest.report import IngestReport
 from recsys.store.buckets import ROWS_AT_ONCE, Bucketing
-from recsys.store.columns import INTERACTIONS
-from recsys.store.ids import decide_kinds, write_ids
+from recsys.store.columns import EVENTS, INTERACTIONS
+from recsys.store.ids import decide_kinds, write_ids, write_titles
 from recsys.store.remote import download_stored
 from recsys.store.writer import Additions
 from recsys.workspace import Workspace
@@ -50,43 +50,48 @@ def ingest_interactions(
     buckets: int | None = None,
     memory: str = DEFAULT_MEMORY,
 ) -> IngestReport:
-    """Add interactions (files and glob patterns, read as `reading` says) to a session store, as `ingest_files` says.
+    """Add tables (files, folders and glob patterns, read as `reading` says) to a session store, as `ingest_files` says.
 
-    Rows of a file with the same user, item, timestamp and session become one with the sum of their weights.
+    Plays, rows with the share of a track that was heard, become events. Of interactions, rows of a file with the same
+    user, item, timestamp and session become one with the sum of their weights.
 
     Raises:
         InteractionFileError: A file cannot be found or read, is empty, or lacks a column.
-        IngestError: No row is good, ids are numbers here and text there, the store holds something else, or the
-            machine has too little disk or memory.
+        IngestError: No row is good, ids are numbers here and text there, shares are percentages or not as said,
+            timestamps are of several formats, the store holds something else, or the machine has too little disk or
+            memory.
         StoreError: The store is damaged or has another number of buckets.
         StorageError: Another ingest is at work.
     """
     format_ = _InteractionFiles(reading, memory)
-    return ingest_files(interaction_files.discover(paths), store, format_, buckets=buckets, memory=memory)
+    return ingest_files(discover(paths), store, format_, buckets=buckets, memory=memory)
 
 
 class _InteractionFiles:
-    """The format of files of interactions."""
-
-    row, layout = "interaction", INTERACTIONS
+    """The format of files of plays or interactions."""
 
     def __init__(self, reading: Reading, memory: str) -> None:
         self._settings, self._memory = reading, memory
-        self.reading = repr(reading.columns)
+        self._are_plays = reading.columns.has_share
+        self.row, self.layout = ("play", EVENTS) if self._are_plays else ("interaction", INTERACTIONS)
+        self.reading = reading.content
         self._known_ids: list[Path] = []
 
     def prepare(self, store: Workspace, before: Manifest) -> Manifest:
         """Download the text ids that the store has.
 
         Raises:
-            IngestError: The store holds events, or interactions with other columns.
+            IngestError: The store holds something else, or rows with other columns.
         """
-        known, columns = before.interactions, self._settings.columns.known
+        known, columns, rows = before.plays, self._settings.columns.stored, f"{self.row}s"
+        if not self._are_plays:
+            known = before.interactions
         if before.parts and known is None:
-            raise IngestError(f"{store}: a store of events; interactions need a store of their own")
+            held = "interactions" if before.interactions else "plays" if before.plays else "events"
+            raise IngestError(f"{store}: a store of {held}; {rows} need a store of their own")
         if known and known.columns != columns:
             raise IngestError(
-                f"{store}: its interactions have {', '.join(known.columns)}, and these {', '.join(columns)}; "
+                f"{store}: its {rows} have {', '.join(known.columns)}, and these {', '.join(columns)}; "
                 "name the same, or use a store of their own"
             )
         self._known_ids = download_stored(store, known.id_files) if known else []
@@ -100,7 +105,8 @@ class _InteractionFiles:
         if not checked:
             return Additions((), {})
         queries.attach_parquet(connection, "checked", [file.rows for file in checked])
-        kinds = decide_kinds(connection, manifest.interactions)
+        self._check_written(connection, checked)
+        kinds = decide_kinds(connection, manifest.table)
         queries.attach_query(
             connection, "verified", "interactions/verified_rows", text_users=kinds["users"], text_items=kinds["items"]
         )
@@ -110,12 +116,32 @@ class _InteractionFiles:
             read = file.count + len(file.malformed)
             lines = LineCounts(read, read - rejected[file.digest], rejected[file.digest], blank=0)
             sources.append(files.source(file.file, lines))
-        ids = write_ids(connection, kinds, self._known_ids, scratch)
-        rows = queries.stream(connection, "interactions/summed_rows", ROWS_AT_ONCE)
+        ids, untitled = write_ids(connection, kinds, self._known_ids, scratch), 0
+        if self._settings.columns.title or self._settings.columns.artist:
+            ids["titles"], untitled = write_titles(connection, scratch)
+        statement = "interactions/plays" if self._are_plays else "interactions/summed_rows"
+        rows = queries.stream(connection, statement, ROWS_AT_ONCE)
         repeats = sum(source.lines.good for source in sources) - bucketing.add(0, rows)
-        earlier = manifest.interactions.id_files if manifest.interactions else ()
-        facts = Interactions(self._settings.columns.known, kinds["users"], kinds["items"], earlier)
-        return Additions(sources, rejects, ids=ids, interactions=facts, repeats=repeats)
+        earlier = manifest.table.id_files if manifest.table else ()
+        facts = Interactions(self._settings.columns.stored, kinds["users"], kinds["items"], earlier)
+        return Additions(sources, rejects, ids=ids, table=facts, repeats=repeats, untitled=untitled)
+
+    def _check_written(self, connection: queries.Connection, checked: Sequence[_Checked]) -> None:
+        """Refuse files with timestamps of several formats, and shares that are percentages where they should not be."""
+        names = {file.digest: file.file.name for file in checked}
+        for row in queries.fetch_table(connection, "interactions/written").to_pylist():
+            file = names[row["source"]]
+            if row["formats"] > 1:
+                raise IngestError(f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; write them in one")
+            if not self._settings.columns.share:
+                continue
+            if not self._settings.percent and 2 * row["beyond"] > row["valued"]:
+                raise IngestError(
+                    f"{file}: {row['beyond']:,} of {row['valued']:,} shares are above 1, up to {row['largest']:g}; "
+                    "where they are 0 to 100, say --scale percent"
+                )
+            if self._settings.percent and 0 < (row["largest"] or 0) <= 0.01:
+                raise IngestError(f"{file}: no share is above 1; where they are 0 to 1, leave out --scale percent")
 
     def _check_files(self, files: NewFiles, scratch: Path) -> list[_Checked]:
         checked: list[_Checked] = []
@@ -124,7 +150,7 @@ class _InteractionFiles:
             for file in files:
                 target = scratch / f"checked-{len(checked):06}.parquet"
                 digest = files.digests[file]
-                count, malformed = interaction_files.check_file(file, self._settings, digest, target, self._memory)
+                count, malformed = check_file(file, self._settings, digest, target, self._memory)
                 checked.append(_Checked(file, digest, target, count, malformed))
                 done_mb += file.size_bytes / 1e6
                 report(done_mb, file.name)
@@ -160,7 +186,7 @@ class _InteractionFiles:
 
         A JSON line or a row of a Parquet file is its own number.
         """
-        if not file.file.path.name.removesuffix(".gz").lower().endswith(interaction_files.CSV):
+        if not file.file.path.name.removesuffix(".gz").lower().endswith(CSV):
             return row
         line = row + self._settings.header
         for malformed in file.malformed:

@@ -119,7 +119,7 @@ def ingest_files(
             _check_useful(added, new, format_.row)
             if added.sources:
                 commit(lock, before, added)
-    return IngestReport(open_store(store), tuple(added.sources), tuple(new.known), added.repeats)
+    return IngestReport(open_store(store), tuple(added.sources), tuple(new.known), added.repeats, added.untitled)
 
 
 def _check_useful(added: Additions, new: NewFiles, row: str) -> None:

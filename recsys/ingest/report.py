@@ -24,6 +24,7 @@ class IngestReport:
     added: tuple[Source, ...]  # the new ones
     known: tuple[LogFile, ...]  # files whose content the store had before
     repeats: int = 0  # good rows whose weight was added to an equal row's; of interactions alone
+    untitled: int = 0  # tracks of a table with titles that have none
 
     @property
     def lines(self) -> LineCounts:
@@ -48,10 +49,12 @@ def print_report(report: IngestReport) -> None:
         key = "user, item, timestamp and session"
         lines.append(f"{report.repeats:,} rows repeat another's {key}: their weights are added up")
     manifest = store.manifest
-    if facts := manifest.interactions:
+    if report.untitled:
+        lines.append(f"{report.untitled:,} items have no title; pages show their ids instead")
+    if facts := manifest.table:
         users, items = ("text" if is_text else "whole numbers" for is_text in (facts.text_users, facts.text_items))
         lines.append(f"users are {users}, items are {items}; exported lists carry them as they came in")
-    rows = "interactions" if facts else "events"
+    rows = "interactions" if manifest.interactions else "events"
     size = f"{manifest.events:,} {rows} in {manifest.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
     lines.append(f"{store.workspace}: {size}, digest {manifest.digest}")
     output().print(Text("\n".join(lines)), soft_wrap=True)

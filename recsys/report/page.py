@@ -21,20 +21,12 @@ from recsys.report.runs import Row, Run, read_folder
 from recsys.runs.folder import REPORT, Winner, listeners_name, read_run
 from recsys.runs.leaderboard import WARNING
 from recsys.scoring.scorer import Scorer
-from recsys.store.ids import originals
+from recsys.store.ids import Title, originals, titles_by_id
 from recsys.store.remote import Store, open_store
 from recsys.workspace import open_workspace
 
 _RECOMMENDED, _HEARD = 10, 5
 SIMULATED = "world.yaml"  # what the simulator leaves beside its catalogues
-
-
-class Title(msgspec.Struct, frozen=True):
-    """Title and artist of a track; what the catalogue does not say is empty."""
-
-    track: int | str
-    title: str = ""
-    artist: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ def write_report(address: str | Path, *, catalogue: Path | None = None, store: s
 
     Args:
         address: Path or address of the run.
-        catalogue: tracks.json; by default the run's own, if it has one.
+        catalogue: tracks.json; by default the run's own, if it has one, or else the titles in the store.
         store: The session store; by default where the search read it.
 
     Returns:
@@ -115,9 +107,9 @@ def _state(run: Run, row: Row) -> str:
 
 
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
-    """Read the titles of a catalogue, which must be the store's, by track id as text; there are none without a file."""
+    """Read the titles of a catalogue, which must be the store's, or else those in the store, by track id as text."""
     if file is None:
-        return {}
+        return titles_by_id(store)
     catalogue, titles = store.manifest.catalogue, {}
     try:
         if catalogue and (digest := sha256_file(file)) != catalogue.sha256:
@@ -153,7 +145,8 @@ def _read_examples(file: Path, dataset: Dataset, store: Store, titles: Mapping[s
 
     def titles_of(columns: Int32Array) -> list[Title]:
         tracks = originals(store, "items", dataset.tracks[columns]).tolist()
-        return [titles.get(str(track), Title(track, f"track {track}")) for track in tracks]
+        known = [titles.get(str(track), Title(track)) for track in tracks]
+        return [title if title.title else Title(title.track, f"track {title.track}", title.artist) for title in known]
 
     def example(listener: str, row: int, columns: Int32Array) -> Example:
         interactions = dataset.matrix("train")[row]

@@ -11,7 +11,7 @@ from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Client, Cluster, open_cluster
 from recsys.cluster.retry import Call, Outcome
 from recsys.config import OPE_TIME, Search, SearchConfig
-from recsys.dataset.build import build_dataset, dataset_digest
+from recsys.dataset.build import build_dataset, check_needs, dataset_digest
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.kinds import KINDS, Popular
@@ -55,6 +55,7 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
     check_later_steps(config, store)
     digest = dataset_digest(store, config)
     candidates = plan_candidates(config.search, digest, config.seed)
+    check_needs(store, config)
     with locked_run(run, fresh=fresh) as lock:
         atomic_write_text(run.folder / CONFIG, dump_config(config))
         run.upload(CONFIG)

@@ -1,6 +1,6 @@
 """Publish a context model as `context.npz`, for the service's recommender `session_context`.
 
-Arrays, in ids of the log; k factors:
+Arrays, in the ids that came in, numbers or texts; k factors:
 
     tracks (tracks,), track_factors (tracks, k)
     listeners, organics, interest_of (openings,)   sorted by listener, then organic track
@@ -21,6 +21,7 @@ from looplib.progress import progress
 from recsys.config import ContextConfig
 from recsys.session_model.fit import ContextModel, fit_context
 from recsys.session_model.responses import Responses, load_responses
+from recsys.store.ids import originals
 from recsys.store.remote import Store
 
 CONTEXT = "context.npz"
@@ -39,7 +40,7 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
     sweeps = config.coarse_sweeps + config.rough_sweeps + config.sweeps
     with progress("Context model", sweeps, "sweeps") as report:
         model = fit_context(responses, config, seed, threads, report)
-    _save(folder / CONTEXT, responses, model, config)
+    _save(folder / CONTEXT, responses, model, config, store)
     return {
         "parameters": config.model_dump(mode="json", exclude={"catalogue"}),
         "responses": len(responses),
@@ -50,11 +51,12 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
     }
 
 
-def _save(file: Path, responses: Responses, model: ContextModel, config: ContextConfig) -> None:
-    listeners, organics = responses.users[responses.listener], responses.tracks[responses.organic]
+def _save(file: Path, responses: Responses, model: ContextModel, config: ContextConfig, store: Store) -> None:
+    users, tracks = originals(store, "users", responses.users), originals(store, "items", responses.tracks)
+    listeners, organics = users[responses.listener], tracks[responses.organic]
     order = np.lexsort((organics, listeners))
     arrays = vars(model) | {
-        "tracks": responses.tracks,
+        "tracks": tracks,
         "track_factors": model.tracks,
         "listeners": listeners[order],
         "organics": organics[order],

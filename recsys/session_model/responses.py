@@ -14,6 +14,7 @@ from analysis import queries
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.files import sha256_file
 from recsys.errors import ExportError
+from recsys.store.ids import stored_titles
 from recsys.store.remote import Store
 
 _CATALOGUE_COLUMNS = {"track": "BIGINT", "artist": "VARCHAR"}
@@ -47,7 +48,7 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
 
     Args:
         store: The session store.
-        catalogue: tracks.json of the catalogue, which names the artists; None: no artist is known.
+        catalogue: tracks.json of the catalogue, which names the artists; by default those in the store, if any.
 
     Raises:
         ExportError: The catalogue is not the store's, or the store holds no recommended track.
@@ -55,7 +56,9 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
     if catalogue is not None:
         _check_catalogue(store, catalogue)
     buckets = [parts for bucket in range(store.manifest.buckets) if (parts := store.bucket_files(bucket))]
-    table = pa.concat_tables([_bucket_responses(parts, catalogue) for parts in buckets])
+    titles = stored_titles(store)
+    artists = _NO_ARTISTS if titles is None else titles.select(["track", "artist"])
+    table = pa.concat_tables([_bucket_responses(parts, catalogue or artists) for parts in buckets])
     if not len(table):
         raise ExportError(f"{store.workspace}: no recommended track was heard; a context model needs some")
     return _join(table, store.catalogue_size)
@@ -71,13 +74,13 @@ def _check_catalogue(store: Store, file: Path) -> None:
         raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.workspace} was logged on {catalogue}")
 
 
-def _bucket_responses(parts: list[Path], catalogue: Path | None) -> pa.Table:
+def _bucket_responses(parts: list[Path], artists: Path | pa.Table) -> pa.Table:
     with queries.connect(threads=1) as connection:
         queries.attach_parquet(connection, "events", parts)
-        if catalogue is None:
-            queries.attach_arrow(connection, "artists", _NO_ARTISTS)
+        if isinstance(artists, Path):
+            queries.attach_json_lines(connection, "artists", [artists], _CATALOGUE_COLUMNS, gzipped=False)
         else:
-            queries.attach_json_lines(connection, "artists", [catalogue], _CATALOGUE_COLUMNS, gzipped=False)
+            queries.attach_arrow(connection, "artists", artists)
         queries.attach_query(connection, "session_events", "sessions/session_events")
         return queries.fetch_table(connection, "sessions/responses")
 

@@ -6,19 +6,28 @@ The store keeps what its numbers stand for, so that what is exported carries the
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.store import IdsOf, Interactions
+from analysis.store import IdFile, IdsOf, Interactions
 from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
 
 _NO_IDS = pa.table({"id": pa.array([], pa.int64()), "original": pa.array([], pa.string())})
 _TABLES: dict[IdsOf, str] = {"users": "user_ids", "items": "track_ids"}
+
+
+class Title(msgspec.Struct, frozen=True):
+    """Title and artist of a track; what is not known is empty."""
+
+    track: int | str
+    title: str = ""
+    artist: str = ""
 
 
 def decide_kinds(connection: queries.Connection, known: Interactions | None) -> dict[IdsOf, bool]:
@@ -74,14 +83,24 @@ def write_ids(
     return written
 
 
+def write_titles(connection: queries.Connection, scratch: Path) -> tuple[Path, int]:
+    """Write the titles of the table `verified` to a file in `scratch`; `write_ids` has attached `track_ids`.
+
+    Returns:
+        The file, and how many tracks have no title.
+    """
+    file = scratch / "titles.parquet"
+    queries.copy_to_parquet(connection, "interactions/titles", file)
+    return file, pq.read_table(file, columns=["title"])["title"].null_count
+
+
 def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.generic]:
     """Return the ids that came in, shape (n,): numbers of users or items themselves, or the texts they stand for.
 
     Raises:
         StoreError: A number stands for nothing.
     """
-    facts = store.manifest.interactions
-    files = store.files(file for file in facts.id_files if file.of == of) if facts else []
+    files = store.files(_id_files(store, of))
     if not files:
         return numbers
     table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files]).sort_by("id")
@@ -91,3 +110,28 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
         raise StoreError(f"{store.workspace}: some {of} are not in its id files; restore them")
     texts: npt.NDArray[np.str_] = np.array(table["original"].to_pylist(), dtype=np.str_)[positions]
     return texts
+
+
+def stored_titles(store: Store) -> pa.Table | None:
+    """Return what the tracks of a store are called, by number: track, title, artist; None where no table had titles."""
+    files = store.files(_id_files(store, "titles"))
+    if not files:
+        return None
+    table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files])
+    merged = table.group_by("id").aggregate([("title", "min"), ("artist", "min")]).sort_by("id")
+    return merged.select(["id", "title_min", "artist_min"]).rename_columns(["track", "title", "artist"])
+
+
+def titles_by_id(store: Store) -> dict[str, Title]:
+    """Return what the tracks of a store are called, by the id that came in as text; none where no table had titles."""
+    table = stored_titles(store)
+    if table is None:
+        return {}
+    tracks = originals(store, "items", table["track"].to_numpy()).tolist()
+    rows = zip(tracks, table["title"].to_pylist(), table["artist"].to_pylist(), strict=True)
+    return {str(track): Title(track, title or "", artist or "") for track, title, artist in rows}
+
+
+def _id_files(store: Store, of: IdsOf) -> list[IdFile]:
+    table = store.manifest.table
+    return [file for file in table.id_files if file.of == of] if table else []

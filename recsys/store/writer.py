@@ -51,9 +51,10 @@ class Additions:
     sources: Sequence[Source]
     rejects: Mapping[str, Path]  # the rejected lines of sources that have some, by digest
     parts: Sequence[SortedPart] = ()
-    ids: Mapping[IdsOf, Path] = field(default_factory=dict)  # text ids
-    interactions: Interactions | None = None  # what the store holds, with the id files that it had; None of events
+    ids: Mapping[IdsOf, Path] = field(default_factory=dict)  # text ids, and titles
+    table: Interactions | None = None  # what a store of tables holds, with the id files that it had; None of event logs
     repeats: int = 0  # good rows whose weight was added to an equal row's
+    untitled: int = 0  # tracks without a title, where the table has titles
 
 
 @contextmanager
@@ -129,26 +130,29 @@ def _extended(before: Manifest, added: Additions) -> tuple[Manifest, dict[str, P
         source.rejects: added.rejects[source.digest] for source in added.sources if source.digest in added.rejects
     }
     stored = [Part(name, part.bucket, part.rows, *_facts(part.file)) for name, part in parts.items()]
-    interactions = added.interactions
-    if interactions:
-        id_files = list(interactions.id_files)
+    table = added.table
+    if table:
+        id_files = list(table.id_files)
         for of, file in added.ids.items():
             name = f"{_IDS}/{of}-{run}.parquet"
             files[name] = file
             id_files.append(IdFile(name, of, pq.read_metadata(file).num_rows, *_facts(file)))
-        interactions = replace(interactions, id_files=tuple(sorted(id_files, key=lambda file: file.path)))
+        table = replace(table, id_files=tuple(sorted(id_files, key=lambda file: file.path)))
+    is_plays = table is not None and "share" in table.columns
     moments = [before.first_timestamp, before.last_timestamp]
     moments += [moment for part in added.parts for moment in (part.first_timestamp, part.last_timestamp)]
     known = [moment for moment in moments if moment is not None]
     after = replace(
         before,
+        schema=SCHEMA,
         digest=digest,
         events=before.events + sum(part.rows for part in stored),
         first_timestamp=min(known, default=None),
         last_timestamp=max(known, default=None),
         sources=tuple(sources),
         parts=tuple(sorted((*before.parts, *stored), key=lambda part: part.path)),
-        interactions=interactions,
+        interactions=None if is_plays else table,
+        plays=table if is_plays else None,
     )
     return after, files
 

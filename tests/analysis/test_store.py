@@ -53,8 +53,8 @@ def test_a_damaged_manifest_is_said_to_be(tmp_path: Path, content: str) -> None:
 def test_a_newer_store_is_not_guessed_at(tmp_path: Path) -> None:
     write_store(tmp_path)
     document = json.loads((tmp_path / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps({"schema": 3, "shards": document["parts"]}))
-    with pytest.raises(StoreError, match="schema 3 is newer than this program's 2"):
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema": 4, "shards": document["parts"]}))
+    with pytest.raises(StoreError, match="schema 4 is newer than this program's 3"):
         open_store(tmp_path)
 
 

@@ -219,9 +219,11 @@ def bring(folder: Path) -> None:
     log = next((folder / "LOGS").glob("*.jsonl")).read_bytes()
     events = [event for line in log.splitlines() if (event := orjson.loads(line))["time"]]
     rows = [f"u{e['user']},t{e['track']},{200 * e['time']:.0f},{e['timestamp'] // 1000}" for e in events]
+    heard = [f"u{e['user']},t{e['track']},{e['time']},{e['timestamp']},No. {e['track']},by" for e in events]
     head = "uid,song,seconds,ts"
     tables = {
         "plays.csv": [head, *rows],
+        "heard.csv": ["uid,song,heard,ts,name,by", *heard],
         "train.csv": [head, *rows[::2]],
         "test.csv": [head, *rows[1::2]],
         "listened.csv": ["user,track,weight,ts", *rows],

@@ -1,17 +1,24 @@
--- One row per row of a file of interactions that is not blank, its values read and checked, but for its ids.
+-- One row per row of a table of plays or interactions that is kept and not blank, its values read and checked, but for its ids.
 -- $source         VARCHAR, digest of the file
 -- $has_weight     BOOLEAN, the file has weights; without, each row weighs 1
+-- $has_share      BOOLEAN, the file says how much of a track was heard: its share, or the time played and the duration
+-- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 where shares are percentages
 -- $has_timestamp  BOOLEAN, the file has timestamps
 -- $has_session    BOOLEAN, the file has sessions
--- FROM raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR)
+-- FROM raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
 --   source                 VARCHAR, as given
 --   row                    BIGINT, the row's number in the file, from 1
 --   user, track            VARCHAR, as they stand in the file
 --   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
---   weight                 DOUBLE, 0 to 1e15
+--   weight                 DOUBLE, the weight, 0 to 1e15, or the share, 0 to 1; beyond that where the row is refused for it
 --   timestamp              BIGINT, ms since the epoch, UTC; a number below 1e11 is in seconds, text without a time zone in UTC; NULL without
+--   clock                  VARCHAR, how the timestamp is written: 'dates', 'seconds' or 'milliseconds'; NULL for 0 and without
 --   session                VARCHAR; NULL without
+--   position               DOUBLE, orders the rows of a session that have the same timestamp; NULL without
+--   organic                BOOLEAN, the listener chose the track; false where the file does not say
+--   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL where it is not known
+--   title, artist          VARCHAR; NULL where the file does not say
 --   reason                 VARCHAR, what is wrong with the row; NULL if nothing is
 --   text                   VARCHAR, the row as text, where something is wrong with it
 WITH numbered AS (
@@ -20,8 +27,19 @@ WITH numbered AS (
 ),
 parsed AS (
     SELECT
-        *,
-        TRY_CAST(weight AS DOUBLE) AS amount,
+        * REPLACE (nullif(propensity, '') AS propensity, nullif(organic, '') AS organic),
+        coalesce(share, played || ' of ' || duration) AS heard,
+        CASE
+            WHEN $has_weight THEN TRY_CAST(weight AS DOUBLE)
+            WHEN $has_share
+            THEN coalesce(
+                TRY_CAST(share AS DOUBLE) / $full_share,
+                TRY_CAST(played AS DOUBLE) / nullif(TRY_CAST(duration AS DOUBLE), 0)
+            )
+            ELSE 1.0
+        END AS amount,
+        coalesce(TRY_CAST(organic AS BOOLEAN), TRY_CAST(organic AS DOUBLE) <> 0) AS is_organic,
+        TRY_CAST(propensity AS DOUBLE) AS probability,
         TRY_CAST(timestamp AS DOUBLE) AS number,
         CASE
             WHEN regexp_matches(timestamp, '[0-9]:[0-9].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$')
@@ -29,18 +47,21 @@ parsed AS (
             ELSE epoch_ms(TRY_CAST(timestamp AS TIMESTAMP))
         END AS written_ms
     FROM numbered
-    WHERE fault IS NULL OR trim(text) <> ''
+    WHERE (fault IS NULL OR trim(text) <> '') AND kept = 'true'
 ),
 timed AS (
     SELECT
         * REPLACE (
+            CASE WHEN played IS NOT NULL AND amount > 1 THEN 1.0 ELSE amount END AS amount,
             CASE WHEN user_kind = 'untyped' AND regexp_full_match(user, '0|[1-9][0-9]{0,17}') THEN 'digits'
                 WHEN user_kind = 'untyped' THEN 'characters' ELSE user_kind END AS user_kind,
             CASE WHEN track_kind = 'untyped' AND regexp_full_match(track, '0|[1-9][0-9]{0,17}') THEN 'digits'
                 WHEN track_kind = 'untyped' THEN 'characters' ELSE track_kind END AS track_kind
         ),
         CASE WHEN number IS NULL THEN CAST(written_ms AS DOUBLE) WHEN abs(number) < 1e11 THEN round(number * 1000)
-            ELSE round(number) END AS moment_ms
+            ELSE round(number) END AS moment_ms,
+        CASE WHEN number IS NULL AND written_ms IS NOT NULL THEN 'dates' WHEN number = 0 THEN NULL
+            WHEN abs(number) < 1e11 THEN 'seconds' WHEN number IS NOT NULL THEN 'milliseconds' END AS clock
     FROM parsed
 ),
 verified AS (
@@ -57,6 +78,12 @@ verified AS (
             WHEN $has_weight AND weight IS NULL THEN 'weight is missing'
             WHEN $has_weight AND amount IS NULL THEN 'weight ' || left(weight, 40) || ' is no number'
             WHEN $has_weight AND NOT (amount >= 0 AND amount <= 1e15) THEN 'weight ' || left(weight, 40) || '; 0 to 1e15 is allowed'
+            WHEN $has_share AND coalesce(heard, '') = '' THEN 'share is missing'
+            WHEN $has_share AND NOT coalesce(amount >= 0 AND amount <= 1, false)
+            THEN 'share ' || left(heard, 40) || '; 0 to ' || CAST($full_share AS BIGINT) || ' is allowed'
+            WHEN organic IS NOT NULL AND is_organic IS NULL THEN 'organic ' || left(organic, 40) || '; true, false, 1 and 0 are allowed'
+            WHEN propensity IS NOT NULL AND NOT coalesce(probability > 0 AND probability <= 1, false)
+            THEN 'propensity ' || left(propensity, 40) || '; above 0 to 1 is allowed'
             WHEN $has_timestamp AND timestamp IS NULL THEN 'timestamp is missing'
             WHEN $has_timestamp AND moment_ms IS NULL
             THEN 'timestamp ' || left(timestamp, 40) || ' is neither a number of seconds or milliseconds since 1970 nor a date'
@@ -68,9 +95,15 @@ verified AS (
 SELECT
     $source AS source,
     row, user, track, user_kind, track_kind,
-    CASE WHEN reason IS NULL THEN CASE WHEN $has_weight THEN amount ELSE 1.0 END END AS weight,
+    amount AS weight,
     CASE WHEN reason IS NULL AND $has_timestamp THEN CAST(moment_ms AS BIGINT) END AS timestamp,
+    CASE WHEN reason IS NULL AND $has_timestamp THEN clock END AS clock,
     CASE WHEN $has_session THEN session END AS session,
+    TRY_CAST(position AS DOUBLE) AS position,
+    coalesce(is_organic, false) AS organic,
+    probability AS propensity,
+    nullif(trim(title), '') AS title,
+    nullif(trim(artist), '') AS artist,
     reason,
-    CASE WHEN reason IS NOT NULL THEN coalesce(text, concat_ws(', ', user, track, weight, timestamp, session)) END AS text
+    CASE WHEN reason IS NOT NULL THEN coalesce(text, concat_ws(', ', user, track, weight, heard, timestamp, session)) END AS text
 FROM verified

@@ -1,13 +1,13 @@
 -- One row per row of `checked`, and whether its ids are of the kind that the store has.
 -- $text_users  BOOLEAN, the store's users are text; else whole numbers from 0 to 2^63-1
 -- $text_items  BOOLEAN, the store's items are text; else whole numbers from 0 to 2^63-1
--- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
+-- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
---   source, row, user, track, weight, timestamp, session  as in checked
---   reason                                                VARCHAR, why the row is refused; NULL if it is not
---   text                                                  VARCHAR, the row as text, where something is wrong with it
+--   source, row, user, track, weight, timestamp, session, position, organic, propensity, title, artist  as in checked
+--   reason  VARCHAR, why the row is refused; NULL if it is not
+--   text    VARCHAR, the row as text, where something is wrong with it
 SELECT
-    source, row, user, track, weight, timestamp, session,
+    source, row, user, track, weight, timestamp, session, position, organic, propensity, title, artist,
     CASE
         WHEN reason IS NOT NULL THEN reason
         WHEN $text_users AND user_kind = 'whole number' THEN 'user ' || user || ' is a number; the users of this store are text'

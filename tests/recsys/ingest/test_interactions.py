@@ -387,6 +387,20 @@ def test_what_interactions_cannot_give_is_refused(settings: Row, message: str, t
         dataset_of(store, tmp_path, **settings)
 
 
+def test_what_is_all_of_one_listener_is_refused(tmp_path: Path) -> None:
+    rows = [GOOD | {"song": song, "ts": 86_400 * song} for song in range(20)]
+    store = ingested(tmp_path, write_csv(tmp_path / "a.csv", rows))
+    with pytest.raises(SplitError, match="all is of one listener"):
+        dataset_of(store, tmp_path, split=Split(holdout=0.5))
+
+
+def test_what_a_store_of_an_earlier_version_has_is_known_to_it() -> None:
+    """What tells the content of a file apart is as it was before there were plays; titles play no part."""
+    reading = Reading(parse_columns("user=uid,item=song,timestamp=ts,title=name"))
+    assert reading.content == "Columns(user='uid', item='song', weight=None, timestamp='ts', session=None)"
+    assert "share='heard'" in Reading(parse_columns("user=uid,item=song,timestamp=ts,share=heard")).content
+
+
 def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
     rows = random_rows(5, 1000)
     store = ingested(tmp_path, write_csv(tmp_path / "a.csv", rows))

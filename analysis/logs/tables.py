@@ -1,0 +1,168 @@
+"""Read tables of plays or interactions from CSV, JSON lines or Parquet, with columns of any names.
+
+`check_file` reads a file once and writes its rows, checked but for their ids, to a Parquet file of its own. Whether ids
+are numbers or text depends on all files of an ingest together, and is decided later.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from analysis import queries
+from analysis.errors import InteractionFileError
+from analysis.logs.files import LogFile
+from analysis.logs.interactions import CSV, JSON_LINES, PARQUET, Reading, suffix_of
+
+_WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A line of a CSV file that is no row."""
+
+    line: int
+    reason: str
+    text: str
+
+
+def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
+    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them to a Parquet file.
+
+    The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills beside the target.
+
+    Returns:
+        The number of rows, and the lines of a CSV file that are none.
+
+    Raises:
+        InteractionFileError: The file is empty, not what its name says, or lacks a column.
+    """
+    if not file.size_bytes:
+        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
+    suffix = suffix_of(file)
+    with queries.connect(memory_limit=memory, temp_directory=target.parent / "spilled") as connection:
+        try:
+            attach = _attach_lists if reading.lists else _ATTACH[suffix]
+            attach(connection, file, reading)
+            written = queries.copy_to_parquet(
+                connection,
+                "interactions/checked_rows",
+                target,
+                source=source,
+                has_share=reading.columns.has_share,
+                full_share=100.0 if reading.percent else 1.0,
+                **{f"has_{name}": name in reading.columns.known for name in ("weight", "timestamp", "session")},
+            )
+            malformed = []
+            if suffix in CSV and not reading.lists:
+                rows = queries.fetch_table(connection, "interactions/malformed_rows").to_pylist()
+                malformed = [Malformed(row["line"], row["reason"], row["text"] or "") for row in rows]
+        except queries.OutOfMemory:
+            raise
+        except queries.DatabaseError as error:
+            if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
+                raise
+            line = str(error).splitlines()[0]
+            raise InteractionFileError(f"{file.name}: cannot be read as {suffix} ({line})") from None
+    if not written and not malformed:
+        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
+    return written, malformed
+
+
+def _attach_csv(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
+    rows = queries.open_csv(
+        connection,
+        file.path,
+        gzipped=file.is_gzipped,
+        header=reading.header,
+        delimiter=reading.delimiter,
+        quoted=reading.quoted,
+    )
+    found = rows.columns
+    if reading.header:
+        _check_distinct(file, reading, _header_of(file, reading, len(found)))
+    names = found if reading.header else [str(position) for position in range(1, len(found) + 1)]
+    _attach_rows(rows, file, reading, dict(zip(names, found, strict=True)), {})
+
+
+def _attach_parquet(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
+    rows = queries.open_parquet(connection, file.path)
+    _check_distinct(file, reading, queries.parquet_columns(file.path))
+    types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
+    _attach_rows(rows, file, reading, {name: name for name in rows.columns}, types)
+
+
+def _attach_lists(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
+    queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
+    rows = queries.open_rows(connection, "interactions/list_rows", has_users=reading.lists == "named")
+    _attach_rows(rows, file, reading, {name: name for name in rows.columns}, {})
+
+
+def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
+    if reading.where or reading.computed:
+        raise InteractionFileError(f"{file.name}: presets and --where read CSV and Parquet, not JSON lines")
+    queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
+    pointers = [
+        None if key is None else "/" + key.replace("~", "~0").replace("/", "~1")
+        for key in asdict(reading.columns).values()
+    ]
+    user, track, *others = pointers
+    queries.attach_query(connection, "raw_rows", "interactions/json_rows", user=user, track=track, others=others)
+
+
+_ATTACH = {
+    **dict.fromkeys(CSV, _attach_csv),
+    **dict.fromkeys(JSON_LINES, _attach_json),
+    **dict.fromkeys(PARQUET, _attach_parquet),
+}
+
+
+def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
+    """Return the names in the first line of a CSV file; none where it cannot be told how they are separated."""
+    with file.open() as text:
+        line = text.readline(1 << 20).decode("utf-8-sig", "replace").rstrip("\r\n")
+    for delimiter in (reading.delimiter,) if reading.delimiter else (",", "\t", ";", "|"):
+        names = next(csv.reader([line], delimiter=delimiter)) if len(delimiter) == 1 else line.split(delimiter)
+        if len(names) == columns:
+            return [name.strip() for name in names]
+    return []
+
+
+def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> None:
+    wanted = {getattr(reading.columns, role) for role in reading.columns.known}
+    if repeated := next((name for name in names if name in wanted and names.count(name) > 1), None):
+        raise InteractionFileError(f"{file.name}: {names.count(repeated)} columns are named {repeated}; rename one")
+
+
+def _attach_rows(
+    rows: queries.Rows, file: LogFile, reading: Reading, found: Mapping[str, str], types: Mapping[str, str]
+) -> None:
+    """Make the table `raw_rows`; `found` are the file's columns and their names in `rows`, `types` theirs, if known."""
+    computed, named = reading.computed, asdict(reading.columns)
+    roles = {"user": named.pop("user"), "track": named.pop("item"), **named}
+    wanted = {role: column for role, column in roles.items() if column is not None}
+    if missing := [column for column in wanted.values() if column not in found and column not in computed]:
+        shown = ", ".join(found)
+        raise InteractionFileError(f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}")
+    chosen = {role: found[column] for role, column in wanted.items() if column not in computed}
+    expressions = {role: computed[column] for role, column in wanted.items() if column in computed}
+    constants: dict[str, str | None] = {role: None for role in (*roles, "fault", "text") if role not in wanted}
+    for role in ("user", "track"):
+        column = wanted[role]
+        constants[f"{role}_kind"] = _kind(file, column, types[column]) if column in types else "untyped"
+    try:
+        queries.attach_columns("raw_rows", rows, chosen, constants, expressions, reading.where)
+    except queries.DatabaseError as error:
+        hint = "" if types else "; values of CSV are text, compare CAST(column AS DOUBLE)"
+        what = "--where" if reading.where else "the preset"
+        raise InteractionFileError(f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}") from None
+
+
+def _kind(file: LogFile, column: str, database_type: str) -> str:
+    if database_type in _WHOLE_NUMBERS:
+        return "whole number"
+    if database_type == "VARCHAR" or database_type.startswith("ENUM"):
+        return "text"
+    raise InteractionFileError(
+        f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text"
+    )

@@ -1,0 +1,57 @@
+-- One row per good row of a table of plays, in the columns of events. A listener's plays are in the order of their
+-- timestamps, of equal ones by session, position, file and row, and each is at least a millisecond after the one before.
+-- Sessions are those of the table, or else end after more than half an hour of silence; an organic play opens one. The
+-- track played next in a session counts as the recommendation that the play was followed by, and its propensity too.
+-- FROM verified(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, reason VARCHAR, text VARCHAR)
+-- FROM user_ids(id BIGINT, original VARCHAR)
+-- FROM track_ids(id BIGINT, original VARCHAR)
+-- Columns:
+--   user, track     BIGINT, the number that stands for it where there is one, or else itself
+--   moment          BIGINT, twice the timestamp in ms, and 1 more for a session's last play
+--   time            DOUBLE, share 0..1 that was heard
+--   recommendation  BIGINT, the session's next track; NULL of its last play
+--   session         VARCHAR, the table's name; of a further part of that, or without one, with '@' and its first millisecond
+--   propensity      DOUBLE, probability with which the next track was recommended; NULL where it is not known
+--   latency, experiments, recommender  NULL
+WITH numbered AS (
+    SELECT
+        coalesce(user_ids.id, TRY_CAST(verified.user AS BIGINT)) AS user,
+        coalesce(track_ids.id, TRY_CAST(verified.track AS BIGINT)) AS track,
+        weight AS time, coalesce(timestamp, 0) AS written_ms, session, position, organic, propensity, source, row
+    FROM verified
+    LEFT JOIN user_ids ON user_ids.original = verified.user
+    LEFT JOIN track_ids ON track_ids.original = verified.track
+    WHERE reason IS NULL
+),
+ordered AS (
+    SELECT
+        * EXCLUDE (source, row, position),
+        row_number() OVER (PARTITION BY user ORDER BY written_ms, session, position, source, row) AS ordinal
+    FROM numbered
+),
+marked AS (
+    SELECT
+        *,
+        ordinal + max(written_ms - ordinal) OVER (PARTITION BY user ORDER BY ordinal ROWS UNBOUNDED PRECEDING) AS timestamp,
+        organic OR lag(ordinal) OVER in_order IS NULL
+        OR (session IS NULL AND written_ms - lag(written_ms) OVER in_order > 1800000) AS opens
+    FROM ordered
+    WINDOW in_order AS (PARTITION BY user, session ORDER BY ordinal)
+),
+parts AS (
+    SELECT
+        *,
+        sum(CAST(opens AS INTEGER)) OVER (PARTITION BY user, session ORDER BY ordinal ROWS UNBOUNDED PRECEDING) AS part
+    FROM marked
+)
+SELECT
+    user, track,
+    timestamp * 2 + CAST(lead(ordinal) OVER in_part IS NULL AS BIGINT) AS moment,
+    time,
+    lead(track) OVER in_part AS recommendation,
+    CASE WHEN session IS NOT NULL AND part = 1 THEN session
+        ELSE concat(session, '@', first_value(timestamp) OVER in_part) END AS session,
+    lead(propensity) OVER in_part AS propensity,
+    CAST(NULL AS DOUBLE) AS latency, CAST(NULL AS VARCHAR) AS experiments, CAST(NULL AS VARCHAR) AS recommender
+FROM parts
+WINDOW in_part AS (PARTITION BY user, session, part ORDER BY ordinal)
