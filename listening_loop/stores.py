@@ -1,8 +1,8 @@
 """Ingest data frames and files into a session store."""
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from html import escape
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from looplib.errors import UserError
 from looplib.files import digest_of, sha256_file
 from recsys.ingest.events import ingest as ingest_events
 from recsys.ingest.interactions import ingest_interactions
+from recsys.ingest.presets import PRESETS, Preset
 from recsys.store.remote import open_store as open_at
 
 DEFAULT_FOLDER = Path("out")
@@ -44,51 +45,67 @@ def ingest(
     data: Source,
     store: str | Path | None = None,
     *,
-    user: str | None = None,
-    item: str | None = None,
-    weight: str | None = None,
-    timestamp: str | None = None,
-    session: str | None = None,
+    preset: str | None = None,
+    where: str | None = None,
+    percent: bool = False,
+    **columns: str,
 ) -> Store:
     """Add plays to a session store, which is created if there is none; the same data twice add nothing.
 
     Args:
-        data: A data frame of pandas, polars, Arrow or Dask; files (CSV, JSON lines, Parquet); or, without any column
-            named, event logs and their folders.
+        data: A data frame of pandas, polars, Arrow or Dask; files (CSV, JSON lines, Parquet); or, without columns and
+            preset, event logs and their folders.
         store: The store's path or address; by default a folder in `out/` that is named by the data.
-        user: The column of listeners, whole numbers or text.
-        item: The column of tracks, whole numbers or text.
-        weight: The column of how much it counts; without it, each row counts 1.
-        timestamp: The column of when: seconds or milliseconds since the epoch, dates, or ISO 8601.
-        session: The column that names the session.
+        preset: A published data set, as `listening-loop ingest --help` names them.
+        where: A condition in DuckDB's SQL of the rows to take.
+        percent: Whether shares are 0 to 100.
+        columns: By what they hold: `user` and `item`, and any of `weight`, `timestamp`, `session`, `share`, `title` and
+            the others that `listening-loop ingest --help` names.
 
     Raises:
         Error: The data have no such column, no good row, mixed ids; or the store is another's, or damaged.
     """
-    if user is None or item is None:
-        if is_frame(data) or user or item or weight or timestamp or session:
-            raise UserError("user and item are expected: the columns of listeners and of tracks")
+    if not columns and not preset and not is_frame(data):
         paths = _paths(data)
-        address = str(store or DEFAULT_FOLDER / f"store-{digest_of([str(path) for path in paths])[:12]}")
+        address = _address(store, [str(path) for path in paths])
         ingest_events(paths, address)
         return Store(address)
-    reading = Reading(Columns(user, item, weight, timestamp, session))
+    reading = _reading(preset, columns)
+    reading = replace(reading, where=where or reading.where, percent=percent or reading.percent)
     if not is_frame(data):
         paths = _paths(data)
-        address = str(
-            store or DEFAULT_FOLDER / f"store-{digest_of([[str(path) for path in paths], repr(reading)])[:12]}"
-        )
+        address = _address(store, [*map(str, paths), repr(reading)])
         ingest_interactions(paths, address, reading)
         return Store(address)
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         file = Path(folder, "frame.parquet")
         write_parquet(data, file)
-        address = str(store or DEFAULT_FOLDER / f"store-{digest_of([sha256_file(file), repr(reading)])[:12]}")
+        address = _address(store, [sha256_file(file), repr(reading)])
         try:
             ingest_interactions([file], address, reading)
         except UserError as error:
             raise type(error)(str(error).replace(str(file), "the data frame")) from None
     return Store(address)
+
+
+def _reading(preset: str | None, columns: Mapping[str, str]) -> Reading:
+    """Return how to read tables: by a preset, whose columns others replace."""
+    presets = {found.value: found for found in Preset}
+    if preset and preset not in presets:
+        raise UserError(f"preset: {preset} is unknown; known are {', '.join(presets)}")
+    known = {role.name for role in fields(Columns)}
+    if unknown := columns.keys() - known:
+        raise UserError(f"{', '.join(sorted(unknown))}: no column holds that; known are {', '.join(sorted(known))}")
+    if preset and not columns:
+        return PRESETS[presets[preset]]
+    if not {"user", "item"} <= columns.keys():
+        raise UserError("user and item are expected: the columns of listeners and of tracks")
+    reading = Reading(Columns(**columns))
+    return replace(PRESETS[presets[preset]], columns=reading.columns) if preset else reading
+
+
+def _address(store: str | Path | None, facts: Sequence[str]) -> str:
+    return str(store or DEFAULT_FOLDER / f"store-{digest_of(facts)[:12]}")
 
 
 def open_store(address: str | Path) -> Store:

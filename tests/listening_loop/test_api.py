@@ -72,6 +72,19 @@ def test_frames_of_any_library_and_files_are_the_same_plays(store: ll.Store, tmp
     assert ll.open_store(store.address) == store
 
 
+def test_plays_with_shares_become_events_and_presets_name_columns(tmp_path: Path) -> None:
+    plays = make_plays(300).assign(ts=1_700_000_000 + 60 * np.arange(300), own=True)
+    shares = {"user": "listener", "item": "song", "share": "seconds", "timestamp": "ts", "title": "song"}
+    events = ll.ingest(
+        plays.assign(seconds=plays["seconds"] / 2), tmp_path / "a", percent=True, where="ts > 0", **shares
+    )
+    assert events.manifest.interactions is None
+    ratings = pd.DataFrame(
+        {"userId": [1, 1, 2], "movieId": [5, 6, 5], "rating": [5.0, 3.0, 4.0], "timestamp": 3 * [9**9]}
+    )
+    assert ll.ingest(ratings, tmp_path / "b", preset="movielens").manifest.events == 2
+
+
 @pytest.mark.parametrize(
     ("plays", "columns", "message"),
     [
@@ -84,6 +97,13 @@ def test_frames_of_any_library_and_files_are_the_same_plays(store: ll.Store, tmp
         ),
         (make_plays(9), {"user": "listner", "item": "song"}, "the data frame: no column listner; found are listener"),
         (make_plays(9), {}, "user and item are expected"),
+        (make_plays(9), {**COLUMNS, "wieght": "seconds"}, "wieght: no column holds that; known are"),
+        (make_plays(9), {"preset": "lastfm"}, "preset: lastfm is unknown; known are lastfm-1k"),
+        (
+            make_plays(9).assign(ts=1),
+            {"user": "listener", "item": "song", "share": "seconds", "timestamp": "ts"},
+            "shares",
+        ),
         (make_plays(9).assign(song=0.5), COLUMNS, "column song is of type DOUBLE; ids are whole numbers or text"),
     ],
 )

@@ -360,7 +360,7 @@ def test_feedback_that_leaves_nothing_to_learn_from_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = random_sessions(1, listeners=1, tracks=9, sessions=1)[0].start_ms
-    sessions = [Session(1, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}") for day in range(30)]
+    sessions = [Session(day % 2, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}") for day in range(30)]
     store = make_store(tmp_path, sessions)
     settings = [*QUICK, "feedback.organic=false", "feedback.min_time=0.5"]
     line = refusal(capsys, search_argv(store, tmp_path / "run", settings=settings))
@@ -371,7 +371,7 @@ def test_held_out_listening_without_a_relevant_track_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = random_sessions(1, listeners=1, tracks=9, sessions=1)[0].start_ms
-    sessions = [Session(1, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}") for day in range(30)]
+    sessions = [Session(day % 2, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}") for day in range(30)]
     store = make_store(tmp_path, sessions)
     line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, "validation.organic=false"]))
     assert "no held-out track was heard for at least 0.5" in line
