@@ -196,7 +196,8 @@ def fit(
     """
     with _scratch(folder) as scratch:
         store = interactions if isinstance(interactions, Store) else None
-        store = store or ingest(interactions, f"{scratch}/store", **{"user": "user", "item": "item", **columns})
+        named: dict[str, Any] = {"user": "user", "item": "item", **columns}
+        store = store or ingest(interactions, f"{scratch}/store", **named)
         cluster = {"workers": None if blocks else 1, "threads_per_fit": 1 if blocks or client else usable_cores()}
         document = {"store": address_of(store), "run": f"{scratch}/run", "seed": seed, "cluster": cluster}
         config = parse_config(SearchConfig, document | {"search": {"space": dict(params), "sweeps": sweeps}}, "params")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dask.dataframe
 import numpy as np
@@ -25,7 +26,7 @@ from looplib.progress import Report
 from recsys.models.als import AlsParams
 from recsys.search import __main__ as search_command
 
-COLUMNS = {"user": "listener", "item": "song", "weight": "seconds"}
+COLUMNS: dict[str, Any] = {"user": "listener", "item": "song", "weight": "seconds"}
 SETTINGS = {"search.sweeps": 2, "validation.resamples": 100, "validation.min_time": 5, "feedback.scale": "log"}
 pytestmark = pytest.mark.dask
 
@@ -74,7 +75,13 @@ def test_frames_of_any_library_and_files_are_the_same_plays(store: ll.Store, tmp
 
 def test_plays_with_shares_become_events_and_presets_name_columns(tmp_path: Path) -> None:
     plays = make_plays(300).assign(ts=1_700_000_000 + 60 * np.arange(300), own=True)
-    shares = {"user": "listener", "item": "song", "share": "seconds", "timestamp": "ts", "title": "song"}
+    shares: dict[str, Any] = {
+        "user": "listener",
+        "item": "song",
+        "share": "seconds",
+        "timestamp": "ts",
+        "title": "song",
+    }
     events = ll.ingest(
         plays.assign(seconds=plays["seconds"] / 2), tmp_path / "a", percent=True, where="ts > 0", **shares
     )
@@ -108,7 +115,7 @@ def test_plays_with_shares_become_events_and_presets_name_columns(tmp_path: Path
     ],
 )
 def test_a_frame_that_cannot_be_used_is_one_line(
-    plays: pd.DataFrame, columns: dict[str, str], message: str, tmp_path: Path
+    plays: pd.DataFrame, columns: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ll.Error, match=message) as refused:
         ll.ingest(plays, tmp_path / "store", **columns)
