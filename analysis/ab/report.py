@@ -5,16 +5,17 @@ is None. Everything by arm names the control first. The parts of the tree are de
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.data_quality import Trust, assess
-from analysis.ab.effects import MetricEffect, OriginalRow, metric_effects, original_table
-from analysis.ab.tables import Loaded, load, read_listeners, tabulate, tabulate_original
-from analysis.ab.timeline import Distribution, Position, Timeline, distributions, positions, timelines
+from analysis.ab.effects import MetricEffect, OriginalRow, compare_winners, metric_effects, original_table
+from analysis.ab.tables import DAY_MS, Loaded, load, read_listeners, tabulate, tabulate_original
+from analysis.ab.timeline import Distribution, Position, Timeline, distributions, iso_date, positions, timelines
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
@@ -32,6 +33,8 @@ class Report:
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
     first_day: str | None  # ISO date of the first event in the experiment; None in the original table alone
     last_day: str | None  # of the last
+    at_horizon: bool  # whether the declared horizon is reached, so that intervals for one look decide
+    recommenders: dict[str, str | None]  # each arm's own recommender, configured or the one that answered most
     listeners: dict[str, int]  # listeners by arm
     sessions: dict[str, int]  # closed sessions by arm
     lines: LineCounts  # of the logs
@@ -68,6 +71,8 @@ def build_report(
     """
     with load(paths, experiment, memory=config.memory, table_only=table_only) as loaded:
         connection, arms = loaded.connection, _arms(loaded, experiment, config)
+        if config.horizon:
+            loaded.stop_at(config.horizon)
         if table_only:
             tabulate_original(loaded)
         else:
@@ -77,10 +82,19 @@ def build_report(
         lines, srm = loaded.lines, check_sample_ratio(counts, config.shares)
         evidence = Evidence(is_aa, counts, lines, srm)
         first_day = last_day = None
+        at_horizon = loaded.end_ms is not None
         if not table_only:
-            trust, (first_day, last_day) = assess(connection, arms, loaded.rejected, config.trust)
-            effects = metric_effects(connection, listeners, config)
-            evidence = Evidence(is_aa, counts, lines, srm, trust, effects, timelines(connection, arms, config))
+            trust = assess(connection, arms, loaded.rejected, config.trust)
+            first_ms, last_ms = queries.fetch_row(connection, "ab/span").values()
+            first_day, last_day = iso_date(first_ms), iso_date(last_ms)
+            evidence = replace(
+                evidence,
+                trust=trust,
+                effects=metric_effects(connection, listeners, config, at_horizon=at_horizon),
+                days=(last_ms - first_ms) / DAY_MS,
+                left_out=loaded.left_out,
+                compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
+            )
         return Report(
             experiment=experiment,
             control=config.control,
@@ -90,13 +104,15 @@ def build_report(
             first_day=first_day,
             last_day=last_day,
             listeners=counts,
+            recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
+            at_horizon=at_horizon,
             sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
             lines=lines,
             srm=srm,
             verdict=decide(evidence, config),
             original_table=original_table(listeners, config.control),
             effects=tuple(evidence.effects),
-            timelines=tuple(evidence.timelines),
+            timelines=() if table_only else timelines(connection, arms, config, loaded.period_ms),
             distributions=() if table_only else distributions(connection, arms),
             positions=() if table_only else positions(connection, arms),
             trust=evidence.trust,
