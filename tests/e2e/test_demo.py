@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SMALLER = ["--set", "traffic.episodes=6000"]
+SMALLER = ["--set", "traffic.episodes=9000"]
 
 
 def demo_commands() -> list[list[str]]:
@@ -68,7 +68,7 @@ def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> Non
     assert best["als"] > best["popular"] > best["random"]
     published = demo / "out/demo/published/current"
     lists = [json.loads(line) for line in (published / "recommendations.jsonl").read_text().splitlines()]
-    assert [line["user"] for line in lists] == list(range(1000))
+    assert [line["user"] for line in lists] == list(range(1500))
     assert all(len(set(line["tracks"])) == 30 for line in lists)
     assert {"neighbours.jsonl", "factors.npz", "context.npz", "manifest.json"} <= {f.name for f in published.iterdir()}
 

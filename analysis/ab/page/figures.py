@@ -49,8 +49,8 @@ def _draw_forest(report: Report) -> Figure:
     return Figure(
         f"Every metric against {report.control}",
         f"Differences in % of its value, with {numbers.percent(100 * (1 - report.alpha), 0)} intervals: those that "
-        "decide for primary metrics and guardrails, else for one look; from value to value where its own is next to 0. A "
-        "filled mark is significant after the adjustment for many comparisons.",
+        "decide for primary metrics and guardrails, else for one look; from value to value where its own is next to 0. "
+        "A filled mark is significant after the adjustment for many comparisons.",
         to_svg(
             intervals.draw_intervals(groups, "effect, %", _domain(effects)),
             f"{len(effects)} effects with intervals. Significant: {found or 'none'}.",
