@@ -116,7 +116,7 @@ class MetricEffect:
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """How an experiment is looked at: at its horizon once, else again and again."""
 
     config: AbConfig
@@ -177,7 +177,7 @@ def metric_effects(
     metrics = [METRICS[name] for name in config.metrics]
     histograms = _read_latencies(connection)
     control, arms = config.control, [arm for arm in listeners if arm != config.control]
-    look = _Look(config, len(config.primary) * len(arms), at_horizon)
+    look = Look(config, len(config.primary) * len(arms), at_horizon)
     resampled = {arm: _bootstrap(metrics, listeners[control], listeners[arm], config) for arm in arms}
     found = []
     for metric in metrics:
@@ -198,7 +198,7 @@ def compare_winners(
     listeners: Mapping[str, Listeners], arms: Sequence[str], config: AbConfig, *, at_horizon: bool
 ) -> dict[tuple[str, str], RelativeEffect]:
     """Return the deciding effect on the first primary metric of each arm against each other one, but the control."""
-    metric, look = METRICS[config.primary[0]], _Look(config, 1, at_horizon)
+    metric, look = METRICS[config.primary[0]], Look(config, 1, at_horizon)
     moments = {arm: metric.moments(listeners[arm]) for arm in arms}
     found = {}
     for arm, other in permutations(arms, 2):
@@ -208,7 +208,7 @@ def compare_winners(
 
 
 def _compare_sums(
-    metric: Metric, arm: str, sides: tuple[Listeners, Listeners], look: _Look, bootstrap: RelativeEffect | None
+    metric: Metric, arm: str, sides: tuple[Listeners, Listeners], look: Look, bootstrap: RelativeEffect | None
 ) -> MetricEffect:
     """Compare means or ratios of sums of the control's and the arm's listeners."""
     config, (control, treated) = look.config, (metric.moments(side) for side in sides)
@@ -224,13 +224,13 @@ def _compare_sums(
     level = look.primary_level(count) if metric.name in config.primary else config.alpha
     return replace(
         described,
-        mde_pct=_mde_pct(effect, level, config.power),
+        mde_pct=detectable_pct(effect, level, config.power),
         cuped=_cuped(metric, control, treated, config),
         bootstrap=bootstrap,
     )
 
 
-def _describe(metric: Metric, arm: str, effect: Effect, look: _Look, listeners: int) -> MetricEffect:
+def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: int) -> MetricEffect:
     """Return the effect, of so many listeners of both arms, without the checks beside it and before any adjustment."""
     config, deciding = look.config, look.deciding(effect, listeners)
     guardrail = next((row for row in config.guardrails if row.metric == metric.name), None)
@@ -273,7 +273,7 @@ def _state(metric: Metric, effect: Deciding, guardrail: Guardrail) -> GuardrailS
     return "broken" if best > margin else "kept" if worst <= margin else "unclear"
 
 
-def _mde_pct(effect: Effect, level: float, power: float) -> float | None:
+def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
     """Return the smallest relative effect found with this power at a level, from the variance within the arms."""
     control, arm = effect.control, effect.arm
     both = control.count + arm.count
