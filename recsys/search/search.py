@@ -162,7 +162,7 @@ def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
     if validation.select_is_of_listeners:
         compare_by_metric = _compare_by(metric, run, scorer)
         ranking = compare_by_metric(ranking, best)
-        if search.select == "one_standard_error":
+        if search.select == "simplest_tied":
             chosen = simplest(ranking, best, compare_by_metric)
     write_leaderboard(run.folder / LEADERBOARD, ranking)
     run.upload(LEADERBOARD)
