@@ -35,7 +35,7 @@ def simulate(arms: int) -> Looks:
     """Draw the listeners of a control and some arms."""
     generator = make_generator(31, "verdict", arms)
     sums, squares = np.zeros((2, EXPERIMENTS, arms + 1))
-    errors = []
+    errors = np.empty((DAYS, EXPERIMENTS, arms))
     for day in range(1, DAYS + 1):
         values = np.exp(generator.standard_normal((EXPERIMENTS, arms + 1, DAILY), np.float32))
         sums += values.sum(axis=2)
@@ -43,8 +43,8 @@ def simulate(arms: int) -> Looks:
         count = day * DAILY
         means = sums / count
         variances = (squares / count - means**2) / (count - 1)
-        errors.append((means[:, 1:] - means[:, :1]) / np.sqrt(variances[:, 1:] + variances[:, :1]))
-    return Looks(np.array(errors), 2.0 * DAILY * np.arange(1, DAYS + 1))
+        errors[day - 1] = (means[:, 1:] - means[:, :1]) / np.sqrt(variances[:, 1:] + variances[:, :1])
+    return Looks(errors, 2.0 * DAILY * np.arange(1, DAYS + 1))
 
 
 def better(errors: FloatArray, p_values: FloatArray) -> BoolArray:
