@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import MetricEffect, OriginalRow
+from analysis.ab.effects import MetricEffect
 from analysis.ab.page.page import render
-from analysis.ab.report import Report, build_report
+from analysis.ab.report import OriginalRow, Report, build_report
 from looplib.cli import make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write, atomic_write_text

@@ -1,4 +1,4 @@
-"""Effects of every configured metric and arm: the interval, its checks, and the original course service's table."""
+"""Effects of every configured metric and arm: the interval for one look, the one that decides, and its checks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from scipy import stats
 
 from analysis import queries
 from analysis.ab.config import AbConfig, Guardrail, Role
-from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Method, Metric
+from analysis.ab.metrics import METRICS, Method, Metric
 from analysis.statistics import cuped, effects, sequential
 from analysis.statistics.bootstrap import Ratios, bootstrap_effects
 from analysis.statistics.effects import Effect, Histogram, Interval
@@ -47,20 +47,6 @@ class RelativeEffect:
     def of(cls, interval: Interval, p_value: float = math.nan) -> "RelativeEffect":
         """Return an interval in % as a report shows it; what is not finite is None."""
         return cls(number(interval.value), number(interval.lower), number(interval.upper), number(p_value))
-
-
-@dataclass(frozen=True)
-class OriginalRow:
-    """A row of the original table: the effect on a mean over listeners, with Welch's 95 % interval."""
-
-    arm: str  # the arm that is compared with the control
-    metric: str  # one of the original service's five
-    effect_pct: float | None  # difference of the means, in % of the control's, which counts as known exactly
-    lower_pct: float | None  # lower end of its interval
-    upper_pct: float | None  # upper end
-    control_mean: float | None  # mean over the control's listeners
-    arm_mean: float | None  # mean over the arm's listeners
-    significant: bool  # whether the interval excludes 0
 
 
 @dataclass(frozen=True)
@@ -138,33 +124,6 @@ class Look:
             return alpha / self.comparisons
         planned, level = self.config.planned_listeners, alpha / self.comparisons
         return 2 * float(stats.norm.sf(sequential.widening(listeners, planned, 1 - alpha, level)))
-
-
-def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[OriginalRow, ...]:
-    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha."""
-    return tuple(
-        _original_row(arm, METRICS[name], listeners[control], listeners[arm])
-        for arm in listeners
-        if arm != control
-        for name in ORIGINAL_METRICS
-    )
-
-
-def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listeners) -> OriginalRow:
-    effect = effects.compare_moments(metric.moments(control), metric.moments(treated), metric.quantity)
-    relative = effect.of_control_pct
-    if not effect.standard_error > 0:  # in the original formula 0 degrees of freedom by 0: there is no interval
-        relative = Interval(relative.value, math.nan, math.nan)
-    return OriginalRow(
-        arm=arm,
-        metric=metric.name,
-        effect_pct=number(relative.value),
-        lower_pct=number(relative.lower),
-        upper_pct=number(relative.upper),
-        control_mean=number(effect.control.value),
-        arm_mean=number(effect.arm.value),
-        significant=relative.excludes_zero,
-    )
 
 
 def metric_effects(

@@ -4,7 +4,8 @@ Percentages are of the control's value. A number that does not exist, such as th
 is None. Everything by arm names the control first. The parts of the tree are defined beside what computes them.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,13 +14,30 @@ import msgspec
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.data_quality import Trust, assess
-from analysis.ab.effects import MetricEffect, OriginalRow, compare_winners, metric_effects, original_table
+from analysis.ab.effects import Listeners, MetricEffect, compare_winners, metric_effects, number
+from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
 from analysis.ab.tables import DAY_MS, Loaded, load, read_listeners, tabulate, tabulate_original
 from analysis.ab.timeline import Distribution, Position, Timeline, distributions, iso_date, positions, timelines
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
+from analysis.statistics import effects
+from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
+
+
+@dataclass(frozen=True)
+class OriginalRow:
+    """A row of the original table: the effect on a mean over listeners, with Welch's 95 % interval."""
+
+    arm: str  # the arm that is compared with the control
+    metric: str  # one of the original service's five
+    effect_pct: float | None  # difference of the means, in % of the control's, which counts as known exactly
+    lower_pct: float | None  # lower end of its interval
+    upper_pct: float | None  # upper end
+    control_mean: float | None  # mean over the control's listeners
+    arm_mean: float | None  # mean over the arm's listeners
+    significant: bool  # whether the interval excludes 0
 
 
 @dataclass(frozen=True)
@@ -118,6 +136,33 @@ def build_report(
             trust=evidence.trust,
             sources=loaded.names,
         )
+
+
+def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[OriginalRow, ...]:
+    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha."""
+    return tuple(
+        _original_row(arm, METRICS[name], listeners[control], listeners[arm])
+        for arm in listeners
+        if arm != control
+        for name in ORIGINAL_METRICS
+    )
+
+
+def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listeners) -> OriginalRow:
+    effect = effects.compare_moments(metric.moments(control), metric.moments(treated), metric.quantity)
+    relative = effect.of_control_pct
+    if not effect.standard_error > 0:  # in the original formula 0 degrees of freedom by 0: there is no interval
+        relative = Interval(relative.value, math.nan, math.nan)
+    return OriginalRow(
+        arm=arm,
+        metric=metric.name,
+        effect_pct=number(relative.value),
+        lower_pct=number(relative.lower),
+        upper_pct=number(relative.upper),
+        control_mean=number(effect.control.value),
+        arm_mean=number(effect.arm.value),
+        significant=relative.excludes_zero,
+    )
 
 
 def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:

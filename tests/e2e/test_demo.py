@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SMALLER = ["--set", "traffic.episodes=9000"]
+SMALLER = ["--set", "traffic.episodes=15000"]
 
 
 def demo_commands() -> list[list[str]]:

@@ -44,7 +44,7 @@ def simulate(arms: int) -> Looks:
         means = sums / count
         variances = (squares / count - means**2) / (count - 1)
         errors[day - 1] = (means[:, 1:] - means[:, :1]) / np.sqrt(variances[:, 1:] + variances[:, :1])
-    return Looks(errors, 2.0 * DAILY * np.arange(1, DAYS + 1))
+    return Looks(errors, 2 * DAILY * np.arange(1.0, DAYS + 1))
 
 
 def better(errors: FloatArray, p_values: FloatArray) -> BoolArray:

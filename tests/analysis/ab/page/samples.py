@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from analysis.ab.data_quality import Quality, Suspicion, Trust
-from analysis.ab.effects import Cuped, Deciding, MetricEffect, OriginalRow, RelativeEffect
-from analysis.ab.report import Report
+from analysis.ab.effects import Cuped, Deciding, MetricEffect, RelativeEffect
+from analysis.ab.report import OriginalRow, Report
 from analysis.ab.tables import RejectedLine
 from analysis.ab.timeline import Day, Distribution, Exposure, Position, Timeline
 from analysis.ab.verdict import Verdict
