@@ -1,12 +1,13 @@
-"""Seconds until a fit is good: ours, `implicit`, irspack and PySpark ML, on the same interactions and the same split.
+"""Seconds of a fit, and until it is good: ours, `implicit`, irspack and PySpark ML, on the same interactions.
 
     python -m benchmarks.als                    # needs the extra `peers` and Java 17 or newer
     python -m benchmarks.als --no-spark
 
-Good is 99 % of the best NDCG@30 that bare `implicit` reaches at that rank within `--sweeps` sweeps. Each system is
-followed, sweep by sweep and outside the clock, until it is that good; then it is fitted anew for just so many sweeps,
-in turns with the others, and that is timed: from the training interactions in memory to the factors. Spark shows
-nothing before its last sweep, so it is run with `--sweeps` and its NDCG stands beside.
+Two tables a rank: fits of five sweeps, with their loss, and fits until they are good. Good is 99 % of the best
+NDCG@30 that bare `implicit` reaches at that rank within `--sweeps` sweeps. Each system is followed, sweep by sweep and
+outside the clock, until it is that good; then it is fitted anew for just so many sweeps, in turns with the others, and
+that is timed: from the training interactions in memory to the factors. Spark shows nothing before its last sweep, so it
+is run with `--sweeps` and its NDCG stands beside.
 
 `implicit`, irspack and ours minimise one objective (confidence 1 + alpha r, 1 for what was not heard, one
 regularization for all rows) with three steps of conjugate gradient a row. For irspack that is loss ORIGINAL, alpha0 1,
@@ -16,16 +17,17 @@ does both too. Starting the JVM, reading and a small fit to warm up are outside 
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 import typer
+from implicit.cpu._als import calculate_loss
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
@@ -46,15 +48,14 @@ from looplib.config import load_config
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Als, AlsParams
-from recsys.models.lists import personal_lists
-from recsys.models.params import Fit
+from recsys.models.als import Als, AlsParams, Fit
+from recsys.models.topk import personal_lists
 from recsys.scoring.scorer import Scorer, validator_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-TOP, ALPHA, REGULARIZATION, SPARK_REGULARIZATION, SHARE = 30, 10.0, 0.1, 0.001, 0.99
+TOP, ALPHA, REGULARIZATION, SPARK_REGULARIZATION, SHARE, FIXED = 30, 10.0, 0.1, 0.001, 0.99, 5
 WARM_UP = AlsParams(factors=16, regularization=0.1, alpha=1.0)
 
 
@@ -110,7 +111,7 @@ def implicit(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
         yield Fit(sweep, model.user_factors, model.item_factors)
 
 
-def irspack(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
+def irspack(given: Given, params: AlsParams, sweeps: int, solver: Literal["CG", "IALSPP"] = "CG") -> Iterator[Fit]:
     """Fit with irspack."""
     from irspack import IALSRecommender
 
@@ -121,6 +122,7 @@ def irspack(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
         reg=params.regularization,
         nu=0.0,
         loss_type="ORIGINAL",
+        solver_type=solver,
         random_seed=given.scorer.seed,
         n_threads=given.scorer.threads,
     )
@@ -130,6 +132,14 @@ def irspack(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
         yield Fit(sweep, model.get_user_embedding(), model.get_item_embedding())
 
 
+SYSTEMS: dict[str, Follow] = {
+    "implicit": implicit,
+    "ours": ours,
+    "irspack": irspack,
+    "irspack iALS++": partial(irspack, solver="IALSPP"),
+}
+
+
 def main(
     config: Path = SEED_CONFIG,
     store: Path = SEED_STORE,
@@ -137,6 +147,7 @@ def main(
     sweeps: Annotated[int, typer.Option(min=1, help="At most so many.")] = 10,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 2,
+    until_good: Annotated[bool, typer.Option(help="Whether equally good fits are compared, too.")] = True,
     spark: Annotated[bool, typer.Option(help="Whether Spark takes part.")] = True,
 ) -> None:
     """Compare at each rank, and print a table a rank."""
@@ -148,7 +159,10 @@ def main(
     ranks = rank or [32, 64]
     with threadpool_limits(1, user_api="blas"):  # as implicit asks for
         for factors in ranks:
-            _compare(given, AlsParams(factors, REGULARIZATION, ALPHA), sweeps, repeats)
+            params = AlsParams(factors, REGULARIZATION, ALPHA)
+            _compare_sweeps(given, params, repeats)
+            if until_good:
+                _compare(given, params, sweeps, repeats)
     if spark:
         with open_spark(threads) as session:
             interactions = to_spark(session, given.interactions)
@@ -156,23 +170,38 @@ def main(
             for factors in ranks:
                 params = AlsParams(factors, SPARK_REGULARIZATION, ALPHA, spark=True, solver="cholesky")
                 _compare_with_spark(given, interactions, params, sweeps)
-    show_machine("implicit", "irspack", "numpy", "scipy", *(["pyspark"] if spark else []))
+    show_machine("implicit", "irspack", "numba", "numpy", "scipy", *(["pyspark"] if spark else []))
 
 
 def _compare(given: Given, params: AlsParams, sweeps: int, repeats: int) -> None:
-    systems: dict[str, Follow] = {"implicit": implicit, "ours": ours, "irspack": irspack}
+    """Compare fits that are equally good."""
     best = max(given.ndcg(fit) for fit in implicit(given, params, sweeps))
-    kinds = {}
-    for name, follow in systems.items():
+    needed = {}
+    for name, follow in SYSTEMS.items():
         for fit in follow(given, params, sweeps):
             if (ndcg := given.ndcg(fit)) >= SHARE * best:
                 break
         console.print(f"{name}: NDCG@{TOP} {ndcg:.4f} after {fit.sweeps} sweeps, {ndcg / best:.1%} of {best:.4f}")
-        kinds[name] = partial(seconds, partial(_fit, follow, given, params, fit.sweeps))
+        needed[name] = fit.sweeps
+    _time(given, params, needed, repeats, "until it is good")
+
+
+def _compare_sweeps(given: Given, params: AlsParams, repeats: int) -> None:
+    """Compare fits of as many sweeps."""
+    confidence = given.values(1, params.alpha)
+    for name, follow in SYSTEMS.items():
+        *_, fit = follow(given, params, FIXED)
+        loss = calculate_loss(confidence, fit.user_factors, fit.item_factors, params.regularization)
+        console.print(f"{name}: loss {loss:.6f} after {FIXED} sweeps")
+    _time(given, params, dict.fromkeys(SYSTEMS, FIXED), repeats, f"{FIXED} sweeps")
+
+
+def _time(given: Given, params: AlsParams, sweeps: Mapping[str, int], repeats: int, what: str) -> None:
+    kinds = {name: partial(seconds, partial(_fit, SYSTEMS[name], given, params, sweeps[name])) for name in SYSTEMS}
     turns = take_turns(kinds, repeats)
-    for column, what in enumerate(("seconds", "CPU seconds")):
+    for column, unit in enumerate(("seconds", "CPU seconds")):
         results = {name: [run[column] for run in runs] for name, runs in turns.items()}
-        show_turns(f"rank {params.factors}, {what}", results, "ours")
+        show_turns(f"rank {params.factors}, {what}, {unit}", results, "implicit")
 
 
 def _fit(follow: Follow, given: Given, params: AlsParams, sweeps: int) -> None:

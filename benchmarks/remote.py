@@ -60,7 +60,7 @@ def main(
         cpu = (f"{statistics.median(client_us):.1f}", f"{statistics.median(service_us):.1f}")
         rows.append((way, f"{statistics.median(rates):,.0f}", *cpu, f"{max(peaks_mib):.0f}"))
     show("One process of the service", HEADER, rows)
-    show_machine("aiohttp", "numpy", "granian")
+    show_machine("aiohttp", "numpy", "httptools")
 
 
 def _play(world: Path, served: Served, folder: Path, sessions: int, words: tuple[str, ...]) -> Traffic:

@@ -33,7 +33,8 @@ from benchmarks.harness import (
 )
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.dataset.dataset import Dataset, dataset_digest, open_dataset
+from recsys.dataset.build import dataset_digest
+from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.models.als import AlsParams
 from recsys.runs.folder import read_run
 from recsys.runs.trials import plan_candidates

@@ -1,4 +1,4 @@
-"""The service against a bare view with the same I/O under the same server, by wrk, in turns.
+"""The service against a bare view with the same I/O under granian, a server in Rust, by wrk, in turns.
 
     python -m benchmarks.service
 
@@ -74,7 +74,7 @@ def main(
                         _compare(folder, bare_port, served, repeats, duration_s)
         finally:
             redis.stop()
-    show_machine("flask", "granian", "redis")
+    show_machine("flask", "granian", "httptools", "redis")
 
 
 def _compare(folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int) -> None:

@@ -17,7 +17,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -33,6 +33,7 @@ from looplib.locks import lock
 
 OPEN_PREFIX = "."
 TICK_S = 1.0
+_PROBE = b" " * 4096  # without a line's end, so that adoption cuts it off
 
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def event_lines(
     latency: float,
     requests: Iterable[Listening],
     outcomes: Iterable[Outcome],
+    numbers: Sequence[int | None] = (),
 ) -> list[bytes]:
     """Format lines of the event log, one a request.
 
@@ -59,8 +61,9 @@ def event_lines(
         latency: Seconds spent in the service.
         requests: What each listener heard.
         outcomes: What became of each request.
+        numbers: The number that each request has; empty if none has one.
     """
-    return [
+    lines = [
         orjson.dumps(
             {
                 "message": message,
@@ -81,6 +84,10 @@ def event_lines(
             requests, outcomes, strict=True
         )
     ]
+    for i, number in enumerate(numbers):
+        if number is not None:
+            lines[i] = b'%b,"request":%d}\n' % (lines[i][:-2], number)
+    return lines
 
 
 def describe_log(folder: Path, catalogue: Catalogue) -> None:
@@ -127,6 +134,7 @@ class SegmentWriter:
         self._folder, self._settings, self._process = folder, settings, process
         self._lock = threading.Lock()
         self._segment: _Segment | None = None
+        self.failure: str | None = None  # why events cannot be written now
         self._stopped = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
         adopt_segments(folder)
@@ -142,12 +150,13 @@ class SegmentWriter:
         with self._lock:
             if self._stopped.is_set():
                 raise OSError(errno.EBADF, "the event log is closed")
-            segment = self._segment
-            if segment and (segment.size + len(lines) > self._settings.segment_bytes or self._is_old(segment)):
-                self._close_segment()
-            if self._segment is None:
-                self._segment = _Segment(self._folder, self._process)
-            self._segment.append(lines, sync=self._settings.fsync == "always")
+            try:
+                self._append(lines)
+            except OSError as error:
+                self._fail(error)
+                raise
+            if self.failure:
+                self._recover()
 
     def close(self) -> None:
         """Close the segment; later appends are refused. Closing again does nothing."""
@@ -155,6 +164,23 @@ class SegmentWriter:
             self._stopped.set()
             self._close_segment()
         self._ticker.join()
+
+    def _append(self, lines: bytes) -> None:
+        segment = self._segment
+        if segment and (segment.size + len(lines) > self._settings.segment_bytes or self._is_old(segment)):
+            self._close_segment()
+        if self._segment is None:
+            self._segment = _Segment(self._folder, self._process)
+        self._segment.append(lines, sync=self._settings.fsync == "always")
+
+    def _fail(self, error: OSError) -> None:
+        if not self.failure:  # one line, not one a request
+            _logger.error("%s: events cannot be written, so requests are refused (%s)", self._folder, error)
+        self.failure = str(error)
+
+    def _recover(self) -> None:
+        _logger.warning("%s: events can be written again", self._folder)
+        self.failure = None
 
     def _is_old(self, segment: "_Segment") -> bool:
         return time.monotonic() - segment.started_s >= self._settings.segment_age_s
@@ -168,12 +194,17 @@ class SegmentWriter:
         while not self._stopped.wait(TICK_S):
             try:
                 self._tick()
-            except OSError:
-                _logger.exception("%s: the event log cannot be kept on the disk", self._folder)
+            except OSError as error:
+                self._fail(error)
 
     def _tick(self) -> None:
-        """Close a segment that is old, and fsync as `everysec` promises."""
+        """Close a segment that is old, fsync as `everysec` promises, and try a disk that failed."""
         with self._lock:
+            if self.failure:
+                if self._segment is None:
+                    self._segment = _Segment(self._folder, self._process)
+                self._segment.probe()
+                self._recover()
             if self._segment and self._is_old(self._segment):
                 self._close_segment()
             if self._settings.fsync != "everysec" or not self._segment or not self._segment.is_dirty:
@@ -220,6 +251,12 @@ class _Segment:
         self._is_torn = False
         self.size += len(lines)
         self.is_dirty = True
+
+    def probe(self) -> None:
+        """Raise an `OSError` unless more can be written; the segment stays as it is."""
+        self.append(_PROBE, sync=True)
+        self.size -= len(_PROBE)
+        self._cut()
 
     def close(self, *, sync: bool) -> None:
         try:

@@ -9,17 +9,15 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import mmh3
 from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, model_validator
 
+from botify.recommenders.registry import RecommenderName
 from looplib.config import Config
 
 HASHES = 2**32
-RecommenderName = Literal[
-    "random", "sticky_artist", "top_pop", "indexed", "in_order", "contextual", "session_als", "session_context"
-]
 
 
 def arm_name(index: int) -> str:

@@ -6,7 +6,7 @@ is imported: each process keeps its values there in a file of its own, and the p
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 _LATENCY_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
@@ -31,6 +31,13 @@ class Metrics:
         self.recommendations = self._counter("botify_recommendations", "Tracks recommended.", "recommender")
         self.refusals = self._counter("botify_refused_requests", "Requests refused.", "status")
         self.without_memory = self._counter("botify_requests_without_session_store", "Answered without the session.")
+        self.versions_refused = self._counter("botify_version_refused", "Versions refused.")
+        self.versions_checked = Gauge(
+            "botify_version_checked_timestamp_seconds",
+            "When the watcher last looked for a new version: of the process where that is longest ago.",
+            registry=self.registry,
+            multiprocess_mode="livemin",
+        )
         self.log_failures = self._counter(
             "botify_event_log_failures", "Not acknowledged, as the log cannot be written."
         )

@@ -8,7 +8,8 @@ import os
 import socket
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 
@@ -17,8 +18,9 @@ from botify.metrics import Metrics
 from botify.model.model import Model
 from botify.model.versions import Versions
 from botify.recommenders.base import Drawn, Row
-from botify.recommenders.fallback import REPEAT, recommend
-from botify.schemas import Bodies, Listening
+from botify.recommenders.registry import REPEAT, recommend
+from botify.schemas import Bodies, Listening, Numbers
+from botify.sessions.answers import ENDED, LATE_S, Answers, LocalAnswers, RedisAnswers
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
@@ -39,12 +41,18 @@ class Service:
             ConfigError: The URL of Redis is none.
             OSError: The event log's folder cannot be written.
         """
-        self.settings, self.versions, self.metrics = settings, Versions(settings, model), Metrics()
+        self.settings, self.metrics = settings, Metrics()
+        self.versions = Versions(settings, model, self.metrics)
         self.bodies = Bodies(len(model.catalogue), settings.batch_limit)
-        self.store: LocalSessions | RedisSessions = LocalSessions(silence_s=settings.session_silence_s)
+        silence_s = settings.session_silence_s
+        self.store: LocalSessions | RedisSessions
+        self.answers: Answers
         if settings.redis_url:
             url = settings.redis_url.get_secret_value()
-            self.store = RedisSessions(url, silence_s=settings.session_silence_s, timeout_s=settings.redis_timeout_s)
+            self.store = RedisSessions(url, silence_s=silence_s, timeout_s=settings.redis_timeout_s)
+            self.answers = RedisAnswers(self.store.call, settings.log_dir, silence_s)
+        else:
+            self.store, self.answers = LocalSessions(silence_s=silence_s), LocalAnswers(settings.log_dir, silence_s)
         process, seed = os.getpid(), settings.seed
         self._rng = np.random.default_rng() if seed is None else make_generator(seed, "serve", process)
         self._experiment_names = [experiment.name for experiment in settings.experiments]
@@ -56,35 +64,66 @@ class Service:
         self.log = SegmentWriter(settings.log_dir, settings.event_log, f"{socket.gethostname()}-{process}")
         self.versions.watch()
 
-    def next(self, requests: Sequence[Listening]) -> list[int]:
+    def next(self, requests: Sequence[Listening], numbers: Numbers = ()) -> list[int]:
         """Recommend the next track to each listener, who may be named several times.
+
+        A request whose number was answered before gets that answer, and no event.
 
         Raises:
             OSError: The events could not be written; none of the requests is acknowledged.
             LateError: It took too long; none of the requests is acknowledged.
+            AnswersError: It is unknown whether a numbered request was answered before; none is acknowledged.
         """
+        return self._once("next", self._next, requests, numbers) if numbers else self._next(requests, ())
+
+    def last(self, requests: Sequence[Listening], numbers: Numbers = ()) -> None:
+        """End the session of each listener; raises what `next` does."""
+        if numbers:
+            self._once("last", self._last, requests, numbers)
+        else:
+            self._last(requests, ())
+
+    def _once(
+        self,
+        message: str,
+        answer: Callable[[Sequence[Listening], Numbers], list[int]],
+        requests: Sequence[Listening],
+        numbers: Numbers,
+    ) -> list[int]:
+        """Answer those of the requests that were not answered before."""
+        keys = {i: (message, requests[i][0], number) for i, number in enumerate(numbers) if number is not None}
+        earlier = zip(keys, self.answers.claim(list(keys.values())), strict=True)
+        answered = {i: answer for i, answer in earlier if answer is not None}
+        new = [i for i in range(len(requests)) if i not in answered]
+        claimed = [keys[i] for i in new if i in keys]
+        try:
+            answers = answer([requests[i] for i in new], [numbers[i] for i in new]) if new else []
+        except BaseException:
+            self.answers.release(claimed)
+            raise
+        answered.update(zip(new, answers, strict=True))
+        self.answers.keep(claimed, [answered[i] for i in new if i in keys])
+        return [answered[i] for i in range(len(requests))]
+
+    def _next(self, requests: Sequence[Listening], numbers: Numbers) -> list[int]:
         start_s = time.perf_counter()
         model = self.versions.model
         rounds = _rounds(requests)
         if len(rounds) == 1:
-            tracks, lines = self._next_round(model, requests, start_s)
+            tracks, lines = self._next_round(model, requests, numbers, start_s)
         else:
             tracks, lines = [0] * len(requests), [b""] * len(requests)
             for positions in rounds:
-                answers = self._next_round(model, [requests[i] for i in positions], start_s)
+                own = [numbers[i] for i in positions] if numbers else ()
+                answers = self._next_round(model, [requests[i] for i in positions], own, start_s)
                 for i, track, line in zip(positions, *answers, strict=True):
                     tracks[i], lines[i] = track, line
-        self._write(lines)
+        self._write(lines, numbers, start_s)
         self.metrics.next_events.inc(len(lines))
         self.metrics.next_latency.observe(time.perf_counter() - start_s)
         return tracks
 
-    def last(self, requests: Sequence[Listening]) -> None:
-        """End the session of each listener.
-
-        Raises:
-            OSError: The events could not be written; none of the requests is acknowledged.
-        """
+    def _last(self, requests: Sequence[Listening], numbers: Numbers) -> list[int]:
         start_s = time.perf_counter()
         now_ms = time.time_ns() // 1_000_000
         sessions = self.store.end(requests, now_ms)
@@ -92,9 +131,11 @@ class Service:
         outcomes = (
             (session and session.id, arms, None, None, None) for session, arms in zip(sessions, all_arms, strict=True)
         )
-        self._write(event_lines("last", now_ms, time.perf_counter() - start_s, requests, outcomes))
+        lines = event_lines("last", now_ms, time.perf_counter() - start_s, requests, outcomes, numbers)
+        self._write(lines, numbers, start_s)
         self.metrics.last_events.inc(len(requests))
         self.metrics.last_latency.observe(time.perf_counter() - start_s)
+        return [ENDED] * len(requests)
 
     def arms_of(self, users: Sequence[int]) -> list[Mapping[str, str]]:
         """Return each listener's arm by experiment, as the event log has it; nothing is logged."""
@@ -105,12 +146,25 @@ class Service:
             for arms in zip(*columns, strict=True)
         ]
 
+    def problems(self) -> list[str]:
+        """Return why the service should get no requests now."""
+        problems = []
+        if not self.store.ready():
+            problems.append("the session store cannot be reached")
+        if self.log.failure:
+            problems.append(f"events cannot be written ({self.log.failure})")
+        if not self.versions.is_watching():
+            problems.append("nothing watches for new versions")
+        return problems
+
     def close(self) -> None:
         """Stop watching and close the event log's segment; no request may come after."""
         self.versions.close()
         self.log.close()
 
-    def _next_round(self, model: Model, requests: Sequence[Listening], start_s: float) -> tuple[list[int], list[bytes]]:
+    def _next_round(
+        self, model: Model, requests: Sequence[Listening], numbers: Numbers, start_s: float
+    ) -> tuple[list[int], list[bytes]]:
         """Recommend to listeners who are all different; also returns the lines of the event log."""
         now_ms = time.time_ns() // 1_000_000
         users = [user for user, _, _ in requests]
@@ -119,7 +173,7 @@ class Service:
         answers: list[tuple[str, Drawn]] = []
         try:
             names = [self._recommender_of_arm[arms[self.settings.decides]] for arms in all_arms]
-            rows = list(map(_row, requests, sessions))
+            rows = list(map(_row, requests, sessions, repeat(len(model.catalogue))))
             answers = recommend(model, rows, names, self.settings.fallback, self._rng)
         finally:
             tracks: list[int | None] = [drawn.track for _, drawn in answers]
@@ -136,9 +190,12 @@ class Service:
         for name in set(answered):
             self._recommended[name].inc(answered.count(name))
         latency_s = time.perf_counter() - start_s
-        return [drawn.track for _, drawn in answers], event_lines("next", now_ms, latency_s, requests, outcomes)
+        lines = event_lines("next", now_ms, latency_s, requests, outcomes, numbers)
+        return [drawn.track for _, drawn in answers], lines
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _write(self, lines: list[bytes], numbers: Numbers, start_s: float) -> None:
+        if numbers and time.perf_counter() - start_s > LATE_S:
+            raise LateError("it took too long to be sure that nobody else answers this request; ask again")
         try:
             self.log.append(b"".join(lines))
         except OSError:
@@ -146,10 +203,13 @@ class Service:
             raise
 
 
-def _row(request: Listening, session: Session | None) -> Row:
-    """Return what recommenders get; while the session store is down, a session is the track just heard."""
+def _row(request: Listening, session: Session | None, tracks: int) -> Row:
+    """Return what recommenders get.
+
+    While the session store is down, a session is the track just heard; so is one with tracks that the catalogue lacks.
+    """
     user, track, time_ = request
-    if session is None:
+    if session is None or not 0 <= min(session.tracks) <= max(session.tracks) < tracks:
         return Row(user, (track,), (time_,), (track,))
     return Row(user, session.tracks, session.times, session.tracks + session.pending)
 

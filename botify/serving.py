@@ -1,32 +1,45 @@
-"""Runs the service: its worker processes, behind one WSGI server.
+"""Runs the service: a supervisor, and worker processes that it starts again when they end.
 
-The parent reads catalogue and recommendations before it starts the others, so that a fault in them is reported at once
-and in one line, and so that the processes share the memory until the first new version.
+The supervisor reads catalogue and recommendations before it starts the others, so that a fault in them is reported at
+once and in one line, and so that the processes share the memory until the first new version.
 """
 
+import asyncio
 import gc
+import logging
 import multiprocessing
+import os
+import select
+import signal
 import socket
-from multiprocessing.util import Finalize
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
 
-import flask
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server import Server
+from prometheus_client.multiprocess import mark_process_dead
 
 from botify.errors import StartError
-from botify.event_log import describe_log
-from botify.http.app import create_app
+from botify.event_log import adopt_segments, describe_log
+from botify.http.app import Application
+from botify.http.server import Server, make_ssl_context
 from botify.model.catalogue import load_catalogue
-from botify.model.model import Model, load_model
+from botify.model.loading import load_model
+from botify.model.model import Model
 from botify.service import Service
+from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
 from looplib.config import dump_config
+from looplib.errors import UserError
 from looplib.files import atomic_write_text
 
 EFFECTIVE_CONFIG = "botify.yaml"
-_BACKLOG = 1024
 _GARBAGE_THRESHOLD = 50_000  # new objects before a look for cycles
+_HEALTHY_S = 10.0  # a worker that lived for so long is started again at once
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_PORT_WAIT_S = 2.0  # for workers of a killed service to leave the port
+
+logger = logging.getLogger("botify")
 
 
 def serve(settings: Settings) -> None:
@@ -44,41 +57,142 @@ def serve(settings: Settings) -> None:
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     describe_log(settings.log_dir, model.catalogue)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
-    _check_port(settings)
-    multiprocessing.set_start_method("fork", force=True)  # the workers share what was loaded
-    server = Server(
-        "botify",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.WSGI,
-        workers=settings.processes,
-        blocking_threads=settings.threads,
-        backlog=_BACKLOG,
-        backpressure=_BACKLOG,
-        websockets=False,
-        respawn_failed_workers=True,
-        respawn_interval=0,
-        workers_kill_timeout=settings.stop_grace_s,
-        log_level=LogLevels.warning,
-    )
-    server.serve(target_loader=lambda: _make_app(settings, model), wrap_loader=False)
+    _check_settings(settings)
+    port = _check_port(settings)
+    life, held = os.pipe()  # read to its end by workers whose supervisor has died
+
+    def run_worker() -> None:
+        os.close(held)
+        try:
+            asyncio.run(_work(settings, model, _listen(settings, port), life))
+        except (UserError, OSError) as error:
+            logger.error("worker: %s", error)
+            raise SystemExit(1) from None
+
+    supervise(run_worker, settings.processes, settings.stop_grace_s)
+    adopt_segments(settings.log_dir)  # of workers that had to be killed
 
 
-def _make_app(settings: Settings, model: Model) -> flask.Flask:
-    """Make the application of a worker process."""
+async def _work(settings: Settings, model: Model, listener: socket.socket, life: int) -> None:
+    """Serve in a worker process until a signal comes, or the supervisor is gone."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_reader(life, stop.set)
     service = Service(settings, model)
     # What was loaded stays; looking through it for garbage again and again would hold up requests.
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
-    Finalize(None, service.close, exitpriority=10)  # a worker ends without Python's own exit handlers
-    return create_app(service)
+    application = Application(service)
+    try:
+        await Server(application.answer, application.refuse, settings).run(listener, stop, settings.stop_grace_s / 2)
+    finally:
+        service.close()
 
 
-def _check_port(settings: Settings) -> None:
-    """Fail where another program listens: the server itself would share the port with it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise StartError(f"{settings.host}:{settings.port}: cannot be listened on ({error.strerror})") from None
+@dataclass
+class _Worker:
+    """A place for a worker process, and when the next one may start in it."""
+
+    process: ForkProcess | None = None
+    started_s: float = 0.0
+    due_s: float = 0.0
+    quick_ends: int = 0  # of processes in a row that did not live long
+
+    def start(self, run: Callable[[], None]) -> None:
+        self.process = multiprocessing.get_context("fork").Process(target=run)
+        self.process.start()
+        self.started_s = time.monotonic()
+
+    def check(self) -> None:
+        """Plan the next start if the process has ended: at once, or after a growing pause if it ends often."""
+        if self.process is None or self.process.is_alive():
+            return
+        lived_s = time.monotonic() - self.started_s
+        self.quick_ends = 0 if lived_s > _HEALTHY_S else self.quick_ends + 1
+        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (self.quick_ends - 2)) if self.quick_ends > 1 else 0.0
+        self.due_s = time.monotonic() + pause_s
+        mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]  # it has no annotations
+        logger.error(
+            "worker %s ended after %.1f s (exit code %s); the next one starts in %.1f s",
+            *(self.process.pid, lived_s, self.process.exitcode, pause_s),
+        )
+        self.process = None
+
+
+def supervise(run: Callable[[], None], count: int, grace_s: float) -> None:
+    """Keep worker processes running until SIGTERM or SIGINT, then stop them, and kill them after `grace_s`."""
+    woken, wake = os.pipe2(os.O_NONBLOCK)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    signal.set_wakeup_fd(wake)
+
+    def run_worker() -> None:
+        signal.set_wakeup_fd(-1)
+        run()
+
+    workers = [_Worker() for _ in range(count)]
+    received: set[int] = set()
+    while not received & {signal.SIGTERM, signal.SIGINT}:
+        for worker in workers:
+            worker.check()
+            if worker.process is None and worker.due_s <= time.monotonic():
+                worker.start(run_worker)
+        pauses = [worker.due_s - time.monotonic() for worker in workers if worker.process is None]
+        if select.select([woken], [], [], max(0.0, min(pauses)) if pauses else None)[0]:
+            received.update(os.read(woken, 4096))
+    _stop([worker.process for worker in workers if worker.process], grace_s)
+    signal.set_wakeup_fd(-1)
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def _stop(processes: list[ForkProcess], grace_s: float) -> None:
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + grace_s
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            logger.error("worker %s does not stop within %s s: killed", process.pid, grace_s)
+            process.kill()
+            process.join()
+
+
+def _check_settings(settings: Settings) -> None:
+    """Fail at once where every worker would."""
+    if settings.redis_url:
+        RedisSessions(settings.redis_url.get_secret_value())
+    try:
+        make_ssl_context(settings.http)
+    except OSError as error:
+        raise StartError(f"{settings.http.certificate}: cannot be used as a certificate ({error})") from None
+
+
+def _check_port(settings: Settings) -> int:
+    """Return the port, failing where another program listens: workers would share it."""
+    deadline = time.monotonic() + _PORT_WAIT_S
+    while True:
+        with _make_socket(settings) as probe:
+            try:
+                probe.bind((settings.host, settings.port))
+                return int(probe.getsockname()[1])
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    address = f"{settings.host}:{settings.port}"
+                    raise StartError(f"{address}: cannot be listened on ({error.strerror})") from None
+        time.sleep(0.1)
+
+
+def _listen(settings: Settings, port: int) -> socket.socket:
+    """Listen in a worker: the kernel spreads connections over those that do."""
+    listener = _make_socket(settings)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((settings.host, port))
+    return listener
+
+
+def _make_socket(settings: Settings) -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made

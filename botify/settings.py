@@ -7,19 +7,13 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
 
-from botify.experiments import Experiment, RecommenderName
+from botify.experiments import Experiment
+from botify.recommenders.registry import READS, FallbackSettings
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 # The text of these variables is taken as it is, so that a token of digits stays a text; that of the others is YAML.
 _TEXT_KEYS = {"catalog", "recommendations", "log_dir", "redis_url", "admin_token", "decides", "host"}
-
-
-class FallbackSettings(Config):
-    """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
-
-    exhausted: tuple[RecommenderName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
-    unknown: tuple[RecommenderName, ...] = ("top_pop",)  # it knows nothing of this listener or track
 
 
 class EventLogSettings(Config):
@@ -30,6 +24,25 @@ class EventLogSettings(Config):
     segment_age_s: PositiveFloat = 3600.0
 
 
+class HttpSettings(Config):
+    """How long the server waits for clients, and how many connections each process keeps."""
+
+    header_s: PositiveFloat = 10.0  # for the head of a request to come
+    body_s: PositiveFloat = 10.0  # for its body
+    idle_s: PositiveFloat = 75.0  # between requests; longer than a proxy keeps its connections
+    connections: PositiveInt = 8192  # of more, the one that was idle for longest is closed
+    client_connections: PositiveInt = 1024  # of one address
+    certificate: Path | None = None  # PEM with its chain; with it, the service speaks TLS alone
+    certificate_key: Path | None = None  # PEM; by default it is in the certificate's file
+
+
+class ApiKey(Config):
+    """A client that may ask."""
+
+    key: SecretStr = Field(min_length=16)
+    rate: PositiveFloat | None = None  # requests a second that each process takes of it
+
+
 class Settings(Config):
     """The service's configuration."""
 
@@ -38,17 +51,19 @@ class Settings(Config):
     log_dir: Path
     redis_url: SecretStr | None = None
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
-    admin_token: SecretStr | None = None
+    admin_token: SecretStr | None = Field(default=None, min_length=1)
+    api_keys: dict[str, ApiKey] = Field(default_factory=dict)  # by the client's name; without any, anyone may ask
     experiments: tuple[Experiment, ...] = Field(min_length=1)
     decides: str  # the experiment whose arm picks the recommender
     fallback: FallbackSettings = FallbackSettings()
     event_log: EventLogSettings = EventLogSettings()
+    http: HttpSettings = HttpSettings()
     host: str = "127.0.0.1"
     port: int = Field(default=5001, ge=0, le=65535)
     processes: PositiveInt = 1
     threads: PositiveInt = 4  # of each process; they wait for Redis and the disk side by side
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
-    stop_grace_s: PositiveInt = 10  # for the requests under way and the log's last fsync when the service is stopped
+    stop_grace_s: PositiveInt = 5  # for the requests under way and the log's last fsync when the service is stopped
     watch_s: PositiveFloat = 1.0  # between looks for a new version of the recommendations
     body_limit_bytes: PositiveInt = 2**20
     batch_limit: PositiveInt = 10_000
@@ -68,6 +83,11 @@ class Settings(Config):
         """All recommenders that may be asked."""
         arms = {arm.recommender for experiment in self.experiments for arm in experiment.arms}
         return arms | {*self.fallback.exhausted, *self.fallback.unknown, "random"}
+
+    @property
+    def files(self) -> set[str]:
+        """The files of an export, beside the lists, that these recommenders read."""
+        return {file for name in self.recommenders for file in READS.get(name, ())}
 
 
 def load_settings(path: Path, environment: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:

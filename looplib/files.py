@@ -79,6 +79,15 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     fsync_directory(path.parent)
 
 
+def atomic_symlink(link: Path, target: str) -> None:
+    """Make a link to a path relative to the link's folder, in place of an earlier link of the same name."""
+    temporary = link.with_name(f"{TEMPORARY_PREFIX}{link.name}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
+    fsync_directory(link.parent)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed writers left in a folder; call it only while no other process writes there."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):

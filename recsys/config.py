@@ -6,12 +6,13 @@ from os import fspath
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Le, Len, Lt
+from annotated_types import Ge, Gt, Le, Len
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_validator, model_validator
 
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation.validator import METRICS
 from looplib.config import Config, Count, Positive, Share
+from recsys.dataset.split import Split as Split
 
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 
@@ -32,30 +33,6 @@ Axis = Annotated[tuple[Value, ...], Len(1), AfterValidator(_distinct)]
 Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
 
 
-class Split(Config):
-    """Which sessions are held out of training; a session is on one side whole."""
-
-    kind: Literal["session_hash", "last_session", "time", "files"] = Field(
-        default="session_hash",
-        description="held out is a share by a hash of session and seed; each listener's last of at least two; the "
-        "newest; or what published files say",
-    )
-    holdout: Annotated[float, Gt(0), Lt(1)] = Field(default=0.15, description="session_hash, time: the share held out")
-    train: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to learn from")
-    test: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to validate on")
-
-    @field_validator("train", "test", mode="before")
-    @classmethod
-    def _one_is_a_list_of_one(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _files_belong_to_files(self) -> "Split":
-        if (self.kind == "files") != bool(self.train and self.test) or bool(self.train) != bool(self.test):
-            raise ValueError("train and test are both given with kind: files, and only there")
-        return self
-
-
 class Feedback(Config):
     """How events become interactions: listening time, or weights of your own, summed per listener and track."""
 
@@ -74,8 +51,8 @@ class Space(Config):
     regularization: Axis[NonNegative] = (0.1,)
     alpha: Axis[Positive] = Field(default=(10.0,), description="confidence is unobserved_weight + alpha r")
     cg_steps: Axis[Count] = Field(default=(3,), description="conjugate-gradient steps for each row and sweep")
-    solver: Axis[Literal["cg", "cholesky"]] = Field(
-        default=("cg",), description="cg: a few steps towards a row's solution; cholesky: all the way"
+    solver: Axis[Literal["cg", "cholesky", "implicit"]] = Field(
+        default=("cg",), description="cg: a few steps towards a row's solution; cholesky: all the way; implicit: its cg"
     )
     unobserved_weight: Axis[Positive] = Field(default=(1.0,), description="confidence of a pair without interaction")
     nu: Axis[NonNegative] = Field(

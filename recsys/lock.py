@@ -19,6 +19,7 @@ import msgspec
 
 from looplib.locks import exclusive
 from recsys.errors import StorageError
+from recsys.filesystem import open_files
 from recsys.workspace import Workspace
 
 LOCK = ".lock"
@@ -118,14 +119,14 @@ def _renew(workspace: Workspace, me: Holder, over: threading.Event) -> None:
 def _silent_s(workspace: Workspace, probe: str) -> float:
     """Return the seconds since the lock was last written, by the server's clock, which a new file tells."""
     _put(workspace, probe, None)
-    with workspace.opened(LOCK) as files:
+    with open_files(workspace.address, LOCK) as files:
         now, last = (files.modified(name).timestamp() for name in (probe, LOCK))
     workspace.delete(probe)
     return max(0.0, float(now - last))
 
 
 def _put(workspace: Workspace, name: str, holder: Holder | None, mode: str = "overwrite") -> None:
-    with workspace.opened(name) as files:
+    with open_files(workspace.address, name) as files:
         files.pipe_file(name, msgspec.json.encode(holder), mode=mode)
 
 

@@ -6,35 +6,26 @@ LISTENING_LOOP_SCRATCH or the user's cache folder; removed while nothing runs, i
 endpoint and region are the file system's own affair: for S3 the environment, ~/.aws, or the machine's role.
 """
 
-import asyncio
-import errno
 import os
 import shutil
-import socket
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import fsspec
 import orjson
-from fsspec.asyn import get_loop
-from fsspec.implementations.dirfs import DirFileSystem
 
-from looplib.files import TEMPORARY_PREFIX, digest_of, fsync_directory, sha256_file
+from looplib.files import TEMPORARY_PREFIX, atomic_symlink, digest_of, sha256_file
 from looplib.locks import exclusive
 from recsys.errors import StorageError
+from recsys.filesystem import open_files
 
 SCRATCH = "LISTENING_LOOP_SCRATCH"
 OBJECTS = "objects.json"  # of a folder that was uploaded whole: name to bytes and sha256; uploaded last
-# Bound the time that a server which does not answer takes: attempts, and seconds of each.
-_S3_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}
-_ATTEMPTS, _SEND_S, _SLOWEST_BYTES_S = 3, 60.0, 100_000
-_OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # errors of this machine's disk explain themselves
-_NO_BUCKET = "bucket does not exist"  # in the words of S3
+# An upload may take so long, and what its bytes take at this speed; the file system's time-outs are of what comes.
+_SEND_S, _SLOWEST_BYTES_S = 60.0, 100_000
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -63,28 +54,29 @@ class Workspace:
         """Return the workspace of a folder in this one."""
         return Workspace(f"{self.name}/{name}", self.folder / name, self.is_remote)
 
-    def sizes(self) -> Mapping[str, int]:
+    def sizes(self) -> dict[str, int]:
         """Return the bytes of all files at the address, by name relative to it."""
-        with suppress(FileNotFoundError), self.opened() as files:
+        with suppress(FileNotFoundError), open_files(self.address) as files:
             return {name: facts["size"] for name, facts in files.find("", detail=True).items()}
         return {}
 
     def names(self) -> set[str]:
         """Return the names of files and folders on the first level at the address."""
-        with suppress(FileNotFoundError), self.opened() as files:
+        with suppress(FileNotFoundError), open_files(self.address) as files:
             return set(files.ls("", detail=False))
         return set()
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file as it is at the address now; None if there is none."""
-        with suppress(FileNotFoundError), self.opened(name) as files:
+        with suppress(FileNotFoundError), open_files(self.address, name) as files:
             return bytes(files.cat_file(name))
         return None
 
     def download(self, *names: str) -> None:
         """Make files what they are at the address now; those that it has not are removed."""
         if self.is_remote:
-            _in_parallel(self._download, names)
+            with ThreadPoolExecutor(_AT_ONCE) as threads:
+                list(threads.map(self._download, names))
 
     def cached(self, name: str, sha256: str = "") -> Path:
         """Return a file whose content never changes, downloaded unless it is there; with a digest it is checked."""
@@ -95,22 +87,23 @@ class Workspace:
     def upload(self, *names: str) -> None:
         """Upload files, several at a time; what makes others visible is uploaded by a later call."""
         if self.is_remote:
-            _in_parallel(self._upload, names)
+            with ThreadPoolExecutor(_AT_ONCE) as threads:
+                list(threads.map(self._upload, names))
 
     def evict(self, *names: str) -> None:
-        """Remove this machine's copies of files that have been uploaded; of all without names."""
-        if self.is_remote:
-            for name in names:
-                (self.folder / name).unlink(missing_ok=True)
-            if not names:
-                shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove this machine's copies of files or folders that have been uploaded; "." is all of them."""
+        for path in [self.folder / name for name in names] if self.is_remote else []:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def delete(self, *names: str) -> None:
-        """Delete files, here and at the address."""
+        """Delete files or folders, here and at the address."""
         for name in names:
-            with suppress(FileNotFoundError), self.opened(name) as files:
-                files.rm_file(name)
-            (self.folder / name).unlink(missing_ok=True)
+            with suppress(FileNotFoundError), open_files(self.address, name) as files:
+                files.rm(name, recursive=True)
+        self.evict(*names)
 
     def move(self, name: str, target: "Workspace") -> None:
         """Move a file or a folder to another workspace."""
@@ -120,27 +113,18 @@ class Workspace:
             return
         found = [file for file in self.sizes() if f"{file}/".startswith(f"{name}/")]
         old, new = ([f"{workspace}/{file}" for file in found] for workspace in (self, target))
-        with self.opened(name) as files:
+        with open_files(self.address, name) as files:
             files.fs.copy(old, new)
             files.fs.rm(old)
 
     def link(self, name: str, target: str) -> str:
-        """Make a name stand for a folder in this one, in one step: a link, or at an address a file that names it.
-
-        Returns:
-            The address of the folder: by way of the name where that is a link.
-        """
-        file = self.folder / name
-        if self.is_remote:
-            file.write_text(f"{target}\n")
-            self.upload(name)
-            return f"{self}/{target}"
-        link = file.with_name(f"{TEMPORARY_PREFIX}{name}")
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
-        link.replace(file)
-        fsync_directory(self.folder)
-        return f"{self}/{name}"
+        """Make a name stand for a folder in this one, by a link or a file naming it; return the folder's address."""
+        if not self.is_remote:
+            atomic_symlink(self.folder / name, target)
+            return f"{self}/{name}"
+        (self.folder / name).write_text(f"{target}\n")
+        self.upload(name)
+        return f"{self}/{target}"
 
     def download_all(self) -> bool:
         """Download a folder that was uploaded whole, every digest checked.
@@ -154,27 +138,22 @@ class Workspace:
         with exclusive(self.folder.with_name(f".{self.folder.name}.lock")):  # processes of a machine download it once
             content, table = self.read(OBJECTS), self.folder / OBJECTS
             if content is None or not table.exists() or table.read_bytes() != content:
-                self.evict()
+                self.evict(".")
             if content is not None and not table.exists():
-                _in_parallel(lambda item: self._download(item[0], item[1][1]), orjson.loads(content).items())
+                with ThreadPoolExecutor(_AT_ONCE) as threads:
+                    list(threads.map(lambda item: self._download(item[0], item[1][1]), orjson.loads(content).items()))
                 table.write_bytes(content)
         return content is not None
 
     def upload_all(self) -> None:
         """Upload a whole folder; the table of its objects goes last and makes it visible."""
         if self.is_remote:
-            found = {file.relative_to(self.folder).as_posix(): file for file in self.folder.rglob("*")}
-            files = {name: file for name, file in found.items() if file.is_file() and name != OBJECTS}
-            table = {name: (file.stat().st_size, sha256_file(file)) for name, file in files.items()}
-            self.upload(*files)
+            files = [file for file in self.folder.rglob("*") if file.is_file() and file.name != OBJECTS]
+            facts = ((file.stat().st_size, sha256_file(file)) for file in files)
+            table = dict(zip((file.relative_to(self.folder).as_posix() for file in files), facts, strict=True))
+            self.upload(*table)
             (self.folder / OBJECTS).write_bytes(orjson.dumps(table, option=orjson.OPT_INDENT_2))
             self.upload(OBJECTS)
-
-    def delete_all(self) -> None:
-        """Delete the folder, here and at the address."""
-        with suppress(FileNotFoundError), self.opened() as files:
-            files.rm("", recursive=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _download(self, name: str, sha256: str = "") -> None:
         file, url = self.folder / name, f"{self}/{name}"
@@ -182,7 +161,7 @@ class Workspace:
         with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=file.parent) as scratch:
             part = Path(scratch, "part")
             try:
-                with self.opened(name) as files:
+                with open_files(self.address, name) as files:
                     files.get_file(name, str(part))
             except FileNotFoundError:
                 file.unlink(missing_ok=True)
@@ -195,30 +174,9 @@ class Workspace:
 
     def _upload(self, name: str) -> None:
         file = self.folder / name
-        with self.opened(name) as files:
-            # The timeouts of S3 above concern only what comes.
+        with open_files(self.address, name) as files:
             limit = {"timeout": _SEND_S + file.stat().st_size / _SLOWEST_BYTES_S} if files.fs.async_impl else {}
             files.put_file(str(file), name, **limit)
-
-    @contextmanager
-    def opened(self, name: str = "") -> Iterator[Any]:
-        """Open the address's file system for a block that is about a file; names in it are relative to the address.
-
-        Raises:
-            FileNotFoundError: The block looks for a file that is not there.
-            StorageError: In place of the other errors of a file system that is no path's.
-        """
-        try:
-            yield DirFileSystem(self.address, _file_system(self.address), skip_instance_cache=True)
-        except Exception as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            is_expected = isinstance(error, (FileNotFoundError, FileExistsError, StorageError))
-            is_own_disk = getattr(error, "errno", None) in _OWN_DISK and getattr(error, "filename", None)
-            if not self.is_remote or (is_expected and _NO_BUCKET not in text) or is_own_disk:
-                raise
-            here = socket.gethostname()  # it may be a worker's
-            url = f"{self}/{name}".rstrip("/")
-            raise StorageError(f"{url}: {text} (on {here}); {_advice(error, text)}") from None
 
 
 def open_workspace(address: str | Path) -> Workspace:
@@ -235,42 +193,8 @@ def open_workspace(address: str | Path) -> Workspace:
     names = [name for name in rest.split("/") if name]
     if not names or any(name in (".", "..") for name in names):
         raise StorageError(f"{address}: no address of a folder, such as s3://bucket/folder")
-    keys = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") if scheme == "s3" else ()
-    endpoint = next((os.environ[key] for key in keys if os.environ.get(key)), "")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "listening-loop"
     scratch = Path(os.environ.get(SCRATCH) or cache).absolute()
     folder = scratch.joinpath(f"{scheme}-{digest_of(endpoint)[:8]}", *names)
     return Workspace(f"{scheme}://{'/'.join(names)}", folder, is_remote=True)
-
-
-def _file_system(address: str) -> Any:  # noqa: ANN401  fsspec has no types
-    scheme, slashes, _ = address.partition("://")
-    if scheme not in ("s3", "s3a"):
-        return fsspec.filesystem(scheme if slashes else "file", use_listings_cache=False)
-    files = fsspec.filesystem(scheme, use_listings_cache=False, config_kwargs=_S3_TIMEOUTS)
-    files.retries = _ATTEMPTS
-    get_loop().set_exception_handler(_leave_out_lost_connections)
-    return files
-
-
-def _leave_out_lost_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Show errors in fsspec's loop, but for a lost connection: the call that it interrupts reports it."""
-    if not isinstance(context.get("exception"), OSError):
-        loop.default_exception_handler(context)
-
-
-def _advice(error: Exception, text: str) -> str:
-    if isinstance(error, (ImportError, ValueError)):
-        return "an address is a path, or such as s3://bucket/folder after pip install 'listening-loop[s3]'"
-    if isinstance(error, PermissionError):
-        return "access is refused: are the credentials right, and may they read and write?"
-    if "credentials" in text.lower():
-        return "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"
-    if _NO_BUCKET in text:
-        return "create it, or name another"
-    return "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)? The same command goes on from there"
-
-
-def _in_parallel(function: Callable[[Any], object], items: Iterable[Any]) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(function, items))

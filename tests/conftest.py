@@ -1,4 +1,4 @@
-"""Shared by all tests: how they are divided among processes, and that none touches a global random generator."""
+"""Shared by all tests: in which order they start, and that none touches a global random generator."""
 
 import random
 from collections.abc import Iterator
@@ -8,12 +8,9 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, since they share its fixtures; start with the files of slow tests."""
+    """Start with the files of slow tests; xdist's `loadfile` keeps a file's tests, which share fixtures, together."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
 
 
 @pytest.fixture(autouse=True)

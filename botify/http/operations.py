@@ -19,6 +19,18 @@ def make_blueprint(service: Service) -> Blueprint:
     """Make the blueprint of a service."""
     operations = Blueprint("operations", __name__)
     document = yaml.safe_load(_DOCUMENT.read_bytes())
+    running = [
+        {
+            "name": experiment.name,
+            "decides": experiment.name == service.settings.decides,
+            "overrides": len(experiment.overrides),
+            "arms": [
+                {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
+                for arm in experiment.arms
+            ],
+        }
+        for experiment in service.settings.experiments
+    ]
 
     @operations.get("/openapi.json")
     def openapi_document() -> Answer:
@@ -35,9 +47,8 @@ def make_blueprint(service: Service) -> Blueprint:
 
     @operations.get("/health/ready")
     def ready() -> Answer | tuple[Answer, int]:
-        if service.store.ready():
-            return _status("ready")
-        return _status("degraded", "the session store cannot be reached"), 503
+        problems = service.problems()
+        return (_status("degraded", *problems), 503) if problems else _status("ready")
 
     @operations.get("/metrics")
     def metrics() -> Response:
@@ -45,35 +56,18 @@ def make_blueprint(service: Service) -> Blueprint:
 
     @operations.get("/experiments")
     def experiments() -> Answer:
-        return describe_experiments(service)
+        model = service.versions.model
+        return {
+            "version": model.version,
+            "created_at": model.created_at.isoformat(),
+            "refused": service.versions.refused,
+            "experiments": running,
+        }
 
     def _status(status: str, *problems: str) -> Answer:
         return {"status": status, "problems": problems, "version": service.versions.model.version}
 
     return operations
-
-
-def describe_experiments(service: Service) -> Answer:
-    """List the running experiments, the version served, and why the current one was refused, if it was."""
-    running = [
-        {
-            "name": experiment.name,
-            "decides": experiment.name == service.settings.decides,
-            "overrides": len(experiment.overrides),
-            "arms": [
-                {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
-                for arm in experiment.arms
-            ],
-        }
-        for experiment in service.settings.experiments
-    ]
-    model = service.versions.model
-    return {
-        "version": model.version,
-        "created_at": model.created_at.isoformat(),
-        "refused": service.versions.refused,
-        "experiments": running,
-    }
 
 
 def make_admin_blueprint(service: Service) -> Blueprint:
@@ -95,6 +89,7 @@ def make_admin_blueprint(service: Service) -> Blueprint:
 
     @admin.post("/rollback")
     def rollback() -> Answer:
-        return {"version": service.versions.roll_back().version}
+        version = service.bodies.version(flask.request.get_data())
+        return {"version": service.versions.roll_back(version).version}
 
     return admin

@@ -14,17 +14,18 @@ Responses = dict[str, list[dict[str, Any]]]
 
 def answer_next(service: Service, user: int, body: bytes) -> bytes:
     """Answer `POST /next/<user>` with a body; raises `BodyError` and what `Service.next` does."""
-    listening = service.bodies.one(body, user)
-    return b'{"user":%d,"track":%d}' % (user, service.next((listening,))[0])
+    listening, numbers = service.bodies.one(body, user)
+    return b'{"user":%d,"track":%d}' % (user, service.next((listening,), numbers)[0])
 
 
 def answer_last(service: Service, user: int, body: bytes) -> bytes:
     """Answer `POST /last/<user>` with a body; raises `BodyError` and what `Service.last` does."""
-    service.last((service.bodies.one(body, user),))
+    listening, numbers = service.bodies.one(body, user)
+    service.last((listening,), numbers)
     return b'{"user":%d}' % user
 
 
-ANSWERS: Mapping[str, Callable[[Service, int, bytes], bytes]] = {"/next/": answer_next, "/last/": answer_last}
+ANSWERS: Mapping[bytes, Callable[[Service, int, bytes], bytes]] = {b"/next/": answer_next, b"/last/": answer_last}
 
 
 def make_blueprint(service: Service) -> Blueprint:
@@ -42,14 +43,14 @@ def make_blueprint(service: Service) -> Blueprint:
 
     @playback.post("/next")
     def next_tracks() -> Responses:
-        requests = bodies.many(_whole_body())
-        found = zip(requests, service.next(requests), strict=True)
+        requests, numbers = bodies.many(_whole_body())
+        found = zip(requests, service.next(requests, numbers), strict=True)
         return {"responses": [{"user": user, "track": track} for (user, _, _), track in found]}
 
     @playback.post("/last")
     def last_tracks() -> Responses:
-        requests = bodies.many(_whole_body())
-        service.last(requests)
+        requests, numbers = bodies.many(_whole_body())
+        service.last(requests, numbers)
         return {"responses": [{"user": user} for user, _, _ in requests]}
 
     @playback.get("/track/<int:track>")

@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from io import BufferedReader
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,16 @@ import numpy.typing as npt
 
 from botify.errors import ModelError
 
+_LONGEST_HEADER = 200  # characters; ours have 118, and parsing a deeper one takes all the stack
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def read_arrays(path: Path, shapes: Mapping[str, str], what: str) -> tuple[Arrays, dict[str, int]]:
+def read_arrays(file: BufferedReader, shapes: Mapping[str, str], what: str) -> tuple[Arrays, dict[str, int]]:
     """Read arrays of an `.npz` as `numpy.savez` writes it.
 
     Args:
-        path: The file.
+        file: The file, open.
         shapes: By array the kind of its numbers, `i` or `f` (finite), and the names of its axes: `"f tracks factors"`.
             Axes of one name have one length.
         what: What the file is, for the message.
@@ -28,10 +30,11 @@ def read_arrays(path: Path, shapes: Mapping[str, str], what: str) -> tuple[Array
     Raises:
         ModelError: The file is damaged, or lacks an array, or an array is something else.
     """
+    path = file.name
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes}
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+    except Exception as error:  # noqa: BLE001  a damaged file makes zipfile and NumPy raise any kind
         raise ModelError(f"{path}: not {what} of ours ({error})") from None
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
@@ -46,7 +49,7 @@ def read_arrays(path: Path, shapes: Mapping[str, str], what: str) -> tuple[Array
     return arrays, lengths
 
 
-def check_ids(path: Path, name: str, ids: npt.NDArray[Any], limit: int) -> None:
+def check_ids(path: str, name: str, ids: npt.NDArray[Any], limit: int) -> None:
     """Raise a `ModelError` unless all ids are in 0..limit-1."""
     if len(ids) and not (ids.min() >= 0 and ids.max() < limit):
         raise ModelError(f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}")
@@ -58,5 +61,5 @@ def _read_array(archive: zipfile.ZipFile, member: str) -> npt.NDArray[Any]:
         raise ValueError(f"{member} is compressed")
     # NumPy reads by and by, so a header that claims more than the file holds takes no memory before it fails.
     with archive.open(entry) as file:
-        array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False, max_header_size=_LONGEST_HEADER)
         return array

@@ -1,7 +1,7 @@
 """The context model of a published version: what is expected of a track, given the listener and the organic track."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from io import BufferedReader
 from typing import Any
 
 import numpy as np
@@ -74,13 +74,14 @@ class Context:
         return self.interests[interest], self.interest_precision + self.evidence[interest] * self.information
 
 
-def read_context(path: Path, tracks: int) -> Context:
+def read_context(file: BufferedReader, tracks: int) -> Context:
     """Read a context model for a catalogue of so many tracks.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
-    arrays, lengths = read_arrays(path, {**_TABLES, **_NUMBERS}, "a context model")
+    path = file.name
+    arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model")
     if lengths["sides"] != lengths["factors"] + 1:
         raise ModelError(f"{path}: {lengths['factors']} factors need interests of one more, not {lengths['sides']}")
     for name, limit in (("tracks", tracks), ("organics", tracks), ("interest_of", lengths["interests"])):

@@ -2,7 +2,7 @@
 
 from array import array
 from dataclasses import dataclass
-from pathlib import Path
+from io import BufferedReader
 from typing import Annotated, Any
 
 import msgspec
@@ -43,11 +43,11 @@ class TrackLists:
         return np.where((self.ids[rows] == of)[..., None], self.tracks[rows], np.int32(NO_TRACK))
 
 
-def read_track_lists(path: Path, key: str, value: str, rows: int | None, tracks: int) -> TrackLists:
+def read_track_lists(file: BufferedReader, key: str, value: str, rows: int | None, tracks: int) -> TrackLists:
     """Read lines such as `{"user": 7, "tracks": [3, 1]}`.
 
     Args:
-        path: The file.
+        file: The file, open.
         key: The field with the id.
         value: The field with the list.
         rows: How many lines the manifest says there are.
@@ -61,13 +61,13 @@ def read_track_lists(path: Path, key: str, value: str, rows: int | None, tracks:
     line_type = msgspec.defstruct("Line", [("id", id_type), ("tracks", list_type)], rename={"id": key, "tracks": value})
     decode = msgspec.json.Decoder(line_type).decode
     ids_read, lengths_read, tracks_read = array("q"), array("q"), array("i")  # compact, and grow without a copy
+    path = file.name
     try:
-        with path.open("rb") as file:
-            for text in file:
-                line: Any = decode(text)
-                ids_read.append(line.id)
-                lengths_read.append(len(line.tracks))
-                tracks_read.fromlist(line.tracks)
+        for text in file:
+            line: Any = decode(text)
+            ids_read.append(line.id)
+            lengths_read.append(len(line.tracks))
+            tracks_read.fromlist(line.tracks)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -89,7 +89,7 @@ def read_track_lists(path: Path, key: str, value: str, rows: int | None, tracks:
     return TrackLists(ids, table, counts)
 
 
-def _table(path: Path, cells: Int32Array, lengths: IntArray) -> Int32Array:
+def _table(path: str, cells: Int32Array, lengths: IntArray) -> Int32Array:
     """Arrange lists that follow one another in rows, without a copy if all have one length."""
     rows, width = len(lengths), max(1, int(lengths.max()))
     if len(cells) == rows * width:

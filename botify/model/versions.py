@@ -2,13 +2,20 @@
 
 import contextlib
 import logging
+import sys
 import threading
+import time
 from pathlib import Path
 
 from botify.errors import ModelError
-from botify.model.model import MANIFEST, Model, current_folder, load_model, read_manifest
+from botify.metrics import Metrics
+from botify.model.loading import current_folder, load_model, read_manifest
+from botify.model.model import MANIFEST, Model
 from botify.settings import Settings
 from looplib.files import TEMPORARY_PREFIX, fsync_directory
+
+_LONGEST_LOAD_S = 120.0
+_SWITCH_S = 0.0005  # for which loading may hold up requests
 
 logger = logging.getLogger("botify")
 
@@ -21,14 +28,15 @@ class Versions:
     by itself.
     """
 
-    def __init__(self, settings: Settings, model: Model) -> None:
+    def __init__(self, settings: Settings, model: Model, metrics: Metrics) -> None:
         """Begin with a model, whose catalogue later versions must fit."""
-        self.model = model
+        self.model, self._metrics = model, metrics
         self.refused: str | None = None  # why the current version is not the one served
         self._settings = settings
         self._served = self._tried = self._state(model.folder)
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._checked_s = time.monotonic()
         self._watcher = threading.Thread(target=self._watch, name="versions", daemon=True)
 
     def reload(self) -> Model:
@@ -42,25 +50,30 @@ class Versions:
             self._tried = self._state(folder)
             try:
                 if self._tried != self._served:
-                    self.model = load_model(self._settings, self.model.catalogue, folder)
+                    self.model = self._load(folder)
                     self._served = self._tried
                     logger.info("serving version %s", self.model.version)
             except ModelError as error:
                 self.refused = str(error)
+                self._metrics.versions_refused.inc()
                 raise
             self.refused = None
             return self.model
 
-    def roll_back(self) -> Model:
-        """Make the version exported before the served one the current one, and serve it.
+    def roll_back(self, version: str | None = None) -> Model:
+        """Make an earlier version the current one, and serve it.
+
+        Args:
+            version: Its name; by default the version exported before the served one. With a name, a rollback that is
+                asked for twice goes back once.
 
         Raises:
-            ModelError: There is no earlier version, the recommendations are not found through a link, or the
-                earlier version is refused.
+            ModelError: There is no such version, the recommendations are not found through a link, or that version
+                is refused.
         """
         with self._lock:
-            folder = self._earlier()
-            model = load_model(self._settings, self.model.catalogue, folder)
+            folder = self._find(version)
+            model = self._load(folder)
             self._point_to(folder)
             self.model, self.refused = model, None
             self._served = self._tried = self._state(folder)
@@ -70,6 +83,11 @@ class Versions:
     def watch(self) -> None:
         """Look for a new version every `watch_s`, in its own thread, until `close`."""
         self._watcher.start()
+
+    def is_watching(self) -> bool:
+        """Return whether the watcher lives and has looked lately."""
+        patience_s = 10 * self._settings.watch_s + _LONGEST_LOAD_S
+        return self._watcher.is_alive() and time.monotonic() - self._checked_s < patience_s
 
     def close(self) -> None:
         """Stop watching."""
@@ -82,8 +100,12 @@ class Versions:
             try:
                 if self._state(current_folder(self._settings)) != self._tried:
                     self.reload()
-            except (ModelError, OSError) as error:
+            except ModelError as error:
                 logger.warning("%s", error)
+            except Exception as error:
+                logger.exception("the watcher of versions goes on", exc_info=error)
+            self._checked_s = time.monotonic()
+            self._metrics.versions_checked.set_to_current_time()
 
     @staticmethod
     def _state(folder: Path) -> tuple[Path, int]:
@@ -93,18 +115,36 @@ class Versions:
         except OSError:
             return folder, 0
 
-    def _earlier(self) -> Path:
-        """Return the folder of the latest version that is not later than the served one."""
+    def _load(self, folder: Path) -> Model:
+        """Load a version, giving way to requests more often than Python's threads usually do."""
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_S)
+        try:
+            return load_model(self._settings, self.model.catalogue, folder)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(f"{folder}: cannot be loaded ({type(error).__name__}: {error})") from error
+        finally:
+            sys.setswitchinterval(before)
+
+    def _find(self, version: str | None) -> Path:
+        """Return the folder of a version; by default of the latest one that is not later than the served one."""
         served = self.model
         found = []
         for folder in served.folder.parent.iterdir():
-            if folder != served.folder and not folder.name.startswith(TEMPORARY_PREFIX):
+            if not folder.name.startswith(TEMPORARY_PREFIX):
                 with contextlib.suppress(ModelError):  # no version
-                    found.append((read_manifest(folder).created_at, folder))
-        earlier = [(created_at, folder) for created_at, folder in found if created_at <= served.created_at]
-        if not earlier:
-            raise ModelError(f"{served.folder.parent}: no version earlier than {served.version}")
-        return max(earlier)[1]
+                    found.append((read_manifest(folder), folder))
+        if version is not None:
+            wanted = [(manifest.created_at, folder) for manifest, folder in found if manifest.model == version]
+        else:
+            earlier = [(manifest.created_at, folder) for manifest, folder in found if folder != served.folder]
+            wanted = [(created_at, folder) for created_at, folder in earlier if created_at <= served.created_at]
+        if not wanted:
+            what = f"no version {version}" if version is not None else f"no version earlier than {served.version}"
+            raise ModelError(f"{served.folder.parent}: {what}")
+        return max(wanted)[1]
 
     def _point_to(self, folder: Path) -> None:
         link = self._settings.recommendations.parent

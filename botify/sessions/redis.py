@@ -65,6 +65,15 @@ for i, key in ipairs(KEYS) do
 end
 return 0
 """
+# What is no session, of another type or length, is deleted.
+_DELETE_FOREIGN = b"""
+for _, key in ipairs(KEYS) do
+  if redis.call('TYPE', key).ok ~= 'string' or redis.call('STRLEN', key) % tonumber(ARGV[1]) ~= 0 then
+    redis.call('UNLINK', key)
+  end
+end
+return 0
+"""
 _LONGEST_VALUE = LONGEST_SESSION * 2 * RECORD.size
 
 
@@ -134,6 +143,9 @@ class RedisSessions:
         values = self._append_and_read(keys, now_ms + self._silence_ms, records)
         if values is None:
             return [None] * len(keys)
+        if _are_foreign(values):
+            self.call(("EVAL", _DELETE_FOREIGN, len(keys), *keys, RECORD.size))
+            values = [record if _are_foreign([value]) else value for value, record in zip(values, records, strict=True)]
         readings = list(map(read_session, values, tickets))
         if any(reading.others for reading in readings):
             self._wait_for_others(keys, readings, now_ms)
@@ -156,8 +168,8 @@ class RedisSessions:
                 with contextlib.suppress(redis.RedisError, OSError):
                     connection.exchange([append], wait=False)
             return True
-        self._call(append)
-        (values,) = self._call(("MGET", *keys)) or [[]]
+        self.call(append)
+        (values,) = self.call(("MGET", *keys)) or [[]]
         return not any(
             value and read_session(value, ticket).is_taken_over for value, ticket in zip(values, tickets, strict=False)
         )
@@ -168,11 +180,12 @@ class RedisSessions:
         values = self._run(_APPEND_AND_TAKE, keys, *records)
         if values is None:
             return [None] * len(keys)
+        values = [record if _are_foreign([value]) else value for value, record in zip(values, records, strict=True)]
         return [read_session(value, ticket).session for value, ticket in zip(values, tickets, strict=True)]
 
     def ready(self) -> bool:
         """See `LocalSessions`; Redis is not asked during a pause."""
-        return self._call(("PING",)) is not None
+        return self.call(("PING",)) is not None
 
     def _wait_for_others(self, keys: Sequence[bytes], readings: list[Reading], now_ms: int) -> None:
         """Read sessions again until the requests before mine are settled, or take over their claims."""
@@ -181,7 +194,7 @@ class RedisSessions:
             claimed = [keys[i] for i in waiting]
             if time.monotonic() < deadline:
                 time.sleep(POLL_S)
-                (values,) = self._call(("MGET", *claimed)) or [None]
+                (values,) = self.call(("MGET", *claimed)) or [None]
             else:
                 records = [
                     b"".join(RECORD.pack(other, NO_TRACK, TAKEN_OVER) for other in readings[i].others) for i in waiting
@@ -198,7 +211,8 @@ class RedisSessions:
         if len(keys) > 1:  # all at once: were batches to interleave, each might wait for the other
             return self._run(_APPEND_AND_READ, keys, expires_ms, *records)
         # Two commands sent together cost Redis half of what a script does.
-        replies = self._call(("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms))
+        commands = (("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms))
+        replies = self.call(*commands, keys=keys)
         if replies is None:
             return None
         value: bytes = replies[-1] or b""
@@ -206,7 +220,7 @@ class RedisSessions:
 
     def _run(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[bytes] | None:
         """Return the values that a script reads; None while Redis is down."""
-        replies = self._call(("EVAL", script, len(keys), *keys, *values))
+        replies = self.call(("EVAL", script, len(keys), *keys, *values), keys=keys)
         return None if replies is None else list(chain.from_iterable(replies[0]))
 
     def _records_of(self, requests: Sequence[Listening]) -> tuple[list[bytes], list[int], list[bytes]]:
@@ -218,8 +232,8 @@ class RedisSessions:
         ]
         return keys, tickets, records
 
-    def _call(self, *commands: Sequence[Any]) -> list[Any] | None:
-        """Return the replies to commands sent together; None while Redis is down."""
+    def call(self, *commands: Sequence[Any], keys: Sequence[bytes] = ()) -> list[Any] | None:
+        """Return the replies to commands about keys, sent together; None while Redis is down."""
         if self._down_until_s and not self._may_try():
             return None
         connection = self._connection
@@ -231,6 +245,11 @@ class RedisSessions:
                 if not was_connected:
                     raise
                 # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts once.
+                replies = connection.exchange(commands)
+            except redis.ResponseError as error:
+                if "WRONGTYPE" not in str(error):
+                    raise
+                connection.exchange([("EVAL", _DELETE_FOREIGN, len(keys), *keys, RECORD.size)])
                 replies = connection.exchange(commands)
         except (redis.RedisError, OSError):
             self._down_until_s = time.monotonic() + PAUSE_S
@@ -275,6 +294,11 @@ class _Connection(threading.local):
             connection.disconnect()
             self._unread = 0
             raise
+
+
+def _are_foreign(values: Sequence[bytes]) -> bool:
+    """Return whether a value is not one of ours, by its length."""
+    return any(len(value) % RECORD.size for value in values)
 
 
 def _key(user: int) -> bytes:

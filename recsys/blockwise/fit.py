@@ -16,10 +16,8 @@ from looplib.files import TEMPORARY_PREFIX, atomic_write, fsync_directory, fsync
 from recsys.blockwise.worker import SIDES, Block, Of, factors_name, gather_tracks, rows_name, solve_block
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.retry import Outcome
-from recsys.dataset.arrays import new_array
-from recsys.dataset.dataset import Dataset, Side
-from recsys.models.als import check_finite, first_factors
-from recsys.models.params import AlsParams, Fit
+from recsys.dataset.dataset import Dataset, Side, new_array
+from recsys.models.als import AlsParams, Fit, check_finite, first_factors
 from recsys.workspace import Workspace
 
 # So many interactions take about 130 MB, and their confidences another half of that.
@@ -36,15 +34,10 @@ class Blocks:
 
 
 def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace, blocks: int | None = None) -> Blocks:
-    """Cut a dataset into blocks of about as many interactions, and gather those of the tracks.
+    """Cut a dataset into blocks of about as many interactions; workers gather those of the tracks in a folder.
 
-    Args:
-        cluster: Gathers.
-        dataset: The dataset.
-        side: Its interactions that are fitted.
-        folder: Where the gathered interactions go; every worker must see it.
-        blocks: How many on each side; by default one for each call that the cluster runs at once, or a multiple of
-            that so that none holds over `LARGEST_BLOCK` interactions.
+    By default there are as many on each side as the cluster runs calls at once, or a multiple of that so that none
+    holds over `LARGEST_BLOCK` interactions.
     """
     matrix = dataset.matrix(side)
     at_once = cluster.slots()
@@ -68,18 +61,11 @@ def fit_blocks(
     seed: int,
     sweeps: int,
     workspace: Workspace,
-    report: Callable[[float], None] = lambda _sweeps: None,
+    report: Callable[[float], None] | None = None,
 ) -> Fit:
-    """Fit a model, continuing from the last sweep that the workspace has.
+    """Fit a model to a number of sweeps, continuing from the last one that its own workspace has.
 
-    Args:
-        cluster: Solves; a block whose worker dies is solved again elsewhere.
-        blocks: Made by `cut_blocks`.
-        params: Hyperparameters.
-        seed: Decides the first factors.
-        sweeps: Sweeps of the whole fit.
-        workspace: Belongs to this fit alone.
-        report: Called with the sweeps done.
+    A block whose worker dies is solved again elsewhere. `report` is called with the sweeps done.
 
     Returns:
         The factors, mapped from their files.
@@ -99,7 +85,8 @@ def fit_blocks(
             _join_rows(workspace, side, params.factors, sweep, cluster.run(solve_block, calls))
         check_finite(_load(workspace, sweep))
         workspace.delete(*(factors_name(of, sweep - 1) for of in SIDES))
-        report(sweep)
+        if report:
+            report(sweep)
     return _load(workspace, sweeps)
 
 

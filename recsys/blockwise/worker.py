@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 from looplib.arrays import Float32Array
 from looplib.files import atomic_directory, atomic_write
 from recsys.dataset.dataset import CSR, Side, load_matrix, open_dataset
+from recsys.models.als import AlsParams
 from recsys.models.normal_equations import make_equations
-from recsys.models.params import AlsParams
 from recsys.workspace import Workspace, open_workspace
 
 Of = Literal["listeners", "tracks"]
@@ -94,15 +94,15 @@ def solve_block(block: Block, params: AlsParams, fit: str, sweep: int, threads: 
         TrialError: The equations of a row have no single solution.
     """
     workspace = open_workspace(fit)
+    _evict_stale(workspace, sweep)
     before = workspace.cached(factors_name(block.of, sweep - 1))
     of_listeners = block.of == "listeners"
     others = workspace.cached(factors_name("tracks", sweep - 1) if of_listeners else factors_name("listeners", sweep))
-    _evict_earlier(workspace, sweep)
     heard, skips = block.load()
     rows: Float32Array = np.array(np.load(before, mmap_mode="r")[block.first : block.last])
     # The solver has threads of its own; BLAS threads beside them cost more than they bring.
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-        make_equations(heard, skips, params).solve(rows, np.load(others, mmap_mode="c"), params, threads)
+        make_equations(heard, skips, params).solve(rows, np.load(others, mmap_mode="c"), threads)
     name = rows_name(block, sweep)
     with atomic_write(workspace.folder / name) as file:
         np.save(file, rows)
@@ -110,10 +110,9 @@ def solve_block(block: Block, params: AlsParams, fit: str, sweep: int, threads: 
     workspace.evict(name)
 
 
-def _evict_earlier(fit: Workspace, sweep: int) -> None:
+def _evict_stale(fit: Workspace, sweep: int) -> None:
     """Remove this machine's copies of factors of earlier sweeps and of other fits; fits run one after the other."""
-    fit.evict(factors_name("listeners", sweep - 2), factors_name("tracks", sweep - 2))
-    if fit.is_remote:
-        for file in fit.folder.parent.glob("*/*.npy"):
-            if file.parent != fit.folder:
-                file.unlink(missing_ok=True)
+    fit.evict(*(factors_name(of, sweep - 2) for of in SIDES))
+    fits = open_workspace(fit.address.rpartition("/")[0])
+    files = (file.relative_to(fits.folder) for file in fits.folder.glob("*/*.npy") if file.parent != fit.folder)
+    fits.evict(*(file.as_posix() for file in files))

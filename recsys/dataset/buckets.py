@@ -5,7 +5,6 @@ checked and summed without looking at any other.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -29,30 +28,10 @@ def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
     return folder / f"{kind}-{bucket:03d}.parquet"
 
 
-@dataclass(frozen=True)
-class StoredBucket:
-    """A bucket of a store: the store's address, and the bucket's number and parts."""
-
-    store: str
-    number: int
-    parts: tuple[Part, ...]
-
-    def download(self) -> list[Path]:
-        """Return the paths of the parts on this machine."""
-        return download_stored(open_workspace(self.store), self.parts)
-
-
 def prepare_bucket(
-    bucket: StoredBucket, pieces: str, rule: SplitRule, feedback: Feedback, heldout_organic: bool
+    store: str, parts: Sequence[Part], pieces: str, rule: SplitRule, feedback: Feedback, heldout_organic: bool
 ) -> dict[str, int]:
-    """Split a bucket's sessions and write the files that `bucket_file` names.
-
-    Args:
-        bucket: The bucket.
-        pieces: Address of the folder where the files go.
-        rule: Which sessions are held out.
-        feedback: Which events count as interactions.
-        heldout_organic: Whether organic tracks count among the held-out ones.
+    """Split a bucket's sessions and write the files that `bucket_file` names to the address `pieces`.
 
     Returns:
         The bucket's events and sessions and the held-out ones of both, under the names in `COUNTS`.
@@ -60,43 +39,41 @@ def prepare_bucket(
     Raises:
         SplitError: A session came out on both sides, or an event was lost: nothing learned from it could be trusted.
     """
-    workspace = open_workspace(pieces)
+    workspace, bucket = open_workspace(pieces), parts[0].bucket
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, bucket.download(), rule)
-        heldout = {"seed": rule.seed, "holdout": rule.split.holdout, "cutoff_ms": rule.cutoff_ms}
-        queries.materialize(
-            connection, "heldout_sessions", "sessions/heldout_sessions", kind=rule.split.kind, **heldout
-        )
+        _attach_sessions(connection, store, parts, rule)
+        queries.materialize(connection, "heldout_sessions", "sessions/heldout_sessions", **rule.parameters)
         queries.materialize(connection, "split_events", "sessions/split_events")
-        counts = _checked_counts(connection, bucket.number)
+        counts = _checked_counts(connection, bucket)
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
-            file = bucket_file(workspace.folder, kind, bucket.number)
+            file = bucket_file(workspace.folder, kind, bucket)
             pq.write_table(queries.fetch_table(connection, name, **values), file)
             workspace.upload(file.name)
             workspace.evict(file.name)
     return counts
 
 
-def count_starts(bucket: StoredBucket, rule: SplitRule) -> tuple[IntArray, IntArray]:
+def count_starts(store: str, parts: Sequence[Part], rule: SplitRule) -> tuple[IntArray, IntArray]:
     """Count the sessions of a bucket that begin in each minute since the epoch.
 
     Returns:
         Minutes, oldest first, and sessions; each of shape (minutes,).
     """
     with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, bucket.download(), rule)
+        _attach_sessions(connection, store, parts, rule)
         starts = queries.fetch_table(connection, "sessions/starts_by_minute")
     return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
 
 
-def _attach_sessions(connection: queries.Connection, parts: Sequence[Path], rule: SplitRule) -> None:
-    """Make the tables events and session_events of a bucket's files."""
+def _attach_sessions(connection: queries.Connection, store: str, parts: Sequence[Part], rule: SplitRule) -> None:
+    """Make the tables events and session_events of a bucket."""
+    files = download_stored(open_workspace(store), parts)
     if rule.is_weighted:
-        queries.attach_parquet(connection, "stored", parts)
+        queries.attach_parquet(connection, "stored", files)
         queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
     else:
-        queries.attach_parquet(connection, "events", parts)
+        queries.attach_parquet(connection, "events", files)
     queries.materialize(connection, "session_events", "sessions/session_events")
 
 

@@ -14,11 +14,11 @@ A dataset is a folder, written whole or not at all, under a digest of what it fo
 Workers map the arrays into memory, so that the processes of a machine share one copy.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -26,10 +26,6 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Int32Array, IntArray
-from looplib.files import digest_of
-from recsys.config import SearchConfig
-from recsys.dataset.split import file_sides
-from recsys.store.remote import Store
 from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths
@@ -37,7 +33,6 @@ SUMMARY = "dataset.json"
 PIECES = "pieces"  # in a run's folder, what its workers hand over
 CSR = ("values", "indices", "indptr")  # the files of a matrix
 Side = Literal["train", "total"]
-Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -126,30 +121,13 @@ def open_dataset(address: str | Path) -> Dataset:
     return Dataset(workspace, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
 
 
-def write_summary(folder: Path, digest: str, counts: Mapping[str, int]) -> None:
-    """Write the summary of the arrays in a folder, with the counts of events and sessions."""
-    indptr = np.load(folder / "train-indptr.npy")
-    summary = Summary(
-        digest=digest,
-        listeners=len(indptr) - 1,
-        tracks=len(np.load(folder / "tracks.npy", mmap_mode="r")),
-        interactions=int(indptr[-1]),
-        training_listeners=int(np.count_nonzero(np.diff(indptr))),
-        **counts,
-    )
-    (folder / SUMMARY).write_bytes(orjson.dumps(asdict(summary), option=orjson.OPT_INDENT_2))
+def new_array(file: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[Any]]":
+    """Create an array file, mapped for writing, with its space on the disk reserved.
 
-
-def dataset_digest(store: Store, config: SearchConfig) -> str:
-    """Return the digest of all that a search's dataset follows from."""
-    facts = {
-        "schema": SCHEMA,
-        "store": store.manifest.digest,
-        "tracks": store.catalogue_size,
-        "seed": config.seed,
-        "split": config.split.model_dump(mode="json"),
-        "feedback": config.feedback.model_dump(mode="json"),
-        "heldout_organic": config.validation.organic,
-        "files": file_sides(store, config.split),
-    }
-    return digest_of(facts)[:16]
+    Raises:
+        OSError: The disk is full; without the reservation, writing to the map would kill the process instead.
+    """
+    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
+    with file.open("r+b") as handle:
+        os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
+    return mapped

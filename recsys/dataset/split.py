@@ -1,19 +1,72 @@
-"""The rule of a split: whether the store allows it, and which files or times are held out."""
+"""The kinds of split: which sessions are held out of training, and what a store needs for it.
 
+A new kind is a name in `KindName`, an entry of `KINDS`, and a case of `sql/sessions/heldout_sessions.sql`, which
+selects the held-out sessions of a bucket. What else it must know of the whole store goes into `SplitRule`, which every
+worker is sent.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePath
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Gt, Lt
+from pydantic import Field, field_validator, model_validator
 
 from analysis.store import Source
 from looplib.arrays import IntArray
-from recsys.config import SearchConfig, Split
+from looplib.config import Config
 from recsys.errors import SplitError
 from recsys.store.remote import Store
 
-_NEED_TIME = ("time", "last_session")
 _SHOWN_SOURCES = 5
+
+KindName = Literal["session_hash", "last_session", "time", "files"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to choose the sessions that are held out."""
+
+    has_share: bool = False  # split.holdout says how many
+    needs_time: bool = False  # events or interactions need timestamps
+    needs_cutoff: bool = False  # `SplitRule.cutoff_ms` is found over the whole store first
+    by_file: bool = False  # split.train and split.test name ingested files of interactions
+
+
+KINDS: Mapping[KindName, Kind] = {
+    "session_hash": Kind(has_share=True),
+    "last_session": Kind(needs_time=True),
+    "time": Kind(has_share=True, needs_time=True, needs_cutoff=True),
+    "files": Kind(by_file=True),
+}
+
+
+class Split(Config):
+    """Which sessions are held out of training; a session is on one side whole."""
+
+    kind: KindName = Field(
+        default="session_hash",
+        description="held out is a share by a hash of session and seed; each listener's last of at least two; the "
+        "newest; or what published files say",
+    )
+    holdout: Annotated[float, Gt(0), Lt(1)] = Field(default=0.15, description="session_hash, time: the share held out")
+    train: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to learn from")
+    test: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to validate on")
+
+    @field_validator("train", "test", mode="before")
+    @classmethod
+    def _one_is_a_list_of_one(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _files_belong_to_files(self) -> "Split":
+        by_file = KINDS[self.kind].by_file
+        if by_file != bool(self.train and self.test) or bool(self.train) != bool(self.test):
+            raise ValueError("train and test are both given with kind: files, and only there")
+        return self
 
 
 @dataclass(frozen=True)
@@ -26,6 +79,28 @@ class SplitRule:
     is_weighted: bool = False  # the store holds interactions, whose weights are added up
     train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
     test: tuple[str, ...] = ()  # and of those to validate on
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The parameters of `sessions/heldout_sessions`."""
+        split = self.split
+        return {"kind": split.kind, "seed": self.seed, "holdout": split.holdout, "cutoff_ms": self.cutoff_ms}
+
+
+def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
+    """Return the rule of a split, without the cutoff of a split by time.
+
+    Raises:
+        SplitError: The store lacks what the split needs.
+    """
+    interactions = store.manifest.interactions
+    if interactions and KINDS[split.kind].needs_time and "timestamp" not in interactions.columns:
+        raise SplitError(
+            f"split.kind {split.kind} needs timestamps, and the interactions of {store.workspace} have none; "
+            f"{' and '.join(name for name, kind in KINDS.items() if not kind.needs_time)} do without"
+        )
+    train, test = file_sides(store, split)
+    return SplitRule(split, seed, is_weighted=interactions is not None, train=train, test=test)
 
 
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
@@ -41,19 +116,6 @@ def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int
     return first * 60_000
 
 
-def split_rule(store: Store, config: SearchConfig) -> SplitRule:
-    """Return the rule of a search's split, without the cutoff of a split by time.
-
-    Raises:
-        SplitError: The store lacks what the split or the feedback needs.
-    """
-    _check_needs(store, config)
-    train, test = file_sides(store, config.split)
-    return SplitRule(
-        config.split, config.seed, is_weighted=store.manifest.interactions is not None, train=train, test=test
-    )
-
-
 def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Find the digests of the files to learn from and of those to validate on, each sorted; empty in other splits.
 
@@ -62,7 +124,7 @@ def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, 
     Raises:
         SplitError: The store holds events, a name matches no file, or a file is on both sides.
     """
-    if split.kind != "files":
+    if not KINDS[split.kind].by_file:
         return (), ()
     if store.manifest.interactions is None:
         raise SplitError(f"split.kind files needs a store of interactions; {store.workspace} holds events")
@@ -75,30 +137,14 @@ def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, 
     return tuple(sorted(train)), tuple(sorted(test))
 
 
-def _named(store: Store, side: str, name: str) -> list[Source]:
+def _named(store: Store, side: str, pattern: str) -> list[Source]:
     sources = store.manifest.sources
     found = [
         source
         for source in sources
-        if any(fnmatchcase(known, name) for known in (source.name, PurePath(source.name).name))
+        if fnmatchcase(source.name, pattern) or fnmatchcase(PurePath(source.name).name, pattern)
     ]
     if not found:
         known = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
-        raise SplitError(f"split.{side}: no file {name} in {store.workspace}; it has {known}")
+        raise SplitError(f"split.{side}: no file {pattern} in {store.workspace}; it has {known}")
     return found
-
-
-def _check_needs(store: Store, config: SearchConfig) -> None:
-    interactions = store.manifest.interactions
-    if interactions is None:
-        return
-    for key, organic in (("feedback", config.feedback.organic), ("validation", config.validation.organic)):
-        if not organic:
-            raise SplitError(f"{key}.organic: false needs event logs, and {store.workspace} holds interactions")
-    if config.feedback.skip_time:
-        raise SplitError(f"feedback.skip_time needs event logs, and {store.workspace} holds interactions")
-    if config.split.kind in _NEED_TIME and "timestamp" not in interactions.columns:
-        raise SplitError(
-            f"split.kind {config.split.kind} needs timestamps, and the interactions of {store.workspace} have none; "
-            "session_hash and files do without"
-        )

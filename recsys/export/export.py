@@ -18,6 +18,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -32,11 +33,11 @@ from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, dataset_digest, open_dataset
+from recsys.dataset.build import dataset_digest
+from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_dataset
 from recsys.errors import ExportError
 from recsys.models.kinds import KINDS, Model, factors_of
-from recsys.models.lists import without_interactions
-from recsys.models.topk import NO_TRACK, nearest_tracks
+from recsys.models.topk import NO_TRACK, nearest_tracks, without_interactions
 from recsys.runs.folder import Winner, read_run
 from recsys.session_model.export import write_context
 from recsys.store.ids import originals
@@ -49,7 +50,7 @@ FACTORS = "factors.npz"
 MANIFEST = "manifest.json"
 CURRENT = "current"
 _SCHEMA = 1  # of the manifest
-_LIBRARIES = ("implicit", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
+_LIBRARIES = ("implicit", "numba", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
 Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
@@ -149,7 +150,9 @@ def _write_version(folder: Path, export: _Export) -> None:
         },
         "versions": {
             "python": platform.python_version(),
-            **{library: importlib.metadata.version(library) for library in _LIBRARIES},
+            **{
+                library: importlib.metadata.version(library) for library in _LIBRARIES if find_spec(library)
+            },  # numba may miss
         },
     }
     (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
@@ -171,7 +174,8 @@ def _refit(export: _Export) -> Model:
 def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], None]) -> None:
     """Take the fit to the winner's last sweep across all workers, by way of a folder in the run."""
     trial, sweeps = export.winner.trial, export.winner.sweeps
-    scratch = export.run.sub(f"{PIECES}/{uuid4().hex}")
+    name = f"{PIECES}/{uuid4().hex}"
+    scratch = export.run.sub(name)
     scratch.folder.mkdir(parents=True)
     read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
     try:
@@ -180,7 +184,7 @@ def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], No
             fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweeps, scratch.sub("fit"), report)
         model.restore(factors_of(fit))
     finally:
-        scratch.delete_all()
+        export.run.delete(name)
 
 
 def _write_lines(file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Ids, lists: Int32Array) -> int:

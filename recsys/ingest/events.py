@@ -19,8 +19,8 @@ from recsys.errors import IngestError
 from recsys.ingest.pipeline import DEFAULT_MEMORY, NewFiles, ingest_files
 from recsys.ingest.report import IngestReport
 from recsys.store.buckets import ROWS_AT_ONCE, Bucketing
+from recsys.store.columns import EVENTS
 from recsys.store.remote import download_stored
-from recsys.store.sort import EVENTS
 from recsys.store.writer import Additions
 from recsys.workspace import Workspace
 

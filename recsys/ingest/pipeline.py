@@ -23,8 +23,8 @@ from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.report import IngestReport
 from recsys.store.buckets import Bucketing
+from recsys.store.columns import Layout
 from recsys.store.remote import open_store
-from recsys.store.sort import Layout
 from recsys.store.writer import Additions, commit, locked, manifest_to_extend
 from recsys.workspace import Workspace, open_workspace
 
@@ -94,21 +94,11 @@ def ingest_files(
 ) -> IngestReport:
     """Add files to a session store, which is created if there is none: all of them, or nothing.
 
-    A file whose content the store has is left out, whatever its name.
-
-    Args:
-        files: What to add.
-        store: The store's path or address.
-        format_: How they are read.
-        buckets: Number of user buckets of a new store; the default if None.
-        memory: What DuckDB may use, such as "1GB"; it spills to the store's disk beyond that.
+    A file whose content the store has is left out, whatever its name. `buckets` is of a new store, None for the
+    default; `memory` is what DuckDB may use, such as "1GB", before it spills to the store's disk.
 
     Raises:
-        AnalysisError: A file cannot be read.
-        IngestError: The files do not belong into the store, or have no good line, or the machine has too little disk
-            or memory.
-        StoreError: The store is damaged or has another number of buckets.
-        StorageError: Another ingest is at work.
+        UserError: As `recsys.ingest.events.ingest` and `recsys.ingest.interactions.ingest_interactions` say.
     """
     if not _MEMORY.fullmatch(memory):
         raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")

@@ -1,5 +1,6 @@
-"""Implicit ALS, fitted sweep by sweep with the solvers of the `implicit` library."""
+"""Implicit ALS, fitted sweep by sweep."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -9,10 +10,18 @@ from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array
 from recsys.errors import TrialError
-from recsys.models.normal_equations import Equations, make_equations
-from recsys.models.params import AlsParams, Fit
+from recsys.models.normal_equations import AlsParams, Equations, make_equations
 
-__all__ = ["Als", "AlsParams", "check_finite", "first_factors"]
+__all__ = ["Als", "AlsParams", "Fit", "check_finite", "first_factors"]
+
+
+@dataclass(eq=False)
+class Fit:
+    """The factors of a model."""
+
+    sweeps: int  # done
+    user_factors: Float32Array  # shape (listeners, factors)
+    item_factors: Float32Array  # shape (tracks, factors)
 
 
 class Als(Fit):
@@ -23,12 +32,8 @@ class Als(Fit):
     ) -> None:
         """Draw the first factors.
 
-        Args:
-            interactions: Non-negative listening times, float32, shape (listeners, tracks); not changed.
-            params: Hyperparameters.
-            seed: Decides the first factors.
-            threads: Of the solver.
-            skips: How often a listener skipped a track, shape (listeners, tracks); None if that is not known.
+        Both matrices are of shape (listeners, tracks) and not changed: listening times, float32, not negative, and how
+        often a listener skipped a track, None if that is not known.
         """
         super().__init__(0, *first_factors(interactions.shape, params.factors, seed))
         self._interactions = interactions
@@ -46,8 +51,8 @@ class Als(Fit):
         with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
             listeners, tracks = self._equations
             for _ in range(count):
-                listeners.solve(self.user_factors, self.item_factors, self._params, self._threads)
-                tracks.solve(self.item_factors, self.user_factors, self._params, self._threads)
+                listeners.solve(self.user_factors, self.item_factors, self._threads)
+                tracks.solve(self.item_factors, self.user_factors, self._threads)
                 self.sweeps += 1
         check_finite(self)
 

@@ -1,27 +1,25 @@
-"""Rank the whole catalogue by factors: top-k lists and neighbours."""
+"""Rank the whole catalogue by factors: lists for listeners, which search and export share, and neighbours of tracks."""
 
 import numpy as np
 from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from looplib.arrays import Float32Array, Int32Array
+from looplib.arrays import Float32Array, Int32Array, IntArray
+from recsys.dataset.dataset import Dataset, Side
+from recsys.models.als import Fit
 
 NO_TRACK = -1
+EXAMPLES = 5  # listeners whose lists a run keeps
 _FILTERED = np.float32(np.finfo(np.float32).min) / 2
 
 
 def top_tracks(
     user_factors: Float32Array, item_factors: Float32Array, k: int, threads: int, seen: csr_matrix | None = None
 ) -> Int32Array:
-    """Find the k tracks with the largest inner product with each listener's factors.
+    """Find the k tracks with the largest inner product with each listener's factors, shape (listeners, factors).
 
-    Args:
-        user_factors: Shape (listeners, factors).
-        item_factors: Shape (tracks, factors).
-        k: Length of the lists.
-        threads: Of this process.
-        seen: Shape (listeners, tracks); what a listener has a value for is left out.
+    Of `seen`, shape (listeners, tracks), what a listener has a value for is left out.
 
     Returns:
         Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
@@ -53,3 +51,33 @@ def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Arr
     others = columns[~itself].reshape(len(known), -1)
     neighbours[known, : others.shape[1]] = known[others]
     return neighbours
+
+
+def personal_lists(
+    model: Fit, dataset: Dataset, side: Side, k: int, threads: int, filter_seen: bool = False
+) -> Int32Array:
+    """Recommend the k best tracks to each listener: without an interaction, those with the most listening time.
+
+    Returns:
+        Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` at the end of lists that `filter_seen`, which
+        leaves out what the listener has heard or skipped, leaves short.
+    """
+    heard, skips = dataset.matrix(side), dataset.skips(side)
+    seen = (heard if skips is None else csr_matrix(heard + skips)) if filter_seen else None
+    lists = top_tracks(model.user_factors, model.item_factors, k, threads, seen)
+    lists[without_interactions(heard)] = dataset.most_popular(side, k)
+    return lists
+
+
+def without_interactions(interactions: csr_matrix) -> IntArray:
+    """Return the rows that hold nothing, ascending."""
+    return np.flatnonzero(np.diff(interactions.indptr) == 0)
+
+
+def example_listeners(dataset: Dataset) -> IntArray:
+    """Choose the rows of a few listeners whose lists a run keeps, from the fewest training interactions to the most."""
+    interactions = np.diff(dataset.matrix("train").indptr)
+    known = np.flatnonzero(interactions)
+    by_interactions = known[np.argsort(interactions[known], kind="stable")]
+    positions = np.linspace(0, len(known) - 1, min(EXAMPLES, len(known)))
+    return by_interactions[np.rint(positions).astype(np.intp)]

@@ -78,12 +78,12 @@ def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
     with hold_lock(run, "search") as lock:
         if fresh:
             _keep_beside(run)
-        run.evict()
+        run.evict(".")
         run.folder.mkdir(parents=True, exist_ok=True)
         run.download(LEDGER)
         for written in (run.folder, run.folder / CHECKPOINTS, *(run.folder / LISTENERS).glob("*")):
             remove_leftovers(written)
-        run.sub(PIECES).delete_all()
+        run.delete(PIECES)
         run.delete(WINNER, LEADERBOARD, REPORT)
         yield lock
 

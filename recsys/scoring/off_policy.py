@@ -31,13 +31,7 @@ class ListMetrics:
 
 
 def estimate_listening_time(estimator: OffPolicy, lists: IntArray, ks: Sequence[int]) -> ListMetrics:
-    """Estimate `ope_time@k` for each cut-off k.
-
-    Args:
-        estimator: Knows the held-out sessions.
-        lists: A list of tracks for each listener, best first, filled up with -1; shape (listeners, largest k).
-        ks: Cut-offs.
-    """
+    """Estimate `ope_time@k` of lists, best track first, filled up with -1; shape (listeners, largest k)."""
     users = np.arange(len(lists))
     estimates = {f"{OPE_TIME}@{k}": estimator.value_lists(users, lists[:, :k]) for k in ks}
     return ListMetrics(

@@ -58,7 +58,8 @@ def check_scorer(scorer: Scorer, catalogue: int | None) -> None:
     """Refuse a scorer that cannot choose as configured, before anything is fitted.
 
     Raises:
-        SearchError: The log, or an unknown number of tracks (catalogue None), does not allow it.
+        SearchError: The number of tracks is not known (catalogue None) and matters, or listening time is to choose, and
+            no propensity is known, or even the estimate for the popular tracks is inconclusive.
     """
     policy, select = scorer.validation.logging_policy, scorer.validation.select
     if policy != "logged" and catalogue is None:
@@ -66,12 +67,8 @@ def check_scorer(scorer: Scorer, catalogue: int | None) -> None:
             f"validation.logging_policy is {policy}, and the store does not know how many tracks there are: none "
             "of its logs came with a collection.json; ingest with one, or use logging_policy: logged"
         )
-    if select.startswith(f"{OPE_TIME}@"):
-        _check_choice(scorer, select)
-
-
-def _check_choice(scorer: Scorer, select: str) -> None:
-    """Refuse to choose by listening time if no propensity is known, or the popular tracks' estimate is inconclusive."""
+    if not select.startswith(f"{OPE_TIME}@"):
+        return
     estimator = _estimator_for(scorer)
     if estimator is None:
         raise SearchError(

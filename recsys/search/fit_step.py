@@ -19,7 +19,7 @@ from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
 from recsys.models.kinds import KINDS, State, factors_of
-from recsys.models.lists import example_listeners
+from recsys.models.topk import example_listeners
 from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial

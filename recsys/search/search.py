@@ -11,8 +11,7 @@ from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster.retry import Call, Outcome
 from recsys.config import OPE_TIME, Search, SearchConfig
-from recsys.dataset.build import build_dataset
-from recsys.dataset.dataset import dataset_digest
+from recsys.dataset.build import build_dataset, dataset_digest
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.kinds import KINDS
@@ -69,7 +68,7 @@ def search(config: SearchConfig, *, fresh: bool = False) -> Winner:
             check_scorer(scorer, store.catalogue_size)
             state = SearchState(config.search, candidates, scorer, lock)
             _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
-        run.sub(CHECKPOINTS).delete_all()
+        run.delete(CHECKPOINTS)
         return _conclude(state, config.search, scorer)
 
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from looplib.arrays import IntArray
 from looplib.progress import progress
-from recsys.store.sort import Layout, Run, SortedPart, write_sorted
+from recsys.store.columns import Layout
+from recsys.store.sort import Run, SortedPart, write_sorted
 
 ROWS_AT_ONCE = 500_000
 MOST_WORKERS = 4

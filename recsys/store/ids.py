@@ -48,11 +48,7 @@ def write_ids(
 ) -> dict[IdsOf, Path]:
     """Write the text ids of the table `verified` to files in `scratch`, and attach them as `user_ids` and `track_ids`.
 
-    Args:
-        connection: Has the table.
-        is_text: Which ids are text.
-        known: Files of the ids that the store has.
-        scratch: Where the files go.
+    `known` are files of the ids that the store has.
 
     Returns:
         The files of users and of items, where they are text.
@@ -79,12 +75,7 @@ def write_ids(
 
 
 def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.generic]:
-    """Return the ids that came in: numbers of users or items themselves, or the texts that they stand for.
-
-    Args:
-        store: Whose numbers.
-        of: Users or items.
-        numbers: Shape (n,), as of what is returned.
+    """Return the ids that came in, shape (n,): numbers of users or items themselves, or the texts they stand for.
 
     Raises:
         StoreError: A number stands for nothing.

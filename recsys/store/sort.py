@@ -14,53 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from looplib.arrays import IntArray
+from recsys.store.columns import Layout
 
 SLICE_ROWS = 750_000
 _SAMPLED = 16  # every so many rows are looked at to cut a bucket into slices
 ROW_GROUP_ROWS = 122_880  # as DuckDB's own, which reads row groups in parallel
 _MESSAGES = pa.array(["next", "last"])
 _LARGEST_ID = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The columns of a store's parts."""
-
-    schema: pa.Schema  # names and types; timestamp and message follow from the rows' moments
-    dictionaries: tuple[str, ...]  # columns of few values; of others a dictionary would be larger than the values
-
-
-EVENTS = Layout(
-    pa.schema(
-        {
-            "user": pa.int64(),
-            "timestamp": pa.int64(),
-            "message": pa.dictionary(pa.int8(), pa.string()),
-            "track": pa.int64(),
-            "time": pa.float64(),
-            "latency": pa.float64(),
-            "recommendation": pa.int64(),
-            "experiments": pa.string(),
-            "session": pa.string(),
-            "recommender": pa.string(),
-            "propensity": pa.float64(),
-        }
-    ),
-    ("message", "time", "experiments", "recommender", "propensity"),
-)
-INTERACTIONS = Layout(
-    pa.schema(
-        {
-            "user": pa.int64(),
-            "timestamp": pa.int64(),
-            "track": pa.int64(),
-            "time": pa.float64(),
-            "session": pa.string(),
-            "source": pa.string(),
-        }
-    ),
-    ("time", "session", "source"),
-)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from botify.model.catalogue import load_catalogue
-from botify.model.model import load_model
+from botify.model.loading import load_model
 from botify.service import Service
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 from tests.botify.redis_server import RedisServer, shared_server

@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import signal
 import socket
 import subprocess
 import tempfile
@@ -36,6 +37,16 @@ class RedisServer:
             self.process.kill()
             self.process.wait(timeout=10)
             self.process = None
+
+    def pause(self) -> None:
+        """Let it hang: connections stay open and nothing is answered."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

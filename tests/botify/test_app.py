@@ -1,17 +1,16 @@
 import errno
 import re
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import flask
 import orjson
 import pytest
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
-from botify.http.app import create_app
+from botify.http.app import Application, create_app
+from botify.http.connection import Request
 from botify.service import Service
 from botify.sessions.local import Session
 from tests.botify.conftest import MakeService
@@ -221,6 +220,14 @@ def test_readiness_tells_of_the_store(client: FlaskClient, service: Service, mon
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.get_json()["problems"] == ["the session store cannot be reached"]
+    monkeypatch.undo()
+    service.log.failure = "no room"
+    assert client.get("/health/ready").get_json()["problems"] == ["events cannot be written (no room)"]
+    service.log.failure = None
+    service.versions.close()
+    assert client.get("/health/ready").get_json()["problems"] == ["nothing watches for new versions"]
+    ready = client.get("/openapi.json").get_json()["paths"]["/health/ready"]["get"]
+    assert set(ready["responses"]) == {"200", "503"}
 
 
 def test_without_a_store_answers_go_on_and_are_counted(
@@ -309,11 +316,41 @@ def test_without_a_configured_token_nobody_administers(make_service: MakeService
 
 @pytest.mark.parametrize("body", [b'{"track":1,"time":0.5}', b'{"track":1,"time":2}', b"{", b""])
 def test_the_fast_path_answers_as_flask_does(service: Service, body: bytes) -> None:
-    app = create_app(service)
-    short = app.test_client().post("/last/4", data=body)
-    app.wsgi_app = partial(flask.Flask.wsgi_app, app)  # type: ignore[method-assign]  # the application without it
-    long = app.test_client().post("/last/4", data=body)
-    assert (short.status_code, short.data, short.content_type) == (long.status_code, long.data, long.content_type)
+    application = Application(service)
+    short = application.answer(Request("POST", b"/last/4", [], body))
+    long = application.answer(Request("POST", b"/last/4?", [], body))
+    assert (short.status, short.body, short.headers.lower()) == (long.status, long.body, long.headers.lower())
+
+
+def test_with_api_keys_a_request_needs_one_and_each_has_its_rate(make_service: MakeService) -> None:
+    keys = {"one": {"key": "the key of the first"}, "two": {"key": "the key of the second", "rate": 2}}
+    application = Application(make_service(api_keys=keys))
+
+    def ask(key: bytes | None, target: bytes = b"/next/4") -> int:
+        headers = [] if key is None else [(b"x-api-key", key)]
+        return application.answer(Request("POST", target, headers, b'{"track":1,"time":1}')).status
+
+    assert [ask(None), ask(b""), ask(b"the key of the third")] == [401, 401, 401]
+    assert [ask(b"the key of the first") for _ in range(9)] == [200] * 9
+    assert [ask(b"the key of the second") for _ in range(3)] == [200, 200, 429]
+    assert application.answer(Request("GET", b"/health/live", [], b"")).status == 200
+    assert ask(None, b"/admin/reload") == 403
+
+
+def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
+    answer = client.get("/next/4")
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+
+
+def test_a_rollback_to_a_named_version_goes_there_once(client: FlaskClient, tmp_path: Path) -> None:
+    for day, name in enumerate(("two", "three"), start=1):
+        publish(tmp_path, name, {0: [1]}, catalogue=tmp_path / "tracks.json", day=day)
+    assert client.post("/admin/reload", headers=TOKEN).json == {"version": "three"}
+    for _ in range(2):
+        assert client.post("/admin/rollback", headers=TOKEN, json={"version": "two"}).json == {"version": "two"}
+    assert "no version four" in client.post("/admin/rollback", headers=TOKEN, json={"version": "four"}).text
+    assert client.post("/admin/rollback", headers=TOKEN, data=b"[]").status_code == 400
 
 
 def assignments(client: FlaskClient, users: list[int]) -> list[dict[str, Any]]:

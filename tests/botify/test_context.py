@@ -9,11 +9,11 @@ import pytest
 
 from botify.errors import ModelError
 from botify.model.catalogue import load_catalogue
-from botify.model.model import Model, load_model
+from botify.model.loading import load_model
+from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.context import interest_of, session_context
-from botify.recommenders.fallback import recommend
-from botify.settings import FallbackSettings
+from botify.recommenders.registry import FallbackSettings, recommend
 from tests.botify.exports import make_settings, publish, random_lists, update_manifest, write_catalogue
 
 TRACKS, FACTORS, FATIGUE = 40, 3, 0.5

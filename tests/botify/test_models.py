@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from botify.errors import ModelError
+from botify.metrics import Metrics
 from botify.model.catalogue import Catalogue, load_catalogue
-from botify.model.model import Model, load_model
+from botify.model.loading import load_model
+from botify.model.model import Model
 from botify.model.versions import Versions
 from botify.settings import Settings
 from tests.botify.exports import (
@@ -209,7 +211,7 @@ def test_a_list_that_widens_after_the_first_lines_is_kept(tmp_path: Path, catalo
 @pytest.fixture
 def versions(settings: Settings) -> Versions:
     catalogue: Catalogue = load_catalogue(settings.catalog)
-    return Versions(settings, load_model(settings, catalogue))
+    return Versions(settings, load_model(settings, catalogue), Metrics())
 
 
 def test_reload_serves_the_version_that_current_points_to(versions: Versions, tmp_path: Path) -> None:
@@ -283,9 +285,30 @@ def test_a_version_without_a_link_can_be_served_but_not_rolled_back(tmp_path: Pa
     file = tmp_path / "versions" / "one" / "recommendations.jsonl"
     fixed = settings.model_copy(update={"recommendations": file})
     catalogue = load_catalogue(settings.catalog)
-    versions = Versions(fixed, load_model(fixed, catalogue))
+    versions = Versions(fixed, load_model(fixed, catalogue), Metrics())
     with pytest.raises(ModelError, match="no link to a version"):
         versions.roll_back()
+
+
+def test_the_watcher_survives_links_in_a_circle_and_any_error(
+    versions: Versions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions.watch()
+    link = tmp_path / "current"
+    link.unlink()
+    link.symlink_to("current")
+    with pytest.raises(ModelError, match="current"):
+        versions.reload()
+    link.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("botify.model.versions.load_model", lambda *_: 1 // 0)
+        publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
+        _wait_for(lambda: "ZeroDivisionError" in str(versions.refused))
+    publish(tmp_path, "three", {0: [1]}, catalogue=tmp_path / "tracks.json", day=2)
+    _wait_for(lambda: versions.model.version == "three")
+    assert versions.is_watching()
+    versions.close()
+    assert not versions.is_watching()
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botify.model.catalogue import load_catalogue
-from botify.model.model import Model, load_model
+from botify.model.loading import load_model
+from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Batch, Row
-from botify.recommenders.fallback import RECOMMENDERS, REPEAT, recommend
-from botify.settings import FallbackSettings
+from botify.recommenders.registry import RECOMMENDERS, REPEAT, FallbackSettings, recommend
 from tests.botify.exports import make_settings, publish, write_catalogue
 
 # Tracks 0..11, three of an artist, whose factors point the same way.

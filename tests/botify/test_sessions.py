@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from botify.sessions import local as sessions
 from botify.sessions import redis as redis_sessions
@@ -342,3 +343,27 @@ def test_what_was_sent_twice_over_a_broken_connection_counts_once() -> None:
         assert redis_sessions.read_session(value, 7).session.tracks == (1,)
     reading = redis_sessions.read_session(heard + heard + other, 8)
     assert (reading.session.tracks, reading.others) == ((1, 2), (7,))
+
+
+def test_values_of_redis_that_are_no_sessions_are_replaced_and_others_are_not_disturbed(redis_url: str) -> None:
+    store, other = connect(redis_url), connect(redis_url)
+    raw = redis.Redis.from_url(redis_url)
+    users = [next(_listeners) for _ in range(3)]
+    kept = listen(other, users[2], 4)
+    raw.set(f"botify:session:{users[0]}", b"short")
+    raw.lpush(f"botify:session:{users[1]}", b"a list")
+    for user in users[:2]:
+        assert listen(store, user, 5).tracks == (5,)
+    after = listen(store, users[2], 6)
+    assert (after.tracks, after.id) == ((4, 6), kept.id)
+    raw.set(f"botify:session:{users[0]}", b"short")
+    batch = [(users[0], 7, 1.0), (users[1], 7, 1.0)]
+    raw.delete(f"botify:session:{users[1]}")
+    raw.lpush(f"botify:session:{users[1]}", b"a list")
+    heard = store.hear(batch, now_ms())
+    assert [session and session.tracks for session in heard] == [(7,), (7,)]
+    assert store.settle(users[:2], heard, [None, None])
+    raw.set(f"botify:session:{users[0]}", b"short")
+    assert end(store, users[0], 8).tracks == (8,)
+    assert store.ready()
+    assert listen(store, users[0], 9).tracks == (9,)

@@ -38,6 +38,10 @@ VARIABLES: dict[str, tuple[str, object]] = {
     "BOTIFY_REDIS_URL": ("redis://h:1/0", "redis://h:1/0"),
     "BOTIFY_REDIS_TIMEOUT_S": ("0.5", 0.5),
     "BOTIFY_ADMIN_TOKEN": ("12345", "12345"),
+    "BOTIFY_API_KEYS": (
+        "{app: {key: sixteen-letters-or, rate: 2}}",
+        {"app": {"key": "**********", "rate": 2.0}},
+    ),
     "BOTIFY_EXPERIMENTS": (
         "[{name: A, salt: s, overrides: {7: x}, arms: [{name: x, weight: 2, recommender: top_pop}]}]",
         [
@@ -54,6 +58,18 @@ VARIABLES: dict[str, tuple[str, object]] = {
     "BOTIFY_EVENT_LOG": (
         "{fsync: always, segment_bytes: 9, segment_age_s: 2}",
         {"fsync": "always", "segment_bytes": 9, "segment_age_s": 2.0},
+    ),
+    "BOTIFY_HTTP": (
+        "{header_s: 1, body_s: 2, idle_s: 3, connections: 4, client_connections: 5, certificate: c}",
+        {
+            "header_s": 1.0,
+            "body_s": 2.0,
+            "idle_s": 3.0,
+            "connections": 4,
+            "client_connections": 5,
+            "certificate": "c",
+            "certificate_key": None,
+        },
     ),
     "BOTIFY_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104  never listened on
     "BOTIFY_PORT": ("7000", 7000),
@@ -93,8 +109,12 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
     [
         ({"BOTIFY_LOGDIR": "x"}, "logdir: unknown key; the nearest known key is log_dir"),
         ({"BOTIFY_DECIDES": "Z"}, "no experiment Z; allowed: A"),
-        ({"BOTIFY_EXPERIMENTS": "[{name: A, arms: [{recommender: best}]}]"}, "recommender: Input should be 'random'"),
+        (
+            {"BOTIFY_EXPERIMENTS": "[{name: A, arms: [{recommender: best}]}]"},
+            "no such recommender; allowed: random",
+        ),
         ({"BOTIFY_PORT": "many"}, "port: "),
+        ({"BOTIFY_ADMIN_TOKEN": ""}, "admin_token: "),
         ({"BOTIFY_EXPERIMENTS": "[{name: A, arms: []}]"}, "arms: "),
     ],
 )

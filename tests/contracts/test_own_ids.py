@@ -1,9 +1,8 @@
 """What is exported of one's own interactions, read as the service reads it."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import orjson
@@ -13,8 +12,6 @@ from analysis.logs.interactions import Reading, parse_columns
 from botify.errors import ModelError
 from botify.model.tracklists import read_track_lists
 from looplib.config import dump_config
-from recsys.cluster.cluster import Cluster
-from recsys.cluster.retry import Outcome
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.export.export import export_run
@@ -23,16 +20,9 @@ from recsys.models.als import AlsParams
 from recsys.runs.folder import CONFIG, WINNER, Winner
 from recsys.runs.trials import Trial
 from recsys.store.remote import open_store
+from tests.recsys.in_process import in_process
 
 USERS, ITEMS = 12, 50
-
-
-class Here:
-    """Runs the calls in this process."""
-
-    def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
-        for position, arguments in enumerate(calls):
-            yield Outcome(position, function(*arguments), None)
 
 
 def export(folder: Path, user: Callable[[int], object], item: Callable[[int], object]) -> Path:
@@ -43,8 +33,7 @@ def export(folder: Path, user: Callable[[int], object], item: Callable[[int], ob
     reading = Reading(parse_columns("user=u,item=i"))
     ingest_interactions([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
     config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"))
-    cluster = cast(Cluster, Here())
-    dataset = build_dataset(open_store(config.store), config, cluster, lambda _done, _word: None)
+    dataset = build_dataset(open_store(config.store), config, in_process(), lambda _done, _word: None)
     Path(config.run).mkdir(exist_ok=True)
     (Path(config.run) / CONFIG).write_text(dump_config(config))
     trial = Trial("trial", "als", AlsParams(4, 0.1, 1.0), 42)
@@ -55,7 +44,8 @@ def export(folder: Path, user: Callable[[int], object], item: Callable[[int], ob
 
 def test_lists_of_whole_numbers_load_into_the_service(tmp_path: Path) -> None:
     version = export(tmp_path, lambda user: 1000 + user, lambda item: item)
-    lists = read_track_lists(version / "recommendations.jsonl", "user", "tracks", USERS, ITEMS)
+    with (version / "recommendations.jsonl").open("rb") as file:
+        lists = read_track_lists(file, "user", "tracks", USERS, ITEMS)
     assert lists.ids.tolist() == [1000 + user for user in range(USERS)]
     assert [len(lists.list_of(user)) for user in lists.ids.tolist()] == [5] * USERS
 
@@ -69,5 +59,6 @@ def test_lists_of_text_ids_carry_them_and_the_service_refuses_them_in_one_line(t
     with np.load(version / "factors.npz", allow_pickle=False) as factors:
         assert factors["users"].tolist() == [line["user"] for line in lines]
         assert factors["tracks"].tolist() == [line["track"] for line in neighbours]
-    with pytest.raises(ModelError, match=r'jsonl:1: \{"user": id, "tracks": \[ids\]\} is expected'):
-        read_track_lists(version / "recommendations.jsonl", "user", "tracks", USERS, ITEMS)
+    expected = pytest.raises(ModelError, match=r'jsonl:1: \{"user": id, "tracks": \[ids\]\} is expected')
+    with expected, (version / "recommendations.jsonl").open("rb") as file:
+        read_track_lists(file, "user", "tracks", USERS, ITEMS)

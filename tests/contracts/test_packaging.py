@@ -19,15 +19,10 @@ def would_install(extra: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_the_service_installs_alone() -> None:
-    names = would_install("service")
+def test_the_service_and_the_simulator_install_without_what_training_needs() -> None:
+    names = would_install("service,sim")
     assert "flask" in names
     assert not names & HEAVY
-
-
-@pytest.mark.slow
-def test_the_simulator_installs_alone() -> None:
-    assert not would_install("sim") & HEAVY
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from botify.event_log import describe_log
 from botify.http.app import create_app
 from botify.model.catalogue import load_catalogue
-from botify.model.model import load_model
+from botify.model.loading import load_model
 from looplib.cli import run
 from looplib.files import sha256_file
 from recsys.config import ExportConfig
@@ -19,6 +19,7 @@ from recsys.search import __main__ as search
 from recsys.store.remote import open_store
 from tests.botify.conftest import start_service
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
+from tests.recsys.in_process import without_processes
 from tests.recsys.logs import random_sessions, write_log
 
 TRACKS, LISTENERS = 80, 30
@@ -40,12 +41,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     argv = ["--config", str(folder / "search.yaml"), "--no-export"]
     for setting in ("search.space.factors=[4]", "search.sweeps=2", "validation.resamples=100"):
         argv += ["--set", setting]
-    assert run(search.app, search.PROG, argv) == 0
-    export.export_run(folder / "run", folder, ExportConfig())
+    with without_processes():
+        assert run(search.app, search.PROG, argv) == 0
+        export.export_run(folder / "run", folder, ExportConfig())
     return folder
 
 
-@pytest.mark.dask
 @pytest.mark.parametrize("recommender", ["indexed", "contextual", "session_als", "session_context"])
 def test_what_the_export_publishes_is_served(exported: Path, tmp_path: Path, recommender: str) -> None:
     settings = make_settings(exported, exported / "tracks.json", recommender, log_dir=str(tmp_path))

@@ -1,17 +1,23 @@
 """The commands of docs/clusters.md do what the page says."""
 
+import os
 import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from looplib.cli import run
+from recsys.search import __main__ as search
 from recsys.workspace import SCRATCH
+from tests.commands import run_module
 from tests.programs import free_port
 from tests.recsys.by_hand import processes, wait_until
+from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.s3 import S3, server
 
@@ -78,47 +84,62 @@ def make_demo(folder: Path) -> Path:
     return folder
 
 
-def run_here(argv: list[str], cwd: Path) -> str:
+def run_here(argv: list[str], folder: Path, environment: Mapping[str, str]) -> str:
     """What it said."""
-    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=240)
+    _, option, module, *arguments = argv
+    assert option == "-m"
+    done = run_module(module, arguments, environment, folder)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What the third command publishes without `--scheduler`."""
+    """What a search of the same configuration publishes without `--scheduler`."""
     folder = make_demo(tmp_path_factory.mktemp("laptop"))
-    *argv, option, _ = words(commands_of_the_page()[2], 0)
-    assert option == "--scheduler"
-    run_here(argv, folder)
+    config = words(commands_of_the_page()[2], 0)[4]
+    paths = ["--store", str(folder / "out/demo/store"), "--run", str(folder / "out/demo/run")]
+    with without_processes():
+        assert run(search.app, search.PROG, ["--config", str(folder / config), *paths]) == 0
     return (folder / RECOMMENDATIONS).read_bytes()
 
 
-@pytest.mark.slow
-def test_three_commands_give_on_a_cluster_what_a_laptop_gives(tmp_path: Path, laptop: bytes) -> None:
-    folder = make_demo(tmp_path / "cluster")
-    scheduler, worker, search = commands_of_the_page()
-    with processes() as start:
-        port = start_scheduler(start, scheduler, tmp_path)
-        workers = [start(*words(worker, port), cwd=tmp_path) for _ in range(2)]
+@dataclass(frozen=True)
+class Page:
+    """The page's scheduler and two of its workers, with what it sets where there is no shared disk."""
+
+    port: int
+    s3: S3
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    folder = tmp_path_factory.mktemp("cluster")
+    scheduler, worker, _ = commands_of_the_page()
+    with server(folder) as s3, processes() as start:
+        port = start_scheduler(start, scheduler, folder)
+        workers = [
+            start(*own_settings(s3, f"worker-{number}"), *words(worker, port), cwd=folder) for number in range(2)
+        ]
         wait_for_workers(2, port)
-        assert "2 workers, dashboard" in run_here(words(search, port), folder)
+        yield Page(port, s3)
         assert [process.poll() for process in workers] == [None, None]
+
+
+@pytest.mark.slow
+def test_three_commands_give_on_a_cluster_what_a_laptop_gives(page: Page, laptop: bytes, tmp_path: Path) -> None:
+    folder = make_demo(tmp_path / "shared")
+    assert "2 workers, dashboard" in run_here(words(commands_of_the_page()[2], page.port), folder, os.environ)
     assert (folder / RECOMMENDATIONS).read_bytes() == laptop
 
 
 @pytest.mark.slow
-def test_three_commands_without_a_shared_disk_give_what_a_laptop_gives(tmp_path: Path, laptop: bytes) -> None:
-    folder = make_demo(tmp_path / "cluster")
-    scheduler, worker, _ = commands_of_the_page()
-    with server(tmp_path) as s3, processes() as start:
-        port = start_scheduler(start, scheduler, tmp_path)
-        for number in range(2):
-            start(*own_settings(s3, f"worker-{number}"), *words(worker, port), cwd=tmp_path)
-        wait_for_workers(2, port)
-        for command in commands_without_a_shared_disk():
-            run_here([*own_settings(s3, "search"), *words(command, port)], folder)
+def test_three_commands_without_a_shared_disk_give_what_a_laptop_gives(
+    page: Page, laptop: bytes, tmp_path: Path
+) -> None:
+    folder = make_demo(tmp_path / "own")
+    for command in commands_without_a_shared_disk():
+        run_here(words(command, page.port), folder, page.s3.environment("search"))
     assert (folder / "out/demo/export/current/recommendations.jsonl").read_bytes() == laptop
 
 

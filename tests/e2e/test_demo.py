@@ -3,15 +3,24 @@
 import configparser
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
-SMALLER = ["--set", "traffic.episodes=15000"]
+SMALLER = ["--set", "traffic.episodes=5000"]
+SMALLER_SEARCH = {
+    "search": {
+        "space": {"factors": [32], "regularization": [10.0], "alpha": [1.0, 10.0]},
+        "sweeps": 6,
+        "score_every": 3,
+    },
+}
 
 
 def demo_commands() -> list[list[str]]:
@@ -32,7 +41,12 @@ def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    (folder / "configs").symlink_to(ROOT / "configs")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    search = yaml.safe_load((folder / "configs/demo.yaml").read_text())
+    (folder / "configs/demo.yaml").write_text(yaml.safe_dump(search | SMALLER_SEARCH))
+    report = (folder / "configs/loop/report.yaml").read_text()
+    # A quarter of the sessions makes the guardrails' intervals twice as wide.
+    (folder / "configs/loop/report.yaml").write_text(report.replace("margin_pct: 10", "margin_pct: 25"))
     done = run_demo(folder)
     assert "Keep serving" in done.stdout
     return folder

@@ -1,7 +1,8 @@
 """Run every command of README and docs/ as a reader would, in a small world: the quick start, then each page.
 
-`SMALLER` and `REPLACED` make the world small; `bring` makes the files that a reader has. A server runs until its page
-ends, another one of its kind starts, or the text says to press Ctrl-C.
+`smaller` and `REPLACED` make the world small; `bring` makes the files that a reader has. All pages are read in one
+folder, so a command that stands on several runs once. A server runs until its page ends, another one of its kind
+starts, or the text says to press Ctrl-C.
 """
 
 import os
@@ -12,40 +13,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import yaml
+from distributed import LocalCluster
 
 from analysis.logs.lines import parse_line
 from tests.botify.redis_server import RedisServer
+from tests.commands import MODULES, run_module
 from tests.e2e.pages import PAGES, ROOT, Block, blocks_of
 from tests.faults.served import wait_until
 from tests.programs import find, free_port, need
 
-SMALL_SEARCH = {
-    "search": {
-        "space": {"factors": [4, 8], "regularization": [0.1], "alpha": [10.0]},
-        "sweeps": 3,
-        "score_every": 3,
-    },
-    "validation": {"resamples": 100},
-    "cluster": {"workers": 1},
-    "context": {"factors": 8, "sweeps": 1, "rough_sweeps": 1, "coarse_factors": 4, "coarse_sweeps": 1},
-}
-SMALLER: dict[str, dict[str, Any]] = {
-    "world/demo.yaml": {
-        "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
-        "listeners": {"listeners": 200},
-        "calibration": {"sessions": 1000},
-    },
-    "collect/demo.yaml": {"episodes": 8000},
-    "demo.yaml": SMALL_SEARCH,
-    "seed.yaml": {**SMALL_SEARCH, "store": "out/demo/store", "catalogue": None, "context": None},
-}
 REPLACED = {
     ".venv/bin/python": sys.executable,
     "factors=[64,128]": "factors=[4,8]",
@@ -66,16 +48,39 @@ PAGES_TO_RUN = [
     if page.name not in {"quickstart.md", *MEASURED, *RUN_BY_ANOTHER_TEST}
     and any(b.language == "bash" for b in blocks_of(page))
 ]
-AT_ONCE = 2
+
+
+def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
+    """Return what is other in each configuration; all searches share one cluster, which takes longer to start."""
+    search = {
+        "search": {
+            "space": {"factors": [4, 8], "regularization": [0.1], "alpha": [10.0]},
+            "sweeps": 2,
+            "score_every": 2,
+        },
+        "validation": {"resamples": 100},
+        "cluster": {"scheduler": scheduler},
+        "context": {"factors": 8, "sweeps": 1, "rough_sweeps": 1, "coarse_factors": 4, "coarse_sweeps": 1},
+    }
+    return {
+        "world/demo.yaml": {
+            "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
+            "listeners": {"listeners": 200},
+            "calibration": {"sessions": 1000},
+        },
+        "collect/demo.yaml": {"episodes": 8000, "processes": 1},
+        "demo.yaml": search,
+        "botify.yaml": {"port": port},
+    }
 
 
 class Reader:
-    """A reader who types what the pages say."""
+    """A reader who types what the pages say, and no command a second time."""
 
-    def __init__(self, folder: Path, redis: RedisServer) -> None:
+    def __init__(self, folder: Path, redis: RedisServer, scheduler: str) -> None:
         self.folder = folder
         self.port, self.lab = free_port(), free_port()
-        shrink(folder / "configs", self.port)
+        shrink(folder / "configs", smaller(scheduler, self.port))
         self._replaced = {
             **REPLACED,
             "localhost:5001": f"localhost:{self.port}",
@@ -85,6 +90,8 @@ class Reader:
         }
         (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")  # a status of 400 fails the command
         self._environment = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        self._done: set[str] = set()
+        self._wanted: dict[str, tuple[str, Block]] = {}  # servers that are to run, with what starts them
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
 
     def read(self, page: Path) -> None:
@@ -107,20 +114,32 @@ class Reader:
         module = re.search(r" -m ([\w.]+)", command)
         if module and module[1] in RUN_BY_ANOTHER_TEST:
             return
-        text = command
-        for written, meant in self._replaced.items():
-            text = text.replace(written, meant)
         if module and module[1] in SERVERS:
-            self._serve(module[1], text, block)
+            self._stop(module[1])
+            self._wanted[module[1]] = (self._meant(command), block)
+        if command in self._done:
             return
-        done = subprocess.run(
-            ["bash", "-c", text], cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, f"{block.position}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-        assert done.stdout.strip(), f"{block.position}: {command}: prints nothing"
+        for server in self._wanted.keys() - self._servers.keys():
+            self._serve(server, *self._wanted[server])
+        if not module or module[1] not in SERVERS:
+            done = self._run_to_its_end(self._meant(command))
+            assert done.returncode == 0, f"{block.position}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            assert done.stdout.strip(), f"{block.position}: {command}: prints nothing"
+        self._done.add(command)
+
+    def _meant(self, command: str) -> str:
+        for written, meant in self._replaced.items():
+            command = command.replace(written, meant)
+        return command
+
+    def _run_to_its_end(self, command: str) -> "subprocess.CompletedProcess[str]":
+        words = shlex.split(command)
+        if words[:2] == [sys.executable, "-m"] and words[2] in MODULES:
+            return run_module(words[2], words[3:], self._environment, self.folder)
+        argv = ["bash", "-c", command]
+        return subprocess.run(argv, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=300)
 
     def _serve(self, module: str, text: str, block: Block) -> None:
-        self._stop(module)
         log = self.folder / f"{module}.stderr"
         with log.open("wb") as errors:
             process = subprocess.Popen(
@@ -142,10 +161,11 @@ class Reader:
         wait_until(answers, f"{block.position}: {module} to answer", 120)
 
     def press_ctrl_c(self) -> None:
-        for module in list(self._servers):
+        for module in list(self._wanted):
             self._stop(module)
 
     def _stop(self, module: str) -> None:
+        self._wanted.pop(module, None)
         process = self._servers.pop(module, None)
         if process is None:
             return
@@ -170,10 +190,10 @@ def check_compose(command: str) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def shrink(configs: Path, port: int) -> None:
+def shrink(configs: Path, smaller: dict[str, dict[str, Any]]) -> None:
     """Copy the project's configurations, made small."""
-    shutil.copytree(ROOT / "configs", configs, dirs_exist_ok=True)
-    for name, changes in {**SMALLER, "botify.yaml": {"port": port}}.items():
+    shutil.copytree(ROOT / "configs", configs)
+    for name, changes in smaller.items():
         document = yaml.safe_load((configs / name).read_text())
         (configs / name).write_text(yaml.safe_dump(merged(document, changes)))
 
@@ -211,41 +231,37 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory, redis: RedisServer) -> Path:
-    """The folder that the quick start leaves; the other pages begin with it."""
-    need("curl")
-    folder = tmp_path_factory.mktemp("quickstart")
-    Reader(folder, redis).read(ROOT / "docs" / "quickstart.md")
-    bring(folder)
-    return folder
+def scheduler() -> Iterator[str]:
+    settings: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(**settings) as cluster:  # type: ignore[no-untyped-call]  # Dask has no types
+        yield str(cluster.scheduler_address)
 
 
 @pytest.fixture(scope="module")
-def read(
-    tmp_path_factory: pytest.TempPathFactory, begun: Path, redis: RedisServer
-) -> Iterator[dict[str, Future[None]]]:
-    """The pages, each read in a folder of its own, some at a time."""
-    folders = {page: tmp_path_factory.mktemp(page.stem) for page in PAGES_TO_RUN}
-    readers = {}
-    for page, folder in folders.items():
-        shutil.copytree(begun, folder, symlinks=True, dirs_exist_ok=True)
-        readers[page] = Reader(folder, redis)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {page.name: pool.submit(reader.read, page) for page, reader in readers.items()}
+def reader(tmp_path_factory: pytest.TempPathFactory, redis: RedisServer, scheduler: str) -> Reader:
+    """A reader who has done what the quick start says; the other pages begin with what it leaves."""
+    need("curl")
+    reader = Reader(tmp_path_factory.mktemp("reader"), redis, scheduler)
+    reader.read(ROOT / "docs" / "quickstart.md")
+    bring(reader.folder)
+    return reader
 
 
+@pytest.mark.dask
 @pytest.mark.slow
-def test_the_quick_start_leads_to_a_report(begun: Path) -> None:
+def test_the_quick_start_leads_to_a_report(reader: Reader) -> None:
+    begun = reader.folder
     report = orjson.loads((begun / "out/demo/ab/report.json").read_bytes())
     assert report["lines"]["good"] > 1000
     assert report["verdict"]["decision"] in {"ship", "do not ship", "wait"}
     assert (begun / "out/demo/run/report.html").exists()
 
 
+@pytest.mark.dask
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES_TO_RUN, ids=lambda page: page.name)
-def test_every_command_of_a_page_runs(page: Path, read: dict[str, Future[None]]) -> None:
-    read[page.name].result()
+def test_every_command_of_a_page_runs(page: Path, reader: Reader) -> None:
+    reader.read(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -11,12 +11,15 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from analysis.ab import __main__ as ab
+from looplib.cli import run
 from recsys.config import SearchConfig
 from recsys.export.export import export_run
 from recsys.report.page import write_report
 from recsys.search.search import search
 from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
+from tests.recsys.in_process import without_processes
 from tests.recsys.logs import events_of, make_store, random_sessions
 
 TRACKS = 90
@@ -36,28 +39,21 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "run": folder / "runs" / name,
                 "search": {"space": space, "sweeps": 4, "score_every": 2},
                 "validation": {"resamples": 100},
-                "cluster": {"workers": 1},
             }
         )
-        search(config)
-        write_report(config.run)
-        if name == "first":
-            export_run(config.run, folder / "published", config.export)
+        with without_processes():
+            search(config)
+            write_report(config.run)
+            if name == "first":
+                export_run(config.run, folder / "published", config.export)
     rows = [
         event | {"experiments": {"ALS": f"{'CT'[event['user'] % 2]}{'1' * (event['user'] % 2)}"}}
         for each in sessions
         for event in events_of(replace(each))
     ]
     (folder / "ab-log.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
-    argv = [
-        "analysis.ab",
-        str(folder / "ab-log.jsonl"),
-        "--experiment",
-        "ALS",
-        "--out",
-        str(folder / "reports" / "als"),
-    ]
-    subprocess.run([sys.executable, "-m", *argv], check=True, capture_output=True, timeout=120)
+    argv = [str(folder / "ab-log.jsonl"), "--experiment", "ALS", "--out", str(folder / "reports" / "als")]
+    assert run(ab.app, ab.PROG, argv) == 0
     lines = [
         orjson.dumps({"track": t, "artist": f"artist {t % 9}", "title": f"title {t}"}) + b"\n" for t in range(TRACKS)
     ]

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
 
-TRIALS = 12
+TRIALS = 4
 LONG = 300  # sweeps that keep a fit busy for long enough to be found at work
-SPACE = Space(factors=(8, 16, 24), alpha=(1.0, 10.0), regularization=(0.1, 1.0))
+SPACE = Space(factors=(8, 16), alpha=(1.0, 10.0))
 VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
 
 

@@ -18,14 +18,14 @@ from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
 
 PARAMS = AlsParams(8, 0.1, 10.0, nu=0.5)
-SWEEPS = 4
+SWEEPS = 3
 pytestmark = pytest.mark.dask
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("blocks")
-    store = make_store(folder, random_sessions(5, listeners=200, tracks=300, sessions=3000), tracks=300)
+    store = make_store(folder, random_sessions(5, listeners=100, tracks=150, sessions=1000), tracks=150)
     config = SearchConfig(store=store, run=folder / "run")
     return build_dataset(open_store(store), config, in_process(), lambda _done, _note: None)
 
@@ -52,7 +52,7 @@ def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) 
             alive[0].kill()
 
     with open_cluster(ClusterConfig(workers=2)) as cluster:
-        blocks = cut_blocks(cluster, dataset, "train", open_workspace(tmp_path / "blocks"), 6)
+        blocks = cut_blocks(cluster, dataset, "train", open_workspace(tmp_path / "blocks"), 4)
         fit = fit_blocks(cluster, blocks, PARAMS, 4, SWEEPS, open_workspace(tmp_path / "fit"), kill_one)
     model = Als(dataset.matrix("train"), PARAMS, seed=4, threads=1)
     model.sweep(SWEEPS)

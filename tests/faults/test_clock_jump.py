@@ -9,7 +9,7 @@ import pytest
 from analysis.ab.__main__ import PROG, app
 from looplib.cli import run
 from recsys.config import Feedback, Split
-from recsys.dataset.buckets import StoredBucket, prepare_bucket
+from recsys.dataset.buckets import prepare_bucket
 from recsys.dataset.split import SplitRule
 from recsys.ingest.events import ingest
 from tests.analysis.ab.logs import experiment, write
@@ -70,7 +70,7 @@ def test_a_jumping_clock_is_noted_and_counts_stay_right(tmp_path: Path, right: R
 
 def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -> None:
     store = ingest(write_segments(tmp_path / "log", -HOUR_MS), tmp_path / "store", buckets=1).store
-    bucket = StoredBucket(store.workspace.address, 0, tuple(store.bucket_parts(0)))
-    found = prepare_bucket(bucket, str(tmp_path), SplitRule(Split(), seed=1), Feedback(), True)
+    address, parts, rule = store.workspace.address, store.bucket_parts(0), SplitRule(Split(), seed=1)
+    found = prepare_bucket(address, parts, str(tmp_path), rule, Feedback(), True)
     events = experiment()
     assert (found["events"], found["sessions"]) == (len(events), len({event["session"] for event in events}))

@@ -85,7 +85,7 @@ def test_killed_at_any_moment_the_store_is_as_before_or_after_and_a_second_run_c
     duration = time.monotonic() - began
     before = content(ingest.ingest(logs[:1], tmp_path / "reference").store)
     after = content(undisturbed)
-    for number, moment in enumerate(np.linspace(0.4, 1.0, 4)):
+    for number, moment in enumerate((0.6, 0.9)):
         store = tmp_path / f"store-{number}"
         ingest.ingest(logs[:1], store)
         process = start(logs, store)
@@ -147,7 +147,7 @@ def test_cut_at_any_step_of_the_commit_the_store_is_as_before_or_after(
     assert_nothing_is_left_over(tmp_path / "store")
 
 
-@pytest.mark.parametrize("largest_file", [0, 3_000, 100_000])
+@pytest.mark.parametrize("largest_file", [0, 100_000])
 def test_a_full_disk_is_one_line_and_leaves_the_store_as_it_was(
     logs: list[Path], undisturbed: Store, tmp_path: Path, largest_file: int
 ) -> None:

@@ -227,9 +227,7 @@ def start(demo_world: Path, tmp_path: Path) -> Callable[[FakeService, int, int],
     return start
 
 
-@pytest.mark.parametrize(
-    ("number", "processes", "batch"), [(signal.SIGINT, 1, 0), (signal.SIGINT, 2, 25), (signal.SIGTERM, 2, 0)]
-)
+@pytest.mark.parametrize(("number", "processes", "batch"), [(signal.SIGINT, 2, 25), (signal.SIGTERM, 1, 0)])
 def test_an_interrupt_ends_the_open_sessions_and_shows_what_was_done(
     start: Callable[[FakeService, int, int], "subprocess.Popen[str]"],
     tmp_path: Path,

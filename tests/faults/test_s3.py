@@ -17,7 +17,10 @@ from typing import Any, cast
 import psutil
 import pytest
 
+from looplib.cli import run
+from recsys.search.__main__ import PROG, app
 from tests.recsys.by_hand import scheduler, wait_until
+from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.s3 import BUCKET, S3, server
 
@@ -27,51 +30,55 @@ FOUND = ("config.yaml", "leaderboard.parquet", "ledger.jsonl", "report.html", "w
 SHORT = """
 search: {space: {factors: [4, 8]}, sweeps: 2, score_every: 1}
 validation: {resamples: 100}
-cluster: {workers: 2, wait_for_workers_s: 300}
+cluster: {workers: 1, wait_for_workers_s: 300}
 """
 # Keeps the search busy for long enough to be found at work.
 LONG = """
-search: {space: {factors: [16, 24], alpha: [1, 10]}, sweeps: 400, score_every: 200}
+search: {space: {factors: [8, 16], alpha: [1, 10]}, sweeps: 300, score_every: 150}
 validation: {resamples: 100}
 cluster: {workers: 1, wait_for_workers_s: 300}
 """
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log, searches of a few sweeps and of many, and what they find on a disk."""
     folder = tmp_path_factory.mktemp("s3")
     make_store(folder, random_sessions(5, listeners=100, tracks=300, sessions=1200), tracks=300)
-    (folder / "short.yaml").write_text(f"store: {folder}/store\nrun: {folder}/short\n{SHORT}")
-    (folder / "long.yaml").write_text(f"store: {folder}/store\nrun: {folder}/long\n{LONG}")
+    for name, search in (("short", SHORT), ("long", LONG)):
+        config = folder / f"{name}.yaml"
+        config.write_text(f"store: {folder}/store\nrun: {folder}/{name}\n{search}")
+        with without_processes():
+            assert run(app, PROG, ["--config", str(config)]) == 0
     return folder
 
 
 @pytest.fixture(scope="module")
-def s3(folder: Path) -> Iterator[S3]:
-    with server(folder) as there:
-        done = there.run("recsys.ingest", str(folder / "log"), "--store", STORE, "--buckets", "4")
-        assert done.returncode == 0, done.stderr
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with server(tmp_path_factory.mktemp("server")) as there:
         yield there
 
 
 @pytest.fixture(scope="module")
-def short(folder: Path) -> Path:
-    """A search on a disk."""
-    return on_disk(folder, "short")
+def joined(s3: S3, folder: Path) -> Iterator[list[str]]:
+    """Flags that join workers which share no folder; the store is there."""
+    done = s3.run("recsys.ingest", str(folder / "log"), "--store", STORE, "--buckets", "4")
+    assert done.returncode == 0, done.stderr
+    with scheduler(folder) as (address, start_worker):
+        for number in range(2):
+            environment = s3.environment(scratch=f"worker-{number}")
+            own = [f"{key}={value}" for key, value in environment.items() if key.startswith(("AWS_", "LISTENING_"))]
+            start_worker(under=("env", *own))
+        yield ["--scheduler", address, "--set", "cluster.workers=null"]
 
 
 @pytest.fixture(scope="module")
-def long(folder: Path) -> Path:
-    """One of many sweeps."""
-    return on_disk(folder, "long")
-
-
-def on_disk(folder: Path, name: str) -> Path:
-    argv = [sys.executable, "-m", "recsys.search", "--config", str(folder / f"{name}.yaml")]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=600)
+def searched(s3: S3, folder: Path, joined: list[str]) -> "subprocess.CompletedProcess[str]":
+    """The search of a few sweeps at an address."""
+    done = s3.run(*words(folder, "searched", "short", *joined), scratch="searched")
     assert done.returncode == 0, done.stderr
-    return folder / name
+    return done
 
 
 def words(folder: Path, run: str, config: str, *extra: str) -> list[str]:
@@ -120,36 +127,27 @@ def refusal(done: "subprocess.CompletedProcess[str]") -> str:
     return line
 
 
-@pytest.mark.parametrize("fit", ["whole", "blocks"])
 def test_at_an_address_workers_that_share_no_folder_find_and_publish_the_same_bytes(
-    s3: S3, folder: Path, short: Path, fit: str, tmp_path: Path
+    s3: S3, folder: Path, joined: list[str], searched: "subprocess.CompletedProcess[str]"
 ) -> None:
-    name = f"apart-{fit}"
-    run = f"s3://{BUCKET}/{name}"
-    with scheduler(tmp_path) as (address, start_worker):
-        for number in range(2):
-            environment = s3.environment(scratch=f"{name}-{number}")
-            mine = [f"{key}={value}" for key, value in environment.items() if key.startswith(("AWS_", "LISTENING_"))]
-            start_worker(under=("env", *mine))
-        joined = ("--scheduler", address, "--set", "cluster.workers=null", "--set", f"cluster.fit={fit}")
-        done = s3.run(*words(folder, name, "short", *joined), scratch=f"{name}-search")
+    assert f"ledger           s3://{BUCKET}/searched/ledger.jsonl" in searched.stdout
+    assert_same(s3, "searched", folder / "short")
+    in_blocks = words(folder, "blocks", "short", *joined, "--set", "cluster.fit=blocks")
+    done = s3.run(*in_blocks, scratch="blocks")
+    assert done.returncode == 0, done.stderr
+    assert_same(s3, "blocks", folder / "short")
+
+
+@pytest.mark.usefixtures("searched")
+def test_a_run_at_an_address_is_exported_from_elsewhere(s3: S3, folder: Path, tmp_path: Path) -> None:
+    run = f"s3://{BUCKET}/searched"
+    version = s3.keys("searched/export/versions")
+    for out in (str(tmp_path / "out"), f"{run}/export"):
+        done = s3.run("recsys.export", "--run", run, "--out", out, scratch="empty")
         assert done.returncode == 0, done.stderr
-    assert f"ledger           {run}/ledger.jsonl" in done.stdout
-    assert_same(s3, name, short)
-
-
-def test_a_run_at_an_address_is_exported_from_elsewhere(s3: S3, short: Path, folder: Path, tmp_path: Path) -> None:
-    run = f"s3://{BUCKET}/exported"
-    done = s3.run(*words(folder, "exported", "short"), scratch="searched")
-    assert done.returncode == 0, done.stderr
-    done = s3.run("recsys.export", "--run", run, "--out", str(tmp_path / "out"), scratch="empty")
-    assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "current").is_symlink()
-    assert sha256_of(tmp_path / "out" / "current") == sha256_of(short / "export" / "current")
-    version = s3.keys("exported/export/versions")
-    again = s3.run("recsys.export", "--run", run, "--out", f"{run}/export", scratch="empty")
-    assert again.returncode == 0, again.stderr
-    assert s3.keys("exported/export/versions") == version
+    assert sha256_of(tmp_path / "out" / "current") == sha256_of(folder / "short" / "export" / "current")
+    assert s3.keys("searched/export/versions") == version
 
 
 class Searching:
@@ -187,19 +185,6 @@ def searching(s3: S3, argv: list[str], scratch: str, endpoint: str | None = None
 
 def lines(s3: S3, run: str) -> int:
     return len((s3.get(f"{run}/ledger.jsonl") or b"").splitlines())
-
-
-def test_a_killed_search_goes_on_from_another_machine(s3: S3, folder: Path, long: Path) -> None:
-    with searching(s3, words(folder, "killed", "long"), "lost") as search:
-        wait_for(search, lambda: lines(s3, "killed") >= 3)
-        search.kill()
-    shutil.rmtree(folder / "lost")
-    before = s3.get("killed/ledger.jsonl") or b""
-    assert s3.get("killed/winner.json") is None
-    done = s3.run(*words(folder, "killed", "long"), scratch="found")
-    assert done.returncode == 0, done.stderr
-    assert (s3.get("killed/ledger.jsonl") or b"").startswith(before)
-    assert_same(s3, "killed", long)
 
 
 def wait_for(search: Searching, condition: Callable[[], bool]) -> None:
@@ -256,31 +241,72 @@ class Passage(ThreadingTCPServer):
                 request.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_server_that_is_lost_half_way_costs_one_line_and_no_score(s3: S3, folder: Path, long: Path) -> None:
+def test_a_lost_server_and_a_lost_machine_cost_no_score(s3: S3, folder: Path, joined: list[str]) -> None:
+    """A server that is lost is one line; a search whose machine dies goes on from another one."""
     passage = Passage(s3.endpoint)
     with searching(s3, words(folder, "cut", "long"), "cut", passage.endpoint) as search:
-        wait_for(search, lambda: lines(s3, "cut") >= 3)
-        before = s3.get("cut/ledger.jsonl") or b""
+        wait_for(search, lambda: lines(s3, "cut") >= 2)
+        first = s3.get("cut/ledger.jsonl") or b""
         passage.close()
         _, errors = search.process.communicate(timeout=300)
     line = refusal(subprocess.CompletedProcess([], search.process.returncode, "", errors))
     assert f"error: s3://{BUCKET}/cut" in line
     assert "The same command goes on from there" in line
+
+    with searching(s3, words(folder, "cut", "long"), "lost") as search:
+        wait_for(search, lambda: lines(s3, "cut") > len(first.splitlines()))
+        search.kill()
+    shutil.rmtree(s3.folder / "lost")
+    second = s3.get("cut/ledger.jsonl") or b""
+    assert second.startswith(first)
     assert s3.get("cut/winner.json") is None
-    done = s3.run(*words(folder, "cut", "long"), scratch="cut")
+
+    done = s3.run(*words(folder, "cut", "long", *joined), scratch="found")
     assert done.returncode == 0, done.stderr
-    assert (s3.get("cut/ledger.jsonl") or b"").startswith(before)
-    assert_same(s3, "cut", long)
+    assert (s3.get("cut/ledger.jsonl") or b"").startswith(second)
+    assert_same(s3, "cut", folder / "long")
 
 
-def test_a_silent_server_ends_in_one_line(s3: S3, folder: Path) -> None:
+# Reads and writes a file; again when it is told that the server is silent, with bounds of a second.
+ASK = """
+import sys
+from recsys import workspace
+from recsys.errors import StorageError
+
+there = workspace.open_workspace("s3://music/silent")
+there.folder.mkdir(parents=True)
+(there.folder / "file").write_text("content")
+there.upload("file")
+print(there.read("file"), flush=True)
+sys.stdin.readline()
+workspace._S3_TIMEOUTS |= {"connect_timeout": 1, "read_timeout": 1}
+workspace._SEND_S = 1.0
+for ask in (there.read, there.upload):
+    try:
+        ask("file")
+    except StorageError as error:
+        print(error, flush=True)
+"""
+
+
+def test_a_silent_server_is_one_line(s3: S3) -> None:
     """Its process stands still, and its port accepts all the same."""
     server = next(child for child in psutil.Process().children() if "moto.server" in " ".join(child.cmdline()))
-    with searching(s3, words(folder, "silent", "long"), "silent") as search:
-        wait_for(search, lambda: lines(s3, "silent") >= 1)
+    with subprocess.Popen(
+        [sys.executable, "-c", ASK],
+        env=s3.environment("silent"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "b'content'\n"
         server.send_signal(signal.SIGSTOP)
         try:
-            _, errors = search.process.communicate(timeout=400)
+            told, _ = process.communicate("silent\n", timeout=300)
         finally:
             server.send_signal(signal.SIGCONT)
-    refusal(subprocess.CompletedProcess([], search.process.returncode, "", errors))
+    assert process.returncode == 0
+    for line in told.splitlines():
+        assert line.startswith(f"s3://{BUCKET}/silent/file: ")
+    assert len(told.splitlines()) == 2

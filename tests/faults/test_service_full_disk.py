@@ -20,10 +20,15 @@ def test_while_the_disk_is_full_requests_are_refused_and_nothing_acknowledged_is
             assert status == 503
             assert "could not be written" in answer["error"]
             assert served.ask("GET", "/health/live")[0] == 200
+            status, answer = served.ask("GET", "/health/ready")
+            assert status == 503
+            assert "events cannot be written" in answer["problems"][0]
             acknowledged = len(load.answers)
             give_room(served.workers())
             load.wait_for(100)
+            wait_until(lambda: served.ask("GET", "/health/ready")[0] == 200, "the service to be ready again")
         assert served.stop() == 0
+        assert served.errors.read_text().count("events cannot be written") == 1, "not a line a request"
     assert acknowledged > 50
     assert set(load.statuses) == {200, 503}
     assert load.broken == []

@@ -1,10 +1,13 @@
-"""A cluster that is this process: calls run one after the other, the last first."""
+"""A cluster that is this process: calls run one after the other, the last first, and no process is started for them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
+import pytest
+
 from recsys.cluster.cluster import Cluster
-from recsys.cluster.retry import Outcome
+from recsys.cluster.retry import Call, Outcome
 
 
 class InProcess:
@@ -20,8 +23,36 @@ class InProcess:
 
     def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
         for position, arguments in reversed(list(enumerate(calls))):
-            yield Outcome(position, function(*arguments), None)
+            yield _outcome(function, Call(position, arguments))
+
+    def run_ready(self, function: Callable[..., Any], ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[Any]]:
+        while calls := ready():
+            yield _outcome(function, calls[-1])
+
+
+def _outcome(function: Callable[..., Any], call: Call) -> Outcome[Any]:
+    try:
+        return Outcome(call.key, function(*call.arguments), None)
+    except Exception as error:  # noqa: BLE001  any, as a worker does
+        return Outcome(call.key, None, error)
 
 
 def in_process(slots: int = 1) -> Cluster:
     return cast(Cluster, InProcess(slots))
+
+
+@contextmanager
+def without_processes(slots: int = 1) -> Iterator[None]:
+    """Searches and exports inside the block run their calls in this process: starting workers takes longer than both.
+
+    What is different on real workers is claimed of the cluster, and of a search on one.
+    """
+
+    @contextmanager
+    def open_cluster(*_: object) -> Iterator[Cluster]:
+        yield in_process(slots)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("recsys.search.search", "recsys.export.export"):
+            patch.setattr(f"{module}.open_cluster", open_cluster)
+        yield

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
+from tests.commands import run_module
 from tests.programs import free_port
 from tests.recsys.by_hand import processes, wait_until
 
@@ -44,10 +45,7 @@ class S3:
         self, *argv: str, scratch: str = "scratch", endpoint: str | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """Runs `python -m` to its end."""
-        environment = self.environment(scratch, endpoint)
-        return subprocess.run(
-            [sys.executable, "-m", *argv], env=environment, capture_output=True, text=True, timeout=400
-        )
+        return run_module(argv[0], argv[1:], self.environment(scratch, endpoint))
 
     def get(self, key: str) -> bytes | None:
         """An object of the bucket."""

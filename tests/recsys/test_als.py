@@ -41,9 +41,9 @@ def test_a_sweep_solves_both_sides_with_confidence_one_plus_alpha_r() -> None:
     assert converged.user_factors == pytest.approx(expected, abs=2e-2)
 
 
-def test_sweeps_in_steps_equal_the_library_s_fit_to_the_bit() -> None:
+def test_sweeps_in_steps_of_the_library_s_solver_equal_its_fit_to_the_bit() -> None:
     interactions = random_interactions()
-    params = AlsParams(factors=8, regularization=0.1, alpha=10)
+    params = AlsParams(factors=8, regularization=0.1, alpha=10, solver="implicit")
     model = Als(interactions, params, seed=3, threads=1)
     for count in (1, 2, 3):
         model.sweep(count)

@@ -23,7 +23,7 @@ PLACES = ["store=s", "run=r"]
         (["search.space.skip_weight=[0, 1]"], "search.space.skip_weight needs feedback.skip_time"),
         (["search.space.nu=[0.5, 0.5]"], "a value stands twice in"),
         (["search.space.unobserved_weight=[0]"], "greater than 0"),
-        (["search.space.solver=[qr]"], "'cg' or 'cholesky'"),
+        (["search.space.solver=[qr]"], "'cholesky' or 'implicit'"),
     ],
 )
 def test_settings_that_mean_nothing_together_are_refused(settings: list[str], message: str) -> None:

@@ -1,20 +1,24 @@
 """Every knob of the fit against a dense solution of the equations as the papers write them, in double precision."""
 
+import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
-from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from looplib.arrays import FloatArray
 from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
-from recsys.models.normal_equations import make_equations
+from recsys.models.kernels import cache_folder
+from recsys.models.normal_equations import load_kernels, make_equations
 
 FACTORS = 5
+Solver = Literal["cg", "cholesky", "implicit"]
 PLAIN = AlsParams(factors=FACTORS, regularization=0.3, alpha=4.0, solver="cholesky")
 KNOBS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -54,8 +58,8 @@ def dense_solution(heard: FloatArray, skipped: FloatArray, others: FloatArray, p
 
 
 @pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
-@pytest.mark.parametrize("solver", ["cholesky", "cg"])
-def test_a_side_is_solved_as_by_the_dense_equations(knobs: dict[str, Any], solver: Literal["cg", "cholesky"]) -> None:
+@pytest.mark.parametrize("solver", ["cholesky", "cg", "implicit"])
+def test_a_side_is_solved_as_by_the_dense_equations(knobs: dict[str, Any], solver: Solver) -> None:
     heard, skipped = listening()
     # With as many steps as factors, conjugate gradients are exact but for rounding.
     params = replace(PLAIN, solver=solver, cg_steps=3 * FACTORS, **knobs)
@@ -63,12 +67,31 @@ def test_a_side_is_solved_as_by_the_dense_equations(knobs: dict[str, Any], solve
     others = generator.normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
     rows = generator.normal(scale=0.01, size=(heard.shape[0], FACTORS)).astype(np.float32)
     with threadpool_limits(1, user_api="blas"):
-        make_equations(heard, skipped, params).solve(rows, others, params, threads=1)
+        make_equations(heard, skipped, params).solve(rows, others, threads=1)
     expected = dense_solution(
         heard.toarray().astype(float), skipped.toarray().astype(float), others.astype(float), params
     )
     assert rows == pytest.approx(expected, abs=1e-5)
     assert np.abs(expected[2:]).max() > 0.1
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+@pytest.mark.parametrize("factors", [16, 21])
+def test_a_row_of_many_interactions_is_solved_as_by_the_dense_equations(solver: Solver, factors: int) -> None:
+    heard, skipped = listening(rows=7, others=4000)
+    params = AlsParams(factors, regularization=0.5, alpha=2.0, cg_steps=60, solver=solver, nu=0.5, skip_weight=1.5)
+    others = np.random.default_rng(1).normal(size=(heard.shape[1], factors)).astype(np.float32)
+    found = []
+    for threads in (1, 3):
+        rows = np.full((heard.shape[0], factors), 0.01, dtype=np.float32)
+        with threadpool_limits(1, user_api="blas"):
+            make_equations(heard, skipped, params).solve(rows, others, threads)
+        found.append(rows)
+    expected = dense_solution(
+        heard.toarray().astype(float), skipped.toarray().astype(float), others.astype(float), params
+    )
+    assert found[0] == pytest.approx(expected, abs=1e-5)
+    assert np.array_equal(found[0], found[1])
 
 
 @pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
@@ -86,21 +109,6 @@ def test_sweeps_alternate_both_sides(knobs: dict[str, Any]) -> None:
     assert scores == pytest.approx(users @ items.T, abs=1e-4)
 
 
-def test_cholesky_equals_the_library_s_own_fit_to_the_bit() -> None:
-    heard, _ = listening()
-    model = Als(heard, PLAIN, seed=3, threads=1)
-    model.sweep(4)
-    with threadpool_limits(1, user_api="blas"):
-        library = AlternatingLeastSquares(
-            factors=FACTORS, regularization=0.3, alpha=1.0, iterations=4, num_threads=1, random_state=3, use_cg=False
-        )
-        confidence = heard.copy()
-        confidence.data = 1 + 4 * confidence.data
-        library.fit(confidence, show_progress=False)
-    assert np.array_equal(model.user_factors, library.user_factors)
-    assert np.array_equal(model.item_factors, library.item_factors)
-
-
 @pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
 def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it(knobs: dict[str, Any]) -> None:
     heard, skipped = listening()
@@ -108,9 +116,9 @@ def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it(knobs: dict[str,
     others = np.random.default_rng(1).normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
     whole, parts = (np.zeros((heard.shape[0], FACTORS), dtype=np.float32) for _ in range(2))
     with threadpool_limits(1, user_api="blas"):
-        make_equations(heard, skipped, params).solve(whole, others, params, threads=1)
+        make_equations(heard, skipped, params).solve(whole, others, threads=1)
         for block in (slice(0, 7), slice(7, 30)):
-            make_equations(heard[block], skipped[block], params).solve(parts[block], others, params, threads=1)
+            make_equations(heard[block], skipped[block], params).solve(parts[block], others, threads=1)
     assert np.array_equal(whole, parts)
 
 
@@ -131,3 +139,32 @@ def test_equations_without_a_solution_are_a_trial_error() -> None:
     model.restore(model.user_factors, np.zeros_like(model.item_factors), 0)
     with pytest.raises(TrialError, match=r"a row has no solution with regularization 0\.0"):
         model.sweep(1)
+
+
+def test_without_numba_the_library_s_solver_serves_with_a_note(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "recsys.models.kernels", raising=False)
+    monkeypatch.delattr("recsys.models.kernels", raising=False)
+    monkeypatch.setattr("recsys.models.normal_equations.load_kernels", load_kernels.__wrapped__)
+    heard, _ = listening()
+    fits = [Als(heard, replace(PLAIN, solver=solver), seed=1, threads=1) for solver in ("cg", "implicit")]
+    for fit in fits:
+        fit.sweep(2)
+    assert np.array_equal(fits[0].item_factors, fits[1].item_factors)
+    assert "the slower solver of implicit serves" in capsys.readouterr().err
+
+
+def test_compiled_code_is_kept_where_nobody_else_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = tmp_path / "home" / "listening-loop" / "compiled"
+    assert cache_folder() == own
+    own.chmod(0o777)
+    shared = tmp_path / f"listening-loop-{os.getuid()}"
+    assert cache_folder() == shared
+    shared.rmdir()
+    shared.symlink_to(own)
+    assert cache_folder() not in (own, shared)

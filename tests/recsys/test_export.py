@@ -1,6 +1,7 @@
 """What the export publishes, read back as a service would."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from looplib.cli import run
+from looplib.config import dump_config, load_config
 from looplib.files import sha256_file
-from recsys.config import ExportConfig
+from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.export import __main__ as export_command
 from recsys.export import export
@@ -21,22 +23,17 @@ from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
-pytestmark = pytest.mark.dask
-QUICK = ["search.space.factors=[4]", "search.sweeps=2", "validation.resamples=100"]
-
-
-def search_run(folder: Path, **options: int) -> Path:
-    store = make_store(folder, random_sessions(5, listeners=40, tracks=TRACKS, sessions=600), **options)
-    (folder / "search.yaml").write_text(f"store: {store}\nrun: {folder / 'run'}\n")
-    argv = ["--config", str(folder / "search.yaml"), "--no-export"]
-    argv += [word for setting in QUICK for word in ("--set", setting)]
-    assert run(search.app, search.PROG, argv) == 0
-    return folder / "run"
+pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
+QUICK = ["--set", "search.space.factors=[4]", "--set", "search.sweeps=2", "--set", "validation.resamples=100"]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return search_run(tmp_path_factory.mktemp("export"), tracks=TRACKS)
+    folder = tmp_path_factory.mktemp("export")
+    store = make_store(folder, random_sessions(5, listeners=40, tracks=TRACKS, sessions=600), tracks=TRACKS)
+    (folder / "search.yaml").write_text(f"store: {store}\nrun: {folder / 'run'}\n")
+    assert run(search.app, search.PROG, ["--config", str(folder / "search.yaml"), "--no-export", *QUICK]) == 0
+    return folder / "run"
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
@@ -119,8 +116,7 @@ def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> 
 def test_a_tiny_catalogue_gives_shorter_lists_and_says_so(tmp_path: Path) -> None:
     store = make_store(tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12)
     (tmp_path / "search.yaml").write_text(f"store: {store}\nrun: {tmp_path / 'run'}\n")
-    argv = ["--config", str(tmp_path / "search.yaml"), "--set", "search.space.factors=[2]", "--set", "search.sweeps=2"]
-    assert run(search.app, search.PROG, argv) == 0
+    assert run(search.app, search.PROG, ["--config", str(tmp_path / "search.yaml"), *QUICK]) == 0
     lines = read_lines(tmp_path / "run/export/current/recommendations.jsonl")
     assert all(sorted(line["tracks"]) == list(range(12)) for line in lines)
     manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
@@ -136,8 +132,7 @@ def test_ids_of_an_unknown_catalogue_are_kept(tmp_path: Path) -> None:
     heard = {track for session in sessions for track, _ in session.heard}
     store = make_store(tmp_path, sessions)
     (tmp_path / "search.yaml").write_text(f"store: {store}\nrun: {tmp_path / 'run'}\n")
-    argv = ["--config", str(tmp_path / "search.yaml"), "--set", "search.space.factors=[4]", "--set", "search.sweeps=2"]
-    assert run(search.app, search.PROG, argv) == 0
+    assert run(search.app, search.PROG, ["--config", str(tmp_path / "search.yaml"), *QUICK]) == 0
     lines = read_lines(tmp_path / "run/export/current/recommendations.jsonl")
     assert [line["user"] for line in lines] == sorted({session.user for session in sessions})
     assert {track for line in lines for track in line["tracks"]} <= heard
@@ -187,12 +182,17 @@ def test_a_run_without_a_winner_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert not (tmp_path / "out").exists()
 
 
-def test_a_store_that_has_grown_since_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = search_run(tmp_path)
+def test_a_store_that_has_grown_since_is_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("store", "run"):
+        shutil.copytree(finished.parent / name, tmp_path / name)
+    config = load_config(SearchConfig, finished / "config.yaml", [f"store={tmp_path / 'store'}"])
+    (tmp_path / "run" / "config.yaml").write_text(dump_config(config))
     more = write_log(tmp_path / "more" / "events.jsonl", random_sessions(6, listeners=40, tracks=TRACKS, sessions=50))
     ingest([more], tmp_path / "store")
     capsys.readouterr()
-    line = refusal(capsys, "--run", folder, "--out", tmp_path / "out")
+    line = refusal(capsys, "--run", tmp_path / "run", "--out", tmp_path / "out")
     assert "it has grown since; search again" in line
 
 

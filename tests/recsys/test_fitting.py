@@ -5,19 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError
 from recsys.models.als import Als, AlsParams
-from recsys.models.lists import personal_lists
+from recsys.models.topk import personal_lists
 from recsys.runs.folder import checkpoint_name, listeners_name, read_listeners
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring.scorer import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
+from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
 
 TRIAL = Trial("abc", "als", AlsParams(4, 1.0, 10.0), 7)
@@ -30,16 +30,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("fitting")
     store = make_store(folder, random_sessions(5, listeners=60, tracks=90, sessions=1500), tracks=90)
     config = SearchConfig(store=store, run=folder / "run")
-    with open_cluster(config.cluster) as cluster:
-        return build_dataset(open_store(store), config, cluster, lambda *_: None)
+    return build_dataset(open_store(store), config, in_process(), lambda *_: None)
 
 
 @pytest.fixture
 def scorer(dataset: Dataset) -> Scorer:
     return Scorer(dataset.address, VALIDATION, seed=1, threads=1)
-
-
-pytestmark = pytest.mark.dask
 
 
 def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_scores(

@@ -12,7 +12,7 @@ import pytest
 from analysis import queries
 from analysis.store import Part
 from recsys.config import Feedback, Split
-from recsys.dataset.buckets import StoredBucket, bucket_file, prepare_bucket
+from recsys.dataset.buckets import bucket_file, prepare_bucket
 from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import SplitError
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
@@ -46,10 +46,10 @@ def read_pairs(file: Path, column: str) -> Pairs:
     return {(row["user"], row["track"]): row[column] for row in rows if row[column] > 0}
 
 
-def stored(files: Iterable[Path]) -> StoredBucket:
-    """Files of one folder as bucket 0 of a store."""
+def stored(files: Iterable[Path]) -> tuple[str, tuple[Part, ...]]:
+    """Files of one folder as bucket 0 of a store: its address and parts."""
     files = list(files)
-    return StoredBucket(str(files[0].parent), 0, tuple(Part(file.name, 0, 0, 0) for file in files))
+    return str(files[0].parent), tuple(Part(file.name, 0, 0, 0) for file in files)
 
 
 def prepare(
@@ -60,7 +60,7 @@ def prepare(
     organic: bool = True,
 ) -> dict[str, int]:
     part = write_part(folder / "part.parquet", sessions)
-    return prepare_bucket(stored([part]), str(folder), rule, feedback or Feedback(), organic)
+    return prepare_bucket(*stored([part]), str(folder), rule, feedback or Feedback(), organic)
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -164,7 +164,7 @@ def test_without_a_name_a_session_ends_after_half_an_hour_of_silence(
     table = pq.read_table(part)
     later = table.set_column(1, "timestamp", [[START_MS, START_MS + gap_ms, START_MS + gap_ms + 1000]])
     pq.write_table(later, part)
-    counts = prepare_bucket(stored([part]), str(tmp_path), HASH, Feedback(), True)
+    counts = prepare_bucket(*stored([part]), str(tmp_path), HASH, Feedback(), True)
     assert counts["sessions"] == sessions
 
 
@@ -191,7 +191,7 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
         folder = tmp_path / name
         folder.mkdir()
         written = [write_part(folder / f"{number}.parquet", part) for number, part in enumerate(parts)]
-        prepare_bucket(stored(written), str(folder), HASH, Feedback(), True)
+        prepare_bucket(*stored(written), str(folder), HASH, Feedback(), True)
         files.append([pq.read_table(file) for file in sorted(folder.glob("*-000.parquet"))])
     assert len(files[0]) == 6
     assert files[0] == files[1]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import SearchError
+from recsys.models.als import AlsParams
 from recsys.models.kinds import NoParams
-from recsys.models.params import AlsParams
 from recsys.runs.ledger import Ledger, Score
 from recsys.runs.trials import Trial
 

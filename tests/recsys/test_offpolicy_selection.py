@@ -25,7 +25,7 @@ from recsys.workspace import open_workspace
 from tests.recsys.logs import START_MS, Session, make_store
 
 LISTENERS, TRACKS = 300, 60
-pytestmark = pytest.mark.dask
+pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 SETTINGS = [
     "search.space.factors=[4]",
     "search.space.alpha=[1.0, 10.0]",
@@ -34,7 +34,6 @@ SETTINGS = [
     "validation.resamples=200",
     "validation.ks=[1, 10]",
     "split.holdout=0.4",
-    "cluster.workers=1",
 ]
 
 

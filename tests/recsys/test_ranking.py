@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Float32Array
-from recsys.models.baselines import random_lists, unseen
+from recsys.models.kinds import random_lists, unseen
 from recsys.models.topk import NO_TRACK, nearest_tracks, top_tracks
 
 

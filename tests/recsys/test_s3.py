@@ -154,14 +154,14 @@ def test_a_part_that_is_gone_or_damaged_is_one_line(s3: S3, log: Path) -> None:
     store = f"s3://{BUCKET}/damaged"
     assert s3.run("recsys.ingest", str(log), "--store", store, "--buckets", "1").returncode == 0
     config = s3.folder / "damaged.yaml"
-    config.write_text(f"store: {store}\nrun: s3://{BUCKET}/damaged-run\ncluster: {{workers: 1}}\n")
+    config.write_text(f"store: {store}\nrun: s3://{BUCKET}/damaged-run\n")
     (key,) = (key for key in s3.keys("damaged/bucket") if key.endswith(".parquet"))
     part = s3.get(key)
     assert part is not None
     s3.put(key, part[:-1])
     assert f"the manifest says {len(part):,} bytes, found {len(part) - 1:,}" in refusal(
-        s3.run("recsys.search", "--config", str(config), scratch="fresh")
+        s3.run("tests.recsys.search_in_process", "--config", str(config), scratch="fresh")
     )
     s3.put(key, os.urandom(len(part)))
-    line = refusal(s3.run("recsys.search", "--config", str(config), scratch="fresh"))
+    line = refusal(s3.run("tests.recsys.search_in_process", "--config", str(config), scratch="fresh"))
     assert "was uploaded, and" in line

@@ -1,8 +1,10 @@
-"""The search as a user runs it: a real store, a real cluster of processes, the run folder it leaves."""
+"""The search as a user runs it: a real store, the run folder it leaves.
+
+One search runs on a real cluster of processes; the others, which must find the same, run their calls in the test's.
+"""
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,6 @@ import numpy as np
 import orjson
 import pyarrow.parquet as pq
 import pytest
-from distributed import LocalCluster
 
 from looplib.cli import run
 from looplib.config import load_config
@@ -18,15 +19,14 @@ from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.models.als import Als, AlsParams
-from recsys.models.lists import personal_lists
+from recsys.models.topk import personal_lists
 from recsys.search import __main__ as search
+from tests.recsys.in_process import without_processes
 from tests.recsys.logs import Session, make_store, random_sessions
 
 LISTENERS, TRACKS = 60, 90
 SPACE = ["search.space.factors=[4, 8]", "search.space.regularization=[1.0]", "search.space.alpha=[1.0, 10.0]"]
-OWN = "cluster.scheduler=null"
-SHARED: list[str] = []
-pytestmark = pytest.mark.dask
+pytestmark = pytest.mark.usefixtures("no_reports")
 QUICK = [*SPACE, "search.sweeps=4", "search.score_every=2", "validation.resamples=100", "validation.ks=[5, 30]"]
 
 
@@ -36,28 +36,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_store(tmp_path_factory.mktemp("data"), sessions, tracks=TRACKS)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def shared_scheduler() -> Iterator[None]:
-    """Workers for all searches that do not ask for some of their own: starting them takes longer than a search."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as shared:
-        SHARED.append(str(shared.scheduler_address))
-        yield
-        SHARED.clear()
-
-
 def search_argv(store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None) -> list[str]:
     config = run_folder.parent / "search.yaml"
-    config.write_text(f"store: nowhere\nrun: nowhere\ncluster:\n  scheduler: {SHARED[0]}\n")
+    config.write_text("store: nowhere\nrun: nowhere\n")
     sets = [word for setting in (QUICK if settings is None else settings) for word in ("--set", setting)]
     return ["--config", str(config), "--store", str(store), "--run", str(run_folder), *sets, *extra]
 
 
 def search_ok(store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None) -> None:
-    assert run(search.app, search.PROG, search_argv(store, run_folder, *extra, settings=settings)) == 0
+    with without_processes():
+        assert run(search.app, search.PROG, search_argv(store, run_folder, *extra, settings=settings)) == 0
 
 
 def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
-    assert run(search.app, search.PROG, argv) == 2
+    with without_processes():
+        assert run(search.app, search.PROG, argv) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
     assert len(errors) == 1
     return errors[0]
@@ -76,8 +69,9 @@ def results(run_folder: Path) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search that started two processes of its own."""
     folder = tmp_path_factory.mktemp("search") / "run"
-    search_ok(store, folder)
+    assert run(search.app, search.PROG, search_argv(store, folder, settings=[*QUICK, "cluster.workers=2"])) == 0
     return folder
 
 
@@ -137,7 +131,7 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
 def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(finished: Path, tmp_path: Path) -> None:
     sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
     store = make_store(tmp_path, sessions, tracks=TRACKS, buckets=1)
-    settings = [*QUICK, OWN, "cluster.workers=3", "cluster.threads_per_fit=2"]
+    settings = [*QUICK, "cluster.threads_per_fit=2"]
     search_ok(store, tmp_path / "run", settings=settings)
     exported = "export/current/recommendations.jsonl"
     assert (tmp_path / "run" / exported).read_bytes() == (finished / exported).read_bytes()
@@ -208,7 +202,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_cluster")
 def test_a_finished_search_is_concluded_again_without_a_cluster(store: Path, finished: Path, interrupted: Path) -> None:
-    search_ok(store, interrupted)
+    assert run(search.app, search.PROG, search_argv(store, interrupted)) == 0
     same = ("ledger.jsonl", "winner.json", "leaderboard.parquet", "export/current/recommendations.jsonl")
     for file in same:
         assert (interrupted / file).read_bytes() == (finished / file).read_bytes()
@@ -217,7 +211,8 @@ def test_a_finished_search_is_concluded_again_without_a_cluster(store: Path, fin
 
 @pytest.mark.usefixtures("no_cluster")
 def test_the_simplest_tied_is_chosen_by_what_is_known_already(store: Path, finished: Path, interrupted: Path) -> None:
-    search_ok(store, interrupted, "--no-export", settings=[*QUICK, "search.select=simplest_tied"])
+    argv = search_argv(store, interrupted, "--no-export", settings=[*QUICK, "search.select=simplest_tied"])
+    assert run(search.app, search.PROG, argv) == 0
     assert (interrupted / "ledger.jsonl").read_bytes() == (finished / "ledger.jsonl").read_bytes()
     chosen, best = (json.loads((folder / "winner.json").read_text()) for folder in (interrupted, finished))
     complexity = [(winner["trial"]["params"]["factors"], winner["sweeps"]) for winner in (chosen, best)]
@@ -323,18 +318,15 @@ def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.Capture
         ),
         ("search.seeds=[1, 1]", "a value stands twice in [1, 1]"),
         ("cluster.memory_limit=huge", "cluster.memory_limit"),
-        ("cluster.scheduler=tcp://127.0.0.1:9", "tcp://127.0.0.1:9: no Dask scheduler answers there"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line(
     store: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
     setting: str,
     message: str,
 ) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_TIMEOUT_S", 1)
     line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting]))
     assert message in line
     assert not list(tmp_path.glob("run/ledger*"))

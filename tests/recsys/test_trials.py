@@ -8,8 +8,8 @@ import pytest
 from recsys.config import Halving, Search, Space
 from recsys.errors import SearchError
 from recsys.models import kinds
+from recsys.models.als import AlsParams
 from recsys.models.kinds import Axes, Popular
-from recsys.models.params import AlsParams
 from recsys.runs import trials
 from recsys.runs.leaderboard import describe
 from recsys.runs.trials import Trial, plan_candidates

@@ -85,11 +85,13 @@ def test_the_same_steps_do_the_same_at_a_path_and_at_an_address(
     assert elsewhere().read("a") == b"then"
     assert elsewhere().cached("b/c").read_bytes() == b"three"
     here.move("a", here.sub("moved"))
-    here.delete("b/c", "never")
+    here.move("b", here.sub("moved"))
+    assert dict(elsewhere().sizes()) == {"moved/a": 4, "moved/b/c": 5}
+    here.delete("moved/b/c", "never")
     assert dict(elsewhere().sizes()) == {"moved/a": 4}
-    here.delete_all()
-    here.delete_all()
-    assert here.names() == set()
+    here.delete()
+    here.delete("moved", "never")
+    assert here.sizes() == {}
 
 
 def test_what_is_not_uploaded_is_nowhere_else() -> None:

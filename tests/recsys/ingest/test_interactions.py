@@ -3,9 +3,9 @@
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,6 @@ import pytest
 from analysis.logs.interactions import Reading, parse_columns
 from analysis.logs.reader import read_rejects
 from looplib.cli import run
-from recsys.cluster.cluster import Cluster
-from recsys.cluster.retry import Outcome
 from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
@@ -29,18 +27,11 @@ from recsys.store.buckets import bucket_of
 from recsys.store.ids import originals
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import event, read_rows, write_log
+from tests.recsys.in_process import in_process
 
 COLUMNS = "user=uid,item=song,weight=seconds,timestamp=ts"
 Row = dict[str, Any]
 GOOD = {"uid": "a", "song": "b", "seconds": 1.5, "ts": 1_700_000_000}
-
-
-class Here:
-    """Runs the calls in this process."""
-
-    def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
-        for position, arguments in enumerate(calls):
-            yield Outcome(position, function(*arguments), None)
 
 
 def random_rows(seed: int, count: int, *, users: int = 40, items: int = 60) -> list[Row]:
@@ -90,7 +81,7 @@ def ingested(folder: Path, *files: Path, columns: str = COLUMNS, buckets: int | 
 
 def dataset_of(store: Store, folder: Path, **settings: Any) -> Dataset:  # noqa: ANN401  sections of the configuration
     config = SearchConfig(store=store.path, run=folder / "run", **settings)
-    return build_dataset(store, config, cast(Cluster, Here()), lambda _done, _word: None)
+    return build_dataset(store, config, in_process(), lambda _done, _word: None)
 
 
 def sums(rows: Sequence[Row]) -> dict[tuple[Any, Any], float]:
@@ -401,7 +392,7 @@ def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
     assert heldout_pairs(store, dataset) == pytest.approx(sums([row for row in rows if row["ts"] >= cutoff]))
 
 
-@pytest.mark.dask
+@pytest.mark.usefixtures("no_processes", "no_reports")
 def test_from_published_files_to_lists_with_the_ids_that_came_in(tmp_path: Path) -> None:
     """Listeners like every third song: the search must find it, by metrics at cut-offs of one's own."""
     generator = np.random.default_rng(11)

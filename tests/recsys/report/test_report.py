@@ -24,7 +24,7 @@ from tests.recsys.logs import random_sessions, write_log
 
 LISTENERS, TRACKS = 60, 90
 SPACE = "\N{NARROW NO-BREAK SPACE}"
-pytestmark = pytest.mark.dask
+pytestmark = pytest.mark.usefixtures("no_processes")
 SETTINGS = [
     "search.strategy=halving",
     "search.space.factors=[4, 8]",
@@ -36,7 +36,6 @@ SETTINGS = [
     "validation.resamples=100",
     "validation.ks=[5, 30]",
     "validation.logging_policy=uniform",
-    "cluster.workers=1",
 ]
 
 

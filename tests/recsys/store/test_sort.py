@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.store import sort as sorting
-from recsys.store.sort import EVENTS, INTERACTIONS, Run, sort_order, user_ranges, write_sorted
+from recsys.store.columns import EVENTS, INTERACTIONS
+from recsys.store.sort import Run, sort_order, user_ranges, write_sorted
 
 rows_of = st.lists(st.tuples(*[st.integers(0, 3)] * 3), max_size=30)
 

@@ -17,6 +17,7 @@ from sim.worlds.config import WorldConfig
 FACTORS = 16
 _WORLD = [
     "catalogue.tracks=600", "catalogue.artists=120", "catalogue.genres=20", "listeners.listeners=250",
+    "calibration=null",
 ]  # fmt: skip
 _SESSIONS = 5000
 

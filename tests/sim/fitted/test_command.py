@@ -1,7 +1,9 @@
 """Worlds fitted to listening: `python -m sim.world from-interactions`."""
 
 import gzip
+import io
 import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 @pytest.fixture(scope="module")
 def fitted(data: Data) -> Path:
     folder = data.folder / "fitted"
-    assert main(data.words(folder, "--catalogue", data.catalogue)) == 0
+    with redirect_stdout(io.StringIO()) as shown:
+        assert main(data.words(folder, "--catalogue", data.catalogue)) == 0
+    (data.folder / "shown.txt").write_text(shown.getvalue())
     return folder
 
 
@@ -72,23 +76,22 @@ def test_a_log_can_be_collected_from_a_fitted_world(fitted: Path, tmp_path: Path
 
 
 def test_the_command_says_what_it_made_and_makes_it_once(
-    data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Data, fitted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = data.words(tmp_path / "w", "--catalogue", data.catalogue, *QUICK)
-    assert main(words) == 0
-    shown = capsys.readouterr().out
+    words = data.words(fitted, "--catalogue", data.catalogue)
+    shown = (data.folder / "shown.txt").read_text()
     for part in ("600 tracks, 120 artists, 250 listeners", "2.12 wanted", "rank correlation", "co-listening"):
         assert part in shown
-    before = world_digest(tmp_path / "w")
+    before = world_digest(fitted)
     assert main(words) == 0
     assert "nothing done" in capsys.readouterr().out
     assert main([*words, "--set", "seed=3"]) == 2
     assert "fitted to other data or otherwise" in capsys.readouterr().err
-    assert world_digest(tmp_path / "w") == before
+    assert world_digest(fitted) == before
 
 
 def test_the_same_inputs_give_the_same_bytes_whatever_the_kind_and_order_of_the_files(
-    data: Data, tmp_path: Path
+    data: Data, fitted: Path, tmp_path: Path
 ) -> None:
     rows = data.rows()
     lines = [
@@ -100,12 +103,10 @@ def test_the_same_inputs_give_the_same_bytes_whatever_the_kind_and_order_of_the_
     (tmp_path / "b.csv.gz").write_bytes(
         gzip.compress(b"\xef\xbb\xbfuser,other,weight,track\r\n" + text.encode(), mtime=0)
     )
-    config = FitConfig(sessions=1)
-    make_fitted_world([data.plays], data.export, data.catalogue, config, tmp_path / "one")
     parts = [tmp_path / "a.jsonl", tmp_path / "b.csv.gz"]
-    make_fitted_world(parts, data.export, data.catalogue, config, tmp_path / "parts")
-    assert world_digest(tmp_path / "one") == world_digest(tmp_path / "parts")
-    facts = [orjson.loads((tmp_path / name / "fit.json").read_bytes()) for name in ("one", "parts")]
+    make_fitted_world(parts, data.export, data.catalogue, FitConfig(), tmp_path / "parts")
+    assert world_digest(fitted) == world_digest(tmp_path / "parts")
+    facts = [orjson.loads((folder / "fit.json").read_bytes()) for folder in (fitted, tmp_path / "parts")]
     assert facts[0].pop("inputs") != facts[1].pop("inputs")
     assert facts[0] == facts[1], "what is measured is the same too"
 

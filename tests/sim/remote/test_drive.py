@@ -21,7 +21,7 @@ from sim.worlds.files import load_world
 from tests.sim.remote.fake_service import FakeService, fake_service
 from tests.sim.worlds import write_world
 
-TRACKS, EPISODES, SEED = 5000, 300, 11
+TRACKS, EPISODES, SEED = 5000, 150, 11
 
 
 def play(
@@ -87,8 +87,8 @@ def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path) -> None:
     model = make_model(load_world(write_world(tmp_path / "world")))
     for batch in (0, 5):
         with fake_service(12) as service:
-            play(model, service.url, concurrency=16, batch=batch, sessions=range(120))
-        assert len(service.sessions) == 120
+            play(model, service.url, concurrency=16, batch=batch, sessions=range(60))
+        assert len(service.sessions) == 60
         assert all(events[0][1] == 1.0 for _, events in service.sessions)
         assert {user for user, _ in service.sessions} == {0, 1, 2}
 
@@ -110,8 +110,8 @@ def test_batches_hold_different_listeners_of_the_size_asked_for(demo_model: List
 
 def test_later_sessions_are_those_of_a_longer_run(demo_model: ListeningModel) -> None:
     with fake_service(TRACKS) as first, fake_service(TRACKS) as second:
-        play(demo_model, first.url, sessions=range(100, 200))
-        play(demo_model, second.url, sessions=range(150, 200))
+        play(demo_model, first.url, sessions=range(100, 140))
+        play(demo_model, second.url, sessions=range(120, 140))
     assert not Counter(second.sessions) - Counter(first.sessions)
 
 

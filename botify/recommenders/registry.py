@@ -1,15 +1,17 @@
-"""All recommenders by name, and the order in which they are asked where the first has no track."""
+"""All recommenders by name: add a new one to `RECOMMENDERS`. Where one has no track, fallbacks are asked in order."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator
 
-from botify.model.model import Model
+from botify.model.model import CONTEXT, FACTORS, NEIGHBOURS, Model
 from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender, Row
 from botify.recommenders.context import session_context
 from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
 from botify.recommenders.session import contextual, session_als
-from botify.settings import FallbackSettings
+from looplib.config import Config
 
 RECOMMENDERS: Mapping[str, Recommender] = {
     "random": random,
@@ -21,7 +23,29 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "session_als": session_als,
     "session_context": session_context,
 }
+# Files of an export, beside the lists, that a recommender reads; the others are not loaded.
+READS: Mapping[str, frozenset[str]] = {
+    "contextual": frozenset({NEIGHBOURS, FACTORS}),
+    "session_als": frozenset({FACTORS}),
+    "session_context": frozenset({CONTEXT}),
+}
 REPEAT = "repeat"
+
+
+def _check_name(name: str) -> str:
+    if name not in RECOMMENDERS:
+        raise ValueError(f"no such recommender; allowed: {', '.join(RECOMMENDERS)}")
+    return name
+
+
+RecommenderName = Annotated[str, AfterValidator(_check_name)]
+
+
+class FallbackSettings(Config):
+    """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
+
+    exhausted: tuple[RecommenderName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
+    unknown: tuple[RecommenderName, ...] = ("top_pop",)  # it knows nothing of this listener or track
 
 
 def recommend(

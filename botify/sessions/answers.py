@@ -1,0 +1,230 @@
+"""Answers to requests that named themselves: one sent again gets the same answer, and no second event is logged.
+
+A request may carry a number, `request`, that its client uses for no other. `claim` says that it is being answered,
+`keep` what was answered, once the event is in the log and before the answer is sent. A process that dies between the
+two leaves its claim behind; whoever takes that over looks in the log, where the event of such a request has its
+number.
+"""
+
+import contextlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from botify.sessions.local import make_tickets
+
+PENDING_S = 2.0  # after which the claim of a process that died is taken over
+LATE_S = 1.0  # after which a request that is answered at last is refused: it may have been taken over soon
+_POLL_S = 0.005
+_CLOCKS_S = 60.0  # by which clocks of machines may differ
+ENDED = -1  # the answer to `last`, in place of a track
+
+Key = tuple[str, int, int]
+"""(message, listener, number of the request)."""
+
+
+class AnswersError(Exception):
+    """It cannot be known whether a request was answered before."""
+
+
+class Answers(Protocol):
+    """A store of answers."""
+
+    def claim(self, keys: Sequence[Key]) -> list[int | None]:
+        """Claim requests; returns the earlier answer of each, None where there is none and the claim is made.
+
+        A request that is being answered elsewhere is waited for.
+
+        Raises:
+            AnswersError: It cannot be known; nothing is claimed.
+        """
+
+    def keep(self, keys: Sequence[Key], answers: Sequence[int]) -> None:
+        """Keep the answers to claimed requests."""
+
+    def release(self, keys: Sequence[Key]) -> None:
+        """End claims without an answer."""
+
+
+class LocalAnswers:
+    """Answers in the memory of one process; what an earlier process logged is read before the first claim."""
+
+    def __init__(self, folder: Path, silence_s: float, most: int = 1_000_000) -> None:
+        """Keep answers for `silence_s`, and of more than `most` the latest; `folder` is that of the event log."""
+        self._silence_s, self._most = silence_s, most
+        self._answers: OrderedDict[Key, tuple[float, int | None]] = OrderedDict()  # when, and None while under way
+        self._folder: Path | None = folder  # None once it was read
+        self._settled = threading.Condition()
+
+    def claim(self, keys: Sequence[Key]) -> list[int | None]:
+        """See `Answers`."""
+        now_s = time.time()
+        with self._settled:
+            if self._folder:
+                for logged, answer, at_s in logged_answers(self._folder, now_s - self._silence_s):
+                    self._answers[logged] = at_s, answer
+                self._folder = None
+            self._settled.wait_for(lambda: not any(self._is_under_way(key) for key in keys))
+            found = [self._answers.get(key, (0.0, None)) for key in keys]
+            earlier = [answer if at_s > now_s - self._silence_s else None for at_s, answer in found]
+            for key, known in zip(keys, earlier, strict=True):
+                if known is None:
+                    self._answers[key] = now_s, None
+        return earlier
+
+    def keep(self, keys: Sequence[Key], answers: Sequence[int]) -> None:
+        """See `Answers`."""
+        now_s = time.time()
+        with self._settled:
+            for key, answer in zip(keys, answers, strict=True):
+                self._answers[key] = now_s, answer
+                self._answers.move_to_end(key)
+            while len(self._answers) > self._most:
+                self._answers.popitem(last=False)
+            self._settled.notify_all()
+
+    def release(self, keys: Sequence[Key]) -> None:
+        """See `Answers`."""
+        with self._settled:
+            for key in keys:
+                self._answers.pop(key, None)
+            self._settled.notify_all()
+
+    def _is_under_way(self, key: Key) -> bool:
+        return key in self._answers and self._answers[key][1] is None
+
+
+# Sets a value where another one stands, or deletes it.
+_REPLACE = b"""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+return 1
+"""
+
+
+class RedisAnswers:
+    """Answers in Redis: `?ticket:seconds since the epoch` while a request is being answered, then the track."""
+
+    def __init__(self, call: Callable[..., list[Any] | None], folder: Path, silence_s: float) -> None:
+        """Keep answers for `silence_s`, by commands that `call` sends; `folder` is that of the event log."""
+        self._call, self._folder, self._silence_s = call, folder, silence_s
+        self._mine: dict[Key, bytes] = {}  # claims of this process
+        self._tickets = make_tickets()
+
+    def claim(self, keys: Sequence[Key]) -> list[int | None]:
+        """See `Answers`."""
+        earlier: list[int | None] = []
+        try:
+            earlier.extend(map(self._claim, keys))
+        except AnswersError:
+            self.release([key for key, answer in zip(keys, earlier, strict=False) if answer is None])
+            raise
+        return earlier
+
+    def keep(self, keys: Sequence[Key], answers: Sequence[int]) -> None:
+        """See `Answers`."""
+        expires_ms = round(self._silence_s * 1000)
+        for key in keys:
+            del self._mine[key]
+        self._call(
+            *[("SET", _name(key), b"%d" % answer, "PX", expires_ms) for key, answer in zip(keys, answers, strict=True)]
+        )
+
+    def release(self, keys: Sequence[Key]) -> None:
+        """See `Answers`."""
+        for key in keys:
+            with contextlib.suppress(AnswersError):  # then it will be taken over
+                self._replace(key, self._mine.pop(key), b"")
+
+    def _claim(self, key: Key) -> int | None:
+        mine = b"?%d:%d" % (next(self._tickets), time.time())
+        pending, deadline = b"", 0.0
+        while True:
+            command = ("SET", _name(key), mine, "NX", "PX", round(self._silence_s * 1000))
+            is_set, value = self._ask(command, ("GET", _name(key)))
+            if is_set or value == mine:  # the latter if it was sent twice over a broken connection
+                self._mine[key] = mine
+                return None
+            if value and not value.startswith(b"?"):
+                return int(value)
+            now_s = time.monotonic()
+            if value != pending:
+                pending, deadline = value, now_s + PENDING_S
+            elif now_s > deadline and self._replace(key, pending, mine):
+                self._mine[key] = mine
+                return self._find(key, float(pending.partition(b":")[2]))
+            time.sleep(_POLL_S)
+
+    def _find(self, key: Key, claimed_s: float) -> int | None:
+        """Look in the log for the answer to a request whose claim was taken over."""
+        for logged, answer, _ in logged_answers(self._folder, claimed_s - _CLOCKS_S, key[2]):
+            if logged == key:
+                self.keep([key], [answer])
+                return answer
+        return None
+
+    def _replace(self, key: Key, value: bytes, by: bytes) -> bool:
+        (replaced,) = self._ask(("EVAL", _REPLACE, 1, _name(key), value, by, round(self._silence_s * 1000)))
+        return bool(replaced)
+
+    def _ask(self, *commands: Sequence[Any]) -> list[Any]:
+        replies = self._call(*commands)
+        if replies is None:
+            raise AnswersError("the session store cannot be reached, so it is unknown whether this was answered before")
+        return replies
+
+
+def _name(key: Key) -> bytes:
+    return b"botify:%b:%d:%d" % (key[0].encode(), key[1], key[2])
+
+
+class _LoggedAnswer(msgspec.Struct):
+    message: str
+    timestamp: int
+    user: int
+    request: int
+    recommendation: int | None = None
+
+
+_decode = msgspec.json.Decoder(_LoggedAnswer).decode
+
+
+def logged_answers(folder: Path, since_s: float, number: int | None = None) -> Iterator[tuple[Key, int, float]]:
+    """Read the answers to numbered requests from the event log, its open segments included.
+
+    Args:
+        folder: Folder of the log.
+        since_s: Seconds since the epoch of the first event that counts.
+        number: Only this number.
+
+    Returns:
+        (key, answer, seconds since the epoch) of each.
+    """
+    wanted = b'"request":' if number is None else b'"request":%d}' % number
+    for path in [*folder.glob("events-*.jsonl"), *folder.glob(".events-*.jsonl")]:
+        try:
+            if path.stat().st_mtime < since_s:
+                continue
+            text = path.read_bytes()
+        except FileNotFoundError:  # an open segment that was closed meanwhile
+            text = path.with_name(path.name.removeprefix(".")).read_bytes()
+        if wanted not in text:
+            continue
+        for line in text.split(b"\n")[:-1]:
+            if wanted in line:
+                event = _decode(line)
+                at_s = event.timestamp / 1000
+                if at_s >= since_s:
+                    answer = ENDED if event.recommendation is None else event.recommendation
+                    yield (event.message, event.user, event.request), answer, at_s

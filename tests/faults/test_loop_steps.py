@@ -1,0 +1,144 @@
+"""The loop, cut off before and after each of its steps, which stand in for the commands and leave files like theirs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+
+from recsys.errors import LoopError
+from recsys.loop import days
+from recsys.loop.config import DayPaths, LoopConfig, Paths
+from recsys.loop.processes import Step
+
+DAYS, EPISODES = 2, 10
+STEPS = 14  # of both days; on the second no lists are valued, since its control is not random
+
+
+class KilledError(BaseException):
+    """Ends the loop where it is; nothing is tidied up after it."""
+
+
+class StandIn:
+    """Runs steps without their commands; a cut falls before or after one of them, or in the middle of its traffic."""
+
+    def __init__(self, paths: Paths, cut_at: float = float("inf"), lost: int = 0) -> None:
+        self.paths, self.count = paths, 0
+        self._cut_at, self._lost = cut_at, lost
+        self._log: Path | None = None  # of the service that runs
+
+    def run_step(self, step: Step) -> None:
+        if step.done is not None and step.done.exists():
+            return
+        self.count += 1
+        self._cut(self.count - 0.5)
+        words = [str(word) for word in step.arguments]
+        given = dict(pairwise(words))
+        if "--summary" in given:
+            self._listen(Path(given["--summary"]), given["--seed"])
+        elif step.module == "recsys.ingest":
+            logs = [Path(word) for word in words[: words.index("--store")]]
+            self._write(Path(given["--store"], "events"), "".join(self._text_of(log) for log in logs))
+        elif step.module == "recsys.search":
+            self._write(Path(given["--run"], "winner.json"), Path(given["--store"], "events").read_text())
+        elif step.module == "recsys.export":
+            self._write(Path(given["--out"], "lists"), Path(given["--run"], "winner.json").read_text())
+        elif step.module == "analysis.ab":
+            self._write(Path(given["--out"], "report.json"), self._text_of(Path(words[0])))
+        elif step.module == "analysis.offpolicy":
+            self._write(Path(given["--out"]), self._text_of(Path(words[0])))
+        else:
+            self._write(Path(given.get("--log") or given["--out"], "events"), f"{step.module}\n")
+        self._cut(self.count)
+
+    @contextmanager
+    def serving(self, step: Step, port: int) -> Iterator[None]:
+        del port
+        self._log = Path(step.environment["BOTIFY_LOG_DIR"])
+        yield
+
+    def _listen(self, summary: Path, seed: str) -> None:
+        assert self._log is not None
+        for session in range(EPISODES):
+            if session == EPISODES // 2:
+                self._cut(self.count - 0.25)
+            self._write(self._log / f"events-{session}", f"{seed}/{session} hears {self._lists()}")
+        self._write(summary, orjson.dumps({"days": [{"sessions": EPISODES - self._lost}]}).decode())
+
+    def _lists(self) -> int:
+        return len((self.paths.published / "lists").read_text())
+
+    def _cut(self, moment: float) -> None:
+        if moment == self._cut_at:
+            raise KilledError
+
+    @staticmethod
+    def _text_of(log: Path) -> str:
+        return "".join(file.read_text() for file in sorted(log.glob("events*")))
+
+    @staticmethod
+    def _write(file: Path, text: str) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+
+def make_config(folder: Path) -> LoopConfig:
+    names = ("world", "collect", "search", "service", "report")
+    arms: list[dict[str, Any]] = [{"recommender": "indexed"}, {"recommender": "random"}]
+    (folder / "service.yaml").write_text(yaml.safe_dump({"experiments": [{"name": "E", "arms": arms}]}))
+    files = {name: folder / f"{name}.yaml" for name in names}
+    traffic = {"episodes": EPISODES}
+    return LoopConfig.model_validate({"folder": folder / "loop", "experiment": "E", "traffic": traffic} | files)
+
+
+def run_loop(config: LoopConfig, **how: Any) -> int:  # noqa: ANN401  as StandIn has it
+    """Run both days; returns how many steps were run."""
+    paths = Paths(config.folder)
+    stand_in = StandIn(paths, **how)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(days, "run_step", stand_in.run_step)
+        patch.setattr(days, "serving", stand_in.serving)
+        days.collect(config, paths)
+        for number in range(1, DAYS + 1):
+            days.run_day(config, paths, DayPaths(paths, number))
+    return stand_in.count
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    config = make_config(tmp_path_factory.mktemp("undisturbed"))
+    assert run_loop(config) == STEPS
+    return content(config.folder)
+
+
+# Before and after each step, and amid the traffic of either day.
+MOMENTS = [*(half / 2 for half in range(1, 2 * STEPS + 1)), 5.75, 12.75]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_cut_at_any_step_the_loop_continues_and_ends_as_an_undisturbed_one(
+    undisturbed: dict[str, str], tmp_path: Path, moment: float
+) -> None:
+    config = make_config(tmp_path)
+    with pytest.raises(KilledError):
+        run_loop(config, cut_at=moment)
+    run_loop(config)
+    assert content(config.folder) == undisturbed
+
+
+def test_a_day_that_lost_too_many_sessions_fails_and_is_served_again(
+    undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    config = make_config(tmp_path)
+    with pytest.raises(LoopError, match=r"^day 1: 2 of 10 sessions failed, at most 5% may; "):
+        run_loop(config, lost=2)
+    run_loop(config)
+    assert content(config.folder) == undisturbed

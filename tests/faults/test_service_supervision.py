@@ -1,0 +1,244 @@
+"""Deaths of workers and of their supervisor, and published files that would hold up or break the watcher."""
+
+import http.client
+import io
+import os
+import signal
+import threading
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import psutil
+import pytest
+
+from tests.botify.exports import point_to, publish, update_manifest
+from tests.faults.served import (
+    TRACKS,
+    Load,
+    Published,
+    Served,
+    assert_all_logged,
+    clients,
+    publish_first,
+    serve,
+    wait_until,
+)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return publish_first(tmp_path_factory.mktemp("published"))
+
+
+def test_a_worker_that_dies_again_and_again_leaves_the_others_serving(
+    published: Published, tmp_path: Path, redis_url: str
+) -> None:
+    with (
+        serve(published, tmp_path / "log", processes=2, redis_url=redis_url) as served,
+        Load(served.port, clients(4)) as load,
+    ):
+        load.wait_for(100)
+        healthy = served.workers()[0].pid
+        for _ in range(3):
+            wait_until(lambda: len(served.workers()) == 2, "another worker to start")
+            victim = next(worker for worker in served.workers() if worker.pid != healthy)
+            victim.kill()
+            psutil.wait_procs([victim], timeout=60)
+        wait_until(lambda: len(served.workers()) == 2, "another worker to start")
+        load.wait_for(100)
+        assert healthy in {worker.pid for worker in served.workers()}
+        assert served.process.poll() is None
+    assert set(load.statuses) == {200}
+    assert_all_logged(load, tmp_path / "log")
+
+
+def test_workers_end_with_their_supervisor_and_a_restart_finds_the_port_free(
+    published: Published, tmp_path: Path, redis_url: str
+) -> None:
+    log = tmp_path / "log"
+    with serve(published, log, processes=2, redis_url=redis_url) as served:
+        with Load(served.port, clients(4)) as load:
+            load.wait_for(200)
+            workers = served.workers()
+            served.process.kill()
+            assert not psutil.wait_procs(workers, timeout=60)[1], "orphans go on"
+        assert not list(log.glob(".events-*")), "they closed their segments"
+        again = Served(published, log, processes=2, redis_url=redis_url, port=served.port)
+        again.port = served.port
+        try:
+            again.start()
+            assert again.ask("POST", "/next/7", {"track": 1, "time": 0.5})[0] == 200
+        finally:
+            again.kill()
+    assert_all_logged(load, log)
+
+
+def a_fifo(version: Path) -> None:
+    (version / "manifest.json").unlink()
+    os.mkfifo(version / "manifest.json")
+
+
+def an_endless_device(version: Path) -> None:
+    (version / "manifest.json").unlink()
+    (version / "manifest.json").symlink_to("/dev/zero")
+
+
+def a_list_that_is_a_fifo(version: Path) -> None:
+    (version / "recommendations.jsonl").unlink()
+    os.mkfifo(version / "recommendations.jsonl")
+
+
+def _change_context(version: Path, change: Callable[[bytes], bytes]) -> None:
+    np.savez(version / "context.npz", tracks=np.arange(3))
+    text = (version / "context.npz").read_bytes()
+    (version / "context.npz").write_bytes(change(text))
+    update_manifest(version, "context.npz")
+
+
+def an_encrypted_archive(version: Path) -> None:
+    def encrypt(text: bytes) -> bytes:
+        for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            start = text.index(magic) + at
+            text = text[:start] + b"\x01\x00" + text[start + 2 :]
+        return text
+
+    _change_context(version, encrypt)
+
+
+def an_archive_of_the_future(version: Path) -> None:
+    def need_version(text: bytes) -> bytes:
+        for magic, at in ((b"PK\x03\x04", 4), (b"PK\x01\x02", 6)):
+            start = text.index(magic) + at
+            text = text[:start] + b"\x63\x00" + text[start + 2 :]
+        return text
+
+    _change_context(version, need_version)
+
+
+def a_header_of_minus_signs(version: Path) -> None:
+    header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (" + b"-" * 9000 + b"1,)}"
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("tracks.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 8)
+    (version / "context.npz").write_bytes(made.getvalue())
+    update_manifest(version, "context.npz")
+
+
+def a_name_that_nests(version: Path) -> None:
+    (version / "manifest.json").write_bytes(b'{"schema":1,"model":' + b"[" * 100_000)
+
+
+HOSTILE = [
+    a_fifo, an_endless_device, a_list_that_is_a_fifo, an_encrypted_archive, an_archive_of_the_future,
+    a_header_of_minus_signs, a_name_that_nests,
+]  # fmt: skip
+
+
+def serves(served: Served, version: str) -> bool:
+    return bool(served.ask("GET", "/experiments")[1]["version"] == version)
+
+
+def test_hostile_versions_are_refused_and_the_next_good_one_is_served(tmp_path: Path) -> None:
+    """Met by the watcher, and by more reloads than there are threads."""
+    published = publish_first(tmp_path / "published")
+    experiments = [{"name": "ALL", "arms": [{"name": "C", "recommender": "session_context"}]}]
+    with serve(published, tmp_path / "log", watch_s=0.05, experiments=experiments, threads=2) as served:
+        for number, harm in enumerate(HOSTILE):
+            bad = publish(tmp_path / "stage", f"bad-{number}", {0: [1]}, catalogue=published.catalogue)
+            harm(bad)
+            bad.rename(published.folder / "versions" / bad.name)
+            point_to(published.folder, bad.name)
+            wait_until(lambda: served.ask("GET", "/experiments")[1]["refused"] is not None, harm.__name__)
+            assert [served.ask("POST", "/admin/reload")[0] for _ in range(3)] == [409] * 3, harm.__name__
+            assert served.ask("GET", "/health/ready")[0] == 200
+            assert served.ask("POST", "/next/7", {"track": 1, "time": 0.5})[0] == 200
+            published.publish(f"good-{number}")
+            wait_until(partial(serves, served, f"good-{number}"), harm.__name__)
+        metrics = served.ask("GET", "/metrics")[1]
+        assert "Traceback" not in served.errors.read_text()
+    refused = [line for line in metrics.splitlines() if line.startswith("botify_version_refused_total")]
+    assert float(refused[0].split()[-1]) >= len(HOSTILE)
+    assert "botify_version_checked_timestamp_seconds" in metrics
+
+
+def test_a_stop_signal_to_the_group_ends_the_service_well(published: Published, tmp_path: Path) -> None:
+    with serve(published, tmp_path / "log") as served:
+        assert served.ask("POST", "/next/7", {"track": 1, "time": 0.5})[0] == 200
+        os.killpg(served.process.pid, signal.SIGINT)  # Ctrl-C reaches all processes
+        assert served.process.wait(timeout=60) == 0
+        assert served.errors.read_text().count("\n") == 0
+    assert not list((tmp_path / "log").glob(".events-*"))
+
+
+@dataclass
+class Insistent:
+    """A listener that sends each of its requests, by number, until it is answered."""
+
+    port: int
+    user: int
+    count: int
+    answers: dict[int, int] = field(default_factory=dict)
+
+    def run(self) -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            for number in range(self.count):
+                body = orjson.dumps({"track": number % TRACKS, "time": 0.5, "request": number})
+                while number not in self.answers:
+                    try:
+                        connection.request("POST", f"/next/{self.user}", body)
+                        with connection.getresponse() as answer:
+                            text = answer.read()
+                    except (OSError, http.client.HTTPException):
+                        connection.close()
+                        time.sleep(0.02)
+                        continue
+                    if answer.status == 200:
+                        self.answers[number] = orjson.loads(text)["track"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_requests_sent_until_answered_are_logged_once_through_kills(
+    published: Published, tmp_path: Path, redis_url: str, processes: int
+) -> None:
+    """Workers are killed, then all processes; without Redis the log alone remembers."""
+    log = tmp_path / "log"
+    settings: dict[str, Any] = {"processes": 2, "redis_url": redis_url} if processes > 1 else {}
+    served = Served(published, log, **settings)
+    listeners = [Insistent(served.port, user, 400) for user in range(1900 + 10 * processes, 1906 + 10 * processes)]
+    threads = [threading.Thread(target=listener.run) for listener in listeners]
+    try:
+        served.start()
+        for thread in threads:
+            thread.start()
+        for kill in range(4):
+            goal = sum(len(listener.answers) for listener in listeners) + 200
+            wait_until(partial(have_answers, listeners, goal), "more answers")
+            if kill % 2:
+                served.kill()
+                served.start()
+            else:
+                served.workers()[0].kill()
+        for thread in threads:
+            thread.join(timeout=120)
+        assert served.stop() == 0
+    finally:
+        served.kill()
+    lines = [orjson.loads(line) for path in log.glob("events-*.jsonl") for line in path.read_bytes().splitlines()]
+    logged = Counter((line["user"], line["request"], line["recommendation"]) for line in lines)
+    answered = {(own.user, number, track) for own in listeners for number, track in own.answers.items()}
+    assert len(answered) == 400 * len(listeners)
+    assert logged == Counter(answered), "each answered request once, as it was answered, and no other"
+
+
+def have_answers(listeners: list[Insistent], goal: int) -> bool:
+    return sum(len(listener.answers) for listener in listeners) >= goal
