@@ -69,16 +69,15 @@ def test_the_table_of_the_original_service_has_a_row_for_each_metric_and_arm(thr
 
 
 def test_what_decides_stands_before_everything_else_with_loud_guardrails(three_arms: Element) -> None:
-    primary, guardrails = (read_table(three_arms, f"{name}-table")[1:] for name in ("primary", "guardrails"))
-    assert [row[:2] for row in primary] == [["C", "random"]] * 2 + [["T1", "model T1"]] * 2 + [["T2", "model T2"]] * 2
-    assert primary[2][7] == "+5.60 … +10.40 %"  # the one that decides
-    assert [row[:3] for row in guardrails[:2]] == [
-        ["Latency p99, ms", "T1", "✓ kept"],
-        ["Latency p99, ms", "T2", "✓ kept"],
-    ]
-    assert guardrails[2][2] == "! UNCLEAR"
+    primary, guardrails = (read_table(three_arms, name) for name in ("primary-time_per_session", "guardrails-table"))
+    assert [row[:2] for row in primary[1:]] == [["C", "random"], ["T1", "model T1"], ["T2", "model T2"]]
+    assert primary[2][6] == "+5.60 … +10.40 %"  # the one that decides
+    assert guardrails[0] == ["Guardrail", "Allowed", "T1", "T2"]
+    states = {row[0]: [cell.split(" ")[:2] for cell in row[2:]] for row in guardrails[1:]}
+    assert states["Latency p99, ms"] == [["✓", "kept"]] * 2
+    assert states["Share of fallbacks"] == [["!", "UNCLEAR"]] * 2
     tables = [table.attributes.get("id") for table in three_arms.find("table")]
-    assert tables[:2] == ["primary-table", "guardrails-table"]
+    assert tables[:3] == ["primary-time", "primary-time_per_session", "guardrails-table"]
 
 
 def test_the_arms_of_a_metric_stand_together(three_arms: Element) -> None:
