@@ -146,6 +146,7 @@ def test_the_longest_numbers_have_room(width: int, opened: Open, search_page: st
 
 def test_an_effect_that_has_no_percentage_is_told_by_its_values(opened: Open) -> None:
     report = make_report()
-    first = replace(report.effects[0], control_value=0.0, arm_value=0.079, relative=NOTHING)
+    deciding = replace(report.effects[0].deciding, relative=NOTHING)
+    first = replace(report.effects[0], control_value=0.0, arm_value=0.079, relative=NOTHING, deciding=deciding)
     with opened(render(replace(report, effects=(first,)))) as page:
         assert page.locator("svg.chart text", has_text="0.000 → 0.0790").count() == 1

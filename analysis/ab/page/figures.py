@@ -30,7 +30,7 @@ def effects_in_order(report: Report) -> list[MetricEffect]:
 
 
 def draw_effects(report: Report) -> list[Figure]:
-    """Draw every effect on one scale, and the primary ones day by day where there is more than a day or hour."""
+    """Draw primary and secondary metrics on one scale, and the primary ones over the days or hours."""
     timelines = [_draw_timeline(timeline, report) for timeline in report.timelines if len(timeline.days) > 1]
     return [_draw_forest(report), *timelines] if report.effects else timelines
 
@@ -40,16 +40,16 @@ def _colours(report: Report) -> dict[str, str]:
 
 
 def _draw_forest(report: Report) -> Figure:
-    effects = effects_in_order(report)
+    effects = [effect for effect in effects_in_order(report) if effect.role in {"primary", "secondary"}]
     groups: dict[str, list[intervals.Row]] = {}
     for effect in effects:
         groups.setdefault(_ROLES[effect.role].upper(), [])
         groups.setdefault(capital(effect.label), []).append(_row(effect, report))
     found = "; ".join(f"{effect.label}, {effect.arm}: {_change(effect)}" for effect in effects if effect.significant)
     return Figure(
-        f"Every metric against {report.control}",
+        f"Primary and secondary metrics against {report.control}",
         f"Differences in % of its value, with {numbers.percent(100 * (1 - report.alpha), 0)} intervals: those that "
-        "decide for primary metrics and guardrails, else for one look; from value to value where its own is next to 0. "
+        "decide for primary metrics, else for one look; from value to value where its own is next to 0. "
         "A filled mark is significant after the adjustment for many comparisons.",
         to_svg(
             intervals.draw_intervals(groups, "effect, %", _domain(effects)),
