@@ -91,7 +91,15 @@ def search_page(tmp_path: Path) -> str:
 def with_effects(report: Report, relative: RelativeEffect) -> Report:
     """The report with the longest numbers and labels."""
     label = f"listening time {'per session, mean of the means ' * 2}"
-    effects = (replace(effect, relative=relative, label=f"{label}{effect.metric}") for effect in report.effects)
+    effects = (
+        replace(
+            effect,
+            relative=relative,
+            deciding=replace(effect.deciding, relative=relative),
+            label=f"{label}{effect.metric}",
+        )
+        for effect in report.effects
+    )
     return replace(report, effects=tuple(effects))
 
 
