@@ -100,19 +100,11 @@ def build_report(
         lines, srm = loaded.lines, check_sample_ratio(counts, config.shares)
         evidence = Evidence(is_aa, counts, lines, srm)
         first_day = last_day = None
-        at_horizon = loaded.end_ms is not None
         if not table_only:
-            trust = assess(connection, arms, loaded.rejected, config.trust)
             first_ms, last_ms = queries.fetch_row(connection, "ab/span").values()
             first_day, last_day = iso_date(first_ms), iso_date(last_ms)
-            evidence = replace(
-                evidence,
-                trust=trust,
-                effects=metric_effects(connection, listeners, config, at_horizon=at_horizon),
-                days=(last_ms - first_ms) / DAY_MS,
-                left_out=loaded.left_out,
-                compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
-            )
+            evidence = replace(evidence, days=(last_ms - first_ms) / DAY_MS)
+            evidence = _gather(loaded, evidence, listeners, config)
         return Report(
             experiment=experiment,
             control=config.control,
@@ -123,7 +115,7 @@ def build_report(
             last_day=last_day,
             listeners=counts,
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
-            at_horizon=at_horizon,
+            at_horizon=loaded.end_ms is not None,
             sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
             lines=lines,
             srm=srm,
@@ -162,6 +154,18 @@ def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listene
         control_mean=number(effect.control.value),
         arm_mean=number(effect.arm.value),
         significant=relative.excludes_zero,
+    )
+
+
+def _gather(loaded: Loaded, evidence: Evidence, listeners: Mapping[str, Listeners], config: AbConfig) -> Evidence:
+    """Return the evidence with the data quality and the effects."""
+    at_horizon = loaded.end_ms is not None
+    return replace(
+        evidence,
+        trust=assess(loaded.connection, tuple(listeners), loaded.rejected, config.trust),
+        effects=metric_effects(loaded.connection, listeners, config, at_horizon=at_horizon),
+        left_out=loaded.left_out,
+        compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
     )
 
 
