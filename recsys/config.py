@@ -97,9 +97,9 @@ class Search(Config):
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
     patience: Count | None = Field(default=None, description="stop a fit after so many scores that are no better")
     halving: Halving = Halving()
-    select: Literal["best", "one_standard_error"] = Field(
+    select: Literal["best", "simplest_tied"] = Field(
         default="best",
-        description="one_standard_error: of what is tied with the best, the fewest factors, then the fewest sweeps",
+        description="simplest_tied: of what is tied with the best, the fewest factors, then the fewest sweeps",
     )
 
     @model_validator(mode="after")
@@ -236,6 +236,6 @@ class SearchConfig(Config):
     def _sections_agree(self) -> "SearchConfig":
         if any(self.search.space.skip_weight) and not self.feedback.skip_time:
             raise ValueError("search.space.skip_weight needs feedback.skip_time, which says what a skip is")
-        if self.search.select == "one_standard_error" and not self.validation.select_is_of_listeners:
-            raise ValueError("search.select: one_standard_error compares listeners, and coverage is not theirs")
+        if self.search.select == "simplest_tied" and not self.validation.select_is_of_listeners:
+            raise ValueError("search.select: simplest_tied compares listeners, and coverage is not theirs")
         return self

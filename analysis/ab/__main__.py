@@ -1,7 +1,7 @@
 """The command `python -m analysis.ab LOG… --experiment ALS [--set control=C] [--out DIR]`."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import MetricEffect, OriginalRow
+from analysis.ab.effects import MetricEffect
 from analysis.ab.page.page import render
-from analysis.ab.report import Report, build_report
+from analysis.ab.report import OriginalRow, Report, build_report
 from looplib.cli import make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write, atomic_write_text
@@ -21,7 +21,10 @@ from looplib.progress import output
 
 PROG = "python -m analysis.ab"
 _ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))
+_ARM_COLUMNS = ("arm", "recommender", "listeners", "sessions", "value", "effect %", "interval", "adjusted p", "metric")
 _EFFECT_COLUMNS = ("arm", "metric", "control", "arm's", "effect %", "lower", "upper", "adjusted p", "MDE %", "")
+_MOST_ROWS = 8
+_MOST_NOTES = 4
 
 app = make_app("Reports on an experiment: which arm won, by how much, how sure that is, and whether to trust it.")
 
@@ -37,6 +40,7 @@ def main(
     table_only: Annotated[
         bool, typer.Option("--table-only", help="Only the original course service's table and the sample ratio.")
     ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Print every metric, not only what decides.")] = False,
 ) -> None:
     """Reports on an experiment: which arm won, by how much, how sure that is, and whether to trust it."""
     settings = load_config(AbConfig, config, overrides or [])
@@ -46,34 +50,81 @@ def main(
         atomic_write_text(out / "report.html", render(report))
         with atomic_write(out / "report.json") as file:
             file.write(report.to_json())
-    print_report(report)
+    print_report(report, everything=everything)
 
 
-def print_report(report: Report) -> None:
-    """Print the verdict, the original table and every metric's effect on stdout."""
+def print_report(report: Report, *, everything: bool = False) -> None:
+    """Print what a decision needs in at most 25 lines, the verdict last; before it, if asked for, every metric."""
     console = output()
     console.soft_wrap = True
-    verdict = report.verdict
+    if everything or not report.effects:
+        console.print(_table(_ORIGINAL_COLUMNS, map(_original_cells, report.original_table)))
+    if everything and report.effects:
+        console.print(_table(_EFFECT_COLUMNS, map(_effect_cells, report.effects)))
+    console.print(_table(_ARM_COLUMNS, _shortened(_arm_rows(report))))
+    guardrails = [effect for effect in report.effects if effect.role == "guardrail"]
+    if guardrails:
+        by_metric = {metric: _state_cells(metric, report) for metric in dict.fromkeys(row.metric for row in guardrails)}
+        console.print(_table(("guardrail", "allowed", *report.arms[1:]), _shortened(by_metric.values())))
+    console.print(Text(_counts(report)))
+    verdict, notes = report.verdict, report.verdict.notes
+    for note in notes if everything else notes[:_MOST_NOTES]:
+        console.print(Text(f"  - {note}"))
+    if len(notes) > _MOST_NOTES and not everything:
+        console.print(f"  - and {len(notes) - _MOST_NOTES} more: --all", highlight=False)
     title = f"{report.experiment}{' (A/A)' if report.is_aa else ''}: {verdict.decision}"
     console.print(Text(f"{title}{f' {verdict.arm}' if verdict.arm else ''}", style="bold"))
     console.print(Text(f"{verdict.reason[:1].upper()}{verdict.reason[1:]}"))
-    for note in verdict.notes:
-        console.print(Text(f"  - {note}"))
-    console.print(Text(_counts(report)))
-    console.print(_table(_ORIGINAL_COLUMNS, map(_original_cells, report.original_table)))
-    if report.effects:
-        console.print(_table(_EFFECT_COLUMNS, map(_effect_cells, report.effects)))
+
+
+def _arm_rows(report: Report) -> Iterator[list[str]]:
+    """Yield the primary metrics of each arm, or only its size where there are none."""
+    primary = [effect for effect in report.effects if effect.role == "primary"]
+    for arm in report.arms:
+        size = [arm, report.recommenders[arm] or "", f"{report.listeners[arm]:,}", f"{report.sessions[arm]:,}"]
+        rows = [effect for effect in primary if effect.arm == arm]
+        for metric in dict.fromkeys(effect.metric for effect in primary) if arm == report.control else ():
+            value = next(effect.control_value for effect in primary if effect.metric == metric)
+            yield [*size, _format(value, ".4g"), "", "", "", metric]
+        for effect in rows:
+            found = effect.deciding.relative
+            changes = [_format(change, "+.2f") for change in (found.effect_pct, found.lower_pct, found.upper_pct)]
+            interval = f"{changes[1]} .. {changes[2]}"
+            p_value = _format(effect.adjusted_p_value, ".2g")
+            yield [*size, _format(effect.arm_value, ".4g"), changes[0], interval, p_value, effect.metric]
+        if not primary:
+            yield [*size, "", "", "", "", ""]
+
+
+def _state_cells(metric: str, report: Report) -> list[str]:
+    """Return a guardrail, what it allows, and its state in each arm, loud unless it is kept."""
+    found = {effect.arm: effect for effect in report.effects if effect.metric == metric}
+    first = next(iter(found.values()))
+    margin = f"{first.margin:g}" if first.margin_pct is None else f"{first.margin_pct:g} %"
+    states = []
+    for arm in report.arms[1:]:
+        state = (arm in found and found[arm].guardrail) or "unclear"
+        values = (
+            f"{_format(found[arm].control_value, '.3g')} > {_format(found[arm].arm_value, '.3g')}"
+            if arm in found
+            else ""
+        )
+        states.append(f"{state if state == 'kept' else state.upper()} {values}".rstrip())
+    return [metric, f"{'-' if first.higher_is_better else '+'}{margin}", *states]
+
+
+def _shortened(rows: Iterable[list[str]]) -> list[list[str]]:
+    kept = list(rows)
+    return kept if len(kept) <= _MOST_ROWS else [*kept[: _MOST_ROWS - 1], ["…", *[""] * (len(kept[0]) - 1)]]
 
 
 def _counts(report: Report) -> str:
-    arms = ", ".join(
-        f"{arm} {report.listeners[arm]:,} listeners and {report.sessions[arm]:,} sessions" for arm in report.arms
-    )
     lines = report.lines
     read = f"{lines.read:,} lines = {lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
-    ratio = "" if report.srm.p_value is None else f"; sample ratio p = {report.srm.p_value:.3g}"
-    days = f"; {report.first_day} to {report.last_day}" if report.first_day else ""
-    return f"{arms}{ratio}{days}\n{read}"
+    ratio = "" if report.srm.p_value is None else f"sample ratio p = {report.srm.p_value:.3g}; "
+    kind = "one look at the horizon" if report.at_horizon else "valid at any time"
+    days = f"{report.first_day} to {report.last_day}, intervals: {kind}\n" if report.first_day else ""
+    return f"{days}{ratio}{read}"
 
 
 def _original_cells(row: OriginalRow) -> list[str]:

@@ -1,15 +1,17 @@
 """Configuration of a report: metrics, their roles, and when to trust an experiment."""
 
+import datetime
 import difflib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from analysis.ab.metrics import METRICS
 from looplib.config import Config, Positive, Share
 
-Role = Literal["primary", "secondary", "guardrail"]
+_ROLES = ("primary", "secondary", "guardrails", "diagnostics")
+Role = Literal["primary", "secondary", "guardrail", "diagnostic"]
 
 
 def _known(name: str) -> str:
@@ -17,6 +19,11 @@ def _known(name: str) -> str:
         nearest = difflib.get_close_matches(name, METRICS, n=1, cutoff=0)[0]
         raise ValueError(f"no metric {name}; the nearest is {nearest}, all are {', '.join(METRICS)}")
     return name
+
+
+def _name(row: object) -> object:
+    """Return the name of the metric that a row of a role has, checked or as it stands in a file."""
+    return row.get("metric") if isinstance(row, dict) else getattr(row, "metric", row)
 
 
 def _size(text: str) -> str:
@@ -29,10 +36,34 @@ MetricName = Annotated[str, AfterValidator(_known)]
 
 
 class Guardrail(Config):
-    """A metric that must not get worse by more than a margin."""
+    """A metric that must not get worse by more than a margin; exactly one of the two margins is given."""
 
     metric: MetricName  # its name
-    margin: Annotated[float, Field(ge=0)] = 0.0  # how much worse is still accepted, in the metric's unit
+    margin: Annotated[float, Field(ge=0)] | None = None  # how much worse is still accepted, in the metric's unit
+    margin_pct: Annotated[float, Field(ge=0, lt=100)] | None = None  # the same in % of the control's value
+
+    @model_validator(mode="after")
+    def _has_one_margin(self) -> "Guardrail":
+        if (self.margin is None) == (self.margin_pct is None):
+            raise ValueError(f"guardrail {self.metric}: give either margin, in its unit, or margin_pct")
+        return self
+
+
+class Horizon(Config):
+    """When an experiment ends, declared before its first event; later events are left out."""
+
+    date: datetime.date | None = None  # the last day, UTC
+    listeners: Annotated[int, Field(ge=1)] | None = None  # the last day is the one by whose end so many were seen, UTC
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Horizon":
+        if (self.date is None) == (self.listeners is None):
+            raise ValueError("horizon: give either date or listeners")
+        return self
+
+    def __str__(self) -> str:
+        """What ends the experiment, for people."""
+        return f"{self.listeners:,} listeners" if self.listeners else str(self.date)
 
 
 class TrustConfig(Config):
@@ -59,34 +90,42 @@ class AbConfig(Config):
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8  # of the minimum detectable effect
     # Metrics that decide; adjusted by Holm over them and the arms
     primary: tuple[MetricName, ...] = ("mean_time_per_session",)
-    # Metrics that explain; adjusted by Benjamini and Hochberg, together with the guardrails
-    secondary: tuple[MetricName, ...] = (
-        "time",
-        "sessions",
-        "mean_tracks_per_session",
-        "time_per_session",
-        "time_per_recommended_track",
-        "skip_share",
-    )
-    # Metrics that must not get worse
+    # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails and diagnostics
+    secondary: tuple[MetricName, ...] = ("mean_tracks_per_session", "time_per_session", "time_per_recommended_track")
+    # Metrics that must surely not get worse by more than a margin: how fast the service is, and whether listeners stay
     guardrails: tuple[Guardrail, ...] = (
-        Guardrail(metric="latency_p50", margin=10),
         Guardrail(metric="latency_p99", margin=50),
-        Guardrail(metric="repeat_share", margin=0.01),
-        Guardrail(metric="fallback_share", margin=0.05),
+        Guardrail(metric="sessions", margin_pct=10),
+        Guardrail(metric="time", margin_pct=10),
     )
+    # Metrics that say how a recommender works, and of which more is neither good nor bad by itself
+    diagnostics: tuple[MetricName, ...] = ("skip_share", "repeat_share", "fallback_share", "latency_p50")
     # Relative effect on a primary metric that is worth shipping; an arm that is surely below it is not shipped
     smallest_effect_pct: Annotated[float, Field(ge=0)] = 0.0
-    min_listeners: Annotated[int, Field(ge=2)] = 20  # listeners that every arm needs before anything is decided
-    # Listeners of two arms at which the sequential intervals are narrowest. It must not be chosen after a look at the
-    # data.
-    planned_listeners: Annotated[int, Field(ge=2)] = 10_000
+    # Listeners that every arm needs before anything is decided: with fewer the intervals of a metric that a few
+    # listeners dominate contain the true effect less often than they say
+    min_listeners: Annotated[int, Field(ge=2)] = 200
+    horizon: Horizon | None = None  # when the experiment ends; without, it may be looked at and stopped at any time
+    # Listeners of two arms at which the sequential intervals are narrowest, about 3 standard errors to each side; from
+    # a fifth to fifty times as many they are at most a sixth wider. It must not be chosen after a look at the data.
+    planned_listeners: Annotated[int, Field(ge=2)] = 2000
     skip_below: Share = 0.1  # a recommended track that is heard for less was skipped, share of the track
     positions: Annotated[int, Field(ge=2, le=1000)] = 30  # the last position in a session that is shown
     resamples: Annotated[int, Field(ge=100)] = 1000  # of the bootstrap; fewer are drawn for very many listeners
     seed: Annotated[int, Field(ge=0)] = 0  # of the bootstrap
     memory: Annotated[str, AfterValidator(_size)] = "1GB"  # what DuckDB may use before it spills to the disk
     trust: TrustConfig = TrustConfig()  # when not to trust
+
+    @model_validator(mode="before")
+    @classmethod
+    def _give_way(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Leave out of the roles that are not given the metrics that have another role."""
+        rows = {role: given.get(role, cls.model_fields[role].default) for role in _ROLES}
+        taken = {_name(row) for role in {"primary", *given} & rows.keys() for row in rows[role] or ()}
+        left = {
+            role: [row for row in rows[role] if _name(row) not in taken] for role in _ROLES[1:] if role not in given
+        }
+        return given | left
 
     @model_validator(mode="after")
     def _have_one_role(self) -> "AbConfig":
@@ -98,7 +137,7 @@ class AbConfig(Config):
         quantiles = [name for name in self.primary if METRICS[name].quantile is not None]
         if quantiles:
             raise ValueError(
-                f"primary: {quantiles[0]} cannot decide, as it cannot be followed by day; use request_latency"
+                f"primary: {quantiles[0]} cannot decide, as it has no value by listener; use request_latency"
             )
         return self
 
@@ -106,9 +145,12 @@ class AbConfig(Config):
         """Return the role of a metric."""
         if name in self.primary:
             return "primary"
-        return "secondary" if name in self.secondary else "guardrail"
+        if name in self.secondary:
+            return "secondary"
+        return "diagnostic" if name in self.diagnostics else "guardrail"
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """All metrics, those that decide first."""
-        return (*self.primary, *self.secondary, *(guardrail.metric for guardrail in self.guardrails))
+        guardrails = (guardrail.metric for guardrail in self.guardrails)
+        return (*self.primary, *guardrails, *self.secondary, *self.diagnostics)

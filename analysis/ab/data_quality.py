@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from analysis import queries
 from analysis.ab.config import TrustConfig
 from analysis.ab.tables import RejectedLine
-from analysis.ab.timeline import Exposure, exposures, iso_date
+from analysis.ab.timeline import Exposure, exposures
 
 _KINDS = {
     "tracks": "more tracks on a day than can be heard",
@@ -15,7 +15,6 @@ _KINDS = {
     "overlap": "two sessions at the same time",
 }
 _EXAMPLES = 3
-_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,8 @@ class Quality:
     duplicates: int  # events that equal the one before in time, track, listening and kind
     broken_chains: int  # events whose track is not what was recommended just before, within a session
     clock_went_back: int  # of those, the ones that would fit the other way round
-    without_latency: int  # events that say nothing of the latency
+    without_latency: int  # events that say nothing of the latency, or of one beyond a million seconds
+    negative_latencies: int  # events whose latency is below 0; they count, and only the original table uses it
     without_recommender: int  # answered requests that do not say who recommended
 
 
@@ -55,17 +55,12 @@ class Trust:
 
 def assess(
     connection: queries.Connection, arms: Sequence[str], rejected: Sequence[RejectedLine], config: TrustConfig
-) -> tuple[Trust, tuple[str, str]]:
-    """Look for impossible behaviour and faulty events in the tables of `analysis.ab.tables.tabulate`.
-
-    Returns:
-        The findings, and the ISO dates of the experiment's first and last event.
-    """
+) -> Trust:
+    """Look for impossible behaviour and faulty events in the tables of `analysis.ab.tables.tabulate`."""
     row = queries.fetch_row(connection, "ab/quality")
     quality = Quality(**{field.name: row[field.name] for field in fields(Quality)})
     suspicions = _suspicions(connection, arms, config)
-    trust = Trust(row["changing_listeners"], suspicions, quality, tuple(rejected), exposures(connection, arms))
-    return trust, (iso_date(row["first_ms"] // _DAY_MS), iso_date(row["last_ms"] // _DAY_MS))
+    return Trust(row["changing_listeners"], suspicions, quality, tuple(rejected), exposures(connection, arms))
 
 
 def _suspicions(connection: queries.Connection, arms: Sequence[str], config: TrustConfig) -> tuple[Suspicion, ...]:

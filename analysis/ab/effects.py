@@ -1,16 +1,18 @@
-"""Effects of every configured metric and arm: the interval, its checks, and the original course service's table."""
+"""Effects of every configured metric and arm: the interval for one look, the one that decides, and its checks."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
 from analysis import queries
-from analysis.ab.config import AbConfig, Role
-from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Method, Metric
-from analysis.statistics import cuped, effects
+from analysis.ab.config import AbConfig, Guardrail, Role
+from analysis.ab.metrics import METRICS, Method, Metric
+from analysis.statistics import cuped, effects, sequential
 from analysis.statistics.bootstrap import Ratios, bootstrap_effects
 from analysis.statistics.effects import Effect, Histogram, Interval
 from analysis.statistics.moments import Moments, Quantity
@@ -23,6 +25,8 @@ Listeners = Mapping[str, FloatArray]  # column of `listeners` → values, each o
 
 _MOST_DRAWS = 200_000_000  # listeners times resamples
 _FEWEST_RESAMPLES = 100
+_SURELY_NOT_ZERO = 3.0  # standard errors from 0 that a control's value must have for an effect in % of it
+_MOST_PCT = 1000.0  # a change by more is no effect on what the control does
 
 
 def number(value: float) -> float | None:
@@ -46,20 +50,6 @@ class RelativeEffect:
 
 
 @dataclass(frozen=True)
-class OriginalRow:
-    """A row of the original table: the effect on a mean over listeners, with Welch's 95 % interval."""
-
-    arm: str  # the arm that is compared with the control
-    metric: str  # one of the original service's five
-    effect_pct: float | None  # difference of the means, in % of the control's, which counts as known exactly
-    lower_pct: float | None  # lower end of its interval
-    upper_pct: float | None  # upper end
-    control_mean: float | None  # mean over the control's listeners
-    arm_mean: float | None  # mean over the arm's listeners
-    significant: bool  # whether the interval excludes 0
-
-
-@dataclass(frozen=True)
 class Cuped:
     """An effect adjusted by the listeners' behaviour before the experiment."""
 
@@ -69,10 +59,23 @@ class Cuped:
 
 
 @dataclass(frozen=True)
-class MetricEffect:
-    """An arm's effect on a metric."""
+class Deciding:
+    """The interval of an effect that the verdict is made from.
 
-    arm: str  # the arm that is compared with the control
+    It is the always-valid one, or, once the declared horizon is reached, the one for a single look.
+    """
+
+    at_horizon: bool  # whether the horizon is reached
+    lower: float | None  # lower end of the absolute effect
+    upper: float | None  # upper end
+    relative: RelativeEffect  # the effect in %, with the p-value of no difference
+
+
+@dataclass(frozen=True)
+class MetricEffect:
+    """An arm's effect on a metric; its own intervals are for one look."""
+
+    arm: str  # the arm that is compared with the other
     metric: str  # the metric's name
     label: str  # its name for people
     role: Role  # its role in the configuration
@@ -85,90 +88,111 @@ class MetricEffect:
     upper: float | None  # upper end
     relative: RelativeEffect  # the effect in % of the control's value, the control's own noise included
     p_value: float | None  # two-sided, that there is no difference
-    adjusted_p_value: float | None = None  # Holm over arms and primary metrics, Benjamini and Hochberg over the rest
+    deciding: Deciding  # what the verdict is made from
+    # Of primary metrics the deciding one, by Holm over them and the arms; else Benjamini and Hochberg over the rest
+    adjusted_p_value: float | None = None
     significant: bool = False  # whether the adjusted p-value is below alpha
-    mde_pct: float | None = None  # smallest relative effect found by an experiment of this size
+    mde_pct: float | None = None  # smallest relative effect that is significant with the configured power at this size
     cuped: Cuped | None = None  # adjusted effect, where there is behaviour before the experiment
     bootstrap: RelativeEffect | None = None  # relative effect by resampling listeners
     mann_whitney_p: float | None = None  # P-value of the rank test; None for ratios and quantiles
     margin: float | None = None  # how much worse a guardrail may get, in the metric's unit; None for the others
+    margin_pct: float | None = None  # the same in % of the control's value; one of the two is given
     guardrail: GuardrailState | None = None  # whether it is kept to; None for the others
 
 
-def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[OriginalRow, ...]:
-    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha."""
-    return tuple(
-        _original_row(arm, METRICS[name], listeners[control], listeners[arm])
-        for arm in listeners
-        if arm != control
-        for name in ORIGINAL_METRICS
-    )
+@dataclass(frozen=True)
+class Look:
+    """How an experiment is looked at: at its horizon once, else again and again."""
 
+    config: AbConfig
+    comparisons: int  # tests of primary metrics
+    at_horizon: bool
 
-def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listeners) -> OriginalRow:
-    effect = effects.compare_moments(metric.moments(control), metric.moments(treated), metric.quantity)
-    relative = effect.of_control_pct
-    if not effect.standard_error > 0:  # in the original formula 0 degrees of freedom by 0: there is no interval
-        relative = Interval(relative.value, math.nan, math.nan)
-    return OriginalRow(
-        arm=arm,
-        metric=metric.name,
-        effect_pct=number(relative.value),
-        lower_pct=number(relative.lower),
-        upper_pct=number(relative.upper),
-        control_mean=number(effect.control.value),
-        arm_mean=number(effect.arm.value),
-        significant=relative.excludes_zero,
-    )
+    def deciding(self, effect: Effect, listeners: int) -> Deciding:
+        """Return the interval that decides; `listeners` are those of both arms."""
+        found = effect
+        if not self.at_horizon:
+            found = sequential.at_any_time(effect, self.config.planned_listeners, 1 - self.config.alpha, listeners)
+        lower, upper = found.absolute.lower, found.absolute.upper
+        return Deciding(self.at_horizon, number(lower), number(upper), _relative(found))
+
+    def primary_level(self, listeners: int) -> float:
+        """Return the level of the normal test that decides when nothing else is significant: Holm's first step."""
+        alpha = self.config.alpha
+        if self.at_horizon:
+            return alpha / self.comparisons
+        planned, level = self.config.planned_listeners, alpha / self.comparisons
+        return 2 * float(stats.norm.sf(sequential.widening(listeners, planned, 1 - alpha, level)))
 
 
 def metric_effects(
-    connection: queries.Connection, listeners: Mapping[str, Listeners], config: AbConfig
+    connection: queries.Connection, listeners: Mapping[str, Listeners], config: AbConfig, *, at_horizon: bool = False
 ) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that the log can tell of, primary ones first, then by arm.
 
-    The connection has the table `latencies`; `listeners` are those of every arm.
+    The connection has the table `latencies`; `listeners` are those of every arm. At the horizon one look decides.
     """
     metrics = [METRICS[name] for name in config.metrics]
     histograms = _read_latencies(connection)
     control, arms = config.control, [arm for arm in listeners if arm != config.control]
+    look = Look(config, len(config.primary) * len(arms), at_horizon)
     resampled = {arm: _bootstrap(metrics, listeners[control], listeners[arm], config) for arm in arms}
     found = []
     for metric in metrics:
         for arm in arms:
             if metric.quantile is None:
                 bootstrap = resampled[arm].get(metric.name)
-                found.append(_compare_sums(metric, arm, (listeners[control], listeners[arm]), config, bootstrap))
+                found.append(_compare_sums(metric, arm, (listeners[control], listeners[arm]), look, bootstrap))
             elif {control, arm} <= histograms.keys():
                 sides = (histograms[control], histograms[arm])
                 effect = effects.compare_quantiles(*sides, metric.quantile, 1 - config.alpha)
-                found.append(_describe(metric, arm, effect, config))
+                count = sum(len(listeners[side][metric.numerator]) for side in (control, arm))
+                found.append(_describe(metric, arm, effect, look, count))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     return _adjust([effect for effect in found if None not in (effect.control_value, effect.arm_value)], config)
 
 
+def compare_winners(
+    listeners: Mapping[str, Listeners], arms: Sequence[str], config: AbConfig, *, at_horizon: bool
+) -> dict[tuple[str, str], RelativeEffect]:
+    """Return the deciding effect on the first primary metric of each arm against each other one, but the control."""
+    metric, look = METRICS[config.primary[0]], Look(config, 1, at_horizon)
+    moments = {arm: metric.moments(listeners[arm]) for arm in arms}
+    found = {}
+    for arm, other in permutations(arms, 2):
+        effect = effects.compare_moments(moments[other], moments[arm], metric.quantity, 1 - config.alpha)
+        found[arm, other] = look.deciding(effect, moments[arm].count + moments[other].count).relative
+    return found
+
+
 def _compare_sums(
-    metric: Metric, arm: str, sides: tuple[Listeners, Listeners], config: AbConfig, bootstrap: RelativeEffect | None
+    metric: Metric, arm: str, sides: tuple[Listeners, Listeners], look: Look, bootstrap: RelativeEffect | None
 ) -> MetricEffect:
     """Compare means or ratios of sums of the control's and the arm's listeners."""
-    control, treated = (metric.moments(side) for side in sides)
+    config, (control, treated) = look.config, (metric.moments(side) for side in sides)
     effect = effects.compare_moments(control, treated, metric.quantity, 1 - config.alpha)
     rank_p_value = math.nan
     if metric.method == "mean":
         values = (metric.values(side) for side in sides)
         rank_p_value = effects.compare_ranks(*(column[~np.isnan(column)] for column in values))
+    count = control.count + treated.count
+    described = replace(_describe(metric, arm, effect, look, count), mann_whitney_p=number(rank_p_value))
+    if described.relative.effect_pct is None:
+        return described  # nothing in % of a control that is next to nothing
+    level = look.primary_level(count) if metric.name in config.primary else config.alpha
     return replace(
-        _describe(metric, arm, effect, config),
-        mde_pct=_mde_pct(effect, config),
+        described,
+        mde_pct=detectable_pct(effect, level, config.power),
         cuped=_cuped(metric, control, treated, config),
         bootstrap=bootstrap,
-        mann_whitney_p=number(rank_p_value),
     )
 
 
-def _describe(metric: Metric, arm: str, effect: Effect, config: AbConfig) -> MetricEffect:
-    """Return the effect without the checks beside it and before any adjustment."""
-    margin = next((guardrail.margin for guardrail in config.guardrails if guardrail.metric == metric.name), None)
+def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: int) -> MetricEffect:
+    """Return the effect, of so many listeners of both arms, without the checks beside it and before any adjustment."""
+    config, deciding = look.config, look.deciding(effect, listeners)
+    guardrail = next((row for row in config.guardrails if row.metric == metric.name), None)
     return MetricEffect(
         arm=arm,
         metric=metric.name,
@@ -181,29 +205,41 @@ def _describe(metric: Metric, arm: str, effect: Effect, config: AbConfig) -> Met
         effect=number(effect.absolute.value),
         lower=number(effect.absolute.lower),
         upper=number(effect.absolute.upper),
-        relative=RelativeEffect.of(effect.relative.scaled(100), effect.p_value),
+        relative=_relative(effect),
         p_value=number(effect.p_value),
-        margin=margin,
-        guardrail=None if margin is None else _guardrail(metric, effect.absolute, margin),
+        deciding=deciding,
+        margin=guardrail.margin if guardrail else None,
+        margin_pct=guardrail.margin_pct if guardrail else None,
+        guardrail=_state(metric, deciding, guardrail) if guardrail else None,
     )
 
 
-def _guardrail(metric: Metric, effect: Interval, margin: float) -> GuardrailState:
-    """Return "broken" if it is surely worse by more than the margin, "kept" if it surely is not."""
-    worse = effect.scaled(-1.0 if metric.higher_is_better else 1.0)
-    if worse.lower > margin:
-        return "broken"
-    return "kept" if worse.upper <= margin else "unclear"
+def _relative(effect: Effect) -> RelativeEffect:
+    """Return the effect in %; nothing but the p-value where the control's value may be 0, or is next to the arm's."""
+    control, relative = effect.control, effect.relative
+    is_near_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error or 100 * relative.value > _MOST_PCT
+    return RelativeEffect.of(effects.NO_INTERVAL if is_near_zero else relative.scaled(100), effect.p_value)
 
 
-def _mde_pct(effect: Effect, config: AbConfig) -> float | None:
-    """Return the smallest relative effect found with the configured power, from the variance within the arms."""
+def _state(metric: Metric, effect: Deciding, guardrail: Guardrail) -> GuardrailState:
+    """Return "kept" if the deciding interval is within the margin (non-inferiority), "broken" if it is all beyond."""
+    ends, margin = (effect.lower, effect.upper), guardrail.margin
+    if margin is None:
+        ends, margin = (effect.relative.lower_pct, effect.relative.upper_pct), guardrail.margin_pct
+    if margin is None or ends[0] is None or ends[1] is None:
+        return "unclear"
+    worst, best = (-ends[0], -ends[1]) if metric.higher_is_better else (ends[1], ends[0])
+    return "broken" if best > margin else "kept" if worst <= margin else "unclear"
+
+
+def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
+    """Return the smallest relative effect found with this power at a level, from the variance within the arms."""
     control, arm = effect.control, effect.arm
     both = control.count + arm.count
     if min(control.count, arm.count) < 2 or not control.value:
         return None
     within = (control.variance * control.count + arm.variance * arm.count) / both
-    design = Design(alpha=config.alpha, power=config.power, ratio=arm.count / control.count)
+    design = Design(alpha=level, power=power, ratio=arm.count / control.count)
     return number(100 * detectable_effect(within, both, design) / abs(control.value))
 
 
@@ -225,7 +261,8 @@ def _adjust(found: Sequence[MetricEffect], config: AbConfig) -> tuple[MetricEffe
     adjusted: list[MetricEffect] = []
     for is_primary, adjust in ((True, holm), (False, benjamini_hochberg)):
         family = [effect for effect in found if (effect.role == "primary") == is_primary]
-        p_values = adjust([math.nan if effect.p_value is None else effect.p_value for effect in family])
+        found_p = [effect.deciding.relative.p_value if is_primary else effect.p_value for effect in family]
+        p_values = adjust([math.nan if p_value is None else p_value for p_value in found_p])
         adjusted += [
             replace(effect, adjusted_p_value=number(p_value), significant=p_value < config.alpha)
             for effect, p_value in zip(family, p_values, strict=True)

@@ -74,9 +74,9 @@ _ALL = (
     Metric("sessions", "sessions", "sessions"),
     Metric(
         "mean_request_latency",
-        "latency, mean of the listeners' means, ms",
-        "latency_ms",
-        "requests",
+        "latency as logged, mean of the listeners' means, ms",
+        "logged_latency_ms",
+        "logged_requests",
         per_listener=True,
         higher_is_better=False,
     ),

@@ -5,11 +5,13 @@ however long the log, only a slice is ordered at a time. A store has the events 
 counts of the lines, so logs and their store give the same report. `tabulate` makes of the slices
 
 - `sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
-- `listeners`, `listener_days`: one row a listener and arm, and for each of their days (`sql/ab/listener_sums.sql`);
+- `listeners`, `listener_days`, `listener_periods`: one row a listener and arm, and for each of their days, and for each
+  day or, where the experiment is shorter than two days, hour (`sql/ab/listener_sums.sql`);
 - `positions` and `latencies`: counts by arm, in parts that are to be added up;
 - `overlapping`: listeners with two sessions at the same time.
 """
 
+import datetime
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import queries
+from analysis.ab.config import Horizon
 from analysis.ab.metrics import WITH_PAST
 from analysis.errors import StoreError
 from analysis.logs import reader
@@ -35,6 +38,8 @@ from looplib.progress import Report, progress
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
 GROUPS = 100
 SHOWN_REJECTS = 5
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 1_000_000  # read from a store
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
@@ -87,6 +92,10 @@ class Loaded:
     # Requests answered, by arm and recommender
     recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)
     starts_ms: list[int] = field(default_factory=list)  # the experiment's first events, one of each batch
+    own_recommenders: dict[str, str] = field(default_factory=dict)  # of each arm, given or the one that answered most
+    period_ms: int = DAY_MS  # length of the periods in which the experiment is followed
+    end_ms: int | None = None  # when the horizon ends, where one was reached; what is later is left out
+    left_out: int = 0  # the experiment's events after that
     lines: LineCounts = field(default_factory=lambda: LineCounts(0, 0, 0, 0))  # of the logs
     rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
     _summary: list[dict[str, Any]] = field(default_factory=list)  # of the table `batch`
@@ -94,8 +103,32 @@ class Loaded:
     def each_slice(self) -> Iterator[queries.Connection]:
         """Make each slice in turn readable as the table `assigned`."""
         for table in self.slices:
-            queries.alias(self.connection, "assigned", table)
+            if self.end_ms is None:
+                queries.alias(self.connection, "assigned", table)
+            else:
+                queries.alias(self.connection, "whole_slice", table)
+                queries.attach_query(self.connection, "assigned", "ab/until", end_ms=self.end_ms)
             yield self.connection
+
+    def stop_at(self, horizon: Horizon) -> None:
+        """Leave out what is later than the experiment's horizon; nothing where that is not reached."""
+        arrived: Counter[int] = Counter()
+        events: Counter[int] = Counter()
+        for connection in self.each_slice():
+            for row in queries.fetch_table(connection, "ab/arrivals").to_pylist():
+                arrived[row["day"]] += row["listeners"]
+                events[row["day"]] += row["events"]
+        days = sorted(events)
+        if horizon.date is not None:
+            last = (horizon.date - datetime.date(1970, 1, 1)).days
+            is_reached = bool(days) and days[-1] >= last
+        else:
+            enough = np.cumsum([arrived[day] for day in days]) >= (horizon.listeners or 0)
+            is_reached = bool(enough.any())
+            last = days[int(np.argmax(enough))] if is_reached else 0
+        if is_reached:
+            self.end_ms = (last + 1) * DAY_MS
+            self.left_out = sum(events[day] for day in days if day > last)
 
     def read(self, sources: Sources, scratch: Path, report: Report) -> None:
         """Read all stores, then all logs; the report gets the megabytes read so far."""
@@ -219,7 +252,7 @@ def tabulate(
     """
     # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by name.
     by_requests = sorted(sorted(loaded.recommenders, reverse=True), key=lambda pair: loaded.recommenders[pair])
-    own = dict(by_requests) | dict(recommenders or {})
+    own = loaded.own_recommenders = dict(by_requests) | dict(recommenders or {})
     _attach(loaded.connection, "own_recommenders", {"arm": list(own), "own": list(own.values())})
     for connection in loaded.each_slice():
         queries.materialize(connection, "session_events", "ab/session_events")
@@ -228,8 +261,15 @@ def tabulate(
         queries.append(connection, "latencies", "ab/latencies", groups=GROUPS)
         queries.append(connection, "overlapping", "ab/overlapping")
     start_ms = min(loaded.starts_ms, default=0)
-    queries.materialize(loaded.connection, "listeners", "ab/listener_sums", by_day=False, start_ms=start_ms)
-    queries.materialize(loaded.connection, "listener_days", "ab/listener_sums", by_day=True, start_ms=0)
+    connection = loaded.connection
+    queries.materialize(connection, "listeners", "ab/listener_sums", period_ms=0, start_ms=start_ms)
+    queries.materialize(connection, "listener_days", "ab/listener_sums", period_ms=DAY_MS, start_ms=0)
+    span = queries.fetch_row(connection, "ab/span")
+    if (span["last_ms"] or 0) - (span["first_ms"] or 0) < 2 * DAY_MS:
+        loaded.period_ms = HOUR_MS
+        queries.materialize(connection, "listener_periods", "ab/listener_sums", period_ms=HOUR_MS, start_ms=0)
+    else:
+        queries.alias(connection, "listener_periods", "listener_days")
 
 
 def tabulate_original(loaded: Loaded) -> None:

@@ -1,6 +1,5 @@
 """What an experiment looks like over its days and within its sessions."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect
 from analysis.ab.metrics import METRICS, Metric
+from analysis.ab.tables import DAY_MS
 from analysis.statistics import effects, sequential
 from analysis.statistics.moments import Moments, Quantity
 from looplib.arrays import FloatArray
@@ -25,14 +25,14 @@ _TIME_EDGES = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 
 
 @dataclass(frozen=True)
 class Day:
-    """An experiment as it looked at the end of a day."""
+    """An experiment as it looked at the end of a day, or of an hour where it is shorter than two days."""
 
-    date: str  # ISO date, UTC
+    date: str  # ISO date, or date and hour, UTC
     control_listeners: int  # control listeners so far
     arm_listeners: int  # the arm's listeners so far
-    daily: RelativeEffect  # effect of the sessions that ended on this day alone
+    daily: RelativeEffect  # effect of the sessions that ended in this day or hour alone
     cumulative: RelativeEffect  # effect of all so far, with the interval for a single look
-    sequential: RelativeEffect  # effect of all so far, with the interval that holds at all days at once
+    sequential: RelativeEffect  # effect of all so far, with the interval that holds at all times at once
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,19 @@ class Position:
     mean_time: float  # mean share of the track that was heard
 
 
-def iso_date(day: int) -> str:
-    """Return the date of a number of days since the epoch, UTC."""
-    return (_EPOCH + timedelta(days=day)).date().isoformat()
+def iso_date(moment_ms: int, period_ms: int = DAY_MS) -> str:
+    """Return the ISO date of a moment in ms since the epoch, UTC; with its hour and minute for a shorter period."""
+    moment = _EPOCH + timedelta(milliseconds=moment_ms)
+    return moment.date().isoformat() if period_ms == DAY_MS else moment.strftime("%Y-%m-%dT%H:%M")
 
 
-def timelines(connection: queries.Connection, arms: Sequence[str], config: AbConfig) -> tuple[Timeline, ...]:
-    """Follow each primary metric and arm by day, from the table `listener_days`; the control is the first arm."""
+def timelines(
+    connection: queries.Connection, arms: Sequence[str], config: AbConfig, period_ms: int
+) -> tuple[Timeline, ...]:
+    """Follow each primary metric and arm, from the table `listener_periods`; the control is the first arm."""
     found = []
     for metric in (METRICS[name] for name in config.primary):
-        dates, alone, so_far = _read_days(connection, metric, arms)
+        dates, alone, so_far = _read_periods(connection, metric, arms, "listener_periods", period_ms)
         for index, arm in enumerate(arms[1:], start=1):
             days = zip(dates, alone[:, [0, index]], so_far[:, [0, index]], strict=True)
             of_arm = tuple(_compare_day(date, day, total, metric, config) for date, day, total in days)
@@ -93,7 +96,7 @@ def timelines(connection: queries.Connection, arms: Sequence[str], config: AbCon
 
 def exposures(connection: queries.Connection, arms: Sequence[str]) -> tuple[Exposure, ...]:
     """Count active and new listeners by day, from the table `listener_days`."""
-    dates, alone, so_far = _read_days(connection, METRICS["sessions"], arms)
+    dates, alone, so_far = _read_periods(connection, METRICS["sessions"], arms, "listener_days", DAY_MS)
     active, new = (
         counts.astype(int).tolist() for counts in (alone[..., 0], np.diff(so_far[..., 0], axis=0, prepend=0))
     )
@@ -101,23 +104,25 @@ def exposures(connection: queries.Connection, arms: Sequence[str]) -> tuple[Expo
     return tuple(Exposure(*day) for day in zip(dates, *by_arm, strict=True))
 
 
-def _read_days(
-    connection: queries.Connection, metric: Metric, arms: Sequence[str]
+def _read_periods(
+    connection: queries.Connection, metric: Metric, arms: Sequence[str], table: str, period_ms: int
 ) -> tuple[list[str], FloatArray, FloatArray]:
-    """Return ISO dates, and the sums over listeners of each day alone and of all days so far.
+    """Return ISO dates, and the sums over listeners of each period alone and of all periods so far.
 
-    Sums are of shape (days, arms, 6), the last axis as in `_SUMS`.
+    Sums are of shape (periods, arms, 6), the last axis as in `_SUMS`.
     """
     columns = {"numerator": metric.numerator, "denominator": metric.denominator or metric.numerator}
-    keys = {name: name for name in ("user", "arm", "day")}
-    queries.alias(connection, "daily", "listener_days", keys | columns)
+    keys = {name: name for name in ("user", "arm", "period")}
+    queries.alias(connection, "daily", table, keys | columns)
     with queries.in_order(connection):
-        rows = queries.fetch_table(connection, "ab/day_sums", per_listener=metric.per_listener)
-    days, day = np.unique(rows["day"].to_numpy(), return_inverse=True)
+        rows = queries.fetch_table(connection, "ab/period_sums", per_listener=metric.per_listener)
+    periods, period = np.unique(rows["period"].to_numpy(), return_inverse=True)
     arm = np.array([arms.index(name) for name in rows["arm"].to_pylist()], dtype=np.int64)
-    sums = np.zeros((2, len(days), len(arms), len(_SUMS)))
-    sums[rows["is_alone"].to_numpy().astype(int), day, arm] = np.column_stack([rows[name].to_numpy() for name in _SUMS])
-    return [iso_date(number) for number in days.tolist()], sums[1], sums[0].cumsum(axis=0)
+    sums = np.zeros((2, len(periods), len(arms), len(_SUMS)))
+    sums[rows["is_alone"].to_numpy().astype(int), period, arm] = np.column_stack(
+        [rows[name].to_numpy() for name in _SUMS]
+    )
+    return [iso_date(number * period_ms, period_ms) for number in periods.tolist()], sums[1], sums[0].cumsum(axis=0)
 
 
 def _compare_day(date: str, alone: FloatArray, so_far: FloatArray, metric: Metric, config: AbConfig) -> Day:
@@ -128,15 +133,14 @@ def _compare_day(date: str, alone: FloatArray, so_far: FloatArray, metric: Metri
         effects.compare_moments(_moments(sides[0]), _moments(sides[1]), quantity, confidence)
         for sides in (alone, so_far)
     )
-    scale = 100 / total.control.value if total.control.value else math.nan
-    always_valid = sequential.confidence_sequence(total, planned, confidence).scaled(scale)
+    always_valid = sequential.at_any_time(total, planned, confidence)
     return Day(
         date=date,
         control_listeners=total.control.count,
         arm_listeners=total.arm.count,
         daily=RelativeEffect.of(daily.of_control_pct, daily.p_value),
         cumulative=RelativeEffect.of(total.of_control_pct, total.p_value),
-        sequential=RelativeEffect.of(always_valid, sequential.always_valid_p_value(total, planned, confidence)),
+        sequential=RelativeEffect.of(always_valid.relative.scaled(100), always_valid.p_value),
     )
 
 

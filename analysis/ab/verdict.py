@@ -1,31 +1,39 @@
-"""Decide what to do with an experiment.
+"""Decide what to do with an experiment; `docs/experiments.md` has the rules, and the errors that they make.
 
 Of these rules the first that applies decides:
 
 1. **do not trust**: the sample ratio is wrong (p < .001); more lines are no events than the configuration allows; more
-   listeners were in several arms than it allows; or, in an A/A test, a primary metric differs significantly.
-2. **not yet**: only the original table was made, which has no adjusted effects.
+   listeners were in several arms than it allows; or, in an A/A test, a primary metric differs (p < .001 by Holm).
+2. **wait**: only the original table was made, which has no adjusted effects.
 3. **as expected**: an A/A test in which no primary metric differs.
-4. **not yet**: an arm has fewer listeners than the configuration asks for.
-5. Every arm by itself. It *loses* if a guardrail is broken, a primary metric is significantly worse, or every primary
-   metric's interval ends below the smallest effect worth shipping. It *wins* if it does not lose and a primary metric
-   is significantly better. Significance is after Holm's adjustment over primary metrics and arms.
+4. **wait**: an arm has fewer listeners than the configuration asks for.
+5. Every arm by itself, by the intervals that decide: always-valid ones, which may be looked at as often as one likes,
+   or, once the declared horizon is reached, those of one look. An arm *loses* if a guardrail is broken, a primary
+   metric is significantly worse, or every primary metric's interval ends below the smallest effect worth shipping. It
+   *wins* if it does not lose, a primary metric is significantly better (Holm over primary metrics and arms), and every
+   guardrail is kept: surely not worse by more than its margin (non-inferiority; as all must be kept, none is adjusted).
    **ship** if an arm wins, the one with the largest relative effect on the first primary metric; **do not ship** if
-   all lose; **not yet** otherwise.
+   all lose, or none wins at the horizon; **wait** otherwise.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from analysis.ab.config import AbConfig
 from analysis.ab.data_quality import Trust
-from analysis.ab.effects import MetricEffect
-from analysis.ab.timeline import Timeline
+from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
 from analysis.logs.lines import LineCounts
+from analysis.statistics.multiplicity import holm
 from analysis.statistics.sample_ratio import SampleRatio
+from analysis.statistics.sequential import widening
 
-Decision = Literal["ship", "do not ship", "not yet", "do not trust", "as expected"]
+Decision = Literal["ship", "do not ship", "wait", "do not trust", "as expected"]
+CompareWinners = Callable[[Sequence[str]], Mapping[tuple[str, str], RelativeEffect]]
+
+_AA_LEVEL = 0.001  # share of sound systems in which an A/A test raises an alarm
+_LONGEST = 100.0  # times the listeners so far; what takes longer has no end in sight
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,8 @@ class Verdict:
     arm: str | None  # the arm it is about: the one to ship, or the one that came nearest; None where it is about all
     reason: str  # one sentence
     notes: tuple[str, ...] = ()  # what else should be known before anybody acts on it, a sentence each
+    tied: tuple[str, ...] = ()  # further winners from which the one to ship does not differ significantly
+    more_listeners: int | None = None  # how many more decide, if the effects stay as they are; None if unknown
 
 
 @dataclass(frozen=True)
@@ -48,23 +58,27 @@ class Evidence:
     srm: SampleRatio  # the sample ratio
     trust: Trust | None = None  # data quality; None if only the original table was made
     effects: Sequence[MetricEffect] = ()  # of all metrics and arms, adjusted
-    timelines: Sequence[Timeline] = ()  # of the primary metrics
+    days: float = 0.0  # from the experiment's first event to its last
+    left_out: int = 0  # events after the horizon
+    compare_winners: CompareWinners = lambda _: {}  # the effects on the first primary metric of arms on each other
 
 
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     """Return the verdict by the module's rules."""
-    notes = _notes(evidence, evidence.trust) if evidence.trust else ()
+    notes = _notes(evidence, evidence.trust, config) if evidence.trust else ()
     fault = _distrust(evidence, config)
     if fault:
         return Verdict("do not trust", None, fault, notes)
     if evidence.trust is None:
-        return Verdict("not yet", None, "the original table alone decides nothing; make the whole report.")
+        return Verdict("wait", None, "the original table alone decides nothing; make the whole report.")
     if evidence.is_aa:
         return _decide_aa(evidence, notes)
     few = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
-    if evidence.listeners[few] < config.min_listeners:
-        reason = f"arm {few} has {evidence.listeners[few]:,} listeners, and {config.min_listeners:,} are asked for."
-        return Verdict("not yet", None, reason, notes)
+    missing = config.min_listeners - evidence.listeners[few]
+    if missing > 0:
+        reason = f"arm {few} has {evidence.listeners[few]:,} listeners, and {config.min_listeners:,} are asked for"
+        more = math.ceil(missing * sum(evidence.listeners.values()) / max(1, evidence.listeners[few]))
+        return Verdict("wait", None, f"{reason}{_how_long(more, evidence)}.", notes, more_listeners=more)
     return _decide_arms(evidence, config, notes)
 
 
@@ -84,9 +98,13 @@ def _distrust(evidence: Evidence, config: AbConfig) -> str | None:
 
 
 def _decide_aa(evidence: Evidence, notes: tuple[str, ...]) -> Verdict:
-    for effect in evidence.effects:
-        if effect.role == "primary" and effect.significant:
-            change = f"{effect.metric} of {effect.arm} differs from the control by {_describe(effect)}"
+    primary = [effect for effect in evidence.effects if effect.role == "primary" and effect.p_value is not None]
+    p_values = holm([effect.p_value or 0.0 for effect in primary])
+    for effect, p_value in zip(primary, p_values, strict=True):
+        if p_value < _AA_LEVEL:
+            change = (
+                f"{effect.metric} of {effect.arm} differs from the control by {_describe(effect)}, p = {p_value:.2g}"
+            )
             return Verdict("do not trust", effect.arm, f"the arms are the same, and {change}.", notes)
     return Verdict("as expected", None, "the arms are the same, and no primary metric differs significantly.", notes)
 
@@ -96,13 +114,21 @@ def _decide_arms(evidence: Evidence, config: AbConfig, notes: tuple[str, ...]) -
     by_arm = {arm: [effect for effect in evidence.effects if effect.arm == arm] for arm in arms}
     losses = {arm: loss for arm in arms if (loss := _loss(by_arm[arm], config))}
     gains = {arm: gain for arm in arms if arm not in losses and (gain := _gain(by_arm[arm]))}
-    if gains:
-        best = max(gains, key=lambda arm: _first_gain_pct(by_arm[arm]))
-        return Verdict("ship", best, gains[best], notes)
+    unclear = {arm: [effect for effect in by_arm[arm] if effect.guardrail == "unclear"] for arm in arms}
+    winners = sorted((arm for arm in gains if not unclear[arm]), key=lambda arm: -_first_gain_pct(by_arm[arm]))
+    if winners:
+        tied, remark = _ties(winners, by_arm, evidence.compare_winners, config.alpha)
+        reason = f"{gains[winners[0]]}, and every guardrail is kept{remark}."
+        return Verdict("ship", winners[0], reason, notes, tied)
     undecided = [arm for arm in arms if arm not in losses]
     if undecided:
-        nearest = max(undecided, key=lambda arm: _first_gain_pct(by_arm[arm]))
-        return Verdict("not yet", nearest, _why_not_yet(nearest, by_arm[nearest]), notes)
+        nearest = max(undecided, key=lambda arm: (arm in gains, _first_gain_pct(by_arm[arm])))
+        reason = _why_undecided(nearest, by_arm[nearest], gains.get(nearest), unclear[nearest])
+        if any(effect.deciding.at_horizon for effect in by_arm[nearest]):
+            return Verdict("do not ship", nearest, f"{reason}, and the horizon is reached.", notes)
+        more = _more_listeners(by_arm[nearest], nearest in gains, evidence, config)
+        until = f"; wait for the horizon, {config.horizon}" if config.horizon else _how_long(more, evidence)
+        return Verdict("wait", nearest, f"{reason}{until}.", notes, more_listeners=more)
     worst = arms[0] if len(arms) == 1 else None
     return Verdict("do not ship", worst, "; ".join(losses.values()) + ".", notes)
 
@@ -111,8 +137,7 @@ def _loss(effects: Sequence[MetricEffect], config: AbConfig) -> str | None:
     """Return why an arm must not be shipped; None if nothing forbids it."""
     for effect in effects:
         if effect.guardrail == "broken":
-            allowed = f"{_values(effect)}, and {effect.margin:g} more is allowed"
-            return f"{effect.arm} breaks the guardrail {effect.metric}: {allowed}"
+            return f"{effect.arm} breaks the guardrail {effect.metric}: {_values(effect)}, and {_allowed(effect)}"
     primary = [effect for effect in effects if effect.role == "primary"]
     for effect in primary:
         if effect.significant and not _is_better(effect):
@@ -125,11 +150,95 @@ def _loss(effects: Sequence[MetricEffect], config: AbConfig) -> str | None:
 
 
 def _gain(effects: Sequence[MetricEffect]) -> str | None:
-    """Return why an arm that does not lose should be shipped; None if no primary metric is significantly better."""
+    """Return how an arm that does not lose is better; None if no primary metric is significantly better."""
     for effect in effects:
         if effect.role == "primary" and effect.significant and _is_better(effect):
-            return f"{effect.metric} of {effect.arm} is better by {_describe(effect)}, and no guardrail is broken."
+            return f"{effect.metric} of {effect.arm} is better by {_describe(effect)}"
     return None
+
+
+def _ties(
+    winners: Sequence[str], by_arm: Mapping[str, Sequence[MetricEffect]], compare: CompareWinners, alpha: float
+) -> tuple[tuple[str, ...], str]:
+    """Return the winners that are tied with the first, by Holm over the others, and what to say of them."""
+    best, *others = winners
+    against = compare(winners) if others else {}
+    p_values = holm([math.nan if (p := against[best, arm].p_value) is None else p for arm in others])
+    tied = [arm for arm, p_value in zip(others, p_values, strict=True) if not p_value < alpha]
+    if not tied:
+        return (), f"; it is better than {_listed(others)}, which win too" if others else ""
+    first = _interval(against[best, tied[0]])
+    remark = f"; {_listed(tied)} {'win too and are' if len(tied) > 1 else 'wins too and is'} tied with it ({first})"
+    costs = {arm: effect.arm_value for arm in (best, *tied) for effect in by_arm[arm] if effect.metric == "latency_p50"}
+    known = {arm: cost for arm, cost in costs.items() if cost is not None}
+    if len(known) > 1:
+        cheapest = min(known, key=lambda arm: known[arm])
+        remark += f", and the fastest of them is {cheapest} (median latency {known[cheapest]:.3g} ms)"
+    return tuple(tied), remark
+
+
+def _why_undecided(arm: str, effects: Sequence[MetricEffect], gain: str | None, unclear: Sequence[MetricEffect]) -> str:
+    doubts = "; ".join(
+        f"guardrail {effect.metric} may be worse than its margin: {_describe(effect)}, and {_allowed(effect)}"
+        for effect in unclear
+    )
+    if gain:
+        return f"{gain}, but {doubts}"
+    first = next((effect for effect in effects if effect.role == "primary"), None)
+    if first is None:
+        return f"no primary metric of {arm} can be computed from this log"
+    return f"{first.metric} of {arm} changes by {_describe(first)}, which may be chance"
+
+
+def _more_listeners(effects: Sequence[MetricEffect], is_gain: bool, evidence: Evidence, config: AbConfig) -> int | None:
+    """Return how many more listeners decide if effects stay as they are; None where there is no end in sight."""
+    alpha, arms = config.alpha, len(evidence.listeners) - 1
+    primary = [_reach(effect.deciding, 0.0) for effect in effects if effect.role == "primary"]
+    factors = (
+        [] if is_gain else [_growth(max(primary, default=0.0), alpha / len(config.primary) / arms, evidence, config)]
+    )
+    for effect in effects:
+        if effect.guardrail == "unclear":
+            margin = effect.margin if effect.margin is not None else effect.margin_pct or 0.0
+            bound = -margin if effect.higher_is_better else margin
+            factors.append(
+                _growth(_reach(effect.deciding, bound, effect.margin_pct is not None), alpha, evidence, config)
+            )
+    factor = max(factors, default=math.inf)
+    return math.ceil((factor - 1) * sum(evidence.listeners.values())) if factor <= _LONGEST else None
+
+
+def _reach(found: Deciding, bound: float, is_pct: bool = True) -> float:
+    """Return the distance of an effect from a bound in half widths of its interval; 1 where it just reaches it."""
+    ends = (found.relative.lower_pct, found.relative.upper_pct) if is_pct else (found.lower, found.upper)
+    if ends[0] is None or ends[1] is None or ends[0] >= ends[1]:
+        return 0.0
+    return abs((ends[0] + ends[1]) / 2 - bound) / ((ends[1] - ends[0]) / 2)
+
+
+def _growth(reach: float, level: float, evidence: Evidence, config: AbConfig) -> float:
+    """Return how many times as many listeners it takes until an interval of this reach excludes its bound."""
+    listeners, planned, confidence = 2 * min(evidence.listeners.values()), config.planned_listeners, 1 - config.alpha
+    errors = reach * widening(listeners, planned, confidence)
+    factor = 1.02
+    while factor <= _LONGEST and errors * math.sqrt(factor) < widening(factor * listeners, planned, confidence, level):
+        factor *= 1.02
+    return factor
+
+
+def _how_long(more: int | None, evidence: Evidence) -> str:
+    """Return for how long to wait, in listeners and at the pace so far."""
+    if more is None:
+        return "; no end is in sight"
+    hours = 24 * evidence.days * more / max(1, sum(evidence.listeners.values()))
+    time = (
+        f"{hours / 24:,.0f} days"
+        if hours >= 48
+        else f"{hours:,.0f} hours"
+        if hours >= 2
+        else f"{60 * hours:,.0f} minutes"
+    )
+    return f"; about {more:,} more listeners, {time} at the pace so far, would tell if it stays so"
 
 
 def _is_better(effect: MetricEffect) -> bool:
@@ -138,7 +247,8 @@ def _is_better(effect: MetricEffect) -> bool:
 
 
 def _is_too_small(effect: MetricEffect, smallest_pct: float) -> bool:
-    best = effect.relative.upper_pct if effect.higher_is_better else effect.relative.lower_pct
+    relative = effect.deciding.relative
+    best = relative.upper_pct if effect.higher_is_better else relative.lower_pct
     return best is not None and (best if effect.higher_is_better else -best) < smallest_pct
 
 
@@ -150,33 +260,35 @@ def _first_gain_pct(effects: Sequence[MetricEffect]) -> float:
     return float("-inf")
 
 
-def _why_not_yet(arm: str, effects: Sequence[MetricEffect]) -> str:
-    first = next((effect for effect in effects if effect.role == "primary"), None)
-    if first is None:
-        return f"no primary metric of {arm} can be computed from this log."
-    reason = f"{first.metric} of {arm} changes by {_describe(first)}, which may be chance"
-    return f"{reason}; with so many listeners {first.mde_pct:.2g} % would be found." if first.mde_pct else f"{reason}."
-
-
 def _describe(effect: MetricEffect) -> str:
-    """Return the relative effect with its interval, or both values where there is none."""
-    relative = effect.relative
-    if relative.effect_pct is None:
-        return _values(effect)
-    if relative.lower_pct is None or relative.upper_pct is None:
-        return f"{relative.effect_pct:+,.2f} %"
-    return f"{relative.effect_pct:+,.2f} % [{relative.lower_pct:+,.2f}, {relative.upper_pct:+,.2f}]"
+    """Return the relative effect with the interval that decides, or both values where there is none."""
+    return _values(effect) if effect.relative.effect_pct is None else _interval(effect.deciding.relative)
+
+
+def _interval(found: RelativeEffect) -> str:
+    if found.effect_pct is None:
+        return "unknown"
+    ends = "" if None in (found.lower_pct, found.upper_pct) else f" [{found.lower_pct:+,.2f}, {found.upper_pct:+,.2f}]"
+    return f"{found.effect_pct:+,.2f} %{ends}"
+
+
+def _allowed(effect: MetricEffect) -> str:
+    margin = f"{effect.margin:g}" if effect.margin_pct is None else f"{effect.margin_pct:g} %"
+    return f"{margin} {'less' if effect.higher_is_better else 'more'} is allowed"
 
 
 def _values(effect: MetricEffect) -> str:
     return f"from {effect.control_value:.4g} to {effect.arm_value:.4g}"
 
 
-def _notes(evidence: Evidence, trust: Trust) -> tuple[str, ...]:
+def _listed(arms: Sequence[str]) -> str:
+    return ", ".join(arms)
+
+
+def _notes(evidence: Evidence, trust: Trust, config: AbConfig) -> tuple[str, ...]:
     """Return what else should be known, a sentence each."""
     lines, quality, changing = evidence.lines, trust.quality, trust.changing_listeners
     other_tracks = quality.broken_chains - quality.clock_went_back
-    unclear = [effect for effect in evidence.effects if effect.guardrail == "unclear"]
     counted = {
         f"{lines.rejected:,} of {lines.read:,} lines are no events.": lines.rejected,
         f"{changing:,} listeners were in more than one arm, and count in each.": changing,
@@ -184,28 +296,11 @@ def _notes(evidence: Evidence, trust: Trust) -> tuple[str, ...]:
         f"{other_tracks:,} events are of another track than was recommended just before, as when a clock jumps, "
         "lines are lost or listeners choose for themselves.": other_tracks,
         f"{quality.duplicates:,} events are duplicates, and count.": quality.duplicates,
+        f"{quality.negative_latencies:,} events have a latency below 0, as when a clock is set back; they count, and "
+        "their latency counts in the original table alone.": quality.negative_latencies,
+        f"{evidence.left_out:,} events after the horizon, {config.horizon}, are left out.": evidence.left_out,
     }
     return (
-        *(
-            f"Guardrail {effect.metric} of {effect.arm} may be worse by more than {effect.margin:g}: {_values(effect)}."
-            for effect in unclear
-        ),
-        *(
-            f"The interval of {line.metric} of {line.arm} for looks on every day includes 0; "
-            "unless the last day was fixed before, wait."
-            for line in evidence.timelines
-            if _is_early(line, evidence.effects)
-        ),
         *(f"{sum(found.listeners.values()):,} listeners show {found.kind}." for found in trust.suspicions),
         *(note for note, count in counted.items() if count),
     )
-
-
-def _is_early(timeline: Timeline, effects: Sequence[MetricEffect]) -> bool:
-    """Whether an effect is significant now and would not be if one had looked every day."""
-    key = (timeline.arm, timeline.metric)
-    significant = any(effect.significant and (effect.arm, effect.metric) == key for effect in effects)
-    last = timeline.days[-1].sequential if timeline.days else None
-    if not significant or last is None or last.lower_pct is None or last.upper_pct is None:
-        return False
-    return last.lower_pct <= 0 <= last.upper_pct

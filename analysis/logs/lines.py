@@ -5,6 +5,7 @@ The rules are those of `sql/events/events.sql`:
 - an unknown key is ignored; of a key given twice the last value counts, and all must be allowed;
 - an optional key that is absent equals one that is null;
 - a whole number is written as one (7, not "7", 7.0 or true), a share of time is a number from 0 to 1;
+- a latency beyond a million seconds to either side of 0 is left out; a clock that is set back makes some negative;
 - a line of white space is blank, and a byte order mark may open the file.
 """
 
@@ -20,6 +21,7 @@ from msgspec import Meta
 
 LARGEST_ID = 2**63 - 1
 LONGEST_LINE = 2**20
+LONGEST_LATENCY = 1_000_000  # seconds, to either side of 0
 KEPT_OF_A_REJECT = 4096
 TORN = "torn last line"
 _EVENTS_AT_ONCE = 1000
@@ -37,7 +39,7 @@ class Event(msgspec.Struct, frozen=True):
     user: Id
     track: Id
     time: Annotated[float, Meta(ge=0, le=1)]
-    latency: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    latency: float | None = None  # one beyond `LONGEST_LATENCY` is set aside, and the event counts
     recommendation: Id | None = None
     experiments: dict[str, str] | None = None
     session: Annotated[str, Meta(min_length=1)] | None = None
@@ -99,6 +101,8 @@ def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
         raise ValueError(str(error)) from None
     except msgspec.DecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
+    if abs(event.latency or 0) > LONGEST_LATENCY:
+        event = msgspec.structs.replace(event, latency=None)
     if event.track > largest_track or (event.recommendation or 0) > largest_track:
         key = "track" if event.track > largest_track else "recommendation"
         raise ValueError(f"the catalogue's last track is {largest_track}, found {getattr(event, key)} - at `$.{key}`")

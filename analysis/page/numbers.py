@@ -1,7 +1,7 @@
 """Numbers as people read them: signs, thousands, and a dash for what does not exist."""
 
 import math
-from datetime import date
+from datetime import datetime
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -50,11 +50,11 @@ def p_value(value: float | None) -> str:
 
 
 def day(iso: str | None) -> str:
-    """Format an ISO date: 3 Nov 2026."""
+    """Format an ISO date, or a date with its time: 3 Nov 2026, 3 Nov 2026 14:00."""
     if iso is None:
         return NOTHING
-    parsed = date.fromisoformat(iso)
-    return f"{parsed.day} {parsed:%b %Y}"
+    parsed = datetime.fromisoformat(iso)
+    return f"{parsed.day} {parsed:%b %Y}{f' {parsed:%H:%M}' if 'T' in iso else ''}"
 
 
 def _formatted(value: float | None, format_spec: str, unit: str = "") -> str:

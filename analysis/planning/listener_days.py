@@ -82,7 +82,7 @@ def read_listener_days(logs: Sequence[str | Path]) -> ListenerDays:
         )
     users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
     columns = {name: rows[name].to_numpy().astype(np.float64) for name in rows.column_names[2:]}
-    return ListenerDays(users, listener, rows["day"].to_numpy(), columns)
+    return ListenerDays(users, listener, rows["period"].to_numpy(), columns)
 
 
 def parse_effect(text: str) -> float:

@@ -80,8 +80,8 @@ def remarks(ranking: Sequence[Row], chosen: Row, metric: str, search: Search) ->
     if ties:
         everyone = ", so this order is noise" if ties == len(others) else ""
         found.append(
-            f"{ties} of the {len(others)} candidates behind the best are tied with it: the paired 95 % "
-            f"interval of the difference in {metric} reaches 0{everyone}"
+            f"{ties} of the {len(others)} candidates behind the best are tied with it: the interval of "
+            f"the difference in {metric}, at 95 % for all pairs at once, reaches 0{everyone}"
         )
     if chosen.key != best.key:
         found.append(

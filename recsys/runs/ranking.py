@@ -1,20 +1,27 @@
 """Rank the candidates at the end of a search, and say how sure the ranking is.
 
 Candidates are compared in pairs: each listener has a value under both, so the difference has a narrower interval than
-either. The interval is the bootstrap's over listeners, the same resamples for all (`analysis.statistics.bootstrap`).
+either. Intervals are the bootstrap's over listeners, the same resamples for all (`analysis.statistics.bootstrap`), and
+hold for all pairs at once: which candidate comes first is chosen by the same listeners, and of many equal ones the best
+looks better than most. So in 95 % of searches nothing that is as good as the best is called worse.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
 from analysis.statistics import bootstrap
+from analysis.statistics.effects import CONFIDENCE
 from looplib.arrays import FloatArray
 from recsys.runs.ledger import Score, Scores, Stop, failure_of, score_after
 from recsys.runs.trials import Candidate, Trial
 from recsys.scoring.off_policy import Interval
+
+_ROUNDING = 1e-6  # of the largest standard error
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Row:
     stop: Stop | None  # why it was stopped early or failed
     curve: tuple[Score, ...]  # means over the seeds after each scored sweep
     score: Score | None  # the best of them by the choosing metric; None of a failure
-    behind: Interval | None = None  # the choosing metric less the best candidate's, with the paired interval
+    behind: Interval | None = None  # the choosing metric less the best candidate's, with the simultaneous interval
 
     @property
     def trial(self) -> Trial:
@@ -82,7 +89,11 @@ def compare(
 
 
 def differences(parts: FloatArray, fits: Sequence[int], reference: int, resamples: int, seed: int) -> list[Interval]:
-    """Return each model's metric less that of a reference, with the paired 95 % interval.
+    """Return each model's metric less that of a reference, with 95 % intervals that hold for all pairs at once.
+
+    Max-T: they reach as many standard errors as no difference of two models leaves in 95 % of the resamples. Multiple
+    comparisons with the best: Hsu, Multiple Comparisons, 1996, chapters 4 and 5; Romano & Wolf, Exact and Approximate
+    Stepdown Methods for Multiple Hypothesis Testing, 2005, section 4.
 
     Args:
         parts: Numerators and denominators of the listeners, shape (all fits, 2, listeners).
@@ -95,9 +106,31 @@ def differences(parts: FloatArray, fits: Sequence[int], reference: int, resample
     (estimates,) = bootstrap.estimate(bootstrap.Resamples(parts.shape[2], resamples, seed), ratios)
     counts = np.array(fits)
     means = np.add.reduceat(np.vstack([ratios.whole, estimates]), np.cumsum(counts) - counts, axis=1) / counts
-    behind = means - means[:, [reference]]
-    lower, upper = bootstrap.percentile_interval(behind[1:]).tolist()
-    return list(zip(behind[0].tolist(), lower, upper, strict=True))
+    noise, totals = means[1:] - means[0], parts[:, 1].sum(axis=1)
+    # What each listener adds to a model's error (delta method), whose standard errors do not depend on the resamples.
+    shares = (parts[:, 0] - ratios.whole[:, np.newaxis] * parts[:, 1]) / np.where(totals > 0, totals, 1)[:, np.newaxis]
+    shares = np.add.reduceat(shares, np.cumsum(counts) - counts, axis=0) / counts[:, np.newaxis]
+    covariances = shares @ shares.T
+    variances = np.diag(covariances)
+    errors = np.sqrt(np.maximum(variances[:, np.newaxis] + variances - 2 * covariances, 0))
+    # Equal models differ by rounding alone, and not by chance.
+    errors[errors <= _ROUNDING * np.sqrt(variances.max())] = np.inf
+    largest = np.array([np.max(np.abs(row[:, np.newaxis] - row) / errors) for row in noise])
+    critical = _critical(largest, parts.shape[2])
+    margins = critical * np.where(np.isinf(errors[reference]), 0.0, errors[reference])
+    behind = means[0] - means[0, reference]
+    return list(zip(behind.tolist(), (behind - margins).tolist(), (behind + margins).tolist(), strict=True))
+
+
+def _critical(largest: FloatArray, listeners: int) -> float:
+    """Return the standard errors that the largest difference stays within.
+
+    It is the quantile of the resamples, one standard error of its rank further out, as there are only so many of them;
+    and as Student's distribution is wider than the normal one, for a difference whose error is estimated too.
+    """
+    rank = CONFIDENCE * len(largest) + math.sqrt(CONFIDENCE * (1 - CONFIDENCE) * len(largest))
+    found = np.sort(largest)[min(math.ceil(rank), len(largest)) - 1]
+    return float(stats.t.isf(stats.norm.sf(found), listeners - 1))
 
 
 def simplest(ranking: Iterable[Row], best: Row, compare: Compare) -> Row:

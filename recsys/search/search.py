@@ -183,7 +183,7 @@ def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
     beats_popular = None
     if validation.select_is_of_listeners:
         ranking = compare_by_metric(ranking, best)
-        if search.select == "one_standard_error":
+        if search.select == "simplest_tied":
             chosen = simplest(ranking, best, compare_by_metric)
         popular = [row for row in ranking if row.trial.kind == Popular.name and row.score]
         beats_popular = not any(row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:])

@@ -91,7 +91,15 @@ def search_page(tmp_path: Path) -> str:
 def with_effects(report: Report, relative: RelativeEffect) -> Report:
     """The report with the longest numbers and labels."""
     label = f"listening time {'per session, mean of the means ' * 2}"
-    effects = (replace(effect, relative=relative, label=f"{label}{effect.metric}") for effect in report.effects)
+    effects = (
+        replace(
+            effect,
+            relative=relative,
+            deciding=replace(effect.deciding, relative=relative),
+            label=f"{label}{effect.metric}",
+        )
+        for effect in report.effects
+    )
     return replace(report, effects=tuple(effects))
 
 
@@ -146,6 +154,7 @@ def test_the_longest_numbers_have_room(width: int, opened: Open, search_page: st
 
 def test_an_effect_that_has_no_percentage_is_told_by_its_values(opened: Open) -> None:
     report = make_report()
-    first = replace(report.effects[0], control_value=0.0, arm_value=0.079, relative=NOTHING)
+    deciding = replace(report.effects[0].deciding, relative=NOTHING)
+    first = replace(report.effects[0], control_value=0.0, arm_value=0.079, relative=NOTHING, deciding=deciding)
     with opened(render(replace(report, effects=(first,)))) as page:
         assert page.locator("svg.chart text", has_text="0.000 → 0.0790").count() == 1

@@ -1,18 +1,20 @@
 """The leaderboard's order and its certainty, against plain Python on listeners that are made up."""
 
 from collections.abc import Callable, Mapping
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.config import Search, Space
 from recsys.runs.leaderboard import leaderboard_table, remarks, write_leaderboard
 from recsys.runs.ledger import Score, Scores, Stop
-from recsys.runs.ranking import Row, compare, rank, simplest
+from recsys.runs.ranking import Row, compare, differences, rank, simplest
 from recsys.runs.trials import Candidate, Trial, plan_baselines, plan_candidates
 
 METRIC = "hit_time@30"
@@ -76,18 +78,23 @@ def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(candid
     assert [row.stop.reason if row.stop else None for row in ranking] == [None, "enough", None, None, "NaN"]
 
 
-def test_a_difference_is_that_of_the_paired_resamples(candidates: tuple[Candidate, ...]) -> None:
-    """Against the bootstrap written out: the same listeners drawn for both, the difference of the ratios."""
+def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(candidates: tuple[Candidate, ...]) -> None:
+    """Against max-T written out: the same listeners drawn for all, the largest difference in standard errors."""
     shares = shares_of(candidates, {32: (0.5,), 16: (0.45,), 8: (0.2,)})
     ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
-    best, other = (shares[row.trial.id, row.sweep] for row in ranking[:2])
-    differences = []
-    for number in range(RESAMPLES):
-        drawn = make_generator(5, "bootstrap", number).integers(0, LISTENERS, size=LISTENERS)
-        ratios = [part[0, drawn].sum() / part[1, drawn].sum() for part in (other, best)]
-        differences.append(ratios[0] - ratios[1])
-    expected = (other[0].mean() - best[0].mean(), *np.quantile(differences, [0.025, 0.975]))
-    assert ranking[1].behind == pytest.approx(expected, abs=1e-12)
+    models = [shares[row.trial.id, row.sweep] for row in ranking]
+    drawn = [
+        make_generator(5, "bootstrap", number).integers(0, LISTENERS, size=LISTENERS) for number in range(RESAMPLES)
+    ]
+    noise = np.array([[part[0, rows].mean() - part[0].mean() for part in models] for rows in drawn])
+    pairs = list(combinations(range(len(models)), 2))
+    errors = {(i, j): (models[i][0] - models[j][0]).std() / np.sqrt(LISTENERS) for i, j in pairs}
+    varying = [np.abs(noise[:, i] - noise[:, j]) / errors[i, j] for i, j in pairs if errors[i, j] > 1e-9]
+    rank = int(np.ceil(0.95 * RESAMPLES + np.sqrt(0.95 * 0.05 * RESAMPLES)))
+    critical = stats.t.isf(stats.norm.sf(np.sort(np.max(varying, axis=0))[rank - 1]), LISTENERS - 1)
+    error = critical * errors[0, 1]
+    value = models[1][0].mean() - models[0][0].mean()
+    assert ranking[1].behind == pytest.approx((value, value - error, value + error), abs=1e-9)
     assert ranking[0].behind == (0, 0, 0)
 
 
@@ -100,6 +107,19 @@ def test_pairs_tell_apart_what_overlapping_intervals_do_not(candidates: tuple[Ca
     assert ties[16] is False
     width = 2 * 1.96 * shares[first.trial.id, 1][0].std() / np.sqrt(LISTENERS)
     assert width > 3 * 0.01
+
+
+@pytest.mark.parametrize("models", [12, 36])
+def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(models: int) -> None:
+    searches, wrong = 100, 0
+    for search in range(searches):
+        generator = make_generator(7, "equal models", search)
+        taste = generator.gamma(1.0, size=200)
+        parts = np.ones((models, 2, 200))
+        parts[:, 0] = taste + 0.5 * generator.standard_normal((models, 200))
+        best = int(parts[:, 0].mean(axis=1).argmax())
+        wrong += any(upper < 0 for _, _, upper in differences(parts, [1] * models, best, 200, seed=5))
+    assert wrong <= 9  # 5 %, and two standard errors of this count
 
 
 def test_equal_models_are_reported_as_noise(candidates: tuple[Candidate, ...]) -> None:

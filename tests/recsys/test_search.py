@@ -210,8 +210,8 @@ def test_a_finished_search_is_concluded_again_without_a_cluster(store: Path, fin
 
 
 @pytest.mark.usefixtures("no_cluster")
-def test_one_standard_error_chooses_by_what_is_known_already(store: Path, finished: Path, interrupted: Path) -> None:
-    argv = search_argv(store, interrupted, "--no-export", settings=[*QUICK, "search.select=one_standard_error"])
+def test_the_simplest_tied_is_chosen_by_what_is_known_already(store: Path, finished: Path, interrupted: Path) -> None:
+    argv = search_argv(store, interrupted, "--no-export", settings=[*QUICK, "search.select=simplest_tied"])
     assert run(search.app, search.PROG, argv) == 0
     assert (interrupted / "ledger.jsonl").read_bytes() == (finished / "ledger.jsonl").read_bytes()
     chosen, best = (json.loads((folder / "winner.json").read_text()) for folder in (interrupted, finished))

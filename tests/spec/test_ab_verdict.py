@@ -1,17 +1,19 @@
 """The rules of the verdict, each by what is left when the rules before it do not apply."""
 
+from itertools import permutations
 from typing import Any
 
 import pytest
 
-from analysis.ab.config import AbConfig, Role
+from analysis.ab.config import AbConfig, Horizon, Role
 from analysis.ab.data_quality import Quality, Trust
-from analysis.ab.effects import MetricEffect, RelativeEffect
+from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
 from analysis.ab.verdict import Decision, Evidence, decide
 from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
 
 CONFIG = AbConfig(min_listeners=20, smallest_effect_pct=1)
+NO_FAULTS = Quality(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def effect(
@@ -19,9 +21,11 @@ def effect(
     role: Role = "primary",
     pct: float = 5.0,
     half: float = 2.0,
+    at_horizon: bool = False,
     **changes: Any,  # noqa: ANN401  any value
 ) -> MetricEffect:
     """An effect with its interval, significant if that excludes 0."""
+    relative = RelativeEffect(pct, pct - half, pct + half, 1e-9 if abs(pct) > half else 0.5)
     values: dict[str, Any] = {
         "arm": arm,
         "metric": f"{role} metric",
@@ -34,8 +38,9 @@ def effect(
         "effect": pct,
         "lower": pct - half,
         "upper": pct + half,
-        "relative": RelativeEffect(pct, pct - half, pct + half, None),
-        "p_value": None,
+        "relative": relative,
+        "deciding": Deciding(at_horizon, pct - half, pct + half, relative),
+        "p_value": relative.p_value,
         "adjusted_p_value": None,
         "significant": abs(pct) > half,
         "mde_pct": 3.0,
@@ -58,9 +63,10 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
         "srm": SampleRatio(
             expected=dict(arms), observed=arms, chi_square=0.0, p_value=1.0, threshold=0.001, mismatch=False
         ),
-        "trust": Trust(0, (), Quality(0, 0, 0, 0, 0, 0, 0, 0, 0), (), ()),
+        "trust": Trust(0, (), NO_FAULTS, (), ()),
         "effects": effects,
-        "timelines": (),
+        "days": 10.0,
+        "compare_winners": lambda arms: {pair: RelativeEffect(1.0, -1.0, 3.0, 0.4) for pair in permutations(arms, 2)},
     }
     return Evidence(**values | changes)
 
@@ -68,7 +74,8 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
 BAD_RATIO = SampleRatio({"C": 1000, "T1": 1000}, {"C": 1200, "T1": 800}, 80.0, 1e-18, 0.001, mismatch=True)
 BROKEN = effect(role="guardrail", pct=9.0, margin=1.0, guardrail="broken", higher_is_better=False)
 UNCLEAR = effect(role="guardrail", pct=1.0, margin=1.0, guardrail="unclear", higher_is_better=False)
-CHANGING = Trust(21, (), Quality(0, 0, 0, 0, 0, 0, 0, 0, 0), (), ())
+KEPT = effect(role="guardrail", pct=-1.0, margin=1.0, guardrail="kept", higher_is_better=False)
+CHANGING = Trust(21, (), NO_FAULTS, (), ())
 
 
 @pytest.mark.parametrize(
@@ -82,25 +89,28 @@ CHANGING = Trust(21, (), Quality(0, 0, 0, 0, 0, 0, 0, 0, 0), (), ())
         (evidence(effect(), is_aa=True), "do not trust", "T1"),
         (evidence(effect(pct=1), is_aa=True), "as expected", None),
         (evidence(effect(pct=1), is_aa=True, srm=BAD_RATIO), "do not trust", None),
-        (evidence(effect(), listeners={"C": 1000, "T1": 19}), "not yet", None),
+        (evidence(effect(), listeners={"C": 1000, "T1": 19}), "wait", None),
         (evidence(effect(), BROKEN), "do not ship", "T1"),
-        (evidence(effect(), UNCLEAR), "ship", "T1"),
+        (evidence(effect(), UNCLEAR), "wait", "T1"),
+        (evidence(effect(), KEPT), "ship", "T1"),
+        (evidence(effect(at_horizon=True), UNCLEAR), "do not ship", "T1"),
+        (evidence(effect(pct=1, at_horizon=True)), "do not ship", "T1"),
         (evidence(effect(pct=-5)), "do not ship", "T1"),
         (evidence(effect(pct=-5, higher_is_better=False)), "ship", "T1"),
         (evidence(effect(), effect(pct=-5)), "do not ship", "T1"),
-        (evidence(effect(pct=1)), "not yet", "T1"),
+        (evidence(effect(pct=1)), "wait", "T1"),
         (evidence(effect(pct=0.5, half=0.4)), "do not ship", "T1"),
         (evidence(effect(pct=-0.1, half=0.4)), "do not ship", "T1"),
         (evidence(effect(), effect("T2", pct=8)), "ship", "T2"),
-        (evidence(effect(pct=1), effect("T2", pct=-8)), "not yet", "T1"),
+        (evidence(effect(pct=1), effect("T2", pct=-8)), "wait", "T1"),
         (evidence(effect(pct=-4), effect("T2", pct=-8)), "do not ship", None),
         (
             evidence(effect(), effect("T2", pct=8), effect("T2", "guardrail", guardrail="broken", margin=0)),
             "ship",
             "T1",
         ),
-        (evidence(effect(role="secondary")), "not yet", "T1"),
-        (evidence(trust=None), "not yet", None),
+        (evidence(effect(role="secondary")), "wait", "T1"),
+        (evidence(trust=None), "wait", None),
         (evidence(trust=None, srm=BAD_RATIO), "do not trust", None),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -112,8 +122,38 @@ def test_the_first_rule_that_applies_decides(case: Evidence, decision: Decision,
     assert "\n" not in verdict.reason
 
 
-def test_a_guardrail_that_may_be_broken_is_noted() -> None:
-    assert any("Guardrail" in note for note in decide(evidence(effect(), UNCLEAR), CONFIG).notes)
+def test_a_guardrail_that_may_be_broken_is_the_reason_to_wait() -> None:
+    verdict = decide(evidence(effect(), UNCLEAR), CONFIG)
+    assert "guardrail metric may be worse than its margin" in verdict.reason
+
+
+def test_waiting_says_how_long() -> None:
+    verdict = decide(evidence(effect(pct=1)), CONFIG)
+    assert verdict.more_listeners is not None
+    assert 2000 < verdict.more_listeners < 20_000
+    assert f"about {verdict.more_listeners:,} more listeners" in verdict.reason
+    assert "days at the pace so far" in verdict.reason
+    horizon = CONFIG.model_copy(update={"horizon": Horizon(listeners=4000)})
+    assert "wait for the horizon, 4,000 listeners" in decide(evidence(effect(pct=1)), horizon).reason
+    assert "no end is in sight" in decide(evidence(effect(pct=0.01)), AbConfig()).reason
+
+
+def test_winners_that_do_not_differ_are_tied_and_the_fastest_is_named() -> None:
+    fast = effect("T1", "diagnostic", metric="latency_p50", arm_value=1.0, higher_is_better=False)
+    slow = effect("T2", "diagnostic", metric="latency_p50", arm_value=3.0, higher_is_better=False)
+    verdict = decide(evidence(effect(), effect("T2", pct=6), fast, slow), CONFIG)
+    assert (verdict.arm, verdict.tied) == ("T2", ("T1",))
+    assert "the fastest of them is T1" in verdict.reason
+    apart = {pair: RelativeEffect(9.0, 5.0, 13.0, 1e-6) for pair in permutations(("T1", "T2"), 2)}
+    verdict = decide(evidence(effect(), effect("T2", pct=14), compare_winners=lambda _: apart), CONFIG)
+    assert (verdict.arm, verdict.tied) == ("T2", ())
+    assert "it is better than T1" in verdict.reason
+
+
+def test_sound_arms_that_are_the_same_raise_an_alarm_in_one_of_a_thousand() -> None:
+    chance = effect(p_value=0.002)
+    assert chance.significant
+    assert decide(evidence(chance, is_aa=True), CONFIG).decision == "as expected"
 
 
 def test_the_reason_names_the_effect_with_its_interval() -> None:

@@ -13,20 +13,25 @@ from analysis.charts.svg import arm_colour, around_zero, to_svg
 from analysis.page import numbers
 from analysis.page.figures import Figure, Table, tabulate
 
-_ROLES = {"primary": "Primary metrics", "secondary": "Secondary metrics", "guardrail": "Guardrails"}
+_ROLES = {
+    "primary": "Primary metrics",
+    "secondary": "Secondary metrics",
+    "guardrail": "Guardrails",
+    "diagnostic": "Diagnostics",
+}
 _FAR = 4.0  # an interval that reaches so many times as far as most leaves the scale
 _RARE = 0.005  # share of an arm's sessions below which a position's mean is chance
 
 
 def effects_in_order(report: Report) -> list[MetricEffect]:
     """Return the effects by role and metric, the arms of a metric together."""
-    roles, metrics = list(_ROLES), [effect.metric for effect in report.effects]
+    roles, metrics = ["primary", "guardrail", "secondary", "diagnostic"], [effect.metric for effect in report.effects]
     return sorted(report.effects, key=lambda effect: (roles.index(effect.role), metrics.index(effect.metric)))
 
 
 def draw_effects(report: Report) -> list[Figure]:
-    """Draw every effect on one scale, and the primary ones day by day."""
-    timelines = [_draw_timeline(timeline, report) for timeline in report.timelines if timeline.days]
+    """Draw primary and secondary metrics on one scale, and the primary ones over the days or hours."""
+    timelines = [_draw_timeline(timeline, report) for timeline in report.timelines if len(timeline.days) > 1]
     return [_draw_forest(report), *timelines] if report.effects else timelines
 
 
@@ -35,16 +40,17 @@ def _colours(report: Report) -> dict[str, str]:
 
 
 def _draw_forest(report: Report) -> Figure:
-    effects = effects_in_order(report)
+    effects = [effect for effect in effects_in_order(report) if effect.role in {"primary", "secondary"}]
     groups: dict[str, list[intervals.Row]] = {}
     for effect in effects:
         groups.setdefault(_ROLES[effect.role].upper(), [])
         groups.setdefault(capital(effect.label), []).append(_row(effect, report))
     found = "; ".join(f"{effect.label}, {effect.arm}: {_change(effect)}" for effect in effects if effect.significant)
     return Figure(
-        f"Every metric against {report.control}",
-        f"Differences in % of its value, with {numbers.percent(100 * (1 - report.alpha), 0)} intervals; from value to "
-        "value where its own is 0. A filled mark is significant after the adjustment for many comparisons.",
+        f"Primary and secondary metrics against {report.control}",
+        f"Differences in % of its value, with {numbers.percent(100 * (1 - report.alpha), 0)} intervals: those that "
+        "decide for primary metrics, else for one look; from value to value where its own is next to 0. "
+        "A filled mark is significant after the adjustment for many comparisons.",
         to_svg(
             intervals.draw_intervals(groups, "effect, %", _domain(effects)),
             f"{len(effects)} effects with intervals. Significant: {found or 'none'}.",
@@ -53,10 +59,15 @@ def _draw_forest(report: Report) -> Figure:
 
 
 def _row(effect: MetricEffect, report: Report) -> intervals.Row:
-    relative = effect.relative
+    relative = shown(effect)
     label = f"{effect.arm}: {effect.guardrail}" if effect.guardrail else effect.arm
     ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
     return intervals.Row(label, _change(effect), *ends, _colours(report)[effect.arm], effect.significant)
+
+
+def shown(effect: MetricEffect) -> RelativeEffect:
+    """Return the one interval of an effect that the page shows: the one that decides, where one does."""
+    return effect.deciding.relative if effect.role in {"primary", "guardrail"} else effect.relative
 
 
 def capital(label: str) -> str:
@@ -66,7 +77,7 @@ def capital(label: str) -> str:
 
 def _change(effect: MetricEffect) -> str:
     """Format the effect with its interval, or both values where the control's is 0."""
-    relative, values = effect.relative, (effect.control_value, effect.arm_value)
+    relative, values = shown(effect), (effect.control_value, effect.arm_value)
     if relative.effect_pct is None:
         return numbers.NOTHING if None in values else " → ".join(map(numbers.number, values))
     return f"{numbers.change(relative.effect_pct, 1)} ({numbers.interval(relative.lower_pct, relative.upper_pct, 1)})"
@@ -74,7 +85,7 @@ def _change(effect: MetricEffect) -> str:
 
 def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
     """Return limits that hold 0 and all intervals but those that would leave no room for most."""
-    spans = [span[1:] for effect in effects for span in _spans([effect.relative])]
+    spans = [span[1:] for effect in effects for span in _spans([shown(effect)])]
     reach = _FAR * median([max(map(abs, span)) for span in spans]) if spans else 1.0
     return around_zero(end for span in spans if max(map(abs, span)) <= reach for end in span)
 
@@ -90,16 +101,17 @@ def _spans(days: Iterable[RelativeEffect]) -> list[Span]:
 
 def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
     days, last = timeline.days, timeline.days[-1]
+    deciding = [day.cumulative if report.at_horizon else day.sequential for day in days]
     chart = draw_days(
         [_short(day.date) for day in days],
         _spans(day.daily for day in days),
-        _spans(day.cumulative for day in days),
-        _spans(day.sequential for day in days),
+        _spans(deciding),
+        [],
         _colours(report)[timeline.arm],
     )
     described = (
         f"Effect of {timeline.arm} on {timeline.label} over {len(days)} days; after the last one "
-        f"{numbers.change(last.cumulative.effect_pct)}, always-valid interval {_interval(last.sequential)}."
+        f"{numbers.change(last.cumulative.effect_pct)}, interval {_interval(deciding[-1])}."
     )
     rows = (
         (
@@ -108,16 +120,16 @@ def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
             numbers.count(day.arm_listeners),
             numbers.change(day.daily.effect_pct),
             numbers.change(day.cumulative.effect_pct),
-            _interval(day.cumulative),
-            _interval(day.sequential),
+            _interval(found),
         )
-        for day in days
+        for day, found in zip(days, deciding, strict=True)
     )
-    columns = ("Day", "Control's listeners", "Arm's listeners", "Day alone", "So far", "One look", "Always valid")
+    columns = ("Day", "Control's listeners", "Arm's listeners", "Day alone", "So far", "Interval")
     return Figure(
         f"{capital(timeline.label)}: {timeline.arm} against {report.control}",
-        f"The line is the effect of all days so far, with its {numbers.percent(100 * (1 - report.alpha), 0)} interval "
-        "for one look (dark) and the always-valid one (light), which may be looked at every day. Grey: a day alone.",
+        f"The line is the effect of all days so far, with its {numbers.percent(100 * (1 - report.alpha), 0)} interval, "
+        f"{'for the one look at the horizon' if report.at_horizon else 'which may be looked at at any time'}. Grey: a "
+        "day or hour alone.",
         to_svg(chart, described),
         Table(columns, tuple(rows)),
     )
@@ -128,13 +140,13 @@ def _interval(interval: RelativeEffect) -> str:
 
 
 def _short(iso: str) -> str:
-    return numbers.day(iso).rsplit(" ", 1)[0]
+    return numbers.day(iso).split(" ")[-1] if "T" in iso else numbers.day(iso).rsplit(" ", 1)[0]
 
 
 def draw_listeners(report: Report) -> list[Figure]:
     """Draw the listeners of each arm by day; nothing where there is no day."""
     days = report.trust.exposure if report.trust else ()
-    if not days:
+    if len(days) < 2:
         return []
     points = [Point(arm, number, day.active.get(arm, 0)) for arm in report.arms for number, day in enumerate(days)]
     least, most = (numbers.count(end(point.y for point in points)) for end in (min, max))

@@ -11,7 +11,7 @@ _TONES: dict[Decision, str] = {
     "ship": "good",
     "do not ship": "bad",
     "do not trust": "bad",
-    "not yet": "wait",
+    "wait": "wait",
     "as expected": "calm",
 }
 
@@ -28,6 +28,8 @@ def render(report: Report) -> str:
         level=numbers.percent(100 * (1 - report.alpha), 0),
         positions={arm: position for position, arm in enumerate(report.arms)},
         effects=figures.effects_in_order(report),
+        shown=figures.shown,
+        suspicious=sum(sum(kind.listeners.values()) for kind in report.trust.suspicions) if report.trust else None,
         effect_figures=figures.draw_effects(report),
         listener_figures=figures.draw_listeners(report),
         session_figures=figures.draw_sessions(report),

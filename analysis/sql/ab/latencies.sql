@@ -12,5 +12,5 @@ SELECT
     CAST(floor(ln(greatest(latency * 1e9, 1)) / ln(1.001)) AS BIGINT) AS step,
     count(*) AS requests
 FROM session_events
-WHERE arm IS NOT NULL AND is_closed AND latency IS NOT NULL
+WHERE arm IS NOT NULL AND is_closed AND latency >= 0
 GROUP BY arm, listener_group, step

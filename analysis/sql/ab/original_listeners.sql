@@ -6,7 +6,7 @@
 -- listener without a closed session counts with no sessions and no time, and has no means.
 -- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, time DOUBLE, latency DOUBLE)
 -- Columns:
---   user, arm, sessions, tracks, time, requests, latency_ms  as in listener_sums.sql
+--   user, arm, sessions, tracks, time, logged_requests, logged_latency_ms  as in listener_sums.sql
 WITH ends AS (
     SELECT
         user, arm,
@@ -21,9 +21,9 @@ SELECT
     any_value(sessions) AS sessions,
     count(*) FILTER (WHERE timestamp <= end_ms) AS tracks,
     coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE timestamp <= end_ms), 0) / pow(2, 80) AS time,
-    count(latency) FILTER (WHERE timestamp <= end_ms) AS requests,
+    count(latency) FILTER (WHERE timestamp <= end_ms) AS logged_requests,
     1000 * coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)) FILTER (WHERE timestamp <= end_ms), 0) / pow(2, 80)
-    AS latency_ms
+    AS logged_latency_ms
 FROM assigned
 JOIN ends USING (user, arm)
 GROUP BY user, arm

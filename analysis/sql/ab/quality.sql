@@ -1,11 +1,10 @@
 -- One row: counts of what may be wrong with the events.
 -- FROM listeners(user BIGINT, arm VARCHAR)
--- FROM sessions(arm VARCHAR, is_closed BOOLEAN, start_ms BIGINT, end_ms BIGINT, tracks BIGINT, requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
+-- FROM sessions(arm VARCHAR, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
 -- Columns:
 --   events, outside, unclosed_sessions, dropped_events  BIGINT, as in `analysis.ab.data_quality.Quality`
---   duplicates, broken_chains, clock_went_back, without_latency, without_recommender  BIGINT, as there
+--   duplicates, broken_chains, clock_went_back, without_latency, negative_latencies, without_recommender  BIGINT, as there
 --   changing_listeners                                  BIGINT, listeners who were in more than one arm
---   first_ms, last_ms                                   BIGINT, the experiment's first and last event; NULL without any
 SELECT
     CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS events,
     CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NULL), 0) AS BIGINT) AS outside,
@@ -14,12 +13,11 @@ SELECT
     CAST(coalesce(sum(duplicates) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS duplicates,
     CAST(coalesce(sum(broken) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS broken_chains,
     CAST(coalesce(sum(reversed) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS clock_went_back,
-    CAST(coalesce(sum(tracks - requests) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_latency,
+    CAST(coalesce(sum(tracks - logged_requests) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_latency,
+    CAST(coalesce(sum(logged_requests - requests) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS negative_latencies,
     CAST(coalesce(sum(answers - named) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_recommender,
     (
         SELECT count(*)
         FROM (SELECT user FROM listeners WHERE arm IS NOT NULL GROUP BY user HAVING count(*) > 1)
-    ) AS changing_listeners,
-    min(start_ms) FILTER (WHERE arm IS NOT NULL) AS first_ms,
-    max(end_ms) FILTER (WHERE arm IS NOT NULL) AS last_ms
+    ) AS changing_listeners
 FROM sessions

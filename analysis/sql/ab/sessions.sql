@@ -6,10 +6,10 @@
 --   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
 --   is_closed           BOOLEAN, ends with a 'last'
 --   start_ms, end_ms    BIGINT, its first and last event
---   day                 BIGINT, days since the epoch, UTC, at its end
 --   tracks, time, recommended_tracks, recommended_time, skips, repeats, requests  as in listener_sums.sql, but times are
 --                       HUGEINT, in 2^-80 tracks; the organic track, a session's first, is not recommended
---   latency             HUGEINT, sum of latencies in 2^-80 s
+--   latency             HUGEINT, sum of latencies over the requests in 2^-80 s
+--   logged_requests, logged_latency  the same with latencies below 0
 --   answers             BIGINT, requests for a recommendation
 --   named, fallbacks    as in listener_sums.sql
 --   same_ms, duplicates, broken, reversed  BIGINT, events that are so
@@ -18,15 +18,16 @@ SELECT
     bool_or(is_last) AS is_closed,
     min(timestamp) AS start_ms,
     max(timestamp) AS end_ms,
-    max(timestamp) // 86400000 AS day,
     count(*) AS tracks,
     sum(CAST(time * pow(2, 80) AS HUGEINT)) AS time,
     count(*) FILTER (WHERE NOT is_organic) AS recommended_tracks,
     coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE NOT is_organic), 0) AS recommended_time,
     count(*) FILTER (WHERE NOT is_organic AND time < $skip_below) AS skips,
     count(*) - count(DISTINCT track) AS repeats,
-    count(latency) AS requests,
-    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)), 0) AS latency,
+    count(*) FILTER (WHERE latency >= 0) AS requests,
+    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)) FILTER (WHERE latency >= 0), 0) AS latency,
+    count(latency) AS logged_requests,
+    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)), 0) AS logged_latency,
     count(*) FILTER (WHERE NOT is_last) AS answers,
     count(*) FILTER (WHERE is_named) AS named,
     count(*) FILTER (WHERE is_fallback) AS fallbacks,

@@ -3,7 +3,9 @@
 -- Anything missing is NULL, and NULL in a condition is odd.
 -- FROM log_values(message VARCHAR, timestamp BIGINT, user BIGINT, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
 -- Columns:
---   user, timestamp, message, track, time, latency, recommendation  as logged: docs/formats.md, `analysis.logs.lines.Event`
+--   user, timestamp, message, track, time  as logged: docs/formats.md, `analysis.logs.lines.Event`
+--   latency      DOUBLE, as logged, also where a clock that was set back made it negative; NULL beyond a million seconds
+--   recommendation  as logged
 --   experiments  VARCHAR, JSON text as logged
 --   session, recommender, propensity  as logged
 SELECT
@@ -13,12 +15,13 @@ SELECT
         AND user >= 0
         AND track >= 0
         AND time BETWEEN 0 AND 1
-        AND (latency IS NULL OR latency BETWEEN 0 AND 1000000)
         AND (recommendation IS NULL OR recommendation >= 0)
         AND (session IS NULL OR session <> '')
         AND (propensity IS NULL OR (propensity > 0 AND propensity <= 1))
         THEN user
         ELSE error('odd line')
     END AS user,
-    timestamp, message, track, time, latency, recommendation, experiments, session, recommender, propensity
+    timestamp, message, track, time,
+    CASE WHEN abs(latency) <= 1000000 THEN latency END AS latency,
+    recommendation, experiments, session, recommender, propensity
 FROM log_values

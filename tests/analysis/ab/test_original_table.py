@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from analysis.ab import tables
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import OriginalRow
-from analysis.ab.report import Report, build_report
+from analysis.ab.report import OriginalRow, Report, build_report
 from looplib.randomness import make_generator
 from tests.analysis.ab import notebook
 from tests.analysis.ab.logs import START_MS, event, experiment, write

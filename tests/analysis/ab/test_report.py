@@ -3,21 +3,22 @@
 import gzip
 import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from analysis.ab.__main__ import PROG, app
-from analysis.ab.config import AbConfig
+from analysis.ab.config import AbConfig, Horizon
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError, EventLogError
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.ingest.events import ingest
-from tests.analysis.ab.logs import ARMS, START_MS, event, experiment, write
+from tests.analysis.ab.logs import ARMS, DAY_MS, START_MS, event, experiment, write
 
-CONFIG = AbConfig(resamples=100)
+CONFIG = AbConfig(resamples=100, min_listeners=20, planned_listeners=60)
 ROOT = Path(__file__).parents[3]
 
 
@@ -237,6 +238,61 @@ def test_events_of_one_millisecond_say_nothing_of_the_clock(tmp_path: Path) -> N
     assert (found.trust.quality.broken_chains, found.trust.quality.clock_went_back) == (0, 0)
 
 
+def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -> None:
+    events = [one | {"experiments": {"ALS": "C"}} for one in experiment(2)]
+    other = [one | {"user": one["user"] + 2, "experiments": {"ALS": "T1"}} for one in events]
+    other[3]["latency"], other[5]["latency"] = -0.5, 3e6
+    log = write(tmp_path / "a.jsonl", events + other)
+    ingest([str(log)], tmp_path / "store", buckets=1)
+    found, of_store = (build_report([path], "ALS", CONFIG) for path in (log, tmp_path / "store"))
+    assert without_source(of_store) == without_source(found)
+    assert found.lines.rejected == 0
+    assert found.trust is not None
+    assert (found.trust.quality.negative_latencies, found.trust.quality.without_latency) == (1, 1)
+    assert any("1 events have a latency below 0" in note for note in found.verdict.notes)
+    original = next(row for row in found.original_table if row.metric == "mean_request_latency")
+    assert original.effect_pct is not None
+    assert original.effect_pct < -100
+    table = build_report([log], "ALS", CONFIG, table_only=True).original_table
+    assert table == found.original_table
+    assert (effect_of(found, "latency_p50").arm_value or 0) > 0
+    assert effect_of(found, "time").relative.effect_pct == 0
+
+
+def test_what_is_later_than_the_horizon_is_left_out_and_one_look_decides(log: Path, tmp_path: Path) -> None:
+    early = [one for one in experiment(effect=0.2, past=3) if one["timestamp"] < START_MS + 2 * DAY_MS]
+    cut = build_report([write(tmp_path / "a.jsonl", early)], "ALS", CONFIG)
+    for horizon in (Horizon(date=date(2026, 1, 2)), Horizon(listeners=60)):
+        days = 2 if horizon.date else 1
+        found = build_report([log], "ALS", CONFIG.model_copy(update={"horizon": horizon}))
+        assert found.at_horizon
+        assert found.last_day == f"2026-01-0{days}"
+        assert all(one.deciding.relative == one.relative for one in found.effects)
+        assert any("after the horizon" in note for note in found.verdict.notes)
+        if horizon.date:
+            assert found.original_table == cut.original_table
+    waiting = build_report([log], "ALS", CONFIG.model_copy(update={"horizon": Horizon(listeners=61)}))
+    assert not waiting.at_horizon
+    assert waiting.effects == build_report([log], "ALS", CONFIG).effects
+
+
+def test_a_short_experiment_is_followed_by_hours(tmp_path: Path) -> None:
+    found = build_report([write(tmp_path / "a.jsonl", experiment(days=1))], "ALS", CONFIG)
+    assert len(found.timelines[0].days) > 8
+    assert found.timelines[0].days[0].date == "2026-01-01T00:00"
+
+
+def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(tmp_path: Path) -> None:
+    events = experiment()
+    for one in events:
+        if one["recommender"] and one["experiments"]["ALS"] == "C":
+            one["recommender"] = "of C"
+    found = effect_of(build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG), "fallback_share")
+    assert found.relative.effect_pct is None
+    assert found.effect is not None
+    assert found.effect > 0.05
+
+
 def test_impossible_listeners_are_named(tmp_path: Path) -> None:
     busy = [event(901, START_MS + number, session="x") for number in range(40)]
     double = [
@@ -306,7 +362,7 @@ def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
 
 def test_few_listeners_decide_nothing(tmp_path: Path) -> None:
     found = build_report([write(tmp_path / "a.jsonl", experiment(6, effect=0.3))], "ALS", CONFIG)
-    assert found.verdict.decision == "not yet"
+    assert found.verdict.decision == "wait"
     assert "3 listeners" in found.verdict.reason
 
 
@@ -317,11 +373,25 @@ def test_the_shipped_configuration_is_the_default_one() -> None:
 def test_the_command_writes_the_report_and_prints_the_table(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [str(log), "--experiment", "ALS", "--out", str(tmp_path / "out"), "--set", "resamples=100"]
+    argv = [
+        str(log),
+        "--experiment",
+        "ALS",
+        "--out",
+        str(tmp_path / "out"),
+        "--set",
+        "resamples=100",
+        "--set",
+        "min_listeners=20",
+        "--set",
+        "planned_listeners=60",
+    ]
     assert run(app, PROG, argv) == 0
     printed = capsys.readouterr().out
     assert "ALS: ship T1" in printed
     assert "mean_time_per_session" in printed
+    assert len(printed.splitlines()) <= 25
+    assert "ALS: ship T1" in printed.splitlines()[-2]
     document = json.loads((tmp_path / "out" / "report.json").read_bytes())
     assert document["verdict"]["decision"] == "ship"
     assert 'data-decision="ship"' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
@@ -345,7 +415,7 @@ def test_a_control_can_be_named_on_the_command_line(
         (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
         (
             ["--experiment", "ALS", "--set", "primary=[latency_p50]", "--set", "guardrails=[]"],
-            "cannot be followed by day",
+            "has no value by listener",
         ),
         (["--experiment", "ALS", "--set", "secondary=[mean_time_per_session]"], "one role alone"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.statistics.effects import Estimate, compare
-from analysis.statistics.sequential import always_valid_p_value, confidence_sequence, widening
+from analysis.statistics.sequential import at_any_time, widening
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 
@@ -61,7 +61,7 @@ def test_the_interval_is_narrowest_at_the_planned_number_and_covers_more_than_on
 
 def test_the_interval_is_the_effect_and_a_widened_error() -> None:
     effect = compare(Estimate(4.0, 1.0, 400), Estimate(5.0, 3.0, 600))
-    interval = confidence_sequence(effect, planned=1_000)
+    interval = at_any_time(effect, planned=1_000).absolute
     margin = math.sqrt(1 / 400 + 3 / 600) * widening(1_000, planned=1_000)
     assert (interval.lower, interval.upper) == pytest.approx((1 - margin, 1 + margin))
 
@@ -69,13 +69,13 @@ def test_the_interval_is_the_effect_and_a_widened_error() -> None:
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
 def test_the_p_value_is_the_level_at_which_the_interval_touches_zero(confidence: float) -> None:
     margin = math.sqrt(2 / 500) * widening(1_000, 1_000, confidence)
-    effect = compare(Estimate(4.0, 1.0, 500), Estimate(4 + margin, 1.0, 500))
-    assert always_valid_p_value(effect, 1_000, confidence) == pytest.approx(1 - confidence)
+    effect = compare(Estimate(4.0, 1.0, 500), Estimate(4 + margin, 1.0, 500), confidence)
+    assert at_any_time(effect, 1_000, confidence).p_value == pytest.approx(1 - confidence)
 
 
 def test_without_an_error_there_is_no_sequence() -> None:
     none, sure = (compare(Estimate(1.0, 0.0, 10), Estimate(2.0, 0.0, count)) for count in (1, 10))
-    assert math.isnan(confidence_sequence(none, 10).lower)
-    assert math.isnan(always_valid_p_value(none, 10))
-    assert always_valid_p_value(sure, 10) == 0
-    assert always_valid_p_value(compare(Estimate(1.0, 1.0, 10), Estimate(1.0, 1.0, 10)), 20) == 1
+    assert math.isnan(at_any_time(none, 10).absolute.lower)
+    assert math.isnan(at_any_time(none, 10).p_value)
+    assert at_any_time(sure, 10).p_value == 0
+    assert at_any_time(compare(Estimate(1.0, 1.0, 10), Estimate(1.0, 1.0, 10)), 20).p_value == 1

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from analysis.ab.data_quality import Quality, Suspicion, Trust
-from analysis.ab.effects import Cuped, MetricEffect, OriginalRow, RelativeEffect
-from analysis.ab.report import Report
+from analysis.ab.effects import Cuped, Deciding, MetricEffect, RelativeEffect
+from analysis.ab.report import OriginalRow, Report
 from analysis.ab.tables import RejectedLine
 from analysis.ab.timeline import Day, Distribution, Exposure, Position, Timeline
 from analysis.ab.verdict import Verdict
@@ -45,6 +45,12 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
             upper=control * (strength * pct + half) / 100,
             relative=around(strength * pct, half),
             p_value=around(strength * pct, half).p_value,
+            deciding=Deciding(
+                False,
+                control * (strength * pct - 1.5 * half) / 100,
+                control * (strength * pct + 1.5 * half) / 100,
+                around(strength * pct, 1.5 * half),
+            ),
             adjusted_p_value=min(1.0, 2 * (around(strength * pct, half).p_value or 0.0)),
             significant=abs(strength * pct) > 1.2 * half,
             mde_pct=1.43 * half,
@@ -102,6 +108,8 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         alpha=0.05,
         first_day=dates[0],
         last_day=dates[-1],
+        at_horizon=False,
+        recommenders={arm: "random" if arm == control else f"model {arm}" for arm in arms},
         listeners=counts,
         sessions={arm: 14 * count for arm, count in counts.items()},
         lines=LineCounts(read=842_417, good=842_404, rejected=11, blank=2),
@@ -170,6 +178,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
                 broken_chains=3,
                 clock_went_back=1,
                 without_latency=0,
+                negative_latencies=0,
                 without_recommender=842_404,
             ),
             rejected=(RejectedLine(f"{text}log/events-1.json", 4_711, f"{text}not an object: [1,2]"),),

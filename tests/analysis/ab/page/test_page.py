@@ -68,6 +68,18 @@ def test_the_table_of_the_original_service_has_a_row_for_each_metric_and_arm(thr
     assert rows[0][2:] == ["yes", "+3.21 %", "+0.05 %", "+5.37 %", "61.23", "63.19"]
 
 
+def test_what_decides_stands_before_everything_else_with_loud_guardrails(three_arms: Element) -> None:
+    primary, guardrails = (read_table(three_arms, name) for name in ("primary-time_per_session", "guardrails-table"))
+    assert [row[:2] for row in primary[1:]] == [["C", "random"], ["T1", "model T1"], ["T2", "model T2"]]
+    assert primary[2][6] == "+5.60 … +10.40 %"  # the one that decides
+    assert guardrails[0] == ["Guardrail", "Allowed", "T1", "T2"]
+    states = {row[0]: [cell.split(" ")[:2] for cell in row[2:]] for row in guardrails[1:]}
+    assert states["Latency p99, ms"] == [["✓", "kept"]] * 2
+    assert states["Share of fallbacks"] == [["!", "UNCLEAR"]] * 2
+    tables = [table.attributes.get("id") for table in three_arms.find("table")]
+    assert tables[:3] == ["primary-time", "primary-time_per_session", "guardrails-table"]
+
+
 def test_the_arms_of_a_metric_stand_together(three_arms: Element) -> None:
     rows = read_table(three_arms, "metrics-table")[1:]
     assert [row[:2] for row in rows[:4]] == [
@@ -96,11 +108,12 @@ def test_a_wrong_sample_ratio_is_said_in_words() -> None:
 def test_every_figure_is_described_and_has_its_numbers_on_the_page(arms: tuple[str, ...], days: int) -> None:
     page = parse(make_report(arms=arms, days=days))
     figures = page.find("figure")
-    # All effects, two metrics by day and arm, listeners by day, two distributions and the positions.
-    assert len(figures) == len(pictures(page)) == 1 + 2 * (len(arms) - 1) + 4
+    # All effects, two distributions and the positions; of several days two metrics by day and arm, and the listeners.
+    by_day = 2 * (len(arms) - 1) + 1 if days > 1 else 0
+    assert len(figures) == len(pictures(page)) == 4 + by_day
     assert all(len(picture.attributes["aria-label"]) > 20 for picture in pictures(page))
     without = [figure.find("h3")[0].text for figure in figures if not figure.find("details")]
-    assert without == ["Every metric against C"]  # the table of metrics has them
+    assert without == ["Primary and secondary metrics against C"]  # the table of metrics has them
     assert all(len(table.find("tr")) > 1 for figure in figures for table in figure.find("table"))
 
 
@@ -140,6 +153,7 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
             control_value=None,
             arm_value=None,
             relative=nothing,
+            deciding=replace(effect.deciding, relative=nothing),
             p_value=None,
             adjusted_p_value=None,
             mde_pct=None,

@@ -1,12 +1,12 @@
--- One row per day and arm, twice: what the listeners' values on that day add to the sums of the day alone, and what
--- they change in the sums of all days so far. A listener's value x is the numerator, or its ratio to the denominator;
--- it changes on days with sessions alone, so the sums so far are those of the day before and the changes.
+-- One row per period and arm, twice: what the listeners' values in it add to the sums of the period alone, and what
+-- they change in the sums of all periods so far. A listener's value x is the numerator, or its ratio to the denominator;
+-- it changes in periods with sessions alone, so the sums so far are those of the period before and the changes.
 -- $per_listener  BOOLEAN, x is each listener's ratio
--- FROM daily(user BIGINT, arm VARCHAR, day BIGINT, numerator DOUBLE, denominator DOUBLE)
+-- FROM daily(user BIGINT, arm VARCHAR, period BIGINT, numerator DOUBLE, denominator DOUBLE)
 -- Columns:
 --   arm
---   day               BIGINT, days since the epoch, UTC
---   is_alone          BOOLEAN, of the day alone
+--   period            BIGINT
+--   is_alone          BOOLEAN, of the period alone
 --   count             DOUBLE, listeners with an x
 --   x, y, xx, xy, yy  DOUBLE, sums of x, of the denominator y, and of their products
 WITH running AS (
@@ -15,11 +15,11 @@ WITH running AS (
         sum(CAST(numerator AS DOUBLE)) OVER so_far AS numerator_so_far,
         sum(CAST(denominator AS DOUBLE)) OVER so_far AS denominator_so_far
     FROM daily
-    WINDOW so_far AS (PARTITION BY arm, user ORDER BY day)
+    WINDOW so_far AS (PARTITION BY arm, user ORDER BY period)
 ),
 valued AS (
     SELECT
-        arm, user, day,
+        arm, user, period,
         CASE WHEN $per_listener THEN numerator / nullif(denominator, 0) ELSE numerator END AS x_alone,
         CASE WHEN $per_listener THEN numerator_so_far / nullif(denominator_so_far, 0) ELSE numerator_so_far END AS x,
         denominator AS y_alone,
@@ -27,16 +27,16 @@ valued AS (
     FROM running
 ),
 steps AS (
-    SELECT arm, day, true AS is_alone, 1 AS sign, x_alone AS x, y_alone AS y FROM valued
+    SELECT arm, period, true AS is_alone, 1 AS sign, x_alone AS x, y_alone AS y FROM valued
     UNION ALL
-    SELECT arm, day, false, 1, x, y FROM valued
+    SELECT arm, period, false, 1, x, y FROM valued
     UNION ALL
-    SELECT arm, day, false, -1, lag(x) OVER before, lag(y) OVER before
+    SELECT arm, period, false, -1, lag(x) OVER before, lag(y) OVER before
     FROM valued
-    WINDOW before AS (PARTITION BY arm, user ORDER BY day)
+    WINDOW before AS (PARTITION BY arm, user ORDER BY period)
 )
 SELECT
-    arm, day, is_alone,
+    arm, period, is_alone,
     CAST(count(x) FILTER (WHERE sign = 1) - count(x) FILTER (WHERE sign = -1) AS DOUBLE) AS count,
     coalesce(sum(sign * x), 0) AS x,
     coalesce(sum(sign * y), 0) AS y,
@@ -44,5 +44,5 @@ SELECT
     coalesce(sum(sign * x * y), 0) AS xy,
     coalesce(sum(sign * y * y), 0) AS yy
 FROM steps
-GROUP BY arm, day, is_alone
-ORDER BY day, arm, is_alone
+GROUP BY arm, period, is_alone
+ORDER BY period, arm, is_alone
