@@ -92,7 +92,7 @@ async def _work(settings: Settings, model: Model, listener: socket.socket, life:
 
 @dataclass
 class _Worker:
-    """A place for a worker process, and when the next one may start in it."""
+    """A slot for a worker process, and when the next one may start in it."""
 
     process: ForkProcess | None = None
     started_s: float = 0.0

@@ -120,7 +120,7 @@ def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> No
 
 
 def _details(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:
-    """Return place and explanation of each fault."""
+    """Return the key and the explanation of each fault."""
     details = error.errors(include_url=False)
     return [(".".join(str(part) for part in detail["loc"]), _explain(model, detail)) for detail in details]
 

@@ -103,8 +103,7 @@ def build_report(
         if not table_only:
             first_ms, last_ms = queries.fetch_row(connection, "ab/span").values()
             first_day, last_day = iso_date(first_ms), iso_date(last_ms)
-            evidence = replace(evidence, days=(last_ms - first_ms) / DAY_MS)
-            evidence = _gather(loaded, evidence, listeners, config)
+            evidence = _gather(loaded, replace(evidence, days=(last_ms - first_ms) / DAY_MS), listeners, config)
         return Report(
             experiment=experiment,
             control=config.control,

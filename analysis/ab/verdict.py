@@ -178,12 +178,12 @@ def _ties(
 
 
 def _why_undecided(arm: str, effects: Sequence[MetricEffect], gain: str | None, unclear: Sequence[MetricEffect]) -> str:
-    doubts = "; ".join(
+    warnings = "; ".join(
         f"guardrail {effect.metric} may be worse than its margin: {_describe(effect)}, and {_allowed(effect)}"
         for effect in unclear
     )
     if gain:
-        return f"{gain}, but {doubts}"
+        return f"{gain}, but {warnings}"
     first = next((effect for effect in effects if effect.role == "primary"), None)
     if first is None:
         return f"no primary metric of {arm} can be computed from this log"

@@ -9,6 +9,7 @@ import yaml
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
+from botify.experiments import Experiment
 from botify.service import Service
 
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
@@ -19,18 +20,7 @@ def make_blueprint(service: Service) -> Blueprint:
     """Make the blueprint of a service."""
     operations = Blueprint("operations", __name__)
     document = yaml.safe_load(_DOCUMENT.read_bytes())
-    running = [
-        {
-            "name": experiment.name,
-            "decides": experiment.name == service.settings.decides,
-            "overrides": len(experiment.overrides),
-            "arms": [
-                {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
-                for arm in experiment.arms
-            ],
-        }
-        for experiment in service.settings.experiments
-    ]
+    running = [_describe(experiment, service.settings.decides) for experiment in service.settings.experiments]
 
     @operations.get("/openapi.json")
     def openapi_document() -> Answer:
@@ -68,6 +58,19 @@ def make_blueprint(service: Service) -> Blueprint:
         return {"status": status, "problems": problems, "version": service.versions.model.version}
 
     return operations
+
+
+def _describe(experiment: Experiment, decides: str) -> Answer:
+    arms = [
+        {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
+        for arm in experiment.arms
+    ]
+    return {
+        "name": experiment.name,
+        "decides": experiment.name == decides,
+        "overrides": len(experiment.overrides),
+        "arms": arms,
+    }
 
 
 def make_admin_blueprint(service: Service) -> Blueprint:

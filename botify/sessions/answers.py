@@ -2,8 +2,8 @@
 
 A request may carry a number, `request`, that its client uses for no other. `claim` says that it is being answered,
 `keep` what was answered, once the event is in the log and before the answer is sent. A process that dies between the
-two leaves its claim behind; whoever takes that over looks in the log, where the event of such a request has its
-number.
+two leaves its claim behind; the process that takes the claim over looks in the log, where the event of such a request
+has its number.
 """
 
 import contextlib
