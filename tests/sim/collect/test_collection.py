@@ -142,7 +142,7 @@ def test_the_folder_says_what_it_was_collected_from(log: Path, demo_world: Path)
     facts = orjson.loads((log / "collection.json").read_bytes())
     assert facts["schema"] == 1
     assert facts["catalogue"] == {"sha256": sha256_file(demo_world / "tracks.json"), "tracks": 5000}
-    expected = {"users": 1000, "seed": 7, "episodes": 2500, "recommender": "random"}
+    expected = {"users": 1500, "seed": 7, "episodes": 2500, "recommender": "random"}
     assert {key: facts[key] for key in expected} == expected
 
 
