@@ -1,6 +1,15 @@
-"""The Redis of the service's tests, and the world of the simulator's."""
+"""The Redis of the service's tests, a published version, and the world of the simulator's."""
+
+import pytest
 
 from tests.botify.conftest import own_redis, redis_url
+from tests.faults.served import Published, publish_first
 from tests.sim.conftest import demo_config, demo_model, demo_world
 
 __all__ = ["demo_config", "demo_model", "demo_world", "own_redis", "redis_url"]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A folder with one published version, for the tests of a file."""
+    return publish_first(tmp_path_factory.mktemp("published"))

@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.botify.redis_server import RedisServer
-from tests.faults.served import Load, Published, Served, clients, logged_answers, publish_first, serve
+from tests.faults.served import Load, Published, Served, clients, logged_answers, serve
 
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"POST /next/7 HTTP/1.1\r\nHost: botify\r\n"
@@ -36,11 +35,6 @@ UNFINISHED = [
     HEAD + b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
     H2C,
 ]
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return publish_first(tmp_path_factory.mktemp("published"))
 
 
 @contextlib.contextmanager

@@ -8,12 +8,7 @@ from typing import Any
 import pytest
 
 from tests.botify.redis_server import RedisServer
-from tests.faults.served import Load, Published, assert_all_logged, clients, publish_first, serve, wait_until
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return publish_first(tmp_path_factory.mktemp("published"))
+from tests.faults.served import Load, Published, assert_all_logged, clients, serve, wait_until
 
 
 @pytest.mark.parametrize("where", ["threads of a process", "processes"])

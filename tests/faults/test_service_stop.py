@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.faults.served import (
     Load,
@@ -12,15 +11,9 @@ from tests.faults.served import (
     assert_all_logged,
     clients,
     logged_answers,
-    publish_first,
     serve,
     wait_until,
 )
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return publish_first(tmp_path_factory.mktemp("published"))
 
 
 def test_after_kill_9_of_a_process_its_events_are_in_the_log_and_the_others_go_on(

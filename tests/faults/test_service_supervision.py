@@ -34,11 +34,6 @@ from tests.faults.served import (
 )
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return publish_first(tmp_path_factory.mktemp("published"))
-
-
 def test_a_worker_that_dies_again_and_again_leaves_the_others_serving(
     published: Published, tmp_path: Path, redis_url: str
 ) -> None:
@@ -104,24 +99,24 @@ def _change_context(version: Path, change: Callable[[bytes], bytes]) -> None:
     update_manifest(version, "context.npz")
 
 
-def an_encrypted_archive(version: Path) -> None:
-    def encrypt(text: bytes) -> bytes:
-        for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-            start = text.index(magic) + at
-            text = text[:start] + b"\x01\x00" + text[start + 2 :]
+def _patch_archive(version: Path, at: int, value: bytes) -> None:
+    """Change two bytes of each file's header, `at` bytes from its start; in the directory they are two bytes on."""
+
+    def patch(text: bytes) -> bytes:
+        for magic, further in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+            start = text.index(magic) + at + further
+            text = text[:start] + value + text[start + 2 :]
         return text
 
-    _change_context(version, encrypt)
+    _change_context(version, patch)
+
+
+def an_encrypted_archive(version: Path) -> None:
+    _patch_archive(version, 6, b"\x01\x00")
 
 
 def an_archive_of_the_future(version: Path) -> None:
-    def need_version(text: bytes) -> bytes:
-        for magic, at in ((b"PK\x03\x04", 4), (b"PK\x01\x02", 6)):
-            start = text.index(magic) + at
-            text = text[:start] + b"\x63\x00" + text[start + 2 :]
-        return text
-
-    _change_context(version, need_version)
+    _patch_archive(version, 4, b"\x63\x00")
 
 
 def a_header_of_minus_signs(version: Path) -> None:
