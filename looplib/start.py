@@ -27,6 +27,6 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     sys.__excepthook__(kind, error, trace)
 
 
-# While Python looks for the module of `python -m …`, that stands there.
+# The first argument is `-m` while Python looks for the module of `python -m …`.
 if sys.argv[:1] == ["-m"] or sys.argv[0].endswith("/listening-loop"):
     install()

@@ -53,7 +53,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     `report` is called with the percentage that is done, and a note.
 
     Raises:
-        SplitError: The store lacks what the split or the feedback needs, or one side of the split is empty.
+        SplitError: The store lacks what the split needs, or one side of the split is empty.
     """
     digest = dataset_digest(store, config)
     cache = store.workspace.sub("cache")
@@ -61,7 +61,6 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     if cached.download_all():
         report(100, "cached")
         return open_dataset(cached.address)
-    check_needs(store, config)
     cache.folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(cache.folder)
     by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)  # the parts are sorted by it

@@ -17,17 +17,11 @@ def check_later_steps(config: SearchConfig, store: Store) -> None:
     """Refuse a configuration whose report or export would fail on this store.
 
     Raises:
-        UserError: A catalogue is missing or another's, or the context model has nothing to learn from.
+        UserError: A catalogue cannot be read, or is not the store's.
     """
     read_titles(config.catalogue, store)
-    context = config.context
-    if context is None or config.export.learn_from == "training":
-        return
-    if store.manifest.interactions:
-        raise SearchError(
-            f"context needs event logs, and {store.workspace} holds interactions; leave it out: --set context=null"
-        )
-    read_titles(context.catalogue, store)
+    if config.context and config.export.learn_from != "training":
+        read_titles(config.context.catalogue, store)
 
 
 def check_dataset(config: SearchConfig, store: Store, dataset: Dataset) -> list[str]:
@@ -67,6 +61,6 @@ def _check_titles(config: SearchConfig, store: Store, dataset: Dataset) -> None:
     named = sum(str(track) in titles for track in tracks)
     if 2 * named < len(tracks):
         raise SearchError(
-            f"{config.catalogue}: names {named:,} of the {len(tracks):,} tracks of {store.workspace}, so it is "
-            "another's; leave it out: --set catalogue=null"
+            f"{config.catalogue}: names {named:,} of the {len(tracks):,} tracks of {store.workspace}, so it "
+            "belongs to another store; leave it out: --set catalogue=null"
         )

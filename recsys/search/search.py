@@ -52,10 +52,9 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
     store, run = open_store(config.store), open_workspace(config.run)
-    check_later_steps(config, store)
-    digest = dataset_digest(store, config)
-    candidates = plan_candidates(config.search, digest, config.seed)
     check_needs(store, config)
+    check_later_steps(config, store)
+    candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
     with locked_run(run, fresh=fresh) as lock:
         atomic_write_text(run.folder / CONFIG, dump_config(config))
         run.upload(CONFIG)

@@ -16,7 +16,7 @@ from analysis.logs.interactions import Reading, parse_columns
 from analysis.logs.reader import read_rejects
 from looplib.cli import run
 from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.build import build_dataset, check_needs
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SplitError, StoreError
 from recsys.ingest import __main__ as ingest_command
@@ -384,7 +384,7 @@ def test_without_a_test_file_a_share_of_the_training_file_chooses_and_the_others
 def test_what_interactions_cannot_give_is_refused(settings: Row, message: str, tmp_path: Path) -> None:
     store = ingested(tmp_path, write_csv(tmp_path / "a.csv", [GOOD]), columns="user=uid,item=song")
     with pytest.raises(SplitError, match=message):
-        dataset_of(store, tmp_path, **settings)
+        check_needs(store, SearchConfig(store=tmp_path / "store", run=tmp_path / "run", **settings))
 
 
 def test_what_is_all_of_one_listener_is_refused(tmp_path: Path) -> None:
