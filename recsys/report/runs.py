@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow.parquet as pq
 
+from looplib.checksums import unseal
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.models.kinds import KINDS
@@ -73,7 +73,7 @@ class Run:
 
     @cached_property
     def _ledger(self) -> list[dict[str, Any]]:
-        return read_ledger(self.folder / LEDGER)[0]
+        return read_ledger(self.folder / LEDGER).rows
 
 
 def read_folder(run: Workspace, name: str) -> Run:
@@ -81,7 +81,7 @@ def read_folder(run: Workspace, name: str) -> Run:
     run.download(LEADERBOARD, CONFIG, LEDGER, WINNER)
     config, ledger, leaderboard, winner = (run.folder / file for file in (CONFIG, LEDGER, LEADERBOARD, WINNER))
     rows = tuple(pq.read_table(leaderboard).to_pylist()) if leaderboard.exists() else ()
-    trial = orjson.loads(winner.read_bytes())["trial"]["id"] if winner.exists() else None
+    trial = unseal(winner.read_bytes())["trial"]["id"] if winner.exists() else None
     return Run(
         name,
         run.folder,
