@@ -14,6 +14,8 @@ import xxhash
 
 from analysis.errors import EventLogError
 from analysis.logs.lines import Event, parse_line
+from looplib.checksums import check_name
+from looplib.untrusted import open_untrusted
 
 T = TypeVar("T")
 
@@ -56,15 +58,26 @@ class LogFile:
         Raises:
             EventLogError: The file cannot be read, or is not the gzip file that its name says.
         """
-        try:
-            text = self.path.open("rb")
-        except OSError as error:
-            raise EventLogError(f"{self.name}: cannot be read ({error.strerror})") from None
-        with text:
+        with open_untrusted(self.path, error=EventLogError) as text:
             try:
                 yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]  # a binary file, too
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise EventLogError(f"{self.name}: a damaged gzip file ({error})") from None
+
+    def check(self) -> "LogFile":
+        """Return the log, once its content has the checksum in its name, if it has one.
+
+        Raises:
+            EventLogError: It has not, or cannot be read.
+        """
+        try:
+            check_name(self.path)
+        except OSError as error:
+            raise EventLogError(f"{self.name}: cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            advice = "restore it, or take -crc… out of its name to read what is left of it"
+            raise EventLogError(f"{self.name}: damaged ({error}); {advice}") from None
+        return self
 
 
 def discover(paths: Iterable[str | Path]) -> list[LogFile]:
@@ -95,9 +108,16 @@ def matching(path: str) -> list[Path]:
 
 
 def distinct(paths: Iterable[Path]) -> list[LogFile]:
-    """Return each of some files once, by its first path, sorted by name."""
+    """Return each of some files once, by its first path, sorted by name.
+
+    Raises:
+        EventLogError: One is a pipe or a device, or its name is not UTF-8.
+    """
     found: dict[Path, LogFile] = {}
     for path in paths:
+        open_untrusted(path, error=EventLogError).close()
+        if not str(path).isprintable():
+            raise EventLogError(f"{str(path)!r}: a name that is not printable UTF-8; rename it")
         found.setdefault(path.resolve(), LogFile(path, str(path)))
     return sorted(found.values(), key=lambda file: file.name)
 
@@ -122,11 +142,8 @@ def digest(file: LogFile) -> str:
     Raises:
         EventLogError: The file cannot be read.
     """
-    try:
-        with file.path.open("rb") as packed:
-            return hashlib.file_digest(packed, xxhash.xxh3_128).hexdigest()
-    except OSError as error:
-        raise EventLogError(f"{file.name}: cannot be read ({error.strerror})") from None
+    with open_untrusted(file.path, error=EventLogError) as packed:
+        return hashlib.file_digest(packed, xxhash.xxh3_128).hexdigest()
 
 
 def count_lines(file: LogFile) -> int | None:

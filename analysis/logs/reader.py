@@ -95,7 +95,7 @@ def read(
     """
     with ThreadPoolExecutor(max_workers=1) as inspector:
         reader = _Reader(connection, consume, scratch, largest_track, inspector)
-        for _, alike in groupby(files, key=lambda file: file.is_gzipped):
+        for _, alike in groupby(map(LogFile.check, files), key=lambda file: file.is_gzipped):
             for group in in_batches(alike, lambda file: file.text_bytes, BATCH_BYTES):
                 yield from reader.read_group(group)
 

@@ -1,7 +1,5 @@
 """Loading a version of the recommendations: checked against its manifest and the catalogue."""
 
-import hashlib
-import os
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
@@ -14,11 +12,12 @@ from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
 from botify.model.context import read_context
-from botify.model.files import open_untrusted
 from botify.model.model import CONTEXT, FACTORS, MANIFEST, NEIGHBOURS, Model
 from botify.model.tracklists import TrackLists, read_track_lists
 from botify.settings import Settings
 from looplib.arrays import Float32Array
+from looplib.checksums import unseal
+from looplib.untrusted import open_untrusted, read_untrusted
 
 LONGEST_MANIFEST = 2**20
 POPULAR = 100
@@ -58,12 +57,10 @@ def read_manifest(folder: Path) -> ModelManifest:
         ModelError: There is none, or it is not one.
     """
     path = folder / MANIFEST
+    content = read_untrusted(path, LONGEST_MANIFEST, within=folder, error=ModelError)
     try:
-        with open_untrusted(path, LONGEST_MANIFEST) as file:
-            return msgspec.json.decode(file.read(LONGEST_MANIFEST), type=ModelManifest)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.convert(unseal(content), ModelManifest)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {error}") from None
 
 
@@ -127,21 +124,7 @@ def _open(path: Path, manifest: ModelManifest) -> BufferedReader:
     facts = manifest.files.get(path.name)
     if facts is None:
         raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(manifest.files))}")
-    file = open_untrusted(path, facts.bytes)
-    try:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if file.seek(0, os.SEEK_END) != facts.bytes:
-            raise ModelError(f"{path}: {file.tell()} bytes found, the manifest says {facts.bytes}")
-        if digest != facts.sha256:
-            raise ModelError(f"{path}: sha256 {digest[:12]}… found, the manifest says {facts.sha256[:12]}…")
-        file.seek(0)
-    except OSError as error:
-        file.close()
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except ModelError:
-        file.close()
-        raise
-    return file
+    return open_untrusted(path, facts.bytes, within=path.parent, sha256=facts.sha256, error=ModelError)
 
 
 def _read_lists(path: Path, manifest: ModelManifest, key: str, value: str, tracks: int) -> TrackLists:
