@@ -1,6 +1,7 @@
 """What is exported of one's own interactions, read as the service reads it."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 
 from analysis import aa, power
 from analysis.ab import __main__ as ab
+from analysis.ab.config import AbConfig
+from analysis.ab.report import build_report
 from analysis.logs.interactions import Reading, parse_columns
 from analysis.offpolicy import __main__ as offpolicy
 from botify.errors import ModelError
+from botify.event_log import describe_log
 from botify.http.app import Application, create_app
 from botify.http.connection import Request
 from botify.model.catalogue import load_catalogue
@@ -25,8 +29,10 @@ from looplib.cli import run
 from looplib.config import dump_config, parse_config
 from recsys.config import ContextConfig, ExportConfig, SearchConfig
 from recsys.dataset.build import build_dataset
+from recsys.errors import IngestError
 from recsys.export import __main__ as publish
 from recsys.export.export import export_run
+from recsys.ingest.events import ingest
 from recsys.ingest.interactions import ingest_interactions
 from recsys.models.als import AlsParams
 from recsys.report.page import read_titles
@@ -65,9 +71,15 @@ def export(
         }
         for n, (u, i) in enumerate(pairs)
     ]
+    folder.mkdir(exist_ok=True)
     (folder / "plays.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     reading = Reading(parse_columns(columns))
     ingest_interactions([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
+    return publish_model(folder, context)
+
+
+def publish_model(folder: Path, context: ContextConfig | None = None) -> Path:
+    """Publishes a model of the store in a folder."""
     config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"), context=context)
     dataset = build_dataset(open_store(config.store), config, in_process(), lambda _done, _word: None)
     Path(config.run).mkdir(exist_ok=True)
@@ -143,6 +155,46 @@ def test_ids_of_the_owner_are_served_and_logged(kind: str, tmp_path: Path, redis
         assert {event["user"] for event in events} == {user_of(3), stranger}
         assert {event["track"] for event in events} <= tracks
         assert {event["recommendation"] for event in events} <= tracks | {None}
+
+
+def listen(service: Service, rounds: int, seed: int) -> int:
+    """Sessions of three tracks; returns the number of events."""
+    generator, events = np.random.default_rng(seed), 0
+    for _ in range(rounds):
+        user, track = f"u/{generator.integers(USERS)}", f"i{generator.integers(ITEMS)}"
+        for what in ("next", "next", "last"):
+            answer = post(service, f"/{what}/{quote(user, safe='')}", {"track": track, "time": 0.01 * len(track)})[1]
+            track, events = answer.get("track"), events + 1
+    return events
+
+
+def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once(tmp_path: Path) -> None:
+    version = export(tmp_path / "first", lambda user: f"u/{user}", lambda item: f"i{item}")
+    arms = [{"recommender": "in_order"}, {"recommender": "random"}]
+    log, store = tmp_path / "log", tmp_path / "store"
+    service = serve(version, log, experiments=[{"name": "ONE", "arms": arms}])
+    describe_log(log, service.bodies.catalogue, text_users=True)
+    events = listen(service, 30, seed=1)
+    (segment,) = log.glob(".events-*")
+    assert build_report([log], "ONE", AbConfig()).lines.good == events
+    with segment.open("ab") as torn:  # of an append that goes on
+        torn.write(b'{"message":"ne')
+    assert [ingest([log], store).store.manifest.events for _ in range(2)] == [events, events]
+    os.truncate(segment, segment.stat().st_size - len(b'{"message":"ne'))
+    events += listen(service, 20, seed=2)
+    assert ingest([log], store).store.manifest.events == events
+    service.close()
+    again = ingest([log], store)
+    assert (again.added, len(again.known), again.store.manifest.events) == ((), 1, events)
+    by_log, by_store = (build_report([path], "ONE", AbConfig()) for path in (log, store))
+    assert (by_log.listeners, by_log.effects, by_log.lines) == (by_store.listeners, by_store.effects, by_store.lines)
+    lists = publish_model(tmp_path) / "recommendations.jsonl"
+    lines = [orjson.loads(line) for line in lists.read_bytes().splitlines()]
+    logged = [orjson.loads(line) for file in log.glob("*.jsonl") for line in file.read_bytes().splitlines()]
+    assert {line["user"] for line in lines} == {event["user"] for event in logged}
+    assert {track for line in lines for track in line["tracks"]} <= {event["track"] for event in logged}
+    with pytest.raises(IngestError, match="a store of events; interactions need a store of their own"):
+        ingest_interactions([tmp_path / "first/plays.jsonl"], store, Reading(parse_columns("user=u,item=i")))
 
 
 def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
