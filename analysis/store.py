@@ -33,16 +33,18 @@ from looplib.untrusted import open_untrusted
 MANIFEST = "manifest.json"
 REJECTS = "rejects"
 SCHEMA = 3  # 1 had no interactions, 2 no plays and titles
+LOGGED = ("user", "item", "timestamp", "share", "recommendation")
 IdsOf = Literal["users", "items", "titles"]
 _NAMED = 10  # sources in a message
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The tracks that a store's ids refer to: the digest of the catalogue file, and ids 0..tracks-1."""
+    """The tracks that a store's ids refer to: the digest of the catalogue file, and their number."""
 
     sha256: str
     tracks: int
+    own_ids: bool = False  # else ids are 0..tracks-1
 
     def __str__(self) -> str:
         """Short enough for an error message."""
@@ -51,12 +53,13 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Source:
-    """A file that the store holds; `digest` is the xxh3_128 of its bytes."""
+    """A file that the store holds, or a piece of a log that grew; `digest` is the xxh3_128 of its bytes."""
 
     name: str
     digest: str
     bytes: int
     lines: LineCounts
+    start: int = 0  # its first byte in the file
 
     @property
     def rejects(self) -> str:
@@ -90,7 +93,8 @@ class IdFile:
 class Interactions:
     """What a store of interactions, or of plays, holds; ids that are whole numbers stand in the parts as they are."""
 
-    columns: tuple[str, ...]  # "user", "item", and of `analysis.logs.interactions.Columns.stored` those that it has
+    # "user", "item", and of `analysis.logs.interactions.Columns.stored` those that it has; of event logs `LOGGED`
+    columns: tuple[str, ...]
     text_users: bool
     text_items: bool
     id_files: tuple[IdFile, ...]  # sorted by path; an id may be in several
@@ -110,7 +114,7 @@ class Manifest:
     sources: tuple[Source, ...]  # the files read, sorted by digest
     parts: tuple[Part, ...]  # sorted by path
     interactions: Interactions | None = None  # None in a store of events
-    plays: Interactions | None = None  # of events that were the rows of a table; None of event logs
+    plays: Interactions | None = None  # of events that were the rows of a table; of event logs only with text ids
 
     @property
     def remedy(self) -> str:
@@ -123,8 +127,13 @@ class Manifest:
 
     @property
     def table(self) -> Interactions | None:
-        """What is known of the tables that were ingested; None of event logs."""
+        """What is known of the tables that were ingested, or of event logs with text ids."""
         return self.interactions or self.plays
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether tables were ingested, and not event logs."""
+        return self.table is not None and self.table.columns != LOGGED
 
     @property
     def files(self) -> tuple[Part | IdFile, ...]:
@@ -141,8 +150,9 @@ class Store:
 
     @property
     def catalogue_size(self) -> int | None:
-        """Number of tracks of the catalogue; None where no source named one."""
-        return self.manifest.catalogue.tracks if self.manifest.catalogue else None
+        """Number of tracks of the catalogue; None where no source named one, or its ids are not 0..n-1."""
+        catalogue = self.manifest.catalogue
+        return catalogue.tracks if catalogue and not catalogue.own_ids else None
 
     @property
     def bytes(self) -> int:

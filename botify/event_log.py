@@ -26,7 +26,7 @@ from typing import Literal
 import orjson
 
 from botify.errors import StartError
-from botify.model.catalogue import Catalogue
+from botify.model.catalogue import Catalogue, Id
 from botify.schemas import Listening
 from botify.settings import EventLogSettings
 from looplib.checksums import named
@@ -54,6 +54,8 @@ def event_lines(
     requests: Iterable[Listening],
     outcomes: Iterable[Outcome],
     numbers: Sequence[int | None] = (),
+    *,
+    ids: Sequence[Id],
 ) -> list[bytes]:
     """Format lines of the event log, one a request.
 
@@ -64,6 +66,7 @@ def event_lines(
         requests: What each listener heard.
         outcomes: What became of each request.
         numbers: The number that each request has; empty if none has one.
+        ids: Of the tracks, by number.
     """
     lines = [
         orjson.dumps(
@@ -71,10 +74,10 @@ def event_lines(
                 "message": message,
                 "timestamp": timestamp,
                 "user": user,
-                "track": track,
+                "track": ids[track],
                 "time": time,
                 "latency": latency,
-                "recommendation": recommendation,
+                "recommendation": None if recommendation is None else ids[recommendation],
                 "experiments": experiments,
                 "session": session,
                 "recommender": recommender,
@@ -92,17 +95,17 @@ def event_lines(
     return lines
 
 
-def describe_log(folder: Path, catalogue: Catalogue) -> None:
+def describe_log(folder: Path, catalogue: Catalogue, *, text_users: bool = False) -> None:
     """Write `collection.json`, which names the catalogue of the track ids, beside the log unless it is there.
 
     Raises:
-        StartError: The log in this folder is of another catalogue, or its description cannot be read.
+        StartError: The log in this folder is of another catalogue or kind of listeners, or cannot be read.
         OSError: The folder cannot be written.
     """
     path = folder / "collection.json"
-    facts = {"sha256": catalogue.sha256, "tracks": len(catalogue)}
+    facts = {"sha256": catalogue.sha256, "tracks": len(catalogue), **({"own_ids": True} if catalogue.numbers else {})}
     if not path.exists():
-        atomic_write_json(path, {"schema": 1, "catalogue": facts})
+        atomic_write_json(path, {"schema": 1, "catalogue": facts} | ({"text_users": True} if text_users else {}))
         return
     try:
         found = orjson.loads(path.read_bytes())
@@ -112,6 +115,11 @@ def describe_log(folder: Path, catalogue: Catalogue) -> None:
     if known != facts:
         raise StartError(
             f"{path}: the log here is of another catalogue, {known}, than {facts}; name another folder in log_dir"
+        )
+    if found.get("text_users", False) != text_users:
+        kinds = ["whole numbers", "text"] if text_users else ["text", "whole numbers"]
+        raise StartError(
+            f"{path}: ids of listeners are {kinds[0]} in the log, and {kinds[1]} now; name another folder in log_dir"
         )
 
 

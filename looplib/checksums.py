@@ -40,6 +40,11 @@ def named(path: Path, crc: int) -> Path:
     return path.with_name(f"{path.stem}-crc{crc:08x}.jsonl")
 
 
+def unnamed(path: Path) -> Path:
+    """Return the path of a log without a checksum in its name, whether it has one or not."""
+    return path.with_name(_IN_NAME.sub(".jsonl", path.name))
+
+
 def check_name(path: Path) -> None:
     """Compare a file with the checksum in its name, if it has one.
 

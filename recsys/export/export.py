@@ -157,7 +157,7 @@ def _write_version(folder: Path, export: _Export) -> None:
         rows[NEIGHBOURS] = _write_lines(folder / NEIGHBOURS, keys, tracks, tracks, nearest)
         factors = {"user_factors": model.fit.user_factors, "item_factors": model.fit.item_factors}
         np.savez(folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors)
-    if store.manifest.table:
+    if store.manifest.has_tables:
         titles = titles_by_id(store)
         lines = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         (folder / TRACKS).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
