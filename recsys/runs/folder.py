@@ -28,6 +28,7 @@ WINNER = "winner.json"
 REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
+LISTS = "lists"
 NO_BETTER = "the best model is not significantly better than the popular tracks"
 
 
@@ -47,6 +48,11 @@ class Winner:
 def checkpoint_name(trial: Trial) -> str:
     """Name the file that holds a trial's factors between its steps."""
     return f"{CHECKPOINTS}/{trial.id}.npz"
+
+
+def lists_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
+    """Name the file that holds the lists of a scored sweep until the search ends."""
+    return f"{LISTS}/{scorer.digest}/{trial.id}-{sweep}.npz"
 
 
 def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:

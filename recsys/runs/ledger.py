@@ -1,5 +1,7 @@
 """The scores of a search, and the ledger that keeps them: a JSON line for each trial and scored sweep.
 
+On the way a line has the metric that chooses; of what is left at the end, another line has every metric.
+
 A line is on disk before the search goes on: one that is killed knows all that it had found when it is run again.
 A line says what was scored (the trial's id, a digest of data, parameters and seed) and by what (the scorer's digest):
 lines of other data, or scored otherwise, stay in the file and count for nothing.
@@ -31,6 +33,11 @@ class Score:
     warnings: dict[str, str] = field(default_factory=dict)  # of metrics from which nothing should be concluded
     error: str | None = None  # why the trial failed on the way to this sweep
     is_final: bool = True  # a failure follows from data and parameters; if not, the next run tries again
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has every metric, not the choosing one alone."""
+        return len(self.metrics) > 1
 
 
 # The scores of each trial by its id, in the order of the fit; a failure is the last.
@@ -73,8 +80,8 @@ class Ledger:
         for row in rows:
             if row["scorer"] == scorer and row["trial"] in scores:
                 score, known = _score(row), scores[row["trial"]]
-                if score_after(known, score.sweep) is None and score.is_final:
-                    scores[row["trial"]] = (*known, score)
+                if score.is_final:
+                    scores[row["trial"]] = _with(known, score)
         self.scores = scores
 
     def add(self, trial: Trial, score: Score) -> None:
@@ -83,7 +90,13 @@ class Ledger:
             lines.write(orjson.dumps(_row(self._scorer, trial, score), option=orjson.OPT_APPEND_NEWLINE))
             lines.flush()
             os.fsync(lines.fileno())
-        self.scores = {**self.scores, trial.id: (*self.scores[trial.id], score)}
+        self.scores = {**self.scores, trial.id: _with(self.scores[trial.id], score)}
+
+
+def _with(known: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
+    """Add a score to those of a trial; it replaces one of the same sweep, which has fewer metrics."""
+    found = [score if other.sweep == score.sweep and other.error is None else other for other in known]
+    return tuple(found) if score in found else (*known, score)
 
 
 def read_ledger(file: Path) -> tuple[list[dict[str, Any]], int]:
