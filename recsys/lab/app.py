@@ -1,12 +1,16 @@
 """The lab's pages: a function of its settings."""
 
+import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.csv
 from flask import Flask, Response, abort, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
@@ -14,10 +18,12 @@ from werkzeug.wrappers import Response as BaseResponse
 from analysis.page import numbers
 from analysis.page.render import render
 from looplib.errors import UserError
+from looplib.files import atomic_write_text
 from recsys.errors import LabError
 from recsys.lab.comparison import compare
 from recsys.lab.live import draw_effects, look
-from recsys.lab.publishing import Publisher, Service
+from recsys.lab.publishing import Publisher, Service, Version, read_versions
+from recsys.lab.view import view
 from recsys.report.figures import draw_curves, draw_leaderboard
 from recsys.report.runs import Run, read_folder
 from recsys.runs.folder import CONFIG, LEDGER, REPORT, read_run
@@ -25,6 +31,8 @@ from recsys.workspace import open_workspace
 
 _RUN, _AB_REPORT = (LEDGER, CONFIG), ("report.json", REPORT)  # the files by which a folder is found
 _SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
+NOTE = "note.txt"  # in the folder of a run
+_LONGEST_NOTE = 2000  # characters
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 # A report is served as it was written, so that it can do nothing but be read.
 _REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -83,23 +91,46 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -
             served, note = None, str(error)
         job = publisher.job if publisher else None
         return _page(
-            "overview", runs=_find_runs(root), reports=_find_reports(root), root=root, job=job, served=served, note=note
+            "overview",
+            runs=[(run, read_note(run.folder)) for run in _find_runs(root)],
+            reports=_find_reports(root),
+            root=root,
+            job=job,
+            served=served,
+            note=note,
         )
 
     @app.get("/runs/<path:name>")
     def run(name: str) -> str:
         found = _read_run(root, name)
-        has_report, job = (found.folder / REPORT).exists(), publisher.job if publisher else None
-        figure, can_publish = draw_leaderboard(found), publisher is not None
-        return _page("run", run=found, figure=figure, has_report=has_report, can_publish=can_publish, job=job)
+        shown = view(found, request.args)
+        return _page(
+            "run",
+            run=found,
+            view=shown,
+            figure=draw_leaderboard(found, shown.metric),
+            note=read_note(found.folder),
+            has_report=(found.folder / REPORT).exists(),
+            can_publish=publisher is not None,
+            job=publisher.job if publisher else None,
+        )
+
+    @app.get("/download/<any(csv, json):kind>/<path:name>")
+    def download(kind: str, name: str) -> Response:
+        rows = _read_run(root, name).rows
+        if kind == "json":
+            return Response(orjson.dumps(rows, option=orjson.OPT_INDENT_2), mimetype="application/json")
+        content = io.BytesIO()
+        pa.csv.write_csv(pa.Table.from_pylist([dict(row) for row in rows]), content)
+        return Response(content.getvalue(), mimetype="text/csv")
 
     @app.get("/compare/<path:name>")
     def comparison(name: str) -> str:
         found = _read_run(root, name)
-        trials = request.args.getlist("trial")
-        if len(trials) != 2:
-            abort(400, f"two trials are compared, {len(trials)} were chosen")
-        return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, *trials))
+        trials = list(dict.fromkeys(request.args.getlist("trial")))
+        if len(trials) < 2:
+            abort(400, f"two or more trials are compared, {len(trials)} were chosen")
+        return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, trials))
 
     @app.get("/<any('search-reports', reports):kind>/<path:name>")
     def report(kind: str, name: str) -> Response:
@@ -115,21 +146,44 @@ def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None)
     @app.get("/live")
     def live_experiment() -> str:
         live = look(service, settings.log)
-        return _page("live", live=live, figure=draw_effects(live), can_roll_back=service.token is not None)
+        return _page("live", live=live, figure=draw_effects(live))
 
-    @app.post("/publish/<path:name>")
-    def publish(name: str) -> BaseResponse:
+    @app.route("/publish/<path:name>", methods=["GET", "POST"])
+    def publish(name: str) -> BaseResponse | str:
         if publisher is None:
             abort(409, "nothing can be published: start the lab with --published")
-        folder = _find(settings.root, _RUN, name)
-        config, _ = read_run(open_workspace(folder))
-        publisher.start(name, folder, config.export)
+        found = _read_run(settings.root, name)
+        config, winner = read_run(open_workspace(found.folder))
+        if request.method == "GET":
+            served = service.ask("GET", "/experiments")
+            return _page("publish", run=found, winner=winner, export=config.export, served=served, settings=settings)
+        publisher.start(name, found.folder, config.export)
         return redirect(url_for("run", name=name), code=303)
 
-    @app.post("/rollback")
-    def roll_back() -> BaseResponse:
-        service.ask("POST", "/admin/rollback")
+    @app.route("/rollback", methods=["GET", "POST"])
+    def roll_back() -> BaseResponse | str:
+        if request.method == "GET":
+            served = service.ask("GET", "/experiments")
+            versions = read_versions(settings.published) if settings.published else []
+            others = [version for version in versions if version.name != served["version"]]
+            return _page("rollback", served=served, versions=others, reason=_why_no_rollback(settings, others))
+        service.ask("POST", "/admin/rollback", {"version": request.form["version"]})
         return redirect(url_for("live_experiment"), code=303)
+
+    @app.post("/note/<path:name>")
+    def note(name: str) -> BaseResponse:
+        folder = _find(settings.root, _RUN, name)
+        atomic_write_text(folder / NOTE, request.form.get("note", "").strip()[:_LONGEST_NOTE])
+        return redirect(url_for("run", name=name), code=303)
+
+
+def _why_no_rollback(settings: LabSettings, versions: Sequence[Version]) -> str:
+    """Return why the service cannot be rolled back from here; empty if it can."""
+    if settings.published is None:
+        return "the lab does not know the versions: start it with --published"
+    if settings.service.token is None:
+        return "the service would refuse: start the lab with the service's BOTIFY_ADMIN_TOKEN in the environment"
+    return "" if versions else f"{settings.published} has no other version"
 
 
 def _find(root: Path, files: tuple[str, ...], name: str) -> Path:
@@ -164,6 +218,12 @@ def _find_reports(root: Path) -> list[dict[str, Any]]:
         changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
         reports.append({"name": name, "changed": changed, "content": orjson.loads(file.read_bytes())})
     return sorted(reports, key=lambda report: report["changed"], reverse=True)
+
+
+def read_note(folder: Path) -> str:
+    """Read what somebody has written about a run; empty if nobody has."""
+    file = folder / NOTE
+    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
 
 def _read_run(root: Path, name: str) -> Run:

@@ -87,7 +87,12 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
         peak=max((row["peak_bytes"] or 0 for row in run.rows), default=0),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
-        fits=[figures.draw_costs(run), *figures.draw_heat_maps(run)],
+        fits=[
+            figures.draw_costs(run),
+            figures.draw_importance(run),
+            figures.draw_parallel(run),
+            *figures.draw_heat_maps(run),
+        ],
         baselines=[row for row in run.scored(run.rows) if KINDS[row["model"]].is_baseline],
         state_of=lambda row: _state(run, row),
         facts=dataset.summary if dataset else None,

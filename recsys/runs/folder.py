@@ -26,6 +26,7 @@ LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
 REPORT = "report.html"
+DASHBOARD = "dashboard.txt"  # address of the Dask dashboard while the search runs
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
 NO_BETTER = "the best model is not significantly better than the popular tracks"

@@ -18,6 +18,7 @@ from recsys.models.kinds import KINDS, Popular
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
+    DASHBOARD,
     LEADERBOARD,
     LEDGER,
     NO_BETTER,
@@ -75,7 +76,7 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
             check_scorer(scorer, store.catalogue_size)
             state = SearchState(config.search, candidates, scorer, lock)
             _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
-        run.delete(CHECKPOINTS)
+        run.delete(CHECKPOINTS, DASHBOARD)
         return _conclude(state, config.search, scorer)
 
 
@@ -147,7 +148,9 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
     with progress("Trials", state.sweeps, "sweeps", state.done) as report:
         report(state.done, "from the ledger" if state.done else "")
         outcomes = _run_in_blocks(cluster, state) if in_blocks else cluster.run_ready(run_step, state.ready)
-        for outcome in outcomes:
+        for number, outcome in enumerate(outcomes):
+            if not number:
+                atomic_write_text(state.run.folder / DASHBOARD, cluster.dashboard)
             state.record(outcome)
             best = next(iter(scored_candidates(state.rank(state.metric))), None)
             value = f"best {state.metric} {best.value(state.metric):.4f} ({describe(best.trial)})" if best else ""
