@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
-import orjson
 
 from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
@@ -17,8 +16,11 @@ from analysis.offpolicy.session_time import Artists
 from analysis.store import content_digest, number_of
 from analysis.validation.lists import NO_TRACK
 from looplib.arrays import IntArray
+from looplib.checksums import unseal
+from looplib.untrusted import open_untrusted, read_untrusted
 
 MANIFEST = "manifest.json"
+_LONGEST_MANIFEST = 2**20
 Line = TypeVar("Line")
 
 
@@ -40,7 +42,7 @@ class _Line(msgspec.Struct):
 
 class _Track(msgspec.Struct):
     track: Id | str
-    artist: int | str
+    artist: int | str = ""
 
 
 def read_recommendations(text: str) -> Recommendations:
@@ -58,21 +60,23 @@ def read_recommendations(text: str) -> Recommendations:
     if not separator or Path(text).exists():
         name, path = "", text
     file = Path(path)
-    users, tracks = _read_lists(file)
     manifest = _read_manifest(file.parent / MANIFEST)
+    facts = manifest.get("files", {}).get(file.name, {})
+    users, tracks = _read_lists(file, facts)
     return Recommendations(name or manifest.get("model") or file.stem, file, manifest, users, tracks)
 
 
 def read_artists(catalogue: Path) -> Artists:
-    """Read who made the tracks of a catalogue, lines of `{"track": 7, "artist": …}`; other keys are ignored.
+    """Read who made the tracks of a catalogue, lines of `{"track": 7, "artist": …}`; the artist may be missing.
 
     Raises:
         AnalysisError: It cannot be read.
     """
-    lines = _decode_lines(catalogue, _Track, '{"track": …, "artist": …}')
+    lines = _decode_lines(catalogue, _Track, '{"track": …, "artist": …}', {})
     tracks, first = np.unique([_number(line.track) for line in lines], return_index=True)
-    _, artists = np.unique([str(line.artist) for line in lines], return_inverse=True)
-    return Artists(tracks.astype(np.int64), artists[first].astype(np.int64))
+    names = np.array([str(line.artist) for line in lines])[first]
+    artists = np.unique(names, return_inverse=True)[1]
+    return Artists(tracks.astype(np.int64), np.where(names == "", -1, artists))
 
 
 def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:
@@ -86,19 +90,19 @@ def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:
 
 
 def _read_manifest(manifest: Path) -> dict[str, Any]:
-    if not manifest.is_file():
+    if not manifest.exists():
         return {}
     try:
-        content = orjson.loads(manifest.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise AnalysisError(f"{manifest}: not JSON ({error})") from None
-    if not isinstance(content, dict) or not isinstance(content.get("data", {}), dict):
+        content = unseal(read_untrusted(manifest, _LONGEST_MANIFEST, error=AnalysisError))
+    except ValueError as error:
+        raise AnalysisError(f"{manifest}: damaged ({error})") from None
+    if not isinstance(content.get("data", {}), dict) or not isinstance(content.get("files", {}), dict):
         raise AnalysisError(f"{manifest}: not a manifest of recommendations")
     return content
 
 
-def _read_lists(file: Path) -> tuple[IntArray, IntArray]:
-    lines = _decode_lines(file, _Line, '{"user": …, "tracks": […]}')
+def _read_lists(file: Path, facts: Mapping[str, Any]) -> tuple[IntArray, IntArray]:
+    lines = _decode_lines(file, _Line, '{"user": …, "tracks": […]}', facts)
     lists = sorted((_number(line.user), list(map(_number, line.tracks))) for line in lines)
     tracks = np.full((len(lines), max(1, *(len(listed) for _, listed in lists))), NO_TRACK, dtype=np.int64)
     for row, (_, listed) in zip(tracks, lists, strict=True):
@@ -106,15 +110,13 @@ def _read_lists(file: Path) -> tuple[IntArray, IntArray]:
     return np.array([user for user, _ in lists], dtype=np.int64), tracks
 
 
-def _decode_lines(file: Path, of: type[Line], shape: str) -> list[Line]:
-    """Return the lines of a file, each of this shape; no line at all is refused."""
+def _decode_lines(file: Path, of: type[Line], shape: str, facts: Mapping[str, Any]) -> list[Line]:
+    """Return the lines of a file, each of this shape, once it is what a manifest says of it; no line is refused."""
     decoder = msgspec.json.Decoder(of)
     lines: list[Line] = []
     try:
-        with file.open("rb") as text:
+        with open_untrusted(file, facts.get("bytes"), sha256=facts.get("sha256"), error=AnalysisError) as text:
             lines.extend(decoder.decode(line) for line in text)
-    except OSError as error:
-        raise AnalysisError(f"{file}: cannot be read ({error.strerror})") from None
     except msgspec.DecodeError as error:
         raise AnalysisError(f"{file}: line {len(lines) + 1} is not {shape} ({error})") from None
     if not lines:

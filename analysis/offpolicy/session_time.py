@@ -55,7 +55,7 @@ class Artists(NamedTuple):
     """Who made the tracks of a catalogue; both of shape (tracks,)."""
 
     tracks: IntArray  # ids, ascending
-    artists: IntArray  # a number for each artist
+    artists: IntArray  # a number for each artist, -1 where it is not known
 
 
 class _Forward(NamedTuple):

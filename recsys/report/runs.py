@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow.parquet as pq
 
+from looplib.checksums import unseal
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.lock import EXPIRY_S, LOCK
@@ -87,7 +87,7 @@ class Run:
 
     @cached_property
     def _ledger(self) -> list[dict[str, Any]]:
-        return read_ledger(self.folder / LEDGER)[0]
+        return read_ledger(self.folder / LEDGER).rows
 
 
 def read_folder(run: Workspace, name: str) -> Run:
@@ -98,8 +98,8 @@ def read_folder(run: Workspace, name: str) -> Run:
     if leaderboard.exists():
         rows = pq.read_table(leaderboard).to_pylist()
     else:
-        rows = _rows_so_far(read_ledger(ledger)[0], settings.validation.select)
-    trial = orjson.loads(winner.read_bytes())["trial"]["id"] if winner.exists() else None
+        rows = _rows_so_far(read_ledger(ledger).rows, settings.validation.select)
+    trial = unseal(winner.read_bytes())["trial"]["id"] if winner.exists() else None
     dashboard, lock = run.folder / DASHBOARD, run.folder / LOCK
     return Run(
         name,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from analysis.store import MANIFEST as STORE_MANIFEST
+from looplib.checksums import seal
 from looplib.config import dump_config
 from looplib.errors import UserError
 from looplib.files import atomic_write_json, atomic_write_text
@@ -25,6 +26,7 @@ from recsys.runs.folder import (
     WINNER,
     Winner,
     checkpoint_name,
+    has_listeners,
     locked_run,
     read_listeners,
 )
@@ -75,6 +77,8 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
             scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
             check_scorer(scorer, store.catalogue_size)
             state = SearchState(config.search, candidates, scorer, lock)
+            for damage in state.ledger.damaged:
+                console.print(f"{run}/{LEDGER}, {damage}; its step is run again", soft_wrap=True, markup=False)
             _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         run.delete(CHECKPOINTS, DASHBOARD)
         return _conclude(state, config.search, scorer)
@@ -89,7 +93,8 @@ class SearchState:
         self.run, self.candidates, self.metric = lock.workspace, candidates, scorer.validation.select
         self.baselines = plan_baselines(scorer.seed)
         trials = [*(trial for candidate in candidates for trial in candidate), *self.baselines]
-        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, trials)
+        is_kept = partial(has_listeners, self.run, scorer)
+        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, trials, is_kept)
         self._deleted: frozenset[str] = frozenset()
         self.decisions = self._decide()
 
@@ -204,7 +209,7 @@ def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
         console.print(remark, soft_wrap=True, markup=False, style=style)
     dataset = scorer.dataset.rpartition("/")[2]
     winner = Winner(chosen.trial, chosen.sweep, metrics, metric, dataset, tuple(found), beats_popular)
-    atomic_write_json(run.folder / WINNER, winner)
+    atomic_write_json(run.folder / WINNER, seal(winner))
     run.upload(WINNER)
     return winner
 

@@ -38,13 +38,14 @@ def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:
 
 def test_artists_are_numbered_by_track(tmp_path: Path) -> None:
     file = tmp_path / "tracks.json"
-    file.write_text(
-        '{"track": 7, "artist": "x", "title": "t"}\n{"track": 3, "artist": "y"}\n{"track": 5, "artist": "x"}\n'
-    )
+    known = ('{"track": 7, "artist": "x", "title": "t"}', '{"track": 3, "artist": "y"}', '{"track": 5, "artist": "x"}')
+    file.write_text("\n".join([*known, '{"track": 8}']))
     found = read_artists(file)
-    assert found.tracks.tolist() == [3, 5, 7]
-    assert found.artists.tolist() == [1, 0, 0]
-    file.write_text('{"track": 7}\n')
+    assert found.tracks.tolist() == [3, 5, 7, 8]
+    artists = found.artists.tolist()
+    assert artists[0] != artists[1] == artists[2]
+    assert artists[3] == -1
+    file.write_text('{"artist": "x"}\n')
     with pytest.raises(AnalysisError, match=r"tracks\.json: line 1 is not .*artist"):
         read_artists(file)
 
