@@ -47,7 +47,9 @@ class Settings(Config):
     """The service's configuration."""
 
     catalog: Path
-    recommendations: Path  # its manifest, neighbours, factors and context model lie beside it
+    # Its manifest, neighbours, factors and context model lie beside it; without it, the catalogue alone is served from
+    recommendations: Path | None = None
+    text_users: bool | None = None  # ids of listeners; by default as in the recommendations, else as of the tracks
     log_dir: Path
     redis_url: SecretStr | None = None
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it

@@ -8,14 +8,15 @@ import numpy as np
 
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
+from botify.model.catalogue import Catalogue
 from looplib.arrays import Float32Array, IntArray
 
 # The openings by listener and organic track, and the vectors of tracks.
 _TABLES = {
-    "tracks": "i tracks",
+    "tracks": "track tracks",
     "track_factors": "f tracks factors",
-    "listeners": "i openings",
-    "organics": "i openings",
+    "listeners": "user openings",
+    "organics": "track openings",
     "interest_of": "i openings",
 }
 # Attributes of the same name below.
@@ -74,24 +75,26 @@ class Context:
         return self.interests[interest], self.interest_precision + self.evidence[interest] * self.information
 
 
-def read_context(file: BufferedReader, tracks: int) -> Context:
-    """Read a context model for a catalogue of so many tracks.
+def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool) -> Context:
+    """Read a context model for a catalogue.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
     path = file.name
-    arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model")
+    arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model", catalogue)
     if lengths["sides"] != lengths["factors"] + 1:
         raise ModelError(f"{path}: {lengths['factors']} factors need interests of one more, not {lengths['sides']}")
-    for name, limit in (("tracks", tracks), ("organics", tracks), ("interest_of", lengths["interests"])):
-        check_ids(path, name, arrays[name], limit)
+    check_ids(path, "interest_of", arrays["interest_of"], lengths["interests"])
+    if text_users:  # which are sorted as text
+        order = np.lexsort((arrays["organics"], arrays["listeners"]))
+        arrays |= {name: arrays[name][order] for name in ("listeners", "organics", "interest_of")}
     owner, organic = arrays["listeners"], arrays["organics"]
     is_after = (owner[1:] > owner[:-1]) | ((owner[1:] == owner[:-1]) & (organic[1:] > organic[:-1]))
     if not is_after.all():
         raise ModelError(f"{path}: openings are not sorted or repeat (at {int(np.argmin(is_after)) + 1})")
     listeners, starts = np.unique(owner, return_index=True)
-    vectors = np.zeros((tracks, lengths["factors"]), dtype=np.float32)
+    vectors = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
     vectors[arrays["tracks"]] = arrays["track_factors"]
     numbers: dict[str, Any] = {
         name: float(arrays[name]) if shape == "f" else arrays[name].astype(np.float32)

@@ -11,6 +11,7 @@ not at all, and the same however often the step is run::
 """
 
 import time
+from contextlib import suppress
 
 import numpy as np
 
@@ -81,12 +82,11 @@ def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, ad
 
 
 def _read(run: Workspace, name: str) -> State | None:
-    """Read arrays that an earlier step left; None where it left none."""
+    """Read arrays that an earlier step left; None without them, or where they are damaged."""
     run.download(name)
-    if not (run.folder / name).exists():
-        return None
-    with np.load(run.folder / name) as kept:
+    with suppress(Exception), np.load(run.folder / name) as kept:  # a damaged file makes NumPy raise any kind
         return dict(kept)
+    return None
 
 
 def _write(arrays: State, run: Workspace, name: str) -> None:
