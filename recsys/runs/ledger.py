@@ -101,7 +101,8 @@ class Ledger:
             if not score.is_final:
                 continue
             if score.error is None and not is_kept(trial, score.sweep):
-                self.damaged.append(f"trial {trial.id} after sweep {score.sweep}: what its listeners add is not whole")
+                damage = f"trial {trial.id} after sweep {score.sweep}: what its listeners add is not whole"
+                self.damaged += [] if damage in self.damaged else [damage]
                 continue
             scores[trial.id] = _with(scores[trial.id], score)
         self.scores = scores
