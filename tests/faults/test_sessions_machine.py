@@ -136,7 +136,7 @@ class Sessions(RuleBasedStateMachine):
         with redis.Redis.from_url(self.server.url) as client:
             for key in client.keys(f"*session:{user}"):
                 client.delete(key)
-                client.execute_command(value[0], key, value[1])  # type: ignore[no-untyped-call]
+                client.execute_command(value[0], key, value[1])
         self.known.pop(user, None)
 
     @invariant()
@@ -153,7 +153,7 @@ class Sessions(RuleBasedStateMachine):
 
 
 def test_no_track_is_repeated_and_every_acknowledged_event_is_logged_once() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Sessions,
         settings=settings(
             max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
