@@ -13,7 +13,7 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.context import read_context
+from botify.model.context import FORMAT, read_context
 from botify.model.files import open_untrusted
 from botify.model.model import CONTEXT, FACTORS, MANIFEST, NEIGHBOURS, Model
 from botify.model.tracklists import TrackLists, read_track_lists
@@ -41,6 +41,10 @@ class _DataFacts(msgspec.Struct):
     catalogue: _CatalogueFacts | None = None
 
 
+class _ContextFacts(msgspec.Struct):
+    format: int = 1
+
+
 class ModelManifest(msgspec.Struct):
     """What the service reads of a version's manifest."""
 
@@ -48,6 +52,7 @@ class ModelManifest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
+    context: _ContextFacts | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
 
 
@@ -107,6 +112,7 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
         directions = _read_directions(folder / FACTORS, manifest, tracks)
     if CONTEXT in files and CONTEXT in manifest.files:
         with _open(folder / CONTEXT, manifest) as file:
+            _check_format(folder / CONTEXT, manifest)
             context = read_context(file, tracks)
     counts = recommendations.counts
     return Model(
@@ -120,6 +126,12 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
         directions=directions,
         context=context,
     )
+
+
+def _check_format(path: Path, manifest: ModelManifest) -> None:
+    found = (manifest.context or _ContextFacts()).format
+    if found != FORMAT:
+        raise ModelError(f"{path}: format {found} found, this service reads {FORMAT}; export with this release again")
 
 
 def _open(path: Path, manifest: ModelManifest) -> BufferedReader:
