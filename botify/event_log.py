@@ -1,9 +1,9 @@
 """The event log: what was acknowledged is written, and a reader never sees a file that still grows.
 
 Every process appends to its own segment, whose name starts with a dot (readers skip it) and which it keeps locked. A
-segment that is large or old enough is closed: renamed to its final name, `events-….jsonl`. The lock ends with its
-process, however that dies, so the next process to start finds the segments of dead ones, cuts off a torn last line,
-and closes them.
+segment that is large or old enough is closed: renamed to its final name, `events-…-crc….jsonl`, which has the CRC-32
+of its content, so that readers notice a damaged one. The lock ends with its process, however that dies, so the next
+process to start finds the segments of dead ones, cuts off a torn last line, and closes them.
 
 When an event is safe is said by the `fsync` policy, as in Redis's append-only file: `always` before the answer,
 `everysec` within a second of it (a power cut may take that second; a killed process loses nothing), `never` whenever
@@ -17,6 +17,7 @@ import os
 import secrets
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +26,10 @@ from typing import Literal
 import orjson
 
 from botify.errors import StartError
-from botify.model.catalogue import Catalogue
+from botify.model.catalogue import Catalogue, Id
 from botify.schemas import Listening
 from botify.settings import EventLogSettings
+from looplib.checksums import named
 from looplib.files import atomic_write_json, fsync_directory
 from looplib.locks import lock
 
@@ -52,6 +54,8 @@ def event_lines(
     requests: Iterable[Listening],
     outcomes: Iterable[Outcome],
     numbers: Sequence[int | None] = (),
+    *,
+    ids: Sequence[Id],
 ) -> list[bytes]:
     """Format lines of the event log, one a request.
 
@@ -62,6 +66,7 @@ def event_lines(
         requests: What each listener heard.
         outcomes: What became of each request.
         numbers: The number that each request has; empty if none has one.
+        ids: Of the tracks, by number.
     """
     lines = [
         orjson.dumps(
@@ -69,10 +74,10 @@ def event_lines(
                 "message": message,
                 "timestamp": timestamp,
                 "user": user,
-                "track": track,
+                "track": ids[track],
                 "time": time,
                 "latency": latency,
-                "recommendation": recommendation,
+                "recommendation": None if recommendation is None else ids[recommendation],
                 "experiments": experiments,
                 "session": session,
                 "recommender": recommender,
@@ -90,17 +95,17 @@ def event_lines(
     return lines
 
 
-def describe_log(folder: Path, catalogue: Catalogue) -> None:
+def describe_log(folder: Path, catalogue: Catalogue, *, text_users: bool = False) -> None:
     """Write `collection.json`, which names the catalogue of the track ids, beside the log unless it is there.
 
     Raises:
-        StartError: The log in this folder is of another catalogue, or its description cannot be read.
+        StartError: The log in this folder is of another catalogue or kind of listeners, or cannot be read.
         OSError: The folder cannot be written.
     """
     path = folder / "collection.json"
-    facts = {"sha256": catalogue.sha256, "tracks": len(catalogue)}
+    facts = {"sha256": catalogue.sha256, "tracks": len(catalogue), **({"own_ids": True} if catalogue.numbers else {})}
     if not path.exists():
-        atomic_write_json(path, {"schema": 1, "catalogue": facts})
+        atomic_write_json(path, {"schema": 1, "catalogue": facts} | ({"text_users": True} if text_users else {}))
         return
     try:
         found = orjson.loads(path.read_bytes())
@@ -110,6 +115,11 @@ def describe_log(folder: Path, catalogue: Catalogue) -> None:
     if known != facts:
         raise StartError(
             f"{path}: the log here is of another catalogue, {known}, than {facts}; name another folder in log_dir"
+        )
+    if found.get("text_users", False) != text_users:
+        kinds = ["whole numbers", "text"] if text_users else ["text", "whole numbers"]
+        raise StartError(
+            f"{path}: ids of listeners are {kinds[0]} in the log, and {kinds[1]} now; name another folder in log_dir"
         )
 
 
@@ -231,7 +241,7 @@ class _Segment:
             os.close(self.handle)  # adopted as a dead process's between the two calls, and removed
         self.started_s = time.monotonic()
         self._is_torn = False
-        self.size = 0
+        self.size = self.crc = 0
         self.is_dirty = False  # something was written since the last fsync
 
     def append(self, lines: bytes, *, sync: bool) -> None:
@@ -250,12 +260,14 @@ class _Segment:
             raise
         self._is_torn = False
         self.size += len(lines)
+        self.crc = zlib.crc32(lines, self.crc)
         self.is_dirty = True
 
     def probe(self) -> None:
         """Raise an `OSError` unless more can be written; the segment stays as it is."""
+        size, crc = self.size, self.crc
         self.append(_PROBE, sync=True)
-        self.size -= len(_PROBE)
+        self.size, self.crc = size, crc
         self._cut()
 
     def close(self, *, sync: bool) -> None:
@@ -264,7 +276,7 @@ class _Segment:
                 self._cut()
             if sync:
                 os.fsync(self.handle)
-            _publish(self._path, self.size)
+            _publish(self._path, self.size, self.crc)
         finally:
             os.close(self.handle)
 
@@ -283,16 +295,17 @@ def adopt_segments(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:  # missing: closed in this very moment
             handle = file.fileno()
             if lock(handle) and path.exists():  # else its process lives, or closed it before the lock was ours
-                size = file.read().rfind(b"\n") + 1
+                content = file.read()
+                size = content.rfind(b"\n") + 1
                 os.ftruncate(handle, size)
                 os.fsync(handle)
-                _publish(path, size)
+                _publish(path, size, zlib.crc32(memoryview(content)[:size]))
 
 
-def _publish(path: Path, size: int) -> None:
-    """Give a segment its final name; an empty one is removed."""
+def _publish(path: Path, size: int, crc: int) -> None:
+    """Give a segment its final name, which has the checksum of its content; an empty one is removed."""
     if size == 0:
         path.unlink()
         return
-    path.rename(path.with_name(path.name.removeprefix(OPEN_PREFIX)))
+    path.rename(named(path.with_name(path.name.removeprefix(OPEN_PREFIX)), crc))
     fsync_directory(path.parent)

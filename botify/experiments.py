@@ -1,8 +1,8 @@
 """Experiments: which arm a listener is in, computed from the listener and the experiment alone.
 
 The assignment is that of the original course service, so its logged arms are reproduced: murmur3 (32 bits, unsigned) of
-the listener's decimal number, seeded with murmur3 of the experiment's name. Experiments with different seeds are
-independent of one another.
+the listener's id, a number in decimal digits, seeded with murmur3 of the experiment's name. Experiments with different
+seeds are independent of one another.
 """
 
 from bisect import bisect_right
@@ -43,7 +43,7 @@ class Experiment(Config):
     name: str = Field(min_length=1)
     salt: str | None = None
     arms: tuple[Arm, ...] = Field(min_length=1)  # control first; names left out are those of `arm_name`
-    overrides: dict[NonNegativeInt, str] = Field(default_factory=dict)  # arm by listener, for testers
+    overrides: dict[NonNegativeInt | str, str] = Field(default_factory=dict)  # arm by listener, for testers
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -78,7 +78,7 @@ class Experiment(Config):
             return []
         return [share * HASHES for share in accumulate(self.shares.values())][:-1]
 
-    def assign(self, users: Sequence[int]) -> list[str]:
+    def assign(self, users: Sequence[int | str]) -> list[str]:
         """Assign listeners to arms: a listener always gets the same one.
 
         Arms of equal weight take the hash modulo their number; others a range of hashes as long as their share.

@@ -3,14 +3,18 @@
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Annotated, Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Meta
 
-LARGEST_ID = 2**63 - 1
+from botify.model.catalogue import LARGEST_ID, Catalogue, Id, WholeNumber
 
-Listening = tuple[int, int, float]
-"""A checked request: the listener, the track just heard, and the share of it that was heard, 0..1."""
+LONGEST_ID = 512  # characters of a listener's id
+_LONGEST_NUMBER = 19  # digits
+
+Listening = tuple[Id, int, float]
+"""A checked request: the listener, the number of the track just heard, and the share of it that was heard, 0..1."""
 
 Numbers = Sequence[int | None]
 """The number that each request has, by which it is known when it is sent again; empty if none has one."""
@@ -32,44 +36,69 @@ class BodyError(ValueError):
 class Bodies:
     """Reads the bodies of requests to a service; all methods raise `BodyError` for a body that is something else."""
 
-    def __init__(self, tracks: int, limit: int) -> None:
-        """Prepare the readers for a catalogue of so many tracks and at most `limit` requests or listeners in a body."""
-        user, track = Annotated[int, Meta(ge=0, le=LARGEST_ID)], Annotated[int, Meta(ge=0, le=tracks - 1)]
-        heard = {"track": track, "time": Annotated[float, Meta(ge=0, le=1)], "request": user | msgspec.UnsetType}
+    def __init__(self, catalogue: Catalogue, limit: int, *, text_users: bool) -> None:
+        """Prepare the readers for a catalogue, listeners of one kind, and at most `limit` requests or listeners."""
+        self.text_users, self._text_tracks, self.catalogue = text_users, catalogue.is_text, catalogue
+        user: Any = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)] if text_users else WholeNumber
+        time, number = Annotated[float, Meta(ge=0, le=1)], WholeNumber | msgspec.UnsetType
+        heard = {"track": catalogue.id_type, "time": time, "request": number}
         several = Meta(min_length=1, max_length=limit)
         self._read_one = _decoder(heard)
         self._read_many = _decoder({"requests": Annotated[list[_object({"user": user, **heard})], several]})  # type: ignore[misc]  # a type made here
-        self._read_users = _decoder({"users": Annotated[list[user], several]})  # type: ignore[valid-type]  # a type made here
+        self._read_users = _decoder({"users": Annotated[list[user], several]})
 
-    def one(self, body: bytes, user: int) -> tuple[Listening, Numbers]:
+    def user(self, text: bytes) -> Id | None:
+        """Read a listener's id from the end of a path, where % stands before bytes in hex; None where it is none."""
+        if not self.text_users:
+            return int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else None
+        if not text or b"?" in text or b"/" in text:
+            return None
+        try:
+            return unquote_to_bytes(text).decode()
+        except UnicodeDecodeError:
+            raise BodyError(f"user: {text[:100].decode('latin-1')} is not UTF-8") from None
+
+    def one(self, body: bytes, user: Id) -> tuple[Listening, Numbers]:
         """Read `{"track", "time"}` of a listener, perhaps with the request's number."""
         found = _read(self._read_one, body)
         numbers = () if found.request is msgspec.UNSET else (found.request,)
-        _check_keys(body, 2 + len(numbers))
-        if user > LARGEST_ID:
+        _check_keys(body, 2 + len(numbers) + self._text_tracks)
+        if isinstance(user, int) and user > LARGEST_ID:
             raise BodyError(f"user: {user} is too large; ids are at most {LARGEST_ID}")
-        return (user, found.track, found.time), numbers
+        if isinstance(user, str) and len(user) > LONGEST_ID:
+            raise BodyError(f"user: {len(user)} characters; ids have at most {LONGEST_ID}")
+        track = self._number(found.track) if self.catalogue.numbers else found.track
+        return (user, track, found.time), numbers
 
     def many(self, body: bytes) -> tuple[list[Listening], Numbers]:
         """Read `{"requests": [{"user", "track", "time"}…]}`, each perhaps with its number."""
         requests = _read(self._read_many, body).requests
         numbers = [None if found.request is msgspec.UNSET else found.request for found in requests]
         numbered = [(found.user, number) for found, number in zip(requests, numbers, strict=True) if number is not None]
-        _check_keys(body, 1 + 3 * len(requests) + len(numbered))
+        _check_keys(body, 1 + (3 + self.text_users + self._text_tracks) * len(requests) + len(numbered))
         if len(set(numbered)) < len(numbered):
             raise BodyError("two requests of a listener have one number")
-        return list(map(_values_of, requests)), numbers if numbered else ()
+        heard: list[Listening] = list(map(_values_of, requests))
+        if self.catalogue.numbers:
+            heard = [(user, self._number(track), time) for user, track, time in heard]
+        return heard, numbers if numbered else ()
 
-    def users(self, body: bytes) -> list[int]:
+    def users(self, body: bytes) -> list[Id]:
         """Read `{"users": [user…]}`."""
-        users: list[int] = _read(self._read_users, body).users
-        _check_keys(body, 1)
+        users: list[Id] = _read(self._read_users, body).users
+        _check_keys(body, 1 + self.text_users * len(users))
         return users
 
     def version(self, body: bytes) -> str | None:
         """Read `{"version"}`, which may be left out, or the whole body."""
         found: _Version = _read(_read_version, body or b"{}")
         return found.version
+
+    def _number(self, track: Id) -> int:
+        number = self.catalogue.number(track)
+        if number is None:
+            raise BodyError(f"track {str(track)[:100]!r} is unknown; the catalogue has {len(self.catalogue):,} others")
+        return number
 
 
 def _object(fields: dict[str, Any]) -> type[msgspec.Struct]:
@@ -89,7 +118,9 @@ def _read(decode: Callable[[bytes], Any], body: bytes) -> Any:  # noqa: ANN401  
         raise BodyError(str(error)[:300]) from None
 
 
-def _check_keys(body: bytes, keys: int) -> None:
-    """Refuse a key given twice: every key is known and no value is a text, so counting quotes is enough."""
-    if body.count(b'"') != 2 * keys:
+def _check_keys(body: bytes, texts: int) -> None:
+    """Refuse a key given twice: the number of keys and of texts as values is known, so counting quotes is enough."""
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if body.count(b'"') != 2 * texts:
         raise BodyError("a key is given twice")

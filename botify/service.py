@@ -9,18 +9,20 @@ import socket
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import repeat
 
 import numpy as np
 
 from botify.event_log import SegmentWriter, event_lines
 from botify.metrics import Metrics
+from botify.model.catalogue import Id, user_number
 from botify.model.model import Model
 from botify.model.versions import Versions
 from botify.recommenders.base import Drawn, Row
 from botify.recommenders.registry import REPEAT, recommend
 from botify.schemas import Bodies, Listening, Numbers
-from botify.sessions.answers import ENDED, LATE_S, Answers, LocalAnswers, RedisAnswers
+from botify.sessions.answers import ENDED, LATE_S, Answers, LocalAnswers, RedisAnswers, logged_answers
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
@@ -43,16 +45,18 @@ class Service:
         """
         self.settings, self.metrics = settings, Metrics()
         self.versions = Versions(settings, model, self.metrics)
-        self.bodies = Bodies(len(model.catalogue), settings.batch_limit)
+        self.bodies = Bodies(model.catalogue, settings.batch_limit, text_users=model.text_users)
+        read_log = partial(logged_answers, settings.log_dir, model.catalogue)
         silence_s = settings.session_silence_s
         self.store: LocalSessions | RedisSessions
         self.answers: Answers
         if settings.redis_url:
             url = settings.redis_url.get_secret_value()
-            self.store = RedisSessions(url, silence_s=silence_s, timeout_s=settings.redis_timeout_s)
-            self.answers = RedisAnswers(self.store.call, settings.log_dir, silence_s)
+            prefix = f"botify:{model.catalogue.sha256[:12] + ':' if model.catalogue.numbers else ''}"
+            self.store = RedisSessions(url, prefix, silence_s=silence_s, timeout_s=settings.redis_timeout_s)
+            self.answers = RedisAnswers(self.store.call, prefix, read_log, silence_s)
         else:
-            self.store, self.answers = LocalSessions(silence_s=silence_s), LocalAnswers(settings.log_dir, silence_s)
+            self.store, self.answers = LocalSessions(silence_s=silence_s), LocalAnswers(read_log, silence_s)
         process, seed = os.getpid(), settings.seed
         self._rng = np.random.default_rng() if seed is None else make_generator(seed, "serve", process)
         self._experiment_names = [experiment.name for experiment in settings.experiments]
@@ -131,13 +135,14 @@ class Service:
         outcomes = (
             (session and session.id, arms, None, None, None) for session, arms in zip(sessions, all_arms, strict=True)
         )
-        lines = event_lines("last", now_ms, time.perf_counter() - start_s, requests, outcomes, numbers)
+        latency_s, ids = time.perf_counter() - start_s, self.bodies.catalogue.ids
+        lines = event_lines("last", now_ms, latency_s, requests, outcomes, numbers, ids=ids)
         self._write(lines, numbers, start_s)
         self.metrics.last_events.inc(len(requests))
         self.metrics.last_latency.observe(time.perf_counter() - start_s)
         return [ENDED] * len(requests)
 
-    def arms_of(self, users: Sequence[int]) -> list[Mapping[str, str]]:
+    def arms_of(self, users: Sequence[Id]) -> list[Mapping[str, str]]:
         """Return each listener's arm by experiment, as the event log has it; nothing is logged."""
         columns = [experiment.assign(users) for experiment in self.settings.experiments]
         shared, names = self._shared_arms, self._experiment_names
@@ -190,7 +195,7 @@ class Service:
         for name in set(answered):
             self._recommended[name].inc(answered.count(name))
         latency_s = time.perf_counter() - start_s
-        lines = event_lines("next", now_ms, latency_s, requests, outcomes, numbers)
+        lines = event_lines("next", now_ms, latency_s, requests, outcomes, numbers, ids=model.catalogue.ids)
         return [drawn.track for _, drawn in answers], lines
 
     def _write(self, lines: list[bytes], numbers: Numbers, start_s: float) -> None:
@@ -208,7 +213,8 @@ def _row(request: Listening, session: Session | None, tracks: int) -> Row:
 
     While the session store is down, a session is the track just heard; so is one with tracks that the catalogue lacks.
     """
-    user, track, time_ = request
+    _, track, time_ = request
+    user = user_number(request[0])
     if session is None or not 0 <= min(session.tracks) <= max(session.tracks) < tracks:
         return Row(user, (track,), (time_,), (track,))
     return Row(user, session.tracks, session.times, session.tracks + session.pending)
@@ -223,7 +229,7 @@ def _rounds(requests: Sequence[Listening]) -> list[list[int]]:
     if len({user for user, _, _ in requests}) == len(requests):
         return [list(range(len(requests)))]
     rounds: defaultdict[int, list[int]] = defaultdict(list)
-    rounds_of: Counter[int] = Counter()
+    rounds_of: Counter[Id] = Counter()
     for position, (user, _, _) in enumerate(requests):
         rounds[rounds_of[user]].append(position)
         rounds_of[user] += 1

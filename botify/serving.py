@@ -55,7 +55,7 @@ def serve(settings: Settings) -> None:
         )
     model = load_model(settings, load_catalogue(settings.catalog))
     settings.log_dir.mkdir(parents=True, exist_ok=True)
-    describe_log(settings.log_dir, model.catalogue)
+    describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
     _check_settings(settings)
     port = _check_port(settings)

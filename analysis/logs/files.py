@@ -3,22 +3,27 @@
 import glob
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, TypeVar
 
 import xxhash
 
 from analysis.errors import EventLogError
-from analysis.logs.lines import Event, parse_line
+from analysis.logs.lines import NUMBERS, Event, IdKinds, id_kinds, parse_line
+from looplib.checksums import check_name, unnamed
+from looplib.untrusted import open_untrusted
 
 T = TypeVar("T")
 
 SUFFIXES = (".jsonl", ".json", ".log")
 DESCRIPTION = "collection.json"  # describes a log, and is none
+OPEN = ".events-"  # begins the names of segments that a service still writes to; closed, they lose the dot
 CHUNK = 1 << 16  # bytes; a chunk's lines stay in the cache while they are compared
 MOST_KINDS = 10_000
 _HEXADECIMAL = b"0123456789abcdfABCDF"  # without e, which makes a whole number a float
@@ -29,10 +34,15 @@ _NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also with .gz"
 
 @dataclass(frozen=True)
 class LogFile:
-    """An event log; `name` is how it was found, for messages."""
+    """An event log; `name` is how it was found, for messages; of a segment that still grows, that of the closed one."""
 
     path: Path
     name: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a service still writes to it, so that `snapshot` must be read in its place."""
+        return self.path.name.startswith(OPEN)
 
     @property
     def is_gzipped(self) -> bool:
@@ -42,12 +52,28 @@ class LogFile:
     @property
     def size_bytes(self) -> int:
         """Size of the file."""
-        return self.path.stat().st_size
+        with self.open_packed() as packed:
+            return os.fstat(packed.fileno()).st_size
 
     @property
     def text_bytes(self) -> int:
         """About the size of its text: a gzipped log is about an eighth of that."""
         return self.size_bytes * (8 if self.is_gzipped else 1)
+
+    def open_packed(self) -> BufferedReader:
+        """Open its bytes; those of a segment that has been closed meanwhile, too.
+
+        Raises:
+            EventLogError: The file cannot be read.
+        """
+        try:
+            return open_untrusted(self.path, error=EventLogError)
+        except EventLogError:
+            if not self.is_open:
+                raise
+            closed = self.path.with_name(self.path.name.removeprefix("."))
+            named = (path for path in closed.parent.glob(f"{closed.stem}-*") if unnamed(path) == closed)
+            return open_untrusted(next(named, closed), error=EventLogError)
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -56,22 +82,33 @@ class LogFile:
         Raises:
             EventLogError: The file cannot be read, or is not the gzip file that its name says.
         """
-        try:
-            text = self.path.open("rb")
-        except OSError as error:
-            raise EventLogError(f"{self.name}: cannot be read ({error.strerror})") from None
-        with text:
+        with self.open_packed() as text:
             try:
                 yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]  # a binary file, too
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise EventLogError(f"{self.name}: a damaged gzip file ({error})") from None
+
+    def check(self) -> "LogFile":
+        """Return the log, once its content has the checksum in its name, if it has one.
+
+        Raises:
+            EventLogError: It has not, or cannot be read.
+        """
+        try:
+            check_name(self.path)
+        except OSError as error:
+            raise EventLogError(f"{self.name}: cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            advice = "restore it, or take -crc… out of its name to read what is left of it"
+            raise EventLogError(f"{self.name}: damaged ({error}); {advice}") from None
+        return self
 
 
 def discover(paths: Iterable[str | Path]) -> list[LogFile]:
     """Find the logs that files, folders and glob patterns stand for.
 
     Of a folder, every `*.jsonl`, `*.json` and `*.log`, and these with `.gz`, at any depth; names that start with a dot
-    are skipped, and so is `collection.json`.
+    are skipped, but for segments that a service still writes to, and so is `collection.json`.
 
     Returns:
         Each log once, sorted by name.
@@ -95,11 +132,57 @@ def matching(path: str) -> list[Path]:
 
 
 def distinct(paths: Iterable[Path]) -> list[LogFile]:
-    """Return each of some files once, by its first path, sorted by name."""
+    """Return each of some files once, by its first path, sorted by name.
+
+    Raises:
+        EventLogError: One is a pipe or a device, or its name is not UTF-8.
+    """
     found: dict[Path, LogFile] = {}
-    for path in paths:
-        found.setdefault(path.resolve(), LogFile(path, str(path)))
+    for path in sorted(paths, key=_is_open):  # a segment may have been closed meanwhile, and so be there twice
+        closed = unnamed(path.with_name(path.name.removeprefix("."))) if _is_open(path) else path
+        log = LogFile(path, str(closed))
+        try:
+            log.open_packed().close()
+        except EventLogError:
+            if log.is_open:  # closed meanwhile, and without an event
+                continue
+            raise
+        if not str(path).isprintable():
+            raise EventLogError(f"{str(path)!r}: a name that is not printable UTF-8; rename it")
+        found.setdefault(unnamed(closed.resolve()), log)
     return sorted(found.values(), key=lambda file: file.name)
+
+
+def _is_open(path: Path) -> bool:
+    return path.name.startswith(OPEN)
+
+
+def snapshot(file: LogFile, folder: Path, start: int = 0) -> LogFile:
+    """Copy the whole lines that a segment has now, from a byte on; return a log that is read from its start itself.
+
+    Raises:
+        EventLogError: The file cannot be read.
+    """
+    if not (file.is_open or start):
+        return file
+    if not file.is_open:
+        file.check()
+    copy = folder / f"segment-{len(list(folder.glob('segment-*')))}-{start}.jsonl"
+    with file.open_packed() as segment:
+        segment.seek(start)
+        content = segment.read()
+    copy.write_bytes(content[: content.rfind(b"\n") + 1])
+    return LogFile(copy, file.name)
+
+
+def kinds_of(files: Iterable[LogFile]) -> IdKinds:
+    """Return which ids of some logs are text, by the first log that has events."""
+    for file in files:
+        with file.open() as text:
+            kinds = id_kinds(text)
+        if kinds is not None:
+            return kinds
+    return NUMBERS
 
 
 def in_batches(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
@@ -116,20 +199,20 @@ def in_batches(items: Iterable[T], size: Callable[[T], int], most: int) -> Itera
         yield batch
 
 
-def digest(file: LogFile) -> str:
-    """Return the xxh3_128 of a log's bytes as they are on the disk, in hex.
+def digest(file: LogFile, start: int = 0, length: int | None = None) -> str:
+    """Return the xxh3_128 of a log's bytes as they are on the disk, in hex, or of some of them.
 
     Raises:
         EventLogError: The file cannot be read.
     """
-    try:
-        with file.path.open("rb") as packed:
+    with file.open_packed() as packed:
+        if length is None:
             return hashlib.file_digest(packed, xxhash.xxh3_128).hexdigest()
-    except OSError as error:
-        raise EventLogError(f"{file.name}: cannot be read ({error.strerror})") from None
+        packed.seek(start)
+        return str(xxhash.xxh3_128_hexdigest(packed.read(length)))
 
 
-def count_lines(file: LogFile) -> int | None:
+def count_lines(file: LogFile, kinds_of_ids: IdKinds = NUMBERS) -> int | None:
     r"""Count a log's lines, if DuckDB's typed reader neither casts a value of theirs nor passes over a fault.
 
     Lines that differ in nothing but hexadecimal digits (`_HEXADECIMAL`) are of one kind, and a log has few kinds; one
@@ -151,7 +234,9 @@ def count_lines(file: LogFile) -> int | None:
             stripped = chunk.translate(None, _HEXADECIMAL).split(b"\n")
             new = set(stripped) - kinds
             if new and not all(
-                _is_typed(line) for kind, line in zip(stripped, chunk.split(b"\n"), strict=True) if kind in new
+                _is_typed(line, kinds_of_ids)
+                for kind, line in zip(stripped, chunk.split(b"\n"), strict=True)
+                if kind in new
             ):
                 return None
             kinds |= new
@@ -178,12 +263,12 @@ def _whole_lines(text: IO[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _is_typed(line: bytes) -> bool:
+def _is_typed(line: bytes, kinds: IdKinds) -> bool:
     """Return whether a line is an event of a kind that is not odd."""
     if b"[" in line or b"\\" in line:
         return False
     try:
-        parse_line(line)
+        parse_line(line, kinds=kinds)
     except ValueError:
         return False
     texts = line.split(b'"')  # without backslashes, every second piece is a string
@@ -195,7 +280,7 @@ def _is_typed(line: bytes) -> bool:
 def files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Return a file itself, or those of a folder with one of some suffixes, also with .gz, at any depth.
 
-    Names that start with a dot are skipped, and so is `collection.json`.
+    Names that start with a dot are skipped, but for open segments of a service, and so is `collection.json`.
     """
     if not path.is_dir():
         return [path]
@@ -204,6 +289,7 @@ def files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
         for file in sorted(path.rglob("*"))
         if file.name.removesuffix(".gz").endswith(suffixes)
         and file.name != DESCRIPTION
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        and not any(part.startswith(".") for part in file.relative_to(path).with_name(file.name.lstrip(".")).parts)
+        and (_is_open(file) or not file.name.startswith("."))
         and file.is_file()
     ]

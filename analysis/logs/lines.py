@@ -4,6 +4,7 @@ The rules are those of `sql/events/events.sql`:
 
 - an unknown key is ignored; of a key given twice the last value counts, and all must be allowed;
 - an optional key that is absent equals one that is null;
+- ids of listeners are whole numbers in all lines or text in all, and so are those of tracks;
 - a whole number is written as one (7, not "7", 7.0 or true), a share of time is a number from 0 to 1;
 - a latency beyond a million seconds to either side of 0 is left out; a clock that is set back makes some negative;
 - a line of white space is blank, and a byte order mark may open the file.
@@ -11,10 +12,13 @@ The rules are those of `sql/events/events.sql`:
 
 import base64
 import codecs
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Annotated, Literal
+from functools import cache
+from itertools import islice
+from typing import IO, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -27,12 +31,25 @@ TORN = "torn last line"
 _EVENTS_AT_ONCE = 1000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+_LINES_LOOKED_AT = 100
+
 Id = Annotated[int, Meta(ge=0, le=LARGEST_ID)]
+TextId = Annotated[str, Meta(min_length=1)]
 Timestamp = Annotated[int, Meta(ge=10**11, lt=10**14)]
 
 
+class IdKinds(NamedTuple):
+    """Which ids of a log are text; the others are whole numbers."""
+
+    users: bool = False
+    tracks: bool = False
+
+
+NUMBERS = IdKinds()
+
+
 class Event(msgspec.Struct, frozen=True):
-    """A line of the event log: its keys, their types and what they may hold."""
+    """A line of the event log: its keys, their types and what they may hold; ids may be text instead."""
 
     message: Literal["next", "last"]
     timestamp: Timestamp
@@ -75,7 +92,12 @@ class Reject:
     base64: str | None  # the same bytes where they are not UTF-8
 
 
-_decoder = msgspec.json.Decoder(Event)
+class _Ids(msgspec.Struct):
+    user: Id | TextId
+    track: Id | TextId
+
+
+_decode_ids = msgspec.json.Decoder(_Ids).decode
 _encoder = msgspec.json.Encoder()
 _canonical_encoder = msgspec.json.Encoder(order="sorted")
 _assignment_decoder = msgspec.json.Decoder(dict[str, str])
@@ -85,14 +107,35 @@ class OddLineError(ValueError):
     """A log has a line that is no event, or may be none; the exact reader finds out."""
 
 
-def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
-    """Parse one line, without its line end; `largest_track` is the catalogue's last id.
+def id_kinds(log: IO[bytes]) -> IdKinds | None:
+    """Return which ids of a log are text, by most of its first lines; None where none has ids."""
+    counts: Counter[IdKinds] = Counter()
+    for line, _, _ in islice(_lines(log), _LINES_LOOKED_AT):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            ids = _decode_ids(line)
+            counts[IdKinds(isinstance(ids.user, str), isinstance(ids.track, str))] += 1
+    return counts.most_common(1)[0][0] if counts else None
+
+
+@cache
+def _decoder(kinds: IdKinds) -> msgspec.json.Decoder[Event]:
+    if not any(kinds):
+        return msgspec.json.Decoder(Event)
+    types: dict[str, Any] = {"user": TextId} if kinds.users else {}
+    if kinds.tracks:
+        types |= {"track": TextId, "recommendation": TextId | None}
+    fields = [(name, kind, *([None] if name == "recommendation" else [])) for name, kind in types.items()]
+    return msgspec.json.Decoder(msgspec.defstruct("Event", fields, bases=(Event,), frozen=True, kw_only=True))
+
+
+def parse_line(line: bytes, largest_track: int = LARGEST_ID, kinds: IdKinds = NUMBERS) -> Event:
+    """Parse one line, without its line end; `largest_track` is the catalogue's last id where ids are numbers.
 
     Raises:
         ValueError: The line is no event; the message is the reason.
     """
     try:
-        event = _decoder.decode(line)
+        event = _decoder(kinds).decode(line)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     except RecursionError:
@@ -103,6 +146,8 @@ def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
         raise ValueError(f"not JSON: {error}") from None
     if abs(event.latency or 0) > LONGEST_LATENCY:
         event = msgspec.structs.replace(event, latency=None)
+    if kinds.tracks:
+        return event
     if event.track > largest_track or (event.recommendation or 0) > largest_track:
         key = "track" if event.track > largest_track else "recommendation"
         raise ValueError(f"the catalogue's last track is {largest_track}, found {getattr(event, key)} - at `$.{key}`")
@@ -110,7 +155,7 @@ def parse_line(line: bytes, largest_track: int = LARGEST_ID) -> Event:
 
 
 def split_lines(
-    log: IO[bytes], name: str, clean: IO[bytes], rejects: IO[bytes], largest_track: int = LARGEST_ID
+    log: IO[bytes], name: str, clean: IO[bytes], rejects: IO[bytes], largest_track: int, kinds: IdKinds
 ) -> LineCounts:
     """Divide the lines of a log into events, written to `clean` in the log's own format, and a `Reject` a line."""
     read = good = blank = 0
@@ -123,7 +168,7 @@ def split_lines(
         try:
             if length > LONGEST_LINE:
                 raise ValueError(f"{length} bytes long; a line may have {LONGEST_LINE}")
-            event = parse_line(line, largest_track)
+            event = parse_line(line, largest_track, kinds)
         except ValueError as error:
             reason = str(error) if is_whole or _is_json(line) else TORN
             rejects.write(_encoder.encode(_reject(name, read, reason, line, length)) + b"\n")

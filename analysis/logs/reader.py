@@ -21,8 +21,16 @@ from pathlib import Path
 import msgspec
 
 from analysis import queries
-from analysis.logs.files import LogFile, count_lines, in_batches
-from analysis.logs.lines import LARGEST_ID, LineCounts, OddLineError, Reject, canonical_assignments, split_lines
+from analysis.logs.files import LogFile, count_lines, in_batches, kinds_of, snapshot
+from analysis.logs.lines import (
+    LARGEST_ID,
+    IdKinds,
+    LineCounts,
+    OddLineError,
+    Reject,
+    canonical_assignments,
+    split_lines,
+)
 
 BATCH_BYTES = 256 * 2**20
 # The keys that DuckDB reads; further ones are ignored.
@@ -75,6 +83,7 @@ def read(
     *,
     scratch: Path,
     largest_track: int = LARGEST_ID,
+    kinds: IdKinds | None = None,
 ) -> Iterator[list[FileLines]]:
     """Read logs, a batch of files at a time, as this module's docstring says.
 
@@ -85,6 +94,8 @@ def read(
         scratch: A folder for temporary files and for rejects.
         largest_track: The catalogue's last id; a line with one beyond is rejected. `consume` must raise an
             `OddLineError` for such ids, too.
+        kinds: Which ids are text; they become the numbers that stand for them in stores, and are in the table
+            `text_values` while `consume` runs. None: as in the first log.
 
     Yields:
         The logs of a batch, once their events are final.
@@ -93,9 +104,12 @@ def read(
         EventLogError: A file cannot be read.
         DatabaseError: `consume` failed for another reason than the lines, such as a full disk.
     """
+    if kinds is None:
+        files = [snapshot(file, scratch) for file in files]
+        kinds = kinds_of(files)
     with ThreadPoolExecutor(max_workers=1) as inspector:
-        reader = _Reader(connection, consume, scratch, largest_track, inspector)
-        for _, alike in groupby(files, key=lambda file: file.is_gzipped):
+        reader = _Reader(connection, consume, scratch, largest_track, kinds, inspector)
+        for _, alike in groupby(map(LogFile.check, files), key=lambda file: file.is_gzipped):
             for group in in_batches(alike, lambda file: file.text_bytes, BATCH_BYTES):
                 yield from reader.read_group(group)
 
@@ -114,6 +128,7 @@ class _Reader:
     consume: Consume
     scratch: Path
     largest_track: int
+    kinds: IdKinds
     inspector: Executor
     number: int = 0
 
@@ -130,7 +145,7 @@ class _Reader:
 
     def _read_typed(self, files: Sequence[LogFile]) -> list[FileLines] | None:
         """Read logs by DuckDB while their lines are counted; None if one is odd."""
-        counts = [self.inspector.submit(count_lines, file) for file in files]
+        counts = [self.inspector.submit(count_lines, file, self.kinds) for file in files]
         events = -1
         try:
             with suppress(*queries.DataErrors, OddLineError):
@@ -149,7 +164,7 @@ class _Reader:
         rejects = self.scratch / f"rejects-{self.number:06}.jsonl"
         try:
             with file.open() as log, clean.open("wb") as good, rejects.open("wb") as bad:
-                lines = split_lines(log, file.name, good, bad, self.largest_track)
+                lines = split_lines(log, file.name, good, bad, self.largest_track, self.kinds)
             events = self._consume_files([clean], gzipped=False)
         finally:
             clean.unlink(missing_ok=True)
@@ -160,6 +175,13 @@ class _Reader:
         return FileLines(file, lines, rejects if lines.rejected else None)
 
     def _consume_files(self, files: Sequence[Path], *, gzipped: bool) -> int:
-        queries.attach_json_lines(self.connection, "log_values", files, TYPES, gzipped=gzipped)
+        kinds = self.kinds
+        types = TYPES | ({"user": "VARCHAR"} if kinds.users else {})
+        types |= dict.fromkeys(("track", "recommendation"), "VARCHAR") if kinds.tracks else {}
+        table = "text_values" if any(kinds) else "log_values"
+        queries.attach_json_lines(self.connection, table, files, types, gzipped=gzipped)
+        if any(kinds):
+            text = {"text_users": kinds.users, "text_tracks": kinds.tracks}
+            queries.attach_query(self.connection, "log_values", "events/numbered_values", **text)
         queries.attach_query(self.connection, "events", "events/events")
         return self.consume(self.number)

@@ -16,7 +16,7 @@ import httptools
 import orjson
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import IntegerConverter
+from werkzeug.routing import IntegerConverter, PathConverter
 from werkzeug.test import run_wsgi_app
 
 from botify.errors import ModelError
@@ -28,16 +28,21 @@ from botify.sessions.answers import AnswersError
 
 _STATUSES = {BodyError: 400, ModelError: 409, LateError: 503, AnswersError: 503}
 _PREFIX = len("/next/")
-_LONGEST_NUMBER = 19
 _OPEN = (b"/health/", b"/admin/")  # asked without an API key
 
 logger = logging.getLogger("botify")
 
 
-class IdConverter(IntegerConverter):
-    """An id in a path: decimal digits, and not more of them than an id has."""
+class NumberConverter(IntegerConverter):
+    """An id in a path that is a number: decimal digits, and not more of them than an id has."""
 
     regex = "[0-9]{1,19}"
+
+
+class TextConverter(PathConverter):
+    """An id in a path that is text, and may hold a slash."""
+
+    regex = ".+"
 
 
 class JsonProvider(DefaultJSONProvider):
@@ -58,7 +63,10 @@ def create_app(service: Service) -> flask.Flask:
     """Make the views of a service."""
     app = Flask("botify", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.body_limit_bytes
-    app.url_map.converters["int"] = IdConverter
+    kinds = {"user": service.bodies.text_users, "track": service.bodies.catalogue.is_text}
+    for name, is_text in kinds.items():
+        app.url_map.converters[name] = TextConverter if is_text else NumberConverter
+    app.url_map.merge_slashes = False
     for make_blueprint in (playback.make_blueprint, operations.make_blueprint, operations.make_admin_blueprint):
         app.register_blueprint(make_blueprint(service))
 
@@ -106,10 +114,11 @@ class Application:
         refusal = self._keys and self._check_key(request)
         if refusal:
             return refusal
-        answer, user = playback.ANSWERS.get(request.target[:_PREFIX]), request.target[_PREFIX:]
+        answer = playback.ANSWERS.get(request.target[:_PREFIX])
         try:
-            if answer and request.method == "POST" and user.isdigit() and len(user) <= _LONGEST_NUMBER:
-                return _json(200, answer(self._service, int(user), request.body))
+            user = self._service.bodies.user(request.target[_PREFIX:]) if answer and request.method == "POST" else None
+            if answer and user is not None:
+                return _json(200, answer(self._service, user, request.body))
             return self._answer_by_flask(request)
         except Exception as error:  # noqa: BLE001  any error has an answer
             return self.refuse(*_explain(error))

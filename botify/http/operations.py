@@ -20,6 +20,9 @@ def make_blueprint(service: Service) -> Blueprint:
     """Make the blueprint of a service."""
     operations = Blueprint("operations", __name__)
     document = yaml.safe_load(_DOCUMENT.read_bytes())
+    for name, is_text in (("UserId", service.bodies.text_users), ("TrackId", service.bodies.catalogue.is_text)):
+        if is_text:
+            document["components"]["schemas"][name] |= {"type": "string", "minLength": 1}
     running = [_describe(experiment, service.settings.decides) for experiment in service.settings.experiments]
 
     @operations.get("/openapi.json")

@@ -9,26 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 from botify.errors import ModelError
+from botify.model.catalogue import Catalogue, user_number
 
 _LONGEST_HEADER = 200  # characters; ours have 118, and parsing a deeper one takes all the stack
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def read_arrays(file: BufferedReader, shapes: Mapping[str, str], what: str) -> tuple[Arrays, dict[str, int]]:
-    """Read arrays of an `.npz` as `numpy.savez` writes it.
+def read_arrays(
+    file: BufferedReader, shapes: Mapping[str, str], what: str, catalogue: Catalogue
+) -> tuple[Arrays, dict[str, int]]:
+    """Read arrays of an `.npz` as `numpy.savez` writes it; ids become the numbers that stand for them.
 
     Args:
         file: The file, open.
-        shapes: By array the kind of its numbers, `i` or `f` (finite), and the names of its axes: `"f tracks factors"`.
-            Axes of one name have one length.
+        shapes: By array the kind of its numbers, `i`, `f` (finite), or `track` or `user` for ids, and the names of its
+            axes: `"f tracks factors"`. Axes of one name have one length.
         what: What the file is, for the message.
+        catalogue: Of the tracks.
 
     Returns:
         The arrays, and the lengths of the axes by name.
 
     Raises:
-        ModelError: The file is damaged, or lacks an array, or an array is something else.
+        ModelError: The file is damaged, or lacks an array, or an array is something else, or of an unknown track.
     """
     path = file.name
     try:
@@ -39,13 +43,20 @@ def read_arrays(file: BufferedReader, shapes: Mapping[str, str], what: str) -> t
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
         kind, *axes = shapes[name].split()
-        if array.dtype.kind != kind or array.ndim != len(axes):
-            raise ModelError(f"{path}: {name} is {array.dtype} {array.shape}, expected {kind} with {len(axes)} axes")
+        expected = {"track": "U" if catalogue.is_text else "i", "user": "iU"}.get(kind, kind)
+        if array.dtype.kind not in expected or array.ndim != len(axes):
+            raise ModelError(
+                f"{path}: {name} is {array.dtype} {array.shape}, expected {expected} with {len(axes)} axes"
+            )
         for axis, length in zip(axes, array.shape, strict=True):
             if lengths.setdefault(axis, length) != length:
                 raise ModelError(f"{path}: {name} is {array.shape}, but there are {lengths[axis]} {axis}")
         if kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
+        if kind == "user" and array.dtype.kind == "U":
+            arrays[name] = np.array([user_number(user) for user in array.tolist()], dtype=np.int64)
+        elif kind == "track":
+            arrays[name] = _track_numbers(path, name, array, catalogue)
     return arrays, lengths
 
 
@@ -53,6 +64,16 @@ def check_ids(path: str, name: str, ids: npt.NDArray[Any], limit: int) -> None:
     """Raise a `ModelError` unless all ids are in 0..limit-1."""
     if len(ids) and not (ids.min() >= 0 and ids.max() < limit):
         raise ModelError(f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}")
+
+
+def _track_numbers(path: str, name: str, tracks: npt.NDArray[Any], catalogue: Catalogue) -> npt.NDArray[Any]:
+    if not catalogue.numbers:
+        check_ids(path, name, tracks, len(catalogue))
+        return tracks
+    numbers = np.array([catalogue.numbers.get(track, -1) for track in tracks.tolist()], dtype=np.int64)
+    if len(unknown := tracks[numbers < 0]):
+        raise ModelError(f"{path}: {name} has {unknown[0]!r}, which is not in the catalogue")
+    return numbers
 
 
 def _read_array(archive: zipfile.ZipFile, member: str) -> npt.NDArray[Any]:

@@ -1,18 +1,29 @@
 """The catalogue: each track's record as it stands in the file, and its artist, in compact arrays."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
+import mmh3
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from botify.errors import CatalogueError
 from looplib.arrays import IntArray
 
+LARGEST_ID = 2**63 - 1
+Id = int | str
+"""The owner's id of a listener or a track; those of one service are all numbers, or all text."""
+
+WholeNumber = Annotated[int, Meta(ge=0, le=LARGEST_ID)]
+Text = Annotated[str, Meta(min_length=1)]
+
 
 class _Record(msgspec.Struct):
-    track: int
+    track: WholeNumber | Text
     artist: str | int
 
 
@@ -21,18 +32,38 @@ _decode = msgspec.json.Decoder(_Record).decode
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Tracks 0..n-1."""
+    """Tracks by number: the position by ascending id, which is the id itself where ids are 0..n-1."""
 
-    text: bytes  # the file
+    text: bytes  # the lines of the file, by number
     starts: IntArray  # (tracks + 1,): the record of track t is text[starts[t]:starts[t + 1]]
     artist: IntArray  # (tracks,), one number an artist
     by_artist: IntArray  # (tracks,), tracks grouped by artist
     artist_starts: IntArray  # (artists + 1,): artist a has by_artist[artist_starts[a]:artist_starts[a + 1]]
     sha256: str
+    ids: Sequence[Any]  # by number
+    numbers: Mapping[Any, int]  # by id; empty where ids are numbers themselves
 
     def __len__(self) -> int:
         """Return the number of tracks."""
         return len(self.artist)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether ids are text."""
+        return isinstance(self.ids[0], str)
+
+    @property
+    def id_type(self) -> Any:  # noqa: ANN401  a type made here
+        """The type of an id in JSON; of a known one where ids are 0..n-1."""
+        if not self.numbers:
+            return Annotated[int, Meta(ge=0, lt=len(self))]
+        return Text if self.is_text else WholeNumber
+
+    def number(self, track: Id) -> int | None:
+        """Return the number of a track; None where the catalogue lacks it."""
+        if self.numbers:
+            return self.numbers.get(track)
+        return track if isinstance(track, int) and 0 <= track < len(self) else None
 
     def record(self, track: int) -> bytes:
         """Return the record of a track, JSON."""
@@ -43,11 +74,16 @@ class Catalogue:
         return self.by_artist[self.artist_starts[artist] : self.artist_starts[artist + 1]]
 
 
+def user_number(user: Id) -> int:
+    """Return the number by which a listener's lists are found: a whole number itself, 63 bits of the hash of a text."""
+    return user if isinstance(user, int) else mmh3.hash64(user, signed=False)[0] >> 1
+
+
 def load_catalogue(path: Path) -> Catalogue:
-    """Read `tracks.json`, one `{"track", "artist", …}` a line.
+    """Read `tracks.json`, one `{"track", "artist", …}` a line; ids are whole numbers, or text.
 
     Raises:
-        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or out of order.
+        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or of a track that was there before.
     """
     try:
         text = path.read_bytes()
@@ -56,21 +92,47 @@ def load_catalogue(path: Path) -> Catalogue:
     lines = text.splitlines(keepends=True)
     if not lines:
         raise CatalogueError(f"{path}: holds no tracks")
-    numbers: dict[str | int, int] = {}  # of the artists, as they first appear
-    artist = np.empty(len(lines), dtype=np.int64)
-    for track, line in enumerate(lines):
-        try:
-            record = _decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise CatalogueError(f"{path}:{track + 1}: no object with track and artist ({error})") from None
-        if record.track != track:
-            raise CatalogueError(f"{path}:{track + 1}: track {record.track} found, {track} expected: ids are 0..n-1")
-        artist[track] = numbers.setdefault(record.artist, len(numbers))
+    sha256 = hashlib.sha256(text).hexdigest()
+    records = _read_records(path, lines)
+    ids = [record.track for record in records]
+    is_dense = ids == list(range(len(ids)))
+    if not is_dense:
+        order = _order(path, ids)
+        records, ids = [records[i] for i in order], [ids[i] for i in order]
+        is_dense = ids == list(range(len(ids)))
+        lines = [lines[i].rstrip() + b"\n" for i in order]
+        text = b"".join(lines)
+    artists: dict[object, int] = {}  # as they first appear; a track of no known artist is alone
+    keys = [(number,) if record.artist == "" else record.artist for number, record in enumerate(records)]
+    artist = np.array([artists.setdefault(key, len(artists)) for key in keys], dtype=np.int64)
     return Catalogue(
         text=text,
         starts=np.cumsum([0, *map(len, lines)], dtype=np.int64),
         artist=artist,
         by_artist=np.argsort(artist, kind="stable"),
         artist_starts=np.concatenate([[0], np.cumsum(np.bincount(artist))]),
-        sha256=hashlib.sha256(text).hexdigest(),
+        sha256=sha256,
+        ids=range(len(ids)) if is_dense else ids,
+        numbers={} if is_dense else {track: number for number, track in enumerate(ids)},
     )
+
+
+def _read_records(path: Path, lines: Sequence[bytes]) -> list[_Record]:
+    records: list[_Record] = []
+    try:
+        records.extend(map(_decode, lines))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"{path}:{len(records) + 1}: no object with track and artist ({error})") from None
+    return records
+
+
+def _order(path: Path, ids: Sequence[Any]) -> list[int]:
+    """Return the positions of ids by ascending id; refuses ids of two kinds, and one that stands twice."""
+    first: dict[object, int] = {}
+    for line, track in enumerate(ids, start=1):
+        if type(track) is not type(ids[0]):
+            kinds = "a number and text" if isinstance(ids[0], int) else "text and a number"
+            raise CatalogueError(f"{path}:{line}: track {track!r} found after {ids[0]!r}: {kinds}; write all as one")
+        if first.setdefault(track, line) != line:
+            raise CatalogueError(f"{path}:{line}: track {track!r} is there already, in line {first[track]}")
+    return sorted(range(len(ids)), key=ids.__getitem__)

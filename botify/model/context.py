@@ -8,23 +8,24 @@ import numpy as np
 
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
+from botify.model.catalogue import Catalogue
 from looplib.arrays import Float32Array, FloatArray, IntArray
 
 FORMAT = 2  # of the file, by its manifest
 
 # The openings by listener and organic track, and the vectors of tracks.
 _TABLES = {
-    "tracks": "i tracks",
+    "tracks": "track tracks",
     "track_factors": "f tracks factors",
-    "listeners": "i openings",
-    "organics": "i openings",
+    "listeners": "user openings",
+    "organics": "track openings",
     "interest_of": "i openings",
+    "owners": "user owners",
+    "scale": "f owners",
+    "constant": "f owners",
 }
 # Attributes of the same name below.
 _NUMBERS = {
-    "owners": "i owners",
-    "scale": "f owners",
-    "constant": "f owners",
     "interests": "f interests factors",
     "evidence": "i interests",
     "odds": "f interests",
@@ -108,26 +109,29 @@ class Context:
         return variances
 
 
-def read_context(file: BufferedReader, tracks: int) -> Context:
-    """Read a context model for a catalogue of so many tracks.
+def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool) -> Context:
+    """Read a context model for a catalogue.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
     path = file.name
-    arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model")
+    arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model", catalogue)
     if lengths["side"] != lengths["factors"]:
         raise ModelError(f"{path}: {lengths['factors']} factors need maps to as many, not {lengths['side']}")
-    for name, limit in (("tracks", tracks), ("organics", tracks), ("interest_of", lengths["interests"])):
-        check_ids(path, name, arrays[name], limit)
+    check_ids(path, "interest_of", arrays["interest_of"], lengths["interests"])
+    if text_users:  # which are sorted as text
+        order = np.lexsort((arrays["organics"], arrays["listeners"]))
+        arrays |= {name: arrays[name][order] for name in ("listeners", "organics", "interest_of")}
     owner, organic = arrays["listeners"], arrays["organics"]
     is_after = (owner[1:] > owner[:-1]) | ((owner[1:] == owner[:-1]) & (organic[1:] > organic[:-1]))
     if not is_after.all():
         raise ModelError(f"{path}: openings are not sorted or repeat (at {int(np.argmin(is_after)) + 1})")
     owners, starts = np.unique(owner, return_index=True)
-    if not np.array_equal(owners, arrays["owners"]):
-        raise ModelError(f"{path}: owners are not the {len(owners)} listeners of the openings, in their order")
-    vectors = np.zeros((tracks, lengths["factors"]), dtype=np.float32)
+    by_id = np.argsort(arrays["owners"], kind="stable")
+    if not np.array_equal(owners, arrays["owners"][by_id]):
+        raise ModelError(f"{path}: owners are not the {len(owners)} listeners of the openings")
+    vectors = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
     vectors[arrays["tracks"]] = arrays["track_factors"]
     numbers: dict[str, Any] = {
         name: float(arrays[name]) if shape == "f" else arrays[name].astype(np.float32)
@@ -142,6 +146,9 @@ def read_context(file: BufferedReader, tracks: int) -> Context:
         starts=np.append(starts, len(organic)),
         organics=organic,
         interest_of=arrays["interest_of"].astype(np.int64),
+        owners=owners,
+        scale=arrays["scale"][by_id],
+        constant=arrays["constant"][by_id],
         own_precision=own_precision,
-        **{**numbers, "owners": owners},
+        **numbers,
     )

@@ -1,8 +1,7 @@
 """Loading a version of the recommendations: checked against its manifest and the catalogue."""
 
-import hashlib
-import os
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,14 +10,15 @@ import msgspec
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import check_ids, read_arrays
+from botify.model.arrays import read_arrays
 from botify.model.catalogue import Catalogue
 from botify.model.context import FORMAT, read_context
-from botify.model.files import open_untrusted
 from botify.model.model import CONTEXT, FACTORS, MANIFEST, NEIGHBOURS, Model
-from botify.model.tracklists import TrackLists, read_track_lists
+from botify.model.tracklists import NO_LISTS, TrackLists, has_text_users, read_track_lists
 from botify.settings import Settings
 from looplib.arrays import Float32Array
+from looplib.checksums import unseal
+from looplib.untrusted import open_untrusted, read_untrusted
 
 LONGEST_MANIFEST = 2**20
 POPULAR = 100
@@ -63,12 +63,10 @@ def read_manifest(folder: Path) -> ModelManifest:
         ModelError: There is none, or it is not one.
     """
     path = folder / MANIFEST
+    content = read_untrusted(path, LONGEST_MANIFEST, within=folder, error=ModelError)
     try:
-        with open_untrusted(path, LONGEST_MANIFEST) as file:
-            return msgspec.json.decode(file.read(LONGEST_MANIFEST), type=ModelManifest)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.convert(unseal(content), ModelManifest)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {error}") from None
 
 
@@ -76,8 +74,10 @@ def current_folder(settings: Settings) -> Path:
     """Return the folder that the recommendations are in, links followed: another one is another version.
 
     Raises:
-        ModelError: The links lead in a circle.
+        ModelError: The links lead in a circle, or no recommendations are configured.
     """
+    if settings.recommendations is None:
+        raise ModelError("recommendations: none are configured, so there are no versions")
     try:
         return settings.recommendations.parent.resolve()
     except RuntimeError as error:
@@ -95,6 +95,8 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
     Raises:
         ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue.
     """
+    if settings.recommendations is None:
+        return _model_of_catalogue(settings, catalogue)
     folder = folder or current_folder(settings)
     manifest = read_manifest(folder)
     trained_on = manifest.data.catalogue
@@ -103,23 +105,26 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
             f"{folder / MANIFEST}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
             f"{trained_on.sha256[:12]}…; the service has one of {len(catalogue)} tracks and {catalogue.sha256[:12]}…"
         )
-    tracks, files = len(catalogue), settings.files
-    recommendations = _read_lists(folder / settings.recommendations.name, manifest, "user", "tracks", tracks)
+    files, lists = settings.files, folder / settings.recommendations.name
+    text_users = _kind_of_users(settings, lists, manifest)
+    read_lists = partial(_read_lists, manifest=manifest, catalogue=catalogue, text_users=text_users)
+    recommendations = read_lists(lists, ("user", "tracks"))
     neighbours = directions = context = None
     if NEIGHBOURS in files:
-        neighbours = _read_lists(folder / NEIGHBOURS, manifest, "track", "recommendations", tracks)
+        neighbours = read_lists(folder / NEIGHBOURS, ("track", "recommendations"))
     if FACTORS in files:
-        directions = _read_directions(folder / FACTORS, manifest, tracks)
+        directions = _read_directions(folder / FACTORS, manifest, catalogue)
     if CONTEXT in files and CONTEXT in manifest.files:
         with _open(folder / CONTEXT, manifest) as file:
             _check_format(folder / CONTEXT, manifest)
-            context = read_context(file, tracks)
+            context = read_context(file, catalogue, text_users=text_users)
     counts = recommendations.counts
     return Model(
         version=manifest.model,
         created_at=manifest.created_at,
         folder=folder,
         catalogue=catalogue,
+        text_users=text_users,
         recommendations=recommendations,
         popular=[track for track in np.argsort(-counts, kind="stable")[:POPULAR].tolist() if counts[track]],
         neighbours=neighbours,
@@ -134,40 +139,44 @@ def _check_format(path: Path, manifest: ModelManifest) -> None:
         raise ModelError(f"{path}: format {found} found, this service reads {FORMAT}; export with this release again")
 
 
+def _model_of_catalogue(settings: Settings, catalogue: Catalogue) -> Model:
+    """Make the model of a service that starts before anything is published."""
+    text_users = catalogue.is_text if settings.text_users is None else settings.text_users
+    return Model("none", datetime.now(UTC), None, catalogue, text_users, NO_LISTS, [], None, None, None)
+
+
+def _kind_of_users(settings: Settings, lists: Path, manifest: ModelManifest) -> bool:
+    """Return whether the listeners of a version are text, and refuse those of another kind than the settings say."""
+    with _open(lists, manifest) as file:
+        text_users = has_text_users(file)
+    if settings.text_users not in (None, text_users):
+        found = "text" if text_users else "whole numbers"
+        raise ModelError(f"{lists}: ids of listeners are {found}, and text_users is {settings.text_users}; change it")
+    return text_users
+
+
 def _open(path: Path, manifest: ModelManifest) -> BufferedReader:
     """Open a file of a version, once it is what the manifest says."""
     facts = manifest.files.get(path.name)
     if facts is None:
         raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(manifest.files))}")
-    file = open_untrusted(path, facts.bytes)
-    try:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if file.seek(0, os.SEEK_END) != facts.bytes:
-            raise ModelError(f"{path}: {file.tell()} bytes found, the manifest says {facts.bytes}")
-        if digest != facts.sha256:
-            raise ModelError(f"{path}: sha256 {digest[:12]}… found, the manifest says {facts.sha256[:12]}…")
-        file.seek(0)
-    except OSError as error:
-        file.close()
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except ModelError:
-        file.close()
-        raise
-    return file
+    return open_untrusted(path, facts.bytes, within=path.parent, sha256=facts.sha256, error=ModelError)
 
 
-def _read_lists(path: Path, manifest: ModelManifest, key: str, value: str, tracks: int) -> TrackLists:
+def _read_lists(
+    path: Path, keys: tuple[str, str], *, manifest: ModelManifest, catalogue: Catalogue, text_users: bool
+) -> TrackLists:
     with _open(path, manifest) as file:
-        return read_track_lists(file, key, value, manifest.files[path.name].rows, tracks)
+        return read_track_lists(file, keys, manifest.files[path.name].rows, catalogue, text_users=text_users)
 
 
-def _read_directions(path: Path, manifest: ModelManifest, tracks: int) -> Float32Array:
-    """Read item factors and scale them to length 1, by track id."""
+def _read_directions(path: Path, manifest: ModelManifest, catalogue: Catalogue) -> Float32Array:
+    """Read item factors and scale them to length 1, by track."""
+    shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
     with _open(path, manifest) as file:
-        arrays, lengths = read_arrays(file, {"tracks": "i tracks", "item_factors": "f tracks factors"}, "factors")
-    ids, factors = arrays["tracks"], arrays["item_factors"]
-    check_ids(str(path), "tracks", ids, tracks)
+        arrays, lengths = read_arrays(file, shapes, "factors", catalogue)
+    factors = arrays["item_factors"]
     norms = np.linalg.norm(factors, axis=1, keepdims=True)
-    directions = np.zeros((tracks, lengths["factors"]), dtype=np.float32)
-    directions[ids] = factors / np.where(norms > 0, norms, 1)
+    directions = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
+    directions[arrays["tracks"]] = factors / np.where(norms > 0, norms, 1)
     return directions

@@ -22,8 +22,9 @@ class Model:
 
     version: str
     created_at: datetime
-    folder: Path
+    folder: Path | None  # None where nothing is published
     catalogue: Catalogue
+    text_users: bool  # ids of listeners are text
     recommendations: TrackLists  # by listener
     popular: list[int]  # the tracks that most lists hold, most popular first
     neighbours: TrackLists | None  # by track; None where no recommender asks for them

@@ -1,14 +1,16 @@
 """Lists of tracks by id, a listener's or a track's, in compact arrays; read from exported JSON lines."""
 
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from botify.errors import ModelError
+from botify.model.catalogue import Catalogue, Text, WholeNumber, user_number
 from looplib.arrays import Int32Array, IntArray
 
 NO_TRACK = -1
@@ -39,40 +41,61 @@ class TrackLists:
 
     def lists_of(self, of: IntArray) -> Int32Array:
         """Return the lists of many ids, (…, length of the longest list); of an id without list all `NO_TRACK`."""
+        if not len(self.ids):
+            return np.full((*of.shape, 1), NO_TRACK, np.int32)
         rows = np.minimum(self.ids.searchsorted(of), len(self.ids) - 1)
         return np.where((self.ids[rows] == of)[..., None], self.tracks[rows], np.int32(NO_TRACK))
 
 
-def read_track_lists(file: BufferedReader, key: str, value: str, rows: int | None, tracks: int) -> TrackLists:
-    """Read lines such as `{"user": 7, "tracks": [3, 1]}`.
+NO_LISTS = TrackLists(np.empty(0, np.int64), np.empty((0, 1), np.int32), np.empty(0, np.int64))
+
+
+class _Line(msgspec.Struct):
+    user: WholeNumber | Text
+
+
+def has_text_users(file: BufferedReader) -> bool:
+    """Return whether the listener of a file's first line is text."""
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):  # reading the lists says what is wrong
+        return isinstance(msgspec.json.decode(file.readline(), type=_Line).user, str)
+    return False
+
+
+def read_track_lists(
+    file: BufferedReader, keys: tuple[str, str], rows: int | None, catalogue: Catalogue, *, text_users: bool
+) -> TrackLists:
+    """Read lines such as `{"user": 7, "tracks": [3, 1]}`; text ids become the numbers that stand for them.
 
     Args:
         file: The file, open.
-        key: The field with the id.
-        value: The field with the list.
+        keys: The field with the id, `user` or `track`, and the one with the list.
         rows: How many lines the manifest says there are.
-        tracks: Tracks of the catalogue.
+        catalogue: Of the tracks.
+        text_users: Whether the ids of listeners are text.
 
     Raises:
         ModelError: The file cannot be read, or a line is something else; the message names the line.
     """
-    id_type = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    list_type = list[Annotated[int, msgspec.Meta(ge=0, lt=tracks)]]
-    line_type = msgspec.defstruct("Line", [("id", id_type), ("tracks", list_type)], rename={"id": key, "tracks": value})
-    decode = msgspec.json.Decoder(line_type).decode
+    (key, value), numbers = keys, catalogue.numbers
+    id_type: Any = (Text if text_users else WholeNumber) if key == "user" else catalogue.id_type
+    fields = [("id", id_type), ("tracks", list[catalogue.id_type])]  # type: ignore[name-defined]  # a type made here
+    decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename={"id": key, "tracks": value})).decode
+    number_of = user_number if key == "user" else numbers.__getitem__ if numbers else int
     ids_read, lengths_read, tracks_read = array("q"), array("q"), array("i")  # compact, and grow without a copy
     path = file.name
     try:
         for text in file:
             line: Any = decode(text)
-            ids_read.append(line.id)
+            ids_read.append(number_of(line.id))
+            tracks_read.fromlist([numbers[track] for track in line.tracks] if numbers else line.tracks)
             lengths_read.append(len(line.tracks))
-            tracks_read.fromlist(line.tracks)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         expected = f'{{"{key}": id, "{value}": [ids]}} is expected'
         raise ModelError(f"{path}:{len(ids_read) + 1}: {expected}; {error}") from None
+    except KeyError as error:
+        raise ModelError(f"{path}:{len(lengths_read) + 1}: track {error} is not in the catalogue") from None
     if len(ids_read) != rows or not rows:
         raise ModelError(f"{path}: {len(ids_read)} lines found, the manifest says {rows}")
     ids, cells = np.frombuffer(ids_read, np.int64), np.frombuffer(tracks_read, np.int32)
@@ -83,9 +106,9 @@ def read_track_lists(file: BufferedReader, key: str, value: str, rows: int | Non
         repeated = np.flatnonzero(ids[1:] == ids[:-1])
         if len(repeated):
             raise ModelError(f"{path}: {key} {ids[repeated[0]]} has two lines")
-    counts = np.zeros(tracks, dtype=np.int64)
+    counts = np.zeros(len(catalogue), dtype=np.int64)
     for start in range(0, len(cells), _CHUNK):  # counting takes a copy
-        counts += np.bincount(cells[start : start + _CHUNK], minlength=tracks)
+        counts += np.bincount(cells[start : start + _CHUNK], minlength=len(catalogue))
     return TrackLists(ids, table, counts)
 
 

@@ -29,7 +29,7 @@ class Versions:
     """
 
     def __init__(self, settings: Settings, model: Model, metrics: Metrics) -> None:
-        """Begin with a model, whose catalogue later versions must fit."""
+        """Begin with a model, whose catalogue and kind of listeners later versions must fit."""
         self.model, self._metrics = model, metrics
         self.refused: str | None = None  # why the current version is not the one served
         self._settings = settings
@@ -81,11 +81,14 @@ class Versions:
             return model
 
     def watch(self) -> None:
-        """Look for a new version every `watch_s`, in its own thread, until `close`."""
-        self._watcher.start()
+        """Look for a new version every `watch_s`, in its own thread, until `close`; without recommendations do not."""
+        if self._settings.recommendations is not None:
+            self._watcher.start()
 
     def is_watching(self) -> bool:
         """Return whether the watcher lives and has looked lately."""
+        if self._settings.recommendations is None:
+            return True
         patience_s = 10 * self._settings.watch_s + _LONGEST_LOAD_S
         return self._watcher.is_alive() and time.monotonic() - self._checked_s < patience_s
 
@@ -108,8 +111,10 @@ class Versions:
             self._metrics.versions_checked.set_to_current_time()
 
     @staticmethod
-    def _state(folder: Path) -> tuple[Path, int]:
+    def _state(folder: Path | None) -> tuple[Path | None, int]:
         """Return what changes when there is something to load."""
+        if folder is None:
+            return None, 0
         try:
             return folder, (folder / MANIFEST).stat().st_mtime_ns
         except OSError:
@@ -120,7 +125,11 @@ class Versions:
         before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
         try:
-            return load_model(self._settings, self.model.catalogue, folder)
+            model = load_model(self._settings, self.model.catalogue, folder)
+            if model.text_users != self.model.text_users:
+                kinds = ["text", "whole numbers"] if model.text_users else ["whole numbers", "text"]
+                raise ModelError(f"{folder}: ids of listeners are {kinds[0]}, and those of the service are {kinds[1]}")
+            return model
         except ModelError:
             raise
         except Exception as error:
@@ -131,8 +140,9 @@ class Versions:
     def _find(self, version: str | None) -> Path:
         """Return the folder of a version; by default of the latest one that is not later than the served one."""
         served = self.model
+        folders = (served.folder or current_folder(self._settings)).parent
         found = []
-        for folder in served.folder.parent.iterdir():
+        for folder in folders.iterdir():
             if not folder.name.startswith(TEMPORARY_PREFIX):
                 with contextlib.suppress(ModelError):  # no version
                     found.append((read_manifest(folder), folder))
@@ -143,11 +153,12 @@ class Versions:
             wanted = [(created_at, folder) for created_at, folder in earlier if created_at <= served.created_at]
         if not wanted:
             what = f"no version {version}" if version is not None else f"no version earlier than {served.version}"
-            raise ModelError(f"{served.folder.parent}: {what}")
+            raise ModelError(f"{folders}: {what}")
         return max(wanted)[1]
 
     def _point_to(self, folder: Path) -> None:
-        link = self._settings.recommendations.parent
+        recommendations = self._settings.recommendations
+        link = recommendations.parent if recommendations else Path()
         if not link.is_symlink():
             raise ModelError(f"{link}: no link to a version, so there is nothing to roll back")
         temporary = link.parent / f"{TEMPORARY_PREFIX}{link.name}-rollback"

@@ -19,7 +19,7 @@ EXHAUSTED = -2  # all that could be recommended is taken in this session
 class Row:
     """A listener who needs the next track."""
 
-    user: int
+    user: int  # the listener's number, see `user_number`
     tracks: Sequence[int]  # heard in the open session, in order; the one just heard is the last
     times: Sequence[float]  # share heard of each
     all_taken: Collection[int]  # heard, or recommended and not heard yet: not to be recommended; may repeat

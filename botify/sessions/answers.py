@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from botify.model.catalogue import Catalogue, Id
 from botify.sessions.local import make_tickets
 
 PENDING_S = 2.0  # after which the claim of a process that died is taken over
@@ -24,8 +25,12 @@ _POLL_S = 0.005
 _CLOCKS_S = 60.0  # by which clocks of machines may differ
 ENDED = -1  # the answer to `last`, in place of a track
 
-Key = tuple[str, int, int]
+Key = tuple[str, Id, int]
 """(message, listener, number of the request)."""
+
+
+ReadLog = Callable[..., Iterator[tuple[Key, int, float]]]
+"""`logged_answers` of a folder and a catalogue."""
 
 
 class AnswersError(Exception):
@@ -54,21 +59,21 @@ class Answers(Protocol):
 class LocalAnswers:
     """Answers in the memory of one process; what an earlier process logged is read before the first claim."""
 
-    def __init__(self, folder: Path, silence_s: float, most: int = 1_000_000) -> None:
-        """Keep answers for `silence_s`, and of more than `most` the latest; `folder` is that of the event log."""
+    def __init__(self, read_log: ReadLog, silence_s: float, most: int = 1_000_000) -> None:
+        """Keep answers for `silence_s`, and of more than `most` the latest."""
         self._silence_s, self._most = silence_s, most
         self._answers: OrderedDict[Key, tuple[float, int | None]] = OrderedDict()  # when, and None while under way
-        self._folder: Path | None = folder  # None once it was read
+        self._read_log: ReadLog | None = read_log  # None once it was read
         self._settled = threading.Condition()
 
     def claim(self, keys: Sequence[Key]) -> list[int | None]:
         """See `Answers`."""
         now_s = time.time()
         with self._settled:
-            if self._folder:
-                for logged, answer, at_s in logged_answers(self._folder, now_s - self._silence_s):
+            if self._read_log:
+                for logged, answer, at_s in self._read_log(now_s - self._silence_s):
                     self._answers[logged] = at_s, answer
-                self._folder = None
+                self._read_log = None
             self._settled.wait_for(lambda: not any(self._is_under_way(key) for key in keys))
             found = [self._answers.get(key, (0.0, None)) for key in keys]
             earlier = [answer if at_s > now_s - self._silence_s else None for at_s, answer in found]
@@ -116,9 +121,9 @@ return 1
 class RedisAnswers:
     """Answers in Redis: `?ticket:seconds since the epoch` while a request is being answered, then the track."""
 
-    def __init__(self, call: Callable[..., list[Any] | None], folder: Path, silence_s: float) -> None:
-        """Keep answers for `silence_s`, by commands that `call` sends; `folder` is that of the event log."""
-        self._call, self._folder, self._silence_s = call, folder, silence_s
+    def __init__(self, call: Callable[..., list[Any] | None], prefix: str, read_log: ReadLog, silence_s: float) -> None:
+        """Keep answers for `silence_s`, by commands that `call` sends, under keys that begin with a prefix."""
+        self._call, self._prefix, self._read_log, self._silence_s = call, prefix, read_log, silence_s
         self._mine: dict[Key, bytes] = {}  # claims of this process
         self._tickets = make_tickets()
 
@@ -137,9 +142,8 @@ class RedisAnswers:
         expires_ms = round(self._silence_s * 1000)
         for key in keys:
             del self._mine[key]
-        self._call(
-            *[("SET", _name(key), b"%d" % answer, "PX", expires_ms) for key, answer in zip(keys, answers, strict=True)]
-        )
+        kept = zip(keys, answers, strict=True)
+        self._call(*[("SET", self._name(key), b"%d" % answer, "PX", expires_ms) for key, answer in kept])
 
     def release(self, keys: Sequence[Key]) -> None:
         """See `Answers`."""
@@ -151,8 +155,8 @@ class RedisAnswers:
         mine = b"?%d:%d" % (next(self._tickets), time.time())
         pending, deadline = b"", 0.0
         while True:
-            command = ("SET", _name(key), mine, "NX", "PX", round(self._silence_s * 1000))
-            is_set, value = self._ask(command, ("GET", _name(key)))
+            command = ("SET", self._name(key), mine, "NX", "PX", round(self._silence_s * 1000))
+            is_set, value = self._ask(command, ("GET", self._name(key)))
             if is_set or value == mine:  # the latter if it was sent twice over a broken connection
                 self._mine[key] = mine
                 return None
@@ -168,14 +172,14 @@ class RedisAnswers:
 
     def _find(self, key: Key, claimed_s: float) -> int | None:
         """Look in the log for the answer to a request whose claim was taken over."""
-        for logged, answer, _ in logged_answers(self._folder, claimed_s - _CLOCKS_S, key[2]):
+        for logged, answer, _ in self._read_log(claimed_s - _CLOCKS_S, key[2]):
             if logged == key:
                 self.keep([key], [answer])
                 return answer
         return None
 
     def _replace(self, key: Key, value: bytes, by: bytes) -> bool:
-        (replaced,) = self._ask(("EVAL", _REPLACE, 1, _name(key), value, by, round(self._silence_s * 1000)))
+        (replaced,) = self._ask(("EVAL", _REPLACE, 1, self._name(key), value, by, round(self._silence_s * 1000)))
         return bool(replaced)
 
     def _ask(self, *commands: Sequence[Any]) -> list[Any]:
@@ -184,27 +188,30 @@ class RedisAnswers:
             raise AnswersError("the session store cannot be reached, so it is unknown whether this was answered before")
         return replies
 
-
-def _name(key: Key) -> bytes:
-    return b"botify:%b:%d:%d" % (key[0].encode(), key[1], key[2])
+    def _name(self, key: Key) -> bytes:
+        message, user, number = key
+        return f"{self._prefix}{message}:{user}:{number}".encode()
 
 
 class _LoggedAnswer(msgspec.Struct):
     message: str
     timestamp: int
-    user: int
+    user: Id
     request: int
-    recommendation: int | None = None
+    recommendation: Id | None = None
 
 
 _decode = msgspec.json.Decoder(_LoggedAnswer).decode
 
 
-def logged_answers(folder: Path, since_s: float, number: int | None = None) -> Iterator[tuple[Key, int, float]]:
+def logged_answers(
+    folder: Path, catalogue: Catalogue, since_s: float, number: int | None = None
+) -> Iterator[tuple[Key, int, float]]:
     """Read the answers to numbered requests from the event log, its open segments included.
 
     Args:
         folder: Folder of the log.
+        catalogue: Of its tracks.
         since_s: Seconds since the epoch of the first event that counts.
         number: Only this number.
 
@@ -226,5 +233,6 @@ def logged_answers(folder: Path, since_s: float, number: int | None = None) -> I
                 event = _decode(line)
                 at_s = event.timestamp / 1000
                 if at_s >= since_s:
-                    answer = ENDED if event.recommendation is None else event.recommendation
+                    track = None if event.recommendation is None else catalogue.number(event.recommendation)
+                    answer = ENDED if track is None else track
                     yield (event.message, event.user, event.request), answer, at_s

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
 
+from botify.model.catalogue import Id
 from botify.schemas import Listening
 
 SILENCE_S = 1800.0
@@ -66,7 +67,7 @@ class LocalSessions:
         """
         self._silence_ms, self._most = round(silence_s * 1000), most
         self._tickets = make_tickets()
-        self._sessions: OrderedDict[int, _OpenSession] = OrderedDict()  # the one silent for longest first
+        self._sessions: OrderedDict[Id, _OpenSession] = OrderedDict()  # the one silent for longest first
         self._settled = threading.Condition()
         self._waiting = 0
 
@@ -89,7 +90,7 @@ class LocalSessions:
             self._delete_old(now_ms)
         return found
 
-    def settle(self, users: Sequence[int], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
+    def settle(self, users: Sequence[Id], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
         """End the claims of a `hear`, in any case: a request that recommends nothing settles with None.
 
         Args:

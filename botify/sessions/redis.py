@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from botify.model.catalogue import Id
 from botify.schemas import Listening
 from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Session, make_tickets, session_id
 from looplib.errors import ConfigError
@@ -118,8 +119,12 @@ def read_session(value: bytes, ticket: int) -> Reading:
 class RedisSessions:
     """Sessions in Redis; a connection a thread. Make it in the process that uses it, not before a fork."""
 
-    def __init__(self, url: str, *, silence_s: float = SILENCE_S, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, prefix: str = "botify:", *, silence_s: float = SILENCE_S, timeout_s: float = TIMEOUT_S
+    ) -> None:
         """Prepare connections to a URL such as `redis://localhost:6379/0`; they are made at the first request.
+
+        Keys begin with the prefix: sessions of catalogues that number their tracks differently are kept apart.
 
         Raises:
             ConfigError: The URL is none of Redis's.
@@ -130,7 +135,7 @@ class RedisSessions:
             )
         except ValueError as error:
             raise ConfigError(f"redis_url: {error}") from None
-        self._silence_ms = round(silence_s * 1000)
+        self._silence_ms, self._prefix = round(silence_s * 1000), f"{prefix}session:"
         self._tickets = make_tickets()
         self._connection = _Connection(pool)
         self._lock = threading.Lock()
@@ -151,10 +156,11 @@ class RedisSessions:
             self._wait_for_others(keys, readings, now_ms)
         return [reading.session for reading in readings]
 
-    def settle(self, users: Sequence[int], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
+    def settle(self, users: Sequence[Id], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
         """See `LocalSessions`; waits for no reply unless the request was slow."""
+        key = self._key
         settled = [
-            (_key(user), state.ticket, RECORD.pack(state.ticket, NO_TRACK if track is None else track, RECOMMENDED))
+            (key(user), state.ticket, RECORD.pack(state.ticket, NO_TRACK if track is None else track, RECOMMENDED))
             for user, state, track in zip(users, sessions, tracks, strict=True)
             if state is not None
         ]
@@ -226,11 +232,14 @@ class RedisSessions:
     def _records_of(self, requests: Sequence[Listening]) -> tuple[list[bytes], list[int], list[bytes]]:
         """Return the key, a ticket and the record of each request."""
         tickets = [next(self._tickets) for _ in requests]
-        keys = [_key(user) for user, _, _ in requests]
+        keys = [self._key(user) for user, _, _ in requests]
         records = [
             RECORD.pack(ticket, track, share) for ticket, (_, track, share) in zip(tickets, requests, strict=True)
         ]
         return keys, tickets, records
+
+    def _key(self, user: Id) -> bytes:
+        return f"{self._prefix}{user}".encode()
 
     def call(self, *commands: Sequence[Any], keys: Sequence[bytes] = ()) -> list[Any] | None:
         """Return the replies to commands about keys, sent together; None while Redis is down."""
@@ -299,7 +308,3 @@ class _Connection(threading.local):
 def _are_foreign(values: Sequence[bytes]) -> bool:
     """Return whether a value is not one of ours, by its length."""
     return any(len(value) % RECORD.size for value in values)
-
-
-def _key(user: int) -> bytes:
-    return b"botify:session:%d" % user

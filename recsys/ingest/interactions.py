@@ -86,8 +86,8 @@ class _InteractionFiles:
         known, columns, rows = before.plays, self._settings.columns.stored, f"{self.row}s"
         if not self._are_plays:
             known = before.interactions
-        if before.parts and known is None:
-            held = "interactions" if before.interactions else "plays" if before.plays else "events"
+        if before.parts and (known is None or not before.has_tables):
+            held = "interactions" if before.interactions else "plays" if before.has_tables else "events"
             raise IngestError(f"{store}: a store of {held}; {rows} need a store of their own")
         if known and known.columns != columns:
             raise IngestError(

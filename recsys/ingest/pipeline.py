@@ -16,9 +16,10 @@ import xxhash
 
 from analysis import queries
 from analysis.logs import reader
-from analysis.logs.files import LogFile, digest
+from analysis.logs.files import OPEN, LogFile, digest, snapshot
 from analysis.logs.lines import LineCounts
 from analysis.store import Manifest, Source
+from looplib.checksums import unnamed
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.report import IngestReport
@@ -36,21 +37,32 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class NewFiles:
     """Those of some files whose content neither a store nor an earlier file has.
 
-    A file's digest is taken when it is its turn to be read, while its bytes are at hand.
+    A file's digest is taken when it is its turn to be read, while its bytes are at hand. Of a segment that a service
+    still writes to, its whole lines are read, and the next time what follows them.
     """
 
-    def __init__(self, files: Sequence[LogFile], manifest: Manifest, reading: str) -> None:
+    def __init__(self, files: Sequence[LogFile], manifest: Manifest, reading: str, scratch: Path) -> None:
         """Take the files and the manifest of the store; the same bytes under another `reading` are another content."""
         self.digests: dict[LogFile, str] = {}  # of the new ones so far
         self.known: list[LogFile] = []  # the others so far
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
-        self._files, self._reading = files, reading
+        self._files, self._reading, self._scratch = files, reading, scratch
+        self._starts: dict[LogFile, int] = {}  # of those that are the rest of a log, its first byte
+        self._pieces: dict[str, list[Source]] = {}  # of each log by its name, in order
+        for source in sorted(manifest.sources, key=lambda source: source.start):
+            self._pieces.setdefault(unnamed(Path(source.name)).name, []).append(source)
         self._digests = {source.digest for source in manifest.sources}
         self._states: dict[LogFile, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[LogFile]:
         """Yield the new ones, one after the other."""
-        for file in self._files:
+        for log in self._files:
+            start = self._read_before(log) if log.is_open or log.path.name.startswith(OPEN.removeprefix(".")) else 0
+            file = snapshot(log, self._scratch, start)
+            if file is not log and not file.size_bytes:
+                self.known.append(log)
+                continue
+            self._starts[file] = start
             self._states[file] = _state(file)
             content = digest(file)
             if self._reading:
@@ -64,7 +76,15 @@ class NewFiles:
 
     def source(self, file: LogFile, lines: LineCounts) -> Source:
         """Return a new file as a source of the store."""
-        return Source(file.name, self.digests[file], file.size_bytes, lines)
+        return Source(file.name, self.digests[file], file.size_bytes, lines, self._starts[file])
+
+    def _read_before(self, log: LogFile) -> int:
+        """Return how many bytes of a segment the store has, by its pieces."""
+        at = 0
+        for piece in self._pieces.get(unnamed(Path(log.name)).name, ()):
+            if piece.start == at and digest(log, at, piece.bytes) == piece.digest:
+                at += piece.bytes
+        return at
 
     def check_unchanged(self) -> None:
         """Refuse a file that was written to in the meantime: its digest is not that of what was read."""
@@ -105,10 +125,10 @@ def ingest_files(
     workspace = open_workspace(store)
     with _machine_errors_explained(workspace), locked(workspace) as lock:
         before = format_.prepare(workspace, manifest_to_extend(workspace, buckets))
-        new = NewFiles(files, before, format_.reading)
         # In the store, so on its disk; what a killed ingest leaves of it the next writer removes.
         with tempfile.TemporaryDirectory("", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True) as folder:
             scratch = Path(folder)
+            new = NewFiles(files, before, format_.reading, scratch)
             bucketing = Bucketing(scratch, format_.layout, before.buckets)
             with queries.connect(
                 memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False

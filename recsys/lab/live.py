@@ -1,8 +1,6 @@
 """The live experiment: what the service serves, and what its log says so far."""
 
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from looplib.errors import UserError
 from recsys.lab.publishing import Service
 
 _METRIC = "mean_time_per_session"
-_OPEN = ".events-*"  # segments that the service still writes to
 
 
 @dataclass(frozen=True)
@@ -64,17 +61,9 @@ def _deciding(served: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _read_log(log: Path, experiment: Mapping[str, Any]) -> Report:
-    """Report on the log so far, with the whole lines of segments that are still written to."""
     shares = {arm["name"]: arm["share"] for arm in experiment["arms"]}
     settings = AbConfig(control=experiment["arms"][0]["name"], shares=shares)
-    with tempfile.TemporaryDirectory() as folder:
-        for number, segment in enumerate(sorted(log.glob(_OPEN))):
-            with suppress(FileNotFoundError):  # closed in the meantime, and so in the log itself
-                content = segment.read_bytes()
-                Path(folder, f"open-{number}.jsonl").write_bytes(content[: content.rfind(b"\n") + 1])
-        copies = [Path(folder)] if any(Path(folder).iterdir()) else []
-        logs = [log, *copies] if any(log.glob("events-*")) else copies or [log]
-        return build_report(logs, experiment["name"], settings)
+    return build_report([log], experiment["name"], settings)
 
 
 def draw_effects(live: Look) -> Figure | None:

@@ -270,7 +270,7 @@ def test_experiments_are_described(client: FlaskClient) -> None:
 def test_the_document_is_openapi_and_knows_every_address(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
     validate(document)
-    rules = {re.sub(r"<int:(\w+)>", r"{\1}", rule.rule): rule for rule in client.application.url_map.iter_rules()}
+    rules = {re.sub(r"<\w+:(\w+)>", r"{\1}", rule.rule): rule for rule in client.application.url_map.iter_rules()}
     assert document["paths"].keys() == rules.keys() - {"/openapi.json", "/docs"}
     for path, operations in document["paths"].items():
         assert {method.upper() for method in operations if method != "parameters"} <= (rules[path].methods or set())

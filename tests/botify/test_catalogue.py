@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,26 @@ def test_tracks_of_an_artist_are_all_of_them(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("first", "second"), [(900, 7), ("zoë", "a/b"), (1, 0)])
+def test_own_ids_are_numbered_in_their_order_and_unknown_artists_are_different(
+    tmp_path: Path, first: str | int, second: str | int
+) -> None:
+    file = tmp_path / "tracks.json"
+    file.write_text("\n".join(json.dumps({"track": track, "artist": ""}) for track in (first, second)))
+    catalogue = load_catalogue(file)
+    assert list(catalogue.ids) == [second, first]
+    assert [catalogue.number(track) for track in (first, second, "x", 2**60)] == [1, 0, None, None]
+    assert [json.loads(catalogue.record(number))["track"] for number in (0, 1)] == [second, first]
+    assert [catalogue.tracks_of(artist).tolist() for artist in catalogue.artist] == [[0], [1]]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "holds no tracks"),
-        ('{"track":0,"artist":"A"}\n{"track":2,"artist":"A"}\n', "tracks.json:2: track 2 found, 1 expected"),
+        ('{"track":0,"artist":"A"}\n{"track":0,"artist":"A"}\n', "tracks.json:2: track 0 is there already, in line 1"),
+        ('{"track":"a","artist":"A"}\n{"track":3,"artist":"A"}\n', "tracks.json:2: track 3 found after 'a': text and"),
+        ('{"track":-1,"artist":"A"}', "tracks.json:1: no object with track and artist (Expected `int` >= 0"),
         ('{"track":0,"artist":"A"}\n{"track":1,"art', "tracks.json:2: no object with track and artist"),
         ('{"track":0}', "tracks.json:1: no object with track and artist"),
         ('{"track":0,"artist":[1]}', "tracks.json:1: no object with track and artist (Expected "),

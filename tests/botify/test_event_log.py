@@ -52,7 +52,7 @@ REQUESTS = [(7, 3, 0.25), (8, 4, 1.0)]
 
 def test_a_line_is_an_event_to_the_reader_of_the_log() -> None:
     outcomes = [("a-1", {"ALL": "T6"}, 9, "indexed", 1 / 30), ("b-1", {"ALL": "C"}, 5, "top_pop", 0.5)]
-    first, second = event_lines("next", 1_760_000_000_000, 0.0011, REQUESTS, outcomes)
+    first, second = event_lines("next", 1_760_000_000_000, 0.0011, REQUESTS, outcomes, ids=range(10))
     assert first.endswith(b"\n")
     assert first.count(b"\n") == 1
     assert parse_line(first) == Event(
@@ -63,7 +63,12 @@ def test_a_line_is_an_event_to_the_reader_of_the_log() -> None:
 
 def test_what_is_not_known_is_null() -> None:
     known, unknown = event_lines(
-        "last", 1_760_000_000_000, 0.0011, REQUESTS, [("a-1", {}, 9, "indexed", 1.0), (None, {}, None, None, None)]
+        "last",
+        1_760_000_000_000,
+        0.0011,
+        REQUESTS,
+        [("a-1", {}, 9, "indexed", 1.0), (None, {}, None, None, None)],
+        ids=range(10),
     )
     event = parse_line(unknown)
     assert (event.recommendation, event.session, event.recommender, event.propensity) == (None, None, None, None)

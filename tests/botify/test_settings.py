@@ -34,6 +34,7 @@ def test_the_environment_wins_over_the_file_and_options_over_both(tmp_path: Path
 VARIABLES: dict[str, tuple[str, object]] = {
     "BOTIFY_CATALOG": ("/data/t.json", "/data/t.json"),
     "BOTIFY_RECOMMENDATIONS": ("/data/r.jsonl", "/data/r.jsonl"),
+    "BOTIFY_TEXT_USERS": ("true", True),
     "BOTIFY_LOG_DIR": ("/var/log/b", "/var/log/b"),
     "BOTIFY_REDIS_URL": ("redis://h:1/0", "redis://h:1/0"),
     "BOTIFY_REDIS_TIMEOUT_S": ("0.5", 0.5),

@@ -1,8 +1,11 @@
 """What is exported of one's own interactions, read as the service reads it."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import orjson
@@ -10,16 +13,26 @@ import pytest
 
 from analysis import aa, power
 from analysis.ab import __main__ as ab
+from analysis.ab.config import AbConfig
+from analysis.ab.report import build_report
 from analysis.logs.interactions import Reading, parse_columns
 from analysis.offpolicy import __main__ as offpolicy
 from botify.errors import ModelError
-from botify.model.tracklists import read_track_lists
+from botify.event_log import describe_log
+from botify.http.app import Application, create_app
+from botify.http.connection import Request
+from botify.model.catalogue import load_catalogue
+from botify.model.loading import load_model
+from botify.service import Service
+from botify.settings import Settings
 from looplib.cli import run
-from looplib.config import dump_config
+from looplib.config import dump_config, parse_config
 from recsys.config import ContextConfig, ExportConfig, SearchConfig
 from recsys.dataset.build import build_dataset
+from recsys.errors import IngestError
 from recsys.export import __main__ as publish
 from recsys.export.export import export_run
+from recsys.ingest.events import ingest
 from recsys.ingest.interactions import ingest_interactions
 from recsys.models.als import AlsParams
 from recsys.report.page import read_titles
@@ -58,9 +71,15 @@ def export(
         }
         for n, (u, i) in enumerate(pairs)
     ]
+    folder.mkdir(exist_ok=True)
     (folder / "plays.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     reading = Reading(parse_columns(columns))
     ingest_interactions([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
+    return publish_model(folder, context)
+
+
+def publish_model(folder: Path, context: ContextConfig | None = None) -> Path:
+    """Publishes a model of the store in a folder."""
     config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"), context=context)
     dataset = build_dataset(open_store(config.store), config, in_process(), lambda _done, _word: None)
     Path(config.run).mkdir(exist_ok=True)
@@ -71,26 +90,133 @@ def export(
     return Path(export_run(config.run, folder / "out", ExportConfig(top=5, neighbours=3)))
 
 
-def test_lists_of_whole_numbers_load_into_the_service(tmp_path: Path) -> None:
-    version = export(tmp_path, lambda user: 1000 + user, lambda item: item)
-    with (version / "recommendations.jsonl").open("rb") as file:
-        lists = read_track_lists(file, "user", "tracks", USERS, ITEMS)
-    assert lists.ids.tolist() == [1000 + user for user in range(USERS)]
-    assert [len(lists.list_of(user)) for user in lists.ids.tolist()] == [5] * USERS
+def serve(version: Path, log: Path, **settings: Any) -> Service:  # noqa: ANN401  any setting
+    """Starts a service of a version and its own catalogue; the caller closes it."""
+    document = {
+        "catalog": str(version / "tracks.json"),
+        "recommendations": str(version / "recommendations.jsonl"),
+        "log_dir": str(log),
+        "experiments": [{"name": "ONE", "arms": [{"recommender": "in_order"}]}],
+        "decides": "ONE",
+    }
+    found = parse_config(Settings, document | settings, "the test")
+    return Service(found, load_model(found, load_catalogue(found.catalog)))
 
 
-def test_lists_of_text_ids_carry_them_and_the_service_refuses_them_in_one_line(tmp_path: Path) -> None:
+def post(service: Service, target: str, body: object) -> tuple[int, Any]:
+    """Asks the service as a client does, the target as it stands in the request."""
+    answer = Application(service).answer(Request("POST", target.encode(), [], orjson.dumps(body)))
+    return answer.status, orjson.loads(answer.body)
+
+
+IDS: dict[str, tuple[Callable[[int], int | str], Callable[[int], int | str]]] = {
+    "text": (lambda user: f"ü/{user} %", lambda item: f'i"{item}\\'),
+    "sparse": (lambda user: 10**12 + 7 * user, lambda item: 1000 - 3 * item),
+    "mixed": (lambda user: f"u{user}", lambda item: item),
+}
+
+
+@pytest.mark.parametrize("kind", IDS)
+def test_ids_of_the_owner_are_served_and_logged(kind: str, tmp_path: Path, redis_url: str) -> None:
+    user_of, item_of = IDS[kind]
+    version = export(tmp_path, user_of, item_of)
+    lines = [orjson.loads(line) for line in (version / "recommendations.jsonl").read_bytes().splitlines()]
+    lists = {line["user"]: line["tracks"] for line in lines}
+    assert lists.keys() == {user_of(user) for user in range(USERS)}
+    tracks = {item_of(item) for item in range(ITEMS)}
+    stranger = "nobody" if isinstance(user_of(0), str) else 5
+    for redis in (None, redis_url):
+        log = tmp_path / f"log-{redis is None}"
+        service = serve(version, log, redis_url=redis)
+        for user in (user_of(3), stranger):
+            heard = item_of(1)
+            played: list[int | str] = []
+            target = quote(str(user), safe="")
+            for _ in range(3):
+                status, answer = post(service, f"/next/{target}", {"track": heard, "time": 0.5, "request": len(played)})
+                assert (status, answer["user"]) == (200, user)
+                again = {"requests": [{"user": user, "track": heard, "time": 0.5, "request": len(played)}]}
+                assert post(service, "/next", again) == (200, {"responses": [answer]})
+                played.append(heard)
+                heard = answer["track"]
+            if user in lists:
+                assert [*played[1:], heard] == [track for track in lists[user] if track != played[0]][:3]
+            else:
+                assert {*played, heard} <= tracks
+            assert post(service, f"/last/{target}", {"track": heard, "time": 1}) == (200, {"user": user})
+        assert post(service, "/assignments", {"users": [stranger]})[1]["assignments"][0]["user"] == stranger
+        client = create_app(service).test_client()
+        record = client.get(f"/track/{quote(str(item_of(4)), safe='')}").json
+        assert record == {"track": item_of(4), "title": "", "artist": ""}
+        assert post(service, f"/next/{quote(str(stranger))}", {"track": "x7", "time": 1})[0] == 400
+        service.close()
+        events = [orjson.loads(line) for line in b"".join(f.read_bytes() for f in log.glob("*.jsonl")).splitlines()]
+        assert len(events) == 8
+        assert {event["user"] for event in events} == {user_of(3), stranger}
+        assert {event["track"] for event in events} <= tracks
+        assert {event["recommendation"] for event in events} <= tracks | {None}
+
+
+def listen(service: Service, rounds: int, seed: int) -> int:
+    """Sessions of three tracks; returns the number of events."""
+    generator, events = np.random.default_rng(seed), 0
+    for _ in range(rounds):
+        user, track = f"u/{generator.integers(USERS)}", f"i{generator.integers(ITEMS)}"
+        for what in ("next", "next", "last"):
+            answer = post(service, f"/{what}/{quote(user, safe='')}", {"track": track, "time": 0.01 * len(track)})[1]
+            track, events = answer.get("track"), events + 1
+    return events
+
+
+def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once(tmp_path: Path) -> None:
+    version = export(tmp_path / "first", lambda user: f"u/{user}", lambda item: f"i{item}")
+    arms = [{"recommender": "in_order"}, {"recommender": "random"}]
+    log, store = tmp_path / "log", tmp_path / "store"
+    service = serve(version, log, experiments=[{"name": "ONE", "arms": arms}])
+    describe_log(log, service.bodies.catalogue, text_users=True)
+    events = listen(service, 30, seed=1)
+    (segment,) = log.glob(".events-*")
+    assert build_report([log], "ONE", AbConfig()).lines.good == events
+    with segment.open("ab") as torn:  # of an append that goes on
+        torn.write(b'{"message":"ne')
+    assert [ingest([log], store).store.manifest.events for _ in range(2)] == [events, events]
+    os.truncate(segment, segment.stat().st_size - len(b'{"message":"ne'))
+    events += listen(service, 20, seed=2)
+    assert ingest([log], store).store.manifest.events == events
+    service.close()
+    again = ingest([log], store)
+    assert (again.added, len(again.known), again.store.manifest.events) == ((), 1, events)
+    by_log, by_store = (build_report([path], "ONE", AbConfig()) for path in (log, store))
+    assert (by_log.listeners, by_log.effects, by_log.lines) == (by_store.listeners, by_store.effects, by_store.lines)
+    lists = publish_model(tmp_path) / "recommendations.jsonl"
+    lines = [orjson.loads(line) for line in lists.read_bytes().splitlines()]
+    logged = [orjson.loads(line) for file in log.glob("*.jsonl") for line in file.read_bytes().splitlines()]
+    assert {line["user"] for line in lines} == {event["user"] for event in logged}
+    assert {track for line in lines for track in line["tracks"]} <= {event["track"] for event in logged}
+    with pytest.raises(IngestError, match="a store of events; interactions need a store of their own"):
+        ingest_interactions([tmp_path / "first/plays.jsonl"], store, Reading(parse_columns("user=u,item=i")))
+
+
+def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
     version = export(tmp_path, lambda user: f"u{user}", lambda item: f"i{item}")
-    lines = [json.loads(line) for line in (version / "recommendations.jsonl").read_text().splitlines()]
-    assert {line["user"] for line in lines} == {f"u{user}" for user in range(USERS)}
-    neighbours = [json.loads(line) for line in (version / "neighbours.jsonl").read_text().splitlines()]
-    assert {line["track"] for line in neighbours} <= {f"i{item}" for item in range(ITEMS)}
-    with np.load(version / "factors.npz", allow_pickle=False) as factors:
-        assert factors["users"].tolist() == [line["user"] for line in lines]
-        assert factors["tracks"].tolist() == [line["track"] for line in neighbours]
-    expected = pytest.raises(ModelError, match=r'jsonl:1: \{"user": id, "tracks": \[ids\]\} is expected')
-    with expected, (version / "recommendations.jsonl").open("rb") as file:
-        read_track_lists(file, "user", "tracks", USERS, ITEMS)
+    service = serve(version, tmp_path / "log")
+    for target, body, message in (
+        ("/next/u1", {"track": 3, "time": 1}, "Expected `str`, got `int` - at `$.track`"),
+        ("/next/u1", {"track": "i999", "time": 1}, "track 'i999' is unknown; the catalogue has 50 others"),
+        ("/next", {"requests": [{"user": 1, "track": "i1", "time": 1}]}, "Expected `str`, got `int`"),
+        ("/next/%ff", {"track": "i1", "time": 1}, "user: %ff is not UTF-8"),
+        (f"/next/{'u' * 600}", {"track": "i1", "time": 1}, "user: 600 characters; ids have at most 512"),
+    ):
+        status, answer = post(service, target, body)
+        assert (status, message in answer["error"]) == (400, True), answer
+    twice = b'{"track":"i1","time":1,"track":"i2"}'
+    assert Application(service).answer(Request("POST", b"/next/u1", [], twice)).status == 400
+    service.close()
+    with pytest.raises(ModelError, match="ids of listeners are text, and text_users is False"):
+        serve(version, tmp_path / "log", text_users=False)
+    (version / "tracks.json").write_text('{"track": "i1", "artist": "A"}\n')
+    with pytest.raises(ModelError, match=r"recommendations\.jsonl:\d: track 'i\d+' is not in the catalogue"):
+        serve(version, tmp_path / "other log")
 
 
 def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_came_in(tmp_path: Path) -> None:

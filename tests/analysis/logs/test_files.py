@@ -48,8 +48,8 @@ def test_what_the_service_writes_is_read_as_types(tmp_path: Path) -> None:
     requests = [(7, 3, 0.25), (12345678, 49_999, 1.0)]
     outcomes = [("00000000000c0ffe", {"ALS": "T1", "AA": "C"}, 9, "als", 0.5), (None, {}, 8, "random", None)]
     ends = [("a-1", {"ALS": "T1"}, None, None, None), ("b", {}, None, None, None)]
-    lines = event_lines("next", 1_767_225_600_000, 0.00052, requests, outcomes)
-    lines += event_lines("last", 1_767_225_600_000, 8.5e-05, requests, ends)
+    lines = event_lines("next", 1_767_225_600_000, 0.00052, requests, outcomes, ids=range(50_000))
+    lines += event_lines("last", 1_767_225_600_000, 8.5e-05, requests, ends, ids=range(50_000))
     assert count(tmp_path, b"".join(lines)) == 4
 
 

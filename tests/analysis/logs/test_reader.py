@@ -1,6 +1,7 @@
 """Every line of an event log has one outcome, and the typed reader and the exact one agree on it."""
 
 import gzip
+import io
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from analysis import queries
 from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
 from analysis.logs.files import LogFile, count_lines, discover
-from analysis.logs.lines import TORN, LineCounts, canonical_assignments, parse_line
+from analysis.logs.lines import TORN, IdKinds, LineCounts, canonical_assignments, id_kinds, parse_line
+from analysis.store import number_of
 
 START_MS = 1_767_225_600_000
 EVENT: dict[str, Any] = {
@@ -94,6 +96,7 @@ def is_json(line: bytes) -> bool:
 def reference(content: bytes) -> Loaded:
     """The same by the exact reader alone, line by line."""
     rows, rejects, blank = [], [], 0
+    kinds = id_kinds(io.BytesIO(content)) or IdKinds()
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     is_whole = lines[-1] == b""
     lines = lines[:-1] if is_whole else lines
@@ -104,13 +107,14 @@ def reference(content: bytes) -> Loaded:
             blank += 1
             continue
         try:
-            event = parse_line(line.removesuffix(b"\r"))
+            event = parse_line(line.removesuffix(b"\r"), kinds=kinds)
         except ValueError as error:
             is_torn = number == len(lines) and not is_whole and not is_json(line)
             rejects.append((number, TORN if is_torn else str(error)))
             continue
         row = {column: getattr(event, column) for column in COLUMNS}
-        rows.append(row)
+        ids = {key: number_of(row[key]) for key in ("user", "track", "recommendation") if isinstance(row[key], str)}
+        rows.append(row | ids)
     return Loaded(rows, LineCounts(len(lines), len(rows), len(rejects), blank), rejects)
 
 
@@ -243,6 +247,24 @@ def test_a_bad_line_is_rejected_with_its_number_and_reason_and_the_others_are_re
     ((number, found),) = loaded.rejects
     assert number == 2
     assert reason in found
+
+
+@pytest.mark.parametrize("odd", ["", '"quoted" [one]\n', "zoë \u0000"], ids=["typed", "escaped", "beyond ASCII"])
+@pytest.mark.parametrize("kinds", [IdKinds(users=True), IdKinds(tracks=True), IdKinds(users=True, tracks=True)])
+def test_text_ids_become_the_numbers_of_stores_and_ids_of_another_kind_are_rejected(
+    load: Load, kinds: IdKinds, odd: str
+) -> None:
+    users: list[Any] = [f"u{number}{odd}" for number in range(4)] if kinds.users else [5, 6, 7, 8]
+    tracks: list[Any] = [f"{number:x}-{odd}" for number in range(5)] if kinds.tracks else [1, 2, 3, 4, 5]
+    rows = list(zip(users, tracks, tracks[1:], strict=False))
+    lines = [text(user=user, track=track, recommendation=following) for user, track, following in rows]
+    wrong = [text(), text(user="", track=""), text(user="x", track="y", recommendation="")]
+    loaded = load("\n".join([*lines, *wrong]))
+    assert loaded.lines == LineCounts(read=7, good=4, rejected=3, blank=0)
+    assert {line for line, _ in loaded.rejects} == {5, 6, 7}
+    expected = [tuple(number_of(found) if isinstance(found, str) else found for found in row) for row in rows]
+    assert [(row["user"], row["track"], row["recommendation"]) for row in loaded.rows] == expected
+    assert load("\n".join(lines)).rows == loaded.rows
 
 
 @pytest.mark.parametrize("blank", [b"", b" ", b"\t", b"\r", b"  \r"])

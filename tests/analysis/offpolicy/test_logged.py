@@ -1,6 +1,5 @@
 """From an event log to the sessions that policies are valued on: holdouts, propensities."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy import OffPolicy
 from analysis.offpolicy.logged import Holdout, LoggedSessions, attach_events, parse_holdout, read_sessions
+from looplib.checksums import seal, unseal
+from looplib.files import atomic_write_json
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 SESSIONS = random_sessions(1, listeners=5, tracks=9, sessions=20)
@@ -48,7 +49,7 @@ def connect(rows: Sequence[Row]) -> queries.Connection:
 
 
 def read(rows: Sequence[Row], holdout: Holdout | None = None, **options: Any) -> LoggedSessions:  # noqa: ANN401  those of read_sessions
-    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)
+    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)[0]
 
 
 def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:
@@ -90,7 +91,8 @@ def test_without_logged_sessions_they_are_the_ones_that_training_sees() -> None:
         for _ in range(120)
     ]
     connection = connect(rows)
-    found = read_sessions(connection, parse_holdout("all"))
+    found, others = read_sessions(connection, parse_holdout("all"))
+    assert others is None
     theirs = queries.fetch_table(connection, "sessions/session_events")
     expected = sorted((row["user"], row["session"], row["position"], row["track"]) for row in theirs.to_pylist())
     position = np.arange(len(found.first)) - found.first + 1
@@ -202,6 +204,6 @@ def test_a_store_that_lacks_a_file_or_has_none_is_refused(store: Path, tmp_path:
     with queries.connect() as connection, pytest.raises(AnalysisError, match="it is missing"):
         attach_events(connection, find_sources([store]), tmp_path)
     manifest = store / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"parts": []}))
+    atomic_write_json(manifest, seal(unseal(manifest.read_bytes()) | {"parts": []}))
     with queries.connect() as connection, pytest.raises(AnalysisError, match="empty session store"):
         attach_events(connection, find_sources([store]), tmp_path)
