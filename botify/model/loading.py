@@ -12,7 +12,7 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.context import read_context
+from botify.model.context import FORMAT, read_context
 from botify.model.model import CONTEXT, FACTORS, MANIFEST, NEIGHBOURS, Model
 from botify.model.tracklists import NO_LISTS, TrackLists, has_text_users, read_track_lists
 from botify.settings import Settings
@@ -41,6 +41,10 @@ class _DataFacts(msgspec.Struct):
     catalogue: _CatalogueFacts | None = None
 
 
+class _ContextFacts(msgspec.Struct):
+    format: int = 1
+
+
 class ModelManifest(msgspec.Struct):
     """What the service reads of a version's manifest."""
 
@@ -48,6 +52,7 @@ class ModelManifest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
+    context: _ContextFacts | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
 
 
@@ -111,6 +116,7 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
         directions = _read_directions(folder / FACTORS, manifest, catalogue)
     if CONTEXT in files and CONTEXT in manifest.files:
         with _open(folder / CONTEXT, manifest) as file:
+            _check_format(folder / CONTEXT, manifest)
             context = read_context(file, catalogue, text_users=text_users)
     counts = recommendations.counts
     return Model(
@@ -125,6 +131,12 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
         directions=directions,
         context=context,
     )
+
+
+def _check_format(path: Path, manifest: ModelManifest) -> None:
+    found = (manifest.context or _ContextFacts()).format
+    if found != FORMAT:
+        raise ModelError(f"{path}: format {found} found, this service reads {FORMAT}; export with this release again")
 
 
 def _model_of_catalogue(settings: Settings, catalogue: Catalogue) -> Model:
