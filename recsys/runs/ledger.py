@@ -134,9 +134,13 @@ def read_ledger(file: Path) -> LedgerLines:
 
 
 def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
-    """Return scores with a further one, in the order of the fit; a failure is the last, an equal sweep is replaced."""
-    others = [known for known in scores if known.sweep != score.sweep or known.error is not None]
-    return tuple(sorted((*others, score), key=lambda known: (known.error is not None, known.sweep)))
+    """Return scores with a further one, in the order of the fit; a failure is the last.
+
+    The score of a sweep takes the place of an earlier one of the same sweep, which has fewer metrics.
+    """
+    is_same = [known.sweep == score.sweep and known.error is score.error is None for known in scores]
+    kept = (known for known, same in zip(scores, is_same, strict=True) if not same)
+    return tuple(sorted((*kept, score), key=lambda known: (known.error is not None, known.sweep)))
 
 
 def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, ad
 
 
 def _read(run: Workspace, name: str) -> State | None:
-    """Read arrays that an earlier step left; None without them, or where they are damaged."""
+    """Read arrays that an earlier step left; None where it left none, or where they are damaged."""
     run.download(name)
     with suppress(Exception), np.load(run.folder / name) as kept:  # a damaged file makes NumPy raise any kind
         return dict(kept)
