@@ -87,9 +87,9 @@ class Settings(Config):
         return arms | {*self.fallback.exhausted, *self.fallback.unknown, "random"}
 
     @property
-    def files(self) -> set[str]:
-        """The files of an export, beside the lists, that these recommenders read."""
-        return {file for name in self.recommenders for file in READS.get(name, ())}
+    def parts(self) -> set[str]:
+        """The parts of an export that these recommenders read."""
+        return {part for name in self.recommenders for part in READS.get(name, ())}
 
 
 def load_settings(path: Path, environment: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:

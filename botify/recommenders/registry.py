@@ -6,11 +6,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
-from botify.model.model import CONTEXT, FACTORS, NEIGHBOURS, Model
+from botify.model.model import CONTEXT, FACTORS, FOLDING, LISTS, NEIGHBOURS, Model
 from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender, Row
 from botify.recommenders.context import session_context
 from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
-from botify.recommenders.session import contextual, session_als
+from botify.recommenders.session import contextual, fold_in, session_als
 from looplib.config import Config
 
 RECOMMENDERS: Mapping[str, Recommender] = {
@@ -21,12 +21,15 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "in_order": in_order,
     "contextual": contextual,
     "session_als": session_als,
+    "fold_in": fold_in,
     "session_context": session_context,
 }
-# Files of an export, beside the lists, that a recommender reads; the others are not loaded.
+# Parts of an export that a recommender reads; beside the lists, the others are not loaded.
 READS: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("top_pop", "indexed", "in_order"), frozenset({LISTS})),
     "contextual": frozenset({NEIGHBOURS, FACTORS}),
-    "session_als": frozenset({FACTORS}),
+    "session_als": frozenset({LISTS, FACTORS}),
+    "fold_in": frozenset({FOLDING}),
     "session_context": frozenset({CONTEXT}),
 }
 REPEAT = "repeat"
@@ -45,7 +48,7 @@ class FallbackSettings(Config):
     """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
 
     exhausted: tuple[RecommenderName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
-    unknown: tuple[RecommenderName, ...] = ("top_pop",)  # it knows nothing of this listener or track
+    unknown: tuple[RecommenderName, ...] = ("fold_in", "top_pop")  # it knows nothing of this listener or track
 
 
 def recommend(
