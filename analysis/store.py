@@ -15,7 +15,8 @@ weight), session, and source (the digest of their file). `recsys.store` writes s
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,12 +27,15 @@ from msgspec import UNSET, UnsetType
 
 from analysis.errors import StoreError
 from analysis.logs.lines import LineCounts
+from looplib.checksums import unseal
+from looplib.untrusted import open_untrusted
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects"
 SCHEMA = 3  # 1 had no interactions, 2 no plays and titles
 LOGGED = ("user", "item", "timestamp", "share", "recommendation")
 IdsOf = Literal["users", "items", "titles"]
+_NAMED = 10  # sources in a message
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,15 @@ class Manifest:
     plays: Interactions | None = None  # of events that were the rows of a table; of event logs only with text ids
 
     @property
+    def remedy(self) -> str:
+        """What to do about a file that is not what this says."""
+        names = sorted({shlex.quote(source.name) for source in self.sources})
+        more = " …" if len(names) > _NAMED else ""
+        options = " with the options of then" if self.table else ""
+        command = f"listening-loop ingest {' '.join(names[:_NAMED])}{more} --store NEW"
+        return f"restore it, or ingest the sources anew{options}: {command}"
+
+    @property
     def table(self) -> Interactions | None:
         """What is known of the tables that were ingested, or of event logs with text ids."""
         return self.interactions or self.plays
@@ -147,8 +160,12 @@ class Store:
         return sum(part.bytes for part in self.manifest.parts)
 
     def files(self, stored: Iterable[Part | IdFile]) -> list[Path]:
-        """Return the paths of files that the manifest names."""
-        return [self.path / file.path for file in stored]
+        """Return the paths of files that the manifest names, their digests checked.
+
+        Raises:
+            StoreError: A file is damaged.
+        """
+        return check_digests({self.path / file.path: file for file in stored}, lambda: self.manifest)
 
     def bucket_parts(self, bucket: int) -> list[Part]:
         """Return the parts of a bucket, in a fixed order; none if no user falls into it."""
@@ -187,8 +204,11 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
         schema = msgspec.json.decode(content, type=_Version).schema
         if schema > SCHEMA:
             raise StoreError(f"{file}: schema {schema} is newer than this program's {SCHEMA}; upgrade to read it")
-        return msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
+        manifest = msgspec.convert(unseal(content), Manifest)
+        if manifest.digest != content_digest(source.digest for source in manifest.sources):
+            raise ValueError("the digest is not that of the sources")
+        return manifest
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise StoreError(f"{file}: damaged ({error}); restore it, or ingest the logs into a new store") from None
 
 
@@ -201,9 +221,24 @@ def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> Non
     for stored in manifest.files:
         size, file = sizes.get(stored.path), f"{store}/{stored.path}"
         if size is None:
-            raise StoreError(f"{file}: the manifest names this part, and it is missing; restore it")
+            raise StoreError(f"{file}: the manifest names this part, and it is missing; {manifest.remedy}")
         if size != stored.bytes:
-            raise StoreError(f"{file}: the manifest says {stored.bytes:,} bytes, found {size:,}; restore it")
+            raise StoreError(f"{file}: the manifest says {stored.bytes:,} bytes, found {size:,}; {manifest.remedy}")
+
+
+def check_digests(files: Mapping[Path, Part | IdFile], manifest: Callable[[], Manifest]) -> list[Path]:
+    """Return files of a store once they are what its manifest says; `manifest` returns it, for a message.
+
+    Raises:
+        StoreError: A file is damaged.
+    """
+    for file, stored in files.items():
+        try:
+            if stored.sha256:
+                open_untrusted(file, stored.bytes, sha256=stored.sha256, error=StoreError).close()
+        except StoreError as error:
+            raise StoreError(f"{error}; {manifest().remedy}") from None
+    return list(files)
 
 
 def number_of(text: str) -> int:

@@ -1,9 +1,9 @@
 """The event log: what was acknowledged is written, and a reader never sees a file that still grows.
 
 Every process appends to its own segment, whose name starts with a dot (readers skip it) and which it keeps locked. A
-segment that is large or old enough is closed: renamed to its final name, `events-….jsonl`. The lock ends with its
-process, however that dies, so the next process to start finds the segments of dead ones, cuts off a torn last line,
-and closes them.
+segment that is large or old enough is closed: renamed to its final name, `events-…-crc….jsonl`, which has the CRC-32
+of its content, so that readers notice a damaged one. The lock ends with its process, however that dies, so the next
+process to start finds the segments of dead ones, cuts off a torn last line, and closes them.
 
 When an event is safe is said by the `fsync` policy, as in Redis's append-only file: `always` before the answer,
 `everysec` within a second of it (a power cut may take that second; a killed process loses nothing), `never` whenever
@@ -17,6 +17,7 @@ import os
 import secrets
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from botify.errors import StartError
 from botify.model.catalogue import Catalogue, Id
 from botify.schemas import Listening
 from botify.settings import EventLogSettings
+from looplib.checksums import named
 from looplib.files import atomic_write_json, fsync_directory
 from looplib.locks import lock
 
@@ -239,7 +241,7 @@ class _Segment:
             os.close(self.handle)  # adopted as a dead process's between the two calls, and removed
         self.started_s = time.monotonic()
         self._is_torn = False
-        self.size = 0
+        self.size = self.crc = 0
         self.is_dirty = False  # something was written since the last fsync
 
     def append(self, lines: bytes, *, sync: bool) -> None:
@@ -258,12 +260,14 @@ class _Segment:
             raise
         self._is_torn = False
         self.size += len(lines)
+        self.crc = zlib.crc32(lines, self.crc)
         self.is_dirty = True
 
     def probe(self) -> None:
         """Raise an `OSError` unless more can be written; the segment stays as it is."""
+        size, crc = self.size, self.crc
         self.append(_PROBE, sync=True)
-        self.size -= len(_PROBE)
+        self.size, self.crc = size, crc
         self._cut()
 
     def close(self, *, sync: bool) -> None:
@@ -272,7 +276,7 @@ class _Segment:
                 self._cut()
             if sync:
                 os.fsync(self.handle)
-            _publish(self._path, self.size)
+            _publish(self._path, self.size, self.crc)
         finally:
             os.close(self.handle)
 
@@ -291,16 +295,17 @@ def adopt_segments(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:  # missing: closed in this very moment
             handle = file.fileno()
             if lock(handle) and path.exists():  # else its process lives, or closed it before the lock was ours
-                size = file.read().rfind(b"\n") + 1
+                content = file.read()
+                size = content.rfind(b"\n") + 1
                 os.ftruncate(handle, size)
                 os.fsync(handle)
-                _publish(path, size)
+                _publish(path, size, zlib.crc32(memoryview(content)[:size]))
 
 
-def _publish(path: Path, size: int) -> None:
-    """Give a segment its final name; an empty one is removed."""
+def _publish(path: Path, size: int, crc: int) -> None:
+    """Give a segment its final name, which has the checksum of its content; an empty one is removed."""
     if size == 0:
         path.unlink()
         return
-    path.rename(path.with_name(path.name.removeprefix(OPEN_PREFIX)))
+    path.rename(named(path.with_name(path.name.removeprefix(OPEN_PREFIX)), crc))
     fsync_directory(path.parent)

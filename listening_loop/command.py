@@ -39,6 +39,7 @@ STEPS = {
     "serve": Step("botify.__main__", "Run the service that recommends, assigns arms and logs."),
     "ab": Step("analysis.ab.__main__", "Report on an experiment: which arm won, and whether to trust it."),
     "power": Step("analysis.power", "How many listeners an experiment needs."),
+    "verify": Step("listening_loop.verify", "Compare stores, runs, exports and logs with their checksums."),
     "lab": Step("recsys.lab.__main__", "Runs, reports and the live experiment as pages."),
 }
 

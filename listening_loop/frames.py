@@ -37,7 +37,8 @@ def write_parquet(data: Frame, file: Path) -> None:
     Raises:
         FrameError: It is empty, has two columns of one name, or a column of mixed types.
     """
-    names = [str(name) for name in getattr(data, "columns", ())]
+    is_polars = hasattr(data, "collect_schema")  # which has no two columns of one name, and may not know them yet
+    names = [] if is_polars else [str(name) for name in getattr(data, "columns", ())]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise FrameError(f"the data frame: two columns are named {twice[0]}; rename one")
     writer: pq.ParquetWriter | None = None

@@ -22,6 +22,8 @@ from recsys.export.export import RECOMMENDATIONS, export_run
 from recsys.report.page import write_report
 from recsys.runs.folder import LEADERBOARD, REPORT, Winner, read_run
 from recsys.search.search import search as run_search
+from recsys.store.ids import Title, titles_by_id
+from recsys.store.remote import open_store as open_at
 from recsys.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Run:
         """Read the first n of the lists that `export` publishes.
 
         Returns:
-            A frame with the columns user, rank (from 1), item.
+            A frame with the columns user, rank (from 1), item, and, where the store has titles, title and artist.
 
         Raises:
             Error: A listener is unknown, or n is more than the lists have.
@@ -62,9 +64,16 @@ class Run:
             )
         if unknown := [user for user in users if user not in self._lists]:
             raise UnknownIdError(f"listener {unknown[0]!r}: unknown; run.model.fold_in recommends by a history")
-        rows = [(user, rank, item) for user in users for rank, item in enumerate(self._lists[user][:n], start=1)]
-        names = ("user", "rank", "item")
-        return to_frame(pa.table({name: [row[position] for row in rows] for position, name in enumerate(names)}))
+        columns: dict[str, list[Any]] = {"user": [], "rank": [], "item": []}
+        for user in users:
+            items = self._lists[user][:n]
+            columns["user"] += [user] * len(items)
+            columns["rank"] += range(1, len(items) + 1)
+            columns["item"] += items
+        if self._titles:
+            known = [self._titles.get(str(item), Title(item)) for item in columns["item"]]
+            columns |= {"title": [title.title for title in known], "artist": [title.artist for title in known]}
+        return to_frame(pa.table(columns))
 
     def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401  values of ExportConfig
         """Publish the winner's recommendations for the service; earlier versions stay for a rollback.
@@ -95,6 +104,10 @@ class Run:
         workspace.download_all()
         lines = map(orjson.loads, (workspace.folder / RECOMMENDATIONS).read_bytes().splitlines())
         return {line["user"]: line["tracks"] for line in lines}
+
+    @cached_property
+    def _titles(self) -> dict[str, Title]:
+        return titles_by_id(open_at(self.config.store))
 
     def __repr__(self) -> str:
         """Return the winner and what it is worth."""

@@ -20,6 +20,10 @@ class SplitError(RecsysError):
     """A split that leaves one side empty, or lets held-out listening into training."""
 
 
+class DatasetError(RecsysError):
+    """A cached dataset that is not what was written."""
+
+
 class TrialError(RecsysError):
     """A trial whose fit cannot be scored; the search goes on without it."""
 

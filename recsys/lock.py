@@ -1,15 +1,16 @@
 """Hold the lock of a workspace: only one process writes to a store or run at a time, wherever it is.
 
-Of a path it is the kernel's lock of a file, which ends with its process. Of an address it is the object `.lock`, made
-only where there is none, that names the holder and is written again as a sign of life, so that the server's clock says
-how long the holder has been silent. It is taken over from a process that is known to be dead, or silent for `EXPIRY_S`;
-should that process live after all, its next `check` fails, and it writes no more.
+Of a path it is the kernel's lock of a file, which ends with its process; the file is touched as a sign of life. Of an
+address it is the object `.lock`, made only where there is none, that names the holder and is written again as a sign
+of life, so that the server's clock says how long the holder has been silent. It is taken over from a process that is
+known to be dead, or silent for `EXPIRY_S`; should that process live after all, its next `check` fails, and it writes
+no more.
 """
 
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,17 +75,16 @@ def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
     workspace.folder.mkdir(parents=True, exist_ok=True)
     busy = f"{workspace}: another {what} is at work here"
     if not workspace.is_remote:
-        with exclusive(workspace.folder / LOCK, StorageError(f"{busy}; wait until it is done, or name another folder")):
+        file, refusal = workspace.folder / LOCK, StorageError(f"{busy}; wait until it is done, or name another folder")
+        with exclusive(file, refusal), _signs_of_life(lambda: os.utime(file)):
             yield Lock(workspace, None)
         return
     me = Holder(uuid4().hex, socket.gethostname(), _machine(), os.getpid(), _start_of(os.getpid()) or "")
     _acquire(workspace, me, busy)
-    over = threading.Event()
-    threading.Thread(target=_renew, args=(workspace, me, over), daemon=True).start()
     try:
-        yield Lock(workspace, me)
+        with _signs_of_life(lambda: _renew(workspace, me)):
+            yield Lock(workspace, me)
     finally:
-        over.set()
         with suppress(StorageError):  # where the server is lost it expires
             if _read(workspace) == me:
                 workspace.delete(LOCK)
@@ -108,12 +108,26 @@ def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
     _put(workspace, LOCK, me)  # should two come here at once, the last to write holds it, and the other's check fails
 
 
-def _renew(workspace: Workspace, me: Holder, over: threading.Event) -> None:
-    """Give signs of life until the lock is released; one that cannot be given is left out."""
-    while not over.wait(SIGN_S):
-        with suppress(StorageError):
-            if _read(workspace) == me:
-                _put(workspace, LOCK, me)
+@contextmanager
+def _signs_of_life(give: Callable[[], None]) -> Iterator[None]:
+    """Give a sign of life now and then while the block runs; one that cannot be given is left out."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(SIGN_S):
+            with suppress(StorageError, OSError):
+                give()
+
+    threading.Thread(target=go_on, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _renew(workspace: Workspace, me: Holder) -> None:
+    if _read(workspace) == me:
+        _put(workspace, LOCK, me)
 
 
 def _silent_s(workspace: Workspace, probe: str) -> float:

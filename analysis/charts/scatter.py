@@ -13,9 +13,9 @@ class Dot(NamedTuple):
 
     kind: str
     x: float
-    y: float
-    lower: float
-    upper: float
+    y: float | None
+    lower: float | None
+    upper: float | None
 
 
 def draw_costs(dots: Sequence[Dot], colours: Mapping[str, str], y_title: str) -> alt.LayerChart:

@@ -16,6 +16,8 @@ import xxhash
 
 from analysis.errors import EventLogError
 from analysis.logs.lines import NUMBERS, Event, IdKinds, id_kinds, parse_line
+from looplib.checksums import check_name, unnamed
+from looplib.untrusted import open_untrusted
 
 T = TypeVar("T")
 
@@ -62,12 +64,16 @@ class LogFile:
         """Open its bytes; those of a segment that has been closed meanwhile, too.
 
         Raises:
-            OSError: The file cannot be read.
+            EventLogError: The file cannot be read.
         """
         try:
-            return self.path.open("rb")
-        except FileNotFoundError:
-            return self.path.with_name(self.path.name.removeprefix(".")).open("rb")
+            return open_untrusted(self.path, error=EventLogError)
+        except EventLogError:
+            if not self.is_open:
+                raise
+            closed = self.path.with_name(self.path.name.removeprefix("."))
+            named = (path for path in closed.parent.glob(f"{closed.stem}-*") if unnamed(path) == closed)
+            return open_untrusted(next(named, closed), error=EventLogError)
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -76,15 +82,26 @@ class LogFile:
         Raises:
             EventLogError: The file cannot be read, or is not the gzip file that its name says.
         """
-        try:
-            text = self.open_packed()
-        except OSError as error:
-            raise EventLogError(f"{self.name}: cannot be read ({error.strerror})") from None
-        with text:
+        with self.open_packed() as text:
             try:
                 yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]  # a binary file, too
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise EventLogError(f"{self.name}: a damaged gzip file ({error})") from None
+
+    def check(self) -> "LogFile":
+        """Return the log, once its content has the checksum in its name, if it has one.
+
+        Raises:
+            EventLogError: It has not, or cannot be read.
+        """
+        try:
+            check_name(self.path)
+        except OSError as error:
+            raise EventLogError(f"{self.name}: cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            advice = "restore it, or take -crc… out of its name to read what is left of it"
+            raise EventLogError(f"{self.name}: damaged ({error}); {advice}") from None
+        return self
 
 
 def discover(paths: Iterable[str | Path]) -> list[LogFile]:
@@ -115,11 +132,24 @@ def matching(path: str) -> list[Path]:
 
 
 def distinct(paths: Iterable[Path]) -> list[LogFile]:
-    """Return each of some files once, by its first path, sorted by name."""
+    """Return each of some files once, by its first path, sorted by name.
+
+    Raises:
+        EventLogError: One is a pipe or a device, or its name is not UTF-8.
+    """
     found: dict[Path, LogFile] = {}
     for path in sorted(paths, key=_is_open):  # a segment may have been closed meanwhile, and so be there twice
-        closed = path.with_name(path.name.removeprefix(".")) if _is_open(path) else path
-        found.setdefault(closed.resolve(), LogFile(path, str(closed)))
+        closed = unnamed(path.with_name(path.name.removeprefix("."))) if _is_open(path) else path
+        log = LogFile(path, str(closed))
+        try:
+            log.open_packed().close()
+        except EventLogError:
+            if log.is_open:  # closed meanwhile, and without an event
+                continue
+            raise
+        if not str(path).isprintable():
+            raise EventLogError(f"{str(path)!r}: a name that is not printable UTF-8; rename it")
+        found.setdefault(unnamed(closed.resolve()), log)
     return sorted(found.values(), key=lambda file: file.name)
 
 
@@ -135,14 +165,13 @@ def snapshot(file: LogFile, folder: Path, start: int = 0) -> LogFile:
     """
     if not (file.is_open or start):
         return file
+    if not file.is_open:
+        file.check()
     copy = folder / f"segment-{len(list(folder.glob('segment-*')))}-{start}.jsonl"
-    try:
-        with file.open_packed() as segment:
-            segment.seek(start)
-            content = segment.read()
-        copy.write_bytes(content[: content.rfind(b"\n") + 1])
-    except OSError as error:
-        raise EventLogError(f"{file.name}: cannot be read ({error.strerror})") from None
+    with file.open_packed() as segment:
+        segment.seek(start)
+        content = segment.read()
+    copy.write_bytes(content[: content.rfind(b"\n") + 1])
     return LogFile(copy, file.name)
 
 
@@ -176,14 +205,11 @@ def digest(file: LogFile, start: int = 0, length: int | None = None) -> str:
     Raises:
         EventLogError: The file cannot be read.
     """
-    try:
-        with file.open_packed() as packed:
-            if length is None:
-                return hashlib.file_digest(packed, xxhash.xxh3_128).hexdigest()
-            packed.seek(start)
-            return str(xxhash.xxh3_128_hexdigest(packed.read(length)))
-    except OSError as error:
-        raise EventLogError(f"{file.name}: cannot be read ({error.strerror})") from None
+    with file.open_packed() as packed:
+        if length is None:
+            return hashlib.file_digest(packed, xxhash.xxh3_128).hexdigest()
+        packed.seek(start)
+        return str(xxhash.xxh3_128_hexdigest(packed.read(length)))
 
 
 def count_lines(file: LogFile, kinds_of_ids: IdKinds = NUMBERS) -> int | None:

@@ -109,7 +109,7 @@ def read(
         kinds = kinds_of(files)
     with ThreadPoolExecutor(max_workers=1) as inspector:
         reader = _Reader(connection, consume, scratch, largest_track, kinds, inspector)
-        for _, alike in groupby(files, key=lambda file: file.is_gzipped):
+        for _, alike in groupby(map(LogFile.check, files), key=lambda file: file.is_gzipped):
             for group in in_batches(alike, lambda file: file.text_bytes, BATCH_BYTES):
                 yield from reader.read_group(group)
 

@@ -3,13 +3,13 @@
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
@@ -18,9 +18,12 @@ from analysis.logs.lines import Id
 from analysis.store import content_digest, number_of
 from analysis.validation.lists import NO_TRACK
 from looplib.arrays import FloatArray, IntArray
+from looplib.checksums import unseal
+from looplib.untrusted import open_untrusted, read_untrusted
 
 MANIFEST = "manifest.json"
 FACTORS = "factors.npz"
+_LONGEST_MANIFEST = 2**20
 _ARRAYS = ("users", "user_factors", "tracks", "item_factors")
 
 
@@ -56,10 +59,13 @@ def read_recommendations(text: str) -> Recommendations:
     if not separator or Path(text).exists():
         name, path = "", text
     file = Path(path)
-    users, tracks = _read_lists(file)
-    factors = file.parent / FACTORS
-    scores = _read_scores(factors, users, tracks) if factors.is_file() else None
     manifest = _read_manifest(file.parent / MANIFEST)
+    with _open(file, manifest) as lists:
+        users, tracks = _read_lists(file, lists)
+    scores, factors = None, file.parent / FACTORS
+    if factors.is_file():
+        with _open(factors, manifest) as arrays:
+            scores = _read_scores(arrays, users, tracks)
     return Recommendations(name or manifest.get("model") or file.stem, file, manifest, users, tracks, scores)
 
 
@@ -74,25 +80,28 @@ def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:
 
 
 def _read_manifest(manifest: Path) -> dict[str, Any]:
-    if not manifest.is_file():
+    if not manifest.exists():
         return {}
     try:
-        content = orjson.loads(manifest.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise AnalysisError(f"{manifest}: not JSON ({error})") from None
-    if not isinstance(content, dict) or not isinstance(content.get("data", {}), dict):
+        content = unseal(read_untrusted(manifest, _LONGEST_MANIFEST, error=AnalysisError))
+    except ValueError as error:
+        raise AnalysisError(f"{manifest}: damaged ({error})") from None
+    if not isinstance(content.get("data", {}), dict) or not isinstance(content.get("files", {}), dict):
         raise AnalysisError(f"{manifest}: not a manifest of recommendations")
     return content
 
 
-def _read_lists(file: Path) -> tuple[IntArray, IntArray]:
+def _open(file: Path, manifest: Mapping[str, Any]) -> BufferedReader:
+    """Open a file, once it is what the manifest says of it, if that knows it."""
+    facts = manifest.get("files", {}).get(file.name, {})
+    return open_untrusted(file, facts.get("bytes"), sha256=facts.get("sha256"), error=AnalysisError)
+
+
+def _read_lists(file: Path, text: BufferedReader) -> tuple[IntArray, IntArray]:
     decoder = msgspec.json.Decoder(_Line)
     lines: list[_Line] = []
     try:
-        with file.open("rb") as text:
-            lines.extend(decoder.decode(line) for line in text)
-    except OSError as error:
-        raise AnalysisError(f"{file}: cannot be read ({error.strerror})") from None
+        lines.extend(decoder.decode(line) for line in text)
     except msgspec.DecodeError as error:
         number = len(lines) + 1
         raise AnalysisError(f'{file}: line {number} is not {{"user": …, "tracks": […]}} ({error})') from None
@@ -109,7 +118,7 @@ def _number(original: int | str) -> int:
     return number_of(original) if isinstance(original, str) else original
 
 
-def _read_scores(file: Path, users: IntArray, lists: IntArray) -> FloatArray:
+def _read_scores(file: BufferedReader, users: IntArray, lists: IntArray) -> FloatArray:
     """Return the scalar products of the listeners' and the tracks' factors; 0 for one without factors."""
     try:
         with np.load(file) as content:
@@ -117,7 +126,7 @@ def _read_scores(file: Path, users: IntArray, lists: IntArray) -> FloatArray:
         for name in ("users", "tracks"):
             factors[name] = np.array([_number(original) for original in factors[name].tolist()], dtype=np.int64)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise AnalysisError(f"{file}: no {', '.join(_ARRAYS)} to be read here ({error})") from None
+        raise AnalysisError(f"{file.name}: no {', '.join(_ARRAYS)} to be read here ({error})") from None
     of_users = _rows_of(factors["users"], factors["user_factors"], users)
     scores = [
         _rows_of(factors["tracks"], factors["item_factors"], listed) @ of_user

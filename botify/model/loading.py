@@ -1,12 +1,10 @@
 """Loading a version of the recommendations: checked against its manifest and the catalogue."""
 
-import hashlib
-import os
 from datetime import UTC, datetime
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,13 +13,14 @@ from botify.errors import ModelError
 from botify.model.arrays import read_arrays
 from botify.model.catalogue import Catalogue
 from botify.model.context import read_context
-from botify.model.files import open_untrusted
 from botify.model.fold_in import Feedback, FoldIn, Parameters
 from botify.model.model import CONTEXT, FACTORS, FOLDING, MANIFEST, NEIGHBOURS, Model
 from botify.model.tracklists import NO_LISTS, TrackLists, has_text_users, read_track_lists
 from botify.recommenders.registry import READS
 from botify.settings import Settings
 from looplib.arrays import Float32Array
+from looplib.checksums import unseal
+from looplib.untrusted import open_untrusted, read_untrusted
 
 LONGEST_MANIFEST = 2**20
 POPULAR = 100
@@ -53,7 +52,7 @@ class ModelManifest(msgspec.Struct):
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
-    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     feedback: Feedback = msgspec.field(default_factory=Feedback)
 
 
@@ -64,12 +63,10 @@ def read_manifest(folder: Path) -> ModelManifest:
         ModelError: There is none, or it is not one.
     """
     path = folder / MANIFEST
+    content = read_untrusted(path, LONGEST_MANIFEST, within=folder, error=ModelError)
     try:
-        with open_untrusted(path, LONGEST_MANIFEST) as file:
-            return msgspec.json.decode(file.read(LONGEST_MANIFEST), type=ModelManifest)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.convert(unseal(content), ModelManifest)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {error}") from None
 
 
@@ -172,21 +169,7 @@ def _open(path: Path, manifest: ModelManifest) -> BufferedReader:
     facts = manifest.files.get(path.name)
     if facts is None:
         raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(manifest.files))}")
-    file = open_untrusted(path, facts.bytes)
-    try:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if file.seek(0, os.SEEK_END) != facts.bytes:
-            raise ModelError(f"{path}: {file.tell()} bytes found, the manifest says {facts.bytes}")
-        if digest != facts.sha256:
-            raise ModelError(f"{path}: sha256 {digest[:12]}… found, the manifest says {facts.sha256[:12]}…")
-        file.seek(0)
-    except OSError as error:
-        file.close()
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    except ModelError:
-        file.close()
-        raise
-    return file
+    return open_untrusted(path, facts.bytes, within=path.parent, sha256=facts.sha256, error=ModelError)
 
 
 def _read_lists(
@@ -215,7 +198,7 @@ def _directions(factors: Float32Array) -> Float32Array:
 def _make_folding(manifest: ModelManifest, known: int, factors: Float32Array) -> FoldIn | None:
     """Return what solves a listener's factor; None of a model that is no ALS."""
     try:
-        parameters = msgspec.json.decode(manifest.parameters, type=Parameters)
+        parameters = msgspec.convert(manifest.parameters, Parameters)
     except msgspec.ValidationError:
         return None
     gram = (factors.T @ factors).astype(np.float64)

@@ -97,6 +97,11 @@ class Cluster:
                 if final is not None:
                     yield final
 
+    @property
+    def dashboard(self) -> str:
+        """The address of the scheduler's dashboard."""
+        return str(self._client.dashboard_link)
+
     def slots(self) -> int:
         """Return how many calls can run at once now; 1 even while there is no worker."""
         return max(1, self._threads())

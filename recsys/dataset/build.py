@@ -3,25 +3,35 @@
 import itertools
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import Part
 from looplib.arrays import AnyIntArray, Float32Array, IntArray
-from looplib.files import atomic_directory, digest_of, remove_leftovers
+from looplib.checksums import seal
+from looplib.files import atomic_directory, atomic_write_json, digest_of, remove_leftovers, sha256_file
+from looplib.progress import console
 from recsys.cluster.cluster import Cluster
 from recsys.config import OPE_TIME, Feedback, SearchConfig
 from recsys.dataset.buckets import COUNTS, Kind, count_starts, prepare_bucket
-from recsys.dataset.dataset import PIECES, SCHEMA, SUMMARY, Dataset, Summary, new_array, open_dataset
+from recsys.dataset.dataset import (
+    PIECES,
+    SCHEMA,
+    SUMMARY,
+    Dataset,
+    Summary,
+    new_array,
+    open_dataset,
+    open_whole_dataset,
+)
 from recsys.dataset.split import KINDS, Split, SplitRule, file_sides, find_cutoff_ms, split_rule
-from recsys.errors import SplitError
+from recsys.errors import DatasetError, SplitError
 from recsys.store.remote import Store
 from recsys.workspace import Workspace, open_workspace
 
@@ -59,8 +69,14 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     cache = store.workspace.sub("cache")
     cached = cache.sub(digest)
     if cached.download_all():
-        report(100, "cached")
-        return open_dataset(cached.address)
+        try:
+            dataset = open_whole_dataset(cached)
+        except DatasetError as error:
+            console.print(str(error).partition(";")[0] + "; it is built again", soft_wrap=True, markup=False)
+            cache.delete(digest)
+        else:
+            report(100, "cached")
+            return dataset
     cache.folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(cache.folder)
     by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)  # the parts are sorted by it
@@ -232,7 +248,7 @@ def _save(file: Path, array: npt.NDArray[np.generic]) -> None:
     new_array(file, array.dtype.type, array.shape)[:] = array
 
 
-def _write_summary(folder: Path, digest: str, counts: Mapping[str, int]) -> None:
+def _write_summary(folder: Path, digest: str, counts: dict[str, int]) -> None:
     """Write the summary of the arrays in a folder, with the counts of events and sessions."""
     indptr = np.load(folder / "train-indptr.npy")
     summary = Summary(
@@ -242,5 +258,6 @@ def _write_summary(folder: Path, digest: str, counts: Mapping[str, int]) -> None
         interactions=int(indptr[-1]),
         training_listeners=int(np.count_nonzero(np.diff(indptr))),
         **counts,
+        files={file.name: sha256_file(file) for file in sorted(folder.iterdir())},
     )
-    (folder / SUMMARY).write_bytes(orjson.dumps(asdict(summary), option=orjson.OPT_INDENT_2))
+    atomic_write_json(folder / SUMMARY, seal(summary))

@@ -2,7 +2,7 @@
 
 A dataset is a folder, written whole or not at all, under a digest of what it follows from (store, split, feedback)::
 
-    dataset.json          counts and the digest
+    dataset.json          counts, the digest, and the sha256 of the other files
     users.npy, tracks.npy the ids of the rows and columns, int64, ascending
     train-*.npy           interactions of the training sessions, CSR: indptr, indices, values
     total-*.npy           interactions of all sessions, CSR
@@ -15,17 +15,20 @@ Workers map the arrays into memory, so that the processes of a machine share one
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import orjson
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Int32Array, IntArray
+from looplib.checksums import unseal
+from looplib.files import sha256_file
+from recsys.errors import DatasetError
 from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths
@@ -48,6 +51,7 @@ class Summary:
     heldout_events: int
     sessions: int  # of the store
     heldout_sessions: int
+    files: dict[str, str]  # the sha256 of the other files by name
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,26 @@ def open_dataset(address: str | Path) -> Dataset:
     workspace = open_workspace(address)
     workspace.download_all()
     path = workspace.folder
-    summary = Summary(**orjson.loads((path / SUMMARY).read_bytes()))
+    summary = Summary(**unseal((path / SUMMARY).read_bytes(), needed=True))
     return Dataset(workspace, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
+
+
+def open_whole_dataset(workspace: Workspace) -> Dataset:
+    """Open a dataset that is on this machine, once every file is what was written.
+
+    Raises:
+        DatasetError: One is not; the search that made the dataset, run again, builds it again.
+    """
+    folder = workspace.folder
+    try:
+        files = unseal((folder / SUMMARY).read_bytes(), needed=True)["files"]
+        with ThreadPoolExecutor() as threads:
+            found = dict(zip(files, threads.map(sha256_file, (folder / name for name in files)), strict=True))
+    except (OSError, ValueError, KeyError) as error:
+        raise DatasetError(f"{workspace}: damaged ({error}); run the search again, which builds it again") from None
+    if changed := [name for name in files if found[name] != files[name]]:
+        raise DatasetError(f"{workspace}/{changed[0]}: damaged; run the search again, which builds it again")
+    return open_dataset(workspace.address)
 
 
 def new_array(file: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[Any]]":

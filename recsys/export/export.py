@@ -30,13 +30,14 @@ import numpy.typing as npt
 import orjson
 
 from looplib.arrays import Int32Array
-from looplib.files import atomic_directory, digest_of, remove_leftovers, sha256_file
+from looplib.checksums import seal
+from looplib.files import atomic_directory, atomic_write_json, digest_of, remove_leftovers, sha256_file
 from looplib.progress import progress
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import check_needs, dataset_digest
-from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_dataset
+from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
 from recsys.models.kinds import KINDS, Model, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks, without_interactions
@@ -141,7 +142,7 @@ def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run: Workspa
         )
     if not cached.download_all():
         raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
-    return open_dataset(cached.address)
+    return open_whole_dataset(cached)
 
 
 def _write_version(folder: Path, export: _Export) -> None:
@@ -178,7 +179,7 @@ def _write_version(folder: Path, export: _Export) -> None:
             },  # numba may miss
         },
     }
-    (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    atomic_write_json(folder / MANIFEST, seal(manifest))
 
 
 def _refit(export: _Export) -> Model:

@@ -15,6 +15,7 @@ from analysis.logs.lines import LARGEST_ID, NUMBERS, IdKinds, OddLineError, cano
 from analysis.logs.reader import FileLines
 from analysis.store import LOGGED, Catalogue, Interactions, Manifest
 from looplib.progress import progress
+from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
 from recsys.ingest.pipeline import DEFAULT_MEMORY, NewFiles, ingest_files
 from recsys.ingest.report import IngestReport
@@ -124,9 +125,7 @@ class _EventLogs:
 
 def _read_catalogue(file: Path) -> Catalogue:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_Collection).catalogue
-    except OSError as error:
-        raise IngestError(f"{file}: cannot be read ({error.strerror})") from None
+        return msgspec.json.decode(read_untrusted(file, 2**20, error=IngestError), type=_Collection).catalogue
     except msgspec.DecodeError as error:
         raise IngestError(f"{file}: no description of a collection ({error})") from None
 

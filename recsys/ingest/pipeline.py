@@ -19,6 +19,7 @@ from analysis.logs import reader
 from analysis.logs.files import OPEN, LogFile, digest, snapshot
 from analysis.logs.lines import LineCounts
 from analysis.store import Manifest, Source
+from looplib.checksums import unnamed
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.report import IngestReport
@@ -49,7 +50,7 @@ class NewFiles:
         self._starts: dict[LogFile, int] = {}  # of those that are the rest of a log, its first byte
         self._pieces: dict[str, list[Source]] = {}  # of each log by its name, in order
         for source in sorted(manifest.sources, key=lambda source: source.start):
-            self._pieces.setdefault(Path(source.name).name, []).append(source)
+            self._pieces.setdefault(unnamed(Path(source.name)).name, []).append(source)
         self._digests = {source.digest for source in manifest.sources}
         self._states: dict[LogFile, tuple[int, int]] = {}
 
@@ -80,7 +81,7 @@ class NewFiles:
     def _read_before(self, log: LogFile) -> int:
         """Return how many bytes of a segment the store has, by its pieces."""
         at = 0
-        for piece in self._pieces.get(Path(log.name).name, ()):
+        for piece in self._pieces.get(unnamed(Path(log.name)).name, ()):
             if piece.start == at and digest(log, at, piece.bytes) == piece.digest:
                 at += piece.bytes
         return at

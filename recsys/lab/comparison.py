@@ -1,7 +1,11 @@
-"""Two trials side by side: the same listeners under both, so that the difference has an interval of its own."""
+"""Trials side by side: the same listeners under all, so that each difference has an interval of its own."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import numpy as np
 
+from looplib.untrusted import open_untrusted
 from recsys.errors import LabError
 from recsys.report.runs import Row, Run
 from recsys.runs.folder import LISTENERS
@@ -11,38 +15,43 @@ from recsys.scoring.off_policy import Interval
 RESAMPLES = 1000
 
 
-def compare(run: Run, first: str, second: str) -> dict[str, object]:
-    """Compare two trials of a run at their best sweeps.
+def compare(run: Run, trials: Sequence[str]) -> dict[str, object]:
+    """Compare trials of a run with the first of them, at their best sweeps.
 
     Returns:
-        Values for the page: both rows and their names; the hyperparameters that differ, with both values; the choosing
-        metric of the first less that of the second, with its paired 95 % interval, if the search kept what each
-        listener adds; and the finding in words.
+        Values for the page: the rows and their names; the hyperparameters that differ, with all values; and for each
+        further trial its name, its choosing metric less that of the first, with a 95 % interval that holds for all at
+        once, or None if the search did not keep what each listener adds, and the finding in words.
     """
     by_trial = {row["trial"]: row for row in run.rows}
-    if missing := {first, second} - by_trial.keys():
+    if missing := set(trials) - by_trial.keys():
         raise LabError(f"{run.name}: no trial {min(missing)}")
-    rows = by_trial[first], by_trial[second]
+    rows = [by_trial[trial] for trial in trials]
     names = [run.label(row) for row in rows]
-    pairs = {name: (rows[0][name], rows[1][name]) for name in run.params}
-    differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    finding = "the search kept no values by listener, so only the two intervals can be compared"
-    if difference := _difference(run, rows):
-        _, lower, upper = difference
-        is_tie = lower <= 0 <= upper
-        finding = "they are tied" if is_tie else f"{names[0 if lower > 0 else 1]} is better, beyond chance"
-    return {"rows": rows, "names": names, "differing": differing, "difference": difference, "finding": finding}
+    values = {name: [row[name] for row in rows] for name in run.params}
+    differing = {name: found for name, found in values.items() if len(set(found)) > 1}
+    others = zip(names[1:], _differences(run, rows)[1:], strict=True)
+    findings = [(name, difference, _finding(names[0], name, difference)) for name, difference in others]
+    return {"rows": rows, "names": names, "differing": differing, "findings": findings}
 
 
-def _difference(run: Run, rows: tuple[Row, Row]) -> Interval | None:
+def _finding(first: str, other: str, difference: Interval | None) -> str:
+    if difference is None:
+        return "the search kept no values by listener, so only the intervals of each can be compared"
+    _, lower, upper = difference
+    return "they are tied" if lower <= 0 <= upper else f"{other if lower > 0 else first} is better, beyond chance"
+
+
+def _differences(run: Run, rows: Sequence[Row]) -> Sequence[Interval | None]:
     parts = []
-    for row in rows:
-        files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")
-        newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
-        if newest is None:
-            return None
-        with np.load(newest) as kept:
+    with ExitStack() as stack:
+        for row in rows:
+            files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")
+            newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+            if newest is None:
+                return [None] * len(rows)
+            kept = stack.enter_context(np.load(stack.enter_context(open_untrusted(newest, within=run.folder))))
             if run.select not in kept:
-                return None
+                return [None] * len(rows)
             parts.append(kept[run.select])
-    return differences(np.stack(parts), (1, 1), 1, RESAMPLES, 0)[0]
+    return differences(np.stack(parts), [1] * len(rows), 0, RESAMPLES, 0)

@@ -2,6 +2,7 @@
 
 import http.client
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from looplib.checksums import unseal
 from looplib.errors import UserError
+from looplib.untrusted import read_untrusted
 from recsys.config import ExportConfig
 from recsys.errors import LabError
-from recsys.export.export import export_run
+from recsys.export.export import MANIFEST, export_run
 
 _TIMEOUT_S = 20.0
+_LONGEST_MANIFEST = 2**20
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,15 @@ class Service:
     url: str
     token: str | None = None
 
-    def ask(self, method: str, path: str) -> dict[str, Any]:
-        """Return its answer to a request, or raise a LabError with the reason why there is none."""
+    def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Return its answer to a request with a JSON body, or raise a LabError with the reason why there is none."""
         parts = urlsplit(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.netloc, timeout=_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            connection.request(method, f"{parts.path.rstrip('/')}{path}", headers=headers)
+            content = None if body is None else orjson.dumps(body)
+            connection.request(method, f"{parts.path.rstrip('/')}{path}", content, headers)
             answer = connection.getresponse()
             status, document = answer.status, orjson.loads(answer.read())
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
@@ -48,6 +53,24 @@ class Job:
     run: str
     state: str = "running"
     outcome: str = ""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version: its name, and when it was made, in ISO 8601."""
+
+    name: str
+    created_at: str
+
+
+def read_versions(published: Path) -> list[Version]:
+    """Read the versions that a service can serve, the newest first; damaged ones are left out."""
+    found = []
+    for file in published.glob(f"versions/*/{MANIFEST}"):
+        with suppress(UserError, ValueError, KeyError):
+            manifest = unseal(read_untrusted(file, _LONGEST_MANIFEST))
+            found.append(Version(manifest["model"], manifest["created_at"]))
+    return sorted(found, key=lambda version: version.created_at, reverse=True)
 
 
 class Publisher:

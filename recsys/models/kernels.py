@@ -5,12 +5,8 @@ In: interactions and the other side's factors. Out: the side's factors, written 
 row's operations have one order, whatever rows stand beside it, so that no number of threads or blocks changes a bit.
 """
 
-import os
-import tempfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -19,15 +15,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
-from looplib.locks import exclusive
-from looplib.progress import console
+from recsys.models.compiled import compiled, compiling
 
 _CHUNK = 32  # vectors that are copied and then used while they are in the fastest cache
 _AHEAD = 16  # a vector is asked for this many vectors before it is copied; memory takes that long
 _LANES = 16  # numbers that a processor multiplies at once; buffers are padded to a multiple of it
 _LONG = 512  # vectors that BLAS multiplies at once
 _SOLVED = np.float32(1e-20)  # squared residual at which conjugate gradients end, as in implicit
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Side(NamedTuple):
@@ -53,33 +47,6 @@ class Buffer(NamedTuple):
     vectors: Float32Array  # y, shape (length, factors or more)
     right: Float32Array  # c_ui where it was heard, else 0; shape (length,)
     left: Float32Array  # c_ui - w
-
-
-def cache_folder() -> Path:
-    """Return a folder for compiled code that this user alone can write to; the installation may be read-only."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "listening-loop" / "compiled"
-    temporary = Path(tempfile.gettempdir()) / f"listening-loop-{os.getuid()}"
-    for folder in (Path(os.environ.get("NUMBA_CACHE_DIR") or home), temporary):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = folder.lstat()
-        except OSError:
-            continue
-        # Compiled code is executed: a folder or link that another user could have made is no place for it.
-        if status.st_uid == os.getuid() and not status.st_mode & 0o022 and os.access(folder, os.W_OK):
-            return folder
-    return Path(tempfile.mkdtemp())
-
-
-_CACHE = cache_folder()
-numba.config.CACHE_DIR = str(_CACHE)
-
-
-def _compiled(function: Function) -> Function:
-    # Sums may be reordered, for vector instructions; what is not finite stays so, and a division by 0 gives it.
-    compile_function = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy")
-    compiled: Function = compile_function(function)
-    return compiled
 
 
 def solve(
@@ -120,10 +87,7 @@ def solve(
 
 def compile_once() -> None:
     """Compile for this processor, or load what another process of this machine compiled."""
-    with exclusive(_CACHE / "compiling.lock"):
-        folder = _solve_by_cg.stats.cache_path  # type: ignore[attr-defined]  # of numba's dispatcher
-        if not any(Path(folder).glob("kernels._solve_by_cg*.nbi")):
-            console.print("compiling the solver, once on this machine")
+    with compiling(_solve_by_cg, "solver"):
         side = Side(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32), np.ones(1, np.float32))
         vectors = np.ones((1, 1), dtype=np.float32)
         solve(vectors.copy(), vectors, side, Weights(*np.ones(3, dtype=np.float32)), 1, 1)
@@ -146,7 +110,7 @@ def _prefetch(_context: Any, array: Any, _row: Any, _column: Any) -> Any:  # noq
     return numba.types.void(array, numba.types.intp, numba.types.intp), generate
 
 
-@_compiled
+@compiled
 def _gather(others: Float32Array, side: Side, weights: Weights, at: int, buffer: Buffer, first: int, last: int) -> None:
     """Fill `buffer[first:last]` with a row's interactions, the row's first one being at `at`, and pad to four."""
     end = side.indptr[-1] - 1
@@ -166,7 +130,7 @@ def _gather(others: Float32Array, side: Side, weights: Weights, at: int, buffer:
         buffer.vectors[j] = 0
 
 
-@_compiled
+@compiled
 def _add_pairs(buffer: Buffer, first: int, last: int, direction: Float32Array, out: Float32Array) -> None:
     """Add Σ_j (right_j + left_j y_j · direction) y_j, four at a time, so that `direction` and `out` are read less."""
     for j in range(first, last, 4):
@@ -185,7 +149,7 @@ def _add_pairs(buffer: Buffer, first: int, last: int, direction: Float32Array, o
             out[k] += p * a[k] + q * b[k] + r * c[k] + s * d[k]
 
 
-@_compiled
+@compiled
 def _multiply_gram(gram: Float32Array, diagonal: float, direction: Float32Array, out: Float32Array) -> None:
     """Write (gram + diagonal I) direction, from four rows of the symmetric matrix at a time."""
     for k in range(direction.size):
@@ -197,7 +161,7 @@ def _multiply_gram(gram: Float32Array, diagonal: float, direction: Float32Array,
             out[k] += p * a[k] + q * b[k] + r * c[k] + s * d[k]
 
 
-@_compiled
+@compiled
 def _dot(left: Float32Array, right: Float32Array) -> np.float32:
     total = np.float32(0)
     for k in range(left.size):
@@ -205,13 +169,13 @@ def _dot(left: Float32Array, right: Float32Array) -> np.float32:
     return total
 
 
-@_compiled
+@compiled
 def _new_buffer(length: int, width: int) -> Buffer:
     length += 4  # the last four may have one interaction
     return Buffer(np.zeros((length, width), np.float32), np.zeros(length, np.float32), np.zeros(length, np.float32))
 
 
-@_compiled
+@compiled
 def _solve_by_cg(
     rows: Float32Array, others: Float32Array, gram: Float32Array, side: Side, weights: Weights, steps: int
 ) -> None:
@@ -251,7 +215,7 @@ def _solve_by_cg(
         rows[row] = solution[:factors]
 
 
-@_compiled
+@compiled
 def _solve_by_cholesky(
     rows: Float32Array, others: Float32Array, gram: Float32Array, side: Side, weights: Weights
 ) -> None:

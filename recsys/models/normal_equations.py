@@ -128,9 +128,10 @@ def make_equations(heard: csr_matrix, skipped: csr_matrix | None, params: AlsPar
 def load_kernels() -> ModuleType | None:
     """Load the compiled solver; None, with a note, where there is no numba for this Python."""
     try:
-        from recsys.models import kernels
+        from recsys.models import kernels, rank_kernels
     except ImportError as error:
         console.print(f"the slower solver of implicit serves, as numba cannot be imported ({error})")
         return None
     kernels.compile_once()
+    rank_kernels.compile_once()
     return kernels

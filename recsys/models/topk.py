@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Fit
+from recsys.models.normal_equations import load_kernels
 
 NO_TRACK = -1
 EXAMPLES = 5  # listeners whose lists a run keeps
@@ -24,10 +25,13 @@ def top_tracks(
     Returns:
         Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
     """
+    k = min(k, len(item_factors))
+    if load_kernels() is not None:
+        from recsys.models.rank_kernels import rank_tracks
+
+        return rank_tracks(user_factors, item_factors, k, threads, seen)
     with threadpool_limits(1, user_api="blas"):
-        columns, scores = topk(
-            item_factors, user_factors, min(k, len(item_factors)), filter_query_items=seen, num_threads=threads
-        )
+        columns, scores = topk(item_factors, user_factors, k, filter_query_items=seen, num_threads=threads)
     # The library fills lists that the filter leaves short with filtered tracks at the smallest score there is.
     columns[scores < _FILTERED] = NO_TRACK
     return columns  # type: ignore[no-any-return]  # implicit has no types
@@ -64,8 +68,10 @@ def personal_lists(
     """
     heard, skips = dataset.matrix(side), dataset.skips(side)
     seen = (heard if skips is None else csr_matrix(heard + skips)) if filter_seen else None
-    lists = top_tracks(model.user_factors, model.item_factors, k, threads, seen)
-    lists[without_interactions(heard)] = dataset.most_popular(side, k)
+    known = np.flatnonzero(np.diff(heard.indptr))
+    lists = np.tile(dataset.most_popular(side, k), (heard.shape[0], 1))
+    own = None if seen is None else seen[known]
+    lists[known] = top_tracks(model.user_factors[known], model.item_factors, k, threads, own)
     return lists
 
 

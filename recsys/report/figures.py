@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.charts import intervals, scatter
 from analysis.charts.heat import Cell, draw_heat
-from analysis.charts.lines import Point, draw_lines, draw_shares, number_axis
+from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis
 from analysis.charts.svg import arm_colour, to_svg
 from analysis.page import numbers
 from analysis.page.figures import Figure, tabulate
@@ -22,22 +22,24 @@ _LONGEST = 15  # session lengths from here on are one bin
 _NAMED = (1, 5, 10, 20, 50)  # shares of the tracks in the table, %
 
 
-def draw_leaderboard(run: Run) -> Figure | None:
-    """Draw the best trials by the choosing metric; None while there is no leaderboard."""
-    shown = run.scored(run.rows)[:_SHOWN]
+def draw_leaderboard(run: Run, metric: str = "") -> Figure | None:
+    """Draw the best trials by a metric, by default the choosing one; None while there is no score."""
+    metric = metric or run.select
+    known = [row for row in run.rows if row.get(metric) is not None]
+    shown = sorted(known, key=lambda row: row[metric], reverse=True)[:_SHOWN]
     if not shown:
         return None
-    described = "; ".join(f"{run.label(row)}: {numbers.number(row[run.select])}" for row in shown)
+    described = "; ".join(f"{run.label(row)}: {numbers.number(row[metric])}" for row in shown)
     return Figure(
-        f"The best {len(shown)} by {run.select}",
+        f"The best {len(shown)} by {metric}",
         "With 95 % intervals over listeners. An open mark is tied with the best: the interval of their difference over "
         "the same listeners, which is narrower than these, holds 0.",
-        to_svg(intervals.draw_intervals({"": [_leader(row, run) for row in shown]}, run.select), described),
+        to_svg(intervals.draw_intervals({"": [_leader(row, run, metric) for row in shown]}, metric), described),
     )
 
 
-def _leader(row: Row, run: Run) -> intervals.Row:
-    value, lower, upper = interval_of(row, run.select)
+def _leader(row: Row, run: Run, metric: str) -> intervals.Row:
+    value, lower, upper = interval_of(row, metric)
     is_tied = bool(row.get("ties")) and row is not run.candidates[0]
     note = " (tied)" if is_tied else " (pruned)" if row["state"] == "pruned" else ""
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
@@ -92,10 +94,64 @@ def draw_costs(run: Run) -> Figure:
     )
 
 
+def draw_importance(run: Run) -> Figure | None:
+    """Draw the share of the variance of the choosing metric that each hyperparameter explains by itself.
+
+    Between the means of its values: the main effects of Hutter et al., An Efficient Approach for Assessing
+    Hyperparameter Importance, 2014, exact on a whole grid. None where fewer than two have several values.
+    """
+    rows, axes = run.scored(run.candidates), run.varied
+    values = np.array([row[run.select] for row in rows])
+    if len(axes) < 2 or not np.ptp(values):
+        return None
+    shares = {}
+    for name in axes:
+        groups = np.array([str(row[name]) for row in rows])
+        means = {group: values[groups == group].mean() for group in set(groups.tolist())}
+        shares[name] = float(np.var([means[group] for group in groups.tolist()]) / np.var(values))
+    texts = {name: numbers.percent(100 * share, 0) for name, share in shares.items()}
+    marks = [
+        intervals.Row(name, texts[name], 100 * share, 0, 100 * share, arm_colour(1))
+        for name, share in sorted(shares.items(), key=lambda item: -item[1])
+    ]
+    return Figure(
+        "Importance",
+        f"Share of the variance of {run.select} over the candidates that the values of one hyperparameter explain.",
+        to_svg(
+            intervals.draw_intervals({"": marks}, "%"), "; ".join(f"{name}: {text}" for name, text in texts.items())
+        ),
+    )
+
+
+def draw_parallel(run: Run) -> Figure | None:
+    """Draw a line for each candidate through its hyperparameters and its metric; None where fewer than two vary."""
+    rows, axes = sorted(run.scored(run.candidates), key=lambda row: row is run.winner), [*run.varied, run.select]
+    if len(axes) < 3:
+        return None
+    scales = {name: sorted({row[name] for row in rows}) for name in axes}
+    points = [
+        Point(
+            "the winner" if row is run.winner else _OTHERS,
+            number,
+            scales[name].index(row[name]) / max(1, len(scales[name]) - 1),
+            line=row["trial"],
+        )
+        for row in rows
+        for number, name in enumerate(axes)
+    ]
+    colours = {"the winner": arm_colour(2), _OTHERS: arm_colour(0)}
+    ends = "; ".join(f"{name}: {_text(scales[name][0])} … {_text(scales[name][-1])}" for name in axes)
+    return Figure(
+        "Paths to the metric",
+        f"A line is a candidate; values go from the smallest, below, to the largest, in equal steps. {ends}.",
+        to_svg(draw_lines(points, colours, name_axis("", axes), "largest above"), ends),
+    )
+
+
 def draw_heat_maps(run: Run) -> list[Figure]:
     """Draw a map for each two hyperparameters with several values; none where fewer than two have."""
-    axes = [name for name in run.axes if len({row[name] for row in run.candidates}) > 1]
-    return [_draw_heat(run, axes, pair) for pair in itertools.islice(itertools.combinations(axes, 2), _MAPS)]
+    pairs = itertools.islice(itertools.combinations(run.varied, 2), _MAPS)
+    return [_draw_heat(run, run.varied, pair) for pair in pairs]
 
 
 def _draw_heat(run: Run, axes: Sequence[str], pair: tuple[str, str]) -> Figure:
@@ -114,11 +170,14 @@ def _draw_heat(run: Run, axes: Sequence[str], pair: tuple[str, str]) -> Figure:
     )
 
 
-def _cell(run: Run, tried: Sequence[Row], at: tuple[object, object]) -> Cell:
+def _cell(run: Run, tried: Sequence[Row], at: Sequence[object]) -> Cell:
     best = max((row[run.select] for row in run.scored(tuple(tried))), default=None)
     text = numbers.number(best) if best is not None else "failed" if tried else numbers.NOTHING
-    row, column = (f"{value:g}" if isinstance(value, float) else str(value) for value in at)
-    return Cell(row, column, text, best)
+    return Cell(_text(at[0]), _text(at[1]), text, best)
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def draw_popularity(dataset: Dataset) -> Figure:

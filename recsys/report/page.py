@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from analysis.page.render import render
 from looplib.arrays import Int32Array
 from looplib.files import atomic_write_text, sha256_file
-from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.dataset import Dataset, open_whole_dataset
 from recsys.errors import SearchError
 from recsys.models.kinds import KINDS
 from recsys.models.topk import NO_TRACK
@@ -60,7 +60,7 @@ def write_report(address: str | Path, *, catalogue: Path | None = None, store: s
     opened = open_store(store or config.store)
     titles = read_titles(catalogue or config.catalogue, opened)
     cached = opened.workspace.sub(f"cache/{winner.dataset}")
-    dataset = open_dataset(cached.address) if cached.download_all() else None
+    dataset = open_whole_dataset(cached) if cached.download_all() else None
     examples: tuple[Example, ...] = ()
     if dataset:
         scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
@@ -87,7 +87,12 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
         peak=max((row["peak_bytes"] or 0 for row in run.rows), default=0),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
-        fits=[figures.draw_costs(run), *figures.draw_heat_maps(run)],
+        fits=[
+            figures.draw_costs(run),
+            figures.draw_importance(run),
+            figures.draw_parallel(run),
+            *figures.draw_heat_maps(run),
+        ],
         baselines=[row for row in run.scored(run.rows) if KINDS[row["model"]].is_baseline],
         state_of=lambda row: _state(run, row),
         facts=dataset.summary if dataset else None,

@@ -1,6 +1,7 @@
 """The run folder of a search: what stands in it, how a search takes it over, and that only one does at a time."""
 
 import itertools
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ import msgspec
 import numpy as np
 
 from looplib.arrays import FloatArray
+from looplib.checksums import unseal
 from looplib.config import load_config
 from looplib.files import remove_leftovers
 from recsys.config import SearchConfig
@@ -26,6 +28,7 @@ LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
 REPORT = "report.html"
+DASHBOARD = "dashboard.txt"  # address of the Dask dashboard while the search runs
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
 NO_BETTER = "the best model is not significantly better than the popular tracks"
@@ -60,10 +63,21 @@ def read_listeners(run: Workspace, scorer: Scorer, metric: str, trial: Trial, sw
     try:
         with np.load(run.cached(name)) as kept:
             return kept[metric]  # type: ignore[no-any-return]  # numpy says Any
-    except FileNotFoundError:
-        raise SearchError(
-            f"{run}/{name}: the ledger has this score, and the file is gone; start over with --fresh"
-        ) from None
+    except Exception as error:  # noqa: BLE001  a damaged file makes zipfile and NumPy raise any kind
+        found = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+        raise SearchError(f"{run}/{name}: {found}; search again, which runs this step again") from None
+
+
+def has_listeners(run: Workspace, scorer: Scorer, trial: Trial, sweep: int) -> bool:
+    """Return whether the file that `read_listeners` reads is there, and whole where it is on this machine."""
+    name = listeners_name(scorer, trial, sweep)
+    if run.is_remote:
+        return bool(run.sub(name).sizes())
+    try:
+        with zipfile.ZipFile(run.folder / name) as kept:
+            return kept.testzip() is None
+    except Exception:  # noqa: BLE001  of any kind, as above
+        return False
 
 
 @contextmanager
@@ -100,10 +114,10 @@ def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:
     if content is None:
         raise SearchError(f"{run}: no finished run here ({WINNER} is missing); make one with python -m recsys.search")
     try:
-        winner = msgspec.json.decode(content, type=Winner)
-    except msgspec.MsgspecError as error:
-        raise SearchError(f"{run}/{WINNER}: damaged ({error})") from None
-    params = KINDS[winner.trial.kind].params_type(**winner.trial.params)
+        winner = msgspec.convert(unseal(content), Winner)
+        params = KINDS[winner.trial.kind].params_type(**winner.trial.params)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SearchError(f"{run}/{WINNER}: damaged ({error}); search again, which reads the ledger") from None
     run.download(CONFIG)
     config = load_config(SearchConfig, run.folder / CONFIG)
     return config, replace(winner, trial=replace(winner.trial, params=params))

@@ -2,18 +2,20 @@
 
 A line is on disk before the search goes on: one that is killed knows all that it had found when it is run again.
 A line says what was scored (the trial's id, a digest of data, parameters and seed) and by what (the scorer's digest):
-lines of other data, or scored otherwise, stay in the file and count for nothing.
+lines of other data, or scored otherwise, stay in the file and count for nothing. A line has a checksum: the step of a
+damaged one is run again.
 """
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from recsys.errors import SearchError
+from looplib.checksums import seal, unseal
+from looplib.files import atomic_write
 from recsys.runs.trials import Trial
 from recsys.scoring.off_policy import Interval
 
@@ -55,50 +57,77 @@ def failure_of(scores: tuple[Score, ...]) -> Score | None:
     return scores[-1] if scores and scores[-1].error is not None else None
 
 
+@dataclass(frozen=True)
+class LedgerLines:
+    """The lines of a ledger that are whole."""
+
+    rows: list[dict[str, Any]]
+    content: bytes
+    damaged: list[str]  # what is wrong with others; not with a torn last one, which a search may be writing
+
+
 class Ledger:
     """The scores of a search's trials, in memory and in a file."""
 
     scores: Scores
 
-    def __init__(self, file: Path, scorer: str, trials: Iterable[Trial]) -> None:
+    def __init__(
+        self, file: Path, scorer: str, trials: Iterable[Trial], is_kept: Callable[[Trial, int], bool] = lambda *_: True
+    ) -> None:
         """Read what a scorer of this digest found of the trials, if the file is there.
 
-        A torn last line is cut off the file, and a failure that is not final is tried again.
+        Lines that are not whole are removed from the file, and a failure that is not final is tried again; so is a
+        sweep of which `is_kept` says that what its score needs is gone.
         """
         self._file, self._scorer = file, scorer
-        scores: dict[str, tuple[Score, ...]] = {trial.id: () for trial in trials}
-        rows, whole = read_ledger(file)
-        if file.exists() and whole < file.stat().st_size:
-            os.truncate(file, whole)
-        for row in rows:
-            if row["scorer"] == scorer and row["trial"] in scores:
-                score, known = _score(row), scores[row["trial"]]
-                if score_after(known, score.sweep) is None and score.is_final:
-                    scores[row["trial"]] = (*known, score)
+        known = {trial.id: trial for trial in trials}
+        scores: dict[str, tuple[Score, ...]] = dict.fromkeys(known, ())
+        lines = read_ledger(file)
+        self.damaged = lines.damaged
+        if file.exists() and len(lines.content) < file.stat().st_size:
+            with atomic_write(file) as whole:
+                whole.write(lines.content)
+        for row in lines.rows:
+            if row.get("scorer") != scorer or row.get("trial") not in known:
+                continue
+            score, trial = _score(row), known[row["trial"]]
+            if score_after(scores[trial.id], score.sweep) is not None or not score.is_final:
+                continue
+            if score.error is None and not is_kept(trial, score.sweep):
+                self.damaged.append(f"trial {trial.id} after sweep {score.sweep}: what its listeners add is not whole")
+                continue
+            scores[trial.id] = _with(scores[trial.id], score)
         self.scores = scores
 
     def add(self, trial: Trial, score: Score) -> None:
         """Add a score or a failure; it is on disk when this returns."""
         with self._file.open("ab") as lines:
-            lines.write(orjson.dumps(_row(self._scorer, trial, score), option=orjson.OPT_APPEND_NEWLINE))
+            lines.write(orjson.dumps(seal(_row(self._scorer, trial, score)), option=orjson.OPT_APPEND_NEWLINE))
             lines.flush()
             os.fsync(lines.fileno())
-        self.scores = {**self.scores, trial.id: (*self.scores[trial.id], score)}
+        self.scores = {**self.scores, trial.id: _with(self.scores[trial.id], score)}
 
 
-def read_ledger(file: Path) -> tuple[list[dict[str, Any]], int]:
-    """Read the lines of a ledger and how many bytes they are, but for a torn last line: a search may be writing it."""
+def read_ledger(file: Path) -> LedgerLines:
+    """Read the lines of a ledger; there are none without the file."""
     lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-    rows: list[dict[str, Any]] = []
+    found = LedgerLines([], b"", [])
+    whole: list[bytes] = []
     for number, line in enumerate(lines, start=1):
         try:
             if not line.endswith(b"\n"):
                 raise ValueError("no end")
-            rows.append(orjson.loads(line))
+            found.rows.append(unseal(line, needed=True))
+            whole.append(line)
         except ValueError as error:
             if number < len(lines):
-                raise SearchError(f"{file}, line {number}: damaged ({error}); start over with --fresh") from None
-    return rows, sum(map(len, lines[: len(rows)]))
+                found.damaged.append(f"line {number}: damaged ({error})")
+    return replace(found, content=b"".join(whole))
+
+
+def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
+    """Return scores with a further one, in the order of the fit; a failure is the last."""
+    return tuple(sorted((*scores, score), key=lambda known: (known.error is not None, known.sweep)))
 
 
 def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:

@@ -10,6 +10,7 @@ not at all, and the same however often the step is run::
 """
 
 import time
+from contextlib import suppress
 
 import numpy as np
 
@@ -66,13 +67,12 @@ def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, ad
 
 
 def _kept(run: Workspace, trial: Trial) -> State | None:
-    """Return the state of a fit at its last checkpoint."""
+    """Return the state of a fit at its last checkpoint; None without one, or where it is damaged."""
     name = checkpoint_name(trial)
     run.download(name)
-    if not (run.folder / name).exists():
-        return None
-    with np.load(run.folder / name) as kept:
+    with suppress(Exception), np.load(run.folder / name) as kept:  # a damaged file makes NumPy raise any kind
         return dict(kept)
+    return None
 
 
 def _keep(state: State, run: Workspace, trial: Trial, fit_s: float) -> None:

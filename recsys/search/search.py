@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from analysis.store import MANIFEST as STORE_MANIFEST
+from looplib.checksums import seal
 from looplib.config import dump_config
 from looplib.errors import UserError
 from looplib.files import atomic_write_json, atomic_write_text
@@ -18,12 +19,14 @@ from recsys.models.kinds import KINDS, Popular
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
+    DASHBOARD,
     LEADERBOARD,
     LEDGER,
     NO_BETTER,
     WINNER,
     Winner,
     checkpoint_name,
+    has_listeners,
     locked_run,
     read_listeners,
 )
@@ -74,8 +77,10 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
             scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
             check_scorer(scorer, store.catalogue_size)
             state = SearchState(config.search, candidates, scorer, lock)
+            for damage in state.ledger.damaged:
+                console.print(f"{run}/{LEDGER}, {damage}; its step is run again", soft_wrap=True, markup=False)
             _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
-        run.delete(CHECKPOINTS)
+        run.delete(CHECKPOINTS, DASHBOARD)
         return _conclude(state, config.search, scorer)
 
 
@@ -88,7 +93,8 @@ class SearchState:
         self.run, self.candidates, self.metric = lock.workspace, candidates, scorer.validation.select
         self.baselines = plan_baselines(scorer.seed)
         trials = [*(trial for candidate in candidates for trial in candidate), *self.baselines]
-        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, trials)
+        is_kept = partial(has_listeners, self.run, scorer)
+        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, trials, is_kept)
         self._deleted: frozenset[str] = frozenset()
         self.decisions = self._decide()
 
@@ -147,7 +153,9 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
     with progress("Trials", state.sweeps, "sweeps", state.done) as report:
         report(state.done, "from the ledger" if state.done else "")
         outcomes = _run_in_blocks(cluster, state) if in_blocks else cluster.run_ready(run_step, state.ready)
-        for outcome in outcomes:
+        for number, outcome in enumerate(outcomes):
+            if not number:
+                atomic_write_text(state.run.folder / DASHBOARD, cluster.dashboard)
             state.record(outcome)
             best = next(iter(scored_candidates(state.rank(state.metric))), None)
             value = f"best {state.metric} {best.value(state.metric):.4f} ({describe(best.trial)})" if best else ""
@@ -201,7 +209,7 @@ def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
         console.print(remark, soft_wrap=True, markup=False, style=style)
     dataset = scorer.dataset.rpartition("/")[2]
     winner = Winner(chosen.trial, chosen.sweep, metrics, metric, dataset, tuple(found), beats_popular)
-    atomic_write_json(run.folder / WINNER, winner)
+    atomic_write_json(run.folder / WINNER, seal(winner))
     run.upload(WINNER)
     return winner
 

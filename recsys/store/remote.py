@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import store as local
-from analysis.store import MANIFEST, IdFile, Part, check_sizes, decode_manifest
+from analysis.store import MANIFEST, IdFile, Part, check_digests, check_sizes, decode_manifest
 from recsys.workspace import Workspace, open_workspace
 
 
@@ -34,9 +34,13 @@ def open_store(address: str | Path) -> Store:
 
 
 def download_stored(workspace: Workspace, files: Iterable[Part | IdFile]) -> list[Path]:
-    """Return files of a store, downloaded and their digests checked where the store is at an address.
+    """Return files of a store, downloaded where the store is at an address, and their digests checked.
 
     Raises:
+        StoreError: A file on this machine's disk is damaged.
         StorageError: Its server does not answer or refuses, or a file has another digest.
     """
-    return [workspace.cached(file.path, file.sha256 or "") for file in files]
+    stored = {workspace.cached(file.path, file.sha256 or ""): file for file in files}
+    if workspace.is_remote:  # checked when it came
+        return list(stored)
+    return check_digests(stored, lambda: decode_manifest(workspace.read(MANIFEST), str(workspace)))

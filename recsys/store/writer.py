@@ -25,9 +25,10 @@ from analysis.store import (
     content_digest,
     decode_manifest,
 )
+from looplib.checksums import seal
 from looplib.files import (
     TEMPORARY_PREFIX,
-    atomic_write,
+    atomic_write_json,
     fsync_directory,
     fsync_file,
     remove_leftovers,
@@ -114,8 +115,7 @@ def commit(lock: Lock, before: Manifest, added: Additions) -> None:
         fsync_directory(folder)
     workspace.upload(*files)
     lock.check()
-    with atomic_write(path / MANIFEST) as written:
-        written.write(msgspec.json.format(msgspec.json.encode(after), indent=2) + b"\n")
+    atomic_write_json(path / MANIFEST, seal(msgspec.to_builtins(after)))
     workspace.upload(MANIFEST)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 
 from botify.settings import Settings
+from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.files import sha256_file
 
@@ -81,7 +82,7 @@ def point_to(root: Path, name: str) -> None:
 def edit_manifest(folder: Path, **changes: object) -> None:
     """Changes keys of a version's manifest."""
     file = folder / "manifest.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    file.write_text(json.dumps({**unseal(file.read_bytes()), **changes}))
 
 
 def update_manifest(folder: Path, name: str) -> None:

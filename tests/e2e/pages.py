@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+MADE = {"settings.md"}  # by programs
+PAGES = (ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in MADE))
 _FENCE = re.compile(r"^```(\w*)[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _PROGRAMS = ("python", "python3", ".venv/bin/python", "curl", "docker", "dask", "export", "sbatch", "pip", "tox")
 _ASSIGNMENT = re.compile(r"\w+=\S*\s+")

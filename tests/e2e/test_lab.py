@@ -1,6 +1,7 @@
 """The lab in a browser: open a run, compare two trials, open the A/B report, publish a model, roll it back."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import orjson
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -15,7 +17,9 @@ from analysis.ab import __main__ as ab
 from looplib.cli import run
 from recsys.config import SearchConfig
 from recsys.export.export import export_run
+from recsys.lock import LOCK
 from recsys.report.page import write_report
+from recsys.runs.folder import DASHBOARD
 from recsys.search.search import search
 from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
@@ -115,13 +119,65 @@ def test_a_run_is_opened_and_two_of_its_trials_are_compared(page: Page) -> None:
     expect(page.locator("#finding")).to_contain_text("ndcg@30 differs by")
     expect(page.locator('svg[role="img"]')).to_have_count(1)
     expect(page.get_by_role("rowheader", name="factors", exact=True)).to_be_visible()
+    page.go_back()
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#finding p")).to_have_count(3)  # three others against the first
+
+
+def test_trials_are_sorted_filtered_and_downloaded_under_an_address_to_keep(page: Page, lab: str, root: Path) -> None:
+    page.get_by_role("link", name="runs/second", exact=True).click()
+    page.get_by_label("Metric").select_option("recall@30")
+    page.get_by_label("Only with").fill("factors")
+    page.get_by_role("button", name="Show").click()
+    rows = page.locator("#leaderboard tbody tr")
+    expect(rows).to_have_count(2)  # without the baselines
+    page.locator("#leaderboard thead").get_by_role("link", name="factors").click()
+    expect(rows.first).to_contain_text("12")
+    page.goto(page.url)
+    expect(page.locator("#leaderboard thead")).to_contain_text("factors ▼")
+    expect(page.locator("#leaderboard thead")).to_contain_text("recall@30")
+    table = pq.read_table(root / "runs/second/leaderboard.parquet")
+    answer = page.request.get(f"{lab}/download/json/runs/second")
+    assert [row["trial"] for row in answer.json()] == table["trial"].to_pylist()
+    assert page.request.get(f"{lab}/download/csv/runs/second").text().count("\n") == table.num_rows + 1
+
+
+def test_a_note_is_kept_with_the_run(page: Page, root: Path) -> None:
+    page.get_by_role("link", name="runs/first", exact=True).click()
+    page.get_by_label("Note").fill("<b>the one before</b>")
+    page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_label("Note")).to_have_value("<b>the one before</b>")
+    page.get_by_role("link", name="Lab", exact=True).click()
+    expect(page.get_by_role("row", name="runs/first")).to_contain_text("<b>the one before</b>")
+    assert (root / "runs/first/note.txt").read_text() == "<b>the one before</b>"
+
+
+def test_a_search_under_way_shows_what_is_scored_so_far(page: Page, lab: str, root: Path) -> None:
+    folder = root / "runs" / "going-on"
+    shutil.copytree(root / "runs" / "first", folder)
+    for name in ("winner.json", "leaderboard.parquet", "report.html"):
+        (folder / name).unlink()
+    ledger = folder / "ledger.jsonl"
+    trials = {orjson.loads(line)["trial"] for line in ledger.read_bytes().splitlines()}
+    os.utime(folder / LOCK)
+    (folder / DASHBOARD).write_text("http://127.0.0.1:8787/status")
+    page.goto(f"{lab}/runs/runs/going-on")
+    expect(page.locator("#running")).to_contain_text(f"{len(trials)} trials have a score so far")
+    expect(page.get_by_role("link", name="Dask dashboard")).to_be_visible()
+    expect(page.locator("#leaderboard tbody tr")).to_have_count(len(trials))
+    os.utime(folder / LOCK, (0, 0))
+    page.reload()
+    expect(page.locator("#interrupted")).to_be_visible()
+    shutil.rmtree(folder)
 
 
 def test_one_trial_cannot_be_compared(page: Page) -> None:
     page.get_by_role("link", name="runs/first", exact=True).click()
     page.get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_role("alert")).to_contain_text("two trials are compared, 1 were chosen")
+    expect(page.get_by_role("alert")).to_contain_text("two or more trials are compared, 1 were chosen")
 
 
 def test_the_report_of_a_search_is_opened(page: Page) -> None:
@@ -141,14 +197,18 @@ def test_a_run_is_published_and_rolled_back(page: Page, root: Path, service: Ser
     first = service.ask("GET", "/experiments")[1]["version"]
     assert_recommends_from(service, root, first)
     page.get_by_role("link", name="runs/second", exact=True).click()
-    page.get_by_role("button", name="Publish to the service").click()
+    page.get_by_role("link", name="Publish").click()
+    expect(page.locator("p", has_text="in place of version")).to_contain_text(first)
+    page.get_by_role("button", name="Publish and serve").click()
     expect(page.locator("#job")).to_have_attribute("data-state", "done")
     second = service.ask("GET", "/experiments")[1]["version"]
     assert second != first
     assert_recommends_from(service, root, second)
     page.get_by_role("link", name="Live experiment").click()
     expect(page.locator("#version")).to_contain_text(second)
-    page.get_by_role("button", name="Roll back").click()
+    page.get_by_role("link", name="Roll back").click()
+    page.get_by_label("Version").select_option(first)
+    page.get_by_role("button", name="Roll back and serve it").click()
     expect(page.locator("#version")).to_contain_text(first)
     assert service.ask("GET", "/experiments")[1]["version"] == first
     assert_recommends_from(service, root, first)

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import runpy
 import typing
 from pathlib import Path
 
@@ -32,6 +33,11 @@ COMMANDS: tuple[str, ...] = (
 COMMANDS += ("analysis.ab", "analysis.power", "analysis.aa", "analysis.offpolicy", "botify", "sim.run", "sim.world")
 EVERYWHERE = {"--help", "--version", "--install-completion", "--show-completion"}
 every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+
+
+def test_the_page_of_all_settings_is_made_from_the_models() -> None:
+    made = runpy.run_path(str(ROOT / "docs/settings.py"))["render"]()
+    assert (ROOT / "docs/settings.md").read_text(encoding="utf-8") == made, "run python docs/settings.py"
 
 
 @every_page
@@ -131,7 +137,7 @@ def test_the_page_of_the_service_has_every_metric() -> None:
 
 
 def test_the_page_of_the_search_has_every_axis() -> None:
-    text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "searching.md").read_text(encoding="utf-8")
     named = re.findall(r"`(\w+)`", text.split("Axes of the grid")[1].split("Sweeps are")[0])
     assert set(Space.model_fields) <= set(named)
 

@@ -13,6 +13,7 @@ import dask.dataframe
 import numpy as np
 import orjson
 import pandas as pd
+import polars
 import pyarrow as pa
 import pytest
 from distributed import Client, LocalCluster
@@ -26,7 +27,7 @@ from looplib.progress import Report
 from recsys.models.als import AlsParams
 from recsys.search import __main__ as search_command
 
-COLUMNS: dict[str, Any] = {"user": "listener", "item": "song", "weight": "seconds"}
+COLUMNS: dict[str, Any] = {"user": "listener", "item": "song", "weight": "seconds", "title": "name"}
 SETTINGS = {"search.sweeps": 2, "validation.resamples": 100, "validation.min_time": 5, "feedback.scale": "log"}
 pytestmark = pytest.mark.dask
 
@@ -39,7 +40,12 @@ def make_plays(rows: int = 3000) -> pd.DataFrame:
     songs = np.where(likes, songs // 3 * 3 + users % 3, songs)
     seconds = generator.integers(5, 200, size=rows)
     return pd.DataFrame(
-        {"listener": [f"u{user}" for user in users], "song": [f"t{song}" for song in songs], "seconds": seconds}
+        {
+            "listener": [f"u{user}" for user in users],
+            "song": [f"t{song}" for song in songs],
+            "seconds": seconds,
+            "name": [f"title {song}" if song else None for song in songs],
+        }
     )
 
 
@@ -66,7 +72,8 @@ def test_frames_of_any_library_and_files_are_the_same_plays(store: ll.Store, tmp
     plays = make_plays()
     plays.to_csv(tmp_path / "plays.csv", index=False)
     dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]  # Dask has no types
-    for number, data in enumerate((pa.Table.from_pandas(plays), dask_plays, tmp_path / "plays.csv")):
+    frames = (pa.Table.from_pandas(plays), dask_plays, polars.from_pandas(plays), polars.from_pandas(plays).lazy())
+    for number, data in enumerate((*frames, tmp_path / "plays.csv")):
         other = ll.ingest(data, tmp_path / str(number), **COLUMNS)
         assert other.manifest.events == store.manifest.events
     assert ll.ingest(plays, store.address, **COLUMNS).manifest == store.manifest  # a second time adds nothing
@@ -146,6 +153,8 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(found: ll.R
     lists = {line["user"]: line["tracks"] for line in lines}
     recommended = found.recommend(["u17", "u3"], n=5)
     assert list(recommended["item"]) == lists["u17"][:5] + lists["u3"][:5]
+    titles = [f"title {item[1:]}" if item != "t0" else "" for item in recommended["item"]]
+    assert list(recommended["title"]) == titles
     assert list(found.model.recommend(["u17"], 5)["item"]) == lists["u17"][:5]
     opened = ll.open_run(found.address)
     assert (opened.address, opened.winner.trial.id) == (found.address, found.winner.trial.id)

@@ -13,7 +13,7 @@ from recsys.cluster.retry import Call, Outcome
 class InProcess:
     """Stands in for `Cluster`."""
 
-    threads = 1
+    threads, dashboard = 1, ""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots

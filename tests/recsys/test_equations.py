@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from looplib.arrays import FloatArray
 from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
-from recsys.models.kernels import cache_folder
+from recsys.models.compiled import cache_folder
 from recsys.models.normal_equations import load_kernels, make_equations
 
 FACTORS = 5
@@ -145,8 +145,9 @@ def test_without_numba_the_library_s_solver_serves_with_a_note(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "recsys.models.kernels", raising=False)
-    monkeypatch.delattr("recsys.models.kernels", raising=False)
+    for name in ("compiled", "kernels", "rank_kernels"):
+        monkeypatch.delitem(sys.modules, f"recsys.models.{name}", raising=False)
+        monkeypatch.delattr(f"recsys.models.{name}", raising=False)
     monkeypatch.setattr("recsys.models.normal_equations.load_kernels", load_kernels.__wrapped__)
     heard, _ = listening()
     fits = [Als(heard, replace(PLAIN, solver=solver), seed=1, threads=1) for solver in ("cg", "implicit")]

@@ -75,7 +75,7 @@ def test_what_listeners_add_makes_up_the_metric(scorer: Scorer, tmp_path: Path) 
 
 
 def test_a_score_whose_listeners_are_gone_is_one_line(scorer: Scorer, tmp_path: Path) -> None:
-    with pytest.raises(SearchError, match="the file is gone; start over with --fresh"):
+    with pytest.raises(SearchError, match="npz: missing; search again, which runs this step again"):
         read_listeners(open_workspace(tmp_path), scorer, "ndcg@30", TRIAL, 2)
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from recsys.errors import SearchError
 from recsys.models.als import AlsParams
 from recsys.models.kinds import NoParams
 from recsys.runs.ledger import Ledger, Score
@@ -55,11 +54,42 @@ def test_a_last_line_of_zeros_is_torn_too(file: Path) -> None:
     assert file.read_bytes() == whole
 
 
-def test_a_damaged_line_before_the_last_is_refused_by_its_number(file: Path) -> None:
+UNSEALED = b'{"trial": "abc", "scorer": "scorer", "sweep": 10}'
+
+
+@pytest.mark.parametrize("line", [b"123", b"{}", UNSEALED, b"\xff", b"[" * 9999])
+def test_a_damaged_line_before_the_last_costs_its_own_step(file: Path, line: bytes) -> None:
     lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(lines[0] + lines[1][:20] + b"\n" + lines[2])
-    with pytest.raises(SearchError, match=r"ledger\.jsonl, line 2: damaged .* start over with --fresh"):
-        read(file)
+    file.write_bytes(lines[0] + line + b"\n" + lines[2])
+    ledger = read(file)
+    assert ledger.scores == {"abc": (score(5),), "def": (), "random": (score(0),)}
+    assert [damage[:16] for damage in ledger.damaged] == ["line 2: damaged "]
+    assert file.read_bytes() == lines[0] + lines[2]
+    ledger.add(TRIAL, score(10))
+    assert read(file).scores["abc"] == (score(5), score(10))
+
+
+def test_a_step_before_others_can_be_run_again(file: Path) -> None:
+    first, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first.replace(b"0.33333", b"0.93333", 1) + b"".join(rest))
+    ledger = read(file)
+    assert ledger.scores["abc"] == (score(10),)
+    ledger.add(TRIAL, score(5))
+    assert ledger.scores["abc"] == read(file).scores["abc"] == (score(5), score(10))
+
+
+def test_no_changed_byte_changes_a_score(file: Path) -> None:
+    whole, scores = file.read_bytes(), read(file).scores
+    for position in range(len(whole)):
+        file.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        found = read(file).scores
+        assert all(score in scores[trial] for trial, known in found.items() for score in known), position
+
+
+def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:
+    ledger = Ledger(file, "scorer", TRIALS, lambda trial, sweep: (trial.id, sweep) != ("abc", 10))
+    assert ledger.scores["abc"] == (score(5),)
+    assert ledger.damaged == ["trial abc after sweep 10: what its listeners add is not whole"]
 
 
 def test_lines_scored_otherwise_or_of_other_trials_count_for_nothing(file: Path) -> None:

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Float32Array
 from recsys.models.kinds import random_lists, unseen
+from recsys.models.rank_kernels import rank_tracks
 from recsys.models.topk import NO_TRACK, nearest_tracks, top_tracks
 
 
@@ -15,6 +16,7 @@ def random_factors(seed: int, rows: int, factors: int = 4) -> Float32Array:
     return np.random.default_rng(seed).normal(size=(rows, factors)).astype(np.float32)
 
 
+@settings(deadline=None)  # the first example compiles
 @given(seed=st.integers(0, 1000), tracks=st.integers(1, 60), k=st.integers(1, 70))
 def test_lists_are_the_largest_inner_products_best_first(seed: int, tracks: int, k: int) -> None:
     users, items = random_factors(seed, 7), random_factors(seed + 1, tracks)
@@ -32,6 +34,23 @@ def test_what_was_seen_is_left_out_and_short_lists_end_with_no_track() -> None:
     assert NO_TRACK not in lists[0]
     assert lists[1].tolist() == [3, NO_TRACK, NO_TRACK]
     assert NO_TRACK not in lists[2]
+
+
+@pytest.mark.parametrize(("factors", "tracks", "k"), [(1, 900, 30), (5, 3000, 100), (64, 5000, 30)])
+def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
+    factors: int, tracks: int, k: int
+) -> None:
+    """Small whole numbers have exact products, of which many are equal; a listener in ten has no factors."""
+    generator = np.random.default_rng(factors)
+    users, items = (generator.integers(-3, 4, (rows, factors)).astype(np.float32) for rows in (300, tracks))
+    items *= generator.choice([0, 1, 1, 40], (tracks, 1)).astype(np.float32)
+    users[::10] = 0
+    seen = csr_matrix((generator.random((300, tracks)) < 0.3).astype(np.float32))
+    exact = users.astype(np.int64) @ items.T.astype(np.int64)
+    for threads in (1, 3):
+        for filtered, products in ((None, exact), (seen, np.where(seen.toarray() > 0, -(10**9), exact))):
+            expected = np.argsort(-products, axis=1, kind="stable")[:, :k]
+            assert np.array_equal(rank_tracks(users, items, k, threads, filtered), expected)
 
 
 def test_neighbours_are_the_other_tracks_by_cosine() -> None:

@@ -1,6 +1,5 @@
 """From an event log to the sessions that policies are valued on: holdouts, propensities."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy import OffPolicy
 from analysis.offpolicy.logged import Holdout, LoggedSessions, attach_events, parse_holdout, read_sessions
+from looplib.checksums import seal, unseal
+from looplib.files import atomic_write_json
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 SESSIONS = random_sessions(1, listeners=5, tracks=9, sessions=20)
@@ -202,6 +203,6 @@ def test_a_store_that_lacks_a_file_or_has_none_is_refused(store: Path, tmp_path:
     with queries.connect() as connection, pytest.raises(AnalysisError, match="it is missing"):
         attach_events(connection, find_sources([store]), tmp_path)
     manifest = store / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"parts": []}))
+    atomic_write_json(manifest, seal(unseal(manifest.read_bytes()) | {"parts": []}))
     with queries.connect() as connection, pytest.raises(AnalysisError, match="empty session store"):
         attach_events(connection, find_sources([store]), tmp_path)

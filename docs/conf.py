@@ -1,0 +1,20 @@
+"""The documentation site, by Sphinx: `tox run -e docs`. Its pages read as well on a code host."""
+
+from importlib.metadata import version as version_of
+
+project = "listening-loop"
+author = "the listening-loop contributors"
+version = release = version_of(project)
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"listening-loop {version}"
+html_show_copyright = False
+nb_execution_mode = "off"  # the notebooks hold their results; a test runs them
+myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_format = "short"
+nitpicky = False

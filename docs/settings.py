@@ -1,0 +1,119 @@
+"""Write `settings.md`, every setting of every part, from the models that read them: `python docs/settings.py`."""
+
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from analysis.ab.config import AbConfig
+from botify.settings import Settings
+from recsys.config import SearchConfig
+from recsys.loop.config import LoopConfig
+from sim.collect.collection import CollectConfig
+from sim.fitted.config import FitConfig
+from sim.remote.config import RemoteConfig
+from sim.worlds.config import WorldConfig
+
+PAGE = Path(__file__).with_name("settings.md")
+PARTS = {
+    "Search": (SearchConfig, "`python -m recsys.search --config FILE`, such as `configs/demo.yaml`"),
+    "A/B report": (AbConfig, "`python -m analysis.ab LOG --config FILE`, such as `configs/ab.yaml`"),
+    "Service": (Settings, "`python -m botify --config FILE`; each key is also a variable `BOTIFY_…`"),
+    "World": (WorldConfig, "`python -m sim.world --config FILE`, such as `configs/world/demo.yaml`"),
+    "World of your own data": (FitConfig, "`python -m sim.world from-interactions --config FILE`"),
+    "Collected sessions": (CollectConfig, "`python -m sim.run --config FILE`"),
+    "Sessions over HTTP": (RemoteConfig, "`python -m sim.run --recommender remote`"),
+    "Loop": (LoopConfig, "`python -m recsys.loop --config FILE`, such as `configs/loop/demo.yaml`"),
+}
+HEAD = """# Every setting
+
+Made from the code by `python docs/settings.py`. A key is set in the YAML file, or on the command line by
+`--set key=value`. Unknown keys are refused, and the nearest known one is named.
+"""
+_FIELD = re.compile(r"^    (\w+): ")
+
+
+def render() -> str:
+    """Return the page."""
+    parts = [HEAD]
+    for title, (model, command) in PARTS.items():
+        rows = [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in _settings(model, "")]
+        table = ["| setting | default | meaning |", "|---|---|---|", *rows]
+        parts.append("\n".join([f"## {title}", "", f"{command}: {_first_line(model)}", "", *table]) + "\n")
+    return "\n".join(parts)
+
+
+def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    """Yield key, default and meaning of each setting, those of sections within it by dotted key."""
+    comments = _comments(model)
+    for name, field in model.model_fields.items():
+        key, section = f"{prefix}{name}", _section(field.annotation)
+        meaning = _cell("; ".join(filter(None, (field.description or comments.get(name), _choices(field.annotation)))))
+        is_list = typing.get_origin(field.annotation) in (tuple, dict)
+        if section is None or is_list:
+            yield key, _default(field.get_default(call_default_factory=True)), meaning
+        if section is not None:
+            yield from _settings(section, f"{key}[]." if is_list else f"{key}.")
+
+
+def _section(annotation: object) -> type[BaseModel] | None:
+    """Return the model of a setting that is a section, or a list of some."""
+    if isinstance(annotation, type):
+        return annotation if issubclass(annotation, BaseModel) else None
+    found = (_section(argument) for argument in typing.get_args(annotation))
+    return next((section for section in found if section), None)
+
+
+def _choices(annotation: object) -> str:
+    """Return the texts that a setting may be, where there are a few."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return f"one of {', '.join(map(str, arguments))}"
+    return next(filter(None, map(_choices, arguments)), "")
+
+
+def _default(value: object) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, tuple):
+        return _cell(", ".join(map(_plain, value))) or "none"
+    return "none" if value in (None, {}) else f"`{_cell(_plain(value))}`"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, BaseModel):
+        return " ".join(f"{found}" for found in value.model_dump(exclude_none=True).values())
+    return f"{value}".lower() if isinstance(value, bool) else f"{value}"
+
+
+def _comments(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the comments beside or above the fields of a model say, by field."""
+    found: dict[str, str] = {}
+    above: list[str] = []
+    for line in inspect.getsource(model).splitlines():
+        text = line.strip()
+        if text.startswith("# "):
+            above.append(text[2:])
+            continue
+        if field := _FIELD.match(line):
+            beside = line.partition("  # ")[2]
+            found[field[1]] = " ".join([*above, beside]).strip()
+        above = []
+    return found
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    line = inspect.cleandoc(model.__doc__ or "").splitlines()[0]
+    return line[0].lower() + line[1:]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")

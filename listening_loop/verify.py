@@ -1,0 +1,148 @@
+"""`listening-loop verify PATH…`: compare stores, caches, runs, exports and logs with the checksums that they carry."""
+
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analysis.errors import EventLogError, StoreError
+from analysis.logs.files import LogFile
+from analysis.store import check_digests, decode_manifest
+from looplib.checksums import unseal
+from looplib.cli import make_app
+from looplib.errors import UserError
+from looplib.untrusted import open_untrusted
+from recsys.dataset.dataset import SUMMARY, open_whole_dataset
+from recsys.errors import DatasetError
+from recsys.export.export import MANIFEST
+from recsys.runs.folder import LEDGER, LISTENERS, WINNER
+from recsys.runs.ledger import read_ledger
+from recsys.workspace import open_workspace
+
+PROG = "listening-loop verify"
+DAMAGED = 1  # the exit code
+_AGAIN = "run the same search again: only what is lost is fitted again"
+_EXPORT_AGAIN = "remove the version and export again"
+app = make_app(
+    "Compares stores, caches, runs, exports and logs with their checksums; ends with 1 where one is damaged."
+)
+
+Check = Callable[[Path], Iterator[str | None]]  # what is wrong with each thing that a file vouches for; None if nothing
+
+
+@app.command(epilog=f"Example: {PROG} out/demo")
+def main(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, and folders with all below them.")],
+) -> int:
+    """Compare stores, caches, runs, exports and logs with their checksums."""
+    found = [outcome for path in paths for outcome in verify(path)]
+    damage = [outcome for outcome in found if outcome]
+    for line in damage:
+        typer.echo(line)
+    typer.echo(f"{len(found) - len(damage):,} whole, {len(damage):,} damaged")
+    return DAMAGED if damage else 0
+
+
+def verify(path: Path) -> Iterator[str | None]:
+    """Yield for each checksum in a file, or in all below a folder, what is wrong; None where nothing is.
+
+    Raises:
+        UserError: There is no such path, or nothing with a checksum.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder on this machine")
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    checked = [(check, file) for file in files for pattern, check in _CHECKS.items() if file.match(pattern)]
+    if not checked:
+        raise UserError(
+            f"{path}: nothing here has checksums; stores, runs, exports and closed logs of the service have"
+        )
+    for check, file in checked:
+        yield from check(file)
+
+
+def _check_manifest(file: Path) -> Iterator[str | None]:
+    """Check a store or an export."""
+    try:
+        content = unseal(file.read_bytes())
+    except (OSError, ValueError) as error:
+        yield f"{file}: damaged ({error}); restore it, or make the store or export again"
+        return
+    yield None
+    if "parts" in content:
+        yield from _check_store(file)
+    for name, facts in content.get("files", {}).items():
+        yield _refusal(file.parent / name, facts)
+
+
+def _check_store(file: Path) -> Iterator[str | None]:
+    try:
+        manifest = decode_manifest(file.read_bytes(), str(file.parent))
+    except StoreError as error:
+        yield str(error)
+        return
+    for stored in manifest.files:
+        try:
+            check_digests({file.parent / stored.path: stored}, lambda: manifest)
+            yield None
+        except StoreError as error:
+            yield str(error)
+
+
+def _refusal(file: Path, facts: dict[str, object]) -> str | None:
+    try:
+        open_untrusted(file, within=file.parent, sha256=str(facts["sha256"])).close()
+    except (UserError, KeyError, TypeError) as error:
+        return f"{error}; {_EXPORT_AGAIN}"
+    return None
+
+
+def _check_dataset(file: Path) -> Iterator[str | None]:
+    try:
+        open_whole_dataset(open_workspace(file.parent))
+        yield None
+    except DatasetError as error:
+        yield str(error)
+
+
+def _check_ledger(file: Path) -> Iterator[str | None]:
+    lines = read_ledger(file)
+    yield from (None for _ in lines.rows)
+    yield from (f"{file}, {damage}; {_AGAIN}" for damage in lines.damaged)
+
+
+def _check_winner(file: Path) -> Iterator[str | None]:
+    try:
+        unseal(file.read_bytes())
+        yield None
+    except ValueError as error:
+        yield f"{file}: damaged ({error}); {_AGAIN}"
+
+
+def _check_listeners(file: Path) -> Iterator[str | None]:
+    try:
+        with zipfile.ZipFile(file) as arrays:
+            damaged = arrays.testzip()
+    except Exception as error:  # noqa: BLE001  a damaged file makes zipfile raise any kind
+        damaged = str(error)
+    yield f"{file}: damaged ({damaged}); {_AGAIN}" if damaged else None
+
+
+def _check_log(file: Path) -> Iterator[str | None]:
+    try:
+        LogFile(file, str(file)).check()
+        yield None
+    except EventLogError as error:
+        yield str(error)
+
+
+_CHECKS: dict[str, Check] = {
+    MANIFEST: _check_manifest,
+    SUMMARY: _check_dataset,
+    LEDGER: _check_ledger,
+    WINNER: _check_winner,
+    f"{LISTENERS}/*/*.npz": _check_listeners,
+    "events-*-crc????????.jsonl": _check_log,
+}

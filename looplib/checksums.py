@@ -1,0 +1,66 @@
+"""Checksums (CRC-32) in JSON documents and in the names of logs: decay is noticed when they are read."""
+
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+CHECKSUM = "crc32"  # the key of a sealed document that holds the checksum of the others
+_IN_NAME = re.compile(r"-crc([0-9a-f]{8})\.jsonl$")
+_CHUNK = 2**20
+
+
+def seal(document: object) -> dict[str, Any]:
+    """Return a JSON object with its checksum as a further key; data classes become objects."""
+    plain = orjson.loads(orjson.dumps(document))
+    return {**plain, CHECKSUM: _checksum(plain)}
+
+
+def unseal(content: bytes, *, needed: bool = False) -> dict[str, Any]:
+    """Parse a JSON object, and check it against its checksum, which is left out.
+
+    Raises:
+        ValueError: It is no JSON object, or has changed since it was sealed; with `needed`, or was not sealed.
+    """
+    document = orjson.loads(content)
+    if not isinstance(document, dict):
+        raise ValueError("no JSON object")
+    given = document.pop(CHECKSUM, None)
+    if given is None and not needed:
+        return document
+    if given != (found := _checksum(document)):
+        raise ValueError(f"checksum {found}, and {given or 'none'} was written")
+    return document
+
+
+def named(path: Path, crc: int) -> Path:
+    """Return the path of a log with the checksum of its content in its name."""
+    return path.with_name(f"{path.stem}-crc{crc:08x}.jsonl")
+
+
+def unnamed(path: Path) -> Path:
+    """Return the path of a log without a checksum in its name, whether it has one or not."""
+    return path.with_name(_IN_NAME.sub(".jsonl", path.name))
+
+
+def check_name(path: Path) -> None:
+    """Compare a file with the checksum in its name, if it has one.
+
+    Raises:
+        ValueError: The content has changed.
+        OSError: The file cannot be read.
+    """
+    if not (match := _IN_NAME.search(path.name)):
+        return
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    if f"{crc:08x}" != match[1]:
+        raise ValueError(f"checksum {crc:08x}, and {match[1]} was written")
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    return f"{zlib.crc32(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)):08x}"

@@ -1,0 +1,59 @@
+"""What was sealed is what is read, and any change of it is noticed."""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from looplib.checksums import check_name, named, seal, unseal
+
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text()
+KEYS = st.text().filter(lambda key: key != "crc32")
+OBJECTS = st.dictionaries(KEYS, st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner)))
+
+
+@given(OBJECTS)
+def test_what_was_sealed_is_what_is_read(document: dict[str, object]) -> None:
+    assert unseal(orjson.dumps(seal(document)), needed=True) == orjson.loads(orjson.dumps(document))
+    assert unseal(orjson.dumps(document, option=orjson.OPT_INDENT_2)) == orjson.loads(orjson.dumps(document))
+
+
+@given(OBJECTS, st.data())
+def test_a_changed_byte_changes_nothing_or_is_noticed(document: dict[str, object], data: st.DataObject) -> None:
+    content = bytearray(orjson.dumps(seal(document)))
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        found = unseal(bytes(content), needed=True)
+    except ValueError:
+        return
+    assert found == orjson.loads(orjson.dumps(document))
+
+
+@dataclass
+class Point:
+    x: int
+
+
+def test_a_data_class_becomes_an_object_and_the_checksum_is_that_of_its_sorted_text() -> None:
+    assert seal(Point(1)) == {"x": 1, "crc32": format(zlib.crc32(b'{"x":1}'), "08x")}
+    assert seal({"b": 1, "a": 2})["crc32"] == format(zlib.crc32(b'{"a":2,"b":1}'), "08x")
+
+
+@pytest.mark.parametrize("content", [b"123", b"[]", b"", b"{", b"[" * 10_000, b'{"crc32": "0"}', b'{"crc32": null}'])
+def test_other_content_is_no_sealed_object(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        unseal(content, needed=True)
+
+
+def test_a_log_is_compared_with_the_checksum_in_its_name(tmp_path: Path) -> None:
+    log = named(tmp_path / "events-1.jsonl", zlib.crc32(b"{}\n"))
+    log.write_bytes(b"{}\n")
+    check_name(log)
+    log.write_bytes(b"{]\n")
+    with pytest.raises(ValueError, match="checksum"):
+        check_name(log)
+    check_name(log.rename(tmp_path / "events-1.jsonl"))
