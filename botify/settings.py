@@ -8,7 +8,8 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 from botify.experiments import Experiment
-from botify.recommenders.registry import READS, FallbackSettings
+from botify.recommenders.interleaved import answering
+from botify.recommenders.registry import FallbackSettings, parts_read
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
@@ -82,14 +83,16 @@ class Settings(Config):
 
     @property
     def recommenders(self) -> set[str]:
-        """All recommenders that may be asked."""
-        arms = {arm.recommender for experiment in self.experiments for arm in experiment.arms}
+        """All recommenders that may be asked, or be named by an event."""
+        arms = {
+            name for experiment in self.experiments for arm in experiment.arms for name in answering(arm.recommender)
+        }
         return arms | {*self.fallback.exhausted, *self.fallback.unknown, "random"}
 
     @property
     def parts(self) -> set[str]:
         """The parts of an export that these recommenders read."""
-        return {part for name in self.recommenders for part in READS.get(name, ())}
+        return {part for name in self.recommenders for part in parts_read(name)}
 
 
 def load_settings(path: Path, environment: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:

@@ -16,7 +16,7 @@ from botify.model.context import read_context
 from botify.model.fold_in import Feedback, FoldIn, Parameters
 from botify.model.model import CONTEXT, FACTORS, FOLDING, MANIFEST, NEIGHBOURS, Model
 from botify.model.tracklists import NO_LISTS, TrackLists, has_text_users, read_track_lists
-from botify.recommenders.registry import READS
+from botify.recommenders.registry import parts_read
 from botify.settings import Settings
 from looplib.arrays import Float32Array
 from looplib.checksums import unseal
@@ -139,12 +139,12 @@ def _check_catalogue(path: Path, manifest: ModelManifest, catalogue: Catalogue) 
 def lacking(settings: Settings, model: Model) -> list[str]:
     """Return for each arm whose recommender lacks a part of the model what it lacks, and what answers instead."""
     (decides,) = [experiment for experiment in settings.experiments if experiment.name == settings.decides]
-    instead = [name for name in (*settings.fallback.unknown, "random") if READS.get(name, set()) <= model.parts]
+    instead = [name for name in (*settings.fallback.unknown, "random") if parts_read(name) <= model.parts]
     return [
         f"arm {arm.name}: {arm.recommender} needs {' and '.join(sorted(missing))}, which version {model.version} "
         f"lacks; instead: {', '.join(instead)}"
         for arm in decides.arms
-        if (missing := READS.get(arm.recommender, frozenset()) - model.parts)
+        if (missing := parts_read(arm.recommender) - model.parts)
     ]
 
 
