@@ -101,7 +101,7 @@ def ab(
     better = dict(metrics) if isinstance(metrics, Mapping) else dict.fromkeys(metrics, "higher")
     better |= {column: "lower" if change > 0 else "higher" for column, change in guardrails.items()}
     if not metrics:
-        raise UserError(f"metrics: name the columns that decide, such as metrics=['minutes']")
+        raise UserError("metrics: name the columns that decide, such as metrics=['minutes']")
     names = {column: f"metric_{number}" for number, column in enumerate(better)}
     rows = "rows" if listener else None
     own = {
