@@ -73,6 +73,11 @@ def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table
     return _rows(connection, name, values).to_arrow_table()
 
 
+def fetch_columns(connection: Connection, name: str, columns: Sequence[str], **values: object) -> pa.Table:
+    """Run a SQL file and return some of its columns; what only the others need is not computed."""
+    return _rows(connection, name, values).select(*columns).to_arrow_table()
+
+
 def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[str, Any]:
     """Run a SQL file that returns one row, and return that as a mapping from column to value."""
     relation = _rows(connection, name, values)
@@ -158,6 +163,28 @@ def alias(connection: Connection, view: str, table: str, columns: Mapping[str, s
 def drop(connection: Connection, table: str) -> None:
     """Remove a table of the database; one that does not exist is no error."""
     connection.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def write_database(
+    connection: Connection, file: Path, tables: Mapping[str, str], views: Mapping[str, str], macros: Mapping[str, str]
+) -> None:
+    """Write tables to a new database file that DuckDB 1.0 and later open: new name → table.
+
+    Views and table macros have the text of SQL files; a macro is named with its parameters.
+    """
+    path = str(file).replace("'", "''")
+    connection.execute(f"ATTACH '{path}' AS written (STORAGE_VERSION 'v1.0.0')")
+    try:
+        for name, table in tables.items():
+            connection.table(table).create(f"written.main.{name}")
+        connection.execute("USE written")
+        for name, text in views.items():
+            connection.execute(f"CREATE VIEW {name} AS {statement(text)}")
+        for name, text in macros.items():
+            connection.execute(f"CREATE MACRO {name} AS TABLE {statement(text)}")
+    finally:
+        connection.execute("USE memory")
+        connection.execute("DETACH written")
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
