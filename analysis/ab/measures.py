@@ -205,9 +205,10 @@ def _by_listener(rows: pa.Table, users: IntArray, source: str) -> dict[str, Floa
     return columns
 
 
-def attach_measured(connection: queries.Connection, metric: Metric, by: str) -> None:
-    """Make a metric's numerator and denominator by listener, arm and part readable as `measured`, beside `known`."""
+def attach_values(connection: queries.Connection, metric: Metric, by: str) -> None:
+    """Make a metric's numerator and denominator by listener, arm and part readable as the table `valued_parts`."""
     keys = {name: name for name in ("user", "arm", "part")}
     columns = {"numerator": metric.columns[0], "denominator": metric.columns[-1]}
     queries.alias(connection, "measured", f"{metric.source}_{by}", keys | columns)
     queries.alias(connection, "known", f"known_{by}")
+    queries.attach_query(connection, "valued_parts", "ab/part_values")

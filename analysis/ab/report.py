@@ -20,7 +20,7 @@ from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
 from analysis.ab.parts.data_quality import Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.segments import Segments, segment_effects
-from analysis.ab.parts.timeline import Distribution, Position, Timeline, distributions, iso_date, positions, timelines
+from analysis.ab.parts.timeline import Position, Timeline, iso_date, positions, timelines
 from analysis.ab.tables import DAY_MS, Loaded, load
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
@@ -70,7 +70,6 @@ class Report:
     segments: tuple[Segments, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     timelines: tuple[Timeline, ...] = ()  # primary metrics by day
-    distributions: tuple[Distribution, ...] = ()  # over sessions
     positions: tuple[Position, ...] = ()  # listening time by position in the session
     trust: Trust | None = None  # data quality
 
@@ -160,7 +159,6 @@ def _complete(
         segments=segment_effects(connection, arms, config),
         preferences=preferences(loaded, arms, config),
         timelines=timelines(connection, arms, config, loaded.period_ms),
-        distributions=distributions(connection, arms),
         positions=positions(connection, arms),
         trust=evidence.trust,
     )

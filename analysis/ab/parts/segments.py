@@ -16,7 +16,7 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect, number, relative_effect
-from analysis.ab.measures import NOVELTY, PAST, attach_measured
+from analysis.ab.measures import NOVELTY, PAST, attach_values
 from analysis.ab.metrics import Metric
 from analysis.statistics.effects import compare_moments
 from analysis.statistics.moments import Moments, Quantity
@@ -59,7 +59,8 @@ def segment_effects(connection: queries.Connection, arms: Sequence[str], config:
     found = []
     for by in (NOVELTY, PAST, *config.segments):
         for metric in (config.known[name] for name in config.primary):
-            rows = _read(connection, metric, by)
+            attach_values(connection, metric, by)
+            rows = queries.read_table(connection, "valued_parts")
             labels, merged = _merge(rows["part"])
             if len(labels) < 2:
                 continue
@@ -69,11 +70,6 @@ def segment_effects(connection: queries.Connection, arms: Sequence[str], config:
                 name = _NAMES.get(by, by)
                 found.append(Segments(name, arm, metric.name, metric.label, effects, number(p_value)))
     return _adjust(found)
-
-
-def _read(connection: queries.Connection, metric: Metric, by: str) -> pa.Table:
-    attach_measured(connection, metric, by)
-    return queries.fetch_table(connection, "ab/segment_values")
 
 
 def _merge(parts: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:

@@ -152,7 +152,7 @@ def test_a_warehouse_has_what_the_report_was_made_from(folder: Path, tmp_path: P
     effects = json.loads((tmp_path / "report.json").read_bytes())["effects"]
     with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as warehouse:
         (events,) = warehouse.execute("SELECT count(*) FROM events WHERE arm IS NOT NULL").fetchall()[0]
-        (sessions,) = warehouse.execute("SELECT count(*) FROM sessions").fetchall()[0]
+        (sessions,) = warehouse.execute("SELECT count(*) FROM sessions WHERE arm IS NOT NULL").fetchall()[0]
         means = warehouse.execute("SELECT arm, listeners, mean FROM by_arm(time / sessions)").fetchall()
         (rows,) = warehouse.execute("SELECT count(*) FROM effects").fetchall()[0]
         late = warehouse.execute(

@@ -26,7 +26,6 @@ def bare(report: Report) -> Report:
         segments=(),
         preferences=(),
         timelines=(),
-        distributions=(),
         positions=(),
         trust=None,
         first_day=None,
@@ -117,9 +116,9 @@ def test_a_wrong_sample_ratio_is_said_in_words() -> None:
 def test_every_figure_is_described_and_has_its_numbers_on_the_page(arms: tuple[str, ...], days: int) -> None:
     page = parse(make_report(arms=arms, days=days))
     figures = page.find("figure")
-    # All effects, two distributions and the positions; of several days two metrics by day and arm, and the listeners.
-    by_day = 2 * (len(arms) - 1) + 1 if days > 1 else 0
-    assert len(figures) == len(pictures(page)) == 4 + by_day
+    # All effects and the positions; of several days two metrics by day and arm.
+    by_day = 2 * (len(arms) - 1) if days > 1 else 0
+    assert len(figures) == len(pictures(page)) == 2 + by_day
     assert all(len(picture.attributes["aria-label"]) > 20 for picture in pictures(page))
     without = [figure.find("h3")[0].text for figure in figures if not figure.find("details")]
     assert without == ["Primary and secondary metrics against C"]  # the table of metrics has them
