@@ -17,8 +17,9 @@ from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import HOLDOUTS, LoggingPolicy, attach_events, parse_holdout, read_sessions
 from analysis.offpolicy.policies import Policy, Serving
-from analysis.offpolicy.recommendations import Recommendations, learned_from, read_recommendations
+from analysis.offpolicy.recommendations import Recommendations, learned_from, read_artists, read_recommendations
 from analysis.offpolicy.report import ListEstimate, compare, estimates_table, predictions_table
+from analysis.offpolicy.session_time import SessionTimes
 from looplib.cli import make_app, run
 from looplib.files import atomic_write_json
 from looplib.progress import output
@@ -47,6 +48,9 @@ def main(
     logging_policy: Annotated[
         str, typer.Option(help=f"Where an event without propensity gets one: {LOGGING_HELP}.")
     ] = "logged",
+    catalogue: Annotated[
+        Path | None, typer.Option(help="tracks.json: artists wear out in a session. Without it, they do not.")
+    ] = None,
     measured: Annotated[
         Path | None, typer.Option(help="report.json of the experiment that served the lists: predicted and measured.")
     ] = None,
@@ -57,14 +61,16 @@ def main(
     sources = find_sources(logs)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
+    artists = read_artists(catalogue) if catalogue else None
     with (
         tempfile.TemporaryDirectory(prefix="offpolicy-") as folder,
         queries.connect(temp_directory=Path(folder) / "spilled") as connection,
     ):
         attach_events(connection, sources, Path(folder))
-        sessions = read_sessions(connection, rule, logging_policy=policy, catalogue_size=tracks)
+        sessions, others = read_sessions(connection, rule, logging_policy=policy, catalogue_size=tracks)
     scorer = OffPolicy(sessions)
-    estimates = [_estimate(scorer, listed, serving, sources) for listed in lists]
+    times = SessionTimes(sessions, others, artists, scorer.resamples)
+    estimates = [_estimate(scorer, times, listed, serving, sources) for listed in lists]
     predictions = compare(estimates, measured) if measured else []
     # The policy that logged the recommendations: every weight is 1.
     logged = Policy(np.where(sessions.counted, sessions.propensity, 0.0), sessions.counted)
@@ -78,12 +84,13 @@ def main(
             "unknown": sessions.unknown,
             "unfollowed": sessions.unfollowed,
             "logged": logged_value,
+            "logged_session_time": times.logged,
             "recommendations": [estimate.document() for estimate in estimates],
             "predictions": predictions,
         }
         atomic_write_json(out, document)
     console = output()
-    console.print(estimates_table(estimates, logged_value))
+    console.print(estimates_table(estimates, logged_value, times.logged))
     for estimate in estimates:
         for reason in estimate.estimate.reasons:
             console.print(f"{estimate.name}: not conclusive: {reason}", soft_wrap=True)
@@ -100,15 +107,20 @@ def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
-def _estimate(scorer: OffPolicy, lists: Recommendations, serving: Serving, sources: Sources) -> ListEstimate:
+def _estimate(
+    scorer: OffPolicy, times: SessionTimes, lists: Recommendations, serving: Serving, sources: Sources
+) -> ListEstimate:
     try:
-        estimate = scorer.value_lists(lists.users, lists.tracks, serving=serving, scores=lists.scores)
+        matched = scorer.matcher.match(lists.users, lists.tracks)
+        policy = matched.serve(serving)
+        estimate = scorer.value(policy)
     except AnalysisError as error:
         raise AnalysisError(f"{lists.file}: {error}") from None
     if learned_from(lists.manifest, sources):
         reason = "the lists were learned from all sessions of these very logs, held-out ones too"
         estimate = replace(estimate, reasons=(reason, *estimate.reasons))
-    return ListEstimate(lists.name, str(lists.file), serving, estimate)
+    session = times.estimate(matched, policy, serving)
+    return ListEstimate(lists.name, str(lists.file), serving, estimate, session)
 
 
 if __name__ == "__main__":

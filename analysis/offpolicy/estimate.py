@@ -7,7 +7,9 @@ with probability π(a), and w = π(a) / p. Over n requests:
 - SNIPS = Σ w r / Σ w (Swaminathan & Joachims, The self-normalized estimator for counterfactual learning, 2015): free of
   the noise in how many listed tracks happened to be drawn, at a bias of the order 1 / n;
 - DR = Σ (q(π) + w (r - q(a))) / n (Dudík, Langford & Li, Doubly robust policy evaluation and learning, 2011), where q
-  is a reward model: unbiased however bad q is, and the less noisy the better it is.
+  is a reward model: unbiased however bad q is, and the less noisy the better it is;
+- Switch-DR leaves out of DR the corrections whose weight is above a limit (Wang, Agarwal & Dudík, Optimal and Adaptive
+  Off-policy Evaluation in Contextual Bandits, 2017): less noise, at the bias of q where the weights are large.
 
 What is assumed:
 
@@ -15,9 +17,9 @@ What is assumed:
   sessions. Σ w / n is then 1 on average: less without support, more where the policy knows what was heard;
 - listeners, whom the bootstrap draws, are independent;
 - requests weigh as they were logged: the value is the mean over the sessions that the *logging* recommender led to.
-  Served, a policy makes sessions of its own, longer where it suits. Correcting for that takes the product of a whole
-  session's weights (Precup, Sutton & Singh, Eligibility traces for off-policy policy evaluation, 2000), which random
-  recommendations from thousands of tracks never allow; nor, therefore, can the length of a session be predicted.
+  Served, a policy makes sessions of its own, longer where it suits. Correcting for that without a model takes the
+  product of a whole session's weights (Precup, Sutton & Singh, Eligibility traces for off-policy policy evaluation,
+  2000), which random recommendations from thousands of tracks never allow; `session_time` does it with one.
 
 The effective sample size (Σ w)² / Σ w² of the listeners' weights (Kish, Survey sampling, 1965; Owen, Monte Carlo
 theory, methods and examples, 2013, ch. 9.3) says how far a weighted mean can be trusted.
@@ -27,11 +29,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.offpolicy.policies import Lists, Matcher, Policy, RewardModel, Serving
+from analysis.offpolicy.policies import Matcher, Policy, RewardModel, Serving
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
 from looplib.arrays import AnyIntArray, BoolArray, FloatArray
@@ -41,7 +42,6 @@ from looplib.arrays import AnyIntArray, BoolArray, FloatArray
 MIN_ESS = 100.0
 # Standard errors by which the mean weight may miss 1; by chance it does so once in 16,000 times.
 _SUPPORT_ERRORS = 4.0
-_FOLDS = 2
 
 
 @dataclass(frozen=True)
@@ -87,37 +87,31 @@ class OffPolicy:
             )
         self.sessions = sessions
         self.resamples = bootstrap.Resamples(len(sessions.users), resamples, seed)
-        self._matcher = Matcher(sessions)
+        self.matcher = Matcher(sessions)
 
-    def value_lists(
-        self, users: AnyIntArray, tracks: AnyIntArray, *, serving: Serving = "random", scores: FloatArray | None = None
-    ) -> OffPolicyEstimate:
+    def value_lists(self, users: AnyIntArray, tracks: AnyIntArray, serving: Serving = "random") -> OffPolicyEstimate:
         """Estimate the value of lists of recommendations as they are served.
 
         Args:
             users: The user of each list, shape (lists,), in any order; requests of others are unanswered.
             tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the longest).
             serving: "random": any track of the list not heard in the session; "in-order": the first such.
-            scores: The recommender's score of each track, of the shape of `tracks`; they give the doubly robust
-                estimate its reward model.
 
         Raises:
-            AnalysisError: The lists cannot be used, or a score is not finite.
+            AnalysisError: The lists cannot be used.
         """
-        lists = self._matcher.match(users, tracks)
-        policy = lists.serve(serving)
-        if scores is None:
-            return self.value(policy)
-        order = np.argsort(users)
-        row = order[np.searchsorted(users[order], self.sessions.users[lists.entries.listeners])]
-        of_entries = scores[row, lists.entries.ranks - 1]
-        if not np.isfinite(of_entries).all():
-            raise AnalysisError("scores of recommended tracks must be finite numbers")
-        times = predict_times(lists, policy, of_entries)
-        return self.value(policy, RewardModel(lists.at_hits(times), lists.expected(serving, times)))
+        return self.value(self.matcher.match(users, tracks).serve(serving))
 
-    def value(self, policy: Policy, rewards: RewardModel | None = None) -> OffPolicyEstimate:
+    def value(
+        self, policy: Policy, rewards: RewardModel | None = None, largest_weight: float = np.inf
+    ) -> OffPolicyEstimate:
         """Estimate the value of any policy by what it would have done at the logged requests.
+
+        Args:
+            policy: Its probabilities.
+            rewards: A reward model, for the doubly robust estimate.
+            largest_weight: The doubly robust estimate corrects the reward model by requests up to this weight: with a
+                finite one it is Switch-DR.
 
         Raises:
             AnalysisError: The policy answers no request that counts.
@@ -127,7 +121,8 @@ class OffPolicy:
             raise AnalysisError("the policy has nothing to recommend at any request whose propensity is known")
         weights = np.zeros(len(counted))
         np.divide(policy.probability, self.sessions.propensity, out=weights, where=counted)
-        sums = self._per_listener(counted, weights, rewards)
+        corrected = np.where(weights <= largest_weight, weights, 0.0)
+        sums = self._per_listener(counted, weights, corrected, rewards)
         ips, snips, mean_weight, *dr = self._intervals(sums)
         squares = float(sums.weights @ sums.weights)
         ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
@@ -144,17 +139,19 @@ class OffPolicy:
             per_listener=sums,
         )
 
-    def _per_listener(self, counted: BoolArray, weights: FloatArray, rewards: RewardModel | None) -> PerListener:
+    def _per_listener(
+        self, counted: BoolArray, weights: FloatArray, corrected: FloatArray, rewards: RewardModel | None
+    ) -> PerListener:
         sessions = self.sessions
 
         def total(values: npt.NDArray[np.generic]) -> FloatArray:
             return np.bincount(sessions.listener, values, minlength=len(sessions.users)).astype(np.float64)
 
-        corrected = None
+        robust = None
         if rewards is not None:
-            corrections = total(weights * (sessions.time - rewards.heard))
-            corrected = total(np.where(counted, rewards.expected, 0.0)) + corrections
-        return PerListener(total(counted), total(weights), total(weights * sessions.time), corrected)
+            corrections = total(corrected * (sessions.time - rewards.heard))
+            robust = total(np.where(counted, rewards.expected, 0.0)) + corrections
+        return PerListener(total(counted), total(weights), total(weights * sessions.time), robust)
 
     def _intervals(self, sums: PerListener) -> list[Interval]:
         """Return IPS, SNIPS, the mean weight, and DR where there is a reward model: ratios of sums over listeners."""
@@ -166,39 +163,6 @@ class OffPolicy:
         ratios = bootstrap.Ratios(np.column_stack(numerators), np.column_stack(denominators))
         (resampled,) = bootstrap.estimate(self.resamples, ratios)
         return bootstrap.intervals(ratios.whole, resampled)
-
-
-def predict_times(lists: Lists, policy: Policy, scores: FloatArray) -> FloatArray:
-    """Predict listening times from a recommender's scores by an isotonic regression.
-
-    The regression for a listener is fitted on the other half of the listeners (cross-fitting: Chernozhukov et al.,
-    Double/debiased machine learning, 2018): no prediction knows the outcome it will be compared with, so the doubly
-    robust estimate stays unbiased however bad the scores are.
-
-    Args:
-        lists: Lists of recommendations.
-        policy: The lists as they are served.
-        scores: Of each entry of the lists, higher is better; shape (entries,).
-
-    Returns:
-        Listening time of each entry, 0..1; shape (entries,).
-    """
-    sessions = lists.sessions
-    kept = ((policy.probability > 0) & sessions.counted)[lists.hit_event]
-    entry, event = lists.hit_entry[kept], lists.hit_event[kept]
-    weight = policy.probability[event] / sessions.propensity[event]
-    fold = np.repeat(np.arange(len(lists.length)), lists.length) % _FOLDS
-    times = np.zeros(len(scores))
-    for number in range(_FOLDS):
-        here, others = fold == number, fold[entry] != number
-        if others.any():
-            distinct, code = np.unique(scores[entry[others]], return_inverse=True)
-            weights = np.bincount(code, weight[others])
-            mean = np.bincount(code, weight[others] * sessions.time[event[others]]) / weights
-            # Barlow et al., Statistical inference under order restrictions, 1972.
-            fitted = isotonic_regression(mean, weights=weights).x
-            times[here] = np.interp(scores[here], distinct, fitted)
-    return times
 
 
 def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:

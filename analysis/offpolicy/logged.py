@@ -102,15 +102,24 @@ class LoggedSessions:
         """Whether an event is the outcome of a request with a known propensity; estimates are made of these."""
         return ~np.isnan(self.propensity)
 
+    @cached_property
+    def is_outcome(self) -> BoolArray:
+        """Whether an event is the outcome of a request, not a session's organic track."""
+        return np.asarray(self.first != np.arange(len(self.first)))
+
     @property
     def sessions(self) -> int:
         """The number of sessions."""
-        return int(np.count_nonzero(self.first == np.arange(len(self.first))))
+        return int(np.count_nonzero(~self.is_outcome))
 
     def before(self, values: FloatArray) -> FloatArray:
         """Return the sum of values of shape (events,) over the events before each one in its session."""
         sums = np.cumsum(values) - values
         return sums - sums[self.first]
+
+    def earlier_equal(self, values: IntArray) -> IntArray:
+        """Count the earlier events of each one's session that have the same of these values; shape (events,)."""
+        return _earlier_equal(self.first, values)
 
 
 def attach_events(connection: queries.Connection, sources: Sources, scratch: Path) -> None:
@@ -137,11 +146,11 @@ def read_sessions(
     *,
     logging_policy: LoggingPolicy = "logged",
     catalogue_size: int | None = None,
-) -> LoggedSessions:
-    """Read the held-out sessions of the table `events` of a connection, which can be used for one call only.
+) -> tuple[LoggedSessions, LoggedSessions | None]:
+    """Read the held-out sessions, and the others if there are any.
 
     Args:
-        connection: Has the events.
+        connection: Has the table `events`, and can be used for one call only.
         holdout: Which sessions count: those that the lists were not learned from.
         logging_policy: Where the propensity of an event without one comes from. "logged": nowhere, and it does not
             count. "uniform": every track of the catalogue was equally likely, repeats included, as in the simulator's
@@ -154,16 +163,19 @@ def read_sessions(
     queries.attach_query(connection, "session_events", "sessions/session_events")
     rule = {"seed": holdout.seed, "holdout": holdout.holdout, "cutoff_ms": holdout.cutoff_ms}
     queries.materialize(connection, "heldout_sessions", "sessions/heldout_sessions", kind=holdout.kind, **rule)
-    events = queries.fetch_table(connection, "offpolicy/heldout_events")
-    if not events.num_rows:
+    heldout, others = (
+        queries.fetch_table(connection, "offpolicy/session_events", heldout=is_heldout) for is_heldout in (True, False)
+    )
+    if not heldout.num_rows:
         raise AnalysisError(f"the holdout {holdout.text} has no session; at least one is needed")
-    return sessions_of(events, logging_policy=logging_policy, catalogue_size=catalogue_size)
+    found = sessions_of(heldout, logging_policy=logging_policy, catalogue_size=catalogue_size)
+    return found, sessions_of(others) if others.num_rows else None
 
 
 def sessions_of(
     events: pa.Table, *, logging_policy: LoggingPolicy = "logged", catalogue_size: int | None = None
 ) -> LoggedSessions:
-    """Return the sessions of a table with the columns and the order of `offpolicy/heldout_events.sql`.
+    """Return the sessions of a table with the columns and the order of `offpolicy/session_events.sql`.
 
     Raises:
         AnalysisError: The catalogue's size is missing or too small.
@@ -181,8 +193,9 @@ def sessions_of(
             raise AnalysisError(
                 f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
             )
-        heard = _distinct_before(first, track) if logging_policy == "uniform-unheard" else 0
-        logged = np.where(np.isnan(logged), 1.0 / (np.float64(catalogue_size) - heard), logged)
+        is_new = (_earlier_equal(first, track) == 0) & (logging_policy == "uniform-unheard")
+        heard = np.cumsum(is_new) - is_new
+        logged = np.where(np.isnan(logged), 1.0 / (np.float64(catalogue_size) - (heard - heard[first])), logged)
     outcome = position > 1
     return LoggedSessions(
         users=users,
@@ -196,11 +209,10 @@ def sessions_of(
     )
 
 
-def _distinct_before(first: IntArray, track: IntArray) -> IntArray:
-    """Return how many different tracks were heard in the session before each event; shape (events,)."""
-    order = np.lexsort((track, first))
-    repeats = (np.diff(first[order], prepend=-1) == 0) & (np.diff(track[order], prepend=-1) == 0)
-    new = np.empty(len(first), dtype=np.int64)
-    new[order] = ~repeats
-    sums = np.cumsum(new) - new
-    return np.asarray(sums - sums[first])
+def _earlier_equal(first: IntArray, values: IntArray) -> IntArray:
+    order = np.lexsort((values, first))  # stable, so that of equals the earlier event stands first
+    begins = (np.diff(first[order], prepend=-1) != 0) | (np.diff(values[order], prepend=values[order[:1]] - 1) != 0)
+    number = np.arange(len(order))
+    counts = np.empty(len(order), dtype=np.int64)
+    counts[order] = number - np.maximum.accumulate(np.where(begins, number, 0))
+    return counts

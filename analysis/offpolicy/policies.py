@@ -61,16 +61,6 @@ class Lists:
         heard[self.hit_event] = self.hit_entry
         return Policy((heard == choice).astype(np.float64), choice != NOTHING)
 
-    def expected(self, serving: Serving, values: FloatArray) -> FloatArray:
-        """Average values of shape (entries,) over what is recommended; shape (events,), 0 where no entry is left."""
-        if serving == "in-order":
-            choice = self._first_entry_left()
-            return np.where(choice == NOTHING, 0.0, np.append(values, 0.0)[choice])
-        sums = np.concatenate([[0.0], np.cumsum(values)])
-        whole = (sums[self.start + self.length] - sums[self.start])[self.sessions.listener]
-        rest, left = whole - self.sessions.before(self.at_hits(values)), self._entries_left()
-        return np.asarray(np.divide(rest, left, out=np.zeros(len(rest)), where=left > 0))
-
     def _entries_left(self) -> IntArray:
         """Return how many entries were not heard in the session before each event; shape (events,)."""
         heard = self.sessions.before(self.at_hits(np.ones(len(self.entries.tracks)))).astype(np.int64)

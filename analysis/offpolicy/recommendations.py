@@ -1,30 +1,27 @@
-"""Exported recommendations: the lists, what their manifest says, and the scores that their factors give."""
+"""Exported recommendations, what their manifest says, and who made the tracks of a catalogue."""
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
 from analysis.logs.files import digest
 from analysis.logs.lines import Id
+from analysis.offpolicy.session_time import Artists
 from analysis.store import content_digest, number_of
 from analysis.validation.lists import NO_TRACK
-from looplib.arrays import FloatArray, IntArray
+from looplib.arrays import IntArray
 from looplib.checksums import unseal
 from looplib.untrusted import open_untrusted, read_untrusted
 
 MANIFEST = "manifest.json"
-FACTORS = "factors.npz"
 _LONGEST_MANIFEST = 2**20
-_ARRAYS = ("users", "user_factors", "tracks", "item_factors")
+Line = TypeVar("Line")
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,6 @@ class Recommendations:
     manifest: Mapping[str, Any]  # the content of the manifest beside them; empty without one
     users: IntArray  # the listeners, ascending; shape (lists,)
     tracks: IntArray  # their lists, best first, filled up with -1; shape (lists, length of the longest)
-    scores: FloatArray | None  # of each track, of the shape of `tracks`; None without factors
 
 
 class _Line(msgspec.Struct):
@@ -44,8 +40,13 @@ class _Line(msgspec.Struct):
     tracks: list[Id | str]
 
 
+class _Track(msgspec.Struct):
+    track: Id | str
+    artist: int | str = ""
+
+
 def read_recommendations(text: str) -> Recommendations:
-    """Read lines of `{"user": 7, "tracks": [track ids, best first]}`, and the factors beside them if there are any.
+    """Read lines of `{"user": 7, "tracks": [track ids, best first]}`, and the manifest beside them if there is one.
 
     A text id becomes the number that stands for it in stores.
 
@@ -60,13 +61,22 @@ def read_recommendations(text: str) -> Recommendations:
         name, path = "", text
     file = Path(path)
     manifest = _read_manifest(file.parent / MANIFEST)
-    with _open(file, manifest) as lists:
-        users, tracks = _read_lists(file, lists)
-    scores, factors = None, file.parent / FACTORS
-    if factors.is_file():
-        with _open(factors, manifest) as arrays:
-            scores = _read_scores(arrays, users, tracks)
-    return Recommendations(name or manifest.get("model") or file.stem, file, manifest, users, tracks, scores)
+    facts = manifest.get("files", {}).get(file.name, {})
+    users, tracks = _read_lists(file, facts)
+    return Recommendations(name or manifest.get("model") or file.stem, file, manifest, users, tracks)
+
+
+def read_artists(catalogue: Path) -> Artists:
+    """Read who made the tracks of a catalogue, lines of `{"track": 7, "artist": …}`; the artist may be missing.
+
+    Raises:
+        AnalysisError: It cannot be read.
+    """
+    lines = _decode_lines(catalogue, _Track, '{"track": …, "artist": …}', {})
+    tracks, first = np.unique([_number(line.track) for line in lines], return_index=True)
+    names = np.array([str(line.artist) for line in lines])[first]
+    artists = np.unique(names, return_inverse=True)[1]
+    return Artists(tracks.astype(np.int64), np.where(names == "", -1, artists))
 
 
 def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:
@@ -91,22 +101,8 @@ def _read_manifest(manifest: Path) -> dict[str, Any]:
     return content
 
 
-def _open(file: Path, manifest: Mapping[str, Any]) -> BufferedReader:
-    """Open a file, once it is what the manifest says of it, if that knows it."""
-    facts = manifest.get("files", {}).get(file.name, {})
-    return open_untrusted(file, facts.get("bytes"), sha256=facts.get("sha256"), error=AnalysisError)
-
-
-def _read_lists(file: Path, text: BufferedReader) -> tuple[IntArray, IntArray]:
-    decoder = msgspec.json.Decoder(_Line)
-    lines: list[_Line] = []
-    try:
-        lines.extend(decoder.decode(line) for line in text)
-    except msgspec.DecodeError as error:
-        number = len(lines) + 1
-        raise AnalysisError(f'{file}: line {number} is not {{"user": …, "tracks": […]}} ({error})') from None
-    if not lines:
-        raise AnalysisError(f'{file}: no list here; lines of {{"user", "tracks"}} are expected')
+def _read_lists(file: Path, facts: Mapping[str, Any]) -> tuple[IntArray, IntArray]:
+    lines = _decode_lines(file, _Line, '{"user": …, "tracks": […]}', facts)
     lists = sorted((_number(line.user), list(map(_number, line.tracks))) for line in lines)
     tracks = np.full((len(lines), max(1, *(len(listed) for _, listed in lists))), NO_TRACK, dtype=np.int64)
     for row, (_, listed) in zip(tracks, lists, strict=True):
@@ -114,27 +110,19 @@ def _read_lists(file: Path, text: BufferedReader) -> tuple[IntArray, IntArray]:
     return np.array([user for user, _ in lists], dtype=np.int64), tracks
 
 
+def _decode_lines(file: Path, of: type[Line], shape: str, facts: Mapping[str, Any]) -> list[Line]:
+    """Return the lines of a file, each of this shape, once it is what a manifest says of it; no line is refused."""
+    decoder = msgspec.json.Decoder(of)
+    lines: list[Line] = []
+    try:
+        with open_untrusted(file, facts.get("bytes"), sha256=facts.get("sha256"), error=AnalysisError) as text:
+            lines.extend(decoder.decode(line) for line in text)
+    except msgspec.DecodeError as error:
+        raise AnalysisError(f"{file}: line {len(lines) + 1} is not {shape} ({error})") from None
+    if not lines:
+        raise AnalysisError(f"{file}: no line here; lines of {shape} are expected")
+    return lines
+
+
 def _number(original: int | str) -> int:
     return number_of(original) if isinstance(original, str) else original
-
-
-def _read_scores(file: BufferedReader, users: IntArray, lists: IntArray) -> FloatArray:
-    """Return the scalar products of the listeners' and the tracks' factors; 0 for one without factors."""
-    try:
-        with np.load(file) as content:
-            factors = {name: content[name] for name in _ARRAYS}
-        for name in ("users", "tracks"):
-            factors[name] = np.array([_number(original) for original in factors[name].tolist()], dtype=np.int64)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise AnalysisError(f"{file.name}: no {', '.join(_ARRAYS)} to be read here ({error})") from None
-    of_users = _rows_of(factors["users"], factors["user_factors"], users)
-    scores = [
-        _rows_of(factors["tracks"], factors["item_factors"], listed) @ of_user
-        for of_user, listed in zip(of_users, lists, strict=True)
-    ]
-    return np.stack(scores).astype(np.float64)
-
-
-def _rows_of(ids: IntArray, factors: npt.NDArray[np.floating[Any]], wanted: IntArray) -> npt.NDArray[np.floating[Any]]:
-    row = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    return np.where((ids[row] == wanted)[:, None], factors[row], 0)

@@ -1,6 +1,6 @@
 """Estimates of several lists, alone and beside what an experiment then measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,12 @@ from rich.table import Table
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicyEstimate
+from analysis.offpolicy.session_time import SessionTime
 from analysis.statistics.effects import Interval
 
-LISTENING_TIME = "time_per_recommended_track"  # the metric of `analysis.ab` that is predicted
+# The metrics of `analysis.ab` that are predicted.
+LISTENING_TIME, SESSION_TIME = "time_per_recommended_track", "time_per_session"
+_SHARE = "share heard of a recommended track"
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class ListEstimate:
     file: str
     serving: str
     estimate: OffPolicyEstimate
+    session: SessionTime
 
     def document(self) -> dict[str, Any]:
         """Return the estimate as JSON's types."""
@@ -30,18 +34,28 @@ class ListEstimate:
         del found["per_listener"]
         conclusive = not self.estimate.reasons
         named = {"name": self.name, "file": self.file, "serving": self.serving, "conclusive": conclusive}
-        return named | asdict(self.estimate.best) | found
+        return named | asdict(self.estimate.best) | found | {"session_time": asdict(self.session)}
+
+    @property
+    def predictions(self) -> list[tuple[str, str, Interval]]:
+        """What is predicted, the metric that measures it, and the prediction."""
+        return [
+            (_SHARE, LISTENING_TIME, self.estimate.best),
+            ("time of a session, from the share", SESSION_TIME, self.session.identity),
+            ("time of a session, run forward", SESSION_TIME, self.session.simulated),
+        ]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """An arm's mean listening time of a recommended track, predicted and measured."""
+    """What an arm's recommendations are worth, predicted and measured."""
 
     arm: str  # the arm, and the recommendations that it served
     predicted: Interval
     measured: Interval  # with the margin of the effect's interval, which includes the control's noise
     error_pct: float  # by how much the estimate missed, in % of what was measured; below 0 where it was too low
     agrees: bool  # the intervals overlap
+    what: str = _SHARE  # what is predicted
 
 
 def compare(estimates: Sequence[ListEstimate], report: Path) -> list[Prediction]:
@@ -52,57 +66,65 @@ def compare(estimates: Sequence[ListEstimate], report: Path) -> list[Prediction]
     """
     try:
         rows = orjson.loads(report.read_bytes())["effects"]
-        effects = {row["arm"]: row for row in rows if row["metric"] == LISTENING_TIME and row["effect"] is not None}
+        effects = {(row["arm"], row["metric"]): row for row in rows if row["effect"] is not None and row["arm_value"]}
     except OSError as error:
         raise AnalysisError(f"{report}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError) as error:
         raise AnalysisError(f"{report}: not a report of analysis.ab ({error!r})") from None
     predictions = []
     for listed in estimates:
-        effect = effects.get(listed.name)
-        if effect is None or not effect["arm_value"]:
+        if (listed.name, LISTENING_TIME) not in effects:
+            known = sorted(arm for arm, metric in effects if metric == LISTENING_TIME)
             raise AnalysisError(
                 f"{report}: no {LISTENING_TIME} of an arm {listed.name}; name the recommendations by their arms, "
-                f"NAME=FILE, of {', '.join(sorted(effects)) or 'none'}"
+                f"NAME=FILE, of {', '.join(known) or 'none'}"
             )
-        predicted, value, shift = listed.estimate.best, effect["arm_value"], effect["arm_value"] - effect["effect"]
-        measured = Interval(value, shift + effect["lower"], shift + effect["upper"])
-        agrees = predicted.lower <= measured.upper and measured.lower <= predicted.upper
-        predictions.append(Prediction(listed.name, predicted, measured, 100 * (predicted.value / value - 1), agrees))
+        for what, metric, predicted in listed.predictions:
+            effect = effects.get((listed.name, metric))
+            if effect is not None:  # a report may leave the session's time out
+                predictions.append(_prediction(listed.name, what, predicted, effect))
     return predictions
 
 
-def estimates_table(estimates: Sequence[ListEstimate], logged: Interval) -> Table:
+def _prediction(arm: str, what: str, predicted: Interval, effect: Mapping[str, Any]) -> Prediction:
+    value, shift = effect["arm_value"], effect["arm_value"] - effect["effect"]
+    measured = Interval(value, shift + effect["lower"], shift + effect["upper"])
+    agrees = predicted.lower <= measured.upper and measured.lower <= predicted.upper
+    return Prediction(arm, predicted, measured, 100 * (predicted.value / value - 1), agrees, what)
+
+
+def estimates_table(estimates: Sequence[ListEstimate], logged: Interval, logged_time: Interval) -> Table:
     """Return the estimates, highest first, and the value of the logged recommendations."""
-    table = Table(title="Mean listening time of a recommended track, with its 95 % interval over listeners")
+    table = Table(title="Share heard of a recommended track, and time of a session in tracks, with 95 % intervals")
     for column in ("recommendations", "served"):
         table.add_column(column)
-    for column in ("IPS", "SNIPS", "doubly robust", "matched", "ESS"):
+    headings = ("share by IPS", "by SNIPS", "session by the share", "session run forward", "matched", "ESS")
+    for column in headings:
         table.add_column(column, justify="right")
     table.add_column("conclusive")
-    for row in sorted(estimates, key=lambda row: -row.estimate.best.value):
-        found = row.estimate
+    for row in sorted(estimates, key=lambda row: -row.session.simulated.value):
+        found, session = row.estimate, row.session
         table.add_row(
             row.name,
             row.serving,
-            *("" if interval is None else _text(interval) for interval in (found.ips, found.snips, found.dr)),
+            *map(_text, (found.ips, found.snips, session.identity, session.simulated)),
             f"{found.matched:,} of {found.requests:,}",
             f"{found.ess:,.0f}",
             "no" if found.reasons else "yes",
         )
-    table.add_row("as logged", "", "", _text(logged), "", "", "", "")
+    table.add_row("as logged", "", "", _text(logged), "", _text(logged_time), "", "", "")
     return table
 
 
 def predictions_table(predictions: Sequence[Prediction], days: Sequence[int] = ()) -> Table:
     """Return the predictions, with the day of each where days are given."""
-    table = Table(title="Share heard of a recommended track: predicted and measured, 95 % intervals")
-    for column in (*(("day",) if days else ()), "arm", "predicted", "measured", "error", "intervals overlap"):
+    table = Table(title="Predicted and measured, 95 % intervals")
+    for column in (*(("day",) if days else ()), "arm", "what", "predicted", "measured", "error", "overlap"):
         table.add_column(column, justify="right")
     for index, row in enumerate(predictions):
         error, agrees = f"{row.error_pct:+.1f} %", "yes" if row.agrees else "no"
         day = map(str, days[index : index + 1])
-        table.add_row(*day, row.arm, _text(row.predicted), _text(row.measured), error, agrees)
+        table.add_row(*day, row.arm, row.what, _text(row.predicted), _text(row.measured), error, agrees)
     return table
 
 

@@ -89,7 +89,7 @@ def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, t
         return shared | {"interactions": ("interactions/weights", {"min_time": feedback.min_time})}
     return shared | {
         "interactions": ("sessions/interactions", feedback.model_dump(include={"organic", "min_time", "skip_time"})),
-        "logged": ("offpolicy/heldout_events", {}),
+        "logged": ("offpolicy/session_events", {"heldout": True}),
     }
 
 

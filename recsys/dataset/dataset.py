@@ -89,7 +89,7 @@ class Dataset:
 
     @property
     def logged(self) -> Path:
-        """The held-out sessions in the columns of `offpolicy/heldout_events`; the file is missing without events."""
+        """The held-out sessions in the columns of `offpolicy/session_events`; the file is missing without events."""
         return self.path / "logged.parquet"
 
     def session_lengths(self) -> dict[int, int]:

@@ -96,7 +96,8 @@ def _predict(config: LoopConfig, paths: Paths, day: DayPaths) -> None:
         log, holdout, lists = day.log, "all", day.folder / f"lists-of-{control}.jsonl"
         if not day.predictions.exists():
             copy_lists_of_arm(paths.recommendations, lists, listeners_of([day.log], config.experiment, control))
-    arguments: Arguments = [log, "--holdout", holdout, "--measured", day.report_json, "--out", day.predictions]
+    arguments: Arguments = [log, "--holdout", holdout, "--catalogue", paths.catalogue]
+    arguments += ["--measured", day.report_json, "--out", day.predictions]
     for arm in served:
         arguments += ["--recommendations", f"{arm}={lists}"]
     run_step(Step("Predicted and measured", "analysis.offpolicy", arguments, done=day.predictions))

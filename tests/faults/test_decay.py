@@ -63,8 +63,7 @@ class Loop:
         read = read_recommendations(str(settings.recommendations))
         assert model.directions is not None
         assert model.neighbours is not None
-        assert read.scores is not None
-        served = (model.recommendations.tracks, model.neighbours.tracks, model.directions, read.tracks, read.scores)
+        served = (model.recommendations.tracks, model.neighbours.tracks, model.directions, read.tracks)
         return model.version, read.manifest["metrics"], [array.tobytes() for array in served]
 
 

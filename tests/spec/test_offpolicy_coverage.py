@@ -14,7 +14,7 @@ from scipy import stats
 
 from analysis.offpolicy import OffPolicy, sessions_of
 from analysis.offpolicy.estimate import OffPolicyEstimate
-from analysis.offpolicy.policies import Serving
+from analysis.offpolicy.policies import RewardModel, Serving
 from tests.analysis.offpolicy.logged import uniform_events
 
 USERS, SESSIONS, REQUESTS, TRACKS, LISTED, LOGS = 150, 8, 5, 40, 8, 200
@@ -55,13 +55,16 @@ def _all_heard(k: int, draws: int) -> float:
 @cache
 def estimates() -> dict[Serving, list[OffPolicyEstimate]]:
     means, lists = world()
-    scores = np.take_along_axis(means, lists, axis=1) + np.random.default_rng(8).normal(0, 0.2, lists.shape)
+    listed = np.take_along_axis(means, lists, axis=1).mean(axis=1)
+    guesses = np.clip(listed + np.random.default_rng(8).normal(0, 0.05, USERS), 0, 1)
     found: dict[Serving, list[OffPolicyEstimate]] = {serving: [] for serving in SERVINGS}
     for log in range(LOGS):
         events = uniform_events(np.random.default_rng([9, log]), USERS, SESSIONS, REQUESTS, TRACKS, means)
         policies = OffPolicy(sessions_of(events), resamples=200, seed=log)
         for serving in SERVINGS:
-            found[serving].append(policies.value_lists(np.arange(USERS), lists, serving=serving, scores=scores))
+            of_events = guesses[policies.sessions.listener]
+            policy = policies.matcher.match(np.arange(USERS), lists).serve(serving)
+            found[serving].append(policies.value(policy, RewardModel(of_events, of_events)))
     return found
 
 

@@ -29,7 +29,7 @@ class Session:
 
 
 def heldout_events(sessions: Iterable[Session]) -> pa.Table:
-    """The table of `offpolicy/heldout_events.sql`; sessions of one user must stand together, users ascending."""
+    """The table of `offpolicy/session_events.sql`; sessions of one user must stand together, users ascending."""
     rows = [
         {"user": session.user, "position": n + 1, "track": track, "time": time, "followed": n > 0, "propensity": p}
         for session in sessions

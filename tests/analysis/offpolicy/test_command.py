@@ -95,20 +95,6 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
     assert f"{row['error_pct']:+.1f} %" in printed
 
 
-def test_factors_beside_the_lists_give_the_doubly_robust_estimate(folder: Path, means: np.ndarray) -> None:
-    np.savez(
-        folder / "factors.npz",
-        users=np.arange(USERS), user_factors=means, tracks=np.arange(TRACKS), item_factors=np.eye(TRACKS),
-    )  # fmt: skip
-    out = folder / "estimates.json"
-    arguments = ["--recommendations", str(folder / "lists.jsonl"), "--holdout", "all", "--out", str(out)]
-    assert command(folder, *arguments) == 0
-    (found,) = json.loads(out.read_bytes())["recommendations"]
-    assert found["name"] == "lists"
-    assert found["value"] == found["dr"]["value"]
-    assert found["dr"]["upper"] - found["dr"]["lower"] < found["snips"]["upper"] - found["snips"]["lower"]
-
-
 def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,7 +129,7 @@ def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
         ('{"user": 1, "tracks": [1, 2]}\n{"user": 2}\n', "line 2 is not"),
         ('{"user": 1, "tracks": [1, 1]}\n', "a track more than once"),
         ('{"user": -1, "tracks": [1]}\n', "line 1 is not"),
-        ("", "no list here"),
+        ("", "no line here"),
         ("[1]\n", "line 1 is not"),
     ],
 )

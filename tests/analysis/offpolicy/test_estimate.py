@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy import OffPolicy, sessions_of
-from analysis.offpolicy.policies import Policy
+from analysis.offpolicy.policies import Policy, RewardModel
 from tests.analysis.offpolicy.logged import Session, heldout_events, uniform_events
 
 USERS, TRACKS, LISTED = 400, 30, 5
@@ -74,7 +74,9 @@ def test_the_logging_policy_itself_is_worth_the_mean_of_the_log(scorer: OffPolic
 
 
 def test_the_sums_of_the_listeners_make_the_estimate(scorer: OffPolicy, means: np.ndarray) -> None:
-    found = scorer.value_lists(np.arange(USERS), top(means), scores=np.sort(-means, axis=1)[:, :LISTED])
+    policy = scorer.matcher.match(np.arange(USERS), top(means)).serve("random")
+    half = np.full(len(scorer.sessions.track), 0.5)
+    found = scorer.value(policy, RewardModel(half, half))
     sums = found.per_listener
     assert found.dr is not None
     assert sums.corrected is not None
@@ -82,23 +84,23 @@ def test_the_sums_of_the_listeners_make_the_estimate(scorer: OffPolicy, means: n
     assert found.dr.value == pytest.approx(sums.corrected.sum() / sums.requests.sum())
 
 
-def test_neither_the_order_of_the_lists_nor_the_scale_of_the_scores_matters(
-    scorer: OffPolicy, means: np.ndarray
-) -> None:
-    lists, scores = top(means), -np.sort(-means, axis=1)[:, :LISTED]
+def test_weights_above_the_limit_correct_nothing(scorer: OffPolicy, means: np.ndarray) -> None:
+    policy = scorer.matcher.match(np.arange(USERS), top(means)).serve("random")
+    half = np.full(len(scorer.sessions.track), 0.5)
+    found = scorer.value(policy, RewardModel(half, half), largest_weight=0.0)
+    assert found.dr is not None
+    assert found.dr.value == pytest.approx(0.5)
+
+
+def test_the_order_of_the_lists_does_not_matter(scorer: OffPolicy, means: np.ndarray) -> None:
     order = np.random.default_rng(3).permutation(USERS)
-    first = scorer.value_lists(np.arange(USERS), lists, scores=scores)
-    second = scorer.value_lists(order, lists[order], scores=1000 * scores[order] - 7)
-    assert first.dr is not None
-    assert second.dr is not None
-    assert second.dr.value == pytest.approx(first.dr.value, rel=1e-12)
-    assert second.snips == first.snips
+    first = scorer.value_lists(np.arange(USERS), top(means))
+    assert scorer.value_lists(order, top(means)[order]).snips == first.snips
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scores": np.full((USERS, LISTED), np.nan)}, "finite"),
         ({"users": np.zeros(USERS, dtype=np.int64)}, "more than one list"),
         ({"users": np.arange(USERS) + 10_000}, "nothing to recommend"),
     ],

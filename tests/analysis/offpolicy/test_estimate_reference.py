@@ -49,6 +49,19 @@ def reference(
     }  # fmt: skip
 
 
+def rewards_of(
+    sessions: Sequence[Session], lists: Lists, serving: Serving, guess: dict[tuple[int, int], float]
+) -> RewardModel:
+    """What the guess says of each event's track, and of what would have been recommended on average."""
+    heard, expected = [], []
+    for session in sessions:
+        for position, track in enumerate(session.tracks):
+            chances = probabilities(lists.get(session.user, []), set(session.tracks[:position]), serving)
+            heard.append(guess.get((session.user, track), 0.0))
+            expected.append(sum(chance * guess[session.user, other] for other, chance in chances.items()))
+    return RewardModel(np.array(heard), np.array(expected))
+
+
 @st.composite
 def logs(draw: st.DrawFn) -> list[Session]:
     users = draw(st.lists(st.integers(0, 4), min_size=1, max_size=8).map(sorted))
@@ -86,16 +99,7 @@ def test_lists_are_valued_as_the_reference_values_them(serving: Serving, session
     longest = max(map(len, lists.values()))
     tracks = np.array([lists[user] + [-1] * (longest - len(lists[user])) for user in users.tolist()])
     matched = Matcher(logged).match(users, tracks)
-    entries = matched.entries
-    of_entries = np.array(
-        [
-            guess[int(logged.users[listener]), track]
-            for listener, track in zip(entries.listeners, entries.tracks.tolist(), strict=True)
-        ]
-    )
-    rewards = RewardModel(matched.at_hits(of_entries), matched.expected(serving, of_entries))
-
-    found = policies.value(matched.serve(serving), rewards)
+    found = policies.value(matched.serve(serving), rewards_of(sessions, lists, serving, guess))
 
     expected = reference(sessions, lists, serving, guess)
     assert found.dr is not None

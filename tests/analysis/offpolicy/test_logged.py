@@ -49,7 +49,7 @@ def connect(rows: Sequence[Row]) -> queries.Connection:
 
 
 def read(rows: Sequence[Row], holdout: Holdout | None = None, **options: Any) -> LoggedSessions:  # noqa: ANN401  those of read_sessions
-    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)
+    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)[0]
 
 
 def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:
@@ -91,7 +91,8 @@ def test_without_logged_sessions_they_are_the_ones_that_training_sees() -> None:
         for _ in range(120)
     ]
     connection = connect(rows)
-    found = read_sessions(connection, parse_holdout("all"))
+    found, others = read_sessions(connection, parse_holdout("all"))
+    assert others is None
     theirs = queries.fetch_table(connection, "sessions/session_events")
     expected = sorted((row["user"], row["session"], row["position"], row["track"]) for row in theirs.to_pylist())
     position = np.arange(len(found.first)) - found.first + 1

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
-from analysis.offpolicy.recommendations import learned_from, read_recommendations
+from analysis.offpolicy.recommendations import learned_from, read_artists, read_recommendations
 from recsys.store.remote import open_store
 from tests.recsys.logs import make_store, random_sessions, write_log
 
@@ -37,23 +36,18 @@ def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:
     assert read_recommendations(f"T1={file}").name == "T1"
 
 
-def test_scores_are_products_of_factors_and_0_where_there_are_none(tmp_path: Path) -> None:
-    (tmp_path / "lists.jsonl").write_text('{"user": 3, "tracks": [2, 8]}\n{"user": 4, "tracks": [2]}\n')
-    users, of_users = np.array([3]), np.array([[1.0, 2.0]])
-    tracks, of_tracks = np.array([0, 2]), np.array([[9.0, 9.0], [0.5, 0.25]])
-    file = tmp_path / "factors.npz"
-    np.savez(file, users=users, user_factors=of_users, tracks=tracks, item_factors=of_tracks)
-    found = read_recommendations(str(tmp_path / "lists.jsonl"))
-    assert found.scores is not None
-    assert found.scores.tolist() == [[1.0, 0.0], [0.0, 0.0]]
-    np.save(tmp_path / "array.npy", users)
-    for content in (b"no zip", b"", (tmp_path / "array.npy").read_bytes()):
-        file.write_bytes(content)
-        with pytest.raises(AnalysisError, match=r"factors\.npz"):
-            read_recommendations(str(tmp_path / "lists.jsonl"))
-    np.savez(file, users=users, user_factors=of_users, tracks=tracks)
-    with pytest.raises(AnalysisError, match="item_factors"):
-        read_recommendations(str(tmp_path / "lists.jsonl"))
+def test_artists_are_numbered_by_track(tmp_path: Path) -> None:
+    file = tmp_path / "tracks.json"
+    known = ('{"track": 7, "artist": "x", "title": "t"}', '{"track": 3, "artist": "y"}', '{"track": 5, "artist": "x"}')
+    file.write_text("\n".join([*known, '{"track": 8}']))
+    found = read_artists(file)
+    assert found.tracks.tolist() == [3, 5, 7, 8]
+    artists = found.artists.tolist()
+    assert artists[0] != artists[1] == artists[2]
+    assert artists[3] == -1
+    file.write_text('{"artist": "x"}\n')
+    with pytest.raises(AnalysisError, match=r"tracks\.json: line 1 is not .*artist"):
+        read_artists(file)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"data": 3}'])

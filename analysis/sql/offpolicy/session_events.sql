@@ -1,4 +1,5 @@
--- One row per event of a held-out session, by listener, session and position in it.
+-- One row per event of a session, by listener, session and position in it: of those that are held out, or of the others.
+-- $heldout  BOOLEAN, which of the two
 -- FROM session_events(user BIGINT, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR, position BIGINT)
 -- FROM heldout_sessions(user BIGINT, session VARCHAR)
 -- Columns:
@@ -13,6 +14,6 @@ SELECT
     coalesce(track = lag(recommendation) OVER in_session, false) AS followed,
     lag(propensity) OVER in_session AS propensity
 FROM session_events
-SEMI JOIN heldout_sessions USING (user, session)
+WHERE ((user, session) IN (SELECT (user, session) FROM heldout_sessions)) = $heldout
 WINDOW in_session AS (PARTITION BY user, session ORDER BY position)
 ORDER BY user, session, position

@@ -1,0 +1,287 @@
+"""The listening time of a session, had a policy been served: sessions that suit it grow longer.
+
+Where sessions end by a budget of what is not heard, Σ (1 - share) over a session's recommendations is the same, B, for
+every policy, on average (Wald's identity). Two estimates follow:
+
+- from the share s of a recommended track: organic + B s / (1 - s). From the share that was *served* this is exact. The
+  off-policy share weighs sessions as the *logged* policy made them, so it is too low for what suits some sessions well;
+- session by session: a reward model (`share_model`) predicts the share of every track that the policy would serve, the
+  session runs forward until its listener's budget is used up, by one with the chance that a track is not heard, and
+  the mean over sessions is corrected by what was heard where the log happens to have played one of these tracks.
+
+The correction is targeted maximum likelihood (van der Laan & Rubin, Targeted Maximum Likelihood Learning, 2006): the
+logits of the shares are shifted and stretched until their weighted errors vanish. The weights are w times how much the
+time of the session grows with the share, the estimate's influence function (for the time as a smooth function of the
+mean share: Chernozhukov et al., Double/Debiased Machine Learning, 2018). It is doubly robust to first order: errors of
+the model count by their square. The model of a session is fitted on other sessions alone.
+
+A list that is used up is followed by what the listener was logged to hear. Whether sessions end by a budget is tested
+by an experiment's report (`analysis.ab.budget`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit
+
+from analysis.offpolicy.logged import LoggedSessions
+from analysis.offpolicy.policies import Lists, Policy, Serving
+from analysis.offpolicy.share_model import Requests, ShareModel
+from analysis.statistics import bootstrap
+from analysis.statistics.effects import Interval
+from looplib.arrays import BoolArray, FloatArray, IntArray
+from looplib.randomness import make_generator
+
+_PRIOR_SESSIONS = 20.0  # everybody's, that count beside a listener's own
+_RIDGES = (1.0, 2.0, 4.0)  # of which the deviance of what was not fitted chooses
+_CHUNK = 20_000  # sessions that are run forward at a time
+_STEPS = 12  # of Newton's method
+_STIFFNESS = 0.01  # how strongly the stretch of logits is held at 1
+_MOST_SHARE = 0.98
+
+
+@dataclass(frozen=True)
+class SessionTime:
+    """Mean listening time of a session under a policy, in tracks, the organic one included."""
+
+    identity: Interval  # from the off-policy share of a recommended track
+    simulated: Interval  # session by session, doubly robust
+    served_share: float  # the share of a recommended track that belongs to `simulated`
+
+
+class Artists(NamedTuple):
+    """Who made the tracks of a catalogue; both of shape (tracks,)."""
+
+    tracks: IntArray  # ids, ascending
+    artists: IntArray  # a number for each artist, -1 where it is not known
+
+
+class _Forward(NamedTuple):
+    time: FloatArray  # expected listening time of the recommendations of each session
+    slope: FloatArray  # by how much it grows with the share of all its tracks
+
+
+class SessionTimes:
+    """Estimates the time of sessions; the share models are fitted once for all policies."""
+
+    def __init__(
+        self,
+        sessions: LoggedSessions,
+        others: LoggedSessions | None,
+        artists: Artists | None,
+        resamples: bootstrap.Resamples,
+    ) -> None:
+        """Fit the share models: for each half of the sessions on the other half and all other sessions.
+
+        Args:
+            sessions: On which policies are valued.
+            others: Further sessions to learn from, on which nothing is valued.
+            artists: Of the tracks; without, an artist's tracks do not wear each other out.
+            resamples: Of the listeners of `sessions`; their seed decides the fits and the order of served lists too.
+        """
+        self._sessions, self._artists, self._resamples = sessions, artists, resamples
+        self._starts = np.flatnonzero(~sessions.is_outcome)
+        self._session = np.searchsorted(self._starts, sessions.first)  # of each event
+        learned = [sessions] if others is None else [sessions, others]
+        self._tracks = np.unique(np.concatenate([part.track for part in learned]))
+        self._listeners = np.unique(np.concatenate([part.users for part in learned]))
+        requests = [self._requests(part) for part in learned]
+        self._logged = requests[0]
+        self._models = self._fit(learned, requests)
+        self._measure()
+
+    @property
+    def logged(self) -> Interval:
+        """The mean time of a session as it was logged."""
+        return self._intervals((self._organic + self._heard)[:, np.newaxis], self._count[:, np.newaxis])[0]
+
+    def estimate(self, lists: Lists, policy: Policy, serving: Serving) -> SessionTime:
+        """Estimate the time of a session when lists are served."""
+        sessions = self._sessions
+        hits = lists.hit_event[(policy.probability > 0)[lists.hit_event] & sessions.counted[lists.hit_event]]
+        session, time = self._session[hits], sessions.time[hits]
+        weight = policy.probability[hits] / sessions.propensity[hits]
+        logit, wear = self._predict(self._logged.at(hits), session)
+        first = self._forward(lists, serving, (0.0, 1.0))
+        target = _target(logit, wear, time, weight * (first.slope / self._length)[session])
+        found = self._forward(lists, serving, target)
+        errors = time - wear * expit(target[0] + target[1] * logit)
+        corrected = weight * errors * (found.slope / self._length)[session]
+        recommended = found.time + np.bincount(session, corrected, len(found.time))
+        total = self._organic + self._by_listener(self._starts, recommended)
+        times, weights = self._by_listener(hits, weight * time), self._by_listener(hits, weight)
+        numerators = [total, self._organic, self._unheard, times]
+        denominators = [self._count, self._count, self._count, weights]
+
+        def combine(found: FloatArray) -> FloatArray:
+            simulated, organic, budget, share = found.T
+            share = np.minimum(share, _MOST_SHARE)
+            return np.column_stack([organic + budget * share / (1 - share), simulated])
+
+        identity, simulated = self._intervals(np.column_stack(numerators), np.column_stack(denominators), combine)
+        heard = simulated.value - self._organic.sum() / self._count.sum()
+        return SessionTime(identity, simulated, float(heard / (heard + self._unheard.sum() / self._count.sum())))
+
+    def _fit(self, learned: Sequence[LoggedSessions], requests: Sequence[Requests]) -> list[ShareModel]:
+        """Fit the share model of each half of the sessions; the first half chooses the ridge."""
+        fresh = np.concatenate([part.is_outcome & (part.earlier_equal(part.track) == 0) for part in learned])
+        together = Requests(*map(np.concatenate, zip(*(vars(part).values() for part in requests), strict=True)))
+        share = np.concatenate([part.time for part in learned])
+        half = np.full(len(share), -1)
+        half[: len(self._session)] = self._session % 2
+
+        def fit(number: int, ridge: float) -> ShareModel:
+            rows = np.flatnonzero(fresh & (half != number))
+            model = ShareModel(len(self._listeners), len(self._tracks), ridge=ridge, seed=self._resamples.seed)
+            return model.fit(together.at(rows), share[rows])
+
+        first = {ridge: fit(0, ridge) for ridge in _RIDGES}
+        rows = np.flatnonzero(fresh & (half == 0))
+        best = min(first, key=lambda ridge: first[ridge].deviance(together.at(rows), share[rows])) if len(rows) else 1.0
+        return [first[best], fit(1, best)]
+
+    def _measure(self) -> None:
+        """Sum up listeners; a session's budget, length and fallback are its listener's, drawn towards everybody's."""
+        sessions = self._sessions
+        outcomes = np.flatnonzero(sessions.is_outcome)
+        self._count = self._by_listener(self._starts, np.ones(len(self._starts)))
+        self._organic = self._by_listener(self._starts, sessions.time[self._starts])
+        self._heard = self._by_listener(outcomes, sessions.time[outcomes])
+        length = self._by_listener(outcomes, np.ones(len(outcomes)))
+        self._unheard = length - self._heard
+        own, prior = sessions.listener[self._starts], _PRIOR_SESSIONS / self._count.sum()
+        self._length, self._budget, heard = (
+            ((sums + prior * sums.sum()) / (self._count + _PRIOR_SESSIONS))[own]
+            for sums in (length, self._unheard, self._heard)
+        )
+        self._fallback = np.minimum(heard / self._length, _MOST_SHARE)
+
+    def _by_listener(self, events: IntArray, values: FloatArray) -> FloatArray:
+        """Sum values of events over each listener, shape (listeners,)."""
+        listeners = len(self._sessions.users)
+        return np.bincount(self._sessions.listener[events], values, listeners).astype(np.float64)
+
+    def _intervals(
+        self, numerators: FloatArray, denominators: FloatArray, combine: Callable[[FloatArray], FloatArray] = np.asarray
+    ) -> list[Interval]:
+        """Return what combines ratios of sums over listeners, both of shape (listeners, ratios), with its intervals."""
+        ratios = bootstrap.Ratios(numerators, denominators)
+        (resampled,) = bootstrap.estimate(self._resamples, ratios)
+        return bootstrap.intervals(combine(ratios.whole[np.newaxis])[0], combine(resampled))
+
+    def _requests(self, part: LoggedSessions) -> Requests:
+        """Describe every event of sessions as the model knows it."""
+        track = _index(self._tracks, part.track)
+        artist = self._artist_of(part.track)
+        opener = artist[part.first]
+        position = np.maximum(np.arange(len(part.first)) - part.first - 1, 0)
+        earlier = np.where(artist >= 0, part.earlier_equal(artist), 0)
+        same = ((artist == opener) & (artist >= 0)).astype(np.float64)
+        listener = _index(self._listeners, part.users)[part.listener]
+        return Requests(listener, track[part.first], track, same, earlier, position)
+
+    def _artist_of(self, tracks: IntArray) -> IntArray:
+        """Return the artist of each track, -1 where it is not known; of the shape of the tracks."""
+        if self._artists is None:
+            return np.full(tracks.shape, -1)
+        index = _index(self._artists.tracks, tracks)
+        return np.append(self._artists.artists, -1)[index]
+
+    def _predict(self, requests: Requests, session: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return logits of fresh shares, and wear, by the models that have not seen the requests' sessions."""
+        even = session % 2 == 0
+        logit = np.where(even, *(model.logit(requests) for model in self._models))
+        return logit, np.where(even, *(model.wear(requests.earlier, requests.position) for model in self._models))
+
+    def _forward(self, lists: Lists, serving: Serving, target: tuple[float, float]) -> _Forward:
+        """Run every session forward, the logits of its shares shifted and stretched."""
+        parts = []
+        for number, begin in enumerate(range(0, len(self._starts), _CHUNK)):
+            chunk = np.arange(begin, min(begin + _CHUNK, len(self._starts)))
+            tracks, listed = self._listed(lists, chunk)
+            rank = np.where(listed, 0.0, 2.0)
+            if serving == "random":
+                rank += make_generator(self._resamples.seed, "session time", number).random(rank.shape)
+            order = np.argsort(rank, axis=1, kind="stable")
+            tracks = np.take_along_axis(tracks, order, axis=1)
+            listed = np.take_along_axis(listed, order, axis=1)
+            requests = self._would_be(tracks, chunk)
+            predicted = self._predict(requests, np.repeat(chunk, tracks.shape[1]))
+            logit, wear = (values.reshape(tracks.shape) for values in predicted)
+            shares = expit(target[0] + target[1] * logit)
+            parts.append(_spend(shares, wear * listed, listed, self._budget[chunk], self._fallback[chunk]))
+        return _Forward(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _listed(self, lists: Lists, chunk: IntArray) -> tuple[IntArray, BoolArray]:
+        """Return the lists of sessions, shape (sessions, longest), and where there is a track that can be served."""
+        start = self._starts[chunk]
+        listener = self._sessions.listener[start]
+        column = np.arange(max(1, int(lists.length.max(initial=0))))
+        listed = column < lists.length[listener, np.newaxis]
+        entry = np.where(listed, lists.start[listener, np.newaxis] + column, 0)
+        tracks = np.append(lists.entries.tracks, -1)[entry] if len(lists.entries.tracks) else entry - 1
+        return tracks, listed & (tracks != self._sessions.track[start, np.newaxis])
+
+    def _would_be(self, tracks: IntArray, chunk: IntArray) -> Requests:
+        """Describe the requests of sessions that hear these tracks in this order, shape (sessions * tracks,)."""
+        sessions, start = self._sessions, self._starts[chunk]
+        artist, opener = self._artist_of(tracks), self._artist_of(sessions.track[start])[:, np.newaxis]
+        same = (artist == opener) & (artist >= 0)
+        earlier = same.astype(np.int64)
+        for column in range(1, tracks.shape[1] if self._artists else 0):
+            now = artist[:, column : column + 1]
+            earlier[:, column] += ((artist[:, :column] == now) & (now >= 0)).sum(axis=1)
+        position = np.broadcast_to(np.arange(tracks.shape[1]), tracks.shape)
+        listener, opened = (
+            np.repeat(indices, tracks.shape[1]) for indices in (self._logged.listener[start], self._logged.track[start])
+        )
+        track = _index(self._tracks, tracks.ravel())
+        return Requests(listener, opened, track, same.ravel() * 1.0, earlier.ravel(), position.ravel())
+
+
+def _spend(shares: FloatArray, wear: FloatArray, listed: BoolArray, budget: FloatArray, rest: FloatArray) -> _Forward:
+    """Run sessions along rows of shares until their budgets are used up, in expectation; then fall back to `rest`.
+
+    A track uses up one of the budget with the chance that it is not heard; a budget is a whole number next to it.
+    """
+    whole, rows = np.floor(budget).astype(np.int64), np.arange(len(budget))
+    left = np.zeros((len(budget), int(whole.max()) + 2))  # chance that so much of the budget is left
+    left[rows, whole + 1], left[rows, whole] = budget - whole, 1 - (budget - whole)
+    left[:, 0] = 0.0  # it is used up, and the session over
+    heard = np.where(listed, shares * wear, 1.0)  # what is not listed uses up nothing
+    played, time, slope = np.zeros((3, len(budget)))
+    for column in range(shares.shape[1]):
+        chance = left.sum(axis=1) * listed[:, column]
+        played += chance
+        time += chance * heard[:, column]
+        slope += chance * wear[:, column]
+        lost = left * (1 - heard[:, column, np.newaxis])
+        left -= lost
+        left[:, 1:-1] += lost[:, 2:]
+    used_up = left.sum(axis=1)
+    mean = np.divide(time, played, out=np.zeros_like(time), where=played > 0)
+    next_share = np.minimum(used_up * rest + (1 - used_up) * mean, _MOST_SHARE)
+    later = left @ np.arange(left.shape[1]) * rest / (1 - rest)
+    return _Forward(time + later, slope / (1 - next_share))
+
+
+def _target(logit: FloatArray, wear: FloatArray, time: FloatArray, weight: FloatArray) -> tuple[float, float]:
+    """Return the shift and the stretch of logits after which the weighted errors vanish."""
+    found, total = np.array([0.0, 1.0]), float(weight.sum())
+    if not total:
+        return 0.0, 1.0
+    columns = np.stack([np.ones_like(logit), logit])
+    held = np.diag([1e-6, _STIFFNESS]) * total
+    for _ in range(_STEPS):
+        fresh = expit(found @ columns)
+        slope = columns @ (weight * (time - wear * fresh)) - held @ (found - [0.0, 1.0])
+        found = found + np.linalg.solve((columns * weight * wear * fresh * (1 - fresh)) @ columns.T + held, slope)
+    return float(found[0]), float(found[1])
+
+
+def _index(known: IntArray, wanted: IntArray) -> IntArray:
+    """Return the index of each wanted id, and one beyond the last for those that are not known."""
+    index = np.searchsorted(known, wanted)
+    return np.where(np.append(known, -1)[index] == wanted, index, len(known))

@@ -1,0 +1,76 @@
+"""Off-policy estimators against those of the Open Bandit Pipeline, written out from its definitions.
+
+Its round-wise rewards (`obp.ope.estimators`, 0.5.7), with the weight w = π(a | x, position) / propensity, the
+reward r and its estimate q, are
+
+- InverseProbabilityWeighting: w r, averaged;
+- SelfNormalizedInverseProbabilityWeighting: w r / mean(w), averaged;
+- DoublyRobust: w (r - q(x, a)) + Σ π q, averaged;
+- SwitchDoublyRobust: the same with the first term only where w <= lambda.
+"""
+
+import numpy as np
+import pytest
+
+from analysis.offpolicy import OffPolicy
+from analysis.offpolicy.logged import LoggedSessions
+from analysis.offpolicy.policies import Policy, RewardModel
+from benchmarks.open_bandit import Log, probabilities, value
+
+ROUNDS, ACTIONS, POSITIONS = 3000, 12, 3
+
+
+def obp_estimates(
+    reward: np.ndarray, action: np.ndarray, position: np.ndarray, pscore: np.ndarray,
+    action_dist: np.ndarray, estimated_rewards: np.ndarray, lambda_: float,
+) -> dict[str, float]:  # fmt: skip
+    """Estimates from arrays of shape (rounds,), and (rounds, actions, positions) of `action_dist` and the rewards."""
+    rounds = np.arange(len(reward))
+    iw = action_dist[rounds, action, position] / pscore
+    q_hat_at_position = estimated_rewards[rounds, :, position]
+    pi_e_at_position = action_dist[rounds, :, position]
+    q_hat_factual = estimated_rewards[rounds, action, position]
+    base = np.average(q_hat_at_position, weights=pi_e_at_position, axis=1)
+    return {
+        "ips": float((reward * iw).mean()),
+        "snips": float((reward * iw / iw.mean()).mean()),
+        "dr": float((iw * (reward - q_hat_factual) + base).mean()),
+        "switch": float(((iw <= lambda_) * iw * (reward - q_hat_factual) + base).mean()),
+    }
+
+
+def test_estimates_equal_those_of_the_open_bandit_pipeline() -> None:
+    rng = np.random.default_rng(1)
+    logging = rng.dirichlet(np.full(ACTIONS, 0.4), POSITIONS) * 0.9 + 0.1 / ACTIONS
+    evaluated = rng.dirichlet(np.full(ACTIONS, 0.6), POSITIONS)
+    position = rng.integers(POSITIONS, size=ROUNDS)
+    action = np.array([rng.choice(ACTIONS, p=logging[place]) for place in position.tolist()])
+    reward = (rng.random(ROUNDS) < 0.1 + 0.5 * action / ACTIONS).astype(np.float64)
+    guesses = rng.random((ROUNDS, ACTIONS, POSITIONS))
+    pscore, each = logging[position, action], np.arange(ROUNDS)
+    action_dist = np.broadcast_to(evaluated.T, (ROUNDS, ACTIONS, POSITIONS))
+
+    impressions = LoggedSessions(each, each, each, action, reward, pscore, unknown=0, unfollowed=0)
+    scorer = OffPolicy(impressions, resamples=2)
+    served = Policy(evaluated[position, action], np.full(ROUNDS, fill_value=True))
+    expected = (evaluated[position] * guesses[each, :, position]).sum(axis=1)
+    rewards = RewardModel(guesses[each, action, position], expected)
+    found, switched = scorer.value(served, rewards), scorer.value(served, rewards, largest_weight=3.0)
+
+    reference = obp_estimates(reward, action, position, pscore, action_dist, guesses, 3.0)
+    assert found.dr is not None
+    assert switched.dr is not None
+    ours = {"ips": found.ips, "snips": found.snips, "dr": found.dr, "switch": switched.dr}
+    assert {name: interval.value for name, interval in ours.items()} == pytest.approx(reference, rel=0, abs=1e-9)
+    assert reference["switch"] != pytest.approx(reference["dr"])
+
+
+def test_one_impression_that_weighs_as_much_as_all_others_is_refused() -> None:
+    """As in the log of women/bts."""
+    rng = np.random.default_rng(2)
+    items = rng.integers(4, size=1000)
+    propensity = np.full(1000, 0.25)
+    propensity[7] = 1e-6
+    log = Log(items, np.ones(1000, np.int64), (rng.random(1000) < 0.1).astype(float), propensity)
+    for _, found in value(log, probabilities(log, is_uniform=True)).values():
+        assert "effective sample size is 1.0" in found.reasons[0]
