@@ -2,7 +2,8 @@
 
 A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners who were there before
 the experiment; or of one time since the listener's first session in it, which shows an effect that is mere novelty.
-None of these depends on the arm. Segments explain and decide nothing, so their intervals are for one look.
+Labels do not depend on the arm; later days are of the listeners who came back, which may. Segments explain and decide
+nothing, so their intervals are for one look.
 """
 
 import math
