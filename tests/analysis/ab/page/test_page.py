@@ -88,6 +88,14 @@ def test_what_decides_stands_before_everything_else_with_loud_guardrails(three_a
     assert tables[:3] == ["primary-time", "primary-time_per_session", "guardrails-table"]
 
 
+def test_interleaved_recommenders_and_segments_stand_below_what_decides(usual: Element) -> None:
+    rows = read_table(usual, "interleaved-table")[1:]
+    assert [row[1:3] for row in rows] == [["in_order", ""], ["top_pop", "preferred"]]
+    assert rows[1][5:] == ["+5.00 %", "+2.00 … +8.00 %"]
+    (shown,) = (text for text in (element.text for element in usual.find("summary")) if "by device" in text)
+    assert "no difference found, p = 0.0600" in shown
+
+
 def test_the_arms_of_a_metric_stand_together(three_arms: Element) -> None:
     rows = read_table(three_arms, "metrics-table")[1:]
     assert [row[:2] for row in rows[:4]] == [
