@@ -109,44 +109,49 @@ def build_report(
             measure(loaded, config, warehouse.EVENTS if database else None)
         metrics = () if config.table_only else config.reported
         listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
-        counts = {arm: len(columns["sessions"]) for arm, columns in listeners.items()}
-        evidence = Evidence(counts, loaded.lines, check_sample_ratio(counts, config.shares))
-        report = Report(
-            experiment=experiment,
-            control=config.control,
-            arms=arms,
-            is_aa=config.aa,
-            alpha=config.alpha,
-            listeners=counts,
-            recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
-            at_horizon=loaded.end_ms is not None,
-            sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
-            lines=loaded.lines,
-            srm=evidence.srm,
-            verdict=decide(evidence, config),
-            original_table=original_table(listeners, config.control),
-            is_adjusted=config.cuped,
-            sources=loaded.names,
-        )
+        report = _begin(loaded, experiment, listeners, config)
         if config.table_only:
             return report
-        report = _complete(report, loaded, evidence, listeners, config)
+        report = _complete(report, loaded, listeners, config)
         if database:
             warehouse.write(connection, report.effects, metrics, database)
         return report
 
 
-def _complete(
-    report: Report, loaded: Loaded, evidence: Evidence, listeners: Mapping[str, Listeners], config: AbConfig
-) -> Report:
+def _begin(loaded: Loaded, experiment: str, listeners: Mapping[str, Listeners], config: AbConfig) -> Report:
+    """Return the report that the original table is."""
+    counts = {arm: len(columns["sessions"]) for arm, columns in listeners.items()}
+    srm = check_sample_ratio(counts, config.shares)
+    return Report(
+        experiment=experiment,
+        control=config.control,
+        arms=tuple(listeners),
+        is_aa=config.aa,
+        alpha=config.alpha,
+        listeners=counts,
+        recommenders={arm: loaded.own_recommenders.get(arm) for arm in listeners},
+        at_horizon=loaded.end_ms is not None,
+        sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
+        lines=loaded.lines,
+        srm=srm,
+        verdict=decide(Evidence(counts, loaded.lines, srm), config),
+        original_table=original_table(listeners, config.control),
+        is_adjusted=config.cuped,
+        sources=loaded.names,
+    )
+
+
+def _complete(report: Report, loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig) -> Report:
     """Return the report with all that the original table does not have."""
     connection, arms, at_horizon = loaded.connection, report.arms, report.at_horizon
     first_ms, last_ms = queries.fetch_row(connection, "ab/span").values()
-    evidence = replace(
-        evidence,
-        days=(last_ms - first_ms) / DAY_MS,
+    evidence = Evidence(
+        report.listeners,
+        report.lines,
+        report.srm,
         trust=assess(connection, arms, loaded.rejected, config.trust),
         effects=metric_effects(connection, listeners, config, at_horizon=at_horizon),
+        days=(last_ms - first_ms) / DAY_MS,
         left_out=loaded.left_out,
         compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
     )
