@@ -6,7 +6,7 @@ here from files or Arrow tables, so no statement is ever built from strings.
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ def connect(
     if temp_directory is not None:
         config["temp_directory"] = str(temp_directory)
     connection = duckdb.connect(config={"autoinstall_known_extensions": False, **config})
-    connection.execute("SET enable_progress_bar = false")
+    with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets there is no bar to switch off
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 

@@ -17,7 +17,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.effects import Listeners, MetricEffect, compare_winners, metric_effects, number
 from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
-from analysis.ab.parts.data_quality import Trust, assess
+from analysis.ab.parts.data_quality import Quality, Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.segments import Segments, segment_effects
 from analysis.ab.parts.timeline import Distribution, Position, Timeline, distributions, iso_date, positions, timelines
@@ -135,6 +135,47 @@ def build_report(
         if database:
             warehouse.write(connection, report.effects, metrics, database)
         return report
+
+
+def report_on_columns(listeners: Mapping[str, Listeners], config: AbConfig, source: str) -> Report:
+    """Make the report on columns by listener, without a log; effects and verdict name metrics by their labels.
+
+    Args:
+        listeners: Columns by arm, the control first, that the configuration's metrics are made of.
+        config: Metrics and roles; the horizon, if any, is one of listeners.
+        source: What the columns are from.
+    """
+    counts = {arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()}
+    rows = sum(counts.values())
+    at_horizon = config.horizon is not None and rows >= (config.horizon.listeners or math.inf)
+    with queries.connect(threads=1) as connection:
+        found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
+    evidence = Evidence(
+        counts,
+        LineCounts(rows, rows, 0, 0),
+        check_sample_ratio(counts, config.shares),
+        trust=Trust(0, (), Quality(), (), ()),
+        effects=[replace(effect, metric=effect.label) for effect in found],
+        compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
+    )
+    return Report(
+        experiment=source,
+        control=config.control,
+        arms=tuple(listeners),
+        is_aa=config.aa,
+        alpha=config.alpha,
+        at_horizon=at_horizon,
+        is_adjusted=False,
+        recommenders=dict.fromkeys(listeners),
+        listeners=counts,
+        sessions=counts,
+        lines=evidence.lines,
+        srm=evidence.srm,
+        verdict=decide(evidence, config),
+        original_table=(),
+        sources=(source,),
+        effects=tuple(evidence.effects),
+    )
 
 
 def _complete(

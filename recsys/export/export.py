@@ -241,6 +241,7 @@ def model_facts(model_id: str, winner: Winner, config: SearchConfig) -> dict[str
 def _data_facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
     """Return what the model was learned from, how long its lists are, and why some are shorter."""
     facts, catalogue, options = export.dataset.summary, export.store.manifest.catalogue, export.options
+    matrix = export.dataset.matrix(export.side)
     short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
     reason = "filter_seen leaves fewer tracks" if short else None
     if lists.shape[1] < options.top:
@@ -255,12 +256,14 @@ def _data_facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
             "listeners": facts.listeners,
             "tracks": facts.tracks,
             "learned_from": options.learn_from,
+            # of an interaction with a weight of its own; of events, the weight is the share that was heard
+            "mean_weight": float(matrix.data.mean()) if export.store.manifest.interactions else None,
         },
         "lists": {
             "length": options.top,
             "filter_seen": options.filter_seen,
             "short": short,
             "short_because": reason,
-            "popular_instead": len(without_interactions(export.dataset.matrix(export.side))),
+            "popular_instead": len(without_interactions(matrix)),
         },
     }

@@ -31,16 +31,16 @@ class Suspicion:
 class Quality:
     """Counts of what may be wrong with the events."""
 
-    events: int  # events of the experiment
-    outside: int  # events of listeners who are in no arm at that time
-    unclosed_sessions: int  # sequences of events without a `last` at their end; they are dropped
-    dropped_events: int  # events of those
-    duplicates: int  # events that equal the one before in time, track, listening and kind
-    broken_chains: int  # events whose track is not what was recommended just before, within a session
-    clock_went_back: int  # of those, the ones that would fit the other way round
-    without_latency: int  # events that say nothing of the latency, or of one beyond a million seconds
-    negative_latencies: int  # events whose latency is below 0; they count, and only the original table uses it
-    without_recommender: int  # answered requests that do not say who recommended
+    events: int = 0  # events of the experiment
+    outside: int = 0  # events of listeners who are in no arm at that time
+    unclosed_sessions: int = 0  # sequences of events without a `last` at their end; they are dropped
+    dropped_events: int = 0  # events of those
+    duplicates: int = 0  # events that equal the one before in time, track, listening and kind
+    broken_chains: int = 0  # events whose track is not what was recommended just before, within a session
+    clock_went_back: int = 0  # of those, the ones that would fit the other way round
+    without_latency: int = 0  # events that say nothing of the latency, or of one beyond a million seconds
+    negative_latencies: int = 0  # events whose latency is below 0; they count, and only the original table uses it
+    without_recommender: int = 0  # answered requests that do not say who recommended
 
 
 @dataclass(frozen=True)
