@@ -200,8 +200,10 @@ class ExportConfig(Config):
 class ContextConfig(Config):
     """The context model that the export adds for the recommender `session_context`."""
 
-    catalogue: Path | None = Field(default=None, description="tracks.json, to learn how artists wear out")
-    factors: Count = Field(default=40, description="factors of interests and tracks")
+    catalogue: Path | None = Field(
+        default=None, description="tracks.json, to learn how artists wear out and what their tracks share"
+    )
+    factors: Count = Field(default=40, description="the most factors of interests and tracks")
     sweeps: Count = Field(default=5, description="ALS sweeps over the final interests")
     rough_sweeps: Count = Field(default=4, description="sweeps over the first guess of interests")
     distance: Distance = Field(default=0.75, description="organic tracks of one interest are at most so far apart")

@@ -12,6 +12,7 @@ from botify.model.catalogue import Catalogue
 from looplib.arrays import Float32Array, FloatArray, IntArray
 
 FORMAT = 2  # of the file, by its manifest
+_CANDIDATES = 5  # likeliest interests that a session with a new organic track may follow
 
 # The openings by listener and organic track, and the vectors of tracks.
 _TABLES = {
@@ -65,6 +66,8 @@ class Context:
     starts: IntArray  # (owners + 1,): the openings of listener i are starts[i]:starts[i + 1]
     organics: IntArray  # (openings,), the organic track of each opening, ascending for each listener
     interest_of: IntArray  # (openings,), the interest that each opening leads to
+    own_starts: IntArray  # (owners + 1,): listener i has own_interests[own_starts[i]:own_starts[i + 1]]
+    own_interests: IntArray
     owners: IntArray  # (owners,), the known listeners, ascending
     scale: Float32Array  # (owners,), their expected vector is so many times `own_map` of the organic track
     constant: Float32Array  # (owners,), plus so many times `constant_axis`
@@ -98,11 +101,13 @@ class Context:
             interest = self.interest_of[opening : opening + 1]
             return Expected(np.zeros(1), self.interests[interest], self._variances(interest), None)
         new = self.scale[at] * (self.tracks[organic] @ self.own_map) + self.constant[at] * self.constant_axis
-        own = np.unique(self.interest_of[first:end])
+        own = self.own_interests[slice(*self.own_starts[at : at + 2].tolist())]
         known = self.interests[own]
         distance = np.einsum("ij,ij->i", (known - new) @ self.own_precision, known - new)
-        log_odds = np.append(self.odds[own] - distance / 2, 0)
-        return Expected(log_odds, np.vstack([known, new]), self._variances(own), self.own_covariance)
+        log_odds = self.odds[own] - distance / 2
+        some = np.argsort(-log_odds, kind="stable")[:_CANDIDATES]
+        means = np.vstack([known[some], new])
+        return Expected(np.append(log_odds[some], 0), means, self._variances(own[some]), self.own_covariance)
 
     def _variances(self, interests: IntArray) -> FloatArray:
         variances: FloatArray = 1 / (1 + self.evidence[interests, None] * self.information)
@@ -141,11 +146,16 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
         own_precision = np.linalg.inv(numbers["own_covariance"].astype(np.float64))
     except np.linalg.LinAlgError:
         raise ModelError(f"{path}: own_covariance has no inverse") from None
+    pairs = np.unique(
+        np.stack([np.searchsorted(owners, owner), arrays["interest_of"].astype(np.int64)], axis=1), axis=0
+    )
     return Context(
         tracks=vectors,
         starts=np.append(starts, len(organic)),
         organics=organic,
         interest_of=arrays["interest_of"].astype(np.int64),
+        own_starts=np.searchsorted(pairs[:, 0], np.arange(len(owners) + 1)),
+        own_interests=pairs[:, 1].copy(),
         owners=owners,
         scale=arrays["scale"][by_id],
         constant=arrays["constant"][by_id],

@@ -51,26 +51,35 @@ def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Float32Arra
         return likeliest
     design = context.tracks[tracks].astype(np.float64)
     spread = expected.spread(design)
-    prior = spread @ design.T
-    usual = expected.means @ design.T
-    logit, step, phi = usual, context.resolution**2 / 12, context.dispersion
-    each = np.arange(len(tracks))
-    for _ in range(1 if expected.covariance is None else 2):  # what is known of an interest is close to it already
-        fresh = 1 / (1 + np.exp(-logit.clip(-_FARTHEST_LOGIT, _FARTHEST_LOGIT)))
-        mean = rest * fresh
-        slope = mean * (1 - fresh)
-        damped = np.maximum(slope, rest * (_LEAST_SLOPE * min(1.0, 10 * phi)))
-        total = prior.copy()
-        total[:, each, each] += (phi * mean * (1 - mean) + step) / (slope * damped)
-        off = logit + (times - mean) / damped - usual
-        moved = np.linalg.solve(total, off[:, :, None])
-        logit = usual + (prior @ moved)[:, :, 0]
+    prior, usual = spread @ design.T, expected.means @ design.T
+    off, total, damped = _linearise(context, usual, prior, times, rest)
+    moved = np.linalg.solve(total, off[:, :, None])[:, :, 0]
     best = 0
     if len(usual) > 1:
-        fit = np.einsum("vn,vn->v", off, moved[:, :, 0]) + np.linalg.slogdet(total)[1]
+        fit = np.einsum("vn,vn->v", off, moved) + np.linalg.slogdet(total)[1]
         best = int(np.argmax(expected.log_odds - fit / 2 - np.log(damped).sum(axis=1)))
-    found: Float32Array = (expected.means[best] + moved[best, :, 0] @ spread[best]).astype(np.float32)
+    weights = moved[best]
+    if best == len(expected.variances):  # a new interest may be far from what is expected: step once more
+        step = prior[best] @ weights
+        off, total, _ = _linearise(context, usual[best] + step, prior[best], times, rest)
+        weights = np.linalg.solve(total, off + step)
+    found: Float32Array = (expected.means[best] + weights @ spread[best]).astype(np.float32)
     return found
+
+
+def _linearise(
+    context: Context, logit: FloatArray, prior: FloatArray, times: FloatArray, rest: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return how far logits (…, n) are off by the shares heard, the variance S of that, and the slopes divided by."""
+    phi = context.dispersion
+    fresh = 1 / (1 + np.exp(-logit.clip(-_FARTHEST_LOGIT, _FARTHEST_LOGIT)))
+    mean = rest * fresh
+    slope = mean * (1 - fresh)
+    damped = np.maximum(slope, rest * (_LEAST_SLOPE * min(1.0, 10 * phi)))
+    total = prior.copy()
+    each = np.arange(len(times))
+    total[..., each, each] += (phi * mean * (1 - mean) + context.resolution**2 / 12) / (slope * damped)
+    return (times - mean) / damped, total, damped
 
 
 def _heard(context: Context, catalogue: Catalogue, row: Row) -> tuple[list[int], FloatArray, FloatArray]:

@@ -119,22 +119,25 @@ def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vecto
     design = made["track_factors"][[tracks[i] for i in heard]].astype(float)
     rest = np.array([FATIGUE ** sum(ARTISTS[t] == ARTISTS[tracks[i]] for t in tracks[:i]) for i in heard])
     share = np.array([times[i] for i in heard])
-    found = []
-    for odds, mean, covariance in candidates:
-        x, evidence = mean, 0.0
-        steps = 1 if (user, tracks[0]) in {(2, 1), (KNOWN, 1), (KNOWN, 2), (KNOWN, 30)} else 2
-        for _ in range(steps if heard else 0):
-            fresh = expit(np.clip(design @ x, -8, 8))
-            slope = np.maximum(rest * fresh * (1 - fresh), 0.1 * rest)
-            noise = 0.2 * rest * fresh * (1 - rest * fresh) + 0.01**2 / 12
-            noise = noise / (rest * fresh * (1 - fresh) * slope)
-            target = design @ x + (share - rest * fresh) / slope
-            precision = np.linalg.inv(covariance) + (design.T / noise) @ design
-            joint = multivariate_normal(design @ mean, design @ covariance @ design.T + np.diag(noise))
-            evidence = float(joint.logpdf(target)) - float(np.log(slope).sum())
-            x = mean + np.linalg.solve(precision, (design.T / noise) @ (target - design @ mean))
-        found.append((odds + evidence, x))
-    return max(found, key=lambda pair: pair[0])[1]
+
+    def step(x: Vector, mean: Vector, covariance: Vector) -> tuple[Vector, float]:
+        fresh = expit(np.clip(design @ x, -8, 8))
+        slope = np.maximum(rest * fresh * (1 - fresh), 0.1 * rest)
+        noise = 0.2 * rest * fresh * (1 - rest * fresh) + 0.01**2 / 12
+        noise = noise / (rest * fresh * (1 - fresh) * slope)
+        target = design @ x + (share - rest * fresh) / slope
+        precision = np.linalg.inv(covariance) + (design.T / noise) @ design
+        joint = multivariate_normal(design @ mean, design @ covariance @ design.T + np.diag(noise))
+        moved = mean + np.linalg.solve(precision, (design.T / noise) @ (target - design @ mean))
+        return moved, float(joint.logpdf(target)) - float(np.log(slope).sum())
+
+    if not heard:
+        return max(candidates, key=lambda candidate: candidate[0])[1]
+    steps = [step(mean, mean, covariance) for _, mean, covariance in candidates]
+    best = int(np.argmax([odds + density for (odds, *_), (_, density) in zip(candidates, steps, strict=True)]))
+    _, mean, covariance = candidates[best]
+    is_known = (covariance == np.diag(np.diag(covariance))).all()
+    return steps[best][0] if is_known else step(steps[best][0], mean, covariance)[0]
 
 
 SESSIONS = [
