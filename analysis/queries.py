@@ -7,7 +7,6 @@ here from files or Arrow tables, so no statement is ever built from strings.
 import glob
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +59,9 @@ def connect(
     return connection
 
 
-@cache
 def statement(name: str) -> str:
-    """Return the SQL text of `analysis/sql/<name>.sql`, such as "validation/listener_metrics"."""
-    return (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    """Return the text of `analysis/sql/<name>.sql`, such as "validation/listener_metrics", or of a path to a file."""
+    return (Path(name) if name.endswith(".sql") else SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table:
@@ -119,7 +117,15 @@ def materialize(connection: Connection, table: str, name: str, **values: object)
 
 def append(connection: Connection, table: str, name: str, **values: object) -> None:
     """Run a SQL file and add its rows to a table of the database, which is made if there is none."""
-    rows = _rows(connection, name, values)
+    _insert(connection, table, _rows(connection, name, values))
+
+
+def insert(connection: Connection, table: str, source: str) -> None:
+    """Add the rows of a table to another one, which is made if there is none."""
+    _insert(connection, table, connection.table(source))
+
+
+def _insert(connection: Connection, table: str, rows: Rows) -> None:
     exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = $table", {"table": table})
     if exists.fetchall()[0][0]:
         rows.insert_into(table)
@@ -217,6 +223,31 @@ def open_csv(
         quotechar=None if quoted else "",
         hive_partitioning=False,
     )
+
+
+def materialize_labels(connection: Connection, table: str, file: Path, column: str) -> str:
+    """Keep a column of a CSV, Parquet or JSON lines file as `label`, beside its column `user` or `track` as `key`.
+
+    Returns:
+        Which of the two keys the file has.
+
+    Raises:
+        DatabaseError: It cannot be read, or lacks the column.
+        ValueError: It has neither key, or both.
+    """
+    name, ending = glob.escape(str(file)), Path(file.name.removesuffix(".gz")).suffix
+    if ending == ".csv":
+        rows = connection.read_csv(name)
+    else:
+        rows = connection.read_parquet(name) if ending == ".parquet" else connection.read_json(name)
+    keys = [key for key in ("user", "track") if key in rows.columns]
+    if len(keys) != 1 or column not in rows.columns:
+        found = ", ".join(rows.columns)
+        raise ValueError(f"a column {column} and one of user and track are expected; found are {found}")
+    key, label = duckdb.ColumnExpression(keys[0]), duckdb.ColumnExpression(column)
+    drop(connection, table)
+    rows.select(key.cast("BIGINT").alias("key"), label.cast("VARCHAR").alias("label")).create(table)
+    return keys[0]
 
 
 def open_rows(connection: Connection, name: str, **values: object) -> Rows:

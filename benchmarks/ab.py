@@ -46,7 +46,7 @@ def main(
         folder = Path(name)
         events = with_arms(log, folder / "log", EXPERIMENTS)
         report = partial(_report, folder / "log", folder)
-        report("--table-only")  # warms the page cache
+        report("--set", "table_only=true")  # warms the page cache
         if times > 1:
             larger = partial(_report, enlarge(folder / "log", folder / "larger", times), folder)
             kinds: dict[str, Callable[[], Measured]] = {"report": report, f"report of {times} x": larger}
@@ -64,7 +64,7 @@ def _against_notebook(report: Callable[..., Measured], folder: Path, events: int
 
     def table() -> Measured:
         notebook_s.append(seconds(lambda: notebook.table(notebook.read([head]), EXPERIMENTS[0]))[0])
-        return report("--table-only")
+        return report("--set", "table_only=true")
 
     results = take_turns({"table": table, "report": report}, repeats)
     show_commands(f"{events:,} events", results, "table", events)

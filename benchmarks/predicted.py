@@ -21,7 +21,8 @@ import yaml
 from scipy import stats
 
 from analysis import queries
-from analysis.ab.tables import load, tabulate_original
+from analysis.ab.measures import measure_original
+from analysis.ab.tables import load
 from analysis.statistics import bootstrap
 from benchmarks.data import dataset_of
 from benchmarks.harness import SEED_CONFIG, SEED_WORLD
@@ -116,8 +117,8 @@ def play_round(
         with serving(service, port):
             run_step(Step(f"Listeners, round {number + 1}", "sim.run", words))
         with load([folder / "log"], EXPERIMENT, table_only=True) as loaded:
-            tabulate_original(loaded)
-            return queries.read_table(loaded.connection, "listeners")
+            measure_original(loaded)
+            return queries.read_table(loaded.connection, "listener_sums_whole")
 
 
 def effects_of(rounds: list[pa.Table], users: IntArray, arms: list[str]) -> list[Interval]:

@@ -1,7 +1,7 @@
 """The command `python -m analysis.ab LOG… --experiment ALS [--set control=C] [--out DIR]`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +10,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect
+from analysis.ab.measures import check_files
 from analysis.ab.page.page import render
 from analysis.ab.report import OriginalRow, Report, build_report
+from analysis.ab.tables import find_sources
 from looplib.cli import make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write, atomic_write_text
@@ -36,21 +39,40 @@ def main(
     config: Annotated[Path | None, typer.Option(help="A YAML file such as configs/ab.yaml.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replaces a value.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json, report.html and config.yaml.")] = None,
-    aa: Annotated[bool, typer.Option("--aa", help="All arms are the same: no effect is expected.")] = False,
-    table_only: Annotated[
-        bool, typer.Option("--table-only", help="Only the original course service's table and the sample ratio.")
-    ] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Print every metric, not only what decides.")] = False,
+    everything: Annotated[
+        bool | None,
+        typer.Option("--all/--dry-run", help="Print every metric; or only what would be computed, with its SQL."),
+    ] = None,
 ) -> None:
     """Reports on an experiment: which arm won, by how much, how sure that is, and whether to trust it."""
     settings = load_config(AbConfig, config, overrides or [])
-    report = build_report(logs, experiment, settings, is_aa=aa, table_only=table_only)
+    if everything is False:
+        print_plan(logs, experiment, settings)
+        return
+    report = build_report(logs, experiment, settings)
     if out is not None:
         atomic_write_text(out / "config.yaml", dump_config(settings))
         atomic_write_text(out / "report.html", render(report))
         with atomic_write(out / "report.json") as file:
             file.write(report.to_json())
-    print_report(report, everything=everything)
+    print_report(report, everything=bool(everything))
+
+
+def print_plan(logs: Sequence[str], experiment: str, config: AbConfig) -> None:
+    """Print what a report would read and compute, and the SQL of its metrics, which is checked on no events."""
+    check_files(config)
+    sources, console = find_sources(logs), output()
+    console.soft_wrap = True
+    names = sources.names if len(sources.names) < _MOST_ROWS else (*sources.names[:_MOST_ROWS], "…")
+    size = f"{sources.megabytes:,.1f} MB, about {sources.events:,} events"
+    console.print(Text(f"{experiment} against {config.control}, from {', '.join(names)}: {size}"))
+    for row in config.reported:
+        what = f"{row.method}, {row.better} is better, {row.sql}: {row.label}"
+        console.print(Text(f"{config.role_of(row.name):<10} {row.name}: {what}"))
+    for column, labels in config.segments.items():
+        console.print(Text(f"segments by {column}, from {labels}"))
+    for file in dict.fromkeys(("ab/closed_sessions", "ab/closed_events", *(row.sql for row in config.reported))):
+        console.print(Text(f"\n-- {file}\n{queries.statement(file).rstrip()}"))
 
 
 def print_report(report: Report, *, everything: bool = False) -> None:

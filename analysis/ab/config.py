@@ -3,22 +3,16 @@
 import datetime
 import difflib
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from analysis.ab.metrics import METRICS
+from analysis.ab.metrics import METRICS, Metric
 from looplib.config import Config, Positive, Share
 
-_ROLES = ("primary", "secondary", "guardrails", "diagnostics")
 Role = Literal["primary", "secondary", "guardrail", "diagnostic"]
-
-
-def _known(name: str) -> str:
-    if name not in METRICS:
-        nearest = difflib.get_close_matches(name, METRICS, n=1, cutoff=0)[0]
-        raise ValueError(f"no metric {name}; the nearest is {nearest}, all are {', '.join(METRICS)}")
-    return name
+_LISTS = {"primary": "primary", "secondary": "secondary", "guardrail": "guardrails", "diagnostic": "diagnostics"}
 
 
 def _name(row: object) -> object:
@@ -32,13 +26,10 @@ def _size(text: str) -> str:
     return text
 
 
-MetricName = Annotated[str, AfterValidator(_known)]
-
-
 class Guardrail(Config):
     """A metric that must not get worse by more than a margin; exactly one of the two margins is given."""
 
-    metric: MetricName  # its name
+    metric: str  # its name
     margin: Annotated[float, Field(ge=0)] | None = None  # how much worse is still accepted, in the metric's unit
     margin_pct: Annotated[float, Field(ge=0, lt=100)] | None = None  # the same in % of the control's value
 
@@ -47,6 +38,15 @@ class Guardrail(Config):
         if (self.margin is None) == (self.margin_pct is None):
             raise ValueError(f"guardrail {self.metric}: give either margin, in its unit, or margin_pct")
         return self
+
+
+class OwnMetric(Metric):
+    """A metric of one's own, with the role that it has beside the metrics of the configuration's lists."""
+
+    sql: Annotated[str, Field(pattern=r"\.sql$|^ab/(listener_sums|request_latencies|session_times)$")]
+    role: Role | None = None  # where none is given, the metric's name stands in one of the lists
+    margin: float | None = None  # of a guardrail, as in `Guardrail`
+    margin_pct: float | None = None
 
 
 class Horizon(Config):
@@ -82,16 +82,20 @@ class AbConfig(Config):
     """Configuration of a report."""
 
     control: str = "C"  # the arm that the others are compared with
+    aa: bool = False  # whether all arms are the same, so that no effect is expected
+    table_only: bool = False  # only the original course service's table and the sample ratio; much faster
     # Share of the listeners that each arm should have, in any unit; equal ones where none is given
     shares: dict[str, Positive] = Field(default_factory=dict)
     # Each arm's own recommender; of an arm that is not named, the one that answered most
     recommenders: dict[str, str] = Field(default_factory=dict)
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # two-sided error rate, 0.05 for 95 % intervals
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8  # of the minimum detectable effect
+    # Metrics of one's own by name, beside those of `metrics.yaml`
+    metrics: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], OwnMetric] = Field(default_factory=dict)
     # Metrics that decide; adjusted by Holm over them and the arms
-    primary: tuple[MetricName, ...] = ("mean_time_per_session",)
+    primary: tuple[str, ...] = ("mean_time_per_session",)
     # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails and diagnostics
-    secondary: tuple[MetricName, ...] = ("mean_tracks_per_session", "time_per_session", "time_per_recommended_track")
+    secondary: tuple[str, ...] = ("mean_tracks_per_session", "time_per_session", "time_per_recommended_track")
     # Metrics that must surely not get worse by more than a margin: how fast the service is, and whether listeners stay
     guardrails: tuple[Guardrail, ...] = (
         Guardrail(metric="latency_p99", margin=50),
@@ -99,7 +103,11 @@ class AbConfig(Config):
         Guardrail(metric="time", margin_pct=10),
     )
     # Metrics that say how a recommender works, and of which more is neither good nor bad by itself
-    diagnostics: tuple[MetricName, ...] = ("skip_share", "repeat_share", "fallback_share", "latency_p50")
+    diagnostics: tuple[str, ...] = ("skip_share", "repeat_share", "fallback_share", "latency_p50")
+    # Whether what listeners' past predicts is taken out of a metric (CUPED); declared before the first event
+    cuped: bool = False
+    # Columns that listeners or tracks are told apart by → the file that has them, beside a column `user` or `track`
+    segments: dict[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], Path] = Field(default_factory=dict)
     # Relative effect on a primary metric that is worth shipping; an arm that is surely below it is not shipped
     smallest_effect_pct: Annotated[float, Field(ge=0)] = 0.0
     # Listeners that every arm needs before anything is decided: with fewer the intervals of a metric that a few
@@ -111,37 +119,57 @@ class AbConfig(Config):
     planned_listeners: Annotated[int, Field(ge=2)] = 2000
     skip_below: Share = 0.1  # a recommended track that is heard for less was skipped, share of the track
     positions: Annotated[int, Field(ge=2, le=1000)] = 30  # the last position in a session that is shown
-    resamples: Annotated[int, Field(ge=100)] = 1000  # of the bootstrap; fewer are drawn for very many listeners
-    seed: Annotated[int, Field(ge=0)] = 0  # of the bootstrap
     memory: Annotated[str, AfterValidator(_size)] = "1GB"  # what DuckDB may use before it spills to the disk
     trust: TrustConfig = TrustConfig()  # when not to trust
 
     @model_validator(mode="before")
     @classmethod
-    def _give_way(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Leave out of the roles that are not given the metrics that have another role."""
-        rows = {role: given.get(role, cls.model_fields[role].default) for role in _ROLES}
-        taken = {_name(row) for role in {"primary", *given} & rows.keys() for row in rows[role] or ()}
-        left = {
-            role: [row for row in rows[role] if _name(row) not in taken] for role in _ROLES[1:] if role not in given
+    def _place(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Name metrics of one's own, list them by their roles, and leave out of default lists what is elsewhere."""
+        rows = {role: given.get(role, cls.model_fields[role].default) for role in _LISTS.values()}
+        own = given.get("metrics", {})
+        if not isinstance(own, dict) or not all(isinstance(listed, (list, tuple)) for listed in rows.values()):
+            return given  # which is refused, and why is said, where the fields are checked
+        own = {
+            name: dict(row) | {"name": name} if isinstance(row, dict | OwnMetric) else row for name, row in own.items()
         }
-        return given | left
+        placed = {_name(row) for listed in rows.values() for row in listed}
+        for name, metric in own.items():
+            role = metric.get("role") if isinstance(metric, dict) else None
+            if role in _LISTS and name not in placed:
+                margins = {key: metric.get(key) for key in ("margin", "margin_pct")}
+                row = {"metric": name} | margins if role == "guardrail" else name
+                rows[_LISTS[role]] = [*rows[_LISTS[role]], row]
+        taken = {_name(row) for role in {"primary", *given} & rows.keys() for row in rows[role]}
+        for role in rows.keys() - {"primary", *given}:
+            rows[role] = [row for row in rows[role] if _name(row) not in taken]
+        return given | rows | {"metrics": own}
 
     @model_validator(mode="after")
     def _have_one_role(self) -> "AbConfig":
+        known = self.known
+        if clash := METRICS.keys() & self.metrics.keys():
+            raise ValueError(f"metrics: {', '.join(sorted(clash))} is built in; give the own one another name")
+        for name in self.names:
+            if name not in known:
+                nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+                raise ValueError(f"no metric {name}; the nearest is {nearest}, all are {', '.join(known)}")
         if not self.primary:
             raise ValueError("primary: at least one metric must decide")
-        twice = sorted({name for name in self.metrics if self.metrics.count(name) > 1})
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
         if twice:
             raise ValueError(f"a metric has one role alone, found two of {', '.join(twice)}")
-        quantiles = [name for name in self.primary if METRICS[name].quantile is not None]
+        quantiles = [name for name in self.primary if known[name].quantile is not None]
         if quantiles:
-            raise ValueError(
-                f"primary: {quantiles[0]} cannot decide, as it has no value by listener; use request_latency"
-            )
+            raise ValueError(f"primary: {quantiles[0]} cannot decide, as a quantile has no value by listener")
         return self
 
-    def role(self, name: str) -> Role:
+    @property
+    def known(self) -> dict[str, Metric]:
+        """All metrics by name: the built-in ones and one's own."""
+        return METRICS | self.metrics
+
+    def role_of(self, name: str) -> Role:
         """Return the role of a metric."""
         if name in self.primary:
             return "primary"
@@ -150,7 +178,12 @@ class AbConfig(Config):
         return "diagnostic" if name in self.diagnostics else "guardrail"
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """All metrics, those that decide first."""
+    def names(self) -> tuple[str, ...]:
+        """The metrics that have a role, those that decide first."""
         guardrails = (guardrail.metric for guardrail in self.guardrails)
         return (*self.primary, *guardrails, *self.secondary, *self.diagnostics)
+
+    @property
+    def reported(self) -> tuple[Metric, ...]:
+        """The metrics that a report has, those that decide first."""
+        return tuple(self.known[name] for name in self.names)

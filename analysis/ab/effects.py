@@ -11,9 +11,8 @@ from scipy import stats
 
 from analysis import queries
 from analysis.ab.config import AbConfig, Guardrail, Role
-from analysis.ab.metrics import METRICS, Method, Metric
+from analysis.ab.metrics import Method, Metric
 from analysis.statistics import cuped, effects, sequential
-from analysis.statistics.bootstrap import Ratios, bootstrap_effects
 from analysis.statistics.effects import Effect, Histogram, Interval
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
@@ -23,8 +22,6 @@ from looplib.arrays import FloatArray
 GuardrailState = Literal["kept", "unclear", "broken"]
 Listeners = Mapping[str, FloatArray]  # column of `listeners` → values, each of shape (listeners,)
 
-_MOST_DRAWS = 200_000_000  # listeners times resamples
-_FEWEST_RESAMPLES = 100
 _SURELY_NOT_ZERO = 3.0  # standard errors from 0 that a control's value must have for an effect in % of it
 _MOST_PCT = 1000.0  # a change by more is no effect on what the control does
 
@@ -47,15 +44,6 @@ class RelativeEffect:
     def of(cls, interval: Interval, p_value: float = math.nan) -> "RelativeEffect":
         """Return an interval in % as a report shows it; what is not finite is None."""
         return cls(number(interval.value), number(interval.lower), number(interval.upper), number(p_value))
-
-
-@dataclass(frozen=True)
-class Cuped:
-    """An effect adjusted by the listeners' behaviour before the experiment."""
-
-    adjusted: RelativeEffect  # the effect
-    covariate: str  # what of their behaviour is used
-    variance_reduction: float  # share of the metric's variance that the past explains
 
 
 @dataclass(frozen=True)
@@ -93,9 +81,9 @@ class MetricEffect:
     adjusted_p_value: float | None = None
     significant: bool = False  # whether the adjusted p-value is below alpha
     mde_pct: float | None = None  # smallest relative effect that is significant with the configured power at this size
-    cuped: Cuped | None = None  # adjusted effect, where there is behaviour before the experiment
-    bootstrap: RelativeEffect | None = None  # relative effect by resampling listeners
-    mann_whitney_p: float | None = None  # P-value of the rank test; None for ratios and quantiles
+    # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was declared; None
+    # without a past
+    past_explains: float | None = None
     margin: float | None = None  # how much worse a guardrail may get, in the metric's unit; None for the others
     margin_pct: float | None = None  # the same in % of the control's value; one of the two is given
     guardrail: GuardrailState | None = None  # whether it is kept to; None for the others
@@ -115,7 +103,7 @@ class Look:
         if not self.at_horizon:
             found = sequential.at_any_time(effect, self.config.planned_listeners, 1 - self.config.alpha, listeners)
         lower, upper = found.absolute.lower, found.absolute.upper
-        return Deciding(self.at_horizon, number(lower), number(upper), _relative(found))
+        return Deciding(self.at_horizon, number(lower), number(upper), relative_effect(found))
 
     def primary_level(self, listeners: int) -> float:
         """Return the level of the normal test that decides when nothing else is significant: Holm's first step."""
@@ -131,23 +119,20 @@ def metric_effects(
 ) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that the log can tell of, primary ones first, then by arm.
 
-    The connection has the table `latencies`; `listeners` are those of every arm. At the horizon one look decides.
+    The connection has the tables `histogram_…`; `listeners` are those of every arm. At the horizon one look decides.
     """
-    metrics = [METRICS[name] for name in config.metrics]
-    histograms = _read_latencies(connection)
     control, arms = config.control, [arm for arm in listeners if arm != config.control]
     look = Look(config, len(config.primary) * len(arms), at_horizon)
-    resampled = {arm: _bootstrap(metrics, listeners[control], listeners[arm], config) for arm in arms}
     found = []
-    for metric in metrics:
+    for metric in config.reported:
+        histograms = {} if metric.quantile is None else _read_histograms(connection, metric)
         for arm in arms:
             if metric.quantile is None:
-                bootstrap = resampled[arm].get(metric.name)
-                found.append(_compare_sums(metric, arm, (listeners[control], listeners[arm]), look, bootstrap))
+                found.append(_compare_sums(metric, arm, (listeners[control], listeners[arm]), look))
             elif {control, arm} <= histograms.keys():
                 sides = (histograms[control], histograms[arm])
                 effect = effects.compare_quantiles(*sides, metric.quantile, 1 - config.alpha)
-                count = sum(len(listeners[side][metric.numerator]) for side in (control, arm))
+                count = sum(len(listeners[side]["sessions"]) for side in (control, arm))
                 found.append(_describe(metric, arm, effect, look, count))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     return _adjust([effect for effect in found if None not in (effect.control_value, effect.arm_value)], config)
@@ -157,36 +142,38 @@ def compare_winners(
     listeners: Mapping[str, Listeners], arms: Sequence[str], config: AbConfig, *, at_horizon: bool
 ) -> dict[tuple[str, str], RelativeEffect]:
     """Return the deciding effect on the first primary metric of each arm against each other one, but the control."""
-    metric, look = METRICS[config.primary[0]], Look(config, 1, at_horizon)
+    metric, look = config.known[config.primary[0]], Look(config, 1, at_horizon)
     moments = {arm: metric.moments(listeners[arm]) for arm in arms}
     found = {}
     for arm, other in permutations(arms, 2):
-        effect = effects.compare_moments(moments[other], moments[arm], metric.quantity, 1 - config.alpha)
+        effect, _ = _compare(metric, moments[other], moments[arm], config)
         found[arm, other] = look.deciding(effect, moments[arm].count + moments[other].count).relative
     return found
 
 
-def _compare_sums(
-    metric: Metric, arm: str, sides: tuple[Listeners, Listeners], look: Look, bootstrap: RelativeEffect | None
-) -> MetricEffect:
+def _compare_sums(metric: Metric, arm: str, sides: tuple[Listeners, Listeners], look: Look) -> MetricEffect:
     """Compare means or ratios of sums of the control's and the arm's listeners."""
     config, (control, treated) = look.config, (metric.moments(side) for side in sides)
-    effect = effects.compare_moments(control, treated, metric.quantity, 1 - config.alpha)
-    rank_p_value = math.nan
-    if metric.method == "mean":
-        values = (metric.values(side) for side in sides)
-        rank_p_value = effects.compare_ranks(*(column[~np.isnan(column)] for column in values))
+    effect, past_explains = _compare(metric, control, treated, config)
     count = control.count + treated.count
-    described = replace(_describe(metric, arm, effect, look, count), mann_whitney_p=number(rank_p_value))
+    described = replace(_describe(metric, arm, effect, look, count), past_explains=past_explains)
     if described.relative.effect_pct is None:
         return described  # nothing in % of a control that is next to nothing
     level = look.primary_level(count) if metric.name in config.primary else config.alpha
-    return replace(
-        described,
-        mde_pct=detectable_pct(effect, level, config.power),
-        cuped=_cuped(metric, control, treated, config),
-        bootstrap=bootstrap,
-    )
+    return replace(described, mde_pct=detectable_pct(effect, level, config.power))
+
+
+def _compare(metric: Metric, control: Moments, treated: Moments, config: AbConfig) -> tuple[Effect, float | None]:
+    """Return the effect, without what the past predicts where that was declared, and how much the past explains."""
+    past, both = metric.past, control + treated
+    plain = effects.compare_moments(control, treated, metric.quantity, 1 - config.alpha)
+    if past is None or not both.count or not both.mean(Quantity(past.denominator or past.numerator)):
+        return plain, None
+    adjusted = cuped.adjust(control, treated, metric.quantity, past)
+    explained = number(1 - adjusted.variance_kept)
+    if not config.cuped:
+        return plain, explained
+    return effects.compare(adjusted.control, adjusted.arm, confidence=1 - config.alpha), explained
 
 
 def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: int) -> MetricEffect:
@@ -197,7 +184,7 @@ def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: i
         arm=arm,
         metric=metric.name,
         label=metric.label,
-        role=config.role(metric.name),
+        role=config.role_of(metric.name),
         method=metric.method,
         higher_is_better=metric.higher_is_better,
         control_value=number(effect.control.value),
@@ -205,7 +192,7 @@ def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: i
         effect=number(effect.absolute.value),
         lower=number(effect.absolute.lower),
         upper=number(effect.absolute.upper),
-        relative=_relative(effect),
+        relative=relative_effect(effect),
         p_value=number(effect.p_value),
         deciding=deciding,
         margin=guardrail.margin if guardrail else None,
@@ -214,7 +201,7 @@ def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: i
     )
 
 
-def _relative(effect: Effect) -> RelativeEffect:
+def relative_effect(effect: Effect) -> RelativeEffect:
     """Return the effect in %; nothing but the p-value where the control's value may be 0, or is next to the arm's."""
     control, relative = effect.control, effect.relative
     is_near_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error or 100 * relative.value > _MOST_PCT
@@ -243,19 +230,6 @@ def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
     return number(100 * detectable_effect(within, both, design) / abs(control.value))
 
 
-def _cuped(metric: Metric, control: Moments, treated: Moments, config: AbConfig) -> Cuped | None:
-    """Return the effect without what the past predicts; None where nobody has a past."""
-    past = metric.past
-    both = control + treated
-    if past is None or not both.count or not both.mean(Quantity(past.denominator or past.numerator)):
-        return None
-    adjusted = cuped.adjust(control, treated, metric.quantity, past)
-    effect = effects.compare(adjusted.control, adjusted.arm, confidence=1 - config.alpha)
-    covariate = "/".join(filter(None, (past.numerator, past.denominator)))
-    relative = RelativeEffect.of(effect.relative.scaled(100), effect.p_value)
-    return Cuped(relative, covariate, number(1 - adjusted.variance_kept) or 0.0)
-
-
 def _adjust(found: Sequence[MetricEffect], config: AbConfig) -> tuple[MetricEffect, ...]:
     """Adjust p-values by Holm over the primary metrics and arms, by Benjamini and Hochberg over the rest."""
     adjusted: list[MetricEffect] = []
@@ -270,35 +244,10 @@ def _adjust(found: Sequence[MetricEffect], config: AbConfig) -> tuple[MetricEffe
     return tuple(adjusted)
 
 
-def _bootstrap(
-    metrics: Sequence[Metric], control: Listeners, arm: Listeners, config: AbConfig
-) -> dict[str, RelativeEffect]:
-    """Return relative effects by the bootstrap; none where an arm has a single listener."""
-    metrics = [metric for metric in metrics if metric.quantile is None]
-    before, after = (_ratios(metrics, side) for side in (control, arm))
-    sizes = [len(side.numerators) for side in (before, after)]
-    if min(sizes) < 2:
-        return {}
-    resamples = max(_FEWEST_RESAMPLES, min(config.resamples, _MOST_DRAWS // max(sizes)))
-    found = bootstrap_effects(before, after, resamples, config.seed)
-    return {
-        metric.name: RelativeEffect.of(relative.scaled(100)) for metric, relative in zip(metrics, found, strict=True)
-    }
-
-
-def _ratios(metrics: Sequence[Metric], listeners: Listeners) -> Ratios:
-    """Return the metrics as ratios of sums over all listeners, one column a metric."""
-    values = np.column_stack([metric.values(listeners) for metric in metrics])
-    denominators = (~np.isnan(values)).astype(np.float64)
-    for column, metric in enumerate(metrics):
-        if metric.method == "ratio":
-            denominators[:, column] = listeners[metric.quantity.denominator or ""]
-    return Ratios(np.nan_to_num(values), denominators)
-
-
-def _read_latencies(connection: queries.Connection) -> dict[str, Histogram]:
-    """Return the latencies of each arm that has any."""
-    rows = queries.fetch_table(connection, "ab/total_latencies")
+def _read_histograms(connection: queries.Connection, metric: Metric) -> dict[str, Histogram]:
+    """Return the values of a quantile metric in each arm that has any."""
+    queries.alias(connection, "histogram", f"histogram_{metric.source}")
+    rows = queries.fetch_table(connection, "ab/total_histogram")
     arms = np.array(rows["arm"].to_pylist(), dtype=object)
-    columns = [rows[name].to_numpy() for name in ("step", "listener_group", "requests")]
+    columns = [rows[name].to_numpy() for name in ("step", "listener_group", "values")]
     return {arm: Histogram.of(*(column[arms == arm] for column in columns)) for arm in sorted(set(arms.tolist()))}

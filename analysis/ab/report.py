@@ -13,11 +13,13 @@ import msgspec
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.data_quality import Trust, assess
 from analysis.ab.effects import Listeners, MetricEffect, compare_winners, metric_effects, number
+from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
-from analysis.ab.tables import DAY_MS, Loaded, load, read_listeners, tabulate, tabulate_original
-from analysis.ab.timeline import Distribution, Position, Timeline, distributions, iso_date, positions, timelines
+from analysis.ab.parts.data_quality import Trust, assess
+from analysis.ab.parts.segments import Segments, segment_effects
+from analysis.ab.parts.timeline import Distribution, Position, Timeline, distributions, iso_date, positions, timelines
+from analysis.ab.tables import DAY_MS, Loaded, load
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
@@ -49,9 +51,8 @@ class Report:
     arms: tuple[str, ...]  # all arms, the control first
     is_aa: bool  # whether all arms are the same, so that no effect is expected
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
-    first_day: str | None  # ISO date of the first event in the experiment; None in the original table alone
-    last_day: str | None  # of the last
     at_horizon: bool  # whether the declared horizon is reached, so that intervals for one look decide
+    is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     recommenders: dict[str, str | None]  # each arm's own recommender, configured or the one that answered most
     listeners: dict[str, int]  # listeners by arm
     sessions: dict[str, int]  # closed sessions by arm
@@ -59,74 +60,94 @@ class Report:
     srm: SampleRatio  # the sample ratio
     verdict: Verdict  # what to do
     original_table: tuple[OriginalRow, ...]  # the original table
-    effects: tuple[MetricEffect, ...]  # every configured metric and arm; primary ones first
-    timelines: tuple[Timeline, ...]  # primary metrics by day
-    distributions: tuple[Distribution, ...]  # over sessions
-    positions: tuple[Position, ...]  # listening time by position in the session
-    trust: Trust | None  # data quality; None in the original table alone
     sources: tuple[str, ...]  # the logs or the store that was read
+    # What the original table alone does not have
+    first_day: str | None = None  # ISO date of the first event in the experiment
+    last_day: str | None = None  # of the last
+    effects: tuple[MetricEffect, ...] = ()  # every configured metric and arm; primary ones first
+    segments: tuple[Segments, ...] = ()  # primary metrics by segment
+    timelines: tuple[Timeline, ...] = ()  # primary metrics by day
+    distributions: tuple[Distribution, ...] = ()  # over sessions
+    positions: tuple[Position, ...] = ()  # listening time by position in the session
+    trust: Trust | None = None  # data quality
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
-def build_report(
-    paths: Sequence[str | Path], experiment: str, config: AbConfig, *, is_aa: bool = False, table_only: bool = False
-) -> Report:
+def build_report(paths: Sequence[str | Path], experiment: str, config: AbConfig) -> Report:
     """Make the report of an experiment.
 
     Args:
         paths: Files, folders and patterns of logs, and folders of session stores.
         experiment: Its name in the log.
         config: Metrics, roles, and when to trust.
-        is_aa: Whether all arms are the same, so that no effect is expected.
-        table_only: Only the original table and the sample ratio; much faster.
 
     Raises:
         EventLogError: A path cannot be read.
-        AnalysisError: There is no such experiment, no control, nothing to compare it with, or an arm without a share.
+        AnalysisError: A metric's file is wrong; there is no such experiment, no control, nothing to compare it with, or
+            an arm without a share.
     """
-    with load(paths, experiment, memory=config.memory, table_only=table_only) as loaded:
+    check_files(config)
+    with load(paths, experiment, memory=config.memory, table_only=config.table_only) as loaded:
         connection, arms = loaded.connection, _arms(loaded, experiment, config)
         if config.horizon:
             loaded.stop_at(config.horizon)
-        if table_only:
-            tabulate_original(loaded)
+        if config.table_only:
+            measure_original(loaded)
         else:
-            tabulate(loaded, skip_below=config.skip_below, recommenders=config.recommenders, positions=config.positions)
-        listeners = {arm: read_listeners(connection, arm) for arm in arms}
+            measure(loaded, config)
+        metrics = () if config.table_only else config.reported
+        listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
         counts = {arm: len(columns["sessions"]) for arm, columns in listeners.items()}
-        lines, srm = loaded.lines, check_sample_ratio(counts, config.shares)
-        evidence = Evidence(is_aa, counts, lines, srm)
-        first_day = last_day = None
-        if not table_only:
-            first_ms, last_ms = queries.fetch_row(connection, "ab/span").values()
-            first_day, last_day = iso_date(first_ms), iso_date(last_ms)
-            evidence = _gather(loaded, replace(evidence, days=(last_ms - first_ms) / DAY_MS), listeners, config)
-        return Report(
+        evidence = Evidence(counts, loaded.lines, check_sample_ratio(counts, config.shares))
+        report = Report(
             experiment=experiment,
             control=config.control,
             arms=arms,
-            is_aa=is_aa,
+            is_aa=config.aa,
             alpha=config.alpha,
-            first_day=first_day,
-            last_day=last_day,
             listeners=counts,
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
             at_horizon=loaded.end_ms is not None,
             sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
-            lines=lines,
-            srm=srm,
+            lines=loaded.lines,
+            srm=evidence.srm,
             verdict=decide(evidence, config),
             original_table=original_table(listeners, config.control),
-            effects=tuple(evidence.effects),
-            timelines=() if table_only else timelines(connection, arms, config, loaded.period_ms),
-            distributions=() if table_only else distributions(connection, arms),
-            positions=() if table_only else positions(connection, arms),
-            trust=evidence.trust,
+            is_adjusted=config.cuped,
             sources=loaded.names,
         )
+        return report if config.table_only else _complete(report, loaded, evidence, listeners, config)
+
+
+def _complete(
+    report: Report, loaded: Loaded, evidence: Evidence, listeners: Mapping[str, Listeners], config: AbConfig
+) -> Report:
+    """Return the report with all that the original table does not have."""
+    connection, arms, at_horizon = loaded.connection, report.arms, report.at_horizon
+    first_ms, last_ms = queries.fetch_row(connection, "ab/span").values()
+    evidence = replace(
+        evidence,
+        days=(last_ms - first_ms) / DAY_MS,
+        trust=assess(connection, arms, loaded.rejected, config.trust),
+        effects=metric_effects(connection, listeners, config, at_horizon=at_horizon),
+        left_out=loaded.left_out,
+        compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
+    )
+    return replace(
+        report,
+        first_day=iso_date(first_ms),
+        last_day=iso_date(last_ms),
+        verdict=decide(evidence, config),
+        effects=tuple(evidence.effects),
+        segments=segment_effects(connection, arms, config),
+        timelines=timelines(connection, arms, config, loaded.period_ms),
+        distributions=distributions(connection, arms),
+        positions=positions(connection, arms),
+        trust=evidence.trust,
+    )
 
 
 def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[OriginalRow, ...]:
@@ -153,18 +174,6 @@ def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listene
         control_mean=number(effect.control.value),
         arm_mean=number(effect.arm.value),
         significant=relative.excludes_zero,
-    )
-
-
-def _gather(loaded: Loaded, evidence: Evidence, listeners: Mapping[str, Listeners], config: AbConfig) -> Evidence:
-    """Return the evidence with the data quality and the effects."""
-    at_horizon = loaded.end_ms is not None
-    return replace(
-        evidence,
-        trust=assess(loaded.connection, tuple(listeners), loaded.rejected, config.trust),
-        effects=metric_effects(loaded.connection, listeners, config, at_horizon=at_horizon),
-        left_out=loaded.left_out,
-        compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
     )
 
 

@@ -1,14 +1,7 @@
-"""From events to one row a listener and arm: the tables that everything else is computed from.
+"""Reading: event logs and session stores into a DuckDB connection, events split into slices by listener.
 
-`load` reads event logs and session stores into a DuckDB connection, events split into slices by listener, so that
-however long the log, only a slice is ordered at a time. A store has the events that an ingest made of the lines, and
-counts of the lines, so logs and their store give the same report. `tabulate` makes of the slices
-
-- `sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
-- `listeners`, `listener_days`, `listener_periods`: one row a listener and arm, and for each of their days, and for each
-  day or, where the experiment is shorter than two days, hour (`sql/ab/listener_sums.sql`);
-- `positions` and `latencies`: counts by arm, in parts that are to be added up;
-- `overlapping`: listeners with two sessions at the same time.
+However long the log, only a slice is ordered at a time (`measures`). A store has the events that an ingest made of the
+lines, and counts of the lines, so logs and their store give the same report.
 """
 
 import datetime
@@ -26,20 +19,18 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import Horizon
-from analysis.ab.metrics import WITH_PAST
 from analysis.errors import StoreError
 from analysis.logs import reader
 from analysis.logs.files import LogFile, discover, in_batches
 from analysis.logs.lines import LineCounts, canonical_assignments
 from analysis.store import MANIFEST, Store, open_store
-from looplib.arrays import FloatArray
 from looplib.progress import Report, progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
-GROUPS = 100
 SHOWN_REJECTS = 5
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
+LONG_AFTER = 2**63 - 1
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 1_000_000  # read from a store
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
@@ -91,14 +82,26 @@ class Loaded:
     experiments: set[str] = field(default_factory=set)  # all experiments that events name
     # Requests answered, by arm and recommender
     recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)
-    starts_ms: list[int] = field(default_factory=list)  # the experiment's first events, one of each batch
+    spans_ms: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # of each batch, the experiment's first and last event
     own_recommenders: dict[str, str] = field(default_factory=dict)  # of each arm, given or the one that answered most
-    period_ms: int = DAY_MS  # length of the periods in which the experiment is followed
     end_ms: int | None = None  # when the horizon ends, where one was reached; what is later is left out
     left_out: int = 0  # the experiment's events after that
     lines: LineCounts = field(default_factory=lambda: LineCounts(0, 0, 0, 0))  # of the logs
     rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
     _summary: list[dict[str, Any]] = field(default_factory=list)  # of the table `batch`
+
+    @property
+    def start_ms(self) -> int:
+        """When the experiment began."""
+        return min((start for start, _ in self.spans_ms), default=0)
+
+    @property
+    def period_ms(self) -> int:
+        """Length of the periods in which it is followed: an hour where it is shorter than two days."""
+        end_ms = min(max((end for _, end in self.spans_ms), default=0), self.end_ms or LONG_AFTER)
+        return DAY_MS if end_ms - self.start_ms >= 2 * DAY_MS else HOUR_MS
 
     def each_slice(self) -> Iterator[queries.Connection]:
         """Make each slice in turn readable as the table `assigned`."""
@@ -169,11 +172,11 @@ class Loaded:
             arm = EVERYBODY if self.experiment is None else row["named"].get(self.experiment)
             if arm is not None:
                 arms[row["experiments"]] = arm
-                self.starts_ms.append(row["start_ms"])
+                self.spans_ms.append((row["start_ms"], row["end_ms"]))
                 if row["recommender"] is not None and row["requests"]:
                     self.recommenders[arm, row["recommender"]] += row["requests"]
         self.arms |= set(arms.values())
-        _attach(self.connection, "arms", {"experiments": list(arms), "arm": list(arms.values())})
+        attach_texts(self.connection, "arms", {"experiments": list(arms), "arm": list(arms.values())})
         for number, table in enumerate(self.slices):
             queries.append(self.connection, table, "ab/assigned", slice=number, slices=len(self.slices))
         queries.drop(self.connection, "batch")
@@ -213,7 +216,7 @@ def load(
         paths: Files, folders and patterns of logs, and folders of session stores.
         experiment: Whose arms are wanted; None puts all events into one arm, `EVERYBODY`.
         memory: What DuckDB may use before it spills to the disk.
-        table_only: Read only what the original table needs; `tabulate_original` follows instead of `tabulate`.
+        table_only: Read only what the original table needs, which is `measures.measure_original`.
 
     Raises:
         EventLogError: A path cannot be read.
@@ -231,69 +234,10 @@ def load(
         yield loaded
 
 
-def listeners_of(paths: Sequence[str | Path], experiment: str, arm: str) -> list[int]:
-    """Return the listeners of an arm, ascending; paths and errors are those of `load`."""
-    with load(paths, experiment, table_only=True) as loaded:
-        tabulate_original(loaded)
-        users: list[int] = queries.fetch_table(loaded.connection, "ab/arm_listeners", arm=arm)["user"].to_pylist()
-        return users
-
-
-def tabulate(
-    loaded: Loaded, *, skip_below: float, recommenders: Mapping[str, str] | None = None, positions: int = 30
-) -> None:
-    """Make the tables of the module's docstring.
-
-    Args:
-        loaded: The events.
-        skip_below: A recommended track that is heard for less was skipped, share of the track.
-        recommenders: Each arm's own recommender; of an arm that is not named, the one that answered most.
-        positions: The last position in a session that is counted.
-    """
-    # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by name.
-    by_requests = sorted(sorted(loaded.recommenders, reverse=True), key=lambda pair: loaded.recommenders[pair])
-    own = loaded.own_recommenders = dict(by_requests) | dict(recommenders or {})
-    _attach(loaded.connection, "own_recommenders", {"arm": list(own), "own": list(own.values())})
-    for connection in loaded.each_slice():
-        queries.materialize(connection, "session_events", "ab/session_events")
-        queries.append(connection, "sessions", "ab/sessions", skip_below=skip_below)
-        queries.append(connection, "positions", "ab/positions", deepest=positions)
-        queries.append(connection, "latencies", "ab/latencies", groups=GROUPS)
-        queries.append(connection, "overlapping", "ab/overlapping")
-    start_ms = min(loaded.starts_ms, default=0)
-    connection = loaded.connection
-    queries.materialize(connection, "listeners", "ab/listener_sums", period_ms=0, start_ms=start_ms)
-    queries.materialize(connection, "listener_days", "ab/listener_sums", period_ms=DAY_MS, start_ms=0)
-    span = queries.fetch_row(connection, "ab/span")
-    if (span["last_ms"] or 0) - (span["first_ms"] or 0) < 2 * DAY_MS:
-        loaded.period_ms = HOUR_MS
-        queries.materialize(connection, "listener_periods", "ab/listener_sums", period_ms=HOUR_MS, start_ms=0)
-    else:
-        queries.alias(connection, "listener_periods", "listener_days")
-
-
-def tabulate_original(loaded: Loaded) -> None:
-    """Make the table `listeners` with only the columns of the original table (`sql/ab/original_listeners.sql`)."""
-    for connection in loaded.each_slice():
-        queries.append(connection, "listeners", "ab/original_listeners")
-
-
-def read_listeners(connection: queries.Connection, arm: str) -> dict[str, FloatArray]:
-    """Return the columns of an arm's listeners, each of shape (listeners,), and of their past as `past_…`."""
-    own, past = (queries.fetch_table(connection, "ab/arm_listeners", arm=side) for side in (arm, None))
-    columns = {name: own[name].to_numpy().astype(np.float64) for name in own.column_names if name != "user"}
-    users, past_users = (side["user"].to_numpy() for side in (own, past))
-    _, rows, past_rows = np.intersect1d(users, past_users, assume_unique=True, return_indices=True)
-    for name in WITH_PAST.intersection(past.column_names):
-        columns[f"past_{name}"] = np.zeros(own.num_rows)
-        columns[f"past_{name}"][rows] = past[name].to_numpy()[past_rows]
-    return columns
-
-
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
-def _attach(connection: queries.Connection, table: str, columns: Mapping[str, Sequence[str | None]]) -> None:
+def attach_texts(connection: queries.Connection, table: str, columns: Mapping[str, Sequence[str | None]]) -> None:
     """Make columns of text readable under a table's name."""
     schema = pa.schema({name: pa.string() for name in columns})
     queries.attach_arrow(connection, table, pa.table(dict(columns), schema=schema))

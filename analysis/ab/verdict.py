@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.ab.config import AbConfig
-from analysis.ab.data_quality import Trust
 from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
+from analysis.ab.parts import data_quality
+from analysis.ab.parts.data_quality import Trust
 from analysis.logs.lines import LineCounts
 from analysis.statistics.multiplicity import holm
 from analysis.statistics.sample_ratio import SampleRatio
@@ -52,7 +53,6 @@ class Verdict:
 class Evidence:
     """What a verdict depends on."""
 
-    is_aa: bool  # whether all arms are the same
     listeners: Mapping[str, int]  # by arm, the control first
     lines: LineCounts  # of the logs
     srm: SampleRatio  # the sample ratio
@@ -65,13 +65,14 @@ class Evidence:
 
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     """Return the verdict by the module's rules."""
-    notes = _notes(evidence, evidence.trust, config) if evidence.trust else ()
+    trust = evidence.trust
+    notes = data_quality.notes(trust, evidence.lines, evidence.left_out, config) if trust else ()
     fault = _distrust(evidence, config)
     if fault:
         return Verdict("do not trust", None, fault, notes)
-    if evidence.trust is None:
+    if trust is None:
         return Verdict("wait", None, "the original table alone decides nothing; make the whole report.")
-    if evidence.is_aa:
+    if config.aa:
         return _decide_aa(evidence, notes)
     few = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
     missing = config.min_listeners - evidence.listeners[few]
@@ -166,9 +167,9 @@ def _ties(
     p_values = holm([math.nan if (p := against[best, arm].p_value) is None else p for arm in others])
     tied = [arm for arm, p_value in zip(others, p_values, strict=True) if not p_value < alpha]
     if not tied:
-        return (), f"; it is better than {_listed(others)}, which win too" if others else ""
+        return (), f"; it is better than {', '.join(others)}, which win too" if others else ""
     first = _interval(against[best, tied[0]])
-    remark = f"; {_listed(tied)} {'win too and are' if len(tied) > 1 else 'wins too and is'} tied with it ({first})"
+    remark = f"; {', '.join(tied)} {'win too and are' if len(tied) > 1 else 'wins too and is'} tied with it ({first})"
     costs = {arm: effect.arm_value for arm in (best, *tied) for effect in by_arm[arm] if effect.metric == "latency_p50"}
     known = {arm: cost for arm, cost in costs.items() if cost is not None}
     if len(known) > 1:
@@ -279,28 +280,3 @@ def _allowed(effect: MetricEffect) -> str:
 
 def _values(effect: MetricEffect) -> str:
     return f"from {effect.control_value:.4g} to {effect.arm_value:.4g}"
-
-
-def _listed(arms: Sequence[str]) -> str:
-    return ", ".join(arms)
-
-
-def _notes(evidence: Evidence, trust: Trust, config: AbConfig) -> tuple[str, ...]:
-    """Return what else should be known, a sentence each."""
-    lines, quality, changing = evidence.lines, trust.quality, trust.changing_listeners
-    other_tracks = quality.broken_chains - quality.clock_went_back
-    counted = {
-        f"{lines.rejected:,} of {lines.read:,} lines are no events.": lines.rejected,
-        f"{changing:,} listeners were in more than one arm, and count in each.": changing,
-        f"The clock went back at {quality.clock_went_back:,} events.": quality.clock_went_back,
-        f"{other_tracks:,} events are of another track than was recommended just before, as when a clock jumps, "
-        "lines are lost or listeners choose for themselves.": other_tracks,
-        f"{quality.duplicates:,} events are duplicates, and count.": quality.duplicates,
-        f"{quality.negative_latencies:,} events have a latency below 0, as when a clock is set back; they count, and "
-        "their latency counts in the original table alone.": quality.negative_latencies,
-        f"{evidence.left_out:,} events after the horizon, {config.horizon}, are left out.": evidence.left_out,
-    }
-    return (
-        *(f"{sum(found.listeners.values()):,} listeners show {found.kind}." for found in trust.suspicions),
-        *(note for note, count in counted.items() if count),
-    )

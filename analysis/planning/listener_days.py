@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import AbConfig
+from analysis.ab.measures import measure
 from analysis.ab.metrics import METRICS, Metric
-from analysis.ab.tables import load, tabulate
+from analysis.ab.tables import load
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Quantity
 from looplib.arrays import FloatArray, IntArray
@@ -74,15 +76,17 @@ def read_listener_days(logs: Sequence[str | Path]) -> ListenerDays:
         AnalysisError: They cannot be read, or no session in them was closed.
     """
     with load(logs) as loaded:
-        tabulate(loaded, skip_below=AbConfig().skip_below)
-        rows = queries.read_table(loaded.connection, "listener_days").drop_columns(["arm"])
+        measure(loaded, AbConfig())
+        rows, known = (queries.read_table(loaded.connection, f"{table}_day") for table in ("listener_sums", "known"))
     if not rows.num_rows:
         raise AnalysisError(
             f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
         )
-    users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
-    columns = {name: rows[name].to_numpy().astype(np.float64) for name in rows.column_names[2:]}
-    return ListenerDays(users, listener, rows["period"].to_numpy(), columns)
+    # A day on which no session was closed adds nothing to the sums, and its listener counts all the same.
+    both = pa.concat_tables([rows, known], promote_options="default")
+    users, listener = np.unique(both["user"].to_numpy(), return_inverse=True)
+    columns = {name: both[name].fill_null(0).to_numpy().astype(np.float64) for name in rows.column_names[3:]}
+    return ListenerDays(users, listener, both["part"].to_numpy(), columns)
 
 
 def parse_effect(text: str) -> float:

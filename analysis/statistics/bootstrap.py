@@ -141,26 +141,6 @@ def normal_interval(value: float, estimates: FloatArray) -> tuple[float, float]:
     return value - margin, value + margin
 
 
-def bootstrap_effects(control: Ratios, arm: Ratios, resamples: int, seed: int) -> list[Interval]:
-    """Bootstrap the relative effects on several metrics, each arm's listeners resampled on their own.
-
-    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, sections 8.3 and 13.3.
-
-    Returns:
-        Arm / control - 1 with its percentile interval, for each metric.
-    """
-    # Arms of equal size would otherwise draw the same listeners, and their errors would not be independent.
-    before, after = (_with_whole(ratios, resamples, 2 * seed + side) for side, ratios in enumerate((control, arm)))
-    relative = np.divide(after, before, out=np.full_like(after, np.nan), where=before != 0) - 1
-    return intervals(relative[0], relative[1:])
-
-
-def _with_whole(ratios: Ratios, resamples: int, seed: int) -> FloatArray:
-    """Return the metrics of the whole sample and of every resample, shape (1 + resamples, metrics)."""
-    (resampled,) = estimate(Resamples(len(ratios.numerators), resamples, seed), ratios)
-    return np.vstack([ratios.whole, resampled])
-
-
 def _pack(draws: ByteArray) -> WordArray:
     bits = np.zeros((_BLOCK, draws.shape[1]), np.bool_)
     bits[: len(draws)] = draws > 0

@@ -11,8 +11,8 @@ from analysis.statistics.moments import Moments, Quantity
 from looplib.arrays import FloatArray, IntArray
 
 CONFIDENCE = 0.95
-STEP = math.log(1.001)  # between latencies of a `Histogram`, as in `sql/ab/latencies.sql`
-_SHARE = Quantity("below", "requests")
+STEP = math.log(1.001)  # between values of a `Histogram`, as in `sql/ab/histogram.sql`
+_SHARE = Quantity("below", "all")
 
 
 @dataclass(frozen=True)
@@ -139,41 +139,25 @@ def _p_value(difference: float, error: float, degrees: float) -> float:
     return 2 * float(stats.t.sf(abs(difference) / error, degrees))
 
 
-def compare_ranks(control: FloatArray, arm: FloatArray) -> float:
-    """Test whether listeners of one arm tend to have larger values than those of the other.
-
-    The Mann-Whitney test with midranks for ties, by the normal approximation corrected for them. Mann & Whitney, On a
-    Test of Whether one of Two Random Variables is Stochastically Larger than the Other, 1947.
-
-    Returns:
-        The two-sided p-value of equal distributions; NaN if an arm has no listeners.
-    """
-    if not (len(control) and len(arm)):
-        return math.nan
-    if min(control.min(), arm.min()) == max(control.max(), arm.max()):
-        return 1.0  # no two ranks differ, so that the test's variance is 0
-    return float(stats.mannwhitneyu(arm, control, method="asymptotic").pvalue)
-
-
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Latencies of an arm's requests."""
+    """Measured values of an arm, such as latencies in ms, in steps of 0.1 %."""
 
-    steps: IntArray  # those that occur, ascending, shape (steps,); step s is exp(s * STEP) ns and up to the next
-    requests: FloatArray  # requests of each group of listeners in each step, shape (groups, steps)
+    steps: IntArray  # those that occur, ascending, shape (steps,); step s is exp(s * STEP) millionths, up to the next
+    values: FloatArray  # how many each group of listeners has in each step, shape (groups, steps)
 
     @classmethod
-    def of(cls, steps: IntArray, groups: IntArray, requests: IntArray) -> "Histogram":
-        """Make a histogram of rows of step, group and requests, each of shape (rows,), no step and group twice."""
+    def of(cls, steps: IntArray, groups: IntArray, counts: IntArray) -> "Histogram":
+        """Make a histogram of rows of step, group and count, each of shape (rows,), no step and group twice."""
         known_steps, columns = np.unique(steps, return_inverse=True)
         known_groups, rows = np.unique(groups, return_inverse=True)
         matrix = np.zeros((len(known_groups), len(known_steps)))
-        matrix[rows, columns] = requests
+        matrix[rows, columns] = counts
         return cls(known_steps, matrix)
 
     def quantile(self, share: float) -> float:
-        """Return the latency in ms that this share of the requests stays below."""
-        counts = self.requests.sum(axis=0)
+        """Return the value that this share of all stays below."""
+        counts = self.values.sum(axis=0)
         ends = np.cumsum(counts)
         target = share * ends[-1]
         position = min(int(np.searchsorted(ends, target)), len(counts) - 1)
@@ -181,24 +165,24 @@ class Histogram:
         return math.exp((self.steps[position] + min(max(within, 0.0), 1.0)) * STEP) / 1e6
 
     def interval(self, share: float, confidence: float) -> Interval:
-        """Return a quantile in ms with Woodruff's interval: that of the share below it, turned back into latencies.
+        """Return a quantile with Woodruff's interval: that of the share below it, turned back into values.
 
-        Requests of a listener are alike, so the share's variance is that of a ratio over random groups of listeners.
+        Values of a listener are alike, so the share's variance is that of a ratio over random groups of listeners.
 
         Woodruff, Confidence Intervals for Medians and Other Position Measures, 1952. Wolter, Introduction to Variance
         Estimation, 2007, chapter 2.
         """
-        value, groups = self.quantile(share), len(self.requests)
+        value, groups = self.quantile(share), len(self.values)
         if groups < 2:
             return Interval(value, math.nan, math.nan)
-        below = self.requests @ np.clip(math.log(value * 1e6) / STEP - self.steps, 0.0, 1.0)
-        moments = Moments.of({"below": below, "requests": self.requests.sum(axis=1)})
+        below = self.values @ np.clip(math.log(value * 1e6) / STEP - self.steps, 0.0, 1.0)
+        moments = Moments.of({"below": below, "all": self.values.sum(axis=1)})
         margin = _margin(math.sqrt(moments.variance(_SHARE) / groups), groups - 1, confidence)
         return Interval(value, self.quantile(max(0.0, share - margin)), self.quantile(min(1.0, share + margin)))
 
 
 def compare_quantiles(control: Histogram, arm: Histogram, share: float, confidence: float = CONFIDENCE) -> Effect:
-    """Compare a quantile of two arms' latencies, in ms.
+    """Compare a quantile of two arms' values.
 
     Differences and ratios: Zou & Donner, Construction of Confidence Limits about Effect Measures (MOVER), 2008.
     """
@@ -206,8 +190,8 @@ def compare_quantiles(control: Histogram, arm: Histogram, share: float, confiden
     ratio = _difference(Interval(*map(math.log, before)), Interval(*map(math.log, after)))
     error = (ratio.upper - ratio.lower) / 2 / float(stats.norm.ppf((1 + confidence) / 2))
     return Effect(
-        control=Estimate(before.value, math.nan, len(control.requests)),
-        arm=Estimate(after.value, math.nan, len(arm.requests)),
+        control=Estimate(before.value, math.nan, len(control.values)),
+        arm=Estimate(after.value, math.nan, len(arm.values)),
         absolute=_difference(before, after),
         relative=Interval(*(math.exp(end) - 1 for end in ratio)),
         standard_error=error,

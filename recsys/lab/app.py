@@ -4,9 +4,8 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -21,21 +20,30 @@ from looplib.errors import UserError
 from looplib.files import atomic_write_text
 from recsys.errors import LabError
 from recsys.lab.comparison import compare
+from recsys.lab.found import (
+    AB_REPORT,
+    NOTE,
+    RUN,
+    damage_named,
+    find_folders,
+    find_reports,
+    find_runs,
+    read_note,
+    read_page,
+    read_run_in,
+)
 from recsys.lab.live import draw_effects, look
 from recsys.lab.publishing import Publisher, Service, Version, read_versions
 from recsys.lab.view import view
 from recsys.report.figures import draw_curves, draw_leaderboard
-from recsys.report.runs import Run, read_folder
-from recsys.runs.folder import CONFIG, LEDGER, REPORT, read_run
+from recsys.report.runs import Run
+from recsys.runs.folder import REPORT, read_run
 from recsys.workspace import open_workspace
 
-_RUN, _AB_REPORT = (LEDGER, CONFIG), ("report.json", REPORT)  # the files by which a folder is found
-_SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
-NOTE = "note.txt"  # in the folder of a run
 _LONGEST_NOTE = 2000  # characters
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
-# A report is served as it was written, so that it can do nothing but be read.
-_REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+# Nothing is fetched, nothing runs, and no other site shows a page in a frame, to have its buttons clicked unseen.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,13 @@ def _guard(app: Flask, hosts: tuple[str, ...]) -> None:
         if request.method == "POST" and request.headers.get("Origin") != request.host_url.rstrip("/"):
             abort(403, "a form of another site")
 
+    @app.after_request
+    def restrict(response: Response) -> Response:
+        response.headers.setdefault("Content-Security-Policy", f"{_POLICY}; form-action 'self'")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"  # without a referrer, forms have no origin either
+        return response
+
     @app.errorhandler(UserError)
     def explain(error: UserError) -> tuple[str, int]:
         return _page("problem", title="That did not work", problem=str(error)), 409
@@ -92,8 +107,8 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -
         job = publisher.job if publisher else None
         return _page(
             "overview",
-            runs=[(run, read_note(run.folder)) for run in _find_runs(root)],
-            reports=_find_reports(root),
+            runs=find_runs(root),
+            reports=find_reports(root),
             root=root,
             job=job,
             served=served,
@@ -102,22 +117,24 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -
 
     @app.get("/runs/<path:name>")
     def run(name: str) -> str:
-        found = _read_run(root, name)
-        shown = view(found, request.args)
-        return _page(
-            "run",
-            run=found,
-            view=shown,
-            figure=draw_leaderboard(found, shown.metric),
-            note=read_note(found.folder),
-            has_report=(found.folder / REPORT).exists(),
-            can_publish=publisher is not None,
-            job=publisher.job if publisher else None,
-        )
+        with damage_named(name):
+            found = _read_run(root, name)
+            shown = view(found, request.args)
+            return _page(
+                "run",
+                run=found,
+                view=shown,
+                figure=draw_leaderboard(found, shown.metric),
+                note=read_note(found.folder),
+                has_report=(found.folder / REPORT).exists(),
+                can_publish=publisher is not None,
+                job=publisher.job if publisher else None,
+            )
 
     @app.get("/download/<any(csv, json):kind>/<path:name>")
     def download(kind: str, name: str) -> Response:
-        rows = _read_run(root, name).rows
+        with damage_named(name):
+            rows = _read_run(root, name).rows
         if kind == "json":
             return Response(orjson.dumps(rows, option=orjson.OPT_INDENT_2), mimetype="application/json")
         content = io.BytesIO()
@@ -126,18 +143,21 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -
 
     @app.get("/compare/<path:name>")
     def comparison(name: str) -> str:
-        found = _read_run(root, name)
         trials = list(dict.fromkeys(request.args.getlist("trial")))
         if len(trials) < 2:
             abort(400, f"two or more trials are compared, {len(trials)} were chosen")
-        return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, trials))
+        with damage_named(name):
+            found = _read_run(root, name)
+            return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, trials))
 
     @app.get("/<any('search-reports', reports):kind>/<path:name>")
     def report(kind: str, name: str) -> Response:
-        page = _find(root, _AB_REPORT if kind == "reports" else _RUN, name) / REPORT
-        if not page.exists():
+        folder = _find(root, AB_REPORT if kind == "reports" else RUN, name)
+        if not os.path.lexists(folder / REPORT):
             abort(404, f"{name}: no report yet; a finished search has one, and python -m recsys.report makes it")
-        return Response(page.read_bytes(), mimetype="text/html", headers={"Content-Security-Policy": _REPORT_POLICY})
+        # It is served as it was written, so that it can do nothing but be read.
+        policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
+        return Response(read_page(root, folder), mimetype="text/html", headers=policy)
 
 
 def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None) -> None:
@@ -152,8 +172,9 @@ def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None)
     def publish(name: str) -> BaseResponse | str:
         if publisher is None:
             abort(409, "nothing can be published: start the lab with --published")
-        found = _read_run(settings.root, name)
-        config, winner = read_run(open_workspace(found.folder))
+        with damage_named(name):
+            found = _read_run(settings.root, name)
+            config, winner = read_run(open_workspace(found.folder))
         if request.method == "GET":
             served = service.ask("GET", "/experiments")
             return _page("publish", run=found, winner=winner, export=config.export, served=served, settings=settings)
@@ -172,7 +193,7 @@ def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None)
 
     @app.post("/note/<path:name>")
     def note(name: str) -> BaseResponse:
-        folder = _find(settings.root, _RUN, name)
+        folder = _find(settings.root, RUN, name)
         atomic_write_text(folder / NOTE, request.form.get("note", "").strip()[:_LONGEST_NOTE])
         return redirect(url_for("run", name=name), code=303)
 
@@ -188,46 +209,14 @@ def _why_no_rollback(settings: LabSettings, versions: Sequence[Version]) -> str:
 
 def _find(root: Path, files: tuple[str, ...], name: str) -> Path:
     """Find a run or report by its name; only a folder that was found below the root can be named."""
-    folder = _find_folders(root, files).get(name)
+    folder = find_folders(root, files).get(name)
     if folder is None:
-        abort(404, f"no {'run' if files == _RUN else 'report'} {name} below {root}")
+        abort(404, f"no {'run' if files == RUN else 'report'} {name} below {root}")
     return folder
 
 
-def _find_folders(root: Path, files: tuple[str, ...]) -> dict[str, Path]:
-    """Find the folders with certain files by name; hidden ones are left out, and those that hold many other files."""
-    found = {}
-    for folder, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if not name.startswith(_SKIPPED))
-        if set(files) <= set(names):
-            found[str(Path(folder).relative_to(root))] = Path(folder)
-    return found
-
-
-def _find_runs(root: Path) -> list[Run]:
-    """Find all runs below a folder, the newest first."""
-    runs = (read_folder(open_workspace(folder), name) for name, folder in _find_folders(root, _RUN).items())
-    return sorted(runs, key=lambda run: run.changed, reverse=True)
-
-
-def _find_reports(root: Path) -> list[dict[str, Any]]:
-    """Find all A/B reports below a folder, the newest first: name, moment of the last change, content of the JSON."""
-    reports = []
-    for name, folder in _find_folders(root, _AB_REPORT).items():
-        file = folder / _AB_REPORT[0]
-        changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        reports.append({"name": name, "changed": changed, "content": orjson.loads(file.read_bytes())})
-    return sorted(reports, key=lambda report: report["changed"], reverse=True)
-
-
-def read_note(folder: Path) -> str:
-    """Read what somebody has written about a run; empty if nobody has."""
-    file = folder / NOTE
-    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
-
-
 def _read_run(root: Path, name: str) -> Run:
-    return read_folder(open_workspace(_find(root, _RUN, name)), name)
+    return read_run_in(root, _find(root, RUN, name), name)
 
 
 def _page(template: str, **values: object) -> str:

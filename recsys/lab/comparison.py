@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from looplib.untrusted import open_untrusted
 from recsys.errors import LabError
 from recsys.report.runs import Row, Run
 from recsys.runs.folder import LISTENERS
@@ -47,7 +48,9 @@ def _differences(run: Run, rows: Sequence[Row]) -> Sequence[Interval | None]:
         for row in rows:
             files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")
             newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
-            kept = stack.enter_context(np.load(newest)) if newest else {}
+            if newest is None:
+                return [None] * len(rows)
+            kept = stack.enter_context(np.load(stack.enter_context(open_untrusted(newest, within=run.folder))))
             if run.select not in kept:
                 return [None] * len(rows)
             parts.append(kept[run.select])

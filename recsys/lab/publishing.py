@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from looplib.checksums import unseal
 from looplib.errors import UserError
+from looplib.untrusted import read_untrusted
 from recsys.config import ExportConfig
 from recsys.errors import LabError
 from recsys.export.export import MANIFEST, export_run
 
 _TIMEOUT_S = 20.0
+_LONGEST_MANIFEST = 2**20
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ def read_versions(published: Path) -> list[Version]:
     """Read the versions that a service can serve, the newest first; damaged ones are left out."""
     found = []
     for file in published.glob(f"versions/*/{MANIFEST}"):
-        with suppress(OSError, orjson.JSONDecodeError, KeyError, TypeError):
-            manifest = orjson.loads(file.read_bytes())
+        with suppress(UserError, ValueError, KeyError):
+            manifest = unseal(read_untrusted(file, _LONGEST_MANIFEST))
             found.append(Version(manifest["model"], manifest["created_at"]))
     return sorted(found, key=lambda version: version.created_at, reverse=True)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import yaml
 
-from analysis.ab.tables import listeners_of
+from analysis.ab.measures import listeners_of
 from looplib.files import atomic_write, fsync_directory
 from recsys.errors import LoopError
 from recsys.export.export import RECOMMENDATIONS

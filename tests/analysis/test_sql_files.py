@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import duckdb
 import pytest
 
 from analysis import queries
+from analysis.ab.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(
@@ -142,9 +144,10 @@ def test_there_are_files_to_check() -> None:
 
 @cache
 def _names_in_modules() -> frozenset[str]:
-    """Every text of the form "topic/result" in the modules that may run SQL files."""
+    """Every text of the form "topic/result" in the modules that may run SQL files, and of the built-in metrics."""
     modules = (file for folder in ("analysis", "recsys") for file in (ROOT / folder).rglob("*.py"))
-    return frozenset(name for file in modules for name in re.findall(r'"(\w+/\w+)"', file.read_text(encoding="utf-8")))
+    texts = (re.findall(r'"(\w+/\w+)"', file.read_text(encoding="utf-8")) for file in modules)
+    return frozenset(chain(*texts, (metric.sql for metric in METRICS.values())))
 
 
 def _value(parameter: str, kind: str, folder: Path) -> Any:  # noqa: ANN401  a value of any SQL type

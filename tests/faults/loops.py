@@ -69,7 +69,7 @@ def make_loop(folder: Path, episodes: int = 600) -> TinyLoop:
             "experiments": [{"name": "ALL", "arms": arms}],
             "decides": "ALL",
         },
-        "report": {"resamples": 100},
+        "report": {},
     }
     for name, document in documents.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(document))

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from analysis.ab.config import AbConfig, Horizon, Role
-from analysis.ab.data_quality import Quality, Trust
 from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
+from analysis.ab.parts.data_quality import Quality, Trust
 from analysis.ab.verdict import Decision, Evidence, decide
 from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
 
 CONFIG = AbConfig(min_listeners=20, smallest_effect_pct=1)
+SAME_ARMS = CONFIG.model_copy(update={"aa": True})
 NO_FAULTS = Quality(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
@@ -44,9 +45,6 @@ def effect(
         "adjusted_p_value": None,
         "significant": abs(pct) > half,
         "mde_pct": 3.0,
-        "cuped": None,
-        "bootstrap": None,
-        "mann_whitney_p": None,
         "margin": None,
         "guardrail": None,
     }
@@ -57,7 +55,6 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
     """An experiment that nothing speaks against."""
     arms = dict.fromkeys(("C", *(one.arm for one in effects)), 1000)
     values: dict[str, Any] = {
-        "is_aa": False,
         "listeners": arms,
         "lines": LineCounts(100, 100, 0, 0),
         "srm": SampleRatio(
@@ -86,9 +83,6 @@ CHANGING = Trust(21, (), NO_FAULTS, (), ())
         (evidence(effect(), lines=LineCounts(100, 94, 6, 0)), "do not trust", None),
         (evidence(effect(), lines=LineCounts(100, 95, 5, 0)), "ship", "T1"),
         (evidence(effect(), trust=CHANGING), "do not trust", None),
-        (evidence(effect(), is_aa=True), "do not trust", "T1"),
-        (evidence(effect(pct=1), is_aa=True), "as expected", None),
-        (evidence(effect(pct=1), is_aa=True, srm=BAD_RATIO), "do not trust", None),
         (evidence(effect(), listeners={"C": 1000, "T1": 19}), "wait", None),
         (evidence(effect(), BROKEN), "do not ship", "T1"),
         (evidence(effect(), UNCLEAR), "wait", "T1"),
@@ -122,6 +116,19 @@ def test_the_first_rule_that_applies_decides(case: Evidence, decision: Decision,
     assert "\n" not in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("case", "decision", "arm"),
+    [
+        (evidence(effect()), "do not trust", "T1"),
+        (evidence(effect(pct=1)), "as expected", None),
+        (evidence(effect(pct=1), srm=BAD_RATIO), "do not trust", None),
+    ],
+)
+def test_arms_that_are_the_same_must_not_differ(case: Evidence, decision: Decision, arm: str | None) -> None:
+    verdict = decide(case, SAME_ARMS)
+    assert (verdict.decision, verdict.arm) == (decision, arm)
+
+
 def test_a_guardrail_that_may_be_broken_is_the_reason_to_wait() -> None:
     verdict = decide(evidence(effect(), UNCLEAR), CONFIG)
     assert "guardrail metric may be worse than its margin" in verdict.reason
@@ -153,7 +160,7 @@ def test_winners_that_do_not_differ_are_tied_and_the_fastest_is_named() -> None:
 def test_sound_arms_that_are_the_same_raise_an_alarm_in_one_of_a_thousand() -> None:
     chance = effect(p_value=0.002)
     assert chance.significant
-    assert decide(evidence(chance, is_aa=True), CONFIG).decision == "as expected"
+    assert decide(evidence(chance), SAME_ARMS).decision == "as expected"
 
 
 def test_the_reason_names_the_effect_with_its_interval() -> None:

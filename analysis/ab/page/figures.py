@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from statistics import median
 
 from analysis.ab.effects import MetricEffect, RelativeEffect
+from analysis.ab.parts.timeline import Distribution, Position, Timeline
 from analysis.ab.report import Report
-from analysis.ab.timeline import Distribution, Position, Timeline
 from analysis.charts import intervals
 from analysis.charts.days import Span, draw_days
 from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis

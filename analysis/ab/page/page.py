@@ -16,6 +16,19 @@ _TONES: dict[Decision, str] = {
 }
 
 
+_CONTENTS = (
+    ("effects", "Effects"),
+    ("segments", "Segments"),
+    ("course", "Means over listeners"),
+    ("metrics", "Metrics"),
+    ("trust", "Can this experiment be trusted?"),
+    ("sessions", "Sessions"),
+    ("method", "How to read this"),
+)
+# Sections that a report has only with this
+_PARTS = {"effects": "effects", "segments": "segments", "metrics": "effects", "sessions": "distributions"}
+
+
 def render(report: Report) -> str:
     """Render the page: no script, no other file, no other host; readable in light and dark, and printed."""
     from analysis.ab.page import figures  # imports altair: half a second that only those who render a page pay
@@ -29,8 +42,49 @@ def render(report: Report) -> str:
         positions={arm: position for position, arm in enumerate(report.arms)},
         effects=figures.effects_in_order(report),
         shown=figures.shown,
+        checks=_checks(report),
+        contents=[row for row in _CONTENTS if row[0] not in _PARTS or getattr(report, _PARTS[row[0]])],
         suspicious=sum(sum(kind.listeners.values()) for kind in report.trust.suspicions) if report.trust else None,
         effect_figures=figures.draw_effects(report),
         listener_figures=figures.draw_listeners(report),
         session_figures=figures.draw_sessions(report),
     )
+
+
+def _checks(report: Report) -> list[tuple[str, str, str]]:
+    """Return what was checked, what was found, and whether that is "good", to "wait" for a look, or "bad"."""
+    srm, lines, trust = report.srm, report.lines, report.trust
+    ratio = ("Sample ratio", "there is one arm only", "wait")
+    if srm.p_value is not None:
+        due = [f"{arm} {numbers.count(n)} of {numbers.count(srm.expected.get(arm))}" for arm, n in srm.observed.items()]
+        found = f"p = {numbers.p_value(srm.p_value)}, wrong below {srm.threshold}; {', '.join(due)} expected"
+        ratio = ("Sample ratio", found, "bad" if srm.mismatch else "good")
+    checks = [ratio, _counted("Lines that are no event", lines.rejected, lines.read - lines.blank, "lines")]
+    if trust is None:
+        return checks
+    changing, quality = trust.changing_listeners, trust.quality
+    found = f"{numbers.count(changing)}; they count in each" if changing else "none"
+    checks.append(("Listeners in more than one arm", found, "wait" if changing else "good"))
+    for kind in trust.suspicions:
+        shown = ", ".join(f"{arm} {numbers.count(kind.listeners.get(arm, 0))}" for arm in report.arms)
+        examples = f"; such as {', '.join(map(str, kind.examples))}" if kind.examples else ""
+        is_shown = sum(kind.listeners.values()) > 0
+        found = f"listeners: {shown}{examples}" if is_shown else "none"
+        checks.append((kind.kind, found, "wait" if is_shown else "good"))
+    counts = {
+        "Events in sessions that were not closed": quality.dropped_events,
+        "Events without an arm": quality.outside,
+        "Events that were logged twice": quality.duplicates,
+        "Tracks that were not the recommended one": quality.broken_chains,
+        "Events out of order, the clock having gone back": quality.clock_went_back,
+        "Events with a latency below 0, which only the original table uses": quality.negative_latencies,
+        "Events without latency": quality.without_latency,
+        "Requests that do not name the recommender": quality.without_recommender,
+    }
+    return checks + [_counted(name, found, quality.events, "events") for name, found in counts.items()]
+
+
+def _counted(name: str, found: int, total: int, things: str) -> tuple[str, str, str]:
+    share = numbers.percent(100 * found / total if total else None)
+    text = f"{numbers.count(found)} of {numbers.count(total)} {things}, {share}" if found else "none"
+    return name, text, "wait" if found else "good"

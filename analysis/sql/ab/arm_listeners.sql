@@ -1,9 +1,9 @@
--- One row per listener of an arm, by listener.
+-- One row per listener of an arm in a table that has rows by listener, arm and part, for one part, by listener.
 -- $arm  VARCHAR, the arm; NULL for the time before the experiment
--- FROM listeners(user BIGINT, arm VARCHAR, sessions BIGINT, tracks BIGINT, time DOUBLE, logged_requests BIGINT, logged_latency_ms DOUBLE)
+-- FROM by_listener(user BIGINT, arm VARCHAR, part BIGINT)
 -- Columns:
---   user, sessions, tracks, time, logged_requests, logged_latency_ms  as in listener_sums.sql or original_listeners.sql, with what else they have
-SELECT * EXCLUDE (arm)
-FROM listeners
+--   user  with what else the table has
+SELECT * EXCLUDE (arm, part)
+FROM by_listener
 WHERE arm IS NOT DISTINCT FROM $arm
 ORDER BY user

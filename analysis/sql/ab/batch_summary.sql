@@ -4,11 +4,12 @@
 --   experiments, recommender  as in batch
 --   events       BIGINT
 --   requests     BIGINT, events that asked for a recommendation
---   start_ms     BIGINT, the first event
+--   start_ms, end_ms  BIGINT, the first and the last event
 SELECT
     experiments, recommender,
     count(*) AS events,
     count(*) FILTER (WHERE NOT is_last) AS requests,
-    min(timestamp) AS start_ms
+    min(timestamp) AS start_ms,
+    max(timestamp) AS end_ms
 FROM batch
 GROUP BY experiments, recommender

@@ -1,7 +1,7 @@
 -- One row per arm and bin: the closed sessions whose size is in the bin.
 -- $edges  DOUBLE[], lower ends of the bins, ascending; a bin ends where the next begins, the last is open
 -- $what   VARCHAR, 'tracks' or 'time'
--- FROM sessions(arm VARCHAR, is_closed BOOLEAN, tracks BIGINT, time HUGEINT)
+-- FROM all_sessions(arm VARCHAR, is_closed BOOLEAN, tracks BIGINT, time HUGEINT)
 -- Columns:
 --   arm
 --   bin        BIGINT, 1 for the first
@@ -9,7 +9,7 @@
 --   quantiles  DOUBLE[], the 10th, 50th, 90th and 99th percentile of the size of all sessions of the arm
 WITH sizes AS (
     SELECT arm, CASE $what WHEN 'tracks' THEN CAST(tracks AS DOUBLE) WHEN 'time' THEN time / pow(2, 80) END AS size
-    FROM sessions
+    FROM all_sessions
     WHERE arm IS NOT NULL AND is_closed
 ),
 bins AS (

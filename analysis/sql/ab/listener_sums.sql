@@ -1,11 +1,9 @@
--- One row per listener and arm, or per listener, arm and period in which they closed a session. A listener in two arms has
--- rows in both. Sums are over closed sessions; the events of others are dropped, as the original course service does.
--- $period_ms  BIGINT, a row for each period of this length; 0 for one row, which listeners without a closed session have too
--- $start_ms   BIGINT, the experiment's first event; rows without an arm are of sessions that ended before it
--- FROM sessions(user BIGINT, arm VARCHAR, is_closed BOOLEAN, end_ms BIGINT, tracks BIGINT, time HUGEINT, recommended_tracks BIGINT, recommended_time HUGEINT, skips BIGINT, repeats BIGINT, requests BIGINT, latency HUGEINT, logged_requests BIGINT, logged_latency HUGEINT, named BIGINT, fallbacks BIGINT)
+-- One row per listener, arm and part of the experiment: sums over closed sessions, of which the built-in metrics are made.
+-- A listener in two arms has rows in both. Events of sessions that were not closed are dropped, as the original course
+-- service does.
+-- FROM sessions(user BIGINT, arm VARCHAR, part BIGINT, tracks BIGINT, exact_time HUGEINT, recommended_tracks BIGINT, exact_recommended_time HUGEINT, skips BIGINT, repeats BIGINT, requests BIGINT, exact_latency HUGEINT, logged_requests BIGINT, exact_logged_latency HUGEINT, named BIGINT, fallbacks BIGINT)
 -- Columns:
---   user, arm           arm is NULL for the time before the experiment
---   period              BIGINT, periods since the epoch, UTC, at the end of the sessions; 0 without periods
+--   user, arm, part     as in closed_sessions.sql
 --   sessions            BIGINT
 --   tracks              BIGINT, events
 --   time                DOUBLE, listening time, in tracks
@@ -20,22 +18,19 @@
 --   named               BIGINT, recommendations whose recommender is known
 --   fallbacks           BIGINT, of these, by another than the arm's own
 SELECT
-    user,
-    arm,
-    CASE WHEN $period_ms > 0 THEN end_ms // $period_ms ELSE 0 END AS period,
-    count(*) FILTER (WHERE is_closed) AS sessions,
-    CAST(coalesce(sum(tracks) FILTER (WHERE is_closed), 0) AS BIGINT) AS tracks,
-    coalesce(sum(time) FILTER (WHERE is_closed), 0) / pow(2, 80) AS time,
-    CAST(coalesce(sum(recommended_tracks) FILTER (WHERE is_closed), 0) AS BIGINT) AS recommended_tracks,
-    coalesce(sum(recommended_time) FILTER (WHERE is_closed), 0) / pow(2, 80) AS recommended_time,
-    CAST(coalesce(sum(skips) FILTER (WHERE is_closed), 0) AS BIGINT) AS skips,
-    CAST(coalesce(sum(repeats) FILTER (WHERE is_closed), 0) AS BIGINT) AS repeats,
-    CAST(coalesce(sum(requests) FILTER (WHERE is_closed), 0) AS BIGINT) AS requests,
-    1000 * coalesce(sum(latency) FILTER (WHERE is_closed), 0) / pow(2, 80) AS latency_ms,
-    CAST(coalesce(sum(logged_requests) FILTER (WHERE is_closed), 0) AS BIGINT) AS logged_requests,
-    1000 * coalesce(sum(logged_latency) FILTER (WHERE is_closed), 0) / pow(2, 80) AS logged_latency_ms,
-    CAST(coalesce(sum(named) FILTER (WHERE is_closed), 0) AS BIGINT) AS named,
-    CAST(coalesce(sum(fallbacks) FILTER (WHERE is_closed), 0) AS BIGINT) AS fallbacks
+    user, arm, part,
+    count(*) AS sessions,
+    CAST(sum(tracks) AS BIGINT) AS tracks,
+    sum(exact_time) / pow(2, 80) AS time,
+    CAST(sum(recommended_tracks) AS BIGINT) AS recommended_tracks,
+    sum(exact_recommended_time) / pow(2, 80) AS recommended_time,
+    CAST(sum(skips) AS BIGINT) AS skips,
+    CAST(sum(repeats) AS BIGINT) AS repeats,
+    CAST(sum(requests) AS BIGINT) AS requests,
+    1000 * sum(exact_latency) / pow(2, 80) AS latency_ms,
+    CAST(sum(logged_requests) AS BIGINT) AS logged_requests,
+    1000 * sum(exact_logged_latency) / pow(2, 80) AS logged_latency_ms,
+    CAST(sum(named) AS BIGINT) AS named,
+    CAST(sum(fallbacks) AS BIGINT) AS fallbacks
 FROM sessions
-WHERE CASE WHEN arm IS NULL THEN is_closed AND end_ms < $start_ms ELSE is_closed OR $period_ms = 0 END
-GROUP BY ALL
+GROUP BY user, arm, part

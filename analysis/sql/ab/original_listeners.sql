@@ -6,7 +6,7 @@
 -- listener without a closed session counts with no sessions and no time, and has no means.
 -- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, time DOUBLE, latency DOUBLE)
 -- Columns:
---   user, arm, sessions, tracks, time, logged_requests, logged_latency_ms  as in listener_sums.sql
+--   user, arm, part, sessions, tracks, time, logged_requests, logged_latency_ms  as in listener_sums.sql
 WITH ends AS (
     SELECT
         user, arm,
@@ -17,7 +17,7 @@ WITH ends AS (
     GROUP BY user, arm
 )
 SELECT
-    user, arm,
+    user, arm, 0 AS part,
     any_value(sessions) AS sessions,
     count(*) FILTER (WHERE timestamp <= end_ms) AS tracks,
     coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE timestamp <= end_ms), 0) / pow(2, 80) AS time,

@@ -2,18 +2,27 @@
 -- they change in the sums of all periods so far. A listener's value x is the numerator, or its ratio to the denominator;
 -- it changes in periods with sessions alone, so the sums so far are those of the period before and the changes.
 -- $per_listener  BOOLEAN, x is each listener's ratio
--- FROM daily(user BIGINT, arm VARCHAR, period BIGINT, numerator DOUBLE, denominator DOUBLE)
+-- FROM known(user BIGINT, arm VARCHAR, part BIGINT)
+-- FROM measured(user BIGINT, arm VARCHAR, part BIGINT, numerator DOUBLE, denominator DOUBLE)
 -- Columns:
 --   arm
 --   period            BIGINT
 --   is_alone          BOOLEAN, of the period alone
 --   count             DOUBLE, listeners with an x
 --   x, y, xx, xy, yy  DOUBLE, sums of x, of the denominator y, and of their products
-WITH running AS (
+WITH daily AS (
+    SELECT
+        user, arm, part AS period,
+        CAST(coalesce(numerator, 0) AS DOUBLE) AS numerator,
+        CAST(coalesce(denominator, 0) AS DOUBLE) AS denominator
+    FROM known
+    LEFT JOIN measured USING (user, arm, part)
+),
+running AS (
     SELECT
         *,
-        sum(CAST(numerator AS DOUBLE)) OVER so_far AS numerator_so_far,
-        sum(CAST(denominator AS DOUBLE)) OVER so_far AS denominator_so_far
+        sum(numerator) OVER so_far AS numerator_so_far,
+        sum(denominator) OVER so_far AS denominator_so_far
     FROM daily
     WINDOW so_far AS (PARTITION BY arm, user ORDER BY period)
 ),

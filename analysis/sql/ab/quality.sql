@@ -1,6 +1,6 @@
 -- One row: counts of what may be wrong with the events.
--- FROM listeners(user BIGINT, arm VARCHAR)
--- FROM sessions(arm VARCHAR, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
+-- FROM known_whole(user BIGINT, arm VARCHAR)
+-- FROM all_sessions(arm VARCHAR, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
 -- Columns:
 --   events, outside, unclosed_sessions, dropped_events  BIGINT, as in `analysis.ab.data_quality.Quality`
 --   duplicates, broken_chains, clock_went_back, without_latency, negative_latencies, without_recommender  BIGINT, as there
@@ -18,6 +18,6 @@ SELECT
     CAST(coalesce(sum(answers - named) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_recommender,
     (
         SELECT count(*)
-        FROM (SELECT user FROM listeners WHERE arm IS NOT NULL GROUP BY user HAVING count(*) > 1)
+        FROM (SELECT user FROM known_whole WHERE arm IS NOT NULL GROUP BY user HAVING count(*) > 1)
     ) AS changing_listeners
-FROM sessions
+FROM all_sessions

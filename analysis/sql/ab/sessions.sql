@@ -1,11 +1,13 @@
 -- One row per session, closed or not, of listeners in an arm or before the experiment.
 -- Sums are of whole multiples of 2^-80, so that they do not depend on the order of the events.
 -- $skip_below  DOUBLE, a recommended track that is heard for less was skipped
--- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, same_ms BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
+-- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, same_ms BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
 --   is_closed           BOOLEAN, ends with a 'last'
 --   start_ms, end_ms    BIGINT, its first and last event
+--   first_position      BIGINT, of its first event among the listener's
+--   organic             the track that opened it
 --   tracks, time, recommended_tracks, recommended_time, skips, repeats, requests  as in listener_sums.sql, but times are
 --                       HUGEINT, in 2^-80 tracks; the organic track, a session's first, is not recommended
 --   latency             HUGEINT, sum of latencies over the requests in 2^-80 s
@@ -18,6 +20,8 @@ SELECT
     bool_or(is_last) AS is_closed,
     min(timestamp) AS start_ms,
     max(timestamp) AS end_ms,
+    min(position) AS first_position,
+    any_value(track) FILTER (WHERE is_organic) AS organic,
     count(*) AS tracks,
     sum(CAST(time * pow(2, 80) AS HUGEINT)) AS time,
     count(*) FILTER (WHERE NOT is_organic) AS recommended_tracks,

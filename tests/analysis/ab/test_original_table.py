@@ -19,7 +19,8 @@ from tests.analysis.ab.logs import START_MS, event, experiment, write
 # The notebook divides by 0 where nothing varies.
 pytestmark = pytest.mark.filterwarnings("ignore:(invalid value|divide by zero):RuntimeWarning")
 
-CONFIG = AbConfig(resamples=100)
+CONFIG = AbConfig()
+TABLE_ONLY = AbConfig(table_only=True)
 
 
 def rows_of(report: Report) -> dict[tuple[str, str], OriginalRow]:
@@ -56,7 +57,7 @@ def test_three_arms_are_each_compared_with_the_control(tmp_path: Path) -> None:
 
 def test_the_table_alone_is_the_same(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", experiment(effect=0.1))
-    alone = build_report([file], "ALS", CONFIG, table_only=True)
+    alone = build_report([file], "ALS", TABLE_ONLY)
     whole = build_report([file], "ALS", CONFIG)
     assert alone.original_table == whole.original_table
     assert (alone.listeners, alone.sessions, alone.lines, alone.srm) == (
@@ -96,7 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_log_gives_the_notebooks_table(folder: Path, events: list[dict[str, Any]]) -> None:
     both = [event(user, START_MS + 20, "last", experiments={"ALS": arm}) for user, arm in ((0, "T1"), (1, "C"))]
     file = write(folder / "a.jsonl", events + both)
-    report = build_report([file], "ALS", CONFIG, table_only=True)
+    report = build_report([file], "ALS", TABLE_ONLY)
     assert_equal(report, [file])
     assert build_report([file], "ALS", CONFIG).original_table == report.original_table
 
@@ -114,7 +115,7 @@ def in_files(folder: Path, events: list[dict[str, Any]], files: int) -> list[Pat
 def test_neither_the_order_of_lines_nor_of_files_nor_the_replica_matters(tmp_path: Path, table_only: bool) -> None:
     events = experiment(effect=0.1, past=2)
     make: Callable[[list[Path]], bytes] = lambda files: _without_sources(  # noqa: E731
-        build_report(files, "ALS", CONFIG, table_only=table_only)
+        build_report(files, "ALS", CONFIG.model_copy(update={"table_only": table_only}))
     )
     expected = make([write(tmp_path / "a.jsonl", events)])
     for seed in range(2):

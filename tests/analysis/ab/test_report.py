@@ -13,12 +13,15 @@ from analysis.ab.config import AbConfig, Horizon
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError, EventLogError
+from analysis.planning.listener_days import read_listener_days
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.ingest.events import ingest
 from tests.analysis.ab.logs import ARMS, DAY_MS, START_MS, event, experiment, write
 
-CONFIG = AbConfig(resamples=100, min_listeners=20, planned_listeners=60)
+CONFIG = AbConfig(min_listeners=20, planned_listeners=60)
+AA = CONFIG.model_copy(update={"aa": True})
+TABLE_ONLY = CONFIG.model_copy(update={"table_only": True})
 ROOT = Path(__file__).parents[3]
 
 
@@ -45,7 +48,7 @@ def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
 
 
 def test_every_configured_metric_and_arm_is_there_once_primary_first(report: Report) -> None:
-    assert [one.metric for one in report.effects] == list(CONFIG.metrics)
+    assert [one.metric for one in report.effects] == list(CONFIG.names)
     assert report.effects[0].role == "primary"
 
 
@@ -75,31 +78,37 @@ def test_the_interval_for_daily_looks_holds_the_one_for_a_single_look(report: Re
         assert day.sequential.lower_pct < day.cumulative.lower_pct
 
 
-def test_the_past_makes_the_interval_narrower(tmp_path: Path) -> None:
+def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(tmp_path: Path) -> None:
     log = write(tmp_path / "a.jsonl", experiment(80, past=12, days=6))
-    found = effect_of(build_report([log], "ALS", CONFIG), "time_per_recommended_track")
-    assert found.cuped is not None
-    assert found.cuped.variance_reduction > 0.2
-    adjusted, plain = (
-        one.upper_pct - one.lower_pct
-        for one in (found.cuped.adjusted, found.relative)
-        if one.upper_pct is not None and one.lower_pct is not None
-    )
-    assert adjusted < plain
+    metric, declared = "time_per_recommended_track", CONFIG.model_copy(update={"cuped": True})
+    plain, adjusted = (effect_of(build_report([log], "ALS", config), metric) for config in (CONFIG, declared))
+    assert plain.past_explains == adjusted.past_explains
+    assert (plain.past_explains or 0) > 0.2
+    for before, after in ((plain.relative, adjusted.relative), (plain.deciding.relative, adjusted.deciding.relative)):
+        ends = (before.lower_pct, before.upper_pct, after.lower_pct, after.upper_pct)
+        lower, upper, lower_adjusted, upper_adjusted = (end or 0.0 for end in ends)
+        assert 0 < upper_adjusted - lower_adjusted < upper - lower
 
 
-def test_without_a_past_there_is_no_adjustment(tmp_path: Path) -> None:
-    found = build_report([write(tmp_path / "a.jsonl", experiment())], "ALS", CONFIG)
-    assert all(one.cuped is None for one in found.effects)
+def test_without_a_past_there_is_nothing_to_take_out(tmp_path: Path) -> None:
+    log, declared = write(tmp_path / "a.jsonl", experiment()), CONFIG.model_copy(update={"cuped": True})
+    found = [build_report([log], "ALS", config).effects for config in (CONFIG, declared)]
+    assert found[0] == found[1]
+    assert all(one.past_explains is None for one in found[0])
 
 
-def test_bootstrap_and_rank_test_agree_with_the_interval(report: Report) -> None:
-    found = effect_of(report, "mean_time_per_session")
-    assert found.bootstrap is not None
-    assert found.bootstrap.effect_pct == pytest.approx(found.relative.effect_pct)
-    assert found.bootstrap.lower_pct == pytest.approx(found.relative.lower_pct, abs=10)
-    assert found.mann_whitney_p is not None
-    assert found.mann_whitney_p < 0.01
+def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -> None:
+    config = AbConfig(primary=("time",), min_listeners=20)
+    log = write(tmp_path / "a.jsonl", [*experiment(), event(900, START_MS + 5), event(901, START_MS + 6)])
+    found = build_report([log], "ALS", config)
+    assert found.listeners == {"C": 32, "T1": 30}
+    assert found.original_table == build_report([log], "ALS", TABLE_ONLY).original_table
+    last, effect = found.timelines[0].days[-1], effect_of(found, "time")
+    assert (last.control_listeners, last.arm_listeners) == (32, 30)
+    assert last.sequential.effect_pct == pytest.approx(effect.relative.effect_pct, rel=1e-9)
+    assert found.trust is not None
+    assert sum(day.new["C"] for day in found.trust.exposure) == 32
+    assert len(read_listener_days([log]).users) == 62
 
 
 def test_exposure_sums_up_to_the_listeners(report: Report) -> None:
@@ -172,14 +181,14 @@ def test_half_the_lines_bad_is_not_trusted(tmp_path: Path) -> None:
 
 
 def test_arms_that_miss_their_shares_are_not_trusted(log: Path) -> None:
-    found = build_report([log], "ALS", AbConfig(resamples=100, shares={"C": 80, "T1": 20}))
+    found = build_report([log], "ALS", AbConfig(shares={"C": 80, "T1": 20}))
     assert found.srm.mismatch
     assert found.verdict.decision == "do not trust"
     assert found.srm.expected == {"C": 48.0, "T1": 12.0}
 
 
 def test_an_arm_that_should_have_listeners_and_has_none_is_a_mismatch(log: Path) -> None:
-    found = build_report([log], "ALS", AbConfig(resamples=100, shares={"C": 1, "T1": 1, "T2": 1}))
+    found = build_report([log], "ALS", AbConfig(shares={"C": 1, "T1": 1, "T2": 1}))
     assert found.srm.observed["T2"] == 0
     assert found.srm.mismatch
 
@@ -195,12 +204,12 @@ def test_listeners_who_change_their_arm_are_not_trusted(tmp_path: Path) -> None:
 
 
 def test_same_arms_are_expected_not_to_differ(tmp_path: Path) -> None:
-    found = build_report([write(tmp_path / "a.jsonl", experiment())], "ALS", CONFIG, is_aa=True)
+    found = build_report([write(tmp_path / "a.jsonl", experiment())], "ALS", AA)
     assert found.verdict.decision == "as expected"
 
 
 def test_same_arms_that_differ_are_not_trusted(log: Path) -> None:
-    found = build_report([log], "ALS", CONFIG, is_aa=True)
+    found = build_report([log], "ALS", AA)
     assert found.verdict.decision == "do not trust"
     assert "the arms are the same" in found.verdict.reason
 
@@ -253,7 +262,7 @@ def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -
     original = next(row for row in found.original_table if row.metric == "mean_request_latency")
     assert original.effect_pct is not None
     assert original.effect_pct < -100
-    table = build_report([log], "ALS", CONFIG, table_only=True).original_table
+    table = build_report([log], "ALS", TABLE_ONLY).original_table
     assert table == found.original_table
     assert (effect_of(found, "latency_p50").arm_value or 0) > 0
     assert effect_of(found, "time").relative.effect_pct == 0
@@ -304,7 +313,7 @@ def test_impossible_listeners_are_named(tmp_path: Path) -> None:
     at_once = [event(903, START_MS, track=track) for track in range(20)]
     closing = [event(user, START_MS + 9000, "last") for user in (901, 903)]
     events = [*experiment(), *busy, *double, *at_once, *closing]
-    settings = load_config(AbConfig, None, ["trust.most_tracks_a_day=30", "trust.shortest_track_s=1", "resamples=100"])
+    settings = load_config(AbConfig, None, ["trust.most_tracks_a_day=30", "trust.shortest_track_s=1"])
     found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", settings)
     assert found.trust is not None
     shown = {one.kind: (one.listeners["C"], one.examples[-1]) for one in found.trust.suspicions}
@@ -380,7 +389,7 @@ def test_the_command_writes_the_report_and_prints_the_table(
         "--out",
         str(tmp_path / "out"),
         "--set",
-        "resamples=100",
+        "positions=12",
         "--set",
         "min_listeners=20",
         "--set",
@@ -395,13 +404,13 @@ def test_the_command_writes_the_report_and_prints_the_table(
     document = json.loads((tmp_path / "out" / "report.json").read_bytes())
     assert document["verdict"]["decision"] == "ship"
     assert 'data-decision="ship"' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert load_config(AbConfig, tmp_path / "out" / "config.yaml").resamples == 100
+    assert load_config(AbConfig, tmp_path / "out" / "config.yaml").positions == 12
 
 
 def test_a_control_can_be_named_on_the_command_line(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [str(log), "--experiment", "ALS", "--set", "control=T1", "--table-only", "--out", str(tmp_path)]
+    argv = [str(log), "--experiment", "ALS", "--set", "control=T1", "--set", "table_only=true", "--out", str(tmp_path)]
     assert run(app, PROG, argv) == 0
     assert json.loads((tmp_path / "report.json").read_bytes())["control"] == "T1"
     assert "C " in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Quantiles of the latency: their values, and intervals that know that a listener's requests are alike."""
+"""Quantiles of measured values, and intervals that know that the values of a listener are alike."""
 
 import math
 

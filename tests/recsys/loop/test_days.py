@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from analysis.ab.tables import listeners_of
+from analysis.ab.measures import listeners_of
 from looplib.cli import run
 from looplib.config import dump_config
 from recsys.errors import LoopError

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from analysis.ab.data_quality import Quality, Suspicion, Trust
-from analysis.ab.effects import Cuped, Deciding, MetricEffect, RelativeEffect
+from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
+from analysis.ab.parts.data_quality import Quality, Suspicion, Trust
+from analysis.ab.parts.segments import SegmentEffect, Segments
+from analysis.ab.parts.timeline import Day, Distribution, Exposure, Position, Timeline
 from analysis.ab.report import OriginalRow, Report
 from analysis.ab.tables import RejectedLine
-from analysis.ab.timeline import Day, Distribution, Exposure, Position, Timeline
 from analysis.ab.verdict import Verdict
 from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
@@ -54,9 +55,7 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
             adjusted_p_value=min(1.0, 2 * (around(strength * pct, half).p_value or 0.0)),
             significant=abs(strength * pct) > 1.2 * half,
             mde_pct=1.43 * half,
-            cuped=Cuped(around(strength * pct, 0.8 * half), "time before", 0.36) if method == "mean" else None,
-            bootstrap=around(strength * pct, 1.03 * half),
-            mann_whitney_p=0.0123 if method == "mean" else None,
+            past_explains=0.36 if method == "mean" else None,
             margin=0.05 * control if role == _ROLE_GUARDRAIL else None,
             guardrail=("kept" if half < 5 else "unclear") if role == _ROLE_GUARDRAIL else None,
         )
@@ -109,6 +108,22 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         first_day=dates[0],
         last_day=dates[-1],
         at_horizon=False,
+        is_adjusted=False,
+        segments=tuple(
+            Segments(
+                f"{text}device",
+                arm,
+                "time_per_session",
+                "Time per session",
+                tuple(
+                    SegmentEffect(f"{text}{name}", 900, 905, 4.0, 4.2, around(pct, 9.0), 0.4)
+                    for name, pct in (("phone", 5.0), ("speaker", 2.0))
+                ),
+                0.03,
+                0.06,
+            )
+            for arm in treated
+        ),
         recommenders={arm: "random" if arm == control else f"model {arm}" for arm in arms},
         listeners=counts,
         sessions={arm: 14 * count for arm, count in counts.items()},

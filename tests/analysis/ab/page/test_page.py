@@ -21,7 +21,15 @@ def parse(report: Report) -> Element:
 def bare(report: Report) -> Report:
     """A report without figures, which is rendered at once."""
     return replace(
-        report, effects=(), timelines=(), distributions=(), positions=(), trust=None, first_day=None, last_day=None
+        report,
+        effects=(),
+        segments=(),
+        timelines=(),
+        distributions=(),
+        positions=(),
+        trust=None,
+        first_day=None,
+        last_day=None,
     )
 
 
@@ -123,8 +131,12 @@ def test_the_page_needs_nobody_else(text: str, usual: Element) -> None:
     assert "url(" not in text  # nor a clip path, whose name another figure of the page may have
     assert "@import" not in text
     names = {name for element in usual.walk() for name in element.attributes}
-    assert not names & {"src", "href", "xlink:href", "srcset", "action", "data"}
+    assert not names & {"src", "xlink:href", "srcset", "action", "data"}
     assert not usual.find("script")
+    targets = {element.attributes.get("id") for element in usual.walk()}
+    links = [element.attributes["href"] for element in usual.find("a")]
+    assert len(links) > 5
+    assert all(link.startswith("#") and link[1:] in targets for link in links)
     assert (
         "default-src 'none'" in usual.find("meta", **{"http-equiv": "Content-Security-Policy"})[0].attributes["content"]
     )
@@ -157,8 +169,7 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
             p_value=None,
             adjusted_p_value=None,
             mde_pct=None,
-            cuped=None,
-            bootstrap=None,
+            past_explains=None,
         )
         for effect in report.effects
     )

@@ -11,6 +11,7 @@ import numpy as np
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect
+from analysis.ab.measures import attach_measured
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.tables import DAY_MS
 from analysis.statistics import effects, sequential
@@ -50,7 +51,7 @@ class Exposure:
     """Listeners of a day, by arm."""
 
     date: str  # ISO date, UTC
-    active: dict[str, int]  # listeners with a session that ended on that day
+    active: dict[str, int]  # listeners with a session that ended on that day, or was not closed and broke off on it
     new: dict[str, int]  # of those, the ones with none before
 
 
@@ -83,10 +84,10 @@ def iso_date(moment_ms: int, period_ms: int = DAY_MS) -> str:
 def timelines(
     connection: queries.Connection, arms: Sequence[str], config: AbConfig, period_ms: int
 ) -> tuple[Timeline, ...]:
-    """Follow each primary metric and arm, from the table `listener_periods`; the control is the first arm."""
+    """Follow each primary metric and arm over periods of a day or an hour; the control is the first arm."""
     found = []
-    for metric in (METRICS[name] for name in config.primary):
-        dates, alone, so_far = _read_periods(connection, metric, arms, "listener_periods", period_ms)
+    for metric in (config.known[name] for name in config.primary):
+        dates, alone, so_far = _read_periods(connection, metric, arms, period_ms)
         for index, arm in enumerate(arms[1:], start=1):
             days = zip(dates, alone[:, [0, index]], so_far[:, [0, index]], strict=True)
             of_arm = tuple(_compare_day(date, day, total, metric, config) for date, day, total in days)
@@ -95,8 +96,8 @@ def timelines(
 
 
 def exposures(connection: queries.Connection, arms: Sequence[str]) -> tuple[Exposure, ...]:
-    """Count active and new listeners by day, from the table `listener_days`."""
-    dates, alone, so_far = _read_periods(connection, METRICS["sessions"], arms, "listener_days", DAY_MS)
+    """Count active and new listeners by day."""
+    dates, alone, so_far = _read_periods(connection, METRICS["sessions"], arms, DAY_MS)
     active, new = (
         counts.astype(int).tolist() for counts in (alone[..., 0], np.diff(so_far[..., 0], axis=0, prepend=0))
     )
@@ -105,15 +106,13 @@ def exposures(connection: queries.Connection, arms: Sequence[str]) -> tuple[Expo
 
 
 def _read_periods(
-    connection: queries.Connection, metric: Metric, arms: Sequence[str], table: str, period_ms: int
+    connection: queries.Connection, metric: Metric, arms: Sequence[str], period_ms: int
 ) -> tuple[list[str], FloatArray, FloatArray]:
     """Return ISO dates, and the sums over listeners of each period alone and of all periods so far.
 
     Sums are of shape (periods, arms, 6), the last axis as in `_SUMS`.
     """
-    columns = {"numerator": metric.numerator, "denominator": metric.denominator or metric.numerator}
-    keys = {name: name for name in ("user", "arm", "period")}
-    queries.alias(connection, "daily", table, keys | columns)
+    attach_measured(connection, metric, "day" if period_ms == DAY_MS else "hour")
     with queries.in_order(connection):
         rows = queries.fetch_table(connection, "ab/period_sums", per_listener=metric.per_listener)
     periods, period = np.unique(rows["period"].to_numpy(), return_inverse=True)

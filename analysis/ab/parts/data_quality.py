@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from analysis import queries
-from analysis.ab.config import TrustConfig
+from analysis.ab.config import AbConfig, TrustConfig
+from analysis.ab.parts.timeline import Exposure, exposures
 from analysis.ab.tables import RejectedLine
-from analysis.ab.timeline import Exposure, exposures
+from analysis.logs.lines import LineCounts
 
 _KINDS = {
     "tracks": "more tracks on a day than can be heard",
@@ -56,7 +57,7 @@ class Trust:
 def assess(
     connection: queries.Connection, arms: Sequence[str], rejected: Sequence[RejectedLine], config: TrustConfig
 ) -> Trust:
-    """Look for impossible behaviour and faulty events in the tables of `analysis.ab.tables.tabulate`."""
+    """Look for impossible behaviour and faulty events in the tables of `analysis.ab.measures`."""
     row = queries.fetch_row(connection, "ab/quality")
     quality = Quality(**{field.name: row[field.name] for field in fields(Quality)})
     suspicions = _suspicions(connection, arms, config)
@@ -79,3 +80,24 @@ def _suspicions(connection: queries.Connection, arms: Sequence[str], config: Tru
             examples = sorted(user for row in of_kind.values() for user in row["examples"])[:_EXAMPLES]
             found.append(Suspicion(label, listeners, tuple(examples)))
     return tuple(found)
+
+
+def notes(trust: Trust, lines: LineCounts, left_out: int, config: AbConfig) -> tuple[str, ...]:
+    """Return what should be known before anybody acts on a report, a sentence each; `left_out` events are too late."""
+    quality, changing = trust.quality, trust.changing_listeners
+    other_tracks = quality.broken_chains - quality.clock_went_back
+    counted = {
+        f"{lines.rejected:,} of {lines.read:,} lines are no events.": lines.rejected,
+        f"{changing:,} listeners were in more than one arm, and count in each.": changing,
+        f"The clock went back at {quality.clock_went_back:,} events.": quality.clock_went_back,
+        f"{other_tracks:,} events are of another track than was recommended just before, as when a clock jumps, "
+        "lines are lost or listeners choose for themselves.": other_tracks,
+        f"{quality.duplicates:,} events are duplicates, and count.": quality.duplicates,
+        f"{quality.negative_latencies:,} events have a latency below 0, as when a clock is set back; they count, and "
+        "their latency counts in the original table alone.": quality.negative_latencies,
+        f"{left_out:,} events after the horizon, {config.horizon}, are left out.": left_out,
+    }
+    return (
+        *(f"{sum(found.listeners.values()):,} listeners show {found.kind}." for found in trust.suspicions),
+        *(note for note, count in counted.items() if count),
+    )

@@ -1,0 +1,208 @@
+"""What is measured of each listener: every metric's `.sql` file, run on the sessions and events of one slice at a time.
+
+`measure` makes of the slices that `tables.load` leaves
+
+- `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
+- `known_…`: listeners, arms and parts with a session, where … is `whole`, `day`, `hour` or a segmentation's name;
+- a table for each metric's file and …, with one row a listener, arm and part, such as `listener_sums_day`;
+- `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
+- `overlapping`: listeners with two sessions at the same time.
+
+A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events` (`sql/ab/closed_events.sql`), whose
+column `part` is what the numbers are asked for: 0 for the whole experiment, a day, an hour, or a segment.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from analysis import queries
+from analysis.ab.config import AbConfig
+from analysis.ab.metrics import METRICS, Metric, column_name
+from analysis.ab.tables import DAY_MS, HOUR_MS, Loaded, attach_texts, load
+from analysis.errors import AnalysisError
+from looplib.arrays import FloatArray, IntArray
+
+WHOLE = "whole"
+NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
+_KEYS = ("user", "arm", "part")
+_GROUPS = 100  # of listeners, whose values are alike
+_NO_EVENT = pa.schema(
+    {name: pa.int64() for name in ("user", "timestamp", "track", "recommendation")}
+    | {name: pa.float64() for name in ("time", "latency")}
+    | {name: pa.uint64() for name in ("session", "recommender")}
+    | {"is_last": pa.bool_(), "arm": pa.string(), "side": pa.int32()}
+)
+
+
+@dataclass(frozen=True)
+class Division:
+    """A way to divide sessions into parts: a SQL file of `analysis/sql/ab`, and the values of its parameters."""
+
+    file: str
+    values: Mapping[str, object] = field(default_factory=dict)
+    labels: str | None = None  # the table that the file reads as `labels`
+
+
+def measure(loaded: Loaded, config: AbConfig) -> None:
+    """Make the tables of the module's docstring.
+
+    Raises:
+        AnalysisError: A file of labels cannot be read, or lacks its columns.
+    """
+    # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by name.
+    by_requests = sorted(sorted(loaded.recommenders, reverse=True), key=lambda pair: loaded.recommenders[pair])
+    loaded.own_recommenders = dict(by_requests) | config.recommenders
+    periods, segments = _periods(loaded), segmentations(loaded.connection, loaded.start_ms, config)
+    summed, quantiles = (
+        [row for row in config.reported if (row.quantile is None) == is_sum] for is_sum in (True, False)
+    )
+    for connection in loaded.each_slice():
+        _open_slice(connection, loaded.own_recommenders, config)
+        queries.insert(connection, "all_sessions", "slice_sessions")
+        queries.append(connection, "overlapping", "ab/overlapping")
+        for by, division in segments.items():
+            _measure_parts(connection, by, division, [metric for metric in summed if metric.name in config.primary])
+        for by, division in periods.items():
+            _measure_parts(connection, by, division, summed)
+        queries.append(connection, "positions", "ab/positions", deepest=config.positions)
+        for source, file in _files(quantiles).items():
+            queries.attach_query(connection, "measured", file)
+            queries.append(connection, f"histogram_{source}", "ab/histogram", groups=_GROUPS)
+
+
+def _periods(loaded: Loaded) -> dict[str, Division]:
+    """Return the days, the hours where those are followed, and the whole, which comes last and stays."""
+    lengths = {"day": DAY_MS, "hour" if loaded.period_ms == HOUR_MS else "day": loaded.period_ms}
+    of_time = {by: Division("ab/by_period", {"period_ms": length, "start_ms": 0}) for by, length in lengths.items()}
+    return of_time | {WHOLE: Division("ab/by_period", {"period_ms": 0, "start_ms": loaded.start_ms})}
+
+
+def segmentations(connection: queries.Connection, start_ms: int, config: AbConfig) -> dict[str, Division]:
+    """Return how sessions are divided into segments, by a name for tables and people.
+
+    Raises:
+        AnalysisError: A file of labels cannot be read, or lacks its columns.
+    """
+    found = {NOVELTY: Division("ab/by_novelty"), PAST: Division("ab/by_past", {"start_ms": start_ms})}
+    for column, file in config.segments.items():
+        table = f"labels_of_{column}"
+        try:
+            key = queries.materialize_labels(connection, table, file, column)
+        except (ValueError, OSError, queries.DatabaseError) as error:
+            raise AnalysisError(f"segments {column}: {file}: {str(error).splitlines()[0]}") from None
+        found[column] = Division("ab/by_label", {"of_track": key == "track"}, table)
+    return found
+
+
+def _open_slice(connection: queries.Connection, recommenders: Mapping[str, str], config: AbConfig) -> None:
+    """Make the tables `session_events` and `slice_sessions` of the table `assigned`."""
+    attach_texts(connection, "own_recommenders", {"arm": list(recommenders), "own": list(recommenders.values())})
+    queries.materialize(connection, "session_events", "ab/session_events")
+    queries.materialize(connection, "slice_sessions", "ab/sessions", skip_below=config.skip_below)
+
+
+def _divide(connection: queries.Connection, division: Division) -> None:
+    """Make the views `sessions` and `events` of a slice, with the parts of a division."""
+    if division.labels:
+        queries.alias(connection, "labels", division.labels)
+    queries.materialize(connection, "parts", division.file, **division.values)
+    queries.attach_query(connection, "sessions", "ab/closed_sessions")
+    queries.attach_query(connection, "events", "ab/closed_events")
+
+
+def _measure_parts(connection: queries.Connection, by: str, division: Division, metrics: Sequence[Metric]) -> None:
+    """Add the slice's rows to the tables by listener and part."""
+    _divide(connection, division)
+    queries.append(connection, f"known_{by}", "ab/known")
+    for source, file in (_files([METRICS["sessions"]]) | _files(metrics)).items():
+        queries.append(connection, f"{source}_{by}", file)
+
+
+def _files(metrics: Iterable[Metric]) -> dict[str, str]:
+    """Return the files of metrics, by what their tables are called."""
+    return {metric.source: metric.sql for metric in metrics}
+
+
+def check_files(config: AbConfig) -> None:
+    """Run every metric's file on no events, and see that it and the files of segments have the columns.
+
+    Raises:
+        AnalysisError: A file cannot be read, is no SQL, or has not the columns.
+    """
+    with queries.connect(threads=1) as connection:
+        segmentations(connection, 0, config)
+        queries.attach_arrow(connection, "assigned", _NO_EVENT.empty_table())
+        _open_slice(connection, {}, config)
+        _divide(connection, Division("ab/by_novelty"))
+        for metric in config.reported:
+            try:
+                found = queries.fetch_table(connection, metric.sql).column_names
+            except (OSError, queries.DatabaseError) as error:
+                raise AnalysisError(f"metric {metric.name}: {metric.sql}: {str(error).splitlines()[0]}") from None
+            if missing := [name for name in (*_KEYS, *metric.columns) if name not in found]:
+                raise AnalysisError(
+                    f"metric {metric.name}: {metric.sql}: no column {', '.join(missing)}; found are {', '.join(found)}"
+                )
+
+
+def measure_original(loaded: Loaded) -> None:
+    """Measure only what the original table needs (`sql/ab/original_listeners.sql`)."""
+    for connection in loaded.each_slice():
+        queries.append(connection, "listener_sums_whole", "ab/original_listeners")
+    queries.alias(loaded.connection, "known_whole", "listener_sums_whole")
+
+
+def listeners_of(paths: Sequence[str | Path], experiment: str, arm: str) -> list[int]:
+    """Return the listeners of an arm, ascending; paths and errors are those of `tables.load`."""
+    with load(paths, experiment, table_only=True) as loaded:
+        measure_original(loaded)
+        users: list[int] = _rows_of(loaded.connection, "known_whole", arm)["user"].to_pylist()
+        return users
+
+
+def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()) -> dict[str, FloatArray]:
+    """Return the columns of an arm's listeners, each of shape (listeners,), and of their past as `past_…`.
+
+    Raises:
+        AnalysisError: A metric's file has two rows for a listener.
+    """
+    users = _rows_of(connection, "known_whole", arm)["user"].to_numpy()
+    columns: dict[str, FloatArray] = {}
+    for source in dict.fromkeys(
+        [METRICS["sessions"].source, *(metric.source for metric in metrics if metric.quantile is None)]
+    ):
+        for prefix, side in (("", arm), ("past_", None)):
+            rows = _rows_of(connection, f"{source}_{WHOLE}", side)
+            found = _by_listener(rows, users, source)
+            columns |= {f"{prefix}{column_name(source, name)}": values for name, values in found.items()}
+    return columns
+
+
+def _rows_of(connection: queries.Connection, table: str, arm: str | None) -> pa.Table:
+    queries.alias(connection, "by_listener", table)
+    return queries.fetch_table(connection, "ab/arm_listeners", arm=arm)
+
+
+def _by_listener(rows: pa.Table, users: IntArray, source: str) -> dict[str, FloatArray]:
+    """Return the columns of a table in the order of the listeners; 0 for one without a row."""
+    found = rows["user"].to_numpy()
+    if len(twice := found[1:][found[1:] == found[:-1]]):
+        raise AnalysisError(f"{source}: two rows for listener {twice[0]}; one a user, arm and part is expected")
+    _, at, of_rows = np.intersect1d(users, found, assume_unique=True, return_indices=True)
+    columns = {}
+    for name in rows.column_names[1:]:
+        columns[name] = np.zeros(len(users))
+        columns[name][at] = np.nan_to_num(rows[name].to_numpy()[of_rows].astype(np.float64))
+    return columns
+
+
+def attach_measured(connection: queries.Connection, metric: Metric, by: str) -> None:
+    """Make a metric's numerator and denominator by listener, arm and part readable as `measured`, beside `known`."""
+    keys = {name: name for name in ("user", "arm", "part")}
+    columns = {"numerator": metric.columns[0], "denominator": metric.columns[-1]}
+    queries.alias(connection, "measured", f"{metric.source}_{by}", keys | columns)
+    queries.alias(connection, "known", f"known_{by}")

@@ -1,0 +1,181 @@
+"""Segments: an arm's effect on listeners or sessions of one kind, and whether the kinds differ in it.
+
+A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners who were there before
+the experiment; or of one time since the listener's first session in it, which shows an effect that is mere novelty.
+None of these depends on the arm. Segments explain and decide nothing, so their intervals are for one look.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from scipy import stats
+
+from analysis import queries
+from analysis.ab.config import AbConfig
+from analysis.ab.effects import RelativeEffect, number, relative_effect
+from analysis.ab.measures import NOVELTY, PAST, attach_measured
+from analysis.ab.metrics import Metric
+from analysis.statistics.effects import compare_moments
+from analysis.statistics.moments import Moments, Quantity
+from analysis.statistics.multiplicity import benjamini_hochberg, holm
+
+_MOST = 8  # segments of a kind; the smallest beyond are taken together
+_FEWEST = 30  # listeners of an arm whose mean is about normal
+_OTHERS = "others"
+_NAMES = {NOVELTY: "time since the first session", PAST: "listeners new or known before"}
+
+
+@dataclass(frozen=True)
+class SegmentEffect:
+    """The effect in one segment."""
+
+    segment: str  # its label
+    control_listeners: int  # control listeners with a session in it
+    arm_listeners: int  # the arm's
+    control_value: float | None  # the metric of the control's sessions in it
+    arm_value: float | None  # of the arm's
+    relative: RelativeEffect  # the effect in % of the control's value, with the interval for one look
+    adjusted_p_value: float | None = None  # by Benjamini and Hochberg over all segments of a report
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The effects of an arm on a primary metric by segment."""
+
+    name: str  # what the segments are by, for people
+    arm: str
+    metric: str
+    label: str  # the metric's name for people
+    effects: tuple[SegmentEffect, ...]
+    p_value: float | None  # that the relative effects of all segments are the same
+    adjusted_p_value: float | None = None  # by Holm over all kinds of segments, arms and metrics of a report
+
+
+def segment_effects(connection: queries.Connection, arms: Sequence[str], config: AbConfig) -> tuple[Segments, ...]:
+    """Compare the arms, the control first, on primary metrics wherever there is more than one segment."""
+    found = []
+    for by in (NOVELTY, PAST, *config.segments):
+        for metric in (config.known[name] for name in config.primary):
+            rows = _read(connection, metric, by)
+            labels, merged = _merge(rows["part"])
+            if len(labels) < 2:
+                continue
+            sides = {arm: _side(rows, merged, len(labels), metric, arm) for arm in arms}
+            for arm in arms[1:]:
+                effects, p_value = _compare(sides[arms[0]], sides[arm], labels, config)
+                name = _NAMES.get(by, by)
+                found.append(Segments(name, arm, metric.name, metric.label, effects, number(p_value)))
+    return _adjust(found)
+
+
+def _read(connection: queries.Connection, metric: Metric, by: str) -> pa.Table:
+    attach_measured(connection, metric, by)
+    return queries.fetch_table(connection, "ab/segment_values")
+
+
+def _merge(parts: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """Return the labels of segments, by size or, where they count days, by day, and the segment of each row."""
+    names, rows, counts = np.unique(parts.to_numpy().astype(str), return_inverse=True, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    kept = order if len(order) <= _MOST else order[: _MOST - 1]
+    labels = sorted(names[kept].tolist(), key=_day) + ([_OTHERS] if len(kept) < len(order) else [])
+    position = {label: index for index, label in enumerate(labels)}
+    return labels, np.array([position.get(name, len(labels) - 1) for name in names.tolist()])[rows]
+
+
+def _day(label: str) -> int:
+    """Return the day that a label of `sql/ab/by_novelty.sql` names; 0 for other labels, whose order stays."""
+    last = label.rpartition("day ")[2]
+    return int(last) if last.isdecimal() else 0
+
+
+@dataclass(frozen=True)
+class _Side:
+    """An arm's metric in each segment as a ratio of two columns, x and y with the segment's number."""
+
+    moments: Moments
+    listeners: list[int]  # with a session in it, by segment
+
+
+def _side(rows: pa.Table, segments: np.ndarray, count: int, metric: Metric, arm: str) -> _Side:
+    """Return the sums of an arm's listeners by segment; a mean is over those with a session in the segment."""
+    of_arm = rows["arm"].to_numpy() == arm
+    users, row = np.unique(rows["user"].to_numpy()[of_arm], return_inverse=True)
+    cells = (row, segments[of_arm])
+    numerator, denominator, seen = (np.zeros((len(users), count)) for _ in range(3))
+    np.add.at(numerator, cells, rows["numerator"].to_numpy()[of_arm])
+    np.add.at(denominator, cells, rows["denominator"].to_numpy()[of_arm])
+    seen[cells] = 1
+    listeners = seen.sum(axis=0).astype(int).tolist()
+    if metric.per_listener:
+        seen = (denominator > 0).astype(float)
+        numerator = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    below = denominator if metric.method == "ratio" else seen
+    columns = {
+        f"{axis}{position}": column
+        for axis, values in (("x", numerator), ("y", below))
+        for position, column in enumerate(values.T)
+    }
+    return _Side(Moments.of(columns), listeners)
+
+
+def _compare(
+    control: _Side, arm: _Side, labels: Sequence[str], config: AbConfig
+) -> tuple[tuple[SegmentEffect, ...], float]:
+    """Return the effect in each segment, and the p-value of no difference between those of enough listeners."""
+    quantities = [Quantity(f"x{position}", f"y{position}") for position in range(len(labels))]
+    found = [compare_moments(control.moments, arm.moments, quantity, 1 - config.alpha) for quantity in quantities]
+    effects = tuple(
+        SegmentEffect(
+            label,
+            control.listeners[position],
+            arm.listeners[position],
+            number(effect.control.value),
+            number(effect.arm.value),
+            relative_effect(effect),
+        )
+        for position, (label, effect) in enumerate(zip(labels, found, strict=True))
+    )
+    large = [
+        quantity
+        for quantity, effect, row in zip(quantities, found, effects, strict=True)
+        if min(row.control_listeners, row.arm_listeners) >= _FEWEST and min(effect.control.value, effect.arm.value) > 0
+    ]
+    return effects, difference_p(control.moments, arm.moments, large)
+
+
+def difference_p(control: Moments, arm: Moments, quantities: Sequence[Quantity]) -> float:
+    """Test whether the relative effects on several quantities are the same; NaN for fewer than two.
+
+    Wald's test on the differences of the logarithms of the ratios, whose covariances are those of the delta method over
+    the listeners, so a listener may count in several quantities. Wald, Tests of Statistical Hypotheses Concerning
+    Several Parameters When the Number of Observations is Large, 1943.
+    """
+    if len(quantities) < 2:
+        return math.nan
+    means = [np.array([side.mean(quantity) for quantity in quantities]) for side in (control, arm)]
+    covariance = np.zeros((len(quantities), len(quantities)))
+    for side, values in zip((control, arm), means, strict=True):
+        rows = [[side.covariance(left, right) for right in quantities] for left in quantities]
+        covariance += np.array(rows) / np.outer(values, values) / side.count
+    contrasts = np.hstack([np.full((len(quantities) - 1, 1), -1.0), np.eye(len(quantities) - 1)])
+    off = contrasts @ (np.log(means[1]) - np.log(means[0]))
+    statistic = off @ np.linalg.pinv(contrasts @ covariance @ contrasts.T) @ off
+    return float(stats.chi2.sf(statistic, len(off)))
+
+
+def _adjust(found: Sequence[Segments]) -> tuple[Segments, ...]:
+    whole = holm([math.nan if row.p_value is None else row.p_value for row in found])
+    flat = [effect.relative.p_value for row in found for effect in row.effects]
+    single = iter(benjamini_hochberg([math.nan if p_value is None else p_value for p_value in flat]))
+    return tuple(
+        replace(
+            row,
+            adjusted_p_value=number(p_value),
+            effects=tuple(replace(effect, adjusted_p_value=number(next(single))) for effect in row.effects),
+        )
+        for row, p_value in zip(found, whole, strict=True)
+    )

@@ -1,0 +1,225 @@
+"""Metrics of one's own and segments: what they are worth against plain Python, and what is refused before any work."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.ab.__main__ import PROG, app
+from analysis.ab.config import AbConfig
+from analysis.ab.parts.segments import difference_p
+from analysis.ab.report import Report, build_report
+from analysis.errors import AnalysisError
+from analysis.statistics.moments import Moments, Quantity
+from looplib.cli import run
+from looplib.config import dump_config, load_config
+from looplib.randomness import make_generator
+from recsys.ingest.events import ingest
+from tests.analysis.ab.logs import experiment, write
+
+LATE_SKIPS = """
+SELECT user, arm, part, count(*) FILTER (WHERE time < 0.3) AS numerator, count(*) AS denominator
+FROM events
+WHERE position > 3
+GROUP BY ALL
+"""
+EVENTS = experiment(200, effect=0.1, past=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log, and files beside it."""
+    folder = tmp_path_factory.mktemp("own")
+    write(folder / "log" / "a.jsonl", EVENTS)
+    (folder / "late_skips.sql").write_text(LATE_SKIPS)
+    devices = "".join(f"{user},{device_of(user)}\n" for user in range(190))  # ten listeners are not in it
+    (folder / "listeners.csv").write_text("user,device\n" + devices)
+    tracks = [{"track": track, "artist": "a", "genre": genre_of(track)} for track in range(100)]
+    (folder / "tracks.json").write_text("".join(json.dumps(track) + "\n" for track in tracks))
+    return folder
+
+
+def device_of(user: int) -> str:
+    return "phone" if user % 3 else "speaker"
+
+
+def genre_of(track: int) -> str:
+    return "rock" if track < 40 else "jazz"
+
+
+def settings(folder: Path, **changes: Any) -> AbConfig:  # noqa: ANN401  any value
+    late = {"sql": str(folder / "late_skips.sql"), "label": "late skips, share", "better": "lower"}
+    given = {"metrics": {"late_skips": late | {"role": "guardrail", "margin": 0.5}}, "min_listeners": 20}
+    return AbConfig.model_validate(given | changes)
+
+
+def report_of(events: list[dict[str, Any]], folder: Path, config: AbConfig) -> Report:
+    return build_report([write(folder / "a.jsonl", events)], "ALS", config)
+
+
+def sessions_of(arm: str) -> dict[str, list[dict[str, Any]]]:
+    """Events of an arm by session, in order."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for event in EVENTS:
+        if event["experiments"].get("ALS") == arm:
+            found.setdefault(event["session"], []).append(event)
+    return found
+
+
+def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener_and_by_day(folder: Path) -> None:
+    config = settings(
+        folder,
+        primary=["late_skips"],
+        metrics={"late_skips": {"sql": str(folder / "late_skips.sql"), "label": "late skips"}},
+    )
+    report = build_report([folder / "log"], "ALS", config)
+    (effect,) = (effect for effect in report.effects if effect.metric == "late_skips")
+    late = {arm: [event["time"] < 0.3 for own in sessions_of(arm).values() for event in own[3:]] for arm in ("C", "T1")}
+    assert (effect.control_value, effect.arm_value) == pytest.approx([np.mean(late["C"]), np.mean(late["T1"])])
+    assert report.timelines[0].days[-1].sequential.effect_pct == pytest.approx(effect.relative.effect_pct)
+    assert effect.past_explains is not None
+    ingest([str(folder / "log")], folder / "store", buckets=2)
+    of_store = build_report([folder / "store"], "ALS", config)
+    assert replace(of_store, sources=()) == replace(report, sources=())
+
+
+def test_an_own_metric_takes_its_role_beside_the_others_and_comes_through_the_written_configuration(
+    folder: Path,
+) -> None:
+    config = settings(folder)
+    assert config.role_of("late_skips") == "guardrail"
+    assert len(config.guardrails) == len(AbConfig().guardrails) + 1
+    (folder / "written.yaml").write_text(dump_config(config))
+    assert load_config(AbConfig, folder / "written.yaml") == config
+    effect = next(row for row in build_report([folder / "log"], "ALS", config).effects if row.metric == "late_skips")
+    assert (effect.guardrail, effect.higher_is_better) == ("kept", False)
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("SELECT user FROM", "Parser Error"),
+        ("SELECT user, arm, part, 1 AS numerator FROM sessions", "no column denominator; found are user, arm"),
+        ("SELECT user, arm, part, tims AS numerator, 1 AS denominator FROM sessions", 'Referenced column "tims" not'),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_in_one_line_before_anything_is_read(
+    folder: Path, tmp_path: Path, sql: str | None, words: str
+) -> None:
+    file = tmp_path / "wrong.sql"
+    if sql:
+        file.write_text(sql)
+    config = settings(folder, metrics={"wrong": {"sql": str(file), "label": "wrong", "role": "secondary"}})
+    with pytest.raises(AnalysisError) as caught:
+        build_report([tmp_path / "no log"], "ALS", config)
+    assert "\n" not in str(caught.value)
+    assert "metric wrong: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_two_rows_for_a_listener_are_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "twice.sql").write_text("SELECT user, arm, part, 1 AS numerator, 1 AS denominator FROM sessions")
+    config = settings(
+        folder, metrics={"twice": {"sql": str(tmp_path / "twice.sql"), "label": "twice", "role": "secondary"}}
+    )
+    with pytest.raises(AnalysisError, match="own_twice: two rows for listener 0; one a user, arm and part is expected"):
+        build_report([folder / "log"], "ALS", config)
+
+
+def test_a_dry_run_prints_the_plan_and_the_sql_and_computes_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ab.yaml").write_text(dump_config(settings(folder)))
+    argv = [str(folder / "log"), "--experiment", "ALS", "--config", str(tmp_path / "ab.yaml"), "--dry-run"]
+    assert run(app, PROG, [*argv, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "ALS against C, from" in printed
+    assert "guardrail" in next(line for line in printed.splitlines() if "late_skips" in line)
+    assert "WHERE position > 3" in printed
+    assert "-- ab/listener_sums" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> None:
+    config = settings(folder, diagnostics=["session_time_p50"])
+    effect = next(
+        row for row in build_report([folder / "log"], "ALS", config).effects if row.metric == "session_time_p50"
+    )
+    times = [sum(event["time"] for event in session) for session in sessions_of("C").values()]
+    assert effect.control_value == pytest.approx(np.quantile(times, 0.5), rel=0.02)
+
+
+@pytest.mark.parametrize("metric", ["mean_time_per_session", "time_per_recommended_track", "time"])
+def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
+    folder: Path, tmp_path: Path, metric: str
+) -> None:
+    files = {"device": folder / "listeners.csv", "genre": folder / "tracks.json"}
+    config = settings(folder, primary=[metric], segments=files)
+    found = {row.name: row for row in build_report([folder / "log"], "ALS", config).segments}
+    own = {arm: sessions_of(arm).values() for arm in ("C", "T1")}
+    of_phones = [
+        event
+        for arm in own
+        for session in own[arm]
+        for event in session
+        if device_of(event["user"]) == "phone" and event["user"] < 190
+    ]
+    of_rock = [
+        event for arm in own for session in own[arm] if genre_of(session[0]["track"]) == "rock" for event in session
+    ]
+    for name, label, events in (("device", "phone", of_phones), ("genre", "rock", of_rock)):
+        alone = report_of(events, tmp_path, settings(folder, primary=[metric]))
+        expected = next(row for row in alone.effects if row.metric == metric)
+        segment = next(row for row in found[name].effects if row.segment == label)
+        assert segment.control_listeners == alone.listeners["C"]
+        values = (segment.relative.effect_pct, segment.control_value, segment.arm_value)
+        assert values == pytest.approx((expected.relative.effect_pct, expected.control_value, expected.arm_value))
+        ends = (segment.relative.lower_pct, segment.relative.upper_pct)
+        assert ends == pytest.approx((expected.relative.lower_pct, expected.relative.upper_pct), rel=0.05)
+    assert {row.segment for row in found["device"].effects} == {"phone", "speaker", "unknown"}
+    assert [row.segment for row in found["time since the first session"].effects] == ["day 1", "day 2", "from day 3"]
+
+
+def test_listeners_who_differ_in_their_effect_are_found_and_others_are_not(folder: Path, tmp_path: Path) -> None:
+    events = [event | {} for event in EVENTS]
+    for event in events:
+        if event["experiments"].get("ALS") == "T1" and device_of(event["user"]) == "speaker":
+            event["time"] *= 0.5
+    files = {"device": folder / "listeners.csv", "genre": folder / "tracks.json"}
+    found = {row.name: row for row in report_of(events, tmp_path, settings(folder, segments=files)).segments}
+    assert (found["device"].adjusted_p_value or 1) < 0.001
+    assert (found["genre"].adjusted_p_value or 0) > 0.05
+    by_label = {row.segment: row.relative.effect_pct or 0 for row in found["device"].effects}
+    assert by_label["speaker"] < -20 < 0 < by_label["phone"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("listener,device\n1,a\n", "a column device and one of user and track are expected"), (None, "No files found")],
+)
+def test_a_file_of_labels_that_is_wrong_is_refused(folder: Path, tmp_path: Path, text: str | None, words: str) -> None:
+    if text:
+        (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(AnalysisError, match="segments device: ") as caught:
+        build_report([folder / "log"], "ALS", settings(folder, segments={"device": tmp_path / "labels.csv"}))
+    assert words in str(caught.value)
+
+
+def test_equal_effects_in_segments_that_share_listeners_differ_in_one_of_twenty() -> None:
+    quantities = [Quantity(f"x{number}", f"y{number}") for number in range(3)]
+    p_values = []
+    for experiment_number in range(600):
+        generator = make_generator(experiment_number, "segments")
+        sides = []
+        for lift in (1.0, 1.2):
+            taste = generator.lognormal(0, 0.5, 400)
+            counts = generator.poisson([2.0, 3.0, 4.0], (400, 3)).astype(float)
+            times = lift * taste[:, np.newaxis] * counts * [1.0, 2.0, 0.5] * generator.lognormal(0, 0.3, (400, 3))
+            columns = {f"x{number}": times[:, number] for number in range(3)}
+            sides.append(Moments.of(columns | {f"y{number}": counts[:, number] for number in range(3)}))
+        p_values.append(difference_p(sides[0], sides[1], quantities))
+    assert 0.03 <= np.mean(np.array(p_values) < 0.05) <= 0.075
