@@ -16,6 +16,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.effects import Listeners, MetricEffect, compare_winners, metric_effects, number
 from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
+from analysis.ab.parts.budget import Budget, compare_budgets
 from analysis.ab.parts.data_quality import Trust, assess
 from analysis.ab.parts.segments import Segments, segment_effects
 from analysis.ab.parts.timeline import Distribution, Position, Timeline, distributions, iso_date, positions, timelines
@@ -70,6 +71,7 @@ class Report:
     distributions: tuple[Distribution, ...] = ()  # over sessions
     positions: tuple[Position, ...] = ()  # listening time by position in the session
     trust: Trust | None = None  # data quality
+    budgets: tuple[Budget, ...] = ()  # whether the time of a session follows from the share that is heard, by arm
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""
@@ -147,6 +149,7 @@ def _complete(
         distributions=distributions(connection, arms),
         positions=positions(connection, arms),
         trust=evidence.trust,
+        budgets=compare_budgets(listeners, config.control),
     )
 
 
