@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 from botify.experiments import Experiment
+from botify.recommenders.interleaved import answering
 from botify.recommenders.registry import READS, FallbackSettings
 from looplib.config import Config, load_config
 
@@ -82,8 +83,10 @@ class Settings(Config):
 
     @property
     def recommenders(self) -> set[str]:
-        """All recommenders that may be asked."""
-        arms = {arm.recommender for experiment in self.experiments for arm in experiment.arms}
+        """All recommenders that may be asked, or be named by an event."""
+        arms = {
+            name for experiment in self.experiments for arm in experiment.arms for name in answering(arm.recommender)
+        }
         return arms | {*self.fallback.exhausted, *self.fallback.unknown, "random"}
 
     @property

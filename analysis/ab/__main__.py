@@ -39,6 +39,9 @@ def main(
     config: Annotated[Path | None, typer.Option(help="A YAML file such as configs/ab.yaml.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replaces a value.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json, report.html and config.yaml.")] = None,
+    warehouse: Annotated[
+        Path | None, typer.Option(metavar="FILE.duckdb", help="Leave events, sessions, listeners and effects here.")
+    ] = None,
     everything: Annotated[
         bool | None,
         typer.Option("--all/--dry-run", help="Print every metric; or only what would be computed, with its SQL."),
@@ -49,7 +52,7 @@ def main(
     if everything is False:
         print_plan(logs, experiment, settings)
         return
-    report = build_report(logs, experiment, settings)
+    report = build_report(logs, experiment, settings, database=warehouse)
     if out is not None:
         atomic_write_text(out / "config.yaml", dump_config(settings))
         atomic_write_text(out / "report.html", render(report))
@@ -88,6 +91,8 @@ def print_report(report: Report, *, everything: bool = False) -> None:
     if guardrails:
         by_metric = {metric: _state_cells(metric, report) for metric in dict.fromkeys(row.metric for row in guardrails)}
         console.print(_table(("guardrail", "allowed", *report.arms[1:]), _shortened(by_metric.values())))
+    for preference in report.preferences:
+        console.print(Text(f"{preference}"))
     console.print(Text(_counts(report)))
     verdict, notes = report.verdict, report.verdict.notes
     for note in notes if everything else notes[:_MOST_NOTES]:

@@ -6,6 +6,7 @@
 - `known_…`: listeners, arms and parts with a session, where … is `whole`, `day`, `hour` or a segmentation's name;
 - a table for each metric's file and …, with one row a listener, arm and part, such as `listener_sums_day`;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
+- `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`);
 - `overlapping`: listeners with two sessions at the same time.
 
 A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events` (`sql/ab/closed_events.sql`), whose
@@ -47,8 +48,8 @@ class Division:
     labels: str | None = None  # the table that the file reads as `labels`
 
 
-def measure(loaded: Loaded, config: AbConfig) -> None:
-    """Make the tables of the module's docstring.
+def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None:
+    """Make the tables of the module's docstring, and one of all events where its name is given.
 
     Raises:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
@@ -63,7 +64,10 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
     for connection in loaded.each_slice():
         _open_slice(connection, loaded.own_recommenders, config)
         queries.insert(connection, "all_sessions", "slice_sessions")
+        if events:
+            queries.insert(connection, events, "session_events")
         queries.append(connection, "overlapping", "ab/overlapping")
+        queries.append(connection, "credited", "ab/credited")
         for by, division in segments.items():
             _measure_parts(connection, by, division, [metric for metric in summed if metric.name in config.primary])
         for by, division in periods.items():
@@ -160,7 +164,7 @@ def listeners_of(paths: Sequence[str | Path], experiment: str, arm: str) -> list
     """Return the listeners of an arm, ascending; paths and errors are those of `tables.load`."""
     with load(paths, experiment, table_only=True) as loaded:
         measure_original(loaded)
-        users: list[int] = _rows_of(loaded.connection, "known_whole", arm)["user"].to_pylist()
+        users: list[int] = rows_of(loaded.connection, "known_whole", arm)["user"].to_pylist()
         return users
 
 
@@ -170,19 +174,20 @@ def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[M
     Raises:
         AnalysisError: A metric's file has two rows for a listener.
     """
-    users = _rows_of(connection, "known_whole", arm)["user"].to_numpy()
+    users = rows_of(connection, "known_whole", arm)["user"].to_numpy()
     columns: dict[str, FloatArray] = {}
     for source in dict.fromkeys(
         [METRICS["sessions"].source, *(metric.source for metric in metrics if metric.quantile is None)]
     ):
         for prefix, side in (("", arm), ("past_", None)):
-            rows = _rows_of(connection, f"{source}_{WHOLE}", side)
+            rows = rows_of(connection, f"{source}_{WHOLE}", side)
             found = _by_listener(rows, users, source)
             columns |= {f"{prefix}{column_name(source, name)}": values for name, values in found.items()}
     return columns
 
 
-def _rows_of(connection: queries.Connection, table: str, arm: str | None) -> pa.Table:
+def rows_of(connection: queries.Connection, table: str, arm: str | None) -> pa.Table:
+    """Return the rows of an arm, None for the time before the experiment, of a table that has one a listener."""
     queries.alias(connection, "by_listener", table)
     return queries.fetch_table(connection, "ab/arm_listeners", arm=arm)
 

@@ -12,12 +12,14 @@ from pathlib import Path
 import msgspec
 
 from analysis import queries
+from analysis.ab import warehouse
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import Listeners, MetricEffect, compare_winners, metric_effects, number
 from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
 from analysis.ab.parts.budget import Budget, compare_budgets
 from analysis.ab.parts.data_quality import Trust, assess
+from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.segments import Segments, segment_effects
 from analysis.ab.parts.timeline import Distribution, Position, Timeline, distributions, iso_date, positions, timelines
 from analysis.ab.tables import DAY_MS, Loaded, load
@@ -67,6 +69,7 @@ class Report:
     last_day: str | None = None  # of the last
     effects: tuple[MetricEffect, ...] = ()  # every configured metric and arm; primary ones first
     segments: tuple[Segments, ...] = ()  # primary metrics by segment
+    preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     timelines: tuple[Timeline, ...] = ()  # primary metrics by day
     distributions: tuple[Distribution, ...] = ()  # over sessions
     positions: tuple[Position, ...] = ()  # listening time by position in the session
@@ -78,19 +81,26 @@ class Report:
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
-def build_report(paths: Sequence[str | Path], experiment: str, config: AbConfig) -> Report:
+def build_report(
+    paths: Sequence[str | Path], experiment: str, config: AbConfig, *, database: Path | None = None
+) -> Report:
     """Make the report of an experiment.
 
     Args:
         paths: Files, folders and patterns of logs, and folders of session stores.
         experiment: Its name in the log.
         config: Metrics, roles, and when to trust.
+        database: Leave events, sessions, listeners and effects in this file of DuckDB (`analysis.ab.warehouse`).
 
     Raises:
         EventLogError: A path cannot be read.
         AnalysisError: A metric's file is wrong; there is no such experiment, no control, nothing to compare it with, or
             an arm without a share.
     """
+    if database and config.table_only:
+        raise AnalysisError(
+            "table_only: the original table alone has no events to leave in a database; set it to false"
+        )
     check_files(config)
     with load(paths, experiment, memory=config.memory, table_only=config.table_only) as loaded:
         connection, arms = loaded.connection, _arms(loaded, experiment, config)
@@ -99,7 +109,7 @@ def build_report(paths: Sequence[str | Path], experiment: str, config: AbConfig)
         if config.table_only:
             measure_original(loaded)
         else:
-            measure(loaded, config)
+            measure(loaded, config, warehouse.EVENTS if database else None)
         metrics = () if config.table_only else config.reported
         listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
         counts = {arm: len(columns["sessions"]) for arm, columns in listeners.items()}
@@ -121,7 +131,12 @@ def build_report(paths: Sequence[str | Path], experiment: str, config: AbConfig)
             is_adjusted=config.cuped,
             sources=loaded.names,
         )
-        return report if config.table_only else _complete(report, loaded, evidence, listeners, config)
+        if config.table_only:
+            return report
+        report = _complete(report, loaded, evidence, listeners, config)
+        if database:
+            warehouse.write(connection, report.effects, metrics, database)
+        return report
 
 
 def _complete(
@@ -145,6 +160,7 @@ def _complete(
         verdict=decide(evidence, config),
         effects=tuple(evidence.effects),
         segments=segment_effects(connection, arms, config),
+        preferences=preferences(loaded, arms, config),
         timelines=timelines(connection, arms, config, loaded.period_ms),
         distributions=distributions(connection, arms),
         positions=positions(connection, arms),

@@ -5,6 +5,7 @@ lines, and counts of the lines, so logs and their store give the same report.
 """
 
 import datetime
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ SHOWN_REJECTS = 5
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 LONG_AFTER = 2**63 - 1
+_INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
+_RECOMMENDERS = pa.schema({"name": pa.string(), "own": pa.string(), "side": pa.int32()})
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 1_000_000  # read from a store
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
@@ -174,8 +177,11 @@ class Loaded:
                 arms[row["experiments"]] = arm
                 self.spans_ms.append((row["start_ms"], row["end_ms"]))
                 if row["recommender"] is not None and row["requests"]:
-                    self.recommenders[arm, row["recommender"]] += row["requests"]
+                    self.recommenders[arm, _credit(row["recommender"])[0]] += row["requests"]
         self.arms |= set(arms.values())
+        names = {row["recommender"] for row in self._summary} - {None}
+        credits_ = [{"name": name} | dict(zip(("own", "side"), _credit(name), strict=True)) for name in sorted(names)]
+        queries.attach_arrow(self.connection, "recommenders", pa.Table.from_pylist(credits_, _RECOMMENDERS))
         attach_texts(self.connection, "arms", {"experiments": list(arms), "arm": list(arms.values())})
         for number, table in enumerate(self.slices):
             queries.append(self.connection, table, "ab/assigned", slice=number, slices=len(self.slices))
@@ -232,6 +238,20 @@ def load(
         with progress("read", sources.megabytes, "MB") as report:
             loaded.read(sources, Path(folder), report)
         yield loaded
+
+
+def members(recommender: str) -> tuple[str, str] | None:
+    """Return the two recommenders of a name of the form `interleaved(a, b)`; None for another."""
+    found = _INTERLEAVED.fullmatch(recommender)
+    return (found[2], found[3]) if found else None
+
+
+def _credit(name: str) -> tuple[str, int | None]:
+    """Return an event's recommender, two interleaved ones together, and which of them is credited, 1 or 2."""
+    found, pair = _INTERLEAVED.fullmatch(name), members(name)
+    if not found or not pair:
+        return name, None
+    return name.removeprefix(f"{found[1]} of "), pair.index(found[1]) + 1 if found[1] in pair else None
 
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode

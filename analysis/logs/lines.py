@@ -119,6 +119,8 @@ def id_kinds(log: IO[bytes]) -> IdKinds | None:
 
 @cache
 def _decoder(kinds: IdKinds) -> msgspec.json.Decoder[Event]:
+    if not any(kinds):
+        return msgspec.json.Decoder(Event)
     types: dict[str, Any] = {"user": TextId} if kinds.users else {}
     if kinds.tracks:
         types |= {"track": TextId, "recommendation": TextId | None}

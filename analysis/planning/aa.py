@@ -20,8 +20,7 @@ from analysis.statistics.moments import Moments
 from looplib.arrays import BoolArray, FloatArray
 
 ALPHA = 1 - CONFIDENCE
-_BAND = 0.99  # chance that a count lies in its interval when all is well
-_KS_THRESHOLD = 0.001
+_ALARM = 0.001 / 3  # chance that one of the three checks fails when all is well: one of the three in 1 of 1,000 systems
 _SPLITS_A_CALL = 50
 _CONNECT_TIMEOUT_S = 15
 _FEWEST = 20  # listeners
@@ -29,7 +28,7 @@ _FEWEST = 20  # listeners
 
 @dataclass(frozen=True)
 class AAReport:
-    """How the statistics did; intervals are what chance allows in 99 of 100 cases (binomial)."""
+    """How the statistics did; intervals are what chance allows a count in all but 1 of 3,000 cases (binomial)."""
 
     metric: str
     runs: int  # splits
@@ -76,7 +75,7 @@ def check(
         effect=effect,
         covered=covered,
         detected=float(np.mean(effect_p_values < ALPHA)),
-        as_expected=in_band and uniformity_p >= _KS_THRESHOLD,
+        as_expected=in_band and uniformity_p >= _ALARM,
     )
 
 
@@ -88,8 +87,7 @@ def describe(report: AAReport) -> str:
             f"{report.metric}: {report.listeners:,} listeners split {report.runs:,} times into two equal arms",
             f"false positives  {rejections.value} of {report.runs:,} at 5 %; "
             f"chance allows {rejections.lower} to {rejections.upper}",
-            f"p-values         uniform with p = {report.uniformity_p:.3f} (Kolmogorov-Smirnov; not below "
-            f"{_KS_THRESHOLD})",
+            f"p-values         uniform with p = {report.uniformity_p:.3f} (Kolmogorov-Smirnov; not below {_ALARM:.4f})",
             f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
             f"{report.effect:+.1%}; chance allows {covered.lower} to {covered.upper}",
             f"power            the injected effect was significant in {report.detected:.1%} of the splits",
@@ -166,5 +164,5 @@ def _run_splits(calls: Sequence[tuple[Sample, list[str], float]], scheduler: str
 
 def _count(shown: BoolArray, chance: float) -> Interval:
     """Return how many splits show something, and between how many it should be."""
-    lower, upper = stats.binom.interval(_BAND, len(shown), chance)
+    lower, upper = stats.binom.interval(1 - _ALARM, len(shown), chance)
     return Interval(int(np.count_nonzero(shown)), int(lower), int(upper))

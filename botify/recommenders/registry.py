@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 from botify.model.model import CONTEXT, FACTORS, NEIGHBOURS, Model
 from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender, Row
 from botify.recommenders.context import session_context
+from botify.recommenders.interleaved import interleave, members
 from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
 from botify.recommenders.session import contextual, session_als
 from looplib.config import Config
@@ -33,19 +34,28 @@ REPEAT = "repeat"
 
 
 def _check_name(name: str) -> str:
-    if name not in RECOMMENDERS:
-        raise ValueError(f"no such recommender; allowed: {', '.join(RECOMMENDERS)}")
+    pair = members(name)
+    if not RECOMMENDERS.keys() >= set(pair or (name,)) or (pair and pair[0] == pair[1]):
+        known = ", ".join(RECOMMENDERS)
+        raise ValueError(f"no such recommender; allowed: {known}, and interleaved(a, b) of two of these")
     return name
 
 
+def _check_plain(name: str) -> str:
+    if members(name):
+        raise ValueError("an arm's recommender may be interleaved, a fallback may not")
+    return _check_name(name)
+
+
 RecommenderName = Annotated[str, AfterValidator(_check_name)]
+FallbackName = Annotated[str, AfterValidator(_check_plain)]
 
 
 class FallbackSettings(Config):
     """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
 
-    exhausted: tuple[RecommenderName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
-    unknown: tuple[RecommenderName, ...] = ("top_pop",)  # it knows nothing of this listener or track
+    exhausted: tuple[FallbackName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
+    unknown: tuple[FallbackName, ...] = ("top_pop",)  # it knows nothing of this listener or track
 
 
 def recommend(
@@ -58,19 +68,46 @@ def recommend(
     Returns:
         The recommender that had a track, after fallbacks, and the track, for each row.
     """
-    different = sorted(set(names))  # the same draws from the same seed
-    if len(different) == 1:
-        drawn = RECOMMENDERS[names[0]](model, batch, rng)
+    pairs = {name: members(name) for name in set(names) if members(name)}
+    if pairs:
+        answers = _ask_pairs(model, batch, names, pairs, rng)
     else:
-        drawn = [IS_UNKNOWN] * len(batch)
-        for name in different:
-            positions = [i for i, wanted in enumerate(names) if wanted == name]
-            for i, found in zip(positions, RECOMMENDERS[name](model, [batch[i] for i in positions], rng), strict=True):
-                drawn[i] = found
+        answers = list(zip(names, _ask(model, batch, names, rng), strict=True))
     return [
         (name, found) if found.track >= 0 else _fall_back(model, row, found, fallback, rng)
-        for name, found, row in zip(names, drawn, batch, strict=True)
+        for (name, found), row in zip(answers, batch, strict=True)
     ]
+
+
+def _ask(model: Model, batch: Batch, names: Sequence[str], rng: np.random.Generator) -> list[Drawn]:
+    """Ask the recommender named for each row."""
+    different = sorted(set(names))  # the same draws from the same seed
+    if len(different) == 1:
+        return RECOMMENDERS[names[0]](model, batch, rng)
+    drawn = [IS_UNKNOWN] * len(batch)
+    for name in different:
+        positions = [i for i, wanted in enumerate(names) if wanted == name]
+        for i, found in zip(positions, RECOMMENDERS[name](model, [batch[i] for i in positions], rng), strict=True):
+            drawn[i] = found
+    return drawn
+
+
+def _ask_pairs(
+    model: Model,
+    batch: Batch,
+    names: Sequence[str],
+    pairs: Mapping[str, tuple[str, ...]],
+    rng: np.random.Generator,
+) -> list[tuple[str, Drawn]]:
+    """Ask the recommenders where some are pairs (`botify.recommenders.interleaved`)."""
+    answers = list(
+        zip(names, _ask(model, batch, [(*pairs.get(name, ()), name)[0] for name in names], rng), strict=True)
+    )
+    positions = [i for i, name in enumerate(names) if name in pairs]
+    others = _ask(model, [batch[i] for i in positions], [pairs[names[i]][1] for i in positions], rng)
+    for i, other, coin in zip(positions, others, rng.random(len(positions)).tolist(), strict=True):
+        answers[i] = interleave(model, batch[i], names[i], (answers[i][1], other), coin)
+    return answers
 
 
 def _fall_back(

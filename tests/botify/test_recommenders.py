@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from botify.model.catalogue import load_catalogue
 from botify.model.loading import load_model
 from botify.model.model import Model
-from botify.recommenders.base import EXHAUSTED, UNKNOWN, Batch, Row
+from botify.recommenders.base import EXHAUSTED, UNKNOWN, Batch, Drawn, Row
+from botify.recommenders.interleaved import interleave
 from botify.recommenders.registry import RECOMMENDERS, REPEAT, FallbackSettings, recommend
+from looplib.errors import ConfigError
 from tests.botify.exports import make_settings, publish, write_catalogue
 
 # Tracks 0..11, three of an artist, whose factors point the same way.
@@ -176,3 +178,56 @@ def test_fallbacks_come_from_the_configuration(model: Model) -> None:
     rng = np.random.default_rng(0)
     assert recommend(model, [row(0, 0, 3, 6, 9)], ["indexed"], fallback, rng)[0][0] == "top_pop"
     assert recommend(model, [row(17, 1)], ["indexed"], fallback, rng)[0][0] == "sticky_artist"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("in_order", "top_pop"),
+        ("indexed", "random"),
+        ("sticky_artist", "indexed"),
+        ("session_als", "sticky_artist"),
+        ("random", "top_pop"),
+    ],
+)
+def test_an_interleaved_track_is_drawn_as_often_as_its_propensity_says_and_credited_by_a_fair_coin(
+    model: Model, first: str, second: str
+) -> None:
+    name, session, draws = f"interleaved({first}, {second})", row(0, 3, 4, times=[1.0, 0.2]), 6000
+    answers = recommend(model, [session] * draws, [name] * draws, FALLBACK, np.random.default_rng(4))
+    propensities = {drawn.track: drawn.propensity or 0.0 for _, drawn in answers}
+    assert sum(propensities.values()) == pytest.approx(1)
+    assert {(drawn.track, drawn.propensity) for _, drawn in answers} == set(propensities.items())
+    counts = Counter(drawn.track for _, drawn in answers)
+    for track, propensity in propensities.items():
+        assert counts[track] / draws == pytest.approx(propensity, abs=5 * (propensity / draws) ** 0.5)
+    credited = Counter(who for who, _ in answers)
+    assert credited.keys() <= {f"{first} of {name}", f"{second} of {name}", name}
+    total = credited[f"{first} of {name}"] + credited[f"{second} of {name}"]
+    assert credited[f"{first} of {name}"] / total == pytest.approx(0.5, abs=2.5 / total**0.5)
+
+
+def test_what_both_have_or_one_alone_is_credited_to_neither(model: Model) -> None:
+    name, session = "interleaved(in_order, session_als)", row(0, 3)
+    both = interleave(model, session, name, (Drawn(6, 1.0), Drawn(6, 1.0)), 0.1)
+    alone = interleave(model, session, name, (Drawn(EXHAUSTED, None), Drawn(6, 1.0)), 0.9)
+    assert both == alone == (name, Drawn(6, 1.0))
+    (answer,) = recommend(model, [row(9, 5)], [name], FALLBACK, np.random.default_rng(1))
+    assert answer[0] == "top_pop"  # the fallback for listeners without a list
+
+
+def test_interleaved_arms_stand_beside_others_and_draw_the_same_for_the_same_seed(model: Model) -> None:
+    names = ["indexed", "interleaved(indexed, in_order)", "random", "interleaved(random, top_pop)"] * 50
+    batch = [row(position % 3, 3) for position in range(200)]
+    asked = [recommend(model, batch, names, FALLBACK, np.random.default_rng(6)) for _ in range(2)]
+    assert asked[0] == asked[1]
+    assert all(name == who for (who, _), name in zip(asked[0], names, strict=True) if "(" not in name)
+
+
+@pytest.mark.parametrize("name", ["interleaved(in_order, nobody)", "interleaved(in_order, in_order)", "interleaved()"])
+def test_an_interleaved_recommender_of_others_than_two_known_ones_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"no such recommender; allowed: .*, and interleaved\(a, b\) of two of these"):
+        make_settings(tmp_path, tmp_path / "tracks.json", name)
+    fallback = {"unknown": ["interleaved(random, top_pop)"]}
+    with pytest.raises(ConfigError, match="a fallback may not"):
+        make_settings(tmp_path, tmp_path / "tracks.json", "in_order", fallback=fallback)

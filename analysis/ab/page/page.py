@@ -19,6 +19,7 @@ _TONES: dict[Decision, str] = {
 
 _CONTENTS = (
     ("effects", "Effects"),
+    ("interleaved", "Interleaved recommenders"),
     ("segments", "Segments"),
     ("course", "Means over listeners"),
     ("metrics", "Metrics"),
@@ -27,7 +28,13 @@ _CONTENTS = (
     ("method", "How to read this"),
 )
 # Sections that a report has only with this
-_PARTS = {"effects": "effects", "segments": "segments", "metrics": "effects", "sessions": "distributions"}
+_PARTS = {
+    "effects": "effects",
+    "interleaved": "preferences",
+    "segments": "segments",
+    "metrics": "effects",
+    "sessions": "distributions",
+}
 
 
 def render(report: Report) -> str:

@@ -11,7 +11,7 @@ from analysis.logs.lines import LineCounts
 
 _KINDS = {
     "tracks": "more tracks on a day than can be heard",
-    "same_ms": "events within one millisecond",
+    "at_once": "events within one millisecond, before an answer came",
     "clock": "more listening than time between the events",
     "overlap": "two sessions at the same time",
 }
@@ -69,7 +69,7 @@ def _suspicions(connection: queries.Connection, arms: Sequence[str], config: Tru
         connection,
         "ab/suspicions",
         most_tracks=config.most_tracks_a_day,
-        same_ms_share=config.same_ms_share,
+        at_once_share=config.at_once_share,
         shortest_track_ms=1000 * config.shortest_track_s,
     ).to_pylist()
     found = []

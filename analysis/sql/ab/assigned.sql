@@ -4,14 +4,18 @@
 -- $slices  BIGINT, number of slices
 -- FROM batch(user BIGINT, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, experiments VARCHAR, session UBIGINT, recommender VARCHAR)
 -- FROM arms(experiments VARCHAR, arm VARCHAR)
+-- FROM recommenders(name VARCHAR, own VARCHAR, side INTEGER)
 -- Columns:
 --   user, timestamp, is_last, track, time, latency, recommendation, session  as in batch
---   recommender  UBIGINT, hash of its name
+--   recommender  UBIGINT, hash of its name; of one of two interleaved ones, that of both together
+--   side         INTEGER, 1 or 2 for the first or second of them, if it is credited
 --   arm          VARCHAR, NULL outside of the experiment
 SELECT
     batch.user, timestamp, is_last, track, time, latency, recommendation, session,
-    CASE WHEN recommender IS NOT NULL THEN hash(recommender) END AS recommender,
+    CASE WHEN recommender IS NOT NULL THEN hash(own) END AS recommender,
+    side,
     arms.arm
 FROM batch
+LEFT JOIN recommenders ON recommenders.name = batch.recommender
 LEFT JOIN arms ON arms.experiments IS NOT DISTINCT FROM batch.experiments
 WHERE hash(batch.user) % CAST($slices AS UBIGINT) = CAST($slice AS UBIGINT)

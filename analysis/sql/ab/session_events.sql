@@ -2,7 +2,7 @@
 -- They are ordered by time; of those at the same millisecond 'next' stands before 'last', then the smaller track, and
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.
--- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender UBIGINT)
+-- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender UBIGINT, side INTEGER)
 -- FROM own_recommenders(arm VARCHAR, own VARCHAR)
 -- Columns:
 --   user, arm, timestamp, is_last, track, time, latency  as in assigned
@@ -12,7 +12,9 @@
 --   is_organic   BOOLEAN, opens its session
 --   is_named     BOOLEAN, a recommendation was asked for, and it is known who answered
 --   is_fallback  BOOLEAN, another than the arm's own recommender did
---   same_ms      BOOLEAN, at the millisecond of the event before
+--   credit       INTEGER, 1 or 2 where the first or second of two interleaved recommenders recommended the track
+--   is_at_once   BOOLEAN, at the millisecond of the event before, though both answers took a millisecond or more, so that
+--                nobody who waits for an answer can have asked
 --   is_repeated  BOOLEAN, equals the event before
 --   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
 --                events from the one before that to the one after this are of the same millisecond, whose order is unknown
@@ -31,7 +33,9 @@ WITH ordered AS (
         lead(timestamp) OVER in_order AS timestamp_after,
         lag(track) OVER in_order AS track_before,
         lag(time) OVER in_order AS time_before,
-        lag(recommendation) OVER in_order AS recommended_before
+        lag(recommendation) OVER in_order AS recommended_before,
+        lag(side) OVER in_order AS side_before,
+        lag(latency) OVER in_order AS latency_before
     FROM assigned
     WINDOW in_order AS (PARTITION BY user, arm ORDER BY timestamp, is_last, track, time, recommendation)
 ),
@@ -39,6 +43,7 @@ compared AS (
     SELECT
         *,
         coalesce(timestamp = timestamp_before, false) AS same_ms,
+        coalesce(timestamp = timestamp_before AND least(latency, latency_before) >= 0.001, false) AS is_at_once,
         coalesce(NOT last_before AND track <> recommended_before AND timestamp <> timestamp_before, false)
         AND timestamp_before IS DISTINCT FROM timestamp_two_before
         AND timestamp IS DISTINCT FROM timestamp_after AS is_broken
@@ -52,7 +57,8 @@ SELECT
     coalesce(last_before, true) AS is_organic,
     NOT is_last AND recommender IS NOT NULL AS is_named,
     coalesce(NOT is_last AND recommender <> hash(own), false) AS is_fallback,
-    same_ms,
+    CASE WHEN NOT last_before AND track = recommended_before THEN side_before END AS credit,
+    is_at_once,
     coalesce(same_ms AND track = track_before AND time = time_before AND is_last = last_before, false) AS is_repeated,
     is_broken,
     coalesce(is_broken AND recommendation = track_before, false) AS is_reversed

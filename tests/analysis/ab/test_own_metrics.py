@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -142,6 +143,29 @@ def test_a_dry_run_prints_the_plan_and_the_sql_and_computes_nothing(
     assert "WHERE position > 3" in printed
     assert "-- ab/listener_sums" in printed
     assert not (tmp_path / "out").exists()
+
+
+def test_a_warehouse_has_what_the_report_was_made_from(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "ab.yaml").write_text(dump_config(settings(folder)))
+    argv = [str(folder / "log"), "--experiment", "ALS", "--config", str(tmp_path / "ab.yaml"), "--out", str(tmp_path)]
+    assert run(app, PROG, [*argv, "--warehouse", str(tmp_path / "w.duckdb")]) == 0
+    effects = json.loads((tmp_path / "report.json").read_bytes())["effects"]
+    with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as warehouse:
+        (events,) = warehouse.execute("SELECT count(*) FROM events WHERE arm IS NOT NULL").fetchall()[0]
+        (sessions,) = warehouse.execute("SELECT count(*) FROM sessions").fetchall()[0]
+        means = warehouse.execute("SELECT arm, listeners, mean FROM by_arm(time / sessions)").fetchall()
+        (rows,) = warehouse.execute("SELECT count(*) FROM effects").fetchall()[0]
+        late = warehouse.execute(
+            "SELECT sum(numerator) / sum(denominator) FROM own_late_skips WHERE arm = 'C'"
+        ).fetchall()
+    assert events == sum(len(session) for arm in ("C", "T1") for session in sessions_of(arm).values())
+    assert sessions == len(sessions_of("C")) + len(sessions_of("T1"))
+    assert rows == len(effects)
+    by_metric = {effect["metric"]: effect for effect in effects}
+    mean = by_metric["mean_time_per_session"]
+    assert means == [("C", 100, pytest.approx(mean["control_value"])), ("T1", 100, pytest.approx(mean["arm_value"]))]
+    assert late[0][0] == pytest.approx(by_metric["late_skips"]["control_value"])
+    assert run(app, PROG, [*argv, "--warehouse", str(tmp_path / "x.duckdb"), "--set", "table_only=true"]) == 2
 
 
 def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> None:

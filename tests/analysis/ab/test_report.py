@@ -311,15 +311,16 @@ def test_impossible_listeners_are_named(tmp_path: Path) -> None:
         event(902, START_MS + 3000, "last", session="b"),
     ]
     at_once = [event(903, START_MS, track=track) for track in range(20)]
-    closing = [event(user, START_MS + 9000, "last") for user in (901, 903)]
-    events = [*experiment(), *busy, *double, *at_once, *closing]
+    quick = [event(904, START_MS, track=track, latency=0.0002) for track in range(20)]  # who waits, but not for long
+    closing = [event(user, START_MS + 9000, "last") for user in (901, 903, 904)]
+    events = [*experiment(), *busy, *double, *at_once, *quick, *closing]
     settings = load_config(AbConfig, None, ["trust.most_tracks_a_day=30", "trust.shortest_track_s=1"])
     found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", settings)
     assert found.trust is not None
     shown = {one.kind: (one.listeners["C"], one.examples[-1]) for one in found.trust.suspicions}
     assert shown["more tracks on a day than can be heard"] == (1, 901)
     assert shown["two sessions at the same time"] == (1, 902)
-    assert shown["events within one millisecond"] == (1, 903)
+    assert shown["events within one millisecond, before an answer came"] == (1, 903)
     assert "more listening than time between the events" in shown
 
 

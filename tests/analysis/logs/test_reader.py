@@ -1,6 +1,7 @@
 """Every line of an event log has one outcome, and the typed reader and the exact one agree on it."""
 
 import gzip
+import io
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from analysis import queries
 from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
 from analysis.logs.files import LogFile, count_lines, discover
-from analysis.logs.lines import TORN, IdKinds, LineCounts, canonical_assignments, parse_line
+from analysis.logs.lines import TORN, IdKinds, LineCounts, canonical_assignments, id_kinds, parse_line
 from analysis.store import number_of
 
 START_MS = 1_767_225_600_000
@@ -95,6 +96,7 @@ def is_json(line: bytes) -> bool:
 def reference(content: bytes) -> Loaded:
     """The same by the exact reader alone, line by line."""
     rows, rejects, blank = [], [], 0
+    kinds = id_kinds(io.BytesIO(content)) or IdKinds()
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     is_whole = lines[-1] == b""
     lines = lines[:-1] if is_whole else lines
@@ -105,13 +107,14 @@ def reference(content: bytes) -> Loaded:
             blank += 1
             continue
         try:
-            event = parse_line(line.removesuffix(b"\r"))
+            event = parse_line(line.removesuffix(b"\r"), kinds=kinds)
         except ValueError as error:
             is_torn = number == len(lines) and not is_whole and not is_json(line)
             rejects.append((number, TORN if is_torn else str(error)))
             continue
         row = {column: getattr(event, column) for column in COLUMNS}
-        rows.append(row)
+        ids = {key: number_of(row[key]) for key in ("user", "track", "recommendation") if isinstance(row[key], str)}
+        rows.append(row | ids)
     return Loaded(rows, LineCounts(len(lines), len(rows), len(rejects), blank), rejects)
 
 

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
 from analysis.ab.parts.data_quality import Quality, Suspicion, Trust
+from analysis.ab.parts.interleaving import Preference
 from analysis.ab.parts.segments import SegmentEffect, Segments
 from analysis.ab.parts.timeline import Day, Distribution, Exposure, Position, Timeline
 from analysis.ab.report import OriginalRow, Report
@@ -109,6 +110,9 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         last_day=dates[-1],
         at_horizon=False,
         is_adjusted=False,
+        preferences=(
+            Preference(arms[-1], "in_order", "top_pop", 900, 4000, 4100, 0.4, 0.42, around(5.0, 3.0), "top_pop"),
+        ),
         segments=tuple(
             Segments(
                 f"{text}device",

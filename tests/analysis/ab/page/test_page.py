@@ -24,6 +24,7 @@ def bare(report: Report) -> Report:
         report,
         effects=(),
         segments=(),
+        preferences=(),
         timelines=(),
         distributions=(),
         positions=(),

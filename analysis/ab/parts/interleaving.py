@@ -1,0 +1,90 @@
+"""Interleaved recommenders: whose tracks the same listeners hear for longer, in an arm that takes turns by a coin."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from analysis.ab.config import AbConfig
+from analysis.ab.effects import RelativeEffect
+from analysis.ab.measures import rows_of
+from analysis.ab.tables import Loaded, members
+from analysis.statistics.effects import Interval
+from analysis.statistics.moments import Moments, Quantity
+from analysis.statistics.sequential import p_value_at, widening
+
+_FIRST, _SECOND = Quantity("first_time", "first_tracks"), Quantity("second_time", "second_tracks")
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Which of two interleaved recommenders listeners prefer."""
+
+    arm: str  # the arm that has them
+    first: str  # the recommender that the second is compared with
+    second: str
+    listeners: int  # with a credited track
+    first_tracks: int  # tracks credited to the first
+    second_tracks: int
+    first_time: float  # mean share heard of one
+    second_time: float
+    effect: RelativeEffect  # of the second's tracks on the first's, in %; always valid, or for the look at the horizon
+    preferred: str | None  # the one whose tracks are surely heard for longer
+
+    def __str__(self) -> str:
+        """What was found, in one sentence."""
+        found = self.effect
+        interval = f"{found.effect_pct:+,.2f} % [{found.lower_pct:+,.2f}, {found.upper_pct:+,.2f}]"
+        result = f"{self.preferred} is preferred" if self.preferred else "neither is preferred so far"
+        pair = f"{self.first} and {self.second}"
+        return f"{self.arm} interleaves {pair}: {result}; {self.second}'s tracks are heard for {interval}"
+
+
+def preferences(loaded: Loaded, arms: Sequence[str], config: AbConfig) -> tuple[Preference, ...]:
+    """Compare the recommenders of every arm that interleaves two, from the table `credited`.
+
+    It compares what is heard of a track. What the tracks do to the rest of a session is shared by both: a recommender
+    that keeps listeners for longer, or that tires them when heard alone, is not credited for it.
+    """
+    found = []
+    for arm in arms:
+        pair = members(loaded.own_recommenders.get(arm, ""))
+        if pair:
+            rows = rows_of(loaded.connection, "credited", arm)
+            moments = Moments.of({name: rows[name].to_numpy() for name in rows.column_names[1:]})
+            if moments.count > 1 and moments.means.all():
+                found.append(compare_pair(arm, pair, moments, loaded.end_ms is not None, config))
+    return tuple(found)
+
+
+def compare_pair(arm: str, pair: tuple[str, str], moments: Moments, at_horizon: bool, config: AbConfig) -> Preference:
+    """Compare two ratios of the same listeners by the logarithm of their quotient (delta method)."""
+    before, after = moments.mean(_FIRST), moments.mean(_SECOND)
+    variance = (
+        moments.variance(_FIRST) / before**2
+        + moments.variance(_SECOND) / after**2
+        - 2 * moments.covariance(_FIRST, _SECOND) / (before * after)
+    )
+    error, ratio = math.sqrt(max(0.0, variance) / moments.count), math.log(after / before)
+    count, planned, confidence = moments.count, config.planned_listeners, 1 - config.alpha
+    half = error * (stats.norm.isf(config.alpha / 2) if at_horizon else widening(count, planned, confidence))
+    errors = np.array(ratio / error if error else math.inf * ratio)
+    p_value = 2 * stats.norm.sf(abs(errors)) if at_horizon else p_value_at(errors, count, planned, confidence)
+    ends = Interval(*(math.expm1(end) for end in (ratio, ratio - half, ratio + half)))
+    first_tracks, second_tracks = (
+        round(moments.mean(Quantity(f"{side}_tracks")) * count) for side in ("first", "second")
+    )
+    return Preference(
+        arm=arm,
+        first=pair[0],
+        second=pair[1],
+        listeners=count,
+        first_tracks=first_tracks,
+        second_tracks=second_tracks,
+        first_time=before,
+        second_time=after,
+        effect=RelativeEffect.of(ends.scaled(100), float(p_value)),
+        preferred=pair[ratio > 0] if ends.excludes_zero else None,
+    )

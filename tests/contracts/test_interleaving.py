@@ -1,0 +1,79 @@
+"""Interleaving, from both sides: what the service logs of two recommenders is what the report compares."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.ab.config import AbConfig
+from analysis.ab.report import Report, build_report
+from botify.model.catalogue import load_catalogue
+from botify.model.loading import load_model
+from botify.service import Service
+from looplib.randomness import make_generator
+from recsys.ingest.events import ingest
+from tests.botify.exports import make_settings, publish, write_catalogue
+
+LISTENERS, TRACKS = 300, 60
+PAIR = "interleaved(in_order, top_pop)"
+
+
+def serve(folder: Path, liking: float) -> Path:
+    """Serves sessions of listeners, who hear `liking` more of the tracks of their own lists; returns the log."""
+    catalogue = write_catalogue(folder / "tracks.json", range(TRACKS))
+    lists = {user: [(user * 7 + step) % 40 for step in range(12)] for user in range(LISTENERS)}
+    publish(folder, "one", lists, catalogue=catalogue)
+    arms = [{"recommender": "in_order"}, {"recommender": PAIR}]
+    settings = make_settings(folder, catalogue, experiments=[{"name": "MIX", "arms": arms}], decides="MIX")
+    service = Service(settings, load_model(settings, load_catalogue(catalogue)))
+    for user in range(LISTENERS):
+        generator = make_generator(5, "interleaving", user)
+        track, time = int(generator.integers(40, TRACKS)), 1.0
+        for _ in range(6):
+            (track,) = service.next([(user, track, time)])
+            time = float(np.clip(generator.normal(0.4 + liking * (track in lists[user][:6]), 0.2), 0, 1))
+        service.last([(user, track, time)])
+    service.close()
+    return settings.log_dir
+
+
+def preference_of(report: Report) -> tuple[str | None, float]:
+    (found,) = report.preferences
+    assert (found.arm, found.first, found.second) == ("T1", "in_order", "top_pop")
+    return found.preferred, found.effect.effect_pct or 0.0
+
+
+def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(tmp_path: Path) -> None:
+    config = AbConfig(min_listeners=20, planned_listeners=150)
+    log = serve(tmp_path / "liked", 0.3)
+    report = build_report([log], "MIX", config)
+    preferred, effect_pct = preference_of(report)
+    assert preferred == "in_order"
+    assert effect_pct < -10
+    assert report.recommenders == {"C": "in_order", "T1": PAIR}
+    ingest([str(log)], tmp_path / "store", buckets=2)
+    assert build_report([tmp_path / "store"], "MIX", config).preferences == report.preferences
+    assert next(row for row in report.effects if row.metric == "fallback_share" and row.arm == "T1").arm_value == 0
+    unliked = build_report([serve(tmp_path / "unliked", 0.0)], "MIX", config)
+    assert preference_of(unliked)[0] is None
+    assert "neither is preferred so far" in str(unliked.preferences[0])
+
+
+def test_an_interval_of_a_preference_holds_equality_as_often_as_it_says() -> None:
+    from analysis.ab.parts.interleaving import compare_pair
+    from analysis.statistics.moments import Moments
+
+    missed = 0
+    for number in range(600):
+        generator = make_generator(number, "preference")
+        taste, counts = generator.lognormal(0, 0.6, 300), generator.poisson(3, (2, 300)).astype(float)
+        times = taste * counts * generator.lognormal(0, 0.4, (2, 300))
+        columns = {
+            "first_tracks": counts[0],
+            "second_tracks": counts[1],
+            "first_time": times[0],
+            "second_time": times[1],
+        }
+        found = compare_pair("T1", ("a", "b"), Moments.of(columns), True, AbConfig())
+        missed += found.preferred is not None
+    assert missed / 600 == pytest.approx(0.05, abs=0.02)
