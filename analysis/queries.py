@@ -73,6 +73,11 @@ def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table
     return _rows(connection, name, values).to_arrow_table()
 
 
+def fetch_columns(connection: Connection, name: str, columns: Sequence[str], **values: object) -> pa.Table:
+    """Run a SQL file and return some of its columns; what only the others need is not computed."""
+    return _rows(connection, name, values).select(*columns).to_arrow_table()
+
+
 def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[str, Any]:
     """Run a SQL file that returns one row, and return that as a mapping from column to value."""
     relation = _rows(connection, name, values)

@@ -81,7 +81,7 @@ def predict(config: SearchConfig) -> tuple[list[dict[str, Any]], IntArray, dict[
     scorer = Scorer(dataset.address, config.validation, config.seed, usable_cores())
     offline = []
     for model in models:
-        metrics = score_lists(scorer, model.lists).metrics
+        metrics = score_lists(scorer, model.lists, is_whole=True).metrics
         offline.append({"name": model.name, "kind": model.kind, "ndcg": metrics[NDCG], "ope": metrics[OPE]})
     lists = {model.name: np.where(model.lists < 0, -1, dataset.tracks[model.lists]) for model in models}
     return offline, dataset.users, lists

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from looplib.arrays import FloatArray, IntArray
+from looplib.arrays import Float32Array, FloatArray, IntArray
 from sim.errors import WorldError
 from sim.listening.sessions import LONGEST_SESSION, Sessions
+from sim.worlds.neighbours import nearest_tracks
 
 # Returns a track for each of some sessions under way, and its probability (rows,), NaN where that is not known.
 Recommender = Callable[[Sessions, IntArray, np.random.Generator], tuple[IntArray, FloatArray]]
@@ -16,6 +17,51 @@ def recommend_random(sessions: Sessions, rows: IntArray, rng: np.random.Generato
     """Draw any track of the catalogue, all equally likely, repeats included."""
     tracks = sessions.world.tracks
     return rng.integers(tracks, size=len(rows)), np.full(len(rows), 1.0 / tracks)
+
+
+def make_same_artist(artist: IntArray, *, repeats: bool) -> Recommender:
+    """Make a recommender of tracks by the artist just played, all equally likely.
+
+    With repeats it draws any of them, as the original course service does; without, one not yet played while there is.
+    """
+    tracks_of = np.split(np.argsort(artist, kind="stable"), np.cumsum(np.bincount(artist))[:-1])
+
+    def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        picks = np.empty(len(rows), dtype=np.int64)
+        for position, (row, last) in enumerate(zip(rows, sessions.last_tracks(rows), strict=True)):
+            own = tracks_of[artist[last]]
+            if not repeats:
+                unheard = np.setdiff1d(own, sessions.played(row))
+                own = unheard if len(unheard) else own
+            picks[position] = own[rng.integers(len(own))]
+        return picks, np.full(len(rows), np.nan)
+
+    return recommend
+
+
+def make_popular(tracks: IntArray) -> Recommender:
+    """Make a recommender that draws any of some tracks, such as the most popular ones, repeats included."""
+
+    def recommend(_: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        return rng.choice(tracks, size=len(rows)), np.full(len(rows), 1.0 / len(tracks))
+
+    return recommend
+
+
+def make_neighbours(embeddings: Float32Array, count: int) -> Recommender:
+    """Make a recommender that draws one of the `count` tracks nearest to the session's organic track, not itself.
+
+    It knows the embeddings (tracks, dimensions), and so stands for item neighbours that were learned perfectly.
+    """
+    neighbours = np.full((len(embeddings), count), -1)
+
+    def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        organic = sessions.tracks[0, rows]
+        if len(missing := np.unique(organic[neighbours[organic, 0] < 0]).astype(np.int64)):
+            neighbours[missing] = nearest_tracks(embeddings, missing, count + 1)[:, 1:]
+        return neighbours[organic, rng.integers(count, size=len(rows))], np.full(len(rows), 1.0 / count)
+
+    return recommend
 
 
 def play_out(sessions: Sessions, recommend: Recommender, rng: np.random.Generator) -> FloatArray:

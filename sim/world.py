@@ -12,8 +12,10 @@ import typer
 
 from looplib.cli import make_app, run
 from looplib.config import dump_config, load_config
-from sim.calibration import calibrate, compare
+from looplib.progress import output
+from sim.card import card_table
 from sim.errors import WorldError
+from sim.figures import measure
 from sim.fitted import command as fitting
 from sim.listening.sessions import make_model
 from sim.worlds.config import WorldConfig
@@ -21,14 +23,17 @@ from sim.worlds.files import CONFIG_FILE, load_world, new_world
 from sim.worlds.generate import generate_catalogue, generate_listeners
 
 PROG = "python -m sim.world"
+CARD_SESSIONS = 20_000  # that each figure of a card is measured on
 HELP = f"""Invent a world: artists in genres, their tracks, and listeners with interests.
 
-Writes tracks.json, tracks.npy, users.json and world.yaml into a new folder, whole or not at all, and says how far
-the world's figures lie within the ranges of its configuration.
+Writes tracks.json, tracks.npy, users.json and world.yaml into a new folder, whole or not at all. With --card it prints
+published facts about real listening beside the world's figures, as a table in Markdown; without --config those of a
+world made before.
 
 \b
 Example:
   {PROG} --config configs/world/demo.yaml --out out/demo/world --set seed=7
+  {PROG} --card --out out/demo/world
 
 \b
 A world can be fitted to real listening instead:
@@ -40,20 +45,19 @@ app = make_app(HELP)
 
 @app.command(help=HELP)
 def _main(
-    config: Annotated[Path, typer.Option(help="YAML file that describes the world.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    config: Annotated[Path | None, typer.Option(help="YAML file that describes the world.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("out/demo/world"),
+    card: Annotated[bool, typer.Option("--card", help="Print the realism card, after a minute.")] = False,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
 ) -> None:
-    settings = load_config(WorldConfig, config, overrides or [])
-    if not make_world(settings, out):
+    if config is None and (overrides or not card):
+        raise WorldError("--config: name the YAML file of a world, such as configs/world/demo.yaml")
+    if config and not make_world(load_config(WorldConfig, config, overrides or []), out):
         typer.echo(f"{out} holds this very world already; nothing done")
-        return
     world = load_world(out)
     typer.echo(f"{out}: {world.tracks:,} tracks, {world.artist.max() + 1:,} artists, {world.listeners:,} listeners")
-    if settings.calibration:
-        figures = calibrate(make_model(world), settings.calibration.sessions, settings.seed)
-        for line in compare(figures, settings.calibration):
-            typer.echo(line)
+    if card:
+        output().print(card_table({out.name: measure(make_model(world), CARD_SESSIONS, seed=0)}))
 
 
 def make_world(config: WorldConfig, folder: Path) -> bool:

@@ -26,7 +26,7 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
-from analysis.validation.lists import flatten
+from analysis.validation.lists import Recommended, flatten
 from looplib.arrays import AnyIntArray, FloatArray, IntArray
 
 # Metric → columns of listener_metrics.sql: what is summed, and what it is divided by; None: the listeners with a value.
@@ -50,7 +50,7 @@ class Validation:
 
     listeners: int  # validated listeners: those with a held-out pair
     relevant: int  # relevant held-out pairs
-    metrics: Mapping[str, Interval]  # every metric at every cut-off, by a key such as "ndcg@30"
+    metrics: Mapping[str, Interval]  # by a key such as "ndcg@30"
     # For each metric but coverage what it sums and what it divides by, to compare recommendations in pairs; shape
     # (2, listeners), in the order of `Validator.users`, 0 for a listener whom it does not concern
     ratios: Mapping[str, FloatArray] = field(compare=False, repr=False)
@@ -108,30 +108,28 @@ class Validator:
         # The same for equal held-out users and seed, so that intervals of differences are paired
         self.resamples = bootstrap.Resamples(len(self.users), settings.resamples, settings.seed)
 
-    def score(self, users: AnyIntArray, tracks: AnyIntArray) -> Validation:
+    def score(self, users: AnyIntArray, tracks: AnyIntArray, key: str | None = None) -> Validation:
         """Score recommendations.
 
         Args:
             users: The user of each list, shape (lists,), in any order; a validated user without a list counts 0.
             tracks: Track ids, best first, filled up with -1 at the end; shape (lists, at least the largest k).
+            key: Compute this metric alone, such as "ndcg@30"; by default every metric at every cut-off.
 
         Raises:
             AnalysisError: The lists cannot be used; `analysis.validation.lists.flatten` says when.
         """
-        ks, size = list(self.ks), self._catalogue_size
-        recommended = flatten(users, tracks, known=self.users, depth=self.ks[-1])
-        with self._lock:
-            entries = {"listener": recommended.listeners, "rank": recommended.ranks, "track": recommended.tracks}
-            queries.attach_arrow(self._connection, "recommendations", pa.table(entries))
-            parameters = {"ks": ks, "min_time": self._min_time, "training_listeners": self._training_listeners}
-            rows = queries.fetch_table(self._connection, "validation/listener_metrics", **parameters)
-        keys, ratios = [f"{name}@{k}" for name in _RATIOS for k in self.ks], self._ratios(rows)
+        name, _, k_of_key = (key or "").partition("@")
+        ks = [int(k_of_key)] if key else list(self.ks)
+        names = [known for known in _RATIOS if known == name or not key]
+        recommended, size = flatten(users, tracks, known=self.users, depth=ks[-1]), self._catalogue_size
+        keys, ratios = [f"{known}@{k}" for known in names for k in ks], self._ratios(recommended, names, ks)
         by_track = np.argsort(recommended.tracks)
-        first = [by_track[recommended.ranks[by_track] <= k] for k in ks]
+        first = [by_track[recommended.ranks[by_track] <= k] for k in ks if name == "coverage" or not key]
         distinct = [bootstrap.Distinct(recommended.listeners[of_k], recommended.tracks[of_k]) for of_k in first]
         of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
         metrics = dict(zip(keys, bootstrap.intervals(ratios.whole, of_ratios), strict=True))
-        for k, of_k, counts in zip(ks, first, of_distinct, strict=True):
+        for k, of_k, counts in zip(ks, first, of_distinct, strict=False):
             value = len(np.unique(recommended.tracks[of_k])) / size
             metrics[f"coverage@{k}"] = Interval(value, *bootstrap.normal_interval(value, counts / size))
         both = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
@@ -160,14 +158,21 @@ class Validator:
         queries.materialize(connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=self._min_time)
         return listeners["user"].to_numpy(), relevant
 
-    def _ratios(self, rows: pa.Table) -> bootstrap.Ratios:
-        """Return every metric but coverage, from the rows of listener_metrics.sql; columns by metric, then cut-off."""
+    def _ratios(self, recommended: Recommended, names: Sequence[str], ks: Sequence[int]) -> bootstrap.Ratios:
+        """Return metrics that listener_metrics.sql defines; columns by metric, then cut-off."""
+        wanted = dict.fromkeys(column for name in names for column in _RATIOS[name] if column)
+        with self._lock:
+            entries = {"listener": recommended.listeners, "rank": recommended.ranks, "track": recommended.tracks}
+            queries.attach_arrow(self._connection, "recommendations", pa.table(entries))
+            parameters = {"ks": ks, "min_time": self._min_time, "training_listeners": self._training_listeners}
+            statement = "validation/listener_metrics"
+            rows = queries.fetch_columns(self._connection, statement, ["k", *wanted], **parameters)
         numerators, denominators = [], []
-        for column, weight in _RATIOS.values():
+        for column, weight in map(_RATIOS.__getitem__, names):
             values = rows[column].to_numpy().astype(np.float64)
             concerned = ~np.isnan(values)
             numerators.append(np.where(concerned, values, 0.0))
             denominators.append((concerned if weight is None else rows[weight].to_numpy()).astype(np.float64))
-        width = len(self.ks) * len(_RATIOS)
-        both = (np.concatenate(columns).reshape(width, len(self.users)).T for columns in (numerators, denominators))
+        shape = len(ks) * len(names), len(self.users)
+        both = (np.asarray(columns, np.float64).reshape(shape).T for columns in (numerators, denominators))
         return bootstrap.Ratios(*both)

@@ -69,6 +69,8 @@ def personal_lists(
     heard, skips = dataset.matrix(side), dataset.skips(side)
     seen = (heard if skips is None else csr_matrix(heard + skips)) if filter_seen else None
     known = np.flatnonzero(np.diff(heard.indptr))
+    if len(known) == heard.shape[0]:
+        return top_tracks(model.user_factors, model.item_factors, k, threads, seen)
     lists = np.tile(dataset.most_popular(side, k), (heard.shape[0], 1))
     own = None if seen is None else seen[known]
     lists[known] = top_tracks(model.user_factors[known], model.item_factors, k, threads, own)

@@ -31,6 +31,7 @@ REPORT = "report.html"
 DASHBOARD = "dashboard.txt"  # address of the Dask dashboard while the search runs
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
+LISTS = "lists"
 NO_BETTER = "the best model is not significantly better than the popular tracks"
 
 
@@ -50,6 +51,11 @@ class Winner:
 def checkpoint_name(trial: Trial) -> str:
     """Name the file that holds a trial's factors between its steps."""
     return f"{CHECKPOINTS}/{trial.id}.npz"
+
+
+def lists_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
+    """Name the file that holds the lists of a scored sweep until the search ends."""
+    return f"{LISTS}/{scorer.digest}/{trial.id}-{sweep}.npz"
 
 
 def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:

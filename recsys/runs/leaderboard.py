@@ -47,7 +47,7 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
         found = [""] * (len(others) + 4)
         if score:
             value, lower, upper = score.metrics[select]
-            values = (f"{score.metrics[key][0]:.4f}" for key in others)
+            values = (f"{score.metrics[key][0]:.4f}" if key in score.metrics else "" for key in others)
             interval = f"{lower:.4f} .. {upper:.4f}"
             found = [f"{value:.4f}", interval, "yes" if row.ties else "", *values, f"{score.fit_s:.1f}"]
         stop = f"{row.state} at {row.stop.sweep}" if row.stop else ""

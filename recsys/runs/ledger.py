@@ -1,5 +1,7 @@
 """The scores of a search, and the ledger that keeps them: a JSON line for each trial and scored sweep.
 
+On the way a line has the metric that chooses; of what is left at the end, another line has every metric.
+
 A line is on disk before the search goes on: one that is killed knows all that it had found when it is run again.
 A line says what was scored (the trial's id, a digest of data, parameters and seed) and by what (the scorer's digest):
 lines of other data, or scored otherwise, stay in the file and count for nothing. A line has a checksum: the step of a
@@ -33,6 +35,11 @@ class Score:
     warnings: dict[str, str] = field(default_factory=dict)  # of metrics from which nothing should be concluded
     error: str | None = None  # why the trial failed on the way to this sweep
     is_final: bool = True  # a failure follows from data and parameters; if not, the next run tries again
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has every metric, not the choosing one alone."""
+        return len(self.metrics) > 1
 
 
 # The scores of each trial by its id, in the order of the fit; a failure is the last.
@@ -91,10 +98,11 @@ class Ledger:
             if row.get("scorer") != scorer or row.get("trial") not in known:
                 continue
             score, trial = _score(row), known[row["trial"]]
-            if score_after(scores[trial.id], score.sweep) is not None or not score.is_final:
+            if not score.is_final:
                 continue
             if score.error is None and not is_kept(trial, score.sweep):
-                self.damaged.append(f"trial {trial.id} after sweep {score.sweep}: what its listeners add is not whole")
+                damage = f"trial {trial.id} after sweep {score.sweep}: what its listeners add is not whole"
+                self.damaged += [] if damage in self.damaged else [damage]
                 continue
             scores[trial.id] = _with(scores[trial.id], score)
         self.scores = scores
@@ -126,8 +134,13 @@ def read_ledger(file: Path) -> LedgerLines:
 
 
 def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
-    """Return scores with a further one, in the order of the fit; a failure is the last."""
-    return tuple(sorted((*scores, score), key=lambda known: (known.error is not None, known.sweep)))
+    """Return scores with a further one, in the order of the fit; a failure is the last.
+
+    The score of a sweep takes the place of an earlier one of the same sweep, which has fewer metrics.
+    """
+    is_same = [known.sweep == score.sweep and known.error is score.error is None for known in scores]
+    kept = (known for known, same in zip(scores, is_same, strict=True) if not same)
+    return tuple(sorted((*kept, score), key=lambda known: (known.error is not None, known.sweep)))
 
 
 def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:

@@ -148,7 +148,8 @@ def _row(candidate: Candidate, stop: Stop | None, scores: Scores, metric: str) -
     if failures:
         return Row(candidate, "failed", Stop(failures[0].sweep, failures[0].error or ""), (), None)
     of_sweeps = ([score_after(found, score.sweep) for found in of_seeds] for score in of_seeds[0])
-    curve = [_mean([score for score in seeds if score is not None]) for seeds in of_sweeps if None not in seeds]
+    means = [_mean([score for score in seeds if score is not None]) for seeds in of_sweeps if None not in seeds]
+    curve = [score for score in means if metric in score.metrics]
     best = max(curve, key=lambda score: (score.metrics[metric][0], -score.sweep), default=None)
     return Row(candidate, "pruned" if stop else "scored", stop, tuple(curve), best)
 
@@ -157,7 +158,8 @@ def _mean(scores: Sequence[Score]) -> Score:
     """Return the mean over the seeds; the ends of intervals are means too, seconds are sums."""
     if len(scores) == 1:
         return scores[0]
-    means = {key: np.mean([score.metrics[key] for score in scores], axis=0).tolist() for key in scores[0].metrics}
+    keys = [key for key in scores[0].metrics if all(key in score.metrics for score in scores)]
+    means = {key: np.mean([score.metrics[key] for score in scores], axis=0).tolist() for key in keys}
     return Score(
         scores[0].sweep,
         {key: (value, lower, upper) for key, (value, lower, upper) in means.items()},

@@ -37,21 +37,25 @@ class Scorer:
         return digest_of({"dataset": self.dataset.rpartition("/")[2], "validation": validation, "seed": self.seed})[:12]
 
 
-def score_lists(scorer: Scorer, lists: Int32Array) -> ListMetrics:
-    """Score a list for each listener of the dataset; shape (listeners, at most the largest cut-off)."""
-    validator = validator_for(scorer)
+def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMetrics:
+    """Score a list for each listener of the dataset; shape (listeners, at most the largest cut-off).
+
+    `is_whole` asks for every metric, not the choosing one alone.
+    """
     ks, select = scorer.validation.ks, scorer.validation.select
+    by_time = select.startswith(f"{OPE_TIME}@")
     missing = max(ks) - lists.shape[1]  # of a catalogue smaller than the largest cut-off
     padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
     users = np.arange(len(lists))
-    validation = validator.score(users, padded)
-    listeners = {select: validation.ratios[select]} if select in validation.ratios else {}
-    metrics = {key: (metric.value, metric.lower, metric.upper) for key, metric in validation.metrics.items()}
-    estimator = _estimator_for(scorer)
-    if estimator is None:
-        return ListMetrics(metrics, {}, listeners)
-    times = estimate_listening_time(estimator, padded, ks)
-    return ListMetrics(metrics | times.metrics, times.warnings, listeners | times.listeners)
+    scored = ListMetrics({}, {}, {})
+    if is_whole or not by_time:
+        validation = validator_for(scorer).score(users, padded, None if is_whole else select)
+        metrics = {key: (metric.value, metric.lower, metric.upper) for key, metric in validation.metrics.items()}
+        scored = ListMetrics(metrics, {}, {key: parts for key, parts in validation.ratios.items() if key == select})
+    if (is_whole or by_time) and (estimator := _estimator_for(scorer)):
+        times = estimate_listening_time(estimator, padded, ks if is_whole else [int(select.partition("@")[2])])
+        scored = ListMetrics(scored.metrics | times.metrics, times.warnings, scored.listeners | times.listeners)
+    return scored
 
 
 def check_scorer(scorer: Scorer, catalogue: int | None) -> None:

@@ -5,6 +5,7 @@ sweep, so a worker that dies takes no more than the step with it. Whatever a ste
 not at all, and the same however often the step is run::
 
     checkpoints/<trial>.npz                  the state of the fit after the last step
+    lists/<scorer>/<trial>-<sweep>.npz       the lists, which are scored by every metric if they are left at the end
     listeners/<scorer>/<trial>-<sweep>.npz   what each listener adds to the metrics that fits are compared by, under
                                              their keys; lists of a few listeners (example_rows, example_lists)
 """
@@ -21,64 +22,76 @@ from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
 from recsys.models.kinds import KINDS, State, factors_of
 from recsys.models.topk import example_listeners
-from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name
+from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name, lists_name
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
 from recsys.scoring.scorer import Scorer, score_lists
 from recsys.workspace import Workspace, open_workspace
 
 
-def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str) -> Score:
-    """Fit a trial up to a sweep, and score it; a TrialError says that the fit cannot go on."""
+def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: bool = False) -> Score:
+    """Fit a trial up to a sweep, and score it, by every metric if `is_whole`, else by the one that chooses.
+
+    Raises:
+        TrialError: The fit cannot go on.
+    """
+    run, name = open_workspace(address), lists_name(scorer, trial, sweep)
+    made = _read(run, name) if is_whole else None
+    if made is None:
+        made = _fit(trial, sweep, scorer, run)
+        _write(made, run, name)
+    lists = made["lists"]
+    scored = score_lists(scorer, lists, is_whole=is_whole)
+    rows = example_listeners(open_dataset(scorer.dataset))
+    kept = {"example_rows": rows, "example_lists": lists[rows], **scored.listeners}
+    _write(kept, run, listeners_name(scorer, trial, sweep))
+    return Score(sweep, scored.metrics, float(made["fit_s"]), int(made["peak_bytes"]), scored.warnings)
+
+
+def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
+    """Fit a trial up to a sweep; returns its lists, the seconds of the fit, and the largest memory meanwhile."""
     reset_peak()
-    run = open_workspace(address)
     dataset = open_dataset(scorer.dataset)
     began, fit_s = time.perf_counter(), 0.0
     model = KINDS[trial.kind](dataset, "train", trial.params, trial.seed, scorer.threads)
-    kept = _kept(run, trial) if sweep else None
+    kept = _read(run, checkpoint_name(trial)) if sweep else None
     if kept is not None and kept["sweeps"] <= sweep:
         model.restore(kept)
         fit_s = float(kept["fit_s"])
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began
-        _keep(model.state(), run, trial, fit_s)
+        _write({"fit_s": fit_s, **model.state()}, run, checkpoint_name(trial))
     lists = model.lists(max(scorer.validation.ks), filter_seen=scorer.validation.filter_seen)
-    scored = score_lists(scorer, lists)
-    rows, name = example_listeners(dataset), listeners_name(scorer, trial, sweep)
-    with atomic_write(run.folder / name) as file:
-        np.savez(file, allow_pickle=False, example_rows=rows, example_lists=lists[rows], **scored.listeners)
-    run.upload(name)
-    return Score(sweep, scored.metrics, round(fit_s, 3), peak_bytes(), scored.warnings)
+    return {"lists": lists, "fit_s": round(fit_s, 3), "peak_bytes": peak_bytes()}
 
 
 def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, address: str) -> None:
     """Take a trial's fit up to a sweep across all workers; the step that is run next finds nothing left to fit."""
     began = time.perf_counter()
     run = open_workspace(address)
-    kept = _kept(run, trial)
+    kept = _read(run, checkpoint_name(trial))
     if kept is not None and kept["sweeps"] >= sweep:
         return
     blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "train", run.sub(f"{CHECKPOINTS}/tracks"))
     folder = run.sub(f"{CHECKPOINTS}/{trial.id}")
     fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
     before_s = float(kept["fit_s"]) if kept is not None else 0.0
-    _keep(factors_of(fit), run, trial, before_s + time.perf_counter() - began)
+    fit_s = before_s + time.perf_counter() - began
+    _write({"fit_s": fit_s, **factors_of(fit)}, run, checkpoint_name(trial))
 
 
-def _kept(run: Workspace, trial: Trial) -> State | None:
-    """Return the state of a fit at its last checkpoint; None without one, or where it is damaged."""
-    name = checkpoint_name(trial)
+def _read(run: Workspace, name: str) -> State | None:
+    """Read arrays that an earlier step left; None where it left none, or where they are damaged."""
     run.download(name)
     with suppress(Exception), np.load(run.folder / name) as kept:  # a damaged file makes NumPy raise any kind
         return dict(kept)
     return None
 
 
-def _keep(state: State, run: Workspace, trial: Trial, fit_s: float) -> None:
-    """Write the state of a fit, with the seconds that it took; another machine may take it up."""
-    name = checkpoint_name(trial)
+def _write(arrays: State, run: Workspace, name: str) -> None:
+    """Write arrays, which another machine may take up."""
     with atomic_write(run.folder / name) as file:
-        np.savez(file, allow_pickle=False, fit_s=fit_s, **state)
+        np.savez(file, allow_pickle=False, **arrays)
     run.upload(name)
     run.evict(name)

@@ -1,6 +1,7 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from analysis.store import MANIFEST as STORE_MANIFEST
@@ -22,6 +23,7 @@ from recsys.runs.folder import (
     DASHBOARD,
     LEADERBOARD,
     LEDGER,
+    LISTS,
     NO_BETTER,
     WINNER,
     Winner,
@@ -31,7 +33,7 @@ from recsys.runs.folder import (
     read_listeners,
 )
 from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of_rival, write_leaderboard
-from recsys.runs.ledger import Ledger, Score
+from recsys.runs.ledger import Ledger, Score, failure_of, score_after
 from recsys.runs.ranking import Compare, Row, compare, rank, scored_candidates, simplest
 from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
 from recsys.scoring.scorer import Scorer, check_scorer
@@ -80,8 +82,9 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
             for damage in state.ledger.damaged:
                 console.print(f"{run}/{LEDGER}, {damage}; its step is run again", soft_wrap=True, markup=False)
             _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
-        run.delete(CHECKPOINTS, DASHBOARD)
-        return _conclude(state, config.search, scorer)
+            winner = _conclude(cluster, state, config.search)
+        run.delete(CHECKPOINTS, LISTS, DASHBOARD)
+        return winner
 
 
 class SearchState:
@@ -89,7 +92,7 @@ class SearchState:
 
     def __init__(self, search: Search, candidates: Sequence[Candidate], scorer: Scorer, lock: Lock) -> None:
         """Read the ledger of a locked run, and decide."""
-        self._search, self._scorer, self._lock = search, scorer, lock
+        self._search, self._lock, self.scorer = search, lock, scorer
         self.run, self.candidates, self.metric = lock.workspace, candidates, scorer.validation.select
         self.baselines = plan_baselines(scorer.seed)
         trials = [*(trial for candidate in candidates for trial in candidate), *self.baselines]
@@ -119,7 +122,15 @@ class SearchState:
     def ready(self) -> list[Call]:
         """Return the steps that can be run now, the most urgent first, as calls of `run_step`."""
         baselines = [(trial, 0) for trial in self.baselines if not self.ledger.scores[trial.id]]
-        return [Call(step, (*step, self._scorer, self.run.address)) for step in [*self.decisions.steps, *baselines]]
+        steps = [*((step, False) for step in self.decisions.steps), *((step, True) for step in baselines)]
+        return [Call(step, (*step, self.scorer, self.run.address, is_whole)) for step, is_whole in steps]
+
+    def partly_scored(self, rows: Iterable[Row]) -> list[Call]:
+        """Return the calls of `run_step` that score rows by every metric."""
+        scores = self.ledger.scores
+        steps = [(trial, row.sweep) for row in rows for trial in row.candidate if not failure_of(scores[trial.id])]
+        partly = [step for step in steps if (score := score_after(scores[step[0].id], step[1])) and not score.is_whole]
+        return [Call(step, (*step, self.scorer, self.run.address, True)) for step in partly]
 
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and decide anew; raise what failed if it is not the trial's own failure."""
@@ -169,7 +180,7 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         trial, _ = call.key
         try:
             if KINDS[trial.kind].in_blocks:
-                fit_in_blocks(cluster, *call.arguments)
+                fit_in_blocks(cluster, *call.arguments[:4])
         except (TrialError, WorkerDiedError) as error:
             yield Outcome(call.key, None, error)
             continue
@@ -177,21 +188,41 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
             yield Outcome(call.key, outcome.value, outcome.error)
 
 
-def _conclude(state: SearchState, search: Search, scorer: Scorer) -> Winner:
-    """Rank, compare and choose; leave the leaderboard and the winner."""
-    run, validation = state.run, scorer.validation
-    metric, other = validation.select, validation.rival
-    ranking = state.rank(metric)
+def _score_wholly(cluster: Cluster, state: SearchState, rows: Sequence[Row]) -> None:
+    """Score rows by every metric."""
+    if calls := state.partly_scored(rows):
+        with progress("Finalists", len(calls), "fits") as report:
+            for done, outcome in enumerate(cluster.run_ready(run_step, partial(state.partly_scored, rows)), start=1):
+                state.record(outcome)
+                report(done, "every metric")
+
+
+def _finalists(state: SearchState) -> list[Row]:
+    """Return the candidates that are left at the end, and the best."""
+    ranking = state.rank(state.metric)
     if not (candidates := scored_candidates(ranking)):
         errors = sorted({row.stop.reason for row in ranking if row.stop})
-        raise SearchError(f"every trial failed ({'; '.join(errors)}); see {run}/{LEDGER}")
-    best = chosen = candidates[0]
+        raise SearchError(f"every trial failed ({'; '.join(errors)}); see {state.run}/{LEDGER}")
+    return [row for row in candidates if row.state != "pruned" or row is candidates[0]]
+
+
+def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
+    """Rank, compare and choose; leave the leaderboard and the winner."""
+    run, scorer = state.run, state.scorer
+    validation = scorer.validation
+    metric, other = validation.select, validation.rival
+    _score_wholly(cluster, state, _finalists(state))
+    best = chosen = _finalists(state)[0]
+    ranking = state.rank(metric)
     compare_by_metric = _compare_by(metric, run, scorer)
     beats_popular = None
     if validation.select_is_of_listeners:
         ranking = compare_by_metric(ranking, best)
         if search.select == "simplest_tied":
             chosen = simplest(ranking, best, compare_by_metric)
+            _score_wholly(cluster, state, [chosen])
+            curve = next(row.curve for row in state.rank(metric) if row.trial == chosen.trial)
+            chosen = replace(chosen, score=next(score for score in curve if score.sweep == chosen.sweep))
         popular = [row for row in ranking if row.trial.kind == Popular.name and row.score]
         beats_popular = not any(row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:])
     write_leaderboard(run.folder / LEADERBOARD, ranking)

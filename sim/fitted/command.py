@@ -13,21 +13,23 @@ from looplib.cli import make_app
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, sha256_file
 from looplib.progress import Report, output, progress
-from sim.calibration import calibrate
+from looplib.randomness import make_generator
 from sim.errors import InteractionsError, WorldError
+from sim.figures import describe, listen, near_share
 from sim.fitted.config import FitConfig
 from sim.fitted.factors import FACTORS_FILE, find_factors, read_factors, read_texts
 from sim.fitted.reproduction import NEIGHBOURS, Reproduction, compare_listening, simulate_listening
 from sim.fitted.table import read_table
 from sim.fitted.world import FittedWorld, fit_world
 from sim.listening.sessions import make_model
+from sim.recommenders import recommend_random
 from sim.worlds.files import TRACKS_FILE, load_world, new_world
 
 COMMAND = "from-interactions"
 CONFIG_FILE = "fit.yaml"
 FACTS_FILE = "fit.json"
 SCHEMA = 1
-_CALIBRATION_SESSIONS = 20_000
+_SESSIONS = 20_000
 _STEPS = 4
 
 HELP = f"""Fit a world to real listening: who heard which track how much, and the factors of an export of it.
@@ -112,7 +114,7 @@ def make_fitted_world(
 
 
 def _describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[str]:
-    calibration = facts["calibration"]
+    listening = facts["listening"]
     lines = [f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners"]
     if facts["silent_listeners"]:
         lines.append(f"{facts['silent_listeners']:,} listeners of the factors heard nothing and are left out")
@@ -120,9 +122,9 @@ def _describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[st
         lines.append(f"{facts['unplaced_tracks']:,} tracks have factors of 0 and lie anywhere")
     return [
         *lines,
-        f"listening time a session, random: {calibration['random_listening']:.3f}, {config.random_listening:g} wanted",
-        f"share heard near an interest: {calibration['near_share']:.3f}, {config.near_share:g} wanted",
-        f"tracks a session, random: {calibration['random_tracks']:.3f}",
+        f"listening time a session, random: {listening['time']:.3f}, {config.random_listening:g} wanted",
+        f"share heard near an interest: {listening['near_share']:.3f}, {config.near_share:g} wanted",
+        f"tracks a session, random: {listening['tracks']:.3f}",
     ]
 
 
@@ -137,8 +139,9 @@ def _reproduction_table(found: Reproduction) -> Table:
 def _measure(folder: Path, fitted: FittedWorld, config: FitConfig, report: Report) -> dict[str, Any]:
     """Return the figures of a world as it is read back from its folder."""
     model = make_model(load_world(folder))
-    calibration = calibrate(model, _CALIBRATION_SESSIONS, config.seed)
-    report(3, "calibrated")
+    listeners = make_generator(config.seed, "fitted sessions").integers(model.world.listeners, size=_SESSIONS)
+    random = describe(listen(model, recommend_random, listeners, config.seed))
+    report(3, "simulated")
     simulated = simulate_listening(model, config.sessions, config.seed)
     reproduction = compare_listening(fitted.table, simulated, config.seed)
     report(4, "compared")
@@ -149,7 +152,7 @@ def _measure(folder: Path, fitted: FittedWorld, config: FitConfig, report: Repor
         "silent_listeners": fitted.silent,
         "unplaced_tracks": fitted.unplaced,
         "tuning": asdict(fitted.tuning),
-        "calibration": asdict(calibration),
+        "listening": {"tracks": random["tracks"], "time": random["time"], "near_share": near_share(model)},
         "reproduction": asdict(reproduction),
     }
 

@@ -11,7 +11,7 @@ from sim.fitted.config import FitConfig
 from sim.fitted.factors import Factors, Texts
 from sim.fitted.table import ListeningTable
 from sim.fitted.tuning import Tuning, tune
-from sim.worlds.generate import spread, user_records
+from sim.worlds.generate import draw_span, user_records
 from sim.worlds.neighbours import nearest_tracks
 
 _HEARD_MOST = 64  # tracks of a listener that are looked at
@@ -41,8 +41,8 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
     directions, unplaced = _directions(factors.item_factors, config.seed)
     interests = choose_interests(table, directions, config)
     rng = make_generator(config.seed, "fitted listeners")
-    bias = spread(config.consume_bias, table.users, rng)
-    sharpness = spread(config.consume_sharpness, table.users, rng)
+    bias = draw_span(config.consume_bias, table.users, rng)
+    sharpness = draw_span(config.consume_sharpness, table.users, rng)
     flat = np.fromiter(chain.from_iterable(interests), dtype=np.int64)
     who = np.repeat(np.arange(table.users), [len(own) for own in interests])
     nearest = nearest_tracks(directions.astype(np.float32), flat, min(config.interest_neighbours, table.tracks))

@@ -3,13 +3,17 @@
 A session draws one of the listener's interests. Its first track is organic: one of the tracks nearest to the
 interest, heard whole. Every recommended track is then heard to the share
 
-    expit((track . interest - consume_bias) * consume_sharpness) * gamma ** (earlier tracks of its artist)
+    expit((track . interest - consume_bias) * consume_sharpness + idiosyncrasy * z(listener, track))
+        * gamma ** (earlier tracks of its artist) * (1 - tiredness) ** (recommended tracks before)
 
-in hundredths, or not at all when it was already played in this session. The session budget drops by one with
-probability 1 - share, and the session ends when it is spent. "Nearest" means least Euclidean distance between
-embeddings, the interest's own track included (`sim.worlds.neighbours`).
+or, with noise, to a share drawn from the Beta distribution of this mean m whose parameters are noise * m and
+noise * (1 - m); in hundredths, or not at all when it was already played in this session. z is standard normal, and
+always the same for a listener and a track. The session budget drops by one with probability 1 - share, and the session
+ends when it is spent. "Nearest" means least Euclidean distance between embeddings, the interest's own track included,
+or largest inner product (`sim.worlds.neighbours`).
 
-Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between them.
+Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between them, and
+`sim.listening.hashes` has the randomness beyond boredom.
 """
 
 import numpy as np
@@ -22,15 +26,22 @@ def expit(x: FloatArray) -> FloatArray:
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
-def raw_share(dot: FloatArray, bias: FloatArray, sharpness: FloatArray) -> FloatArray:
-    """Return the share heard of a track of a new artist, before rounding; `dot` is track . interest."""
-    return expit((dot - bias) * sharpness)
+def raw_share(dot: FloatArray, bias: FloatArray, sharpness: FloatArray, own: FloatArray | float = 0.0) -> FloatArray:
+    """Return the mean share heard of a track of a new artist; `dot` is track . interest, `own` adds to the logit."""
+    return expit((dot - bias) * sharpness + own)
 
 
-def heard_hundredths(raw: FloatArray, gamma: FloatArray, artist_plays: IntArray, repeated: BoolArray) -> IntArray:
-    """Return the share heard, in hundredths (0..100), after `artist_plays` earlier tracks of the same artist."""
-    share = np.where(repeated, 0.0, raw * gamma**artist_plays)
-    return np.rint(share * 100.0).astype(np.int64)
+def mean_share(
+    raw: FloatArray, gamma: FloatArray, artist_plays: IntArray, tiredness: float, recommended: IntArray
+) -> FloatArray:
+    """Return the mean share heard after so many earlier tracks of the artist, and so many recommended ones in all."""
+    share: FloatArray = raw * gamma**artist_plays * (1.0 - tiredness) ** recommended
+    return share
+
+
+def in_hundredths(share: FloatArray, repeated: BoolArray) -> IntArray:
+    """Return shares in hundredths (0..100), 0 of tracks played before."""
+    return np.rint(np.where(repeated, 0.0, share) * 100.0).astype(np.int64)
 
 
 def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:

@@ -6,8 +6,9 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from looplib.arrays import FloatArray, Int32Array, IntArray
-from sim.listening.response import dot_rows, heard_hundredths, is_bored, raw_share, scale_below
+from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray, WordArray
+from sim.listening import hashes
+from sim.listening.response import dot_rows, in_hundredths, is_bored, mean_share, raw_share, scale_below
 from sim.worlds.files import World
 from sim.worlds.neighbours import nearest_tracks
 
@@ -34,16 +35,17 @@ class Starts:
     """How sessions begin."""
 
     listener: IntArray  # (sessions,)
-    interest: IntArray  # (sessions,) the track that is the session's interest
+    position: IntArray  # (sessions,) where in the world's interests the session's is
     organic: IntArray  # (sessions,) the track that the listener chooses
 
 
 def make_model(world: World) -> ListeningModel:
     """Find the tracks nearest to every interest: seconds for tens of thousands of interests and tracks."""
     count = min(int(world.interest_neighbours.max()), world.tracks)
+    by_inner_product = world.response.organic_metric == "inner_product"
     return ListeningModel(
         world,
-        nearest=nearest_tracks(world.embeddings, world.interests, count),
+        nearest=nearest_tracks(world.embeddings, world.interests, count, by_inner_product=by_inner_product),
         interests=np.diff(world.interest_offsets),
         neighbours=np.minimum(world.interest_neighbours, count),
     )
@@ -52,13 +54,24 @@ def make_model(world: World) -> ListeningModel:
 def draw_starts(model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> Starts:
     """Draw an interest of each listener and a track near it."""
     which = rng.integers(0, model.interests[listeners])
-    return _starts(model, listeners, which, rng.integers(0, model.neighbours[listeners]))
+    near = rng.integers(0, model.neighbours[listeners])
+    repeats = model.world.response.repeats
+    return _starts(model, listeners, which, near, rng.random(len(listeners)) < repeats if repeats else None)
 
 
 def scale_starts(model: ListeningModel, listeners: IntArray, uniform: FloatArray) -> Starts:
     """Choose an interest of each listener and a track near it by draws (2, sessions) from [0, 1)."""
     which = scale_below(model.interests[listeners], uniform[0])
-    return _starts(model, listeners, which, scale_below(model.neighbours[listeners], uniform[1]))
+    near = scale_below(model.neighbours[listeners], uniform[1])
+    comes_back = hashes.uniforms(hashes.bits_of(uniform[0]), hashes.RETURN) < model.world.response.repeats
+    return _starts(model, listeners, which, near, comes_back)
+
+
+def own_logits(world: World, listeners: IntArray, tracks: IntArray) -> FloatArray | float:
+    """Return what only this listener hears in this track, for each pair of the two, which are broadcast."""
+    if not world.response.idiosyncrasy:
+        return 0.0
+    return world.response.idiosyncrasy * hashes.normals(hashes.pair_bits(world.seed, listeners, tracks), 0)
 
 
 class Sessions:
@@ -82,10 +95,9 @@ class Sessions:
         self.tracks[:longest, rows] = _NOBODY
         self.artists[:longest, rows] = _NOBODY
         self.listener[rows] = starts.listener
-        self.interest[rows] = starts.interest
+        self._set_interest(rows, starts.position)
         self.budget[rows] = self.world.session_budget[starts.listener]
         self.length[rows] = 0
-        self._wanted[rows] = self.world.embeddings[starts.interest]
         self._append(rows, starts.organic, np.full(len(rows), 100))
 
     def under_way(self) -> IntArray:
@@ -120,9 +132,11 @@ class Sessions:
         """Play a recommended track in each of these sessions, let their budgets drop, and return hundredths heard.
 
         `rows` are different sessions, none of them over, ascending; `uniform` is a draw from [0, 1) for each, which
-        decides on boredom.
+        decides on boredom, and from whose bits all else that is random follows.
         """
-        heard = self._shares(rows, tracks)
+        bits = hashes.bits_of(uniform)
+        self._change_interests(rows, bits)
+        heard = self._shares(rows, tracks, bits)
         self._append(rows, tracks, heard)
         self.budget[rows] -= is_bored(heard, uniform)
         return heard
@@ -131,22 +145,42 @@ class Sessions:
         self.world = model.world
         # (sessions,): ids, the track that is the interest, what is left of the budget (0: over), tracks played
         self.listener, self.interest, self.budget, self.length = np.zeros((4, count), dtype=np.int64)
+        self._position = np.zeros(count, dtype=np.int64)  # of the interest, in the world's
         # (capacity, sessions) in playing order; what lies behind a session's last track means nothing
         self.tracks = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.artists = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.hundredths = np.zeros((_FIRST_CAPACITY, count), dtype=np.uint8)
         self._wanted = np.zeros((count, model.world.embeddings.shape[1]))  # the embeddings of the interests
 
-    def _shares(self, rows: IntArray, tracks: IntArray) -> IntArray:
-        world = self.world
+    def _set_interest(self, rows: IntArray, position: IntArray) -> None:
+        self._position[rows] = position
+        self.interest[rows] = self.world.interests[position]
+        self._wanted[rows] = self.world.embeddings[self.interest[rows]]
+
+    def _change_interests(self, rows: IntArray, bits: WordArray) -> None:
+        """Give some sessions another interest of their listener's, if there is one."""
+        probability = self.world.response.interest_change
+        if not probability:
+            return
+        changed = hashes.uniforms(bits, hashes.CHANGE) < probability
+        rows, bits = rows[changed], bits[changed]
+        first, end = self.world.interest_offsets[self.listener[rows] + np.arange(2)[:, None]]
+        others = scale_below(np.maximum(end - first - 1, 1), hashes.uniforms(bits, hashes.WHICH_CHANGE))
+        self._set_interest(rows, first + (self._position[rows] - first + 1 + others) % (end - first))
+
+    def _shares(self, rows: IntArray, tracks: IntArray, bits: WordArray) -> IntArray:
+        world, response = self.world, self.world.response
         who = self.listener[rows]
         longest = int(self.length[rows].max(initial=0))
         plays = _count_equal(self.artists[:longest], rows, world.artist[tracks])
         repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
         wanted = self._wanted if len(rows) == len(self._wanted) else self._wanted.take(rows, axis=0)
         dot = dot_rows(world.embeddings, tracks, wanted)
-        raw = raw_share(dot, world.consume_bias[who], world.consume_sharpness[who])
-        return heard_hundredths(raw, world.gamma[who], plays, repeated)
+        raw = raw_share(dot, world.consume_bias[who], world.consume_sharpness[who], own_logits(world, who, tracks))
+        share = mean_share(raw, world.gamma[who], plays, response.tiredness, self.length[rows] - 1)
+        if response.noise is not None:
+            share = hashes.betas(share, response.noise, bits)
+        return in_hundredths(share, repeated)
 
     def _append(self, rows: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         position = self.length[rows]
@@ -159,9 +193,13 @@ class Sessions:
         self.length[rows] += 1
 
 
-def _starts(model: ListeningModel, listeners: IntArray, which: IntArray, neighbour: IntArray) -> Starts:
+def _starts(
+    model: ListeningModel, listeners: IntArray, which: IntArray, neighbour: IntArray, comes_back: BoolArray | None
+) -> Starts:
+    if comes_back is not None:
+        which, neighbour = (np.where(comes_back, 0, drawn) for drawn in (which, neighbour))
     position = model.world.interest_offsets[listeners] + which
-    return Starts(listeners, model.world.interests[position], model.nearest[position, neighbour])
+    return Starts(listeners, position, model.nearest[position, neighbour])
 
 
 def _count_equal(history: Int32Array, rows: IntArray, values: IntArray) -> IntArray:

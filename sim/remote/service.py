@@ -29,7 +29,7 @@ from sim.remote.summary import Counts
 UNUSABLE = -1  # instead of a track
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _LOST_AT_GATEWAY = (502, 504)
-_MOST_LOST_IN_A_ROW = 20  # answers without a good one in between, after which the run is given up
+_MOST_IN_A_ROW = 20  # requests without a good answer in between, after which the run is given up
 _UNUSED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 
 
@@ -58,12 +58,18 @@ class RunState:
 
     stop: asyncio.Event  # set when the run is to end
     counts: Counts
-    lost_in_a_row: int = 0  # requests whose answers were lost since the last good one
+    failed_in_a_row: int = 0  # requests since the last good answer whose answers were lost, or that were given up
 
     def fail(self, message: str) -> None:
         """End the run; the first reason counts."""
         self.counts.error = self.counts.error or RemoteError(message)
         self.stop.set()
+
+    def count_failure(self, url: str, what: str) -> None:
+        """Count a request without a good answer; end the run after too many in a row."""
+        self.failed_in_a_row += 1
+        if self.failed_in_a_row >= _MOST_IN_A_ROW:
+            self.fail(f"{url}: {self.failed_in_a_row} {what}")
 
 
 @asynccontextmanager
@@ -161,16 +167,16 @@ class Service:
             if answer.status in _LOST_AT_GATEWAY:
                 raise LostError(f"status {answer.status} from a gateway")
         except LostError:
-            self._state.lost_in_a_row += 1
-            if self._state.lost_in_a_row >= _MOST_LOST_IN_A_ROW:
-                self._state.fail(f"{self._url}{path}: {self._state.lost_in_a_row} answers in a row were lost")
+            self._state.count_failure(f"{self._url}{path}", "answers in a row were lost")
             raise
         if answer.status >= 500:
+            said = f"requests in a row failed, the last with {answer.status}: {_error_text(answer.body)}"
+            self._state.count_failure(f"{self._url}{path}", said)
             raise GivenUpError
         if answer.status >= 300:
             self._state.fail(f"{self._url}{path}: refused with {answer.status}: {_error_text(answer.body)}")
             raise StoppedError
-        self._state.lost_in_a_row = 0
+        self._state.failed_in_a_row = 0
         self._state.counts.requests += 1
         return answer.body
 

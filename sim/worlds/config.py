@@ -1,6 +1,6 @@
 """What a world is made from: the sections of `configs/world/*.yaml`."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,7 @@ class PositiveSpan(Span):
     """A range of values above 0."""
 
     low: Positive
+    log: bool = Field(default=False, description="the logarithm is uniform, so that the median is the geometric mean")
 
 
 def check_interests(low: int, high: int) -> None:
@@ -58,6 +59,8 @@ class CatalogueConfig(Config):
     axis_decay: float = Field(default=0.0, ge=0, description="axis j has a variance proportional to j ** -axis_decay")
     genre_share: Share
     artist_share: Share
+    length_spread: float = Field(default=0.0, ge=0, le=2, description="sigma of the log of an artist's lengths")
+    common: float = Field(default=0.0, ge=0, le=100, description="length of what all tracks have in common, on axis 1")
     genre_spread: float = Field(ge=0, description="sigma of the log of a genre's weight: 0 makes all equally large")
     mainstream: float = Field(default=0.0, ge=0, le=3, description="log of popularity for each sigma along axis 1")
     popularity_spread: float = Field(ge=0, le=3, description="sigma of the rest of the log of a track's popularity")
@@ -87,14 +90,29 @@ class ListenersConfig(Config):
         return self
 
 
-class CalibrationConfig(Config):
-    """The ranges in which a world's figures are meant to lie; the organic track is included throughout."""
+class ResponseConfig(Config):
+    """What a listener does beyond the formula of `sim.listening.response`; by default nothing."""
 
-    sessions: Count = Field(default=20_000, description="simulated sessions a figure is measured on")
-    random_tracks: Span = Field(description="tracks a session, random")
-    random_listening: Span = Field(description="listening time a session, random")
-    same_artist_ratio: Span = Field(description="listening time with one artist, over random")
-    near_share: Span = Field(description="share heard near an interest")
+    noise: float | None = Field(
+        default=None,
+        ge=0,
+        le=1e6,
+        description="concentration of the Beta that shares are drawn from; 0: 0 or 1",
+    )
+    tiredness: Share = Field(default=0.0, description="share of the listening lost with each recommended track before")
+    interest_change: Share = Field(default=0.0, description="probability, before a track, of another own interest")
+    idiosyncrasy: float = Field(
+        default=0.0, ge=0, le=100, description="sigma of what only this listener hears in this track, on the logit"
+    )
+    organic_neighbours: Count = Field(
+        default=DEFAULT_INTEREST_NEIGHBOURS, description="tracks around an interest that can open a session"
+    )
+    organic_metric: Literal["euclidean", "inner_product"] = Field(
+        default="euclidean", description="what makes a track near: least distance, or largest inner product"
+    )
+    repeats: Share = Field(
+        default=0.0, description="share of sessions that come back to the first interest, by its nearest track"
+    )
 
 
 class WorldConfig(Config):
@@ -104,7 +122,7 @@ class WorldConfig(Config):
     gamma: Share = Field(default=DEFAULT_GAMMA, description="factor on the share for each earlier track of the artist")
     catalogue: CatalogueConfig
     listeners: ListenersConfig
-    calibration: CalibrationConfig | None = None
+    response: ResponseConfig = ResponseConfig()
 
     @model_validator(mode="after")
     def _has_interests_enough(self) -> Self:

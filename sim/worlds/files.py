@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,8 +19,8 @@ from sim.worlds.config import (
     DEFAULT_CONSUME_BIAS,
     DEFAULT_CONSUME_SHARPNESS,
     DEFAULT_GAMMA,
-    DEFAULT_INTEREST_NEIGHBOURS,
     DEFAULT_SESSION_BUDGET,
+    ResponseConfig,
     WorldConfig,
 )
 
@@ -47,6 +47,8 @@ class World:
     gamma: FloatArray  # (listeners,), factor for each earlier track of an artist
     catalogue_sha256: str  # of tracks.json
     sha256: str  # of all files
+    response: ResponseConfig = field(default_factory=ResponseConfig)
+    seed: int = 0  # of what only one listener hears in one track
 
     @property
     def tracks(self) -> int:
@@ -83,7 +85,7 @@ class UserRecord(_Record):
 
     user: int
     interests: list[int] = Field(min_length=1)
-    interest_neighbours: Count = DEFAULT_INTEREST_NEIGHBOURS
+    interest_neighbours: Count | None = None
     consume_bias: FiniteFloat = DEFAULT_CONSUME_BIAS
     consume_sharpness: FiniteFloat = Field(default=DEFAULT_CONSUME_SHARPNESS, gt=0)
     session_budget: Count = DEFAULT_SESSION_BUDGET
@@ -106,20 +108,24 @@ def load_world(folder: Path) -> World:
     users = _read_numbered(folder / USERS_FILE, UserRecord, "user")
     _check_interests(folder / USERS_FILE, users, len(tracks))
     settings = folder / CONFIG_FILE
-    gamma = load_config(WorldConfig, settings).gamma if settings.exists() else DEFAULT_GAMMA
+    config = load_config(WorldConfig, settings) if settings.exists() else None
+    gamma, response = (config.gamma, config.response) if config else (DEFAULT_GAMMA, ResponseConfig())
+    neighbours = [user.interest_neighbours or response.organic_neighbours for user in users]
     gammas = [gamma if user.artist_discount_gamma is None else user.artist_discount_gamma for user in users]
     return World(
         embeddings=embeddings,
         artist=np.array([numbers.setdefault(track.artist, len(numbers)) for track in tracks], dtype=np.int64),
         interests=np.array([track for user in users for track in user.interests], dtype=np.int64),
         interest_offsets=np.cumsum([0, *(len(user.interests) for user in users)], dtype=np.int64),
-        interest_neighbours=np.array([user.interest_neighbours for user in users], dtype=np.int64),
+        interest_neighbours=np.array(neighbours, dtype=np.int64),
         consume_bias=np.array([user.consume_bias for user in users], dtype=np.float64),
         consume_sharpness=np.array([user.consume_sharpness for user in users], dtype=np.float64),
         session_budget=np.array([user.session_budget for user in users], dtype=np.int64),
         gamma=np.array(gammas, dtype=np.float64),
         catalogue_sha256=sha256_file(folder / TRACKS_FILE),
         sha256=world_digest(folder),
+        response=response,
+        seed=config.seed if config else 0,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.randomness import make_generator
-from sim.worlds.config import CatalogueConfig, ListenersConfig, Span, WorldConfig
+from sim.worlds.config import CatalogueConfig, ListenersConfig, PositiveSpan, Span, WorldConfig
 
 _DECIMALS = 3  # of bias and sharpness in users.json
 _ONSETS = (
@@ -62,8 +62,8 @@ def generate_listeners(config: WorldConfig, popularity: FloatArray) -> list[dict
     rng = make_generator(config.seed, "listeners")
     counts = rng.integers(section.interests_low, section.interests_high, size=section.listeners, endpoint=True)
     interests = _draw_interests(section, counts, popularity, rng)
-    bias = spread(section.consume_bias, section.listeners, rng)
-    sharpness = spread(section.consume_sharpness, section.listeners, rng)
+    bias = draw_span(section.consume_bias, section.listeners, rng)
+    sharpness = draw_span(section.consume_sharpness, section.listeners, rng)
     return user_records(interests, bias, sharpness, section.session_budget)
 
 
@@ -92,7 +92,11 @@ def _place_tracks(
     own_share = 1.0 - section.genre_share - section.artist_share
     genres = _deviations(section.genres, section, section.genre_share, rng)
     artists = genres[genre_of_artist] + _deviations(section.artists, section, section.artist_share, rng)
-    return (artists[artist] + _deviations(section.tracks, section, max(own_share, 0.0), rng)).astype(np.float32)
+    embeddings = artists[artist] + _deviations(section.tracks, section, max(own_share, 0.0), rng)
+    if spread := section.length_spread:
+        embeddings *= rng.lognormal(-(spread**2) / 2, spread, size=(section.artists, 1))[artist]
+    embeddings[:, 0] += section.common
+    return embeddings.astype(np.float32)
 
 
 def _deviations(count: int, section: CatalogueConfig, share: float, rng: np.random.Generator) -> FloatArray:
@@ -134,8 +138,11 @@ def _draw_tracks(cumulative: FloatArray, shape: tuple[int, ...], rng: np.random.
     return tracks
 
 
-def spread(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
-    """Draw uniformly from a range (count,), rounded as in users.json."""
+def draw_span(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
+    """Draw uniformly from a range, or its logarithm (count,), rounded as in users.json."""
+    if isinstance(span, PositiveSpan) and span.log:
+        drawn: FloatArray = np.exp(rng.uniform(np.log(span.low), np.log(span.high), size=count))
+        return np.round(drawn, _DECIMALS)
     return np.round(rng.uniform(span.low, span.high, size=count), _DECIMALS)
 
 

@@ -1,4 +1,4 @@
-"""Nearest tracks by the distance of embeddings."""
+"""Nearest tracks by the distance of embeddings, or by their inner product."""
 
 import numpy as np
 
@@ -8,8 +8,12 @@ _CHUNK_ROWS = 256  # tracks whose distances to the whole catalogue are in memory
 _STRIPE = 128  # tracks of which only the nearest is compared at first
 
 
-def nearest_tracks(embeddings: Float32Array, points: IntArray, count: int) -> IntArray:
-    """Find the tracks nearest to each of some tracks, itself first, then by growing Euclidean distance.
+def nearest_tracks(
+    embeddings: Float32Array, points: IntArray, count: int, *, by_inner_product: bool = False
+) -> IntArray:
+    """Find the tracks nearest to each of some tracks, nearest first.
+
+    They are the track itself, then others by growing Euclidean distance; or any by falling inner product.
 
     Returns:
         Track ids (points, count); the embeddings are (tracks, dimensions), and `count` is no more than there are.
@@ -20,8 +24,9 @@ def nearest_tracks(embeddings: Float32Array, points: IntArray, count: int) -> In
     for start in range(0, len(distinct), _CHUNK_ROWS):
         chunk = distinct[start : start + _CHUNK_ROWS]
         closeness = embeddings[chunk] @ embeddings.T  # of equal order as the distances: dot - |track|^2 / 2
-        closeness -= half_squares
-        closeness[np.arange(len(chunk)), chunk] = np.inf
+        if not by_inner_product:
+            closeness -= half_squares
+            closeness[np.arange(len(chunk)), chunk] = np.inf
         found[start : start + len(chunk)] = _largest(closeness, count)
     return found[inverse]
 

@@ -69,7 +69,6 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
         "world/demo.yaml": {
             "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
             "listeners": {"listeners": 200},
-            "calibration": {"sessions": 1000},
         },
         "collect/demo.yaml": {"episodes": 8000, "processes": 1},
         "demo.yaml": search,

@@ -50,7 +50,7 @@ def make_loop(folder: Path, episodes: int = 600) -> TinyLoop:
     tracks = str(out / "world" / "tracks.json")
     arms = [{"recommender": name} for name in ("random", "indexed", "session_context")]
     documents: dict[str, dict[str, Any]] = {
-        "world": world | {"calibration": None},
+        "world": world,
         "collect": {"world": str(out / "world"), "log": str(out / "log"), "episodes": COLLECTED, "seed": 1},
         "search": {
             "store": str(out / "store"),

@@ -120,11 +120,9 @@ def test_what_the_service_says_that_it_did_not_do_is_asked_again(
 def test_a_service_that_goes_on_failing_costs_the_session_when_patience_ends(
     demo_model: ListeningModel, batch: int
 ) -> None:
-    broken = 13
-
     def mishap(number: int, path: str) -> str | None:
         del path
-        return "503" if number >= broken else None
+        return "503" if number >= 13 and number % 9 else None  # never 20 times in a row
 
     with fake_service(TRACKS, mishap=mishap) as service:
         counts = play(demo_model, service.url, batch=batch, concurrency=2, patience_s=0, sessions=range(MANY))
@@ -133,6 +131,14 @@ def test_a_service_that_goes_on_failing_costs_the_session_when_patience_ends(
     assert counts.done == MANY
     assert counts.skipped > 0 or not service.open
     _assert_nothing_told_twice(service)
+
+
+@BOTH
+def test_a_service_that_answers_nothing_but_5xx_is_given_up(demo_model: ListeningModel, batch: int) -> None:
+    with fake_service(TRACKS, mishap=lambda number, _: "500" if number >= 13 else None) as service:
+        counts = play(demo_model, service.url, batch=batch, concurrency=2, patience_s=0, sessions=range(9000))
+    assert "20 requests in a row failed, the last with 500: asked for 500" in str(counts.error)
+    assert service.requests < 13 + 30
 
 
 @BOTH

@@ -1,5 +1,6 @@
 """A step of a fit, run as a worker runs it: from its checkpoint to the next score."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError
 from recsys.models.als import Als, AlsParams
 from recsys.models.topk import personal_lists
-from recsys.runs.folder import checkpoint_name, listeners_name, read_listeners
+from recsys.runs.folder import CHECKPOINTS, LISTS, checkpoint_name, listeners_name, read_listeners
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring.scorer import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
@@ -43,12 +44,12 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
 ) -> None:
     whole = Als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, threads=1)
     whole.sweep(5)
-    expected = score_lists(scorer, personal_lists(whole, dataset, "train", 30, threads=1))
+    expected = score_lists(scorer, personal_lists(whole, dataset, "train", 30, threads=1), is_whole=True)
     run_step(TRIAL, 2, scorer, str(tmp_path))
     with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert kept["sweeps"] == 2
     score = run_step(TRIAL, 5, scorer, str(tmp_path))
-    assert score.metrics == expected.metrics
+    assert score.metrics == {"ndcg@30": pytest.approx(expected.metrics["ndcg@30"], rel=1e-12)}
     with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert np.array_equal(kept["item_factors"], whole.item_factors)
         assert kept["fit_s"] == pytest.approx(score.fit_s, abs=0.001)
@@ -59,6 +60,21 @@ def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(scorer: Scorer
     first = run_step(TRIAL, 3, scorer, str(tmp_path))
     again = run_step(TRIAL, 3, scorer, str(tmp_path))
     assert (again.metrics, again.fit_s) == (first.metrics, first.fit_s)
+
+
+def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit(
+    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the lists are gone, as after the end of a search, there is another fit."""
+    partly = run_step(TRIAL, 3, scorer, str(tmp_path))
+    shutil.rmtree(tmp_path / CHECKPOINTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(Als, "sweep", None)
+        whole = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True)
+    assert (partly.is_whole, whole.is_whole) == (False, True)
+    assert (whole.sweep, whole.fit_s, whole.peak_bytes) == (3, partly.fit_s, partly.peak_bytes)
+    shutil.rmtree(tmp_path / LISTS)
+    assert run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True).metrics == whole.metrics
 
 
 def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(scorer: Scorer, tmp_path: Path) -> None:

@@ -97,9 +97,10 @@ def test_lines_scored_otherwise_or_of_other_trials_count_for_nothing(file: Path)
     assert set(Ledger(file, "scorer", [OTHER]).scores) == {"def"}
 
 
-def test_a_score_that_stands_twice_counts_once(file: Path) -> None:
+def test_of_a_sweep_that_stands_twice_the_last_score_counts(file: Path) -> None:
+    """It has every metric, and the first the choosing one alone."""
     read(file).add(TRIAL, score(5, 0.9))
-    assert read(file).scores["abc"] == (score(5), score(10))
+    assert read(file).scores["abc"] == (score(5, 0.9), score(10))
 
 
 def test_only_a_final_failure_is_not_tried_again(file: Path) -> None:

@@ -96,7 +96,7 @@ def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
 
 def test_random_is_worth_less_than_popular_and_popular_less_than_the_truth(scorer: Scorer) -> None:
     lists = lists_of(open_dataset(scorer.dataset))
-    scored = {name: score_lists(scorer, own).metrics["ope_time@10"] for name, own in lists.items()}
+    scored = {name: score_lists(scorer, own, is_whole=True).metrics["ope_time@10"] for name, own in lists.items()}
     assert scored["random"][2] < scored["popular"][1]
     assert scored["popular"][2] < scored["best"][1]
 
@@ -106,7 +106,7 @@ def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says
     for lists in lists_of(dataset).values():
         users = dataset.users.tolist()
         truth = np.mean([[true_time(u, t) for t in row] for u, row in zip(users, lists.tolist(), strict=True)])
-        value, lower, upper = score_lists(scorer, lists).metrics["ope_time@10"]
+        value, lower, upper = score_lists(scorer, lists, is_whole=True).metrics["ope_time@10"]
         assert abs(value - truth) < upper - lower  # four standard errors
         assert upper - lower < 0.1
 
@@ -128,7 +128,7 @@ def test_the_winner_has_the_longest_listening_time(finished: Path) -> None:
 
 
 def test_a_small_effective_sample_is_shown_with_its_reason(scorer: Scorer, finished: Path) -> None:
-    scored = score_lists(scorer, lists_of(open_dataset(scorer.dataset))["best"])
+    scored = score_lists(scorer, lists_of(open_dataset(scorer.dataset))["best"], is_whole=True)
     assert "ope_time@1" in scored.metrics
     assert list(scored.warnings) == ["ope_time@1"]
     assert "effective sample size" in scored.warnings["ope_time@1"]
@@ -144,7 +144,7 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> str:
 def test_without_propensities_the_metric_is_missing(scorer: Scorer) -> None:
     blind = replace(scorer, validation=ValidationConfig(ks=(10,), select="ndcg@10"))
     lists = lists_of(open_dataset(scorer.dataset))["best"]
-    assert not [key for key in score_lists(blind, lists).metrics if key.startswith("ope_time")]
+    assert not [key for key in score_lists(blind, lists, is_whole=True).metrics if key.startswith("ope_time")]
 
 
 def test_choosing_by_it_without_propensities_is_refused_before_a_fit(

@@ -60,6 +60,11 @@ def ledger(run_folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run_folder / "ledger.jsonl").read_text().splitlines()]
 
 
+def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of fits on their way."""
+    return [row for row in rows if len(row["metrics"]) == 1]
+
+
 def results(run_folder: Path) -> list[bytes]:
     """The ledger without its timings, in an order of its own."""
     timing = ("fit_s", "peak_bytes", "crc32")
@@ -76,8 +81,11 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(finished: Path) -> None:
+    """And of what is left at the end, another with every metric."""
     rows = ledger(finished)
-    assert len(rows) == 4 * 2 + 2
+    assert len(rows) == 4 * 2 + 2 + 4
+    whole = [row["trial"] for row in rows if row not in of_one_metric(rows)]
+    assert sorted(whole) == sorted({row["trial"] for row in rows})
     curves = {(row["params"]["factors"], row["params"]["alpha"], row["sweep"]) for row in rows if row["model"] == "als"}
     assert curves == {(factors, alpha, sweep) for factors in (4, 8) for alpha in (1.0, 10.0) for sweep in (2, 4)}
     assert {row["model"] for row in rows} == {"als", "random", "popular"}
@@ -236,8 +244,8 @@ def test_a_changed_grid_fits_only_what_is_new(store: Path, finished: Path, inter
     search_ok(store, interrupted, "--no-export", settings=settings)
     rows = ledger(interrupted)
     assert rows[: len(before)] == before
-    new = sorted((row["params"]["factors"], row["params"]["alpha"], row["sweep"]) for row in rows[len(before) :])
-    assert new == [
+    new = rows[len(before) :]
+    assert sorted((row["params"]["factors"], row["params"]["alpha"], row["sweep"]) for row in of_one_metric(new)) == [
         *((8, alpha, 6) for alpha in (1.0, 10.0)),
         *((12, a, sweep) for a in (1.0, 10.0) for sweep in (2, 4, 6)),
     ]
@@ -251,11 +259,11 @@ def test_scores_of_other_data_or_by_another_scorer_never_mix(finished: Path, int
     settings = [*QUICK, "search.space.alpha=[10.0]"]
     search_ok(store, interrupted, "--no-export", settings=settings)
     before, rows = ledger(finished), ledger(interrupted)
-    assert len(rows) == len(before) + 2 * 2 + 2
+    assert len(rows) == len(before) + 2 * 2 + 2 + 2
     board = pq.read_table(interrupted / "leaderboard.parquet").to_pylist()
     assert {row["trial"] for row in board} == {row["trial"] for row in rows[len(before) :]}
     search_ok(store, interrupted, "--no-export", settings=[*settings, "validation.min_time=0.4"])
-    assert len(ledger(interrupted)) == len(rows) + 2 * 2 + 2
+    assert len(ledger(interrupted)) == len(rows) + 2 * 2 + 2 + 2
 
 
 def test_a_search_that_fails_leaves_no_winner_of_an_earlier_one(

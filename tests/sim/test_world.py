@@ -6,18 +6,19 @@ import orjson
 import pytest
 
 from looplib.config import load_config
+from sim.card import FACTS
 from sim.errors import WorldError
 from sim.world import main, make_world
 from sim.worlds.config import WorldConfig
 from sim.worlds.files import load_world, world_digest
 
-DEMO = "configs/world/demo.yaml"
+DEMO = "configs/world/easy.yaml"
 SMALL = ["catalogue.tracks=300", "catalogue.artists=60", "catalogue.genres=9", "listeners.listeners=40"]
 FILES = ["tracks.json", "tracks.npy", "users.json", "world.yaml"]
 
 
 def _small(*overrides: str) -> WorldConfig:
-    return load_config(WorldConfig, Path(DEMO), [*SMALL, "calibration.sessions=200", *overrides])
+    return load_config(WorldConfig, Path(DEMO), [*SMALL, *overrides])
 
 
 def _set(overrides: Sequence[str]) -> list[str]:
@@ -97,20 +98,30 @@ def test_many_interests_in_a_tiny_catalogue_are_still_different(tmp_path: Path) 
     assert all(sorted(row) == [0, 1, 2] for row in interests.tolist())
 
 
-def test_the_command_makes_a_world_says_how_it_is_calibrated_and_makes_it_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_makes_a_world_shows_its_card_and_makes_it_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ["--config", DEMO, "--out", str(tmp_path / "w"), *_set([*SMALL, "calibration.sessions=200"])]
+    command = ["--config", DEMO, "--out", str(tmp_path / "w"), *_set(SMALL)]
     assert main(command) == 0
     shown = capsys.readouterr().out
     assert "300 tracks, 60 artists, 40 listeners" in shown
-    assert "listening time a session, random: " in shown
+    assert "published" not in shown
+    monkeypatch.setattr("sim.world.CARD_SESSIONS", 200)
+    assert main(["--card", "--out", str(tmp_path / "w")]) == 0
+    shown = capsys.readouterr().out
+    assert "| fact " in shown
+    assert all(fact.text in shown for fact in FACTS)
     before = world_digest(tmp_path / "w")
     assert main(command) == 0
     assert "nothing done" in capsys.readouterr().out
     assert main([*command, "--set", "seed=3"]) == 2
     assert "another configuration" in capsys.readouterr().err
     assert world_digest(tmp_path / "w") == before
+
+
+def test_a_world_has_to_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "--config: name the YAML file of a world" in capsys.readouterr().err
 
 
 def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:

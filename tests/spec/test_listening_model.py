@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from looplib.arrays import Float32Array
 from looplib.randomness import make_generator
-from sim.listening.response import dot_rows, expit, heard_hundredths, is_bored, scale_below
-from sim.listening.sessions import ListeningModel, Sessions, make_model
+from sim.listening.response import dot_rows, expit, in_hundredths, is_bored, mean_share, scale_below
+from sim.listening.sessions import ListeningModel, Sessions, make_model, own_logits
+from sim.worlds.config import ResponseConfig
 from sim.worlds.files import World, load_world
 from sim.worlds.neighbours import nearest_tracks
 from tests.sim.worlds import write_world
 
 TRACKS, ARTISTS, LISTENERS = 30, 7, 9
+TIRED = {"tiredness": 0.1, "idiosyncrasy": 0.7}
 
 
 @dataclass
@@ -39,7 +41,11 @@ class ReferenceSession:
         logit = (math.fsum(a * b for a, b in pairs) - world.consume_bias[self.listener]) * float(
             world.consume_sharpness[self.listener]
         )
+        if world.response.idiosyncrasy:
+            who, what = np.array([self.listener]), np.array([track])
+            logit += float(np.asarray(own_logits(world, who, what))[0])
         share = 1 / (1 + math.exp(-logit)) * float(world.gamma[self.listener]) ** int(plays)
+        share *= (1 - world.response.tiredness) ** (len(self.tracks) - 1)
         time = 0.0 if track in self.tracks else round(share, 2)
         self.tracks.append(track)
         self.times.append(time)
@@ -48,7 +54,7 @@ class ReferenceSession:
         return time
 
 
-def _world(seed: int) -> World:
+def _world(seed: int, **response: float) -> World:
     rng = make_generator(seed, "test world")
     counts = rng.integers(1, 4, size=LISTENERS, endpoint=True)
     return World(
@@ -63,6 +69,7 @@ def _world(seed: int) -> World:
         gamma=rng.uniform(0, 1, size=LISTENERS),
         catalogue_sha256="",
         sha256="",
+        response=ResponseConfig.model_validate(response),
     )
 
 
@@ -82,7 +89,7 @@ def _nearest(embeddings: Float32Array, point: int, count: int) -> list[int]:
 @given(seed=st.integers(0, 10**6), sessions=st.integers(1, 12))
 def test_sessions_side_by_side_go_as_the_reference_says(seed: int, sessions: int) -> None:
     """Few tracks and artists, so that tracks repeat and artists come often; the same random numbers on both sides."""
-    world = _world(seed)
+    world = _world(seed, **(TIRED if seed % 2 else {}))
     rng = make_generator(seed, "test sessions")
     batch = Sessions(make_model(world), rng.integers(LISTENERS, size=sessions), rng)
     reference = [
@@ -152,13 +159,13 @@ def test_the_budget_drops_with_probability_one_minus_the_share_heard() -> None:
 
 def test_gamma_discounts_each_earlier_track_of_the_artist_and_a_repeat_is_not_heard() -> None:
     raw, gamma = np.full(4, 0.9), np.full(4, 0.5)
-    heard = heard_hundredths(raw, gamma, np.array([0, 1, 2, 0]), np.array([False, False, False, True]))
+    share = mean_share(raw, gamma, np.array([0, 1, 2, 0]), 0.0, np.arange(4))
+    heard = in_hundredths(share, np.array([False, False, False, True]))
     assert heard.tolist() == [90, 45, 22, 0]  # .225 is .22: hundredths are rounded half to even
 
 
 def test_a_gamma_of_zero_silences_an_artist_after_the_first_track() -> None:
-    heard = heard_hundredths(np.ones(2), np.zeros(2), np.array([0, 1]), np.zeros(2, dtype=np.bool_))
-    assert heard.tolist() == [100, 0]
+    assert mean_share(np.ones(2), np.zeros(2), np.array([0, 1]), 0.0, np.zeros(2, dtype=np.int64)).tolist() == [1, 0]
 
 
 def test_expit_is_the_logistic_function_without_overflow() -> None:

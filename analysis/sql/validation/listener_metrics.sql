@@ -74,6 +74,7 @@ SELECT
     coalesce(heard_time, 0) AS heard_time,
     novelty
 FROM ideals
+SEMI JOIN cutoffs USING (k)
 LEFT JOIN accuracy USING (k, listener)
 LEFT JOIN surprise USING (k, listener)
 ORDER BY k, listener

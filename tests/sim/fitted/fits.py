@@ -17,7 +17,6 @@ from sim.worlds.config import WorldConfig
 FACTORS = 16
 _WORLD = [
     "catalogue.tracks=600", "catalogue.artists=120", "catalogue.genres=20", "listeners.listeners=250",
-    "calibration=null",
 ]  # fmt: skip
 _SESSIONS = 5000
 
@@ -53,7 +52,7 @@ class Data:
 def make_data(folder: Path) -> Data:
     """Collects sessions with random tracks in a small world, adds up who heard what, and factorises that."""
     data = Data(folder)
-    make_world(load_config(WorldConfig, Path("configs/world/demo.yaml"), _WORLD), folder / "world")
+    make_world(load_config(WorldConfig, Path("configs/world/easy.yaml"), _WORLD), folder / "world")
     collect(CollectConfig(world=folder / "world", log=folder / "log", episodes=_SESSIONS, seed=1))
     heard = np.zeros((250, 600))
     for segment in sorted((folder / "log").glob("*.jsonl")):

@@ -44,8 +44,8 @@ def test_popularity_and_co_listening_are_reproduced_far_above_chance(fitted: Pat
 
 
 def test_sessions_and_near_tracks_are_heard_as_is_wanted(fitted: Path) -> None:
-    found = orjson.loads((fitted / "fit.json").read_bytes())["calibration"]
-    assert found["random_listening"] == pytest.approx(FitConfig().random_listening, abs=0.15)
+    found = orjson.loads((fitted / "fit.json").read_bytes())["listening"]
+    assert found["time"] == pytest.approx(FitConfig().random_listening, abs=0.15)
     assert found["near_share"] == pytest.approx(FitConfig().near_share, abs=0.02)
 
 
