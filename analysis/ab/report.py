@@ -17,6 +17,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.effects import Listeners, MetricEffect, compare_winners, metric_effects, number
 from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
+from analysis.ab.parts.budget import Budget, compare_budgets
 from analysis.ab.parts.data_quality import Quality, Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.segments import Segments, segment_effects
@@ -72,6 +73,7 @@ class Report:
     timelines: tuple[Timeline, ...] = ()  # primary metrics by day
     positions: tuple[Position, ...] = ()  # listening time by position in the session
     trust: Trust | None = None  # data quality
+    budgets: tuple[Budget, ...] = ()  # whether the time of a session follows from the share that is heard, by arm
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""
@@ -207,6 +209,7 @@ def _complete(report: Report, loaded: Loaded, listeners: Mapping[str, Listeners]
         timelines=timelines(connection, arms, config, loaded.period_ms),
         positions=positions(connection, arms),
         trust=evidence.trust,
+        budgets=compare_budgets(listeners, config.control),
     )
 
 

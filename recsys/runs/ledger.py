@@ -35,6 +35,7 @@ class Score:
     fit_s: float = 0.0  # since the fit began, scoring aside
     peak_bytes: int | None = None  # the worker's largest memory during the step, mapped data included
     warnings: dict[str, str] = field(default_factory=dict)  # of metrics from which nothing should be concluded
+    test: dict[str, Interval] = field(default_factory=dict)  # metrics on the listeners who choose nothing
     error: str | None = None  # why the trial failed on the way to this sweep
     is_final: bool = True  # a failure follows from data and parameters; if not, the next run tries again
 
@@ -157,13 +158,22 @@ def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
     row["sweep"] = score.sweep
     if score.error is not None:
         return row | {"state": "failed", "error": score.error, "final": score.is_final}
-    metrics = {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in score.metrics.items()}
-    found = {"metrics": metrics, "warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
+    found: dict[str, Any] = {"metrics": _ended(score.metrics)}
+    if score.test:
+        found["test"] = _ended(score.test)
+    found |= {"warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
     return row | {"state": "scored"} | found
+
+
+def _ended(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    return {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in metrics.items()}
 
 
 def _score(row: dict[str, Any]) -> Score:
     if row["state"] == "failed":
         return Score(row["sweep"], error=row["error"], is_final=row["final"])
-    metrics = {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row["metrics"].items()}
-    return Score(row["sweep"], metrics, row["fit_s"], row["peak_bytes"], row["warnings"])
+    metrics, test = (
+        {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row.get(part, {}).items()}
+        for part in ("metrics", "test")
+    )
+    return Score(row["sweep"], metrics, row["fit_s"], row["peak_bytes"], row["warnings"], test)
