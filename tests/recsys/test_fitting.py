@@ -23,7 +23,7 @@ from tests.recsys.logs import make_store, random_sessions
 
 TRIAL = Trial("abc", "als", AlsParams(4, 1.0, 10.0), 7)
 BASELINES = {trial.id: trial for trial in plan_baselines(seed=1)}
-VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
+VALIDATION = ValidationConfig(ks=(5, 30), select="ndcg@30", resamples=100)
 
 
 @pytest.fixture(scope="module")
