@@ -166,12 +166,10 @@ def drop(connection: Connection, table: str) -> None:
     connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
-def write_database(
-    connection: Connection, file: Path, tables: Mapping[str, str], views: Mapping[str, str], macros: Mapping[str, str]
-) -> None:
+def write_database(connection: Connection, file: Path, tables: Mapping[str, str], macros: Mapping[str, str]) -> None:
     """Write tables to a new database file that DuckDB 1.0 and later open: new name → table.
 
-    Views and table macros have the text of SQL files; a macro is named with its parameters.
+    Table macros have the text of SQL files, and are named with their parameters.
     """
     path = str(file).replace("'", "''")
     connection.execute(f"ATTACH '{path}' AS written (STORAGE_VERSION 'v1.0.0')")
@@ -179,8 +177,6 @@ def write_database(
         for name, table in tables.items():
             connection.table(table).create(f"written.main.{name}")
         connection.execute("USE written")
-        for name, text in views.items():
-            connection.execute(f"CREATE VIEW {name} AS {statement(text)}")
         for name, text in macros.items():
             connection.execute(f"CREATE MACRO {name} AS TABLE {statement(text)}")
     finally:

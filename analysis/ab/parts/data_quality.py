@@ -5,14 +5,12 @@ from dataclasses import dataclass, fields
 
 from analysis import queries
 from analysis.ab.config import AbConfig, TrustConfig
-from analysis.ab.parts.timeline import Exposure, exposures
 from analysis.ab.tables import RejectedLine
 from analysis.logs.lines import LineCounts
 
 _KINDS = {
     "tracks": "more tracks on a day than can be heard",
     "at_once": "events within one millisecond, before an answer came",
-    "clock": "more listening than time between the events",
     "overlap": "two sessions at the same time",
 }
 _EXAMPLES = 3
@@ -51,7 +49,6 @@ class Trust:
     suspicions: tuple[Suspicion, ...]  # impossible behaviour
     quality: Quality  # of the events
     rejected: tuple[RejectedLine, ...]  # the first lines that were no event
-    exposure: tuple[Exposure, ...]  # by day
 
 
 def assess(
@@ -61,7 +58,7 @@ def assess(
     row = queries.fetch_row(connection, "ab/quality")
     quality = Quality(**{field.name: row[field.name] for field in fields(Quality)})
     suspicions = _suspicions(connection, arms, config)
-    return Trust(row["changing_listeners"], suspicions, quality, tuple(rejected), exposures(connection, arms))
+    return Trust(row["changing_listeners"], suspicions, quality, tuple(rejected))
 
 
 def _suspicions(connection: queries.Connection, arms: Sequence[str], config: TrustConfig) -> tuple[Suspicion, ...]:
@@ -70,7 +67,6 @@ def _suspicions(connection: queries.Connection, arms: Sequence[str], config: Tru
         "ab/suspicions",
         most_tracks=config.most_tracks_a_day,
         at_once_share=config.at_once_share,
-        shortest_track_ms=1000 * config.shortest_track_s,
     ).to_pylist()
     found = []
     for kind, label in _KINDS.items():
