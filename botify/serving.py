@@ -24,7 +24,7 @@ from botify.event_log import adopt_segments, describe_log
 from botify.http.app import Application
 from botify.http.server import Server, make_ssl_context
 from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
+from botify.model.loading import lacking, load_model
 from botify.model.model import Model
 from botify.service import Service
 from botify.sessions.redis import RedisSessions
@@ -59,6 +59,7 @@ def serve(settings: Settings) -> None:
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
     _check_settings(settings)
     port = _check_port(settings)
+    _announce(settings, model, port)
     life, held = os.pipe()  # read to its end by workers whose supervisor has died
 
     def run_worker() -> None:
@@ -71,6 +72,24 @@ def serve(settings: Settings) -> None:
 
     supervise(run_worker, settings.processes, settings.stop_grace_s)
     adopt_segments(settings.log_dir)  # of workers that had to be killed
+
+
+def _announce(settings: Settings, model: Model, port: int) -> None:
+    """Log where the service is, what it serves, to whom, and where its events go."""
+    scheme = "https" if settings.http.certificate else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    logger.info("%s://%s:%s, to read about it: %s://%s:%s/docs", *2 * (scheme, host, port))
+    lists, tracks = len(model.recommendations.ids), len(model.catalogue)
+    logger.info(
+        "version %s: lists of %s listeners, a catalogue of %s tracks", model.version, f"{lists:,}", f"{tracks:,}"
+    )
+    for experiment in settings.experiments:
+        arms = ", ".join(f"{arm.name} {arm.recommender} {experiment.shares[arm.name]:.0%}" for arm in experiment.arms)
+        decides = " (picks the recommender)" if experiment.name == settings.decides else ""
+        logger.info("experiment %s%s: %s", experiment.name, decides, arms)
+    logger.info("events are logged in %s", settings.log_dir)
+    for note in lacking(settings, model):
+        logger.warning("%s", note)
 
 
 async def _work(settings: Settings, model: Model, listener: socket.socket, life: int) -> None:

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretSt
 
 from botify.experiments import Experiment
 from botify.recommenders.interleaved import answering
-from botify.recommenders.registry import READS, FallbackSettings
+from botify.recommenders.registry import FallbackSettings, parts_read
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
@@ -90,9 +90,9 @@ class Settings(Config):
         return arms | {*self.fallback.exhausted, *self.fallback.unknown, "random"}
 
     @property
-    def files(self) -> set[str]:
-        """The files of an export, beside the lists, that these recommenders read."""
-        return {file for name in self.recommenders for file in READS.get(name, ())}
+    def parts(self) -> set[str]:
+        """The parts of an export that these recommenders read."""
+        return {part for name in self.recommenders for part in parts_read(name)}
 
 
 def load_settings(path: Path, environment: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:

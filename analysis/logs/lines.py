@@ -124,6 +124,8 @@ def _decoder(kinds: IdKinds) -> msgspec.json.Decoder[Event]:
     types: dict[str, Any] = {"user": TextId} if kinds.users else {}
     if kinds.tracks:
         types |= {"track": TextId, "recommendation": TextId | None}
+    if not types:
+        return msgspec.json.Decoder(Event)
     fields = [(name, kind, *([None] if name == "recommendation" else [])) for name, kind in types.items()]
     return msgspec.json.Decoder(msgspec.defstruct("Event", fields, bases=(Event,), frozen=True, kw_only=True))
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -12,9 +12,11 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.context import read_context
-from botify.model.model import CONTEXT, FACTORS, MANIFEST, NEIGHBOURS, Model
+from botify.model.context import FORMAT, read_context
+from botify.model.fold_in import Feedback, FoldIn, Parameters
+from botify.model.model import CONTEXT, FACTORS, FOLDING, MANIFEST, NEIGHBOURS, Model
 from botify.model.tracklists import NO_LISTS, TrackLists, has_text_users, read_track_lists
+from botify.recommenders.registry import parts_read
 from botify.settings import Settings
 from looplib.arrays import Float32Array
 from looplib.checksums import unseal
@@ -39,6 +41,11 @@ class _CatalogueFacts(msgspec.Struct):
 
 class _DataFacts(msgspec.Struct):
     catalogue: _CatalogueFacts | None = None
+    mean_weight: float | None = None
+
+
+class _ContextFacts(msgspec.Struct):
+    format: int = 1
 
 
 class ModelManifest(msgspec.Struct):
@@ -48,7 +55,10 @@ class ModelManifest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
+    context: _ContextFacts | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    feedback: Feedback = msgspec.field(default_factory=Feedback)
 
 
 def read_manifest(folder: Path) -> ModelManifest:
@@ -94,37 +104,60 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
         return _model_of_catalogue(settings, catalogue)
     folder = folder or current_folder(settings)
     manifest = read_manifest(folder)
-    trained_on = manifest.data.catalogue
-    if trained_on and trained_on.sha256 != catalogue.sha256:
-        raise ModelError(
-            f"{folder / MANIFEST}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
-            f"{trained_on.sha256[:12]}…; the service has one of {len(catalogue)} tracks and {catalogue.sha256[:12]}…"
-        )
-    files, lists = settings.files, folder / settings.recommendations.name
+    _check_catalogue(folder / MANIFEST, manifest, catalogue)
+    parts, lists = settings.parts & {*manifest.files, FOLDING}, folder / settings.recommendations.name
     text_users = _kind_of_users(settings, lists, manifest)
     read_lists = partial(_read_lists, manifest=manifest, catalogue=catalogue, text_users=text_users)
     recommendations = read_lists(lists, ("user", "tracks"))
-    neighbours = directions = context = None
-    if NEIGHBOURS in files:
+    neighbours = factors = context = None
+    if NEIGHBOURS in parts:
         neighbours = read_lists(folder / NEIGHBOURS, ("track", "recommendations"))
-    if FACTORS in files:
-        directions = _read_directions(folder / FACTORS, manifest, catalogue)
-    if CONTEXT in files and CONTEXT in manifest.files:
+    if parts & {FACTORS, FOLDING} and FACTORS in manifest.files:
+        factors = _read_factors(folder / FACTORS, manifest, catalogue)
+    if CONTEXT in parts:
         with _open(folder / CONTEXT, manifest) as file:
+            _check_format(folder / CONTEXT, manifest)
             context = read_context(file, catalogue, text_users=text_users)
-    counts = recommendations.counts
     return Model(
-        version=manifest.model,
-        created_at=manifest.created_at,
-        folder=folder,
-        catalogue=catalogue,
-        text_users=text_users,
-        recommendations=recommendations,
-        popular=[track for track in np.argsort(-counts, kind="stable")[:POPULAR].tolist() if counts[track]],
+        manifest.model,
+        manifest.created_at,
+        folder,
+        catalogue,
+        text_users,
+        recommendations,
+        popular=recommendations.most_listed(POPULAR),
         neighbours=neighbours,
-        directions=directions,
+        directions=_directions(factors[1]) if factors and FACTORS in parts else None,
         context=context,
+        folding=_make_folding(manifest, *factors) if factors and FOLDING in parts else None,
     )
+
+
+def _check_format(path: Path, manifest: ModelManifest) -> None:
+    found = (manifest.context or _ContextFacts()).format
+    if found != FORMAT:
+        raise ModelError(f"{path}: format {found} found, this service reads {FORMAT}; export with this release again")
+
+
+def _check_catalogue(path: Path, manifest: ModelManifest, catalogue: Catalogue) -> None:
+    trained_on = manifest.data.catalogue
+    if trained_on and trained_on.sha256 != catalogue.sha256:
+        raise ModelError(
+            f"{path}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
+            f"{trained_on.sha256[:12]}…; the service has one of {len(catalogue)} tracks and {catalogue.sha256[:12]}…"
+        )
+
+
+def lacking(settings: Settings, model: Model) -> list[str]:
+    """Return for each arm whose recommender lacks a part of the model what it lacks, and what answers instead."""
+    (decides,) = [experiment for experiment in settings.experiments if experiment.name == settings.decides]
+    instead = [name for name in (*settings.fallback.unknown, "random") if parts_read(name) <= model.parts]
+    return [
+        f"arm {arm.name}: {arm.recommender} needs {' and '.join(sorted(missing))}, which version {model.version} "
+        f"lacks; instead: {', '.join(instead)}"
+        for arm in decides.arms
+        if (missing := parts_read(arm.recommender) - model.parts)
+    ]
 
 
 def _model_of_catalogue(settings: Settings, catalogue: Catalogue) -> Model:
@@ -158,13 +191,27 @@ def _read_lists(
         return read_track_lists(file, keys, manifest.files[path.name].rows, catalogue, text_users=text_users)
 
 
-def _read_directions(path: Path, manifest: ModelManifest, catalogue: Catalogue) -> Float32Array:
-    """Read item factors and scale them to length 1, by track."""
+def _read_factors(path: Path, manifest: ModelManifest, catalogue: Catalogue) -> tuple[int, Float32Array]:
+    """Read how many tracks have factors, and these by track, (tracks, factors); 0 where there are none."""
     shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
     with _open(path, manifest) as file:
         arrays, lengths = read_arrays(file, shapes, "factors", catalogue)
-    factors = arrays["item_factors"]
+    factors = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
+    factors[arrays["tracks"]] = arrays["item_factors"]
+    return lengths["tracks"], factors
+
+
+def _directions(factors: Float32Array) -> Float32Array:
+    """Scale factors to length 1."""
     norms = np.linalg.norm(factors, axis=1, keepdims=True)
-    directions = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
-    directions[arrays["tracks"]] = factors / np.where(norms > 0, norms, 1)
-    return directions
+    return (factors / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+def _make_folding(manifest: ModelManifest, known: int, factors: Float32Array) -> FoldIn | None:
+    """Return what solves a listener's factor; None of a model that is no ALS."""
+    try:
+        parameters = msgspec.convert(manifest.parameters, Parameters)
+    except msgspec.ValidationError:
+        return None
+    gram = (factors.T @ factors).astype(np.float64)
+    return FoldIn(factors, known, gram, parameters, manifest.feedback, manifest.data.mean_weight or 1.0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from botify.model.catalogue import Catalogue
 from botify.model.context import Context
+from botify.model.fold_in import FoldIn
 from botify.model.tracklists import TrackLists
 from looplib.arrays import Float32Array
 
@@ -14,6 +15,9 @@ MANIFEST = "manifest.json"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
 CONTEXT = "context.npz"
+# Parts of a version that recommenders read, beside these files.
+LISTS = "lists"
+FOLDING = "factors of an ALS model"
 
 
 @dataclass(frozen=True)
@@ -30,3 +34,12 @@ class Model:
     neighbours: TrackLists | None  # by track; None where no recommender asks for them
     directions: Float32Array | None  # (tracks, factors), item factors of length 1; 0 where there are none
     context: Context | None  # None where no recommender asks for it, or the version has none
+    folding: FoldIn | None = None  # also None where the model is no ALS
+
+    @property
+    def parts(self) -> set[str]:
+        """The parts that are there, of those that recommenders read."""
+        parts = {NEIGHBOURS: self.neighbours, FACTORS: self.directions, CONTEXT: self.context, FOLDING: self.folding}
+        return {name for name, part in parts.items() if part is not None} | (
+            {LISTS} if len(self.recommendations.ids) else set()
+        )

@@ -26,6 +26,11 @@ class TrackLists:
     tracks: Int32Array  # (rows, length of the longest list), NO_TRACK after the end of a shorter one
     counts: IntArray  # (tracks of the catalogue,): how many lists hold each
 
+    def most_listed(self, count: int) -> list[int]:
+        """Return the tracks that most lists hold, most listed first."""
+        ranked = np.argsort(-self.counts, kind="stable")[:count].tolist()
+        return [track for track in ranked if self.counts[track]]
+
     def list_of(self, of: int) -> list[int]:
         """Return the list of one id, empty if there is none."""
         row = of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
-from botify.model.loading import current_folder, load_model, read_manifest
+from botify.model.loading import current_folder, lacking, load_model, read_manifest
 from botify.model.model import MANIFEST, Model
 from botify.settings import Settings
 from looplib.files import TEMPORARY_PREFIX, fsync_directory
@@ -53,6 +53,8 @@ class Versions:
                     self.model = self._load(folder)
                     self._served = self._tried
                     logger.info("serving version %s", self.model.version)
+                    for note in lacking(self._settings, self.model):
+                        logger.warning("%s", note)
             except ModelError as error:
                 self.refused = str(error)
                 self._metrics.versions_refused.inc()

@@ -6,12 +6,12 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
-from botify.model.model import CONTEXT, FACTORS, NEIGHBOURS, Model
+from botify.model.model import CONTEXT, FACTORS, FOLDING, LISTS, NEIGHBOURS, Model
 from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender, Row
 from botify.recommenders.context import session_context
 from botify.recommenders.interleaved import interleave, members
 from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
-from botify.recommenders.session import contextual, session_als
+from botify.recommenders.session import contextual, fold_in, session_als
 from looplib.config import Config
 
 RECOMMENDERS: Mapping[str, Recommender] = {
@@ -22,15 +22,23 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "in_order": in_order,
     "contextual": contextual,
     "session_als": session_als,
+    "fold_in": fold_in,
     "session_context": session_context,
 }
-# Files of an export, beside the lists, that a recommender reads; the others are not loaded.
+# Parts of an export that a recommender reads; beside the lists, the others are not loaded.
 READS: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("top_pop", "indexed", "in_order"), frozenset({LISTS})),
     "contextual": frozenset({NEIGHBOURS, FACTORS}),
-    "session_als": frozenset({FACTORS}),
+    "session_als": frozenset({LISTS, FACTORS}),
+    "fold_in": frozenset({FOLDING}),
     "session_context": frozenset({CONTEXT}),
 }
 REPEAT = "repeat"
+
+
+def parts_read(name: str) -> set[str]:
+    """Return the parts of an export that a recommender reads, or both of an interleaved one."""
+    return {part for member in members(name) or (name,) for part in READS.get(member, ())}
 
 
 def _check_name(name: str) -> str:
@@ -55,7 +63,7 @@ class FallbackSettings(Config):
     """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
 
     exhausted: tuple[FallbackName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
-    unknown: tuple[FallbackName, ...] = ("top_pop",)  # it knows nothing of this listener or track
+    unknown: tuple[FallbackName, ...] = ("fold_in", "top_pop")  # it knows nothing of this listener or track
 
 
 def recommend(

@@ -9,11 +9,12 @@ import numpy as np
 
 from botify.model.model import Model
 from botify.model.tracklists import NO_TRACK
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, in_blocks
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row, in_blocks
 from looplib.arrays import Float32Array, IntArray
 
 LATEST = 8  # tracks of a session that count; earlier ones are ignored
 BLOCK = 128  # rows of a batch scored at once
+FOLDED_AT_ONCE = 16  # rows scored for all tracks at once
 
 # Of `session_als`, chosen and not tuned: how much a rank in the listener's own list counts against the session, the
 # share heard from which a track counts as liked, and how fast earlier tracks fade.
@@ -30,6 +31,27 @@ def contextual(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn
     heard, times = _session_arrays(batch)
     candidates = model.neighbours.lists_of(heard).reshape(len(batch), -1).astype(np.int64)
     return _best(candidates, _affinity(model, candidates, heard, times), batch)
+
+
+@in_blocks(FOLDED_AT_ONCE)
+def fold_in(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
+    """Take the track with the highest score for the factor that the session alone gives, of the whole catalogue."""
+    folding = model.folding
+    if folding is None:
+        return [IS_UNKNOWN] * len(batch)
+    solved = [folding.solve(row.tracks, row.times) for row in batch]
+    known = [factor for factor in solved if factor is not None]
+    scores = iter(np.stack(known).astype(np.float32) @ folding.items.T if known else ())
+    return [
+        IS_UNKNOWN if factor is None else _highest(next(scores), row) for factor, row in zip(solved, batch, strict=True)
+    ]
+
+
+def _highest(scores: Float32Array, row: Row) -> Drawn:
+    """Take the track with the highest score that is not taken; the scores are changed in place."""
+    scores[list(row.taken)] = -np.inf
+    track = int(scores.argmax())
+    return Drawn(track, 1.0) if scores[track] > -np.inf else IS_EXHAUSTED
 
 
 @in_blocks(BLOCK)

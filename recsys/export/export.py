@@ -42,7 +42,7 @@ from recsys.errors import ExportError
 from recsys.models.kinds import KINDS, Model, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks, without_interactions
 from recsys.runs.folder import NO_BETTER, Winner, read_run
-from recsys.session_model.export import write_context
+from recsys.session_model.export import FORMAT, write_context
 from recsys.store.ids import Title, originals, stored_titles, titles_by_id
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
@@ -83,8 +83,8 @@ class _Export:
         facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options}
         if context is not None:
             known = context.catalogue is not None or stored_titles(self.store) is not None
-            artists = {"artists": known}
-            facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | artists
+            further = {"artists": known, "format": FORMAT}
+            facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | further
         return f"{winner.trial.kind}-{digest_of(facts)[:12]}"
 
 
@@ -241,6 +241,7 @@ def model_facts(model_id: str, winner: Winner, config: SearchConfig) -> dict[str
 def _data_facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
     """Return what the model was learned from, how long its lists are, and why some are shorter."""
     facts, catalogue, options = export.dataset.summary, export.store.manifest.catalogue, export.options
+    matrix = export.dataset.matrix(export.side)
     short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
     reason = "filter_seen leaves fewer tracks" if short else None
     if lists.shape[1] < options.top:
@@ -255,12 +256,14 @@ def _data_facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
             "listeners": facts.listeners,
             "tracks": facts.tracks,
             "learned_from": options.learn_from,
+            # of an interaction with a weight of its own; of events, the weight is the share that was heard
+            "mean_weight": float(matrix.data.mean()) if export.store.manifest.interactions else None,
         },
         "lists": {
             "length": options.top,
             "filter_seen": options.filter_seen,
             "short": short,
             "short_because": reason,
-            "popular_instead": len(without_interactions(export.dataset.matrix(export.side))),
+            "popular_instead": len(without_interactions(matrix)),
         },
     }

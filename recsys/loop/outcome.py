@@ -17,7 +17,7 @@ from analysis.statistics.effects import Interval
 from recsys.loop.config import DayPaths
 
 METRIC = "mean_time_per_session"
-_LEARNING = frozenset({"indexed", "in_order", "contextual", "session_als", "session_context"})
+_LEARNING = frozenset({"indexed", "in_order", "contextual", "session_als", "fold_in", "session_context"})
 
 
 @dataclass(frozen=True)

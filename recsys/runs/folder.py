@@ -3,8 +3,9 @@
 import itertools
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -79,11 +80,17 @@ def has_listeners(run: Workspace, scorer: Scorer, trial: Trial, sweep: int) -> b
     name = listeners_name(scorer, trial, sweep)
     if run.is_remote:
         return bool(run.sub(name).sizes())
-    try:
-        with zipfile.ZipFile(run.folder / name) as kept:
-            return kept.testzip() is None
-    except Exception:  # noqa: BLE001  of any kind, as above
-        return False
+    with suppress(Exception):  # of any kind, as above
+        check_arrays(run.folder / name)
+        return True
+    return False
+
+
+def check_arrays(file: Path) -> None:
+    """Raise any exception unless all of an `.npz` has the checksums that it was written with."""
+    with zipfile.ZipFile(file) as arrays:
+        if damaged := arrays.testzip():
+            raise ValueError(damaged)
 
 
 @contextmanager

@@ -18,6 +18,8 @@ import orjson
 
 from looplib.checksums import seal, unseal
 from looplib.files import atomic_write
+from looplib.untrusted import open_untrusted
+from recsys.errors import SearchError
 from recsys.runs.trials import Trial
 from recsys.scoring.off_policy import Interval
 
@@ -117,8 +119,15 @@ class Ledger:
 
 
 def read_ledger(file: Path) -> LedgerLines:
-    """Read the lines of a ledger; there are none without the file."""
-    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    """Read the lines of a ledger; there are none without the file.
+
+    Raises:
+        SearchError: It is a pipe or a device, or cannot be read.
+    """
+    lines: list[bytes] = []
+    if file.exists():
+        with open_untrusted(file, error=SearchError) as opened:
+            lines = opened.readlines()
     found = LedgerLines([], b"", [])
     whole: list[bytes] = []
     for number, line in enumerate(lines, start=1):

@@ -153,6 +153,7 @@ def test_ids_of_the_owner_are_served_and_logged(kind: str, tmp_path: Path, redis
         events = [orjson.loads(line) for line in b"".join(f.read_bytes() for f in log.glob("*.jsonl")).splitlines()]
         assert len(events) == 8
         assert {event["user"] for event in events} == {user_of(3), stranger}
+        assert {event["recommender"] for event in events if event["user"] == stranger} == {"fold_in", None}
         assert {event["track"] for event in events} <= tracks
         assert {event["recommendation"] for event in events} <= tracks | {None}
 

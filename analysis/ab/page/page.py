@@ -32,7 +32,7 @@ _PARTS = {
     "interleaved": "preferences",
     "segments": "segments",
     "metrics": "effects",
-    "sessions": "distributions",
+    "sessions": "positions",
 }
 
 
@@ -53,8 +53,7 @@ def render(report: Report) -> str:
         contents=[row for row in _CONTENTS if row[0] not in _PARTS or getattr(report, _PARTS[row[0]])],
         suspicious=sum(sum(kind.listeners.values()) for kind in report.trust.suspicions) if report.trust else None,
         effect_figures=figures.draw_effects(report),
-        listener_figures=figures.draw_listeners(report),
-        session_figures=figures.draw_sessions(report),
+        session_figures=figures.draw_positions(report),
     )
 
 
