@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from botify.errors import StartError
 from botify.settings import load_settings
 from looplib.cli import make_app, run
 from looplib.locks import lock
@@ -25,6 +26,7 @@ Every key of the configuration can be given as an environment variable too: BOTI
 \b
 Example:
   {PROG} --config configs/botify.yaml --port 5001
+  {PROG} --published out/plays-run/export
 """
 
 app = make_app(HELP)
@@ -32,7 +34,10 @@ app = make_app(HELP)
 
 @app.command(help=HELP)
 def main(
-    config: Annotated[Path, typer.Option(help="YAML file with the settings.")],
+    config: Annotated[Path | None, typer.Option(help="YAML file with the settings.")] = None,
+    published: Annotated[
+        Path | None, typer.Option(help="Folder of an export to serve, with its own catalogue; the log goes there too.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     processes: Annotated[int | None, typer.Option(help="Worker processes; several need redis_url.")] = None,
@@ -40,9 +45,11 @@ def main(
 ) -> None:
     """Run the service."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if not (config or published):
+        raise StartError("--config or --published is expected: the settings, or the folder of an export to serve")
     options = {"host": host, "port": port, "processes": processes}
     changes = [f"{key}={value}" for key, value in options.items() if value is not None]
-    settings = load_settings(config, os.environ, [*changes, *(overrides or [])])
+    settings = load_settings(config, os.environ, [*changes, *(overrides or [])], published)
     with metrics_folder() as folder:
         # prometheus_client looks for its folder when it is imported, so the variable is set before that.
         os.environ[METRICS_VARIABLE] = str(folder)

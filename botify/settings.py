@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
 
-from botify.experiments import Experiment
+from botify.experiments import Arm, Experiment, arm_name
 from botify.recommenders.interleaved import answering
 from botify.recommenders.registry import FallbackSettings, parts_read
 from looplib.config import Config, load_config
@@ -15,6 +15,9 @@ from looplib.config import Config, load_config
 ENVIRONMENT_PREFIX = "BOTIFY_"
 # The text of these variables is taken as it is, so that a token of digits stays a text; that of the others is YAML.
 _TEXT_KEYS = {"catalog", "recommendations", "log_dir", "redis_url", "admin_token", "decides", "host"}
+
+
+_EVERYBODY = Experiment(name="RECOMMENDERS", arms=(Arm(name=arm_name(0), recommender="in_order"),))
 
 
 class EventLogSettings(Config):
@@ -56,8 +59,8 @@ class Settings(Config):
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
     admin_token: SecretStr | None = Field(default=None, min_length=1)
     api_keys: dict[str, ApiKey] = Field(default_factory=dict)  # by the client's name; without any, anyone may ask
-    experiments: tuple[Experiment, ...] = Field(min_length=1)
-    decides: str  # the experiment whose arm picks the recommender
+    experiments: tuple[Experiment, ...] = Field(default=(_EVERYBODY,), min_length=1)
+    decides: str = _EVERYBODY.name  # the experiment whose arm picks the recommender
     fallback: FallbackSettings = FallbackSettings()
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
@@ -95,18 +98,25 @@ class Settings(Config):
         return {part for name in self.recommenders for part in parts_read(name)}
 
 
-def load_settings(path: Path, environment: Mapping[str, str], overrides: Sequence[str] = ()) -> Settings:
+def load_settings(
+    path: Path | None, environment: Mapping[str, str], overrides: Sequence[str] = (), published: Path | None = None
+) -> Settings:
     """Read the settings.
 
     Args:
-        path: The YAML file.
+        path: The YAML file; None for the defaults alone.
         environment: Its `BOTIFY_…` variables win over the file.
         overrides: `key=value` texts that win over all.
+        published: Folder of an export; its recommendations, its catalogue and a log there win over the file.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown, or a value is not allowed.
     """
     variables = []
+    if published:
+        current = published / "current"
+        files = {"recommendations": current / "recommendations.jsonl", "catalog": current / "tracks.json"}
+        variables += [f"{key}={json.dumps(str(file))}" for key, file in {**files, "log_dir": published / "log"}.items()]
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower()

@@ -211,7 +211,7 @@ class ContextConfig(Config):
         default=None, description="tracks.json, to learn how artists wear out and what their tracks share"
     )
     factors: Count = Field(default=40, description="the most factors of interests and tracks")
-    sweeps: Count = Field(default=5, description="ALS sweeps over the final interests")
+    sweeps: Count = Field(default=8, description="sweeps over the final interests")
     rough_sweeps: Count = Field(default=4, description="sweeps over the first guess of interests")
     distance: Distance = Field(default=0.75, description="organic tracks of one interest are at most so far apart")
     coarse_factors: Count = Field(default=20, description="factors of the fit that guesses interests")

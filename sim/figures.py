@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from looplib.arrays import ByteArray, FloatArray, IntArray
 from looplib.randomness import make_generator
-from sim.listening.response import dot_rows, raw_share
+from sim.listening.response import dot_rows
 from sim.listening.sessions import ListeningModel, Sessions, draw_starts
 from sim.recommenders import (
     Recommender,
@@ -173,7 +173,7 @@ def between_listeners(listener: IntArray, time: FloatArray) -> tuple[float, floa
     among = float((counts * (means - time.mean()) ** 2).sum()) / max(groups - 1, 1)
     size = (total - float((counts**2).sum()) / total) / max(groups - 1, 1)
     between = max((among - within) / size, 0.0)
-    return between**0.5, between / (between + within)
+    return between**0.5, between / (between + within) if between + within else float("nan")
 
 
 def popular_tracks(heard: Heard, tracks: int, count: int) -> IntArray:
@@ -181,21 +181,6 @@ def popular_tracks(heard: Heard, tracks: int, count: int) -> IntArray:
     played = heard.tracks[1:] >= 0
     times = np.bincount(heard.tracks[1:][played], weights=heard.hundredths[1:][played], minlength=tracks)
     return np.argsort(-times, kind="stable")[:count]
-
-
-def near_share(model: ListeningModel) -> float:
-    """Return the mean raw share heard of the tracks nearest to an interest, over all listeners' interests."""
-    world = model.world
-    who = np.repeat(np.arange(world.listeners), np.diff(world.interest_offsets))
-    shares = [
-        raw_share(
-            dot_rows(world.embeddings, neighbour, world.embeddings[world.interests].astype(np.float64)),
-            world.consume_bias[who],
-            world.consume_sharpness[who],
-        ).mean()
-        for neighbour in model.nearest.T
-    ]
-    return float(np.mean(shares))
 
 
 def _listen(model: ListeningModel, recommend: Recommender, listeners: IntArray, rng: np.random.Generator) -> Heard:

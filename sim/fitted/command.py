@@ -15,7 +15,7 @@ from looplib.files import atomic_write_json, sha256_file
 from looplib.progress import Report, output, progress
 from looplib.randomness import make_generator
 from sim.errors import InteractionsError, WorldError
-from sim.figures import describe, listen, near_share
+from sim.figures import describe, listen
 from sim.fitted.config import FitConfig
 from sim.fitted.factors import FACTORS_FILE, find_factors, read_factors, read_texts
 from sim.fitted.reproduction import NEIGHBOURS, Reproduction, compare_listening, simulate_listening
@@ -23,10 +23,9 @@ from sim.fitted.table import read_table
 from sim.fitted.world import FittedWorld, fit_world
 from sim.listening.sessions import make_model
 from sim.recommenders import recommend_random
-from sim.worlds.files import TRACKS_FILE, load_world, new_world
+from sim.worlds.files import FIT_FILE, TRACKS_FILE, load_world, new_world
 
 COMMAND = "from-interactions"
-CONFIG_FILE = "fit.yaml"
 FACTS_FILE = "fit.json"
 SCHEMA = 1
 _SESSIONS = 20_000
@@ -35,8 +34,8 @@ _STEPS = 4
 HELP = f"""Fit a world to real listening: who heard which track how much, and the factors of an export of it.
 
 FILE is CSV with a header or JSON lines, gzipped or not, with the columns user, track and weight. Tracks lie where their
-factors point, and a listener's interests are the tracks that best stand for what was heard. The world's ids are 0..n-1;
-those of the data stand beside them as "id". Writes a world's files, {CONFIG_FILE} and {FACTS_FILE} into a new folder,
+factors point; sessions open with what their listener heard, as often as it was heard. The world's ids are 0..n-1;
+those of the data stand beside them as "id". Writes a world's files, {FIT_FILE} and {FACTS_FILE} into a new folder,
 whole or not at all, and says how well simulated listening reproduces the data.
 
 \b
@@ -44,10 +43,11 @@ Example:
   python -m sim.world {COMMAND} plays.csv.gz --export out/run/export --catalogue tracks.json --out out/world
 """
 _NOTE = (
-    "popularity: rank correlation of the tracks' weights with their simulated listening time, 1 if both have the same "
-    f"order. co-listening: share of a track's {NEIGHBOURS} tracks heard most by the same listeners that are among its "
-    f"{NEIGHBOURS} in the simulation; chance: that share with another track's {NEIGHBOURS}. Both fall short of 1 by "
-    "what is luck in the data and in the simulation; near chance, the world says nothing about your listeners."
+    "Opening tracks of sessions against the data, each listener counting alike. Popularity: inequality (Gini), rank "
+    "correlation, 1 if tracks have the same order; held-out: half of the listeners simulated, against the data of the "
+    "other half, whose agreement with their own is the limit. Co-listening: share of a track's "
+    f"{NEIGHBOURS} tracks heard most by the same listeners that are among its {NEIGHBOURS} in the simulation; chance: "
+    "with another track's."
 )
 
 app = make_app(HELP)
@@ -107,7 +107,7 @@ def make_fitted_world(
         report(2, "fitted")
         facts = {"schema": SCHEMA, "inputs": inputs}
         with new_world(folder, world.tracks, world.users, world.embeddings) as new:
-            (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
+            (new / FIT_FILE).write_text(dump_config(config), encoding="utf-8")
             facts |= _measure(new, world, config, report)
             atomic_write_json(new / FACTS_FILE, facts)
     return facts
@@ -123,16 +123,18 @@ def _describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[st
     return [
         *lines,
         f"listening time a session, random: {listening['time']:.3f}, {config.random_listening:g} wanted",
-        f"share heard near an interest: {listening['near_share']:.3f}, {config.near_share:g} wanted",
+        f"share heard near an interest: {facts['tuning']['near_share']:.3f}, {config.near_share:g} wanted",
         f"tracks a session, random: {listening['tracks']:.3f}",
     ]
 
 
 def _reproduction_table(found: Reproduction) -> Table:
-    table = Table("figure", "agreement", "chance")
-    table.add_row("popularity, rank correlation", f"{found.popularity:.3f}", "0.000")
+    table = Table("figure", "simulated", "compare with")
+    table.add_row("popularity, Gini", f"{found.gini:.3f}", f"{found.data_gini:.3f}, the data")
+    table.add_row("popularity, rank correlation", f"{found.popularity:.3f}", "1")
+    table.add_row("the same, held-out listeners", f"{found.held_out:.3f}", f"{found.held_out_data:.3f}, the limit")
     co_listening = f"co-listening, top {NEIGHBOURS} of {found.tracks:,} tracks"
-    table.add_row(co_listening, f"{found.co_listening:.3f}", f"{found.chance:.3f}")
+    table.add_row(co_listening, f"{found.co_listening:.3f}", f"{found.chance:.3f}, chance")
     return table
 
 
@@ -152,7 +154,7 @@ def _measure(folder: Path, fitted: FittedWorld, config: FitConfig, report: Repor
         "silent_listeners": fitted.silent,
         "unplaced_tracks": fitted.unplaced,
         "tuning": asdict(fitted.tuning),
-        "listening": {"tracks": random["tracks"], "time": random["time"], "near_share": near_share(model)},
+        "listening": {"tracks": random["tracks"], "time": random["time"]},
         "reproduction": asdict(reproduction),
     }
 

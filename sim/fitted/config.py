@@ -1,18 +1,9 @@
 """Configuration of a fitted world."""
 
-from typing import Self
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from looplib.config import Config, Count, Share
-from sim.worlds.config import (
-    DEFAULT_GAMMA,
-    DEFAULT_INTEREST_NEIGHBOURS,
-    DEFAULT_SESSION_BUDGET,
-    PositiveSpan,
-    Span,
-    check_interests,
-)
+from sim.worlds.config import DEFAULT_GAMMA, DEFAULT_SESSION_BUDGET, PositiveSpan, ResponseConfig, Span
 
 
 class FitConfig(Config):
@@ -24,10 +15,7 @@ class FitConfig(Config):
 
     seed: int = Field(default=0, ge=0)
     gamma: Share = Field(default=DEFAULT_GAMMA, description="factor on the share for each earlier track of the artist")
-    interests_low: Count = Field(default=2, description="least interests of a listener who has heard as many tracks")
-    interests_high: Count = Field(default=6, description="most interests of a listener")
-    interest_gain: Share = Field(default=0.04, description="share of the weights that a further interest must add")
-    interest_neighbours: Count = Field(default=DEFAULT_INTEREST_NEIGHBOURS, description="organic ones around one")
+    interests: Count = Field(default=500, description="most tracks of a listener, heard most, that open sessions")
     consume_bias: Span = Span(low=1.0, high=5.9)
     consume_sharpness: PositiveSpan = PositiveSpan(low=0.3, high=1.2)
     session_budget: Count = DEFAULT_SESSION_BUDGET
@@ -35,9 +23,5 @@ class FitConfig(Config):
         default=2.12, gt=1, le=100, description="listening time a session with random tracks"
     )
     near_share: float = Field(default=0.7, gt=0, lt=1, description="mean share heard of tracks near an interest")
-    sessions: Count = Field(default=30, description="simulated sessions a listener, to compare with the data")
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        check_interests(self.interests_low, self.interests_high)
-        return self
+    sessions: Count = Field(default=100, description="opening tracks a listener, to compare with the data")
+    response: ResponseConfig = ResponseConfig(organic_neighbours=1)  # a session opens with what was heard

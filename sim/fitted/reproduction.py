@@ -1,4 +1,7 @@
-"""How well simulated listening reproduces the data: popularity, and tracks heard by the same listeners."""
+"""How well a fitted world's listeners reproduce the data: popularity, and tracks heard by the same listeners.
+
+The data hold what listeners chose themselves. So do the opening tracks of sessions, and these are compared.
+"""
 
 from dataclasses import dataclass
 
@@ -7,38 +10,32 @@ import numpy as np
 from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.fitted.table import ListeningTable
-from sim.listening.sessions import ListeningModel, Sessions
-from sim.recommenders import play_out, recommend_random
+from sim.listening.sessions import ListeningModel, draw_starts
 
 NEIGHBOURS = 10
 _TRACKS = 1000  # that co-listening is compared on
-_BATCH = 20_000
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Data against simulation."""
+    """Data against simulation; each listener counts alike."""
 
-    popularity: float  # Spearman's rank correlation of the tracks' weights with their simulated listening time
+    data_gini: float  # inequality of the tracks' popularity in the data: 0 all alike, 1 one has it all
+    gini: float  # in the simulation
+    popularity: float  # Spearman's rank correlation of the tracks' popularity in the two
+    held_out: float  # the same of half of the listeners simulated, and of the data of the other half
+    held_out_data: float  # the same of the data of both halves: what luck leaves to be had
     co_listening: float  # mean share of a track's ten most co-listened tracks that are among its ten in the simulation
     chance: float  # that share with the simulated ten of another track, which is what popularity alone gives
     tracks: int  # that the shares are means of
 
 
 def simulate_listening(model: ListeningModel, sessions: int, seed: int) -> ListeningTable:
-    """Simulate so many sessions of every listener with random recommendations; organic tracks count."""
+    """Draw the opening tracks of so many sessions of every listener."""
     world = model.world
     listeners = np.repeat(np.arange(world.listeners), sessions)
-    found: list[tuple[IntArray, IntArray, FloatArray]] = []
-    for start in range(0, len(listeners), _BATCH):
-        rng = make_generator(seed, "reproduction", start)
-        batch = Sessions(model, listeners[start : start + _BATCH], rng)
-        play_out(batch, recommend_random, rng)
-        position, row = np.nonzero(np.arange(len(batch.tracks))[:, None] < batch.length)
-        tracks = batch.tracks[position, row].astype(np.int64)
-        found.append((batch.listener[row], tracks, batch.hundredths[position, row] / 100.0))
-    users, tracks, shares = (np.concatenate(column) for column in zip(*found, strict=True))
-    return ListeningTable.of(world.listeners, world.tracks, users, tracks, shares)
+    tracks = draw_starts(model, listeners, make_generator(seed, "reproduction")).organic
+    return ListeningTable.of(world.listeners, world.tracks, listeners, tracks, np.ones(len(listeners)))
 
 
 def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int) -> Reproduction:
@@ -46,17 +43,30 @@ def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int
 
     Co-listening is compared on tracks, drawn by the seed, that somebody heard together with another track.
     """
+    data, simulated = data.shares(), simulated.shares()
     heard = np.flatnonzero(data.popularity > 0)
     sample = np.sort(make_generator(seed, "compared tracks").permutation(heard)[:_TRACKS])
     data_tops, simulated_tops = co_listened(data, sample), co_listened(simulated, sample)
     compared = np.flatnonzero([len(top) > 0 for top in data_tops])
-    others = np.roll(compared, 1)
+    order = make_generator(seed, "held-out listeners").permutation(data.users)
+    fitted, others = np.sort(order[: data.users // 2]), np.sort(order[data.users // 2 :])
+    judged = data.only(others).popularity
     return Reproduction(
+        data_gini=gini(data.popularity),
+        gini=gini(simulated.popularity),
         popularity=spearman(data.popularity, simulated.popularity),
+        held_out=spearman(simulated.only(fitted).popularity, judged),
+        held_out_data=spearman(data.only(fitted).popularity, judged),
         co_listening=_overlap(data_tops, simulated_tops, compared, compared),
-        chance=_overlap(data_tops, simulated_tops, compared, others),
+        chance=_overlap(data_tops, simulated_tops, compared, np.roll(compared, 1)),
         tracks=len(compared),
     )
+
+
+def gini(values: FloatArray) -> float:
+    """Return the Gini coefficient of values that are not negative: sum((2i - n - 1) x_i) / (n sum(x)), x ascending."""
+    count = len(values)
+    return float((2 * np.arange(1, count + 1) - count - 1) @ np.sort(values) / (count * values.sum()))
 
 
 def co_listened(table: ListeningTable, tracks: IntArray) -> list[IntArray]:

@@ -6,7 +6,7 @@ import math
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,11 @@ class ListeningTable:
     def popularity(self) -> FloatArray:
         """(tracks,) the weight of each track."""
         return np.bincount(self.track, weights=self.weight, minlength=self.tracks).astype(np.float64)
+
+    def shares(self) -> "ListeningTable":
+        """Return the table in which each listener's weights add up to 1."""
+        totals = np.bincount(self.user, weights=self.weight, minlength=self.users)
+        return replace(self, weight=self.weight / totals[self.user])
 
     def only(self, users: IntArray) -> "ListeningTable":
         """Return the table of some users, ascending, who are numbered anew in this order."""

@@ -19,9 +19,10 @@ from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.fitted.config import FitConfig
 from sim.listening.response import raw_share
+from sim.worlds.neighbours import nearest_tracks
 
-_SESSIONS = 4000  # most interests that random sessions are tuned on
-_TRACKS = 200  # random tracks for each of them
+_NEAR = 10  # tracks, the interest's own included
+_TRACKS = 200  # random tracks for each session
 _LENGTHS = (2.0, 60.0)  # squared
 _BEYOND = 10.0  # how far a shift may exceed what any product of embeddings can be
 _STEPS = 14
@@ -29,46 +30,41 @@ _STEPS = 14
 
 @dataclass(frozen=True)
 class Tuning:
-    """The squared length of all embeddings, and the number added to all biases."""
+    """The squared length of all embeddings, the number added to all biases, and what that comes to."""
 
     squared_length: float
     bias_shift: float
+    near_share: float  # mean share heard of the tracks near an interest
 
 
 def tune(
-    directions: FloatArray,
-    interests: IntArray,
-    nearest: IntArray,
-    bias: FloatArray,
-    sharpness: FloatArray,
-    config: FitConfig,
+    directions: FloatArray, interests: IntArray, bias: FloatArray, sharpness: FloatArray, config: FitConfig
 ) -> Tuning:
     """Find the squared length and the shift.
 
-    `directions` (tracks, dimensions) have length 1, `interests` (interests,) are those of all listeners, `nearest`
-    (interests, neighbours) the tracks that can be organic; `bias` and `sharpness` are those of the interest's listener.
+    `directions` (tracks, dimensions) have length 1, `interests` (sessions,) are tracks, `bias` and `sharpness` those of
+    the sessions' listeners.
     """
     rng = make_generator(config.seed, "tuning")
-    who = rng.permutation(len(interests))[:_SESSIONS]
-    tracks = rng.integers(len(directions), size=(len(who), _TRACKS))
+    tracks = rng.integers(len(directions), size=(len(interests), _TRACKS))
+    nearest = nearest_tracks(directions.astype(np.float32), interests, min(_NEAR, len(directions)))
     near = np.stack([np.vecdot(directions[interests], directions[column]) for column in nearest.T])
-    far = np.stack([np.vecdot(directions[interests[who]], directions[column]) for column in tracks.T])
+    far = np.stack([np.vecdot(directions[interests], directions[column]) for column in tracks.T])
 
     def shift_at(squared_length: float) -> float:
         def excess(shift: float) -> float:
-            share = raw_share(squared_length * far, bias[who] + shift, sharpness[who]).mean(axis=0)
+            share = raw_share(squared_length * far, bias + shift, sharpness).mean(axis=0)
             listening = 1.0 + float(np.mean(config.session_budget * share / np.maximum(1.0 - share, 1e-9)))
             return config.random_listening - listening
 
         furthest = squared_length + _BEYOND
         return _root(excess, -furthest, furthest)
 
-    def near_excess(squared_length: float) -> float:
-        share = raw_share(squared_length * near, bias + shift_at(squared_length), sharpness).mean()
-        return float(share) - config.near_share
+    def near_share(squared_length: float) -> float:
+        return float(raw_share(squared_length * near, bias + shift_at(squared_length), sharpness).mean())
 
-    squared_length = round(_root(near_excess, *_LENGTHS), 3)
-    return Tuning(squared_length, round(shift_at(squared_length), 3))
+    squared_length = round(_root(lambda length: near_share(length) - config.near_share, *_LENGTHS), 3)
+    return Tuning(squared_length, round(shift_at(squared_length), 3), near_share(squared_length))
 
 
 def _root(rising: Callable[[float], float], low: float, high: float) -> float:

@@ -1,7 +1,6 @@
 """A fitted world, made of a table and factors."""
 
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
@@ -12,9 +11,8 @@ from sim.fitted.factors import Factors, Texts
 from sim.fitted.table import ListeningTable
 from sim.fitted.tuning import Tuning, tune
 from sim.worlds.generate import draw_span, user_records
-from sim.worlds.neighbours import nearest_tracks
 
-_HEARD_MOST = 64  # tracks of a listener that are looked at
+_TUNED = 4000  # sessions that a world is tuned on
 
 
 @dataclass(frozen=True)
@@ -34,23 +32,21 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
     """Fit a world to what was heard.
 
     Embeddings are the factors' directions: the length of a track's factors grows with its popularity, and would put
-    every unpopular track near every other. Listeners of the factors who heard nothing are left out.
+    every unpopular track near every other. What a listener heard opens sessions, as often as it was heard. Listeners of
+    the factors who heard nothing are left out.
     """
     active = np.unique(table.user)
     table = table.only(active)
     directions, unplaced = _directions(factors.item_factors, config.seed)
-    interests = choose_interests(table, directions, config)
+    heard = most_heard(table, config.interests)
     rng = make_generator(config.seed, "fitted listeners")
     bias = draw_span(config.consume_bias, table.users, rng)
     sharpness = draw_span(config.consume_sharpness, table.users, rng)
-    flat = np.fromiter(chain.from_iterable(interests), dtype=np.int64)
-    who = np.repeat(np.arange(table.users), [len(own) for own in interests])
-    nearest = nearest_tracks(directions.astype(np.float32), flat, min(config.interest_neighbours, table.tracks))
-    tuning = tune(directions, flat, nearest, bias[who], sharpness[who], config)
+    tuning = _tune(heard, directions, bias, sharpness, config)
     popularity = np.round(table.popularity / table.popularity.mean(), 4).tolist()
     columns = zip(factors.tracks, texts, popularity, strict=True)
+    interests = [tracks for tracks, _ in heard]
     users = user_records(interests, np.round(bias + tuning.bias_shift, 3), sharpness, config.session_budget)
-    same = {"interest_neighbours": config.interest_neighbours, "artist_discount_gamma": config.gamma}
     return FittedWorld(
         embeddings=(directions * np.sqrt(tuning.squared_length)).astype(np.float32),
         tracks=[
@@ -58,7 +54,8 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
             for track, (own_id, (artist, title), relative) in enumerate(columns)
         ],
         users=[
-            {**user, "id": factors.users[number], **same} for user, number in zip(users, active.tolist(), strict=True)
+            {**user, "interest_weights": weights, "id": factors.users[number]}
+            for user, (_, weights), number in zip(users, heard, active.tolist(), strict=True)
         ],
         table=table,
         tuning=tuning,
@@ -67,42 +64,27 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
     )
 
 
-def choose_interests(table: ListeningTable, directions: FloatArray, config: FitConfig) -> list[list[int]]:
-    """Choose interests of each listener: a few of the tracks heard most that stand for all that was heard.
-
-    Tracks are chosen one after another, each time the one that adds most to
-
-        sum over heard tracks j of weight_j * max(0, largest cosine of j with a chosen track),
-
-    the exemplar clustering of Gomes and Krause, "Budgeted nonparametric learning from data streams" (ICML 2010), whose
-    greedy choice comes within 1 - 1/e of the best. Heavy parts of a listener's taste get an interest first, and a
-    second one only when what it adds beats the lighter parts; ties go to the track heard more, then to the lower
-    number. `directions` (tracks, dimensions) are the tracks', each of length 1.
-    """
-    chosen = []
+def most_heard(table: ListeningTable, most: int) -> list[tuple[list[int], list[float]]]:
+    """Return up to so many tracks of each listener, and their weights, heard most first; ties by number."""
+    found = []
     for first, end in zip(table.offsets[:-1].tolist(), table.offsets[1:].tolist(), strict=True):
-        tracks, weights = table.track[first:end], table.weight[first:end]
-        most = np.argsort(-weights, kind="stable")[:_HEARD_MOST]
-        own = directions[tracks[most]]
-        exemplars = _exemplars(np.maximum(own @ own.T, 0.0), weights[most], config)
-        chosen.append(tracks[most[exemplars]].tolist())
-    return chosen
+        order = first + np.argsort(-table.weight[first:end], kind="stable")[:most]
+        found.append((table.track[order].tolist(), table.weight[order].tolist()))
+    return found
 
 
-def _exemplars(closeness: FloatArray, weights: FloatArray, config: FitConfig) -> list[int]:
-    """Return the indices of the chosen among the candidates (n,), in the order of their choice."""
-    reached = np.zeros(len(weights))  # how well each is stood for
-    least = config.interest_gain * weights.sum()
-    chosen: list[int] = []
-    for _ in range(min(config.interests_high, len(weights))):
-        gains = np.maximum(closeness - reached, 0.0) @ weights
-        gains[chosen] = -1.0
-        best = int(np.argmax(gains))
-        if len(chosen) >= config.interests_low and gains[best] < least:
-            break
-        chosen.append(best)
-        reached = np.maximum(reached, closeness[best])
-    return chosen
+def _tune(
+    heard: list[tuple[list[int], list[float]]],
+    directions: FloatArray,
+    bias: FloatArray,
+    sharpness: FloatArray,
+    config: FitConfig,
+) -> Tuning:
+    """Tune on sessions of listeners drawn, each with an interest drawn as in the world."""
+    rng = make_generator(config.seed, "tuned sessions")
+    who = rng.integers(len(heard), size=_TUNED)
+    interests = [rng.choice(heard[user][0], p=np.divide(heard[user][1], sum(heard[user][1]))) for user in who.tolist()]
+    return tune(directions, np.array(interests), bias[who], sharpness[who], config)
 
 
 def _directions(factors: FloatArray, seed: int) -> tuple[FloatArray, int]:

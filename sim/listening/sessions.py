@@ -28,6 +28,8 @@ class ListeningModel:
     nearest: IntArray  # (interests of all listeners, most neighbours)
     interests: IntArray  # (listeners,) how many each has
     neighbours: IntArray  # (listeners,) how many tracks around an interest can be organic
+    # (interests of all listeners,) running sum of their probabilities, 1 for each listener; None: all equally likely
+    cumulative: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,25 @@ def make_model(world: World) -> ListeningModel:
     """Find the tracks nearest to every interest: seconds for tens of thousands of interests and tracks."""
     count = min(int(world.interest_neighbours.max()), world.tracks)
     by_inner_product = world.response.organic_metric == "inner_product"
+    counts, weights = np.diff(world.interest_offsets), world.interest_weights
+    if weights is not None:
+        totals = np.add.reduceat(weights, world.interest_offsets[:-1])
+        weights = np.cumsum(weights / np.repeat(totals, counts))
     return ListeningModel(
         world,
         nearest=nearest_tracks(world.embeddings, world.interests, count, by_inner_product=by_inner_product),
-        interests=np.diff(world.interest_offsets),
+        interests=counts,
         neighbours=np.minimum(world.interest_neighbours, count),
+        cumulative=weights,
     )
 
 
 def draw_starts(model: ListeningModel, listeners: IntArray, rng: np.random.Generator) -> Starts:
     """Draw an interest of each listener and a track near it."""
-    which = rng.integers(0, model.interests[listeners])
+    if model.cumulative is None:
+        which = rng.integers(0, model.interests[listeners])
+    else:
+        which = _choose_interests(model, listeners, rng.random(len(listeners)))
     near = rng.integers(0, model.neighbours[listeners])
     repeats = model.world.response.repeats
     return _starts(model, listeners, which, near, rng.random(len(listeners)) < repeats if repeats else None)
@@ -61,7 +71,7 @@ def draw_starts(model: ListeningModel, listeners: IntArray, rng: np.random.Gener
 
 def scale_starts(model: ListeningModel, listeners: IntArray, uniform: FloatArray) -> Starts:
     """Choose an interest of each listener and a track near it by draws (2, sessions) from [0, 1)."""
-    which = scale_below(model.interests[listeners], uniform[0])
+    which = _choose_interests(model, listeners, uniform[0])
     near = scale_below(model.neighbours[listeners], uniform[1])
     comes_back = hashes.uniforms(hashes.bits_of(uniform[0]), hashes.RETURN) < model.world.response.repeats
     return _starts(model, listeners, which, near, comes_back)
@@ -191,6 +201,16 @@ class Sessions:
         self.artists[position, rows] = self.world.artist[tracks]
         self.hundredths[position, rows] = hundredths
         self.length[rows] += 1
+
+
+def _choose_interests(model: ListeningModel, listeners: IntArray, uniform: FloatArray) -> IntArray:
+    """Turn a draw from [0, 1) into which of its listener's interests a session has."""
+    limits = model.interests[listeners]
+    if model.cumulative is None:
+        return scale_below(limits, uniform)
+    position = np.searchsorted(model.cumulative, listeners + uniform, side="right")
+    chosen: IntArray = np.clip(position - model.world.interest_offsets[listeners], 0, limits - 1)
+    return chosen
 
 
 def _starts(

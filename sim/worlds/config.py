@@ -38,12 +38,6 @@ class PositiveSpan(Span):
     log: bool = Field(default=False, description="the logarithm is uniform, so that the median is the geometric mean")
 
 
-def check_interests(low: int, high: int) -> None:
-    """Raise a ValueError if the least interests are above the most."""
-    if low > high:
-        raise ValueError(f"interests_low {low} is above interests_high {high}")
-
-
 class CatalogueConfig(Config):
     """Artists in genres, tracks around their artists.
 
@@ -86,7 +80,8 @@ class ListenersConfig(Config):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        check_interests(self.interests_low, self.interests_high)
+        if self.interests_low > self.interests_high:
+            raise ValueError(f"interests_low {self.interests_low} is above interests_high {self.interests_high}")
         return self
 
 

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 import orjson
+from annotated_types import Gt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
-from looplib.config import Count, load_config
+from looplib.config import Config, Count, load_config
 from looplib.files import atomic_directory, sha256_file
 from sim.errors import WorldError
 from sim.worlds.config import (
@@ -21,14 +22,15 @@ from sim.worlds.config import (
     DEFAULT_GAMMA,
     DEFAULT_SESSION_BUDGET,
     ResponseConfig,
-    WorldConfig,
 )
 
 TRACKS_FILE = "tracks.json"
 EMBEDDINGS_FILE = "tracks.npy"
 USERS_FILE = "users.json"
 CONFIG_FILE = "world.yaml"
+FIT_FILE = "fit.yaml"  # instead, of a fitted world
 
+FinitePositive = Annotated[FiniteFloat, Gt(0)]
 Records = Iterable[Mapping[str, object]]
 
 
@@ -48,6 +50,7 @@ class World:
     catalogue_sha256: str  # of tracks.json
     sha256: str  # of all files
     response: ResponseConfig = field(default_factory=ResponseConfig)
+    interest_weights: FloatArray | None = None  # of the interests; None: all of a listener's are equally likely
     seed: int = 0  # of what only one listener hears in one track
 
     @property
@@ -59,6 +62,15 @@ class World:
     def listeners(self) -> int:
         """The number of listeners."""
         return len(self.consume_bias)
+
+
+class _Settings(Config):
+    """What sessions need to know of a world's configuration, be it drawn or fitted."""
+
+    model_config = ConfigDict(extra="ignore")
+    seed: int = 0
+    gamma: float = DEFAULT_GAMMA
+    response: ResponseConfig = ResponseConfig()
 
 
 class _Record(BaseModel):
@@ -85,6 +97,7 @@ class UserRecord(_Record):
 
     user: int
     interests: list[int] = Field(min_length=1)
+    interest_weights: list[FinitePositive] | None = None
     interest_neighbours: Count | None = None
     consume_bias: FiniteFloat = DEFAULT_CONSUME_BIAS
     consume_sharpness: FiniteFloat = Field(default=DEFAULT_CONSUME_SHARPNESS, gt=0)
@@ -107,11 +120,12 @@ def load_world(folder: Path) -> World:
     embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(tracks))
     users = _read_numbered(folder / USERS_FILE, UserRecord, "user")
     _check_interests(folder / USERS_FILE, users, len(tracks))
-    settings = folder / CONFIG_FILE
-    config = load_config(WorldConfig, settings) if settings.exists() else None
-    gamma, response = (config.gamma, config.response) if config else (DEFAULT_GAMMA, ResponseConfig())
-    neighbours = [user.interest_neighbours or response.organic_neighbours for user in users]
-    gammas = [gamma if user.artist_discount_gamma is None else user.artist_discount_gamma for user in users]
+    settings = [folder / name for name in (CONFIG_FILE, FIT_FILE) if (folder / name).exists()]
+    config = load_config(_Settings, settings[0] if settings else None)
+    neighbours = [user.interest_neighbours or config.response.organic_neighbours for user in users]
+    weights = [weight for user in users for weight in user.interest_weights or [1.0] * len(user.interests)]
+    is_weighted = any(user.interest_weights for user in users)
+    gammas = [config.gamma if user.artist_discount_gamma is None else user.artist_discount_gamma for user in users]
     return World(
         embeddings=embeddings,
         artist=np.array([numbers.setdefault(track.artist, len(numbers)) for track in tracks], dtype=np.int64),
@@ -124,8 +138,9 @@ def load_world(folder: Path) -> World:
         gamma=np.array(gammas, dtype=np.float64),
         catalogue_sha256=sha256_file(folder / TRACKS_FILE),
         sha256=world_digest(folder),
-        response=response,
-        seed=config.seed if config else 0,
+        response=config.response,
+        interest_weights=np.array(weights) if is_weighted else None,
+        seed=config.seed,
     )
 
 
@@ -149,7 +164,7 @@ def new_world(folder: Path, tracks: Records, users: Records, embeddings: Float32
 
 def world_digest(folder: Path) -> str:
     """Return one SHA-256 over all of a world's files."""
-    files = [folder / name for name in (TRACKS_FILE, EMBEDDINGS_FILE, USERS_FILE, CONFIG_FILE)]
+    files = [folder / name for name in (TRACKS_FILE, EMBEDDINGS_FILE, USERS_FILE, CONFIG_FILE, FIT_FILE)]
     lines = [f"{file.name} {sha256_file(file)}\n" for file in files if file.exists()]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -186,6 +201,9 @@ def _read_numbered(path: Path, model: type[Record], key: str) -> list[Record]:
 
 def _check_interests(path: Path, users: list[UserRecord], tracks: int) -> None:
     for line, user in enumerate(users, start=1):
+        if user.interest_weights and len(user.interest_weights) != len(user.interests):
+            found = f"{len(user.interest_weights)} interest_weights for {len(user.interests)} interests"
+            raise WorldError(f"{path}:{line}: {found}; each needs one")
         for interest in user.interests:
             if not 0 <= interest < tracks:
                 raise WorldError(f"{path}:{line}: interest {interest} is no track; the catalogue has 0..{tracks - 1}")

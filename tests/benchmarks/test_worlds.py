@@ -48,7 +48,7 @@ def test_the_oracle_takes_the_best_of_all_tracks(tmp_path: Path, changes: str) -
 def test_every_world_has_a_loop_that_can_be_run(tmp_path: Path, name: str) -> None:
     loop = load_config(LoopConfig, write_configs(name, tmp_path / name, sessions=1000, episodes=10))
     world = load_config(WorldConfig, loop.world)
-    assert (world.response == ResponseConfig()) == (name in {"easy", "demo"})
+    assert (world.response == ResponseConfig()) == (name == "easy")
     service = yaml.safe_load(loop.service.read_text())
     assert [arm["recommender"] for arm in service["experiments"][0]["arms"]] == list(ARMS)
     assert str(tmp_path / name) in service["catalog"]

@@ -59,7 +59,7 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
     assert day["decision"] == "ship"
     arms = {arm["recommender"]: arm for arm in day["arms"]}
     effects = {name: arm["effect_pct"]["value"] for name, arm in arms.items() if arm["effect_pct"] is not None}
-    assert max(effects, key=lambda name: effects[name]) == "session_context"
+    assert max(effects.values()) > 41, "as much as one artist's tracks brought in the original course"
     assert all(arm["effect_pct"]["lower"] > 0 for name, arm in arms.items() if name != "random"), (
         "all beat random, surely"
     )

@@ -17,7 +17,7 @@ from sim.worlds.config import WorldConfig
 from sim.worlds.files import load_world
 
 WORLDS = Path("configs/world")
-MET = {"course": 37}  # of FACTS, at least
+MET = {"course": 37, "demo": 27}  # of FACTS, at least
 
 
 @pytest.mark.slow
@@ -28,6 +28,11 @@ def test_a_world_is_as_its_card_says(tmp_path: Path, name: str) -> None:
     met = {fact.figure for fact in FACTS if fact.is_met(found[fact.figure])}
     assert len(met) >= MET[name]
     assert {"random tracks", "random time", "sticky lift", "popular lift", "neighbours lift"} <= met
+    if name == "demo":
+        skipped = [found[f"neighbours skipped at {position}"] for position in (1, 2, 3, 5)]
+        assert skipped == sorted(skipped), "more is skipped as a session goes on"
+        middle = 1 - found["sticky share < 0.1"] - found["sticky share > 0.9"]
+        assert middle < 0.4, "shares are nearly nothing or nearly all"
 
 
 def test_a_session_costs_its_budget_in_unheard_tracks(demo_model: ListeningModel) -> None:

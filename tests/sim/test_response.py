@@ -154,6 +154,21 @@ def test_sessions_come_back_to_the_first_interest_by_its_own_track(tmp_path: Pat
         assert favourite.mean() == pytest.approx(0.6 + 0.4 / 12, abs=5 * math.sqrt(0.24 / n))
 
 
+def test_interests_are_drawn_by_their_weights(tmp_path: Path) -> None:
+    users = [
+        {"user": 0, "interests": [2, 8], "interest_weights": [3, 1]},
+        {"user": 1, "interests": [1, 5]},
+        {"user": 2, "interests": [4, 6, 9], "interest_weights": [1e-3, 1, 1e6]},
+    ]
+    model, n = make_model(load_world(write_world(tmp_path / "world", users=users))), 20_000
+    everybody, rng = np.repeat(np.arange(3), n), make_generator(1, "starts")
+    for starts in (draw_starts(model, everybody, rng), scale_starts(model, everybody, rng.random((2, 3 * n)))):
+        interests = model.world.interests[starts.position].reshape(3, n)
+        assert np.mean(interests[0] == 2) == pytest.approx(3 / 4, abs=5 * math.sqrt(3 / 16 / n))
+        assert np.mean(interests[1] == 5) == pytest.approx(1 / 2, abs=5 * math.sqrt(1 / 4 / n))
+        assert np.mean(interests[2] == 9) > 0.999
+
+
 def test_sessions_open_with_the_largest_inner_products(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     embeddings = rng.normal(size=(12, 3)) * rng.uniform(0.5, 3, size=(12, 1))

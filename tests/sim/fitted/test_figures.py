@@ -5,10 +5,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from sim.fitted.config import FitConfig
-from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, spearman
+from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, gini, spearman
 from sim.fitted.table import ListeningTable
 from sim.fitted.tuning import tune
-from sim.fitted.world import choose_interests
+from sim.fitted.world import most_heard
 from sim.listening.response import raw_share
 
 
@@ -69,16 +69,23 @@ def test_tracks_heard_alone_are_not_compared() -> None:
     assert np.isnan(compare_listening(alone, alone, seed=0).co_listening)
 
 
-def test_interests_stand_for_the_parts_of_a_taste_heaviest_first() -> None:
-    """Tracks 0-2 point one way, 3-4 another, 5 a third; the second listener heard one part only."""
-    directions = np.eye(3)[[0, 0, 0, 1, 1, 2]]
-    first = {(0, 0): 1.0, (0, 1): 4.0, (0, 2): 2.0, (0, 3): 3.0, (0, 4): 3.0, (0, 5): 0.1}
-    table = _table({**first, (1, 3): 5.0, (1, 4): 1.0}, users=2, tracks=6)
-    config = FitConfig(interests_low=1, interests_high=3, interest_gain=0.05)
-    assert choose_interests(table, directions, config) == [[1, 3], [3]]
-    assert choose_interests(table, directions, config.model_copy(update={"interest_gain": 0.0}))[0] == [1, 3, 5]
-    assert choose_interests(table, directions, config.model_copy(update={"interests_high": 1})) == [[1], [3]]
-    assert choose_interests(table, directions, config.model_copy(update={"interests_low": 2}))[1] == [3, 4]
+def test_the_tracks_heard_most_come_first_and_ties_by_number() -> None:
+    table = _table({(0, 0): 1.0, (0, 1): 4.0, (0, 2): 4.0, (1, 3): 5.0}, users=2, tracks=6)
+    assert most_heard(table, 9) == [([1, 2, 0], [4.0, 4.0, 1.0]), ([3], [5.0])]
+    assert most_heard(table, 1) == [([1], [4.0]), ([3], [5.0])]
+
+
+def test_the_gini_coefficient_is_the_mean_difference_over_twice_the_mean() -> None:
+    values = np.random.default_rng(2).exponential(size=200)
+    expected = np.abs(values[:, None] - values).mean() / (2 * values.mean())
+    assert gini(values) == pytest.approx(expected)
+    assert gini(np.ones(5)) == pytest.approx(0)
+    assert gini(np.array([0.0, 0, 0, 1])) == pytest.approx(3 / 4)
+
+
+def test_listeners_count_alike_however_much_they_heard() -> None:
+    little, much = {(0, 0): 1.0, (1, 1): 1.0}, {(0, 0): 1.0, (1, 1): 1000.0}
+    assert _table(much, 2, 2).shares().popularity.tolist() == _table(little, 2, 2).popularity.tolist()
 
 
 def test_what_is_tuned_gives_what_is_wanted() -> None:
@@ -89,9 +96,10 @@ def test_what_is_tuned_gives_what_is_wanted() -> None:
     nearest = np.argsort(-directions[interests] @ directions.T, axis=1)[:, :10]
     bias, sharpness = rng.uniform(1, 5.9, size=300), rng.uniform(0.3, 1.2, size=300)
     config = FitConfig(random_listening=2.5, near_share=0.8)
-    tuning = tune(directions, interests, nearest, bias, sharpness, config)
+    tuning = tune(directions, interests, bias, sharpness, config)
     dots = tuning.squared_length * directions[interests] @ directions.T
     shares = raw_share(dots, (bias + tuning.bias_shift)[:, None], sharpness[:, None])
     assert np.take_along_axis(shares, nearest, axis=1).mean() == pytest.approx(0.8, abs=0.01)
+    assert tuning.near_share == pytest.approx(0.8, abs=0.01)
     share = shares.mean(axis=1)
     assert 1 + (5 * share / (1 - share)).mean() == pytest.approx(2.5, abs=0.1)

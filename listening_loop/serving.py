@@ -1,0 +1,63 @@
+"""Serve what was published, from Python: the service runs in a process of its own for the time of a block."""
+
+import http.client
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from looplib.errors import UserError
+from recsys.loop.processes import Step, free_port, serving
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service."""
+
+    url: str
+
+    def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401  ids of the owner
+        """Say what share of a track a listener has heard, 0..1, and return the track to play next.
+
+        Raises:
+            Error: The service refuses, as the track is unknown, an id is of another kind or the share no share.
+        """
+        return self._post("next", user, track, time)["track"]
+
+    def last(self, user: Any, track: Any, time: float = 1.0) -> None:  # noqa: ANN401  ids of the owner
+        """Say what share of a track a listener heard last, and end the session; errors are those of `next`."""
+        self._post("last", user, track, time)
+
+    def _post(self, message: str, user: Any, track: Any, time: float) -> dict[str, Any]:  # noqa: ANN401
+        body = orjson.dumps({"track": track, "time": time}, option=orjson.OPT_SERIALIZE_NUMPY)
+        with closing(http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)) as connection:
+            connection.request("POST", f"/{message}/{quote(str(user), safe='')}", body)
+            answer = connection.getresponse()
+            document: dict[str, Any] = orjson.loads(answer.read())
+        if answer.status != http.client.OK:
+            raise UserError(f"{self.url}: {document['error']}")
+        return document
+
+
+@contextmanager
+def serve(
+    published: str | Path, *, port: int | None = None, settings: Mapping[str, Any] | None = None
+) -> Iterator[Service]:
+    """Serve the recommendations in a folder that `Run.export` published to, until the block ends.
+
+    Args:
+        published: The folder; its catalogue is that of the export, and the event log is its folder `log`.
+        port: Where to listen on this machine; by default a free one.
+        settings: Other values of the service's configuration by dotted key, such as `experiments`.
+
+    Raises:
+        Error: The service does not start; its own message is on stderr.
+    """
+    found = port or free_port()
+    changes = [f"--set={key}={orjson.dumps(value).decode()}" for key, value in (settings or {}).items()]
+    with serving(Step("The service", "botify", ["--published", published, "--port", str(found), *changes]), found):
+        yield Service(f"http://127.0.0.1:{found}")

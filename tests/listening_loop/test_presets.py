@@ -1,0 +1,212 @@
+"""Published data sets, from a file of their shape to a served track in its ids: in four commands, and in Python."""
+
+import csv
+import http.client
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from distributed import Client, LocalCluster
+
+from listening_loop.command import main
+from tests.faults.served import wait_until
+from tests.programs import free_port
+
+ROWS, LISTENERS, TRACKS = 10_000, 250, 300
+CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
+SMALL = {"factors": 8, "regularization": 1.0, "alpha": 5.0}
+Pairs = list[tuple[int, int]]
+Rows = Iterator[Sequence[object]]
+pytestmark = [pytest.mark.dask, pytest.mark.slow]
+
+
+def make_pairs() -> Pairs:
+    """Listeners and tracks: most listen to the tracks of their own fifth."""
+    generator = np.random.default_rng(8)
+    users, tracks = generator.integers(LISTENERS, size=ROWS), generator.integers(TRACKS, size=ROWS)
+    own = tracks // 5 * 5 + users % 5
+    return list(zip(users.tolist(), np.where(generator.random(ROWS) < 0.8, own, tracks).tolist(), strict=True))
+
+
+def write_table(
+    file: Path, names: Sequence[str] | None, rows: Iterator[Sequence[object]], delimiter: str = ","
+) -> Path:
+    with file.open("w", newline="") as text:
+        writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+        writer.writerows([names] if names else [])
+        writer.writerows(rows)
+    return file
+
+
+def write_lines(file: Path, pairs: Pairs, first: Callable[[int, int], int]) -> Path:
+    """A line for each listener, whose first number is made of the listener and the length of the list."""
+    of_users = [sorted({track for user, track in pairs if user == number}) for number in range(LISTENERS)]
+    lines = [" ".join(map(str, [first(user, len(tracks)), *tracks])) for user, tracks in enumerate(of_users)]
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def lastfm(folder: Path, pairs: Pairs) -> Path:
+    rows = (
+        (f"user_{user:06}", f"2009-05-{1 + n % 28:02}T{n % 24:02}:08:57Z", f"a-{track % 40}", f"Björk {track % 40}",
+         f"t-{track}" if track % 9 else "", f"Song/{track}")
+        for n, (user, track) in enumerate(pairs)
+    )  # fmt: skip
+    return write_table(folder / "userid-timestamp-artid-artname-traid-traname.tsv", None, rows, "\t")
+
+
+def yambda(folder: Path, pairs: Pairs) -> Path:
+    users, tracks = map(np.array, zip(*pairs, strict=True))
+    count = np.arange(ROWS)
+    columns = {"uid": users * 100, "timestamp": 39_420 + 7 * count, "item_id": 9_000_000 + 11 * tracks}
+    columns |= {
+        "is_organic": count % 3 == 0,
+        "played_ratio_pct": 40 + count % 61,
+        "track_length_seconds": 200 + 0 * count,
+    }
+    pq.write_table(
+        pa.table({name: values.astype(np.uint32) for name, values in columns.items()}), folder / "listens.parquet"
+    )
+    return folder / "listens.parquet"
+
+
+def kuairand(folder: Path, pairs: Pairs) -> Path:
+    names = (
+        "user_id",
+        "video_id",
+        "date",
+        "hourmin",
+        "time_ms",
+        "is_click",
+        "play_time_ms",
+        "duration_ms",
+        "is_rand",
+        "tab",
+    )
+    rows = (
+        (user, track * 3, 20220408, 1000, 1_649_000_000_000 + n * 60_000, 1, 9_000, 10_000, n % 2, 1)
+        for n, (user, track) in enumerate(pairs)
+    )
+    return write_table(folder / "log_standard_4_08_to_4_21_pure.csv", names, rows)
+
+
+def spotify(folder: Path, pairs: Pairs) -> Path:
+    names = ("session_id", "session_position", "session_length", "track_id_clean", "skip_1", "skip_2", "skip_3",
+             "not_skipped", "hour_of_day", "date")  # fmt: skip
+    rows = (
+        (f"0_{user:08x}", 1 + n, 20, f"t_{track:08x}-ab", "false", "false", str(n % 5 == 0).lower(),
+         str(n % 5 > 0).lower(), 16, "2018-07-15")
+        for n, (user, track) in enumerate(pairs)
+    )  # fmt: skip
+    return write_table(folder / "log_0_20180715_000000000000.csv", names, rows)
+
+
+def movielens(folder: Path, pairs: Pairs) -> Path:
+    rows = ((1 + user, 7 * track + 1, 4.5, 964_982_703 + 86_400 * n) for n, (user, track) in enumerate(pairs))
+    return write_table(folder / "ratings.csv", ("userId", "movieId", "rating", "timestamp"), rows)
+
+
+# By preset: the file, and ids of a listener and of a track in it.
+Writer = Callable[[Path, Pairs], Path]
+SHAPES: dict[str, tuple[Writer, int | str, int | str, Callable[[int], int | str]]] = {
+    "lastfm-1k": (
+        lastfm,
+        "user_000007",
+        "Björk 18 - Song/18",
+        lambda n: f"t-{n}" if n % 9 else f"Björk {n % 40} - Song/{n}",
+    ),
+    "yambda": (yambda, 700, 9_000_033, lambda n: 9_000_000 + 11 * n),
+    "kuairand": (kuairand, 7, 9, lambda n: n * 3),
+    "spotify-skips": (spotify, f"0_{7:08x}", f"t_{3:08x}-ab", lambda n: f"t_{n:08x}-ab"),
+    "movielens": (movielens, 8, 22, lambda n: 7 * n + 1),
+    "citeulike": (lambda folder, pairs: write_lines(folder / "cf-train-1-users.dat", pairs, lambda _, n: n), 7, 3, int),
+    "lightgcn": (lambda folder, pairs: write_lines(folder / "train.txt", pairs, lambda user, _: user), 7, 3, int),
+}
+SCRIPT = """\
+import listening_loop as ll
+store = ll.ingest(file, f"{folder}/store", preset=preset)
+settings = {"search.sweeps": 3, "validation.resamples": 100}
+run = ll.search(store, space, run=f"{folder}/run", client=client, settings=settings)
+run.export(f"{folder}/published", publish_anyway=True)
+with ll.serve(f"{folder}/published") as service:
+    answer = service.next(user, track, time=0.9)
+"""
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,  # type: ignore[no-untyped-call]  # Dask has no types
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
+        yield client
+
+
+def check(answer: int | str, preset: str, log: Path) -> None:
+    """The answer is another track of the file, and the log has the file's ids."""
+    _, user, track, track_of = SHAPES[preset]
+    assert answer in {track_of(number) for number in range(TRACKS)} - {track}
+    (event,) = [orjson.loads(line) for file in log.glob("*events-*.jsonl") for line in file.read_bytes().splitlines()]
+    assert (event["user"], event["track"], event["recommendation"]) == (user, track, answer)
+    assert event["recommender"] == "in_order"
+
+
+@pytest.mark.parametrize("preset", SHAPES)
+def test_four_commands_lead_from_a_file_to_a_track(preset: str, client: Client, tmp_path: Path) -> None:
+    write, user, track, _ = SHAPES[preset]
+    file, store, run = write(tmp_path, make_pairs()), tmp_path / "store", tmp_path / "run"
+    assert main(["ingest", str(file), "--store", str(store), "--preset", preset]) == 0
+    search = ["search", "--config", str(CONFIG), "--store", str(store), "--run", str(run), "--publish-anyway"]
+    small = {**{f"search.space.{axis}": value for axis, value in SMALL.items()}, "validation.resamples": 100}
+    changes = {"catalogue": "null", "context": "null", "search.sweeps": 3, **small}
+    sets = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    assert main([*search, *sets, "--scheduler", str(client.scheduler_info()["address"])]) == 0
+    port = free_port()
+    serve = ["serve", "--published", f"{run}/export", "--port", str(port)]
+    with subprocess.Popen([sys.executable, "-m", "listening_loop.command", *serve]) as service:
+        try:
+            wait_until(lambda: is_open(port), "the service")
+            answer = ask(port, user, track)
+        finally:
+            service.terminate()
+    check(answer, preset, run / "export" / "log")
+
+
+def is_open(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
+    return False
+
+
+def ask(port: int, user: int | str, track: int | str) -> int | str:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("POST", f"/next/{quote(str(user), safe='')}", orjson.dumps({"track": track, "time": 0.9}))
+        document = orjson.loads(connection.getresponse().read())
+    found: int | str = document["track"]
+    return found
+
+
+@pytest.mark.parametrize("preset", SHAPES)
+def test_fifteen_lines_of_python_lead_from_a_file_to_a_track(preset: str, client: Client, tmp_path: Path) -> None:
+    write, user, track, _ = SHAPES[preset]
+    names: dict[str, Any] = {
+        "file": write(tmp_path, make_pairs()),
+        "folder": tmp_path,
+        "preset": preset,
+        "client": client,
+    }
+    names |= {"space": SMALL, "user": user, "track": track}
+    assert SCRIPT.count("\n") <= 15
+    exec(SCRIPT, names)  # noqa: S102  it is above
+    check(names["answer"], preset, tmp_path / "published" / "log")
