@@ -6,7 +6,7 @@ here from files or Arrow tables, so no statement is ever built from strings.
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ def connect(
     if temp_directory is not None:
         config["temp_directory"] = str(temp_directory)
     connection = duckdb.connect(config={"autoinstall_known_extensions": False, **config})
-    connection.execute("SET enable_progress_bar = false")
+    with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets there is no bar to switch off
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 
@@ -165,12 +166,10 @@ def drop(connection: Connection, table: str) -> None:
     connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
-def write_database(
-    connection: Connection, file: Path, tables: Mapping[str, str], views: Mapping[str, str], macros: Mapping[str, str]
-) -> None:
+def write_database(connection: Connection, file: Path, tables: Mapping[str, str], macros: Mapping[str, str]) -> None:
     """Write tables to a new database file that DuckDB 1.0 and later open: new name → table.
 
-    Views and table macros have the text of SQL files; a macro is named with its parameters.
+    Table macros have the text of SQL files, and are named with their parameters.
     """
     path = str(file).replace("'", "''")
     connection.execute(f"ATTACH '{path}' AS written (STORAGE_VERSION 'v1.0.0')")
@@ -178,8 +177,6 @@ def write_database(
         for name, table in tables.items():
             connection.table(table).create(f"written.main.{name}")
         connection.execute("USE written")
-        for name, text in views.items():
-            connection.execute(f"CREATE VIEW {name} AS {statement(text)}")
         for name, text in macros.items():
             connection.execute(f"CREATE MACRO {name} AS TABLE {statement(text)}")
     finally:

@@ -3,7 +3,7 @@
     python -m benchmarks.als                    # needs the extra `peers` and Java 17 or newer
     python -m benchmarks.als --no-spark
 
-Two tables a rank: fits of five sweeps, with their loss, and fits until they are good. Good is 99 % of the best
+Three tables a rank: fits of five sweeps, with their loss; lists; and fits until they are good. Good is 99 % of the best
 NDCG@30 that bare `implicit` reaches at that rank within `--sweeps` sweeps. Each system is followed, sweep by sweep and
 outside the clock, until it is that good; then it is fitted anew for just so many sweeps, in turns with the others, and
 that is timed: from the training interactions in memory to the factors. Spark shows nothing before its last sweep, so it
@@ -29,6 +29,7 @@ import pyarrow as pa
 import typer
 from implicit.cpu._als import calculate_loss
 from implicit.cpu.als import AlternatingLeastSquares
+from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -49,7 +50,7 @@ from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams, Fit
-from recsys.models.topk import personal_lists
+from recsys.models.topk import personal_lists, top_tracks
 from recsys.scoring.scorer import Scorer, validator_for
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def main(
         for factors in ranks:
             params = AlsParams(factors, REGULARIZATION, ALPHA)
             _compare_sweeps(given, params, repeats)
+            _compare_lists(given, params, repeats)
             if until_good:
                 _compare(given, params, sweeps, repeats)
     if spark:
@@ -194,6 +196,18 @@ def _compare_sweeps(given: Given, params: AlsParams, repeats: int) -> None:
         loss = calculate_loss(confidence, fit.user_factors, fit.item_factors, params.regularization)
         console.print(f"{name}: loss {loss:.6f} after {FIXED} sweeps")
     _time(given, params, dict.fromkeys(SYSTEMS, FIXED), repeats, f"{FIXED} sweeps")
+
+
+def _compare_lists(given: Given, params: AlsParams, repeats: int) -> None:
+    """Compare the time of the best tracks of all listeners, from the same factors."""
+    fit, threads = next(ours(given, params, 1)), given.scorer.threads
+    kinds = {
+        "implicit": lambda: topk(fit.item_factors, fit.user_factors, TOP, num_threads=threads),
+        "ours": lambda: top_tracks(fit.user_factors, fit.item_factors, TOP, threads),
+    }
+    turns = take_turns({name: partial(seconds, run) for name, run in kinds.items()}, repeats)
+    results = {name: [cpu_s for _, cpu_s in runs] for name, runs in turns.items()}
+    show_turns(f"rank {params.factors}, the {TOP} best tracks of all listeners, CPU seconds", results, "implicit")
 
 
 def _time(given: Given, params: AlsParams, sweeps: Mapping[str, int], repeats: int, what: str) -> None:

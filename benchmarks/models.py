@@ -20,7 +20,8 @@ from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
 from recsys.models.kinds import random_lists
 from recsys.models.topk import NO_TRACK, nearest_tracks, personal_lists
-from recsys.session_model.fit import ContextModel, fit_context
+from recsys.session_model.fit import fit_context
+from recsys.session_model.model import ContextModel
 from recsys.session_model.responses import Responses, load_responses
 from recsys.store.remote import Store
 

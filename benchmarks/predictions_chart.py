@@ -52,7 +52,11 @@ def draw_predictions(
             text.encode(x=x, y=y, text="name:N", color=alt.value("var(--text)")),
         ]
         panels.append(alt.LayerChart(layer=layers).properties(width=440, height=320))
-    chart = alt.HConcatChart(hconcat=panels, spacing=40)
+    return to_svg(alt.HConcatChart(hconcat=panels, spacing=40))
+
+
+def to_svg(chart: alt.HConcatChart | alt.LayerChart) -> str:
+    """Render a chart to a file of its own, with the colours of the pages."""
     svg: str = vl_convert.vegalite_to_svg(chart.to_dict(), config=CONFIG | {"autosize": "pad"})
     opening, _, body = svg.partition(">")
     style = _COLOURS.read_text(encoding="utf-8") + " svg { background: var(--page); }"

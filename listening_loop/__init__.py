@@ -19,29 +19,16 @@ from typing import TYPE_CHECKING, Any
 from looplib.errors import UserError as Error
 
 if TYPE_CHECKING:
-    from listening_loop.experiments import ab, compare
+    from listening_loop.experiments import ab
     from listening_loop.models import Model, fit
     from listening_loop.runs import Run, open_run, search
     from listening_loop.serving import serve
     from listening_loop.stores import Store, ingest, open_store
 
-__all__ = [
-    "Error",
-    "Model",
-    "Run",
-    "Store",
-    "ab",
-    "compare",
-    "fit",
-    "ingest",
-    "open_run",
-    "open_store",
-    "search",
-    "serve",
-]
+__all__ = ["Error", "Model", "Run", "Store", "ab", "fit", "ingest", "open_run", "open_store", "search", "serve"]
 # Modules are imported when they are first asked for: `import listening_loop` starts neither Dask nor DuckDB.
 _MODULES = {
-    **dict.fromkeys(("ab", "compare"), "experiments"),
+    "ab": "experiments",
     **dict.fromkeys(("Model", "fit"), "models"),
     **dict.fromkeys(("Run", "open_run", "search"), "runs"),
     **dict.fromkeys(("Store", "ingest", "open_store"), "stores"),

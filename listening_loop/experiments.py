@@ -1,21 +1,24 @@
 """Report on an experiment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.ab.config import AbConfig
+from analysis.ab.metrics import SUMS
 from analysis.ab.page.page import render
-from analysis.ab.report import Report, build_report
+from analysis.ab.report import Report, build_report, report_on_columns
 from analysis.ab.verdict import Verdict
-from analysis.statistics.effects import compare_moments
-from analysis.statistics.moments import Moments, Quantity
-from listening_loop.frames import Frame, FrameError, to_frame, to_table
+from listening_loop.frames import Frame, FrameError, is_frame, to_frame, to_table
 from listening_loop.runs import page_frame
+from looplib.arrays import FloatArray
 from looplib.config import parse_config
+from looplib.errors import UserError
 
 
 class Experiment:
@@ -58,69 +61,85 @@ class Experiment:
         return page_frame(render(self.report))
 
 
-def compare(
-    data: Frame, metrics: Sequence[str], *, arm: str = "arm", control: str = "C", listener: str | None = None
-) -> Frame:
-    """Compare the means of metrics between arms, from a data frame with a row for each listener or each session.
-
-    Args:
-        data: A data frame of pandas, polars, Arrow or Dask.
-        metrics: Columns of numbers.
-        arm: The column of arms.
-        control: The arm that the others are compared with.
-        listener: The column of listeners, where they have several rows: then a metric is the mean over rows, and its
-            uncertainty that between listeners (the ratio's by the delta method).
-
-    Returns:
-        A frame with the columns arm, metric, control, value, effect_pct, lower_pct, upper_pct (95 %), p_value (Welch).
-
-    Raises:
-        Error: A column is missing or has gaps, there is no control, or a listener is in two arms.
-    """
-    table = to_table(data, [arm, *metrics, *([listener] if listener else [])])
-    groups = [arm, listener] if listener else None
-    if groups:
-        table = table.group_by(groups).aggregate([*((metric, "sum") for metric in metrics), (arm, "count")])
-        if len(table[listener].unique()) < table.num_rows:
-            raise FrameError(f"the data frame: a {listener} is in two values of {arm}; each is in one")
-    suffix, rows = ("_sum", f"{arm}_count") if groups else ("", None)
-    arms = table[arm].unique().to_pylist()
-    if control not in arms or len(arms) < 2:
-        raise FrameError(f"the data frame: {control} and another {arm} are expected; found are {arms}")
-    columns = [f"{metric}{suffix}" for metric in metrics] + ([rows] if rows else [])
-    moments = {}
-    for name in arms:
-        of_arm = table.filter(pc.equal(table[arm], pa.scalar(name)))
-        moments[name] = Moments.of({column: of_arm[column].to_numpy() for column in columns})
-    found = []
-    for name in sorted(moments.keys() - {control}, key=str):
-        for metric in metrics:
-            effect = compare_moments(moments[control], moments[name], Quantity(f"{metric}{suffix}", rows))
-            ends = effect.relative.scaled(100)
-            values = {"arm": name, "metric": metric, "control": effect.control.value, "value": effect.arm.value}
-            values |= {"effect_pct": ends.value, "lower_pct": ends.lower, "upper_pct": ends.upper}
-            found.append(values | {"p_value": effect.p_value})
-    return to_frame(pa.Table.from_pylist(found))
-
-
 def ab(
-    logs: str | Path | Sequence[str | Path],
-    experiment: str,
+    data: Frame | str | Path | Sequence[str | Path],
+    experiment: str = "",
     *,
     control: str = "C",
+    metrics: Sequence[str] | Mapping[str, Literal["higher", "lower"]] = (),
+    guardrails: Mapping[str, float] = MappingProxyType({}),
+    arm: str = "arm",
+    listener: str | None = None,
     **settings: Any,  # noqa: ANN401  values of AbConfig
 ) -> Experiment:
-    """Report on an experiment from event logs or a session store.
+    """Report on an experiment from event logs or a session store, or from a data frame.
 
     Args:
-        logs: Files, folders, patterns, or a store.
-        experiment: Its name in the log.
+        data: Files, folders, patterns, or a store; or a data frame of pandas, polars, Arrow or Dask with a row for each
+            listener or each session.
+        experiment: Its name in the log; none for a data frame.
         control: The arm that the others are compared with.
-        settings: Of the A/B configuration, such as `alpha=0.01`.
+        metrics: Of a data frame: the columns of numbers that decide; a mapping says which are better when lower.
+        guardrails: Of a data frame: columns that must surely not get worse → the change of the mean that is still
+            accepted, in %: 5 where it may rise by 5 % at most, -10 where it may fall by 10 % at most.
+        arm: Of a data frame: the column of arms.
+        listener: Of a data frame: the column of listeners, where they have several rows. Then a metric is the mean over
+            rows, and its uncertainty that between listeners (the ratio's by the delta method).
+        settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}` where so many were
+            declared before the first of them.
 
     Raises:
-        Error: There is no such experiment, no control, or nothing to compare it with.
+        Error: There is no such experiment, no control, or nothing to compare it with; a column is missing or has gaps,
+            or a listener is in two arms.
     """
-    paths = [logs] if isinstance(logs, (str, Path)) else list(logs)
-    config = parse_config(AbConfig, {"control": control, **settings}, "the arguments")
-    return Experiment(build_report(paths, experiment, config))
+    if not is_frame(data):
+        if metrics or guardrails or listener:
+            raise UserError("metrics, guardrails and listener are of data frames; of logs, see docs/experiments.md")
+        paths = [data] if isinstance(data, (str, Path)) else list(data)
+        config = parse_config(AbConfig, {"control": control, **settings}, "the arguments")
+        return Experiment(build_report(paths, experiment, config))
+    better = dict(metrics) if isinstance(metrics, Mapping) else dict.fromkeys(metrics, "higher")
+    better |= {column: "lower" if change > 0 else "higher" for column, change in guardrails.items()}
+    if not metrics:
+        raise UserError("metrics: name the columns that decide, such as metrics=['minutes']")
+    names = {column: f"metric_{number}" for number, column in enumerate(better)}
+    rows = "rows" if listener else None
+    own = {
+        name: {"label": column, "sql": SUMS, "numerator": name, "denominator": rows, "better": better[column]}
+        | {"has_past": False}
+        for column, name in names.items()
+    }
+    document = {
+        "control": control,
+        "metrics": own,
+        "primary": [names[column] for column in metrics],
+        "secondary": [],
+        "diagnostics": [],
+        "guardrails": [{"metric": names[column], "margin_pct": abs(change)} for column, change in guardrails.items()],
+    }
+    config = parse_config(AbConfig, document | settings, "the arguments")
+    if config.horizon and not config.horizon.listeners:
+        raise UserError("horizon: a data frame has no dates; give the listeners, such as {'listeners': 5000}")
+    found = _by_arm(to_table(data, [arm, *names, *([listener] if listener else [])]), names, arm, listener)
+    if control not in found or len(found) < 2:
+        raise FrameError(f"the data frame: {control} and another {arm} are expected; found are {list(found)}")
+    by_arm = {name: found[name] for name in (control, *sorted(found.keys() - {control}))}
+    return Experiment(report_on_columns(by_arm, config, "the data frame"))
+
+
+def _by_arm(
+    table: pa.Table, names: Mapping[str, str], arm: str, listener: str | None
+) -> dict[str, dict[str, FloatArray]]:
+    """Return the columns of each arm's listeners, summed over their rows, and how many `rows` they have."""
+    if listener:
+        sums = [*((column, "sum") for column in names), (arm, "count")]
+        table = table.group_by([arm, listener]).aggregate(sums)
+        if len(table[listener].unique()) < table.num_rows:
+            raise FrameError(f"the data frame: a {listener} is in two values of {arm}; each is in one")
+    columns = {name: f"{column}_sum" if listener else column for column, name in names.items()}
+    columns |= {"rows": f"{arm}_count"} if listener else {}
+    found = {}
+    for value in table[arm].unique().to_pylist():
+        rows = table.filter(pc.equal(table[arm], pa.scalar(value)))
+        found[str(value)] = {name: rows[column].to_numpy().astype(np.float64) for name, column in columns.items()}
+    return found

@@ -16,10 +16,12 @@ from scipy.sparse import csr_matrix
 from listening_loop.frames import Frame, to_frame
 from listening_loop.stores import Source, Store, address_of, ingest
 from looplib.arrays import Float32Array, IntArray
+from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import atomic_directory
 from looplib.progress import progress
+from looplib.untrusted import open_untrusted
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
@@ -232,11 +234,12 @@ def load_version(version: str | Path) -> Model:
     workspace = open_workspace(version)
     workspace.download_all()
     try:
-        parameters = orjson.loads((workspace.folder / MANIFEST).read_bytes())["parameters"]
-        with np.load(workspace.folder / FACTORS) as kept:
+        manifest = unseal((workspace.folder / MANIFEST).read_bytes())
+        parameters, sha256 = manifest["parameters"], manifest["files"][FACTORS]["sha256"]
+        with open_untrusted(workspace.folder / FACTORS, sha256=sha256) as file, np.load(file) as kept:
             arrays = dict(kept)
-    except OSError as error:
-        raise UserError(f"{version}: no published factors ({error.strerror})") from None
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{version}: no published factors ({getattr(error, 'strerror', None) or error})") from None
     params = AlsParams(**{name: value for name, value in parameters.items() if name not in ("kind", "sweeps")})
     return Model(arrays.pop("users"), arrays.pop("tracks"), **arrays, params=params)
 

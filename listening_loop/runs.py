@@ -113,6 +113,9 @@ class Run:
         """Return the winner and what it is worth."""
         value, lower, upper = self.winner.metrics[self.winner.select]
         worth = f"{self.winner.select} {value:.4f} ({lower:.4f} … {upper:.4f})"
+        if self.winner.select in self.winner.test:
+            value, lower, upper = self.winner.test[self.winner.select]
+            worth += f", on listeners who chose nothing {value:.4f} ({lower:.4f} … {upper:.4f})"
         return f"<Run {self.address}: {worth} by {self.winner.trial.kind}>"
 
     def _repr_html_(self) -> str:

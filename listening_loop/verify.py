@@ -1,13 +1,13 @@
 """`listening-loop verify PATH…`: compare stores, caches, runs, exports and logs with the checksums that they carry."""
 
-import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from analysis.errors import EventLogError, StoreError
+from analysis.errors import StoreError
 from analysis.logs.files import LogFile
 from analysis.store import check_digests, decode_manifest
 from looplib.checksums import unseal
@@ -15,16 +15,14 @@ from looplib.cli import make_app
 from looplib.errors import UserError
 from looplib.untrusted import open_untrusted
 from recsys.dataset.dataset import SUMMARY, open_whole_dataset
-from recsys.errors import DatasetError
 from recsys.export.export import MANIFEST
-from recsys.runs.folder import LEDGER, LISTENERS, WINNER
+from recsys.runs.folder import LEDGER, LISTENERS, WINNER, check_arrays
 from recsys.runs.ledger import read_ledger
 from recsys.workspace import open_workspace
 
 PROG = "listening-loop verify"
 DAMAGED = 1  # the exit code
 _AGAIN = "run the same search again: only what is lost is fitted again"
-_EXPORT_AGAIN = "remove the version and export again"
 app = make_app(
     "Compares stores, caches, runs, exports and logs with their checksums; ends with 1 where one is damaged."
 )
@@ -63,18 +61,27 @@ def verify(path: Path) -> Iterator[str | None]:
         yield from check(file)
 
 
+def _fault(check: Callable[[], object], file: Path, advice: str = "") -> str | None:
+    """Return what is wrong with a file, and what to do; None if a check passes. Our own errors say both."""
+    try:
+        check()
+    except UserError as error:
+        return f"{error}; {advice}" if advice else str(error)
+    except Exception as error:  # noqa: BLE001  a damaged file makes zipfile raise any kind
+        return f"{file}: damaged ({error}); {advice}"
+    return None
+
+
 def _check_manifest(file: Path) -> Iterator[str | None]:
     """Check a store or an export."""
-    try:
-        content = unseal(file.read_bytes())
-    except (OSError, ValueError) as error:
-        yield f"{file}: damaged ({error}); restore it, or make the store or export again"
-        return
-    yield None
+    content: dict[str, Any] = {}
+    yield _fault(lambda: content.update(unseal(file.read_bytes())), file, "restore it, or make all of it again")
     if "parts" in content:
         yield from _check_store(file)
     for name, facts in content.get("files", {}).items():
-        yield _refusal(file.parent / name, facts)
+        part = file.parent / name
+        opened = partial(open_untrusted, part, within=file.parent, sha256=str(facts["sha256"]))
+        yield _fault(lambda: opened().close(), part, "remove the version and export again")  # noqa: B023  called at once
 
 
 def _check_store(file: Path) -> Iterator[str | None]:
@@ -84,27 +91,12 @@ def _check_store(file: Path) -> Iterator[str | None]:
         yield str(error)
         return
     for stored in manifest.files:
-        try:
-            check_digests({file.parent / stored.path: stored}, lambda: manifest)
-            yield None
-        except StoreError as error:
-            yield str(error)
-
-
-def _refusal(file: Path, facts: dict[str, object]) -> str | None:
-    try:
-        open_untrusted(file, within=file.parent, sha256=str(facts["sha256"])).close()
-    except (UserError, KeyError, TypeError) as error:
-        return f"{error}; {_EXPORT_AGAIN}"
-    return None
+        part = file.parent / stored.path
+        yield _fault(partial(check_digests, {part: stored}, lambda: manifest), part)
 
 
 def _check_dataset(file: Path) -> Iterator[str | None]:
-    try:
-        open_whole_dataset(open_workspace(file.parent))
-        yield None
-    except DatasetError as error:
-        yield str(error)
+    yield _fault(lambda: open_whole_dataset(open_workspace(file.parent)), file)
 
 
 def _check_ledger(file: Path) -> Iterator[str | None]:
@@ -114,28 +106,15 @@ def _check_ledger(file: Path) -> Iterator[str | None]:
 
 
 def _check_winner(file: Path) -> Iterator[str | None]:
-    try:
-        unseal(file.read_bytes())
-        yield None
-    except ValueError as error:
-        yield f"{file}: damaged ({error}); {_AGAIN}"
+    yield _fault(lambda: unseal(file.read_bytes()), file, _AGAIN)
 
 
 def _check_listeners(file: Path) -> Iterator[str | None]:
-    try:
-        with zipfile.ZipFile(file) as arrays:
-            damaged = arrays.testzip()
-    except Exception as error:  # noqa: BLE001  a damaged file makes zipfile raise any kind
-        damaged = str(error)
-    yield f"{file}: damaged ({damaged}); {_AGAIN}" if damaged else None
+    yield _fault(partial(check_arrays, file), file, _AGAIN)
 
 
 def _check_log(file: Path) -> Iterator[str | None]:
-    try:
-        LogFile(file, str(file)).check()
-        yield None
-    except EventLogError as error:
-        yield str(error)
+    yield _fault(LogFile(file, str(file)).check, file)
 
 
 _CHECKS: dict[str, Check] = {

@@ -6,7 +6,7 @@ from os import fspath
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Le, Len
+from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_validator, model_validator
 
 from analysis.offpolicy import LoggingPolicy
@@ -15,6 +15,7 @@ from looplib.config import Config, Count, Positive, Share
 from recsys.dataset.split import Split as Split
 
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
+AUTO = "auto"
 
 Value = TypeVar("Value", bound=Hashable)
 
@@ -130,8 +131,14 @@ class ValidationConfig(Config):
     organic: bool = Field(default=True, description="count organic tracks among the held-out ones")
     filter_seen: bool = Field(default=False, description="leave out of lists what the listener has in training")
     select: str = Field(
-        default="ndcg@30",
-        description="the metric that chooses, as name@k; ope_time@k: what an experiment would measure",
+        default=AUTO,
+        description="the metric that chooses, as name@k; ope_time@k: what an experiment would measure; auto: ope_time "
+        "at the largest k where propensities are known and suffice, else ndcg; a run keeps to what it chose by",
+    )
+    test_share: Annotated[float, Ge(0), Lt(1)] | None = Field(
+        default=None,
+        description="share of the listeners whose held-out sessions choose nothing, and say what the winner is worth; "
+        "none: a fifth, if these are at least 200",
     )
     logging_policy: LoggingPolicy = Field(
         default="logged",
@@ -144,9 +151,9 @@ class ValidationConfig(Config):
     def _select_is_scored(self) -> "ValidationConfig":
         name, _, k = self.select.partition("@")
         metrics, ks = (*METRICS, OPE_TIME), [str(known) for known in self.ks]
-        if name not in metrics or k not in ks:
+        if self.select != AUTO and (name not in metrics or k not in ks):
             raise ValueError(
-                f"select is {self.select}; expected metric@k, the metric one of {', '.join(metrics)} "
+                f"select is {self.select}; expected {AUTO} or metric@k, the metric one of {', '.join(metrics)} "
                 f"and k one of {', '.join(ks)}"
             )
         return self
@@ -200,8 +207,10 @@ class ExportConfig(Config):
 class ContextConfig(Config):
     """The context model that the export adds for the recommender `session_context`."""
 
-    catalogue: Path | None = Field(default=None, description="tracks.json, to learn how artists wear out")
-    factors: Count = Field(default=40, description="factors of interests and tracks")
+    catalogue: Path | None = Field(
+        default=None, description="tracks.json, to learn how artists wear out and what their tracks share"
+    )
+    factors: Count = Field(default=40, description="the most factors of interests and tracks")
     sweeps: Count = Field(default=5, description="ALS sweeps over the final interests")
     rough_sweeps: Count = Field(default=4, description="sweeps over the first guess of interests")
     distance: Distance = Field(default=0.75, description="organic tracks of one interest are at most so far apart")

@@ -73,9 +73,6 @@ class TrustConfig(Config):
     most_changing: Share = 0.01  # share of the listeners who may have been in several arms
     most_tracks_a_day: Annotated[int, Field(ge=1)] = 5000  # a listener cannot hear more on a day
     at_once_share: Share = 0.1  # share of a listener's events that may come before the answer to the one before
-    # Length of the shortest track, to compare listening time with the clock; 0 leaves that out, for the original
-    # service's simulator writes its log faster than music plays
-    shortest_track_s: Annotated[float, Field(ge=0)] = 0.0
 
 
 class AbConfig(Config):

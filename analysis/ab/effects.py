@@ -246,8 +246,7 @@ def _adjust(found: Sequence[MetricEffect], config: AbConfig) -> tuple[MetricEffe
 
 def _read_histograms(connection: queries.Connection, metric: Metric) -> dict[str, Histogram]:
     """Return the values of a quantile metric in each arm that has any."""
-    queries.alias(connection, "histogram", f"histogram_{metric.source}")
-    rows = queries.fetch_table(connection, "ab/total_histogram")
+    rows = queries.read_table(connection, f"histogram_{metric.source}")
     arms = np.array(rows["arm"].to_pylist(), dtype=object)
     columns = [rows[name].to_numpy() for name in ("step", "listener_group", "values")]
     return {arm: Histogram.of(*(column[arms == arm] for column in columns)) for arm in sorted(set(arms.tolist()))}

@@ -13,7 +13,8 @@ A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events` 
 column `part` is what the numbers are asked for: 0 for the whole experiment, a day, an hour, or a segment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,9 +59,9 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
     by_requests = sorted(sorted(loaded.recommenders, reverse=True), key=lambda pair: loaded.recommenders[pair])
     loaded.own_recommenders = dict(by_requests) | config.recommenders
     periods, segments = _periods(loaded), segmentations(loaded.connection, loaded.start_ms, config)
-    summed, quantiles = (
-        [row for row in config.reported if (row.quantile is None) == is_sum] for is_sum in (True, False)
-    )
+    summed = [metric for metric in config.reported if metric.quantile is None]
+    quantiles = [metric for metric in config.reported if metric.quantile is not None]
+    primary = [config.known[name] for name in config.primary]
     for connection in loaded.each_slice():
         _open_slice(connection, loaded.own_recommenders, config)
         queries.insert(connection, "all_sessions", "slice_sessions")
@@ -69,13 +70,14 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
         queries.append(connection, "overlapping", "ab/overlapping")
         queries.append(connection, "credited", "ab/credited")
         for by, division in segments.items():
-            _measure_parts(connection, by, division, [metric for metric in summed if metric.name in config.primary])
+            _measure_parts(connection, by, division, primary)
         for by, division in periods.items():
             _measure_parts(connection, by, division, summed)
         queries.append(connection, "positions", "ab/positions", deepest=config.positions)
         for source, file in _files(quantiles).items():
             queries.attach_query(connection, "measured", file)
-            queries.append(connection, f"histogram_{source}", "ab/histogram", groups=_GROUPS)
+            with _named(file):
+                queries.append(connection, f"histogram_{source}", "ab/histogram", groups=_GROUPS)
 
 
 def _periods(loaded: Loaded) -> dict[str, Division]:
@@ -123,7 +125,17 @@ def _measure_parts(connection: queries.Connection, by: str, division: Division, 
     _divide(connection, division)
     queries.append(connection, f"known_{by}", "ab/known")
     for source, file in (_files([METRICS["sessions"]]) | _files(metrics)).items():
-        queries.append(connection, f"{source}_{by}", file)
+        with _named(file):
+            queries.append(connection, f"{source}_{by}", file)
+
+
+@contextmanager
+def _named(file: str) -> Iterator[None]:
+    """Name the file whose SQL fails on the data."""
+    try:
+        yield
+    except queries.DataErrors as error:
+        raise AnalysisError(f"{file}: {str(error).splitlines()[0]}") from None
 
 
 def _files(metrics: Iterable[Metric]) -> dict[str, str]:
@@ -144,13 +156,21 @@ def check_files(config: AbConfig) -> None:
         _divide(connection, Division("ab/by_novelty"))
         for metric in config.reported:
             try:
-                found = queries.fetch_table(connection, metric.sql).column_names
+                rows = queries.fetch_table(connection, metric.sql)
             except (OSError, queries.DatabaseError) as error:
                 raise AnalysisError(f"metric {metric.name}: {metric.sql}: {str(error).splitlines()[0]}") from None
-            if missing := [name for name in (*_KEYS, *metric.columns) if name not in found]:
-                raise AnalysisError(
-                    f"metric {metric.name}: {metric.sql}: no column {', '.join(missing)}; found are {', '.join(found)}"
-                )
+            found = dict(zip(rows.column_names, rows.schema.types, strict=True))
+            wrong = [f"no column {name}" for name in (*_KEYS, *metric.columns) if name not in found]
+            wrong += [
+                f"{name} is no number" for name in metric.columns if name in found and not _is_number(found[name])
+            ]
+            if wrong:
+                shown = ", ".join(f"{name} {kind}" for name, kind in found.items())
+                raise AnalysisError(f"metric {metric.name}: {metric.sql}: {', '.join(wrong)}; found are {shown}")
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def measure_original(loaded: Loaded) -> None:
@@ -196,7 +216,8 @@ def _by_listener(rows: pa.Table, users: IntArray, source: str) -> dict[str, Floa
     """Return the columns of a table in the order of the listeners; 0 for one without a row."""
     found = rows["user"].to_numpy()
     if len(twice := found[1:][found[1:] == found[:-1]]):
-        raise AnalysisError(f"{source}: two rows for listener {twice[0]}; one a user, arm and part is expected")
+        metric = source.removeprefix("own_")
+        raise AnalysisError(f"metric {metric}: two rows for listener {twice[0]}; one a user, arm and part is expected")
     _, at, of_rows = np.intersect1d(users, found, assume_unique=True, return_indices=True)
     columns = {}
     for name in rows.column_names[1:]:
@@ -205,9 +226,10 @@ def _by_listener(rows: pa.Table, users: IntArray, source: str) -> dict[str, Floa
     return columns
 
 
-def attach_measured(connection: queries.Connection, metric: Metric, by: str) -> None:
-    """Make a metric's numerator and denominator by listener, arm and part readable as `measured`, beside `known`."""
+def attach_values(connection: queries.Connection, metric: Metric, by: str) -> None:
+    """Make a metric's numerator and denominator by listener, arm and part readable as the table `valued_parts`."""
     keys = {name: name for name in ("user", "arm", "part")}
     columns = {"numerator": metric.columns[0], "denominator": metric.columns[-1]}
     queries.alias(connection, "measured", f"{metric.source}_{by}", keys | columns)
     queries.alias(connection, "known", f"known_{by}")
+    queries.attach_query(connection, "valued_parts", "ab/part_values")

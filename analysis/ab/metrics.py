@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from analysis.statistics.moments import Moments, Quantity
 from looplib.arrays import FloatArray
@@ -35,6 +35,12 @@ class Metric(Config):
     # The quantile that it is of the values in the file's column `value`, which may have many rows a listener
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
     has_past: bool = True  # whether it can be computed from the time before the experiment, and says something of now
+
+    @model_validator(mode="after")
+    def _has_a_ratio(self) -> Self:
+        if self.per_listener and self.denominator is None:
+            raise ValueError(f"metric {self.name}: per_listener is the mean of ratios, which need a denominator")
+        return self
 
     @property
     def source(self) -> str:

@@ -17,10 +17,11 @@ from analysis.ab.config import AbConfig
 from analysis.ab.effects import Listeners, MetricEffect, compare_winners, metric_effects, number
 from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
-from analysis.ab.parts.data_quality import Trust, assess
+from analysis.ab.parts.budget import Budget, compare_budgets
+from analysis.ab.parts.data_quality import Quality, Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.segments import Segments, segment_effects
-from analysis.ab.parts.timeline import Distribution, Position, Timeline, distributions, iso_date, positions, timelines
+from analysis.ab.parts.timeline import Position, Timeline, iso_date, positions, timelines
 from analysis.ab.tables import DAY_MS, Loaded, load
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
@@ -70,9 +71,9 @@ class Report:
     segments: tuple[Segments, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     timelines: tuple[Timeline, ...] = ()  # primary metrics by day
-    distributions: tuple[Distribution, ...] = ()  # over sessions
     positions: tuple[Position, ...] = ()  # listening time by position in the session
     trust: Trust | None = None  # data quality
+    budgets: tuple[Budget, ...] = ()  # whether the time of a session follows from the share that is heard, by arm
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""
@@ -110,44 +111,90 @@ def build_report(
             measure(loaded, config, warehouse.EVENTS if database else None)
         metrics = () if config.table_only else config.reported
         listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
-        counts = {arm: len(columns["sessions"]) for arm, columns in listeners.items()}
-        evidence = Evidence(counts, loaded.lines, check_sample_ratio(counts, config.shares))
-        report = Report(
-            experiment=experiment,
-            control=config.control,
-            arms=arms,
-            is_aa=config.aa,
-            alpha=config.alpha,
-            listeners=counts,
-            recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
-            at_horizon=loaded.end_ms is not None,
-            sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
-            lines=loaded.lines,
-            srm=evidence.srm,
-            verdict=decide(evidence, config),
-            original_table=original_table(listeners, config.control),
-            is_adjusted=config.cuped,
-            sources=loaded.names,
-        )
+        report = _begin(loaded, experiment, listeners, config)
         if config.table_only:
             return report
-        report = _complete(report, loaded, evidence, listeners, config)
+        report = _complete(report, loaded, listeners, config)
         if database:
             warehouse.write(connection, report.effects, metrics, database)
         return report
 
 
-def _complete(
-    report: Report, loaded: Loaded, evidence: Evidence, listeners: Mapping[str, Listeners], config: AbConfig
-) -> Report:
+def _begin(loaded: Loaded, experiment: str, listeners: Mapping[str, Listeners], config: AbConfig) -> Report:
+    """Return the report that the original table is."""
+    counts = {arm: len(columns["sessions"]) for arm, columns in listeners.items()}
+    srm = check_sample_ratio(counts, config.shares)
+    return Report(
+        experiment=experiment,
+        control=config.control,
+        arms=tuple(listeners),
+        is_aa=config.aa,
+        alpha=config.alpha,
+        listeners=counts,
+        recommenders={arm: loaded.own_recommenders.get(arm) for arm in listeners},
+        at_horizon=loaded.end_ms is not None,
+        sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
+        lines=loaded.lines,
+        srm=srm,
+        verdict=decide(Evidence(counts, loaded.lines, srm), config),
+        original_table=original_table(listeners, config.control),
+        is_adjusted=config.cuped,
+        sources=loaded.names,
+    )
+
+
+def report_on_columns(listeners: Mapping[str, Listeners], config: AbConfig, source: str) -> Report:
+    """Make the report on columns by listener, without a log; effects and verdict name metrics by their labels.
+
+    Args:
+        listeners: Columns by arm, the control first, that the configuration's metrics are made of.
+        config: Metrics and roles; the horizon, if any, is one of listeners.
+        source: What the columns are from.
+    """
+    counts = {arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()}
+    rows = sum(counts.values())
+    at_horizon = config.horizon is not None and rows >= (config.horizon.listeners or math.inf)
+    with queries.connect(threads=1) as connection:
+        found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
+    evidence = Evidence(
+        counts,
+        LineCounts(rows, rows, 0, 0),
+        check_sample_ratio(counts, config.shares),
+        trust=Trust(0, (), Quality(), ()),
+        effects=[replace(effect, metric=effect.label) for effect in found],
+        compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
+    )
+    return Report(
+        experiment=source,
+        control=config.control,
+        arms=tuple(listeners),
+        is_aa=config.aa,
+        alpha=config.alpha,
+        at_horizon=at_horizon,
+        is_adjusted=False,
+        recommenders=dict.fromkeys(listeners),
+        listeners=counts,
+        sessions=counts,
+        lines=evidence.lines,
+        srm=evidence.srm,
+        verdict=decide(evidence, config),
+        original_table=(),
+        sources=(source,),
+        effects=tuple(evidence.effects),
+    )
+
+
+def _complete(report: Report, loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig) -> Report:
     """Return the report with all that the original table does not have."""
     connection, arms, at_horizon = loaded.connection, report.arms, report.at_horizon
     first_ms, last_ms = queries.fetch_row(connection, "ab/span").values()
-    evidence = replace(
-        evidence,
-        days=(last_ms - first_ms) / DAY_MS,
+    evidence = Evidence(
+        report.listeners,
+        report.lines,
+        report.srm,
         trust=assess(connection, arms, loaded.rejected, config.trust),
         effects=metric_effects(connection, listeners, config, at_horizon=at_horizon),
+        days=(last_ms - first_ms) / DAY_MS,
         left_out=loaded.left_out,
         compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
     )
@@ -160,9 +207,9 @@ def _complete(
         segments=segment_effects(connection, arms, config),
         preferences=preferences(loaded, arms, config),
         timelines=timelines(connection, arms, config, loaded.period_ms),
-        distributions=distributions(connection, arms),
         positions=positions(connection, arms),
         trust=evidence.trust,
+        budgets=compare_budgets(listeners, config.control),
     )
 
 

@@ -179,9 +179,9 @@ class Loaded:
                 if row["recommender"] is not None and row["requests"]:
                     self.recommenders[arm, _credit(row["recommender"])[0]] += row["requests"]
         self.arms |= set(arms.values())
-        names = {row["recommender"] for row in self._summary} - {None}
-        credits_ = [{"name": name} | dict(zip(("own", "side"), _credit(name), strict=True)) for name in sorted(names)]
-        queries.attach_arrow(self.connection, "recommenders", pa.Table.from_pylist(credits_, _RECOMMENDERS))
+        names = sorted({row["recommender"] for row in self._summary} - {None})
+        rows = [dict(zip(_RECOMMENDERS.names, (name, *_credit(name)), strict=True)) for name in names]
+        queries.attach_arrow(self.connection, "recommenders", pa.Table.from_pylist(rows, _RECOMMENDERS))
         attach_texts(self.connection, "arms", {"experiments": list(arms), "arm": list(arms.values())})
         for number, table in enumerate(self.slices):
             queries.append(self.connection, table, "ab/assigned", slice=number, slices=len(self.slices))

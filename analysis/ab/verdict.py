@@ -1,19 +1,8 @@
 """Decide what to do with an experiment; `docs/experiments.md` has the rules, and the errors that they make.
 
-Of these rules the first that applies decides:
-
-1. **do not trust**: the sample ratio is wrong (p < .001); more lines are no events than the configuration allows; more
-   listeners were in several arms than it allows; or, in an A/A test, a primary metric differs (p < .001 by Holm).
-2. **wait**: only the original table was made, which has no adjusted effects.
-3. **as expected**: an A/A test in which no primary metric differs.
-4. **wait**: an arm has fewer listeners than the configuration asks for.
-5. Every arm by itself, by the intervals that decide: always-valid ones, which may be looked at as often as one likes,
-   or, once the declared horizon is reached, those of one look. An arm *loses* if a guardrail is broken, a primary
-   metric is significantly worse, or every primary metric's interval ends below the smallest effect worth shipping. It
-   *wins* if it does not lose, a primary metric is significantly better (Holm over primary metrics and arms), and every
-   guardrail is kept: surely not worse by more than its margin (non-inferiority; as all must be kept, none is adjusted).
-   **ship** if an arm wins, the one with the largest relative effect on the first primary metric; **do not ship** if
-   all lose, or none wins at the horizon; **wait** otherwise.
+The first rule that applies decides, in the order in which `decide` asks. Of the arms, each by the intervals that
+decide, one *loses* if a guardrail is broken, a primary metric is significantly worse, or all are surely not better by
+enough; it *wins* if it does not lose, a primary metric is significantly better, and every guardrail is kept.
 """
 
 import math

@@ -13,15 +13,14 @@ from analysis.ab.metrics import Metric
 from looplib.files import atomic_write
 
 EVENTS = "all_events"  # the table of all slices' events, which only a warehouse needs
-_TABLES = {"events": EVENTS, "all_sessions": "all_sessions", "listeners": "listener_sums_whole", "effects": "effects"}
-_VIEWS = {"sessions": "ab/warehouse_sessions"}
+_TABLES = {"events": EVENTS, "sessions": "all_sessions", "listeners": "listener_sums_whole", "effects": "effects"}
 _MACROS = {"by_arm(x)": "ab/warehouse_by_arm"}
 
 
 def write(
     connection: queries.Connection, effects: Sequence[MetricEffect], metrics: Iterable[Metric], file: Path
 ) -> None:
-    """Write the tables of `measures.measure` to a file, with the effects, a view `sessions` and a macro `by_arm(x)`.
+    """Write the tables of `measures.measure` to a file, with the effects and a macro `by_arm(x)`.
 
     A metric of one's own has a table of its rows by listener, which is called `own_` and its name.
     """
@@ -30,7 +29,7 @@ def write(
     own = {metric.source: f"{metric.source}_whole" for metric in metrics if metric.source.startswith("own_")}
     with tempfile.TemporaryDirectory(prefix="ab-") as folder:
         whole = Path(folder) / "warehouse.duckdb"
-        queries.write_database(connection, whole, _TABLES | own, _VIEWS, _MACROS)
+        queries.write_database(connection, whole, _TABLES | own, _MACROS)
         with whole.open("rb") as source, atomic_write(file) as target:
             shutil.copyfileobj(source, target)
 

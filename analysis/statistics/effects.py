@@ -148,11 +148,11 @@ class Histogram:
 
     @classmethod
     def of(cls, steps: IntArray, groups: IntArray, counts: IntArray) -> "Histogram":
-        """Make a histogram of rows of step, group and count, each of shape (rows,), no step and group twice."""
+        """Make a histogram of rows of step, group and count, each of shape (rows,)."""
         known_steps, columns = np.unique(steps, return_inverse=True)
         known_groups, rows = np.unique(groups, return_inverse=True)
         matrix = np.zeros((len(known_groups), len(known_steps)))
-        matrix[rows, columns] = counts
+        np.add.at(matrix, (rows, columns), counts)
         return cls(known_steps, matrix)
 
     def quantile(self, share: float) -> float:

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
-from looplib.arrays import Float32Array, IntArray
+from looplib.arrays import Float32Array, FloatArray, IntArray
+
+FORMAT = 2  # of the file, by its manifest
+_CANDIDATES = 5  # likeliest interests that a session with a new organic track may follow
 
 # The openings by listener and organic track, and the vectors of tracks.
 _TABLES = {
@@ -18,61 +21,97 @@ _TABLES = {
     "listeners": "user openings",
     "organics": "track openings",
     "interest_of": "i openings",
+    "owners": "user owners",
+    "scale": "f owners",
+    "constant": "f owners",
 }
 # Attributes of the same name below.
 _NUMBERS = {
-    "interests": "f interests sides",
+    "interests": "f interests factors",
     "evidence": "i interests",
-    "interest_precision": "f sides sides",
-    "information": "f sides sides",
-    "newcomer_map": "f sides sides",
-    "newcomer_precision": "f sides sides",
-    "noise": "f",
+    "odds": "f interests",
+    "information": "f factors",
+    "constant_axis": "f factors",
+    "newcomer_map": "f factors side",
+    "newcomer_covariance": "f factors side",
+    "own_map": "f factors side",
+    "own_covariance": "f factors side",
+    "dispersion": "f",
     "artist_fatigue": "f",
     "resolution": "f",
 }
 
 
+class Expected(NamedTuple):
+    """What is expected of a session's interest: one of some vectors, each with its covariance; k factors."""
+
+    log_odds: FloatArray  # of each vector, up to a constant, shape (vectors,)
+    means: Float32Array  # shape (vectors, k)
+    variances: FloatArray  # of the known interests, which stand first: along each axis, shape (known, k)
+    covariance: Float32Array | None  # of the last vector, where it is a new interest, shape (k, k)
+
+    def spread(self, design: FloatArray) -> FloatArray:
+        """Multiply features (n, k) with the covariance of each vector, shape (vectors, n, k)."""
+        of_known: FloatArray = design * self.variances[:, None]
+        if self.covariance is None:
+            return of_known
+        return np.concatenate([of_known, (design @ self.covariance)[None]])
+
+
 @dataclass(frozen=True)
 class Context:
-    """As `recsys.export` wrote it, by track id; k factors, the last of k + 1 belongs to the constant 1."""
+    """As `recsys.export` wrote it, by track id; k factors."""
 
     tracks: Float32Array  # (tracks, k), the vector of each track; 0 where nothing is known of it
-    listeners: IntArray  # (listeners,), the known ones, ascending
-    starts: IntArray  # (listeners + 1,): the openings of listener i are starts[i]:starts[i + 1]
+    starts: IntArray  # (owners + 1,): the openings of listener i are starts[i]:starts[i + 1]
     organics: IntArray  # (openings,), the organic track of each opening, ascending for each listener
     interest_of: IntArray  # (openings,), the interest that each opening leads to
-    interests: Float32Array  # (interests, k + 1), the vector of each interest
+    own_starts: IntArray  # (owners + 1,): listener i has own_interests[own_starts[i]:own_starts[i + 1]]
+    own_interests: IntArray
+    owners: IntArray  # (owners,), the known listeners, ascending
+    scale: Float32Array  # (owners,), their expected vector is so many times `own_map` of the organic track
+    constant: Float32Array  # (owners,), plus so many times `constant_axis`
+    interests: Float32Array  # (interests, k), the vector of each interest
     evidence: Float32Array  # (interests,), the number of responses behind each
-    interest_precision: Float32Array  # (k + 1, k + 1), inverse covariance of an interest before any response
-    information: Float32Array  # (k + 1, k + 1), what a response adds to that on average
-    newcomer_map: Float32Array  # (k + 1, k + 1): (track, 1) @ map is the expected vector of an unknown interest
-    newcomer_precision: Float32Array  # (k + 1, k + 1), inverse covariance of an unknown interest about that vector
-    noise: float  # variance of a logit about the model
+    odds: Float32Array  # (interests,), log odds against a new interest, before the distance to what is expected
+    information: Float32Array  # (k,), precision that a response adds to an interest's of 1, on average
+    constant_axis: Float32Array  # (k,)
+    newcomer_map: Float32Array  # (k, k): track @ map is the expected vector of an unknown listener
+    newcomer_covariance: Float32Array  # (k, k), about that
+    own_map: Float32Array  # (k, k), the same without the constant
+    own_covariance: Float32Array  # (k, k), of a known listener's vectors about what is expected of them
+    own_precision: FloatArray  # (k, k), its inverse
+    dispersion: float  # variance of a share about its mean m, in units of m (1 - m)
     artist_fatigue: float  # factor on the time of a track for each earlier track of its artist, 0..1
     resolution: float  # time is logged in steps of this
 
-    def prior(self, listener: int, organic: int) -> tuple[Float32Array, Float32Array]:
-        """Return mean (k + 1,) and precision (k + 1, k + 1) of a session's interest, given its organic track alone.
+    def expected(self, listener: int, organic: int) -> Expected:
+        """Return what is expected of a session's interest, given its organic track alone.
 
-        An opening that is known leads to its interest. With an unknown organic track a known listener gets the one
-        of their interests that points most nearly where the track does, and a new listener what is usual for the track.
+        An opening that is known leads to its interest. With an unknown organic track, a known listener follows one of
+        their interests or a new one, and a new listener what is usual for the track.
         """
-        at = int(self.listeners.searchsorted(listener))
-        usual = np.append(self.tracks[organic], np.float32(1)) @ self.newcomer_map
-        if at == len(self.listeners) or self.listeners[at] != listener:
-            return usual, self.newcomer_precision
+        at = int(self.owners.searchsorted(listener))
+        if at == len(self.owners) or self.owners[at] != listener:
+            usual = self.tracks[organic] @ self.newcomer_map
+            return Expected(np.zeros(1), usual[None], np.empty((0, len(usual))), self.newcomer_covariance)
         first, end = self.starts[at : at + 2].tolist()
         opening = first + int(self.organics[first:end].searchsorted(organic))
         if opening < end and self.organics[opening] == organic:
-            return self._known(int(self.interest_of[opening]))
-        own = np.unique(self.interest_of[first:end])
-        directions = self.interests[own, :-1]
-        nearest = np.argmax(directions @ usual[:-1] / (np.linalg.norm(directions, axis=1) + np.float32(1e-9)))
-        return self._known(int(own[nearest]))
+            interest = self.interest_of[opening : opening + 1]
+            return Expected(np.zeros(1), self.interests[interest], self._variances(interest), None)
+        new = self.scale[at] * (self.tracks[organic] @ self.own_map) + self.constant[at] * self.constant_axis
+        own = self.own_interests[slice(*self.own_starts[at : at + 2].tolist())]
+        known = self.interests[own]
+        distance = np.einsum("ij,ij->i", (known - new) @ self.own_precision, known - new)
+        log_odds = self.odds[own] - distance / 2
+        some = np.argsort(-log_odds, kind="stable")[:_CANDIDATES]
+        means = np.vstack([known[some], new])
+        return Expected(np.append(log_odds[some], 0), means, self._variances(own[some]), self.own_covariance)
 
-    def _known(self, interest: int) -> tuple[Float32Array, Float32Array]:
-        return self.interests[interest], self.interest_precision + self.evidence[interest] * self.information
+    def _variances(self, interests: IntArray) -> FloatArray:
+        variances: FloatArray = 1 / (1 + self.evidence[interests, None] * self.information)
+        return variances
 
 
 def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool) -> Context:
@@ -83,8 +122,8 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
     """
     path = file.name
     arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model", catalogue)
-    if lengths["sides"] != lengths["factors"] + 1:
-        raise ModelError(f"{path}: {lengths['factors']} factors need interests of one more, not {lengths['sides']}")
+    if lengths["side"] != lengths["factors"]:
+        raise ModelError(f"{path}: {lengths['factors']} factors need maps to as many, not {lengths['side']}")
     check_ids(path, "interest_of", arrays["interest_of"], lengths["interests"])
     if text_users:  # which are sorted as text
         order = np.lexsort((arrays["organics"], arrays["listeners"]))
@@ -93,18 +132,33 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
     is_after = (owner[1:] > owner[:-1]) | ((owner[1:] == owner[:-1]) & (organic[1:] > organic[:-1]))
     if not is_after.all():
         raise ModelError(f"{path}: openings are not sorted or repeat (at {int(np.argmin(is_after)) + 1})")
-    listeners, starts = np.unique(owner, return_index=True)
+    owners, starts = np.unique(owner, return_index=True)
+    by_id = np.argsort(arrays["owners"], kind="stable")
+    if not np.array_equal(owners, arrays["owners"][by_id]):
+        raise ModelError(f"{path}: owners are not the {len(owners)} listeners of the openings")
     vectors = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
     vectors[arrays["tracks"]] = arrays["track_factors"]
     numbers: dict[str, Any] = {
         name: float(arrays[name]) if shape == "f" else arrays[name].astype(np.float32)
         for name, shape in _NUMBERS.items()
     }
+    try:
+        own_precision = np.linalg.inv(numbers["own_covariance"].astype(np.float64))
+    except np.linalg.LinAlgError:
+        raise ModelError(f"{path}: own_covariance has no inverse") from None
+    pairs = np.unique(
+        np.stack([np.searchsorted(owners, owner), arrays["interest_of"].astype(np.int64)], axis=1), axis=0
+    )
     return Context(
         tracks=vectors,
-        listeners=listeners,
         starts=np.append(starts, len(organic)),
         organics=organic,
         interest_of=arrays["interest_of"].astype(np.int64),
+        own_starts=np.searchsorted(pairs[:, 0], np.arange(len(owners) + 1)),
+        own_interests=pairs[:, 1].copy(),
+        owners=owners,
+        scale=arrays["scale"][by_id],
+        constant=arrays["constant"][by_id],
+        own_precision=own_precision,
         **numbers,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.context import read_context
+from botify.model.context import FORMAT, read_context
 from botify.model.fold_in import Feedback, FoldIn, Parameters
 from botify.model.model import CONTEXT, FACTORS, FOLDING, MANIFEST, NEIGHBOURS, Model
 from botify.model.tracklists import NO_LISTS, TrackLists, has_text_users, read_track_lists
@@ -44,6 +44,10 @@ class _DataFacts(msgspec.Struct):
     mean_weight: float | None = None
 
 
+class _ContextFacts(msgspec.Struct):
+    format: int = 1
+
+
 class ModelManifest(msgspec.Struct):
     """What the service reads of a version's manifest."""
 
@@ -51,6 +55,7 @@ class ModelManifest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
+    context: _ContextFacts | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     feedback: Feedback = msgspec.field(default_factory=Feedback)
@@ -111,6 +116,7 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
         factors = _read_factors(folder / FACTORS, manifest, catalogue)
     if CONTEXT in parts:
         with _open(folder / CONTEXT, manifest) as file:
+            _check_format(folder / CONTEXT, manifest)
             context = read_context(file, catalogue, text_users=text_users)
     return Model(
         manifest.model,
@@ -125,6 +131,12 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
         context=context,
         folding=_make_folding(manifest, *factors) if factors and FOLDING in parts else None,
     )
+
+
+def _check_format(path: Path, manifest: ModelManifest) -> None:
+    found = (manifest.context or _ContextFacts()).format
+    if found != FORMAT:
+        raise ModelError(f"{path}: format {found} found, this service reads {FORMAT}; export with this release again")
 
 
 def _check_catalogue(path: Path, manifest: ModelManifest, catalogue: Catalogue) -> None:

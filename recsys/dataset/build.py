@@ -166,15 +166,14 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
         raise SplitError("all is of one listener; recommendations are learned from what many heard")
     known = np.unique(_read(folder, "tracks")["track"].to_numpy())
     tracks = known if catalogue is None else np.arange(catalogue)
-    for side in ("train", "total"):
-        interactions = _write_matrix(folder, side, users, tracks, is_log=feedback.scale == "log")
-        if not interactions:
-            raise SplitError(
-                f"no training session has listening time that counts (feedback.organic {feedback.organic}, "
-                f"feedback.min_time {feedback.min_time}); at least one interaction is needed"
-            )
-        if feedback.skip_time:
-            _write_matrix(folder, f"{side}_skips", users, tracks, is_log=False)
+    sides = ("train", "total", *(("train_skips", "total_skips") if feedback.skip_time else ()))
+    counts = _count_values(folder, sides, users)
+    if not counts["train"].any():
+        raise SplitError(
+            f"no training session has listening time that counts (feedback.organic {feedback.organic}, "
+            f"feedback.min_time {feedback.min_time}); at least one interaction is needed"
+        )
+    _write_matrices(folder, counts, users, tracks, is_log=feedback.scale == "log")
     _write_tables(folder, users, tracks)
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
@@ -184,56 +183,73 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
 
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
     """Write held-out listening (by row, then column), held-out sessions (by row), and lengths of sessions."""
-    heard = _read(folder, "heldout")
-    rows, columns = _positions(heard, users, tracks)
-    order = np.lexsort((columns, rows))
-    heldout = {"user": rows[order], "track": columns[order], "time": heard["time"].to_numpy()[order]}
-    pq.write_table(pa.table(heldout), folder / "heldout.parquet")
-    if _files(folder, "logged"):
-        events = _read(folder, "logged")
-        rows, columns = _positions(events, users, tracks)
-        events = events.set_column(0, "user", pa.array(rows)).set_column(2, "track", pa.array(columns))
-        pq.write_table(events.take(np.argsort(rows, kind="stable")), folder / "logged.parquet")
+    for kind in ("heldout", "logged"):
+        if not _files(folder, kind):
+            continue
+        table = _read(folder, kind)
+        rows, columns = _rows(table, users), _columns(table, tracks)
+        for name, array in (("user", rows), ("track", columns)):
+            table = table.set_column(table.column_names.index(name), name, pa.array(array))
+        # Each bucket is in order, and has all of a listener.
+        pq.write_table(table.take(np.argsort(rows, kind="stable")), folder / f"{kind}.parquet")
     lengths = _read(folder, "lengths").group_by("length").aggregate([("sessions", "sum")])
     pq.write_table(lengths.rename_columns(["length", "sessions"]).sort_by("length"), folder / "lengths.parquet")
 
 
-def _write_matrix(folder: Path, column: str, users: IntArray, tracks: IntArray, *, is_log: bool) -> int:
-    """Write a CSR matrix of the positive values of a column; returns how many there are."""
-    counts = np.zeros(len(users), dtype=np.int64)
+def _count_values(folder: Path, sides: Sequence[str], users: IntArray) -> dict[str, IntArray]:
+    """Count each listener's positive values, by side; arrays of shape (users,)."""
+    counts = {side: np.zeros(len(users), dtype=np.int64) for side in sides}
     for file in _files(folder, "interactions"):
-        rows, _, _ = _read_column(file, column, users, tracks)
-        counts += np.bincount(rows, minlength=len(users))
+        table = _read_file(file, ["user", *sides])
+        rows = _rows(table, users)
+        for side in sides:
+            counts[side] += np.bincount(rows[table[side].to_numpy() > 0], minlength=len(users))
+    return counts
+
+
+def _write_matrices(
+    folder: Path, counts: Mapping[str, IntArray], users: IntArray, tracks: IntArray, *, is_log: bool
+) -> None:
+    """Write the positive values of every side as a CSR matrix; times, not skips, as logarithms if `is_log`."""
+    arrays = {side: _new_matrix(folder, side, of_rows) for side, of_rows in counts.items()}
+    for file in _files(folder, "interactions"):
+        table = _read_file(file)
+        rows, columns = _rows(table, users), _columns(table, tracks)
+        for side, (indptr, indices, values) in arrays.items():
+            found = table[side].to_numpy()
+            kept = np.flatnonzero(found > 0)
+            own = rows[kept]
+            # The values of a row are together and in order, so its n-th goes n positions after its first.
+            first = np.flatnonzero(np.diff(own, prepend=-1))
+            position = np.arange(len(own)) + np.repeat(indptr[own[first]] - first, np.diff(first, append=len(own)))
+            indices[position] = columns[kept]
+            values[position] = np.log1p(found[kept]) if is_log and not side.endswith("_skips") else found[kept]
+
+
+def _new_matrix(folder: Path, side: str, counts: IntArray) -> tuple[IntArray, AnyIntArray, Float32Array]:
+    """Create the files of a CSR matrix with so many values a row; returns indptr, and what is to be filled."""
     indptr = np.concatenate([[0], counts.cumsum()])
     size = int(indptr[-1])
     # scipy wants indptr and indices of one type; implicit's solver takes 32 bits.
     if size > np.iinfo(np.int32).max:
         raise SplitError(f"{size:,} interactions; at most {np.iinfo(np.int32).max:,} fit into one matrix")
-    _save(folder / f"{column}-indptr.npy", indptr.astype(np.int32))
-    indices = new_array(folder / f"{column}-indices.npy", np.int32, (size,))
-    values = new_array(folder / f"{column}-values.npy", np.float32, (size,))
-    for file in _files(folder, "interactions"):
-        rows, columns, sums = _read_column(file, column, users, tracks)
-        # The values of a row are together and in order, so its n-th goes n positions after its first.
-        distinct, first, count = np.unique(rows, return_index=True, return_counts=True)
-        position = np.arange(len(rows)) + np.repeat(indptr[distinct] - first, count)
-        indices[position] = columns
-        values[position] = np.log1p(sums) if is_log else sums
-    return size
+    _save(folder / f"{side}-indptr.npy", indptr.astype(np.int32))
+    indices = new_array(folder / f"{side}-indices.npy", np.int32, (size,))
+    return indptr, indices, new_array(folder / f"{side}-values.npy", np.float32, (size,))
 
 
-def _read_column(
-    file: Path, column: str, users: IntArray, tracks: IntArray
-) -> tuple[AnyIntArray, AnyIntArray, Float32Array]:
-    """Read rows, columns and positive values of one bucket, by row, then column."""
-    table = pq.read_table(file, columns=["user", "track", column])
-    table = table.filter(pa.array(table[column].to_numpy() > 0))
-    return *_positions(table, users, tracks), table[column].to_numpy()
+def _rows(table: pa.Table, users: IntArray) -> IntArray:
+    """Find the row of each user; a user's are together."""
+    found = table["user"].to_numpy()
+    first = np.flatnonzero(np.diff(found, prepend=found[:1] - 1))
+    return np.repeat(np.searchsorted(users, found[first]), np.diff(first, append=len(found)))
 
 
-def _positions(table: pa.Table, users: IntArray, tracks: IntArray) -> tuple[AnyIntArray, AnyIntArray]:
-    """Find the row of each user and the column of each track."""
-    return np.searchsorted(users, table["user"].to_numpy()), np.searchsorted(tracks, table["track"].to_numpy())
+def _columns(table: pa.Table, tracks: IntArray) -> IntArray:
+    """Find the column of each track."""
+    found: IntArray = table["track"].to_numpy()
+    are_all_ids = tracks[-1] - tracks[0] == len(tracks) - 1
+    return found - tracks[0] if are_all_ids else np.searchsorted(tracks, found)
 
 
 def _files(folder: Path, kind: Kind) -> list[Path]:
@@ -241,7 +257,11 @@ def _files(folder: Path, kind: Kind) -> list[Path]:
 
 
 def _read(folder: Path, kind: Kind) -> pa.Table:
-    return pa.concat_tables(pq.read_table(file) for file in _files(folder, kind))
+    return pa.concat_tables(_read_file(file) for file in _files(folder, kind))
+
+
+def _read_file(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    return pq.ParquetFile(file).read(columns)  # `read_table` imports pandas, which takes longer
 
 
 def _save(file: Path, array: npt.NDArray[np.generic]) -> None:

@@ -42,7 +42,7 @@ from recsys.errors import ExportError
 from recsys.models.kinds import KINDS, Model, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks, without_interactions
 from recsys.runs.folder import NO_BETTER, Winner, read_run
-from recsys.session_model.export import write_context
+from recsys.session_model.export import FORMAT, write_context
 from recsys.store.ids import Title, originals, stored_titles, titles_by_id
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
@@ -83,8 +83,8 @@ class _Export:
         facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options}
         if context is not None:
             known = context.catalogue is not None or stored_titles(self.store) is not None
-            artists = {"artists": known}
-            facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | artists
+            further = {"artists": known, "format": FORMAT}
+            facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | further
         return f"{winner.trial.kind}-{digest_of(facts)[:12]}"
 
 

@@ -95,9 +95,10 @@ def damage_named(name: str) -> Iterator[None]:
 
 
 def _entry(name: str, file: Path, describe: Callable[[], Mapping[str, Any]]) -> Entry:
-    changed = datetime.fromtimestamp(file.lstat().st_mtime, UTC)
+    changed = datetime.fromtimestamp(0, UTC)
     try:
         with damage_named(name):
+            changed = datetime.fromtimestamp(file.lstat().st_mtime, UTC)
             return Entry(name, changed, describe())
     except UserError as error:
         return Entry(name, changed, {}, _printable(str(error)))

@@ -3,8 +3,9 @@
 import itertools
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -12,8 +13,9 @@ import numpy as np
 from looplib.arrays import FloatArray
 from looplib.checksums import unseal
 from looplib.config import load_config
+from looplib.errors import UserError
 from looplib.files import remove_leftovers
-from recsys.config import SearchConfig
+from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import PIECES
 from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
@@ -46,6 +48,7 @@ class Winner:
     dataset: str  # digest of the dataset that it was fitted and scored on
     remarks: tuple[str, ...] = ()  # warnings about the choice
     beats_popular: bool | None = None  # significantly, by the metric; None where listeners cannot be compared by it
+    test: dict[str, Interval] = field(default_factory=dict)  # metrics on the listeners who chose nothing
 
 
 def checkpoint_name(trial: Trial) -> str:
@@ -79,11 +82,17 @@ def has_listeners(run: Workspace, scorer: Scorer, trial: Trial, sweep: int) -> b
     name = listeners_name(scorer, trial, sweep)
     if run.is_remote:
         return bool(run.sub(name).sizes())
-    try:
-        with zipfile.ZipFile(run.folder / name) as kept:
-            return kept.testzip() is None
-    except Exception:  # noqa: BLE001  of any kind, as above
-        return False
+    with suppress(Exception):  # of any kind, as above
+        check_arrays(run.folder / name)
+        return True
+    return False
+
+
+def check_arrays(file: Path) -> None:
+    """Raise any exception unless all of an `.npz` has the checksums that it was written with."""
+    with zipfile.ZipFile(file) as arrays:
+        if damaged := arrays.testzip():
+            raise ValueError(damaged)
 
 
 @contextmanager
@@ -108,6 +117,14 @@ def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
         run.delete(PIECES)
         run.delete(WINNER, LEADERBOARD, REPORT)
         yield lock
+
+
+def read_validation(run: Workspace) -> ValidationConfig | None:
+    """Read how the latest search in a run folder scored its fits; None where there was none."""
+    run.download(CONFIG)
+    with suppress(UserError):
+        return load_config(SearchConfig, run.folder / CONFIG).validation
+    return None
 
 
 def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:

@@ -88,6 +88,12 @@ def remarks(ranking: Sequence[Row], chosen: Row, metric: str, search: Search) ->
             f"Chosen: {describe(chosen.trial)} after {chosen.sweep} sweeps, {metric} {chosen.value(metric):.4f}: the "
             f"simplest that is tied with the best, {best.value(metric):.4f}"
         )
+    if chosen.score and metric in chosen.score.test:
+        worth, (value, lower, upper) = chosen.value(metric), chosen.score.test[metric]
+        found.append(
+            f"The winner's {metric} of {worth:.4f} is the highest of many, and so looks better than it is; on the "
+            f"listeners who chose nothing it is {value:.4f} ({lower:.4f} .. {upper:.4f})"
+        )
     if ranking[0].trial.is_baseline:
         found.append(f"{WARNING} the baseline {ranking[0].trial.id} is better than every trial")
     if chosen.score and metric in chosen.score.warnings:

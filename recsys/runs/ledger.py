@@ -18,6 +18,8 @@ import orjson
 
 from looplib.checksums import seal, unseal
 from looplib.files import atomic_write
+from looplib.untrusted import open_untrusted
+from recsys.errors import SearchError
 from recsys.runs.trials import Trial
 from recsys.scoring.off_policy import Interval
 
@@ -33,6 +35,7 @@ class Score:
     fit_s: float = 0.0  # since the fit began, scoring aside
     peak_bytes: int | None = None  # the worker's largest memory during the step, mapped data included
     warnings: dict[str, str] = field(default_factory=dict)  # of metrics from which nothing should be concluded
+    test: dict[str, Interval] = field(default_factory=dict)  # metrics on the listeners who choose nothing
     error: str | None = None  # why the trial failed on the way to this sweep
     is_final: bool = True  # a failure follows from data and parameters; if not, the next run tries again
 
@@ -117,8 +120,15 @@ class Ledger:
 
 
 def read_ledger(file: Path) -> LedgerLines:
-    """Read the lines of a ledger; there are none without the file."""
-    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    """Read the lines of a ledger; there are none without the file.
+
+    Raises:
+        SearchError: It is a pipe or a device, or cannot be read.
+    """
+    lines: list[bytes] = []
+    if file.exists():
+        with open_untrusted(file, error=SearchError) as opened:
+            lines = opened.readlines()
     found = LedgerLines([], b"", [])
     whole: list[bytes] = []
     for number, line in enumerate(lines, start=1):
@@ -148,13 +158,22 @@ def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
     row["sweep"] = score.sweep
     if score.error is not None:
         return row | {"state": "failed", "error": score.error, "final": score.is_final}
-    metrics = {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in score.metrics.items()}
-    found = {"metrics": metrics, "warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
+    found: dict[str, Any] = {"metrics": _ended(score.metrics)}
+    if score.test:
+        found["test"] = _ended(score.test)
+    found |= {"warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
     return row | {"state": "scored"} | found
+
+
+def _ended(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    return {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in metrics.items()}
 
 
 def _score(row: dict[str, Any]) -> Score:
     if row["state"] == "failed":
         return Score(row["sweep"], error=row["error"], is_final=row["final"])
-    metrics = {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row["metrics"].items()}
-    return Score(row["sweep"], metrics, row["fit_s"], row["peak_bytes"], row["warnings"])
+    metrics, test = (
+        {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row.get(part, {}).items()}
+        for part in ("metrics", "test")
+    )
+    return Score(row["sweep"], metrics, row["fit_s"], row["peak_bytes"], row["warnings"], test)

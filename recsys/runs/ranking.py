@@ -158,12 +158,18 @@ def _mean(scores: Sequence[Score]) -> Score:
     """Return the mean over the seeds; the ends of intervals are means too, seconds are sums."""
     if len(scores) == 1:
         return scores[0]
-    keys = [key for key in scores[0].metrics if all(key in score.metrics for score in scores)]
-    means = {key: np.mean([score.metrics[key] for score in scores], axis=0).tolist() for key in keys}
     return Score(
         scores[0].sweep,
-        {key: (value, lower, upper) for key, (value, lower, upper) in means.items()},
+        _means([score.metrics for score in scores]),
         fit_s=sum(score.fit_s for score in scores),
         peak_bytes=max((score.peak_bytes for score in scores if score.peak_bytes is not None), default=None),
         warnings={key: reason for score in scores for key, reason in score.warnings.items()},
+        test=_means([score.test for score in scores]),
     )
+
+
+def _means(seeds: Sequence[Mapping[str, Interval]]) -> dict[str, Interval]:
+    """Return the means of the metrics that all seeds have."""
+    keys = [key for key in seeds[0] if all(key in found for found in seeds)]
+    means = {key: np.mean([found[key] for found in seeds], axis=0).tolist() for key in keys}
+    return {key: (value, lower, upper) for key, (value, lower, upper) in means.items()}

@@ -3,8 +3,9 @@
 A metric is known by its key alone ("ndcg@30"): another scorer only adds its keys to `ListMetrics.metrics`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +15,14 @@ from analysis.offpolicy import OffPolicy, sessions_of
 from analysis.validation.validator import Settings, Validator
 from looplib.arrays import Int32Array, IntArray
 from looplib.files import digest_of
-from recsys.config import OPE_TIME, ValidationConfig
+from looplib.randomness import make_generator
+from recsys.config import AUTO, OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError
 from recsys.models.topk import NO_TRACK
-from recsys.scoring.off_policy import ListMetrics, estimate_listening_time
+from recsys.scoring.off_policy import Interval, ListMetrics, estimate_listening_time
+
+_TEST_SHARE, _FEWEST_IN_TEST = 0.2, 200  # of the listeners with held-out sessions
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,14 @@ class Scorer:
     validation: ValidationConfig
     seed: int  # decides the resamples
     threads: int  # of a fit and of a score; they change no result
+    is_test: bool = False  # scores on the test part, the listeners who choose nothing
 
     @property
     def digest(self) -> str:
         """Digest of all that a score follows from: scores of equal digests can be compared."""
         validation = self.validation.model_dump(mode="json")
+        if not validation["test_share"]:
+            del validation["test_share"]  # digests of before there was a test part stay what they were
         return digest_of({"dataset": self.dataset.rpartition("/")[2], "validation": validation, "seed": self.seed})[:12]
 
 
@@ -58,55 +65,111 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
     return scored
 
 
-def check_scorer(scorer: Scorer, catalogue: int | None) -> None:
-    """Refuse a scorer that cannot choose as configured, before anything is fitted.
+def score_on_test(scorer: Scorer, lists: Int32Array) -> dict[str, Interval]:
+    """Score lists by every metric on the listeners who choose nothing; no metric where all choose."""
+    if not scorer.validation.test_share:
+        return {}
+    return score_lists(replace(scorer, is_test=True), lists, is_whole=True).metrics
+
+
+def settle(scorer: Scorer, catalogue: int | None, earlier: ValidationConfig | None) -> Scorer:
+    """Decide what the configuration leaves open, and check it before anything is fitted.
+
+    Args:
+        scorer: As configured.
+        catalogue: Tracks of the catalogue; None where they are not known.
+        earlier: What an earlier search in the same run folder was configured with and decided; it stays.
+
+    Returns:
+        The scorer, with the metric that chooses and the share of the test part.
 
     Raises:
-        SearchError: The number of tracks is not known (catalogue None) and matters, or listening time is to choose, and
-            no propensity is known, or even the estimate for the popular tracks is inconclusive.
+        SearchError: The number of tracks is not known and matters, or the metric that is named cannot choose.
     """
-    policy, select = scorer.validation.logging_policy, scorer.validation.select
-    if policy != "logged" and catalogue is None:
+    validation = scorer.validation
+    if validation.logging_policy != "logged" and catalogue is None:
         raise SearchError(
-            f"validation.logging_policy is {policy}, and the store does not know how many tracks there are: none "
-            "of its logs came with a collection.json; ingest with one, or use logging_policy: logged"
+            f"validation.logging_policy is {validation.logging_policy}, and the store does not know how many tracks "
+            "there are: none of its logs came with a collection.json; ingest with one, or use logging_policy: logged"
         )
+    scorer = _decide(scorer, test_share=_test_share(scorer, earlier))
+    if scorer.validation.test_share:
+        validator_for(replace(scorer, is_test=True))
+    if validation.select == AUTO:
+        named = earlier.select if earlier else AUTO
+        by_time, by_rank = (_decide(scorer, select=f"{name}@{max(validation.ks)}") for name in (OPE_TIME, "ndcg"))
+        if named.partition("@")[2] not in map(str, validation.ks):
+            return by_rank if _why_not(by_time) else by_time
+        scorer = _decide(scorer, select=named)
+    if reason := _why_not(scorer):
+        raise SearchError(f"validation.select is {scorer.validation.select}, {reason}")
+    return scorer
+
+
+def _decide(scorer: Scorer, **decided: object) -> Scorer:
+    return replace(scorer, validation=scorer.validation.model_copy(update=decided))
+
+
+def _test_share(scorer: Scorer, earlier: ValidationConfig | None) -> float:
+    """Return the share of the listeners who choose nothing: as configured, as before, or by how many there are."""
+    if (share := scorer.validation.test_share) is not None:
+        return share
+    if earlier and earlier.test_share is not None:
+        return earlier.test_share
+    heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
+    is_older = earlier is not None and "test_share" not in earlier.model_fields_set  # of before there was a test part
+    are_many = len(np.unique(heldout["user"].to_numpy())) * _TEST_SHARE >= _FEWEST_IN_TEST
+    return _TEST_SHARE if are_many and not is_older else 0.0
+
+
+def _why_not(scorer: Scorer) -> str | None:
+    """Return why the metric cannot choose; None if it can."""
+    select = scorer.validation.select
     if not select.startswith(f"{OPE_TIME}@"):
-        return
+        return None
     estimator = _estimator_for(scorer)
     if estimator is None:
-        raise SearchError(
-            f"validation.select is {select}, and no held-out recommendation has a known propensity; log propensities, "
-            "or state with validation.logging_policy: uniform that any track of the catalogue was equally likely"
+        return (
+            "and no held-out recommendation has a known propensity; log propensities, or state with "
+            "validation.logging_policy: uniform that any track of the catalogue was equally likely"
         )
     dataset, ks = open_dataset(scorer.dataset), scorer.validation.ks
     popular: IntArray = dataset.most_popular("train", max(ks)).astype(np.int64)
     found = estimate_listening_time(estimator, np.tile(popular, (len(dataset.users), 1)), ks)
-    if select in found.warnings:
-        raise SearchError(
-            f"validation.select is {select}, which cannot choose here: for the popular tracks "
-            f"{found.warnings[select]}; hold out more sessions, or choose by a ranking metric"
-        )
+    if select not in found.warnings:
+        return None
+    return (
+        f"which cannot choose here: for the popular tracks {found.warnings[select]}; hold out more sessions, or choose "
+        "by a ranking metric"
+    )
 
 
-@lru_cache(maxsize=2)
+def _of_part(scorer: Scorer, file: Path) -> pa.Table:
+    """Read the rows of a table by user that are of the listeners who choose, or of those who choose nothing."""
+    table = pq.read_table(file)
+    listeners = len(open_dataset(scorer.dataset).users)
+    drawn = make_generator(scorer.seed, "test part").random(listeners) < (scorer.validation.test_share or 0)
+    return table.filter(pa.array((drawn == scorer.is_test)[table["user"].to_numpy()]))
+
+
+@lru_cache(maxsize=3)
 def _estimator_for(scorer: Scorer) -> OffPolicy | None:
     """Prepare the process's estimator of the held-out sessions; None where no propensity is known."""
     dataset, validation = open_dataset(scorer.dataset), scorer.validation
-    events = pq.read_table(dataset.logged) if dataset.logged.exists() else None
+    events = _of_part(scorer, dataset.logged) if dataset.logged.exists() else None
     if not events:
         return None
     sessions = sessions_of(events, logging_policy=validation.logging_policy, catalogue_size=dataset.summary.tracks)
     return OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed) if sessions.counted.any() else None
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def validator_for(scorer: Scorer) -> Validator:
     """Prepare the process's validator: reading the held-out listening takes longer than a score."""
     dataset = open_dataset(scorer.dataset)
     popularity = dataset.popularity()
     return Validator(
-        dataset.heldout,
+        _of_part(scorer, dataset.heldout),
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),
         catalogue_size=dataset.summary.tracks,
         training_listeners=dataset.summary.training_listeners,

@@ -25,7 +25,7 @@ from recsys.models.topk import example_listeners
 from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name, lists_name
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
-from recsys.scoring.scorer import Scorer, score_lists
+from recsys.scoring.scorer import Scorer, score_lists, score_on_test
 from recsys.workspace import Workspace, open_workspace
 
 
@@ -45,7 +45,8 @@ def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: b
     rows = example_listeners(open_dataset(scorer.dataset))
     kept = {"example_rows": rows, "example_lists": lists[rows], **scored.listeners}
     _write(kept, run, listeners_name(scorer, trial, sweep))
-    return Score(sweep, scored.metrics, float(made["fit_s"]), int(made["peak_bytes"]), scored.warnings)
+    test = score_on_test(scorer, lists) if is_whole else {}
+    return Score(sweep, scored.metrics, float(made["fit_s"]), int(made["peak_bytes"]), scored.warnings, test)
 
 
 def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:

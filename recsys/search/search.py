@@ -31,12 +31,13 @@ from recsys.runs.folder import (
     has_listeners,
     locked_run,
     read_listeners,
+    read_validation,
 )
 from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of_rival, write_leaderboard
 from recsys.runs.ledger import Ledger, Score, failure_of, score_after
 from recsys.runs.ranking import Compare, Row, compare, rank, scored_candidates, simplest
 from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
-from recsys.scoring.scorer import Scorer, check_scorer
+from recsys.scoring.scorer import Scorer, settle
 from recsys.search.checks import check_dataset, check_later_steps
 from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.schedule import Decisions, decide
@@ -61,8 +62,8 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
     check_later_steps(config, store)
     candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
     with locked_run(run, fresh=fresh) as lock:
-        atomic_write_text(run.folder / CONFIG, dump_config(config))
-        run.upload(CONFIG)
+        earlier = read_validation(run)
+        _keep(config, run)
         read = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
         with open_cluster(config.cluster, read, run.on_disk, client) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
@@ -77,7 +78,8 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
             for warning in check_dataset(config, store, dataset):
                 console.print(warning, soft_wrap=True, markup=False, style="bold")
             scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
-            check_scorer(scorer, store.catalogue_size)
+            scorer = settle(scorer, store.catalogue_size, earlier)
+            _keep(config.model_copy(update={"validation": scorer.validation}), run)
             state = SearchState(config.search, candidates, scorer, lock)
             for damage in state.ledger.damaged:
                 console.print(f"{run}/{LEDGER}, {damage}; its step is run again", soft_wrap=True, markup=False)
@@ -85,6 +87,11 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
             winner = _conclude(cluster, state, config.search)
         run.delete(CHECKPOINTS, LISTS, DASHBOARD)
         return winner
+
+
+def _keep(config: SearchConfig, run: Workspace) -> None:
+    atomic_write_text(run.folder / CONFIG, dump_config(config))
+    run.upload(CONFIG)
 
 
 class SearchState:
@@ -229,6 +236,7 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
     run.upload(LEADERBOARD)
     output().print(leaderboard_table(ranking, metric))
     metrics = chosen.score.metrics if chosen.score else {}
+    test = chosen.score.test if chosen.score else {}
     found = remarks(ranking, chosen, metric, search)
     if beats_popular is False:
         found.append(f"{WARNING} {NO_BETTER}, so it is not published without --publish-anyway")
@@ -239,7 +247,7 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
         style = "bold" if remark.startswith(WARNING) else None
         console.print(remark, soft_wrap=True, markup=False, style=style)
     dataset = scorer.dataset.rpartition("/")[2]
-    winner = Winner(chosen.trial, chosen.sweep, metrics, metric, dataset, tuple(found), beats_popular)
+    winner = Winner(chosen.trial, chosen.sweep, metrics, metric, dataset, tuple(found), beats_popular, test)
     atomic_write_json(run.folder / WINNER, seal(winner))
     run.upload(WINNER)
     return winner

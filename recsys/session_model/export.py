@@ -1,14 +1,18 @@
 """Publish a context model as `context.npz`, for the service's recommender `session_context`.
 
-Arrays, in the ids that came in, numbers or texts; k factors:
+Arrays, in the ids that came in, numbers or texts; k factors, the constant among them, in axes along which the prior of
+an interest has the variance 1 and responses add information one axis at a time:
 
     tracks (tracks,), track_factors (tracks, k)
     listeners, organics, interest_of (openings,)   sorted by listener, then organic track
-    interests (interests, k + 1), evidence (interests,)
-    interest_precision, information, newcomer_map, newcomer_precision (k + 1, k + 1)
-    noise, artist_fatigue, resolution ()
+    owners, scale, constant (owners,)              of each listener, sorted
+    interests (interests, k), evidence, odds (interests,)
+    information, constant_axis (k,)
+    newcomer_map, newcomer_covariance, own_map, own_covariance (k, k)
+    dispersion, artist_fatigue, resolution ()
 
-They are explained in `recsys.session_model.fit.ContextModel`.
+They are explained in `recsys.session_model.model.ContextModel`, and what the service does with them in
+`docs/session-model.md`.
 """
 
 from collections.abc import Mapping
@@ -17,14 +21,17 @@ from typing import Any
 
 import numpy as np
 
+from looplib.arrays import Float32Array
 from looplib.progress import progress
 from recsys.config import ContextConfig
-from recsys.session_model.fit import ContextModel, fit_context
+from recsys.session_model.fit import fit_context
+from recsys.session_model.model import ContextModel
 from recsys.session_model.responses import Responses, load_responses
 from recsys.store.ids import originals
 from recsys.store.remote import Store
 
 CONTEXT = "context.npz"
+FORMAT = 2  # the service reads this one alone
 
 
 def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, threads: int) -> Mapping[str, Any]:
@@ -42,11 +49,12 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
         model = fit_context(responses, config, seed, threads, report)
     _save(folder / CONTEXT, responses, model, config, store)
     return {
+        "format": FORMAT,
         "parameters": config.model_dump(mode="json", exclude={"catalogue"}),
         "responses": len(responses),
         "openings": len(responses.organic),
         "interests": len(model.interests),
-        "noise": model.noise,
+        "dispersion": model.dispersion,
         "artist_fatigue": model.artist_fatigue,
     }
 
@@ -55,12 +63,45 @@ def _save(file: Path, responses: Responses, model: ContextModel, config: Context
     users, tracks = originals(store, "users", responses.users), originals(store, "items", responses.tracks)
     listeners, organics = users[responses.listener], tracks[responses.organic]
     order = np.lexsort((organics, listeners))
-    arrays = vars(model) | {
+    by_id = np.argsort(users, kind="stable")
+    arrays: dict[str, Any] = _in_axes_of_information(model) | {
         "tracks": tracks,
-        "track_factors": model.tracks,
         "listeners": listeners[order],
         "organics": organics[order],
         "interest_of": model.interest_of[order],
+        "owners": users[by_id],
+        "scale": model.scale[by_id],
+        "constant": model.constant[by_id],
+        "evidence": model.evidence,
+        "odds": model.odds,
+        "dispersion": model.dispersion,
+        "artist_fatigue": model.artist_fatigue,
         "resolution": config.resolution,
     }
     np.savez(file, allow_pickle=False, **arrays)
+
+
+def _in_axes_of_information(model: ContextModel) -> dict[str, Float32Array]:
+    """Turn vectors to axes in which the prior precision of an interest is 1 and the information is diagonal.
+
+    With P = L L' and L^-1 information L^-T = Q diag(information) Q', an interest's vector x becomes A x, A = Q' L', and
+    a track's A^-T v, so that their products stay.
+    """
+    lower = np.linalg.cholesky(model.interest_precision.astype(np.float64))
+    inner = np.linalg.solve(lower, np.linalg.solve(lower, model.information.astype(np.float64)).T)
+    information, axes = np.linalg.eigh((inner + inner.T) / 2)
+    turn = axes.T @ lower.T
+    tracks = np.hstack([model.tracks, np.ones((len(model.tracks), 1))])
+    own_map = model.newcomer_map.astype(np.float64)
+    own_map[:, -1] = 0
+    turned = {
+        "track_factors": np.linalg.solve(turn.T, tracks.T).T,
+        "interests": model.interests @ turn.T,
+        "information": np.maximum(information, 0),
+        "constant_axis": turn[:, -1],
+        "newcomer_map": turn @ model.newcomer_map @ turn.T,
+        "newcomer_covariance": turn @ np.linalg.inv(model.newcomer_precision) @ turn.T,
+        "own_map": turn @ own_map @ turn.T,
+        "own_covariance": turn @ np.linalg.inv(model.new_precision) @ turn.T,
+    }
+    return {name: values.astype(np.float32) for name, values in turned.items()}

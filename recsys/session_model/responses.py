@@ -31,6 +31,7 @@ class Responses:
 
     users: IntArray  # ids of the listeners, shape (listeners,)
     tracks: IntArray  # ids of the tracks, ascending, shape (tracks,)
+    artist: Int32Array  # a number for each artist, of each track; one of its own where it is not known, shape (tracks,)
     listener: Int32Array  # of each opening, ascending indices into `users`, shape (openings,)
     organic: Int32Array  # track of each opening, indices into `tracks`, shape (openings,)
     opening: Int32Array  # of each response, ascending, shape (responses,)
@@ -56,12 +57,21 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
     if catalogue is not None:
         _check_catalogue(store, catalogue)
     buckets = [parts for bucket in range(store.manifest.buckets) if (parts := store.bucket_files(bucket))]
-    titles = stored_titles(store)
-    artists = _NO_ARTISTS if titles is None else titles.select(["track", "artist"])
-    table = pa.concat_tables([_bucket_responses(parts, catalogue or artists) for parts in buckets])
+    artists = _read_artists(store, catalogue)
+    table = pa.concat_tables([_bucket_responses(parts, artists) for parts in buckets])
     if not len(table):
         raise ExportError(f"{store.workspace}: no recommended track was heard; a context model needs some")
-    return _join(table, store.catalogue_size)
+    return _join(table, store.catalogue_size, artists)
+
+
+def _read_artists(store: Store, catalogue: Path | None) -> pa.Table:
+    """Return tracks and their artists, from the catalogue or the store; without rows where neither names any."""
+    if catalogue is None:
+        titles = stored_titles(store)
+        return _NO_ARTISTS if titles is None else titles.select(["track", "artist"])
+    with queries.connect(threads=1) as connection:
+        queries.attach_json_lines(connection, "artists", [catalogue], _CATALOGUE_COLUMNS, gzipped=False)
+        return queries.read_table(connection, "artists")
 
 
 def _check_catalogue(store: Store, file: Path) -> None:
@@ -74,19 +84,16 @@ def _check_catalogue(store: Store, file: Path) -> None:
         raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.workspace} was logged on {catalogue}")
 
 
-def _bucket_responses(parts: list[Path], artists: Path | pa.Table) -> pa.Table:
+def _bucket_responses(parts: list[Path], artists: pa.Table) -> pa.Table:
     with queries.connect(threads=1) as connection:
         queries.attach_parquet(connection, "events", parts)
-        if isinstance(artists, Path):
-            queries.attach_json_lines(connection, "artists", [artists], _CATALOGUE_COLUMNS, gzipped=False)
-        else:
-            queries.attach_arrow(connection, "artists", artists)
+        queries.attach_arrow(connection, "artists", artists)
         queries.attach_query(connection, "session_events", "sessions/session_events")
         return queries.fetch_table(connection, "sessions/responses")
 
 
-def _join(table: pa.Table, catalogue: int | None) -> Responses:
-    """Number listeners, tracks and openings."""
+def _join(table: pa.Table, catalogue: int | None, artists: pa.Table) -> Responses:
+    """Number listeners, tracks, artists and openings."""
     user, organics, heard = (table[name].to_numpy() for name in ("user", "organic", "track"))
     tracks = np.arange(catalogue) if catalogue is not None else np.unique(np.concatenate([organics, heard]))
     organic = np.searchsorted(tracks, organics)
@@ -96,6 +103,7 @@ def _join(table: pa.Table, catalogue: int | None) -> Responses:
     return Responses(
         users=owner[is_new],
         tracks=tracks,
+        artist=_number_artists(tracks, artists),
         listener=np.cumsum(is_new, dtype=np.int32) - np.int32(1),
         organic=organic[is_first].astype(np.int32),
         opening=np.cumsum(is_first, dtype=np.int32) - np.int32(1),
@@ -103,3 +111,12 @@ def _join(table: pa.Table, catalogue: int | None) -> Responses:
         time=table["time"].to_numpy(),
         earlier=table["earlier"].to_numpy(),
     )
+
+
+def _number_artists(tracks: IntArray, artists: pa.Table) -> Int32Array:
+    named = dict(zip(artists["track"].to_pylist(), artists["artist"].to_pylist(), strict=True))
+    numbers: dict[str | int, int] = {}
+    for track in tracks.tolist():
+        artist = named.get(track)
+        named[track] = numbers.setdefault(track if artist is None else artist, len(numbers))
+    return np.array([named[track] for track in tracks.tolist()], dtype=np.int32)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from botify.model.context import FORMAT
 from botify.settings import Settings
 from looplib.checksums import unseal
 from looplib.config import parse_config
@@ -90,7 +91,8 @@ def update_manifest(folder: Path, name: str) -> None:
     files = json.loads((folder / "manifest.json").read_text())["files"]
     file = folder / name
     facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
-    edit_manifest(folder, files={**files, name: {"rows": None, **files.get(name, {}), **facts}})
+    context = {"context": {"format": FORMAT}} if name == "context.npz" else {}
+    edit_manifest(folder, files={**files, name: {"rows": None, **files.get(name, {}), **facts}}, **context)
 
 
 def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, list[int]]:

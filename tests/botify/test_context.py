@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from scipy.stats import multivariate_normal
 
 from botify.errors import ModelError
 from botify.model.catalogue import load_catalogue
@@ -14,30 +16,36 @@ from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.context import interest_of, session_context
 from botify.recommenders.registry import FallbackSettings, recommend
-from tests.botify.exports import make_settings, publish, random_lists, update_manifest, write_catalogue
+from tests.botify.exports import edit_manifest, make_settings, publish, random_lists, update_manifest, write_catalogue
 
-TRACKS, FACTORS, FATIGUE = 40, 3, 0.5
+TRACKS, FACTORS, FATIGUE = 40, 4, 0.5
 ARTISTS = [track % 8 for track in range(TRACKS)]
 KNOWN, OTHER_OPENING, NEWCOMER = 5, 9, 77  # listener 5 has opened sessions with tracks 1, 2 and 30
 
 
 def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy saves
     rng = np.random.default_rng(6)
-    size = FACTORS + 1
-    root = rng.normal(size=(size, size))
+    roots = rng.normal(size=(2, FACTORS, FACTORS))
+    covariances = (0.5 * roots @ roots.transpose(0, 2, 1) + np.eye(FACTORS)).astype(np.float32)
     made = {
         "tracks": np.arange(TRACKS),
         "track_factors": rng.normal(size=(TRACKS, FACTORS)).astype(np.float32),
         "listeners": np.array([2, KNOWN, KNOWN, KNOWN]),
         "organics": np.array([1, 1, 2, 30]),
         "interest_of": np.array([2, 0, 0, 1], dtype=np.int32),
-        "interests": rng.normal(size=(3, size)).astype(np.float32),
+        "owners": np.array([2, KNOWN]),
+        "scale": np.array([0.5, 1.5], dtype=np.float32),
+        "constant": np.array([-1, 1], dtype=np.float32),
+        "interests": rng.normal(size=(3, FACTORS)).astype(np.float32),
         "evidence": np.array([4, 2, 1], dtype=np.int32),
-        "interest_precision": (root @ root.T + np.eye(size)).astype(np.float32),
-        "information": np.eye(size, dtype=np.float32),
-        "newcomer_map": rng.normal(size=(size, size)).astype(np.float32),
-        "newcomer_precision": np.eye(size, dtype=np.float32),
-        "noise": np.float64(0.1),
+        "odds": np.array([2, 1, 0.5], dtype=np.float32),
+        "information": np.array([0.1, 1, 3, 0.5], dtype=np.float32),
+        "constant_axis": rng.normal(size=FACTORS).astype(np.float32),
+        "newcomer_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
+        "newcomer_covariance": covariances[0],
+        "own_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
+        "own_covariance": covariances[1],
+        "dispersion": np.float64(0.2),
         "artist_fatigue": np.float64(FATIGUE),
         "resolution": np.float64(0.01),
     }
@@ -73,28 +81,63 @@ def ask(model: Model, *rows: Row) -> list[int]:
     return [drawn.track for drawn in session_context(model, rows, np.random.default_rng(1))]
 
 
-def expected_interest(user: int, tracks: list[int], times: list[float]) -> np.ndarray[Any, Any]:
-    """The posterior by completing the joint Gaussian: the prior's root stands above the observations."""
+Vector = np.ndarray[Any, Any]
+Normal = tuple[float, Vector, Vector]  # log odds, mean, covariance
+
+
+def normals(user: int, organic: int) -> list[Normal]:
+    """What a session may follow before anything is heard, by the description of the file."""
     made = arrays()
-    vectors = np.hstack([made["track_factors"], np.ones((TRACKS, 1))]).astype(float)
-    openings = list(zip(made["listeners"].tolist(), made["organics"].tolist(), strict=True))
-    if (user, tracks[0]) in openings:
-        interest = made["interest_of"][openings.index((user, tracks[0]))]
-        mean = made["interests"][interest].astype(float)
-        precision = made["interest_precision"] + made["evidence"][interest] * made["information"]
-    else:
-        mean, precision = vectors[tracks[0]] @ made["newcomer_map"], made["newcomer_precision"]
-    root = np.linalg.cholesky(precision.astype(float)).T
-    design, targets = [*root], [*(root @ mean)]
-    for i, (track, time) in enumerate(zip(tracks, times, strict=True)):
-        if i and track not in tracks[:i]:
-            earlier = sum(ARTISTS[other] == ARTISTS[track] for other in tracks[:i])
-            share = min(max(time / FATIGUE**earlier, 0.0025), 0.9975)
-            deviation = (0.1 + (0.01**2 / 12) / (share * (1 - share)) ** 2) ** 0.5
-            design.append(vectors[track] / deviation)
-            targets.append(np.log(share / (1 - share)) / deviation)
-    solution: np.ndarray[Any, Any] = np.linalg.lstsq(np.array(design), np.array(targets), rcond=None)[0]
-    return solution
+    opener = made["track_factors"][organic].astype(float)
+
+    def known(interest: int) -> tuple[Vector, Vector]:
+        precision = 1 + made["evidence"][interest] * made["information"].astype(float)
+        return made["interests"][interest].astype(float), np.diag(1 / precision)
+
+    if user not in made["owners"]:
+        return [(0.0, opener @ made["newcomer_map"], made["newcomer_covariance"])]
+    openings = dict(
+        zip(zip(made["listeners"].tolist(), made["organics"].tolist(), strict=True), made["interest_of"], strict=True)
+    )
+    if (user, organic) in openings:
+        return [(0.0, *known(openings[user, organic]))]
+    at = made["owners"].tolist().index(user)
+    new = made["scale"][at] * (opener @ made["own_map"]) + made["constant"][at] * made["constant_axis"]
+    near = multivariate_normal(new, made["own_covariance"])
+    found = []
+    for interest in {i for (owner, _), i in openings.items() if owner == user}:
+        mean, covariance = known(interest)
+        distance = near.logpdf(mean) - near.logpdf(new)
+        found.append((made["odds"][interest] + distance, mean, covariance))
+    return [*found, (0.0, new, made["own_covariance"])]
+
+
+def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vector:
+    """The likeliest normal's vector after each response, by precisions, and its evidence, by a joint density."""
+    made, candidates = arrays(), normals(user, tracks[0])
+    heard = [i for i in range(1, len(tracks)) if tracks[i] not in tracks[:i]][-32:]
+    design = made["track_factors"][[tracks[i] for i in heard]].astype(float)
+    rest = np.array([FATIGUE ** sum(ARTISTS[t] == ARTISTS[tracks[i]] for t in tracks[:i]) for i in heard])
+    share = np.array([times[i] for i in heard])
+
+    def step(x: Vector, mean: Vector, covariance: Vector) -> tuple[Vector, float]:
+        fresh = expit(np.clip(design @ x, -8, 8))
+        slope = np.maximum(rest * fresh * (1 - fresh), 0.1 * rest)
+        noise = 0.2 * rest * fresh * (1 - rest * fresh) + 0.01**2 / 12
+        noise = noise / (rest * fresh * (1 - fresh) * slope)
+        target = design @ x + (share - rest * fresh) / slope
+        precision = np.linalg.inv(covariance) + (design.T / noise) @ design
+        joint = multivariate_normal(design @ mean, design @ covariance @ design.T + np.diag(noise))
+        moved = mean + np.linalg.solve(precision, (design.T / noise) @ (target - design @ mean))
+        return moved, float(joint.logpdf(target)) - float(np.log(slope).sum())
+
+    if not heard:
+        return max(candidates, key=lambda candidate: candidate[0])[1]
+    steps = [step(mean, mean, covariance) for _, mean, covariance in candidates]
+    best = int(np.argmax([odds + density for (odds, *_), (_, density) in zip(candidates, steps, strict=True)]))
+    _, mean, covariance = candidates[best]
+    is_known = (covariance == np.diag(np.diag(covariance))).all()
+    return steps[best][0] if is_known else step(steps[best][0], mean, covariance)[0]
 
 
 SESSIONS = [
@@ -103,6 +146,10 @@ SESSIONS = [
     (2, [1, 9, 9, 17], [1.0, 0.4, 0.0, 0.1]),
     (NEWCOMER, [3, 11, 19, 20], [1.0, 0.0, 1.0, 0.5]),
     (2**63 - 1, [3, 11], [1.0, 0.25]),
+    (KNOWN, [OTHER_OPENING], [1.0]),
+    (KNOWN, [OTHER_OPENING, 4, 12, 7, 20], [1.0, 0.2, 0.31, 0.97, 0.0]),
+    (2, [OTHER_OPENING, *range(10, 38)], [1.0, *[0.9, 0.1] * 14]),
+    (KNOWN, list(range(1, 39)), [1.0, *[0.3] * 37]),
 ]
 
 
@@ -120,7 +167,7 @@ def test_the_track_with_the_longest_expected_time_is_recommended(
     model: Model, user: int, tracks: list[int], times: list[float]
 ) -> None:
     interest = expected_interest(user, tracks, times)
-    logit = arrays()["track_factors"] @ interest[:-1] + interest[-1]
+    logit = arrays()["track_factors"] @ interest
     plays = np.array([sum(ARTISTS[heard] == artist for heard in tracks) for artist in ARTISTS])
     time = FATIGUE**plays / (1 + np.exp(-logit))
     time[[*tracks, 8]] = -1
@@ -138,13 +185,35 @@ def test_a_batch_gets_what_each_session_would_get_alone(model: Model) -> None:
     assert not any(track in asked.taken for track, asked in zip(together, rows, strict=True))
 
 
-def test_a_new_opening_takes_the_listeners_interest_that_points_to_the_track(model: Model) -> None:
+def test_a_new_opening_follows_what_is_heard(model: Model) -> None:
+    """Each vector that it may follow is found by the session that it would answer."""
     assert model.context is not None
-    usual = np.append(model.context.tracks[OTHER_OPENING], 1) @ model.context.newcomer_map
-    own = model.context.interests[[0, 1]]
-    cosines = own[:, :-1] @ usual[:-1] / np.linalg.norm(own[:, :-1], axis=1)
-    mean, _ = model.context.prior(KNOWN, OTHER_OPENING)
-    assert (mean == own[cosines.argmax()]).all()
+    tracks = [track for track in range(TRACKS) if track not in (1, 2, 30, OTHER_OPENING)][:30]
+    followed = []
+    for _, mean, _ in normals(KNOWN, OTHER_OPENING):
+        fatigue = np.array(
+            [
+                FATIGUE ** [ARTISTS[t] for t in [OTHER_OPENING, *tracks[:i]]].count(ARTISTS[track])
+                for i, track in enumerate(tracks)
+            ]
+        )
+        times = fatigue * expit(arrays()["track_factors"][tracks] @ mean)
+        found = interest_of(
+            model.context, model.catalogue, row(KNOWN, [OTHER_OPENING, *tracks], [1.0, *times.round(2)])
+        )
+        followed.append(found)
+        assert np.linalg.norm(found - mean) < 0.3 * np.linalg.norm(mean)
+    assert len(followed) == 3
+
+
+def test_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = publish_context(tmp_path)
+    edit_manifest(folder, context={"parameters": {}})
+    with pytest.raises(
+        ModelError, match=r"context\.npz: format 1 found, this service reads 2; export with this"
+    ) as found:
+        load(tmp_path)
+    assert "\n" not in str(found.value)
 
 
 def test_a_session_that_heard_everything_is_exhausted(model: Model) -> None:
@@ -171,15 +240,27 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"noise": np.float64("nan")}, "noise holds NaN"),
+        ({"dispersion": np.float64("nan")}, "dispersion holds NaN"),
         ({"organics": np.array([1, 1, 2, TRACKS])}, r"organics has 1\.\.40; allowed is 0\.\.39"),
         ({"tracks": np.arange(TRACKS) - 1}, r"tracks has -1\.\.38"),
         ({"interest_of": np.array([2, 0, 0, 3])}, r"interest_of has 0\.\.3; allowed is 0\.\.2"),
         ({"organics": np.array([1, 2, 1, 30])}, r"openings are not sorted or repeat \(at 2\)"),
         ({"evidence": np.array([1, 2])}, r"evidence is \(2,\), but there are 3 interests"),
         ({"interests": np.zeros((3, 4), dtype=np.int32)}, "interests is int32"),
-        ({"track_factors": np.zeros((TRACKS, 4), dtype=np.float32)}, "4 factors need interests of one more, not 4"),
-        ({"information": np.zeros(4, dtype=np.float32)}, r"information is float32 \(4,\), expected f with 2 axes"),
+        ({"track_factors": np.zeros((TRACKS, 3), dtype=np.float32)}, r"interests is \(3, 4\), but there are 3 factors"),
+        (
+            {"information": np.zeros((4, 4), dtype=np.float32)},
+            r"information is float32 \(4, 4\), expected f with 1 axes",
+        ),
+        ({"own_covariance": np.zeros((4, 4), dtype=np.float32)}, "own_covariance has no inverse"),
+        ({"owners": np.array([2, 6])}, "owners are not the 2 listeners of the openings"),
+        (
+            {
+                name: np.ones((4, 5), dtype=np.float32)
+                for name in ("newcomer_map", "newcomer_covariance", "own_map", "own_covariance")
+            },
+            "4 factors need maps to as many, not 5",
+        ),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

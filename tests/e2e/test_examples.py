@@ -1,6 +1,7 @@
 """The notebooks of examples/ run as they are, as scripts without a guard, and were executed before."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,3 +25,11 @@ def test_a_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> N
     done = subprocess.run([sys.executable, *argv], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("from the top") == 1
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_in_jupyter(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "examples/ab_test.ipynb", tmp_path)
+    argv = [sys.executable, "-m", "nbclient", "ab_test.ipynb"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]

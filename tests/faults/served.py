@@ -239,3 +239,40 @@ def assert_all_logged(load: Load, log: Path) -> None:
     """Every acknowledged event is in the log, with what was answered."""
     missing = Counter(load.answers) - logged_answers(log)
     assert not missing, f"{missing.total()} of {len(load.answers)} acknowledged events are not in the log"
+
+
+@dataclass
+class Insistent:
+    """A listener that sends each of its requests, by number, until it is answered."""
+
+    port: int
+    user: int
+    count: int
+    answers: dict[int, int] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)  # after the request that is under way
+
+    def run(self) -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            for number in range(self.count):
+                if self.stop.is_set():
+                    return
+                body = orjson.dumps({"track": number % TRACKS, "time": 0.5, "request": number})
+                while number not in self.answers:
+                    try:
+                        connection.request("POST", f"/next/{self.user}", body)
+                        with connection.getresponse() as answer:
+                            text = answer.read()
+                    except (OSError, http.client.HTTPException):
+                        connection.close()
+                        time.sleep(0.02)
+                        continue
+                    if answer.status == 200:
+                        self.answers[number] = orjson.loads(text)["track"]
+
+
+def assert_logged_once(listeners: Sequence[Insistent], log: Path) -> None:
+    """Each answered request is in the log once, as it was answered, and no other."""
+    adopt_segments(log)
+    lines = [orjson.loads(line) for path in log.glob("events-*.jsonl") for line in path.read_bytes().splitlines()]
+    logged = Counter((line["user"], line["request"], line["recommendation"]) for line in lines)
+    assert logged == Counter((own.user, number, track) for own in listeners for number, track in own.answers.items())

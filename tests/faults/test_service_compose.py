@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -112,7 +113,14 @@ def test_the_compose_file_fits_the_service_and_nginx() -> None:
     services = document["services"]
     assert set(services) == {"nginx", "recommender", "redis"}
     assert "server recommender:5001 " in (BOTIFY / "nginx.conf").read_text()
-    assert services["recommender"]["environment"]["BOTIFY_REDIS_URL"] == "redis://redis:6379/0"
+    password = services["redis"]["environment"]["REDISCLI_AUTH"]
+    assert password.startswith("${REDIS_PASSWORD:-")
+    assert services["recommender"]["environment"]["BOTIFY_REDIS_URL"] == f"redis://:{password}@redis:6379/0"
+    command = services["redis"]["command"]
+    assert command[command.index("--requirepass") + 1] == password
+    for service in services.values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
     assert (BOTIFY.parent / "botify" / services["recommender"]["build"]["context"]).resolve() == BOTIFY.parent
     mounted = {volume.split(":")[0] for service in services.values() for volume in service["volumes"]}
     assert set(document["volumes"]) <= mounted
@@ -126,6 +134,17 @@ def test_the_image_finds_what_the_demo_leaves() -> None:
     config = yaml.safe_load((BOTIFY.parent / "configs" / "botify.yaml").read_text())
     for key in ("catalog", "recommendations"):
         assert f"BOTIFY_{key.upper()}={config[key].replace('out/demo/', '/data/')} " in dockerfile
+
+
+def test_the_image_installs_pinned_releases_of_all_that_the_service_needs() -> None:
+    wanted = tomllib.loads((BOTIFY.parent / "pyproject.toml").read_text())["project"]
+    needed = {
+        re.split(r"[>\[]", text)[0] for text in wanted["dependencies"] + wanted["optional-dependencies"]["service"]
+    }
+    releases = [line for line in (BOTIFY / "requirements.txt").read_text().splitlines() if re.match(r"\w", line)]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+ \\", line) for line in releases)
+    assert needed <= {line.partition("==")[0] for line in releases}
+    assert "--require-hashes -r botify/requirements.txt" in (BOTIFY / "Dockerfile").read_text()
 
 
 def test_compose_accepts_its_file() -> None:

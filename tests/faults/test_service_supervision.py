@@ -1,32 +1,27 @@
 """Deaths of workers and of their supervisor, and published files that would hold up or break the watcher."""
 
-import http.client
 import io
 import os
 import signal
 import threading
-import time
 import zipfile
-from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import psutil
 import pytest
 
 from tests.botify.exports import point_to, publish, update_manifest
 from tests.faults.served import (
-    TRACKS,
+    Insistent,
     Load,
     Published,
     Served,
     assert_all_logged,
+    assert_logged_once,
     clients,
     publish_first,
     serve,
@@ -175,32 +170,6 @@ def test_a_stop_signal_to_the_group_ends_the_service_well(published: Published, 
     assert not list((tmp_path / "log").glob(".events-*"))
 
 
-@dataclass
-class Insistent:
-    """A listener that sends each of its requests, by number, until it is answered."""
-
-    port: int
-    user: int
-    count: int
-    answers: dict[int, int] = field(default_factory=dict)
-
-    def run(self) -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
-            for number in range(self.count):
-                body = orjson.dumps({"track": number % TRACKS, "time": 0.5, "request": number})
-                while number not in self.answers:
-                    try:
-                        connection.request("POST", f"/next/{self.user}", body)
-                        with connection.getresponse() as answer:
-                            text = answer.read()
-                    except (OSError, http.client.HTTPException):
-                        connection.close()
-                        time.sleep(0.02)
-                        continue
-                    if answer.status == 200:
-                        self.answers[number] = orjson.loads(text)["track"]
-
-
 @pytest.mark.parametrize("processes", [1, 2])
 def test_requests_sent_until_answered_are_logged_once_through_kills(
     published: Published, tmp_path: Path, redis_url: str, processes: int
@@ -228,11 +197,8 @@ def test_requests_sent_until_answered_are_logged_once_through_kills(
         assert served.stop() == 0
     finally:
         served.kill()
-    lines = [orjson.loads(line) for path in log.glob("events-*.jsonl") for line in path.read_bytes().splitlines()]
-    logged = Counter((line["user"], line["request"], line["recommendation"]) for line in lines)
-    answered = {(own.user, number, track) for own in listeners for number, track in own.answers.items()}
-    assert len(answered) == 400 * len(listeners)
-    assert logged == Counter(answered), "each answered request once, as it was answered, and no other"
+    assert all(len(listener.answers) == 400 for listener in listeners)
+    assert_logged_once(listeners, log)
 
 
 def have_answers(listeners: list[Insistent], goal: int) -> bool:

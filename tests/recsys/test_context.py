@@ -1,6 +1,6 @@
 """The context model on logs whose rules are known: listeners of two interests in a plane of tastes."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,10 +9,11 @@ from looplib.arrays import FloatArray, IntArray
 from looplib.config import parse_config
 from looplib.errors import UserError
 from recsys.config import ContextConfig
-from recsys.session_model.fit import ContextModel, fit_context
+from recsys.session_model.fit import fit_context
 from recsys.session_model.interests import centred_directions, group_openings
-from recsys.session_model.likelihood import average_information, listener_scales, logit_and_variance
+from recsys.session_model.model import ContextModel
 from recsys.session_model.responses import Responses
+from recsys.session_model.training import Training
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
 CONFIG = ContextConfig(factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweeps=3, sweeps=4)
@@ -49,6 +50,7 @@ def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
     responses = Responses(
         users=np.arange(LISTENERS),
         tracks=np.arange(TRACKS),
+        artist=np.arange(TRACKS, dtype=np.int32) // 2,
         listener=np.array(listener, dtype=np.int32),
         organic=np.array(organic, dtype=np.int32),
         opening=opening.astype(np.int32),
@@ -87,7 +89,7 @@ def test_openings_of_an_interest_are_found_together(truth: tuple[Responses, IntA
     mixed = sum(len(set(truth[1][model.interest_of == interest].tolist())) > 1 for interest in set(model.interest_of))
     assert mixed <= 0.05 * len(model.interests)
     assert len(model.interests) < 3 * LISTENERS
-    assert (model.evidence == np.bincount(model.interest_of[truth[0].opening[truth[0].earlier == 0]])).all()
+    assert (model.evidence == np.bincount(model.interest_of[Training(truth[0], 0.01, 1).opening])).all()
 
 
 def test_the_fit_follows_from_the_seed_whatever_the_threads(
@@ -122,6 +124,7 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
     responses = Responses(
         np.array([7]),
         np.arange(2),
+        np.arange(2, dtype=np.int32),
         none,
         none,
         none,
@@ -132,17 +135,6 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
     model = fit_context(responses, CONFIG, 1, 1)
     assert all(np.isfinite(getattr(model, field.name)).all() for field in fields(ContextModel))
     assert 0 <= model.artist_fatigue <= 1
-
-
-def test_rounding_adds_the_variance_that_is_seen_in_logits() -> None:
-    rng = np.random.default_rng(4)
-    for middle in (0.1, 0.5, 0.93):
-        exact = rng.uniform(middle - 0.005, middle + 0.005, 100_000)
-        logit, variance = logit_and_variance(np.array([middle], dtype=np.float32), 0.01)
-        seen = np.var(np.log(exact / (1 - exact)) - logit)
-        assert float(variance[0]) == pytest.approx(seen, rel=0.05)
-    logit, _ = logit_and_variance(np.array([0.0, 1.0], dtype=np.float32), 0.01)
-    assert np.isfinite(logit).all()
 
 
 def test_no_two_tracks_of_a_group_are_further_apart_than_allowed() -> None:
@@ -159,24 +151,36 @@ def test_no_two_tracks_of_a_group_are_further_apart_than_allowed() -> None:
         assert (own @ own.T).min() > 1 - 0.5 - 1e-5
 
 
-def test_the_average_information_is_the_mean_of_weighted_outer_products() -> None:
-    rng = np.random.default_rng(6)
-    features = rng.normal(size=(9, 3)).astype(np.float32)
-    column, weights = rng.integers(9, size=70), rng.uniform(0.1, 4, size=70).astype(np.float32)
-    products = [w * np.outer(features[c], features[c]) for c, w in zip(column, weights, strict=True)]
-    assert average_information(features, column, weights) == pytest.approx(np.mean(products, axis=0), abs=1e-4)
+@pytest.fixture(scope="module")
+def noisy(truth: tuple[Responses, IntArray]) -> Responses:
+    """The same listeners, who hear a track whole or not at all, and so with the same mean."""
+    heard = np.random.default_rng(8).random(len(truth[0])) < truth[0].time
+    return replace(truth[0], time=heard.astype(np.float32))
 
 
-def test_a_listeners_mean_and_variance_are_drawn_to_everybodys_when_responses_are_few() -> None:
-    rng = np.random.default_rng(7)
-    who = np.repeat([0, 1, 2], [20_000, 20_000, 1])
-    logit = rng.normal([2.0, -2.0, 9.0], [1.0, 3.0, 1.0], size=(20_000, 3)).T.ravel()[: len(who)].astype(np.float32)
-    logit[-1] = 9.0
-    mean, variance = listener_scales(logit, who, 4, 10.0)
-    assert mean[:2] == pytest.approx([2, -2], abs=0.1)
-    assert variance[:2] == pytest.approx([1, 9], rel=0.05)
-    assert abs(mean[2]) < 1.5
-    assert mean[3] == pytest.approx(logit.mean(), abs=0.01)
+def test_shares_that_are_all_noise_leave_most_of_the_model(
+    truth: tuple[Responses, IntArray], noisy: Responses, model: ContextModel
+) -> None:
+    found = fit_context(noisy, CONFIG, 1, 2)
+    assert found.dispersion == pytest.approx(1, abs=0.15)
+    assert model.dispersion < 0.1
+    assert found.artist_fatigue == pytest.approx(GAMMA, abs=0.1)
+    means = expected_times(found, noisy)
+    assert 1 - np.mean((means - truth[0].time) ** 2) / truth[0].time.var() > 0.8
+    assert len(found.interests) < 3 * LISTENERS
+
+
+def test_a_new_interest_of_a_known_listener_has_their_scale_and_constant(
+    truth: tuple[Responses, IntArray], model: ContextModel
+) -> None:
+    who, own = truth[0].listener, model.interests[model.interest_of]
+    opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1))])[truth[0].organic]
+    usual = opened_by @ model.newcomer_map
+    expected = np.hstack([usual[:, :-1] * model.scale[who, None], model.constant[who, None]])
+    assert np.mean((own - expected) ** 2) < np.mean((own - usual) ** 2)
+    deviations = (own - expected).astype(float)
+    spread = np.linalg.inv(model.new_precision)
+    assert np.trace(spread) == pytest.approx(np.trace(np.cov(deviations.T)), rel=0.2)
 
 
 def test_a_coarse_fit_finer_than_the_fit_is_refused() -> None:

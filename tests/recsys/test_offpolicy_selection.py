@@ -19,7 +19,7 @@ from recsys.runs.leaderboard import WARNING, remarks, warn_of_rival
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import Row, compare
 from recsys.runs.trials import Trial, plan_candidates
-from recsys.scoring.scorer import Scorer, check_scorer, score_lists
+from recsys.scoring.scorer import Scorer, score_lists, score_on_test, settle
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.logs import START_MS, Session, make_store
@@ -158,12 +158,12 @@ def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
 def test_choosing_by_too_small_a_sample_is_refused_with_the_reason(scorer: Scorer) -> None:
     few = scorer.validation.model_copy(update={"select": "ope_time@1"})
     with pytest.raises(SearchError, match=r"ope_time@1, which cannot choose here: .* the effective sample size is"):
-        check_scorer(replace(scorer, validation=few), TRACKS)
+        settle(replace(scorer, validation=few), TRACKS, None)
 
 
 def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
     with pytest.raises(SearchError, match=r"logging_policy is uniform, and the store does not know how many tracks"):
-        check_scorer(scorer, None)
+        settle(scorer, None, None)
 
 
 def test_logged_propensities_count_for_themselves(finished: Path, tmp_path: Path) -> None:
@@ -171,6 +171,79 @@ def test_logged_propensities_count_for_themselves(finished: Path, tmp_path: Path
     logged = make_store(tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS)
     assert search_by(logged, tmp_path, "validation.select=ope_time@10") == 0
     assert read_run(open_workspace(tmp_path / "run"))[1].metrics == read_run(open_workspace(finished))[1].metrics
+
+
+def chosen_by(folder: Path) -> str:
+    config, winner = read_run(open_workspace(folder / "run"))
+    assert config.validation.select == winner.select
+    return winner.select
+
+
+def test_by_default_the_listening_time_chooses_where_propensities_are_known(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged = make_store(tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS)
+    assert search_by(logged, tmp_path) == 0
+    assert chosen_by(tmp_path) == "ope_time@10"
+    assert "ndcg@10" in capsys.readouterr().out
+    (tmp_path / "other").mkdir()
+    assert search_by(store, tmp_path / "other") == 0
+    assert chosen_by(tmp_path / "other") == "ndcg@10"
+
+
+def test_by_default_a_sample_that_is_too_small_does_not_choose(scorer: Scorer) -> None:
+    few = ValidationConfig(ks=(1,), logging_policy="uniform")
+    assert settle(replace(scorer, validation=few), TRACKS, None).validation.select == "ndcg@1"
+
+
+def test_a_run_keeps_to_what_chose_and_to_its_test_part(scorer: Scorer) -> None:
+    """A configuration of before there was a test part names the metric, and has none."""
+    open_one = replace(scorer, validation=ValidationConfig(ks=(1, 10), logging_policy="uniform"))
+    older = ValidationConfig(ks=(1, 10), select="ndcg@1")
+    assert settle(open_one, TRACKS, older).validation.select == "ndcg@1"
+    assert settle(open_one, TRACKS, older).validation.test_share == 0
+    newer = ValidationConfig(ks=(1, 10), select="ndcg@10", test_share=0.3)
+    assert settle(open_one, TRACKS, newer).validation.test_share == 0.3
+    assert settle(open_one, TRACKS, None).validation.select == "ope_time@10"
+
+
+def test_scores_without_a_test_part_have_the_digest_of_before(scorer: Scorer) -> None:
+    digests = {
+        replace(scorer, validation=scorer.validation.model_copy(update={"test_share": share})).digest
+        for share in (None, 0.0)
+    }
+    assert digests == {scorer.digest}
+
+
+def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(scorer: Scorer) -> None:
+    """Lists at random are worth the same: the best of many looks better, but not to the listeners who chose nothing."""
+    dataset, generator = open_dataset(scorer.dataset), np.random.default_rng(4)
+    parted = replace(scorer, validation=scorer.validation.model_copy(update={"test_share": 0.5}))
+    truth = np.mean([true_time(user, track) for user in dataset.users.tolist() for track in range(TRACKS)])
+    tried = [
+        np.stack([generator.choice(TRACKS, 10, replace=False) for _ in dataset.users]).astype(np.int32)
+        for _ in range(30)
+    ]
+    best = max(tried, key=lambda lists: score_lists(parted, lists, is_whole=False).metrics["ope_time@10"][0])
+    optimistic, _, _ = score_lists(parted, best, is_whole=False).metrics["ope_time@10"]
+    value, lower, upper = score_on_test(parted, best)["ope_time@10"]
+    assert lower < truth < upper
+    assert value < optimistic
+    assert abs(value - truth) < abs(optimistic - truth)
+    assert score_on_test(scorer, best) == {}
+
+
+def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("validation.select=ope_time@10", "validation.logging_policy=uniform", "validation.test_share=0.3")
+    assert search_by(store, tmp_path, *settings) == 0
+    _, winner = read_run(open_workspace(tmp_path / "run"))
+    value, lower, upper = winner.test["ope_time@10"]
+    assert lower < value < upper
+    assert value != winner.metrics["ope_time@10"][0]
+    assert f"on the listeners who chose nothing it is {value:.4f}" in " ".join(winner.remarks)
+    assert "who chose nothing" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_unknown_metric_names_those_that_are_known() -> None:

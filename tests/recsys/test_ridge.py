@@ -3,44 +3,55 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.session_model.likelihood import Grouping, Observations, grouped_means, paired_dots, precision_of, solve_rows
+from recsys.session_model.ridge import (
+    Grouping,
+    Observations,
+    Vectors,
+    grouped_means,
+    paired_dots,
+    precision_of,
+    solve_rows,
+)
 
 ROWS, COLUMNS, SIZE = 40, 25, 5
 Values = np.ndarray[Any, Any]
 
 
 def reference(
-    row: Values, column: Values, features: Values, targets: Values, weights: Values, precision: Values, prior: Values
-) -> Values:
-    """Row by row, by the normal equations in double precision."""
-    solved = []
+    row: Values, observed: Observations, features: Vectors, prior: Values, precision: Values
+) -> tuple[Values, Values]:
+    """Row by row, by the normal equations in double precision; and the inverses of their matrices."""
+    solved, inverses = [], []
     for r in range(ROWS):
         own = row == r
-        design = features[column[own]].astype(float)
-        gram = design.T @ np.diag(weights[own].astype(float)) @ design + precision
-        moment = design.T @ (weights[own] * targets[own]) + precision @ prior[r]
+        design, weights = features.means[observed.column[own]].astype(float), observed.weights[own].astype(float)
+        gram = precision + sum(w * (np.outer(f, f) + features.covariance) for f, w in zip(design, weights, strict=True))
+        moment = design.T @ (weights * observed.targets[own]) + precision @ prior[r]
         solved.append(np.linalg.solve(gram, moment))
-    return np.array(solved)
+        inverses.append(np.linalg.inv(gram))
+    return np.array(solved), np.array(inverses)
 
 
 @pytest.mark.parametrize("block", [1, 50, 10**6])
 def test_rows_are_those_of_the_normal_equations_whatever_blocks_and_threads(
     monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr("recsys.session_model.likelihood._BLOCK", block)
+    monkeypatch.setattr("recsys.session_model.ridge._BLOCK", block)
     rng = np.random.default_rng(1)
     row, column = rng.integers(ROWS - 2, size=600), rng.integers(COLUMNS, size=600)  # the last two have none
-    features = rng.normal(size=(COLUMNS, SIZE)).astype(np.float32)
+    root = 0.3 * rng.normal(size=(SIZE, SIZE))
+    features = Vectors(rng.normal(size=(COLUMNS, SIZE)).astype(np.float32), (root @ root.T).astype(np.float32))
     targets, weights = rng.normal(size=600).astype(np.float32), rng.uniform(0.1, 3, size=600).astype(np.float32)
-    root = rng.normal(size=(SIZE, SIZE))
     precision = (root @ root.T + np.eye(SIZE)).astype(np.float32)
     prior = rng.normal(size=(ROWS, SIZE)).astype(np.float32)
-    expected = reference(row, column, features, targets, weights, precision, prior)
     observed = Observations(Grouping(row, ROWS), column, targets, weights)
-    found = [solve_rows(observed, features, precision, threads, prior) for threads in (1, 3)]
-    assert found[0] == pytest.approx(expected, abs=1e-4)
-    assert (found[0] == found[1]).all()
-    assert (found[0][-2:] == prior[-2:]).all()
+    expected, inverses = reference(row, observed, features, prior, precision)
+    found = [solve_rows(observed, features, prior, precision, threads) for threads in (1, 3)]
+    assert found[0].means == pytest.approx(expected, abs=1e-4)
+    assert found[0].covariance == pytest.approx(inverses[::7].mean(axis=0), abs=1e-4)
+    assert (found[0].means == found[1].means).all()
+    assert (found[0].covariance == found[1].covariance).all()
+    assert found[0].means[-2:] == pytest.approx(prior[-2:], abs=1e-6)
 
 
 def test_dots_and_means_are_those_of_pairs_and_groups() -> None:
@@ -52,8 +63,9 @@ def test_dots_and_means_are_those_of_pairs_and_groups() -> None:
     assert means.tolist() == [[3, 4], [0, 0], [3, 5], [0, 0]]
 
 
-def test_a_precision_is_the_inverse_covariance_of_many_vectors_and_defined_for_few() -> None:
+def test_a_precision_is_the_inverse_covariance_of_many_vectors_with_their_errors_and_defined_for_few() -> None:
     deviations = np.random.default_rng(3).normal(scale=(1, 2, 3), size=(200_000, 3)).astype(np.float32)
-    assert precision_of(deviations) == pytest.approx(np.diag([1, 1 / 4, 1 / 9]), abs=0.02)
+    error = np.diag([3, 0, 0]).astype(np.float32)
+    assert precision_of(deviations, error) == pytest.approx(np.diag([1 / 4, 1 / 4, 1 / 9]), abs=0.02)
     for count in (0, 1, 2):
-        assert np.linalg.eigvalsh(precision_of(deviations[:count])).min() > 0
+        assert np.linalg.eigvalsh(precision_of(deviations[:count], 0 * error)).min() > 0

@@ -318,7 +318,7 @@ def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.Capture
         ("search.space.regularization=[.nan]", "search.space.regularization.0: Input should be a finite number"),
         ("search.strategy=random", "trials is given with strategy: random, and only there"),
         ("split.holdout=1.0", "split.holdout: Input should be less than 1"),
-        ("validation.select=ndgc@30", "select is ndgc@30; expected metric@k, the metric one of ndcg, "),
+        ("validation.select=ndgc@30", "select is ndgc@30; expected auto or metric@k, the metric one of ndcg, "),
         ("validation.select=ndcg@20", "k one of 5, 30"),
         (
             "search={strategy: halving, halving: {eta: 1}}",

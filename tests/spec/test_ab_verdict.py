@@ -60,7 +60,7 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
         "srm": SampleRatio(
             expected=dict(arms), observed=arms, chi_square=0.0, p_value=1.0, threshold=0.001, mismatch=False
         ),
-        "trust": Trust(0, (), NO_FAULTS, (), ()),
+        "trust": Trust(0, (), NO_FAULTS, ()),
         "effects": effects,
         "days": 10.0,
         "compare_winners": lambda arms: {pair: RelativeEffect(1.0, -1.0, 3.0, 0.4) for pair in permutations(arms, 2)},
@@ -72,7 +72,7 @@ BAD_RATIO = SampleRatio({"C": 1000, "T1": 1000}, {"C": 1200, "T1": 800}, 80.0, 1
 BROKEN = effect(role="guardrail", pct=9.0, margin=1.0, guardrail="broken", higher_is_better=False)
 UNCLEAR = effect(role="guardrail", pct=1.0, margin=1.0, guardrail="unclear", higher_is_better=False)
 KEPT = effect(role="guardrail", pct=-1.0, margin=1.0, guardrail="kept", higher_is_better=False)
-CHANGING = Trust(21, (), NO_FAULTS, (), ())
+CHANGING = Trust(21, (), NO_FAULTS, ())
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,14 @@
-"""The figures of an A/B report: its effects, its listeners by day, and how its sessions are spread."""
+"""The figures of an A/B report: its effects, by metric and over time, and what is heard within a session."""
 
 from collections.abc import Iterable
 from statistics import median
 
 from analysis.ab.effects import MetricEffect, RelativeEffect
-from analysis.ab.parts.timeline import Distribution, Position, Timeline
+from analysis.ab.parts.timeline import Position, Timeline
 from analysis.ab.report import Report
 from analysis.charts import intervals
 from analysis.charts.days import Span, draw_days
-from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis
+from analysis.charts.lines import Point, draw_lines, number_axis
 from analysis.charts.svg import arm_colour, around_zero, to_svg
 from analysis.page import numbers
 from analysis.page.figures import Figure, Table, tabulate
@@ -143,65 +143,8 @@ def _short(iso: str) -> str:
     return numbers.day(iso).split(" ")[-1] if "T" in iso else numbers.day(iso).rsplit(" ", 1)[0]
 
 
-def draw_listeners(report: Report) -> list[Figure]:
-    """Draw the listeners of each arm by day; nothing where there is no day."""
-    days = report.trust.exposure if report.trust else ()
-    if len(days) < 2:
-        return []
-    points = [Point(arm, number, day.active.get(arm, 0)) for arm in report.arms for number, day in enumerate(days)]
-    least, most = (numbers.count(end(point.y for point in points)) for end in (min, max))
-    axis = name_axis("day, UTC", [_short(day.date) for day in days])
-    return [
-        Figure(
-            "Listeners by day",
-            "Listeners with a session that ended on that day.",
-            to_svg(
-                draw_lines(points, _colours(report), axis, "listeners", from_zero=True),
-                f"Active listeners over {len(days)} days, between {least} and {most} an arm and day.",
-            ),
-            tabulate(
-                "Day",
-                {
-                    f"{arm}: {name}": {
-                        numbers.day(day.date): numbers.count(getattr(day, name).get(arm)) for day in days
-                    }
-                    for arm in report.arms
-                    for name in ("active", "new")
-                },
-            ),
-        )
-    ]
-
-
-def draw_sessions(report: Report) -> list[Figure]:
-    """Draw how sessions are spread, and how long tracks are listened to by their position."""
-    distributions = [_draw_distribution(shape, report) for shape in report.distributions if shape.edges]
-    return [*distributions, *_draw_positions(report)]
-
-
-def _draw_distribution(distribution: Distribution, report: Report) -> Figure:
-    names = [f"{edge:g}" for edge in distribution.edges[:-1]] + [f"{distribution.edges[-1]:g}+"]
-    quantiles = {
-        arm: {
-            f"{share}th percentile": numbers.number(value) for share, value in zip((10, 50, 90, 99), found, strict=True)
-        }
-        for arm, found in distribution.quantiles.items()
-    }
-    bins = {
-        arm: {f"from {name}": numbers.percent(100 * share) for name, share in zip(names, shares, strict=True)}
-        for arm, shares in distribution.shares.items()
-    }
-    medians = ", ".join(f"{arm} {found['50th percentile']}" for arm, found in quantiles.items())
-    chart = draw_shares(distribution.shares, _colours(report), names)
-    return Figure(
-        capital(distribution.name),
-        f"Share of an arm's sessions. Medians: {medians}.",
-        to_svg(chart, f"{distribution.name} by arm. Medians: {medians}."),
-        tabulate("", {arm: found | quantiles[arm] for arm, found in bins.items()}),
-    )
-
-
-def _draw_positions(report: Report) -> list[Figure]:
+def draw_positions(report: Report) -> list[Figure]:
+    """Draw how long tracks are listened to by their position in the session; nothing where there is none."""
     by_arm = {arm: found for arm in report.arms if (found := _frequent(report.positions, arm))}
     if not by_arm:
         return []

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from analysis.ab.parts.budget import Budget
 from analysis.ab.report import Report
 from analysis.ab.verdict import Decision
 from analysis.page import numbers
@@ -32,7 +33,7 @@ _PARTS = {
     "interleaved": "preferences",
     "segments": "segments",
     "metrics": "effects",
-    "sessions": "distributions",
+    "sessions": "positions",
 }
 
 
@@ -53,8 +54,7 @@ def render(report: Report) -> str:
         contents=[row for row in _CONTENTS if row[0] not in _PARTS or getattr(report, _PARTS[row[0]])],
         suspicious=sum(sum(kind.listeners.values()) for kind in report.trust.suspicions) if report.trust else None,
         effect_figures=figures.draw_effects(report),
-        listener_figures=figures.draw_listeners(report),
-        session_figures=figures.draw_sessions(report),
+        session_figures=figures.draw_positions(report),
     )
 
 
@@ -88,7 +88,18 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
         "Events without latency": quality.without_latency,
         "Requests that do not name the recommender": quality.without_recommender,
     }
-    return checks + [_counted(name, found, quality.events, "events") for name, found in counts.items()]
+    checks += [_counted(name, found, quality.events, "events") for name, found in counts.items()]
+    return checks + [_budget(budget) for budget in report.budgets]
+
+
+def _budget(budget: Budget) -> tuple[str, str, str]:
+    unlike = "not known to be the same" if budget.holds is None else "not the same"
+    found = f"{numbers.number(budget.control_value)} and {numbers.number(budget.arm_value)} tracks a session"
+    if budget.change.lower_pct is not None:
+        found += f", {numbers.change(budget.change.effect_pct)} "
+        found += numbers.interval(budget.change.lower_pct, budget.change.upper_pct)
+    follows = "the same, so its time follows from the share heard" if budget.holds else f"{unlike}, so it does not"
+    return f"What ends a session, {budget.arm}", f"unheard {found}: {follows}", "good" if budget.holds else "wait"
 
 
 def _counted(name: str, found: int, total: int, things: str) -> tuple[str, str, str]:

@@ -5,14 +5,12 @@ from dataclasses import dataclass, fields
 
 from analysis import queries
 from analysis.ab.config import AbConfig, TrustConfig
-from analysis.ab.parts.timeline import Exposure, exposures
 from analysis.ab.tables import RejectedLine
 from analysis.logs.lines import LineCounts
 
 _KINDS = {
     "tracks": "more tracks on a day than can be heard",
     "at_once": "events within one millisecond, before an answer came",
-    "clock": "more listening than time between the events",
     "overlap": "two sessions at the same time",
 }
 _EXAMPLES = 3
@@ -31,16 +29,16 @@ class Suspicion:
 class Quality:
     """Counts of what may be wrong with the events."""
 
-    events: int  # events of the experiment
-    outside: int  # events of listeners who are in no arm at that time
-    unclosed_sessions: int  # sequences of events without a `last` at their end; they are dropped
-    dropped_events: int  # events of those
-    duplicates: int  # events that equal the one before in time, track, listening and kind
-    broken_chains: int  # events whose track is not what was recommended just before, within a session
-    clock_went_back: int  # of those, the ones that would fit the other way round
-    without_latency: int  # events that say nothing of the latency, or of one beyond a million seconds
-    negative_latencies: int  # events whose latency is below 0; they count, and only the original table uses it
-    without_recommender: int  # answered requests that do not say who recommended
+    events: int = 0  # events of the experiment
+    outside: int = 0  # events of listeners who are in no arm at that time
+    unclosed_sessions: int = 0  # sequences of events without a `last` at their end; they are dropped
+    dropped_events: int = 0  # events of those
+    duplicates: int = 0  # events that equal the one before in time, track, listening and kind
+    broken_chains: int = 0  # events whose track is not what was recommended just before, within a session
+    clock_went_back: int = 0  # of those, the ones that would fit the other way round
+    without_latency: int = 0  # events that say nothing of the latency, or of one beyond a million seconds
+    negative_latencies: int = 0  # events whose latency is below 0; they count, and only the original table uses it
+    without_recommender: int = 0  # answered requests that do not say who recommended
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,6 @@ class Trust:
     suspicions: tuple[Suspicion, ...]  # impossible behaviour
     quality: Quality  # of the events
     rejected: tuple[RejectedLine, ...]  # the first lines that were no event
-    exposure: tuple[Exposure, ...]  # by day
 
 
 def assess(
@@ -61,7 +58,7 @@ def assess(
     row = queries.fetch_row(connection, "ab/quality")
     quality = Quality(**{field.name: row[field.name] for field in fields(Quality)})
     suspicions = _suspicions(connection, arms, config)
-    return Trust(row["changing_listeners"], suspicions, quality, tuple(rejected), exposures(connection, arms))
+    return Trust(row["changing_listeners"], suspicions, quality, tuple(rejected))
 
 
 def _suspicions(connection: queries.Connection, arms: Sequence[str], config: TrustConfig) -> tuple[Suspicion, ...]:
@@ -70,7 +67,6 @@ def _suspicions(connection: queries.Connection, arms: Sequence[str], config: Tru
         "ab/suspicions",
         most_tracks=config.most_tracks_a_day,
         at_once_share=config.at_once_share,
-        shortest_track_ms=1000 * config.shortest_track_s,
     ).to_pylist()
     found = []
     for kind, label in _KINDS.items():

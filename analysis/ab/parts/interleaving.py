@@ -39,7 +39,7 @@ class Preference:
         interval = f"{found.effect_pct:+,.2f} % [{found.lower_pct:+,.2f}, {found.upper_pct:+,.2f}]"
         result = f"{self.preferred} is preferred" if self.preferred else "neither is preferred so far"
         pair = f"{self.first} and {self.second}"
-        return f"{self.arm} interleaves {pair}: {result}; {self.second}'s tracks are heard for {interval}"
+        return f"{self.arm} interleaves {pair}: {result}; what is heard of {self.second}'s tracks differs by {interval}"
 
 
 def preferences(loaded: Loaded, arms: Sequence[str], config: AbConfig) -> tuple[Preference, ...]:

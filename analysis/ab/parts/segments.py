@@ -2,7 +2,8 @@
 
 A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners who were there before
 the experiment; or of one time since the listener's first session in it, which shows an effect that is mere novelty.
-None of these depends on the arm. Segments explain and decide nothing, so their intervals are for one look.
+Labels do not depend on the arm; later days are of the listeners who came back, which may. Segments explain and decide
+nothing, so their intervals are for one look.
 """
 
 import math
@@ -16,7 +17,7 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect, number, relative_effect
-from analysis.ab.measures import NOVELTY, PAST, attach_measured
+from analysis.ab.measures import NOVELTY, PAST, attach_values
 from analysis.ab.metrics import Metric
 from analysis.statistics.effects import compare_moments
 from analysis.statistics.moments import Moments, Quantity
@@ -59,7 +60,8 @@ def segment_effects(connection: queries.Connection, arms: Sequence[str], config:
     found = []
     for by in (NOVELTY, PAST, *config.segments):
         for metric in (config.known[name] for name in config.primary):
-            rows = _read(connection, metric, by)
+            attach_values(connection, metric, by)
+            rows = queries.read_table(connection, "valued_parts")
             labels, merged = _merge(rows["part"])
             if len(labels) < 2:
                 continue
@@ -69,11 +71,6 @@ def segment_effects(connection: queries.Connection, arms: Sequence[str], config:
                 name = _NAMES.get(by, by)
                 found.append(Segments(name, arm, metric.name, metric.label, effects, number(p_value)))
     return _adjust(found)
-
-
-def _read(connection: queries.Connection, metric: Metric, by: str) -> pa.Table:
-    attach_measured(connection, metric, by)
-    return queries.fetch_table(connection, "ab/segment_values")
 
 
 def _merge(parts: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:

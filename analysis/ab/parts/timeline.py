@@ -11,8 +11,8 @@ import numpy as np
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect
-from analysis.ab.measures import attach_measured
-from analysis.ab.metrics import METRICS, Metric
+from analysis.ab.measures import attach_values
+from analysis.ab.metrics import Metric
 from analysis.ab.tables import DAY_MS
 from analysis.statistics import effects, sequential
 from analysis.statistics.moments import Moments, Quantity
@@ -20,8 +20,6 @@ from looplib.arrays import FloatArray
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SUMS = ("count", "x", "y", "xx", "xy", "yy")
-_TRACK_EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000)
-_TIME_EDGES = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 75, 100, 200, 500)
 
 
 @dataclass(frozen=True)
@@ -44,25 +42,6 @@ class Timeline:
     metric: str
     label: str
     days: tuple[Day, ...]
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """Listeners of a day, by arm."""
-
-    date: str  # ISO date, UTC
-    active: dict[str, int]  # listeners with a session that ended on that day, or was not closed and broke off on it
-    new: dict[str, int]  # of those, the ones with none before
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """Spread of the sizes of sessions, by arm."""
-
-    name: str  # what is measured, for people
-    edges: tuple[float, ...]  # lower ends of the bins; the last bin is open
-    shares: dict[str, tuple[float, ...]]  # share of the arm's sessions in each bin, by arm
-    quantiles: dict[str, tuple[float, ...]]  # the 10th, 50th, 90th and 99th percentile, by arm
 
 
 @dataclass(frozen=True)
@@ -95,16 +74,6 @@ def timelines(
     return tuple(found)
 
 
-def exposures(connection: queries.Connection, arms: Sequence[str]) -> tuple[Exposure, ...]:
-    """Count active and new listeners by day."""
-    dates, alone, so_far = _read_periods(connection, METRICS["sessions"], arms, DAY_MS)
-    active, new = (
-        counts.astype(int).tolist() for counts in (alone[..., 0], np.diff(so_far[..., 0], axis=0, prepend=0))
-    )
-    by_arm = [(dict(zip(arms, row, strict=True)) for row in counts) for counts in (active, new)]
-    return tuple(Exposure(*day) for day in zip(dates, *by_arm, strict=True))
-
-
 def _read_periods(
     connection: queries.Connection, metric: Metric, arms: Sequence[str], period_ms: int
 ) -> tuple[list[str], FloatArray, FloatArray]:
@@ -112,7 +81,7 @@ def _read_periods(
 
     Sums are of shape (periods, arms, 6), the last axis as in `_SUMS`.
     """
-    attach_measured(connection, metric, "day" if period_ms == DAY_MS else "hour")
+    attach_values(connection, metric, "day" if period_ms == DAY_MS else "hour")
     with queries.in_order(connection):
         rows = queries.fetch_table(connection, "ab/period_sums", per_listener=metric.per_listener)
     periods, period = np.unique(rows["period"].to_numpy(), return_inverse=True)
@@ -149,30 +118,6 @@ def _moments(sums: FloatArray) -> Moments:
     totals, squares = np.array([x, y]), np.array([[xx, xy], [xy, yy]])
     products = squares - np.outer(totals, totals) / max(1, count)
     return Moments(("x", "y"), int(count), totals / max(1, count), products / max(1, count - 1))
-
-
-def distributions(connection: queries.Connection, arms: Sequence[str]) -> tuple[Distribution, ...]:
-    """Bin tracks and listening time of sessions, by arm; bins after the last one with a session are left out."""
-    return (
-        _distribution(connection, arms, "tracks", "tracks of a session", _TRACK_EDGES),
-        _distribution(connection, arms, "time", "listening time of a session, tracks", _TIME_EDGES),
-    )
-
-
-def _distribution(
-    connection: queries.Connection, arms: Sequence[str], what: str, label: str, edges: Sequence[float]
-) -> Distribution:
-    ends = [float(edge) for edge in edges]
-    rows = queries.fetch_table(connection, "ab/distribution", what=what, edges=ends).to_pylist()
-    counts = {arm: np.zeros(max((row["bin"] for row in rows), default=0)) for arm in arms}
-    for row in rows:
-        counts[row["arm"]][row["bin"] - 1] = row["sessions"]
-    return Distribution(
-        name=label,
-        edges=tuple(ends[: len(counts[arms[0]])]),
-        shares={arm: tuple((of_arm / max(1, of_arm.sum())).tolist()) for arm, of_arm in counts.items()},
-        quantiles=dict.fromkeys(arms, ()) | {row["arm"]: tuple(row["quantiles"]) for row in rows},
-    )
 
 
 def positions(connection: queries.Connection, arms: Sequence[str]) -> tuple[Position, ...]:

@@ -2,33 +2,24 @@
 -- they change in the sums of all periods so far. A listener's value x is the numerator, or its ratio to the denominator;
 -- it changes in periods with sessions alone, so the sums so far are those of the period before and the changes.
 -- $per_listener  BOOLEAN, x is each listener's ratio
--- FROM known(user BIGINT, arm VARCHAR, part BIGINT)
--- FROM measured(user BIGINT, arm VARCHAR, part BIGINT, numerator DOUBLE, denominator DOUBLE)
+-- FROM valued_parts(user BIGINT, arm VARCHAR, part BIGINT, numerator DOUBLE, denominator DOUBLE)
 -- Columns:
 --   arm
 --   period            BIGINT
 --   is_alone          BOOLEAN, of the period alone
 --   count             DOUBLE, listeners with an x
 --   x, y, xx, xy, yy  DOUBLE, sums of x, of the denominator y, and of their products
-WITH daily AS (
-    SELECT
-        user, arm, part AS period,
-        CAST(coalesce(numerator, 0) AS DOUBLE) AS numerator,
-        CAST(coalesce(denominator, 0) AS DOUBLE) AS denominator
-    FROM known
-    LEFT JOIN measured USING (user, arm, part)
-),
-running AS (
+WITH running AS (
     SELECT
         *,
         sum(numerator) OVER so_far AS numerator_so_far,
         sum(denominator) OVER so_far AS denominator_so_far
-    FROM daily
-    WINDOW so_far AS (PARTITION BY arm, user ORDER BY period)
+    FROM valued_parts
+    WINDOW so_far AS (PARTITION BY arm, user ORDER BY part)
 ),
 valued AS (
     SELECT
-        arm, user, period,
+        arm, user, part AS period,
         CASE WHEN $per_listener THEN numerator / nullif(denominator, 0) ELSE numerator END AS x_alone,
         CASE WHEN $per_listener THEN numerator_so_far / nullif(denominator_so_far, 0) ELSE numerator_so_far END AS x,
         denominator AS y_alone,

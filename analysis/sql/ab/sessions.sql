@@ -8,12 +8,11 @@
 --   start_ms, end_ms    BIGINT, its first and last event
 --   first_position      BIGINT, of its first event among the listener's
 --   organic             the track that opened it
---   tracks, time, recommended_tracks, recommended_time, skips, repeats, requests  as in listener_sums.sql, but times are
---                       HUGEINT, in 2^-80 tracks; the organic track, a session's first, is not recommended
---   latency             HUGEINT, sum of latencies over the requests in 2^-80 s
---   logged_requests, logged_latency  the same with latencies below 0
+--   exact_time, exact_recommended_time  HUGEINT, listening time in 2^-80 tracks, for sums that depend on no order
+--   exact_latency, exact_logged_latency  HUGEINT, sums of latencies over the requests and logged requests, in 2^-80 s
+--   tracks, time, recommended_tracks, recommended_time, skips, repeats, requests, logged_requests, named, fallbacks  as in
+--                       listener_sums.sql; the organic track, a session's first, is not recommended
 --   answers             BIGINT, requests for a recommendation
---   named, fallbacks    as in listener_sums.sql
 --   at_once, duplicates, broken, reversed  BIGINT, events that are so
 SELECT
     user, arm, number,
@@ -22,19 +21,21 @@ SELECT
     max(timestamp) AS end_ms,
     min(position) AS first_position,
     any_value(track) FILTER (WHERE is_organic) AS organic,
+    sum(CAST(time * pow(2, 80) AS HUGEINT)) AS exact_time,
+    coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE NOT is_organic), 0) AS exact_recommended_time,
+    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)) FILTER (WHERE latency >= 0), 0) AS exact_latency,
+    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)), 0) AS exact_logged_latency,
     count(*) AS tracks,
-    sum(CAST(time * pow(2, 80) AS HUGEINT)) AS time,
+    exact_time / pow(2, 80) AS time,
     count(*) FILTER (WHERE NOT is_organic) AS recommended_tracks,
-    coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE NOT is_organic), 0) AS recommended_time,
+    exact_recommended_time / pow(2, 80) AS recommended_time,
     count(*) FILTER (WHERE NOT is_organic AND time < $skip_below) AS skips,
     count(*) - count(DISTINCT track) AS repeats,
     count(*) FILTER (WHERE latency >= 0) AS requests,
-    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)) FILTER (WHERE latency >= 0), 0) AS latency,
     count(latency) AS logged_requests,
-    coalesce(sum(CAST(latency * pow(2, 80) AS HUGEINT)), 0) AS logged_latency,
-    count(*) FILTER (WHERE NOT is_last) AS answers,
     count(*) FILTER (WHERE is_named) AS named,
     count(*) FILTER (WHERE is_fallback) AS fallbacks,
+    count(*) FILTER (WHERE NOT is_last) AS answers,
     count(*) FILTER (WHERE is_at_once) AS at_once,
     count(*) FILTER (WHERE is_repeated) AS duplicates,
     count(*) FILTER (WHERE is_broken) AS broken,

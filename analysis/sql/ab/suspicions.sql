@@ -1,12 +1,11 @@
 -- One row per arm and kind of behaviour that no listener can have, with the listeners who show it.
 -- $most_tracks        BIGINT, tracks that a listener can hear on a day
 -- $at_once_share      DOUBLE, share of a listener's events, at least ten, that may follow another before its answer came
--- $shortest_track_ms  DOUBLE, length of the shortest track; 0 if the log's clock says nothing of the listening
--- FROM all_sessions(user BIGINT, arm VARCHAR, start_ms BIGINT, end_ms BIGINT, tracks BIGINT, recommended_time HUGEINT, at_once BIGINT)
+-- FROM all_sessions(user BIGINT, arm VARCHAR, tracks BIGINT, at_once BIGINT)
 -- FROM listener_sums_day(user BIGINT, arm VARCHAR, tracks BIGINT)
 -- FROM overlapping(user BIGINT, arm VARCHAR)
 -- Columns:
---   kind       VARCHAR: 'tracks', 'at_once', 'clock' or 'overlap'
+--   kind       VARCHAR: 'tracks', 'at_once' or 'overlap'
 --   arm
 --   listeners  BIGINT
 --   examples   BIGINT[], the three smallest ids
@@ -20,10 +19,6 @@ WITH suspects AS (
     WHERE arm IS NOT NULL
     GROUP BY arm, user
     HAVING sum(at_once) >= greatest(10, $at_once_share * sum(tracks))
-    UNION ALL
-    SELECT DISTINCT 'clock' AS kind, arm, user
-    FROM all_sessions
-    WHERE arm IS NOT NULL AND recommended_time / pow(2, 80) * $shortest_track_ms > end_ms - start_ms
     UNION ALL
     SELECT 'overlap' AS kind, arm, user
     FROM overlapping

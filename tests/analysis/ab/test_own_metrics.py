@@ -103,7 +103,14 @@ def test_an_own_metric_takes_its_role_beside_the_others_and_comes_through_the_wr
     ("sql", "words"),
     [
         ("SELECT user FROM", "Parser Error"),
-        ("SELECT user, arm, part, 1 AS numerator FROM sessions", "no column denominator; found are user, arm"),
+        (
+            "SELECT user, arm, part, 1 AS numerator FROM sessions",
+            "no column denominator; found are user int64, arm string, part",
+        ),
+        (
+            "SELECT user, arm, part, 'x' AS numerator, 1 AS denominator FROM sessions",
+            "numerator is no number; found are",
+        ),
         ("SELECT user, arm, part, tims AS numerator, 1 AS denominator FROM sessions", 'Referenced column "tims" not'),
         (None, "No such file"),
     ],
@@ -122,12 +129,24 @@ def test_a_file_that_is_wrong_is_refused_in_one_line_before_anything_is_read(
     assert words in str(caught.value)
 
 
+def test_a_file_that_fails_on_the_data_is_named(folder: Path, tmp_path: Path) -> None:
+    text = "SELECT user, arm, part, CAST(user || 'x' AS BIGINT) AS numerator, 1 AS denominator FROM sessions"
+    (tmp_path / "fails.sql").write_text(text)
+    config = settings(
+        folder, metrics={"fails": {"sql": str(tmp_path / "fails.sql"), "label": "fails", "role": "secondary"}}
+    )
+    with pytest.raises(AnalysisError, match=r"fails\.sql: Conversion Error"):
+        build_report([folder / "log"], "ALS", config)
+
+
 def test_two_rows_for_a_listener_are_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "twice.sql").write_text("SELECT user, arm, part, 1 AS numerator, 1 AS denominator FROM sessions")
     config = settings(
         folder, metrics={"twice": {"sql": str(tmp_path / "twice.sql"), "label": "twice", "role": "secondary"}}
     )
-    with pytest.raises(AnalysisError, match="own_twice: two rows for listener 0; one a user, arm and part is expected"):
+    with pytest.raises(
+        AnalysisError, match="metric twice: two rows for listener 0; one a user, arm and part is expected"
+    ):
         build_report([folder / "log"], "ALS", config)
 
 
@@ -152,7 +171,7 @@ def test_a_warehouse_has_what_the_report_was_made_from(folder: Path, tmp_path: P
     effects = json.loads((tmp_path / "report.json").read_bytes())["effects"]
     with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as warehouse:
         (events,) = warehouse.execute("SELECT count(*) FROM events WHERE arm IS NOT NULL").fetchall()[0]
-        (sessions,) = warehouse.execute("SELECT count(*) FROM sessions").fetchall()[0]
+        (sessions,) = warehouse.execute("SELECT count(*) FROM sessions WHERE arm IS NOT NULL").fetchall()[0]
         means = warehouse.execute("SELECT arm, listeners, mean FROM by_arm(time / sessions)").fetchall()
         (rows,) = warehouse.execute("SELECT count(*) FROM effects").fetchall()[0]
         late = warehouse.execute(

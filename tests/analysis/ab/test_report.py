@@ -17,7 +17,7 @@ from analysis.planning.listener_days import read_listener_days
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.ingest.events import ingest
-from tests.analysis.ab.logs import ARMS, DAY_MS, START_MS, event, experiment, write
+from tests.analysis.ab.logs import DAY_MS, START_MS, event, experiment, write
 
 CONFIG = AbConfig(min_listeners=20, planned_listeners=60)
 AA = CONFIG.model_copy(update={"aa": True})
@@ -106,23 +106,7 @@ def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -
     last, effect = found.timelines[0].days[-1], effect_of(found, "time")
     assert (last.control_listeners, last.arm_listeners) == (32, 30)
     assert last.sequential.effect_pct == pytest.approx(effect.relative.effect_pct, rel=1e-9)
-    assert found.trust is not None
-    assert sum(day.new["C"] for day in found.trust.exposure) == 32
     assert len(read_listener_days([log]).users) == 62
-
-
-def test_exposure_sums_up_to_the_listeners(report: Report) -> None:
-    assert report.trust is not None
-    for arm in ARMS:
-        assert sum(day.new[arm] for day in report.trust.exposure) == report.listeners[arm]
-    assert [day.date for day in report.trust.exposure] == ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
-
-
-def test_shares_of_a_distribution_sum_to_one(report: Report) -> None:
-    for distribution in report.distributions:
-        for shares in distribution.shares.values():
-            assert sum(shares) == pytest.approx(1)
-            assert len(shares) == len(distribution.edges)
 
 
 def test_positions_count_every_event_of_closed_sessions(report: Report) -> None:
@@ -314,14 +298,13 @@ def test_impossible_listeners_are_named(tmp_path: Path) -> None:
     quick = [event(904, START_MS, track=track, latency=0.0002) for track in range(20)]  # who waits, but not for long
     closing = [event(user, START_MS + 9000, "last") for user in (901, 903, 904)]
     events = [*experiment(), *busy, *double, *at_once, *quick, *closing]
-    settings = load_config(AbConfig, None, ["trust.most_tracks_a_day=30", "trust.shortest_track_s=1"])
+    settings = load_config(AbConfig, None, ["trust.most_tracks_a_day=30"])
     found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", settings)
     assert found.trust is not None
     shown = {one.kind: (one.listeners["C"], one.examples[-1]) for one in found.trust.suspicions}
     assert shown["more tracks on a day than can be heard"] == (1, 901)
     assert shown["two sessions at the same time"] == (1, 902)
     assert shown["events within one millisecond, before an answer came"] == (1, 903)
-    assert "more listening than time between the events" in shown
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 import gzip
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.errors import EventLogError
-from analysis.logs import files
+from analysis.logs import files, interactions
 from analysis.logs.files import LogFile, count_lines, discover
 from botify.event_log import event_lines
 from sim.collect.eventlog import Events, format_events
@@ -29,6 +31,22 @@ def test_a_pattern_stands_for_what_matches_and_a_file_named_twice_is_read_once(t
     write(tmp_path / "b.jsonl")
     found = discover([f"{tmp_path}/a-*.jsonl", first, tmp_path / "." / "a-2.jsonl"])
     assert [file.path for file in found] == [first, second]
+
+
+@pytest.mark.parametrize("find", [discover, interactions.discover])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "bytes"])
+def test_what_is_no_file_of_text_is_refused_at_once(
+    tmp_path: Path, kind: str, find: Callable[[list[Path]], list[LogFile]]
+) -> None:
+    path = tmp_path / "x.jsonl"
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a device":
+        path.symlink_to("/dev/zero")
+    else:
+        path = write(tmp_path / os.fsdecode(b"\xff.jsonl"))
+    with pytest.raises(EventLogError, match=r"not a regular file|not printable UTF-8"):
+        find([path])
 
 
 @pytest.mark.parametrize("name", ["nowhere", "no-*.jsonl", "empty"])

@@ -52,6 +52,16 @@ def test_every_metric_stands_at_every_cut_off_with_its_interval_around_it(valida
     assert validation.relevant == np.count_nonzero(HELDOUT["time"].to_numpy() >= 0.5)
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_one_metric_alone_is_as_among_all(validator: Validator, name: str) -> None:
+    whole, key = validator.score(USERS, random_lists(1)), f"{name}@5"
+    alone = validator.score(USERS, random_lists(1), key)
+    assert [*alone.metrics] == [key]
+    assert tuple(alone.metrics[key]) == pytest.approx(tuple(whole.metrics[key]), rel=1e-12)
+    assert alone.ratios.keys() == whole.ratios.keys() & {key}
+    assert all(np.array_equal(parts, whole.ratios[key]) for parts in alone.ratios.values())
+
+
 def test_results_are_plain_numbers(validator: Validator) -> None:
     for metric in validator.score(USERS, random_lists(1)).metrics.values():
         assert {type(metric.value), type(metric.lower), type(metric.upper)} == {float}

@@ -8,7 +8,7 @@ from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
 from analysis.ab.parts.data_quality import Quality, Suspicion, Trust
 from analysis.ab.parts.interleaving import Preference
 from analysis.ab.parts.segments import SegmentEffect, Segments
-from analysis.ab.parts.timeline import Day, Distribution, Exposure, Position, Timeline
+from analysis.ab.parts.timeline import Day, Position, Timeline
 from analysis.ab.report import OriginalRow, Report
 from analysis.ab.tables import RejectedLine
 from analysis.ab.verdict import Verdict
@@ -91,11 +91,6 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
     dates = [(date(2026, 10, 25) + timedelta(days=number)).isoformat() for number in range(days)]
     control, treated = arms[0], arms[1:]
     strengths = {arm: 1.0 - 0.55 * number for number, arm in enumerate(treated)}
-    bins = range(12)
-    shares = {
-        arm: [math.exp(-0.5 * ((rank - 3 - 0.6 * number) / 2.4) ** 2) for rank in bins]
-        for number, arm in enumerate(arms)
-    }
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
     by_arm = effects_of
     effects = [one for arm in treated for one in by_arm(arm, strengths[arm])]
@@ -164,15 +159,6 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
             if role == "primary"
             for arm in treated
         ),
-        distributions=tuple(
-            Distribution(
-                name=name,
-                edges=tuple(float(rank * width) for rank in bins),
-                shares={arm: tuple(share / sum(values) for share in values) for arm, values in shares.items()},
-                quantiles={arm: (2.0, 5.0 + number, 11.0, 23.0) for number, arm in enumerate(arms)},
-            )
-            for name, width in (("Tracks per session", 2), ("Listening time per session", 1))
-        ),
         positions=tuple(
             Position(arm, rank, int(9_000 * 0.78**rank), 0.24 + (0.6 + 0.05 * number) * math.exp(-0.5 * rank))
             for number, arm in enumerate(arms)
@@ -201,14 +187,6 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
                 without_recommender=842_404,
             ),
             rejected=(RejectedLine(f"{text}log/events-1.json", 4_711, f"{text}not an object: [1,2]"),),
-            exposure=tuple(
-                Exposure(
-                    day,
-                    active={arm: 1_600 + 300 * (number % 7 == 0) - 9 * rank for rank, arm in enumerate(arms)},
-                    new=dict.fromkeys(arms, 4000 // (number + 1)),
-                )
-                for number, day in enumerate(dates)
-            ),
         ),
         sources=(f"{text}log/events-1.json", f"{text}log/events-2.json.gz"),
     )

@@ -26,7 +26,6 @@ def bare(report: Report) -> Report:
         segments=(),
         preferences=(),
         timelines=(),
-        distributions=(),
         positions=(),
         trust=None,
         first_day=None,
@@ -89,6 +88,14 @@ def test_what_decides_stands_before_everything_else_with_loud_guardrails(three_a
     assert tables[:3] == ["primary-time", "primary-time_per_session", "guardrails-table"]
 
 
+def test_interleaved_recommenders_and_segments_stand_below_what_decides(usual: Element) -> None:
+    rows = read_table(usual, "interleaved-table")[1:]
+    assert [row[1:3] for row in rows] == [["in_order", ""], ["top_pop", "preferred"]]
+    assert rows[1][5:] == ["+5.00 %", "+2.00 … +8.00 %"]
+    (shown,) = (text for text in (element.text for element in usual.find("summary")) if "by device" in text)
+    assert "no difference found, p = 0.0600" in shown
+
+
 def test_the_arms_of_a_metric_stand_together(three_arms: Element) -> None:
     rows = read_table(three_arms, "metrics-table")[1:]
     assert [row[:2] for row in rows[:4]] == [
@@ -117,9 +124,9 @@ def test_a_wrong_sample_ratio_is_said_in_words() -> None:
 def test_every_figure_is_described_and_has_its_numbers_on_the_page(arms: tuple[str, ...], days: int) -> None:
     page = parse(make_report(arms=arms, days=days))
     figures = page.find("figure")
-    # All effects, two distributions and the positions; of several days two metrics by day and arm, and the listeners.
-    by_day = 2 * (len(arms) - 1) + 1 if days > 1 else 0
-    assert len(figures) == len(pictures(page)) == 4 + by_day
+    # All effects and the positions; of several days two metrics by day and arm.
+    by_day = 2 * (len(arms) - 1) if days > 1 else 0
+    assert len(figures) == len(pictures(page)) == 2 + by_day
     assert all(len(picture.attributes["aria-label"]) > 20 for picture in pictures(page))
     without = [figure.find("h3")[0].text for figure in figures if not figure.find("details")]
     assert without == ["Primary and secondary metrics against C"]  # the table of metrics has them

@@ -1,4 +1,4 @@
--- One row per listener, arm and segment: what a metric sums up there.
+-- One row per listener, arm and part: what a metric sums up there.
 -- FROM known(user BIGINT, arm VARCHAR, part VARCHAR)
 -- FROM measured(user BIGINT, arm VARCHAR, part VARCHAR, numerator DOUBLE, denominator DOUBLE)
 -- Columns:

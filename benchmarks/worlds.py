@@ -1,0 +1,179 @@
+"""Recommenders in many worlds: is the one that wins in ours also the one that wins in others?
+
+    python -m benchmarks.worlds [--only easy,noise-1] [--sessions 100000]
+
+Each world goes through the whole loop (`python -m recsys.loop`) with the real service: a log under random
+recommendations, one search trial, an experiment with all recommenders. Effects are on the listening time of a session
+over random, with the A/B report's 95 % intervals. The oracle knows the session's interest and everything else but the
+luck of the draw; it plays here, and its gain is what there was to be had. A world that is done is read again. Written
+are a table in Markdown, the same as JSON, and docs/worlds.svg.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+import typer
+import yaml
+
+from benchmarks.harness import measure, python
+from benchmarks.oracle import Oracle
+from benchmarks.worlds_chart import draw_worlds
+from looplib.config import dump_config, load_config
+from looplib.files import atomic_write_json, atomic_write_text
+from looplib.randomness import make_generator
+from sim.figures import listen
+from sim.listening.sessions import make_model
+from sim.recommenders import recommend_random
+from sim.worlds.config import WorldConfig
+from sim.worlds.files import load_world
+
+EXPERIMENT, METRIC = "WORLDS", "mean_time_per_session"
+BEST = "session_context"
+SIMPLE = ("sticky_artist", "top_pop", "in_order", "session_als", "contextual")
+ARMS = ("random", *SIMPLE, BEST)
+LISTENERS_AT_RANDOM = 20_000
+# name → configuration and what is changed in it
+WORLDS: dict[str, tuple[str, str]] = {
+    "easy": ("easy", ""),
+    "noise-10": ("easy", "noise=10"),
+    "noise-3": ("easy", "noise=3"),
+    "noise-1": ("easy", "noise=1"),
+    "all-or-nothing": ("easy", "noise=0"),
+    "200-nearest": ("easy", "organic_neighbours=200"),
+    "1000-nearest": ("easy", "organic_neighbours=1000"),
+    "changing": ("easy", "interest_change=0.1"),
+    "own-1": ("easy", "idiosyncrasy=1"),
+    "own-2": ("easy", "idiosyncrasy=2"),
+    "tired": ("easy", "tiredness=0.03"),
+    "combined": ("easy", "noise=1 organic_neighbours=200 interest_change=0.1 idiosyncrasy=1"),
+    "demo": ("demo", ""),
+    "course": ("course", ""),
+    "seed": ("seed", ""),
+}
+Interval = tuple[float, float, float]  # value, lower and upper end
+
+
+@dataclass(frozen=True)
+class Row:
+    """A world; all in %."""
+
+    world: str
+    lifts: dict[str, Interval]  # over random, by recommender, the oracle's last
+    over_simple: Interval  # of session_context over the best simple recommender
+    best_simple: str
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Worlds, separated by commas; all by default.")] = ",".join(WORLDS),
+    sessions: Annotated[int, typer.Option(help="Sessions that recommenders learn from.")] = 100_000,
+    episodes: Annotated[int, typer.Option(help="Sessions of an arm.")] = 3000,
+    oracle: Annotated[int, typer.Option(help="Sessions of the oracle.")] = 500,
+    out: Annotated[Path, typer.Option(help="Folder of all worlds.")] = Path("out/worlds"),
+    svg: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/worlds.svg"),
+) -> None:
+    """Run what is missing, and print the table."""
+    names = only.split(",")
+    if unknown := [name for name in names if name not in WORLDS]:
+        raise typer.BadParameter(f"{unknown[0]} is no world; known are {', '.join(WORLDS)}", param_hint="--only")
+    rows = [play_world(name, out / name, sessions, episodes, oracle) for name in names]
+    atomic_write_json(out / "worlds.json", rows)
+    print(table_of(rows))
+    atomic_write_text(svg, draw_worlds([(row.world, row.lifts) for row in rows]))
+
+
+def play_world(name: str, folder: Path, sessions: int, episodes: int, oracle: int) -> Row:
+    """Run the loop in a world, and the oracle; return the world's row."""
+    loop = write_configs(name, folder, sessions, episodes)
+    measure(python("-m", "recsys.loop", "--config", loop))
+    day = folder / "days" / "1"
+    over_random = _effects(day / "report" / "report.json")
+    against = day / "against"
+    if not (against / "report.json").exists():
+        words = [day / "log", "--experiment", EXPERIMENT, "--set", f"control={BEST}", "--out", against]
+        measure(python("-m", "analysis.ab", *words))
+    best_simple = max(SIMPLE, key=lambda arm: over_random[arm][0])
+    value, low, high = (100 * (1 / (1 + end / 100) - 1) for end in _effects(against / "report.json")[best_simple])
+    lifts = {arm: over_random[arm] for arm in (*SIMPLE, BEST)} | {"oracle": _oracle_lift(folder / "world", oracle)}
+    return Row(name, lifts, (value, high, low), best_simple)
+
+
+def table_of(rows: list[Row]) -> str:
+    """Return the table in Markdown: lift over random, interval, and share of the oracle's gain."""
+    arms = [*SIMPLE, BEST, "oracle"]
+    lines = [f"| world | {' | '.join(arms)} | {BEST} over the best simple one |", f"|---{'|---:' * len(arms)}|---|"]
+    for row in rows:
+        cells = [_cell(row.lifts[arm], row.lifts["oracle"][0], is_best=arm == _winner(row)) for arm in arms]
+        value, low, high = row.over_simple
+        compared = f"{value:+.0f} % ({low:+.0f} … {high:+.0f}), {row.best_simple}"
+        lines.append(f"| {row.world} | {' | '.join(cells)} | {compared} |")
+    return "\n".join(lines)
+
+
+def _cell(lift: Interval, oracle: float, *, is_best: bool) -> str:
+    value, low, high = lift
+    text = f"**{value:+,.0f}**" if is_best else f"{value:+,.0f}"
+    return f"{text} ({low:+,.0f} … {high:+,.0f}); {value / oracle:.0%}"
+
+
+def _winner(row: Row) -> str:
+    return max((*SIMPLE, BEST), key=lambda arm: row.lifts[arm][0])
+
+
+def _effects(report: Path) -> dict[str, Interval]:
+    rows = [row for row in orjson.loads(report.read_bytes())["effects"] if row["metric"] == METRIC]
+    keys = ("effect_pct", "lower_pct", "upper_pct")
+    return {row["arm"]: (*(row["relative"][key] for key in keys),) for row in rows}
+
+
+def _oracle_lift(folder: Path, sessions: int) -> Interval:
+    """Return the oracle's lift over random listening here, of many more sessions; only the oracle's noise counts."""
+    file = folder.parent / f"oracle-{sessions}.json"
+    if not file.exists():
+        model = make_model(load_world(folder))
+        rng = make_generator(0, "oracle")
+        some, many = (rng.integers(model.world.listeners, size=size) for size in (sessions, LISTENERS_AT_RANDOM))
+        time = listen(model, Oracle(model.world), some, seed=1).time
+        base = listen(model, recommend_random, many, seed=2).time.mean()
+        error = 1.96 * time.std() / np.sqrt(sessions)
+        atomic_write_json(file, [float(100 * ((time.mean() + z * error) / base - 1)) for z in (0, -1, 1)])
+    value, low, high = orjson.loads(file.read_bytes())
+    return value, low, high
+
+
+def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path:
+    """Write the loop's configurations for a world: the demo's with one trial, and every recommender as an arm."""
+    file, changes = WORLDS[name]
+    overrides = [f"response.{change}" for change in changes.split()]
+    world = load_config(WorldConfig, Path(f"configs/world/{file}.yaml"), overrides)
+    service = _demo("configs/botify.yaml", folder)
+    arms = [{"name": arm, "recommender": arm} for arm in ARMS]
+    search = _demo("configs/demo.yaml", folder)
+    search["search"] |= {"space": {"factors": [32], "regularization": [10.0], "alpha": [10.0]}, "sweeps": 5}
+    documents: dict[str, dict[str, Any]] = {
+        "collect": _demo("configs/collect/demo.yaml", folder) | {"episodes": sessions},
+        "search": search,
+        "service": service | {"experiments": [{"name": EXPERIMENT, "arms": arms}], "decides": EXPERIMENT},
+        "report": {"control": ARMS[0], "horizon": {"listeners": 1000}},
+    }
+    configs = folder / "configs"
+    atomic_write_text(configs / "world.yaml", dump_config(world))
+    for key, document in documents.items():
+        atomic_write_text(configs / f"{key}.yaml", yaml.safe_dump(document, sort_keys=False))
+    traffic = {"episodes": episodes * len(ARMS), "batch": 500}
+    loop = {"folder": folder, "world": configs / "world.yaml", **{key: configs / f"{key}.yaml" for key in documents}}
+    text = yaml.safe_dump({key: str(path) for key, path in loop.items()} | {"experiment": EXPERIMENT})
+    atomic_write_text(configs / "loop.yaml", text + yaml.safe_dump({"traffic": traffic}))
+    return configs / "loop.yaml"
+
+
+def _demo(file: str, folder: Path) -> dict[str, Any]:
+    """Return a configuration of the demo whose paths are in another folder."""
+    document: dict[str, Any] = yaml.safe_load(Path(file).read_text(encoding="utf-8").replace("out/demo", str(folder)))
+    return document
+
+
+if __name__ == "__main__":
+    typer.run(main)
