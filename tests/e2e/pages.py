@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MADE = {"settings.md"}  # by programs
 PAGES = (ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in MADE))
-_FENCE = re.compile(r"^```(\w*)[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^```([\w{}-]*)[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _PROGRAMS = ("python", "python3", ".venv/bin/python", "curl", "docker", "dask", "export", "sbatch", "pip", "tox")
 _ASSIGNMENT = re.compile(r"\w+=\S*\s+")
 

@@ -22,6 +22,8 @@ import pytest
 import yaml
 from distributed import LocalCluster
 
+from analysis.ab.config import AbConfig
+from analysis.ab.measures import check_files
 from analysis.logs.lines import parse_line
 from tests.botify.redis_server import RedisServer
 from tests.commands import MODULES, run_module
@@ -274,7 +276,7 @@ def test_every_command_of_a_page_runs(page: Path, reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_block_is_of_a_checked_kind(page: Path) -> None:
+def test_every_block_is_of_a_checked_kind(page: Path, tmp_path: Path) -> None:
     for block in blocks_of(page):
         match block.language:
             case "bash":
@@ -284,6 +286,14 @@ def test_every_block_is_of_a_checked_kind(page: Path) -> None:
                     parse_line(line.encode())
             case "python":
                 ast.parse(block.text)
+            case "sql":
+                (tmp_path / "metric.sql").write_text(block.text)
+                metric = {"sql": str(tmp_path / "metric.sql"), "label": block.position, "role": "secondary"}
+                check_files(AbConfig.model_validate({"metrics": {"shown": metric}}))
+            case "{toctree}" | "{eval-rst}":
+                pass  # the site is built from them
+            case "yaml":
+                yaml.safe_load(block.text)
             case "text":
                 assert "──▶" in block.text or block.before.rstrip().endswith(":"), f"{block.position}: what is this?"
             case language:

@@ -30,6 +30,6 @@ def test_a_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_a_notebook_runs_in_jupyter(tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples/ab_test.ipynb", tmp_path)
-    argv = [sys.executable, "-m", "nbclient", "ab_test.ipynb"]
+    argv = [sys.executable, "-c", "from nbclient.cli import main; main()", "ab_test.ipynb"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -14,7 +14,7 @@ from analysis.ab.effects import RelativeEffect
 from analysis.ab.page.page import render
 from analysis.ab.report import Report
 from looplib.config import dump_config
-from recsys.config import SearchConfig
+from recsys.config import SearchConfig, ValidationConfig
 from recsys.models.als import AlsParams
 from recsys.report.page import render_report
 from recsys.report.runs import read_folder
@@ -64,7 +64,9 @@ def opened(browser: Browser, tmp_path: Path) -> Open:
 
 def write_run(folder: Path) -> Winner:
     """A run of two candidates, one of which failed for a reason that tries to be markup."""
-    config = SearchConfig(store=Path(HOSTILE.replace("/", "")), run=folder)
+    config = SearchConfig(
+        store=Path(HOSTILE.replace("/", "")), run=folder, validation=ValidationConfig(select="ndcg@30")
+    )
     good, bad = (Trial(name, "als", AlsParams(8, 0.1, alpha), 1) for name, alpha in (("good", 1.0), ("bad", 10.0)))
     scores = tuple(Score(sweep, {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 5_000_000) for sweep in (1, 3))
     folder.mkdir()
