@@ -111,7 +111,13 @@ def build_report(
             measure(loaded, config, warehouse.EVENTS if database else None)
         metrics = () if config.table_only else config.reported
         listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
-        report = _begin(loaded, experiment, listeners, config)
+        report = replace(
+            _begin(experiment, listeners, config, loaded.lines, loaded.end_ms is not None),
+            recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
+            sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
+            original_table=original_table(listeners, config.control),
+            sources=loaded.names,
+        )
         if config.table_only:
             return report
         report = _complete(report, loaded, listeners, config)
@@ -120,26 +126,26 @@ def build_report(
         return report
 
 
-def _begin(loaded: Loaded, experiment: str, listeners: Mapping[str, Listeners], config: AbConfig) -> Report:
-    """Return the report that the original table is."""
-    counts = {arm: len(columns["sessions"]) for arm, columns in listeners.items()}
+def _begin(name: str, listeners: Mapping[str, Listeners], config: AbConfig, lines: LineCounts, end: bool) -> Report:
+    """Return the report on what is known before any effect; `end` is whether the declared horizon is reached."""
+    counts = {arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()}
     srm = check_sample_ratio(counts, config.shares)
     return Report(
-        experiment=experiment,
+        experiment=name,
         control=config.control,
         arms=tuple(listeners),
         is_aa=config.aa,
         alpha=config.alpha,
         listeners=counts,
-        recommenders={arm: loaded.own_recommenders.get(arm) for arm in listeners},
-        at_horizon=loaded.end_ms is not None,
-        sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
-        lines=loaded.lines,
+        recommenders=dict.fromkeys(listeners),
+        at_horizon=end,
+        sessions=counts,
+        lines=lines,
         srm=srm,
-        verdict=decide(Evidence(counts, loaded.lines, srm), config),
-        original_table=original_table(listeners, config.control),
+        verdict=decide(Evidence(counts, lines, srm), config),
+        original_table=(),
         is_adjusted=config.cuped,
-        sources=loaded.names,
+        sources=(name,),
     )
 
 
@@ -151,37 +157,20 @@ def report_on_columns(listeners: Mapping[str, Listeners], config: AbConfig, sour
         config: Metrics and roles; the horizon, if any, is one of listeners.
         source: What the columns are from.
     """
-    counts = {arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()}
-    rows = sum(counts.values())
-    at_horizon = config.horizon is not None and rows >= (config.horizon.listeners or math.inf)
+    rows = sum(len(next(iter(columns.values()))) for columns in listeners.values())
+    end = config.horizon is not None and rows >= (config.horizon.listeners or math.inf)
+    report = _begin(source, listeners, config, LineCounts(rows, rows, 0, 0), end)
     with queries.connect(threads=1) as connection:
-        found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
+        found = metric_effects(connection, listeners, config, at_horizon=end)
     evidence = Evidence(
-        counts,
-        LineCounts(rows, rows, 0, 0),
-        check_sample_ratio(counts, config.shares),
+        report.listeners,
+        report.lines,
+        report.srm,
         trust=Trust(0, (), Quality(), ()),
         effects=[replace(effect, metric=effect.label) for effect in found],
-        compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=at_horizon),
+        compare_winners=lambda winners: compare_winners(listeners, winners, config, at_horizon=end),
     )
-    return Report(
-        experiment=source,
-        control=config.control,
-        arms=tuple(listeners),
-        is_aa=config.aa,
-        alpha=config.alpha,
-        at_horizon=at_horizon,
-        is_adjusted=False,
-        recommenders=dict.fromkeys(listeners),
-        listeners=counts,
-        sessions=counts,
-        lines=evidence.lines,
-        srm=evidence.srm,
-        verdict=decide(evidence, config),
-        original_table=(),
-        sources=(source,),
-        effects=tuple(evidence.effects),
-    )
+    return replace(report, verdict=decide(evidence, config), effects=tuple(evidence.effects))
 
 
 def _complete(report: Report, loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig) -> Report:

@@ -19,15 +19,12 @@ Answer = dict[str, Any]
 def make_blueprint(service: Service) -> Blueprint:
     """Make the blueprint of a service."""
     operations = Blueprint("operations", __name__)
-    document = yaml.safe_load(_DOCUMENT.read_bytes())
-    for name, is_text in (("UserId", service.bodies.text_users), ("TrackId", service.bodies.catalogue.is_text)):
-        if is_text:
-            document["components"]["schemas"][name] |= {"type": "string", "minLength": 1}
+    document = _read_document(service)
     running = [_describe(experiment, service.settings.decides) for experiment in service.settings.experiments]
 
     @operations.get("/openapi.json")
     def openapi_document() -> Answer:
-        return document  # type: ignore[no-any-return]  # YAML
+        return document
 
     @operations.get("/docs")
     def docs() -> str:
@@ -61,6 +58,15 @@ def make_blueprint(service: Service) -> Blueprint:
         return {"status": status, "problems": problems, "version": service.versions.model.version}
 
     return operations
+
+
+def _read_document(service: Service) -> dict[str, Any]:
+    """Read the OpenAPI document, with the kinds of ids that the service has."""
+    document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
+    for name, is_text in (("UserId", service.bodies.text_users), ("TrackId", service.bodies.catalogue.is_text)):
+        if is_text:
+            document["components"]["schemas"][name] |= {"type": "string", "minLength": 1}
+    return document
 
 
 def _describe(experiment: Experiment, decides: str) -> Answer:

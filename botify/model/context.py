@@ -142,10 +142,6 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
         name: float(arrays[name]) if shape == "f" else arrays[name].astype(np.float32)
         for name, shape in _NUMBERS.items()
     }
-    try:
-        own_precision = np.linalg.inv(numbers["own_covariance"].astype(np.float64))
-    except np.linalg.LinAlgError:
-        raise ModelError(f"{path}: own_covariance has no inverse") from None
     pairs = np.unique(
         np.stack([np.searchsorted(owners, owner), arrays["interest_of"].astype(np.int64)], axis=1), axis=0
     )
@@ -159,6 +155,13 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
         owners=owners,
         scale=arrays["scale"][by_id],
         constant=arrays["constant"][by_id],
-        own_precision=own_precision,
+        own_precision=_inverse(path, "own_covariance", numbers["own_covariance"]),
         **numbers,
     )
+
+
+def _inverse(path: str, name: str, matrix: FloatArray | Float32Array) -> FloatArray:
+    try:
+        return np.linalg.inv(matrix.astype(np.float64))
+    except np.linalg.LinAlgError:
+        raise ModelError(f"{path}: {name} has no inverse") from None

@@ -67,6 +67,7 @@ def create_app(settings: LabSettings) -> Flask:
     publisher = Publisher(settings.service, settings.published) if settings.published else None
     _guard(app, settings.hosts)
     _add_pages(app, settings, publisher)
+    _add_runs(app, settings.root, publisher)
     _add_actions(app, settings, publisher)
     return app
 
@@ -115,6 +116,17 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -
             note=note,
         )
 
+    @app.get("/<any('search-reports', reports):kind>/<path:name>")
+    def report(kind: str, name: str) -> Response:
+        folder = _find(root, AB_REPORT if kind == "reports" else RUN, name)
+        if not os.path.lexists(folder / REPORT):
+            abort(404, f"{name}: no report yet; a finished search has one, and python -m recsys.report makes it")
+        # It is served as it was written, so that it can do nothing but be read.
+        policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
+        return Response(read_page(root, folder), mimetype="text/html", headers=policy)
+
+
+def _add_runs(app: Flask, root: Path, publisher: Publisher | None) -> None:
     @app.get("/runs/<path:name>")
     def run(name: str) -> str:
         with damage_named(name):
@@ -149,15 +161,6 @@ def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -
         with damage_named(name):
             found = _read_run(root, name)
             return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, trials))
-
-    @app.get("/<any('search-reports', reports):kind>/<path:name>")
-    def report(kind: str, name: str) -> Response:
-        folder = _find(root, AB_REPORT if kind == "reports" else RUN, name)
-        if not os.path.lexists(folder / REPORT):
-            abort(404, f"{name}: no report yet; a finished search has one, and python -m recsys.report makes it")
-        # It is served as it was written, so that it can do nothing but be read.
-        policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
-        return Response(read_page(root, folder), mimetype="text/html", headers=policy)
 
 
 def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None) -> None:
