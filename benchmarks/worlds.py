@@ -152,6 +152,7 @@ def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path
     arms = [{"name": arm, "recommender": arm} for arm in ARMS]
     search = _demo("configs/demo.yaml", folder)
     search["search"] |= {"space": {"factors": [32], "regularization": [10.0], "alpha": [10.0]}, "sweeps": 5}
+    search["export"] = search.get("export", {}) | {"publish_anyway": True}
     documents: dict[str, dict[str, Any]] = {
         "collect": _demo("configs/collect/demo.yaml", folder) | {"episodes": sessions},
         "search": search,
