@@ -23,7 +23,7 @@ GuardrailState = Literal["kept", "unclear", "broken"]
 Listeners = Mapping[str, FloatArray]  # column of `listeners` → values, each of shape (listeners,)
 
 _SURELY_NOT_ZERO = 3.0  # standard errors from 0 that a control's value must have for an effect in % of it
-_MOST_PCT = 1000.0  # a change by more is no effect on what the control does
+_MOST_PCT = 10_000.0  # a change by more is no effect on what the control does
 
 
 def number(value: float) -> float | None:
