@@ -30,7 +30,7 @@ def draw_worlds(worlds: Sequence[tuple[str, Mapping[str, Interval]]]) -> str:
     named = [1 + lift / 100 for lift in _LIFTS]
     axis = alt.Axis(values=named, labelExpr="format(100 * (datum.value - 1), '+,.0f') + ' %'", grid=True)
     x = alt.X("x:Q", title="listening time over random", scale=alt.Scale(type="log", nice=False), axis=axis)
-    y = alt.Y("world:N", title=None, sort=[world for world, _ in worlds], axis=alt.Axis(titleX=0))
+    y = alt.Y("world:N", title=None, sort=[world for world, _ in worlds], axis=alt.Axis(titleX=0, minExtent=96))
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, color=colour_by("arm", _COLOURS))
     layers = [
         base.mark_rule(opacity=0.5).encode(x=alt.X("a:Q"), x2="b:Q"),
