@@ -50,6 +50,10 @@ def main(
     options = {"host": host, "port": port, "processes": processes}
     changes = [f"{key}={value}" for key, value in options.items() if value is not None]
     settings = load_settings(config, os.environ, [*changes, *(overrides or [])], published)
+    if published and not settings.catalog.exists():
+        raise StartError(
+            f"{settings.catalog}: no catalogue; that of a simulated world is not in its exports: --set catalog=PATH"
+        )
     with metrics_folder() as folder:
         # prometheus_client looks for its folder when it is imported, so the variable is set before that.
         os.environ[METRICS_VARIABLE] = str(folder)

@@ -226,8 +226,8 @@ def _choose(kept: Kept, row: int, tracks: Tracks, factors: Float32Array) -> None
 def _keep(products: Int32Array, block: int, row: int, kept: Kept, tracks: Tracks, seen: Seen) -> None:
     """Keep those of a block's tracks that may be among a listener's best."""
     largest = kept.largest[row]
-    for lane in range(products.size):
-        product, position = products[lane], block * _TRACKS + lane
+    for slot in range(products.size):
+        product, position = products[slot], block * _TRACKS + slot
         if product < kept.least[row] or position >= tracks.columns.size:
             continue
         if _is_seen(seen, row, tracks.columns[position]):

@@ -1,4 +1,4 @@
-"""The first look at organic tracks: two are alike when the same tracks are heard after them, whoever listens."""
+"""Compare organic tracks coarsely: two are alike when the same tracks are heard after them, over all listeners."""
 
 from collections.abc import Callable
 

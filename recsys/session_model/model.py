@@ -87,7 +87,7 @@ def _odds(
 
     The chance of something new is that of an interest met once (Good, "The population frequencies of species", 1953).
     Among the known, an interest x counts by its openings and, by Bayes' rule, by p(x | organic track) / p(x). Both are
-    normal, and the distance of x from what the organic track says is left to whoever knows the track.
+    normal. The service, which knows the track, adds the term of the distance of x from what the organic track says.
     """
     openings = np.bincount(interest_of)
     is_new = (np.count_nonzero(openings == 1) + 1) / (len(interest_of) + 2)

@@ -16,7 +16,7 @@ import pandas as pd
 import polars
 import pyarrow as pa
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 from scipy import stats
 
 import listening_loop as ll
@@ -47,15 +47,6 @@ def make_plays(rows: int = 3000) -> pd.DataFrame:
             "name": [f"title {song}" if song else None for song in songs],
         }
     )
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,  # type: ignore[no-untyped-call]  # Dask has no types
-        Client(cluster) as client,  # type: ignore[no-untyped-call]
-    ):
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -129,3 +129,10 @@ def test_the_demo_finds_the_configurations_that_are_shipped(monkeypatch: pytest.
     assert paths.pop("folder") == "here"
     assert paths.keys() == {"world", "collect", "search", "service", "report"}
     assert all(Path(path).exists() for path in paths.values())
+
+
+def test_an_export_without_a_catalogue_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--published", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "no catalogue" in line
+    assert "--set catalog=PATH" in line

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from listening_loop.command import main
 from tests.faults.served import wait_until
@@ -141,15 +141,6 @@ run.export(f"{folder}/published", publish_anyway=True)
 with ll.serve(f"{folder}/published") as service:
     answer = service.next(user, track, time=0.9)
 """
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,  # type: ignore[no-untyped-call]  # Dask has no types
-        Client(cluster) as client,  # type: ignore[no-untyped-call]
-    ):
-        yield client
 
 
 def check(answer: int | str, preset: str, log: Path) -> None:
