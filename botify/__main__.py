@@ -14,7 +14,7 @@ import typer
 from botify.errors import StartError
 from botify.settings import load_settings
 from looplib.cli import make_app, run
-from looplib.locks import lock
+from looplib.files import lock
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 METRICS_PREFIX = "botify-metrics-of-"

@@ -30,8 +30,7 @@ from botify.model.catalogue import Catalogue, Id
 from botify.schemas import Listening
 from botify.settings import EventLogSettings
 from looplib.checksums import named
-from looplib.files import atomic_write_json, fsync_directory
-from looplib.locks import lock
+from looplib.files import atomic_write_json, fsync_directory, lock
 
 OPEN_PREFIX = "."
 TICK_S = 1.0

@@ -1,5 +1,7 @@
 """`listening-loop demo`: the whole loop on a small simulated world, with the configurations that are shipped."""
 
+import os
+import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +9,9 @@ import typer
 
 from looplib.cli import make_app
 from looplib.config import load_config
-from recsys.loop.__main__ import main as run_loop
-from recsys.loop.config import LoopConfig
+from recsys.loop.__main__ import run_loop
+from recsys.loop.config import LoopConfig, Paths
+from recsys.loop.processes import free_port, lab_step, service_step, serving
 
 PROG = "listening-loop demo"
 app = make_app("Runs the whole loop on a small simulated world: listen, learn, publish, serve, experiment, report.")
@@ -20,14 +23,20 @@ def main(
     folder: Annotated[
         Path, typer.Option(help="Where everything goes; the service's log and lists are in out/demo.")
     ] = Path("out/demo"),
+    serve: Annotated[bool, typer.Option("--serve", help="Then keep service and lab running until Ctrl-C.")] = False,
 ) -> None:
     """Run the whole loop on a small simulated world; an interrupted one continues where it was."""
     configs = configs_folder()
-    file = configs / "loop" / "demo.yaml"
-    config = load_config(LoopConfig, file)
-    parts = ("world", "collect", "search", "service", "report")
-    shipped = [f"{part}={configs.parent / getattr(config, part)}" for part in parts]
-    run_loop(file, days, [*shipped, f"folder={folder}"])
+    shipped = load_config(LoopConfig, configs / "loop" / "demo.yaml")
+    parts = {
+        part: configs.parent / getattr(shipped, part) for part in ("world", "collect", "search", "service", "report")
+    }
+    settings = shipped.model_copy(update={**parts, "folder": folder, "days": days})
+    paths = run_loop(settings)
+    if serve:
+        serve_loop(settings, paths)
+    else:
+        typer.echo(f"Next: {PROG} --serve  leaves the service and the lab running, to ask and to look at")
 
 
 def configs_folder() -> Path:
@@ -35,3 +44,19 @@ def configs_folder() -> Path:
     here = Path(__file__).parent
     installed = here / "configs"
     return installed if installed.exists() else here.parent / "configs"
+
+
+def serve_loop(settings: LoopConfig, paths: Paths) -> None:
+    """Run the service and the lab until Ctrl-C; the lab may publish and roll back."""
+    os.environ.setdefault("BOTIFY_ADMIN_TOKEN", secrets.token_hex())
+    port, lab_port = free_port(5001), free_port(8040)
+    service = service_step(settings.service, paths.catalogue, paths.published, paths.service, port)
+    lab = lab_step(settings.folder, paths, f"http://127.0.0.1:{port}", lab_port)
+    try:
+        with serving(service, port) as process, serving(lab, lab_port, "/"):
+            typer.echo(f"service     http://127.0.0.1:{port}/docs")
+            typer.echo(f"lab         http://127.0.0.1:{lab_port}/")
+            typer.echo("Ctrl-C ends both")
+            process.wait()
+    except KeyboardInterrupt:
+        typer.echo("both have ended")

@@ -1,9 +1,10 @@
 """Data frames in and out: narwhals reads pandas, polars, Arrow and Dask alike."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,16 @@ def to_frame(table: pa.Table) -> Frame:
     if find_spec("pandas"):
         return table.to_pandas()
     return import_module("polars").from_arrow(table) if find_spec("polars") else table
+
+
+def lists_frame(
+    ids: Mapping[str, Sequence[Any]], items: Sequence[Sequence[Any]], **beside: Sequence[Sequence[Any]]
+) -> Frame:
+    """Return lists as a frame: of each item the ids of its list, its rank from 1, and the values beside it."""
+    columns = {name: [id_ for id_, found in zip(of, items, strict=True) for _ in found] for name, of in ids.items()}
+    columns["rank"] = [rank for found in items for rank in range(1, len(found) + 1)]
+    columns |= {name: list(chain.from_iterable(of)) for name, of in {"item": items, **beside}.items()}
+    return to_frame(pa.table(columns))
 
 
 def _tables(data: Frame) -> Iterator[pa.Table]:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,21 +26,11 @@ _LOOKED_AT = 100_000  # rows
 _MAGNITUDES = 100  # the largest weights over the smallest, from which on their logarithm counts
 # Names of columns by what they hold, without case and punctuation; the first that is there is guessed.
 _NAMES = {
-    "user": ("user", "userid", "uid", "listener", "listenerid", "customer", "customerid", "msno", "account"),
-    "item": ("item", "itemid", "track", "trackid", "song", "songid", "videoid", "movieid", "artistid", "product"),
-    "weight": (
-        "weight",
-        "seconds",
-        "playtimems",
-        "msplayed",
-        "playedratiopct",
-        "plays",
-        "playcount",
-        "count",
-        "rating",
-    ),
-    "timestamp": ("timestamp", "ts", "time", "timems", "playedat", "date", "datetime", "unixtime"),
-    "session": ("session", "sessionid", "visit", "visitid"),
+    "user": "user userid uid listener listenerid customer customerid msno account",
+    "item": "item itemid track trackid song songid videoid movieid artistid product",
+    "weight": "weight seconds playtimems msplayed playedratiopct plays playcount count rating",
+    "timestamp": "timestamp ts time timems playedat date datetime unixtime",
+    "session": "session sessionid visit visitid",
 }
 _TEMPLATE = """{about}
 {steps}
@@ -108,22 +99,20 @@ def look_at(file: Path, columns: Columns | None = None) -> Guess:
     """
     (log,) = discover([file])
     table = _first_rows(log)
-    if columns is None and {"message", "user", "track", "time"} <= set(table.column_names):
-        return Guess(None, tuple(table.column_names), table.num_rows, None, 0)
-    columns = columns or _guess_columns(file, table.column_names)
-    weights = sessions = None
+    names = tuple(table.column_names)
+    if columns is None and {"message", "user", "track", "time"} <= set(names):
+        return Guess(None, names, table.num_rows, None, 0)
+    columns = columns or _guess_columns(file, names)
+    weights, sessions = None, 0.0
     if columns.weight:
-        found = _numbers(table, columns.weight)
-        found = found[found > 0]
+        found = np.array([_number(value) for value in _values(table, columns.weight)])
+        found = found[np.isfinite(found) & (found > 0)]
         weights = tuple(np.quantile(found, [0.01, 0.5, 0.99]).tolist()) if len(found) else None
     if columns.timestamp:
-        days = (
-            str(moment)[:10] if not _is_number(moment) else _day(float(moment))
-            for moment in _values(table, columns.timestamp)
-        )
         users = _values(table, columns.user)
+        days = map(_day, _values(table, columns.timestamp))
         sessions = len(set(zip(users, days, strict=True))) / max(1, len(set(users)))
-    return Guess(columns, tuple(table.column_names), table.num_rows, weights, sessions or 0)
+    return Guess(columns, names, table.num_rows, weights, sessions)
 
 
 def steps(guess: Guess, file: Path, target: Path) -> list[str]:
@@ -181,15 +170,19 @@ def _first_rows(log: LogFile) -> pa.Table:
         raise InteractionFileError(f"{log.name}: not one JSON object a line ({error})") from None
 
 
-def _guess_columns(file: Path, found: list[str]) -> Columns:
+def _guess_columns(file: Path, found: Sequence[str]) -> Columns:
     plain = {"".join(letter for letter in name.lower() if letter.isalnum()): name for name in reversed(found)}
-    guessed = {role: next((plain[name] for name in names if name in plain), None) for role, names in _NAMES.items()}
-    if missing := [role for role in ("user", "item") if guessed[role] is None]:
+    guessed = {
+        role: next((plain[name] for name in names.split() if name in plain), None) for role, names in _NAMES.items()
+    }
+    user, item = guessed.pop("user"), guessed.pop("item")
+    if user is None or item is None:
+        missing = " and which the ".join(role for role, name in (("user", user), ("item", item)) if name is None)
         raise InteractionFileError(
-            f"{file}: which column is the {' and which the '.join(missing)}? Found are {', '.join(found)[:200]}; "
+            f"{file}: which column is the {missing}? Found are {', '.join(found)[:200]}; "
             "say it with --columns user=…,item=…"
         )
-    return Columns(guessed["user"] or "", guessed["item"] or "", *(guessed[role] for role in list(_NAMES)[2:]))
+    return Columns(user, item, **guessed)
 
 
 def _values(table: pa.Table, column: str) -> list[Any]:
@@ -199,17 +192,16 @@ def _values(table: pa.Table, column: str) -> list[Any]:
     return values
 
 
-def _numbers(table: pa.Table, column: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array([float(value) for value in _values(table, column) if _is_number(value)])
-
-
-def _is_number(value: Any) -> bool:  # noqa: ANN401  of any column
+def _number(value: Any) -> float:  # noqa: ANN401  of any column
     try:
-        return math.isfinite(float(value))
+        return float(value)
     except (TypeError, ValueError):
-        return False
+        return math.nan
 
 
-def _day(moment: float) -> int:
-    """Return the day of a moment in seconds, or in milliseconds where seconds would be far in the future."""
-    return int(moment // (86_400 if moment < 1e11 else 86_400_000))
+def _day(moment: Any) -> int | str:  # noqa: ANN401
+    """Return the day of a moment: a text, or seconds, or milliseconds where seconds would be far in the future."""
+    seconds = _number(moment)
+    return (
+        str(moment)[:10] if not math.isfinite(seconds) else int(seconds // (86_400 if seconds < 1e11 else 86_400_000))
+    )

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from listening_loop.frames import Frame, to_frame
-from listening_loop.stores import Source, Store, address_of, ingest
+from listening_loop.frames import Frame, lists_frame
+from listening_loop.stores import Source, Store, ingest
 from looplib.arrays import Float32Array, IntArray
 from looplib.checksums import unseal
 from looplib.config import parse_config
@@ -88,12 +87,10 @@ class Model:
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
         """Recommend to a listener whom the model does not know, by what the listener has heard.
 
-        Args:
-            history: Listening time, or another weight, by track; tracks that the model does not know are left out.
-            n: Length of the list; tracks of the history are not in it.
+        `history` is listening time, or another weight, by track; tracks that the model does not know are left out.
 
         Returns:
-            A frame with the columns rank (from 1), item, score.
+            A frame with the columns rank (from 1), item, score, without the tracks of the history.
 
         Raises:
             Error: The model knows no track of the history, or a weight is not positive.
@@ -155,17 +152,11 @@ class Model:
         left_out: Sequence[Sequence[int]] = (),
     ) -> Frame:
         """Return the n best of the others for each row, without those left out of its list, as a frame."""
-        most = max(map(len, left_out), default=0)
-        lists = top_tracks(rows, others, n + most, usable_cores())
-        columns: dict[str, list[Any]] = {name: [] for name in (*ids, "rank", "item", "score")}
-        for number, found in enumerate(lists):
-            kept = found[~np.isin(found, left_out[number] if left_out else ())][:n]
-            for name, given in ids.items():
-                columns[name] += [given[number]] * len(kept)
-            columns["rank"] += range(1, len(kept) + 1)
-            columns["item"] += self.items[kept].tolist()
-            columns["score"] += (others[kept] @ rows[number]).tolist()
-        return to_frame(pa.table(columns))
+        found = top_tracks(rows, others, n + max(map(len, left_out), default=0), usable_cores())
+        left_out = left_out or [()] * len(found)
+        lists = [best[~np.isin(best, out)][:n] for best, out in zip(found, left_out, strict=True)]
+        scores = [(others[best] @ row).tolist() for best, row in zip(lists, rows, strict=True)]
+        return lists_frame(ids, [self.items[best].tolist() for best in lists], score=scores)
 
 
 def fit(
@@ -197,11 +188,11 @@ def fit(
         Error: The interactions, a hyperparameter or the cluster does not allow it.
     """
     with _scratch(folder) as scratch:
-        store = interactions if isinstance(interactions, Store) else None
-        named: dict[str, Any] = {"user": "user", "item": "item", **columns}
-        store = store or ingest(interactions, f"{scratch}/store", **named)
+        if not isinstance(interactions, Store):
+            named: dict[str, Any] = {"user": "user", "item": "item", **columns}
+            interactions = ingest(interactions, f"{scratch}/store", **named)
         cluster = {"workers": None if blocks else 1, "threads_per_fit": 1 if blocks or client else usable_cores()}
-        document = {"store": address_of(store), "run": f"{scratch}/run", "seed": seed, "cluster": cluster}
+        document = {"store": interactions.address, "run": f"{scratch}/run", "seed": seed, "cluster": cluster}
         config = parse_config(SearchConfig, document | {"search": {"space": dict(params), "sweeps": sweeps}}, "params")
         grid = Als.grid(config.search.space.model_dump())
         if len(grid) > 1:
@@ -212,14 +203,13 @@ def fit(
 def _fit(
     config: SearchConfig, params: AlsParams, scratch: Workspace, client: "Client | None", number: int | None
 ) -> Model:
-    store = open_at(config.store)
+    store, sweeps = open_at(config.store), config.search.sweeps
     scratch.folder.mkdir(parents=True, exist_ok=True)
     with open_cluster(config.cluster, (), scratch.on_disk, client) as cluster:
         with progress("Interactions", 100, "%") as report:
             dataset = build_dataset(store, config, cluster, report)
-        with progress("Fit", config.search.sweeps, "sweeps") as report:
+        with progress("Fit", sweeps, "sweeps") as report:
             blocks = cut_blocks(cluster, dataset, "total", scratch.sub("tracks"), number)
-            sweeps = config.search.sweeps
             fitted = fit_blocks(cluster, blocks, params, config.seed, sweeps, scratch.sub("fit"), report)
         users, items = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
         return Model(users, items, np.array(fitted.user_factors), np.array(fitted.item_factors), params)

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from listening_loop.frames import Frame, to_frame
+from listening_loop.frames import Frame, lists_frame, to_frame
 from listening_loop.models import Model, UnknownIdError, load_version
 from listening_loop.stores import Store, address_of
 from looplib.config import parse_config, set_value
@@ -64,16 +63,12 @@ class Run:
             )
         if unknown := [user for user in users if user not in self._lists]:
             raise UnknownIdError(f"listener {unknown[0]!r}: unknown; run.model.fold_in recommends by a history")
-        columns: dict[str, list[Any]] = {"user": [], "rank": [], "item": []}
-        for user in users:
-            items = self._lists[user][:n]
-            columns["user"] += [user] * len(items)
-            columns["rank"] += range(1, len(items) + 1)
-            columns["item"] += items
-        if self._titles:
-            known = [self._titles.get(str(item), Title(item)) for item in columns["item"]]
-            columns |= {"title": [title.title for title in known], "artist": [title.artist for title in known]}
-        return to_frame(pa.table(columns))
+        items = [self._lists[user][:n] for user in users]
+        if not self._titles:
+            return lists_frame({"user": users}, items)
+        known = [[self._titles.get(str(item), Title(item)) for item in found] for found in items]
+        texts = {name: [[getattr(title, name) for title in found] for found in known] for name in ("title", "artist")}
+        return lists_frame({"user": users}, items, **texts)
 
     def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401  values of ExportConfig
         """Publish the winner's recommendations for the service; earlier versions stay for a rollback.
@@ -111,12 +106,12 @@ class Run:
 
     def __repr__(self) -> str:
         """Return the winner and what it is worth."""
-        value, lower, upper = self.winner.metrics[self.winner.select]
-        worth = f"{self.winner.select} {value:.4f} ({lower:.4f} … {upper:.4f})"
-        if self.winner.select in self.winner.test:
-            value, lower, upper = self.winner.test[self.winner.select]
-            worth += f", on listeners who chose nothing {value:.4f} ({lower:.4f} … {upper:.4f})"
-        return f"<Run {self.address}: {worth} by {self.winner.trial.kind}>"
+        select, worth = self.winner.select, []
+        for of, metrics in (("", self.winner.metrics), (" on listeners who chose nothing", self.winner.test)):
+            if select in metrics:
+                value, lower, upper = metrics[select]
+                worth.append(f"{value:.4f} ({lower:.4f} … {upper:.4f}){of}")
+        return f"<Run {self.address}: {select} {', '.join(worth)} by {self.winner.trial.kind}>"
 
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""

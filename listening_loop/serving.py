@@ -1,24 +1,19 @@
 """Serve what was published, from Python: the service runs in a process of its own for the time of a block."""
 
-import http.client
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from looplib.errors import UserError
+from recsys.lab import publishing
 from recsys.loop.processes import Step, free_port, serving
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(publishing.Service):
     """A running service."""
-
-    url: str
 
     def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401  ids of the owner
         """Say what share of a track a listener has heard, 0..1, and return the track to play next.
@@ -26,21 +21,11 @@ class Service:
         Raises:
             Error: The service refuses, as the track is unknown, an id is of another kind or the share no share.
         """
-        return self._post("next", user, track, time)["track"]
+        return self.ask("POST", f"/next/{quote(str(user), safe='')}", {"track": track, "time": time})["track"]
 
     def last(self, user: Any, track: Any, time: float = 1.0) -> None:  # noqa: ANN401  ids of the owner
         """Say what share of a track a listener heard last, and end the session; errors are those of `next`."""
-        self._post("last", user, track, time)
-
-    def _post(self, message: str, user: Any, track: Any, time: float) -> dict[str, Any]:  # noqa: ANN401
-        body = orjson.dumps({"track": track, "time": time}, option=orjson.OPT_SERIALIZE_NUMPY)
-        with closing(http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)) as connection:
-            connection.request("POST", f"/{message}/{quote(str(user), safe='')}", body)
-            answer = connection.getresponse()
-            document: dict[str, Any] = orjson.loads(answer.read())
-        if answer.status != http.client.OK:
-            raise UserError(f"{self.url}: {document['error']}")
-        return document
+        self.ask("POST", f"/last/{quote(str(user), safe='')}", {"track": track, "time": time})
 
 
 @contextmanager

@@ -65,43 +65,41 @@ def ingest(
     Raises:
         Error: The data have no such column, no good row, mixed ids; or the store is another's, or damaged.
     """
-    if not columns and not preset and not is_frame(data):
-        paths = _paths(data)
-        address = _address(store, [str(path) for path in paths])
-        ingest_events(paths, address)
+    if is_frame(data):
+        reading = _reading(preset, columns, where, percent)
+        with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
+            file = Path(folder, "frame.parquet")
+            write_parquet(data, file)
+            address = _address(store, [sha256_file(file), repr(reading)])
+            try:
+                ingest_interactions([file], address, reading)
+            except UserError as error:
+                raise type(error)(str(error).replace(str(file), "the data frame")) from None
         return Store(address)
-    reading = _reading(preset, columns)
-    reading = replace(reading, where=where or reading.where, percent=percent or reading.percent)
-    if not is_frame(data):
-        paths = _paths(data)
+    paths: Sequence[str | Path] = [data] if isinstance(data, (str, Path)) else list(data)
+    if columns or preset:
+        reading = _reading(preset, columns, where, percent)
         address = _address(store, [*map(str, paths), repr(reading)])
         ingest_interactions(paths, address, reading)
-        return Store(address)
-    with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
-        file = Path(folder, "frame.parquet")
-        write_parquet(data, file)
-        address = _address(store, [sha256_file(file), repr(reading)])
-        try:
-            ingest_interactions([file], address, reading)
-        except UserError as error:
-            raise type(error)(str(error).replace(str(file), "the data frame")) from None
+    else:
+        address = _address(store, [*map(str, paths)])
+        ingest_events(paths, address)
     return Store(address)
 
 
-def _reading(preset: str | None, columns: Mapping[str, str]) -> Reading:
-    """Return how to read tables: by a preset, whose columns others replace."""
-    presets = {found.value: found for found in Preset}
+def _reading(preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool) -> Reading:
+    """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
+    presets = {found.value: PRESETS[found] for found in Preset}
     if preset and preset not in presets:
         raise UserError(f"preset: {preset} is unknown; known are {', '.join(presets)}")
     known = {role.name for role in fields(Columns)}
     if unknown := columns.keys() - known:
         raise UserError(f"{', '.join(sorted(unknown))}: no column holds that; known are {', '.join(sorted(known))}")
-    if preset and not columns:
-        return PRESETS[presets[preset]]
-    if not {"user", "item"} <= columns.keys():
+    if not {"user", "item"} <= columns.keys() and not (preset and not columns):
         raise UserError("user and item are expected: the columns of listeners and of tracks")
-    reading = Reading(Columns(**columns))
-    return replace(PRESETS[presets[preset]], columns=reading.columns) if preset else reading
+    reading = presets[preset] if preset else Reading(Columns(**columns))
+    own = Columns(**columns) if columns else reading.columns
+    return replace(reading, columns=own, where=where or reading.where, percent=percent or reading.percent)
 
 
 def _address(store: str | Path | None, facts: Sequence[str]) -> str:
@@ -121,7 +119,3 @@ def open_store(address: str | Path) -> Store:
 def address_of(store: Store | str | Path) -> str:
     """Return the address of a store, given as such or as a `Store`."""
     return store.address if isinstance(store, Store) else str(store)
-
-
-def _paths(data: Source) -> Sequence[str | Path]:
-    return [data] if isinstance(data, (str, Path)) else list(data)

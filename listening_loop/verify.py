@@ -72,31 +72,28 @@ def _fault(check: Callable[[], object], file: Path, advice: str = "") -> str | N
     return None
 
 
+def _alone(check: Callable[[Path], object], advice: str = "") -> Check:
+    """Make the check of a file that vouches for itself alone."""
+    return lambda file: iter([_fault(partial(check, file), file, advice)])
+
+
 def _check_manifest(file: Path) -> Iterator[str | None]:
     """Check a store or an export."""
     content: dict[str, Any] = {}
     yield _fault(lambda: content.update(unseal(file.read_bytes())), file, "restore it, or make all of it again")
     if "parts" in content:
-        yield from _check_store(file)
+        try:
+            manifest = decode_manifest(file.read_bytes(), str(file.parent))
+        except StoreError as error:
+            yield str(error)
+            return
+        for stored in manifest.files:
+            part = file.parent / stored.path
+            yield _fault(partial(check_digests, {part: stored}, lambda: manifest), part)
     for name, facts in content.get("files", {}).items():
         part = file.parent / name
         opened = partial(open_untrusted, part, within=file.parent, sha256=str(facts["sha256"]))
         yield _fault(lambda: opened().close(), part, "remove the version and export again")  # noqa: B023  called at once
-
-
-def _check_store(file: Path) -> Iterator[str | None]:
-    try:
-        manifest = decode_manifest(file.read_bytes(), str(file.parent))
-    except StoreError as error:
-        yield str(error)
-        return
-    for stored in manifest.files:
-        part = file.parent / stored.path
-        yield _fault(partial(check_digests, {part: stored}, lambda: manifest), part)
-
-
-def _check_dataset(file: Path) -> Iterator[str | None]:
-    yield _fault(lambda: open_whole_dataset(open_workspace(file.parent)), file)
 
 
 def _check_ledger(file: Path) -> Iterator[str | None]:
@@ -105,23 +102,11 @@ def _check_ledger(file: Path) -> Iterator[str | None]:
     yield from (f"{file}, {damage}; {_AGAIN}" for damage in lines.damaged)
 
 
-def _check_winner(file: Path) -> Iterator[str | None]:
-    yield _fault(lambda: unseal(file.read_bytes()), file, _AGAIN)
-
-
-def _check_listeners(file: Path) -> Iterator[str | None]:
-    yield _fault(partial(check_arrays, file), file, _AGAIN)
-
-
-def _check_log(file: Path) -> Iterator[str | None]:
-    yield _fault(LogFile(file, str(file)).check, file)
-
-
 _CHECKS: dict[str, Check] = {
     MANIFEST: _check_manifest,
-    SUMMARY: _check_dataset,
     LEDGER: _check_ledger,
-    WINNER: _check_winner,
-    f"{LISTENERS}/*/*.npz": _check_listeners,
-    "events-*-crc????????.jsonl": _check_log,
+    SUMMARY: _alone(lambda file: open_whole_dataset(open_workspace(file.parent))),
+    WINNER: _alone(lambda file: unseal(file.read_bytes()), _AGAIN),
+    f"{LISTENERS}/*/*.npz": _alone(check_arrays, _AGAIN),
+    "events-*-crc????????.jsonl": _alone(lambda file: LogFile(file, str(file)).check()),
 }

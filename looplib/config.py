@@ -44,9 +44,9 @@ def load_config(
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or a value is
             not allowed; the message blames the file, the override or the option.
     """
-    document = _read_yaml(path) if path else {}
+    of_file = _read_yaml(path) if path else {}
+    document = copy.deepcopy(of_file)
     given: dict[str, str] = {}
-    alone = copy.deepcopy(document)
     for override in overrides:
         key, value = _parse(override)
         set_value(document, key, value, f"--set {key}")
@@ -54,13 +54,14 @@ def load_config(
     for key, value in (options or {}).items():
         if value is not None:
             set_value(document, key, value, given.setdefault(key, f"--{key.rpartition('.')[2]}"))
-    try:
+    if not (faults := _faults(model, document)):
         return model.model_validate(document)
-    except ValidationError as error:
-        source = str(path) if path else "the configuration"
-        before = _faults(model, alone)
-        found = {fault: _blamed(fault, given) if fault not in before else source for fault in _details(model, error)}
-        raise ConfigError(_in_one_line(found)) from None
+    source, before = str(path or "the configuration"), _faults(model, of_file)
+    by_source: dict[str, list[str]] = {}
+    for fault, key in faults.items():
+        blamed = source if fault in before else _blamed(key, given)
+        by_source.setdefault(blamed, []).append(fault.removeprefix(f"{blamed.removeprefix('--set ')}: "))
+    raise ConfigError("; ".join(f"{blamed}: {'; '.join(found)}" for blamed, found in by_source.items()))
 
 
 def parse_config(model: type[ConfigT], document: dict[str, Any], source: str) -> ConfigT:
@@ -69,10 +70,9 @@ def parse_config(model: type[ConfigT], document: dict[str, Any], source: str) ->
     Raises:
         ConfigError: A key is unknown or a value is not allowed.
     """
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(_in_one_line(dict.fromkeys(_details(model, error), source))) from None
+    if faults := _faults(model, document):
+        raise ConfigError(f"{source}: {'; '.join(faults)}")
+    return model.model_validate(document)
 
 
 def dump_config(config: Config) -> str:
@@ -119,39 +119,21 @@ def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> No
     document[last] = value
 
 
-def _details(model: type[BaseModel], error: ValidationError) -> list[tuple[str, str]]:
-    """Return the key and the explanation of each fault."""
-    details = error.errors(include_url=False)
-    return [(".".join(str(part) for part in detail["loc"]), _explain(model, detail)) for detail in details]
-
-
-def _faults(model: type[BaseModel], document: dict[str, Any]) -> list[tuple[str, str]]:
+def _faults(model: type[BaseModel], document: dict[str, Any]) -> dict[str, str]:
+    """Return the key of each fault by its explanation."""
     try:
         model.model_validate(document)
     except ValidationError as error:
-        return _details(model, error)
-    return []
+        details = error.errors(include_url=False)
+        return {_explain(model, detail): ".".join(map(str, detail["loc"])) for detail in details}
+    return {}
 
 
-def _blamed(fault: tuple[str, str], given: Mapping[str, str]) -> str:
-    """Return the override or option that a fault is in, or all that may have caused it."""
-    where = f"{fault[0]}."
+def _blamed(key: str, given: Mapping[str, str]) -> str:
+    """Return the override or option that a fault's key is in, or all that may have caused it."""
+    where = f"{key}."
     found = [text for key, text in given.items() if where.startswith(f"{key}.") or f"{key}.".startswith(where)]
     return ", ".join(found or given.values())
-
-
-def _in_one_line(faults: Mapping[tuple[str, str], str]) -> str:
-    """Return the explanations of faults, by what is to blame for them."""
-    sources = dict.fromkeys(faults.values())
-    by_source = {
-        source: [
-            fault[1].removeprefix(f"{source.removeprefix('--set ')}: ")
-            for fault, blamed in faults.items()
-            if blamed == source
-        ]
-        for source in sources
-    }
-    return "; ".join(f"{source}: {'; '.join(texts)}" for source, texts in by_source.items())
 
 
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:

@@ -1,5 +1,6 @@
-"""Files and folders that appear whole or not at all, and digests."""
+"""Files and folders that appear whole or not at all, digests, and locks between processes of one machine."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -120,3 +121,35 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lock(handle: int, *, wait: bool = False) -> bool:
+    """Lock an open file or folder by its descriptor, until that is closed or the process dies.
+
+    Returns:
+        Whether this process holds the lock now; always true with `wait`.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def exclusive(path: Path, refusal: Exception | None = None) -> Iterator[None]:
+    """Hold the lock of a folder, or of a file that is made if it is missing.
+
+    Where another process holds it, the refusal is raised; without one, wait.
+
+    Raises:
+        OSError: The file cannot be made or opened.
+    """
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    try:
+        if not lock(handle, wait=refusal is None) and refusal is not None:
+            raise refusal
+        yield
+    finally:
+        os.close(handle)

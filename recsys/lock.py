@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import msgspec
 
-from looplib.locks import exclusive
+from looplib.files import exclusive
 from recsys.errors import StorageError
 from recsys.filesystem import open_files
 from recsys.workspace import Workspace

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from looplib.files import TEMPORARY_PREFIX, atomic_symlink, digest_of, sha256_file
-from looplib.locks import exclusive
+from looplib.files import TEMPORARY_PREFIX, atomic_symlink, digest_of, exclusive, sha256_file
 from recsys.errors import StorageError
 from recsys.filesystem import open_files
 

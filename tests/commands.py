@@ -14,7 +14,6 @@ MODULES = (
     "recsys.ingest",
     "recsys.search",
     "recsys.export",
-    "recsys.report",
     "analysis.ab",
     "analysis.power",
     "analysis.aa",

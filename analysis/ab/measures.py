@@ -16,7 +16,6 @@ column `part` is what the numbers are asked for: 0 for the whole experiment, a d
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +23,7 @@ import pyarrow as pa
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
-from analysis.ab.tables import DAY_MS, HOUR_MS, Loaded, attach_texts, load
+from analysis.ab.tables import DAY_MS, HOUR_MS, Loaded, attach_texts
 from analysis.errors import AnalysisError
 from looplib.arrays import FloatArray, IntArray
 
@@ -178,14 +177,6 @@ def measure_original(loaded: Loaded) -> None:
     for connection in loaded.each_slice():
         queries.append(connection, "listener_sums_whole", "ab/original_listeners")
     queries.alias(loaded.connection, "known_whole", "listener_sums_whole")
-
-
-def listeners_of(paths: Sequence[str | Path], experiment: str, arm: str) -> list[int]:
-    """Return the listeners of an arm, ascending; paths and errors are those of `tables.load`."""
-    with load(paths, experiment, table_only=True) as loaded:
-        measure_original(loaded)
-        users: list[int] = rows_of(loaded.connection, "known_whole", arm)["user"].to_pylist()
-        return users
 
 
 def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()) -> dict[str, FloatArray]:

@@ -46,24 +46,6 @@ def draw_lines(
     return layered(210, *layers)
 
 
-def draw_shares(
-    shares: Mapping[str, Sequence[float]], colours: Mapping[str, str], names: Sequence[str], x_title: str = "from …"
-) -> alt.LayerChart:
-    """Draw how values are spread over bins, as one outline a series; `names` are the lower ends of the bins."""
-    rows = [
-        {"series": series, "bin": number, "share": 100 * share}
-        for series, of_bins in shares.items()
-        for number, share in enumerate([*of_bins, *of_bins[-1:]])
-    ]
-    encoded = chart_of(rows).encode(
-        x=alt.X("bin:Q", scale=alt.Scale(domain=[0, len(names)], nice=False), axis=named_axis(x_title, names, 8)),
-        y=alt.Y("share:Q", title="sessions, %", stack=None, axis=alt.Axis(tickCount=4)),
-        color=colour_by("series", dict(colours)),
-    )
-    outline = encoded.mark_line(interpolate="step-after", strokeWidth=2)
-    return layered(210, encoded.mark_area(interpolate="step-after", opacity=0.1), outline)
-
-
 def number_axis(title: str, *, from_zero: bool = True) -> alt.X:
     """Return an axis of numbers for the field "x"."""
     return alt.X("x:Q", title=title, scale=alt.Scale(zero=from_zero, nice=False), axis=alt.Axis(tickCount=6))

@@ -116,15 +116,14 @@ def estimates_table(estimates: Sequence[ListEstimate], logged: Interval, logged_
     return table
 
 
-def predictions_table(predictions: Sequence[Prediction], days: Sequence[int] = ()) -> Table:
-    """Return the predictions, with the day of each where days are given."""
+def predictions_table(predictions: Sequence[Prediction]) -> Table:
+    """Return the predictions beside what was measured."""
     table = Table(title="Predicted and measured, 95 % intervals")
-    for column in (*(("day",) if days else ()), "arm", "what", "predicted", "measured", "error", "overlap"):
+    for column in ("arm", "what", "predicted", "measured", "error", "overlap"):
         table.add_column(column, justify="right")
-    for index, row in enumerate(predictions):
+    for row in predictions:
         error, agrees = f"{row.error_pct:+.1f} %", "yes" if row.agrees else "no"
-        day = map(str, days[index : index + 1])
-        table.add_row(*day, row.arm, row.what, _text(row.predicted), _text(row.measured), error, agrees)
+        table.add_row(row.arm, row.what, _text(row.predicted), _text(row.measured), error, agrees)
     return table
 
 

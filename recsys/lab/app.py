@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.csv
-from flask import Flask, Response, abort, redirect, request, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -19,22 +20,10 @@ from analysis.page.render import render
 from looplib.errors import UserError
 from looplib.files import atomic_write_text
 from recsys.errors import LabError
-from recsys.lab.comparison import compare
-from recsys.lab.found import (
-    AB_REPORT,
-    NOTE,
-    RUN,
-    damage_named,
-    find_folders,
-    find_reports,
-    find_runs,
-    read_note,
-    read_page,
-    read_run_in,
-)
-from recsys.lab.live import draw_effects, look
-from recsys.lab.publishing import Publisher, Service, Version, read_versions
-from recsys.lab.view import view
+from recsys.lab.found import AB_REPORT, NOTE, RUN, damage, find_entries, find_folders, read_note, read_page, read_run_in
+from recsys.lab.live import look
+from recsys.lab.publishing import Publisher, Service, read_versions
+from recsys.lab.trials import compare, view
 from recsys.report.figures import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import REPORT, read_run
@@ -44,6 +33,7 @@ _LONGEST_NOTE = 2000  # characters
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 # Nothing is fetched, nothing runs, and no other site shows a page in a frame, to have its buttons clicked unseen.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+pages = Blueprint("lab", __name__)
 
 
 @dataclass(frozen=True)
@@ -64,167 +54,173 @@ def create_app(settings: LabSettings) -> Flask:
     name is not ours) nor post to it (browsers say where a form comes from).
     """
     app = Flask(__name__, static_folder=None)
-    publisher = Publisher(settings.service, settings.published) if settings.published else None
-    _guard(app, settings.hosts)
-    _add_pages(app, settings, publisher)
-    _add_runs(app, settings.root, publisher)
-    _add_actions(app, settings, publisher)
+    app.config["LAB"], app.config["PUBLISHER"] = settings, Publisher(settings.service, settings.published)
+    app.register_blueprint(pages)
     return app
 
 
-def _guard(app: Flask, hosts: tuple[str, ...]) -> None:
-    @app.before_request
-    def refuse_strangers() -> None:
-        if request.host.rsplit(":", 1)[0] not in (*_LOCAL, *hosts):
-            abort(403, f"asked as {request.host}; start the lab with --host-name for other names than localhost")
-        if request.method == "POST" and request.headers.get("Origin") != request.host_url.rstrip("/"):
-            abort(403, "a form of another site")
+@pages.before_app_request
+def refuse_strangers() -> None:
+    """Refuse requests under other names than the lab's, and forms of other sites."""
+    if request.host.rsplit(":", 1)[0] not in (*_LOCAL, *_lab().hosts):
+        abort(403, f"asked as {request.host}; start the lab with --host-name for other names than localhost")
+    if request.method == "POST" and request.headers.get("Origin") != request.host_url.rstrip("/"):
+        abort(403, "a form of another site")
 
-    @app.after_request
-    def restrict(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", f"{_POLICY}; form-action 'self'")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"  # without a referrer, forms have no origin either
-        return response
 
-    @app.errorhandler(UserError)
-    def explain(error: UserError) -> tuple[str, int]:
-        return _page("problem", title="That did not work", problem=str(error)), 409
+@pages.after_app_request
+def restrict(response: Response) -> Response:
+    """Forbid what no page of ours needs."""
+    response.headers.setdefault("Content-Security-Policy", f"{_POLICY}; form-action 'self'")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"  # without a referrer, forms have no origin either
+    return response
 
-    @app.errorhandler(HTTPException)
-    def explain_http(error: HTTPException) -> tuple[str, int]:
+
+@pages.app_errorhandler(Exception)
+def explain(error: Exception) -> tuple[str, int]:
+    """Show why there is no page; whatever one stumbles over in the files of a run or report is their damage."""
+    if isinstance(error, HTTPException):
         return _page("problem", title=error.name, problem=error.description or ""), error.code or 500
+    name = (request.view_args or {}).get("name")
+    if name is None and not isinstance(error, UserError):
+        raise error
+    return _page("problem", title="That did not work", problem=damage(str(name), error)), 409
 
 
-def _add_pages(app: Flask, settings: LabSettings, publisher: Publisher | None) -> None:
-    root = settings.root
-
-    @app.get("/")
-    def overview() -> str:
-        try:
-            served, note = settings.service.ask("GET", "/experiments"), settings.service.url
-        except LabError as error:
-            served, note = None, str(error)
-        job = publisher.job if publisher else None
-        return _page(
-            "overview",
-            runs=find_runs(root),
-            reports=find_reports(root),
-            root=root,
-            job=job,
-            served=served,
-            note=note,
-        )
-
-    @app.get("/<any('search-reports', reports):kind>/<path:name>")
-    def report(kind: str, name: str) -> Response:
-        folder = _find(root, AB_REPORT if kind == "reports" else RUN, name)
-        if not os.path.lexists(folder / REPORT):
-            abort(404, f"{name}: no report yet; a finished search has one, and python -m recsys.report makes it")
-        # It is served as it was written, so that it can do nothing but be read.
-        policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
-        return Response(read_page(root, folder), mimetype="text/html", headers=policy)
+@pages.get("/")
+def overview() -> str:
+    """Show all runs and reports, and what is served."""
+    lab = _lab()
+    try:
+        served, note = lab.service.ask("GET", "/experiments"), lab.service.url
+    except LabError as error:
+        served, note = None, str(error)
+    runs, reports = find_entries(lab.root, RUN), find_entries(lab.root, AB_REPORT)
+    return _page("overview", runs=runs, reports=reports, root=lab.root, served=served, note=note)
 
 
-def _add_runs(app: Flask, root: Path, publisher: Publisher | None) -> None:
-    @app.get("/runs/<path:name>")
-    def run(name: str) -> str:
-        with damage_named(name):
-            found = _read_run(root, name)
-            shown = view(found, request.args)
-            return _page(
-                "run",
-                run=found,
-                view=shown,
-                figure=draw_leaderboard(found, shown.metric),
-                note=read_note(found.folder),
-                has_report=(found.folder / REPORT).exists(),
-                can_publish=publisher is not None,
-                job=publisher.job if publisher else None,
-            )
-
-    @app.get("/download/<any(csv, json):kind>/<path:name>")
-    def download(kind: str, name: str) -> Response:
-        with damage_named(name):
-            rows = _read_run(root, name).rows
-        if kind == "json":
-            return Response(orjson.dumps(rows, option=orjson.OPT_INDENT_2), mimetype="application/json")
-        content = io.BytesIO()
-        pa.csv.write_csv(pa.Table.from_pylist([dict(row) for row in rows]), content)
-        return Response(content.getvalue(), mimetype="text/csv")
-
-    @app.get("/compare/<path:name>")
-    def comparison(name: str) -> str:
-        trials = list(dict.fromkeys(request.args.getlist("trial")))
-        if len(trials) < 2:
-            abort(400, f"two or more trials are compared, {len(trials)} were chosen")
-        with damage_named(name):
-            found = _read_run(root, name)
-            return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, trials))
+@pages.get("/<any('search-reports', reports):kind>/<path:name>")
+def report(kind: str, name: str) -> Response:
+    """Show the page of a search or of an experiment as it was written, so that it can do nothing but be read."""
+    folder = _find(AB_REPORT if kind == "reports" else RUN, name)
+    if not os.path.lexists(folder / REPORT):
+        abort(404, f"{name}: no report yet; a finished search has one")
+    policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
+    return Response(read_page(_lab().root, folder), mimetype="text/html", headers=policy)
 
 
-def _add_actions(app: Flask, settings: LabSettings, publisher: Publisher | None) -> None:
-    service = settings.service
-
-    @app.get("/live")
-    def live_experiment() -> str:
-        live = look(service, settings.log)
-        return _page("live", live=live, figure=draw_effects(live))
-
-    @app.route("/publish/<path:name>", methods=["GET", "POST"])
-    def publish(name: str) -> BaseResponse | str:
-        if publisher is None:
-            abort(409, "nothing can be published: start the lab with --published")
-        with damage_named(name):
-            found = _read_run(settings.root, name)
-            config, winner = read_run(open_workspace(found.folder))
-        if request.method == "GET":
-            served = service.ask("GET", "/experiments")
-            return _page("publish", run=found, winner=winner, export=config.export, served=served, settings=settings)
-        publisher.start(name, found.folder, config.export)
-        return redirect(url_for("run", name=name), code=303)
-
-    @app.route("/rollback", methods=["GET", "POST"])
-    def roll_back() -> BaseResponse | str:
-        if request.method == "GET":
-            served = service.ask("GET", "/experiments")
-            versions = read_versions(settings.published) if settings.published else []
-            others = [version for version in versions if version.name != served["version"]]
-            return _page("rollback", served=served, versions=others, reason=_why_no_rollback(settings, others))
-        service.ask("POST", "/admin/rollback", {"version": request.form["version"]})
-        return redirect(url_for("live_experiment"), code=303)
-
-    @app.post("/note/<path:name>")
-    def note(name: str) -> BaseResponse:
-        folder = _find(settings.root, RUN, name)
-        atomic_write_text(folder / NOTE, request.form.get("note", "").strip()[:_LONGEST_NOTE])
-        return redirect(url_for("run", name=name), code=303)
+@pages.get("/runs/<path:name>")
+def run(name: str) -> str:
+    """Show a run, finished or not."""
+    found = _read_run(name)
+    shown = view(found, request.args)
+    return _page(
+        "run",
+        run=found,
+        view=shown,
+        figure=draw_leaderboard(found, shown.metric),
+        note=read_note(found.folder),
+        has_report=(found.folder / REPORT).exists(),
+        can_publish=_lab().published is not None,
+    )
 
 
-def _why_no_rollback(settings: LabSettings, versions: Sequence[Version]) -> str:
+@pages.get("/download/<any(csv, json):kind>/<path:name>")
+def download(kind: str, name: str) -> Response:
+    """Return the leaderboard of a run."""
+    rows = _read_run(name).rows
+    if kind == "json":
+        return Response(orjson.dumps(rows, option=orjson.OPT_INDENT_2), mimetype="application/json")
+    content = io.BytesIO()
+    pa.csv.write_csv(pa.Table.from_pylist([dict(row) for row in rows]), content)
+    return Response(content.getvalue(), mimetype="text/csv")
+
+
+@pages.get("/compare/<path:name>")
+def comparison(name: str) -> str:
+    """Show trials of a run side by side."""
+    trials = list(dict.fromkeys(request.args.getlist("trial")))
+    if len(trials) < 2:
+        abort(400, f"two or more trials are compared, {len(trials)} were chosen")
+    found = _read_run(name)
+    return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, trials))
+
+
+@pages.get("/live")
+def live_experiment() -> str:
+    """Show the experiment so far."""
+    return _page("live", live=look(_lab().service, _lab().log))
+
+
+@pages.route("/publish/<path:name>", methods=["GET", "POST"])
+def publish(name: str) -> BaseResponse | str:
+    """Ask whether the winner of a run is to be published, or publish it."""
+    lab = _lab()
+    if lab.published is None:
+        abort(409, "nothing can be published: start the lab with --published")
+    found = _read_run(name)
+    config, winner = read_run(open_workspace(found.folder))
+    if request.method == "GET":
+        served = lab.service.ask("GET", "/experiments")
+        return _page("publish", run=found, winner=winner, export=config.export, served=served, settings=lab)
+    current_app.config["PUBLISHER"].start(name, found.folder, config.export)
+    return redirect(url_for(".run", name=name), code=303)
+
+
+@pages.route("/rollback", methods=["GET", "POST"])
+def roll_back() -> BaseResponse | str:
+    """Ask which version is to be served again, or have it served."""
+    lab = _lab()
+    if request.method == "GET":
+        served = lab.service.ask("GET", "/experiments")
+        versions = read_versions(lab.published) if lab.published else []
+        others = [version for version in versions if version["model"] != served["version"]]
+        return _page("rollback", served=served, versions=others, reason=_why_no_rollback(lab, others))
+    lab.service.ask("POST", "/admin/rollback", {"version": request.form["version"]})
+    return redirect(url_for(".live_experiment"), code=303)
+
+
+@pages.post("/note/<path:name>")
+def note(name: str) -> BaseResponse:
+    """Keep what somebody has to say of a run."""
+    atomic_write_text(_find(RUN, name) / NOTE, request.form.get("note", "").strip()[:_LONGEST_NOTE])
+    return redirect(url_for(".run", name=name), code=303)
+
+
+def _lab() -> LabSettings:
+    settings: LabSettings = current_app.config["LAB"]
+    return settings
+
+
+def _why_no_rollback(lab: LabSettings, versions: Sequence[object]) -> str:
     """Return why the service cannot be rolled back from here; empty if it can."""
-    if settings.published is None:
+    if lab.published is None:
         return "the lab does not know the versions: start it with --published"
-    if settings.service.token is None:
+    if lab.service.token is None:
         return "the service would refuse: start the lab with the service's BOTIFY_ADMIN_TOKEN in the environment"
-    return "" if versions else f"{settings.published} has no other version"
+    return "" if versions else f"{lab.published} has no other version"
 
 
-def _find(root: Path, files: tuple[str, ...], name: str) -> Path:
+def _find(files: tuple[str, ...], name: str) -> Path:
     """Find a run or report by its name; only a folder that was found below the root can be named."""
-    folder = find_folders(root, files).get(name)
+    folder = find_folders(_lab().root, files).get(name)
     if folder is None:
-        abort(404, f"no {'run' if files == RUN else 'report'} {name} below {root}")
+        abort(404, f"no {'run' if files == RUN else 'report'} {name} below {_lab().root}")
     return folder
 
 
-def _read_run(root: Path, name: str) -> Run:
-    return read_run_in(root, _find(root, RUN, name), name)
+def _read_run(name: str) -> Run:
+    return read_run_in(_lab().root, _find(RUN, name), name)
 
 
-def _page(template: str, **values: object) -> str:
-    folder = Path(__file__).parent / "templates"
-    return render(folder, f"{template}.html.jinja", link=url_for, when=_when, setting=_setting, **values)
+def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
+    tools = {"link": _link, "when": _when, "setting": _setting, "job": current_app.config["PUBLISHER"].job}
+    return render(Path(__file__).parent / "templates", f"{template}.html.jinja", **tools, **values)
+
+
+def _link(page: str, **values: Any) -> str:  # noqa: ANN401  parts of the address
+    return url_for(f"lab.{page}", **values)
 
 
 def _setting(value: object) -> str:
@@ -233,5 +229,4 @@ def _setting(value: object) -> str:
 
 
 def _when(moment: datetime | str) -> str:
-    moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    return f"{numbers.day(moment if isinstance(moment, str) else moment.isoformat())} UTC"

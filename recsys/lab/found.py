@@ -1,16 +1,13 @@
 """Runs and A/B reports below the lab's root; one that is damaged is an entry that says what is wrong."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
-from werkzeug.exceptions import HTTPException
 
 from analysis.page import numbers
 from looplib.errors import UserError
@@ -48,20 +45,23 @@ def find_folders(root: Path, files: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def find_runs(root: Path) -> list[Entry]:
-    """Find all runs below a folder, the newest first."""
-    return _newest_first(
-        _entry(name, folder / LEDGER, partial(_describe, root, folder, name))
-        for name, folder in find_folders(root, RUN).items()
-    )
+def find_entries(root: Path, files: tuple[str, ...]) -> list[Entry]:
+    """Find all runs, or all A/B reports, below a folder, the newest first."""
+    describe, entries = _describe_run if files == RUN else _describe_report, []
+    for name, folder in find_folders(root, files).items():
+        changed = datetime.fromtimestamp(0, UTC)
+        try:
+            changed = datetime.fromtimestamp((folder / files[0]).lstat().st_mtime, UTC)
+            entries.append(Entry(name, changed, describe(root, folder, name)))
+        except Exception as error:  # noqa: BLE001  damaged files make their readers raise any kind
+            entries.append(Entry(name, changed, {}, damage(name, error)))
+    return sorted(entries, key=lambda entry: entry.changed, reverse=True)
 
 
-def find_reports(root: Path) -> list[Entry]:
-    """Find all A/B reports below a folder, the newest first."""
-    return _newest_first(
-        _entry(name, folder / AB_REPORT[0], partial(_verdict, folder / AB_REPORT[0], root))
-        for name, folder in find_folders(root, AB_REPORT).items()
-    )
+def damage(name: str, error: Exception) -> str:
+    """Return what is wrong with the files of a run or report; our own errors say it."""
+    found = str(error) if isinstance(error, UserError) else f"{name}: damaged ({type(error).__name__}: {error})"
+    return _printable(found)
 
 
 def read_run_in(root: Path, folder: Path, name: str) -> Run:
@@ -83,32 +83,7 @@ def read_note(folder: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
 
-@contextmanager
-def damage_named(name: str) -> Iterator[None]:
-    """Say what is wrong with the files of a run or report, whatever the block stumbles over."""
-    try:
-        yield
-    except (UserError, HTTPException):
-        raise
-    except Exception as error:
-        raise LabError(f"{name}: damaged ({type(error).__name__}: {error})") from error
-
-
-def _entry(name: str, file: Path, describe: Callable[[], Mapping[str, Any]]) -> Entry:
-    changed = datetime.fromtimestamp(0, UTC)
-    try:
-        with damage_named(name):
-            changed = datetime.fromtimestamp(file.lstat().st_mtime, UTC)
-            return Entry(name, changed, describe())
-    except UserError as error:
-        return Entry(name, changed, {}, _printable(str(error)))
-
-
-def _newest_first(entries: Iterable[Entry]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: entry.changed, reverse=True)
-
-
-def _describe(root: Path, folder: Path, name: str) -> dict[str, Any]:
+def _describe_run(root: Path, folder: Path, name: str) -> dict[str, Any]:
     """Return what the overview shows of a run, as text."""
     run = read_run_in(root, folder, name)
     shown = {"state": run.state, "metric": run.select, "note": read_note(run.folder), "winner": numbers.NOTHING}
@@ -119,9 +94,10 @@ def _describe(root: Path, folder: Path, name: str) -> dict[str, Any]:
     return {**shown, "figures": (numbers.count(len(run.rows)), numbers.number(value), limits)}
 
 
-def _verdict(file: Path, root: Path) -> dict[str, Any]:
+def _describe_report(root: Path, folder: Path, name: str) -> dict[str, Any]:
     """Return what the overview shows of a report, as text."""
-    content = orjson.loads(read_untrusted(file, _LONGEST, within=root, error=LabError))
+    del name
+    content = orjson.loads(read_untrusted(folder / AB_REPORT[0], _LONGEST, within=root, error=LabError))
     verdict = content["verdict"]
     decision = f"{verdict['decision']} {verdict['arm'] or ''}".rstrip()
     return {"experiment": str(content["experiment"]), "decision": decision, "reason": str(verdict["reason"])}

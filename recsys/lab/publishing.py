@@ -35,7 +35,7 @@ class Service:
         connection = kind(parts.netloc, timeout=_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            content = None if body is None else orjson.dumps(body)
+            content = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
             connection.request(method, f"{parts.path.rstrip('/')}{path}", content, headers)
             answer = connection.getresponse()
             status, document = answer.status, orjson.loads(answer.read())
@@ -55,44 +55,38 @@ class Job:
     outcome: str = ""
 
 
-@dataclass(frozen=True)
-class Version:
-    """A published version: its name, and when it was made, in ISO 8601."""
-
-    name: str
-    created_at: str
-
-
-def read_versions(published: Path) -> list[Version]:
-    """Read the versions that a service can serve, the newest first; damaged ones are left out."""
+def read_versions(published: Path) -> list[dict[str, str]]:
+    """Read the versions that a service can serve (model, created_at), the newest first; damaged ones are left out."""
     found = []
     for file in published.glob(f"versions/*/{MANIFEST}"):
         with suppress(UserError, ValueError, KeyError):
             manifest = unseal(read_untrusted(file, _LONGEST_MANIFEST))
-            found.append(Version(manifest["model"], manifest["created_at"]))
-    return sorted(found, key=lambda version: version.created_at, reverse=True)
+            found.append({key: str(manifest[key]) for key in ("model", "created_at")})
+    return sorted(found, key=lambda version: version["created_at"], reverse=True)
 
 
 class Publisher:
     """Refits and publishes in the background: a large model takes minutes, a page does not."""
 
-    def __init__(self, service: Service, published: Path) -> None:
-        """Publish to the folder of versions that a service follows."""
+    def __init__(self, service: Service, published: Path | None) -> None:
+        """Publish to the folder of versions that a service follows, if there is one."""
         self.job: Job | None = None
         self._service, self._published = service, published
         self._lock = threading.Lock()
 
     def start(self, name: str, folder: Path, options: ExportConfig) -> None:
         """Begin to publish a run's winner, unless another publication is running."""
+        if self._published is None:
+            raise LabError("nothing can be published: start the lab with --published")
         with self._lock:
             if self.job is not None and self.job.state == "running":
                 raise LabError(f"{self.job.run} is being published; wait until that is done")
             self.job = Job(name)
-        threading.Thread(target=self._publish, args=(name, folder, options), daemon=True).start()
+        threading.Thread(target=self._publish, args=(name, folder, self._published, options), daemon=True).start()
 
-    def _publish(self, name: str, folder: Path, options: ExportConfig) -> None:
+    def _publish(self, name: str, folder: Path, published: Path, options: ExportConfig) -> None:
         try:
-            version = Path(export_run(folder, self._published, options)).resolve().name
+            version = Path(export_run(folder, published, options)).resolve().name
             served = self._service.ask("POST", "/admin/reload")["version"]
             self.job = Job(name, "done", f"version {version}; the service serves {served}")
         except UserError as error:

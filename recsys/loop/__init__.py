@@ -10,7 +10,7 @@ that can be run by itself; it is printed before it runs. The parts meet in files
     days/1/log/            what the service logged
     days/1/traffic.json    what the listeners' side counted
     days/1/report/         the A/B report
-    days/1/predictions.json  the off-policy estimates, beside what was measured
+    days/1/predictions.json  of the first day: the off-policy estimates, beside what was measured
     loop.json              the outcome of all days
 
 Read `days` (what happens), `processes` (how it is run), then `outcome`.

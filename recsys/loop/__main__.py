@@ -8,12 +8,12 @@ import typer
 from looplib.cli import make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, atomic_write_text
-from looplib.progress import console, output
+from looplib.progress import output
 from recsys.errors import LoopError
-from recsys.loop.config import DayPaths, LoopConfig, Paths
-from recsys.loop.days import collect, recommenders_of, run_day
+from recsys.loop.config import LoopConfig, Paths
+from recsys.loop.days import collect, run_day
 from recsys.loop.outcome import Outcome, print_outcomes, read_outcome
-from recsys.loop.processes import lock_folder, service_step
+from recsys.loop.processes import lab_step, lock_folder, service_step
 
 PROG = "python -m recsys.loop"
 app = make_app("Listen, learn, publish, serve, experiment, report: the whole loop, a day after another.")
@@ -27,30 +27,38 @@ def main(
 ) -> None:
     """Run the loop; an interrupted one continues where it was."""
     settings = load_config(LoopConfig, config, set_ or [], {"days": days})
-    paths = Paths(settings.folder)
+    paths = run_loop(settings)
+    service = service_step(settings.service, paths.catalogue, paths.published, paths.service, 5001)
+    typer.echo(f"serve it    {service.line}")
+    typer.echo(f"look at it  {lab_step(settings.folder, paths, 'http://127.0.0.1:5001', 8040).line}")
+
+
+def run_loop(settings: LoopConfig) -> Paths:
+    """Run all days of a loop that are not done yet, and print the outcome.
+
+    Returns:
+        The paths of the last day.
+
+    Raises:
+        LoopError: Another loop runs in the folder, or began there with other settings; or a step failed.
+    """
     outcomes: list[Outcome] = []
     with lock_folder(settings.folder):
+        paths = Paths(settings.folder)
         _keep_config(settings, paths.config)
-        recommenders = recommenders_of(settings)
         collect(settings, paths)
         for number in range(1, settings.days + 1):
-            day = DayPaths(paths, number)
-            run_day(settings, paths, day)
-            outcomes.append(read_outcome(day, recommenders))
+            paths = Paths(settings.folder, number)
+            run_day(settings, paths)
+            outcomes.append(read_outcome(paths, settings))
             atomic_write_json(paths.outcome, outcomes)
+    typer.echo()
     print_outcomes(outcomes, output())
-    console.print(f"[bold]{outcomes[-1].decision}[/]: {outcomes[-1].reason}", soft_wrap=True, highlight=False)
-    for name, file in {
-        "report": day.report / "report.html",
-        "leaderboard": day.run / "leaderboard.parquet",
-        "recommendations": paths.recommendations,
-        "event log": day.log,
-        "outcome": paths.outcome,
-    }.items():
-        typer.echo(f"{name:<16} {file}")
-    step = service_step(settings.service, paths.catalogue, paths.published, settings.folder / "service", 5001)
-    typer.echo(f"Keep serving:    {step.line}")
-    typer.echo(f"Look around:     python -m recsys.lab --root {settings.folder} --published {paths.published}")
+    typer.echo(f"\nexperiment  {paths.report_page}")
+    typer.echo(f"search      {paths.search_page}")
+    typer.echo(f"lists       {paths.recommendations}")
+    typer.echo(f"figures     {paths.outcome}")
+    return paths
 
 
 def _keep_config(settings: LoopConfig, file: Path) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from looplib.config import Config, Count, Share
 from recsys.export.export import RECOMMENDATIONS
-from recsys.runs.folder import WINNER
+from recsys.runs.folder import REPORT, WINNER
 
 
 class Traffic(Config):
@@ -37,35 +37,31 @@ class LoopConfig(Config):
 
 
 class Paths:
-    """The paths of a loop; `recsys.loop` says what the folders hold."""
+    """The paths of a loop, and of one of its days, whose number runs from 1; `recsys.loop` says what they hold."""
 
-    def __init__(self, folder: Path) -> None:
-        """Derive the paths from the loop's folder."""
-        self.folder = folder
+    def __init__(self, folder: Path, day: int = 1) -> None:
+        """Derive the paths from the loop's folder and the day's number."""
         self.config = folder / "loop.yaml"
-        self.outcome = folder / "loop.json"  # all days' outcomes
+        self.outcome = folder / "loop.json"
         self.world = folder / "world"
         self.catalogue = self.world / "tracks.json"
-        self.collected = folder / "log"  # of the first collection
+        self.collected = folder / "log"
         self.store = folder / "store"
         self.published = folder / "published"
         self.recommendations = self.published / "current" / RECOMMENDATIONS  # the newest lists
+        self.service = folder / "service"  # log of a service that is started after the loop
 
-
-class DayPaths:
-    """The paths of a day, whose number runs from 1."""
-
-    def __init__(self, paths: Paths, number: int) -> None:
-        """Derive the paths from the loop's and the day's number."""
-        self.number = number
-        self.folder = paths.folder / "days" / str(number)
-        self.run = self.folder / "run"
-        self.winner = self.run / WINNER  # there when the search has one
-        self.log = self.folder / "log"
+        self.number, self.day = day, folder / "days" / str(day)
+        self.earlier = [folder / "days" / str(number) / "log" for number in range(1, day)]  # logs
+        self.run = self.day / "run"
+        self.winner = self.run / WINNER
+        self.search_page = self.run / REPORT
+        self.log = self.day / "log"
         # What the listeners' side counted, first while the service may still have some of the log open
-        self.unfinished_traffic = self.folder / "traffic-unfinished.json"
-        self.traffic = self.folder / "traffic.json"
-        self.report = self.folder / "report"
+        self.unfinished_traffic = self.day / "traffic-unfinished.json"
+        self.traffic = self.day / "traffic.json"
+        self.report = self.day / "report"
         self.report_json = self.report / "report.json"
-        self.training = self.folder / "training"  # lists of the winner, learned without the held-out sessions
-        self.predictions = self.folder / "predictions.json"
+        self.report_page = self.report / REPORT
+        self.training = self.day / "training"  # lists of the winner, learned without the held-out sessions
+        self.predictions = self.day / "predictions.json"

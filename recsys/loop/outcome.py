@@ -1,7 +1,7 @@
-"""The outcome of the days: each arm's effect, day by day, from the reports, and whether it grew."""
+"""The outcome of a day: each arm's effect, over the control and over the best simple arm, and whether it grew."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,17 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from analysis.ab.measures import measure_original, read_listeners
+from analysis.ab.metrics import METRICS
+from analysis.ab.tables import load
 from analysis.offpolicy.report import Prediction, predictions_table
 from analysis.page import numbers
-from analysis.statistics.effects import Interval
-from recsys.loop.config import DayPaths
+from analysis.statistics.effects import Interval, compare_moments
+from recsys.loop.config import LoopConfig, Paths
+from recsys.loop.days import recommenders_of
 
-METRIC = "mean_time_per_session"
-_LEARNING = frozenset({"indexed", "in_order", "contextual", "session_als", "fold_in", "session_context"})
+METRIC = METRICS["mean_time_per_session"]
+_SIMPLE = frozenset({"random", "top_pop", "sticky_artist", "indexed", "in_order"})
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class ArmOutcome:
     listeners: int
     mean: float  # mean listening time of a session, over listeners; with the organic track
     effect_pct: Interval | None  # against the control, in % of its mean, whose noise is in the interval
+    over_simple_pct: Interval | None = None  # the same against the best simple arm
 
 
 @dataclass(frozen=True)
@@ -40,29 +45,48 @@ class Outcome:
     reason: str
     arms: list[ArmOutcome]  # the control first
     predictions: list[Prediction]  # arms whose lists were estimated, with what was measured
+    best_simple: str | None = None  # the arm with the longest sessions of those whose recommender is a simple one
 
 
-def read_outcome(day: DayPaths, recommenders: dict[str, str]) -> Outcome:
-    """Read a day's outcome from its report; `recommenders` is arm → its recommender."""
-    report: dict[str, Any] = orjson.loads(day.report_json.read_bytes())
-    rows = [row for row in report["effects"] if row["metric"] == METRIC]
+def read_outcome(paths: Paths, config: LoopConfig) -> Outcome:
+    """Read a day's outcome from its report and its log."""
+    report: dict[str, Any] = orjson.loads(paths.report_json.read_bytes())
+    recommenders = recommenders_of(config)
+    rows = [row for row in report["effects"] if row["metric"] == METRIC.name]
     means = {report["control"]: rows[0]["control_value"]} | {row["arm"]: row["arm_value"] for row in rows}
     effects = {
         row["arm"]: Interval(*(row["relative"][key] for key in ("effect_pct", "lower_pct", "upper_pct")))
         for row in rows
         if row["relative"]["lower_pct"] is not None
     }
+    simple = [arm for arm in means if recommenders.get(arm) in _SIMPLE]
+    best = max(simple, key=lambda arm: means[arm], default=None)
+    over_simple = _effects_over(best, means, paths, config) if best else {}
     arms = [
-        ArmOutcome(arm, recommenders.get(arm, ""), report["listeners"][arm], mean, effects.get(arm))
+        ArmOutcome(
+            arm, recommenders.get(arm, ""), report["listeners"][arm], mean, effects.get(arm), over_simple.get(arm)
+        )
         for arm, mean in means.items()
     ]
-    found = orjson.loads(day.predictions.read_bytes())["predictions"] if day.predictions.exists() else []
+    found = orjson.loads(paths.predictions.read_bytes())["predictions"] if paths.predictions.exists() else []
     predictions = msgspec.convert(found, list[Prediction])
-    return Outcome(day.number, report["verdict"]["decision"], report["verdict"]["reason"], arms, predictions)
+    return Outcome(paths.number, report["verdict"]["decision"], report["verdict"]["reason"], arms, predictions, best)
+
+
+def _effects_over(base: str, means: Mapping[str, float], paths: Paths, config: LoopConfig) -> dict[str, Interval]:
+    """Return the effects of the other arms over one of them, in % of its mean, whose noise is in the intervals."""
+    with load([paths.log], config.experiment, table_only=True) as loaded:
+        measure_original(loaded)
+        moments = {arm: METRIC.moments(read_listeners(loaded.connection, arm)) for arm in means}
+    return {
+        arm: compare_moments(moments[base], found, METRIC.quantity, 0.95).relative.scaled(100)
+        for arm, found in moments.items()
+        if arm != base
+    }
 
 
 def growth_of(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
-    """Return how the arms that learn changed from the first day to the last; nothing for a single day.
+    """Return how the arms changed from the first day to the last; nothing for a single day.
 
     Returns:
         Arm → its listening time relative to the control on the last day over that on the first. Days count as
@@ -71,7 +95,7 @@ def growth_of(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
     """
     growth = {}
     for before, after in zip(outcomes[0].arms, outcomes[-1].arms, strict=True) if len(outcomes) > 1 else ():
-        if after.recommender in _LEARNING and before.effect_pct and after.effect_pct:
+        if before.effect_pct and after.effect_pct:
             # The intervals are symmetric on the logarithm of the ratio, where the difference of two days is taken.
             start, end = (np.log1p(np.array([*effect]) / 100) for effect in (before.effect_pct, after.effect_pct))
             error = math.hypot(start[2] - start[1], end[2] - end[1]) / 2
@@ -80,31 +104,34 @@ def growth_of(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
 
 
 def print_outcomes(outcomes: Sequence[Outcome], output: Console) -> None:
-    """Print the days' tables, and whether what learned from them grew."""
-    table = Table(title="Listening time of a session, and the effect on it against the control, with 95 % intervals")
-    table.add_column("day", justify="right")
-    for arm in outcomes[0].arms:
-        table.add_column(f"{arm.arm} {arm.recommender}", justify="right")
-    for outcome in outcomes:
-        table.add_row(str(outcome.day), *map(_cell, outcome.arms))
+    """Print the last day's verdict and arms, how these grew since the first day, and what was predicted."""
+    last, growth = outcomes[-1], growth_of(outcomes)
+    output.print(f"[bold]{last.decision}[/]: {last.reason}\n", soft_wrap=True, highlight=False)
+    names = {arm.arm: f"{arm.arm} {arm.recommender}" for arm in last.arms}
+    table = Table("arm", box=None, title="Listening time of a session in tracks, with 95 % intervals")
+    columns = ["time", f"over {names[last.arms[0].arm]}"]
+    columns += [f"over {names[last.best_simple]}, the best simple arm"] if last.best_simple else []
+    columns += ["lift since day 1"] if growth else []
+    for column in columns:
+        table.add_column(column, justify="right")
+    for arm in last.arms:
+        cells = [numbers.number(arm.mean), _effect(arm.effect_pct)]
+        cells += [_effect(arm.over_simple_pct)] if last.best_simple else []
+        cells += [_growth(growth[arm.arm])] if arm.arm in growth else []
+        table.add_row(names[arm.arm], *cells)
     output.print(table)
-    predictions = [(outcome.day, prediction) for outcome in outcomes for prediction in outcome.predictions]
-    if predictions:
-        days, rows = zip(*predictions, strict=True)
-        output.print(predictions_table(rows, days))
-    recommenders = {arm.arm: arm.recommender for arm in outcomes[-1].arms}
-    for name, factor in growth_of(outcomes).items():
-        change = "grew" if factor.lower > 1 else "shrank" if factor.upper < 1 else "did not change for certain"
-        output.print(
-            f"{name} ({recommenders[name]}): listening time relative to the control {change} from day 1 to day "
-            f"{outcomes[-1].day}: \N{MULTIPLICATION SIGN} {factor.value:.2f} ({factor.lower:.2f} … {factor.upper:.2f})",
-            soft_wrap=True,
-            highlight=False,
-        )
+    if predictions := [prediction for outcome in outcomes for prediction in outcome.predictions]:
+        predicted = predictions_table(predictions)
+        predicted.box = None
+        output.print("", predicted)
 
 
-def _cell(arm: ArmOutcome) -> str:
-    mean, effect = numbers.number(arm.mean), arm.effect_pct
+def _effect(effect: Interval | None) -> str:
     if effect is None:
-        return mean
-    return f"{mean} {numbers.change(effect.value, 0)}\n{numbers.interval(effect.lower, effect.upper, 0)}"
+        return numbers.NOTHING
+    return f"{numbers.change(effect.value, 0)} ({numbers.interval(effect.lower, effect.upper, 0)})"
+
+
+def _growth(factor: Interval) -> str:
+    change = "grew" if factor.lower > 1 else "shrank" if factor.upper < 1 else "not certain"
+    return f"{change}: \N{MULTIPLICATION SIGN} {factor.value:.2f} ({factor.lower:.2f} … {factor.upper:.2f})"

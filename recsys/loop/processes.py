@@ -19,10 +19,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from looplib.locks import lock
+from looplib.files import lock
 from looplib.progress import console
 from recsys.errors import LoopError
 from recsys.export.export import RECOMMENDATIONS
+from recsys.loop.config import Paths
 
 LOCK = ".lock"
 _LOCK_TIMEOUT_S = 180.0
@@ -119,48 +120,56 @@ def service_step(config: Path, catalogue: Path, published: Path, log: Path, port
     return Step("The service", "botify", ["--config", config, "--port", str(port)], environment=environment)
 
 
+def lab_step(root: Path, paths: Paths, service: str, port: int) -> Step:
+    """Return the command that shows a loop, and the service at an address, in a browser."""
+    arguments: list[str | Path] = ["--root", root, "--published", paths.published, "--log", paths.service]
+    return Step("The lab", "recsys.lab", [*arguments, "--service", service, "--port", str(port)])
+
+
 @contextmanager
-def serving(step: Step, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the service for the time of the block, which gets its process; afterwards the log is complete."""
+def serving(step: Step, port: int, page: str = "/health/ready") -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a server for the time of the block, which gets its process once a page is there; then a log is complete."""
+    name = step.title.lower()
     with start(step, own_group=True) as process:  # at Ctrl-C the listeners end their sessions, then it is stopped
         try:
-            _wait_until_ready(process, port)
+            _wait_until_ready(process, name, port, page)
             try:
                 yield process
             except LoopError as error:
-                _check_running(process, f"; {error}")
+                _check_running(process, name, f"; {error}")
                 raise
-            _check_running(process)
+            _check_running(process, name)
         finally:
             _stop(process)
-    if process.returncode:
-        raise LoopError(f"the service did not end well: {_describe_exit(process.returncode)}")
+    if process.returncode not in (0, -signal.SIGTERM):
+        raise LoopError(f"{name} did not end well: {_describe_exit(process.returncode)}")
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def free_port(wanted: int = 0) -> int:
+    """Return a port that nobody listens on: the wanted one if it is free."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", wanted)) as server:
         return int(server.getsockname()[1])
+    return free_port()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], name: str, port: int, page: str) -> None:
     deadline = time.monotonic() + _START_S
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         with closing(connection), suppress(OSError, http.client.HTTPException):
-            connection.request("GET", "/health/ready")
+            connection.request("GET", page)
             if connection.getresponse().status == http.client.OK:
                 return
         if process.poll() is not None:
-            raise LoopError(f"the service does not start: {_describe_exit(process.returncode)}")
+            raise LoopError(f"{name} does not start: {_describe_exit(process.returncode)}")
         if time.monotonic() > deadline:
-            raise LoopError(f"the service is not ready after {_START_S:.0f} s on port {port}")
+            raise LoopError(f"{name} is not ready after {_START_S:.0f} s on port {port}")
         time.sleep(0.05)
 
 
-def _check_running(process: subprocess.Popen[bytes], more: str = "") -> None:
+def _check_running(process: subprocess.Popen[bytes], name: str, more: str = "") -> None:
     if process.poll() is not None:
-        raise LoopError(f"the service did not last: {_describe_exit(process.returncode)}{more}")
+        raise LoopError(f"{name} did not last: {_describe_exit(process.returncode)}{more}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numba
 
-from looplib.locks import exclusive
+from looplib.files import exclusive
 from looplib.progress import console
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -1,13 +1,11 @@
 """The figures of a search: its leaderboard, its fits, the searched space and the data. The lab shows some of them."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from analysis.charts import intervals, scatter
-from analysis.charts.heat import Cell, draw_heat
-from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis
+from analysis.charts.lines import Point, draw_lines, name_axis, number_axis
 from analysis.charts.svg import arm_colour, to_svg
 from analysis.page import numbers
 from analysis.page.figures import Figure, tabulate
@@ -16,9 +14,7 @@ from recsys.report.runs import Row, Run, interval_of
 
 _SHOWN = 12  # trials in the figure; the table has all
 _COLOURED = 6  # curves; the others are grey
-_OTHERS = "the others"
-_MAPS = 6
-_LONGEST = 15  # session lengths from here on are one bin
+_WINNER, _OTHERS = "the winner", "the others"
 _NAMED = (1, 5, 10, 20, 50)  # shares of the tracks in the table, %
 
 
@@ -80,13 +76,13 @@ def draw_costs(run: Run) -> Figure:
     """Draw what each fit took and how good it is."""
     scored = sorted(run.scored(run.candidates), key=lambda row: row is run.winner)  # the winner over the others
     dots = [
-        scatter.Dot("the winner" if row is run.winner else _OTHERS, row["fit_s"], *interval_of(row, run.select))
+        scatter.Dot(_WINNER if row is run.winner else _OTHERS, row["fit_s"], *interval_of(row, run.select))
         for row in scored
     ]
     described = (
         f"{run.label(row)}: {numbers.number(row[run.select])} in {numbers.number(row['fit_s'])} s" for row in scored
     )
-    colours = {"the winner": arm_colour(2), _OTHERS: arm_colour(1)}
+    colours = {_WINNER: arm_colour(2), _OTHERS: arm_colour(1)}
     return Figure(
         f"{run.select} by the time of the fit",
         "Seconds up to the best scored sweep, scoring aside; with 95 % intervals.",
@@ -131,7 +127,7 @@ def draw_parallel(run: Run) -> Figure | None:
     scales = {name: sorted({row[name] for row in rows}) for name in axes}
     points = [
         Point(
-            "the winner" if row is run.winner else _OTHERS,
+            _WINNER if row is run.winner else _OTHERS,
             number,
             scales[name].index(row[name]) / max(1, len(scales[name]) - 1),
             line=row["trial"],
@@ -139,41 +135,13 @@ def draw_parallel(run: Run) -> Figure | None:
         for row in rows
         for number, name in enumerate(axes)
     ]
-    colours = {"the winner": arm_colour(2), _OTHERS: arm_colour(0)}
+    colours = {_WINNER: arm_colour(2), _OTHERS: arm_colour(0)}
     ends = "; ".join(f"{name}: {_text(scales[name][0])} … {_text(scales[name][-1])}" for name in axes)
     return Figure(
         "Paths to the metric",
         f"A line is a candidate; values go from the smallest, below, to the largest, in equal steps. {ends}.",
         to_svg(draw_lines(points, colours, name_axis("", axes), "largest above"), ends),
     )
-
-
-def draw_heat_maps(run: Run) -> list[Figure]:
-    """Draw a map for each two hyperparameters with several values; none where fewer than two have."""
-    pairs = itertools.islice(itertools.combinations(run.varied, 2), _MAPS)
-    return [_draw_heat(run, run.varied, pair) for pair in pairs]
-
-
-def _draw_heat(run: Run, axes: Sequence[str], pair: tuple[str, str]) -> Figure:
-    values = (sorted({row[name] for row in run.candidates}) for name in pair)
-    cells = [
-        _cell(run, [row for row in run.candidates if (row[pair[0]], row[pair[1]]) == at], at)
-        for at in itertools.product(*values)
-    ]
-    others = [name for name in axes if name not in pair]
-    over = f" Each is the best over {', '.join(others)}." if others else ""
-    described = "; ".join(f"{cell.row}, {cell.column}: {cell.text}" for cell in cells)
-    return Figure(
-        " and ".join(pair),
-        f"{run.select} at the best scored sweep; the stronger the colour, the better; the best is outlined.{over}",
-        to_svg(draw_heat(cells, *pair), described),
-    )
-
-
-def _cell(run: Run, tried: Sequence[Row], at: Sequence[object]) -> Cell:
-    best = max((row[run.select] for row in run.scored(tuple(tried))), default=None)
-    text = numbers.number(best) if best is not None else "failed" if tried else numbers.NOTHING
-    return Cell(_text(at[0]), _text(at[1]), text, best)
 
 
 def _text(value: object) -> str:
@@ -196,24 +164,4 @@ def draw_popularity(dataset: Dataset) -> Figure:
         "The share of the training interactions that the most popular tracks have.",
         to_svg(chart, "; ".join(f"the {tracks} most popular tracks have {share}" for tracks, share in texts.items())),
         tabulate("Most popular tracks", {"Interactions": texts}),
-    )
-
-
-def draw_session_lengths(dataset: Dataset) -> Figure | None:
-    """Draw how many sessions have each length; None where nothing is known of sessions."""
-    lengths = dataset.session_lengths()
-    if set(lengths) == {1}:  # interactions without sessions, each on its own
-        return None
-    shown = {str(length): lengths.get(length, 0) for length in range(min(lengths), min(_LONGEST, max(lengths) + 1))}
-    if max(lengths) >= _LONGEST:
-        shown[f"{_LONGEST}+"] = sum(count for length, count in lengths.items() if length >= _LONGEST)
-    sessions = sum(lengths.values())
-    mean = sum(length * count for length, count in lengths.items()) / sessions
-    shares = {"sessions": [count / sessions for count in shown.values()]}
-    described = f"Tracks in a session, the organic one included; {numbers.number(mean)} on average."
-    return Figure(
-        "Session lengths",
-        described,
-        to_svg(draw_shares(shares, {"sessions": arm_colour(1)}, list(shown), "tracks"), described),
-        tabulate("Tracks", {"Sessions": {name: numbers.count(count) for name, count in shown.items()}}),
     )

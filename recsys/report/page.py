@@ -41,35 +41,28 @@ class Example:
     recommended: list[tuple[Title, float | None, bool]]
 
 
-def write_report(address: str | Path, *, catalogue: Path | None = None, store: str | Path | None = None) -> str:
-    """Write the page of a finished search into its run folder.
+def write_report(address: str) -> None:
+    """Write the page of a finished search into its run folder, at a path or an address.
 
-    Args:
-        address: Path or address of the run.
-        catalogue: tracks.json; by default the run's own, if it has one, or else the titles in the store.
-        store: The session store; by default where the search read it.
-
-    Returns:
-        The page's address.
+    Titles are those of the configured catalogue, or else those in the store.
 
     Raises:
         UserError: The run is not finished, the store is not there, or the catalogue is not that of the store.
     """
     run = open_workspace(address)
     config, winner = read_run(run)
-    opened = open_store(store or config.store)
-    titles = read_titles(catalogue or config.catalogue, opened)
-    cached = opened.workspace.sub(f"cache/{winner.dataset}")
+    store = open_store(config.store)
+    titles = read_titles(config.catalogue, store)
+    cached = store.workspace.sub(f"cache/{winner.dataset}")
     dataset = open_whole_dataset(cached) if cached.download_all() else None
     examples: tuple[Example, ...] = ()
     if dataset:
         scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
         lists = run.cached(listeners_name(scorer, winner.trial, winner.sweeps))
-        examples = _read_examples(lists, dataset, opened, titles)
+        examples = _read_examples(lists, dataset, store, titles)
     page = render_report(read_folder(run, run.folder.resolve().name), winner, dataset, examples)
     atomic_write_text(run.folder / REPORT, page)
     run.upload(REPORT)
-    return f"{run}/{REPORT}"
 
 
 def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, examples: tuple[Example, ...] = ()) -> str:
@@ -87,16 +80,11 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
         peak=max((row["peak_bytes"] or 0 for row in run.rows), default=0),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
-        fits=[
-            figures.draw_costs(run),
-            figures.draw_importance(run),
-            figures.draw_parallel(run),
-            *figures.draw_heat_maps(run),
-        ],
+        fits=[figures.draw_costs(run), figures.draw_importance(run), figures.draw_parallel(run)],
         baselines=[row for row in run.scored(run.rows) if KINDS[row["model"]].is_baseline],
         state_of=lambda row: _state(run, row),
         facts=dataset.summary if dataset else None,
-        data=[figures.draw_popularity(dataset), figures.draw_session_lengths(dataset)] if dataset else [],
+        popularity=figures.draw_popularity(dataset) if dataset else None,
         examples=examples,
     )
 
@@ -146,27 +134,19 @@ def _read_examples(file: Path, dataset: Dataset, store: Store, titles: Mapping[s
         return ()
     with np.load(file) as kept:
         rows, lists = kept["example_rows"], kept["example_lists"]
-    users = originals(store, "users", dataset.users[rows]).tolist()
+    users, matrix, examples = originals(store, "users", dataset.users[rows]), dataset.matrix("train"), []
 
     def titles_of(columns: Int32Array) -> list[Title]:
         tracks = originals(store, "items", dataset.tracks[columns]).tolist()
         known = [titles.get(str(track), Title(track)) for track in tracks]
         return [title if title.title else Title(title.track, f"track {title.track}", title.artist) for title in known]
 
-    def example(listener: str, row: int, columns: Int32Array) -> Example:
-        interactions = dataset.matrix("train")[row]
-        known = interactions.indices[np.argsort(-interactions.data, kind="stable")]
+    for listener, row, columns in zip(users.tolist(), rows.tolist(), lists, strict=True):
+        known = matrix[row].indices[np.argsort(-matrix[row].data, kind="stable")]
         heldout = pq.read_table(dataset.heldout, filters=pc.field("user") == row)
         times = dict(zip(heldout["track"].to_pylist(), heldout["time"].to_pylist(), strict=True))
-        recommended = [
-            (title, times.get(column), is_known)
-            for title, column, is_known in zip(
-                titles_of(columns), columns.tolist(), np.isin(columns, known).tolist(), strict=True
-            )
-        ]
-        return Example(listener, len(known), titles_of(known[:_HEARD]), recommended)
-
-    return tuple(
-        example(str(user), int(row), columns[columns != NO_TRACK][:_RECOMMENDED])
-        for user, row, columns in zip(users, rows, lists, strict=True)
-    )
+        shown = columns[columns != NO_TRACK][:_RECOMMENDED]
+        heard, is_known = map(times.get, shown.tolist()), np.isin(shown, known).tolist()
+        recommended = list(zip(titles_of(shown), heard, is_known, strict=True))
+        examples.append(Example(str(listener), len(known), titles_of(known[:_HEARD]), recommended))
+    return tuple(examples)

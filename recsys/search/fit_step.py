@@ -10,13 +10,15 @@ not at all, and the same however often the step is run::
                                              their keys; lists of a few listeners (example_rows, example_lists)
 """
 
+import re
+import resource
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
 from looplib.files import atomic_write
-from looplib.memory import peak_bytes, reset_peak
 from recsys.blockwise.fit import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
@@ -51,7 +53,7 @@ def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: b
 
 def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
     """Fit a trial up to a sweep; returns its lists, the seconds of the fit, and the largest memory meanwhile."""
-    reset_peak()
+    _reset_peak()
     dataset = open_dataset(scorer.dataset)
     began, fit_s = time.perf_counter(), 0.0
     model = KINDS[trial.kind](dataset, "train", trial.params, trial.seed, scorer.threads)
@@ -64,7 +66,7 @@ def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
         fit_s += time.perf_counter() - began
         _write({"fit_s": fit_s, **model.state()}, run, checkpoint_name(trial))
     lists = model.lists(max(scorer.validation.ks), filter_seen=scorer.validation.filter_seen)
-    return {"lists": lists, "fit_s": round(fit_s, 3), "peak_bytes": peak_bytes()}
+    return {"lists": lists, "fit_s": round(fit_s, 3), "peak_bytes": _peak_bytes()}
 
 
 def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, address: str) -> None:
@@ -96,3 +98,16 @@ def _write(arrays: State, run: Workspace, name: str) -> None:
         np.savez(file, allow_pickle=False, **arrays)
     run.upload(name)
     run.evict(name)
+
+
+def _reset_peak() -> None:
+    """Reset the peak of the resident set (proc(5)); where the system cannot, it stays that of the whole process."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_bytes(b"5")
+
+
+def _peak_bytes() -> int:
+    """Return the largest resident set since the reset, mapped files that were read included."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    found = re.search(r"VmHWM:\s+(\d+)", status)
+    return 1024 * (int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

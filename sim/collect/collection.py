@@ -15,8 +15,7 @@ from pydantic import Field
 
 from looplib.arrays import FloatArray
 from looplib.config import Config, Count, dump_config
-from looplib.files import atomic_write, atomic_write_json, atomic_write_text, remove_leftovers
-from looplib.locks import exclusive
+from looplib.files import atomic_write, atomic_write_json, atomic_write_text, exclusive, remove_leftovers
 from looplib.progress import progress
 from looplib.randomness import make_generator
 from sim.clock import epoch_ms, event_times, playing_ms, window_ms

@@ -4,9 +4,11 @@ import configparser
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SMALLER = ["--set", "traffic.episodes=5000"]
 SMALLER_SEARCH = {
     "search": {
-        "space": {"factors": [32], "regularization": [10.0], "alpha": [1.0, 10.0]},
+        "space": {"factors": [32], "regularization": [10.0], "alpha": [10.0]},
         "sweeps": 6,
         "score_every": 3,
     },
@@ -45,10 +47,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     search = yaml.safe_load((folder / "configs/demo.yaml").read_text())
     (folder / "configs/demo.yaml").write_text(yaml.safe_dump(search | SMALLER_SEARCH))
     report = (folder / "configs/loop/report.yaml").read_text()
-    # A quarter of the sessions makes the guardrails' intervals twice as wide.
-    (folder / "configs/loop/report.yaml").write_text(report.replace("margin_pct: 10", "margin_pct: 25"))
+    # A quarter of the sessions makes the guardrails' intervals twice as wide; latencies are not what is tested.
+    report = report.replace("margin_pct: 10", "margin_pct: 25").replace("margin: 1000", "margin: 100000")
+    (folder / "configs/loop/report.yaml").write_text(report)
     done = run_demo(folder)
-    assert "Keep serving" in done.stdout
+    ending = done.stdout.partition("\nship: ")[2]
+    assert ending.count("\n") <= 25
+    assert "the best simple arm" in ending
+    assert "Predicted and measured" in ending
     return folder
 
 
@@ -97,3 +103,35 @@ def test_the_demo_run_again_does_nothing_twice(demo: Path) -> None:
     )  # ingest, search, export, traffic, report, training lists, predictions
     assert {file: file.read_bytes() for file in (demo / "out/demo/days/1/log").glob("events-*")} == logs
     assert (demo / "out/demo/loop.json").read_bytes() == outcome
+
+
+SERVE = """
+from pathlib import Path
+from listening_loop.demo import serve_loop
+from looplib.config import load_config
+from recsys.loop.config import LoopConfig, Paths
+serve_loop(load_config(LoopConfig, Path("out/demo/loop.yaml")), Paths(Path("out/demo")))
+"""
+
+
+@pytest.mark.slow
+def test_service_and_lab_run_until_ctrl_c(demo: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE],
+        cwd=demo,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stdout is not None
+        (service, lab) = (process.stdout.readline().split()[1] for _ in range(2))
+        assert process.stdout.readline() == "Ctrl-C ends both\n"
+        for page in (service, lab, f"{lab}live"):
+            with urlopen(page, timeout=60) as answer:  # noqa: S310  our own
+                assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=120)[0] == "both have ended\n"
+    assert process.returncode == 0
+    for page in (service, lab):
+        with pytest.raises(OSError, match="refused"):
+            urlopen(page, timeout=60)  # noqa: S310

@@ -26,7 +26,6 @@ COMMANDS: tuple[str, ...] = (
     "recsys.ingest",
     "recsys.search",
     "recsys.export",
-    "recsys.report",
     "recsys.loop",
     "recsys.lab",
 )

@@ -48,7 +48,7 @@ def make_loop(folder: Path, episodes: int = 600) -> TinyLoop:
     world["catalogue"] |= {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8}
     world["listeners"] |= {"listeners": LISTENERS}
     tracks = str(out / "world" / "tracks.json")
-    arms = [{"recommender": name} for name in ("random", "indexed", "session_context")]
+    arms = [{"recommender": name} for name in ("random", "in_order")]
     documents: dict[str, dict[str, Any]] = {
         "world": world,
         "collect": {"world": str(out / "world"), "log": str(out / "log"), "episodes": COLLECTED, "seed": 1},
@@ -59,7 +59,6 @@ def make_loop(folder: Path, episodes: int = 600) -> TinyLoop:
             "validation": {"ks": [5], "select": "ndcg@5", "resamples": 100},
             "cluster": {"workers": 1, "wait_for_workers_s": 300},
             "export": {"top": 10, "neighbours": 5, "publish_anyway": True},
-            "context": {"catalogue": tracks, "factors": 4, "coarse_factors": 3},
         },
         "service": {
             "catalog": tracks,

@@ -13,7 +13,7 @@ from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 
 SILENCE = ("env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s")  # instead of Dask's 30 s; its least
-SWEEPS = 200
+SWEEPS = 100
 BOUND_S = 240  # less than the five minutes after which Dask misses a worker by its heartbeats alone
 pytestmark = [pytest.mark.slow, pytest.mark.dask]
 

@@ -12,11 +12,11 @@ import yaml
 
 from recsys.errors import LoopError
 from recsys.loop import days
-from recsys.loop.config import DayPaths, LoopConfig, Paths
+from recsys.loop.config import LoopConfig, Paths
 from recsys.loop.processes import Step
 
 DAYS, EPISODES = 2, 10
-STEPS = 14  # of both days; on the second no lists are valued, since its control is not random
+STEPS = 14  # of both days; lists are valued on the first alone
 
 
 class KilledError(BaseException):
@@ -97,14 +97,13 @@ def make_config(folder: Path) -> LoopConfig:
 
 def run_loop(config: LoopConfig, **how: Any) -> int:  # noqa: ANN401  as StandIn has it
     """Run both days; returns how many steps were run."""
-    paths = Paths(config.folder)
-    stand_in = StandIn(paths, **how)
+    stand_in = StandIn(Paths(config.folder), **how)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(days, "run_step", stand_in.run_step)
         patch.setattr(days, "serving", stand_in.serving)
-        days.collect(config, paths)
+        days.collect(config, Paths(config.folder))
         for number in range(1, DAYS + 1):
-            days.run_day(config, paths, DayPaths(paths, number))
+            days.run_day(config, Paths(config.folder, number))
     return stand_in.count
 
 

@@ -14,6 +14,7 @@ from listening_loop.command import STEPS, main
 from listening_loop.init import look_at
 from looplib.config import load_config
 from recsys.config import SearchConfig
+from recsys.loop.config import LoopConfig
 from tests.recsys.logs import random_sessions, write_log
 
 COMMAND = [sys.executable, "-m", "listening_loop.command"]
@@ -122,13 +123,12 @@ def test_init_knows_an_event_log_and_asks_for_columns_that_it_cannot_guess(tmp_p
 
 def test_the_demo_finds_the_configurations_that_are_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    called: list[list[str]] = []
-    monkeypatch.setattr(demo, "run_loop", lambda _file, _days, changes: called.append(changes))
+    called: list[LoopConfig] = []
+    monkeypatch.setattr(demo, "run_loop", called.append)
     assert main(["demo", "--folder", "here"]) == 0
-    paths = dict(change.split("=") for change in called[0])
-    assert paths.pop("folder") == "here"
-    assert paths.keys() == {"world", "collect", "search", "service", "report"}
-    assert all(Path(path).exists() for path in paths.values())
+    (settings,) = called
+    assert settings.folder == Path("here")
+    assert all(getattr(settings, part).exists() for part in ("world", "collect", "search", "service", "report"))
 
 
 def test_an_export_without_a_catalogue_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from looplib.checksums import check_name, named, seal, unseal
@@ -16,12 +16,14 @@ KEYS = st.text().filter(lambda key: key != "crc32")
 OBJECTS = st.dictionaries(KEYS, st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner)))
 
 
+@settings(max_examples=40)
 @given(OBJECTS)
 def test_what_was_sealed_is_what_is_read(document: dict[str, object]) -> None:
     assert unseal(orjson.dumps(seal(document)), needed=True) == orjson.loads(orjson.dumps(document))
     assert unseal(orjson.dumps(document, option=orjson.OPT_INDENT_2)) == orjson.loads(orjson.dumps(document))
 
 
+@settings(max_examples=40)
 @given(OBJECTS, st.data())
 def test_a_changed_byte_changes_nothing_or_is_noticed(document: dict[str, object], data: st.DataObject) -> None:
     content = bytearray(orjson.dumps(seal(document)))

@@ -1,11 +1,22 @@
 import hashlib
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from looplib.files import TEMPORARY_PREFIX, atomic_directory, atomic_write, digest_of, remove_leftovers, sha256_file
+from looplib.errors import UserError
+from looplib.files import (
+    TEMPORARY_PREFIX,
+    atomic_directory,
+    atomic_write,
+    digest_of,
+    exclusive,
+    remove_leftovers,
+    sha256_file,
+)
 
 
 def fail_after(write: Callable[[Any], Any], content: object) -> None:
@@ -74,3 +85,31 @@ def test_a_digest_is_that_of_the_content(tmp_path: Path) -> None:
 
 def test_a_digest_of_facts_does_not_depend_on_the_order_of_keys() -> None:
     assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1}) != digest_of({"a": 1, "b": [3]})
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from looplib.files import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("name", ["folder", "file"])
+def test_a_lock_refuses_other_processes_until_its_holder_dies(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="in use"), exclusive(path, UserError("in use")):
+            pass
+        holder.kill()
+    with exclusive(path, UserError("in use")):
+        pass

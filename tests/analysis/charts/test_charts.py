@@ -7,9 +7,8 @@ import altair as alt
 import pytest
 
 from analysis.charts.days import Span, draw_days
-from analysis.charts.heat import STRONGEST, Cell, draw_heat
 from analysis.charts.intervals import Row, draw_intervals
-from analysis.charts.lines import Point, draw_lines, draw_shares, number_axis
+from analysis.charts.lines import Point, draw_lines, number_axis
 from analysis.charts.scatter import Dot, draw_costs
 from analysis.charts.svg import WIDTH, arm_colour, around_zero, named_axis, to_svg
 from tests.analysis.page.html import HOSTILE, Parser
@@ -27,13 +26,8 @@ KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
         draw_lines([Point(arm, x, x, x - 1, x + 1) for arm in COLOURS for x in (1, 2)], COLOURS, number_axis("x"), "y"),
         {"C", "T1", "x", "y"},
     ),
-    "shares": (draw_shares({"C": [0.4, 0.6], "T1": [0.5, 0.5]}, COLOURS, ["0", "2+"]), {"C", "T1", "0", "2+"}),
     "days": (draw_days(["1 Nov", "2 Nov", "3 Nov"], DAYS, DAYS, DAYS, BLUE), {"1 Nov", "3 Nov", "day, UTC"}),
     "one day": (draw_days(["1 Nov"], DAYS[:1], DAYS[:1], DAYS[:1], BLUE), {"1 Nov"}),
-    "heat": (
-        draw_heat([Cell("8", "0.1", "0.12", 0.12), Cell("8", "1", "failed", None)], "factors", "alpha"),
-        {"8", "0.1", "1", "0.12", "failed", "factors", "alpha"},
-    ),
     "scatter": (draw_costs([Dot("C", 1, 2, 1, 3), Dot("T1", 2, 3, 2, 4)], COLOURS, "y"), {"C", "T1", "seconds", "y"}),
 }
 
@@ -67,7 +61,6 @@ def test_a_name_is_never_taken_for_markup() -> None:
     charts = (
         draw_intervals({HOSTILE: rows}, HOSTILE),
         draw_lines(points, {HOSTILE: BLUE}, number_axis(HOSTILE), HOSTILE),
-        draw_heat([Cell(HOSTILE, "1", HOSTILE, 1.0)], HOSTILE, HOSTILE),
     )
     for chart in charts:
         tree = Parser(to_svg(chart, HOSTILE)).root
@@ -92,15 +85,6 @@ def test_the_first_days_of_which_little_is_known_do_not_decide_the_axis() -> Non
     scale = next(layer["encoding"]["y"]["scale"] for layer in layers if "scale" in layer["encoding"]["y"])
     assert scale["clamp"]
     assert -15 < scale["domain"][0] < 0 < 5 < scale["domain"][1] < 15
-
-
-def test_the_strongest_cell_is_the_best_and_is_outlined() -> None:
-    cells = [Cell("8", "1", "0.1", 0.1), Cell("8", "2", "0.3", 0.3), Cell("16", "1", "failed", None)]
-    chart = draw_heat(cells, "factors", "alpha")
-    assert [row["text"] for row in rows_of(chart) if row["is_best"]] == ["0.3"]
-    encoding = chart.to_dict()["layer"][0]["encoding"]
-    assert encoding["opacity"]["scale"] == {"domain": [0.1, 0.3], "range": [0.04, STRONGEST]}
-    assert encoding["y"]["sort"] == ["8", "16"]
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,15 @@
-"""The days of a loop: what it may continue with, whose lists are estimated."""
+"""The days of a loop: what it may continue with, and its arms."""
 
 from pathlib import Path
 
-import orjson
 import pytest
 
-from analysis.ab.measures import listeners_of
 from looplib.cli import run
 from looplib.config import dump_config
 from recsys.errors import LoopError
 from recsys.loop.__main__ import PROG, app
 from recsys.loop.config import LoopConfig
-from recsys.loop.days import copy_lists_of_arm, recommenders_of
+from recsys.loop.days import recommenders_of
 
 
 def make_config(folder: Path, **changes: object) -> LoopConfig:
@@ -39,16 +37,3 @@ def test_a_folder_goes_on_as_the_loop_that_it_began_as(tmp_path: Path, capsys: p
     (tmp_path / "other.yaml").write_text(dump_config(other))
     assert run(app, PROG, ["--config", str(tmp_path / "other.yaml")]) == 2
     assert "this loop began with another traffic; name another folder" in capsys.readouterr().err
-
-
-def test_the_lists_of_an_arm_are_those_of_its_listeners(tmp_path: Path) -> None:
-    published, log = tmp_path / "recommendations.jsonl", tmp_path / "log" / "events-1.jsonl"
-    log.parent.mkdir()
-    published.write_bytes(b"".join(orjson.dumps({"user": user, "tracks": [1]}) + b"\n" for user in range(4)))
-    event = {"message": "last", "timestamp": 1_767_225_600_000, "track": 1, "time": 0.5, "latency": 0.1}
-    arms = {0: "C", 1: "T1", 3: "T1"}
-    events = [event | {"user": user, "recommendation": None, "experiments": {"E": arm}} for user, arm in arms.items()]
-    log.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
-    copy_lists_of_arm(published, tmp_path / "copy.jsonl", listeners_of([log.parent], "E", "T1"))
-    lines = (tmp_path / "copy.jsonl").read_bytes().splitlines()
-    assert [orjson.loads(line)["user"] for line in lines] == [1, 3]

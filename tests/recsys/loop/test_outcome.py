@@ -1,4 +1,4 @@
-"""The outcome of the days: tables, and whether what learns from day to day grew."""
+"""The outcome of the days: effects over the control and the best simple arm, and whether an arm grew."""
 
 import io
 from pathlib import Path
@@ -11,57 +11,83 @@ from rich.console import Console
 from analysis.offpolicy.report import Prediction
 from analysis.statistics.effects import Interval
 from looplib.files import atomic_write_json
-from recsys.loop.config import DayPaths, Paths
+from recsys.loop.config import LoopConfig, Paths
 from recsys.loop.outcome import METRIC, growth_of, print_outcomes, read_outcome
+from tests.recsys.logs import Session, events_of
+from tests.recsys.loop.test_days import make_config
+
+TIMES = {"C": [0.2, 0.4, 0.6, 0.4], "T1": [0.9, 0.8, 0.7, 0.9], "T2": [0.5, 0.6, 0.7, 0.6]}  # by arm and listener
 
 
-def write_day(folder: Path, day: int, effect_pct: float, spread_pct: float) -> DayPaths:
-    """A day whose arm T1 had such an effect, its interval symmetric about the logarithm of the ratio."""
-    made = DayPaths(Paths(folder), day)
+@pytest.fixture
+def config(tmp_path: Path) -> LoopConfig:
+    config = make_config(tmp_path)
+    arms = "[{recommender: random}, {recommender: session_context}, {recommender: top_pop}]"
+    config.service.write_text(f"experiments:\n- name: E\n  arms: {arms}")
+    return config
+
+
+def write_day(config: LoopConfig, day: int, effect_pct: float, spread_pct: float) -> Paths:
+    """A day whose arms had such an effect, its interval symmetric about the logarithm of the ratio."""
+    paths = Paths(config.folder, day)
     ratio, factor = 1 + effect_pct / 100, 1 + spread_pct / 100
-    relative = {
-        "effect_pct": effect_pct,
-        "lower_pct": 100 * (ratio / factor - 1),
-        "upper_pct": 100 * (ratio * factor - 1),
-    }
-    effect = {"arm": "T1", "metric": METRIC, "control_value": 2.0, "arm_value": 2 * ratio, "relative": relative}
+    ends = {"lower_pct": 100 * (ratio / factor - 1), "upper_pct": 100 * (ratio * factor - 1)}
+    effect = {"metric": METRIC.name, "control_value": 2.0, "relative": {"effect_pct": effect_pct} | ends}
     report = {
         "control": "C",
-        "listeners": {"C": 100, "T1": 101},
-        "effects": [effect, effect | {"metric": "time"}],
+        "listeners": {"C": 100, "T1": 101, "T2": 102},
+        "effects": [
+            effect | {"arm": "T1", "arm_value": 4 * ratio},
+            effect | {"arm": "T2", "arm_value": 3 * ratio},
+            effect | {"arm": "T2", "metric": "time"},
+        ],
         "verdict": {"decision": "ship", "reason": "why not"},
     }
-    made.report.mkdir(parents=True)
-    made.report_json.write_bytes(orjson.dumps(report))
+    paths.report.mkdir(parents=True)
+    paths.report_json.write_bytes(orjson.dumps(report))
     prediction = Prediction("T1", Interval(0.3, 0.2, 0.35), Interval(0.4, 0.38, 0.42), error_pct=-25.0, agrees=False)
-    atomic_write_json(made.predictions, {"predictions": [prediction]})
-    return made
+    atomic_write_json(paths.predictions, {"predictions": [prediction]})
+    sessions = [
+        event | {"experiments": {"E": arm}}
+        for number, (arm, times) in enumerate(TIMES.items())
+        for listener, time in enumerate(times)
+        for event in events_of(Session(10 * number + listener, 10**12, [(1, time)]))
+    ]
+    paths.log.mkdir()
+    (paths.log / "events-1.jsonl").write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in sessions))
+    return paths
 
 
 @pytest.mark.parametrize(
     ("last_pct", "spread_pct", "words"),
-    [(200, 10, "grew"), (20, 10, "shrank"), (110, 10, "did not change for certain"), (200, 80, "did not change")],
+    [(200, 10, "grew: "), (20, 10, "shrank: "), (110, 10, "not certain: "), (200, 80, "not certain: ")],
 )
-def test_the_days_end_with_a_table_and_whether_what_learns_grew(
-    tmp_path: Path, last_pct: float, spread_pct: float, words: str
+def test_the_days_end_with_a_table_and_whether_the_lift_grew(
+    config: LoopConfig, last_pct: float, spread_pct: float, words: str
 ) -> None:
-    names = {"C": "random", "T1": "session_context"}
-    days = [write_day(tmp_path, 1, 100, spread_pct), write_day(tmp_path, 2, last_pct, spread_pct)]
-    outcomes = [read_outcome(day, names) for day in days]
+    days = [write_day(config, 1, 100, spread_pct), write_day(config, 2, last_pct, spread_pct)]
+    outcomes = [read_outcome(day, config) for day in days]
     page = io.StringIO()
     print_outcomes(outcomes, Console(file=page, width=150))
     text = page.getvalue()
-    assert f"T1 (session_context): listening time relative to the control {words}" in text
+    assert text.startswith("ship: why not")
+    assert words in text
     assert f"+{last_pct}\N{NARROW NO-BREAK SPACE}%" in text
     assert "0.3000 (0.2000 … 0.3500)" in text
     growth = growth_of(outcomes)["T1"]
     error = np.sqrt(2) * np.log1p(spread_pct / 100)
     assert growth.value == pytest.approx((1 + last_pct / 100) / 2)
     assert np.log([growth.lower, growth.upper]) == pytest.approx(np.log(growth.value) + np.array([-error, error]))
+    assert growth_of(outcomes[:1]) == {}
 
 
-def test_one_day_and_arms_that_do_not_learn_say_nothing_of_growth(tmp_path: Path) -> None:
-    days = [write_day(tmp_path, 1, 100, 5), write_day(tmp_path, 2, 300, 5)]
-    names = {"C": "random", "T1": "sticky_artist"}
-    assert growth_of([read_outcome(day, names) for day in days]) == {}
-    assert growth_of([read_outcome(days[0], {"C": "random", "T1": "indexed"})]) == {}
+def test_arms_are_compared_with_the_best_of_the_simple_ones(config: LoopConfig) -> None:
+    outcome = read_outcome(write_day(config, 1, 100, 5), config)
+    assert outcome.best_simple == "T2"
+    over = {arm.arm: arm.over_simple_pct for arm in outcome.arms}
+    assert over["T2"] is None
+    ratio = np.mean(TIMES["T1"]) / np.mean(TIMES["T2"])
+    variance = sum(np.var(TIMES[arm], ddof=1) / 4 / np.mean(TIMES[arm]) ** 2 for arm in ("T1", "T2"))
+    assert over["T1"] is not None
+    assert over["T1"].value == pytest.approx(100 * (ratio - 1))
+    assert over["T1"].lower < 100 * (ratio * np.exp(-1.96 * np.sqrt(variance)) - 1) < over["T1"].value

@@ -41,7 +41,7 @@ def test_a_step_that_fails_ends_the_loop_in_one_line_with_its_command(tmp_path: 
 
 def test_a_service_that_does_not_start_is_said(tmp_path: Path) -> None:
     step = make_module(tmp_path, "raise SystemExit(2)")
-    with pytest.raises(LoopError, match=r"^the service does not start: exit code 2$"), serving(step, free_port()):
+    with pytest.raises(LoopError, match=r"^a step does not start: exit code 2$"), serving(step, free_port()):
         pytest.fail("it does not serve")
 
 
@@ -64,7 +64,7 @@ def test_a_service_that_does_not_last_is_said(tmp_path: Path) -> None:
     port = free_port()
     step = make_module(tmp_path, SERVER.replace("self.end_headers()", "self.end_headers(); os._exit(7)"))
     step = Step(step.title, step.module, step.arguments, environment={**step.environment, "PORT": str(port)})
-    with pytest.raises(LoopError, match=r"^the service did not last: exit code 7$"), serving(step, port) as process:
+    with pytest.raises(LoopError, match=r"^a step did not last: exit code 7$"), serving(step, port) as process:
         process.wait(60)
 
 
