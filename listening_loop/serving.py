@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import orjson
 
-from recsys.lab import publishing
+from recsys.lab import service
 from recsys.loop.processes import Step, free_port, serving
 
 
-class Service(publishing.Service):
+class Service(service.Service):
     """A running service."""
 
     def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401  ids of the owner

@@ -50,7 +50,6 @@ def check_name(path: Path) -> None:
 
     Raises:
         ValueError: The content has changed.
-        OSError: The file cannot be read.
     """
     if not (match := _IN_NAME.search(path.name)):
         return

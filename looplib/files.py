@@ -20,11 +20,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that becomes `path` when the block ends without an error.
 
     The content is fsynced before the rename and the folder after it: whatever happens in between, `path` holds what
-    it held before or all of the new content. A failed block leaves nothing behind; a killed process leaves a file
-    with `TEMPORARY_PREFIX`, which `remove_leftovers` clears.
-
-    Raises:
-        OSError: The disk is full or the folder cannot be written.
+    it held before or all of the new content. A killed process leaves a file that `remove_leftovers` clears.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
@@ -55,13 +51,10 @@ def atomic_write_json(path: Path, document: object) -> None:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Make a temporary folder that becomes `path` when the block ends without an error; `path` must not exist yet.
-
-    Every file in it is fsynced before the rename.
+    """Make a temporary folder that becomes `path`, its files fsynced, when the block ends without an error.
 
     Raises:
         FileExistsError: `path` exists.
-        OSError: The disk is full or the folder cannot be written.
     """
     if path.exists():
         raise FileExistsError(f"{path} exists")
@@ -141,9 +134,6 @@ def exclusive(path: Path, refusal: Exception | None = None) -> Iterator[None]:
     """Hold the lock of a folder, or of a file that is made if it is missing.
 
     Where another process holds it, the refusal is raised; without one, wait.
-
-    Raises:
-        OSError: The file cannot be made or opened.
     """
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     handle = os.open(path, flags | os.O_CLOEXEC, 0o644)

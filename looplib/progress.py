@@ -33,10 +33,8 @@ class Report(Protocol):
 def progress(title: str, total: float, unit: str, before: int = 0) -> Iterator[Report]:
     """Show the progress of a job; the block calls the report with what is done so far, in units.
 
-    `before` is what an earlier run has done, which says nothing about the time left.
-
-    On a terminal it is a bar with the time left; elsewhere (ssh without a terminal, CI) a line at the start, at the
-    end, and at most every `PLAIN_INTERVAL_S` seconds in between.
+    On a terminal it is a bar with the time left; elsewhere (CI) a line at the start, at the end, and now and then in
+    between. `before` is what an earlier run has done, which says nothing about the time left.
     """
     if not console.is_terminal:
         yield _plain_report(title, total, unit, before)

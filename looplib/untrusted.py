@@ -17,14 +17,10 @@ def open_untrusted(
     sha256: str | None = None,
     error: type[UserError] = UserError,
 ) -> BufferedReader:
-    """Open a file for reading, without waiting: a FIFO, a device or a socket is refused.
+    """Open a file for reading, without waiting: a FIFO, a device or a socket is refused with the error.
 
-    Args:
-        path: The file.
-        longest: Bytes that it may have, or with a digest must have; None for any number.
-        within: The folder that it must be in, at any depth, links followed; None for any.
-        sha256: The digest that it must have; None for any.
-        error: Raised where it is refused.
+    It may have at most the `longest` number of bytes, or with a digest must have it, and must be `within` a folder at
+    any depth, links followed; None for any.
     """
     try:
         found = path.resolve(strict=True)
@@ -34,7 +30,12 @@ def open_untrusted(
     except (OSError, RuntimeError, ValueError) as reason:  # a loop of links, and a name that no file can have
         raise error(f"{path}: cannot be read ({getattr(reason, 'strerror', None) or reason})") from None
     try:
-        _check(file, path, longest, sha256, error)
+        size = os.fstat(file.fileno()).st_size
+        if longest is not None and (size > longest or (sha256 is not None and size != longest)):
+            allowed = f"at most {longest} are read" if sha256 is None else f"the manifest says {longest}"
+            raise error(f"{path}: {size} bytes found, {allowed}")
+        if sha256 is not None:
+            _check_digest(file, path, sha256, error)
     except BaseException:
         file.close()
         raise
@@ -49,14 +50,7 @@ def read_untrusted(
         return file.read(longest)
 
 
-def _check(file: BufferedReader, path: Path, longest: int | None, sha256: str | None, error: type[UserError]) -> None:
-    size = os.fstat(file.fileno()).st_size
-    if sha256 is not None and longest is not None and size != longest:
-        raise error(f"{path}: {size} bytes found, the manifest says {longest}")
-    if longest is not None and size > longest:
-        raise error(f"{path}: {size} bytes found, at most {longest} are read")
-    if sha256 is None:
-        return
+def _check_digest(file: BufferedReader, path: Path, sha256: str, error: type[UserError]) -> None:
     try:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as reason:

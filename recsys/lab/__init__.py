@@ -2,5 +2,5 @@
 
 In: a folder with runs and A/B reports, and the address of a service. Out: pages rendered here, without scripts and
 without another host; it publishes a run's winner to the service, and rolls it back. Read `app` first (the pages), then
-`found`, `trials`, `live` and `publishing`, one each for what a page shows or does.
+`runs` (what is on the disk) and `service` (what is served, live, published).
 """

@@ -10,7 +10,7 @@ from werkzeug.serving import make_server
 from looplib.cli import make_app, run
 from recsys.errors import LabError
 from recsys.lab.app import LabSettings, create_app
-from recsys.lab.publishing import Service
+from recsys.lab.service import Service
 
 PROG = "python -m recsys.lab"
 TOKEN = "BOTIFY_ADMIN_TOKEN"  # noqa: S105  the variable's name

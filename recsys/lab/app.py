@@ -20,10 +20,9 @@ from analysis.page.render import render
 from looplib.errors import UserError
 from looplib.files import atomic_write_text
 from recsys.errors import LabError
-from recsys.lab.found import AB_REPORT, NOTE, RUN, damage, find_entries, find_folders, read_note, read_page, read_run_in
-from recsys.lab.live import look
-from recsys.lab.publishing import Publisher, Service, read_versions
-from recsys.lab.trials import compare, view
+from recsys.lab import runs
+from recsys.lab.runs import AB_REPORT, NOTE, RUN, compare, view
+from recsys.lab.service import Publisher, Service, look, read_versions
 from recsys.report.figures import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import REPORT, read_run
@@ -85,7 +84,7 @@ def explain(error: Exception) -> tuple[str, int]:
     name = (request.view_args or {}).get("name")
     if name is None and not isinstance(error, UserError):
         raise error
-    return _page("problem", title="That did not work", problem=damage(str(name), error)), 409
+    return _page("problem", title="That did not work", problem=runs.damage(str(name), error)), 409
 
 
 @pages.get("/")
@@ -96,8 +95,8 @@ def overview() -> str:
         served, note = lab.service.ask("GET", "/experiments"), lab.service.url
     except LabError as error:
         served, note = None, str(error)
-    runs, reports = find_entries(lab.root, RUN), find_entries(lab.root, AB_REPORT)
-    return _page("overview", runs=runs, reports=reports, root=lab.root, served=served, note=note)
+    found = {"runs": runs.find_entries(lab.root, RUN), "reports": runs.find_entries(lab.root, AB_REPORT)}
+    return _page("overview", root=lab.root, served=served, note=note, **found)
 
 
 @pages.get("/<any('search-reports', reports):kind>/<path:name>")
@@ -107,7 +106,7 @@ def report(kind: str, name: str) -> Response:
     if not os.path.lexists(folder / REPORT):
         abort(404, f"{name}: no report yet; a finished search has one")
     policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
-    return Response(read_page(_lab().root, folder), mimetype="text/html", headers=policy)
+    return Response(runs.read_page(_lab().root, folder), mimetype="text/html", headers=policy)
 
 
 @pages.get("/runs/<path:name>")
@@ -120,7 +119,7 @@ def run(name: str) -> str:
         run=found,
         view=shown,
         figure=draw_leaderboard(found, shown.metric),
-        note=read_note(found.folder),
+        note=runs.read_note(found.folder),
         has_report=(found.folder / REPORT).exists(),
         can_publish=_lab().published is not None,
     )
@@ -204,14 +203,14 @@ def _why_no_rollback(lab: LabSettings, versions: Sequence[object]) -> str:
 
 def _find(files: tuple[str, ...], name: str) -> Path:
     """Find a run or report by its name; only a folder that was found below the root can be named."""
-    folder = find_folders(_lab().root, files).get(name)
+    folder = runs.find_folders(_lab().root, files).get(name)
     if folder is None:
         abort(404, f"no {'run' if files == RUN else 'report'} {name} below {_lab().root}")
     return folder
 
 
 def _read_run(name: str) -> Run:
-    return read_run_in(_lab().root, _find(RUN, name), name)
+    return runs.read_run_in(_lab().root, _find(RUN, name), name)
 
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses

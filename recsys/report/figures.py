@@ -1,4 +1,4 @@
-"""The figures of a search: its leaderboard, its fits, the searched space and the data. The lab shows some of them."""
+"""The figures of a search: its leaderboard, its fits and the searched space. The lab shows some of them."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,11 @@ from analysis.charts.lines import Point, draw_lines, name_axis, number_axis
 from analysis.charts.svg import arm_colour, to_svg
 from analysis.page import numbers
 from analysis.page.figures import Figure, tabulate
-from recsys.dataset.dataset import Dataset
 from recsys.report.runs import Row, Run, interval_of
 
 _SHOWN = 12  # trials in the figure; the table has all
 _COLOURED = 6  # curves; the others are grey
 _WINNER, _OTHERS = "the winner", "the others"
-_NAMED = (1, 5, 10, 20, 50)  # shares of the tracks in the table, %
 
 
 def draw_leaderboard(run: Run, metric: str = "") -> Figure | None:
@@ -146,22 +144,3 @@ def draw_parallel(run: Run) -> Figure | None:
 
 def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def draw_popularity(dataset: Dataset) -> Figure:
-    """Draw how much of the listening goes to the most popular tracks (a Lorenz curve from above)."""
-    popularity = np.sort(dataset.popularity())[::-1]
-    sums = np.concatenate([[0], np.cumsum(popularity)]) / max(1, popularity.sum())
-    at = np.union1d(100 * np.linspace(0, 1, 61) ** 2, _NAMED)  # closer together where the curve is steep
-    shares = 100 * np.interp(at / 100 * len(popularity), np.arange(len(sums)), sums)
-    curve = list(zip(at.tolist(), shares.tolist(), strict=True))
-    texts = {numbers.percent(x, 0): numbers.percent(y, 1) for x, y in curve if x in _NAMED}
-    points = [Point("this data", x, y) for x, y in curve] + [Point("all equal", x, x) for x in (0, 100)]
-    colours = {"this data": arm_colour(1), "all equal": arm_colour(0)}
-    chart = draw_lines(points, colours, number_axis("% of the tracks"), "% of the interactions", from_zero=True)
-    return Figure(
-        "Popularity",
-        "The share of the training interactions that the most popular tracks have.",
-        to_svg(chart, "; ".join(f"the {tracks} most popular tracks have {share}" for tracks, share in texts.items())),
-        tabulate("Most popular tracks", {"Interactions": texts}),
-    )

@@ -84,7 +84,6 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
         baselines=[row for row in run.scored(run.rows) if KINDS[row["model"]].is_baseline],
         state_of=lambda row: _state(run, row),
         facts=dataset.summary if dataset else None,
-        popularity=figures.draw_popularity(dataset) if dataset else None,
         examples=examples,
     )
 

@@ -11,7 +11,7 @@ from analysis.ab.__main__ import PROG, app
 from looplib.cli import run
 from recsys.ingest.events import ingest
 from recsys.lab.app import LabSettings, create_app
-from recsys.lab.publishing import Service
+from recsys.lab.service import Service
 from tests.analysis.ab.logs import START_MS, event, experiment
 from tests.analysis.page.html import HOSTILE, Parser
 from tests.recsys.events import read_rows

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from looplib.checksums import seal
 from recsys.config import Search, SearchConfig, Space, ValidationConfig
 from recsys.lab.app import LabSettings, create_app
-from recsys.lab.publishing import Service
+from recsys.lab.service import Service
 from recsys.search.search import search
 from tests.analysis.page.html import Parser
 from tests.recsys.in_process import without_processes

@@ -27,6 +27,8 @@ def main(count: Annotated[int, typer.Option(min=1)], fail: str = "") -> None:
 def test_a_run_that_ends_well_returns_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, "thing", ["--count", "3"]) == 0
     assert capsys.readouterr().out == "count 3\n"
+    assert run(app, "thing", ["--help"]) == 0
+    assert "Example: python -m thing --count 3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -57,8 +59,3 @@ def test_an_interrupt_returns_130(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run(app, "thing", ["--count", "3", "--fail", "ours"])
-
-
-def test_help_shows_the_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(app, "thing", ["--help"]) == 0
-    assert "Example: python -m thing --count 3" in capsys.readouterr().out

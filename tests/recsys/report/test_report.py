@@ -14,8 +14,7 @@ from looplib.errors import UserError
 from recsys.dataset.dataset import open_dataset
 from recsys.ingest import events as ingest
 from recsys.lab.app import LabSettings, create_app
-from recsys.lab.publishing import Service
-from recsys.report.figures import draw_popularity
+from recsys.lab.service import Service
 from recsys.report.page import read_titles, write_report
 from recsys.report.runs import read_folder
 from recsys.runs.folder import read_run
@@ -122,7 +121,7 @@ def test_importance_is_the_share_of_the_variance_between_the_means_of_values(pag
 
 
 def test_pictures_say_what_they_show_to_those_who_do_not_see_them(page: Element) -> None:
-    assert len(pictures(page)) == len(page.find("figure")) == 6
+    assert len(pictures(page)) == len(page.find("figure")) == 5
     assert all(picture.attributes["aria-label"] for picture in pictures(page))
     headings = [element.tag for element in page.walk() if element.tag in ("h1", "h2", "h3")]
     assert headings[0] == "h1"
@@ -164,12 +163,6 @@ def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> No
     density = 100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1])
     (fact,) = [fact for fact in page.find("div") if fact.text.startswith("Density")]
     assert fact.text.startswith(f"Density{density:.2f}")
-    popularity = np.sort(np.bincount(matrix.indices, minlength=TRACKS))[::-1]
-    half = 100 * popularity[: TRACKS // 2].sum() / popularity.sum()
-    table = draw_popularity(dataset).numbers
-    assert table is not None
-    (text,) = (share for of_tracks, share in table.rows if of_tracks == f"50{SPACE}%")
-    assert text.startswith(f"{half:.1f}")
 
 
 def test_the_page_is_written_again_and_only_with_the_titles_of_its_own_catalogue(

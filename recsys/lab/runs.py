@@ -1,12 +1,16 @@
-"""Runs and A/B reports below the lab's root; one that is damaged is an entry that says what is wrong."""
+"""Runs and A/B reports below the lab's root, and the trials of a run as a page's address asks for them.
+
+A run or report that is damaged is an entry that says what is wrong.
+"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from analysis.page import numbers
@@ -14,8 +18,10 @@ from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
 from recsys.errors import LabError
 from recsys.lock import LOCK
-from recsys.report.runs import Run, interval_of, read_folder
-from recsys.runs.folder import CONFIG, DASHBOARD, LEADERBOARD, LEDGER, REPORT, WINNER
+from recsys.report.runs import Row, Run, interval_of, read_folder
+from recsys.runs.folder import CONFIG, DASHBOARD, LEADERBOARD, LEDGER, LISTENERS, REPORT, WINNER
+from recsys.runs.ranking import differences
+from recsys.scoring.off_policy import Interval
 from recsys.workspace import open_workspace
 
 RUN, AB_REPORT = (LEDGER, CONFIG), ("report.json", REPORT)  # the files by which a folder is found
@@ -23,6 +29,7 @@ NOTE = "note.txt"  # in the folder of a run
 _READ = (CONFIG, LEDGER, LEADERBOARD, WINNER, DASHBOARD, LOCK, NOTE)
 _SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
 _LONGEST = 2**28  # bytes of a file
+_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -106,3 +113,73 @@ def _describe_report(root: Path, folder: Path, name: str) -> dict[str, Any]:
 def _printable(text: str) -> str:
     """Return a text that UTF-8 can hold: names of files may be any bytes."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True)
+class View:
+    """Trials of a run; the address of a page has the same choices, so that it can be kept and passed on."""
+
+    metric: str
+    sort: str  # the column that decides the order
+    order: str  # "up" or "down"
+    find: str  # text that the trials have in their name, model or state; empty for all
+    rows: tuple[Row, ...]
+
+    def towards(self, column: str) -> dict[str, str]:
+        """Return the choices that sort by a column; by the one that sorts already, the other way round."""
+        order = "up" if column == self.sort and self.order == "down" else "down"
+        return {"metric": self.metric, "find": self.find, "sort": column, "order": order}
+
+
+def view(run: Run, chosen: Mapping[str, str]) -> View:
+    """Select and sort the trials of a run by choices, each of which may be missing; unknown ones count for nothing."""
+    metric = chosen.get("metric", "")
+    metric = metric if metric in run.metrics else run.select
+    sort, order = chosen.get("sort", ""), "up" if chosen.get("order") == "up" else "down"
+    sort = sort if sort in {"model", "state", "sweep", "fit_s", *run.axes} else metric
+    find = chosen.get("find", "").strip()
+    rows = [row for row in run.rows if find.lower() in f"{run.label(row)} {row['model']} {row['state']}".lower()]
+    known = sorted((row for row in rows if row.get(sort) is not None), key=lambda row: row[sort])
+    known = known[::-1] if order == "down" else known
+    return View(metric, sort, order, find, (*known, *(row for row in rows if row.get(sort) is None)))
+
+
+def compare(run: Run, trials: Sequence[str]) -> dict[str, object]:
+    """Compare trials of a run with the first of them, at their best sweeps.
+
+    Returns:
+        Values for the page: the rows and their names; the hyperparameters that differ, with all values; and for each
+        further trial its name, its choosing metric less that of the first, with a 95 % interval that holds for all at
+        once, or None if the search did not keep what each listener adds, and the finding in words.
+    """
+    by_trial = {row["trial"]: row for row in run.rows}
+    if missing := set(trials) - by_trial.keys():
+        raise LabError(f"{run.name}: no trial {min(missing)}")
+    rows = [by_trial[trial] for trial in trials]
+    first, *names = (run.label(row) for row in rows)
+    values = {name: [row[name] for row in rows] for name in run.params}
+    differing = {name: found for name, found in values.items() if len(set(found)) > 1}
+    others = zip(names, _differences(run, rows)[1:], strict=True)
+    findings = [(name, difference, _finding(first, name, difference)) for name, difference in others]
+    return {"rows": rows, "names": [first, *names], "differing": differing, "findings": findings}
+
+
+def _finding(first: str, other: str, difference: Interval | None) -> str:
+    if difference is None:
+        return "the search kept no values by listener, so only the intervals of each can be compared"
+    _, lower, upper = difference
+    return "they are tied" if lower <= 0 <= upper else f"{other if lower > 0 else first} is better, beyond chance"
+
+
+def _differences(run: Run, rows: Sequence[Row]) -> Sequence[Interval | None]:
+    parts = []
+    for row in rows:
+        files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")
+        newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+        if newest is None:
+            return [None] * len(rows)
+        with open_untrusted(newest, within=run.folder) as file, np.load(file) as kept:
+            if run.select not in kept:
+                return [None] * len(rows)
+            parts.append(kept[run.select])
+    return differences(np.stack(parts), [1] * len(rows), 0, _RESAMPLES, 0)
