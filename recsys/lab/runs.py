@@ -21,7 +21,7 @@ from recsys.lock import LOCK
 from recsys.report.runs import Row, Run, interval_of, read_folder
 from recsys.runs.folder import CONFIG, DASHBOARD, LEADERBOARD, LEDGER, LISTENERS, REPORT, WINNER
 from recsys.runs.ranking import differences
-from recsys.scoring.off_policy import Interval
+from recsys.scoring import Interval
 from recsys.workspace import open_workspace
 
 RUN, AB_REPORT = (LEDGER, CONFIG), ("report.json", REPORT)  # the files by which a folder is found
