@@ -1,6 +1,6 @@
 """`listening-loop init FILE`: look at a file of plays and write a commented configuration for it."""
 
-import itertools
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.json
 import typer
 
 from analysis import queries
@@ -151,23 +150,19 @@ def describe(guess: Guess, file: Path, target: Path) -> str:
 def _first_rows(log: LogFile) -> pa.Table:
     name = log.path.name.removesuffix(".gz").lower()
     try:
-        if name.endswith(PARQUET):
-            return next(pq.ParquetFile(log.path).iter_batches(_LOOKED_AT), None) or pa.table({})
         with queries.connect() as connection:
-            if name.endswith(CSV):
-                rows = queries.open_csv(connection, log.path, gzipped=log.is_gzipped, header=True, delimiter=None)
+            if name.endswith((*PARQUET, *CSV)):
+                rows = (
+                    queries.open_parquet(connection, log.path)
+                    if name.endswith(PARQUET)
+                    else queries.open_csv(connection, log.path, gzipped=log.is_gzipped, header=True, delimiter=None)
+                )
                 return rows.limit(_LOOKED_AT).to_arrow_table()
             queries.attach_lines(connection, "lines", log.path, gzipped=log.is_gzipped)
             lines = connection.table("lines").limit(_LOOKED_AT).fetchall()
+        return pa.json.read_json(io.BytesIO("\n".join(line for (line,) in lines if line).encode()))
     except (queries.DatabaseError, pa.ArrowInvalid) as error:
         raise InteractionFileError(f"{log.name}: cannot be read ({str(error).splitlines()[0]})") from None
-    try:
-        records = [orjson.loads(line) for (line,) in lines if line]
-        return pa.table(
-            {key: [record.get(key) for record in records] for key in dict.fromkeys(itertools.chain(*records))}
-        )
-    except (orjson.JSONDecodeError, ValueError, AttributeError) as error:
-        raise InteractionFileError(f"{log.name}: not one JSON object a line ({error})") from None
 
 
 def _guess_columns(file: Path, found: Sequence[str]) -> Columns:
