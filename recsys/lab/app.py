@@ -53,7 +53,7 @@ def create_app(settings: LabSettings) -> Flask:
     name is not ours) nor post to it (browsers say where a form comes from).
     """
     app = Flask(__name__, static_folder=None)
-    app.config["LAB"], app.config["PUBLISHER"] = settings, Publisher(settings.service, settings.published)
+    app.config["LAB"], app.config["PUBLISHER"] = settings, Publisher(settings.service)
     app.register_blueprint(pages)
     return app
 
@@ -163,7 +163,7 @@ def publish(name: str) -> BaseResponse | str:
     if request.method == "GET":
         served = lab.service.ask("GET", "/experiments")
         return _page("publish", run=found, winner=winner, export=config.export, served=served, settings=lab)
-    current_app.config["PUBLISHER"].start(name, found.folder, config.export)
+    current_app.config["PUBLISHER"].start(name, found.folder, lab.published, config.export)
     return redirect(url_for(".run", name=name), code=303)
 
 

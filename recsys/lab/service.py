@@ -74,21 +74,18 @@ def read_versions(published: Path) -> list[dict[str, str]]:
 class Publisher:
     """Refits and publishes in the background: a large model takes minutes, a page does not."""
 
-    def __init__(self, service: Service, published: Path | None) -> None:
-        """Publish to the folder of versions that a service follows, if there is one."""
+    def __init__(self, service: Service) -> None:
+        """Publish to a service."""
         self.job: Job | None = None
-        self._service, self._published = service, published
-        self._lock = threading.Lock()
+        self._service, self._lock = service, threading.Lock()
 
-    def start(self, name: str, folder: Path, options: ExportConfig) -> None:
-        """Begin to publish a run's winner, unless another publication is running."""
-        if self._published is None:
-            raise LabError("nothing can be published: start the lab with --published")
+    def start(self, name: str, folder: Path, published: Path, options: ExportConfig) -> None:
+        """Begin to publish a run's winner to a folder of versions, unless another publication is running."""
         with self._lock:
             if self.job is not None and self.job.state == "running":
                 raise LabError(f"{self.job.run} is being published; wait until that is done")
             self.job = Job(name)
-        threading.Thread(target=self._publish, args=(name, folder, self._published, options), daemon=True).start()
+        threading.Thread(target=self._publish, args=(name, folder, published, options), daemon=True).start()
 
     def _publish(self, name: str, folder: Path, published: Path, options: ExportConfig) -> None:
         try:

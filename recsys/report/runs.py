@@ -30,11 +30,26 @@ class Run:
     name: str  # on the page
     folder: Path
     config: SearchConfig
+    ledger: Sequence[Row]
     rows: tuple[Row, ...]  # the leaderboard, best first; while the search is not finished, what is scored so far
     winner: Row | None  # its row of the leaderboard; None while the search is not finished
-    changed: datetime  # when the ledger was last written to
-    alive: datetime  # when the search last gave a sign of life
-    dashboard: str  # address of the Dask dashboard of a running search; empty if none is known
+
+    @property
+    def changed(self) -> datetime:
+        """When the ledger was last written to."""
+        return datetime.fromtimestamp((self.folder / LEDGER).stat().st_mtime, UTC)
+
+    @property
+    def alive(self) -> datetime:
+        """When the search last gave a sign of life."""
+        lock = self.folder / LOCK
+        return datetime.fromtimestamp(lock.stat().st_mtime, UTC) if lock.exists() else self.changed
+
+    @property
+    def dashboard(self) -> str:
+        """The address of the Dask dashboard of a running search; empty if none is known."""
+        file = self.folder / DASHBOARD
+        return file.read_text(encoding="utf-8") if file.exists() else ""
 
     @property
     def state(self) -> str:
@@ -50,7 +65,7 @@ class Run:
     @cached_property
     def params(self) -> tuple[str, ...]:
         """The names of the hyperparameters."""
-        return tuple(dict.fromkeys(name for row in self._ledger for name in row["params"]))
+        return tuple(dict.fromkeys(name for row in self.ledger for name in row["params"]))
 
     @cached_property
     def candidates(self) -> tuple[Row, ...]:
@@ -82,35 +97,20 @@ class Run:
 
     def curve(self, trial: str) -> list[tuple[int, Interval]]:
         """Return the choosing metric with its interval after each scored sweep of a trial, from the ledger."""
-        rows = [row for row in self._ledger if row["trial"] == trial and self.select in row.get("metrics", ())]
+        rows = [row for row in self.ledger if row["trial"] == trial and self.select in row.get("metrics", ())]
         return sorted({row["sweep"]: tuple(row["metrics"][self.select].values()) for row in rows}.items())
-
-    @cached_property
-    def _ledger(self) -> list[dict[str, Any]]:
-        return read_ledger(self.folder / LEDGER).rows
 
 
 def read_folder(run: Workspace, name: str) -> Run:
     """Read a run folder; the search may be running."""
     run.download(LEADERBOARD, CONFIG, LEDGER, WINNER)
-    config, ledger, leaderboard, winner = (run.folder / file for file in (CONFIG, LEDGER, LEADERBOARD, WINNER))
-    settings = load_config(SearchConfig, config)
-    if leaderboard.exists():
-        rows = pq.read_table(leaderboard).to_pylist()
-    else:
-        rows = _rows_so_far(read_ledger(ledger).rows, settings.validation.select)
+    settings, ledger = load_config(SearchConfig, run.folder / CONFIG), read_ledger(run.folder / LEDGER).rows
+    leaderboard, winner = run.folder / LEADERBOARD, run.folder / WINNER
+    is_ranked = leaderboard.exists()
+    rows = pq.read_table(leaderboard).to_pylist() if is_ranked else _rows_so_far(ledger, settings.validation.select)
     trial = unseal(winner.read_bytes())["trial"]["id"] if winner.exists() else None
-    dashboard, lock = run.folder / DASHBOARD, run.folder / LOCK
-    return Run(
-        name,
-        run.folder,
-        settings,
-        tuple(rows),
-        next((row for row in rows if row["trial"] == trial), None),
-        _changed(ledger),
-        _changed(lock if lock.exists() else ledger),
-        dashboard.read_text(encoding="utf-8") if dashboard.exists() else "",
-    )
+    chosen = next((row for row in rows if row["trial"] == trial), None)
+    return Run(name, run.folder, settings, ledger, tuple(rows), chosen)
 
 
 def interval_of(row: Row, metric: str) -> tuple[float | None, float | None, float | None]:
@@ -135,7 +135,3 @@ def _rows_so_far(ledger: Sequence[Mapping[str, Any]], select: str) -> list[Row]:
             best[line["trial"]] = row
     rows = sorted(best.values(), key=lambda row: -float("inf") if row[select] is None else row[select], reverse=True)
     return [row | {"rank": rank} for rank, row in enumerate(rows, start=1)]
-
-
-def _changed(file: Path) -> datetime:
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
