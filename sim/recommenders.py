@@ -29,7 +29,8 @@ def draw_of_artists(artist: IntArray, wanted: IntArray, rng: np.random.Generator
     """Draw a track by each of the wanted artists, all of an artist's equally likely; `artist` is (tracks,)."""
     sizes = np.bincount(artist)
     first = np.cumsum(sizes) - sizes
-    return np.argsort(artist, kind="stable")[first[wanted] + rng.integers(0, sizes[wanted])]
+    drawn: IntArray = np.argsort(artist, kind="stable")[first[wanted] + rng.integers(0, sizes[wanted])]
+    return drawn
 
 
 def make_popular(tracks: IntArray) -> Recommender:

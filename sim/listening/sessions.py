@@ -134,7 +134,8 @@ class Sessions:
     def total_hundredths(self, rows: IntArray) -> IntArray:
         """Return the listening time of each of these sessions so far, in hundredths, organic tracks included."""
         is_played = np.arange(len(self.hundredths))[:, None] < self.length[rows]
-        return self.hundredths[:, rows].sum(axis=0, dtype=np.int64, where=is_played)
+        totals: IntArray = self.hundredths[:, rows].sum(axis=0, dtype=np.int64, where=is_played)
+        return totals
 
     def hear(self, rows: IntArray, tracks: IntArray, uniform: FloatArray) -> IntArray:
         """Play a recommended track in each of these sessions, let their budgets drop, and return hundredths heard.
