@@ -51,7 +51,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = report.replace("margin_pct: 10", "margin_pct: 25").replace("margin: 1000", "margin: 100000")
     (folder / "configs/loop/report.yaml").write_text(report)
     done = run_demo(folder)
-    ending = done.stdout.partition("\nship: ")[2]
+    before, _, ending = done.stdout.partition("\nship: ")
+    assert ending, before[-4000:]
     assert ending.count("\n") <= 25
     assert "the best simple arm" in ending
     assert "Predicted and measured" in ending
