@@ -3,7 +3,7 @@
 import http.client
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,13 @@ class Service:
         """Return its answer to a request with a JSON body, or raise a LabError with the reason why there is none."""
         parts = urlsplit(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.netloc, timeout=_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        content = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         try:
-            content = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-            connection.request(method, f"{parts.path.rstrip('/')}{path}", content, headers)
-            answer = connection.getresponse()
-            status, document = answer.status, orjson.loads(answer.read())
+            with closing(kind(parts.netloc, timeout=_TIMEOUT_S)) as connection:
+                connection.request(method, f"{parts.path.rstrip('/')}{path}", content, headers)
+                answer = connection.getresponse()
+                status, document = answer.status, orjson.loads(answer.read())
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
             raise LabError(f"the service at {self.url} does not answer ({error})") from None
         if status != http.client.OK:
