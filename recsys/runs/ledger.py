@@ -20,7 +20,7 @@ from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
 from recsys.runs.trials import Trial
-from recsys.scoring.off_policy import Interval
+from recsys.scoring import Interval
 
 _ENDS = ("value", "lower", "upper")
 
