@@ -93,9 +93,6 @@ class Search(Config):
     )
     trials: Count | None = Field(default=None, description="random: how many combinations of the grid are drawn")
     space: Space = Space()
-    seeds: Annotated[tuple[Natural, ...], AfterValidator(_distinct)] = Field(
-        default=(), description="fit each combination once a seed, and score by the mean; none: the run's seed"
-    )
     sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
     patience: Count | None = Field(default=None, description="stop a fit after so many scores that are no better")
@@ -104,6 +101,12 @@ class Search(Config):
         default="best",
         description="simplest_tied: of what is tied with the best, the fewest factors, then the fewest sweeps",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_seeds(cls, found: dict[str, object]) -> dict[str, object]:
+        """Leave out `seeds: []`, which runs of version 0.1 have in their configuration."""
+        return {key: value for key, value in found.items() if key != "seeds" or value}
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":

@@ -1,17 +1,8 @@
-"""Refit a run's winner on all sessions and publish what the service loads.
+"""Refit a run's winner on all sessions and publish what the service loads (docs/formats.md).
 
-A published version is a folder of its own that is renamed into place whole; `current` then points to it, in one step.
-Earlier versions stay for rollback. Of a store with text ids the files have these in place of the numbers::
-
-    current -> versions/<model id>
-    versions/<model id>/recommendations.jsonl   {"user": 7, "tracks": [30 track ids, best first]}
-    versions/<model id>/neighbours.jsonl        {"track": 3, "recommendations": [the nearest tracks, nearest first]}
-    versions/<model id>/factors.npz             users, user_factors, tracks, item_factors
-    versions/<model id>/context.npz             the context model, where the search's configuration has a section for it
-    versions/<model id>/tracks.json             {"track": 3, "title": …, "artist": …}, of a store made of tables
-    versions/<model id>/manifest.json           what it is, and the sha256 of the other files
-
-A kind of model without factors has neither neighbours nor factors.
+A published version is a folder `versions/<model id>` that is renamed into place whole; `current` then points to it, in
+one step. Earlier versions stay for rollback. Of a store with text ids the files have these in place of the numbers. A
+kind of model without factors has neither neighbours nor factors.
 """
 
 import importlib.metadata
@@ -19,7 +10,6 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -97,12 +87,7 @@ def export_run(
 ) -> str:
     """Refit a run's winner, on all sessions unless the options say otherwise, and publish it.
 
-    Args:
-        run_address: Path or address of a finished run.
-        out_address: Path or address of the folder of published versions.
-        options: What to publish.
-        store_address: The session store; by default where the search read it.
-        client: A Dask client, on whose workers a fit in blocks runs.
+    The store is by default where the search read it; a fit in blocks runs on the workers of the Dask client, if given.
 
     Returns:
         The address of the version, by way of `current`; at s3:// and the like, which have no links, its own.
@@ -119,7 +104,14 @@ def export_run(
             "--set export.publish_anyway=true, or recsys.export --publish-anyway, publishes it"
         )
     store = open_store(store_address or config.store)
-    dataset = _dataset_of(store, config, winner, run)
+    if dataset_digest(store, config) != winner.dataset:
+        raise ExportError(
+            f"{store.workspace}: not the store that {run} was searched on, or it has grown since; search again"
+        )
+    cached = store.workspace.sub(f"cache/{winner.dataset}")
+    if not cached.download_all():
+        raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
+    dataset = open_whole_dataset(cached)
     if options.learn_from == "training":  # the context model knows no held-out sessions
         config = config.model_copy(update={"context": None})
     export = _Export(run, store, dataset, config, winner, options, client)
@@ -132,17 +124,6 @@ def export_run(
             _write_version(folder, export)
         version.upload_all()
     return out.link(CURRENT, f"versions/{export.model_id}")
-
-
-def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run: Workspace) -> Dataset:
-    cached = store.workspace.sub(f"cache/{winner.dataset}")
-    if dataset_digest(store, config) != winner.dataset:
-        raise ExportError(
-            f"{store.workspace}: not the store that {run} was searched on, or it has grown since; search again"
-        )
-    if not cached.download_all():
-        raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
-    return open_whole_dataset(cached)
 
 
 def _write_version(folder: Path, export: _Export) -> None:
@@ -174,9 +155,7 @@ def _write_version(folder: Path, export: _Export) -> None:
         },
         "versions": {
             "python": platform.python_version(),
-            **{
-                library: importlib.metadata.version(library) for library in _LIBRARIES if find_spec(library)
-            },  # numba may miss
+            **{library: importlib.metadata.version(library) for library in _LIBRARIES},
         },
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))

@@ -163,10 +163,7 @@ def _write_rejects(
 
 
 def _line_number(row: int, file: _Checked, *, has_header: bool) -> int:
-    """Return the line of a row; in CSV with blank lines or line breaks within values, the line without those.
-
-    A JSON line or a row of a Parquet file is its own number.
-    """
+    """Return the line of a row; blank lines of CSV, and line breaks within its values, are not counted."""
     if not file.file.path.name.removesuffix(".gz").lower().endswith(CSV):
         return row
     line = row + has_header

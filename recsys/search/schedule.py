@@ -7,8 +7,6 @@ Successive halving (Jamieson and Talwalkar, AISTATS 2016) with the asynchrony of
 cannot change the outcome: the size of every rung is known beforehand, so a candidate is promoted as soon as the results
 still missing could not push it out, and stopped as soon as enough others are better. ASHA promotes on what has come so
 far, so that its winner depends on the speed of the workers; this one's does not.
-
-A candidate with several seeds is scored by their mean, and takes its next step when all of them have taken the last.
 """
 
 import itertools
@@ -16,11 +14,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from recsys.config import Search
 from recsys.runs.ledger import Scores, Stop, failure_of, score_after
-from recsys.runs.trials import Candidate, Trial
+from recsys.runs.trials import Trial
 
 _FAILED = -math.inf
 Step = tuple[Trial, int]  # a trial, and the sweep after which it is scored next
@@ -28,7 +24,7 @@ Step = tuple[Trial, int]  # a trial, and the sweep after which it is scored next
 
 @dataclass(frozen=True)
 class Decisions:
-    """What follows from what is known; candidates go by the id of their first trial."""
+    """What follows from what is known; candidates go by their id."""
 
     steps: tuple[Step, ...]  # all that can be done now, the most urgent first
     stopped: dict[str, Stop]  # candidates that were stopped early
@@ -39,8 +35,8 @@ class Decisions:
 class _Curve:
     """A candidate's scores so far."""
 
-    values: tuple[float, ...]  # means over the seeds, at the first scored sweeps; the last is -inf where a seed failed
-    missing: tuple[Step, ...] = ()  # to the next scored sweep
+    values: tuple[float, ...]  # at the first scored sweeps; the last is -inf where the fit failed
+    missing: tuple[Step, ...] = ()  # the step to the next scored sweep
 
     @property
     def failed(self) -> bool:
@@ -52,7 +48,7 @@ class _Curve:
         return _FAILED if _FAILED in values else max(values)
 
 
-def decide(search: Search, candidates: Sequence[Candidate], scores: Scores, metric: str) -> Decisions:
+def decide(search: Search, candidates: Sequence[Trial], scores: Scores, metric: str) -> Decisions:
     """Decide what to do next, given the planned candidates, what is known of their trials, and the choosing metric."""
     sweeps = search.scored_sweeps
     curves = [_curve_of(candidate, sweeps, scores, metric) for candidate in candidates]
@@ -66,22 +62,20 @@ def decide(search: Search, candidates: Sequence[Candidate], scores: Scores, metr
     going.sort(key=lambda number: -len(curves[number].values))
     return Decisions(
         steps=tuple(step for number in going for step in curves[number].missing),
-        stopped={candidates[number][0].id: stop for number, stop in stopped.items()},
-        done=frozenset(candidates[number][0].id for number in over),
+        stopped={candidates[number].id: stop for number, stop in stopped.items()},
+        done=frozenset(candidates[number].id for number in over),
     )
 
 
-def _curve_of(candidate: Candidate, sweeps: Sequence[int], scores: Scores, metric: str) -> _Curve:
-    """Return a candidate's mean scores after the first scored sweeps, as far as all its seeds have come."""
+def _curve_of(trial: Trial, sweeps: Sequence[int], scores: Scores, metric: str) -> _Curve:
+    """Return a candidate's scores after the first scored sweeps, as far as it has come."""
     values: list[float] = []
     for sweep in sweeps:
-        found = {trial: score_after(scores[trial.id], sweep) for trial in candidate}
-        failed = {trial for trial in candidate if found[trial] is None and failure_of(scores[trial.id])}
-        if missing := [trial for trial in candidate if found[trial] is None and trial not in failed]:
-            return _Curve(tuple(values), tuple((trial, sweep) for trial in missing))
-        if failed:
-            return _Curve((*values, _FAILED))
-        values.append(float(np.mean([score.metrics[metric][0] for score in found.values() if score])))
+        score = score_after(scores[trial.id], sweep)
+        if score is None:
+            failed = failure_of(scores[trial.id])
+            return _Curve((*values, _FAILED)) if failed else _Curve(tuple(values), ((trial, sweep),))
+        values.append(score.metrics[metric][0])
     return _Curve(tuple(values))
 
 
