@@ -98,12 +98,18 @@ class Search(Config):
     )
     sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
-    patience: Count | None = Field(default=None, description="stop a fit after so many scores that are no better")
     halving: Halving = Halving()
     select: Literal["best", "simplest_tied"] = Field(
         default="best",
         description="simplest_tied: of what is tied with the best, the fewest factors, then the fewest sweeps",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_runs_load(cls, found: object) -> object:
+        """Leave out a setting that there was, where nobody had changed it."""
+        is_unset = isinstance(found, dict) and found.get("patience", 0) is None
+        return {key: value for key, value in found.items() if key != "patience"} if is_unset else found
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":

@@ -13,7 +13,7 @@ A candidate with several seeds is scored by their mean, and takes its next step 
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,10 +56,7 @@ def decide(search: Search, candidates: Sequence[Candidate], scores: Scores, metr
     """Decide what to do next, given the planned candidates, what is known of their trials, and the choosing metric."""
     sweeps = search.scored_sweeps
     curves = [_curve_of(candidate, sweeps, scores, metric) for candidate in candidates]
-    early = (_stop(curve, sweeps, search.patience) for curve in curves)
-    patient = {number: stop for number, stop in enumerate(early) if stop is not None}
-    limits, cut = _cut(search, curves, patient)
-    stopped = cut | patient
+    limits, stopped = _cut(search, curves)
     over = {number for number, curve in enumerate(curves) if curve.failed or len(curve.values) == len(sweeps)}
     over |= stopped.keys()
     going = [n for n, curve in enumerate(curves) if n not in over and len(curve.values) <= limits[n]]
@@ -85,7 +82,7 @@ def _curve_of(candidate: Candidate, sweeps: Sequence[int], scores: Scores, metri
     return _Curve(tuple(values))
 
 
-def _cut(search: Search, curves: Sequence[_Curve], patient: Mapping[int, Stop]) -> tuple[list[int], dict[int, Stop]]:
+def _cut(search: Search, curves: Sequence[_Curve]) -> tuple[list[int], dict[int, Stop]]:
     """Return how far each candidate may go, as the position of a scored sweep, and which are cut."""
     sweeps, eta = search.scored_sweeps, search.halving.eta
     positions = [*map(sweeps.index, search.rungs), len(sweeps) - 1]
@@ -94,26 +91,13 @@ def _cut(search: Search, curves: Sequence[_Curve], patient: Mapping[int, Stop]) 
     inside, size = list(range(len(curves))), len(curves)
     for position, limit in itertools.pairwise(positions):
         keep = -(-size // eta)
-        known = [i for i in inside if len(curves[i].values) > position or curves[i].failed or i in patient]
+        known = [i for i in inside if len(curves[i].values) > position or curves[i].failed]
         known.sort(key=lambda i: (-curves[i].best(position), i))
         for i in known[keep:]:
-            if not curves[i].failed and i not in patient:
+            if not curves[i].failed:
                 cut[i] = Stop(sweeps[position], f"not among the best {keep} of {size}, one in {eta}")
         unknown = size - len(known)
         inside, size = known[: max(0, keep - unknown)], keep
         for i in inside:
             limits[i] = limit
     return limits, cut
-
-
-def _stop(curve: _Curve, sweeps: Sequence[int], patience: int | None) -> Stop | None:
-    """Return the first sweep after so many scores in a row no better than the best before them; None without."""
-    if patience is None or curve.failed:
-        return None
-    best = 0
-    for number, value in enumerate(curve.values[: len(sweeps) - 1]):
-        if value > curve.values[best]:
-            best = number
-        elif number - best >= patience:
-            return Stop(sweeps[number], f"no better for {patience} scores than after sweep {sweeps[best]}")
-    return None
