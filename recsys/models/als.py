@@ -27,8 +27,8 @@ class Fit:
 class Als(Fit):
     """A fit that can be continued: `sweep(5)` twice equals `sweep(10)` to the bit.
 
-    Both matrices are of shape (listeners, tracks) and not changed: listening times, float32, not negative, and how often
-    a listener skipped a track, None if that is not known.
+    Both matrices are of shape (listeners, tracks) and not changed: listening times, float32, not negative, and how
+    often a listener skipped a track, None if that is not known.
     """
 
     def __init__(
