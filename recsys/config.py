@@ -93,9 +93,6 @@ class Search(Config):
     )
     trials: Count | None = Field(default=None, description="random: how many combinations of the grid are drawn")
     space: Space = Space()
-    seeds: Annotated[tuple[Natural, ...], AfterValidator(_distinct)] = Field(
-        default=(), description="fit each combination once a seed, and score by the mean; none: the run's seed"
-    )
     sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
     halving: Halving = Halving()
@@ -106,10 +103,9 @@ class Search(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _older_runs_load(cls, found: object) -> object:
-        """Leave out a setting that there was, where nobody had changed it."""
-        is_unset = isinstance(found, dict) and found.get("patience", 0) is None
-        return {key: value for key, value in found.items() if key != "patience"} if is_unset else found
+    def _of_older_runs(cls, found: dict[str, object]) -> dict[str, object]:
+        """Leave out what runs of version 0.1 have in their configuration where it was not set."""
+        return {key: value for key, value in found.items() if value or key not in ("seeds", "patience")}
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":
