@@ -44,6 +44,7 @@ TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 CURRENT = "current"
 _SCHEMA = 1  # of the manifest
+_ENDS = ("value", "lower", "upper")
 _LIBRARIES = ("implicit", "numba", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
 Ids = npt.NDArray[np.generic]  # numbers or texts
 
@@ -146,8 +147,7 @@ def _write_version(folder: Path, export: _Export) -> None:
     context, seed = export.config.context, export.winner.trial.seed
     written = write_context(folder, store, context, seed, threads) if context else None
     manifest = {
-        **model_facts(export.model_id, export.winner, export.config),
-        **_data_facts(export, lists),
+        **_facts(export, lists),
         "context": written,
         "files": {
             file.name: {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": rows.get(file.name)}
@@ -200,44 +200,30 @@ def _write_lines(file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Id
     return len(row_ids)
 
 
-def model_facts(model_id: str, winner: Winner, config: SearchConfig) -> dict[str, Any]:
-    """Return what the manifest says of the model, what it was worth, and of the configuration."""
-    ends = ("value", "lower", "upper")
-    return {
-        "schema": _SCHEMA,
-        "model": model_id,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": {"kind": winner.trial.kind, **asdict(winner.trial.params), "sweeps": winner.sweeps},
-        "seed": config.seed,  # of the split: `analysis.offpolicy --holdout manifest` reads it
-        "fit_seed": winner.trial.seed,
-        "metrics": {key: dict(zip(ends, values, strict=True)) for key, values in winner.metrics.items()},
-        "selected_by": winner.select,
-        "split": config.split.model_dump(mode="json"),
-        "feedback": config.feedback.model_dump(mode="json"),
-    }
-
-
-def _data_facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
-    """Return what the model was learned from, how long its lists are, and why some are shorter."""
-    facts, catalogue, options = export.dataset.summary, export.store.manifest.catalogue, export.options
-    matrix = export.dataset.matrix(export.side)
+def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
+    """Return what the manifest says of the model, of what it was learned from, and of its lists."""
+    winner, config, options, manifest = export.winner, export.config, export.options, export.store.manifest
+    summary, matrix = export.dataset.summary, export.dataset.matrix(export.side)
     short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
     reason = "filter_seen leaves fewer tracks" if short else None
     if lists.shape[1] < options.top:
         reason = f"the catalogue has {lists.shape[1]} tracks"
+    data = {key: getattr(summary, key) for key in ("events", "sessions", "listeners", "tracks")}
+    data |= {"store": manifest.digest, "dataset": summary.digest, "learned_from": options.learn_from}
+    data["catalogue"] = asdict(manifest.catalogue) if manifest.catalogue else None
+    # Of an interaction with a weight of its own; of events, the weight is the share that was heard.
+    data["mean_weight"] = float(matrix.data.mean()) if manifest.interactions else None
     return {
-        "data": {
-            "store": export.store.manifest.digest,
-            "dataset": facts.digest,
-            "catalogue": asdict(catalogue) if catalogue else None,
-            "events": facts.events,
-            "sessions": facts.sessions,
-            "listeners": facts.listeners,
-            "tracks": facts.tracks,
-            "learned_from": options.learn_from,
-            # of an interaction with a weight of its own; of events, the weight is the share that was heard
-            "mean_weight": float(matrix.data.mean()) if export.store.manifest.interactions else None,
-        },
+        "schema": _SCHEMA,
+        "model": export.model_id,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parameters": {"kind": winner.trial.kind, **asdict(winner.trial.params), "sweeps": winner.sweeps},
+        "seed": config.seed,  # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
+        "metrics": {key: dict(zip(_ENDS, values, strict=True)) for key, values in winner.metrics.items()},
+        "selected_by": winner.select,
+        "split": config.split.model_dump(mode="json"),
+        "feedback": config.feedback.model_dump(mode="json"),
+        "data": data,
         "lists": {
             "length": options.top,
             "filter_seen": options.filter_seen,

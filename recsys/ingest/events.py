@@ -109,7 +109,7 @@ def _load(work: Ingest, kinds: IdKinds) -> Additions:
     queries.attach_parquet(connection, "verified", sorted(scratch.glob("originals-*")))
     earlier = plays.id_files if plays else ()
     known_ids = download_stored(work.lock.workspace, earlier)
-    ids = write_ids(connection, {"users": kinds.users, "items": kinds.tracks}, known_ids, scratch)
+    ids = write_ids(connection, kinds, known_ids, scratch)
     return Additions(sources, rejects, ids=ids, table=Interactions(LOGGED, *kinds, earlier))
 
 
