@@ -91,6 +91,7 @@ def start(step: Step, *, own_group: bool = False) -> "subprocess.Popen[bytes]":
         close_fds=False,  # the lock is all that can be inherited
         preexec_fn=end_with_parent,
         process_group=0 if own_group else None,
+        stdout=sys.__stderr__ if own_group else None,  # what a server says is no result
     )
 
 

@@ -124,14 +124,17 @@ def test_service_and_lab_run_until_ctrl_c(demo: Path) -> None:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
-        assert process.stdout is not None
-        (service, lab) = (process.stdout.readline().split()[1] for _ in range(2))
-        assert process.stdout.readline() == "Ctrl-C ends both\n"
-        for page in (service, lab, f"{lab}live"):
-            with urlopen(page, timeout=60) as answer:  # noqa: S310  our own
-                assert answer.status == 200
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=120)[0] == "both have ended\n"
+        try:
+            assert process.stdout is not None
+            (service, lab) = (process.stdout.readline().split()[1] for _ in range(2))
+            assert process.stdout.readline() == "Ctrl-C ends both\n"
+            for page in (service, lab, f"{lab}live"):
+                with urlopen(page, timeout=60) as answer:  # noqa: S310  our own
+                    assert answer.status == 200
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=120)[0] == "both have ended\n"
+        finally:
+            process.kill()
     assert process.returncode == 0
     for page in (service, lab):
         with pytest.raises(OSError, match="refused"):
