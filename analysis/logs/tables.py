@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from analysis import queries
 from analysis.errors import InteractionFileError
 from analysis.logs.files import LogFile
@@ -87,7 +89,7 @@ def _attach_csv(connection: queries.Connection, file: LogFile, reading: Reading)
 
 def _attach_parquet(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
     rows = queries.open_parquet(connection, file.path)
-    _check_distinct(file, reading, queries.parquet_columns(file.path))
+    _check_distinct(file, reading, pq.read_schema(file.path).names)  # DuckDB gives repeated ones other names
     types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
     _attach_rows(rows, file, reading, {name: name for name in rows.columns}, types)
 

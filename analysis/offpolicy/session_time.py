@@ -19,18 +19,19 @@ A list that is used up is followed by what the listener was logged to hear. Whet
 by an experiment's report (`analysis.ab.budget`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
-from analysis.offpolicy.logged import LoggedSessions
+from analysis.offpolicy.logged import LoggedSessions, earlier_equal
 from analysis.offpolicy.policies import Lists, Policy, Serving
 from analysis.offpolicy.share_model import Requests, ShareModel
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
+from analysis.validation.lists import NO_TRACK
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from looplib.randomness import make_generator
 
@@ -58,6 +59,9 @@ class Artists(NamedTuple):
     artists: IntArray  # a number for each artist, -1 where it is not known
 
 
+NO_ARTISTS = Artists(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
+
+
 class _Forward(NamedTuple):
     time: FloatArray  # expected listening time of the recommendations of each session
     slope: FloatArray  # by how much it grows with the share of all its tracks
@@ -70,7 +74,7 @@ class SessionTimes:
         self,
         sessions: LoggedSessions,
         others: LoggedSessions | None,
-        artists: Artists | None,
+        artists: Artists,
         resamples: bootstrap.Resamples,
     ) -> None:
         """Fit the share models: for each half of the sessions on the other half and all other sessions.
@@ -78,7 +82,7 @@ class SessionTimes:
         Args:
             sessions: On which policies are valued.
             others: Further sessions to learn from, on which nothing is valued.
-            artists: Of the tracks; without, an artist's tracks do not wear each other out.
+            artists: Of the tracks; tracks of no known artist do not wear each other out.
             resamples: Of the listeners of `sessions`; their seed decides the fits and the order of served lists too.
         """
         self._sessions, self._artists, self._resamples = sessions, artists, resamples
@@ -95,12 +99,13 @@ class SessionTimes:
     @property
     def logged(self) -> Interval:
         """The mean time of a session as it was logged."""
-        return self._intervals((self._organic + self._heard)[:, np.newaxis], self._count[:, np.newaxis])[0]
+        times = (self._organic + self._heard)[:, np.newaxis]
+        return bootstrap.ratio_intervals(self._resamples, times, self._count[:, np.newaxis])[0]
 
     def estimate(self, lists: Lists, policy: Policy, serving: Serving) -> SessionTime:
         """Estimate the time of a session when lists are served."""
         sessions = self._sessions
-        hits = lists.hit_event[(policy.probability > 0)[lists.hit_event] & sessions.counted[lists.hit_event]]
+        hits = np.flatnonzero((policy.probability > 0) & sessions.counted)
         session, time = self._session[hits], sessions.time[hits]
         weight = policy.probability[hits] / sessions.propensity[hits]
         logit, wear = self._predict(self._logged.at(hits), session)
@@ -120,13 +125,15 @@ class SessionTimes:
             share = np.minimum(share, _MOST_SHARE)
             return np.column_stack([organic + budget * share / (1 - share), simulated])
 
-        identity, simulated = self._intervals(np.column_stack(numerators), np.column_stack(denominators), combine)
+        identity, simulated = bootstrap.ratio_intervals(
+            self._resamples, np.column_stack(numerators), np.column_stack(denominators), combine
+        )
         heard = simulated.value - self._organic.sum() / self._count.sum()
         return SessionTime(identity, simulated, float(heard / (heard + self._unheard.sum() / self._count.sum())))
 
     def _fit(self, learned: Sequence[LoggedSessions], requests: Sequence[Requests]) -> list[ShareModel]:
         """Fit the share model of each half of the sessions; the first half chooses the ridge."""
-        fresh = np.concatenate([part.is_outcome & (part.earlier_equal(part.track) == 0) for part in learned])
+        fresh = np.concatenate([part.is_outcome & part.is_fresh for part in learned])
         together = Requests(*map(np.concatenate, zip(*(vars(part).values() for part in requests), strict=True)))
         share = np.concatenate([part.time for part in learned])
         half = np.full(len(share), -1)
@@ -163,29 +170,19 @@ class SessionTimes:
         listeners = len(self._sessions.users)
         return np.bincount(self._sessions.listener[events], values, listeners).astype(np.float64)
 
-    def _intervals(
-        self, numerators: FloatArray, denominators: FloatArray, combine: Callable[[FloatArray], FloatArray] = np.asarray
-    ) -> list[Interval]:
-        """Return what combines ratios of sums over listeners, both of shape (listeners, ratios), with its intervals."""
-        ratios = bootstrap.Ratios(numerators, denominators)
-        (resampled,) = bootstrap.estimate(self._resamples, ratios)
-        return bootstrap.intervals(combine(ratios.whole[np.newaxis])[0], combine(resampled))
-
     def _requests(self, part: LoggedSessions) -> Requests:
         """Describe every event of sessions as the model knows it."""
         track = _index(self._tracks, part.track)
         artist = self._artist_of(part.track)
         opener = artist[part.first]
         position = np.maximum(np.arange(len(part.first)) - part.first - 1, 0)
-        earlier = np.where(artist >= 0, part.earlier_equal(artist), 0)
+        earlier = np.where(artist >= 0, earlier_equal(part.first, artist), 0)
         same = ((artist == opener) & (artist >= 0)).astype(np.float64)
         listener = _index(self._listeners, part.users)[part.listener]
         return Requests(listener, track[part.first], track, same, earlier, position)
 
     def _artist_of(self, tracks: IntArray) -> IntArray:
         """Return the artist of each track, -1 where it is not known; of the shape of the tracks."""
-        if self._artists is None:
-            return np.full(tracks.shape, -1)
         index = _index(self._artists.tracks, tracks)
         return np.append(self._artists.artists, -1)[index]
 
@@ -200,7 +197,9 @@ class SessionTimes:
         parts = []
         for number, begin in enumerate(range(0, len(self._starts), _CHUNK)):
             chunk = np.arange(begin, min(begin + _CHUNK, len(self._starts)))
-            tracks, listed = self._listed(lists, chunk)
+            start = self._starts[chunk]
+            tracks = lists.tracks[self._sessions.listener[start]]
+            listed = (tracks != NO_TRACK) & (tracks != self._sessions.track[start, np.newaxis])
             rank = np.where(listed, 0.0, 2.0)
             if serving == "random":
                 rank += make_generator(self._resamples.seed, "session time", number).random(rank.shape)
@@ -214,23 +213,13 @@ class SessionTimes:
             parts.append(_spend(shares, wear * listed, listed, self._budget[chunk], self._fallback[chunk]))
         return _Forward(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _listed(self, lists: Lists, chunk: IntArray) -> tuple[IntArray, BoolArray]:
-        """Return the lists of sessions, shape (sessions, longest), and where there is a track that can be served."""
-        start = self._starts[chunk]
-        listener = self._sessions.listener[start]
-        column = np.arange(max(1, int(lists.length.max(initial=0))))
-        listed = column < lists.length[listener, np.newaxis]
-        entry = np.where(listed, lists.start[listener, np.newaxis] + column, 0)
-        tracks = np.append(lists.entries.tracks, -1)[entry] if len(lists.entries.tracks) else entry - 1
-        return tracks, listed & (tracks != self._sessions.track[start, np.newaxis])
-
     def _would_be(self, tracks: IntArray, chunk: IntArray) -> Requests:
         """Describe the requests of sessions that hear these tracks in this order, shape (sessions * tracks,)."""
         sessions, start = self._sessions, self._starts[chunk]
         artist, opener = self._artist_of(tracks), self._artist_of(sessions.track[start])[:, np.newaxis]
         same = (artist == opener) & (artist >= 0)
         earlier = same.astype(np.int64)
-        for column in range(1, tracks.shape[1] if self._artists else 0):
+        for column in range(1, tracks.shape[1] if len(self._artists.tracks) else 0):
             now = artist[:, column : column + 1]
             earlier[:, column] += ((artist[:, :column] == now) & (now >= 0)).sum(axis=1)
         position = np.broadcast_to(np.arange(tracks.shape[1]), tracks.shape)
