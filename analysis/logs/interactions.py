@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from analysis.errors import InteractionFileError
-from analysis.logs.files import LogFile, distinct, files_of, matching
+from analysis.logs import files
+from analysis.logs.files import LogFile
 
 CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
@@ -97,11 +98,7 @@ class Reading:
 
 
 def parse_columns(text: str) -> Columns:
-    """Parse "user=uid,item=song,weight=seconds".
-
-    Raises:
-        InteractionFileError: A name is unknown, given twice or missing.
-    """
+    """Parse "user=uid,item=song,weight=seconds"; an InteractionFileError says what is wrong with a name."""
     known = [role.name for role in fields(Columns)]
     found: dict[str, str] = {}
     for pair in text.split(","):
@@ -124,36 +121,19 @@ def parse_columns(text: str) -> Columns:
 def discover(paths: Sequence[str | Path]) -> list[LogFile]:
     """Find the files that names, folders and glob patterns stand for; of a folder, those of a known kind at any depth.
 
-    Returns:
-        Each file once, sorted by name.
-
     Raises:
         InteractionFileError: There is none, or it is of no known kind.
     """
-    found: list[Path] = []
-    for path in map(str, paths):
-        matches = matching(path)
-        if not matches:
-            raise InteractionFileError(f"{path}: no such file")
-        files = [file for match in matches for file in files_of(match, (*CSV, *JSON_LINES, *PARQUET))]
-        if not files:
-            raise InteractionFileError(f"{path}: no file of plays or interactions here; known are {_KNOWN}")
-        found += files
-    logs = distinct(found)
+    missing = f"no file of plays or interactions here; known are {_KNOWN}"
+    logs = files.discover(paths, (*CSV, *JSON_LINES, *PARQUET), missing, InteractionFileError)
     for file in logs:
         suffix_of(file)
     return logs
 
 
 def suffix_of(file: LogFile) -> str:
-    """Return the suffix that says how a file is to be read.
-
-    Raises:
-        InteractionFileError: It is of no known kind, or no file.
-    """
-    name = file.path.with_suffix("") if file.is_gzipped else file.path
-    allowed = (*CSV, *JSON_LINES) if file.is_gzipped else (*CSV, *JSON_LINES, *PARQUET)
-    suffix = name.suffix.lower()
-    if suffix not in allowed or not file.path.is_file():
+    """Return the suffix that says how a file is to be read, or raise an InteractionFileError if it is not known."""
+    suffix = (file.path.with_suffix("") if file.is_gzipped else file.path).suffix.lower()
+    if suffix not in (*CSV, *JSON_LINES, *(() if file.is_gzipped else PARQUET)) or not file.path.is_file():
         raise InteractionFileError(f"{file.name}: no file of interactions; known are {_KNOWN}")
     return suffix

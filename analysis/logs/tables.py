@@ -6,8 +6,9 @@ are numbers or text depends on all files of an ingest together, and is decided l
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -19,8 +20,7 @@ from analysis.logs.interactions import CSV, JSON_LINES, PARQUET, Reading, suffix
 _WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
 
-@dataclass(frozen=True)
-class Malformed:
+class Malformed(NamedTuple):
     """A line of a CSV file that is no row."""
 
     line: int
@@ -44,8 +44,10 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     suffix = suffix_of(file)
     with queries.connect(memory_limit=memory, temp_directory=target.parent / "spilled") as connection:
         try:
-            attach = _attach_lists if reading.lists else _ATTACH[suffix]
-            attach(connection, file, reading)
+            if suffix in JSON_LINES and not reading.lists:
+                _attach_json(connection, file, reading)
+            else:
+                _attach_rows(file, reading, *_open_rows(connection, file, reading))
             written = queries.copy_to_parquet(
                 connection,
                 "interactions/checked_rows",
@@ -58,7 +60,7 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
             malformed = []
             if suffix in CSV and not reading.lists:
                 rows = queries.fetch_table(connection, "interactions/malformed_rows").to_pylist()
-                malformed = [Malformed(row["line"], row["reason"], row["text"] or "") for row in rows]
+                malformed = [Malformed(**row) for row in rows]
         except queries.OutOfMemory:
             raise
         except queries.DatabaseError as error:
@@ -71,7 +73,18 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     return written, malformed
 
 
-def _attach_csv(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
+def _open_rows(
+    connection: queries.Connection, file: LogFile, reading: Reading
+) -> tuple[queries.Rows, Sequence[str], Mapping[str, str]]:
+    """Return the rows of a file, the names that its columns have in it, and their types, if it knows them."""
+    if reading.lists:
+        queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
+        rows = queries.open_rows(connection, "interactions/list_rows", has_users=reading.lists == "named")
+        return rows, rows.columns, {}
+    if suffix_of(file) in PARQUET:
+        rows = queries.open_parquet(connection, file.path)
+        _check_distinct(file, reading, pq.read_schema(file.path).names)  # DuckDB gives repeated ones other names
+        return rows, rows.columns, {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
     rows = queries.open_csv(
         connection,
         file.path,
@@ -80,24 +93,10 @@ def _attach_csv(connection: queries.Connection, file: LogFile, reading: Reading)
         delimiter=reading.delimiter,
         quoted=reading.quoted,
     )
-    found = rows.columns
-    if reading.header:
-        _check_distinct(file, reading, _header_of(file, reading, len(found)))
-    names = found if reading.header else [str(position) for position in range(1, len(found) + 1)]
-    _attach_rows(rows, file, reading, dict(zip(names, found, strict=True)), {})
-
-
-def _attach_parquet(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    rows = queries.open_parquet(connection, file.path)
-    _check_distinct(file, reading, pq.read_schema(file.path).names)  # DuckDB gives repeated ones other names
-    types = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
-    _attach_rows(rows, file, reading, {name: name for name in rows.columns}, types)
-
-
-def _attach_lists(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
-    rows = queries.open_rows(connection, "interactions/list_rows", has_users=reading.lists == "named")
-    _attach_rows(rows, file, reading, {name: name for name in rows.columns}, {})
+    if not reading.header:
+        return rows, [str(position) for position in range(1, len(rows.columns) + 1)], {}
+    _check_distinct(file, reading, _header_of(file, reading, len(rows.columns)))
+    return rows, rows.columns, {}
 
 
 def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
@@ -110,13 +109,6 @@ def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading
     ]
     user, track, *others = pointers
     queries.attach_query(connection, "raw_rows", "interactions/json_rows", user=user, track=track, others=others)
-
-
-_ATTACH = {
-    **dict.fromkeys(CSV, _attach_csv),
-    **dict.fromkeys(JSON_LINES, _attach_json),
-    **dict.fromkeys(PARQUET, _attach_parquet),
-}
 
 
 def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
@@ -137,9 +129,10 @@ def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> No
 
 
 def _attach_rows(
-    rows: queries.Rows, file: LogFile, reading: Reading, found: Mapping[str, str], types: Mapping[str, str]
+    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str], types: Mapping[str, str]
 ) -> None:
-    """Make the table `raw_rows`; `found` are the file's columns and their names in `rows`, `types` theirs, if known."""
+    """Make the table `raw_rows` of what `_open_rows` returned."""
+    found = dict(zip(names, rows.columns, strict=True))
     computed, named = reading.computed, asdict(reading.columns)
     roles = {"user": named.pop("user"), "track": named.pop("item"), **named}
     wanted = {role: column for role, column in roles.items() if column is not None}

@@ -32,7 +32,7 @@ class ListEstimate:
         """Return the estimate as JSON's types."""
         found = asdict(self.estimate)
         del found["per_listener"]
-        named = {"name": self.name, "file": self.file, "serving": self.serving}
+        named: dict[str, Any] = {"name": self.name, "file": self.file, "serving": self.serving}
         named["conclusive"] = not self.estimate.reasons
         return named | asdict(self.estimate.best) | found | {"session_time": asdict(self.session)}
 

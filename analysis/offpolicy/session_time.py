@@ -1,11 +1,11 @@
 """The listening time of a session, had a policy been served: sessions that suit it grow longer.
 
-Where sessions end by a budget of what is not heard, Σ (1 - share) over a session's recommendations is the same, B, for
-every policy, on average (Wald's identity). Two estimates follow:
+Where sessions end by a budget of what is not heard (an experiment's report tests it, `analysis.ab.budget`),
+Σ (1 - share) over a session's recommendations is the same, B, for every policy, on average (Wald's identity). So
 
-- from the share s of a recommended track: organic + B s / (1 - s). From the share that was *served* this is exact. The
-  off-policy share weighs sessions as the *logged* policy made them, so it is too low for what suits some sessions well;
-- session by session: a reward model (`share_model`) predicts the share of every track that the policy would serve, the
+- from the share s of a recommended track the time is organic + B s / (1 - s). From the share that was *served* this is
+  exact; the off-policy share weighs sessions as the *logged* policy made them, too low for what suits some well;
+- session by session, a reward model (`share_model`) predicts the share of every track that the policy would serve, the
   session runs forward until its listener's budget is used up, by one with the chance that a track is not heard, and
   the mean over sessions is corrected by what was heard where the log happens to have played one of these tracks.
 
@@ -13,10 +13,8 @@ The correction is targeted maximum likelihood (van der Laan & Rubin, Targeted Ma
 logits of the shares are shifted and stretched until their weighted errors vanish. The weights are w times how much the
 time of the session grows with the share, the estimate's influence function (for the time as a smooth function of the
 mean share: Chernozhukov et al., Double/Debiased Machine Learning, 2018). It is doubly robust to first order: errors of
-the model count by their square. The model of a session is fitted on other sessions alone.
-
-A list that is used up is followed by what the listener was logged to hear. Whether sessions end by a budget is tested
-by an experiment's report (`analysis.ab.budget`).
+the model count by their square. The model of a session is fitted on other sessions alone. A list that is used up is
+followed by what the listener was logged to hear.
 """
 
 from collections.abc import Sequence
@@ -79,11 +77,8 @@ class SessionTimes:
     ) -> None:
         """Fit the share models: for each half of the sessions on the other half and all other sessions.
 
-        Args:
-            sessions: On which policies are valued.
-            others: Further sessions to learn from, on which nothing is valued.
-            artists: Of the tracks; tracks of no known artist do not wear each other out.
-            resamples: Of the listeners of `sessions`; their seed decides the fits and the order of served lists too.
+        Policies are valued on `sessions` alone; the seed of their resamples decides the fits and the order of served
+        lists too. Tracks of no known artist do not wear each other out.
         """
         self._sessions, self._artists, self._resamples = sessions, artists, resamples
         self._starts = np.flatnonzero(~sessions.is_outcome)

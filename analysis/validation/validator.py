@@ -1,17 +1,10 @@
 """Score top-k recommendations on held-out listening, with 95 % bootstrap intervals over listeners.
 
 The validated listeners are those with a pair in the held-out table; recommendations for others are ignored. All metrics
-but coverage are a ratio of sums over them, whose exact definition is in `analysis/sql/validation/listener_metrics.sql`:
-
-- `ndcg`, `precision`, `recall`, `map`, `mrr`, `hit_rate`: the mean over listeners with a relevant held-out track;
-- `graded_ndcg`: the mean over listeners who heard a held-out track for any time;
-- `hit_time`: mean listening time of the recommended tracks that were heard in the held-out sessions, for any time, over
-  all listeners together, so a listener with more of them weighs more;
-- `novelty`: the mean over listeners with a recommendation, in bits;
-- `coverage`: distinct tracks recommended to anyone, as a share of the catalogue.
-
-A ratio without anything to divide by is 0. Intervals are the percentiles of the resampled ratios; that of coverage is
-the value ± 1.96 bootstrap standard errors, since a resample has fewer distinct tracks by construction.
+but coverage (distinct tracks recommended to anyone, as a share of the catalogue) are a ratio of sums over listeners,
+defined in `analysis/sql/validation/listener_metrics.sql`: means over the listeners with a value, and `hit_time`, in
+which a listener with more recommended tracks heard weighs more. A ratio without anything to divide by is 0. Intervals
+are percentiles; that of coverage is the value ± 1.96 bootstrap standard errors, as a resample has fewer tracks.
 """
 
 import threading
@@ -50,8 +43,7 @@ class Validation:
     listeners: int  # validated listeners: those with a held-out pair
     relevant: int  # relevant held-out pairs
     metrics: Mapping[str, Interval]  # by a key such as "ndcg@30"
-    # For each metric but coverage what it sums and what it divides by, to compare recommendations in pairs; shape
-    # (2, listeners), in the order of `Validator.users`, 0 for a listener whom it does not concern
+    # What each metric but coverage sums and divides by, to compare in pairs; shape (2, listeners), as `Validator.users`
     ratios: Mapping[str, FloatArray] = field(compare=False, repr=False)
 
 
@@ -106,15 +98,12 @@ class Validator:
         self.resamples = bootstrap.Resamples(len(self.users), settings.resamples, settings.seed)
 
     def score(self, users: AnyIntArray, tracks: AnyIntArray, key: str | None = None) -> Validation:
-        """Score recommendations.
+        """Score lists as `align` takes them, each at least as long as the largest k.
 
-        Args:
-            users: The user of each list, shape (lists,), in any order; a validated user without a list counts 0.
-            tracks: Track ids, best first, filled up with -1 at the end; shape (lists, at least the largest k).
-            key: Compute this metric alone, such as "ndcg@30"; by default every metric at every cut-off.
+        A validated user without a list counts 0. `key`, such as "ndcg@30", asks for this metric alone.
 
         Raises:
-            AnalysisError: The lists cannot be used; `analysis.validation.lists.align` says when.
+            AnalysisError: The lists cannot be used.
         """
         name, _, k_of_key = (key or "").partition("@")
         ks = [int(k_of_key)] if key else list(self.ks)

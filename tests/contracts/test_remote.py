@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from analysis.logs.lines import Event
-from recsys.ingest.events import ingest
 from sim.listening.sessions import ListeningModel, make_model
 from sim.remote.config import RemoteConfig
 from sim.remote.probe import probe
@@ -80,16 +79,6 @@ def test_the_services_log_holds_the_sessions_that_were_played(
     assert ended.tolist() == counts.sessions.tolist()
     assert tracks.tolist() == counts.tracks.tolist()
     assert hundredths.tolist() == counts.hundredths.tolist()
-
-
-def test_what_the_service_logs_of_it_ingests_without_a_reject(
-    published: Published, model: ListeningModel, tmp_path: Path
-) -> None:
-    with serve(published, tmp_path / "log") as served:
-        counts = _play(model, served, concurrency=2, batch=20)
-        assert served.stop() == 0
-    report = ingest([tmp_path / "log"], tmp_path / "store", buckets=2)
-    assert (report.lines.good, report.lines.rejected) == (int(counts.tracks.sum()), 0)
 
 
 def test_two_processes_of_the_service_share_the_sessions(

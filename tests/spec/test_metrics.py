@@ -234,14 +234,6 @@ def test_perfect_recommendations_score_exactly_one() -> None:
         assert validation.metrics[f"{name}@3"].value == 1
 
 
-def test_the_order_of_pairs_and_of_lists_does_not_matter() -> None:
-    def shuffled(table: str) -> str:
-        first, *rest = table.strip().splitlines()
-        return "\n".join([first, *reversed(rest)])
-
-    assert validate(TWO_LISTENERS, BOTH) == validate(shuffled(TWO_LISTENERS), shuffled(BOTH))
-
-
 def test_nothing_relevant_is_refused() -> None:
     with pytest.raises(AnalysisError, match=r"nothing to validate on.*at least 0\.5"):
         validator_of("user track time\n1 10 0.4\n")

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
 from analysis.validation.validator import METRICS, Settings, Validator
 from looplib.arrays import IntArray
@@ -72,11 +71,6 @@ def test_a_metric_listener_by_listener_makes_up_its_value(validator: Validator) 
         assert numerators.sum() / denominators.sum() == pytest.approx(validation.metrics[key].value, abs=1e-12)
 
 
-def test_narrow_columns_are_taken(validator: Validator) -> None:
-    schema = pa.schema({"user": pa.int32(), "track": pa.int32(), "time": pa.float64()})
-    assert build(HELDOUT.cast(schema)).score(USERS, random_lists(1)) == validator.score(USERS, random_lists(1))
-
-
 def test_order_of_rows_and_lists_and_number_of_threads_do_not_show_in_the_last_digit(validator: Validator) -> None:
     order = np.random.default_rng(2).permutation(LISTENERS)
     shuffled = HELDOUT.take(np.random.default_rng(3).permutation(HELDOUT.num_rows))
@@ -132,13 +126,3 @@ def test_threads_may_share_a_validator(validator: Validator) -> None:
     expected = [validator.score(USERS, of_trial) for of_trial in lists]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda of_trial: validator.score(USERS, of_trial), lists)) == expected
-
-
-def test_heldout_listening_without_a_relevant_pair_is_refused() -> None:
-    with pytest.raises(AnalysisError, match="nothing to validate on"):
-        build(HELDOUT.slice(0, 0))
-
-
-def test_lists_shorter_than_the_largest_cut_off_are_refused(validator: Validator) -> None:
-    with pytest.raises(AnalysisError, match="lists of 9 recommendations; metrics at 10 need at least 10"):
-        validator.score(USERS, random_lists(1)[:, :9])
