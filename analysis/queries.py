@@ -6,7 +6,7 @@ here from files or Arrow tables, so no statement is ever built from strings.
 
 import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -281,14 +281,3 @@ def attach_columns(
     values["kept"] = duckdb.SQLExpression(where or "true").cast("BOOLEAN")
     texts = [value.cast("VARCHAR").alias(name) for name, value in values.items()]
     rows.select(*texts).create_view(table, replace=True)
-
-
-@contextmanager
-def in_order(connection: Connection) -> Iterator[None]:
-    """Run the queries of the block on one thread, so that sums of floats are added in the order of the rows."""
-    threads = connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
-    connection.execute("SET threads = 1")
-    try:
-        yield
-    finally:
-        connection.execute(f"SET threads = {int(threads)}")
