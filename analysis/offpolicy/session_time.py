@@ -18,7 +18,7 @@ followed by what the listener was logged to hear.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +47,6 @@ class SessionTime:
 
     identity: Interval  # from the off-policy share of a recommended track
     simulated: Interval  # session by session, doubly robust
-    served_share: float  # the share of a recommended track that belongs to `simulated`
 
 
 class Artists(NamedTuple):
@@ -123,8 +122,7 @@ class SessionTimes:
         identity, simulated = bootstrap.ratio_intervals(
             self._resamples, np.column_stack(numerators), np.column_stack(denominators), combine
         )
-        heard = simulated.value - self._organic.sum() / self._count.sum()
-        return SessionTime(identity, simulated, float(heard / (heard + self._unheard.sum() / self._count.sum())))
+        return SessionTime(identity, simulated)
 
     def _fit(self, learned: Sequence[LoggedSessions], requests: Sequence[Requests]) -> list[ShareModel]:
         """Fit the share model of each half of the sessions; the first half chooses the ridge."""
@@ -210,19 +208,13 @@ class SessionTimes:
 
     def _would_be(self, tracks: IntArray, chunk: IntArray) -> Requests:
         """Describe the requests of sessions that hear these tracks in this order, shape (sessions * tracks,)."""
-        sessions, start = self._sessions, self._starts[chunk]
-        artist, opener = self._artist_of(tracks), self._artist_of(sessions.track[start])[:, np.newaxis]
-        same = (artist == opener) & (artist >= 0)
-        earlier = same.astype(np.int64)
-        for column in range(1, tracks.shape[1] if len(self._artists.tracks) else 0):
-            now = artist[:, column : column + 1]
-            earlier[:, column] += ((artist[:, :column] == now) & (now >= 0)).sum(axis=1)
-        position = np.broadcast_to(np.arange(tracks.shape[1]), tracks.shape)
-        listener, opened = (
-            np.repeat(indices, tracks.shape[1]) for indices in (self._logged.listener[start], self._logged.track[start])
+        start, length = self._starts[chunk], tracks.shape[1] + 1
+        first, listener = (
+            np.repeat(of, length) for of in (np.arange(len(start)) * length, self._sessions.listener[start])
         )
-        track = _index(self._tracks, tracks.ravel())
-        return Requests(listener, opened, track, same.ravel() * 1.0, earlier.ravel(), position.ravel())
+        heard = np.column_stack([self._sessions.track[start], tracks]).ravel()
+        sessions = replace(self._sessions, listener=listener, first=first, track=heard)
+        return self._requests(sessions).at(np.flatnonzero(sessions.is_outcome))
 
 
 def _spend(shares: FloatArray, wear: FloatArray, listed: BoolArray, budget: FloatArray, rest: FloatArray) -> _Forward:
