@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from tea_tasting.experiment import ExperimentResult
 
 from analysis.statistics import effects, multiplicity
-from analysis.statistics.cuped import adjust
-from analysis.statistics.effects import Effect
+from analysis.statistics.effects import Effect, adjust
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.power import Design, achieved_power, detectable_effect, needed_listeners
 from analysis.statistics.sample_ratio import check_sample_ratio
