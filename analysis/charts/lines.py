@@ -22,6 +22,11 @@ class Point(NamedTuple):
     upper: float | None = None
     line: str = ""
 
+    @property
+    def ends(self) -> list[float]:
+        """What there is of the value and the ends of its interval."""
+        return [end for end in (self.y, self.lower, self.upper) if end is not None]
+
 
 def draw_lines(
     points: Sequence[Point], colours: Mapping[str, str], x: alt.X, y_title: str, *, from_zero: bool = False
@@ -67,8 +72,8 @@ def draw_days(days: Sequence[str], daily: Sequence[Point], so_far: Sequence[Poin
     The points' x is the day, counted from 0, and all have an interval.
     """
     # The first days, of which little is known, may reach out of the chart.
-    reach = _WIDE * max(map(abs, so_far[-1][2:5])) if so_far else float("inf")
-    domain = around_zero(end for point in so_far for end in point[2:5] if abs(end) <= reach)
+    reach = _WIDE * max(map(abs, so_far[-1].ends)) if so_far else float("inf")
+    domain = around_zero(end for point in so_far for end in point.ends if abs(end) <= reach)
     x, scale = name_axis("day, UTC", days), alt.Scale(domain=list(domain), clamp=True, nice=False)
     y = alt.Y("y:Q", title="effect, %", scale=scale, axis=alt.Axis(tickCount=5))
     ends = {"x": x, "y": alt.Y("lower:Q"), "y2": alt.Y2("upper:Q")}

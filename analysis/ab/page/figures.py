@@ -66,7 +66,7 @@ def _change(effect: MetricEffect) -> str:
 
 def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
     """Return limits that hold 0 and all intervals but those that would leave no room for most."""
-    spans = [point[2:5] for point in _points(map(shown, effects))]
+    spans = [point.ends for point in _points(map(shown, effects))]
     reach = _FAR * median([max(map(abs, span)) for span in spans]) if spans else 1.0
     return around_zero(end for span in spans if max(map(abs, span)) <= reach for end in span)
 

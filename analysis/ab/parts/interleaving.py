@@ -78,7 +78,16 @@ def compare_pair(arm: str, pair: tuple[str, str], moments: Moments, at_horizon: 
     )
     if not at_horizon:
         effect = at_any_time(effect, config.planned_listeners, 1 - config.alpha, count)
-    tracks = (round(moments.mean(Quantity(f"{side}_tracks")) * count) for side in ("first", "second"))
-    relative = RelativeEffect.of(effect.relative.scaled(100), effect.p_value)
-    preferred = pair[ratio > 0] if effect.relative.excludes_zero else None
-    return Preference(arm, *pair, count, *tracks, before, after, relative, preferred)
+    first_tracks, second_tracks = (moments.mean(Quantity(f"{side}_tracks")) for side in ("first", "second"))
+    return Preference(
+        arm=arm,
+        first=pair[0],
+        second=pair[1],
+        listeners=count,
+        first_tracks=round(first_tracks * count),
+        second_tracks=round(second_tracks * count),
+        first_time=before,
+        second_time=after,
+        effect=RelativeEffect.of(effect.relative.scaled(100), effect.p_value),
+        preferred=pair[ratio > 0] if effect.relative.excludes_zero else None,
+    )

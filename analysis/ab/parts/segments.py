@@ -127,12 +127,10 @@ def _compare(
     for position, label in enumerate(labels):
         quantity = Quantity(f"x{position}", f"y{position}")
         effect = compare_moments(control.moments, arm.moments, quantity, 1 - config.alpha)
-        counts, values = (
-            (control.listeners[position], arm.listeners[position]),
-            (effect.control.value, effect.arm.value),
-        )
-        effects.append(SegmentEffect(label, *counts, *map(number, values), relative_effect(effect)))
-        if min(counts) >= _FEWEST and min(values) > 0:
+        before, after = effect.control.value, effect.arm.value
+        counts = control.listeners[position], arm.listeners[position]
+        effects.append(SegmentEffect(label, *counts, number(before), number(after), relative_effect(effect)))
+        if min(counts) >= _FEWEST and min(before, after) > 0:
             large.append(quantity)
     return tuple(effects), difference_p(control.moments, arm.moments, large)
 

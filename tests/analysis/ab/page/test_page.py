@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -20,8 +20,8 @@ def parse(report: Report) -> Element:
 
 def bare(report: Report) -> Report:
     """A report without figures, which is rendered at once."""
-    nothing = dict.fromkeys(("effects", "segments", "preferences", "timelines", "positions"), ())
-    return replace(report, **nothing, trust=None, first_day=None, last_day=None)  # type: ignore[arg-type]  # all are empty
+    nothing: dict[str, Any] = dict.fromkeys(("effects", "segments", "preferences", "timelines", "positions"), ())
+    return replace(report, **nothing, trust=None, first_day=None, last_day=None)
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +155,11 @@ def test_identifiers_are_unique(three_arms: Element) -> None:
 def test_what_does_not_exist_is_shown_as_a_dash() -> None:
     report, nothing = make_report(days=3), RelativeEffect(None, None, None, None)
     names = ("control_value", "arm_value", "p_value", "adjusted_p_value", "mde_pct", "past_explains")
-    without = dict.fromkeys(names) | {"relative": nothing}
+    without: dict[str, Any] = dict.fromkeys(names) | {"relative": nothing}
     effects = [
         replace(effect, deciding=replace(effect.deciding, relative=nothing), **without) for effect in report.effects
     ]
-    empty = dict.fromkeys(("daily", "cumulative", "sequential"), nothing)
+    empty: dict[str, Any] = dict.fromkeys(("daily", "cumulative", "sequential"), nothing)
     days = [replace(line, days=tuple(replace(day, **empty) for day in line.days)) for line in report.timelines]
     page = parse(replace(report, effects=tuple(effects), timelines=tuple(days)))
     assert set(read_table(page, "metrics-table")[1][3:]) == {"\N{EN DASH}"}
