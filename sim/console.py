@@ -31,9 +31,6 @@ def play_console(config: ConsoleConfig, ask: Callable[[str], str], say: Callable
     """Play sessions, as `--recommender remote` opens them for the same seed, and show their means.
 
     `ask` shows a prompt and returns what was typed, or raises EOFError at the end of the input; `say` shows a line.
-
-    Raises:
-        WorldError: The world cannot be used.
     """
     model = make_model(load_world(config.world))
     records = [record for _, record in read_records(config.world / TRACKS_FILE, TitledRecord)]

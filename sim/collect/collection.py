@@ -18,8 +18,7 @@ from looplib.files import atomic_write, atomic_write_json, atomic_write_text, re
 from looplib.locks import exclusive
 from looplib.progress import progress
 from looplib.randomness import make_generator
-from sim.collect.clock import event_times, window_ms
-from sim.collect.eventlog import Events, format_events
+from sim.collect.eventlog import Events, event_times, format_events, window_ms
 from sim.errors import CollectionError
 from sim.listening.sessions import ListeningModel, Sessions, make_model
 from sim.recommenders import play_out, recommend_random

@@ -80,12 +80,7 @@ class _Play(BaseModel):
 
 
 def read_table(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> ListeningTable:
-    """Read the interactions of some CSV files together; users and tracks are numbered in the order of their ids.
-
-    Raises:
-        InteractionsError: A file cannot be read, lacks a column or has no rows, an id is unknown, a weight is no number
-            from 0 to `_LARGEST_WEIGHT`, or all weights are 0; the message names the file and the line.
-    """
+    """Read the interactions of some CSV files together; users and tracks are numbered in the order of their ids."""
     users, tracks = ({str(own_id): number for number, own_id in enumerate(ids)} for ids in (user_ids, track_ids))
     user, track, weight = array("q"), array("q"), array("d")
     for path in files:
@@ -127,11 +122,7 @@ def _read_plays(path: Path) -> Iterator[tuple[int, _Play]]:
 
 
 def find_factors(export: Path) -> Path:
-    """Return the file of factors of a published version, or of the current one of a folder of versions.
-
-    Raises:
-        InteractionsError: There is none.
-    """
+    """Return the file of factors of a published version, or of the current one of a folder of versions."""
     for file in (export / FACTORS_FILE, export / "current" / FACTORS_FILE):
         if file.is_file():
             return file
@@ -139,11 +130,7 @@ def find_factors(export: Path) -> Path:
 
 
 def read_factors(path: Path) -> Factors:
-    """Read a file of factors.
-
-    Raises:
-        InteractionsError: It is damaged, or its arrays do not go together.
-    """
+    """Read a file of factors."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             users, tracks, factors = arrays["users"], arrays["tracks"], arrays["item_factors"]
@@ -165,10 +152,6 @@ def read_texts(path: Path | None, tracks: Sequence[int] | Sequence[str]) -> Text
     """Read artists and titles of some tracks from a catalogue, which may hold more.
 
     Without a catalogue every track is by an artist of its own, so that no hearing is shortened for the artist's sake.
-
-    Raises:
-        WorldError: The file cannot be read, or a line is torn.
-        InteractionsError: A track is missing.
     """
     if path is None:
         return [(f"artist of {track}", str(track)) for track in tracks]

@@ -155,11 +155,7 @@ def load_world(folder: Path) -> World:
 
 @contextmanager
 def new_world(folder: Path, tracks: Records, users: Records, embeddings: Float32Array) -> Iterator[Path]:
-    """Write the files that every world has to a folder that becomes `folder` at the end of the block.
-
-    Raises:
-        WorldError: It cannot be written.
-    """
+    """Write the files that every world has to a folder that becomes `folder` at the end of the block."""
     try:
         with atomic_directory(folder) as new:
             for name, records in ((TRACKS_FILE, tracks), (USERS_FILE, users)):

@@ -85,21 +85,6 @@ def test_there_are_as_many_sessions_as_asked_for(sessions: dict[str, list[Event]
     assert set(sessions) == {f"random-7-{number}" for number in range(2500)}
 
 
-def test_a_session_starts_with_an_organic_track_near_an_interest_heard_whole(
-    sessions: dict[str, list[Event]], demo_world: Path
-) -> None:
-    world = load_world(demo_world)
-    for events in list(sessions.values())[:200]:
-        first = events[0]
-        start, end = world.interest_offsets[first["user"] : first["user"] + 2]
-        distances = [
-            np.linalg.norm(world.embeddings - world.embeddings[interest], axis=1)
-            for interest in world.interests[start:end]
-        ]
-        assert first["time"] == 1.0
-        assert any(first["track"] in np.argsort(own)[:10] for own in distances)
-
-
 def test_a_session_is_one_listeners_and_ends_with_its_only_last_message(sessions: dict[str, list[Event]]) -> None:
     for events in sessions.values():
         assert len({event["user"] for event in events}) == 1
