@@ -119,7 +119,8 @@ def _draw_interests(
     cumulative = np.cumsum(popularity)
 
     def draw(shape: tuple[int, ...]) -> IntArray:
-        return np.searchsorted(cumulative, rng.random(shape) * cumulative[-1], side="right")
+        tracks: IntArray = np.searchsorted(cumulative, rng.random(shape) * cumulative[-1], side="right")
+        return tracks
 
     drawn = draw((len(counts), section.interests_high)).tolist()
     interests = [list(dict.fromkeys(row[:count])) for row, count in zip(drawn, counts.tolist(), strict=True)]
