@@ -50,7 +50,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  Gymnasium declares it like this
 
     def __init__(self, world: Path | str | ListeningModel) -> None:
-        """Take a world's folder, or its model; raises WorldError if it cannot be used."""
+        """Take a world's folder, or its model; raises SimError if it cannot be used."""
         self._model = _model_of(world)
         self._sessions = Sessions.none(self._model, 1)
         self._row = np.zeros(1, dtype=np.int64)
@@ -88,7 +88,7 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         """Make room for `num_envs` sessions in a world; each is truncated after `max_episode_steps` recommendations.
 
         Raises:
-            WorldError: The world cannot be used.
+            SimError: The world cannot be used.
         """
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs = num_envs

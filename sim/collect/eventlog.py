@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
-from sim.errors import CollectionError
+from sim.errors import SimError
 
 DAY_MS = 24 * 60 * 60 * 1000
 SESSION_GAP_MS = 31 * 60 * 1000  # a log without session ids is split at 30 minutes of silence
@@ -87,7 +87,7 @@ def event_times(
         rng: Where in its slot a session lies.
 
     Raises:
-        CollectionError: A listener has more sessions than the window can hold.
+        SimError: A listener has more sessions than the window can hold.
     """
     start_ms, window_length_ms = window
     _, which, counts = np.unique(listeners, return_inverse=True, return_counts=True)
@@ -98,7 +98,7 @@ def event_times(
     room = slot - SESSION_GAP_MS
     if np.any(room < lengths):
         days = window_length_ms // DAY_MS
-        raise CollectionError(f"a listener has {sessions.max()} sessions in {days} days, too many to keep apart")
+        raise SimError(f"a listener has {sessions.max()} sessions in {days} days, too many to keep apart")
     ends = np.cumsum(SKIP_MS + hundredths * (TRACK_MS // 100), axis=0)
     total = ends[lengths - 1, np.arange(len(lengths))]
     even = np.arange(1, len(ends) + 1)[:, None] * (room // lengths)

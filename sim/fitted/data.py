@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from looplib.arrays import FloatArray, IntArray
-from sim.errors import InteractionsError
-from sim.worlds.files import TitledRecord, first_fault, read_records
+from sim.errors import SimError
+from sim.worlds.files import TrackRecord, first_fault, read_records
 
 FACTORS_FILE = "factors.npz"
 _LARGEST_WEIGHT = 1e15  # so that sums of squares stay numbers
@@ -87,18 +87,18 @@ def read_table(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> Listenin
         before = len(user)
         for line, play in _read_plays(path):
             if play.user not in users:
-                raise InteractionsError(f"{path}:{line}: user {play.user!r} is not in the export's factors")
+                raise SimError(f"{path}:{line}: user {play.user!r} is not in the export's factors")
             if play.track not in tracks:
-                raise InteractionsError(f"{path}:{line}: track {play.track!r} is not in the export's factors")
+                raise SimError(f"{path}:{line}: track {play.track!r} is not in the export's factors")
             user.append(users[play.user])
             track.append(tracks[play.track])
             weight.append(play.weight)
         if len(user) == before:
-            raise InteractionsError(f"{path}: holds no interactions")
+            raise SimError(f"{path}: holds no interactions")
     columns = np.frombuffer(user, np.int64), np.frombuffer(track, np.int64), np.frombuffer(weight, np.float64)
     table = ListeningTable.of(len(users), len(tracks), *columns)
     if not len(table.weight):
-        raise InteractionsError(f"{', '.join(map(str, files))}: every weight is 0; some above 0 are needed")
+        raise SimError(f"{', '.join(map(str, files))}: every weight is 0; some above 0 are needed")
     return table
 
 
@@ -111,14 +111,14 @@ def _read_plays(path: Path) -> Iterator[tuple[int, _Play]]:
             for record in reader:
                 line = reader.line_num
                 if "" in record:
-                    raise InteractionsError(f"{path}:{line}: more values than columns")
+                    raise SimError(f"{path}:{line}: more values than columns")
                 yield line, _Play.model_validate(record)
     except ValidationError as error:
-        raise InteractionsError(f"{path}:{line}: {first_fault(error)}") from None
+        raise SimError(f"{path}:{line}: {first_fault(error)}") from None
     except csv.Error as error:
-        raise InteractionsError(f"{path}: not CSV after line {line} ({error})") from None
+        raise SimError(f"{path}: not CSV after line {line} ({error})") from None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InteractionsError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise SimError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 def find_factors(export: Path) -> Path:
@@ -126,7 +126,7 @@ def find_factors(export: Path) -> Path:
     for file in (export / FACTORS_FILE, export / "current" / FACTORS_FILE):
         if file.is_file():
             return file
-    raise InteractionsError(f"{export}: no {FACTORS_FILE} here, nor in current/; name a folder of recsys.export")
+    raise SimError(f"{export}: no {FACTORS_FILE} here, nor in current/; name a folder of recsys.export")
 
 
 def read_factors(path: Path) -> Factors:
@@ -135,16 +135,16 @@ def read_factors(path: Path) -> Factors:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             users, tracks, factors = arrays["users"], arrays["tracks"], arrays["item_factors"]
     except (OSError, ValueError, LookupError, AttributeError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise InteractionsError(f"{path}: not a readable file of NumPy arrays ({error})") from None
+        raise SimError(f"{path}: not a readable file of NumPy arrays ({error})") from None
     for name, ids in (("users", users), ("tracks", tracks)):
         if ids.ndim != 1 or ids.dtype.kind not in "iuU" or not len(ids) or len(np.unique(ids)) < len(ids):
-            raise InteractionsError(f"{path}: {name}: different ids are expected, found {ids.dtype} {ids.shape}")
+            raise SimError(f"{path}: {name}: different ids are expected, found {ids.dtype} {ids.shape}")
     if factors.ndim != 2 or factors.dtype.kind != "f" or len(factors) != len(tracks) or not factors.shape[1]:
         expected = f"floats ({len(tracks)}, factors) expected"
-        raise InteractionsError(f"{path}: item_factors: {expected}, found {factors.dtype} {factors.shape}")
+        raise SimError(f"{path}: item_factors: {expected}, found {factors.dtype} {factors.shape}")
     finite = np.isfinite(factors).all(axis=1)
     if not finite.all():
-        raise InteractionsError(f"{path}: the factors of track {tracks[np.argmin(finite)]} hold NaN or infinity")
+        raise SimError(f"{path}: the factors of track {tracks[np.argmin(finite)]} hold NaN or infinity")
     return Factors(users.tolist(), tracks.tolist(), factors.astype(np.float64))
 
 
@@ -155,8 +155,8 @@ def read_texts(path: Path | None, tracks: Sequence[int] | Sequence[str]) -> Text
     """
     if path is None:
         return [(f"artist of {track}", str(track)) for track in tracks]
-    records = {str(record.track): record for _, record in read_records(path, TitledRecord)}
+    records = {str(record.track): record for _, record in read_records(path, TrackRecord)}
     if missing := [track for track in tracks if str(track) not in records]:
-        raise InteractionsError(f"{path}: {len(missing):,} tracks of the factors are not in it, {missing[0]!r} for one")
+        raise SimError(f"{path}: {len(missing):,} tracks of the factors are not in it, {missing[0]!r} for one")
     found = (records[str(track)] for track in tracks)
     return [(record.artist, record.title or str(record.track)) for record in found]

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from looplib.arrays import IntArray
 from looplib.randomness import make_generator
 from sim.environment import ENVIRONMENT, ListeningEnv, ListeningVectorEnv
-from sim.errors import WorldError
+from sim.errors import SimError
 from sim.listening.sessions import ListeningModel, Sessions, draw_starts
 from tests.sim.worlds import write_world
 
@@ -59,7 +59,7 @@ def test_it_is_made_by_name_from_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_world_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WorldError, match=r"tracks\.json: cannot be read"):
+    with pytest.raises(SimError, match=r"tracks\.json: cannot be read"):
         ListeningEnv(tmp_path)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from looplib.config import load_config
 from sim.card import FACTS
-from sim.errors import WorldError
+from sim.errors import SimError
 from sim.world import main, make_world
 from sim.worlds.config import WorldConfig
 from sim.worlds.files import load_world, world_digest
@@ -120,7 +120,7 @@ def test_a_world_has_to_be_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(WorldError, match=r"holds no world\.yaml"):
+    with pytest.raises(SimError, match=r"holds no world\.yaml"):
         make_world(_small(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -130,7 +130,7 @@ def test_a_world_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypat
         raise OSError("1000 requested and 0 written")
 
     monkeypatch.setattr(np, "save", save)
-    with pytest.raises(WorldError, match="cannot be written"):
+    with pytest.raises(SimError, match="cannot be written"):
         make_world(_small(), tmp_path / "w")
     assert list(tmp_path.iterdir()) == []
 

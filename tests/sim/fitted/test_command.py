@@ -15,7 +15,7 @@ from sim.fitted.command import make_fitted_world
 from sim.fitted.world import FitConfig
 from sim.run import main as run
 from sim.world import main
-from sim.worlds.files import TitledRecord, load_world, read_records, world_digest
+from sim.worlds.files import TrackRecord, load_world, read_records, world_digest
 from tests.sim.fitted.fits import FACTORS, Data, make_data, write_factors
 
 FILES = ["fit.json", "fit.yaml", "tracks.json", "tracks.npy", "users.json"]
@@ -55,7 +55,7 @@ def test_a_fitted_world_is_a_world_with_the_datas_ids_and_texts_beside_its_own(d
     world, true = load_world(fitted), load_world(data.folder / "world")
     assert (world.tracks, world.listeners) == (600, 250)
     assert world.artist.tolist() == true.artist.tolist()
-    texts = [list(read_records(folder / "tracks.json", TitledRecord)) for folder in (fitted, data.folder / "world")]
+    texts = [list(read_records(folder / "tracks.json", TrackRecord)) for folder in (fitted, data.folder / "world")]
     assert texts[0] == texts[1]
     assert np.linalg.norm(world.embeddings, axis=1) == pytest.approx(np.linalg.norm(world.embeddings[0]), rel=1e-5)
     assert set(world.gamma) == {0.8}
