@@ -13,7 +13,6 @@ import pytest
 from looplib.config import load_config
 from sim.fitted.command import make_fitted_world
 from sim.fitted.world import FitConfig
-from sim.run import main as run
 from sim.world import main
 from sim.worlds.files import TrackRecord, load_world, read_records, world_digest
 from tests.sim.fitted.fits import FACTORS, Data, make_data, write_factors
@@ -81,11 +80,6 @@ def test_a_response_of_a_fitted_world_is_heeded(data: Data, tmp_path: Path) -> N
     assert set(world.gamma) == {0.6}
 
 
-def test_a_log_can_be_collected_from_a_fitted_world(fitted: Path, tmp_path: Path) -> None:
-    words = ["--world", str(fitted), "--log", str(tmp_path / "log"), "--episodes", "50", "--recommender", "random"]
-    assert run(words) == 0
-
-
 def test_the_command_says_what_it_made_and_makes_it_once(
     data: Data, fitted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,13 +108,6 @@ def test_the_same_inputs_give_the_same_bytes_whatever_the_order_of_the_files(
     facts = [orjson.loads((folder / "fit.json").read_bytes()) for folder in (fitted, tmp_path / "parts")]
     assert facts[0].pop("inputs") != facts[1].pop("inputs")
     assert facts[0] == facts[1], "what is measured is the same too"
-
-
-def test_another_seed_gives_another_world(tmp_path: Path) -> None:
-    words = _small(tmp_path)
-    for seed in (0, 1):
-        assert main([*words, "--set", f"seed={seed}", "--out", str(tmp_path / str(seed))]) == 0
-    assert world_digest(tmp_path / "0") != world_digest(tmp_path / "1")
 
 
 def _small(tmp_path: Path, rows: str = "user,track,weight\nu1,x,2\n\nu2,y,1\nu2,z,1\nu2,z,1\n") -> list[str]:
