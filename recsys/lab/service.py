@@ -15,7 +15,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect
 from analysis.ab.page.figures import draw_effects
 from analysis.ab.report import Report, build_report
-from analysis.page.figures import Figure
+from analysis.page.render import Figure
 from looplib.checksums import unseal
 from looplib.errors import UserError
 from looplib.untrusted import read_untrusted

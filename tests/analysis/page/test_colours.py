@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from analysis import charts
-from analysis.charts.heat import STRONGEST
 
 STYLE = (Path(charts.__file__).parent / "colours.css").read_text(encoding="utf-8")
 LIGHT, DARK = (
@@ -38,13 +37,6 @@ def test_words_stand_out_from_the_page_and_from_panels(colours: dict[str, str]) 
 def test_arms_stand_out_from_the_page(colours: dict[str, str]) -> None:
     for name in (name for name in colours if name.startswith("arm-")):
         assert contrast(colours[name], colours["page"]) >= SIGNS, name
-
-
-@SCHEMES
-def test_values_stand_out_from_the_cells_of_a_heat_map(colours: dict[str, str]) -> None:
-    ink, under = ([int(colours[name][start : start + 2], 16) for start in (1, 3, 5)] for name in ("arm-1", "page"))
-    mixed = "#" + "".join(f"{round(STRONGEST * i + (1 - STRONGEST) * u):02x}" for i, u in zip(ink, under, strict=True))
-    assert min(contrast(colours["text"], cell) for cell in (mixed, colours["page"])) >= WORDS
 
 
 def test_light_and_dark_have_the_same_colours() -> None:
