@@ -69,15 +69,6 @@ def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
         assert set(bucket_of(table["user"].to_numpy(), 4).tolist()) == {bucket}
 
 
-def test_every_value_arrives_unchanged(tmp_path: Path) -> None:
-    made = events(500)
-    store = ingested(tmp_path, [write_log(tmp_path / "a.jsonl", made)])
-    expected = [row | {"experiments": '{"AA":"C","REC":"T1"}'} for row in made]
-    assert sorted(read_rows(store), key=repr) == sorted(
-        ({key: row[key] for key in COLUMNS} for row in expected), key=repr
-    )
-
-
 def test_the_manifest_says_what_the_store_holds(tmp_path: Path) -> None:
     made = events(100)
     log = write_log(tmp_path / "a.jsonl", made, more=b"garbage\n\n")
@@ -91,30 +82,21 @@ def test_the_manifest_says_what_the_store_holds(tmp_path: Path) -> None:
     assert store.manifest.last_timestamp == max(row["timestamp"] for row in made)
 
 
-def test_the_order_of_lines_and_files_and_runs_does_not_matter(tmp_path: Path) -> None:
-    made = events(600)
-    generator = np.random.default_rng(2)
+def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_lines_no_row(tmp_path: Path) -> None:
+    made, generator = events(600), np.random.default_rng(2)
     stores = []
-    for number, runs in enumerate([[3], [1, 2], [2, 1], [1, 1, 1]]):
-        folder = tmp_path / str(number)
-        shuffled = [made[position] for position in generator.permutation(len(made))]
-        logs = [write_log(folder / f"{part}.jsonl", shuffled[part::3]) for part in range(3)]
-        remaining = iter(generator.permutation(3))
+    for number, runs in enumerate([[3], [1, 2], [2, 1], [1, 1, 1], [3]]):
+        lines = generator.permutation(made).tolist() if number == 4 else made
+        logs = iter(
+            [write_log(tmp_path / f"{number}/{part}.jsonl", lines[part::3]) for part in generator.permutation(3)]
+        )
         for size in runs:
-            ingested(folder, [logs[part] for part in itertools.islice(remaining, size)])
+            ingested(folder, list(itertools.islice(logs, size)))
         stores.append(open_store(folder / "store"))
     first, *others = [sorted(map(repr, read_rows(store))) for store in stores]
     assert len(first) == 600
     assert all(rows == first for rows in others)
-
-
-def test_the_digest_is_the_same_for_the_same_logs_in_any_order_of_files_and_runs(tmp_path: Path) -> None:
-    logs = [write_log(tmp_path / f"{part}.jsonl", events(50, seed=part)) for part in range(3)]
-    together = ingested(tmp_path / "a", logs)
-    for log in reversed(logs):
-        apart = ingested(tmp_path / "b", [log])
-    assert apart.manifest.digest == together.manifest.digest
-    assert sorted(map(repr, read_rows(apart))) == sorted(map(repr, read_rows(together)))
+    assert [store.manifest.digest == stores[0].manifest.digest for store in stores] == [True] * 4 + [False]
 
 
 def test_the_same_content_again_adds_nothing_under_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
