@@ -87,9 +87,8 @@ def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_li
     stores = []
     for number, runs in enumerate([[3], [1, 2], [2, 1], [1, 1, 1], [3]]):
         lines = generator.permutation(made).tolist() if number == 4 else made
-        logs = iter(
-            [write_log(tmp_path / f"{number}/{part}.jsonl", lines[part::3]) for part in generator.permutation(3)]
-        )
+        folder, order = tmp_path / str(number), generator.permutation(3)
+        logs = iter([write_log(folder / f"{part}.jsonl", lines[part::3]) for part in order])
         for size in runs:
             ingested(folder, list(itertools.islice(logs, size)))
         stores.append(open_store(folder / "store"))
