@@ -104,9 +104,10 @@ class Search(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_seeds(cls, found: dict[str, object]) -> dict[str, object]:
+    def _no_seeds(cls, found: object) -> object:
         """Leave out `seeds: []`, which runs of version 0.1 have in their configuration."""
-        return {key: value for key, value in found.items() if key != "seeds" or value}
+        is_kept = not isinstance(found, dict) or found.get("seeds")
+        return found if is_kept else {key: value for key, value in found.items() if key != "seeds"}
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":
