@@ -106,8 +106,9 @@ class Search(Config):
     @classmethod
     def _no_seeds(cls, found: object) -> object:
         """Leave out `seeds: []`, which runs of version 0.1 have in their configuration."""
-        is_kept = not isinstance(found, dict) or found.get("seeds")
-        return found if is_kept else {key: value for key, value in found.items() if key != "seeds"}
+        if isinstance(found, dict) and not found.get("seeds"):
+            return {key: value for key, value in found.items() if key != "seeds"}
+        return found
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":

@@ -86,7 +86,7 @@ def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_li
     made, generator = events(600), np.random.default_rng(2)
     stores = []
     for number, runs in enumerate([[3], [1, 2], [2, 1], [1, 1, 1], [3]]):
-        lines = generator.permutation(made).tolist() if number == 4 else made
+        lines = [made[position] for position in generator.permutation(600)] if number == 4 else made
         folder, order = tmp_path / str(number), generator.permutation(3)
         logs = iter([write_log(folder / f"{part}.jsonl", lines[part::3]) for part in order])
         for size in runs:
