@@ -95,7 +95,6 @@ class Search(Config):
     space: Space = Space()
     sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
-    patience: Count | None = Field(default=None, description="stop a fit after so many scores that are no better")
     halving: Halving = Halving()
     select: Literal["best", "simplest_tied"] = Field(
         default="best",
@@ -104,10 +103,10 @@ class Search(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_seeds(cls, found: object) -> object:
-        """Leave out `seeds: []`, which runs of version 0.1 have in their configuration."""
-        if isinstance(found, dict) and not found.get("seeds"):
-            return {key: value for key, value in found.items() if key != "seeds"}
+    def _of_older_runs(cls, found: object) -> object:
+        """Leave out what runs of version 0.1 have in their configuration where it was not set."""
+        if isinstance(found, dict):
+            return {key: value for key, value in found.items() if value or key not in ("seeds", "patience")}
         return found
 
     @model_validator(mode="after")

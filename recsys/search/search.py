@@ -221,8 +221,7 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
         if search.select == "simplest_tied":
             chosen = simplest(ranking, best, compare_by_metric)
             _score_wholly(cluster, state, [chosen])
-            curve = next(row.curve for row in state.rank(metric) if row.trial == chosen.trial)
-            chosen = replace(chosen, score=next(score for score in curve if score.sweep == chosen.sweep))
+            chosen = replace(chosen, score=score_after(state.ledger.scores[chosen.trial.id], chosen.sweep))
         popular = [row for row in ranking if row.trial.kind == Popular.name and row.score]
         beats_popular = not any(row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:])
     write_leaderboard(run.folder / LEADERBOARD, ranking)

@@ -45,7 +45,9 @@ def test_a_split_by_files_takes_one_name_or_several(tmp_path: Path) -> None:
 
 
 def test_the_configuration_of_a_run_of_an_earlier_version_is_read() -> None:
-    assert load_config(SearchConfig, None, [*PLACES, "search.seeds=[]"]) == load_config(SearchConfig, None, PLACES)
+    assert load_config(SearchConfig, None, [*PLACES, "search.seeds=[]", "search.patience=null"]) == load_config(
+        SearchConfig, None, PLACES
+    )
     with pytest.raises(ConfigError, match=r"search\.seeds: unknown key"):
         load_config(SearchConfig, None, [*PLACES, "search.seeds=[1, 2]"])
 

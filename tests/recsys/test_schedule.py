@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -98,12 +97,12 @@ def test_halving_keeps_a_third_after_each_rung() -> None:
     assert "not among the best 3 of 9" in played.decisions.stopped[played.candidates[0].id].reason
 
 
-@pytest.mark.parametrize("settings", [{}, {"patience": 1, "score_every": 1}])
+@pytest.mark.parametrize("score_every", [1, 5])
 @pytest.mark.parametrize("seed", range(5))
 def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_done(
-    seed: int, settings: dict[str, Any]
+    seed: int, score_every: int
 ) -> None:
-    search = halving().model_copy(update=settings)
+    search = halving().model_copy(update={"score_every": score_every})
     values = random_values(search, seed, failing=[seed, 2 * seed % 9])
     outcomes = []
     for workers, order in itertools.product((1, 2, 4, 20), range(3)):
@@ -147,25 +146,3 @@ def test_failed_candidates_never_push_out_a_sound_one() -> None:
     played = Played(search, values).play(2, np.random.default_rng(0))
     assert played.decisions.stopped == {}
     assert len(played.scores[played.candidates[0].id]) == len(search.scored_sweeps)
-
-
-@pytest.mark.parametrize(
-    ("curve", "patience", "stops_at"),
-    [
-        ((1, 2, 3, 4, 5), 1, None),
-        ((1, 3, 2, 4, 5), 1, 3),
-        ((1, 3, 2, 4, 5), 2, None),
-        ((1, 3, 2, 3, 5), 2, 4),  # no better is not better
-        ((1, 2, 3, 4, 3), 1, None),  # the end is no early stop
-        ((5, 4, 3, 2, 1), None, None),
-    ],
-)
-def test_patience_stops_a_fit_that_gets_no_better(
-    curve: tuple[float, ...], patience: int | None, stops_at: int | None
-) -> None:
-    search = Search(sweeps=5, score_every=1, patience=patience)
-    played = Played(search, {(0, sweep): value for sweep, value in enumerate(curve, start=1)})
-    played.play(1, np.random.default_rng(0))
-    stop = played.decisions.stopped.get(played.candidates[0].id)
-    assert (stop.sweep if stop else None) == stops_at
-    assert len(played.taken) == (stops_at or 5)

@@ -148,7 +148,7 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(fi
 
 def test_halving_stops_early_and_says_when(store: Path, tmp_path: Path) -> None:
     """That workers and their order change nothing is claimed of the schedule, and of a grid."""
-    halving = ["search.strategy=halving", "search.halving.eta=2", "search.patience=1"]
+    halving = ["search.strategy=halving", "search.halving.eta=2"]
     settings = [*QUICK, *halving, "search.score_every=1"]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
