@@ -10,7 +10,6 @@ from pydantic import ConfigDict
 
 from looplib.cli import make_app, run
 from looplib.config import Config, load_config
-from looplib.progress import output
 from sim.collect.collection import CollectConfig, collect
 from sim.console import ConsoleConfig, play_console
 from sim.errors import SimError
@@ -25,12 +24,10 @@ KINDS: dict[str, type[Config]] = {RANDOM: CollectConfig, REMOTE: RemoteConfig, C
 
 def _settings_text() -> str:
     """Return a line for each setting: what it is, and which recommenders take it where not all do."""
-    takers: dict[str, list[str]] = {}
     about: dict[str, str | None] = {}
-    for kind, config in KINDS.items():
-        for key, field in config.model_fields.items():
-            takers.setdefault(key, []).append(kind)
-            about.setdefault(key, field.description)
+    for config in KINDS.values():
+        about |= {key: field.description for key, field in config.model_fields.items() if key not in about}
+    takers = {key: [kind for kind, config in KINDS.items() if key in config.model_fields] for key in about}
     only = {key: "" if len(kinds) == len(KINDS) else f" ({', '.join(kinds)})" for key, kinds in takers.items()}
     return "\n".join(f"  --{key:17} {text}{only[key]}" for key, text in about.items())
 
@@ -80,7 +77,7 @@ def _main(
     kind = load_config(_Kind, config, changes, options).recommender
     if kind == REMOTE:
         go_on = (lambda _: True) if yes else _ask_for_day
-        return run_remote(load_config(RemoteConfig, config, changes, options), go_on, output())
+        return run_remote(load_config(RemoteConfig, config, changes, options), go_on, typer.echo)
     if kind == CONSOLE:
         play_console(load_config(ConsoleConfig, config, changes, options), input, typer.echo)
         return 0

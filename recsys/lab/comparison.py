@@ -10,7 +10,7 @@ from recsys.errors import LabError
 from recsys.report.runs import Row, Run
 from recsys.runs.folder import LISTENERS
 from recsys.runs.ranking import differences
-from recsys.scoring.off_policy import Interval
+from recsys.scoring import Interval
 
 RESAMPLES = 1000
 
@@ -54,4 +54,4 @@ def _differences(run: Run, rows: Sequence[Row]) -> Sequence[Interval | None]:
             if run.select not in kept:
                 return [None] * len(rows)
             parts.append(kept[run.select])
-    return differences(np.stack(parts), [1] * len(rows), 0, RESAMPLES, 0)
+    return differences(np.stack(parts), 0, RESAMPLES, 0)

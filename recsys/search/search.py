@@ -36,8 +36,8 @@ from recsys.runs.folder import (
 from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of_rival, write_leaderboard
 from recsys.runs.ledger import Ledger, Score, failure_of, score_after
 from recsys.runs.ranking import Compare, Row, compare, rank, scored_candidates, simplest
-from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
-from recsys.scoring.scorer import Scorer, settle
+from recsys.runs.trials import Trial, plan_baselines, plan_candidates
+from recsys.scoring import Scorer, settle
 from recsys.search.checks import check_dataset, check_later_steps
 from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.schedule import Decisions, decide
@@ -51,8 +51,7 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
     Args:
         config: What to do.
         fresh: Keep an earlier run of the folder under another name and start over, instead of going on with it.
-        client: Runs the fits on the workers of this Dask client, which stays open, instead of where the configuration
-            says.
+        client: A Dask client, on whose workers to run instead of where the configuration says; it stays open.
 
     Raises:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
@@ -97,33 +96,29 @@ def _keep(config: SearchConfig, run: Workspace) -> None:
 class SearchState:
     """What a search knows and has left to do; begins with what its ledger holds."""
 
-    def __init__(self, search: Search, candidates: Sequence[Candidate], scorer: Scorer, lock: Lock) -> None:
+    def __init__(self, search: Search, candidates: Sequence[Trial], scorer: Scorer, lock: Lock) -> None:
         """Read the ledger of a locked run, and decide."""
         self._search, self._lock, self.scorer = search, lock, scorer
         self.run, self.candidates, self.metric = lock.workspace, candidates, scorer.validation.select
         self.baselines = plan_baselines(scorer.seed)
-        trials = [*(trial for candidate in candidates for trial in candidate), *self.baselines]
         is_kept = partial(has_listeners, self.run, scorer)
-        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, trials, is_kept)
+        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, (*candidates, *self.baselines), is_kept)
         self._deleted: frozenset[str] = frozenset()
         self.decisions = self._decide()
 
     @property
     def sweeps(self) -> int:
         """All sweeps that the fits of the search may take, with a baseline as one."""
-        return sum(map(len, self.candidates)) * self._search.sweeps + len(self.baselines)
+        return len(self.candidates) * self._search.sweeps + len(self.baselines)
 
     @property
     def done(self) -> int:
         """Sweeps that are done, or left out by fits that were stopped early."""
-        scores, sweeps = self.ledger.scores, self._search.sweeps
+        scores = self.ledger.scores
         done = sum(bool(scores[trial.id]) for trial in self.baselines)
-        for candidate in self.candidates:
-            is_over = candidate[0].id in self.decisions.done
-            done += sum(
-                sweeps if is_over else max((score.sweep for score in scores[trial.id]), default=0)
-                for trial in candidate
-            )
+        for trial in self.candidates:
+            last = max((score.sweep for score in scores[trial.id]), default=0)
+            done += self._search.sweeps if trial.id in self.decisions.done else last
         return done
 
     def ready(self) -> list[Call]:
@@ -135,7 +130,7 @@ class SearchState:
     def partly_scored(self, rows: Iterable[Row]) -> list[Call]:
         """Return the calls of `run_step` that score rows by every metric."""
         scores = self.ledger.scores
-        steps = [(trial, row.sweep) for row in rows for trial in row.candidate if not failure_of(scores[trial.id])]
+        steps = [(row.trial, row.sweep) for row in rows if not failure_of(scores[row.trial.id])]
         partly = [step for step in steps if (score := score_after(scores[step[0].id], step[1])) and not score.is_whole]
         return [Call(step, (*step, self.scorer, self.run.address, True)) for step in partly]
 
@@ -154,14 +149,13 @@ class SearchState:
 
     def rank(self, metric: str) -> list[Row]:
         """Return the ranking of candidates and baselines by a metric."""
-        entries = [*self.candidates, *((trial,) for trial in self.baselines)]
-        return rank(entries, self.decisions.stopped, self.ledger.scores, metric)
+        return rank((*self.candidates, *self.baselines), self.decisions.stopped, self.ledger.scores, metric)
 
     def _decide(self) -> Decisions:
         """Return the decisions; the checkpoints of candidates that go no further are deleted."""
         decisions = decide(self._search, self.candidates, self.ledger.scores, self.metric)
-        over = [candidate for candidate in self.candidates if candidate[0].id in decisions.done - self._deleted]
-        self.run.delete(*(checkpoint_name(trial) for candidate in over for trial in candidate))
+        over = decisions.done - self._deleted
+        self.run.delete(*(checkpoint_name(trial) for trial in self.candidates if trial.id in over))
         self._deleted = decisions.done
         return decisions
 
@@ -196,7 +190,6 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
 
 
 def _score_wholly(cluster: Cluster, state: SearchState, rows: Sequence[Row]) -> None:
-    """Score rows by every metric."""
     if calls := state.partly_scored(rows):
         with progress("Finalists", len(calls), "fits") as report:
             for done, outcome in enumerate(cluster.run_ready(run_step, partial(state.partly_scored, rows)), start=1):
@@ -228,26 +221,24 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
         if search.select == "simplest_tied":
             chosen = simplest(ranking, best, compare_by_metric)
             _score_wholly(cluster, state, [chosen])
-            curve = next(row.curve for row in state.rank(metric) if row.trial == chosen.trial)
-            chosen = replace(chosen, score=next(score for score in curve if score.sweep == chosen.sweep))
+            chosen = replace(chosen, score=score_after(state.ledger.scores[chosen.trial.id], chosen.sweep))
         popular = [row for row in ranking if row.trial.kind == Popular.name and row.score]
         beats_popular = not any(row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:])
     write_leaderboard(run.folder / LEADERBOARD, ranking)
     run.upload(LEADERBOARD)
     output().print(leaderboard_table(ranking, metric))
-    metrics = chosen.score.metrics if chosen.score else {}
-    test = chosen.score.test if chosen.score else {}
+    score = chosen.score or Score(chosen.sweep)
     found = remarks(ranking, chosen, metric, search)
     if beats_popular is False:
-        found.append(f"{WARNING} {NO_BETTER}, so it is not published without --publish-anyway")
-    if other in metrics:
+        found.append(f"{WARNING} {NO_BETTER}, so it is not published without export.publish_anyway: true")
+    if other in score.metrics:
         time = metric if metric.startswith(OPE_TIME) else other
         found += warn_of_rival(best, state.rank(other), _compare_by(time, run, scorer), (metric, other))
     for remark in found:
         style = "bold" if remark.startswith(WARNING) else None
         console.print(remark, soft_wrap=True, markup=False, style=style)
     dataset = scorer.dataset.rpartition("/")[2]
-    winner = Winner(chosen.trial, chosen.sweep, metrics, metric, dataset, tuple(found), beats_popular, test)
+    winner = Winner(chosen.trial, chosen.sweep, score.metrics, metric, dataset, tuple(found), beats_popular, score.test)
     atomic_write_json(run.folder / WINNER, seal(winner))
     run.upload(WINNER)
     return winner

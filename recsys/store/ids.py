@@ -3,7 +3,7 @@
 The store keeps what its numbers stand for, so that what is exported carries the ids that came in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.store import IdFile, IdsOf, Interactions
+from analysis.logs.lines import IdKinds
+from analysis.store import IdsOf, Interactions
 from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
@@ -30,8 +31,8 @@ class Title(msgspec.Struct, frozen=True):
     artist: str = ""
 
 
-def decide_kinds(connection: queries.Connection, known: Interactions | None) -> dict[IdsOf, bool]:
-    """Return whether users and items are text: as in the store, or by the rows of its first ingest.
+def decide_kinds(connection: queries.Connection, known: Interactions | None) -> IdKinds:
+    """Return which ids are text: as in the store, or by the rows of its first ingest.
 
     Those are in the table `checked`. Typed files say it; without types (CSV), ids are whole numbers if each is one.
 
@@ -39,21 +40,21 @@ def decide_kinds(connection: queries.Connection, known: Interactions | None) -> 
         IngestError: By the files' own types, some ids are numbers and some are text.
     """
     if known:
-        return {"users": known.text_users, "items": known.text_items}
+        return IdKinds(known.text_users, known.text_items)
     counts = queries.fetch_row(connection, "interactions/id_kinds")
-    kinds: dict[IdsOf, bool] = {}
+    kinds: list[bool] = []
     for of in _TABLES:
         numbers, text = counts[f"{of}_whole_number"], counts[f"{of}_text"]
         if numbers and text:
             raise IngestError(
                 f"mixed {of}: {numbers:,} rows have a number and {text:,} have text; one or the other is expected"
             )
-        kinds[of] = not numbers and bool(text or counts[f"{of}_characters"])
-    return kinds
+        kinds.append(not numbers and bool(text or counts[f"{of}_characters"]))
+    return IdKinds(*kinds)
 
 
 def write_ids(
-    connection: queries.Connection, is_text: Mapping[IdsOf, bool], known: Sequence[Path], scratch: Path
+    connection: queries.Connection, kinds: IdKinds, known: Sequence[Path], scratch: Path
 ) -> dict[IdsOf, Path]:
     """Write the text ids of the table `verified` to files in `scratch`, and attach them as `user_ids` and `track_ids`.
 
@@ -66,20 +67,18 @@ def write_ids(
         IngestError: Two texts have the same number.
     """
     written: dict[IdsOf, Path] = {}
-    for of, table in _TABLES.items():
-        if not is_text[of]:
+    for (of, table), is_text in zip(_TABLES.items(), kinds, strict=True):
+        if not is_text:
             queries.attach_arrow(connection, table, _NO_IDS)
             continue
-        file = scratch / f"{of}.parquet"
+        written[of] = file = scratch / f"{of}.parquet"
         queries.copy_to_parquet(connection, "interactions/text_ids", file, users=of == "users")
         queries.attach_parquet(connection, "ids", [file, *(path for path in known if path.name.startswith(of))])
-        same = queries.fetch_table(connection, "interactions/repeated_numbers").to_pylist()
-        if same:
+        if same := queries.fetch_table(connection, "interactions/repeated_numbers").to_pylist():
             raise IngestError(
                 f"{of} {same[0]['first']!r} and {same[0]['second']!r} have the same number {same[0]['id']}; rename one"
             )
         queries.attach_parquet(connection, table, [file])
-        written[of] = file
     return written
 
 
@@ -100,10 +99,10 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
     Raises:
         StoreError: A number stands for nothing.
     """
-    files = store.files(_id_files(store, of))
-    if not files:
+    table = _stored(store, of)
+    if table is None:
         return numbers
-    table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files]).sort_by("id")
+    table = table.sort_by("id")
     known = table["id"].to_numpy()
     positions = np.minimum(known.searchsorted(numbers), len(known) - 1)
     if not np.array_equal(known[positions], numbers):
@@ -114,10 +113,9 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
 
 def stored_titles(store: Store) -> pa.Table | None:
     """Return what the tracks of a store are called, by number: track, title, artist; None where no table had titles."""
-    files = store.files(_id_files(store, "titles"))
-    if not files:
+    table = _stored(store, "titles")
+    if table is None:
         return None
-    table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files])
     merged = table.group_by("id").aggregate([("title", "min"), ("artist", "min")]).sort_by("id")
     return merged.select(["id", "title_min", "artist_min"]).rename_columns(["track", "title", "artist"])
 
@@ -132,6 +130,7 @@ def titles_by_id(store: Store) -> dict[str, Title]:
     return {str(track): Title(track, title or "", artist or "") for track, title, artist in rows}
 
 
-def _id_files(store: Store, of: IdsOf) -> list[IdFile]:
-    table = store.manifest.table
-    return [file for file in table.id_files if file.of == of] if table else []
+def _stored(store: Store, of: IdsOf) -> pa.Table | None:
+    facts = store.manifest.table
+    files = store.files(file for file in facts.id_files if file.of == of) if facts else []
+    return pa.concat_tables([pq.read_table(file, partitioning=None) for file in files]) if files else None

@@ -5,22 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.table import Table
 
 from looplib.cli import make_app
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, sha256_file
-from looplib.progress import Report, output, progress
+from looplib.progress import output, progress
 from looplib.randomness import make_generator
-from sim.errors import InteractionsError, WorldError
+from sim.errors import WorldError
 from sim.figures import describe, listen
-from sim.fitted.config import FitConfig
-from sim.fitted.factors import FACTORS_FILE, find_factors, read_factors, read_texts
-from sim.fitted.reproduction import NEIGHBOURS, Reproduction, compare_listening, simulate_listening
-from sim.fitted.table import read_table
-from sim.fitted.world import FittedWorld, fit_world
+from sim.fitted.data import FACTORS_FILE, find_factors, read_factors, read_table, read_texts
+from sim.fitted.reproduction import NEIGHBOURS, compare_listening, simulate_listening
+from sim.fitted.world import FitConfig, FittedWorld, fit_world
 from sim.listening.sessions import make_model
 from sim.recommenders import recommend_random
 from sim.worlds.files import FIT_FILE, TRACKS_FILE, load_world, new_world
@@ -29,14 +26,13 @@ COMMAND = "from-interactions"
 FACTS_FILE = "fit.json"
 SCHEMA = 1
 _SESSIONS = 20_000
-_STEPS = 4
 
 HELP = f"""Fit a world to real listening: who heard which track how much, and the factors of an export of it.
 
-FILE is CSV with a header or JSON lines, gzipped or not, with the columns user, track and weight. Tracks lie where their
-factors point; sessions open with what their listener heard, as often as it was heard. The world's ids are 0..n-1;
-those of the data stand beside them as "id". Writes a world's files, {FIT_FILE} and {FACTS_FILE} into a new folder,
-whole or not at all, and says how well simulated listening reproduces the data.
+FILE is CSV, gzipped or not, with the columns user, track and weight. Tracks lie where their factors point; sessions
+open with what their listener heard, as often as it was heard. The world's ids are 0..n-1; those of the data stand
+beside them as "id". Writes a world's files, {FIT_FILE} and {FACTS_FILE} into a new folder, whole or not at all, and
+says how well simulated listening reproduces the data.
 
 \b
 Example:
@@ -63,114 +59,84 @@ def _main(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
 ) -> None:
     settings = load_config(FitConfig, config, overrides or [])
-    facts = make_fitted_world(files, export, catalogue, settings, out)
-    if facts is None:
-        typer.echo(f"{out} holds this very world already; nothing done")
-        return
-    for line in _describe(facts, settings, out):
-        typer.echo(line)
-    output().print(_reproduction_table(Reproduction(**facts["reproduction"])))
-    typer.echo(_NOTE)
+    _show(make_fitted_world(files, export, catalogue, settings, out), settings, out)
 
 
 def make_fitted_world(
     files: Sequence[Path], export: Path, catalogue: Path | None, config: FitConfig, folder: Path
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     """Fit a world and write its folder, whole or not at all.
 
     `export` is a published version of recommendations, or the folder of them; without a catalogue each track has an
     artist of its own.
 
     Returns:
-        The content of `fit.json`, or None if the folder holds this very world already and nothing was done.
+        The content of `fit.json`.
 
     Raises:
         InteractionsError: The files cannot be read or contradict each other.
-        WorldError: The folder exists and holds something else, or cannot be written.
+        WorldError: The folder exists, or cannot be written.
     """
-    factors_file = find_factors(export)
-    inputs = {
-        "interactions": [_digest(path) for path in files],
-        "factors": _digest(factors_file),
-        "catalogue": _digest(catalogue) if catalogue else None,
-        "config": config.model_dump(mode="json"),
-    }
     if folder.exists():
-        _check_same_world(inputs, folder)
-        return None
-    with progress("fitting", _STEPS, "steps") as report:
+        raise WorldError(f"{folder}: exists; name a new folder")
+    factors_file = find_factors(export)
+    with progress("fitting", 3, "steps") as report:
         factors = read_factors(factors_file)
         texts = read_texts(catalogue, factors.tracks)
         table = read_table(files, factors.users, factors.tracks)
         report(1, "read")
         world = fit_world(table, factors, texts, config)
         report(2, "fitted")
-        facts = {"schema": SCHEMA, "inputs": inputs}
+        inputs = {
+            "interactions": [sha256_file(path) for path in files],
+            "factors": sha256_file(factors_file),
+            "catalogue": sha256_file(catalogue) if catalogue else None,
+            "config": config.model_dump(mode="json"),
+        }
+        facts: dict[str, Any] = {"schema": SCHEMA, "inputs": inputs}
         with new_world(folder, world.tracks, world.users, world.embeddings) as new:
             (new / FIT_FILE).write_text(dump_config(config), encoding="utf-8")
-            facts |= _measure(new, world, config, report)
+            facts |= _measure(new, world, len(factors.users), config)
             atomic_write_json(new / FACTS_FILE, facts)
+        report(3, "compared")
     return facts
 
 
-def _describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[str]:
-    listening = facts["listening"]
-    lines = [f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners"]
-    if facts["silent_listeners"]:
-        lines.append(f"{facts['silent_listeners']:,} listeners of the factors heard nothing and are left out")
-    if facts["unplaced_tracks"]:
-        lines.append(f"{facts['unplaced_tracks']:,} tracks have factors of 0 and lie anywhere")
-    return [
-        *lines,
-        f"listening time a session, random: {listening['time']:.3f}, {config.random_listening:g} wanted",
-        f"share heard near an interest: {facts['tuning']['near_share']:.3f}, {config.near_share:g} wanted",
-        f"tracks a session, random: {listening['tracks']:.3f}",
-    ]
-
-
-def _reproduction_table(found: Reproduction) -> Table:
-    table = Table("figure", "simulated", "compare with")
-    table.add_row("popularity, Gini", f"{found.gini:.3f}", f"{found.data_gini:.3f}, the data")
-    table.add_row("popularity, rank correlation", f"{found.popularity:.3f}", "1")
-    table.add_row("the same, held-out listeners", f"{found.held_out:.3f}", f"{found.held_out_data:.3f}, the limit")
-    co_listening = f"co-listening, top {NEIGHBOURS} of {found.tracks:,} tracks"
-    table.add_row(co_listening, f"{found.co_listening:.3f}", f"{found.chance:.3f}, chance")
-    return table
-
-
-def _measure(folder: Path, fitted: FittedWorld, config: FitConfig, report: Report) -> dict[str, Any]:
+def _measure(folder: Path, fitted: FittedWorld, users: int, config: FitConfig) -> dict[str, Any]:
     """Return the figures of a world as it is read back from its folder."""
     model = make_model(load_world(folder))
     listeners = make_generator(config.seed, "fitted sessions").integers(model.world.listeners, size=_SESSIONS)
     random = describe(listen(model, recommend_random, listeners, config.seed))
-    report(3, "simulated")
     simulated = simulate_listening(model, config.sessions, config.seed)
-    reproduction = compare_listening(fitted.table, simulated, config.seed)
-    report(4, "compared")
     return {
         "tracks": model.world.tracks,
         "artists": int(model.world.artist.max()) + 1,
         "listeners": model.world.listeners,
-        "silent_listeners": fitted.silent,
+        "silent_listeners": users - model.world.listeners,
         "unplaced_tracks": fitted.unplaced,
         "tuning": asdict(fitted.tuning),
         "listening": {"tracks": random["tracks"], "time": random["time"]},
-        "reproduction": asdict(reproduction),
+        "reproduction": asdict(compare_listening(fitted.table, simulated, config.seed)),
     }
 
 
-def _digest(path: Path) -> str:
-    try:
-        return sha256_file(path)
-    except OSError as error:
-        raise InteractionsError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _check_same_world(inputs: dict[str, Any], folder: Path) -> None:
-    path = folder / FACTS_FILE
-    try:
-        found = orjson.loads(path.read_bytes())["inputs"]
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
-        raise WorldError(f"{folder}: exists and holds no {FACTS_FILE} of a fitted world; name a new folder") from None
-    if found != inputs:
-        raise WorldError(f"{folder}: holds a world fitted to other data or otherwise ({path}); name a new folder")
+def _show(facts: dict[str, Any], config: FitConfig, folder: Path) -> None:
+    listening, found = facts["listening"], facts["reproduction"]
+    typer.echo(f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners")
+    if facts["silent_listeners"]:
+        typer.echo(f"{facts['silent_listeners']:,} listeners of the factors heard nothing and are left out")
+    if facts["unplaced_tracks"]:
+        typer.echo(f"{facts['unplaced_tracks']:,} tracks have factors of 0 and lie anywhere")
+    typer.echo(f"listening time a session, random: {listening['time']:.3f}, {config.random_listening:g} wanted")
+    typer.echo(f"share heard near an interest: {facts['tuning']['near_share']:.3f}, {config.near_share:g} wanted")
+    typer.echo(f"tracks a session, random: {listening['tracks']:.3f}")
+    table = Table("figure", "simulated", "compare with")
+    table.add_row("popularity, Gini", f"{found['gini']:.3f}", f"{found['data_gini']:.3f}, the data")
+    table.add_row("popularity, rank correlation", f"{found['popularity']:.3f}", "1")
+    table.add_row(
+        "the same, held-out listeners", f"{found['held_out']:.3f}", f"{found['held_out_data']:.3f}, the limit"
+    )
+    co_listening = f"co-listening, top {NEIGHBOURS} of {found['tracks']:,} tracks"
+    table.add_row(co_listening, f"{found['co_listening']:.3f}", f"{found['chance']:.3f}, chance")
+    output().print(table)
+    typer.echo(_NOTE)

@@ -1,18 +1,25 @@
-"""A run's figures: counts by listener, means with standard errors, a table for people and a document for programs."""
+"""A run's figures: counts by listener, means with standard errors, lines for people and a document for programs."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-from rich.table import Table
 
-from looplib.arrays import BoolArray, FloatArray, IntArray
+from looplib.arrays import FloatArray, IntArray
 from sim.errors import RemoteError
 
-SCHEMA = 2
 
-Arms = dict[tuple[str, str], BoolArray]  # (listeners,) of each experiment's arm; empty if the service tells none
+@dataclass(frozen=True)
+class Mean:
+    """A mean over sessions, with listeners as the units that are drawn."""
+
+    mean: float  # NaN without sessions
+    standard_error: float  # NaN with less than two listeners
+
+    def __str__(self) -> str:
+        """Return `mean ± standard error`."""
+        return f"{self.mean:.3f} ± {self.standard_error:.3f}"
 
 
 @dataclass
@@ -40,11 +47,6 @@ class Counts:
         """The number of sessions that are through, whole or not."""
         return int(self.sessions.sum()) + self.failed.total() + self.interrupted + self.skipped
 
-    @property
-    def ended_early(self) -> str | None:
-        """Why the run ended before all sessions were through, or None."""
-        return str(self.error) if self.error else "interrupted" if self.was_interrupted else None
-
     def add_sessions(self, listeners: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         """Add a whole session of each of these different listeners."""
         self.sessions[listeners] += 1
@@ -63,48 +65,11 @@ class Counts:
         self.retries += other.retries
         self.error = self.error or other.error
 
-    def outcome(self, listeners: BoolArray | None = None) -> "Outcome":
-        """Sum up the sessions of all listeners, or of those where the mask is true."""
-        who = self.sessions > 0 if listeners is None else listeners & (self.sessions > 0)
-        sessions = self.sessions[who]
-        return Outcome(
-            listeners=len(sessions),
-            sessions=int(sessions.sum()),
-            tracks=ratio_mean(self.tracks[who], sessions),
-            time=ratio_mean(self.hundredths[who] / 100.0, sessions),
-        )
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over sessions, with listeners as the units that are drawn."""
-
-    mean: float  # NaN without sessions
-    standard_error: float  # NaN with less than two listeners
-
-    def __str__(self) -> str:
-        """Return `mean ± standard error`."""
-        return f"{self.mean:.3f} ± {self.standard_error:.3f}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Figures of the sessions of some listeners; organic tracks are included."""
-
-    listeners: int
-    sessions: int
-    tracks: Mean  # tracks a session
-    time: Mean  # listening time a session
-
-
-@dataclass(frozen=True)
-class Day:
-    """Results of a day."""
-
-    day: int  # from 1
-    seconds: float
-    counts: Counts
-    arms: Arms
+    def means(self) -> tuple[Mean, Mean]:
+        """Return the tracks and the listening time of a whole session, organic tracks included."""
+        heard = self.sessions > 0
+        sessions = self.sessions[heard]
+        return ratio_mean(self.tracks[heard], sessions), ratio_mean(self.hundredths[heard] / 100.0, sessions)
 
 
 def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
@@ -114,53 +79,40 @@ def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
     clusters (Cochran, Sampling Techniques, 3rd ed., 2.11).
     """
     clusters, total = len(counts), float(counts.sum())
-    if not total:
-        return Mean(float("nan"), float("nan"))
-    mean = float(sums.sum()) / total
-    if clusters < 2:
+    mean = float(sums.sum()) / total if total else float("nan")
+    if clusters < 2 or not total:
         return Mean(mean, float("nan"))
     squares = float(((sums - mean * counts) ** 2).sum())
     return Mean(mean, float(np.sqrt(clusters / (clusters - 1) * squares)) / total)
 
 
-def day_table(day: Day) -> Table:
-    """Make a table of sessions, and means a session with standard errors: of all, and of each arm."""
-    whole = day.counts.outcome()
-    table = Table(
-        *("experiment", "arm", "listeners", "sessions", "tracks a session", "time a session"),
-        title=f"Day {day.day}: {whole.sessions:,} sessions, {whole.sessions / day.seconds:,.0f} a second",
-    )
-    for column in table.columns[2:]:
-        column.justify = "right"
-    outcomes = {("", "all"): whole, **{arm: day.counts.outcome(mask) for arm, mask in day.arms.items()}}
-    for arm, found in outcomes.items():
-        table.add_row(*arm, f"{found.listeners:,}", f"{found.sessions:,}", str(found.tracks), str(found.time))
-    return table
-
-
-def day_notes(day: Day) -> list[str]:
-    """Return lines about what did not go as it should, and about arms that are not known."""
-    counts = day.counts
-    notes = [f"{count:,} sessions failed: {reason}" for reason, count in counts.failed.most_common()]
+def describe_day(day: int, seconds: float, counts: Counts) -> list[str]:
+    """Return lines for people about a day: what was heard, and what did not go as it should."""
+    tracks, time = counts.means()
+    sessions, listeners = int(counts.sessions.sum()), np.count_nonzero(counts.sessions)
+    heard = f"tracks a session {tracks}, listening time {time}" if sessions else "nothing was heard"
+    lines = [
+        f"day {day}: {sessions:,} sessions of {listeners:,} listeners, {sessions / seconds:,.0f} a second; {heard}"
+    ]
+    lines += [f"{count:,} sessions failed: {reason}" for reason, count in counts.failed.most_common()]
     if counts.skipped:
-        notes.append(f"{counts.skipped:,} sessions skipped: an earlier one of the listener may still be open")
+        lines.append(f"{counts.skipped:,} sessions skipped: an earlier one of the listener may still be open")
     if counts.interrupted:
-        notes.append(f"{counts.interrupted:,} sessions ended early and not counted")
-    notes += [f"{count:,} requests sent again: {reason}" for reason, count in counts.retries.most_common()]
-    if not day.arms:
-        notes.append("the service does not tell its arms")
-    return notes
+        lines.append(f"{counts.interrupted:,} sessions ended early and not counted")
+    return lines + [f"{count:,} requests sent again: {reason}" for reason, count in counts.retries.most_common()]
 
 
-def day_document(day: Day) -> dict[str, object]:
+def day_document(day: int, seconds: float, counts: Counts) -> dict[str, object]:
     """Return a day of the summary file; orjson writes its means, NaN as null."""
-    counts, arms = day.counts, day.arms.items()
+    tracks, time = counts.means()
     return {
-        "day": day.day,
-        "seconds": round(day.seconds, 3),
-        "ended_early": counts.ended_early,
-        **vars(counts.outcome()),
-        "arms": [{"experiment": name, "arm": arm, **vars(counts.outcome(mask))} for (name, arm), mask in arms],
+        "day": day,
+        "seconds": round(seconds, 3),
+        "ended_early": str(counts.error) if counts.error else "interrupted" if counts.was_interrupted else None,
+        "listeners": int(np.count_nonzero(counts.sessions)),
+        "sessions": int(counts.sessions.sum()),
+        "tracks": tracks,
+        "time": time,
         "failed": dict(sorted(counts.failed.items())),
         "skipped": counts.skipped,
         "interrupted": counts.interrupted,

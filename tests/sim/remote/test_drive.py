@@ -10,11 +10,11 @@ import numpy as np
 import orjson
 import pytest
 
-from sim.listening.draws import FIRST_TRACK, START, SessionDraws
-from sim.listening.sessions import ListeningModel, Sessions, make_model, scale_starts
+from sim.listening.draws import SessionDraws
+from sim.listening.sessions import ListeningModel, Sessions, make_model
 from sim.remote.config import RemoteConfig
 from sim.remote.drive import drive
-from sim.remote.queue import SessionQueue
+from sim.remote.sessions import SessionQueue
 from sim.remote.summary import Counts
 from sim.run import main
 from sim.worlds.files import load_world
@@ -40,16 +40,15 @@ def play(
 @pytest.fixture(scope="module")
 def expected(demo_model: ListeningModel) -> Counter[tuple[int, tuple[tuple[int, float], ...]]]:
     """The sessions by the listening model alone, one after the other, under the fake service's rule."""
-    draws, row = SessionDraws(SEED), np.zeros(1, dtype=np.int64)
+    draws, row = SessionDraws(SEED, demo_model), np.zeros(1, dtype=np.int64)
     sessions = Sessions.none(demo_model, 1)
     found = []
     for number in (np.array([number]) for number in range(EPISODES)):
-        listener = draws.listeners(number, demo_model.world.listeners)
-        sessions.start(row, scale_starts(demo_model, listener, draws.of(number, 0)[START]))
+        listener = draws.listeners(number)
+        sessions.start(row, draws.starts(number))
         while len(sessions.under_way()):
-            length = int(sessions.length[0])
-            track = (7 * sessions.last_tracks(row) + 13 * listener + length) % TRACKS
-            sessions.hear(row, track, draws.at(number, FIRST_TRACK + length - 1))
+            track = (7 * sessions.last_tracks(row) + 13 * listener + sessions.length) % TRACKS
+            sessions.hear(row, track, draws.boredom(number, sessions.length))
         times = (sessions.heard_of(0) / 100).tolist()
         found.append((int(listener[0]), tuple(zip(sessions.played(0).tolist(), times, strict=True))))
     return Counter(found)
@@ -115,29 +114,26 @@ def test_later_sessions_are_those_of_a_longer_run(demo_model: ListeningModel) ->
     assert not Counter(second.sessions) - Counter(first.sessions)
 
 
-def test_draws_of_a_session_are_the_same_alone_and_among_others() -> None:
-    draws = SessionDraws(3)
-    numbers = np.array([5, 1023, 1024, 70_000])
-    together = draws.of(numbers, 2)
-    assert together.T.tolist() == [SessionDraws(3).of(numbers[i : i + 1], 2)[:, 0].tolist() for i in range(4)]
-    assert draws.at(numbers, 70).tolist() == together[6].tolist()
+def test_draws_of_a_session_are_the_same_alone_and_among_others(demo_model: ListeningModel) -> None:
+    draws, others = SessionDraws(3, demo_model), SessionDraws(3, demo_model)
+    numbers, lengths = np.array([5, 1023, 1024, 70_000, 5, 5]), np.array([1, 70, 30, 29, 30, 2])
+    together = draws.boredom(numbers, lengths)
+    alone = [others.boredom(numbers[i : i + 1], lengths[i : i + 1])[0] for i in range(6)]
+    assert together.tolist() == alone
     assert len(np.unique(together)) == together.size
 
 
-def test_the_queue_keeps_listeners_in_the_order_of_their_sessions() -> None:
-    async def take_all() -> dict[int, list[int]]:
-        queue = SessionQueue(SessionDraws(1), range(500), listeners=7, share=(0, 1))
-        taken: dict[int, list[int]] = {}
-        while not queue.is_done:
-            numbers, listeners = queue.take(5)
-            assert len(set(listeners.tolist())) == len(listeners)
-            for number, listener in zip(numbers.tolist(), listeners.tolist(), strict=True):
-                taken.setdefault(listener, []).append(number)
-            queue.free(listeners)
-        return taken
-
-    taken = asyncio.run(take_all())
-    assert sorted(number for numbers in taken.values() for number in numbers) == list(range(500))
+def test_the_queue_keeps_listeners_in_the_order_of_their_sessions(tmp_path: Path) -> None:
+    model = make_model(load_world(write_world(tmp_path / "world")))
+    queue = SessionQueue(SessionDraws(1, model), range(3, 3000), model.world.listeners, share=(0, 1))
+    taken: dict[int, list[int]] = {}
+    while len(found := queue.take(2)[0]):
+        numbers, listeners = found, SessionDraws(1, model).listeners(found)
+        assert len(set(listeners.tolist())) == len(listeners)
+        for number, listener in zip(numbers.tolist(), listeners.tolist(), strict=True):
+            taken.setdefault(listener, []).append(number)
+        queue.free(listeners)
+    assert sorted(number for numbers in taken.values() for number in numbers) == list(range(3, 3000))
     assert all(earlier < later for numbers in taken.values() for earlier, later in pairwise(numbers))
 
 
@@ -145,38 +141,29 @@ def _run(demo_world: Path, service: FakeService, *words: str) -> int:
     return main(["--recommender", "remote", "--world", str(demo_world), "--url", service.url, *words])
 
 
-def test_the_summary_has_means_of_all_and_of_each_arm(
-    demo_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_summary_has_means(demo_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "deep" / "summary.json"
-    with fake_service(TRACKS, arms={"AA": ["C", "T1"], "ONE": ["C", "T1", "T2"]}) as service:
+    with fake_service(TRACKS) as service:
         assert _run(demo_world, service, "--episodes", "200", "--seed", "5", "--summary", str(file)) == 0
     summary = orjson.loads(file.read_bytes())
     (day,) = summary["days"]
-    assert (summary["schema"], summary["seed"], summary["url"]) == (2, 5, service.url)
+    assert (summary["schema"], summary["seed"], summary["url"]) == (3, 5, service.url)
     assert (day["sessions"], day["failed"], day["ended_early"]) == (200, {}, None)
-    for arm in day["arms"]:
-        own = [events for user, events in service.sessions if service.arms_of(user)[arm["experiment"]] == arm["arm"]]
-        assert arm["sessions"] == len(own)
-        assert arm["tracks"]["mean"] == pytest.approx(np.mean([len(events) for events in own]))
-        assert arm["time"]["mean"] == pytest.approx(np.mean([sum(time for _, time in events) for events in own]))
-        assert arm["time"]["standard_error"] > 0
-    assert [(arm["experiment"], arm["arm"]) for arm in day["arms"]] == [
-        ("AA", "C"),
-        ("AA", "T1"),
-        ("ONE", "C"),
-        ("ONE", "T1"),
-        ("ONE", "T2"),
-    ]
-    assert "T2" in capsys.readouterr().out
+    assert day["tracks"]["mean"] == pytest.approx(np.mean([len(events) for _, events in service.sessions]))
+    times = [sum(time for _, time in events) for _, events in service.sessions]
+    assert day["time"]["mean"] == pytest.approx(np.mean(times))
+    assert day["time"]["standard_error"] > 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"day 1: 200 sessions of {day['listeners']} listeners")
+    assert shown.endswith(f"listening time {day['time']['mean']:.3f} ± {day['time']['standard_error']:.3f}\n")
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_service_without_batches_is_asked_one_by_one(demo_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_service_without_batches_is_said(demo_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with fake_service(TRACKS, has_batches=False) as service:
-        assert _run(demo_world, service, "--episodes", "20", "--batch", "10") == 0
-    assert "no addresses for many listeners" in capsys.readouterr().out
-    assert len(service.sessions) == 20
+        assert _run(demo_world, service, "--episodes", "20", "--batch", "10") == 2
+        assert f"{service.url}/next: refused with 404: no such address" in capsys.readouterr().err
+    assert not service.sessions
 
 
 def test_days_follow_each_other_with_new_sessions(
@@ -208,9 +195,9 @@ def test_what_is_wrong_is_said_in_one_line(
     demo_world: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     assert main(["--recommender", "remote", "--world", str(demo_world), "--episodes", "3", *words]) == 2
-    error = capsys.readouterr().err
+    *progress, error = capsys.readouterr().err.splitlines()
     assert message in error
-    assert error.count("\n") == 1
+    assert all(line.startswith("day 1: ") for line in progress)
 
 
 def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> None:
