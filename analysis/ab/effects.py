@@ -12,7 +12,7 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig, Guardrail, Role
 from analysis.ab.metrics import Method, Metric
-from analysis.statistics import cuped, effects, sequential
+from analysis.statistics import effects, sequential
 from analysis.statistics.effects import Effect, Histogram, Interval
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
@@ -181,7 +181,7 @@ def _compare(metric: Metric, control: Moments, treated: Moments, config: AbConfi
     plain = effects.compare_moments(control, treated, metric.quantity, 1 - config.alpha)
     if past is None or not both.count or not both.mean(Quantity(past.denominator or past.numerator)):
         return plain, None
-    adjusted = cuped.adjust(control, treated, metric.quantity, past)
+    adjusted = effects.adjust(control, treated, metric.quantity, past)
     decides = effects.compare(adjusted.control, adjusted.arm, 1 - config.alpha) if config.cuped else plain
     return decides, number(1 - adjusted.variance_kept)
 
