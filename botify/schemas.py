@@ -48,25 +48,24 @@ class Bodies:
         self._read_users = _decoder({"users": Annotated[list[user], several]})
 
     def user(self, text: bytes) -> Id | None:
-        """Read a listener's id from the end of a path, where % stands before bytes in hex; None where it is none."""
-        if not self.text_users:
-            return int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else None
-        if not text or b"?" in text or b"/" in text:
-            return None
-        try:
-            return unquote_to_bytes(text).decode()
-        except UnicodeDecodeError:
-            raise BodyError(f"user: {text[:100].decode('latin-1')} is not UTF-8") from None
+        """Read a listener's id from the end of a path; None where it is none."""
+        user = _id_of(text, is_text=self.text_users)
+        if isinstance(user, int) and user > LARGEST_ID:
+            raise BodyError(f"user: {user} is too large; ids are at most {LARGEST_ID}")
+        if isinstance(user, str) and len(user) > LONGEST_ID:
+            raise BodyError(f"user: {len(user)} characters; ids have at most {LONGEST_ID}")
+        return user
+
+    def track(self, text: bytes) -> int | None:
+        """Read the number of a track from its id at the end of a path; None where the catalogue lacks it."""
+        track = _id_of(text, is_text=self.catalogue.is_text)
+        return None if track is None else self.catalogue.number(track)
 
     def one(self, body: bytes, user: Id) -> tuple[Listening, Numbers]:
         """Read `{"track", "time"}` of a listener, perhaps with the request's number."""
         found = _read(self._read_one, body)
         numbers = () if found.request is msgspec.UNSET else (found.request,)
         _check_keys(body, 2 + len(numbers) + self._text_tracks)
-        if isinstance(user, int) and user > LARGEST_ID:
-            raise BodyError(f"user: {user} is too large; ids are at most {LARGEST_ID}")
-        if isinstance(user, str) and len(user) > LONGEST_ID:
-            raise BodyError(f"user: {len(user)} characters; ids have at most {LONGEST_ID}")
         track = self._number(found.track) if self.catalogue.numbers else found.track
         return (user, track, found.time), numbers
 
@@ -99,6 +98,16 @@ class Bodies:
         if number is None:
             raise BodyError(f"track {str(track)[:100]!r} is unknown; the catalogue has {len(self.catalogue):,} others")
         return number
+
+
+def _id_of(text: bytes, *, is_text: bool) -> Id | None:
+    """Read an id in a path, where % stands before bytes in hex."""
+    if not is_text:
+        return int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else None
+    try:
+        return unquote_to_bytes(text).decode() or None
+    except UnicodeDecodeError:
+        raise BodyError(f"{text[:100].decode('latin-1')} is not UTF-8") from None
 
 
 def _object(fields: dict[str, Any]) -> type[msgspec.Struct]:

@@ -14,7 +14,8 @@ from email.utils import formatdate
 from queue import SimpleQueue
 from socket import socket
 
-from botify.http.connection import Answer, Connection, Pool, Request
+from botify.http.connection import Connection, Pool
+from botify.http.messages import Answer, RefusedError, Request
 from botify.settings import HttpSettings, Settings
 
 _BACKLOG = 1024
@@ -28,15 +29,9 @@ class Server:
     """The server; all but the answering itself happens in the event loop."""
 
     def __init__(
-        self, answer: Callable[[Request], Answer], refuse: Callable[[int, str], Answer], settings: Settings
+        self, answer: Callable[[Request], Answer], refuse: Callable[[RefusedError], Answer], settings: Settings
     ) -> None:
-        """Make a server.
-
-        Args:
-            answer: Answers a request, in one of the threads; must not raise.
-            refuse: Makes the answer to a request that is refused before it was read, of its status and the reason.
-            settings: Bounds in time, size and number.
-        """
+        """Make a server; `answer` is called in one of the threads, and must not raise."""
         self._pool = Pool(settings, self._submit, refuse)
         self._answer, self._threads = answer, settings.threads
         self._work: _Queue = SimpleQueue()
