@@ -214,7 +214,7 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
     twice = b'{"track":"i1","time":1,"track":"i2"}'
     assert Application(service).answer(Request("POST", b"/next/u1", [], twice)).status == 400
     service.close()
-    with pytest.raises(ModelError, match="ids of listeners are text, and text_users is False"):
+    with pytest.raises(ModelError, match="ids of listeners are text, and those of the service are whole numbers"):
         serve(version, tmp_path / "log", text_users=False)
     (version / "tracks.json").write_text('{"track": "i1", "artist": "A"}\n')
     with pytest.raises(ModelError, match=r"recommendations\.jsonl:\d: track 'i\d+' is not in the catalogue"):
