@@ -38,9 +38,7 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livemin",
         )
-        self.log_failures = self._counter(
-            "botify_event_log_failures", "Not acknowledged, as the log cannot be written."
-        )
+        self.log_failures = self._counter("botify_event_log_failures", "Not acknowledged: the log cannot be written.")
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(name, help_text, labels, registry=self.registry)

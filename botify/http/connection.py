@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from http import HTTPStatus
+from queue import SimpleQueue
 from typing import cast
 
 import httptools
@@ -26,19 +27,17 @@ _WORST_CHUNKS = 8  # bytes on the wire for a byte of a body, if each is a chunk
 _NEVER = float("inf")
 _PHRASES = {status: status.phrase.encode() for status in HTTPStatus}
 
+Work = SimpleQueue[tuple["Connection", Request]]
+
 
 class Pool:
     """The connections of a server, bounded in number, and what they share; used in the event loop alone."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        submit: Callable[["Connection", Request], None],
-        refuse: Callable[[RefusedError], Answer],
-    ) -> None:
-        """Make an empty pool; `submit` has a request answered by `send_at_once` or `respond` of its connection."""
-        self.limits, self.longest_body = settings.http, settings.body_limit_bytes
-        self.submit, self.refuse = submit, refuse
+    def __init__(self, settings: Settings, refuse: Callable[[RefusedError], Answer]) -> None:
+        """Make an empty pool; `refuse` makes the answer to a request that is refused before it was read."""
+        self.limits, self.longest_body, self.refuse = settings.http, settings.body_limit_bytes, refuse
+        self.work: Work = SimpleQueue()  # requests to be answered by `send_at_once` or `respond` of their connections
+        self.health_checks: Work = SimpleQueue()
         self.is_stopping = False
         self.date = b""  # for the headers of answers
         self._clients: dict[str, dict[Connection, None]] = {}  # connections by client, the longest idle first
@@ -275,7 +274,8 @@ class Connection(asyncio.Protocol):
             return
         self.is_answering, self.deadline = True, _NEVER
         self._pool.touch(self)
-        self._pool.submit(self, item)
+        is_health = item.target == b"/" or item.target.startswith((b"/health/", b"/?"))
+        (self._pool.health_checks if is_health else self._pool.work).put((self, item))
 
     def _write(self, data: bytes) -> None:
         self.transport.write(data)

@@ -126,9 +126,7 @@ def _document(service: Service, *_: bytes) -> dict[str, Any]:
 
 
 def _page(service: Service, *_: bytes) -> object:
-    document = _document(service)
-    template = jinja2.Environment(autoescape=True).from_string(_PAGE.read_text())
-    page = template.render(title=document["info"]["title"], **document)
+    page = jinja2.Environment(autoescape=True).from_string(_PAGE.read_text()).render(_document(service))
     return make_answer(200, page.encode(), "text/html; charset=utf-8")
 
 
