@@ -87,10 +87,10 @@ def current_folder(settings: Settings) -> Path:
 def load_model(
     settings: Settings, catalogue: Catalogue, folder: Path | None = None, *, text_users: bool | None = None
 ) -> Model:
-    """Load a version.
+    """Load a version for a catalogue, with what the recommenders in the settings read.
 
     Args:
-        settings: Where it is, and which recommenders will ask it.
+        settings: Which recommenders will ask it, and where it is.
         catalogue: The catalogue that it must have been trained on.
         folder: Folder of the version; by default the current one.
         text_users: Whether ids of listeners must be text; by default as in the settings.
@@ -147,7 +147,7 @@ class _Version:
         if trained_on and trained_on.sha256 != catalogue.sha256:
             raise ModelError(
                 f"{folder / MANIFEST}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
-                f"{trained_on.sha256[:12]}…; the service has one of {len(catalogue)} tracks and {catalogue.sha256[:12]}…"
+                f"{trained_on.sha256[:12]}…; that of the service has {len(catalogue)} and {catalogue.sha256[:12]}…"
             )
 
     def _open(self, name: str) -> BufferedReader:

@@ -72,11 +72,8 @@ def read_track_lists(
 ) -> TrackLists:
     """Read lines such as `{"user": 7, "tracks": [3, 1]}`; text ids become the numbers that stand for them.
 
-    Args:
-        file: The file, open.
-        key: The field with the id; `recommendations` is the one with the list of a track.
-        rows: How many lines the manifest says there are.
-        catalogue: Of the tracks.
+    `key` is the field with the id, and `rows` the number of lines by the manifest. The list of a track is in the field
+    `recommendations`.
 
     Raises:
         ModelError: The file cannot be read, or a line is something else; the message names the line.

@@ -24,12 +24,11 @@ class Versions:
     """The model being served; `model` is swapped in one step, so a request sees one version or another.
 
     The link that the recommendations are found through (`current -> versions/<model id>`) says which version is the
-    current one; the export moves it, and `roll_back` moves it back. Every process of every replica follows the link
-    by itself.
+    current one: the export moves it, `roll_back` moves it back, and every process of every replica follows it.
     """
 
     def __init__(self, settings: Settings, model: Model, metrics: Metrics) -> None:
-        """Begin with a model, whose catalogue and kind of listeners later versions must fit."""
+        """Begin with a model, which later versions must fit."""
         self.model, self._metrics = model, metrics
         self.refused: str | None = None  # why the current version is not the one served
         self._settings = settings
@@ -114,10 +113,8 @@ class Versions:
     @staticmethod
     def _state(folder: Path | None) -> tuple[Path | None, int]:
         """Return what changes when there is something to load."""
-        if folder is None:
-            return None, 0
         try:
-            return folder, (folder / MANIFEST).stat().st_mtime_ns
+            return folder, (folder / MANIFEST).stat().st_mtime_ns if folder else 0
         except OSError:
             return folder, 0
 
@@ -127,9 +124,9 @@ class Versions:
         sys.setswitchinterval(_SWITCH_S)
         try:
             return load_model(self._settings, self.model.catalogue, folder, text_users=self.model.text_users)
-        except ModelError:
-            raise
         except Exception as error:
+            if isinstance(error, ModelError):
+                raise
             raise ModelError(f"{folder}: cannot be loaded ({type(error).__name__}: {error})") from error
         finally:
             sys.setswitchinterval(before)
@@ -151,8 +148,7 @@ class Versions:
         return max(found)[1]
 
     def _point_to(self, folder: Path) -> None:
-        recommendations = self._settings.recommendations
-        link = recommendations.parent if recommendations else Path()
+        link = self._settings.recommendations.parent if self._settings.recommendations else Path()
         if not link.is_symlink():
             raise ModelError(f"{link}: no link to a version, so there is nothing to roll back")
         try:
