@@ -51,7 +51,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams, Fit
 from recsys.models.topk import personal_lists, top_tracks
-from recsys.scoring.scorer import Scorer, validator_for
+from recsys.scoring import Scorer, validator_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

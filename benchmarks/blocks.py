@@ -17,7 +17,7 @@ import typer
 
 from benchmarks.data import dataset_of
 from benchmarks.harness import SEED_STORE, sampled, show, show_machine
-from recsys.blockwise.fit import cut_blocks, fit_blocks
+from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
@@ -54,7 +54,7 @@ def _opened(store: Path, workers: int) -> Iterator[tuple[Cluster, Dataset, Works
 
 def _import_fit(_number: int) -> None:
     """Make a worker import what a fit imports."""
-    __import__("recsys.blockwise.worker")
+    __import__("recsys.blockwise")
     time.sleep(0.05)
 
 

@@ -45,7 +45,7 @@ def python(*words: object) -> list[str]:
 
 def measure(argv: Sequence[str]) -> Measured:
     """Run a command to its end; its stderr is shown, and a failure is a `CalledProcessError`."""
-    began, cpu_before_s = time.perf_counter(), _ended_children_cpu_s()
+    began, cpu_before_s = time.perf_counter(), children_cpu_s()
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(list(argv), stdout=subprocess.PIPE, text=True, env=environment) as process:
         with sampled(lambda: {process.pid: memory_mib(process.pid)}) as peaks:
@@ -53,10 +53,11 @@ def measure(argv: Sequence[str]) -> Measured:
         wall_s = time.perf_counter() - began
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(argv))
-    return Measured(wall_s, _ended_children_cpu_s() - cpu_before_s, max(peaks.values(), default=0.0), output)
+    return Measured(wall_s, children_cpu_s() - cpu_before_s, max(peaks.values(), default=0.0), output)
 
 
-def _ended_children_cpu_s() -> float:
+def children_cpu_s() -> float:
+    """Return the user and system seconds of all processes that this one started and that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -36,7 +36,7 @@ from looplib.randomness import make_generator
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
 from recsys.loop.processes import Step, free_port, run_step, service_step, serving
-from recsys.scoring.scorer import Scorer, score_lists
+from recsys.scoring import Scorer, score_lists
 from recsys.store.remote import open_store
 from tests.botify.exports import publish
 

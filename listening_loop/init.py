@@ -132,7 +132,7 @@ def steps(guess: Guess, file: Path, target: Path) -> list[str]:
     ingest = f"listening-loop ingest {file} --store {folder}/store"
     if guess.columns:
         pairs = ",".join(f"{name}={column}" for name, column in asdict(guess.columns).items() if column)
-        ingest += f" --format interactions --columns '{pairs}'"
+        ingest += f" --columns '{pairs}'"
     return [ingest, f"listening-loop search --config {target}"]
 
 

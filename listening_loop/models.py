@@ -22,7 +22,7 @@ from looplib.errors import UserError
 from looplib.files import atomic_directory
 from looplib.progress import progress
 from looplib.untrusted import open_untrusted
-from recsys.blockwise.fit import cut_blocks, fit_blocks
+from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset

@@ -29,7 +29,6 @@ from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
 
 T = TypeVar("T")
 POLL_S = 1.0
-_START_POLL_S = 0.02
 CONNECT_TIMEOUT_S = 15
 # A process of ours holds little and maps the rest from disk. One that grows is killed, never paused or spilled, which
 # would leave its call waiting. Dask reports a death at once (0 failures allowed): `retry` decides what follows, and the
@@ -53,22 +52,18 @@ class Cluster:
         self,
         config: ClusterConfig,
         stack: ExitStack,
-        read: Sequence[Path] = (),
-        written: Sequence[Path] = (),
-        client: Client | None = None,
+        read: Sequence[Path],
+        written: Sequence[Path],
+        client: Client | None,
     ) -> None:
-        """Prepare a cluster; `open_cluster` explains the arguments and closes the stack."""
+        """Prepare a cluster, as `open_cluster` does."""
         self.threads = config.threads_per_fit  # that one call may use
         self._config, self._stack, self._read, self._written, self._given = config, stack, read, written, client
         self._running: dict[Future[Any], Call] = {}
         self._without_workers_since: float | None = None
 
     def run(self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[T]]:
-        """Run a function once for each tuple of arguments; yield outcomes as calls end, keyed by position.
-
-        Raises:
-            SearchError: The scheduler is lost, or there has been no worker for a while.
-        """
+        """Run a function once for each tuple of arguments, as `run_ready` does; outcomes are keyed by position."""
         left = {position: Call(position, arguments) for position, arguments in enumerate(calls)}
         for outcome in self.run_ready(function, lambda: list(left.values())):
             del left[outcome.key]
@@ -87,15 +82,12 @@ class Cluster:
         retries = Retries()
         while True:
             running = {call.key for call in self._running.values()}
-            startable = retries.startable(ready(), running)
-            for call in startable[: max(0, self.slots() - len(running))] if startable else ():
-                self._start(function, call)
+            if startable := retries.startable(ready(), running):
+                for call in startable[: max(0, self.slots() - len(running))]:
+                    self._start(function, call)
             if not self._running:
                 return
-            for outcome in self._wait():
-                final = retries.settle(outcome)
-                if final is not None:
-                    yield final
+            yield from filter(None, map(retries.settle, self._wait()))
 
     @property
     def dashboard(self) -> str:
@@ -108,12 +100,10 @@ class Cluster:
 
     def _start(self, function: Callable[..., T], call: Call) -> None:
         key = f"{function.__name__}-{uuid4()}"  # the dashboard groups calls by the text before the dash
-        paths = self._probes
-        called = (call_after_check, paths, function) if paths else (function,)
+        called = (call_after_check, self._probes, function) if self._probes else (function,)
         self._running[self._client.submit(*called, *call.arguments, key=key, pure=False)] = call
 
     def _wait(self) -> Sequence[Outcome[Any]]:
-        """Wait until at least one call ends."""
         while True:
             try:
                 done = distributed.wait(list(self._running), timeout=POLL_S, return_when="FIRST_COMPLETED").done
@@ -142,18 +132,14 @@ class Cluster:
 
     def _check_workers(self) -> None:
         now = time.monotonic()
-        if self._threads():
-            self._without_workers_since = None
-            return
-        self._without_workers_since = self._without_workers_since or now
-        if now - self._without_workers_since > self._config.wait_for_workers_s:
+        self._without_workers_since = None if self._threads() else self._without_workers_since or now
+        if now - (self._without_workers_since or now) > self._config.wait_for_workers_s:
             raise SearchError(
                 f"{self._address}: no worker for {self._config.wait_for_workers_s:g} s; start some "
                 f"(dask worker {self._address}) and run the same command again: it continues where it stopped"
             )
 
     def _threads(self) -> int:
-        """Return the number of threads of all workers."""
         try:
             return sum(self._client.nthreads().values())
         except (OSError, ValueError, RuntimeError):  # which one depends on how much the client has noticed
@@ -176,9 +162,9 @@ class Cluster:
     @cached_property
     def _probes(self) -> tuple[Path, ...]:
         """Paths that a worker must see; none for processes of this machine."""
-        is_ours = self._given is None and not self._config.scheduler
-        read, written = (() if is_ours else paths for paths in (self._read, self._written))
-        return self._stack.enter_context(probe_files(read, written))
+        if self._given is None and not self._config.scheduler:
+            return ()
+        return self._stack.enter_context(probe_files(self._read, self._written))
 
     @property
     def _address(self) -> str:
@@ -212,25 +198,23 @@ def _start_processes(config: ClusterConfig, stack: ExitStack) -> Client:
     stack.enter_context(_main_left_alone())
     wanted = config.workers or max(1, usable_cores() // config.threads_per_fit)
     with _ctrl_c_later():
-        cluster = stack.enter_context(
-            LocalCluster(
-                n_workers=0,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=config.memory_limit,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
-            )
+        cluster = LocalCluster(
+            n_workers=0,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=config.memory_limit,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
         )
+        stack.enter_context(cluster)
         client: Client = stack.enter_context(Client(cluster))
     cluster.scale(wanted)
-    started, deadline = 0, time.monotonic() + config.wait_for_workers_s
-    while started < wanted:
-        if time.monotonic() > deadline:
-            raise SearchError(f"no worker process has started for {config.wait_for_workers_s:g} s; is memory short?")
-        time.sleep(_START_POLL_S)
-        if len(cluster.scheduler.workers) > started:
-            started, deadline = len(cluster.scheduler.workers), time.monotonic() + config.wait_for_workers_s
+    try:
+        for number in range(wanted):
+            client.wait_for_workers(number + 1, timeout=config.wait_for_workers_s)
+    except TimeoutError:
+        message = f"no worker process has started for {config.wait_for_workers_s:g} s; is memory short?"
+        raise SearchError(message) from None
     return client
 
 
@@ -282,7 +266,6 @@ class _Client(Client):
 
 
 def _join(address: str, wait_for_workers_s: float) -> Client:
-    """Connect to a scheduler that has a worker, and the software of the search."""
     try:
         client = _Client(address, timeout=CONNECT_TIMEOUT_S)
     except (OSError, ValueError, TypeError) as error:  # Dask's TypeError: no certificates are configured
@@ -296,16 +279,15 @@ def _join(address: str, wait_for_workers_s: float) -> Client:
 
 
 def _checked(client: Client, wait_for_workers_s: float) -> Client:
-    """Return a client that has a worker, and the software of the search everywhere."""
+    """Return the client if it has a worker, and all processes the software of the search."""
     if client.asynchronous or client.scheduler is None:
         raise SearchError("the client is closed or asynchronous; an open one is needed, such as Client(address)")
     address = client.scheduler.address
     try:
         client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
-        raise SearchError(
-            f"{address}: no worker for {wait_for_workers_s:g} s; start one with dask worker {address}"
-        ) from None
+        message = f"{address}: no worker for {wait_for_workers_s:g} s; start one with dask worker {address}"
+        raise SearchError(message) from None
     versions: Any = client.get_versions(packages=[PACKAGE])  # a coroutine to asynchronous clients alone
     if difference := find_difference(versions):
         raise SearchError(f"{difference}; install the same everywhere (docs/clusters.md)")

@@ -4,7 +4,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,12 +20,11 @@ _COMPARED = ("python", "dask", "distributed", PACKAGE)
 def find_difference(versions: Mapping[str, Any]) -> str | None:
     """Describe the first difference of software that matters: calls travel pickled, so all sides need the same code.
 
-    Takes what `distributed.Client.get_versions` returns, asked for `PACKAGE` too. Returns None without a difference.
+    Takes what `distributed.Client.get_versions` returns, asked for `PACKAGE` too.
     """
     ours = _shown_versions(versions["client"])
-    others = {"the scheduler": versions["scheduler"]}
-    others |= {f"the worker {address}": found for address, found in versions["workers"].items()}
-    for process, found in others.items():
+    workers = {f"the worker {address}": found for address, found in versions["workers"].items()}
+    for process, found in {"the scheduler": versions["scheduler"], **workers}.items():
         for here, there in zip(ours, _shown_versions(found), strict=True):
             if here != there:
                 return f"{process} has {there}, and the search {here}"
@@ -33,7 +32,6 @@ def find_difference(versions: Mapping[str, Any]) -> str | None:
 
 
 def _shown_versions(process: Mapping[str, Any]) -> list[str]:
-    """Name and version of each compared package; of Python major and minor alone."""
     versions = {name: process["packages"].get(name) for name in _COMPARED}
     versions["python"] = ".".join(str(versions["python"]).split(".")[:2])
     return [f"no {name}" if version is None else f"{name} {version}" for name, version in versions.items()]
@@ -41,23 +39,16 @@ def _shown_versions(process: Mapping[str, Any]) -> list[str]:
 
 @contextmanager
 def probe_files(read: Iterable[Path], written: Iterable[Path]) -> Iterator[tuple[Path, ...]]:
-    """Give the paths that every worker must see: the files that are read, and a new file in each written folder.
+    """Give the paths that every worker must see: the files that are read, and a new folder in each that is written.
 
-    The new file's name is unique, so a folder of the same path on a worker's own disk is not mistaken for the search's.
-
-    Raises:
-        OSError: A folder cannot be written to.
+    Its name is unique, so a folder of the same path on a worker's own disk is not mistaken for the search's.
     """
-    probes: list[Path] = []
-    try:
-        for folder in written:
-            handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY_PREFIX}seen-", dir=folder.absolute())
-            os.close(handle)
-            probes.append(Path(name))
-        yield (*(file.absolute() for file in read), *probes)
-    finally:
-        for path in probes:
-            path.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        prefix, found = f"{TEMPORARY_PREFIX}seen-", [file.absolute() for file in read]
+        for path in written:
+            made = tempfile.TemporaryDirectory(prefix=prefix, dir=path.absolute(), ignore_cleanup_errors=True)
+            found.append(Path(stack.enter_context(made)))
+        yield tuple(found)
 
 
 def call_after_check(paths: Sequence[Path], function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  any function's

@@ -46,7 +46,7 @@ class Retries:
         self._deaths: Counter[Any] = Counter()
 
     def startable(self, calls: Sequence[Call], running: Collection[Any]) -> Sequence[Call]:
-        """Select, of calls without a final outcome, those that may start beside the running; a suspect runs alone."""
+        """Select, of calls without a final outcome, those that may start beside the running."""
         waiting = [call for call in calls if call.key not in running]
         suspects = [call for call in waiting if self._is_suspect(call.key)]
         if suspects or any(self._is_suspect(key) for key in running):

@@ -2,7 +2,8 @@
 
 import itertools
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from looplib.files import atomic_directory, atomic_write_json, digest_of, remove
 from looplib.progress import console
 from recsys.cluster.cluster import Cluster
 from recsys.config import OPE_TIME, Feedback, SearchConfig
-from recsys.dataset.buckets import COUNTS, Kind, count_starts, prepare_bucket
+from recsys.dataset.buckets import Kind, count_starts, prepare_bucket
 from recsys.dataset.dataset import (
     PIECES,
     SCHEMA,
@@ -30,7 +31,7 @@ from recsys.dataset.dataset import (
     open_dataset,
     open_whole_dataset,
 )
-from recsys.dataset.split import KINDS, Split, SplitRule, file_sides, find_cutoff_ms, split_rule
+from recsys.dataset.split import Split, SplitRule, find_cutoff_ms, split_rule
 from recsys.errors import DatasetError, SplitError
 from recsys.store.remote import Store
 from recsys.workspace import Workspace, open_workspace
@@ -42,8 +43,9 @@ def dataset_digest(store: Store, config: SearchConfig) -> str:
     """Return the digest of all that a search's dataset follows from.
 
     Raises:
-        SplitError: The files that the split names are not in the store.
+        SplitError: The store lacks what the split needs.
     """
+    rule = split_rule(store, config.split, config.seed)
     facts = {
         "schema": SCHEMA,
         "store": store.manifest.digest,
@@ -52,7 +54,7 @@ def dataset_digest(store: Store, config: SearchConfig) -> str:
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),
         "heldout_organic": config.validation.organic,
-        "files": file_sides(store, config.split),
+        "files": (rule.train, rule.test),
     }
     return digest_of(facts)[:16]
 
@@ -82,7 +84,7 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)  # the parts are sorted by it
     buckets = [(store.workspace.address, tuple(parts)) for _, parts in by_bucket]
     rule = split_rule(store, config.split, config.seed)
-    if KINDS[rule.split.kind].needs_cutoff:
+    if config.split.kind == "time":
         rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
     run = open_workspace(config.run)
     shared = (run.sub(PIECES).address, rule, config.feedback, config.validation.organic)
@@ -98,15 +100,14 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
 
 def _prepare(
     tasks: Sequence[tuple[Any, ...]], run: Workspace, folder: Path, cluster: Cluster, report: Report
-) -> dict[str, int]:
+) -> Counter[str]:
     """Prepare all buckets and move their files from the run, where the workers leave them, into a folder."""
     pieces = run.sub(PIECES)
     run.delete(PIECES)
+    counts: Counter[str] = Counter()
     try:
-        counts = dict.fromkeys(COUNTS, 0)
         for done, outcome in enumerate(cluster.run(prepare_bucket, tasks), start=1):
-            of_bucket = outcome.result()
-            counts = {name: count + of_bucket[name] for name, count in counts.items()}
+            counts.update(outcome.result())
             report(95 * done / len(tasks), f"{done} of {len(tasks)} buckets")
         pieces.download(*pieces.names())
         for file in pieces.folder.iterdir():
@@ -147,7 +148,7 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
     sessions, heldout = counts["sessions"], counts["heldout_sessions"]
     if 0 < heldout < sessions:
         return
-    share = f" and holdout {split.holdout}" if KINDS[split.kind].has_share else ""
+    share = f" and holdout {split.holdout}" if split.kind in ("session_hash", "time") else ""
     raise SplitError(
         f"split {split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; both sides need at least one: "
         "ingest more sessions or change split.kind and split.holdout"
@@ -161,19 +162,13 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
         SplitError: There is nothing to learn from, or too much for one matrix.
         OSError: The disk is full.
     """
-    users = np.sort(_read(folder, "listeners")["user"].to_numpy())
+    users = np.sort(pa.concat_tables(_read(folder, "listeners"))["user"].to_numpy())
     if len(users) < 2:
         raise SplitError("all is of one listener; recommendations are learned from what many heard")
-    known = np.unique(_read(folder, "tracks")["track"].to_numpy())
+    known = np.unique(pa.concat_tables(_read(folder, "tracks"))["track"].to_numpy())
     tracks = known if catalogue is None else np.arange(catalogue)
     sides = ("train", "total", *(("train_skips", "total_skips") if feedback.skip_time else ()))
-    counts = _count_values(folder, sides, users)
-    if not counts["train"].any():
-        raise SplitError(
-            f"no training session has listening time that counts (feedback.organic {feedback.organic}, "
-            f"feedback.min_time {feedback.min_time}); at least one interaction is needed"
-        )
-    _write_matrices(folder, counts, users, tracks, is_log=feedback.scale == "log")
+    _write_matrices(folder, sides, users, tracks, feedback)
     _write_tables(folder, users, tracks)
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
@@ -184,36 +179,32 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
     """Write held-out listening (by row, then column), held-out sessions (by row), and lengths of sessions."""
     for kind in ("heldout", "logged"):
-        if not _files(folder, kind):
+        if not (tables := list(_read(folder, kind))):
             continue
-        table = _read(folder, kind)
+        table = pa.concat_tables(tables)
         rows, columns = _rows(table, users), _columns(table, tracks)
         for name, array in (("user", rows), ("track", columns)):
             table = table.set_column(table.column_names.index(name), name, pa.array(array))
         # Each bucket is in order, and has all of a listener.
         pq.write_table(table.take(np.argsort(rows, kind="stable")), folder / f"{kind}.parquet")
-    lengths = _read(folder, "lengths").group_by("length").aggregate([("sessions", "sum")])
+    lengths = pa.concat_tables(_read(folder, "lengths")).group_by("length").aggregate([("sessions", "sum")])
     pq.write_table(lengths.rename_columns(["length", "sessions"]).sort_by("length"), folder / "lengths.parquet")
 
 
-def _count_values(folder: Path, sides: Sequence[str], users: IntArray) -> dict[str, IntArray]:
-    """Count each listener's positive values, by side; arrays of shape (users,)."""
+def _write_matrices(folder: Path, sides: Sequence[str], users: IntArray, tracks: IntArray, feedback: Feedback) -> None:
+    """Write the positive values of every side as a CSR matrix."""
     counts = {side: np.zeros(len(users), dtype=np.int64) for side in sides}
-    for file in _files(folder, "interactions"):
-        table = _read_file(file, ["user", *sides])
+    for table in _read(folder, "interactions", ["user", *sides]):
         rows = _rows(table, users)
         for side in sides:
             counts[side] += np.bincount(rows[table[side].to_numpy() > 0], minlength=len(users))
-    return counts
-
-
-def _write_matrices(
-    folder: Path, counts: Mapping[str, IntArray], users: IntArray, tracks: IntArray, *, is_log: bool
-) -> None:
-    """Write the positive values of every side as a CSR matrix; times, not skips, as logarithms if `is_log`."""
+    if not counts["train"].any():
+        raise SplitError(
+            f"no training session has listening time that counts (feedback.organic {feedback.organic}, "
+            f"feedback.min_time {feedback.min_time}); at least one interaction is needed"
+        )
     arrays = {side: _new_matrix(folder, side, of_rows) for side, of_rows in counts.items()}
-    for file in _files(folder, "interactions"):
-        table = _read_file(file)
+    for table in _read(folder, "interactions"):
         rows, columns = _rows(table, users), _columns(table, tracks)
         for side, (indptr, indices, values) in arrays.items():
             found = table[side].to_numpy()
@@ -222,8 +213,9 @@ def _write_matrices(
             # The values of a row are together and in order, so its n-th goes n positions after its first.
             first = np.flatnonzero(np.diff(own, prepend=-1))
             position = np.arange(len(own)) + np.repeat(indptr[own[first]] - first, np.diff(first, append=len(own)))
+            is_log = feedback.scale == "log" and not side.endswith("_skips")
             indices[position] = columns[kept]
-            values[position] = np.log1p(found[kept]) if is_log and not side.endswith("_skips") else found[kept]
+            values[position] = np.log1p(found[kept]) if is_log else found[kept]
 
 
 def _new_matrix(folder: Path, side: str, counts: IntArray) -> tuple[IntArray, AnyIntArray, Float32Array]:
@@ -252,24 +244,17 @@ def _columns(table: pa.Table, tracks: IntArray) -> IntArray:
     return found - tracks[0] if are_all_ids else np.searchsorted(tracks, found)
 
 
-def _files(folder: Path, kind: Kind) -> list[Path]:
-    return sorted(folder.glob(f"{kind}-*.parquet"))
-
-
-def _read(folder: Path, kind: Kind) -> pa.Table:
-    return pa.concat_tables(_read_file(file) for file in _files(folder, kind))
-
-
-def _read_file(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    return pq.ParquetFile(file).read(columns)  # `read_table` imports pandas, which takes longer
+def _read(folder: Path, kind: Kind, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the tables of a kind, bucket by bucket."""
+    for file in sorted(folder.glob(f"{kind}-*.parquet")):
+        yield pq.ParquetFile(file).read(columns)  # `read_table` imports pandas, which takes longer
 
 
 def _save(file: Path, array: npt.NDArray[np.generic]) -> None:
     new_array(file, array.dtype.type, array.shape)[:] = array
 
 
-def _write_summary(folder: Path, digest: str, counts: dict[str, int]) -> None:
-    """Write the summary of the arrays in a folder, with the counts of events and sessions."""
+def _write_summary(folder: Path, digest: str, counts: Mapping[str, int]) -> None:
     indptr = np.load(folder / "train-indptr.npy")
     summary = Summary(
         digest=digest,

@@ -74,7 +74,7 @@ class Dataset:
         return self.workspace.address
 
     def matrix(self, side: Side) -> csr_matrix:
-        """The interactions of one side, float32, shape (listeners, tracks), mapped from disk."""
+        """Map the interactions of one side, float32, shape (listeners, tracks), from the disk."""
         return load_matrix(self.path, side, (len(self.users), len(self.tracks)))
 
     def skips(self, side: Side) -> csr_matrix | None:

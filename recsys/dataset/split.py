@@ -1,11 +1,9 @@
 """The kinds of split: which sessions are held out of training, and what a store needs for it.
 
-A new kind is a name in `KindName`, an entry of `KINDS`, and a case of `sql/sessions/heldout_sessions.sql`, which
-selects the held-out sessions of a bucket. What else it must know of the whole store goes into `SplitRule`, which every
-worker is sent.
+A new kind is a name in `KindName` and a case of `sql/sessions/heldout_sessions.sql`, which selects the held-out
+sessions of a bucket. What else it must know of the whole store goes into `SplitRule`, which every worker is sent.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePath
@@ -13,7 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Gt, Lt
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from analysis.store import Source
 from looplib.arrays import IntArray
@@ -24,24 +22,7 @@ from recsys.store.remote import Store
 _SHOWN_SOURCES = 5
 
 KindName = Literal["session_hash", "last_session", "time", "files"]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A way to choose the sessions that are held out."""
-
-    has_share: bool = False  # split.holdout says how many
-    needs_time: bool = False  # events or interactions need timestamps
-    needs_cutoff: bool = False  # `SplitRule.cutoff_ms` is found over the whole store first
-    by_file: bool = False  # split.train and split.test name ingested files of interactions
-
-
-KINDS: Mapping[KindName, Kind] = {
-    "session_hash": Kind(has_share=True),
-    "last_session": Kind(needs_time=True),
-    "time": Kind(has_share=True, needs_time=True, needs_cutoff=True),
-    "files": Kind(by_file=True),
-}
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda found: (found,) if isinstance(found, str) else found)]
 
 
 class Split(Config):
@@ -55,22 +36,16 @@ class Split(Config):
     holdout: Annotated[float, Gt(0), Lt(1)] = Field(
         default=0.15, description="session_hash, time, files without test: the share held out"
     )
-    train: tuple[str, ...] = Field(default=(), description="files: names or patterns of those to learn from")
-    test: tuple[str, ...] = Field(
+    train: Names = Field(default=(), description="files: names or patterns of those to learn from")
+    test: Names = Field(
         default=(),
         description="files: names or patterns of those to validate on; without any, a share of train is held out, so "
         "that a published test set chooses nothing",
     )
 
-    @field_validator("train", "test", mode="before")
-    @classmethod
-    def _one_is_a_list_of_one(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
     @model_validator(mode="after")
     def _files_belong_to_files(self) -> "Split":
-        by_file = KINDS[self.kind].by_file
-        if by_file != bool(self.train) or (self.test and not self.train):
+        if (self.kind == "files") != bool(self.train) or (self.test and not self.train):
             raise ValueError("train is given with kind: files, test too where it is to choose, and only there")
         return self
 
@@ -89,9 +64,8 @@ class SplitRule:
     @property
     def parameters(self) -> dict[str, object]:
         """The parameters of `sessions/heldout_sessions`."""
-        split = self.split
-        kind = "session_hash" if KINDS[split.kind].by_file and not split.test else split.kind
-        return {"kind": kind, "seed": self.seed, "holdout": split.holdout, "cutoff_ms": self.cutoff_ms}
+        kind = "session_hash" if self.train and not self.test else self.split.kind
+        return {"kind": kind, "seed": self.seed, "holdout": self.split.holdout, "cutoff_ms": self.cutoff_ms}
 
 
 def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
@@ -101,12 +75,12 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
         SplitError: The store lacks what the split needs.
     """
     table = store.manifest.table
-    if table and KINDS[split.kind].needs_time and "timestamp" not in table.columns:
+    if table and split.kind in ("time", "last_session") and "timestamp" not in table.columns:
         raise SplitError(
             f"split.kind {split.kind} needs timestamps, and the rows of {store.workspace} have none; "
-            f"{' and '.join(name for name, kind in KINDS.items() if not kind.needs_time)} do without"
+            "session_hash and files do without"
         )
-    train, test = file_sides(store, split)
+    train, test = _file_sides(store, split)
     return SplitRule(split, seed, is_weighted=store.manifest.interactions is not None, train=train, test=test)
 
 
@@ -123,15 +97,13 @@ def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int
     return first * 60_000
 
 
-def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Find the digests of the files to learn from and of those to validate on, each sorted; empty in other splits.
-
-    A file is found by its name when it was ingested, by the last part of that name, or by a pattern of either.
 
     Raises:
         SplitError: The store holds events, a name matches no file, or a file is on both sides.
     """
-    if not KINDS[split.kind].by_file:
+    if split.kind != "files":
         return (), ()
     if store.manifest.interactions is None:
         raise SplitError(f"split.kind files needs a store of interactions; {store.workspace} holds events")
@@ -145,11 +117,12 @@ def file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _named(store: Store, side: str, pattern: str) -> list[Source]:
+    """Find files by a pattern of their names when they were ingested, or of the last part of these."""
     sources = store.manifest.sources
     found = [
         source
         for source in sources
-        if fnmatchcase(source.name, pattern) or fnmatchcase(PurePath(source.name).name, pattern)
+        if any(fnmatchcase(name, pattern) for name in (source.name, PurePath(source.name).name))
     ]
     if not found:
         known = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])

@@ -33,7 +33,7 @@ from looplib.arrays import Int32Array
 from looplib.checksums import seal
 from looplib.files import atomic_directory, atomic_write_json, digest_of, remove_leftovers, sha256_file
 from looplib.progress import progress
-from recsys.blockwise.fit import cut_blocks, fit_blocks
+from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import check_needs, dataset_digest
@@ -115,8 +115,8 @@ def export_run(
     config, winner = read_run(run)
     if winner.beats_popular is False and options.learn_from == "all" and not options.publish_anyway:
         raise ExportError(
-            f"{run}: {NO_BETTER}, so it is not published; more data or a wider search may help, and --publish-anyway "
-            "(export.publish_anyway) publishes it"
+            f"{run}: {NO_BETTER}, so it is not published; more data or a wider search may help, and "
+            "--set export.publish_anyway=true, or recsys.export --publish-anyway, publishes it"
         )
     store = open_store(store_address or config.store)
     dataset = _dataset_of(store, config, winner, run)

@@ -6,44 +6,41 @@ lines or Parquet. Out: a session store (`recsys.store`).
 
 import sys
 from dataclasses import replace
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from annotated_types import Ge, Le
+from pydantic import Field
 
 from analysis.logs.interactions import Reading, parse_columns
 from looplib.cli import make_app, run
+from looplib.config import Config, load_config
 from recsys.errors import IngestError
 from recsys.ingest.events import ingest
 from recsys.ingest.interactions import ingest_interactions
 from recsys.ingest.pipeline import DEFAULT_MEMORY
 from recsys.ingest.presets import PRESETS, Preset
 from recsys.ingest.report import print_report
-from recsys.store.writer import DEFAULT_BUCKETS, LARGEST_BUCKETS
 
 PROG = "python -m recsys.ingest"
-
-
-app = make_app("Adds event logs, or plays and interactions of your own, to a session store: all of them, or nothing.")
 _ROLES = (
     "Columns of a table by what they hold: user= and item=; of plays share= of the track that was heard, or played= "
     "and duration=, with timestamp= or session=, and any of position=, organic=, propensity=; of interactions any of "
     "weight=, timestamp=, session=; of both title=, artist=."
 )
+app = make_app("Adds event logs, or plays and interactions of your own, to a session store: all of them, or nothing.")
 
 
-class Format(StrEnum):
-    """What the files hold."""
+class Settings(Config):
+    """What few ingests change."""
 
-    events = "events"
-    interactions = "interactions"
+    percent: bool | None = Field(default=None, description="shares of a table are 0 to 100")
+    header: bool | None = Field(default=None, description="CSV files begin with names, else their columns are 1, 2, …")
+    buckets: Annotated[int, Ge(1), Le(4096)] | None = Field(default=None, description="of a new store; 16 by default")
+    memory: str = Field(default=DEFAULT_MEMORY, description="what DuckDB may use before it spills to the disk")
 
 
-class Scale(StrEnum):
-    """What a share of 1 means."""
-
-    share = "share"
-    percent = "percent"
+_SETTINGS = "; ".join(f"{name}: {field.description}" for name, field in Settings.model_fields.items())
 
 
 @app.command(
@@ -54,10 +51,6 @@ class Scale(StrEnum):
 def main(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, folders, or quoted patterns.")],
     store: Annotated[str, typer.Option(metavar="PATH", help="The store's folder, or an address; made if none is.")],
-    format_: Annotated[
-        Format | None,
-        typer.Option("--format", help="Event logs, or tables; by default tables where columns or a preset are given."),
-    ] = None,
     columns: Annotated[str | None, typer.Option(help=_ROLES)] = None,
     preset: Annotated[
         Preset | None, typer.Option(help="Columns and all that of a published data set; other options win over it.")
@@ -65,42 +58,26 @@ def main(
     where: Annotated[
         str | None, typer.Option(help="SQL condition of the rows to take, such as 'is_organic = false'.")
     ] = None,
-    scale: Annotated[Scale | None, typer.Option(help="Whether shares are 0 to 1, as by default, or 0 to 100.")] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option(
-            "--header/--no-header",
-            help="Whether CSV files begin with the names of their columns, as by default; else name them 1, 2, …",
-        ),
-    ] = None,
     delimiter: Annotated[
         str | None, typer.Option(help=r"Of CSV files, such as :: or \t; found out by itself if not given.")
     ] = None,
-    buckets: Annotated[
-        int | None,
-        typer.Option(min=1, max=LARGEST_BUCKETS, help=f"User buckets of a new store, {DEFAULT_BUCKETS} by default."),
-    ] = None,
-    memory: Annotated[str, typer.Option(help="What DuckDB may use before it spills to the disk.")] = DEFAULT_MEMORY,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SETTINGS)] = None,
 ) -> None:
     """Adds event logs, or plays and interactions of your own, to a session store: all of them, or nothing."""
-    given: dict[str, Any] = {
-        "columns": columns and parse_columns(columns),
-        "where": where,
-        "percent": scale and scale is Scale.percent,
-        "header": header,
-        "delimiter": "\t" if delimiter == r"\t" else delimiter,
-    }
+    settings = load_config(Settings, None, set_ or ())
+    given = {"where": where, **settings.model_dump(include={"percent", "header"})}
+    given["delimiter"] = "\t" if delimiter == r"\t" else delimiter
     given = {name: value for name, value in given.items() if value is not None}
-    if format_ is Format.events or not (format_ or columns or preset):
-        if given or preset:
-            option = "preset" if preset else "scale" if "percent" in given else next(iter(given))
-            raise IngestError(f"--{option} belongs to tables of plays or interactions, with --columns or --preset")
-        print_report(ingest(files, store, buckets=buckets, memory=memory))
-        return
-    if not (columns or preset):
-        raise IngestError("--format interactions needs --columns, such as user=uid,item=song,weight=seconds")
-    reading = PRESETS[preset] if preset else Reading(given["columns"])
-    print_report(ingest_interactions(files, store, replace(reading, **given), buckets=buckets, memory=memory))
+    if columns or preset:
+        reading = PRESETS[preset] if preset else Reading(parse_columns(columns or ""))
+        given |= {"columns": parse_columns(columns)} if columns else {}
+        tables = replace(reading, **given)
+        report = ingest_interactions(files, store, tables, buckets=settings.buckets, memory=settings.memory)
+    elif given:
+        raise IngestError(f"{next(iter(given))} belongs to tables of plays or interactions, with --columns or --preset")
+    else:
+        report = ingest(files, store, buckets=settings.buckets, memory=settings.memory)
+    print_report(report)
 
 
 if __name__ == "__main__":

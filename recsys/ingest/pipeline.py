@@ -1,6 +1,6 @@
 """Take files into a session store: read, check, divide into buckets, sort, commit; all of them, or nothing.
 
-Events and interactions differ in the `Format` alone: how files are read, and which columns their rows have.
+`begin` opens an ingest; `events` and `interactions` read their files into it and commit.
 """
 
 import errno
@@ -8,9 +8,8 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import xxhash
 
@@ -23,8 +22,8 @@ from looplib.checksums import unnamed
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.report import IngestReport
-from recsys.store.buckets import Bucketing
-from recsys.store.columns import Layout
+from recsys.lock import Lock
+from recsys.store.buckets import Bucketing, Layout
 from recsys.store.remote import open_store
 from recsys.store.writer import Additions, commit, locked, manifest_to_extend
 from recsys.workspace import Workspace, open_workspace
@@ -46,12 +45,9 @@ class NewFiles:
         self.digests: dict[LogFile, str] = {}  # of the new ones so far
         self.known: list[LogFile] = []  # the others so far
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
-        self._files, self._reading, self._scratch = files, reading, scratch
+        self._files, self._sources, self._reading, self._scratch = files, manifest.sources, reading, scratch
+        self._seen = {source.digest for source in manifest.sources}
         self._starts: dict[LogFile, int] = {}  # of those that are the rest of a log, its first byte
-        self._pieces: dict[str, list[Source]] = {}  # of each log by its name, in order
-        for source in sorted(manifest.sources, key=lambda source: source.start):
-            self._pieces.setdefault(unnamed(Path(source.name)).name, []).append(source)
-        self._digests = {source.digest for source in manifest.sources}
         self._states: dict[LogFile, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[LogFile]:
@@ -62,15 +58,14 @@ class NewFiles:
             if file is not log and not file.size_bytes:
                 self.known.append(log)
                 continue
-            self._starts[file] = start
-            self._states[file] = _state(file)
+            self._starts[file], self._states[file] = start, _state(file)
             content = digest(file)
             if self._reading:
                 content = xxhash.xxh3_128_hexdigest(f"{content} {self._reading}".encode())
-            if content in self._digests:
+            if content in self._seen:
                 self.known.append(file)
                 continue
-            self._digests.add(content)
+            self._seen.add(content)
             self.digests[file] = content
             yield file
 
@@ -78,77 +73,79 @@ class NewFiles:
         """Return a new file as a source of the store."""
         return Source(file.name, self.digests[file], file.size_bytes, lines, self._starts[file])
 
-    def _read_before(self, log: LogFile) -> int:
-        """Return how many bytes of a segment the store has, by its pieces."""
-        at = 0
-        for piece in self._pieces.get(unnamed(Path(log.name)).name, ()):
-            if piece.start == at and digest(log, at, piece.bytes) == piece.digest:
-                at += piece.bytes
-        return at
-
     def check_unchanged(self) -> None:
         """Refuse a file that was written to in the meantime: its digest is not that of what was read."""
         for file, state in self._states.items():
             if _state(file) != state:
                 raise IngestError(f"{file.name}: changed while it was read; ingest it when it is complete")
 
-
-class Format(Protocol):
-    """A kind of files: event logs, or interactions in CSV, JSON lines or Parquet."""
-
-    row: str  # what a good line is called
-    layout: Layout  # the columns of the store's parts
-    reading: str  # settings that make of the same bytes another content
-
-    def prepare(self, store: Workspace, before: Manifest) -> Manifest:
-        """Return the manifest with what is known of the files before they are read; refuse what does not belong."""
-
-    def load(
-        self, connection: queries.Connection, files: NewFiles, manifest: Manifest, bucketing: Bucketing, scratch: Path
-    ) -> Additions:
-        """Read the new files, add their rows to the buckets, and return the rest."""
+    def _read_before(self, log: LogFile) -> int:
+        """Return how many bytes of a segment the store has, by its pieces."""
+        at = 0
+        for piece in sorted(self._sources, key=lambda source: source.start):
+            is_of_log = unnamed(Path(piece.name)).name == unnamed(Path(log.name)).name
+            if is_of_log and piece.start == at and digest(log, at, piece.bytes) == piece.digest:
+                at += piece.bytes
+        return at
 
 
-def ingest_files(
-    files: Sequence[LogFile], store: str | Path, format_: Format, *, buckets: int | None, memory: str
-) -> IngestReport:
-    """Add files to a session store, which is created if there is none: all of them, or nothing.
+@dataclass(frozen=True)
+class Ingest:
+    """An ingest under way into a locked store."""
 
-    A file whose content the store has is left out, whatever its name. `buckets` is of a new store, None for the
-    default; `memory` is what DuckDB may use, such as "1GB", before it spills to the store's disk.
+    lock: Lock
+    before: Manifest
+    files: NewFiles
+    connection: queries.Connection
+    bucketing: Bucketing
+    scratch: Path
 
-    Raises:
-        UserError: As `recsys.ingest.events.ingest` and `recsys.ingest.interactions.ingest_interactions` say.
+    def commit(self, added: Additions, row: str) -> IngestReport:
+        """Sort what was added to the buckets, and make all of it part of the store; a good line is called a `row`.
+
+        Raises:
+            IngestError: No line was good, or a file changed meanwhile.
+        """
+        self.files.check_unchanged()
+        self.connection.close()  # sorting needs the memory
+        added = replace(added, parts=self.bucketing.finish())
+        if not (added.parts or self.files.known):
+            why = "all lines are blank"
+            if rejects := next(iter(added.rejects.values()), None):
+                (first,) = reader.read_rejects(rejects, 1)
+                why = f"the first line refused is {first.file}:{first.line}: {first.reason}"
+            raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
+        if added.sources:
+            commit(self.lock, self.before, added)
+        store, known = open_store(self.lock.workspace.address), tuple(self.files.known)
+        return IngestReport(store, tuple(added.sources), known, added.repeats, added.untitled)
+
+
+@contextmanager
+def begin(
+    files: Sequence[LogFile], store: str | Path, layout: Layout, *, reading: str = "", buckets: int | None, memory: str
+) -> Iterator[Ingest]:
+    """Open an ingest of those files whose content the store has not, whatever their names.
+
+    Args:
+        files: The files.
+        store: The store's path or address; it is created if there is none.
+        layout: The columns of its parts.
+        reading: Settings that make of the same bytes another content.
+        buckets: Of a new store, None for the default.
+        memory: What DuckDB may use, such as "1GB", before it spills to the store's disk.
     """
     if not _MEMORY.fullmatch(memory):
         raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
     workspace = open_workspace(store)
     with _machine_errors_explained(workspace), locked(workspace) as lock:
-        before = format_.prepare(workspace, manifest_to_extend(workspace, buckets))
+        before = manifest_to_extend(workspace, buckets)
         # In the store, so on its disk; what a killed ingest leaves of it the next writer removes.
         with tempfile.TemporaryDirectory("", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True) as folder:
-            scratch = Path(folder)
-            new = NewFiles(files, before, format_.reading, scratch)
-            bucketing = Bucketing(scratch, format_.layout, before.buckets)
-            with queries.connect(
-                memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False
-            ) as connection:
-                added = format_.load(connection, new, before, bucketing, scratch)
-            new.check_unchanged()
-            added = replace(added, parts=bucketing.finish())
-            _check_useful(added, new, format_.row)
-            if added.sources:
-                commit(lock, before, added)
-    return IngestReport(open_store(store), tuple(added.sources), tuple(new.known), added.repeats, added.untitled)
-
-
-def _check_useful(added: Additions, new: NewFiles, row: str) -> None:
-    if added.parts or new.known:
-        return
-    rejects = next(iter(added.rejects.values()), None)
-    first = reader.read_rejects(rejects, 1)[0] if rejects else None
-    why = f"the first line refused is {first.file}:{first.line}: {first.reason}" if first else "all lines are blank"
-    raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
+            scratch, spilled = Path(folder), Path(folder, "spilled")
+            new, bucketing = NewFiles(files, before, reading, scratch), Bucketing(scratch, layout, before.buckets)
+            with queries.connect(memory_limit=memory, temp_directory=spilled, keep_order=False) as connection:
+                yield Ingest(lock, before, new, connection, bucketing, scratch)
 
 
 def _state(file: LogFile) -> tuple[int, int]:
@@ -163,7 +160,7 @@ def _machine_errors_explained(store: Workspace) -> Iterator[None]:
         yield
     except queries.OutOfMemory as error:
         line = str(error).splitlines()[0]
-        raise IngestError(f"{store}: too little memory, allow more with --memory ({line})") from None
+        raise IngestError(f"{store}: too little memory, allow more with --set memory=4GB ({line})") from None
     except queries.DiskErrors as error:
         raise IngestError(f"{store}: {str(error).splitlines()[0]}; the store is as it was") from None
     except OSError as error:

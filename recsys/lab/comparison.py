@@ -10,7 +10,7 @@ from recsys.errors import LabError
 from recsys.report.runs import Row, Run
 from recsys.runs.folder import LISTENERS
 from recsys.runs.ranking import differences
-from recsys.scoring.off_policy import Interval
+from recsys.scoring import Interval
 
 RESAMPLES = 1000
 

@@ -1,4 +1,4 @@
-"""Compile functions with numba, once on a machine. Without numba, importing this is an `ImportError`."""
+"""Compile functions with numba, once on a machine."""
 
 import os
 import tempfile
@@ -39,15 +39,14 @@ def compiled(function: Function) -> Function:
     """Compile a function for this processor at its first call, once on a machine; it holds no lock of Python's."""
     # Sums may be reordered, for vector instructions; what is not finite stays so, and a division by 0 gives it.
     compile_function = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy")
-    found: Function = compile_function(function)
-    return found
+    return compile_function(function)  # type: ignore[no-any-return]  # numba has no types
 
 
 @contextmanager
-def compiling(function: Callable[..., Any], what: str) -> Iterator[None]:
-    """Compile in the block, one process at a time; say what, where no code of its main function is kept yet."""
+def compiling(function: Callable[..., Any]) -> Iterator[None]:
+    """Compile in the block, one process at a time; say so where no code of its main function is kept yet."""
     with exclusive(_CACHE / "compiling.lock"):
         folder = function.stats.cache_path  # type: ignore[attr-defined]  # of numba's dispatcher
         if not any(Path(folder).glob(f"*.{function.__name__}*.nbi")):
-            console.print(f"compiling the {what}, once on this machine")
+            console.print("compiling the solver, once on this machine")
         yield

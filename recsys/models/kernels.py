@@ -1,7 +1,7 @@
-"""Solve one side of an ALS fit in compiled loops. Without numba, importing this is an `ImportError`.
+"""Solve one side of an ALS fit in compiled loops; importing this takes half a second.
 
 In: interactions and the other side's factors. Out: the side's factors, written in place. Read `solve` first, then
-`_solve_by_cg`. The vectors that a row's interactions need are copied into one buffer, and every step runs on that. A
+`solve_by_cg`. The vectors that a row's interactions need are copied into one buffer, and every step runs on that. A
 row's operations have one order, whatever rows stand beside it, so that no number of threads or blocks changes a bit.
 """
 
@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
-from recsys.models.compiled import compiled, compiling
+from recsys.models.compiled import compiled
 
 _CHUNK = 32  # vectors that are copied and then used while they are in the fastest cache
 _AHEAD = 16  # a vector is asked for this many vectors before it is copied; memory takes that long
@@ -52,15 +52,9 @@ class Buffer(NamedTuple):
 def solve(
     rows: Float32Array, others: Float32Array, side: Side, weights: Weights, cg_steps: int | None, threads: int
 ) -> None:
-    """Solve all rows in place, shape (rows, factors).
+    """Solve all rows in place, shape (rows, factors), from factors of the other side, shape (others, factors).
 
-    Args:
-        rows: Where conjugate gradients begin.
-        others: Factors of the other side, shape (others, factors).
-        side: The rows' interactions.
-        weights: What makes confidences of them.
-        cg_steps: Conjugate-gradient steps; None for the exact solution, by Cholesky's factorization.
-        threads: Of this process.
+    Conjugate gradients begin at the rows; without `cg_steps` the solution is exact, by Cholesky's factorization.
 
     Raises:
         LinAlgError: The equations of a row have no single solution.
@@ -76,21 +70,13 @@ def solve(
         if cg_steps is None:
             _solve_by_cholesky(rows[first:last], others, gram, part, weights)
         else:
-            _solve_by_cg(rows[first:last], others, gram, part, weights, cg_steps)
+            solve_by_cg(rows[first:last], others, gram, part, weights, cg_steps)
 
     # A row costs its interactions, and the products with the Gram matrix.
     work = side.indptr - side.indptr[0] + np.arange(len(side.indptr)) * (width // 2)
     edges = np.unique(np.searchsorted(work, np.linspace(0, work[-1], 4 * threads + 1)))
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(solve_part, edges[:-1].tolist(), edges[1:].tolist()))
-
-
-def compile_once() -> None:
-    """Compile for this processor, or load what another process of this machine compiled."""
-    with compiling(_solve_by_cg, "solver"):
-        side = Side(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32), np.ones(1, np.float32))
-        vectors = np.ones((1, 1), dtype=np.float32)
-        solve(vectors.copy(), vectors, side, Weights(*np.ones(3, dtype=np.float32)), 1, 1)
 
 
 @intrinsic
@@ -176,7 +162,7 @@ def _new_buffer(length: int, width: int) -> Buffer:
 
 
 @compiled
-def _solve_by_cg(
+def solve_by_cg(
     rows: Float32Array, others: Float32Array, gram: Float32Array, side: Side, weights: Weights, steps: int
 ) -> None:
     """Take conjugate-gradient steps towards each row's solution (Takács, Pilászy and Tikk, RecSys 2011)."""

@@ -20,7 +20,7 @@ from recsys.models.topk import NO_TRACK
 from recsys.report.runs import Row, Run, read_folder
 from recsys.runs.folder import REPORT, Winner, listeners_name, read_run
 from recsys.runs.leaderboard import WARNING
-from recsys.scoring.scorer import Scorer
+from recsys.scoring import Scorer
 from recsys.store.ids import Title, originals, titles_by_id
 from recsys.store.remote import Store, open_store
 from recsys.workspace import open_workspace

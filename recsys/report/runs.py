@@ -17,7 +17,7 @@ from recsys.models.kinds import KINDS
 from recsys.runs.folder import CONFIG, DASHBOARD, LEADERBOARD, LEDGER, WINNER
 from recsys.runs.leaderboard import describe_params, telling_axes
 from recsys.runs.ledger import read_ledger
-from recsys.scoring.off_policy import Interval
+from recsys.scoring import Interval
 from recsys.workspace import Workspace
 
 Row = Mapping[str, Any]

@@ -21,8 +21,7 @@ from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.models.kinds import KINDS
 from recsys.runs.trials import Trial
-from recsys.scoring.off_policy import Interval
-from recsys.scoring.scorer import Scorer
+from recsys.scoring import Interval, Scorer
 from recsys.workspace import Workspace, open_workspace
 
 CONFIG = "config.yaml"

@@ -1,16 +1,15 @@
 """The scores of a search, and the ledger that keeps them: a JSON line for each trial and scored sweep.
 
-On the way a line has the metric that chooses; of what is left at the end, another line has every metric.
+On the way a line has the metric that chooses; of what is left at the end, another line has every metric. A line is on
+disk before the search goes on: one that is killed knows all that it had found when it is run again.
 
-A line is on disk before the search goes on: one that is killed knows all that it had found when it is run again.
 A line says what was scored (the trial's id, a digest of data, parameters and seed) and by what (the scorer's digest):
-lines of other data, or scored otherwise, stay in the file and count for nothing. A line has a checksum: the step of a
-damaged one is run again.
+lines of other data, or scored otherwise, count for nothing. Its checksum tells damage: that step is run again.
 """
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
 from recsys.runs.trials import Trial
-from recsys.scoring.off_policy import Interval
+from recsys.scoring import Interval
 
 _ENDS = ("value", "lower", "upper")
 
@@ -67,15 +66,6 @@ def failure_of(scores: tuple[Score, ...]) -> Score | None:
     return scores[-1] if scores and scores[-1].error is not None else None
 
 
-@dataclass(frozen=True)
-class LedgerLines:
-    """The lines of a ledger that are whole."""
-
-    rows: list[dict[str, Any]]
-    content: bytes
-    damaged: list[str]  # what is wrong with others; not with a torn last one, which a search may be writing
-
-
 class Ledger:
     """The scores of a search's trials, in memory and in a file."""
 
@@ -98,11 +88,10 @@ class Ledger:
             with atomic_write(file) as whole:
                 whole.write(lines.content)
         for row in lines.rows:
-            if row.get("scorer") != scorer or row.get("trial") not in known:
+            score = _score(row) if row.get("scorer") == scorer and row.get("trial") in known else None
+            if score is None or not score.is_final:
                 continue
-            score, trial = _score(row), known[row["trial"]]
-            if not score.is_final:
-                continue
+            trial = known[row["trial"]]
             if score.error is None and not is_kept(trial, score.sweep):
                 damage = f"trial {trial.id} after sweep {score.sweep}: what its listeners add is not whole"
                 self.damaged += [] if damage in self.damaged else [damage]
@@ -119,28 +108,36 @@ class Ledger:
         self.scores = {**self.scores, trial.id: _with(self.scores[trial.id], score)}
 
 
+@dataclass
+class LedgerLines:
+    """The lines of a ledger that are whole."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    content: bytearray = field(default_factory=bytearray)
+    damaged: list[str] = field(default_factory=list)  # others; but for a torn last one, which a search may be writing
+
+
 def read_ledger(file: Path) -> LedgerLines:
     """Read the lines of a ledger; there are none without the file.
 
     Raises:
         SearchError: It is a pipe or a device, or cannot be read.
     """
-    lines: list[bytes] = []
-    if file.exists():
-        with open_untrusted(file, error=SearchError) as opened:
-            lines = opened.readlines()
-    found = LedgerLines([], b"", [])
-    whole: list[bytes] = []
+    found = LedgerLines()
+    if not file.exists():
+        return found
+    with open_untrusted(file, error=SearchError) as opened:
+        lines = opened.readlines()
     for number, line in enumerate(lines, start=1):
         try:
             if not line.endswith(b"\n"):
                 raise ValueError("no end")
             found.rows.append(unseal(line, needed=True))
-            whole.append(line)
+            found.content += line
         except ValueError as error:
             if number < len(lines):
                 found.damaged.append(f"line {number}: damaged ({error})")
-    return replace(found, content=b"".join(whole))
+    return found
 
 
 def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
@@ -148,9 +145,8 @@ def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
 
     The score of a sweep takes the place of an earlier one of the same sweep, which has fewer metrics.
     """
-    is_same = [known.sweep == score.sweep and known.error is score.error is None for known in scores]
-    kept = (known for known, same in zip(scores, is_same, strict=True) if not same)
-    return tuple(sorted((*kept, score), key=lambda known: (known.error is not None, known.sweep)))
+    by_sweep = {(known.error is not None, known.sweep): known for known in (*scores, score)}
+    return tuple(by_sweep[key] for key in sorted(by_sweep))
 
 
 def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
@@ -158,15 +154,14 @@ def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
     row["sweep"] = score.sweep
     if score.error is not None:
         return row | {"state": "failed", "error": score.error, "final": score.is_final}
-    found: dict[str, Any] = {"metrics": _ended(score.metrics)}
-    if score.test:
-        found["test"] = _ended(score.test)
-    found |= {"warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
-    return row | {"state": "scored"} | found
-
-
-def _ended(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    return {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in metrics.items()}
+    parts = {"metrics": score.metrics, "test": score.test}
+    found = {
+        part: {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in metrics.items()}
+        for part, metrics in parts.items()
+        if metrics
+    }
+    facts = {"warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
+    return row | {"state": "scored"} | found | facts
 
 
 def _score(row: dict[str, Any]) -> Score:

@@ -19,7 +19,7 @@ from analysis.statistics.effects import CONFIDENCE
 from looplib.arrays import FloatArray
 from recsys.runs.ledger import Score, Scores, Stop, failure_of, score_after
 from recsys.runs.trials import Candidate, Trial
-from recsys.scoring.off_policy import Interval
+from recsys.scoring import Interval
 
 _ROUNDING = 1e-6  # of the largest standard error
 

@@ -20,32 +20,20 @@ app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held
 @app.command(epilog="Example: python -m recsys.search --config configs/demo.yaml --set search.space.factors=[32,64]")
 def main(
     config: Annotated[Path, typer.Option(help="The search's YAML, such as configs/demo.yaml.")],
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value that wins over the file; repeatable.")
-    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, wins over the file; repeatable.")] = None,
     store: Annotated[str | None, typer.Option(metavar="PATH", help="Session store; wins over the file's.")] = None,
-    run_folder: Annotated[
-        str | None, typer.Option("--run", metavar="PATH", help="Run folder; wins over the file's.")
-    ] = None,
+    run_folder: Annotated[str | None, typer.Option("--run", metavar="PATH", help="Run folder; wins, too.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over; an earlier run in the folder is kept beside it.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over; an earlier run is kept beside it.")] = False,
     export: Annotated[bool, typer.Option(help="Refit the winner on all sessions and publish it.")] = True,
-    publish_anyway: Annotated[
-        bool, typer.Option("--publish-anyway", help="Publish a model that is no better than the popular tracks.")
-    ] = False,
 ) -> None:
     """Search, then export."""
     flags: dict[str, Any] = {"store": store, "run": run_folder, "cluster.scheduler": scheduler}
-    flags["export.publish_anyway"] = publish_anyway or None
     settings = load_config(SearchConfig, config, set_ or [], flags)
     search(settings, fresh=fresh)
     write_report(settings.run)
-    files = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
-    rows = {name: f"{settings.run}/{file}" for name, file in files.items()}
-    for name, file in rows.items():
-        typer.echo(f"{name:<16} {file}")
+    for name, file in (("leaderboard", LEADERBOARD), ("ledger", LEDGER), ("report", REPORT)):
+        typer.echo(f"{name:<16} {settings.run}/{file}")
     if export:
         version = export_run(settings.run, f"{settings.run}/export", settings.export)
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}")

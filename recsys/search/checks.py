@@ -14,11 +14,7 @@ _MAGNITUDES = 100  # the largest weights over the smallest, from which on a loga
 
 
 def check_later_steps(config: SearchConfig, store: Store) -> None:
-    """Refuse a configuration whose report or export would fail on this store.
-
-    Raises:
-        UserError: A catalogue cannot be read, or is not the store's.
-    """
+    """Raise a `UserError` if a catalogue of the report or the export cannot be read, or is not the store's."""
     read_titles(config.catalogue, store)
     if config.context and config.export.learn_from != "training":
         read_titles(config.context.catalogue, store)
@@ -36,8 +32,7 @@ def check_dataset(config: SearchConfig, store: Store, dataset: Dataset) -> list[
         )
     _check_titles(config, store, dataset)
     warnings = []
-    shown, scored = config.export.filter_seen, config.validation.filter_seen
-    if shown != scored:
+    if (shown := config.export.filter_seen) != (scored := config.validation.filter_seen):
         warnings.append(
             f"{WARNING} validation.filter_seen is {str(scored).lower()} and export.filter_seen {str(shown).lower()}: "
             "the lists that are published are not those that are scored"

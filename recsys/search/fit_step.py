@@ -17,7 +17,7 @@ import numpy as np
 
 from looplib.files import atomic_write
 from looplib.memory import peak_bytes, reset_peak
-from recsys.blockwise.fit import cut_blocks, fit_blocks
+from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
 from recsys.models.kinds import KINDS, State, factors_of
@@ -25,7 +25,7 @@ from recsys.models.topk import example_listeners
 from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name, lists_name
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
-from recsys.scoring.scorer import Scorer, score_lists, score_on_test
+from recsys.scoring import Scorer, score_lists, score_on_test
 from recsys.workspace import Workspace, open_workspace
 
 

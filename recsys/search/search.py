@@ -37,7 +37,7 @@ from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remark
 from recsys.runs.ledger import Ledger, Score, failure_of, score_after
 from recsys.runs.ranking import Compare, Row, compare, rank, scored_candidates, simplest
 from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
-from recsys.scoring.scorer import Scorer, settle
+from recsys.scoring import Scorer, settle
 from recsys.search.checks import check_dataset, check_later_steps
 from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.schedule import Decisions, decide
@@ -51,8 +51,7 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
     Args:
         config: What to do.
         fresh: Keep an earlier run of the folder under another name and start over, instead of going on with it.
-        client: Runs the fits on the workers of this Dask client, which stays open, instead of where the configuration
-            says.
+        client: A Dask client, on whose workers to run instead of where the configuration says; it stays open.
 
     Raises:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
@@ -116,14 +115,11 @@ class SearchState:
     @property
     def done(self) -> int:
         """Sweeps that are done, or left out by fits that were stopped early."""
-        scores, sweeps = self.ledger.scores, self._search.sweeps
+        scores = self.ledger.scores
         done = sum(bool(scores[trial.id]) for trial in self.baselines)
         for candidate in self.candidates:
-            is_over = candidate[0].id in self.decisions.done
-            done += sum(
-                sweeps if is_over else max((score.sweep for score in scores[trial.id]), default=0)
-                for trial in candidate
-            )
+            last = [max((score.sweep for score in scores[trial.id]), default=0) for trial in candidate]
+            done += len(last) * self._search.sweeps if candidate[0].id in self.decisions.done else sum(last)
         return done
 
     def ready(self) -> list[Call]:
@@ -196,7 +192,6 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
 
 
 def _score_wholly(cluster: Cluster, state: SearchState, rows: Sequence[Row]) -> None:
-    """Score rows by every metric."""
     if calls := state.partly_scored(rows):
         with progress("Finalists", len(calls), "fits") as report:
             for done, outcome in enumerate(cluster.run_ready(run_step, partial(state.partly_scored, rows)), start=1):
@@ -235,19 +230,18 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
     write_leaderboard(run.folder / LEADERBOARD, ranking)
     run.upload(LEADERBOARD)
     output().print(leaderboard_table(ranking, metric))
-    metrics = chosen.score.metrics if chosen.score else {}
-    test = chosen.score.test if chosen.score else {}
+    score = chosen.score or Score(chosen.sweep)
     found = remarks(ranking, chosen, metric, search)
     if beats_popular is False:
-        found.append(f"{WARNING} {NO_BETTER}, so it is not published without --publish-anyway")
-    if other in metrics:
+        found.append(f"{WARNING} {NO_BETTER}, so it is not published without export.publish_anyway: true")
+    if other in score.metrics:
         time = metric if metric.startswith(OPE_TIME) else other
         found += warn_of_rival(best, state.rank(other), _compare_by(time, run, scorer), (metric, other))
     for remark in found:
         style = "bold" if remark.startswith(WARNING) else None
         console.print(remark, soft_wrap=True, markup=False, style=style)
     dataset = scorer.dataset.rpartition("/")[2]
-    winner = Winner(chosen.trial, chosen.sweep, metrics, metric, dataset, tuple(found), beats_popular, test)
+    winner = Winner(chosen.trial, chosen.sweep, score.metrics, metric, dataset, tuple(found), beats_popular, score.test)
     atomic_write_json(run.folder / WINNER, seal(winner))
     run.upload(WINNER)
     return winner

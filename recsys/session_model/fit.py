@@ -9,9 +9,9 @@ and a variance that the data say (`recsys.session_model.likelihood`). Under rand
 unbiased observation of one such product; under others it still is one, as what was recommended depends on nothing that
 the product leaves out. Interests are not logged, so they are found on the way:
 
-1. coarse: the responses to each organic track over all listeners (`recsys.session_model.coarse`);
-2. a listener's organic tracks that are close together are one interest (`recsys.session_model.interests`), and
-   interests and tracks are fitted in turn, each by one step of iteratively reweighted least squares a sweep;
+1. coarse: two organic tracks are alike when the same tracks are heard after them, over all listeners;
+2. a listener's organic tracks that are close together are one interest, and interests and tracks are fitted in turn,
+   each by one step of iteratively reweighted least squares a sweep;
 3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end.
 
 An interest's vector is drawn towards what its organic tracks say, times the listener's scale: the vector of an organic
@@ -28,16 +28,15 @@ import numpy.typing as npt
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.config import ContextConfig
-from recsys.session_model.coarse import fit_organics
-from recsys.session_model.interests import centred_directions, group_openings
 from recsys.session_model.model import ContextModel, describe
 from recsys.session_model.responses import Responses
 from recsys.session_model.ridge import Grouping, Vectors, grouped_means, precision_of
-from recsys.session_model.training import Prior, Training, exact, listener_tastes, with_constant, without_constant
+from recsys.session_model.training import Training, group_openings, listener_tastes
 
 Report = Callable[[float, str], None]
 
 _FIRST_SPREAD = 0.3
+_FIRST_OPENER_RIDGE = 3.0
 # How far a sweep's step of the tracks is followed beyond its end: ALS goes slowly along a curved valley.
 _OVERSHOOT = 0.7
 _LITTLE = 0.01
@@ -48,12 +47,8 @@ def fit_context(
 ) -> ContextModel:
     """Fit the model; the result follows from the arguments alone, whatever `threads`.
 
-    Args:
-        responses: What was heard. Tracks of an artist heard before in the session tell of the fatigue alone.
-        config: Hyperparameters.
-        seed: Decides the first track vectors.
-        threads: Threads to use.
-        report: Called after each sweep with the sweeps done.
+    Responses to artists heard before in the session tell of the fatigue alone. The seed decides the first track
+    vectors; `report` is called after each sweep with the sweeps done.
     """
     fit = _Fit(Training(responses, config.resolution, threads), config, seed, report)
     interest_of = fit.coarse_interests()
@@ -71,21 +66,39 @@ class _Fit:
     precision: Float32Array  # inverse covariance of the interests about what their organic tracks say
 
     def __init__(self, training: Training, config: ContextConfig, seed: int, report: Report) -> None:
-        """Draw the first vectors."""
         self.training, self.config, self.report, self.done = training, config, report, 0
         self.responses = training.responses
         first = make_generator(seed, "context").standard_normal((len(self.responses.tracks), config.factors))
-        self.tracks = exact((_FIRST_SPREAD * first).astype(np.float32))
+        self.tracks = Vectors.exact((_FIRST_SPREAD * first).astype(np.float32))
 
     def coarse_interests(self) -> Int32Array:
         """Group interests by the responses to each organic track over all listeners; set the first track vectors."""
         size = self.config.coarse_factors
-        first = self.tracks.means[:, :size].copy()
-        openers, tracks = fit_organics(self.training, first, self.config.coarse_sweeps, lambda: self._report("coarse"))
-        vectors = tracks.means
+        openers, vectors = self._fit_organics(self.tracks.means[:, :size].copy())
         self.tracks.means[:, :size] = (vectors - vectors.mean(axis=0)) / (vectors.std(axis=0) + _LITTLE)
         # Organic tracks are alike when their products with all tracks are.
-        return self._group(openers.means[:, :size] @ _root(np.cov(vectors.T)), self.config.coarse_distance)
+        return self._group(openers[:, :size] @ _root(np.cov(vectors.T)), self.config.coarse_distance)
+
+    def _fit_organics(self, first: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Fit the responses to each organic track against each track, beside a listener's bias.
+
+        Returns:
+            Vectors of the tracks as openers of sessions, with a constant, (tracks, k + 1), and as what is heard.
+        """
+        training, organic, opening = self.training, self.responses.organic, self.training.opening
+        by_organic, bias = Grouping(organic[opening], len(first)), training.opening_biases()
+        nothing = np.zeros((len(first), first.shape[1] + 1), np.float32)
+        identity = np.eye(nothing.shape[1], dtype=np.float32)
+        tracks, openers = Vectors.exact(first), Vectors(nothing, identity / np.float32(_FIRST_OPENER_RIDGE))
+        for sweep in range(self.config.coarse_sweeps):
+            if sweep:
+                offset, features = bias[opening] + openers.means[by_organic.row, -1], openers.without_constant()
+                tracks = training.regress(training.by_track, by_organic, tracks, features, offset, nothing[:, :-1])
+            features = tracks.with_constant()
+            openers = training.regress(by_organic, training.by_track, openers, features, bias[opening], nothing)
+            training.measure(openers, organic, tracks, bias)
+            self._report("coarse")
+        return openers.means, tracks.means
 
     def regroup(self, interest_of: Int32Array) -> Int32Array:
         """Group interests by the vectors of organic tracks, in the metric of the interests fitted so far."""
@@ -101,26 +114,23 @@ class _Fit:
         listener = np.empty(len(by_interest.counts), dtype=np.int32)
         listener[interest_of] = self.responses.listener
         expected = np.zeros((len(listener), size + 1), dtype=np.float32)
-        expected[:, size] = training.listener_biases()[listener]
-        self.interests, self.tracks = Vectors(expected, np.eye(size + 1, dtype=np.float32)), exact(self.tracks.means)
+        expected[interest_of, size] = training.opening_biases()
+        self.interests = Vectors(expected, np.eye(size + 1, dtype=np.float32))
+        self.tracks = Vectors.exact(self.tracks.means)
         usual, before = np.zeros_like(self.tracks.means), self.tracks.means
         for done in range(sweeps):
             if done:
                 expected = self._expected_interests(interest_of, by_interest.counts, listener)
                 usual = self._usual_of_artists()
-            self.precision = precision_of(self.interests.means - expected, self.interests.covariance)
-            prior = Prior(expected, self.precision)
-            features = with_constant(self.tracks)
-            self.interests = training.regress(by_interest, training.by_track, self.interests.means, features, 0, prior)
-            prior = Prior(usual, precision_of(self.tracks.means - usual, self.tracks.covariance))
-            features, offset = without_constant(self.interests), self.interests.means[by_interest.row, size]
-            after = training.regress(training.by_track, by_interest, self.tracks.means, features, offset, prior)
+            start, features = self.interests, self.tracks.with_constant()
+            self.interests = training.regress(by_interest, training.by_track, start, features, 0, expected)
+            features, offset = self.interests.without_constant(), self.interests.means[by_interest.row, size]
+            after = training.regress(training.by_track, by_interest, self.tracks, features, offset, usual)
             ahead = after.means + _OVERSHOOT * (after.means - before) if done else after.means
             self.tracks, before = Vectors(ahead, after.covariance), after.means
-            held = interest_of[self.responses.opening[training.held_out]]
-            training.measure(self.interests, held, with_constant(self.tracks), 0, known=True)
+            training.measure(self.interests, interest_of, self.tracks)
             self._report(f"dispersion {training.dispersion:.3f}")
-        self.tracks = after
+        self.tracks, self.precision = after, precision_of(start.means - expected, start.covariance)
 
     def _expected_interests(self, interest_of: Int32Array, counts: IntArray, listener: Int32Array) -> Float32Array:
         """Predict each interest's vector from its organic tracks and its listener, (interests, k + 1)."""
@@ -143,8 +153,7 @@ class _Fit:
         return expected
 
     def _group(self, vectors: Float32Array, distance: float) -> Int32Array:
-        directions = centred_directions(vectors)
-        return group_openings(self.responses.listener, self.responses.organic, directions, distance)
+        return group_openings(self.responses.listener, self.responses.organic, vectors, distance)
 
     def _report(self, note: str) -> None:
         self.done += 1

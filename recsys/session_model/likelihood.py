@@ -29,11 +29,10 @@ def mean_and_slope(logit: AnyFloatArray) -> tuple[AnyFloatArray, AnyFloatArray]:
 def working_responses(
     logit: AnyFloatArray, time: AnyFloatArray, dispersion: float, step: float
 ) -> tuple[AnyFloatArray, AnyFloatArray]:
-    """Linearise the likelihood about some logits, as in iteratively reweighted least squares.
+    """Return how far each logit is off by its response, and the weight of that.
 
-    Returns:
-        How far the logit is off by each response, and the weight of that: a regression of logit + off moves towards
-        the maximum of the likelihood (McCullagh and Nelder, "Generalized Linear Models", 2.5), with damped steps.
+    A regression of logit + off moves towards the maximum of the likelihood (McCullagh and Nelder, "Generalized Linear
+    Models", 2.5), with damped steps.
     """
     mean, slope = mean_and_slope(logit)
     damped = np.maximum(slope, np.float32(_LEAST_SLOPE * min(1.0, 10 * dispersion)))
@@ -42,27 +41,16 @@ def working_responses(
 
 
 def measure_dispersion(logit: AnyFloatArray, time: AnyFloatArray, uncertainty: AnyFloatArray, step: float) -> float:
-    """Measure the dispersion by held-out responses, less what comes from logits that are uncertain.
-
-    Args:
-        logit: Predicted ones, shape (responses,).
-        time: Shares heard.
-        uncertainty: Variance of each logit about the true one.
-        step: Time is logged in steps of this.
-    """
+    """Measure the dispersion by held-out responses, less what comes from the `uncertainty` (variance) of logits."""
     mean, slope = mean_and_slope(logit)
     excess = float(np.sum((time - mean) ** 2 - step**2 / 12 - slope**2 * uncertainty))
     return max(_LEAST_DISPERSION, (FIRST_DISPERSION + excess) / (1 + float(slope.sum())))
 
 
 def calibrate(logit: AnyFloatArray, time: AnyFloatArray) -> FloatArray:
-    """Find a and b, so that shares of the mean expit(a + b logit) are likeliest, by Newton's method.
-
-    They are drawn to 0 and 1, as by one response each.
-    """
+    """Find a and b of the mean expit(a + b logit) by Newton's method, drawn to 0 and 1 as by one response each."""
     design = np.stack([np.ones(len(logit)), logit], axis=1)
-    none = np.array([0.0, 1.0])
-    found = none
+    found = none = np.array([0.0, 1.0])
     for _ in range(8):
         mean, slope = mean_and_slope(design @ found)
         found = found + np.linalg.solve(
@@ -74,13 +62,7 @@ def calibrate(logit: AnyFloatArray, time: AnyFloatArray) -> FloatArray:
 def find_fatigue(mean: AnyFloatArray, time: AnyFloatArray, earlier: AnyIntArray) -> float:
     """Find the factor g, 0..1, with which shares of the mean m g ** earlier are likeliest, by Fisher's scoring.
 
-    Args:
-        mean: m, the mean share had the artist been new to the session, shape (responses,).
-        time: Shares heard.
-        earlier: Tracks of its artist before each, at least 1.
-
-    Returns:
-        The factor; 1 without any response.
+    The mean m is that of an artist new to the session, with `earlier` tracks, at least 1. Without responses g is 1.
     """
     factor = 1.0
     for _ in range(20):

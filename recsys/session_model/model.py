@@ -7,7 +7,7 @@ import numpy as np
 from looplib.arrays import Float32Array, Int32Array
 from recsys.session_model.likelihood import calibrate, find_fatigue, mean_and_slope, working_responses
 from recsys.session_model.ridge import Vectors, paired_dots, precision_of
-from recsys.session_model.training import Training, listener_tastes, with_constant
+from recsys.session_model.training import Training, listener_tastes
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,8 @@ class ContextModel:
 def describe(
     training: Training, tracks: Vectors, interests: Vectors, precision: Float32Array, interest_of: Int32Array
 ) -> ContextModel:
-    """Return the model of fitted vectors.
-
-    Args:
-        training: The responses.
-        tracks: v of each track.
-        interests: x of each interest.
-        precision: Inverse covariance of the interests about what their organic tracks say.
-        interest_of: The interest of each opening.
-    """
-    who, features = training.responses.listener, with_constant(tracks)
+    """Return the model of fitted vectors; precision is that of the interests about what their organic tracks say."""
+    who, features = training.responses.listener, tracks.with_constant()
     opened_by, followed = features.means[training.responses.organic], interests.means[interest_of]
     newcomer_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0].astype(np.float32)
     expected = opened_by @ newcomer_map

@@ -45,11 +45,7 @@ class Responses:
 
 
 def load_responses(store: Store, catalogue: Path | None) -> Responses:
-    """Read all responses of a store.
-
-    Args:
-        store: The session store.
-        catalogue: tracks.json of the catalogue, which names the artists; by default those in the store, if any.
+    """Read all responses of a store; the catalogue's tracks.json names the artists, or else the store, if it does.
 
     Raises:
         ExportError: The catalogue is not the store's, or the store holds no recommended track.

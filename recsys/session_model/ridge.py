@@ -18,7 +18,7 @@ class Grouping:
     """Observations by row: those of row r, `counts[r]` in all, are `order[starts[r]:starts[r + 1]]`."""
 
     def __init__(self, row: AnyIntArray, rows: int) -> None:
-        """Group observations, whose rows are given, shape (observations,)."""
+        """Group observations by their rows, shape (observations,)."""
         self.row = row
         self.counts = np.bincount(row, minlength=rows)
         self.order = np.argsort(row, kind="stable").astype(np.int32)
@@ -47,6 +47,20 @@ class Vectors:
     means: Float32Array  # shape (rows, k)
     covariance: Float32Array  # of an average row's error, shape (k, k)
 
+    @classmethod
+    def exact(cls, means: Float32Array) -> "Vectors":
+        """Take vectors as if they were known without error."""
+        return cls(means, np.zeros((means.shape[1], means.shape[1]), dtype=np.float32))
+
+    def with_constant(self) -> "Vectors":
+        """Append the constant 1, which is known."""
+        ones = np.ones((len(self.means), 1), dtype=np.float32)
+        return Vectors(np.hstack([self.means, ones]), np.pad(self.covariance, (0, 1)))
+
+    def without_constant(self) -> "Vectors":
+        """Leave out the last element."""
+        return Vectors(np.ascontiguousarray(self.means[:, :-1]), self.covariance[:-1, :-1])
+
 
 def solve_rows(
     observed: Observations, features: Vectors, prior: Float32Array, precision: Float32Array, threads: int
@@ -59,12 +73,9 @@ def solve_rows(
     Args:
         observed: The observations.
         features: f of each column.
-        prior: m of each row, shape (rows, k).
+        prior: m of each row, which is the vector of a row without observations; shape (rows, k).
         precision: P, the inverse covariance of the rows' vectors about m, shape (k, k).
         threads: Threads to use; the result does not depend on it.
-
-    Returns:
-        The vectors; a row without observations has its m.
     """
     by_row = observed.by_row
     solved = np.empty_like(prior)

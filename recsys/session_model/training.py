@@ -1,13 +1,12 @@
 """What all sweeps of a fit share: the responses they learn from, those held out, and the regression they repeat."""
 
-from typing import NamedTuple
-
 import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
 
-from looplib.arrays import AnyIntArray, Float32Array
+from looplib.arrays import AnyIntArray, Float32Array, Int32Array
 from recsys.session_model.likelihood import FIRST_DISPERSION, measure_dispersion, working_responses
 from recsys.session_model.responses import Responses
-from recsys.session_model.ridge import Grouping, Observations, Vectors, paired_dots, solve_rows
+from recsys.session_model.ridge import Grouping, Observations, Vectors, paired_dots, precision_of, solve_rows
 
 # A listener's few responses, or openings, count against this many of everybody's.
 LISTENER_PRIOR = 10.0
@@ -15,27 +14,71 @@ _HELD_OUT = 20  # one response in so many
 _LEAST_SHRINKAGE = 0.01
 
 
-class Prior(NamedTuple):
-    """What is expected of the vectors of rows before any response."""
+class Training:
+    """Responses to tracks whose artists are new to their sessions: those kept to learn from, those held out."""
 
-    means: Float32Array  # shape (rows, k)
-    precision: Float32Array  # inverse covariance about them, shape (k, k)
+    def __init__(self, responses: Responses, step: float, threads: int) -> None:
+        """Divide the responses; time is logged in steps of `step`."""
+        fresh = np.flatnonzero(responses.earlier == 0)
+        if not len(fresh):  # the catalogue has one artist, so that its fatigue is in every time
+            fresh = np.arange(len(responses))
+        self.responses, self.step, self.threads = responses, step, threads
+        self.held_out = fresh[_HELD_OUT - 1 :: _HELD_OUT]
+        kept = np.delete(fresh, np.s_[_HELD_OUT - 1 :: _HELD_OUT])
+        self.opening, self.time = responses.opening[kept], responses.time[kept]
+        self.by_track = Grouping(responses.track[kept], len(responses.tracks))
+        self.dispersion = FIRST_DISPERSION
 
+    def opening_biases(self) -> Float32Array:
+        """Return the logit of the mean share of each opening's listener, shape (openings,)."""
+        who, people = self.responses.listener[self.opening], len(self.responses.users)
+        count = np.bincount(who, minlength=people) + LISTENER_PRIOR
+        usual = np.clip(self.time.mean(), self.step, 1 - self.step)
+        mean = (np.bincount(who, self.time, people) + LISTENER_PRIOR * usual) / count
+        biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)[self.responses.listener]
+        return biases
 
-def exact(means: Float32Array) -> Vectors:
-    """Take vectors as if they were known without error."""
-    return Vectors(means, np.zeros((means.shape[1], means.shape[1]), dtype=np.float32))
+    def regress(
+        self,
+        rows: Grouping,
+        columns: Grouping,
+        start: Vectors,
+        features: Vectors,
+        offset: Float32Array | float,
+        expected: Float32Array,
+    ) -> Vectors:
+        """Move the vectors of rows from `start` by one step of iteratively reweighted least squares.
 
+        The logit of each response is offset + vector of its row . features of its column. The vectors are drawn to
+        those `expected`, shape (rows, k), by the inverse of their spread about them.
+        """
+        precision = precision_of(start.means - expected, start.covariance)
+        dots = paired_dots(start.means, rows.row, features.means, columns.row, self.threads)
+        off, weights = working_responses(offset + dots, self.time, self.dispersion, self.step)
+        observed = Observations(rows, columns.row, dots + off, weights)
+        return solve_rows(observed, features, expected, precision, self.threads)
 
-def with_constant(vectors: Vectors) -> Vectors:
-    """Append the constant 1, which is known."""
-    ones = np.ones((len(vectors.means), 1), dtype=np.float32)
-    return Vectors(np.hstack([vectors.means, ones]), np.pad(vectors.covariance, (0, 1)))
+    def measure(self, vectors: Vectors, row_of: AnyIntArray, tracks: Vectors, bias: Float32Array | None = None) -> None:
+        """Measure the dispersion by the responses held out.
 
-
-def without_constant(vectors: Vectors) -> Vectors:
-    """Leave out the last element."""
-    return Vectors(np.ascontiguousarray(vectors.means[:, :-1]), vectors.covariance[:-1, :-1])
+        Args:
+            vectors: Of rows.
+            row_of: The row of each opening.
+            tracks: Of each track.
+            bias: What is added to the logits of each opening; none in the final model, whose error is not counted as
+                noise of the responses.
+        """
+        track, opening = self.responses.track[self.held_out], self.responses.opening[self.held_out]
+        row, features = row_of[opening], tracks.with_constant()
+        logit = paired_dots(vectors.means, row, features.means, track, self.threads)
+        uncertainty = np.zeros(len(logit), dtype=np.float32)
+        if bias is None:
+            left, right = vectors.means[row], features.means[track]
+            uncertainty += np.einsum("ij,ij->i", right @ vectors.covariance, right)
+            uncertainty += np.einsum("ij,ij->i", left @ features.covariance, left)
+        else:
+            logit = bias[opening] + logit
+        self.dispersion = measure_dispersion(logit, self.responses.time[self.held_out], uncertainty, self.step)
 
 
 def listener_tastes(
@@ -57,65 +100,31 @@ def listener_tastes(
     return scale.astype(np.float32), constant.astype(np.float32)
 
 
-class Training:
-    """Responses to tracks whose artists are new to their sessions: those kept to learn from, those held out."""
+def group_openings(listener: AnyIntArray, organic: AnyIntArray, vectors: Float32Array, distance: float) -> Int32Array:
+    """Group each listener's organic tracks by complete linkage: any two of a group are within a cosine distance.
 
-    def __init__(self, responses: Responses, step: float, threads: int) -> None:
-        """Divide the responses; time is logged in steps of `step`."""
-        fresh = np.flatnonzero(responses.earlier == 0)
-        if not len(fresh):  # the catalogue has one artist, so that its fatigue is in every time
-            fresh = np.arange(len(responses))
-        self.responses, self.step, self.threads = responses, step, threads
-        self.held_out = fresh[_HELD_OUT - 1 :: _HELD_OUT]
-        kept = np.delete(fresh, np.s_[_HELD_OUT - 1 :: _HELD_OUT])
-        self.opening, self.time = responses.opening[kept], responses.time[kept]
-        self.by_track = Grouping(responses.track[kept], len(responses.tracks))
-        self.dispersion = FIRST_DISPERSION
+    Args:
+        listener: Listener of each opening, ascending, shape (openings,).
+        organic: Organic track of each opening, shape (openings,).
+        vectors: Of each track, shape (tracks, k); their mean is taken from each.
+        distance: The largest cosine distance within a group, 0..2.
 
-    def listener_biases(self) -> Float32Array:
-        """Return the logit of each listener's mean share, shape (listeners,)."""
-        who, people = self.responses.listener[self.opening], len(self.responses.users)
-        count = np.bincount(who, minlength=people) + LISTENER_PRIOR
-        usual = np.clip(self.time.mean(), self.step, 1 - self.step)
-        mean = (np.bincount(who, self.time, people) + LISTENER_PRIOR * usual) / count
-        biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)
-        return biases
-
-    def regress(
-        self,
-        rows: Grouping,
-        columns: Grouping,
-        start: Float32Array,
-        features: Vectors,
-        offset: Float32Array | float,
-        prior: Prior,
-    ) -> Vectors:
-        """Move the vectors of rows from `start` by one step of iteratively reweighted least squares.
-
-        The logit of each response is offset + vector of its row . features of its column.
-        """
-        dots = paired_dots(start, rows.row, features.means, columns.row, self.threads)
-        off, weights = working_responses(offset + dots, self.time, self.dispersion, self.step)
-        observed = Observations(rows, columns.row, dots + off, weights)
-        return solve_rows(observed, features, prior.means, prior.precision, self.threads)
-
-    def measure(
-        self, vectors: Vectors, row: AnyIntArray, features: Vectors, offset: Float32Array | float, *, known: bool
-    ) -> None:
-        """Measure the dispersion by the responses held out.
-
-        Args:
-            vectors: Of rows.
-            row: The row of each response held out.
-            features: Of each track.
-            offset: What is added to the product of the two.
-            known: Whether the model is the final one, whose error is not counted as noise of the responses.
-        """
-        track = self.responses.track[self.held_out]
-        logit = offset + paired_dots(vectors.means, row, features.means, track, self.threads)
-        uncertainty = np.zeros(len(logit), dtype=np.float32)
-        if known:
-            left, right = vectors.means[row], features.means[track]
-            uncertainty += np.einsum("ij,ij->i", right @ vectors.covariance, right)
-            uncertainty += np.einsum("ij,ij->i", left @ features.covariance, left)
-        self.dispersion = measure_dispersion(logit, self.responses.time[self.held_out], uncertainty, self.step)
+    Returns:
+        The interest of each opening, numbered over all listeners without gaps, shape (openings,).
+    """
+    centred = vectors - vectors.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    directions: Float32Array = (centred / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    interest = np.empty(len(listener), dtype=np.int32)
+    starts = np.flatnonzero(np.diff(listener, prepend=-1)).tolist()
+    known = 0
+    for start, end in zip(starts, [*starts[1:], len(listener)], strict=True):
+        own = directions[organic[start:end]]
+        groups = np.zeros(1, dtype=np.int32)
+        if len(own) > 1:
+            upper = np.triu_indices(len(own), 1)
+            distances = np.maximum(1.0 - (own @ own.T)[upper].astype(np.float64), 0.0)
+            groups = fcluster(linkage(distances, "complete"), distance, "distance") - 1
+        interest[start:end] = known + groups
+        known += int(groups.max()) + 1
+    return interest

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.store import IdFile, IdsOf, Interactions
+from analysis.store import IdsOf, Interactions
 from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
@@ -70,16 +70,14 @@ def write_ids(
         if not is_text[of]:
             queries.attach_arrow(connection, table, _NO_IDS)
             continue
-        file = scratch / f"{of}.parquet"
+        written[of] = file = scratch / f"{of}.parquet"
         queries.copy_to_parquet(connection, "interactions/text_ids", file, users=of == "users")
         queries.attach_parquet(connection, "ids", [file, *(path for path in known if path.name.startswith(of))])
-        same = queries.fetch_table(connection, "interactions/repeated_numbers").to_pylist()
-        if same:
+        if same := queries.fetch_table(connection, "interactions/repeated_numbers").to_pylist():
             raise IngestError(
                 f"{of} {same[0]['first']!r} and {same[0]['second']!r} have the same number {same[0]['id']}; rename one"
             )
         queries.attach_parquet(connection, table, [file])
-        written[of] = file
     return written
 
 
@@ -100,10 +98,10 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
     Raises:
         StoreError: A number stands for nothing.
     """
-    files = store.files(_id_files(store, of))
-    if not files:
+    table = _stored(store, of)
+    if table is None:
         return numbers
-    table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files]).sort_by("id")
+    table = table.sort_by("id")
     known = table["id"].to_numpy()
     positions = np.minimum(known.searchsorted(numbers), len(known) - 1)
     if not np.array_equal(known[positions], numbers):
@@ -114,10 +112,9 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
 
 def stored_titles(store: Store) -> pa.Table | None:
     """Return what the tracks of a store are called, by number: track, title, artist; None where no table had titles."""
-    files = store.files(_id_files(store, "titles"))
-    if not files:
+    table = _stored(store, "titles")
+    if table is None:
         return None
-    table = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files])
     merged = table.group_by("id").aggregate([("title", "min"), ("artist", "min")]).sort_by("id")
     return merged.select(["id", "title_min", "artist_min"]).rename_columns(["track", "title", "artist"])
 
@@ -132,6 +129,7 @@ def titles_by_id(store: Store) -> dict[str, Title]:
     return {str(track): Title(track, title or "", artist or "") for track, title, artist in rows}
 
 
-def _id_files(store: Store, of: IdsOf) -> list[IdFile]:
-    table = store.manifest.table
-    return [file for file in table.id_files if file.of == of] if table else []
+def _stored(store: Store, of: IdsOf) -> pa.Table | None:
+    facts = store.manifest.table
+    files = store.files(file for file in facts.id_files if file.of == of) if facts else []
+    return pa.concat_tables([pq.read_table(file, partitioning=None) for file in files]) if files else None

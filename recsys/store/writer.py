@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.store import (
@@ -36,11 +37,9 @@ from looplib.files import (
 )
 from recsys.errors import StoreError
 from recsys.lock import LOCK, Lock, hold_lock
-from recsys.store.sort import SortedPart
 from recsys.workspace import Workspace
 
 DEFAULT_BUCKETS = 16
-LARGEST_BUCKETS = 4096
 _IDS = "ids"
 _BUCKET = "bucket="
 
@@ -51,7 +50,7 @@ class Additions:
 
     sources: Sequence[Source]
     rejects: Mapping[str, Path]  # the rejected lines of sources that have some, by digest
-    parts: Sequence[SortedPart] = ()
+    parts: Mapping[int, Path] = field(default_factory=dict)  # by bucket
     ids: Mapping[IdsOf, Path] = field(default_factory=dict)  # text ids, and titles
     table: Interactions | None = None  # what a store of tables holds, with the id files that it had; None of event logs
     repeats: int = 0  # good rows whose weight was added to an equal row's
@@ -123,25 +122,21 @@ def _extended(before: Manifest, added: Additions) -> tuple[Manifest, dict[str, P
     """Return the manifest with what is added, and the new files by the names they get."""
     sources = sorted((*before.sources, *added.sources), key=lambda source: source.digest)
     digest = content_digest(source.digest for source in sources)
-    run = digest[:16]
-    parts = {f"{_BUCKET}{part.bucket:03}/part-{run}.parquet": part for part in added.parts}
-    files = {name: part.file for name, part in parts.items()}
-    files |= {
-        source.rejects: added.rejects[source.digest] for source in added.sources if source.digest in added.rejects
-    }
-    stored = [Part(name, part.bucket, part.rows, *_facts(part.file)) for name, part in parts.items()]
+    ending = f"-{digest[:16]}.parquet"
+    files = {source.rejects: added.rejects[source.digest] for source in added.sources if source.digest in added.rejects}
+    parts = {f"{_BUCKET}{bucket:03}/part{ending}": (bucket, file) for bucket, file in added.parts.items()}
+    ids = {f"{_IDS}/{of}{ending}": (of, file) for of, file in added.ids.items()}
+    files |= {name: file for name, (_, file) in (*parts.items(), *ids.items())}
+    stored = [Part(name, bucket, *_facts(file)) for name, (bucket, file) in parts.items()]
+    moments = [before.first_timestamp, before.last_timestamp]
+    for file in added.parts.values():
+        moments += pc.min_max(pq.ParquetFile(file).read(["timestamp"])["timestamp"]).as_py().values()
+    known = [moment for moment in moments if moment is not None]
     table = added.table
     if table:
-        id_files = list(table.id_files)
-        for of, file in added.ids.items():
-            name = f"{_IDS}/{of}-{run}.parquet"
-            files[name] = file
-            id_files.append(IdFile(name, of, pq.read_metadata(file).num_rows, *_facts(file)))
+        id_files = (*table.id_files, *(IdFile(name, of, *_facts(file)) for name, (of, file) in ids.items()))
         table = replace(table, id_files=tuple(sorted(id_files, key=lambda file: file.path)))
     is_plays = table is not None and "share" in table.columns
-    moments = [before.first_timestamp, before.last_timestamp]
-    moments += [moment for part in added.parts for moment in (part.first_timestamp, part.last_timestamp)]
-    known = [moment for moment in moments if moment is not None]
     after = replace(
         before,
         schema=SCHEMA,
@@ -157,6 +152,6 @@ def _extended(before: Manifest, added: Additions) -> tuple[Manifest, dict[str, P
     return after, files
 
 
-def _facts(file: Path) -> tuple[int, str]:
-    """Return the bytes and the sha256 of a file."""
-    return file.stat().st_size, sha256_file(file)
+def _facts(file: Path) -> tuple[int, int, str]:
+    """Return the rows, the bytes and the sha256 of a Parquet file."""
+    return pq.read_metadata(file).num_rows, file.stat().st_size, sha256_file(file)

@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
-from recsys.blockwise.fit import cut_blocks, fit_blocks
+from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.build import build_dataset

@@ -63,7 +63,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 @pytest.fixture(scope="module")
 def joined(s3: S3, folder: Path) -> Iterator[list[str]]:
     """Flags that join workers which share no folder; the store is there."""
-    done = s3.run("recsys.ingest", str(folder / "log"), "--store", STORE, "--buckets", "4")
+    done = s3.run("recsys.ingest", str(folder / "log"), "--store", STORE, "--set", "buckets=4")
     assert done.returncode == 0, done.stderr
     with scheduler(folder) as (address, start_worker):
         for number in range(2):

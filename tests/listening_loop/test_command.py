@@ -103,7 +103,7 @@ def test_init_guesses_columns_scale_and_split_and_the_result_is_a_configuration(
     rows = [f"{day * 86_400 + user},u{user},t{day},{10 ** (day % 6)}" for day in range(20) for user in range(5)]
     file = write_plays(tmp_path / "plays.csv", ["Played-At,User ID,song,Play_Count", *rows])
     assert main(["init", str(file)]) == 0
-    assert f"ingest {file} --store out/plays/store --format interactions" in capsys.readouterr().out
+    assert f"ingest {file} --store out/plays/store --columns" in capsys.readouterr().out
     text = (tmp_path / "plays.yaml").read_text()
     assert "user=User ID,item=song,weight=Play_Count,timestamp=Played-At" in text
     config = load_config(SearchConfig, tmp_path / "plays.yaml")

@@ -157,7 +157,8 @@ def test_four_commands_lead_from_a_file_to_a_track(preset: str, client: Client, 
     write, user, track, _ = SHAPES[preset]
     file, store, run = write(tmp_path, make_pairs()), tmp_path / "store", tmp_path / "run"
     assert main(["ingest", str(file), "--store", str(store), "--preset", preset]) == 0
-    search = ["search", "--config", str(CONFIG), "--store", str(store), "--run", str(run), "--publish-anyway"]
+    search = ["search", "--config", str(CONFIG), "--store", str(store), "--run", str(run)]
+    search += ["--set", "export.publish_anyway=true"]
     small = {**{f"search.space.{axis}": value for axis, value in SMALL.items()}, "validation.resamples": 100}
     changes = {"catalogue": "null", "context": "null", "search.sweeps": 3, **small}
     sets = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from looplib.cli import run
-from recsys.blockwise import fit as block_fit
-from recsys.blockwise.fit import cut_blocks, fit_blocks
-from recsys.blockwise.worker import Block, solve_block
+from recsys import blockwise
+from recsys.blockwise import Block, cut_blocks, fit_blocks, solve_block
 from recsys.config import Feedback, SearchConfig
 from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
@@ -81,7 +80,7 @@ def test_blocks_cover_every_row_once_with_about_as_much_work(dataset: Dataset, t
 def test_a_block_holds_no_more_interactions_than_allowed(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_fit, "LARGEST_BLOCK", 300)
+    monkeypatch.setattr(blockwise, "LARGEST_BLOCK", 300)
     cut = cut_blocks(in_process(slots=2), dataset, "train", open_workspace(tmp_path))
     assert len(cut.listeners) >= dataset.summary.interactions / 300
     assert len(cut.listeners) % 2 == 0
@@ -100,7 +99,7 @@ def test_a_fit_goes_on_from_its_last_whole_sweep(
         solved.append((block.of, sweep))
         solve_block(block, params, fit, sweep, threads)
 
-    monkeypatch.setattr(block_fit, "solve_block", solve)
+    monkeypatch.setattr(blockwise, "solve_block", solve)
     with pytest.raises(KeyboardInterrupt):
         fit_blocks(in_process(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"))
     monkeypatch.undo()

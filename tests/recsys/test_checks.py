@@ -104,10 +104,10 @@ def test_a_model_no_better_than_popular_is_published_on_demand_alone(
     run_folder = tmp_path / "run"
     winner = read_run(open_workspace(run_folder))[1]
     assert winner.beats_popular is False
-    assert any("not published without --publish-anyway" in remark for remark in winner.remarks)
+    assert any("not published without export.publish_anyway" in remark for remark in winner.remarks)
     with pytest.raises(ExportError, match="--publish-anyway"):
         export_run(run_folder, tmp_path / "out", ExportConfig())
-    assert run(search.app, search.PROG, [*argv, "--publish-anyway"]) == 0
+    assert run(search.app, search.PROG, [*argv, "--set", "export.publish_anyway=true"]) == 0
     assert (run_folder / "export" / "current" / "recommendations.jsonl").exists()
     assert any("validation.filter_seen is false and export.filter_seen true" in text for text in shown)
     assert any("--set feedback.scale=log" in text for text in shown)

@@ -10,10 +10,9 @@ from looplib.config import parse_config
 from looplib.errors import UserError
 from recsys.config import ContextConfig
 from recsys.session_model.fit import fit_context
-from recsys.session_model.interests import centred_directions, group_openings
 from recsys.session_model.model import ContextModel
 from recsys.session_model.responses import Responses
-from recsys.session_model.training import Training
+from recsys.session_model.training import Training, group_openings
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
 CONFIG = ContextConfig(factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweeps=3, sweeps=4)
@@ -139,11 +138,12 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
 
 def test_no_two_tracks_of_a_group_are_further_apart_than_allowed() -> None:
     rng = np.random.default_rng(5)
-    directions = centred_directions(rng.normal(size=(40, 3)).astype(np.float32))
-    listener = np.sort(rng.integers(6, size=60))
-    organic = rng.integers(40, size=60)
-    interest = group_openings(listener, organic, directions, 0.5)
+    vectors = rng.normal(size=(40, 3)).astype(np.float32)
+    listener, organic = np.sort(rng.integers(6, size=60)), rng.integers(40, size=60)
+    interest = group_openings(listener, organic, vectors, 0.5)
     assert sorted(set(interest.tolist())) == list(range(interest.max() + 1))
+    directions = vectors - vectors.mean(axis=0)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     for group in range(interest.max() + 1):
         members = np.flatnonzero(interest == group)
         assert len(set(listener[members].tolist())) == 1

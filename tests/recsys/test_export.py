@@ -116,7 +116,7 @@ def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> 
 def test_a_tiny_catalogue_gives_shorter_lists_and_says_so(tmp_path: Path) -> None:
     store = make_store(tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12)
     (tmp_path / "search.yaml").write_text(f"store: {store}\nrun: {tmp_path / 'run'}\n")
-    argv = ["--config", str(tmp_path / "search.yaml"), *QUICK, "--publish-anyway"]
+    argv = ["--config", str(tmp_path / "search.yaml"), *QUICK, "--set", "export.publish_anyway=true"]
     assert run(search.app, search.PROG, argv) == 0
     lines = read_lines(tmp_path / "run/export/current/recommendations.jsonl")
     assert all(sorted(line["tracks"]) == list(range(12)) for line in lines)

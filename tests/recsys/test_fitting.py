@@ -14,7 +14,7 @@ from recsys.models.als import Als, AlsParams
 from recsys.models.topk import personal_lists
 from recsys.runs.folder import CHECKPOINTS, LISTS, checkpoint_name, listeners_name, read_listeners
 from recsys.runs.trials import Trial, plan_baselines
-from recsys.scoring.scorer import Scorer, score_lists, validator_for
+from recsys.scoring import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace

@@ -19,7 +19,7 @@ from recsys.runs.leaderboard import WARNING, remarks, warn_of_rival
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import Row, compare
 from recsys.runs.trials import Trial, plan_candidates
-from recsys.scoring.scorer import Scorer, score_lists, score_on_test, settle
+from recsys.scoring import Scorer, score_lists, score_on_test, settle
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.logs import START_MS, Session, make_store

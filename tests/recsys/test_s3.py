@@ -120,7 +120,7 @@ def test_what_a_server_may_do_is_one_line_each(s3: S3, refusing: str) -> None:
 
 def test_an_ingest_is_whole_idempotent_and_alone(s3: S3, log: Path, tmp_path: Path) -> None:
     store = f"s3://{BUCKET}/ingested"
-    done = s3.run("recsys.ingest", str(log), "--store", store, "--buckets", "2")
+    done = s3.run("recsys.ingest", str(log), "--store", store, "--set", "buckets=2")
     assert done.returncode == 0, done.stderr
     first = s3.get("ingested/manifest.json")
     assert first is not None
@@ -133,7 +133,7 @@ def test_an_ingest_is_whole_idempotent_and_alone(s3: S3, log: Path, tmp_path: Pa
     assert s3.run("recsys.ingest", str(more), "--store", store, scratch="a third").returncode == 0
     assert "ingested/bucket=001/part-left-by-a-killed-one.parquet" not in s3.keys("ingested/")
     assert not [key for key in s3.keys("ingested/") if ".lock" in key]
-    whole = s3.run("recsys.ingest", str(log), str(more), "--store", str(tmp_path / "local"), "--buckets", "2")
+    whole = s3.run("recsys.ingest", str(log), str(more), "--store", str(tmp_path / "local"), "--set", "buckets=2")
     assert whole.returncode == 0, whole.stderr
     assert digest_of(whole.stdout) == digest_of(s3.run("recsys.ingest", str(more), "--store", store).stdout)
 
@@ -152,7 +152,7 @@ def digest_of(said: str) -> str:
 
 def test_a_part_that_is_gone_or_damaged_is_one_line(s3: S3, log: Path) -> None:
     store = f"s3://{BUCKET}/damaged"
-    assert s3.run("recsys.ingest", str(log), "--store", store, "--buckets", "1").returncode == 0
+    assert s3.run("recsys.ingest", str(log), "--store", store, "--set", "buckets=1").returncode == 0
     config = s3.folder / "damaged.yaml"
     config.write_text(f"store: {store}\nrun: s3://{BUCKET}/damaged-run\n")
     (key,) = (key for key in s3.keys("damaged/bucket") if key.endswith(".parquet"))

@@ -279,7 +279,7 @@ def test_a_memory_that_is_no_size_is_refused(tmp_path: Path) -> None:
 
 def test_too_little_memory_says_so(tmp_path: Path) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
-    with pytest.raises(IngestError, match="too little memory, allow more with --memory"):
+    with pytest.raises(IngestError, match="too little memory, allow more with --set memory"):
         ingest.ingest([log], tmp_path / "store", memory="1MB")
 
 

@@ -147,7 +147,7 @@ def test_the_same_file_again_adds_nothing_and_repeated_rows_are_said(
 ) -> None:
     rows = [{"uid": "a", "song": 5, "seconds": weight, "ts": 1_700_000_000} for weight in (1, 2.5, 4)]
     file = write_csv(tmp_path / "a.csv", rows)
-    argv = [str(file), "--store", str(tmp_path / "store"), "--format", "interactions", "--columns", COLUMNS]
+    argv = [str(file), "--store", str(tmp_path / "store"), "--columns", COLUMNS]
     assert run(ingest_command.app, ingest_command.PROG, argv) == 0
     shown = capsys.readouterr().out
     assert "2 rows repeat another's user, item, timestamp and session: their weights are added up" in shown
@@ -260,7 +260,7 @@ def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> 
     return next(line for line in shown if "error:" in line)
 
 
-ASKED = ("--format", "interactions", "--columns", COLUMNS)
+ASKED = ("--columns", COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_wrong_columns_are_refused(
     columns: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write_csv(tmp_path / "a.csv", [GOOD])
-    assert message in refusal(capsys, tmp_path, file, "--format", "interactions", "--columns", columns)
+    assert message in refusal(capsys, tmp_path, file, "--columns", columns)
 
 
 def test_events_and_interactions_do_not_share_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -330,7 +330,7 @@ def test_events_and_interactions_do_not_share_a_store(tmp_path: Path, capsys: py
 def test_a_file_without_header_is_read_by_position(asked: str | None, delimiter: str, tmp_path: Path) -> None:
     rows = ("196", "242", "3", "881250949"), ("186", "302", "3", "891717742")
     (tmp_path / "u.data").write_text("".join(delimiter.join(row) + "\n" for row in rows))
-    argv = [str(tmp_path / "u.data"), "--store", str(tmp_path / "store"), "--format", "interactions", "--no-header"]
+    argv = [str(tmp_path / "u.data"), "--store", str(tmp_path / "store"), "--set", "header=false"]
     argv += ["--columns", "user=1,item=2,weight=3,timestamp=4", *(["--delimiter", asked] if asked else [])]
     assert run(ingest_command.app, ingest_command.PROG, argv) == 0
     store = open_store(tmp_path / "store")
@@ -430,8 +430,8 @@ def test_from_published_files_to_lists_with_the_ids_that_came_in(tmp_path: Path)
     write_csv(tmp_path / "train.csv", train)
     write_csv(tmp_path / "test.csv", test)
     store = tmp_path / "store"
-    argv = [str(tmp_path / "*.csv"), "--store", str(store), "--format", "interactions"]
-    assert run(ingest_command.app, ingest_command.PROG, [*argv, "--columns", "user=uid,item=song,weight=seconds"]) == 0
+    argv = [str(tmp_path / "*.csv"), "--store", str(store), "--columns", "user=uid,item=song,weight=seconds"]
+    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
     (tmp_path / "search.yaml").write_text(
         f"store: {store}\nrun: {tmp_path / 'run'}\n"
         "split: {kind: files, train: train.csv, test: test.csv}\nfeedback: {scale: log}\n"

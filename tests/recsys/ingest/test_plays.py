@@ -200,7 +200,7 @@ def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> 
     ("rows", "options", "message"),
     [
         ([play("a", "x", 87, 0), play("a", "y", 12.5, 1)], (), "2 of 2 shares are above 1, up to 87; where they are 0"),
-        ([play("a", "x", 0.9, 0)], ("--scale", "percent"), "no share is above 1; where they are 0 to 1, leave out"),
+        ([play("a", "x", 0.9, 0)], ("--set", "percent=true"), "no share is above 1; where they are 0 to 1, leave out"),
         (
             [play("a", "x", 1, 0), play("a", "x", 1, 0) | {"ts": "2020-01-01"}, play("a", "x", 1, 0) | {"ts": 5}],
             (),
@@ -338,7 +338,7 @@ MAKERS = {
 @pytest.mark.parametrize(("preset", "users"), [(Preset.citeulike, [0, 0, 2]), (Preset.lightgcn, [2, 2, 1])])
 def test_lists_of_items_are_read_line_by_line(preset: Preset, users: list[int], tmp_path: Path) -> None:
     (tmp_path / "train.dat").write_text("2 17 4\n0\n1 17\n")
-    argv = [str(tmp_path / "train.dat"), "--store", str(tmp_path / "store"), "--preset", preset, "--buckets", "2"]
+    argv = [str(tmp_path / "train.dat"), "--store", str(tmp_path / "store"), "--preset", preset, "--set", "buckets=2"]
     assert run(ingest_command.app, ingest_command.PROG, argv) == 0
     found = sorted((row["user"], row["track"], row["time"]) for row in read_rows(open_store(tmp_path / "store")))
     assert found == sorted(zip(users, [17, 4, 17], [1.0] * 3, strict=True))
@@ -347,7 +347,7 @@ def test_lists_of_items_are_read_line_by_line(preset: Preset, users: list[int], 
 @pytest.mark.parametrize("preset", MAKERS)
 def test_a_published_data_set_is_read_whole(preset: Preset, tmp_path: Path) -> None:
     file = MAKERS[preset](tmp_path, np.random.default_rng(5))
-    argv = [str(file), "--store", str(tmp_path / "store"), "--preset", preset, "--buckets", "2"]
+    argv = [str(file), "--store", str(tmp_path / "store"), "--preset", preset, "--set", "buckets=2"]
     assert run(ingest_command.app, ingest_command.PROG, argv) == 0
     store = open_store(tmp_path / "store")
     (source,) = store.manifest.sources

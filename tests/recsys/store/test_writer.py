@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analysis.store import Source, open_store
 from recsys.errors import StorageError, StoreError
-from recsys.store.sort import SortedPart
 from recsys.store.writer import Additions, commit, locked, manifest_to_extend
 from recsys.workspace import open_workspace
 from tests.analysis.test_store import SOURCE, write_store
@@ -56,18 +57,21 @@ def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(tmp_path:
 
 def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
     write_store(tmp_path)
-    (tmp_path / "new.parquet").write_text("12")
+    rows = pa.table({"timestamp": [5, None]})
+    pq.write_table(rows, tmp_path / "new.parquet")
+    size = (tmp_path / "new.parquet").stat().st_size
     (tmp_path / "new.jsonl").write_text("{}")
     source = Source("more.jsonl", "00", 9, SOURCE.lines)
-    parts = [SortedPart(2, tmp_path / "new.parquet", 10, 5, None)]
+    parts = {2: tmp_path / "new.parquet"}
     workspace = open_workspace(tmp_path)
     with locked(workspace) as lock:
         before = manifest_to_extend(workspace, 4)
         commit(lock, before, Additions([source], {"00": tmp_path / "new.jsonl"}, parts))
     store = open_store(tmp_path)
-    assert (store.manifest.events, store.bytes) == (12, 7)
+    assert (store.manifest.events, store.bytes) == (4, 5 + size)
     assert store.manifest.sources == (source, SOURCE)
     assert (store.manifest.first_timestamp, store.manifest.last_timestamp) == (5, 19)
-    assert [file.read_text() for file in store.bucket_files(2)] == ["12"]
+    (part,) = store.bucket_files(2)
+    assert pq.ParquetFile(part).read() == rows
     assert (tmp_path / source.rejects).read_text() == "{}"
     assert store.manifest.digest != before.digest

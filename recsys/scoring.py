@@ -1,8 +1,13 @@
 """Score lists as everything in a search is scored: top-k lists in, metrics with intervals out.
 
 A metric is known by its key alone ("ndcg@30"): another scorer only adds its keys to `ListMetrics.metrics`.
+
+`ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all equally likely:
+the self-normalised estimate of `analysis.offpolicy` on the held-out sessions, a ratio of sums over listeners. It is
+what an experiment measures; ranking metrics reward predicting the tracks that listeners would have chosen themselves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,16 +18,29 @@ import pyarrow.parquet as pq
 
 from analysis.offpolicy import OffPolicy, sessions_of
 from analysis.validation.validator import Settings, Validator
-from looplib.arrays import Int32Array, IntArray
+from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import digest_of
 from looplib.randomness import make_generator
 from recsys.config import AUTO, OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError
 from recsys.models.topk import NO_TRACK
-from recsys.scoring.off_policy import Interval, ListMetrics, estimate_listening_time
 
 _TEST_SHARE, _FEWEST_IN_TEST = 0.2, 200  # of the listeners with held-out sessions
+Interval = tuple[float, float, float]  # value and the ends of its 95 % interval
+
+
+@dataclass(frozen=True)
+class ListMetrics:
+    """Metrics of lists, by their keys, such as "ndcg@30".
+
+    Fits are compared in pairs by the numerator and denominator of each listener: of the choosing metric where it is a
+    ratio of sums over listeners, and of `ope_time`.
+    """
+
+    metrics: dict[str, Interval]
+    warnings: dict[str, str]  # why nothing should be concluded from a metric
+    listeners: dict[str, FloatArray]  # numerators and denominators, shape (2, listeners)
 
 
 @dataclass(frozen=True)
@@ -45,10 +63,7 @@ class Scorer:
 
 
 def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMetrics:
-    """Score a list for each listener of the dataset; shape (listeners, at most the largest cut-off).
-
-    `is_whole` asks for every metric, not the choosing one alone.
-    """
+    """Score a list for each listener, shape (listeners, ≤ largest k), by every metric, or the choosing one alone."""
     ks, select = scorer.validation.ks, scorer.validation.select
     by_time = select.startswith(f"{OPE_TIME}@")
     missing = max(ks) - lists.shape[1]  # of a catalogue smaller than the largest cut-off
@@ -60,7 +75,7 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
         metrics = {key: (metric.value, metric.lower, metric.upper) for key, metric in validation.metrics.items()}
         scored = ListMetrics(metrics, {}, {key: parts for key, parts in validation.ratios.items() if key == select})
     if (is_whole or by_time) and (estimator := _estimator_for(scorer)):
-        times = estimate_listening_time(estimator, padded, ks if is_whole else [int(select.partition("@")[2])])
+        times = _estimate_listening_time(estimator, padded, ks if is_whole else [int(select.partition("@")[2])])
         scored = ListMetrics(scored.metrics | times.metrics, times.warnings, scored.listeners | times.listeners)
     return scored
 
@@ -73,15 +88,10 @@ def score_on_test(scorer: Scorer, lists: Int32Array) -> dict[str, Interval]:
 
 
 def settle(scorer: Scorer, catalogue: int | None, earlier: ValidationConfig | None) -> Scorer:
-    """Decide what the configuration leaves open, and check it before anything is fitted.
+    """Decide the metric that chooses and the share of the test part, where the configuration leaves them open.
 
-    Args:
-        scorer: As configured.
-        catalogue: Tracks of the catalogue; None where they are not known.
-        earlier: What an earlier search in the same run folder was configured with and decided; it stays.
-
-    Returns:
-        The scorer, with the metric that chooses and the share of the test part.
+    The number of tracks of the catalogue may be unknown. What an earlier search in the same run folder was configured
+    with and decided stays.
 
     Raises:
         SearchError: The number of tracks is not known and matters, or the metric that is named cannot choose.
@@ -111,7 +121,7 @@ def _decide(scorer: Scorer, **decided: object) -> Scorer:
 
 
 def _test_share(scorer: Scorer, earlier: ValidationConfig | None) -> float:
-    """Return the share of the listeners who choose nothing: as configured, as before, or by how many there are."""
+    """Return the share of the test part: as configured, as before, or by how many listeners there are."""
     if (share := scorer.validation.test_share) is not None:
         return share
     if earlier and earlier.test_share is not None:
@@ -135,12 +145,23 @@ def _why_not(scorer: Scorer) -> str | None:
         )
     dataset, ks = open_dataset(scorer.dataset), scorer.validation.ks
     popular: IntArray = dataset.most_popular("train", max(ks)).astype(np.int64)
-    found = estimate_listening_time(estimator, np.tile(popular, (len(dataset.users), 1)), ks)
+    found = _estimate_listening_time(estimator, np.tile(popular, (len(dataset.users), 1)), ks)
     if select not in found.warnings:
         return None
     return (
         f"which cannot choose here: for the popular tracks {found.warnings[select]}; hold out more sessions, or choose "
         "by a ranking metric"
+    )
+
+
+def _estimate_listening_time(estimator: OffPolicy, lists: IntArray, ks: Sequence[int]) -> ListMetrics:
+    """Estimate `ope_time@k` of lists, best track first, filled up with -1; shape (listeners, largest k)."""
+    users = np.arange(len(lists))
+    estimates = {f"{OPE_TIME}@{k}": estimator.value_lists(users, lists[:, :k]) for k in ks}
+    return ListMetrics(
+        {key: (found.snips.value, found.snips.lower, found.snips.upper) for key, found in estimates.items()},
+        {key: "; ".join(found.reasons) for key, found in estimates.items() if found.reasons},
+        {key: np.stack([found.per_listener.times, found.per_listener.weights]) for key, found in estimates.items()},
     )
 
 

@@ -1,0 +1,108 @@
+"""The homework of the original course service at its size: six steps, a table of their times, and a picture.
+
+    python -m benchmarks.homework
+
+1.3 million sessions under random recommendations in a world of the original's listeners become the lists of the best
+of 12 models; 2,000 sessions (seed 1337) say what these are worth against random. Written to the folder: each step's own
+files, `results.svg`, the original table as a picture, and `times.json`. A second run starts over.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from analysis.charts.intervals import Row, draw_intervals
+from analysis.charts.svg import arm_colour, around_zero
+from benchmarks.harness import Measured, children_cpu_s, console, measure, python, show, show_machine
+from benchmarks.predictions_chart import to_svg
+from looplib.files import atomic_write_json, atomic_write_text
+from recsys.loop.processes import free_port, service_step, serving
+
+EXPERIMENT, SEED, CONFIGS = "HOMEWORK", 1337, Path("configs/homework")
+# What is known of the homework's own times
+IN_THE_HOMEWORK = {"search": "one to two hours on a YARN cluster"}
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder, which is emptied first; takes 3 GB.")] = Path("out/homework"),
+    sessions: Annotated[int, typer.Option(help="Sessions to learn from.")] = 1_300_000,
+    episodes: Annotated[int, typer.Option(help="Sessions of the experiment.")] = 2000,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="key=value over the search's settings.")] = None,
+) -> None:
+    """Run the six steps, and print the table of their times."""
+    shutil.rmtree(out, ignore_errors=True)
+    world = Path("configs/world/course.yaml")
+    measure(python("-m", "sim.world", "--config", world, "--out", out / "world"))
+    times = {}
+    for name, step in steps_of(out, sessions, episodes, changes or []).items():
+        console.print(f"{name} …")
+        times[name] = step()
+    report = orjson.loads((out / "report" / "report.json").read_bytes())
+    atomic_write_text(out / "results.svg", draw_results(report["original_table"]))
+    atomic_write_json(out / "times.json", {name: (found.wall_s, found.cpu_s) for name, found in times.items()})
+    rows: list[tuple[str, ...]] = [
+        (name, f"{found.wall_s:.0f}", f"{found.cpu_s:.0f}", f"{found.peak_mib:,.0f}", IN_THE_HOMEWORK.get(name, ""))
+        for name, found in times.items()
+    ]
+    total_s = (sum(getattr(found, unit) for found in times.values()) for unit in ("wall_s", "cpu_s"))
+    rows.append(("all", *(f"{seconds:.0f}" for seconds in total_s), "", ""))
+    show("The homework", ("step", "s", "CPU s", "peak MiB", "in the homework"), rows)
+    show_machine("implicit", "dask", "duckdb", "numpy")
+    console.print(times["report"].output)
+    console.print(f"{out / 'results.svg'}, {out / 'report' / 'report.html'}, {out / 'run' / 'report.html'}")
+
+
+def steps_of(out: Path, sessions: int, episodes: int, changes: list[str]) -> dict[str, Callable[[], Measured]]:
+    """Return the steps by name, in order."""
+    collect = ("--world", out / "world", "--log", out / "log", "--episodes", sessions, "--seed", 1, "--processes", 2)
+    search = ("--config", CONFIGS / "search.yaml", "--store", out / "store", "--run", out / "run", "--no-export")
+    sets = [word for change in (f"catalogue={out / 'world' / 'tracks.json'}", *changes) for word in ("--set", change)]
+    report = (out / "service" / "log", "--experiment", EXPERIMENT, "--out", out / "report")
+    commands: dict[str, tuple[object, ...]] = {
+        "collect": ("sim.run", *collect),
+        "ingest": ("recsys.ingest", out / "log", "--store", out / "store"),
+        "search": ("recsys.search", *search, *sets),
+        "export": ("recsys.export", "--run", out / "run", "--out", out / "published"),
+        "report": ("analysis.ab", *report),
+    }
+    steps: dict[str, Callable[[], Measured]] = {}
+    for name, words in commands.items():
+        if name == "report":
+            steps["experiment"] = partial(_experiment, out, episodes)
+        steps[name] = partial(measure, python("-m", *words))
+    return steps
+
+
+def _experiment(out: Path, episodes: int) -> Measured:
+    """Serve both arms, and let the listeners listen, one a request, 64 at a time."""
+    port, world = free_port(), out / "world"
+    service = service_step(
+        CONFIGS / "botify.yaml", world / "tracks.json", out / "published", out / "service" / "log", port
+    )
+    listen = ("--recommender", "remote", "--world", world, "--episodes", episodes, "--seed", SEED)
+    cpu_before_s = children_cpu_s()
+    with serving(service, port):
+        measured = measure(python("-m", "sim.run", *listen, "--url", f"http://127.0.0.1:{port}"))
+    return replace(measured, cpu_s=children_cpu_s() - cpu_before_s)  # with the service's
+
+
+def draw_results(table: list[dict[str, Any]]) -> str:
+    """Return the original table as a picture: each metric's effect in % with Welch's 95 % interval."""
+    rows = []
+    for found in table:
+        effect, lower, upper = (found[key] for key in ("effect_pct", "lower_pct", "upper_pct"))
+        text = "" if effect is None else f"{effect:+.1f} % [{lower:+.1f}, {upper:+.1f}]"
+        colour = arm_colour(1 if found["significant"] else 0)
+        rows.append(Row(found["metric"], text, effect, lower, upper, colour, filled=found["significant"]))
+    ends = (end for row in rows for end in (row.lower, row.upper))
+    return to_svg(draw_intervals({"": rows}, "effect against random, %; filled: significant", around_zero(ends)))
+
+
+if __name__ == "__main__":
+    typer.run(main)
