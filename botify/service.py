@@ -79,18 +79,17 @@ class Service:
             LateError: It took too long; none of the requests is acknowledged.
             AnswersError: It is unknown whether a numbered request was answered before; none is acknowledged.
         """
-        return self._once("next", requests, numbers) if numbers else self._next(requests, ())
+        return self._once("next", requests, numbers)
 
     def last(self, requests: Sequence[Listening], numbers: Numbers = ()) -> None:
         """End the session of each listener; raises what `next` does."""
-        if numbers:
-            self._once("last", requests, numbers)
-        else:
-            self._last(requests, ())
+        self._once("last", requests, numbers)
 
     def _once(self, message: Literal["next", "last"], requests: Sequence[Listening], numbers: Numbers) -> list[int]:
         """Answer those of the requests that were not answered before."""
         answer = self._next if message == "next" else self._last
+        if not numbers:
+            return answer(requests, ())
         keys = {i: (message, requests[i][0], number) for i, number in enumerate(numbers) if number is not None}
         earlier = zip(keys, self.answers.claim(list(keys.values())), strict=True)
         answered = {i: known for i, known in earlier if known is not None}
@@ -113,9 +112,7 @@ class Service:
             answers = self._next_round(model, [requests[i] for i in positions], own, start_s)
             for i, track, line in zip(positions, *answers, strict=True):
                 tracks[i], lines[i] = track, line
-        self._write(lines, numbers, start_s)
-        self.metrics.next_events.inc(len(lines))
-        self.metrics.next_latency.observe(time.perf_counter() - start_s)
+        self._write("next", lines, numbers, start_s)
         return tracks
 
     def _last(self, requests: Sequence[Listening], numbers: Numbers) -> list[int]:
@@ -127,9 +124,7 @@ class Service:
         ]
         latency_s, ids = time.perf_counter() - start_s, self.bodies.catalogue.ids
         lines = event_lines("last", now_ms, latency_s, requests, outcomes, numbers, ids=ids)
-        self._write(lines, numbers, start_s)
-        self.metrics.last_events.inc(len(requests))
-        self.metrics.last_latency.observe(time.perf_counter() - start_s)
+        self._write("last", lines, numbers, start_s)
         return [ENDED] * len(requests)
 
     def arms_of(self, users: Sequence[Id]) -> list[Mapping[str, str]]:
@@ -187,7 +182,7 @@ class Service:
         latency_s, ids = time.perf_counter() - start_s, model.catalogue.ids
         return tracks, event_lines("next", now_ms, latency_s, requests, outcomes, numbers, ids=ids)
 
-    def _write(self, lines: list[bytes], numbers: Numbers, start_s: float) -> None:
+    def _write(self, message: Literal["next", "last"], lines: list[bytes], numbers: Numbers, start_s: float) -> None:
         if numbers and time.perf_counter() - start_s > LATE_S:
             raise LateError("it took too long to be sure that nobody else answers this request; ask again")
         try:
@@ -195,6 +190,8 @@ class Service:
         except OSError:
             self.metrics.log_failures.inc()
             raise
+        self.metrics.events[message].inc(len(lines))
+        self.metrics.latency[message].observe(time.perf_counter() - start_s)
 
 
 def _row(request: Listening, session: Session | None, tracks: int) -> Row:

@@ -144,8 +144,8 @@ class _Worker:
 def supervise(run: Callable[[], None], count: int, grace_s: float) -> None:
     """Keep worker processes running until SIGTERM or SIGINT, then stop them, and kill them after `grace_s`."""
     woken, wake = os.pipe2(os.O_NONBLOCK)
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(wake)
 
     def run_worker() -> None:
@@ -162,16 +162,9 @@ def supervise(run: Callable[[], None], count: int, grace_s: float) -> None:
         pauses = [worker.due_s - time.monotonic() for worker in workers if worker.process is None]
         if select.select([woken], [], [], max(0.0, min(pauses)) if pauses else None)[0]:
             received.update(os.read(woken, 4096))
-    _stop([worker.process for worker in workers if worker.process], grace_s)
-    signal.set_wakeup_fd(-1)
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-
-
-def _stop(processes: list[ForkProcess], grace_s: float) -> None:
+    processes, deadline = [worker.process for worker in workers if worker.process], time.monotonic() + grace_s
     for process in processes:
         process.terminate()
-    deadline = time.monotonic() + grace_s
     for process in processes:
         process.join(max(0.0, deadline - time.monotonic()))
         if process.is_alive():
