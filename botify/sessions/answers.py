@@ -197,10 +197,8 @@ def logged_answers(
                 continue
             text = path.read_bytes()
         except FileNotFoundError:  # an open segment that was closed meanwhile
-            text = path.with_name(path.name.removeprefix(".")).read_bytes()
-        if wanted not in text:
-            continue
-        for line in text.split(b"\n")[:-1]:
+            text = b"".join(closed.read_bytes() for closed in folder.glob(f"{path.stem[1:]}-crc*.jsonl"))
+        for line in text.split(b"\n")[:-1] if wanted in text else ():
             if wanted in line:
                 event = _decode(line)
                 at_s = event.timestamp / 1000

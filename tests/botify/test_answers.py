@@ -175,3 +175,21 @@ def test_errors_are_not_answers(make_service: MakeService, monkeypatch: pytest.M
     monkeypatch.setattr(service.answers, "claim", unknown)
     post(client_of(service), "/next/4", {"track": 1, "time": 1, "request": 7}, 503)
     assert events(service) == []
+
+
+def test_a_segment_that_is_closed_while_the_log_is_read_is_read(
+    make_service: MakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = {"message": "next", "timestamp": 5000, "user": 4, "track": 1, "recommendation": 3, "request": 7}
+    growing, stat = tmp_path / ".events-a.jsonl", Path.stat
+    growing.write_bytes(orjson.dumps(line) + b"\n")
+
+    def close(path: Path, **options: Any) -> os.stat_result:  # noqa: ANN401  those of `stat`
+        if path == growing:
+            growing.rename(tmp_path / "events-a-crc00000000.jsonl")
+        return stat(path, **options)
+
+    catalogue = make_service().bodies.catalogue
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", close)
+        assert list(answers.logged_answers(tmp_path, catalogue, 0)) == [(("next", 4, 7), 3, 5.0)]
