@@ -25,7 +25,7 @@ _LINGER_S = 2.0  # for a client to read the last answer before its connection is
 _LONGEST_HEAD = 64 * 2**10
 _WORST_CHUNKS = 8  # bytes on the wire for a byte of a body, if each is a chunk
 _NEVER = float("inf")
-_PHRASES = {status: status.phrase.encode() for status in HTTPStatus}
+_PHRASES: dict[int, bytes] = {status: status.phrase.encode() for status in HTTPStatus}
 
 Work = SimpleQueue[tuple["Connection", Request]]
 

@@ -1,11 +1,11 @@
 """Sessions in Redis, for several processes or replicas; the only module that knows Redis.
 
-A session is one string: a head (ticket of its first request, of its latest one, whether that is being answered), then a
-record (track, share) for each track heard, with share -1 for one recommended. Each step is one script, so all processes
-see one order. A step sent twice over a broken connection counts once: the head has its ticket.
+A session is one string of records of 24 bytes: (ticket, track, share heard), and for a recommendation (ticket of its
+request, track or -1, -1). Their order is that in which things happened, for every process.
 
-- `hear` appends, unless the request before it is being answered; then it is sent again until that is done, or until the
-  claim has run out and is taken over.
+- `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no recommendation is a
+  request that is being answered elsewhere; only then is the string read again until it has one, or until the claim
+  has run out: then (ticket, -1, -2) takes it over.
 - `settle` is one command whose reply is not awaited. A slow request awaits it, and sees whether it was taken over.
 
 A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` tries it again.
@@ -16,7 +16,8 @@ import struct
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import redis
 
@@ -28,74 +29,83 @@ from looplib.errors import ConfigError
 TIMEOUT_S = 0.25
 PAUSE_S = 0.5
 POLL_S = 0.001
-HEAD, RECORD = struct.Struct(">QQQ"), struct.Struct("<qd")
-_RECOMMENDED = -1.0
-_LONGEST_VALUE = HEAD.size + LONGEST_SESSION * 2 * RECORD.size
+RECORD = struct.Struct("<Qqd")
+RECOMMENDED, TAKEN_OVER = -1.0, -2.0
+NO_TRACK = -1
 
-# What is no session, of another type or length, is replaced. ARGV: when it expires, whether claims are taken over, then
-# a ticket and a record for each session. Returns nothing where a session is claimed.
-_HEAR = rb"""
+# MGET is half the work of as many GETs, and Lua hands over some thousand arguments at most.
+_APPEND_AND_READ = b"""
+for i, key in ipairs(KEYS) do
+  redis.call('APPEND', key, ARGV[i + 1])
+  redis.call('PEXPIREAT', key, ARGV[1])
+end
+local parts = {}
+for first = 1, #KEYS, 1000 do
+  parts[#parts + 1] = redis.call('MGET', unpack(KEYS, first, math.min(first + 999, #KEYS)))
+end
+return parts
+"""
+_APPEND_AND_TAKE = b"""
 local values = {}
 for i, key in ipairs(KEYS) do
-  local value = redis.pcall('GET', key)
-  if type(value) ~= 'string' or #value % 16 ~= 8 then
-    value = ''
-  elseif ARGV[2] == '0' and string.byte(value, 24) == 1 and string.sub(value, 9, 16) ~= ARGV[2 * i + 1] then
-    return {}
-  end
-  values[i] = value
+  redis.call('APPEND', key, ARGV[i])
+  values[i] = redis.call('GETDEL', key)
 end
-for i, key in ipairs(KEYS) do
-  local value, ticket = values[i], ARGV[2 * i + 1]
-  if string.sub(value, 9, 16) ~= ticket then
-    local first = value == '' and ticket or string.sub(value, 1, 8)
-    value = first .. ticket .. '\0\0\0\0\0\0\0\1' .. string.sub(value, 25) .. ARGV[2 * i + 2]
-  end
-  redis.call('SET', key, value, 'PXAT', ARGV[1])
-  values[i] = value
-end
-return values
+return {values}
 """
-# A session that ended meanwhile is left alone; one that has become too long ends. ARGV: the longest, then the session's
-# first ticket, the request's and a record, or nothing, for each. Returns whether one was taken over.
-_SETTLE = rb"""
-local late = 0
+# A session that ended meanwhile is not opened again; one that has become too long ends.
+_APPEND_IF_OPEN = b"""
+local longest = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do
-  local value, first, ticket, record = redis.pcall('GET', key), ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
-  if type(value) == 'string' and string.sub(value, 1, 8) == first then
-    if string.sub(value, 9, 16) ~= ticket then
-      late = 1
-    elseif #value + #record >= tonumber(ARGV[1]) then
-      redis.call('UNLINK', key)
-    elseif string.byte(value, 24) == 1 then
-      value = string.sub(value, 1, 16) .. '\0\0\0\0\0\0\0\0' .. string.sub(value, 25) .. record
-      redis.call('SET', key, value, 'KEEPTTL')
-    end
-  end
+  local length = redis.call('APPEND', key, ARGV[i + 1])
+  if length == #ARGV[i + 1] or length >= longest then redis.call('UNLINK', key) end
 end
-return late
+return 0
 """
-_END = rb"""
-local values = {}
-for i, key in ipairs(KEYS) do
-  local value = redis.pcall('GET', key)
-  values[i] = type(value) == 'string' and value or ''
-  redis.call('UNLINK', key)
+# What is no session, of another type or length, is deleted.
+_DELETE_FOREIGN = b"""
+for _, key in ipairs(KEYS) do
+  local is_text = redis.call('TYPE', key).ok == 'string'
+  if not is_text or redis.call('STRLEN', key) % tonumber(ARGV[1]) ~= 0 then redis.call('UNLINK', key) end
 end
-return values
+return 0
 """
+_LONGEST_VALUE = LONGEST_SESSION * 2 * RECORD.size
 
 
-def read_session(value: bytes) -> Session:
-    """Read a session's string."""
-    _, ticket, _ = HEAD.unpack_from(value)
-    records = list(RECORD.iter_unpack(value[HEAD.size :]))
-    heard = [record for record in records if record[1] >= 0]
-    tracks, times = zip(*heard, strict=True)
-    recommended = [track for track, share in records if share < 0]
-    known = set(tracks)
-    pending = tuple([track for track in recommended if track not in known])
-    return Session(tracks, times, value[:8].hex(), pending, ticket)
+class Reading(NamedTuple):
+    """What a session's string says to the request with a ticket."""
+
+    session: Session
+    others: tuple[int, ...] = ()  # tickets of requests that came before and are still being answered
+    is_taken_over: bool = False  # another request took over the claim
+
+
+def read_session(value: bytes, ticket: int) -> Reading:
+    """Read a session's string, up to and with what the request heard; recommendations after it count too."""
+    tracks, times, recommended = list[int](), list[float](), list[int]()
+    unsettled, taken_over = dict[int, None](), set[int]()
+    first, is_past = 0, False
+    for number, track, share in RECORD.iter_unpack(value):
+        if share >= 0:
+            first = first or number
+            if not is_past and number not in unsettled:  # one sent twice, over a broken connection, counts once
+                unsettled[number] = None
+                tracks.append(track)
+                times.append(share)
+            is_past = is_past or number == ticket
+        elif share == TAKEN_OVER:
+            if number in unsettled:
+                del unsettled[number]
+                taken_over.add(number)
+        elif number not in taken_over:
+            unsettled.pop(number, None)
+            recommended.append(track)
+    unsettled.pop(ticket, None)
+    heard = {NO_TRACK, *tracks}
+    pending = tuple([track for track in recommended if track not in heard])
+    session = Session(tuple(tracks), tuple(times), f"{first:016x}", pending, ticket)
+    return Reading(session, tuple(unsettled), ticket in taken_over)
 
 
 class RedisSessions:
@@ -117,7 +127,7 @@ class RedisSessions:
             )
         except ValueError as error:
             raise ConfigError(f"redis_url: {error}") from None
-        self._silence_ms, self._prefix = round(silence_s * 1000), f"{prefix}2:session:"  # 2: of the format above
+        self._silence_ms, self._prefix = round(silence_s * 1000), f"{prefix}session:"
         self._tickets = make_tickets()
         self._connection = _Connection(pool)
         self._lock = threading.Lock()
@@ -125,61 +135,100 @@ class RedisSessions:
 
     def hear(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:
         """See `LocalSessions`; one round trip, unless a listener asks twice at once."""
-        keys = [self._key(user) for user, _, _ in requests]
-        values: list[bytes] = []
-        for (_, track, share), ticket in zip(requests, self._tickets, strict=False):
-            values += [ticket.to_bytes(8), RECORD.pack(track, share)]
-        deadline = time.monotonic() + CLAIM_S
-        while True:
-            self._connection.claimed_s = time.monotonic()
-            takes_over = int(self._connection.claimed_s > deadline)
-            replies = self.call(("EVAL", _HEAR, len(keys), *keys, now_ms + self._silence_ms, takes_over, *values))
-            if replies is None:
-                return [None] * len(keys)
-            if replies[0]:
-                return list(map(read_session, replies[0]))
-            time.sleep(POLL_S)
+        keys, tickets, records = self._records_of(requests)
+        self._connection.claimed_s = time.monotonic()
+        values = self._append_and_read(keys, now_ms + self._silence_ms, records)
+        if values is None:
+            return [None] * len(keys)
+        if any(len(value) % RECORD.size for value in values):
+            self.call(("EVAL", _DELETE_FOREIGN, len(keys), *keys, RECORD.size))
+        readings = list(map(read_session, map(_own, values, records), tickets))
+        if any(reading.others for reading in readings):
+            self._wait_for_others(keys, readings, now_ms)
+        return [reading.session for reading in readings]
 
     def settle(self, users: Sequence[Id], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
         """See `LocalSessions`; waits for no reply unless the request was slow."""
-        keys: list[bytes] = []
-        values: list[bytes] = []
-        for user, session, track in zip(users, sessions, tracks, strict=True):
-            if session is not None:
-                record = b"" if track is None else RECORD.pack(track, _RECOMMENDED)
-                keys.append(self._key(user))
-                values += [bytes.fromhex(session.id), session.ticket.to_bytes(8), record]
-        if not keys:
+        known = [NO_TRACK if track is None else track for track in tracks]
+        settled = [
+            (self._key(user), session.ticket, RECORD.pack(session.ticket, track, RECOMMENDED))
+            for user, session, track in zip(users, sessions, known, strict=True)
+            if session is not None
+        ]
+        if not settled:
             return True
-        connection, settle = self._connection, ("EVAL", _SETTLE, len(keys), *keys, _LONGEST_VALUE, *values)
-        if time.monotonic() - connection.claimed_s > CLAIM_S / 2:
-            return self.call(settle) != [1]
-        if connection.is_connected:
-            with contextlib.suppress(redis.RedisError, OSError):
-                connection.exchange([settle], wait=False)
-        return True
+        keys, tickets, records = zip(*settled, strict=True)
+        connection = self._connection
+        append = ("EVAL", _APPEND_IF_OPEN, len(keys), *keys, _LONGEST_VALUE, *records)
+        if time.monotonic() - connection.claimed_s < CLAIM_S / 2:
+            if connection.is_connected:
+                with contextlib.suppress(redis.RedisError, OSError):
+                    connection.exchange([append], wait=False)
+            return True
+        _, values = self.call(append, ("MGET", *keys)) or (0, [])
+        readings = [read_session(value, ticket) for value, ticket in zip(values, tickets, strict=False) if value]
+        return not any(reading.is_taken_over for reading in readings)
 
     def end(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:  # noqa: ARG002  Redis has a clock of its own
         """See `LocalSessions`; one round trip."""
-        keys = [self._key(user) for user, _, _ in requests]
-        replies = self.call(("EVAL", _END, len(keys), *keys))
-        if replies is None:
+        keys, tickets, records = self._records_of(requests)
+        values = self._run(_APPEND_AND_TAKE, keys, *records)
+        if values is None:
             return [None] * len(keys)
-        ended: list[Session | None] = []
-        for value, (_, track, share), ticket in zip(replies[0], requests, self._tickets, strict=False):
-            is_session = len(value) % RECORD.size == HEAD.size % RECORD.size
-            ended.append(read_session((value if is_session else HEAD.pack(ticket, 0, 0)) + RECORD.pack(track, share)))
-        return ended
+        return [reading.session for reading in map(read_session, map(_own, values, records), tickets)]
 
     def ready(self) -> bool:
         """See `LocalSessions`; Redis is not asked during a pause."""
         return self.call(("PING",)) is not None
 
+    def _wait_for_others(self, keys: Sequence[bytes], readings: list[Reading], now_ms: int) -> None:
+        """Read sessions again until the requests before mine are settled, or take over their claims."""
+        deadline = time.monotonic() + CLAIM_S
+        while waiting := [i for i, reading in enumerate(readings) if reading.others]:
+            claimed = [keys[i] for i in waiting]
+            if time.monotonic() < deadline:
+                time.sleep(POLL_S)
+                (values,) = self.call(("MGET", *claimed)) or [None]
+            else:
+                records = [
+                    b"".join(RECORD.pack(other, NO_TRACK, TAKEN_OVER) for other in readings[i].others) for i in waiting
+                ]
+                values = self._run(_APPEND_AND_READ, claimed, now_ms + self._silence_ms, *records)
+            for i, value in zip(waiting, values or [None] * len(waiting), strict=True):
+                session = readings[i].session
+                mine = RECORD.pack(session.ticket, session.tracks[-1], session.times[-1])
+                is_there = value is not None and mine in value
+                readings[i] = read_session(value, session.ticket) if is_there else Reading(session)
+
+    def _append_and_read(self, keys: Sequence[bytes], expires_ms: int, records: Sequence[bytes]) -> list[bytes] | None:
+        """Append to sessions and read them back; None while Redis is down."""
+        if len(keys) > 1:  # all at once: were batches to interleave, each might wait for the other
+            return self._run(_APPEND_AND_READ, keys, expires_ms, *records)
+        # Two commands sent together cost Redis half of what a script does.
+        commands = (("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms))
+        replies = self.call(*commands, keys=keys)
+        if replies is None:
+            return None
+        value: bytes = replies[-1] or b""
+        return [value if records[0] in value else records[0]]  # the session ended between the two
+
+    def _run(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[bytes] | None:
+        """Return the values that a script reads; None while Redis is down."""
+        replies = self.call(("EVAL", script, len(keys), *keys, *values), keys=keys)
+        return None if replies is None else list(chain.from_iterable(replies[0]))
+
+    def _records_of(self, requests: Sequence[Listening]) -> tuple[list[bytes], list[int], list[bytes]]:
+        """Return the key, a ticket and the record of each request."""
+        tickets = [next(self._tickets) for _ in requests]
+        keys = [self._key(user) for user, _, _ in requests]
+        heard = zip(tickets, requests, strict=True)
+        return keys, tickets, [RECORD.pack(ticket, track, share) for ticket, (_, track, share) in heard]
+
     def _key(self, user: Id) -> bytes:
         return f"{self._prefix}{user}".encode()
 
-    def call(self, *commands: Sequence[Any]) -> list[Any] | None:
-        """Return the replies to commands, sent together; None while Redis is down."""
+    def call(self, *commands: Sequence[Any], keys: Sequence[bytes] = ()) -> list[Any] | None:
+        """Return the replies to commands about keys, sent together; None while Redis is down."""
         if self._down_until_s and not self._may_try():
             return None
         connection = self._connection
@@ -191,6 +240,11 @@ class RedisSessions:
                 if not was_connected:
                     raise
                 # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts once.
+                replies = connection.exchange(commands)
+            except redis.ResponseError as error:
+                if "WRONGTYPE" not in str(error):
+                    raise
+                connection.exchange([("EVAL", _DELETE_FOREIGN, len(keys), *keys, RECORD.size)])
                 replies = connection.exchange(commands)
         except (redis.RedisError, OSError):
             self._down_until_s = time.monotonic() + PAUSE_S
@@ -235,3 +289,8 @@ class _Connection(threading.local):
             connection.disconnect()
             self._unread = 0
             raise
+
+
+def _own(value: bytes, record: bytes) -> bytes:
+    """Return the string of a session, or the record alone where it is not one of ours, by its length."""
+    return record if len(value) % RECORD.size else value

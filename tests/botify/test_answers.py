@@ -128,7 +128,7 @@ def test_the_claim_of_a_process_that_died_before_it_logged_is_taken_over_once(
 ) -> None:
     monkeypatch.setattr(answers, "PENDING_S", 0.05)
     service = make_service(redis_url=redis_url)
-    dead = RedisAnswers(service.store.call, "botify:", service.answers._read_log, 60)  # type: ignore[attr-defined,union-attr]  # it has Redis
+    dead = RedisAnswers(service.store.call, "botify:", service.answers._read_log, 60)  # type: ignore[arg-type,union-attr]  # it has Redis
     assert dead.claim([("next", user, 7)]) == [None]
     found = []
     threads = [
