@@ -17,7 +17,6 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, mode
 from botify.recommenders.registry import RecommenderName
 from looplib.config import Config
 
-HASHES = 2**32
 
 
 def arm_name(index: int) -> str:

@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 from botify.service import Service
 from botify.sessions import answers
-from botify.sessions.answers import AnswersError, RedisAnswers
+from botify.sessions.answers import RedisAnswers
 from tests.botify.client import client_of
 from tests.botify.conftest import MakeService, start_service
 from tests.botify.redis_server import RedisServer
@@ -164,17 +164,6 @@ def test_a_number_is_an_id(make_service: MakeService, number: bytes) -> None:
     answer = client.post("/next/4", data=b'{"track": 1, "time": 1, "request": %b}' % number)
     assert answer.status_code == 400
     assert "$.request" in answer.get_json()["error"]
-
-
-def test_errors_are_not_answers(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = make_service()
-
-    def unknown(_: object) -> None:
-        raise AnswersError("unknown")
-
-    monkeypatch.setattr(service.answers, "claim", unknown)
-    post(client_of(service), "/next/4", {"track": 1, "time": 1, "request": 7}, 503)
-    assert events(service) == []
 
 
 def test_a_segment_that_is_closed_while_the_log_is_read_is_read(

@@ -10,10 +10,10 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from tests.botify.malformed import WRONG_PATHS, malformed_bodies
+from tests.faults.malformed import WRONG_PATHS, malformed_bodies
 from tests.faults.served import TRACKS, Answer, Served, logged_answers, publish_first, serve
 
-BODIES, BROKEN = 1_500, 300
+BODIES, BROKEN = 3_000, 300
 GOOD = b'{"track":1,"time":0.5}'
 HEAD = b"POST /next/7 HTTP/1.1\r\nHost: botify\r\nConnection: close\r\n"
 REFUSED = {100, *range(400, 500)}  # 100: go on, and let us see
