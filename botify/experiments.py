@@ -18,7 +18,6 @@ from botify.recommenders.registry import RecommenderName
 from looplib.config import Config
 
 
-
 def arm_name(index: int) -> str:
     """Return the default name of an arm: `C` (control) for the first, then `T1`, `T2` and so on."""
     return f"T{index}" if index else "C"
