@@ -1,14 +1,20 @@
 """`python -m analysis.aa`: false positives and coverage of the statistics on the listeners of a real log."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from analysis.planning.aa import check, describe
-from analysis.planning.listener_days import find_metric, parse_effect, read_listener_days
+from analysis.planning.listener_days import (
+    Logs,
+    MetricName,
+    OutFile,
+    answer,
+    find_metric,
+    parse_effect,
+    read_listener_days,
+)
 from looplib.cli import make_app, run
-from looplib.files import atomic_write_json
 
 PROG = "python -m analysis.aa"
 
@@ -21,22 +27,17 @@ app = make_app(
     epilog="Example: python -m analysis.aa out/demo/log --runs 1000 --metric mean_time_per_session --effect 3%"
 )
 def main(
-    logs: Annotated[
-        list[str], typer.Argument(metavar="LOG…", help="Event logs, folders, patterns, or a session store.")
-    ],
+    logs: Logs,
     runs: Annotated[int, typer.Option(min=1, help="How often to split.")] = 1000,
-    metric: Annotated[str, typer.Option(help="What is compared.")] = "mean_time_per_session",
+    metric: MetricName = "mean_time_per_session",
     effect: Annotated[str, typer.Option(help="The effect that is injected for the coverage, such as 3%.")] = "3%",
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
+    out: OutFile = None,
 ) -> None:
     """Split and compare."""
-    injected = parse_effect(effect)
-    find_metric(metric)  # before the logs are read
-    report = check(read_listener_days(logs), metric, runs=runs, effect=injected, scheduler=scheduler)
-    if out:
-        atomic_write_json(out, report)
-    typer.echo(describe(report))
+    injected, compared = parse_effect(effect), find_metric(metric)
+    report = check(read_listener_days(logs, compared), runs=runs, effect=injected, scheduler=scheduler)
+    answer(report, describe(report), out)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ here from files or Arrow tables, so no statement is ever built from strings.
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -317,14 +317,3 @@ def attach_columns(
     rows.select(*(value.cast("VARCHAR").alias(name) for name, value in expressions.items())).create_view(
         table, replace=True
     )
-
-
-@contextmanager
-def in_order(connection: Connection) -> Iterator[None]:
-    """Run the queries of the block on one thread, so that sums of floats are added in the order of the rows."""
-    threads = connection.execute("SELECT current_setting('threads')").fetchall()[0][0]
-    connection.execute("SET threads = 1")
-    try:
-        yield
-    finally:
-        connection.execute(f"SET threads = {int(threads)}")

@@ -20,7 +20,7 @@ import typer
 from analysis.charts.intervals import Row, draw_intervals
 from analysis.charts.svg import arm_colour, around_zero
 from benchmarks.harness import Measured, children_cpu_s, console, measure, python, show, show_machine
-from benchmarks.predictions_chart import to_svg
+from benchmarks.worlds_chart import to_svg
 from looplib.files import atomic_write_json, atomic_write_text
 from recsys.loop.processes import free_port, service_step, serving
 

@@ -20,7 +20,7 @@ import yaml
 
 from benchmarks.harness import measure, python
 from benchmarks.oracle import Oracle
-from benchmarks.worlds_chart import draw_worlds
+from benchmarks.worlds_chart import Interval, draw_worlds
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.randomness import make_generator
@@ -53,7 +53,6 @@ WORLDS: dict[str, tuple[str, str]] = {
     "course": ("course", ""),
     "seed": ("seed", ""),
 }
-Interval = tuple[float, float, float]  # value, lower and upper end
 
 
 @dataclass(frozen=True)

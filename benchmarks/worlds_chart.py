@@ -1,12 +1,16 @@
 """The picture of `benchmarks.worlds`: each recommender's lift over random in each world."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import altair as alt
+import vl_convert
 
-from analysis.charts.svg import colour_by
-from benchmarks.predictions_chart import Interval, to_svg
+import analysis.charts
+from analysis.charts.svg import CONFIG, colour_by
 
+Interval = tuple[float, float, float]  # value, lower and upper end
+_PAGE_COLOURS = Path(analysis.charts.__file__).with_name("colours.css")
 _LIFTS = (0, 50, 100, 200, 400, 800, 1600)  # named on the axis, %
 _FLOOR = 0.5  # of the ratio to random, where an interval would reach further
 _COLOURS = {
@@ -37,3 +41,11 @@ def draw_worlds(worlds: Sequence[tuple[str, Mapping[str, Interval]]]) -> str:
         base.mark_circle(size=45, opacity=1).encode(x=x),
     ]
     return to_svg(alt.LayerChart(layer=layers).properties(width=620, height=26 * len(worlds)))
+
+
+def to_svg(chart: alt.LayerChart) -> str:
+    """Render a chart to a file of its own, with the colours of the pages in light and in dark."""
+    svg: str = vl_convert.vegalite_to_svg(chart.to_dict(), config=CONFIG | {"autosize": "pad"})
+    opening, _, body = svg.partition(">")
+    style = _PAGE_COLOURS.read_text(encoding="utf-8") + " svg { background: var(--page); }"
+    return f"{opening}><style>{style}</style>{body}"

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from looplib.config import Config, Count
-from sim.listening.draws import FIRST_TRACK, START, SessionDraws
-from sim.listening.sessions import Sessions, make_model, scale_starts
+from sim.listening.draws import SessionDraws
+from sim.listening.sessions import Sessions, make_model
 from sim.worlds.files import TRACKS_FILE, TitledRecord, load_world, read_records
 
 HELP = "words: search by artist and title; 1, 2…: play what was found; #12: play track 12; q: quit"
@@ -40,17 +40,14 @@ def play_console(config: ConsoleConfig, ask: Callable[[str], str], say: Callable
     person = Person([f"{record.artist} - {record.title or 'untitled'}" for record in records], ask, say)
     say(HELP)
     lengths, times = [], []
-    draws, sessions = SessionDraws(config.seed), Sessions.none(model, 1)
+    draws, sessions = SessionDraws(config.seed, model), Sessions.none(model, 1)
     try:
-        for number in range(config.episodes):
-            only = np.array([number])
-            listener = draws.listeners(only, model.world.listeners)
-            say(f"session {number + 1} of {config.episodes}: listener {listener[0]}, who chose")
-            sessions.start(_ROW, scale_starts(model, listener, draws.of(only, 0)[START]))
+        for number in (np.array([number]) for number in range(config.episodes)):
+            sessions.start(_ROW, draws.starts(number))
+            say(f"session {number[0] + 1} of {config.episodes}: listener {sessions.listener[0]}, who chose")
             person.show(sessions)
             while len(sessions.under_way()):
-                uniform = draws.at(only, FIRST_TRACK + int(sessions.length[0]) - 1)
-                sessions.hear(_ROW, np.array([person.choose()]), uniform)
+                sessions.hear(_ROW, np.array([person.choose()]), draws.boredom(number, sessions.length))
                 person.show(sessions)
             lengths.append(int(sessions.length[0]))
             times.append(int(sessions.total_hundredths(_ROW)[0]) / 100)
@@ -66,27 +63,22 @@ class Person:
 
     def __init__(self, texts: list[str], ask: Callable[[str], str], say: Callable[[str], None]) -> None:
         """Let somebody at a terminal play any of these tracks."""
-        self._texts, self._folded = texts, [text.casefold() for text in texts]
-        self._ask, self._say, self._found = ask, say, list[int]()
+        self._texts, self._ask, self._say, self._found = texts, ask, say, list[int]()
 
     def choose(self) -> int:
-        """Return a track, however often it takes to find one.
-
-        Raises:
-            EOFError: The person typed q, or the input is at its end.
-        """
+        """Return a track, however often it takes to find one; raises EOFError at q or the end of the input."""
         while True:
             typed = self._ask("recommend> ").strip()
             if typed.casefold() == "q":
                 raise EOFError
             number = typed.removeprefix("#")
             if number.isdecimal() and number.isascii():
-                first, tracks = (0, list(range(len(self._texts)))) if typed.startswith("#") else (1, self._found)
+                first, tracks = (0, range(len(self._texts))) if typed.startswith("#") else (1, self._found)
                 if first <= int(number) < len(tracks) + first:
                     return tracks[int(number) - first]
                 self._say(f"{typed} is none of {len(tracks):,}, counted from {first}")
             elif typed:
-                self._search(typed)
+                self._search(typed.casefold().split())
             else:
                 self._say(HELP)
 
@@ -96,9 +88,8 @@ class Person:
         for track, heard in reactions[-_REACTIONS_SHOWN:]:
             self._say(f"  heard {heard / 100:.2f}  {self._texts[track]}  #{track}")
 
-    def _search(self, typed: str) -> None:
-        words = typed.casefold().split()
-        found = [track for track, text in enumerate(self._folded) if all(word in text for word in words)]
+    def _search(self, words: list[str]) -> None:
+        found = [track for track, text in enumerate(self._texts) if all(word in text.casefold() for word in words)]
         self._found = found[:_MOST_FOUND]
         for position, track in enumerate(self._found, start=1):
             self._say(f"{position:3}  {self._texts[track]}  #{track}")

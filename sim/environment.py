@@ -14,7 +14,7 @@ Importing this module registers them. An episode is a session.
   session's listening time without its organic track.
 * Termination: the session budget is spent. Truncation: after `max_episode_steps` recommendations.
 * Reset: `reset(seed=…, options={"user": 7})`; without the option all listeners are equally likely. The vector
-  environment takes one listener or one for each session, and `"reset_mask"` for those that are to be reset.
+  environment takes one listener or one for each session.
 
 All randomness is that of `np_random`: a seed and the actions give the same episodes again. `world` is a world's folder,
 or a `ListeningModel` that several environments share, as finding the tracks around the interests of a large world takes
@@ -41,6 +41,7 @@ ENVIRONMENT = "sim/Listening-v0"
 
 Observation = dict[str, Any]  # of one session numbers and an array without axes, of many an array each
 Info = dict[str, Any]
+Options = Mapping[str, Any] | None
 
 
 class ListeningEnv(gymnasium.Env[Observation, np.int64]):
@@ -55,7 +56,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         self._row = np.zeros(1, dtype=np.int64)
         self.observation_space, self.action_space = _spaces_of(self._model)
 
-    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
+    def reset(self, *, seed: int | None = None, options: Options = None) -> tuple[Observation, Info]:
         """Start a session; see the module."""
         super().reset(seed=seed)
         _start(self._sessions, self._model, self._row, options, self.np_random)
@@ -70,18 +71,16 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         """
         if not len(self._sessions.under_way()):
             raise ResetNeeded("the session is over; call reset")
-        tracks = _as_tracks(self.action_space, action)
-        heard = self._sessions.hear(self._row, tracks, self.np_random.random(1))
+        heard = self._sessions.hear(self._row, _as_tracks(self.action_space, action), self.np_random.random(1))
         is_over = not len(self._sessions.under_way())
         return _observe_row(_observe(self._sessions), 0), float(heard[0]) / 100.0, is_over, False, {}
 
 
 class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
-    """Many sessions side by side, in all of Gymnasium's autoreset modes.
+    """Many sessions side by side, each of which is followed by another one.
 
-    With `NEXT_STEP`, the step after a session's end starts another one, whatever its action; with `SAME_STEP` the step
-    that ends a session does, and the infos `final_obs` and `final_info` hold what it ended with; with `DISABLED` the
-    sessions that are over are to be reset by `reset(options={"reset_mask": …})` before the next step.
+    With `NEXT_STEP`, the step after a session's end starts the next one, whatever its action; with `SAME_STEP` the step
+    that ends a session does, and the infos `final_obs` and `final_info` hold what it ended with.
     """
 
     def __init__(
@@ -96,9 +95,11 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
 
         Raises:
             WorldError: The world cannot be used.
-            ValueError: There is no such mode.
+            ValueError: There is no such mode here.
         """
         self._mode = AutoresetMode(autoreset_mode)
+        if self._mode is AutoresetMode.DISABLED:
+            raise ValueError(f"autoreset_mode: {self._mode.value} found; NextStep or SameStep is due")
         self.metadata = {"render_modes": [], "autoreset_mode": self._mode}
         self.num_envs = num_envs
         self._model = _model_of(world)
@@ -110,34 +111,24 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
-        """Start all sessions, or those of `options["reset_mask"]`; see the module.
-
-        Raises:
-            ValueError: The mask is not a bool for each session, or is all false.
-        """
+    def reset(self, *, seed: int | None = None, options: Options = None) -> tuple[Observation, Info]:
+        """Start all sessions; see the module."""
         super().reset(seed=seed)
-        mask = (options or {}).get("reset_mask")
-        rows = self._all if mask is None else self._rows_of(mask)
-        _start(self._sessions, self._model, rows, options, self.np_random)
-        if self._over is None or mask is None:
-            self._over = np.zeros(self.num_envs, dtype=np.bool_)
-        self._over[rows] = False
+        _start(self._sessions, self._model, self._all, options, self.np_random)
+        self._over = np.zeros(self.num_envs, dtype=np.bool_)
         return _observe(self._sessions), {}
 
     def step(self, actions: IntArray) -> tuple[Observation, FloatArray, BoolArray, BoolArray, Info]:
         """Play the recommended tracks; see the module.
 
         Raises:
-            ResetNeeded: There was no reset, or sessions are over that only the caller resets.
+            ResetNeeded: There was no reset.
             InvalidAction: There is no such track.
         """
         if self._over is None:
             raise ResetNeeded("call reset before the first step")
         tracks = _as_tracks(self.action_space, actions)
         over = np.flatnonzero(self._over)
-        if len(over) and self._mode is AutoresetMode.DISABLED:
-            raise ResetNeeded(f"{len(over)} sessions are over, the first is {over[0]}; reset them by reset_mask")
         rewards = np.zeros(self.num_envs)
         rows = np.flatnonzero(~self._over) if len(over) else self._all
         rewards[rows] = self._sessions.hear(rows, tracks[rows], self.np_random.random(len(rows))) / 100.0
@@ -147,28 +138,21 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
             _start(self._sessions, self._model, over, None, self.np_random)
             terminated[over] = truncated[over] = False
         self._over = terminated | truncated
-        infos: Info = {}
-        if self._mode is AutoresetMode.SAME_STEP and self._over.any():
-            infos = self._restart_at_once(self._over)
-            self._over = np.zeros(self.num_envs, dtype=np.bool_)
+        if self._mode is AutoresetMode.NEXT_STEP or not self._over.any():
+            return _observe(self._sessions), rewards, terminated, truncated, {}
+        infos = self._restart_at_once(self._over)
+        self._over = np.zeros(self.num_envs, dtype=np.bool_)
         return _observe(self._sessions), rewards, terminated, truncated, infos
 
     def _restart_at_once(self, over: BoolArray) -> Info:
         """Start other sessions in place of those that are over; return the infos of these."""
-        ended = np.flatnonzero(over)
         finals = _observe(self._sessions)
         final_obs = np.full(self.num_envs, None, dtype=object)
+        ended = np.flatnonzero(over)
         for row in ended.tolist():
             final_obs[row] = _observe_row(finals, row)
         _start(self._sessions, self._model, ended, None, self.np_random)
-        return {"final_obs": final_obs, "_final_obs": over.copy(), "final_info": {}, "_final_info": over.copy()}
-
-    def _rows_of(self, mask: object) -> IntArray:
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
-            raise ValueError(f"options['reset_mask'] must be a NumPy array of {self.num_envs} bool")
-        if not mask.any():
-            raise ValueError("options['reset_mask'] is all false; there is nothing to reset")
-        return np.flatnonzero(mask)
+        return {"final_obs": final_obs, "_final_obs": over, "final_info": {}, "_final_info": over.copy()}
 
 
 def _model_of(world: Path | str | ListeningModel) -> ListeningModel:
@@ -183,11 +167,7 @@ def _spaces_of(model: ListeningModel) -> tuple[spaces.Dict, spaces.Discrete[np.i
 
 
 def _start(
-    sessions: Sessions,
-    model: ListeningModel,
-    rows: IntArray,
-    options: Mapping[str, Any] | None,
-    rng: np.random.Generator,
+    sessions: Sessions, model: ListeningModel, rows: IntArray, options: Options, rng: np.random.Generator
 ) -> None:
     """Start sessions of the listeners that the options name, or of random ones."""
     wanted = (options or {}).get("user")
@@ -196,10 +176,9 @@ def _start(
         listeners = rng.integers(count, size=len(rows))
     else:
         users = np.asarray(wanted)
-        if users.dtype.kind not in "iu" or np.any((users < 0) | (users >= count)):
-            raise ValueError(f"options['user']: {wanted} found; listeners are 0..{count - 1}")
-        if users.shape not in {(), (room,)}:
-            raise ValueError(f"options['user']: {wanted} found; one listener, or one for each session, is due")
+        if users.dtype.kind not in "iu" or np.any((users < 0) | (users >= count)) or users.shape not in {(), (room,)}:
+            due = f"listeners are 0..{count - 1}; one listener, or one for each session, is due"
+            raise ValueError(f"options['user']: {wanted} found; {due}")
         listeners = np.broadcast_to(users, room)[rows].astype(np.int64)
     sessions.start(rows, draw_starts(model, listeners, rng))
 

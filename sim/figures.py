@@ -5,25 +5,22 @@ has it; `neighbours`, one of the 30 tracks nearest to the opening one. `lift` is
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from looplib.arrays import ByteArray, FloatArray, IntArray
+from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.listening.response import dot_rows
 from sim.listening.sessions import ListeningModel, Sessions, draw_starts
 from sim.recommenders import (
     Recommender,
+    draw_of_artists,
     make_neighbours,
     make_popular,
-    make_same_artist,
     play_out,
     recommend_random,
+    recommend_same_artist,
 )
-
-Element = TypeVar("Element", bound=np.generic)
 
 _BATCH = 20_000
 _LOGGED = 46_000  # sessions
@@ -36,47 +33,35 @@ _DETAILED = ("random", "sticky", "neighbours")
 
 @dataclass(frozen=True)
 class Heard:
-    """Whole sessions; the organic track of each is at position 0."""
+    """Whole sessions one after the other, each from its organic track on."""
 
-    listener: IntArray  # (sessions,)
-    length: IntArray  # (sessions,) tracks, the organic one included
-    hundredths: ByteArray  # (longest, sessions) share heard, 0 behind the end
-    tracks: IntArray  # (longest, sessions), -1 behind the end
+    length: IntArray  # (sessions,) tracks of each, the organic one included
+    tracks: IntArray  # (tracks of all sessions,)
+    hundredths: IntArray  # (tracks of all sessions,) share heard
 
     @property
     def time(self) -> FloatArray:
         """(sessions,) listening time, the organic track included."""
-        totals: FloatArray = self.hundredths.sum(axis=0, dtype=np.int64) / 100.0
+        totals: FloatArray = np.add.reduceat(self.hundredths, np.cumsum(self.length) - self.length) / 100.0
         return totals
 
-    def at(self, position: int) -> FloatArray:
-        """Return the shares heard of the recommended tracks at a position, from 1, of the sessions that reach it."""
-        if position >= len(self.hundredths):
-            return np.empty(0)
-        shares: FloatArray = self.hundredths[position, self.length > position] / 100.0
-        return shares
-
-    def recommended(self) -> FloatArray:
-        """Return the shares heard of all recommended tracks."""
-        played = np.arange(len(self.hundredths))[:, None] < self.length
-        played[0] = False
-        shares: FloatArray = self.hundredths[played] / 100.0
-        return shares
+    @property
+    def position(self) -> IntArray:
+        """(tracks of all sessions,) where in its session each is: 0 the organic track, 1 the first recommended one."""
+        return np.arange(len(self.tracks)) - np.repeat(np.cumsum(self.length) - self.length, self.length)
 
 
 def listen(model: ListeningModel, recommend: Recommender, listeners: IntArray, seed: int) -> Heard:
     """Simulate a session of each of these listeners (sessions,)."""
-    found = [
-        _listen(model, recommend, listeners[start : start + _BATCH], make_generator(seed, "figures", start))
-        for start in range(0, len(listeners), _BATCH)
-    ]
-    longest = max(len(heard.hundredths) for heard in found)
-    return Heard(
-        np.concatenate([heard.listener for heard in found]),
-        np.concatenate([heard.length for heard in found]),
-        np.concatenate([_lengthened(heard.hundredths, longest, 0) for heard in found], axis=1),
-        np.concatenate([_lengthened(heard.tracks, longest, -1) for heard in found], axis=1),
-    )
+    found = []
+    for start in range(0, len(listeners), _BATCH):
+        rng = make_generator(seed, "figures", start)
+        sessions = Sessions(model, listeners[start : start + _BATCH], rng)
+        play_out(sessions, recommend, rng)
+        played = sessions.is_played().T
+        tables = (table[: played.shape[1]].T[played] for table in (sessions.tracks, sessions.hundredths))
+        found.append((sessions.length, *tables))
+    return Heard(*(np.concatenate(parts).astype(np.int64) for parts in zip(*found, strict=True)))
 
 
 def measure(model: ListeningModel, sessions: int, seed: int) -> dict[str, float]:
@@ -87,16 +72,13 @@ def measure(model: ListeningModel, sessions: int, seed: int) -> dict[str, float]
     world = model.world
     listeners = np.repeat(make_generator(seed, "card").integers(world.listeners, size=max(sessions // 2, 2)), 2)
     log = listen(model, recommend_random, np.arange(_LOGGED) % world.listeners, seed + 1)
-    heard = {
-        name: listen(model, recommend, listeners, seed)
-        for name, recommend in {
-            "random": recommend_random,
-            "sticky": make_same_artist(world.artist, repeats=True),
-            "same artist": make_same_artist(world.artist, repeats=False),
-            "popular": make_popular(popular_tracks(log, world.tracks, _POPULAR)),
-            "neighbours": make_neighbours(world.embeddings, min(_NEIGHBOURS, world.tracks - 1)),
-        }.items()
+    recommenders = {
+        "random": recommend_random,
+        "sticky": recommend_same_artist,
+        "popular": make_popular(popular_tracks(log, world.tracks, _POPULAR)),
+        "neighbours": make_neighbours(world.embeddings, min(_NEIGHBOURS, world.tracks - 1)),
     }
+    heard = {name: listen(model, recommend, listeners, seed) for name, recommend in recommenders.items()}
     found = {f"{name} {key}": value for name in _DETAILED for key, value in describe(heard[name]).items()}
     found["openings repeated"] = repeated_openings(model, make_generator(seed, "openings"))
     found |= products(model, make_generator(seed, "products"))
@@ -117,22 +99,21 @@ def products(model: ListeningModel, rng: np.random.Generator) -> dict[str, float
     interests = rng.choice(world.interests, size=_PRODUCTS)
     vectors = world.embeddings[interests].astype(np.float64)
     any_track = dot_rows(world.embeddings, rng.integers(world.tracks, size=_PRODUCTS), vectors)
-    by_artist, sizes = np.argsort(world.artist, kind="stable"), np.bincount(world.artist)
-    first, own = (np.cumsum(sizes) - sizes)[world.artist[interests]], sizes[world.artist[interests]]
-    same = by_artist[first + rng.integers(0, own)]
-    other = same != interests
+    same = draw_of_artists(world.artist, world.artist[interests], rng)
+    sizes = np.bincount(world.artist)
     return {
         "product mean": float(any_track.mean()),
         "product SD": float(any_track.std()),
         "product 99.9 %": float(np.percentile(any_track, 99.9)),
-        "product same artist": float(np.median(dot_rows(world.embeddings, same, vectors)[other])),
+        "product same artist": float(np.median(dot_rows(world.embeddings, same, vectors)[same != interests])),
         "artist's tracks": float((sizes**2).sum() / sizes.sum()),
     }
 
 
 def describe(heard: Heard) -> dict[str, float]:
     """Return figures of sessions, every two of which after each other are one listener's."""
-    time, shares = heard.time, heard.recommended()
+    time, position = heard.time, heard.position
+    shares = heard.hundredths[position > 0] / 100.0
     pair = np.arange(len(time)) // 2
     spread, correlation = between_listeners(pair, time)
     found = {
@@ -149,10 +130,10 @@ def describe(heard: Heard) -> dict[str, float]:
         "between listeners": spread,
         "intraclass correlation": correlation,
     }
-    for position in _POSITIONS:
-        at = heard.at(position)
-        found[f"share at {position}"] = at.mean() if len(at) else np.nan
-        found[f"skipped at {position}"] = (at < _SKIPPED).mean() if len(at) else np.nan
+    for number in _POSITIONS:
+        at = heard.hundredths[position == number] / 100.0
+        found[f"share at {number}"] = at.mean() if len(at) else np.nan
+        found[f"skipped at {number}"] = (at < _SKIPPED).mean() if len(at) else np.nan
     for percent in (50, 95, 99):
         found[f"length {percent} %"] = np.percentile(heard.length, percent)
     for percent in (10, 90, 99):
@@ -178,20 +159,6 @@ def between_listeners(listener: IntArray, time: FloatArray) -> tuple[float, floa
 
 def popular_tracks(heard: Heard, tracks: int, count: int) -> IntArray:
     """Return the tracks with the most listening time among those recommended (count,)."""
-    played = heard.tracks[1:] >= 0
-    times = np.bincount(heard.tracks[1:][played], weights=heard.hundredths[1:][played], minlength=tracks)
+    recommended = heard.position > 0
+    times = np.bincount(heard.tracks[recommended], weights=heard.hundredths[recommended], minlength=tracks)
     return np.argsort(-times, kind="stable")[:count]
-
-
-def _listen(model: ListeningModel, recommend: Recommender, listeners: IntArray, rng: np.random.Generator) -> Heard:
-    sessions = Sessions(model, listeners, rng)
-    play_out(sessions, recommend, rng)
-    longest = int(sessions.length.max())
-    is_played = np.arange(longest)[:, None] < sessions.length
-    hundredths = np.where(is_played, sessions.hundredths[:longest], 0).astype(np.uint8)
-    tracks = np.where(is_played, sessions.tracks[:longest], -1).astype(np.int64)
-    return Heard(sessions.listener, sessions.length, hundredths, tracks)
-
-
-def _lengthened(table: npt.NDArray[Element], rows: int, fill: int) -> npt.NDArray[Element]:
-    return np.pad(table, ((0, rows - len(table)), (0, 0)), constant_values=fill)

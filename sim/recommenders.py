@@ -19,24 +19,18 @@ def recommend_random(sessions: Sessions, rows: IntArray, rng: np.random.Generato
     return rng.integers(tracks, size=len(rows)), np.full(len(rows), 1.0 / tracks)
 
 
-def make_same_artist(artist: IntArray, *, repeats: bool) -> Recommender:
-    """Make a recommender of tracks by the artist just played, all equally likely.
+def recommend_same_artist(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+    """Draw any track by the artist just played, repeats included, as the original course service does."""
+    artists = sessions.world.artist[sessions.last_tracks(rows)]
+    return draw_of_artists(sessions.world.artist, artists, rng), np.full(len(rows), np.nan)
 
-    With repeats it draws any of them, as the original course service does; without, one not yet played while there is.
-    """
-    tracks_of = np.split(np.argsort(artist, kind="stable"), np.cumsum(np.bincount(artist))[:-1])
 
-    def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-        picks = np.empty(len(rows), dtype=np.int64)
-        for position, (row, last) in enumerate(zip(rows, sessions.last_tracks(rows), strict=True)):
-            own = tracks_of[artist[last]]
-            if not repeats:
-                unheard = np.setdiff1d(own, sessions.played(row))
-                own = unheard if len(unheard) else own
-            picks[position] = own[rng.integers(len(own))]
-        return picks, np.full(len(rows), np.nan)
-
-    return recommend
+def draw_of_artists(artist: IntArray, wanted: IntArray, rng: np.random.Generator) -> IntArray:
+    """Draw a track by each of the wanted artists, all of an artist's equally likely; `artist` is (tracks,)."""
+    sizes = np.bincount(artist)
+    first = np.cumsum(sizes) - sizes
+    drawn: IntArray = np.argsort(artist, kind="stable")[first[wanted] + rng.integers(0, sizes[wanted])]
+    return drawn
 
 
 def make_popular(tracks: IntArray) -> Recommender:

@@ -25,12 +25,10 @@ KINDS: dict[str, type[Config]] = {RANDOM: CollectConfig, REMOTE: RemoteConfig, C
 
 def _settings_text() -> str:
     """Return a line for each setting: what it is, and which recommenders take it where not all do."""
-    takers: dict[str, list[str]] = {}
     about: dict[str, str | None] = {}
-    for kind, config in KINDS.items():
-        for key, field in config.model_fields.items():
-            takers.setdefault(key, []).append(kind)
-            about.setdefault(key, field.description)
+    for config in KINDS.values():
+        about |= {key: field.description for key, field in config.model_fields.items() if key not in about}
+    takers = {key: [kind for kind, config in KINDS.items() if key in config.model_fields] for key in about}
     only = {key: "" if len(kinds) == len(KINDS) else f" ({', '.join(kinds)})" for key, kinds in takers.items()}
     return "\n".join(f"  --{key:17} {text}{only[key]}" for key, text in about.items())
 

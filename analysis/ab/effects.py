@@ -88,6 +88,10 @@ class MetricEffect:
     margin_pct: float | None = None  # the same in % of the control's value; one of the two is given
     guardrail: GuardrailState | None = None  # whether it is kept to; None for the others
 
+    def gain(self, change: float | None) -> float:
+        """Return a change of the metric so that more is better; NaN for None."""
+        return math.nan if change is None else change if self.higher_is_better else -change
+
 
 @dataclass(frozen=True)
 class Look:
@@ -128,34 +132,40 @@ def metric_effects(
         histograms = {} if metric.quantile is None else _read_histograms(connection, metric)
         for arm in arms:
             if metric.quantile is None:
-                found.append(_compare_sums(metric, arm, (listeners[control], listeners[arm]), look))
+                moments = (metric.moments(listeners[side]) for side in (control, arm))
+                found.append(_compare_sums(metric, arm, *moments, look))
             elif {control, arm} <= histograms.keys():
                 sides = (histograms[control], histograms[arm])
                 effect = effects.compare_quantiles(*sides, metric.quantile, 1 - config.alpha)
                 count = sum(len(listeners[side]["sessions"]) for side in (control, arm))
                 found.append(_describe(metric, arm, effect, look, count))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
-    return _adjust([effect for effect in found if None not in (effect.control_value, effect.arm_value)], config)
+    known = [effect for effect in found if None not in (effect.control_value, effect.arm_value)]
+    primary = [effect for effect in known if effect.role == "primary"]
+    others = [effect for effect in known if effect.role != "primary"]
+    return (
+        *_adjust(primary, holm([effect.deciding.relative.p_value for effect in primary]), config.alpha),
+        *_adjust(others, benjamini_hochberg([effect.p_value for effect in others]), config.alpha),
+    )
 
 
-def compare_winners(
-    listeners: Mapping[str, Listeners], arms: Sequence[str], config: AbConfig, *, at_horizon: bool
+def effects_between(
+    listeners: Mapping[str, Listeners], config: AbConfig, *, at_horizon: bool
 ) -> dict[tuple[str, str], RelativeEffect]:
-    """Return the deciding effect on the first primary metric of each arm against each other one, but the control."""
+    """Return the deciding effect on the first primary metric of each arm but the control on each other one."""
     metric, look = config.known[config.primary[0]], Look(config, 1, at_horizon)
-    moments = {arm: metric.moments(listeners[arm]) for arm in arms}
+    moments = {arm: metric.moments(columns) for arm, columns in listeners.items() if arm != config.control}
     found = {}
-    for arm, other in permutations(arms, 2):
+    for arm, other in permutations(moments, 2):
         effect, _ = _compare(metric, moments[other], moments[arm], config)
         found[arm, other] = look.deciding(effect, moments[arm].count + moments[other].count).relative
     return found
 
 
-def _compare_sums(metric: Metric, arm: str, sides: tuple[Listeners, Listeners], look: Look) -> MetricEffect:
+def _compare_sums(metric: Metric, arm: str, control: Moments, treated: Moments, look: Look) -> MetricEffect:
     """Compare means or ratios of sums of the control's and the arm's listeners."""
-    config, (control, treated) = look.config, (metric.moments(side) for side in sides)
+    config, count = look.config, control.count + treated.count
     effect, past_explains = _compare(metric, control, treated, config)
-    count = control.count + treated.count
     described = replace(_describe(metric, arm, effect, look, count), past_explains=past_explains)
     if described.relative.effect_pct is None:
         return described  # nothing in % of a control that is next to nothing
@@ -170,23 +180,21 @@ def _compare(metric: Metric, control: Moments, treated: Moments, config: AbConfi
     if past is None or not both.count or not both.mean(Quantity(past.denominator or past.numerator)):
         return plain, None
     adjusted = cuped.adjust(control, treated, metric.quantity, past)
-    explained = number(1 - adjusted.variance_kept)
-    if not config.cuped:
-        return plain, explained
-    return effects.compare(adjusted.control, adjusted.arm, confidence=1 - config.alpha), explained
+    decides = effects.compare(adjusted.control, adjusted.arm, 1 - config.alpha) if config.cuped else plain
+    return decides, number(1 - adjusted.variance_kept)
 
 
 def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: int) -> MetricEffect:
     """Return the effect, of so many listeners of both arms, without the checks beside it and before any adjustment."""
     config, deciding = look.config, look.deciding(effect, listeners)
     guardrail = next((row for row in config.guardrails if row.metric == metric.name), None)
-    return MetricEffect(
+    found = MetricEffect(
         arm=arm,
         metric=metric.name,
         label=metric.label,
         role=config.role_of(metric.name),
         method=metric.method,
-        higher_is_better=metric.higher_is_better,
+        higher_is_better=metric.better == "higher",
         control_value=number(effect.control.value),
         arm_value=number(effect.arm.value),
         effect=number(effect.absolute.value),
@@ -195,10 +203,11 @@ def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: i
         relative=relative_effect(effect),
         p_value=number(effect.p_value),
         deciding=deciding,
-        margin=guardrail.margin if guardrail else None,
-        margin_pct=guardrail.margin_pct if guardrail else None,
-        guardrail=_state(metric, deciding, guardrail) if guardrail else None,
     )
+    if guardrail is None:
+        return found
+    margins = {"margin": guardrail.margin, "margin_pct": guardrail.margin_pct}
+    return replace(found, **margins, guardrail=_state(found, guardrail))
 
 
 def relative_effect(effect: Effect) -> RelativeEffect:
@@ -208,15 +217,16 @@ def relative_effect(effect: Effect) -> RelativeEffect:
     return RelativeEffect.of(effects.NO_INTERVAL if is_near_zero else relative.scaled(100), effect.p_value)
 
 
-def _state(metric: Metric, effect: Deciding, guardrail: Guardrail) -> GuardrailState:
+def _state(effect: MetricEffect, guardrail: Guardrail) -> GuardrailState:
     """Return "kept" if the deciding interval is within the margin (non-inferiority), "broken" if it is all beyond."""
-    ends, margin = (effect.lower, effect.upper), guardrail.margin
+    found, margin = effect.deciding, guardrail.margin
+    ends = (found.lower, found.upper)
     if margin is None:
-        ends, margin = (effect.relative.lower_pct, effect.relative.upper_pct), guardrail.margin_pct
-    if margin is None or ends[0] is None or ends[1] is None:
+        ends, margin = (found.relative.lower_pct, found.relative.upper_pct), guardrail.margin_pct or 0.0
+    losses = sorted(-effect.gain(end) for end in ends)
+    if any(map(math.isnan, losses)):
         return "unclear"
-    worst, best = (-ends[0], -ends[1]) if metric.higher_is_better else (ends[1], ends[0])
-    return "broken" if best > margin else "kept" if worst <= margin else "unclear"
+    return "broken" if losses[0] > margin else "kept" if losses[1] <= margin else "unclear"
 
 
 def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
@@ -230,18 +240,12 @@ def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
     return number(100 * detectable_effect(within, both, design) / abs(control.value))
 
 
-def _adjust(found: Sequence[MetricEffect], config: AbConfig) -> tuple[MetricEffect, ...]:
-    """Adjust p-values by Holm over the primary metrics and arms, by Benjamini and Hochberg over the rest."""
-    adjusted: list[MetricEffect] = []
-    for is_primary, adjust in ((True, holm), (False, benjamini_hochberg)):
-        family = [effect for effect in found if (effect.role == "primary") == is_primary]
-        found_p = [effect.deciding.relative.p_value if is_primary else effect.p_value for effect in family]
-        p_values = adjust([math.nan if p_value is None else p_value for p_value in found_p])
-        adjusted += [
-            replace(effect, adjusted_p_value=number(p_value), significant=p_value < config.alpha)
-            for effect, p_value in zip(family, p_values, strict=True)
-        ]
-    return tuple(adjusted)
+def _adjust(found: Sequence[MetricEffect], p_values: Sequence[float], alpha: float) -> list[MetricEffect]:
+    """Return a family of effects with its adjusted p-values."""
+    return [
+        replace(effect, adjusted_p_value=number(p_value), significant=p_value < alpha)
+        for effect, p_value in zip(found, p_values, strict=True)
+    ]
 
 
 def _read_histograms(connection: queries.Connection, metric: Metric) -> dict[str, Histogram]:

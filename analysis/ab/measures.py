@@ -30,7 +30,6 @@ from looplib.arrays import FloatArray, IntArray
 
 WHOLE = "whole"
 NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
-_KEYS = ("user", "arm", "part")
 _GROUPS = 100  # of listeners, whose values are alike
 _NO_EVENT = pa.schema(
     {name: pa.int64() for name in ("user", "timestamp", "track", "recommendation")}
@@ -58,10 +57,16 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
     # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by name.
     by_requests = sorted(sorted(loaded.recommenders, reverse=True), key=lambda pair: loaded.recommenders[pair])
     loaded.own_recommenders = dict(by_requests) | config.recommenders
-    periods, segments = _periods(loaded), segmentations(loaded.connection, loaded.start_ms, config)
+    lengths_ms = {"day": DAY_MS} | ({"hour": HOUR_MS} if loaded.period_ms == HOUR_MS else {})
+    periods = {by: Division("ab/by_period", {"period_ms": ms, "start_ms": 0}) for by, ms in lengths_ms.items()}
+    # The whole comes last and stays, for what has many rows a listener.
+    periods[WHOLE] = Division("ab/by_period", {"period_ms": 0, "start_ms": loaded.start_ms})
+    segments = segmentations(loaded.connection, loaded.start_ms, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
     primary = [config.known[name] for name in config.primary]
+    divisions = {by: (division, primary) for by, division in segments.items()}
+    divisions |= {by: (division, summed) for by, division in periods.items()}
     for connection in loaded.each_slice():
         _open_slice(connection, loaded.own_recommenders, config)
         queries.insert(connection, "all_sessions", "slice_sessions")
@@ -69,22 +74,13 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
             queries.insert(connection, events, "session_events")
         queries.append(connection, "overlapping", "ab/overlapping")
         queries.append(connection, "credited", "ab/credited")
-        for by, division in segments.items():
-            _measure_parts(connection, by, division, primary)
-        for by, division in periods.items():
-            _measure_parts(connection, by, division, summed)
+        for by, (division, metrics) in divisions.items():
+            _measure_parts(connection, by, division, metrics)
         queries.append(connection, "positions", "ab/positions", deepest=config.positions)
         for source, file in _files(quantiles).items():
             queries.attach_query(connection, "measured", file)
-            with _named(file):
+            with _naming(file, *queries.DataErrors):
                 queries.append(connection, f"histogram_{source}", "ab/histogram", groups=_GROUPS)
-
-
-def _periods(loaded: Loaded) -> dict[str, Division]:
-    """Return the days, the hours where those are followed, and the whole, which comes last and stays."""
-    lengths = {"day": DAY_MS, "hour" if loaded.period_ms == HOUR_MS else "day": loaded.period_ms}
-    of_time = {by: Division("ab/by_period", {"period_ms": length, "start_ms": 0}) for by, length in lengths.items()}
-    return of_time | {WHOLE: Division("ab/by_period", {"period_ms": 0, "start_ms": loaded.start_ms})}
 
 
 def segmentations(connection: queries.Connection, start_ms: int, config: AbConfig) -> dict[str, Division]:
@@ -96,10 +92,8 @@ def segmentations(connection: queries.Connection, start_ms: int, config: AbConfi
     found = {NOVELTY: Division("ab/by_novelty"), PAST: Division("ab/by_past", {"start_ms": start_ms})}
     for column, file in config.segments.items():
         table = f"labels_of_{column}"
-        try:
+        with _naming(f"segments {column}: {file}", ValueError, OSError, queries.DatabaseError):
             key = queries.materialize_labels(connection, table, file, column)
-        except (ValueError, OSError, queries.DatabaseError) as error:
-            raise AnalysisError(f"segments {column}: {file}: {str(error).splitlines()[0]}") from None
         found[column] = Division("ab/by_label", {"of_track": key == "track"}, table)
     return found
 
@@ -115,7 +109,7 @@ def _divide(connection: queries.Connection, division: Division) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
     if division.labels:
         queries.alias(connection, "labels", division.labels)
-    queries.materialize(connection, "parts", division.file, **division.values)
+    queries.attach_query(connection, "divided", division.file, **division.values)
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
     queries.attach_query(connection, "events", "ab/closed_events")
 
@@ -124,18 +118,18 @@ def _measure_parts(connection: queries.Connection, by: str, division: Division, 
     """Add the slice's rows to the tables by listener and part."""
     _divide(connection, division)
     queries.append(connection, f"known_{by}", "ab/known")
-    for source, file in (_files([METRICS["sessions"]]) | _files(metrics)).items():
-        with _named(file):
+    for source, file in _files([METRICS["sessions"], *metrics]).items():
+        with _naming(file, *queries.DataErrors):
             queries.append(connection, f"{source}_{by}", file)
 
 
 @contextmanager
-def _named(file: str) -> Iterator[None]:
-    """Name the file whose SQL fails on the data."""
+def _naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of some kinds into one that says what they are about."""
     try:
         yield
-    except queries.DataErrors as error:
-        raise AnalysisError(f"{file}: {str(error).splitlines()[0]}") from None
+    except kinds as error:
+        raise AnalysisError(f"{what}: {str(error).splitlines()[0]}") from None
 
 
 def _files(metrics: Iterable[Metric]) -> dict[str, str]:
@@ -155,18 +149,16 @@ def check_files(config: AbConfig) -> None:
         _open_slice(connection, {}, config)
         _divide(connection, Division("ab/by_novelty"))
         for metric in config.reported:
-            try:
+            where = f"metric {metric.name}: {metric.sql}"
+            with _naming(where, OSError, queries.DatabaseError):
                 rows = queries.fetch_table(connection, metric.sql)
-            except (OSError, queries.DatabaseError) as error:
-                raise AnalysisError(f"metric {metric.name}: {metric.sql}: {str(error).splitlines()[0]}") from None
             found = dict(zip(rows.column_names, rows.schema.types, strict=True))
-            wrong = [f"no column {name}" for name in (*_KEYS, *metric.columns) if name not in found]
-            wrong += [
-                f"{name} is no number" for name in metric.columns if name in found and not _is_number(found[name])
-            ]
+            wrong = [f"no column {name}" for name in ("user", "arm", "part", *metric.columns) if name not in found]
+            of_numbers = [name for name in metric.columns if name in found]
+            wrong += [f"{name} is no number" for name in of_numbers if not _is_number(found[name])]
             if wrong:
                 shown = ", ".join(f"{name} {kind}" for name, kind in found.items())
-                raise AnalysisError(f"metric {metric.name}: {metric.sql}: {', '.join(wrong)}; found are {shown}")
+                raise AnalysisError(f"{where}: {', '.join(wrong)}; found are {shown}")
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -184,7 +176,7 @@ def listeners_of(paths: Sequence[str | Path], experiment: str, arm: str) -> list
     """Return the listeners of an arm, ascending; paths and errors are those of `tables.load`."""
     with load(paths, experiment, table_only=True) as loaded:
         measure_original(loaded)
-        users: list[int] = rows_of(loaded.connection, "known_whole", arm)["user"].to_pylist()
+        users: list[int] = rows_of(loaded.connection, "known_whole", arm, arm)["user"].to_pylist()
         return users
 
 
@@ -194,42 +186,52 @@ def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[M
     Raises:
         AnalysisError: A metric's file has two rows for a listener.
     """
-    users = rows_of(connection, "known_whole", arm)["user"].to_numpy()
+    summed = [metric for metric in metrics if metric.quantile is None]
     columns: dict[str, FloatArray] = {}
-    for source in dict.fromkeys(
-        [METRICS["sessions"].source, *(metric.source for metric in metrics if metric.quantile is None)]
-    ):
+    for source in _files([METRICS["sessions"], *summed]):
         for prefix, side in (("", arm), ("past_", None)):
-            rows = rows_of(connection, f"{source}_{WHOLE}", side)
-            found = _by_listener(rows, users, source)
-            columns |= {f"{prefix}{column_name(source, name)}": values for name, values in found.items()}
+            rows = rows_of(connection, f"{source}_{WHOLE}", arm, side)
+            users = rows["user"].to_numpy()
+            if len(twice := users[1:][users[1:] == users[:-1]]):
+                raise AnalysisError(
+                    f"metric {source.removeprefix('own_')}: two rows for listener {twice[0]}; one a user, arm and part "
+                    "is expected"
+                )
+            for name in rows.column_names[1:]:
+                values = np.nan_to_num(rows[name].to_numpy().astype(np.float64))
+                columns[f"{prefix}{column_name(source, name)}"] = values
     return columns
 
 
-def rows_of(connection: queries.Connection, table: str, arm: str | None) -> pa.Table:
-    """Return the rows of an arm, None for the time before the experiment, of a table that has one a listener."""
-    queries.alias(connection, "by_listener", table)
-    return queries.fetch_table(connection, "ab/arm_listeners", arm=arm)
+def rows_of(connection: queries.Connection, table: str, arm: str, side: str | None) -> pa.Table:
+    """Return what a table by listener has of the listeners of an arm, on a side: the arm's, or None for their past."""
+    queries.alias(connection, "measured", table)
+    return queries.fetch_table(connection, "ab/arm_listeners", arm=arm, side=side)
 
 
-def _by_listener(rows: pa.Table, users: IntArray, source: str) -> dict[str, FloatArray]:
-    """Return the columns of a table in the order of the listeners; 0 for one without a row."""
-    found = rows["user"].to_numpy()
-    if len(twice := found[1:][found[1:] == found[:-1]]):
-        metric = source.removeprefix("own_")
-        raise AnalysisError(f"metric {metric}: two rows for listener {twice[0]}; one a user, arm and part is expected")
-    _, at, of_rows = np.intersect1d(users, found, assume_unique=True, return_indices=True)
-    columns = {}
-    for name in rows.column_names[1:]:
-        columns[name] = np.zeros(len(users))
-        columns[name][at] = np.nan_to_num(rows[name].to_numpy()[of_rows].astype(np.float64))
-    return columns
-
-
-def attach_values(connection: queries.Connection, metric: Metric, by: str) -> None:
-    """Make a metric's numerator and denominator by listener, arm and part readable as the table `valued_parts`."""
-    keys = {name: name for name in ("user", "arm", "part")}
-    columns = {"numerator": metric.columns[0], "denominator": metric.columns[-1]}
-    queries.alias(connection, "measured", f"{metric.source}_{by}", keys | columns)
+def values_of(connection: queries.Connection, metric: Metric, by: str) -> pa.Table:
+    """Return a metric's numerator and denominator by listener, arm and part, ordered by arm, listener and part."""
+    columns = {"user": "user", "arm": "arm", "part": "part"}
+    columns |= {"numerator": metric.columns[0], "denominator": metric.columns[-1]}
+    queries.alias(connection, "measured", f"{metric.source}_{by}", columns)
     queries.alias(connection, "known", f"known_{by}")
-    queries.attach_query(connection, "valued_parts", "ab/part_values")
+    return queries.fetch_table(connection, "ab/part_values")
+
+
+def each_period(rows: pa.Table, periods: IntArray) -> Iterator[tuple[FloatArray, IntArray, FloatArray]]:
+    """Follow the listeners of one arm over ascending periods, from rows of `values_of`.
+
+    Yields:
+        For each period numerators and denominators of the listeners in it, shape (2, listeners); then of all periods
+        so far the listeners, shape (listeners,), and their sums, shape (2, listeners).
+    """
+    users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
+    values = np.stack([rows[name].to_numpy() for name in ("numerator", "denominator")])
+    parts = rows["part"].to_numpy()
+    order = np.argsort(parts, kind="stable")
+    ends = np.searchsorted(parts[order], periods, side="right")
+    sums, seen = np.zeros((2, len(users))), np.zeros(len(users), dtype=bool)
+    for of_period in np.split(order, ends[:-1]):
+        sums[:, listener[of_period]] += values[:, of_period]
+        seen[listener[of_period]] = True
+        yield values[:, of_period], users[seen], sums[:, seen]

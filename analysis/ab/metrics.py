@@ -48,11 +48,6 @@ class Metric(Config):
         return f"own_{self.name}" if self.sql.endswith(".sql") else self.sql.removeprefix("ab/")
 
     @property
-    def higher_is_better(self) -> bool:
-        """Whether more of it is better."""
-        return self.better == "higher"
-
-    @property
     def method(self) -> Method:
         """How its effect is estimated."""
         if self.quantile is not None:

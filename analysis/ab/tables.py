@@ -28,10 +28,10 @@ from analysis.store import MANIFEST, Store, open_store
 from looplib.progress import Report, progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
-SHOWN_REJECTS = 5
+_SHOWN_REJECTS = 5
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
-LONG_AFTER = 2**63 - 1
+_LONG_AFTER = 2**63 - 1
 _INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
 _RECOMMENDERS = pa.schema({"name": pa.string(), "own": pa.string(), "side": pa.int32()})
 _EVENTS_OF_A_SLICE = 2_000_000
@@ -83,11 +83,8 @@ class Loaded:
     names: tuple[str, ...]  # the logs and stores
     arms: set[str] = field(default_factory=set)  # the arms that events name for the experiment
     experiments: set[str] = field(default_factory=set)  # all experiments that events name
-    # Requests answered, by arm and recommender
-    recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)
-    spans_ms: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # of each batch, the experiment's first and last event
+    recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)  # requests by arm and recommender
+    span_ms: tuple[int, int] = (_LONG_AFTER, 0)  # the experiment's first and last event
     own_recommenders: dict[str, str] = field(default_factory=dict)  # of each arm, given or the one that answered most
     end_ms: int | None = None  # when the horizon ends, where one was reached; what is later is left out
     left_out: int = 0  # the experiment's events after that
@@ -97,44 +94,36 @@ class Loaded:
 
     @property
     def start_ms(self) -> int:
-        """When the experiment began."""
-        return min((start for start, _ in self.spans_ms), default=0)
+        """When the experiment began; 0 for one without events."""
+        return self.span_ms[0] if self.arms else 0
 
     @property
     def period_ms(self) -> int:
         """Length of the periods in which it is followed: an hour where it is shorter than two days."""
-        end_ms = min(max((end for _, end in self.spans_ms), default=0), self.end_ms or LONG_AFTER)
-        return DAY_MS if end_ms - self.start_ms >= 2 * DAY_MS else HOUR_MS
+        length_ms = min(self.span_ms[1], self.end_ms or _LONG_AFTER) - self.start_ms
+        return DAY_MS if length_ms >= 2 * DAY_MS else HOUR_MS
 
     def each_slice(self) -> Iterator[queries.Connection]:
         """Make each slice in turn readable as the table `assigned`."""
         for table in self.slices:
-            if self.end_ms is None:
-                queries.alias(self.connection, "assigned", table)
-            else:
-                queries.alias(self.connection, "whole_slice", table)
-                queries.attach_query(self.connection, "assigned", "ab/until", end_ms=self.end_ms)
+            queries.alias(self.connection, "whole_slice", table)
+            queries.attach_query(self.connection, "assigned", "ab/until", end_ms=self.end_ms or _LONG_AFTER)
             yield self.connection
 
     def stop_at(self, horizon: Horizon) -> None:
         """Leave out what is later than the experiment's horizon; nothing where that is not reached."""
-        arrived: Counter[int] = Counter()
-        events: Counter[int] = Counter()
-        for connection in self.each_slice():
-            for row in queries.fetch_table(connection, "ab/arrivals").to_pylist():
-                arrived[row["day"]] += row["listeners"]
-                events[row["day"]] += row["events"]
-        days = sorted(events)
+        of_slices = pa.concat_tables(queries.fetch_table(slice_, "ab/arrivals") for slice_ in self.each_slice())
+        by_day = of_slices.group_by("day").aggregate([("listeners", "sum"), ("events", "sum")]).sort_by("day")
+        days, arrived, events = (by_day[name].to_numpy() for name in ("day", "listeners_sum", "events_sum"))
         if horizon.date is not None:
             last = (horizon.date - datetime.date(1970, 1, 1)).days
-            is_reached = bool(days) and days[-1] >= last
+            reached = days >= last
         else:
-            enough = np.cumsum([arrived[day] for day in days]) >= (horizon.listeners or 0)
-            is_reached = bool(enough.any())
-            last = days[int(np.argmax(enough))] if is_reached else 0
-        if is_reached:
+            reached = np.cumsum(arrived) >= (horizon.listeners or 0)
+            last = int(days[np.argmax(reached)])
+        if reached.any():
             self.end_ms = (last + 1) * DAY_MS
-            self.left_out = sum(events[day] for day in days if day > last)
+            self.left_out = int(events[days > last].sum())
 
     def read(self, sources: Sources, scratch: Path, report: Report) -> None:
         """Read all stores, then all logs; the report gets the megabytes read so far."""
@@ -156,7 +145,7 @@ class Loaded:
                 self._count(read.lines, read.rejects)
                 done += read.file.size_bytes / 1e6
             report(done, f"{self.lines.good:,} events")
-        self.rejected = sorted(self.rejected, key=lambda rejected: (rejected.file, rejected.line))[:SHOWN_REJECTS]
+        self.rejected = sorted(self.rejected, key=lambda rejected: (rejected.file, rejected.line))[:_SHOWN_REJECTS]
 
     def _consume(self, _: int) -> int:
         """Make the table `batch` of the table `events`, and return the number of its events."""
@@ -175,7 +164,7 @@ class Loaded:
             arm = EVERYBODY if self.experiment is None else row["named"].get(self.experiment)
             if arm is not None:
                 arms[row["experiments"]] = arm
-                self.spans_ms.append((row["start_ms"], row["end_ms"]))
+                self.span_ms = (min(self.span_ms[0], row["start_ms"]), max(self.span_ms[1], row["end_ms"]))
                 if row["recommender"] is not None and row["requests"]:
                     self.recommenders[arm, _credit(row["recommender"])[0]] += row["requests"]
         self.arms |= set(arms.values())
@@ -190,7 +179,7 @@ class Loaded:
     def _count(self, lines: LineCounts, rejects: Path | None) -> None:
         self.lines += lines
         if rejects and rejects.is_file():
-            first = reader.read_rejects(rejects, SHOWN_REJECTS)
+            first = reader.read_rejects(rejects, _SHOWN_REJECTS)
             self.rejected += [RejectedLine(reject.file, reject.line, reject.reason) for reject in first]
 
 

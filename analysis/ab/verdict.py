@@ -6,12 +6,12 @@ enough; it *wins* if it does not lose, a primary metric is significantly better,
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
+from analysis.ab.effects import MetricEffect, RelativeEffect
 from analysis.ab.parts import data_quality
 from analysis.ab.parts.data_quality import Trust
 from analysis.logs.lines import LineCounts
@@ -20,7 +20,6 @@ from analysis.statistics.sample_ratio import SampleRatio
 from analysis.statistics.sequential import widening
 
 Decision = Literal["ship", "do not ship", "wait", "do not trust", "as expected"]
-CompareWinners = Callable[[Sequence[str]], Mapping[tuple[str, str], RelativeEffect]]
 
 _AA_LEVEL = 0.001  # share of sound systems in which an A/A test raises an alarm
 _LONGEST = 100.0  # times the listeners so far; what takes longer has no end in sight
@@ -47,9 +46,15 @@ class Evidence:
     srm: SampleRatio  # the sample ratio
     trust: Trust | None = None  # data quality; None if only the original table was made
     effects: Sequence[MetricEffect] = ()  # of all metrics and arms, adjusted
+    # The effect on the first primary metric of an arm on another
+    between: Mapping[tuple[str, str], RelativeEffect] = field(default_factory=dict)
     days: float = 0.0  # from the experiment's first event to its last
     left_out: int = 0  # events after the horizon
-    compare_winners: CompareWinners = lambda _: {}  # the effects on the first primary metric of arms on each other
+
+    @property
+    def in_all(self) -> int:
+        """Listeners of all arms."""
+        return sum(self.listeners.values())
 
 
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:
@@ -67,7 +72,7 @@ def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     missing = config.min_listeners - evidence.listeners[few]
     if missing > 0:
         reason = f"arm {few} has {evidence.listeners[few]:,} listeners, and {config.min_listeners:,} are asked for"
-        more = math.ceil(missing * sum(evidence.listeners.values()) / max(1, evidence.listeners[few]))
+        more = math.ceil(missing * evidence.in_all / max(1, evidence.listeners[few]))
         return Verdict("wait", None, f"{reason}{_how_long(more, evidence)}.", notes, more_listeners=more)
     return _decide_arms(evidence, config, notes)
 
@@ -82,20 +87,18 @@ def _distrust(evidence: Evidence, config: AbConfig) -> str | None:
     if lines.rejected > config.trust.most_rejected * lines.read:
         return f"{lines.rejected:,} of {lines.read:,} lines of the logs are no events."
     changing = evidence.trust.changing_listeners if evidence.trust else 0
-    if changing > config.trust.most_changing * sum(evidence.listeners.values()):
+    if changing > config.trust.most_changing * evidence.in_all:
         return f"{changing:,} listeners were in more than one arm."
     return None
 
 
 def _decide_aa(evidence: Evidence, notes: tuple[str, ...]) -> Verdict:
-    primary = [effect for effect in evidence.effects if effect.role == "primary" and effect.p_value is not None]
-    p_values = holm([effect.p_value or 0.0 for effect in primary])
-    for effect, p_value in zip(primary, p_values, strict=True):
+    primary = [effect for effect in evidence.effects if effect.role == "primary"]
+    for effect, p_value in zip(primary, holm([effect.p_value for effect in primary]), strict=True):
         if p_value < _AA_LEVEL:
-            change = (
-                f"{effect.metric} of {effect.arm} differs from the control by {_describe(effect)}, p = {p_value:.2g}"
-            )
-            return Verdict("do not trust", effect.arm, f"the arms are the same, and {change}.", notes)
+            change = f"{effect.metric} of {effect.arm} differs from the control by {_describe(effect)}"
+            reason = f"the arms are the same, and {change}, p = {p_value:.2g}."
+            return Verdict("do not trust", effect.arm, reason, notes)
     return Verdict("as expected", None, "the arms are the same, and no primary metric differs significantly.", notes)
 
 
@@ -107,20 +110,20 @@ def _decide_arms(evidence: Evidence, config: AbConfig, notes: tuple[str, ...]) -
     unclear = {arm: [effect for effect in by_arm[arm] if effect.guardrail == "unclear"] for arm in arms}
     winners = sorted((arm for arm in gains if not unclear[arm]), key=lambda arm: -_first_gain_pct(by_arm[arm]))
     if winners:
-        tied, remark = _ties(winners, by_arm, evidence.compare_winners, config.alpha)
+        tied, remark = _ties(winners, evidence, config.alpha)
         reason = f"{gains[winners[0]]}, and every guardrail is kept{remark}."
         return Verdict("ship", winners[0], reason, notes, tied)
     undecided = [arm for arm in arms if arm not in losses]
-    if undecided:
-        nearest = max(undecided, key=lambda arm: (arm in gains, _first_gain_pct(by_arm[arm])))
-        reason = _why_undecided(nearest, by_arm[nearest], gains.get(nearest), unclear[nearest])
-        if any(effect.deciding.at_horizon for effect in by_arm[nearest]):
-            return Verdict("do not ship", nearest, f"{reason}, and the horizon is reached.", notes)
-        more = _more_listeners(by_arm[nearest], nearest in gains, evidence, config)
-        until = f"; wait for the horizon, {config.horizon}" if config.horizon else _how_long(more, evidence)
-        return Verdict("wait", nearest, f"{reason}{until}.", notes, more_listeners=more)
-    worst = arms[0] if len(arms) == 1 else None
-    return Verdict("do not ship", worst, "; ".join(losses.values()) + ".", notes)
+    if not undecided:
+        worst = arms[0] if len(arms) == 1 else None
+        return Verdict("do not ship", worst, "; ".join(losses.values()) + ".", notes)
+    nearest = max(undecided, key=lambda arm: (arm in gains, _first_gain_pct(by_arm[arm])))
+    reason = _why_undecided(nearest, by_arm[nearest], gains.get(nearest), unclear[nearest])
+    if any(effect.deciding.at_horizon for effect in by_arm[nearest]):
+        return Verdict("do not ship", nearest, f"{reason}, and the horizon is reached.", notes)
+    more = _more_listeners(by_arm[nearest], nearest in gains, evidence, config)
+    until = f"; wait for the horizon, {config.horizon}" if config.horizon else _how_long(more, evidence)
+    return Verdict("wait", nearest, f"{reason}{until}.", notes, more_listeners=more)
 
 
 def _loss(effects: Sequence[MetricEffect], config: AbConfig) -> str | None:
@@ -130,37 +133,47 @@ def _loss(effects: Sequence[MetricEffect], config: AbConfig) -> str | None:
             return f"{effect.arm} breaks the guardrail {effect.metric}: {_values(effect)}, and {_allowed(effect)}"
     primary = [effect for effect in effects if effect.role == "primary"]
     for effect in primary:
-        if effect.significant and not _is_better(effect):
+        if effect.significant and not effect.gain(effect.effect) > 0:
             return f"{effect.metric} of {effect.arm} is worse by {_describe(effect)}"
     smallest = config.smallest_effect_pct
-    if smallest and primary and all(_is_too_small(effect, smallest) for effect in primary):
+    if smallest and primary and all(_most_pct(effect) < smallest for effect in primary):
         change = f"{primary[0].metric} of {primary[0].arm} changes by {_describe(primary[0])}"
         return f"{change}; {smallest:g} % would be worth it"
     return None
 
 
+def _most_pct(effect: MetricEffect) -> float:
+    """Return the best that the deciding interval holds, in %; infinite without one."""
+    relative = effect.deciding.relative
+    best = relative.upper_pct if effect.higher_is_better else relative.lower_pct
+    return math.inf if best is None else effect.gain(best)
+
+
 def _gain(effects: Sequence[MetricEffect]) -> str | None:
     """Return how an arm that does not lose is better; None if no primary metric is significantly better."""
     for effect in effects:
-        if effect.role == "primary" and effect.significant and _is_better(effect):
+        if effect.role == "primary" and effect.significant:
             return f"{effect.metric} of {effect.arm} is better by {_describe(effect)}"
     return None
 
 
-def _ties(
-    winners: Sequence[str], by_arm: Mapping[str, Sequence[MetricEffect]], compare: CompareWinners, alpha: float
-) -> tuple[tuple[str, ...], str]:
+def _first_gain_pct(effects: Sequence[MetricEffect]) -> float:
+    """Return how much better the first primary metric is, in %."""
+    gains = (effect.gain(effect.relative.effect_pct) for effect in effects if effect.role == "primary")
+    return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
+
+
+def _ties(winners: Sequence[str], evidence: Evidence, alpha: float) -> tuple[tuple[str, ...], str]:
     """Return the winners that are tied with the first, by Holm over the others, and what to say of them."""
     best, *others = winners
-    against = compare(winners) if others else {}
-    p_values = holm([math.nan if (p := against[best, arm].p_value) is None else p for arm in others])
+    p_values = holm([evidence.between[best, arm].p_value for arm in others])
     tied = [arm for arm, p_value in zip(others, p_values, strict=True) if not p_value < alpha]
     if not tied:
         return (), f"; it is better than {', '.join(others)}, which win too" if others else ""
-    first = _interval(against[best, tied[0]])
+    first = _interval(evidence.between[best, tied[0]])
     remark = f"; {', '.join(tied)} {'win too and are' if len(tied) > 1 else 'wins too and is'} tied with it ({first})"
-    costs = {arm: effect.arm_value for arm in (best, *tied) for effect in by_arm[arm] if effect.metric == "latency_p50"}
-    known = {arm: cost for arm, cost in costs.items() if cost is not None}
+    latencies = {effect.arm: effect.arm_value for effect in evidence.effects if effect.metric == "latency_p50"}
+    known = {arm: cost for arm in (best, *tied) if (cost := latencies.get(arm)) is not None}
     if len(known) > 1:
         cheapest = min(known, key=lambda arm: known[arm])
         remark += f", and the fastest of them is {cheapest} (median latency {known[cheapest]:.3g} ms)"
@@ -168,11 +181,11 @@ def _ties(
 
 
 def _why_undecided(arm: str, effects: Sequence[MetricEffect], gain: str | None, unclear: Sequence[MetricEffect]) -> str:
-    warnings = "; ".join(
-        f"guardrail {effect.metric} may be worse than its margin: {_describe(effect)}, and {_allowed(effect)}"
-        for effect in unclear
-    )
     if gain:
+        warnings = "; ".join(
+            f"guardrail {effect.metric} may be worse than its margin: {_describe(effect)}, and {_allowed(effect)}"
+            for effect in unclear
+        )
         return f"{gain}, but {warnings}"
     first = next((effect for effect in effects if effect.role == "primary"), None)
     if first is None:
@@ -182,28 +195,25 @@ def _why_undecided(arm: str, effects: Sequence[MetricEffect], gain: str | None, 
 
 def _more_listeners(effects: Sequence[MetricEffect], is_gain: bool, evidence: Evidence, config: AbConfig) -> int | None:
     """Return how many more listeners decide if effects stay as they are; None where there is no end in sight."""
-    alpha, arms = config.alpha, len(evidence.listeners) - 1
-    primary = [_reach(effect.deciding, 0.0) for effect in effects if effect.role == "primary"]
-    factors = (
-        [] if is_gain else [_growth(max(primary, default=0.0), alpha / len(config.primary) / arms, evidence, config)]
-    )
+    reaches = [_reach(effect, 0.0, in_pct=True) for effect in effects if effect.role == "primary"]
+    level = config.alpha / len(config.primary) / (len(evidence.listeners) - 1)
+    factors = [] if is_gain else [_growth(max(reaches, default=0.0), level, evidence, config)]
     for effect in effects:
         if effect.guardrail == "unclear":
-            margin = effect.margin if effect.margin is not None else effect.margin_pct or 0.0
-            bound = -margin if effect.higher_is_better else margin
-            factors.append(
-                _growth(_reach(effect.deciding, bound, effect.margin_pct is not None), alpha, evidence, config)
-            )
+            in_pct = effect.margin_pct is not None
+            reach = _reach(effect, -effect.gain(effect.margin_pct if in_pct else effect.margin), in_pct)
+            factors.append(_growth(reach, config.alpha, evidence, config))
     factor = max(factors, default=math.inf)
-    return math.ceil((factor - 1) * sum(evidence.listeners.values())) if factor <= _LONGEST else None
+    return math.ceil((factor - 1) * evidence.in_all) if factor <= _LONGEST else None
 
 
-def _reach(found: Deciding, bound: float, is_pct: bool = True) -> float:
+def _reach(effect: MetricEffect, bound: float, in_pct: bool) -> float:
     """Return the distance of an effect from a bound in half widths of its interval; 1 where it just reaches it."""
-    ends = (found.relative.lower_pct, found.relative.upper_pct) if is_pct else (found.lower, found.upper)
-    if ends[0] is None or ends[1] is None or ends[0] >= ends[1]:
+    found = effect.deciding
+    lower, upper = (found.relative.lower_pct, found.relative.upper_pct) if in_pct else (found.lower, found.upper)
+    if lower is None or upper is None or lower >= upper:
         return 0.0
-    return abs((ends[0] + ends[1]) / 2 - bound) / ((ends[1] - ends[0]) / 2)
+    return abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
 
 
 def _growth(reach: float, level: float, evidence: Evidence, config: AbConfig) -> float:
@@ -220,34 +230,12 @@ def _how_long(more: int | None, evidence: Evidence) -> str:
     """Return for how long to wait, in listeners and at the pace so far."""
     if more is None:
         return "; no end is in sight"
-    hours = 24 * evidence.days * more / max(1, sum(evidence.listeners.values()))
-    time = (
-        f"{hours / 24:,.0f} days"
-        if hours >= 48
-        else f"{hours:,.0f} hours"
-        if hours >= 2
-        else f"{60 * hours:,.0f} minutes"
-    )
+    hours = 24 * evidence.days * more / max(1, evidence.in_all)
+    if hours < 2:
+        time = f"{60 * hours:,.0f} minutes"
+    else:
+        time = f"{hours / 24:,.0f} days" if hours >= 48 else f"{hours:,.0f} hours"
     return f"; about {more:,} more listeners, {time} at the pace so far, would tell if it stays so"
-
-
-def _is_better(effect: MetricEffect) -> bool:
-    """Whether the arm's value is on the good side of the control's."""
-    return effect.effect is not None and (effect.effect > 0) == effect.higher_is_better and effect.effect != 0
-
-
-def _is_too_small(effect: MetricEffect, smallest_pct: float) -> bool:
-    relative = effect.deciding.relative
-    best = relative.upper_pct if effect.higher_is_better else relative.lower_pct
-    return best is not None and (best if effect.higher_is_better else -best) < smallest_pct
-
-
-def _first_gain_pct(effects: Sequence[MetricEffect]) -> float:
-    """Return how much better the first primary metric is, in %."""
-    for effect in effects:
-        if effect.role == "primary" and effect.relative.effect_pct is not None:
-            return effect.relative.effect_pct if effect.higher_is_better else -effect.relative.effect_pct
-    return float("-inf")
 
 
 def _describe(effect: MetricEffect) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.errors import AnalysisError
-from analysis.planning.listener_days import ListenerDays, Sample, find_metric
+from analysis.planning.listener_days import ListenerDays, Sample
 from analysis.statistics.effects import CONFIDENCE, Interval, compare, estimate
 from analysis.statistics.moments import Moments
 from looplib.arrays import BoolArray, FloatArray
@@ -41,18 +41,16 @@ class AAReport:
     as_expected: bool  # rejections and coverage are in their intervals, and the p-values look uniform
 
 
-def check(
-    days: ListenerDays, metric: str, *, runs: int, effect: float = 0.03, scheduler: str | None = None
-) -> AAReport:
+def check(days: ListenerDays, *, runs: int, effect: float = 0.03, scheduler: str | None = None) -> AAReport:
     """Split listeners into two arms many times, and count what looks like an effect.
 
     Split number n is made under the salt "aa-<n>", on a Dask scheduler if an address is given. The effect is relative.
 
     Raises:
-        AnalysisError: There is no such metric, too few listeners have a value, or the scheduler cannot be used.
+        AnalysisError: Too few listeners have a value, or the scheduler cannot be used.
     """
-    sample = days.sample(find_metric(metric))
-    listeners = len(sample.users)
+    *_, sample = days.samples()
+    listeners, metric = len(sample.users), days.metric.name
     if listeners < _FEWEST:
         raise AnalysisError(f"{listeners} listeners have a {metric}; at least {_FEWEST} are needed")
     salts = [f"aa-{number}" for number in range(runs)]

@@ -1,21 +1,29 @@
-"""Listening by listener and day as arrays, for planning an experiment from a log that has none."""
+"""Listening by listener and day, for planning an experiment from a log that has none, and what both commands share."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
+import typer
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import measure
+from analysis.ab.measures import each_period, measure, values_of
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.tables import load
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Quantity
 from looplib.arrays import FloatArray, IntArray
+from looplib.files import atomic_write_json
+
+# Arguments of the commands
+Logs = Annotated[list[str], typer.Argument(metavar="LOG…", help="Event logs, folders, patterns, or a session store.")]
+MetricName = Annotated[str, typer.Option(help="What is compared.")]
+OutFile = Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")]
 
 
 @dataclass(frozen=True)
@@ -29,30 +37,25 @@ class Sample:
 
 @dataclass(frozen=True)
 class ListenerDays:
-    """What listeners did on each day on which they closed a session; arrays of shape (rows,)."""
+    """What a metric sums up of each listener on each day with a session of theirs."""
 
-    users: IntArray  # the listeners, ascending; shape (listeners,)
-    listener: IntArray  # index of the row's listener in `users`
-    day: IntArray  # days since the epoch
-    values: Mapping[str, FloatArray]  # column of `sql/ab/listener_sums.sql` → values
+    metric: Metric
+    rows: pa.Table  # user, part (days since the epoch), numerator, denominator: `analysis.ab.measures.values_of`
 
-    def sample(self, metric: Metric) -> Sample:
-        """Return the listeners and columns of a metric, of all their days."""
-        *_, (_, whole) = self.samples_by_day(metric)
-        return whole
+    @property
+    def days(self) -> IntArray:
+        """The days with a row, ascending, since the epoch."""
+        return np.unique(self.rows["part"].to_numpy())
 
-    def samples_by_day(self, metric: Metric) -> Iterator[tuple[int, Sample]]:
-        """Yield for each day with a row, ascending, the listeners and columns of a metric of all days up to this."""
-        order = np.argsort(self.day, kind="stable")
-        days, starts = np.unique(self.day[order], return_index=True)
-        present = np.zeros(len(self.users), dtype=bool)
-        sums = {name: np.zeros(len(self.users)) for name in (metric.numerator, metric.denominator) if name}
-        for day, rows in zip(days.tolist(), np.split(order, starts[1:]), strict=True):
-            listener = self.listener[rows]
-            present[listener] = True
-            for name, sum_of in sums.items():
-                sum_of += np.bincount(listener, self.values[name][rows], minlength=len(self.users))
-            yield day, _sample(metric, self.users[present], {name: sum_of[present] for name, sum_of in sums.items()})
+    def samples(self) -> Iterator[Sample]:
+        """Yield for each of the days the sample of all days up to it."""
+        metric = self.metric
+        for _, users, so_far in each_period(self.rows, self.days):
+            sums = dict(zip(metric.sums, so_far, strict=False))
+            values = metric.values(sums)
+            known = ~np.isnan(values)
+            columns = {metric.quantity.numerator: values[known]} if metric.per_listener else sums
+            yield Sample(users[known], columns, metric.quantity)
 
 
 def find_metric(name: str) -> Metric:
@@ -69,7 +72,7 @@ def find_metric(name: str) -> Metric:
     return known[name]
 
 
-def read_listener_days(logs: Sequence[str | Path]) -> ListenerDays:
+def read_listener_days(logs: Sequence[str | Path], metric: Metric) -> ListenerDays:
     """Read logs or stores.
 
     Raises:
@@ -77,16 +80,11 @@ def read_listener_days(logs: Sequence[str | Path]) -> ListenerDays:
     """
     with load(logs) as loaded:
         measure(loaded, AbConfig())
-        rows, known = (queries.read_table(loaded.connection, f"{table}_day") for table in ("listener_sums", "known"))
-    if not rows.num_rows:
-        raise AnalysisError(
-            f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
-        )
-    # A day on which no session was closed adds nothing to the sums, and its listener counts all the same.
-    both = pa.concat_tables([rows, known], promote_options="default")
-    users, listener = np.unique(both["user"].to_numpy(), return_inverse=True)
-    columns = {name: both[name].fill_null(0).to_numpy().astype(np.float64) for name in rows.column_names[3:]}
-    return ListenerDays(users, listener, both["part"].to_numpy(), columns)
+        if not queries.read_table(loaded.connection, "listener_sums_day").num_rows:
+            raise AnalysisError(
+                f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
+            )
+        return ListenerDays(metric, values_of(loaded.connection, metric, "day"))
 
 
 def parse_effect(text: str) -> float:
@@ -104,10 +102,8 @@ def parse_effect(text: str) -> float:
     return effect
 
 
-def _sample(metric: Metric, users: IntArray, sums: Mapping[str, FloatArray]) -> Sample:
-    """Return the sample of listeners whose sums are given, each of shape (listeners,)."""
-    if not metric.per_listener:
-        return Sample(users, sums, metric.quantity)
-    values = metric.values(sums)
-    known = ~np.isnan(values)
-    return Sample(users[known], {metric.quantity.numerator: values[known]}, metric.quantity)
+def answer(result: object, text: str, out: Path | None) -> None:
+    """Write a result to a file, where one is named, and print its text."""
+    if out:
+        atomic_write_json(out, result)
+    typer.echo(text)

@@ -4,12 +4,14 @@ The longer an experiment runs, the more listeners it has and the better each is 
 variance at the end of each day are those that the log shows for an experiment begun on its first day.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 
 from analysis.errors import AnalysisError
-from analysis.planning.listener_days import ListenerDays, find_metric
+from analysis.planning.listener_days import ListenerDays
 from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, detectable_effect, needed_listeners
 
@@ -43,50 +45,52 @@ class Plan:
     timeline: tuple[Day, ...]  # every day of the log with a session
 
 
-def plan(days: ListenerDays, metric: str, effect: float, design: Design, share: float = 1.0) -> Plan:
+def plan(days: ListenerDays, effect: float, design: Design, share: float = 1.0) -> Plan:
     """Plan an experiment on the listeners of a log; the arguments are fields of `Plan`.
 
     Raises:
-        AnalysisError: There is no such metric, it does not vary or has no mean, or the share is not one.
+        AnalysisError: The metric does not vary or has no mean, or the share is not one.
     """
     if not 0 < share <= 1:
         raise AnalysisError(f"share {share}: the share of the listeners in the experiment is above 0 and at most 1")
-    timeline: list[Day] = []
-    mean = variance = float("nan")
-    for day, sample in days.samples_by_day(find_metric(metric)):
-        moments = Moments.of(sample.columns)
-        if moments.count < _FEWEST:
-            continue
-        mean, variance = moments.mean(sample.quantity), moments.variance(sample.quantity)
-        listeners = int(moments.count * share)
-        if variance > 0 and mean and listeners >= _FEWEST:
-            takes = int(np.ceil(needed_listeners(variance, effect * mean, design)))
+    name, quantity = days.metric.name, days.metric.quantity
+    moments = [Moments.of(sample.columns) for sample in days.samples()]
+    timeline = []
+    for day, found in zip((days.days - days.days.min() + 1).tolist(), moments, strict=True):
+        listeners, mean, variance = int(found.count * share), found.mean(quantity), found.variance(quantity)
+        if listeners >= _FEWEST and variance > 0 and mean:
+            needed = ceil(needed_listeners(variance, effect * mean, design))
             detectable = 100 * detectable_effect(variance, listeners, design) / abs(mean)
-            timeline.append(Day(day - int(days.day.min()) + 1, listeners, takes, detectable))
+            timeline.append(Day(day, listeners, needed, detectable))
     if not timeline:
-        raise AnalysisError(
-            f"metric {metric}: the log has too few listeners, or all have the same; nothing to plan from"
-        )
-    arrivals, last = share * _arrivals_per_day(days), timeline[-1]
-    # From some day on there must always be enough listeners: an early variance is of few and may mislead.
-    too_few = [index for index, day in enumerate(timeline) if day.listeners < day.needed]
-    enough = timeline[too_few[-1] + 1 :] if too_few else timeline
-    needed, end = (enough[0].needed, enough[0].day) if enough else (None, None)
-    if not enough and arrivals:
-        needed, end = last.needed, last.day + int(np.ceil((last.needed - last.listeners) / arrivals))
+        raise AnalysisError(f"metric {name}: the log has too few listeners, or all have the same; nothing to plan from")
+    arrivals = share * _arrivals_per_day(days)
+    end = _find_end(timeline, arrivals)
     return Plan(
-        metric=metric,
-        mean=mean,
-        variance=variance,
+        metric=name,
+        mean=moments[-1].mean(quantity),
+        variance=moments[-1].variance(quantity),
         effect=effect,
         design=design,
         share=share,
-        listeners=needed,
-        days=end,
-        beyond_log=not enough and end is not None,
+        listeners=end.needed if end else None,
+        days=end.day if end else None,
+        beyond_log=end is not None and end.day > timeline[-1].day,
         arrivals_per_day=arrivals,
         timeline=tuple(timeline),
     )
+
+
+def _find_end(timeline: Sequence[Day], arrivals: float) -> Day | None:
+    """Return the day from which on there are always enough listeners, beyond the log if need be; None if there is none.
+
+    An early variance is of few and may mislead, so a first day with enough is not trusted.
+    """
+    too_few = [index for index, day in enumerate(timeline) if day.listeners < day.needed]
+    first, last = (too_few[-1] + 1 if too_few else 0), timeline[-1]
+    if first < len(timeline):
+        return timeline[first]
+    return replace(last, day=last.day + ceil((last.needed - last.listeners) / arrivals)) if arrivals else None
 
 
 def describe(planned: Plan) -> str:
@@ -108,8 +112,7 @@ def describe(planned: Plan) -> str:
 
 def _arrivals_per_day(days: ListenerDays) -> float:
     """Return the new listeners a day in the latter half of the log, or of its only day."""
-    first_day = np.full(len(days.users), np.iinfo(np.int64).max)
-    np.minimum.at(first_day, days.listener, days.day)
-    start, end = int(days.day.min()), int(days.day.max())
+    first_days = np.array(days.rows.group_by("user").aggregate([("part", "min")])["part_min"])
+    start, end = int(days.days[0]), int(days.days[-1])
     middle = (start + end + 1) // 2
-    return float(np.count_nonzero(first_day >= middle)) / (end - middle + 1)
+    return float(np.count_nonzero(first_days >= middle)) / (end - middle + 1)

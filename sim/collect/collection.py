@@ -4,7 +4,7 @@ A segment is a block of sessions simulated at once, which follows from (seed, se
 """
 
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,13 +13,12 @@ import numpy as np
 import orjson
 from pydantic import Field
 
-from looplib.arrays import FloatArray
 from looplib.config import Config, Count, dump_config
 from looplib.files import atomic_write, atomic_write_json, atomic_write_text, remove_leftovers
 from looplib.locks import exclusive
 from looplib.progress import progress
 from looplib.randomness import make_generator
-from sim.clock import epoch_ms, event_times, playing_ms, window_ms
+from sim.collect.clock import event_times, window_ms
 from sim.collect.eventlog import Events, format_events
 from sim.errors import CollectionError
 from sim.listening.sessions import ListeningModel, Sessions, make_model
@@ -116,11 +115,10 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
 def _write_segments(config: CollectConfig, missing: list[int], model: ListeningModel) -> None:
     total = sum(len(config.sessions_in(segment)) for segment in missing)
     begun, done = time.monotonic(), 0
+    job = partial(_write_segment, model, config)
     try:
         with progress("collecting", total, "sessions") as report:
-            for sessions in run_jobs(
-                partial(_write_segment, model, config), missing, min(config.processes, len(missing))
-            ):
+            for sessions in run_jobs(job, missing, min(config.processes, len(missing))):
                 done += sessions
                 report(done, f"{done / (time.monotonic() - begun):,.0f} sessions/s")
     finally:
@@ -129,42 +127,35 @@ def _write_segments(config: CollectConfig, missing: list[int], model: ListeningM
 
 def _write_segment(model: ListeningModel, config: CollectConfig, segment: int) -> int:
     """Simulate a segment, write it, whole or not at all, and return how many sessions it holds."""
-    rng = make_generator(config.seed, "collect", segment)
-    numbers, path = config.sessions_in(segment), config.segment_path(segment)
-    sessions = Sessions(model, rng.integers(model.world.listeners, size=len(numbers)), rng)
-    propensity = play_out(sessions, recommend_random, rng)
-    length_ms = window_ms(config.segment_sessions, model.world.listeners)
-    window = (epoch_ms(config.start) + segment * length_ms, length_ms)
-    events = _gather_events(sessions, propensity, numbers.start, window, rng)
+    path = config.segment_path(segment)
+    events = _simulate_segment(model, config, segment)
     try:
         with atomic_write(path) as file:
             file.write(format_events(events, config.recommender, f"{config.recommender}-{config.seed}-"))
     except OSError as error:
         raise CollectionError(f"{path}: cannot be written ({error.strerror})") from None
-    return len(numbers)
+    return len(events.session)
 
 
-def _gather_events(
-    sessions: Sessions, propensity: FloatArray, first_number: int, window: tuple[int, int], rng: np.random.Generator
-) -> Events:
-    """Turn sessions into events: sessions in the order of their starts, numbered in it from `first_number`."""
-    length = sessions.length
-    longest = len(propensity)
-    played = (np.arange(longest)[:, None] < length).T
-    track = sessions.tracks[:longest].T[played].astype(np.int64)
-    hundredths = sessions.hundredths[:longest].T[played].astype(np.int64)
-    timestamp = event_times(sessions.listener, length, playing_ms(hundredths), window, rng)
-    first = np.cumsum(length) - length
-    order = np.argsort(timestamp[first], kind="stable")
-    lengths = length[order]
-    offset = first[order] - (np.cumsum(lengths) - lengths)
-    event = np.arange(lengths.sum()) + np.repeat(offset, lengths)  # where the reordered sessions' events are
+def _simulate_segment(model: ListeningModel, config: CollectConfig, segment: int) -> Events:
+    """Play a segment's sessions; they are in the order of their starts, and numbered in it."""
+    rng = make_generator(config.seed, "collect", segment)
+    numbers = config.sessions_in(segment)
+    sessions = Sessions(model, rng.integers(model.world.listeners, size=len(numbers)), rng)
+    propensity = play_out(sessions, recommend_random, rng)
+    hundredths = sessions.hundredths[: len(propensity)].astype(np.int64)
+    length_ms = window_ms(config.segment_sessions, model.world.listeners)
+    midnight = datetime(config.start.year, config.start.month, config.start.day, tzinfo=UTC)
+    window = (1000 * int(midnight.timestamp()) + segment * length_ms, length_ms)
+    timestamp = event_times(sessions.listener, sessions.length, hundredths, window, rng)
+    order = np.argsort(timestamp[0], kind="stable")
+    played = sessions.is_played()[:, order].T
     return Events(
-        session=first_number + np.arange(len(order)),
+        session=np.array(numbers),
         listener=sessions.listener[order],
-        length=lengths,
-        timestamp=timestamp[event],
-        track=track[event],
-        hundredths=hundredths[event],
-        propensity=propensity.T[played][event],
+        length=sessions.length[order],
+        timestamp=timestamp[:, order].T[played],
+        track=sessions.tracks[: len(propensity), order].T[played].astype(np.int64),
+        hundredths=hundredths[:, order].T[played],
+        propensity=propensity[:, order].T[played],
     )

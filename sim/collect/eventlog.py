@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from looplib.arrays import BoolArray, FloatArray, IntArray, TextArray
+from looplib.arrays import FloatArray, IntArray
 
 _TIMES = np.array([str(hundredths / 100) for hundredths in range(101)], dtype=object)
-_LAST_TAIL = '"recommender":null,"propensity":null}\n'
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,10 @@ def format_events(events: Events, recommender: str, session_prefix: str) -> byte
     is_last[np.cumsum(events.length) - 1] = True
     recommendation = np.append(events.track[1:], 0).astype(object)
     recommendation[is_last] = "null"
+    values, which = np.unique(events.propensity, return_inverse=True)
+    numbers = ["null" if np.isnan(value) else repr(value) for value in values.tolist()]
+    tails = np.array([f'"recommender":"{recommender}","propensity":{number}}}\n' for number in numbers], dtype=object)
+    tail = np.where(is_last, '"recommender":null,"propensity":null}\n', tails[which])
     columns = zip(
         np.where(is_last, "last", "next").tolist(),
         events.timestamp.tolist(),
@@ -41,22 +44,12 @@ def format_events(events: Events, recommender: str, session_prefix: str) -> byte
         _TIMES[events.hundredths].tolist(),
         recommendation.tolist(),
         np.repeat(events.session, events.length).tolist(),
-        _tail_texts(events.propensity, is_last, recommender).tolist(),
+        tail.tolist(),
         strict=True,
     )
     lines = [
         f'{{"message":"{message}","timestamp":{timestamp},"user":{user},"track":{track},"time":{time},"latency":0.0,'
-        f'"recommendation":{following},"experiments":{{}},"session":"{session_prefix}{session}",{tail}'
-        for message, timestamp, user, track, time, following, session, tail in columns
+        f'"recommendation":{following},"experiments":{{}},"session":"{session_prefix}{session}",{end}'
+        for message, timestamp, user, track, time, following, session, end in columns
     ]
     return "".join(lines).encode("ascii")
-
-
-def _tail_texts(propensity: FloatArray, is_last: BoolArray, recommender: str) -> TextArray:
-    """Return the end of each line: recommender and propensity."""
-    values, which = np.unique(propensity, return_inverse=True)
-    numbers = ["null" if np.isnan(value) else repr(value) for value in values.tolist()]
-    texts = [f'"recommender":"{recommender}","propensity":{number}}}\n' for number in numbers]
-    tails = np.array(texts, dtype=object)[which]
-    tails[is_last] = _LAST_TAIL
-    return tails

@@ -12,13 +12,13 @@ from rich.table import Table
 from looplib.cli import make_app
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, sha256_file
-from looplib.progress import Report, output, progress
+from looplib.progress import output, progress
 from looplib.randomness import make_generator
 from sim.errors import InteractionsError, WorldError
 from sim.figures import describe, listen
 from sim.fitted.config import FitConfig
 from sim.fitted.factors import FACTORS_FILE, find_factors, read_factors, read_texts
-from sim.fitted.reproduction import NEIGHBOURS, Reproduction, compare_listening, simulate_listening
+from sim.fitted.reproduction import NEIGHBOURS, compare_listening, simulate_listening
 from sim.fitted.table import read_table
 from sim.fitted.world import FittedWorld, fit_world
 from sim.listening.sessions import make_model
@@ -29,7 +29,6 @@ COMMAND = "from-interactions"
 FACTS_FILE = "fit.json"
 SCHEMA = 1
 _SESSIONS = 20_000
-_STEPS = 4
 
 HELP = f"""Fit a world to real listening: who heard which track how much, and the factors of an export of it.
 
@@ -67,10 +66,7 @@ def _main(
     if facts is None:
         typer.echo(f"{out} holds this very world already; nothing done")
         return
-    for line in _describe(facts, settings, out):
-        typer.echo(line)
-    output().print(_reproduction_table(Reproduction(**facts["reproduction"])))
-    typer.echo(_NOTE)
+    _show(facts, settings, out)
 
 
 def make_fitted_world(
@@ -98,65 +94,60 @@ def make_fitted_world(
     if folder.exists():
         _check_same_world(inputs, folder)
         return None
-    with progress("fitting", _STEPS, "steps") as report:
+    with progress("fitting", 3, "steps") as report:
         factors = read_factors(factors_file)
         texts = read_texts(catalogue, factors.tracks)
         table = read_table(files, factors.users, factors.tracks)
         report(1, "read")
         world = fit_world(table, factors, texts, config)
         report(2, "fitted")
-        facts = {"schema": SCHEMA, "inputs": inputs}
+        facts: dict[str, Any] = {"schema": SCHEMA, "inputs": inputs}
         with new_world(folder, world.tracks, world.users, world.embeddings) as new:
             (new / FIT_FILE).write_text(dump_config(config), encoding="utf-8")
-            facts |= _measure(new, world, config, report)
+            facts |= _measure(new, world, len(factors.users), config)
             atomic_write_json(new / FACTS_FILE, facts)
+        report(3, "compared")
     return facts
 
 
-def _describe(facts: dict[str, Any], config: FitConfig, folder: Path) -> list[str]:
-    listening = facts["listening"]
-    lines = [f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners"]
-    if facts["silent_listeners"]:
-        lines.append(f"{facts['silent_listeners']:,} listeners of the factors heard nothing and are left out")
-    if facts["unplaced_tracks"]:
-        lines.append(f"{facts['unplaced_tracks']:,} tracks have factors of 0 and lie anywhere")
-    return [
-        *lines,
-        f"listening time a session, random: {listening['time']:.3f}, {config.random_listening:g} wanted",
-        f"share heard near an interest: {facts['tuning']['near_share']:.3f}, {config.near_share:g} wanted",
-        f"tracks a session, random: {listening['tracks']:.3f}",
-    ]
-
-
-def _reproduction_table(found: Reproduction) -> Table:
-    table = Table("figure", "simulated", "compare with")
-    table.add_row("popularity, Gini", f"{found.gini:.3f}", f"{found.data_gini:.3f}, the data")
-    table.add_row("popularity, rank correlation", f"{found.popularity:.3f}", "1")
-    table.add_row("the same, held-out listeners", f"{found.held_out:.3f}", f"{found.held_out_data:.3f}, the limit")
-    co_listening = f"co-listening, top {NEIGHBOURS} of {found.tracks:,} tracks"
-    table.add_row(co_listening, f"{found.co_listening:.3f}", f"{found.chance:.3f}, chance")
-    return table
-
-
-def _measure(folder: Path, fitted: FittedWorld, config: FitConfig, report: Report) -> dict[str, Any]:
+def _measure(folder: Path, fitted: FittedWorld, users: int, config: FitConfig) -> dict[str, Any]:
     """Return the figures of a world as it is read back from its folder."""
     model = make_model(load_world(folder))
     listeners = make_generator(config.seed, "fitted sessions").integers(model.world.listeners, size=_SESSIONS)
     random = describe(listen(model, recommend_random, listeners, config.seed))
-    report(3, "simulated")
     simulated = simulate_listening(model, config.sessions, config.seed)
-    reproduction = compare_listening(fitted.table, simulated, config.seed)
-    report(4, "compared")
     return {
         "tracks": model.world.tracks,
         "artists": int(model.world.artist.max()) + 1,
         "listeners": model.world.listeners,
-        "silent_listeners": fitted.silent,
+        "silent_listeners": users - model.world.listeners,
         "unplaced_tracks": fitted.unplaced,
         "tuning": asdict(fitted.tuning),
         "listening": {"tracks": random["tracks"], "time": random["time"]},
-        "reproduction": asdict(reproduction),
+        "reproduction": asdict(compare_listening(fitted.table, simulated, config.seed)),
     }
+
+
+def _show(facts: dict[str, Any], config: FitConfig, folder: Path) -> None:
+    listening, found = facts["listening"], facts["reproduction"]
+    typer.echo(f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners")
+    if facts["silent_listeners"]:
+        typer.echo(f"{facts['silent_listeners']:,} listeners of the factors heard nothing and are left out")
+    if facts["unplaced_tracks"]:
+        typer.echo(f"{facts['unplaced_tracks']:,} tracks have factors of 0 and lie anywhere")
+    typer.echo(f"listening time a session, random: {listening['time']:.3f}, {config.random_listening:g} wanted")
+    typer.echo(f"share heard near an interest: {facts['tuning']['near_share']:.3f}, {config.near_share:g} wanted")
+    typer.echo(f"tracks a session, random: {listening['tracks']:.3f}")
+    table = Table("figure", "simulated", "compare with")
+    table.add_row("popularity, Gini", f"{found['gini']:.3f}", f"{found['data_gini']:.3f}, the data")
+    table.add_row("popularity, rank correlation", f"{found['popularity']:.3f}", "1")
+    table.add_row(
+        "the same, held-out listeners", f"{found['held_out']:.3f}", f"{found['held_out_data']:.3f}, the limit"
+    )
+    co_listening = f"co-listening, top {NEIGHBOURS} of {found['tracks']:,} tracks"
+    table.add_row(co_listening, f"{found['co_listening']:.3f}", f"{found['chance']:.3f}, chance")
+    output().print(table)
+    typer.echo(_NOTE)
 
 
 def _digest(path: Path) -> str:

@@ -14,7 +14,6 @@ from sim.worlds.files import TitledRecord, read_records
 
 FACTORS_FILE = "factors.npz"
 _CURRENT = "current"
-_ARRAYS = ("users", "tracks", "item_factors")
 
 Ids = list[int] | list[str]
 Texts = list[tuple[str | int, str | int]]  # artist and title of each track
@@ -49,22 +48,20 @@ def read_factors(path: Path) -> Factors:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if missing := [name for name in _ARRAYS if name not in arrays]:
-                raise InteractionsError(f"{path}: no {', '.join(missing)} in it")
-            users, tracks, factors = (arrays[name] for name in _ARRAYS)
+            users, tracks, factors = arrays["users"], arrays["tracks"], arrays["item_factors"]
     except (OSError, ValueError, LookupError, AttributeError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise InteractionsError(f"{path}: not a readable file of NumPy arrays ({error})") from None
     for name, ids in (("users", users), ("tracks", tracks)):
         if ids.ndim != 1 or ids.dtype.kind not in "iuU" or not len(ids) or len(np.unique(ids)) < len(ids):
             raise InteractionsError(f"{path}: {name}: different ids are expected, found {ids.dtype} {ids.shape}")
     if factors.ndim != 2 or factors.dtype.kind != "f" or len(factors) != len(tracks) or not factors.shape[1]:
-        raise InteractionsError(
-            f"{path}: item_factors: floats ({len(tracks)}, factors) expected, found {factors.dtype} {factors.shape}"
-        )
+        expected = f"floats ({len(tracks)}, factors) expected"
+        raise InteractionsError(f"{path}: item_factors: {expected}, found {factors.dtype} {factors.shape}")
     finite = np.isfinite(factors).all(axis=1)
     if not finite.all():
-        track = tracks[np.argmin(finite)]
-        raise InteractionsError(f"{path}: the factors of track {track} hold NaN or infinite numbers")
+        raise InteractionsError(
+            f"{path}: the factors of track {tracks[np.argmin(finite)]} hold NaN or infinite numbers"
+        )
     return Factors(users.tolist(), tracks.tolist(), factors.astype(np.float64))
 
 
@@ -79,10 +76,8 @@ def read_texts(path: Path | None, tracks: Sequence[int] | Sequence[str]) -> Text
     """
     if path is None:
         return [(f"artist of {track}", str(track)) for track in tracks]
-    found = {
-        str(record.track): (record.artist, record.title or str(record.track))
-        for _, record in read_records(path, TitledRecord)
-    }
-    if missing := [track for track in tracks if str(track) not in found]:
+    records = {str(record.track): record for _, record in read_records(path, TitledRecord)}
+    if missing := [track for track in tracks if str(track) not in records]:
         raise InteractionsError(f"{path}: {len(missing):,} tracks of the factors are not in it, {missing[0]!r} for one")
-    return [found[str(track)] for track in tracks]
+    found = (records[str(track)] for track in tracks)
+    return [(record.artist, record.title or str(record.track)) for record in found]

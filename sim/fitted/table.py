@@ -2,27 +2,32 @@
 
 import csv
 import gzip
-import math
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
+from pydantic import BaseModel, Field, ValidationError
 
 from looplib.arrays import FloatArray, IntArray
 from sim.errors import InteractionsError
 from sim.fitted.factors import Ids
+from sim.worlds.files import first_fault
 
-_COLUMNS = ("user", "track", "weight")
-_CSV = ".csv"
-_SUFFIXES = (_CSV, ".jsonl", ".json", ".ndjson")
+_SUFFIXES = (".csv", ".jsonl", ".json", ".ndjson")
 _GZIP = ".gz"
 _LARGEST_WEIGHT = 1e15  # so that sums of squares stay numbers
+
+
+class _Play(BaseModel):
+    """A row of a file; other columns are passed over."""
+
+    user: int | str
+    track: int | str
+    weight: float = Field(ge=0, le=_LARGEST_WEIGHT)
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,12 @@ def read_table(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> Listenin
     user, track, weight = array("q"), array("q"), array("d")
     for path in files:
         before = len(user)
-        for line, record in _read_records(path):
-            try:
-                user.append(users[str(record["user"])])
-                track.append(tracks[str(record["track"])])
-                weight.append(_weight(record["weight"]))
-            except (KeyError, ValueError, TypeError):
-                raise InteractionsError(f"{path}:{line}: {_fault(record, users, tracks)}") from None
+        for line, play in _read_plays(path):
+            for name, own_id, known, column in (("user", play.user, users, user), ("track", play.track, tracks, track)):
+                if (number := known.get(str(own_id))) is None:
+                    raise InteractionsError(f"{path}:{line}: {name} {own_id!r} is not in the export's factors")
+                column.append(number)
+            weight.append(play.weight)
         if len(user) == before:
             raise InteractionsError(f"{path}: holds no interactions")
     columns = np.frombuffer(user, np.int64), np.frombuffer(track, np.int64), np.frombuffer(weight, np.float64)
@@ -93,53 +97,28 @@ def read_table(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> Listenin
     return table
 
 
-def _read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read_plays(path: Path) -> Iterator[tuple[int, _Play]]:
+    """Yield the rows of a file, each with its line number."""
     suffix = path.with_suffix("").suffix if path.suffix == _GZIP else path.suffix
     if suffix not in _SUFFIXES:
         raise InteractionsError(f"{path}: a file name on {', '.join(_SUFFIXES)} is expected, {_GZIP} after it")
-    read = _read_csv if suffix == _CSV else _read_json_lines
+    line = 1
     try:
         with (gzip.open if path.suffix == _GZIP else open)(path, "rt", encoding="utf-8-sig", newline="") as text:
-            yield from read(path, text)
+            if suffix == ".csv":
+                reader = csv.DictReader(text, restkey="", strict=True)
+                for record in reader:
+                    line = reader.line_num
+                    if "" in record:
+                        raise InteractionsError(f"{path}:{line}: more values than columns")
+                    yield line, _Play.model_validate(record)
+            else:
+                for line, content in enumerate(text, start=1):
+                    if not content.isspace():
+                        yield line, _Play.model_validate_json(content)
+    except ValidationError as error:
+        raise InteractionsError(f"{path}:{line}: {first_fault(error)}") from None
+    except csv.Error as error:
+        raise InteractionsError(f"{path}: not CSV after line {line} ({error})") from None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InteractionsError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-
-
-def _read_csv(path: Path, text: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(text, restkey="", restval="", strict=True)
-    try:
-        for record in reader:
-            if "" in record:
-                raise InteractionsError(f"{path}:{reader.line_num}: more values than columns")
-            yield reader.line_num, record
-    except csv.Error as error:
-        raise InteractionsError(f"{path}:{reader.reader.line_num}: not CSV ({error})") from None
-
-
-def _read_json_lines(path: Path, text: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in enumerate(text, start=1):
-        if content.isspace():
-            continue
-        try:
-            record = orjson.loads(content)
-        except orjson.JSONDecodeError as error:
-            raise InteractionsError(f"{path}:{line}: not JSON ({error})") from None
-        if not isinstance(record, dict):
-            raise InteractionsError(f"{path}:{line}: an object is expected, found {type(record).__name__}")
-        yield line, record
-
-
-def _weight(value: Any) -> float:  # noqa: ANN401  whatever the file holds
-    weight = math.nan if isinstance(value, bool) else float(value)
-    if not 0 <= weight <= _LARGEST_WEIGHT:
-        raise ValueError
-    return weight
-
-
-def _fault(record: dict[str, Any], users: Mapping[str, int], tracks: Mapping[str, int]) -> str:
-    if missing := [column for column in _COLUMNS if column not in record]:
-        return f"no {', '.join(missing)} among the columns ({', '.join(record)[:100] or 'none'})"
-    for column, known in (("user", users), ("track", tracks)):
-        if str(record[column]) not in known:
-            return f"{column} {str(record[column])[:100]!r} is not in the export's factors"
-    return f"weight {str(record['weight'])[:100]!r} found, a number from 0 to {_LARGEST_WEIGHT:g} is expected"

@@ -1,18 +1,44 @@
-"""A fitted world, made of a table and factors."""
+"""A fitted world, made of a table and factors.
 
+The data say where tracks lie, not how much of them is heard. Two numbers decide it: the squared length of all
+embeddings, which widens the gap between near and far tracks, and a shift of all biases, which moves both. They are set
+so that the tracks near an interest are heard to the share that is wanted, and sessions with random recommendations last
+as long as is wanted.
+
+With random tracks, heard to the mean share p of a session's interest, a session has budget / (1 - p) recommended tracks
+on average, since each costs a point of the budget with probability 1 - its share (Wald's equation). Its listening time,
+organic track included, is then 1 + budget * p / (1 - p). Earlier tracks of the same artist are left out of this.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from looplib.arrays import Float32Array, FloatArray
+from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.fitted.config import FitConfig
 from sim.fitted.factors import Factors, Texts
 from sim.fitted.table import ListeningTable
-from sim.fitted.tuning import Tuning, tune
+from sim.listening.response import raw_share
 from sim.worlds.generate import draw_span, user_records
+from sim.worlds.neighbours import nearest_tracks
 
 _TUNED = 4000  # sessions that a world is tuned on
+_NEAR = 10  # tracks, the interest's own included
+_TRACKS = 200  # random tracks for each session
+_LENGTHS = (2.0, 60.0)  # squared
+_BEYOND = 10.0  # how far a shift may exceed what any product of embeddings can be
+_STEPS = 14
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The squared length of all embeddings, the number added to all biases, and what that comes to."""
+
+    squared_length: float
+    bias_shift: float
+    near_share: float  # mean share heard of the tracks near an interest
 
 
 @dataclass(frozen=True)
@@ -24,7 +50,6 @@ class FittedWorld:
     users: list[dict[str, object]]  # the lines of `users.json`, of listeners who heard something
     table: ListeningTable  # what they heard, by the world's ids
     tuning: Tuning
-    silent: int  # listeners of the factors who heard nothing and are left out
     unplaced: int  # tracks whose factors are all 0
 
 
@@ -42,7 +67,10 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
     rng = make_generator(config.seed, "fitted listeners")
     bias = draw_span(config.consume_bias, table.users, rng)
     sharpness = draw_span(config.consume_sharpness, table.users, rng)
-    tuning = _tune(heard, directions, bias, sharpness, config)
+    rng = make_generator(config.seed, "tuned sessions")
+    who = rng.integers(table.users, size=_TUNED)
+    opened = [rng.choice(heard[user][0], p=np.divide(heard[user][1], sum(heard[user][1]))) for user in who.tolist()]
+    tuning = tune(directions, np.array(opened), bias[who], sharpness[who], config)
     popularity = np.round(table.popularity / table.popularity.mean(), 4).tolist()
     columns = zip(factors.tracks, texts, popularity, strict=True)
     interests = [tracks for tracks, _ in heard]
@@ -59,7 +87,6 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
         ],
         table=table,
         tuning=tuning,
-        silent=len(factors.users) - len(active),
         unplaced=unplaced,
     )
 
@@ -73,24 +100,49 @@ def most_heard(table: ListeningTable, most: int) -> list[tuple[list[int], list[f
     return found
 
 
-def _tune(
-    heard: list[tuple[list[int], list[float]]],
-    directions: FloatArray,
-    bias: FloatArray,
-    sharpness: FloatArray,
-    config: FitConfig,
+def tune(
+    directions: FloatArray, interests: IntArray, bias: FloatArray, sharpness: FloatArray, config: FitConfig
 ) -> Tuning:
-    """Tune on sessions of listeners drawn, each with an interest drawn as in the world."""
-    rng = make_generator(config.seed, "tuned sessions")
-    who = rng.integers(len(heard), size=_TUNED)
-    interests = [rng.choice(heard[user][0], p=np.divide(heard[user][1], sum(heard[user][1]))) for user in who.tolist()]
-    return tune(directions, np.array(interests), bias[who], sharpness[who], config)
+    """Find the squared length and the shift.
+
+    `directions` (tracks, dimensions) have length 1, `interests` (sessions,) are tracks, `bias` and `sharpness` those of
+    the sessions' listeners.
+    """
+    rng = make_generator(config.seed, "tuning")
+    tracks = rng.integers(len(directions), size=(len(interests), _TRACKS))
+    nearest = nearest_tracks(directions.astype(np.float32), interests, min(_NEAR, len(directions)))
+    near, far = (
+        np.stack([np.vecdot(directions[interests], directions[column]) for column in some.T])
+        for some in (nearest, tracks)
+    )
+
+    def shift_at(squared_length: float) -> float:
+        def excess(shift: float) -> float:
+            share = raw_share(squared_length * far, bias + shift, sharpness).mean(axis=0)
+            listening = 1.0 + float(np.mean(config.session_budget * share / np.maximum(1.0 - share, 1e-9)))
+            return config.random_listening - listening
+
+        furthest = squared_length + _BEYOND
+        return _root(excess, -furthest, furthest)
+
+    def near_share(squared_length: float) -> float:
+        return float(raw_share(squared_length * near, bias + shift_at(squared_length), sharpness).mean())
+
+    squared_length = round(_root(lambda length: near_share(length) - config.near_share, *_LENGTHS), 3)
+    return Tuning(squared_length, round(shift_at(squared_length), 3), near_share(squared_length))
+
+
+def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function that rises passes 0, by bisection; the nearer end if it does so outside."""
+    for _ in range(_STEPS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if rising(middle) < 0 else (low, middle)
+    return 0.5 * (low + high)
 
 
 def _directions(factors: FloatArray, seed: int) -> tuple[FloatArray, int]:
     """Return vectors of length 1, and how many are random because a track's factors are all 0."""
-    lengths = np.linalg.norm(factors, axis=1)
-    unplaced = lengths == 0
+    unplaced = ~factors.any(axis=1)
     count = int(unplaced.sum())
     placed = factors.copy()
     placed[unplaced] = make_generator(seed, "tracks without factors").standard_normal((count, factors.shape[1]))

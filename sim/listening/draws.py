@@ -11,38 +11,43 @@ import numpy as np
 from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.listening.response import scale_below
+from sim.listening.sessions import ListeningModel, Starts, scale_starts
 
-CHUNK = 32  # draws of a session in a table
 BLOCK = 1024  # sessions in a table
-LISTENER, START, FIRST_TRACK = 0, slice(1, 3), 3  # which draws are for what
+_CHUNK = 32  # draws of a session in a table
+_LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(4)  # which draws are for what
 _TABLES_KEPT = 64
 
 
 class SessionDraws:
-    """The draws of all sessions of a seed."""
+    """The draws of all sessions of a seed, in a world."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, model: ListeningModel) -> None:
         """Take the seed that all draws follow from."""
-        self._seed = seed
+        self._seed, self._model = seed, model
         self._table = lru_cache(maxsize=_TABLES_KEPT)(self._make_table)
 
-    def of(self, sessions: IntArray, chunk: int) -> FloatArray:
-        """Return draws `CHUNK * chunk` to `CHUNK * (chunk + 1) - 1` of each session: (CHUNK, sessions)."""
-        blocks = sessions // BLOCK
-        found = np.empty((CHUNK, len(sessions)))
-        for block in set(blocks.tolist()):
-            here = np.flatnonzero(blocks == block)
-            found[:, here] = self._table(block, chunk)[:, sessions[here] % BLOCK]
+    def listeners(self, sessions: IntArray) -> IntArray:
+        """Return the listener of each session."""
+        limits = np.full(len(sessions), self._model.world.listeners)
+        return scale_below(limits, self._at(sessions, np.full(len(sessions), _LISTENER)))
+
+    def starts(self, sessions: IntArray) -> Starts:
+        """Return how each session begins."""
+        uniform = np.stack([self._at(sessions, np.full(len(sessions), index)) for index in (_INTEREST, _ORGANIC)])
+        return scale_starts(self._model, self.listeners(sessions), uniform)
+
+    def boredom(self, sessions: IntArray, lengths: IntArray) -> FloatArray:
+        """Return each session's draw for the track that it hears after so many others, the organic one included."""
+        return self._at(sessions, _FIRST_TRACK + lengths - 1)
+
+    def _at(self, sessions: IntArray, index: IntArray) -> FloatArray:
+        tables = np.stack([sessions // BLOCK, index // _CHUNK])
+        found = np.empty(len(sessions))
+        for block, chunk in set(zip(*tables.tolist(), strict=True)):
+            here = (tables[0] == block) & (tables[1] == chunk)
+            found[here] = self._table(block, chunk)[index[here] % _CHUNK, sessions[here] % BLOCK]
         return found
 
-    def at(self, sessions: IntArray, index: int) -> FloatArray:
-        """Return draw number `index` of each session: (sessions,)."""
-        draws: FloatArray = self.of(sessions, index // CHUNK)[index % CHUNK]
-        return draws
-
-    def listeners(self, sessions: IntArray, listeners: int) -> IntArray:
-        """Return the listener of each session, of so many listeners."""
-        return scale_below(np.full(len(sessions), listeners), self.at(sessions, LISTENER))
-
     def _make_table(self, block: int, chunk: int) -> FloatArray:
-        return make_generator(self._seed, "session", block, chunk).random((CHUNK, BLOCK))
+        return make_generator(self._seed, "session", block, chunk).random((_CHUNK, BLOCK))

@@ -1,10 +1,9 @@
 """Sessions under way: the listening model's state, many sessions side by side; one session is a batch of one."""
 
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray, WordArray
 from sim.listening import hashes
@@ -12,12 +11,10 @@ from sim.listening.response import dot_rows, in_hundredths, is_bored, mean_share
 from sim.worlds.files import World
 from sim.worlds.neighbours import nearest_tracks
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
 LONGEST_SESSION = 1000  # recommended tracks; a world where nobody is ever bored would fill the memory
 
 _NOBODY = -1  # fills the history behind a session's last track
-_FIRST_CAPACITY = 16
+_CAPACITY = 16  # tracks of a session, at first
 
 
 @dataclass(frozen=True)
@@ -114,6 +111,10 @@ class Sessions:
         """Return the sessions that are not over, ascending."""
         return np.flatnonzero(self.budget > 0)
 
+    def is_played(self) -> BoolArray:
+        """Return where the tables of tracks and shares hold a track of a session (longest, sessions)."""
+        return np.arange(self.length.max())[:, None] < self.length
+
     def last_tracks(self, rows: IntArray) -> IntArray:
         """Return the track played last in each of these sessions."""
         return self.tracks[self.length[rows] - 1, rows].astype(np.int64)
@@ -132,10 +133,8 @@ class Sessions:
 
     def total_hundredths(self, rows: IntArray) -> IntArray:
         """Return the listening time of each of these sessions so far, in hundredths, organic tracks included."""
-        lengths = self.length[rows]
-        longest = int(lengths.max(initial=0))
-        is_played = np.arange(longest)[:, None] < lengths
-        totals: IntArray = (self.hundredths[:longest, rows] * is_played).sum(axis=0, dtype=np.int64)
+        is_played = np.arange(len(self.hundredths))[:, None] < self.length[rows]
+        totals: IntArray = self.hundredths[:, rows].sum(axis=0, dtype=np.int64, where=is_played)
         return totals
 
     def hear(self, rows: IntArray, tracks: IntArray, uniform: FloatArray) -> IntArray:
@@ -157,9 +156,9 @@ class Sessions:
         self.listener, self.interest, self.budget, self.length = np.zeros((4, count), dtype=np.int64)
         self._position = np.zeros(count, dtype=np.int64)  # of the interest, in the world's
         # (capacity, sessions) in playing order; what lies behind a session's last track means nothing
-        self.tracks = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
-        self.artists = np.full((_FIRST_CAPACITY, count), _NOBODY, dtype=np.int32)
-        self.hundredths = np.zeros((_FIRST_CAPACITY, count), dtype=np.uint8)
+        self.tracks = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
+        self.artists = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
+        self.hundredths = np.zeros((_CAPACITY, count), dtype=np.uint8)
         self._wanted = np.zeros((count, model.world.embeddings.shape[1]))  # the embeddings of the interests
 
     def _set_interest(self, rows: IntArray, position: IntArray) -> None:
@@ -194,9 +193,12 @@ class Sessions:
 
     def _append(self, rows: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         position = self.length[rows]
-        if int(position.max(initial=0)) == len(self.tracks):
-            self.tracks, self.artists = (_doubled(table, _NOBODY) for table in (self.tracks, self.artists))
-            self.hundredths = _doubled(self.hundredths, 0)
+        if position.max(initial=0) == len(self.tracks):
+            more = ((0, len(self.tracks)), (0, 0))
+            self.tracks, self.artists = (
+                np.pad(old, more, constant_values=_NOBODY) for old in (self.tracks, self.artists)
+            )
+            self.hundredths = np.pad(self.hundredths, more)
         self.tracks[position, rows] = tracks
         self.artists[position, rows] = self.world.artist[tracks]
         self.hundredths[position, rows] = hundredths
@@ -227,7 +229,3 @@ def _count_equal(history: Int32Array, rows: IntArray, values: IntArray) -> IntAr
     seen = history if len(rows) == history.shape[1] else history.take(rows, axis=1)
     counts: IntArray = (seen == values.astype(np.int32)).sum(axis=0, dtype=np.int16).astype(np.int64)
     return counts
-
-
-def _doubled(table: npt.NDArray[Scalar], fill: int) -> npt.NDArray[Scalar]:
-    return np.concatenate([table, np.full_like(table, fill)])

@@ -13,9 +13,8 @@ from typing import Any
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import ListeningModel
 from sim.remote.config import RemoteConfig
-from sim.remote.pool import SessionPool
-from sim.remote.queue import SessionQueue
-from sim.remote.service import RunState, open_service
+from sim.remote.service import Service
+from sim.remote.sessions import SessionPool, SessionQueue
 from sim.remote.summary import Counts
 from sim.workers import handle_signals, messages, start_workers
 
@@ -48,20 +47,17 @@ async def drive(
 
     Setting `stop` ends the open sessions; `report` is called every half second with how many sessions are through.
     """
-    state = RunState(stop, Counts.empty(model.world.listeners))
-    draws = SessionDraws(config.seed)
+    counts, draws = Counts.empty(model.world.listeners), SessionDraws(config.seed, model)
     queue = SessionQueue(draws, sessions, model.world.listeners, share)
-    async with open_service(config, model.world.tracks, state) as service:
-        pools = [SessionPool(model, config.batch or 1, draws, queue, service, state) for _ in range(config.pools)]
+    async with Service(config, model.world.tracks, stop, counts) as service:
+        pools = [SessionPool(model, config.batch or 1, draws, queue, service) for _ in range(config.pools)]
         playing = asyncio.gather(*(pool.run() for pool in pools))
         while not playing.done():
             await asyncio.wait([playing], timeout=_REPORT_S)
-            report(state.counts.done)
-            if stop.is_set():
-                queue.freed.set()  # wakes pools that wait for a listener
+            report(counts.done)
         await playing
-    state.counts.skipped = queue.skipped
-    return state.counts
+    counts.skipped = queue.skipped
+    return counts
 
 
 async def _run_here(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:

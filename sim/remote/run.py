@@ -13,9 +13,11 @@ from sim.errors import RemoteError
 from sim.listening.sessions import ListeningModel, make_model
 from sim.remote.config import RemoteConfig
 from sim.remote.drive import run_sessions
-from sim.remote.probe import probe
-from sim.remote.summary import SCHEMA, Day, day_document, day_notes, day_table
+from sim.remote.service import ask_arms
+from sim.remote.summary import Day, day_document, day_notes, day_table
 from sim.worlds.files import World, load_world
+
+SCHEMA = 2
 
 
 def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], console: Console) -> int:
@@ -32,7 +34,7 @@ def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], console: Cons
     for number in range(1, config.days + 1):
         if number > 1 and not go_on(number):
             break
-        day = _run_day(config, number, model, console)
+        day = _run_day(config, number, model)
         days.append(day)
         console.print(day_table(day))
         for note in day_notes(day):
@@ -45,11 +47,8 @@ def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], console: Cons
     return 0
 
 
-def _run_day(config: RemoteConfig, number: int, model: ListeningModel, console: Console) -> Day:
-    has_batches, arms = asyncio.run(probe(config, model.world.listeners))
-    if config.batch and not has_batches:
-        console.print("the service has no addresses for many listeners; asking for one at a time")
-        config = config.model_copy(update={"batch": 0})
+def _run_day(config: RemoteConfig, number: int, model: ListeningModel) -> Day:
+    arms = asyncio.run(ask_arms(config, model.world.listeners))
     sessions = range((number - 1) * config.episodes, number * config.episodes)
     began = time.monotonic()
     with progress(f"day {number}", config.episodes, "sessions") as report:

@@ -7,14 +7,16 @@ has them. Many: `POST /next` and `/last` with `{"requests": [{"user", "track", "
 Sent again, with growing pauses: a request that never left, as no connection was made, and one that the service answered
 with a 5xx of its own, which says that it did not do it. Not sent again: a request whose answer was lost, as the service
 may have logged it; a gateway's 502 and 504 say no more than that.
+
+`GET /experiments` names the experiments and their arms, `POST /assignments` with `{"users": […]}` is answered with
+`{"assignments": [{"user", "experiments": {name: arm}}…]}` in the same order, `experiments` being as in the event log. A
+service without these addresses tells no arms.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import NamedTuple
+from contextlib import suppress
+from typing import NamedTuple, Self
 
 import aiohttp
 import numpy as np
@@ -24,21 +26,23 @@ from yarl import URL
 from looplib.arrays import IntArray
 from sim.errors import RemoteError
 from sim.remote.config import RemoteConfig
-from sim.remote.summary import Counts
+from sim.remote.summary import Arms, Counts
 
 UNUSABLE = -1  # instead of a track
+ANSWER_LOST = "answer lost"
+SERVICE_FAILED = "service answered 5xx"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _LOST_AT_GATEWAY = (502, 504)
 _MOST_IN_A_ROW = 20  # requests without a good answer in between, after which the run is given up
+_USERS_AT_ONCE = 1000
 _UNUSED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 
 
-class LostError(Exception):
-    """A request was sent, and no whole answer came: the service may have acted on it."""
+class FailedError(Exception):
+    """A request has no good answer, and the text says why.
 
-
-class GivenUpError(Exception):
-    """A request was refused with 5xx for as long as there was patience: it was not done."""
+    `ANSWER_LOST`: the service may have acted on it. `SERVICE_FAILED`, for as long as there was patience: it did not.
+    """
 
 
 class StoppedError(Exception):
@@ -52,48 +56,31 @@ class Answer(NamedTuple):
     body: bytes
 
 
-@dataclass
-class RunState:
-    """State that all requests of a process share."""
-
-    stop: asyncio.Event  # set when the run is to end
-    counts: Counts
-    failed_in_a_row: int = 0  # requests since the last good answer whose answers were lost, or that were given up
-
-    def fail(self, message: str) -> None:
-        """End the run; the first reason counts."""
-        self.counts.error = self.counts.error or RemoteError(message)
-        self.stop.set()
-
-    def count_failure(self, url: str, what: str) -> None:
-        """Count a request without a good answer; end the run after too many in a row."""
-        self.failed_in_a_row += 1
-        if self.failed_in_a_row >= _MOST_IN_A_ROW:
-            self.fail(f"{url}: {self.failed_in_a_row} {what}")
-
-
-@asynccontextmanager
-async def open_service(config: RemoteConfig, tracks: int, state: RunState) -> AsyncIterator["Service"]:
-    """Open connections to a service with a catalogue of so many tracks; close them with the block."""
-    silence_s = config.timeout_s
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=config.pools),
-        timeout=aiohttp.ClientTimeout(total=2 * silence_s, sock_connect=silence_s, sock_read=silence_s),
-        headers={"Content-Type": "application/json"},
-        skip_auto_headers=_UNUSED_HEADERS,
-        cookie_jar=aiohttp.DummyCookieJar(),
-    ) as http:
-        yield Service(http, config, tracks, state)
-
-
 class Service:
-    """A service that answers several callers at a time."""
+    """A service that answers several callers at a time, who share `stop`, which ends the run, and `counts`."""
 
-    def __init__(self, http: aiohttp.ClientSession, config: RemoteConfig, tracks: int, state: RunState) -> None:
-        """Use a client whose connections time out as configured."""
-        self._http, self._url = http, URL(config.address)
+    def __init__(self, config: RemoteConfig, tracks: int, stop: asyncio.Event, counts: Counts) -> None:
+        """Name a service with a catalogue of so many tracks; its connections are those of an `async with` block."""
+        self.stop, self.counts = stop, counts
+        self._url, self._tracks = URL(config.address), tracks
         self._patience_s, self._has_batches = config.patience_s, config.batch > 0
-        self._tracks, self._state = tracks, state
+        self._failed_in_a_row = 0  # requests since the last good answer
+        silence_s = config.timeout_s
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=config.pools),
+            timeout=aiohttp.ClientTimeout(total=2 * silence_s, sock_connect=silence_s, sock_read=silence_s),
+            headers={"Content-Type": "application/json"},
+            skip_auto_headers=_UNUSED_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def __aenter__(self) -> Self:
+        """Return the service."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self._http.close()
 
     async def next(self, users: IntArray, tracks: IntArray, hundredths: IntArray) -> IntArray:
         """Tell the share (users,), in hundredths, that each listener heard of the track heard last.
@@ -102,8 +89,7 @@ class Service:
             The tracks recommended (users,), `UNUSABLE` where the answer holds none of the catalogue.
 
         Raises:
-            LostError: The service may have acted on the request, and its answer is not known.
-            GivenUpError: It was answered with 5xx each time.
+            FailedError: There is no good answer.
             StoppedError: The run ends: it was interrupted, nothing listens, or the request was refused as wrong.
         """
         body = await self._tell("next", users, tracks, hundredths)
@@ -121,11 +107,13 @@ class Service:
         """Tell what each listener heard last, and end the sessions; arguments and errors are those of `next`."""
         await self._tell("last", users, tracks, hundredths)
 
-    async def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    async def ask(self, method: str, path: str, body: bytes | None = None) -> Answer | None:
         """Send a request, again while nothing listens or it is answered with 5xx, until patience ends.
 
+        Returns:
+            The answer, None if it was lost.
+
         Raises:
-            LostError: It was sent, and no whole answer came.
             StoppedError: The run ends.
         """
         give_up_at, pause_s = float("inf"), _FIRST_PAUSE_S
@@ -138,8 +126,8 @@ class Service:
                 reason = f"status {answer.status}"
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 reason = f"not connected: {getattr(error, 'strerror', None) or error}"
-            except (aiohttp.ClientError, OSError) as error:
-                raise LostError(str(error) or "no answer in time") from None
+            except (aiohttp.ClientError, OSError):
+                return None
             if answer and (answer.status < 500 or answer.status in _LOST_AT_GATEWAY):
                 return answer
             now = time.monotonic()
@@ -147,12 +135,17 @@ class Service:
             if now >= give_up_at:
                 if answer:
                     return answer
-                self._state.fail(f"{self._url}: {reason}; is the service running?")
+                self._fail(f"{self._url}: {reason}; is the service running?")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._state.stop.wait(), pause_s)
+                await asyncio.wait_for(self.stop.wait(), pause_s)
                 raise StoppedError
-            self._state.counts.retries[reason] += 1
+            self.counts.retries[reason] += 1
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _fail(self, message: str) -> None:
+        """End the run; the first reason counts."""
+        self.counts.error = self.counts.error or RemoteError(message)
+        self.stop.set()
 
     async def _tell(self, what: str, users: IntArray, tracks: IntArray, hundredths: IntArray) -> bytes:
         columns = zip(users.tolist(), tracks.tolist(), (hundredths / 100).tolist(), strict=True)
@@ -162,23 +155,60 @@ class Service:
         else:
             ((user, track, share),) = columns
             path, body = f"/{what}/{user}", orjson.dumps({"track": track, "time": share})
-        try:
-            answer = await self.ask("POST", path, body)
-            if answer.status in _LOST_AT_GATEWAY:
-                raise LostError(f"status {answer.status} from a gateway")
-        except LostError:
-            self._state.count_failure(f"{self._url}{path}", "answers in a row were lost")
-            raise
-        if answer.status >= 500:
+        answer = await self.ask("POST", path, body)
+        if answer is None or answer.status in _LOST_AT_GATEWAY:
+            reason, said = ANSWER_LOST, "answers in a row were lost"
+        elif answer.status >= 500:
             said = f"requests in a row failed, the last with {answer.status}: {_error_text(answer.body)}"
-            self._state.count_failure(f"{self._url}{path}", said)
-            raise GivenUpError
-        if answer.status >= 300:
-            self._state.fail(f"{self._url}{path}: refused with {answer.status}: {_error_text(answer.body)}")
+            reason = SERVICE_FAILED
+        elif answer.status >= 300:
+            self._fail(f"{self._url}{path}: refused with {answer.status}: {_error_text(answer.body)}")
             raise StoppedError
-        self._state.failed_in_a_row = 0
-        self._state.counts.requests += 1
-        return answer.body
+        else:
+            self._failed_in_a_row = 0
+            self.counts.requests += 1
+            return answer.body
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= _MOST_IN_A_ROW:
+            self._fail(f"{self._url}{path}: {self._failed_in_a_row} {said}")
+        raise FailedError(reason)
+
+
+async def ask_arms(config: RemoteConfig, listeners: int) -> Arms:
+    """Wait until the service can be connected to, and ask which arm of which experiment each listener is in.
+
+    Returns:
+        The arms; none if the service does not tell them all.
+
+    Raises:
+        RemoteError: Nothing listens, or it is no HTTP service.
+    """
+    counts = Counts.empty(0)
+    async with Service(config, 0, asyncio.Event(), counts) as service:
+        try:
+            answer = await service.ask("GET", "/experiments")
+            if answer is None:
+                raise RemoteError(f"{config.address}: no whole answer; is this an HTTP service?")
+            return await _read_arms(service, answer, listeners)
+        except StoppedError:
+            raise counts.error or RemoteError(f"{config.address}: not connected") from None
+        except (orjson.JSONDecodeError, TypeError, KeyError, ValueError):
+            return {}  # it does not tell arms, or will fail at the first session too
+
+
+async def _read_arms(service: Service, answer: Answer, listeners: int) -> Arms:
+    experiments = orjson.loads(answer.body)["experiments"] if answer.status == 200 else []
+    names = [(experiment["name"], arm["name"]) for experiment in experiments for arm in experiment["arms"]]
+    arms = {name: np.zeros(listeners, dtype=np.bool_) for name in names}
+    for first in range(0, listeners if arms else 0, _USERS_AT_ONCE):
+        users = list(range(first, min(first + _USERS_AT_ONCE, listeners)))
+        found = await service.ask("POST", "/assignments", orjson.dumps({"users": users}))
+        for user, assignment in zip(users, orjson.loads(found.body if found else b"")["assignments"], strict=True):
+            if assignment["user"] != user:
+                return {}
+            for name in {experiment for experiment, _ in arms}:
+                arms[name, assignment["experiments"][name]][user] = True
+    return arms
 
 
 def _error_text(body: bytes) -> str:
@@ -191,7 +221,5 @@ def _error_text(body: bytes) -> str:
 
 
 def _read_track(response: object, user: int, catalogue: int) -> int:
-    if not isinstance(response, dict) or response.get("user") != user:
-        return UNUSABLE
-    track = response.get("track")
+    track = response.get("track") if isinstance(response, dict) and response.get("user") == user else None
     return track if type(track) is int and 0 <= track < catalogue else UNUSABLE

@@ -10,9 +10,29 @@ from rich.table import Table
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from sim.errors import RemoteError
 
-SCHEMA = 2
-
 Arms = dict[tuple[str, str], BoolArray]  # (listeners,) of each experiment's arm; empty if the service tells none
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over sessions, with listeners as the units that are drawn."""
+
+    mean: float  # NaN without sessions
+    standard_error: float  # NaN with less than two listeners
+
+    def __str__(self) -> str:
+        """Return `mean ± standard error`."""
+        return f"{self.mean:.3f} ± {self.standard_error:.3f}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Figures of the sessions of some listeners; organic tracks are included."""
+
+    listeners: int
+    sessions: int
+    tracks: Mean  # tracks a session
+    time: Mean  # listening time a session
 
 
 @dataclass
@@ -40,11 +60,6 @@ class Counts:
         """The number of sessions that are through, whole or not."""
         return int(self.sessions.sum()) + self.failed.total() + self.interrupted + self.skipped
 
-    @property
-    def ended_early(self) -> str | None:
-        """Why the run ended before all sessions were through, or None."""
-        return str(self.error) if self.error else "interrupted" if self.was_interrupted else None
-
     def add_sessions(self, listeners: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         """Add a whole session of each of these different listeners."""
         self.sessions[listeners] += 1
@@ -63,38 +78,12 @@ class Counts:
         self.retries += other.retries
         self.error = self.error or other.error
 
-    def outcome(self, listeners: BoolArray | None = None) -> "Outcome":
+    def outcome(self, listeners: BoolArray | None = None) -> Outcome:
         """Sum up the sessions of all listeners, or of those where the mask is true."""
         who = self.sessions > 0 if listeners is None else listeners & (self.sessions > 0)
         sessions = self.sessions[who]
-        return Outcome(
-            listeners=len(sessions),
-            sessions=int(sessions.sum()),
-            tracks=ratio_mean(self.tracks[who], sessions),
-            time=ratio_mean(self.hundredths[who] / 100.0, sessions),
-        )
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over sessions, with listeners as the units that are drawn."""
-
-    mean: float  # NaN without sessions
-    standard_error: float  # NaN with less than two listeners
-
-    def __str__(self) -> str:
-        """Return `mean ± standard error`."""
-        return f"{self.mean:.3f} ± {self.standard_error:.3f}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Figures of the sessions of some listeners; organic tracks are included."""
-
-    listeners: int
-    sessions: int
-    tracks: Mean  # tracks a session
-    time: Mean  # listening time a session
+        time = ratio_mean(self.hundredths[who] / 100.0, sessions)
+        return Outcome(len(sessions), int(sessions.sum()), ratio_mean(self.tracks[who], sessions), time)
 
 
 @dataclass(frozen=True)
@@ -114,10 +103,8 @@ def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
     clusters (Cochran, Sampling Techniques, 3rd ed., 2.11).
     """
     clusters, total = len(counts), float(counts.sum())
-    if not total:
-        return Mean(float("nan"), float("nan"))
-    mean = float(sums.sum()) / total
-    if clusters < 2:
+    mean = float(sums.sum()) / total if total else float("nan")
+    if clusters < 2 or not total:
         return Mean(mean, float("nan"))
     squares = float(((sums - mean * counts) ** 2).sum())
     return Mean(mean, float(np.sqrt(clusters / (clusters - 1) * squares)) / total)
@@ -126,12 +113,9 @@ def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
 def day_table(day: Day) -> Table:
     """Make a table of sessions, and means a session with standard errors: of all, and of each arm."""
     whole = day.counts.outcome()
-    table = Table(
-        *("experiment", "arm", "listeners", "sessions", "tracks a session", "time a session"),
-        title=f"Day {day.day}: {whole.sessions:,} sessions, {whole.sessions / day.seconds:,.0f} a second",
-    )
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = Table(title=f"Day {day.day}: {whole.sessions:,} sessions, {whole.sessions / day.seconds:,.0f} a second")
+    for column in ("experiment", "arm", "listeners", "sessions", "tracks a session", "time a session"):
+        table.add_column(column, justify="left" if column in {"experiment", "arm"} else "right")
     outcomes = {("", "all"): whole, **{arm: day.counts.outcome(mask) for arm, mask in day.arms.items()}}
     for arm, found in outcomes.items():
         table.add_row(*arm, f"{found.listeners:,}", f"{found.sessions:,}", str(found.tracks), str(found.time))
@@ -147,9 +131,7 @@ def day_notes(day: Day) -> list[str]:
     if counts.interrupted:
         notes.append(f"{counts.interrupted:,} sessions ended early and not counted")
     notes += [f"{count:,} requests sent again: {reason}" for reason, count in counts.retries.most_common()]
-    if not day.arms:
-        notes.append("the service does not tell its arms")
-    return notes
+    return notes if day.arms else [*notes, "the service does not tell its arms"]
 
 
 def day_document(day: Day) -> dict[str, object]:
@@ -158,7 +140,7 @@ def day_document(day: Day) -> dict[str, object]:
     return {
         "day": day.day,
         "seconds": round(day.seconds, 3),
-        "ended_early": counts.ended_early,
+        "ended_early": str(counts.error) if counts.error else "interrupted" if counts.was_interrupted else None,
         **vars(counts.outcome()),
         "arms": [{"experiment": name, "arm": arm, **vars(counts.outcome(mask))} for (name, arm), mask in arms],
         "failed": dict(sorted(counts.failed.items())),

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 import orjson
 from annotated_types import Gt
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError, model_validator
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.config import Config, Count, load_config
@@ -96,13 +96,19 @@ class UserRecord(_Record):
     """A line of `users.json`; what is missing takes the original service's defaults."""
 
     user: int
-    interests: list[int] = Field(min_length=1)
+    interests: list[NonNegativeInt] = Field(min_length=1)
     interest_weights: list[FinitePositive] | None = None
     interest_neighbours: Count | None = None
     consume_bias: FiniteFloat = DEFAULT_CONSUME_BIAS
     consume_sharpness: FiniteFloat = Field(default=DEFAULT_CONSUME_SHARPNESS, gt=0)
     session_budget: Count = DEFAULT_SESSION_BUDGET
     artist_discount_gamma: FiniteFloat | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _has_a_weight_for_each_interest(self) -> Self:
+        if self.interest_weights and len(self.interest_weights) != len(self.interests):
+            raise ValueError(f"{len(self.interest_weights)} interest_weights for {len(self.interests)} interests")
+        return self
 
 
 Record = TypeVar("Record", bound=_Record)
@@ -119,7 +125,10 @@ def load_world(folder: Path) -> World:
     tracks = _read_numbered(folder / TRACKS_FILE, TrackRecord, "track")
     embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(tracks))
     users = _read_numbered(folder / USERS_FILE, UserRecord, "user")
-    _check_interests(folder / USERS_FILE, users, len(tracks))
+    for line, user in enumerate(users, start=1):
+        if (interest := max(user.interests)) >= len(tracks):
+            found = f"interest {interest} is no track; the catalogue has 0..{len(tracks) - 1}"
+            raise WorldError(f"{folder / USERS_FILE}:{line}: {found}")
     settings = [folder / name for name in (CONFIG_FILE, FIT_FILE) if (folder / name).exists()]
     config = load_config(_Settings, settings[0] if settings else None)
     neighbours = [user.interest_neighbours or config.response.organic_neighbours for user in users]
@@ -182,9 +191,14 @@ def read_records(path: Path, model: type[Record]) -> Iterator[tuple[int, Record]
     except OSError as error:
         raise WorldError(f"{path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in detail["loc"])
-        raise WorldError(f"{path}:{line}: {key}{': ' if key else ''}{detail['msg']}") from None
+        raise WorldError(f"{path}:{line}: {first_fault(error)}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return what is wrong with a record, in one line."""
+    detail = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in detail["loc"])
+    return f"{key}{': ' if key else ''}{detail['msg'].removeprefix('Value error, ')}"
 
 
 def _read_numbered(path: Path, model: type[Record], key: str) -> list[Record]:
@@ -197,16 +211,6 @@ def _read_numbered(path: Path, model: type[Record], key: str) -> list[Record]:
     if not records:
         raise WorldError(f"{path}: holds no {key}s")
     return records
-
-
-def _check_interests(path: Path, users: list[UserRecord], tracks: int) -> None:
-    for line, user in enumerate(users, start=1):
-        if user.interest_weights and len(user.interest_weights) != len(user.interests):
-            found = f"{len(user.interest_weights)} interest_weights for {len(user.interests)} interests"
-            raise WorldError(f"{path}:{line}: {found}; each needs one")
-        for interest in user.interests:
-            if not 0 <= interest < tracks:
-                raise WorldError(f"{path}:{line}: interest {interest} is no track; the catalogue has 0..{tracks - 1}")
 
 
 def _read_embeddings(path: Path, tracks: int) -> Float32Array:

@@ -1,6 +1,5 @@
 """The simulator drives the real service: both ways of talking, and the log that comes of it."""
 
-import asyncio
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pytest
 from analysis.logs.lines import Event
 from recsys.ingest.events import ingest
 from sim.listening.sessions import ListeningModel, make_model
-from sim.remote.config import RemoteConfig
-from sim.remote.probe import probe
 from sim.remote.summary import Counts
 from sim.run import main
 from sim.worlds.files import load_world
@@ -126,10 +123,3 @@ def test_the_runs_table_tells_the_arms_of_the_service(
     assert [(arm["experiment"], arm["arm"]) for arm in told] == [("LISTS", "C"), ("LISTS", "T1")]
     assert {arm["arm"]: arm["sessions"] for arm in told} == {arm: len(found) for arm, found in logged.items()}
     assert sum(arm["listeners"] for arm in told) <= LISTENERS
-
-
-def test_the_service_has_addresses_for_many_listeners(published: Published, tmp_path: Path) -> None:
-    with serve(published, tmp_path / "log") as served:
-        config = RemoteConfig.model_validate({"episodes": 1, "url": f"http://127.0.0.1:{served.port}", "batch": 1})
-        assert asyncio.run(probe(config, LISTENERS))[0]
-        assert served.ask("POST", "/next", {"requests": []})[0] == 400

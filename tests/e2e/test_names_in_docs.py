@@ -151,8 +151,8 @@ def test_explained_messages_are_in_the_code() -> None:
         assert [part for part in words if part not in source] == [], message
 
 
-def test_the_readme_names_every_recommender() -> None:
-    text = prose_of(ROOT / "README.md")
+def test_the_page_of_the_service_names_every_recommender() -> None:
+    text = _section("service.md", "## Recommenders")
     assert [name for name in RECOMMENDERS if f"`{name}`" not in text] == []
 
 

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from sim.listening.sessions import ListeningModel, make_model
-from sim.remote.pool import ANSWER_LOST, ANSWER_UNUSABLE, END_LOST, SERVICE_FAILED
+from sim.remote.service import ANSWER_LOST, SERVICE_FAILED
+from sim.remote.sessions import ANSWER_UNUSABLE, END_LOST
 from sim.worlds.files import load_world
 from tests.faults.served import wait_until
 from tests.programs import free_port

@@ -1,4 +1,4 @@
-"""The environments: Gymnasium's own checks, every autoreset mode, and the listening model under them."""
+"""The environments: Gymnasium's own checks, both autoreset modes, and the listening model under them."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sim.listening.sessions import ListeningModel, Sessions, draw_starts
 from tests.sim.worlds import write_world
 
 Step = tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]
-MODES = list(AutoresetMode)
+MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 OBSERVED = ("user", "track", "time")
 
 
@@ -160,9 +160,6 @@ def test_one_of_many_goes_as_one_alone(demo_model: ListeningModel, mode: Autores
         if info:
             assert _same(info["final_obs"][0], their_info["final_obs"][0])
         ends += int(ours_rest[1][0])
-        if mode is AutoresetMode.DISABLED and ours_rest[1][0]:
-            mask = {"reset_mask": np.array([True])}
-            assert _same(ours.reset(options=dict(mask))[0], theirs.reset(options=dict(mask))[0])
     assert ends > 5
 
 
@@ -176,9 +173,6 @@ def test_two_vectors_with_one_seed_agree_in_every_field(demo_model: ListeningMod
         first, second = (envs.step(action) for envs in pair)
         assert _same(first[0], second[0])
         assert all(np.array_equal(a, b) for a, b in zip(first[1:4], second[1:4], strict=True))
-        over = first[2] | first[3]
-        if mode is AutoresetMode.DISABLED and over.any():
-            assert _same(*(envs.reset(options={"reset_mask": over})[0] for envs in pair))
 
 
 def test_next_step_starts_another_session_whatever_the_action(demo_model: ListeningModel) -> None:
@@ -211,29 +205,16 @@ def test_same_step_shows_the_end_in_the_infos(demo_model: ListeningModel) -> Non
     assert seen > 200
 
 
-def test_disabled_waits_for_the_reset_of_what_is_over(demo_model: ListeningModel) -> None:
-    envs = _vector(demo_model, 20, autoreset_mode=AutoresetMode.DISABLED)
+def test_what_cannot_be_done_is_said(demo_model: ListeningModel) -> None:
     with pytest.raises(ResetNeeded, match="before the first step"):
-        envs.step(np.zeros(20, dtype=np.int64))
-    envs.reset(seed=1)
-    terminated = np.zeros(20, dtype=np.bool_)
-    while not terminated.any():
-        before, _, terminated, _, _ = envs.step(np.full(20, 7))
-    with pytest.raises(ResetNeeded, match="reset_mask"):
-        envs.step(np.full(20, 7))
-    after, _ = envs.reset(options={"reset_mask": terminated, "user": np.arange(20)})
-    assert after["user"][terminated].tolist() == np.flatnonzero(terminated).tolist()
-    assert all(np.array_equal(after[key][~terminated], before[key][~terminated]) for key in OBSERVED)
-    envs.step(np.full(20, 7))
+        _vector(demo_model, 20).step(np.zeros(20, dtype=np.int64))
+    with pytest.raises(ValueError, match="NextStep or SameStep is due"):
+        _vector(demo_model, 20, autoreset_mode=AutoresetMode.DISABLED)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"reset_mask": [True, False]}, "NumPy array of 2 bool"),
-        ({"reset_mask": np.array([1, 0])}, "NumPy array of 2 bool"),
-        ({"reset_mask": np.array([True])}, "NumPy array of 2 bool"),
-        ({"reset_mask": np.zeros(2, dtype=np.bool_)}, "all false"),
         ({"user": [1]}, "one listener, or one for each session"),
         ({"user": [1, 1500]}, r"listeners are 0\.\.1499"),
     ],

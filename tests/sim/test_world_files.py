@@ -69,11 +69,8 @@ def test_a_wrong_catalogue_is_refused(tmp_path: Path, tracks: Sequence[Line], me
     [
         ({"user": 2, "interests": [1]}, "user 2 found, 1 expected"),
         ({"user": 1, "interests": [12]}, r"interest 12 is no track; the catalogue has 0\.\.11"),
-        ({"user": 1, "interests": [-1]}, "interest -1 is no track"),
-        (
-            {"user": 1, "interests": [1, 2], "interest_weights": [1]},
-            "1 interest_weights for 2 interests; each needs one",
-        ),
+        ({"user": 1, "interests": [-1]}, r"interests\.0: Input should be greater than or equal to 0"),
+        ({"user": 1, "interests": [1, 2], "interest_weights": [1]}, "1 interest_weights for 2 interests"),
         ({"user": 1, "interests": [1], "interest_weights": [0]}, "interest_weights.0: Input should be greater than 0"),
         ({"user": 1, "interests": []}, "interests: List should have at least 1 item"),
         ({"user": 1}, "interests: Field required"),

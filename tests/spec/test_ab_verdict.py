@@ -63,7 +63,7 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
         "trust": Trust(0, (), NO_FAULTS, ()),
         "effects": effects,
         "days": 10.0,
-        "compare_winners": lambda arms: {pair: RelativeEffect(1.0, -1.0, 3.0, 0.4) for pair in permutations(arms, 2)},
+        "between": {pair: RelativeEffect(1.0, -1.0, 3.0, 0.4) for pair in permutations(arms, 2)},
     }
     return Evidence(**values | changes)
 
@@ -152,7 +152,7 @@ def test_winners_that_do_not_differ_are_tied_and_the_fastest_is_named() -> None:
     assert (verdict.arm, verdict.tied) == ("T2", ("T1",))
     assert "the fastest of them is T1" in verdict.reason
     apart = {pair: RelativeEffect(9.0, 5.0, 13.0, 1e-6) for pair in permutations(("T1", "T2"), 2)}
-    verdict = decide(evidence(effect(), effect("T2", pct=14), compare_winners=lambda _: apart), CONFIG)
+    verdict = decide(evidence(effect(), effect("T2", pct=14), between=apart), CONFIG)
     assert (verdict.arm, verdict.tied) == ("T2", ())
     assert "it is better than T1" in verdict.reason
 

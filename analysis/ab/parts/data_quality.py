@@ -1,6 +1,6 @@
 """Whether an experiment can be trusted: impossible behaviour, and what is wrong with the events themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from analysis import queries
@@ -52,30 +52,24 @@ class Trust:
 
 
 def assess(
-    connection: queries.Connection, arms: Sequence[str], rejected: Sequence[RejectedLine], config: TrustConfig
+    connection: queries.Connection,
+    counted: Mapping[str, int],
+    arms: Sequence[str],
+    rejected: Sequence[RejectedLine],
+    config: TrustConfig,
 ) -> Trust:
-    """Look for impossible behaviour and faulty events in the tables of `analysis.ab.measures`."""
-    row = queries.fetch_row(connection, "ab/quality")
-    quality = Quality(**{field.name: row[field.name] for field in fields(Quality)})
-    suspicions = _suspicions(connection, arms, config)
-    return Trust(row["changing_listeners"], suspicions, quality, tuple(rejected))
-
-
-def _suspicions(connection: queries.Connection, arms: Sequence[str], config: TrustConfig) -> tuple[Suspicion, ...]:
-    rows = queries.fetch_table(
-        connection,
-        "ab/suspicions",
-        most_tracks=config.most_tracks_a_day,
-        at_once_share=config.at_once_share,
-    ).to_pylist()
-    found = []
+    """Look for impossible behaviour in the tables of `analysis.ab.measures`; `counted` is of `sql/ab/quality.sql`."""
+    quality = Quality(**{field.name: counted[field.name] for field in fields(Quality)})
+    limits = {"most_tracks": config.most_tracks_a_day, "at_once_share": config.at_once_share}
+    rows = queries.fetch_table(connection, "ab/suspicions", **limits).to_pylist()
+    suspicions = []
     for kind, label in _KINDS.items():
-        of_kind = {row["arm"]: row for row in rows if row["kind"] == kind}
-        if of_kind:
-            listeners = {arm: of_kind[arm]["listeners"] if arm in of_kind else 0 for arm in arms}
-            examples = sorted(user for row in of_kind.values() for user in row["examples"])[:_EXAMPLES]
-            found.append(Suspicion(label, listeners, tuple(examples)))
-    return tuple(found)
+        by_arm = {row["arm"]: row for row in rows if row["kind"] == kind}
+        if by_arm:
+            listeners = {arm: by_arm[arm]["listeners"] if arm in by_arm else 0 for arm in arms}
+            examples = sorted(user for row in by_arm.values() for user in row["examples"])[:_EXAMPLES]
+            suspicions.append(Suspicion(label, listeners, tuple(examples)))
+    return Trust(counted["changing_listeners"], tuple(suspicions), quality, tuple(rejected))
 
 
 def notes(trust: Trust, lines: LineCounts, left_out: int, config: AbConfig) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def preferences(loaded: Loaded, arms: Sequence[str], config: AbConfig) -> tuple[
     for arm in arms:
         pair = members(loaded.own_recommenders.get(arm, ""))
         if pair:
-            rows = rows_of(loaded.connection, "credited", arm)
+            rows = rows_of(loaded.connection, "credited", arm, arm).drop_null()
             moments = Moments.of({name: rows[name].to_numpy() for name in rows.column_names[1:]})
             if moments.count > 1 and moments.means.all():
                 found.append(compare_pair(arm, pair, moments, loaded.end_ms is not None, config))

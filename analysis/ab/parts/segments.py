@@ -17,7 +17,7 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect, number, relative_effect
-from analysis.ab.measures import NOVELTY, PAST, attach_values
+from analysis.ab.measures import NOVELTY, PAST, values_of
 from analysis.ab.metrics import Metric
 from analysis.statistics.effects import compare_moments
 from analysis.statistics.moments import Moments, Quantity
@@ -60,8 +60,7 @@ def segment_effects(connection: queries.Connection, arms: Sequence[str], config:
     found = []
     for by in (NOVELTY, PAST, *config.segments):
         for metric in (config.known[name] for name in config.primary):
-            attach_values(connection, metric, by)
-            rows = queries.read_table(connection, "valued_parts")
+            rows = values_of(connection, metric, by)
             labels, merged = _merge(rows["part"])
             if len(labels) < 2:
                 continue

@@ -7,19 +7,20 @@ from itertools import groupby
 from operator import itemgetter
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect
-from analysis.ab.measures import attach_values
+from analysis.ab.measures import each_period, values_of
 from analysis.ab.metrics import Metric
 from analysis.ab.tables import DAY_MS
 from analysis.statistics import effects, sequential
-from analysis.statistics.moments import Moments, Quantity
-from looplib.arrays import FloatArray
+from analysis.statistics.moments import Moments
+from looplib.arrays import FloatArray, IntArray
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SUMS = ("count", "x", "y", "xx", "xy", "yy")
 
 
 @dataclass(frozen=True)
@@ -66,42 +67,34 @@ def timelines(
     """Follow each primary metric and arm over periods of a day or an hour; the control is the first arm."""
     found = []
     for metric in (config.known[name] for name in config.primary):
-        dates, alone, so_far = _read_periods(connection, metric, arms, period_ms)
-        for index, arm in enumerate(arms[1:], start=1):
-            days = zip(dates, alone[:, [0, index]], so_far[:, [0, index]], strict=True)
-            of_arm = tuple(_compare_day(date, day, total, metric, config) for date, day, total in days)
-            found.append(Timeline(arm, metric.name, metric.label, of_arm))
+        rows = values_of(connection, metric, "day" if period_ms == DAY_MS else "hour")
+        periods = np.unique(rows["part"].to_numpy())
+        dates = [iso_date(number * period_ms, period_ms) for number in periods.tolist()]
+        control, *others = (_follow(rows.filter(pc.field("arm") == arm), periods, metric) for arm in arms)
+        for arm, followed in zip(arms[1:], others, strict=True):
+            days = (_compare_day(*row, metric, config) for row in zip(dates, control, followed, strict=True))
+            found.append(Timeline(arm, metric.name, metric.label, tuple(days)))
     return tuple(found)
 
 
-def _read_periods(
-    connection: queries.Connection, metric: Metric, arms: Sequence[str], period_ms: int
-) -> tuple[list[str], FloatArray, FloatArray]:
-    """Return ISO dates, and the sums over listeners of each period alone and of all periods so far.
+def _follow(rows: pa.Table, periods: IntArray, metric: Metric) -> list[tuple[Moments, Moments]]:
+    """Return the moments of an arm's listeners in each period alone, and in all so far."""
 
-    Sums are of shape (periods, arms, 6), the last axis as in `_SUMS`.
-    """
-    attach_values(connection, metric, "day" if period_ms == DAY_MS else "hour")
-    with queries.in_order(connection):
-        rows = queries.fetch_table(connection, "ab/period_sums", per_listener=metric.per_listener)
-    periods, period = np.unique(rows["period"].to_numpy(), return_inverse=True)
-    arm = np.array([arms.index(name) for name in rows["arm"].to_pylist()], dtype=np.int64)
-    sums = np.zeros((2, len(periods), len(arms), len(_SUMS)))
-    sums[rows["is_alone"].to_numpy().astype(int), period, arm] = np.column_stack(
-        [rows[name].to_numpy() for name in _SUMS]
-    )
-    return [iso_date(number * period_ms, period_ms) for number in periods.tolist()], sums[1], sums[0].cumsum(axis=0)
+    def moments(values: FloatArray) -> Moments:
+        return metric.moments(dict(zip(metric.sums, values, strict=False)))
+
+    return [(moments(alone), moments(so_far)) for alone, _, so_far in each_period(rows, periods)]
 
 
-def _compare_day(date: str, alone: FloatArray, so_far: FloatArray, metric: Metric, config: AbConfig) -> Day:
-    """Compare the control and an arm by their sums, each of shape (2, 6)."""
-    quantity = Quantity("x", "y") if metric.method == "ratio" else Quantity("x")
-    confidence, planned = 1 - config.alpha, config.planned_listeners
+def _compare_day(
+    date: str, control: tuple[Moments, Moments], arm: tuple[Moments, Moments], metric: Metric, config: AbConfig
+) -> Day:
+    """Compare the arms by the moments of a day alone, and by those of all days so far."""
+    confidence = 1 - config.alpha
     daily, total = (
-        effects.compare_moments(_moments(sides[0]), _moments(sides[1]), quantity, confidence)
-        for sides in (alone, so_far)
+        effects.compare_moments(*sides, metric.quantity, confidence) for sides in zip(control, arm, strict=True)
     )
-    always_valid = sequential.at_any_time(total, planned, confidence)
+    always_valid = sequential.at_any_time(total, config.planned_listeners, confidence)
     return Day(
         date=date,
         control_listeners=total.control.count,
@@ -110,14 +103,6 @@ def _compare_day(date: str, alone: FloatArray, so_far: FloatArray, metric: Metri
         cumulative=RelativeEffect.of(total.of_control_pct, total.p_value),
         sequential=RelativeEffect.of(always_valid.relative.scaled(100), always_valid.p_value),
     )
-
-
-def _moments(sums: FloatArray) -> Moments:
-    """Return the moments of x and y from their sums and those of their products."""
-    count, x, y, xx, xy, yy = sums
-    totals, squares = np.array([x, y]), np.array([[xx, xy], [xy, yy]])
-    products = squares - np.outer(totals, totals) / max(1, count)
-    return Moments(("x", "y"), int(count), totals / max(1, count), products / max(1, count - 1))
 
 
 def positions(connection: queries.Connection, arms: Sequence[str]) -> tuple[Position, ...]:

@@ -1,12 +1,12 @@
 -- One row per session of a slice, with whether its listener was there before the experiment.
 -- $start_ms  BIGINT, the experiment's first event
--- FROM slice_sessions(user BIGINT, arm VARCHAR, number BIGINT, end_ms BIGINT)
+-- FROM slice_sessions(user BIGINT, arm VARCHAR, end_ms BIGINT)
 -- Columns:
---   user, arm, number  the session
+--   user, arm, end_ms  the session's, as in sessions.sql, with what else it has
 --   part               VARCHAR, 'new' or 'known'
-SELECT
-    user, arm, number,
-    CASE WHEN user IN (SELECT user FROM slice_sessions WHERE arm IS NULL AND end_ms < $start_ms) THEN 'known' ELSE 'new' END
-    AS part
+WITH earlier AS (
+    SELECT user FROM slice_sessions WHERE arm IS NULL AND end_ms < $start_ms
+)
+SELECT *, CASE WHEN user IN (SELECT user FROM earlier) THEN 'known' ELSE 'new' END AS part
 FROM slice_sessions
 WHERE arm IS NOT NULL

@@ -1,6 +1,6 @@
 -- One row per listener, arm and part with a session, closed or not.
--- FROM parts(user BIGINT, arm VARCHAR, part BIGINT)
+-- FROM divided(user BIGINT, arm VARCHAR, part BIGINT)
 -- Columns:
 --   user, arm, part
 SELECT DISTINCT user, arm, part
-FROM parts
+FROM divided

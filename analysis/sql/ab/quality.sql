@@ -1,23 +1,28 @@
--- One row: counts of what may be wrong with the events.
+-- One row: when the experiment began and how far its log goes, and counts of what may be wrong with the events.
 -- FROM known_whole(user BIGINT, arm VARCHAR)
--- FROM all_sessions(arm VARCHAR, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
+-- FROM all_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
 -- Columns:
---   events, outside, unclosed_sessions, dropped_events  BIGINT, as in `analysis.ab.data_quality.Quality`
---   duplicates, broken_chains, clock_went_back, without_latency, negative_latencies, without_recommender  BIGINT, as there
---   changing_listeners                                  BIGINT, listeners who were in more than one arm
+--   first_ms, last_ms   BIGINT, the experiment's first and last event
+--   outside             BIGINT, events of listeners who are in no arm at that time
+--   changing_listeners  BIGINT, listeners who were in more than one arm
+--   events, unclosed_sessions, dropped_events, duplicates, broken_chains  BIGINT, as in `Quality` of `parts/data_quality`
+--   clock_went_back, without_latency, negative_latencies, without_recommender  BIGINT, as there
 SELECT
-    CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS events,
-    CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NULL), 0) AS BIGINT) AS outside,
-    count(*) FILTER (WHERE arm IS NOT NULL AND NOT is_closed) AS unclosed_sessions,
-    CAST(coalesce(sum(tracks) FILTER (WHERE arm IS NOT NULL AND NOT is_closed), 0) AS BIGINT) AS dropped_events,
-    CAST(coalesce(sum(duplicates) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS duplicates,
-    CAST(coalesce(sum(broken) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS broken_chains,
-    CAST(coalesce(sum(reversed) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS clock_went_back,
-    CAST(coalesce(sum(tracks - logged_requests) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_latency,
-    CAST(coalesce(sum(logged_requests - requests) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS negative_latencies,
-    CAST(coalesce(sum(answers - named) FILTER (WHERE arm IS NOT NULL), 0) AS BIGINT) AS without_recommender,
+    min(start_ms) AS first_ms,
+    max(end_ms) AS last_ms,
+    (SELECT CAST(coalesce(sum(tracks), 0) AS BIGINT) FROM all_sessions WHERE arm IS NULL) AS outside,
     (
         SELECT count(*)
         FROM (SELECT user FROM known_whole WHERE arm IS NOT NULL GROUP BY user HAVING count(*) > 1)
-    ) AS changing_listeners
+    ) AS changing_listeners,
+    CAST(sum(tracks) AS BIGINT) AS events,
+    count(*) FILTER (WHERE NOT is_closed) AS unclosed_sessions,
+    CAST(coalesce(sum(tracks) FILTER (WHERE NOT is_closed), 0) AS BIGINT) AS dropped_events,
+    CAST(sum(duplicates) AS BIGINT) AS duplicates,
+    CAST(sum(broken) AS BIGINT) AS broken_chains,
+    CAST(sum(reversed) AS BIGINT) AS clock_went_back,
+    CAST(sum(tracks - logged_requests) AS BIGINT) AS without_latency,
+    CAST(sum(logged_requests - requests) AS BIGINT) AS negative_latencies,
+    CAST(sum(answers - named) AS BIGINT) AS without_recommender
 FROM all_sessions
+WHERE arm IS NOT NULL

@@ -7,8 +7,7 @@ from scipy.stats import spearmanr
 from sim.fitted.config import FitConfig
 from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, gini, spearman
 from sim.fitted.table import ListeningTable
-from sim.fitted.tuning import tune
-from sim.fitted.world import most_heard
+from sim.fitted.world import most_heard, tune
 from sim.listening.response import raw_share
 
 

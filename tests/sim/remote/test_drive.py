@@ -10,11 +10,11 @@ import numpy as np
 import orjson
 import pytest
 
-from sim.listening.draws import FIRST_TRACK, START, SessionDraws
-from sim.listening.sessions import ListeningModel, Sessions, make_model, scale_starts
+from sim.listening.draws import SessionDraws
+from sim.listening.sessions import ListeningModel, Sessions, make_model
 from sim.remote.config import RemoteConfig
 from sim.remote.drive import drive
-from sim.remote.queue import SessionQueue
+from sim.remote.sessions import SessionQueue
 from sim.remote.summary import Counts
 from sim.run import main
 from sim.worlds.files import load_world
@@ -40,16 +40,15 @@ def play(
 @pytest.fixture(scope="module")
 def expected(demo_model: ListeningModel) -> Counter[tuple[int, tuple[tuple[int, float], ...]]]:
     """The sessions by the listening model alone, one after the other, under the fake service's rule."""
-    draws, row = SessionDraws(SEED), np.zeros(1, dtype=np.int64)
+    draws, row = SessionDraws(SEED, demo_model), np.zeros(1, dtype=np.int64)
     sessions = Sessions.none(demo_model, 1)
     found = []
     for number in (np.array([number]) for number in range(EPISODES)):
-        listener = draws.listeners(number, demo_model.world.listeners)
-        sessions.start(row, scale_starts(demo_model, listener, draws.of(number, 0)[START]))
+        listener = draws.listeners(number)
+        sessions.start(row, draws.starts(number))
         while len(sessions.under_way()):
-            length = int(sessions.length[0])
-            track = (7 * sessions.last_tracks(row) + 13 * listener + length) % TRACKS
-            sessions.hear(row, track, draws.at(number, FIRST_TRACK + length - 1))
+            track = (7 * sessions.last_tracks(row) + 13 * listener + sessions.length) % TRACKS
+            sessions.hear(row, track, draws.boredom(number, sessions.length))
         times = (sessions.heard_of(0) / 100).tolist()
         found.append((int(listener[0]), tuple(zip(sessions.played(0).tolist(), times, strict=True))))
     return Counter(found)
@@ -115,29 +114,26 @@ def test_later_sessions_are_those_of_a_longer_run(demo_model: ListeningModel) ->
     assert not Counter(second.sessions) - Counter(first.sessions)
 
 
-def test_draws_of_a_session_are_the_same_alone_and_among_others() -> None:
-    draws = SessionDraws(3)
-    numbers = np.array([5, 1023, 1024, 70_000])
-    together = draws.of(numbers, 2)
-    assert together.T.tolist() == [SessionDraws(3).of(numbers[i : i + 1], 2)[:, 0].tolist() for i in range(4)]
-    assert draws.at(numbers, 70).tolist() == together[6].tolist()
+def test_draws_of_a_session_are_the_same_alone_and_among_others(demo_model: ListeningModel) -> None:
+    draws, others = SessionDraws(3, demo_model), SessionDraws(3, demo_model)
+    numbers, lengths = np.array([5, 1023, 1024, 70_000, 5, 5]), np.array([1, 70, 30, 29, 30, 2])
+    together = draws.boredom(numbers, lengths)
+    alone = [others.boredom(numbers[i : i + 1], lengths[i : i + 1])[0] for i in range(6)]
+    assert together.tolist() == alone
     assert len(np.unique(together)) == together.size
 
 
-def test_the_queue_keeps_listeners_in_the_order_of_their_sessions() -> None:
-    async def take_all() -> dict[int, list[int]]:
-        queue = SessionQueue(SessionDraws(1), range(500), listeners=7, share=(0, 1))
-        taken: dict[int, list[int]] = {}
-        while not queue.is_done:
-            numbers, listeners = queue.take(5)
-            assert len(set(listeners.tolist())) == len(listeners)
-            for number, listener in zip(numbers.tolist(), listeners.tolist(), strict=True):
-                taken.setdefault(listener, []).append(number)
-            queue.free(listeners)
-        return taken
-
-    taken = asyncio.run(take_all())
-    assert sorted(number for numbers in taken.values() for number in numbers) == list(range(500))
+def test_the_queue_keeps_listeners_in_the_order_of_their_sessions(tmp_path: Path) -> None:
+    model = make_model(load_world(write_world(tmp_path / "world")))
+    queue = SessionQueue(SessionDraws(1, model), range(3, 3000), model.world.listeners, share=(0, 1))
+    taken: dict[int, list[int]] = {}
+    while len(found := queue.take(2)[0]):
+        numbers, listeners = found, SessionDraws(1, model).listeners(found)
+        assert len(set(listeners.tolist())) == len(listeners)
+        for number, listener in zip(numbers.tolist(), listeners.tolist(), strict=True):
+            taken.setdefault(listener, []).append(number)
+        queue.free(listeners)
+    assert sorted(number for numbers in taken.values() for number in numbers) == list(range(3, 3000))
     assert all(earlier < later for numbers in taken.values() for earlier, later in pairwise(numbers))
 
 
@@ -172,11 +168,11 @@ def test_the_summary_has_means_of_all_and_of_each_arm(
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_service_without_batches_is_asked_one_by_one(demo_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_service_without_batches_is_said(demo_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with fake_service(TRACKS, has_batches=False) as service:
-        assert _run(demo_world, service, "--episodes", "20", "--batch", "10") == 0
-    assert "no addresses for many listeners" in capsys.readouterr().out
-    assert len(service.sessions) == 20
+        assert _run(demo_world, service, "--episodes", "20", "--batch", "10") == 2
+        assert f"{service.url}/next: refused with 404: no such address" in capsys.readouterr().err
+    assert not service.sessions
 
 
 def test_days_follow_each_other_with_new_sessions(

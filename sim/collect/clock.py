@@ -6,7 +6,6 @@ its slot, and ends `SESSION_GAP_MS` before the slot does.
 """
 
 import math
-from datetime import UTC, date, datetime
 
 import numpy as np
 
@@ -19,33 +18,23 @@ SKIP_MS = 1000  # what a track takes of which nothing is heard
 TRACK_MS = 180 * 1000  # and how much more one takes that is heard whole
 
 
-def epoch_ms(day: date) -> int:
-    """Return the midnight, in UTC, with which a day starts, in ms since the epoch."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
-
-
 def window_ms(segment_sessions: int, listeners: int) -> int:
     """Return the length of a segment's window: a day for each session of a listener on average, one at least."""
     return math.ceil(max(1.0, segment_sessions / listeners)) * DAY_MS
 
 
-def playing_ms(hundredths: IntArray) -> IntArray:
-    """Return how long each track takes, in ms."""
-    return SKIP_MS + hundredths * (TRACK_MS // 100)
-
-
 def event_times(
-    listeners: IntArray, lengths: IntArray, playing: IntArray, window: tuple[int, int], rng: np.random.Generator
+    listeners: IntArray, lengths: IntArray, hundredths: IntArray, window: tuple[int, int], rng: np.random.Generator
 ) -> IntArray:
-    """Return when each event is logged (events,), in ms since the epoch: at the end of its track.
+    """Return when each track ends and its event is logged (longest, sessions), in ms since the epoch.
 
     A session longer than its slot, which takes a listener with far more sessions than others, has its events evenly
-    spaced in what the slot has room for.
+    spaced in what the slot has room for. What stands behind a session's end means nothing.
 
     Args:
         listeners: (sessions,) whose session it is.
-        lengths: (sessions,) events of each, one at least.
-        playing: (events,) how long each track takes, in ms, session after session.
+        lengths: (sessions,) tracks of each, one at least.
+        hundredths: (longest, sessions) share heard of each track; anything behind a session's end.
         window: Start and length of the segment's window, in ms.
         rng: Where in its slot a session lies.
 
@@ -62,13 +51,9 @@ def event_times(
     if np.any(room < lengths):
         days = window_length_ms // DAY_MS
         raise CollectionError(f"a listener has {sessions.max()} sessions in {days} days, too many to keep apart")
-    first = np.cumsum(lengths) - lengths
-    position = np.arange(len(playing)) - np.repeat(first, lengths)
-    total = np.add.reduceat(playing, first)
-    elapsed = np.cumsum(playing)
-    ends = elapsed - np.repeat(elapsed[first] - playing[first], lengths)
-    even = (position + 1) * np.repeat(room // lengths, lengths)
-    ends = np.where(np.repeat(total > room, lengths), even, ends)
+    ends = np.cumsum(SKIP_MS + hundredths * (TRACK_MS // 100), axis=0)
+    total = ends[lengths - 1, np.arange(len(lengths))]
+    even = np.arange(1, len(ends) + 1)[:, None] * (room // lengths)
     spare = room - np.minimum(total, room)
     starts = start_ms + earlier * slot + (rng.random(len(listeners)) * spare).astype(np.int64)
-    return np.repeat(starts, lengths) + ends
+    return starts + np.where(total > room, even, ends)

@@ -1,4 +1,3 @@
-from datetime import date
 from itertools import pairwise
 
 import numpy as np
@@ -7,19 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from looplib.randomness import make_generator
-from sim.clock import DAY_MS, SESSION_GAP_MS, epoch_ms, event_times, playing_ms, window_ms
+from sim.collect.clock import DAY_MS, SESSION_GAP_MS, event_times, window_ms
 from sim.errors import CollectionError
 
 SILENCE_MS = 30 * 60 * 1000
-
-
-def test_a_day_starts_at_midnight_utc() -> None:
-    assert epoch_ms(date(1970, 1, 2)) == DAY_MS
-    assert epoch_ms(date(2026, 1, 1)) == 1_767_225_600_000
-
-
-def test_a_track_takes_a_second_and_up_to_three_minutes_more() -> None:
-    assert playing_ms(np.array([0, 1, 50, 100])).tolist() == [1000, 2800, 91_000, 181_000]
 
 
 @pytest.mark.parametrize(
@@ -39,9 +29,10 @@ def test_a_listener_is_never_in_two_sessions_nor_comes_back_within_half_an_hour(
     rng = make_generator(seed, "test clock")
     who = rng.integers(listeners, size=sessions)
     lengths = rng.integers(1, tracks, size=sessions, endpoint=True)
-    playing = playing_ms(rng.integers(0, 100, size=int(lengths.sum()), endpoint=True))
-    window = (epoch_ms(date(2026, 1, 1)), window_ms(sessions, listeners))
-    times = np.split(event_times(who, lengths, playing, window, rng), np.cumsum(lengths)[:-1])
+    hundredths = rng.integers(0, 100, size=(tracks, sessions), endpoint=True)
+    window = (1_767_225_600_000, window_ms(sessions, listeners))
+    ends = event_times(who, lengths, hundredths, window, rng)
+    times = [ends[:length, session] for session, length in enumerate(lengths)]
     assert all(window[0] < own[0] and own[-1] <= window[0] + window[1] - SESSION_GAP_MS for own in times)
     assert all(np.diff(own, prepend=0).min() > 0 and np.diff(own).max(initial=0) < SILENCE_MS for own in times)
     for listener in range(listeners):
@@ -49,12 +40,13 @@ def test_a_listener_is_never_in_two_sessions_nor_comes_back_within_half_an_hour(
         assert all(later[0] - earlier[-1] > SESSION_GAP_MS for earlier, later in pairwise(own))
 
 
-def test_tracks_take_their_time_where_there_is_room() -> None:
-    playing = np.array([181_000, 1000, 91_000, 181_000])
-    times = event_times(np.array([0, 1]), np.array([3, 1]), playing, (0, DAY_MS), make_generator(1, "test"))
-    assert np.diff(times[:3]).tolist() == [1000, 91_000]
+def test_a_track_takes_a_second_and_up_to_three_minutes_more_where_there_is_room() -> None:
+    hundredths = np.array([[100, 50], [0, 0], [50, 0], [1, 0]])
+    times = event_times(np.array([0, 1]), np.array([4, 1]), hundredths, (0, DAY_MS), make_generator(1, "test"))
+    assert np.diff(times[:, 0]).tolist() == [1000, 91_000, 2800]
 
 
 def test_more_sessions_than_a_window_can_hold_are_refused() -> None:
+    window, rng = (0, DAY_MS), make_generator(1, "test")
     with pytest.raises(CollectionError, match="a listener has 50 sessions in 1 days, too many to keep apart"):
-        event_times(np.zeros(50, int), np.ones(50, int), np.full(50, 1000), (0, DAY_MS), make_generator(1, "test"))
+        event_times(np.zeros(50, int), np.ones(50, int), np.zeros((1, 50), int), window, rng)
