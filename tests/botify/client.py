@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from werkzeug.test import Client
 
 from botify.http.app import Application
@@ -34,3 +35,16 @@ def wsgi_of(service: Service) -> Callable[..., Iterable[bytes]]:
 def client_of(service: Service) -> Client:
     """A client that asks the application of a service."""
     return Client(wsgi_of(service))
+
+
+def post(client: Client, path: str, body: object, status: int = 200) -> Any:  # noqa: ANN401  JSON
+    answer = client.post(path, data=orjson.dumps(body))
+    assert answer.status_code == status, answer.data
+    return answer.json
+
+
+def events(service: Service) -> list[dict[str, Any]]:
+    """What a service has logged; it is closed."""
+    service.close()
+    files = sorted(service.settings.log_dir.glob("*.jsonl"))
+    return [orjson.loads(line) for file in files for line in file.read_bytes().splitlines()]

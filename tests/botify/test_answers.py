@@ -9,12 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-from werkzeug.test import Client
 
 from botify.service import Service
 from botify.sessions import answers
 from botify.sessions.answers import RedisAnswers
-from tests.botify.client import client_of
+from tests.botify.client import client_of, events, post
 from tests.botify.conftest import MakeService, start_service
 from tests.botify.redis_server import RedisServer
 
@@ -38,18 +37,6 @@ def make(request: pytest.FixtureRequest, make_service: MakeService, redis_url: s
 def user() -> int:
     """A listener of no other test: they share a Redis."""
     return int.from_bytes(os.urandom(6), "big")
-
-
-def post(client: Client, path: str, body: object, status: int = 200) -> Any:  # noqa: ANN401  JSON
-    answer = client.post(path, data=orjson.dumps(body))
-    assert answer.status_code == status, answer.data
-    return answer.json
-
-
-def events(service: Service) -> list[dict[str, Any]]:
-    service.close()
-    files = sorted(service.settings.log_dir.glob("*.jsonl"))
-    return [orjson.loads(line) for file in files for line in file.read_bytes().splitlines()]
 
 
 def test_a_request_sent_again_gets_the_same_answer_and_one_event(make: Make, user: int) -> None:

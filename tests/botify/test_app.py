@@ -14,7 +14,7 @@ from botify.http.messages import Request
 from botify.http.views import VIEWS
 from botify.service import Service
 from botify.sessions.local import Session
-from tests.botify.client import client_of
+from tests.botify.client import client_of, events, post
 from tests.botify.conftest import MakeService
 from tests.botify.exports import publish
 
@@ -39,18 +39,6 @@ def service(make_service: MakeService) -> Service:
 @pytest.fixture
 def client(service: Service) -> Client:
     return client_of(service)
-
-
-def post(client: Client, path: str, body: object) -> Any:  # noqa: ANN401  JSON
-    answer = client.post(path, data=orjson.dumps(body))
-    assert answer.status_code == 200, answer.data
-    return answer.json
-
-
-def events(service: Service) -> list[dict[str, Any]]:
-    service.close()
-    files = sorted(service.settings.log_dir.glob("*.jsonl"))
-    return [orjson.loads(line) for file in files for line in file.read_bytes().splitlines()]
 
 
 def test_a_session_of_thirty_requests_repeats_no_track(client: Client) -> None:
