@@ -85,7 +85,7 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
     settings = load_config(SearchConfig, config, [f"store={store}"])
     dataset = open_dataset(store / "cache" / dataset_digest(open_store(store), settings))
     candidates = plan_candidates(settings.search, dataset.summary.digest, settings.seed)
-    for trial, *_ in candidates[max(part, 0) :: processes]:
+    for trial in candidates[max(part, 0) :: processes]:
         _fit_bare(dataset, trial.params, settings.search.sweeps, settings.seed, 1 if processes > 1 else 0)
 
 

@@ -14,7 +14,7 @@ from botify.settings import Settings
 from recsys.config import SearchConfig
 from recsys.loop.config import LoopConfig
 from sim.collect.collection import CollectConfig
-from sim.fitted.config import FitConfig
+from sim.fitted.world import FitConfig
 from sim.remote.config import RemoteConfig
 from sim.worlds.config import WorldConfig
 

@@ -93,17 +93,19 @@ class Search(Config):
     )
     trials: Count | None = Field(default=None, description="random: how many combinations of the grid are drawn")
     space: Space = Space()
-    seeds: Annotated[tuple[Natural, ...], AfterValidator(_distinct)] = Field(
-        default=(), description="fit each combination once a seed, and score by the mean; none: the run's seed"
-    )
     sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
     score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
-    patience: Count | None = Field(default=None, description="stop a fit after so many scores that are no better")
     halving: Halving = Halving()
     select: Literal["best", "simplest_tied"] = Field(
         default="best",
         description="simplest_tied: of what is tied with the best, the fewest factors, then the fewest sweeps",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_runs(cls, found: dict[str, object]) -> dict[str, object]:
+        """Leave out what runs of version 0.1 have in their configuration where it was not set."""
+        return {key: value for key, value in found.items() if value or key not in ("seeds", "patience")}
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":

@@ -80,9 +80,14 @@ def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
             yield Lock(workspace, None)
         return
     me = Holder(uuid4().hex, socket.gethostname(), _machine(), os.getpid(), _start_of(os.getpid()) or "")
+
+    def renew() -> None:
+        if _read(workspace) == me:
+            _put(workspace, LOCK, me)
+
     _acquire(workspace, me, busy)
     try:
-        with _signs_of_life(lambda: _renew(workspace, me)):
+        with _signs_of_life(renew):
             yield Lock(workspace, me)
     finally:
         with suppress(StorageError):  # where the server is lost it expires
@@ -123,11 +128,6 @@ def _signs_of_life(give: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         over.set()
-
-
-def _renew(workspace: Workspace, me: Holder) -> None:
-    if _read(workspace) == me:
-        _put(workspace, LOCK, me)
 
 
 def _silent_s(workspace: Workspace, probe: str) -> float:

@@ -10,7 +10,6 @@ from pydantic import ConfigDict
 
 from looplib.cli import make_app, run
 from looplib.config import Config, load_config
-from looplib.progress import output
 from sim.collect.collection import CollectConfig, collect
 from sim.console import ConsoleConfig, play_console
 from sim.errors import SimError
@@ -78,7 +77,7 @@ def _main(
     kind = load_config(_Kind, config, changes, options).recommender
     if kind == REMOTE:
         go_on = (lambda _: True) if yes else _ask_for_day
-        return run_remote(load_config(RemoteConfig, config, changes, options), go_on, output())
+        return run_remote(load_config(RemoteConfig, config, changes, options), go_on, typer.echo)
     if kind == CONSOLE:
         play_console(load_config(ConsoleConfig, config, changes, options), input, typer.echo)
         return 0

@@ -156,12 +156,7 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
 
 
 def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
-    """Join the buckets' files into the arrays and tables of a dataset, in order of ids, one bucket in memory at a time.
-
-    Raises:
-        SplitError: There is nothing to learn from, or too much for one matrix.
-        OSError: The disk is full.
-    """
+    """Join the buckets' files into the arrays and tables of a dataset, in order of ids; one bucket is in memory."""
     users = np.sort(pa.concat_tables(_read(folder, "listeners"))["user"].to_numpy())
     if len(users) < 2:
         raise SplitError("all is of one listener; recommendations are learned from what many heard")

@@ -1,17 +1,7 @@
-"""The training data of a search: interactions as memory-mapped sparse arrays, cached beside the store.
+"""The training data of a search: interactions as sparse arrays, in a folder beside the store (docs/formats.md).
 
-A dataset is a folder, written whole or not at all, under a digest of what it follows from (store, split, feedback)::
-
-    dataset.json          counts, the digest, and the sha256 of the other files
-    users.npy, tracks.npy the ids of the rows and columns, int64, ascending
-    train-*.npy           interactions of the training sessions, CSR: indptr, indices, values
-    total-*.npy           interactions of all sessions, CSR
-    …_skips-*.npy         numbers of skips on either side, CSR; only where feedback.skip_time defines a skip
-    heldout.parquet       listening in the held-out sessions: row ("user"), column ("track"), time
-    logged.parquet        the held-out sessions event by event, with propensities; none of a store of interactions
-    lengths.parquet       how many sessions have each length in tracks
-
-Workers map the arrays into memory, so that the processes of a machine share one copy.
+It is written whole or not at all, under a digest of what it follows from (store, split, feedback). Workers map the
+arrays into memory, so that the processes of a machine share one copy.
 """
 
 import os

@@ -98,11 +98,7 @@ def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int
 
 
 def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Find the digests of the files to learn from and of those to validate on, each sorted; empty in other splits.
-
-    Raises:
-        SplitError: The store holds events, a name matches no file, or a file is on both sides.
-    """
+    """Find the digests of the files to learn from and of those to validate on, each sorted; empty in other splits."""
     if split.kind != "files":
         return (), ()
     if store.manifest.interactions is None:

@@ -29,13 +29,12 @@ def main(
         str | None, typer.Option(help="all sessions, or training: without the held-out ones, to value the lists.")
     ] = None,
     publish_anyway: Annotated[
-        bool, typer.Option("--publish-anyway", help="Publish a model that is no better than the popular tracks.")
-    ] = False,
+        bool | None, typer.Option(help="Publish a model that is no better than the popular tracks.")
+    ] = None,
 ) -> None:
     """Publish a run's winner."""
     config, _ = read_run(open_workspace(run_folder))
-    changes = {"top": top, "filter_seen": filter_seen, "learn_from": learn_from}
-    changes |= {"publish_anyway": publish_anyway or None}
+    changes = {"top": top, "filter_seen": filter_seen, "learn_from": learn_from, "publish_anyway": publish_anyway}
     given = {key: value for key, value in changes.items() if value is not None}
     options = parse_config(ExportConfig, config.export.model_dump() | given, "the options")
     version = export_run(run_folder, out, options, store)

@@ -1,17 +1,8 @@
-"""Refit a run's winner on all sessions and publish what the service loads.
+"""Refit a run's winner on all sessions and publish what the service loads (docs/formats.md).
 
-A published version is a folder of its own that is renamed into place whole; `current` then points to it, in one step.
-Earlier versions stay for rollback. Of a store with text ids the files have these in place of the numbers::
-
-    current -> versions/<model id>
-    versions/<model id>/recommendations.jsonl   {"user": 7, "tracks": [30 track ids, best first]}
-    versions/<model id>/neighbours.jsonl        {"track": 3, "recommendations": [the nearest tracks, nearest first]}
-    versions/<model id>/factors.npz             users, user_factors, tracks, item_factors
-    versions/<model id>/context.npz             the context model, where the search's configuration has a section for it
-    versions/<model id>/tracks.json             {"track": 3, "title": …, "artist": …}, of a store made of tables
-    versions/<model id>/manifest.json           what it is, and the sha256 of the other files
-
-A kind of model without factors has neither neighbours nor factors.
+A published version is a folder `versions/<model id>` that is renamed into place whole; `current` then points to it, in
+one step. Earlier versions stay for rollback. Of a store with text ids the files have these in place of the numbers. A
+kind of model without factors has neither neighbours nor factors.
 """
 
 import importlib.metadata
@@ -19,7 +10,6 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -54,6 +44,7 @@ TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 CURRENT = "current"
 _SCHEMA = 1  # of the manifest
+_ENDS = ("value", "lower", "upper")
 _LIBRARIES = ("implicit", "numba", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
 Ids = npt.NDArray[np.generic]  # numbers or texts
 
@@ -97,12 +88,7 @@ def export_run(
 ) -> str:
     """Refit a run's winner, on all sessions unless the options say otherwise, and publish it.
 
-    Args:
-        run_address: Path or address of a finished run.
-        out_address: Path or address of the folder of published versions.
-        options: What to publish.
-        store_address: The session store; by default where the search read it.
-        client: A Dask client, on whose workers a fit in blocks runs.
+    The store is by default where the search read it; a fit in blocks runs on the workers of the Dask client, if given.
 
     Returns:
         The address of the version, by way of `current`; at s3:// and the like, which have no links, its own.
@@ -119,7 +105,14 @@ def export_run(
             "--set export.publish_anyway=true, or recsys.export --publish-anyway, publishes it"
         )
     store = open_store(store_address or config.store)
-    dataset = _dataset_of(store, config, winner, run)
+    if dataset_digest(store, config) != winner.dataset:
+        raise ExportError(
+            f"{store.workspace}: not the store that {run} was searched on, or it has grown since; search again"
+        )
+    cached = store.workspace.sub(f"cache/{winner.dataset}")
+    if not cached.download_all():
+        raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
+    dataset = open_whole_dataset(cached)
     if options.learn_from == "training":  # the context model knows no held-out sessions
         config = config.model_copy(update={"context": None})
     export = _Export(run, store, dataset, config, winner, options, client)
@@ -132,17 +125,6 @@ def export_run(
             _write_version(folder, export)
         version.upload_all()
     return out.link(CURRENT, f"versions/{export.model_id}")
-
-
-def _dataset_of(store: Store, config: SearchConfig, winner: Winner, run: Workspace) -> Dataset:
-    cached = store.workspace.sub(f"cache/{winner.dataset}")
-    if dataset_digest(store, config) != winner.dataset:
-        raise ExportError(
-            f"{store.workspace}: not the store that {run} was searched on, or it has grown since; search again"
-        )
-    if not cached.download_all():
-        raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
-    return open_whole_dataset(cached)
 
 
 def _write_version(folder: Path, export: _Export) -> None:
@@ -165,8 +147,7 @@ def _write_version(folder: Path, export: _Export) -> None:
     context, seed = export.config.context, export.winner.trial.seed
     written = write_context(folder, store, context, seed, threads) if context else None
     manifest = {
-        **model_facts(export.model_id, export.winner, export.config),
-        **_data_facts(export, lists),
+        **_facts(export, lists),
         "context": written,
         "files": {
             file.name: {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": rows.get(file.name)}
@@ -174,9 +155,7 @@ def _write_version(folder: Path, export: _Export) -> None:
         },
         "versions": {
             "python": platform.python_version(),
-            **{
-                library: importlib.metadata.version(library) for library in _LIBRARIES if find_spec(library)
-            },  # numba may miss
+            **{library: importlib.metadata.version(library) for library in _LIBRARIES},
         },
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
@@ -221,44 +200,30 @@ def _write_lines(file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Id
     return len(row_ids)
 
 
-def model_facts(model_id: str, winner: Winner, config: SearchConfig) -> dict[str, Any]:
-    """Return what the manifest says of the model, what it was worth, and of the configuration."""
-    ends = ("value", "lower", "upper")
-    return {
-        "schema": _SCHEMA,
-        "model": model_id,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": {"kind": winner.trial.kind, **asdict(winner.trial.params), "sweeps": winner.sweeps},
-        "seed": config.seed,  # of the split: `analysis.offpolicy --holdout manifest` reads it
-        "fit_seed": winner.trial.seed,
-        "metrics": {key: dict(zip(ends, values, strict=True)) for key, values in winner.metrics.items()},
-        "selected_by": winner.select,
-        "split": config.split.model_dump(mode="json"),
-        "feedback": config.feedback.model_dump(mode="json"),
-    }
-
-
-def _data_facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
-    """Return what the model was learned from, how long its lists are, and why some are shorter."""
-    facts, catalogue, options = export.dataset.summary, export.store.manifest.catalogue, export.options
-    matrix = export.dataset.matrix(export.side)
+def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
+    """Return what the manifest says of the model, of what it was learned from, and of its lists."""
+    winner, config, options, manifest = export.winner, export.config, export.options, export.store.manifest
+    summary, matrix = export.dataset.summary, export.dataset.matrix(export.side)
     short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
     reason = "filter_seen leaves fewer tracks" if short else None
     if lists.shape[1] < options.top:
         reason = f"the catalogue has {lists.shape[1]} tracks"
+    data = {key: getattr(summary, key) for key in ("events", "sessions", "listeners", "tracks")}
+    data |= {"store": manifest.digest, "dataset": summary.digest, "learned_from": options.learn_from}
+    data["catalogue"] = asdict(manifest.catalogue) if manifest.catalogue else None
+    # Of an interaction with a weight of its own; of events, the weight is the share that was heard.
+    data["mean_weight"] = float(matrix.data.mean()) if manifest.interactions else None
     return {
-        "data": {
-            "store": export.store.manifest.digest,
-            "dataset": facts.digest,
-            "catalogue": asdict(catalogue) if catalogue else None,
-            "events": facts.events,
-            "sessions": facts.sessions,
-            "listeners": facts.listeners,
-            "tracks": facts.tracks,
-            "learned_from": options.learn_from,
-            # of an interaction with a weight of its own; of events, the weight is the share that was heard
-            "mean_weight": float(matrix.data.mean()) if export.store.manifest.interactions else None,
-        },
+        "schema": _SCHEMA,
+        "model": export.model_id,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parameters": {"kind": winner.trial.kind, **asdict(winner.trial.params), "sweeps": winner.sweeps},
+        "seed": config.seed,  # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
+        "metrics": {key: dict(zip(_ENDS, values, strict=True)) for key, values in winner.metrics.items()},
+        "selected_by": winner.select,
+        "split": config.split.model_dump(mode="json"),
+        "feedback": config.feedback.model_dump(mode="json"),
+        "data": data,
         "lists": {
             "length": options.top,
             "filter_seen": options.filter_seen,

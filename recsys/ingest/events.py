@@ -52,17 +52,13 @@ def ingest(
 
 @dataclass(frozen=True)
 class _Collection:
-    """What `collection.json`, which the simulator writes beside a log, says of the catalogue."""
+    """What `collection.json` beside a log says of the catalogue."""
 
     catalogue: Catalogue
 
 
 def _agreed_catalogue(store: Workspace, before: Manifest, files: Sequence[LogFile]) -> Catalogue | None:
-    """Return the catalogue that the store and the logs name, if any: all name the same.
-
-    Raises:
-        IngestError: Catalogues differ, or the store has events of further tracks.
-    """
+    """Return the catalogue that the store and the logs name, if any; all name the same."""
     agreed, namer = before.catalogue, str(store)
     for file in sorted(folder / DESCRIPTION for folder in {file.path.parent for file in files}):
         found = _read_catalogue(file) if file.is_file() else None
@@ -113,16 +109,12 @@ def _load(work: Ingest, kinds: IdKinds) -> Additions:
     queries.attach_parquet(connection, "verified", sorted(scratch.glob("originals-*")))
     earlier = plays.id_files if plays else ()
     known_ids = download_stored(work.lock.workspace, earlier)
-    ids = write_ids(connection, {"users": kinds.users, "items": kinds.tracks}, known_ids, scratch)
+    ids = write_ids(connection, kinds, known_ids, scratch)
     return Additions(sources, rejects, ids=ids, table=Interactions(LOGGED, *kinds, earlier))
 
 
 def _canonical(rows: Iterator[pa.RecordBatch], largest_track: int) -> Iterator[pa.RecordBatch]:
-    """Yield batches with experiments as canonical JSON.
-
-    Raises:
-        OddLineError: Experiments are not an object of strings, or a track is beyond the largest.
-    """
+    """Yield batches with experiments as canonical JSON, or raise an `OddLineError`."""
     for batch in rows:
         for key in ("track", "recommendation"):
             if (pc.max(batch[key]).as_py() or 0) > largest_track:

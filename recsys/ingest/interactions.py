@@ -101,7 +101,7 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     queries.attach_parquet(connection, "checked", [file.rows for file in checked.values()])
     _check_written(connection, checked, reading)
     kinds = decide_kinds(connection, known)
-    are_text = {"text_users": kinds["users"], "text_items": kinds["items"]}
+    are_text = {"text_users": kinds.users, "text_items": kinds.tracks}
     queries.attach_query(connection, "verified", "interactions/verified_rows", **are_text)
     rejects, rejected = _write_rejects(connection, checked, reading, scratch)
     sources = []
@@ -116,7 +116,7 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     statement = "interactions/plays" if reading.columns.has_share else "interactions/summed_rows"
     rows = queries.stream(connection, statement, ROWS_AT_ONCE)
     repeats = sum(source.lines.good for source in sources) - work.bucketing.add(0, rows)
-    facts = Interactions(reading.columns.stored, kinds["users"], kinds["items"], earlier)
+    facts = Interactions(reading.columns.stored, *kinds, earlier)
     return Additions(sources, rejects, ids=ids, table=facts, repeats=repeats, untitled=untitled)
 
 
@@ -163,10 +163,7 @@ def _write_rejects(
 
 
 def _line_number(row: int, file: _Checked, *, has_header: bool) -> int:
-    """Return the line of a row; in CSV with blank lines or line breaks within values, the line without those.
-
-    A JSON line or a row of a Parquet file is its own number.
-    """
+    """Return the line of a row; blank lines of CSV, and line breaks within its values, are not counted."""
     if not file.file.path.name.removesuffix(".gz").lower().endswith(CSV):
         return row
     line = row + has_header

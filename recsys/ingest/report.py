@@ -67,17 +67,13 @@ def _sources_table(report: IngestReport) -> Table:
     for column in ("read", "=", "good", "+", "rejected", "+", "blank"):
         table.add_column(column, justify="right")
     table.add_column("")
-    is_long = len(report.added) > SHOWN_SOURCES
-    shown = [source for source in report.added if not is_long or source.lines.good < source.lines.read]
-    for source in shown:
-        _add_row(table, source.name, source.lines)
-    if len(shown) < len(report.added):
-        table.add_row(f"… and {len(report.added) - len(shown):,} more, all lines good")
-    if len(report.added) > 1:
-        _add_row(table, f"{len(report.added):,} sources", report.lines)
+    shown = [(source.name, source.lines) for source in report.added]
+    if (count := len(shown)) > SHOWN_SOURCES:
+        shown = [(name, lines) for name, lines in shown if lines.good < lines.read]
+    if count > 1:
+        hint = f", {count - len(shown):,} of them with good lines alone" if len(shown) < count else ""
+        shown.append((f"{count:,} sources{hint}", report.lines))
+    for name, lines in shown:
+        counts = (f"{lines.read:,}", "=", f"{lines.good:,}", "+", f"{lines.rejected:,}", "+", f"{lines.blank:,}")
+        table.add_row(Text(name), *counts, "" if lines.good else "0 good lines")
     return table
-
-
-def _add_row(table: Table, name: str, lines: LineCounts) -> None:
-    counts = (f"{lines.read:,}", "=", f"{lines.good:,}", "+", f"{lines.rejected:,}", "+", f"{lines.blank:,}")
-    table.add_row(Text(name), *counts, "" if lines.good else "0 good lines")

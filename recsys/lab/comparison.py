@@ -54,4 +54,4 @@ def _differences(run: Run, rows: Sequence[Row]) -> Sequence[Interval | None]:
             if run.select not in kept:
                 return [None] * len(rows)
             parts.append(kept[run.select])
-    return differences(np.stack(parts), [1] * len(rows), 0, RESAMPLES, 0)
+    return differences(np.stack(parts), 0, RESAMPLES, 0)

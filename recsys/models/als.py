@@ -25,16 +25,16 @@ class Fit:
 
 
 class Als(Fit):
-    """A fit that can be continued: `sweep(5)` twice equals `sweep(10)` to the bit."""
+    """A fit that can be continued: `sweep(5)` twice equals `sweep(10)` to the bit.
+
+    Both matrices are of shape (listeners, tracks) and not changed: listening times, float32, not negative, and how
+    often a listener skipped a track, None if that is not known.
+    """
 
     def __init__(
         self, interactions: csr_matrix, params: AlsParams, seed: int, threads: int, skips: csr_matrix | None = None
     ) -> None:
-        """Draw the first factors.
-
-        Both matrices are of shape (listeners, tracks) and not changed: listening times, float32, not negative, and how
-        often a listener skipped a track, None if that is not known.
-        """
+        """Draw the first factors."""
         super().__init__(0, *first_factors(interactions.shape, params.factors, seed))
         self._interactions = interactions
         self._skips = skips if params.skip_weight else None

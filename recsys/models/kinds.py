@@ -30,7 +30,7 @@ class NoParams:
 
 
 class Model(ABC):
-    """A model of one kind, fitted to one side of a dataset."""
+    """A model of one kind, fitted to one side of a dataset; the seed decides all that is random in the fit."""
 
     name: ClassVar[str]  # in ledger, leaderboard and manifest
     params_type: ClassVar[type] = NoParams  # a frozen dataclass of its hyperparameters
@@ -41,7 +41,7 @@ class Model(ABC):
     fit: Fit | None = None  # the factors of listeners and tracks; None of a kind without
 
     def __init__(self, dataset: Dataset, side: Side, params: Any, seed: int, threads: int) -> None:  # noqa: ANN401  of its kind
-        """Prepare a fit; the seed decides all that is random in it."""
+        """Prepare a fit."""
         self._dataset, self._side, self._params, self._seed, self._threads = dataset, side, params, seed, threads
 
     @classmethod
@@ -50,11 +50,7 @@ class Model(ABC):
         return [cls.params_type()]
 
     def sweep(self, count: int) -> None:
-        """Go on with the fit.
-
-        Raises:
-            TrialError: The fit cannot go on.
-        """
+        """Go on with the fit, or raise a `TrialError` where that is not possible."""
         self.sweeps += count
 
     def state(self) -> State:
@@ -121,16 +117,15 @@ class Popular(Model):
 
 
 class Random(Model):
-    """Tracks drawn at random."""
+    """Distinct tracks drawn at random."""
 
     name = "random"
     is_baseline = True
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return lists of distinct tracks, each equally likely."""
-        listeners, tracks = len(self._dataset.users), len(self._dataset.tracks)
-        generator = make_generator(self._seed, "random baseline")
-        lists = random_lists(listeners, tracks, 2 * k if filter_seen else k, generator)
+        shape = (len(self._dataset.users), len(self._dataset.tracks))
+        lists = random_lists(*shape, 2 * k if filter_seen else k, make_generator(self._seed, "random baseline"))
         return unseen(lists, self._dataset.matrix(self._side), k) if filter_seen else lists
 
 
@@ -144,9 +139,8 @@ def factors_of(fit: Fit) -> State:
 
 def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hyperparameters that tell a model of a kind from others: its main ones, and what is no default."""
-    model = KINDS[kind]
-    defaults = {field.name: field.default for field in fields(model.params_type)}
-    return {name: value for name, value in params.items() if name in model.main_params or value != defaults[name]}
+    main, defaults = KINDS[kind].main_params, {field.name: field.default for field in fields(KINDS[kind].params_type)}
+    return {name: value for name, value in params.items() if name in main or value != defaults[name]}
 
 
 def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Generator) -> Int32Array:
@@ -166,11 +160,7 @@ def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Gener
 
 
 def unseen(lists: Int32Array, seen: csr_matrix, k: int) -> Int32Array:
-    """Remove from lists of distinct tracks what their listeners have a value for in `seen`, shape (listeners, tracks).
-
-    Returns:
-        Shape (listeners, k); `NO_TRACK` at the end of lists that are too short.
-    """
+    """Remove from lists of distinct tracks what their listeners have a value for in `seen`; shape (listeners, k)."""
     kept = np.full((len(lists), k), NO_TRACK, dtype=np.int32)
     for row, columns in enumerate(lists):
         own = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]

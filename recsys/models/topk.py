@@ -53,9 +53,7 @@ def personal_lists(
 ) -> Int32Array:
     """Recommend the k best tracks to each listener: without an interaction, those with the most listening time.
 
-    Returns:
-        Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` at the end of lists that `filter_seen`, which
-        leaves out what the listener has heard or skipped, leaves short.
+    `filter_seen` leaves out what the listener has heard or skipped, and may leave lists short, as of `top_tracks`.
     """
     heard, skips = dataset.matrix(side), dataset.skips(side)
     seen = (heard if skips is None else csr_matrix(heard + skips)) if filter_seen else None

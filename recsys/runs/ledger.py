@@ -8,7 +8,7 @@ lines of other data, or scored otherwise, count for nothing. Its checksum tells 
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,12 @@ class Stop:
     reason: str
 
 
-def score_after(scores: tuple[Score, ...], sweep: int) -> Score | None:
+def score_after(scores: Sequence[Score], sweep: int) -> Score | None:
     """Return a trial's score after a sweep; None if it has none."""
     return next((score for score in scores if score.sweep == sweep and score.error is None), None)
 
 
-def failure_of(scores: tuple[Score, ...]) -> Score | None:
+def failure_of(scores: Sequence[Score]) -> Score | None:
     """Return why a trial failed; None if it did not."""
     return scores[-1] if scores and scores[-1].error is not None else None
 

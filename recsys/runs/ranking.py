@@ -17,8 +17,8 @@ from scipy import stats
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE
 from looplib.arrays import FloatArray
-from recsys.runs.ledger import Score, Scores, Stop, failure_of, score_after
-from recsys.runs.trials import Candidate, Trial
+from recsys.runs.ledger import Score, Scores, Stop, failure_of
+from recsys.runs.trials import Trial
 from recsys.scoring import Interval
 
 _ROUNDING = 1e-6  # of the largest standard error
@@ -26,19 +26,14 @@ _ROUNDING = 1e-6  # of the largest standard error
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the leaderboard: a candidate or a baseline at its best scored sweep."""
+    """A row of the leaderboard: a trial or a baseline at its best scored sweep."""
 
-    candidate: Candidate
+    trial: Trial
     state: Literal["scored", "pruned", "failed"]
     stop: Stop | None  # why it was stopped early or failed
-    curve: tuple[Score, ...]  # means over the seeds after each scored sweep
+    curve: tuple[Score, ...]  # after each scored sweep
     score: Score | None  # the best of them by the choosing metric; None of a failure
     behind: Interval | None = None  # the choosing metric less the best candidate's, with the simultaneous interval
-
-    @property
-    def trial(self) -> Trial:
-        """The trial of the first seed, which is published if this wins."""
-        return self.candidate[0]
 
     @property
     def sweep(self) -> int:
@@ -63,9 +58,9 @@ class Row:
 Compare = Callable[[Sequence[Row], Row], list[Row]]  # `compare` with all but its first two arguments
 
 
-def rank(candidates: Iterable[Candidate], stopped: Mapping[str, Stop], scores: Scores, metric: str) -> list[Row]:
-    """Rank candidates and baselines, best first, those without a score last; of equals the smaller id first."""
-    rows = [_row(candidate, stopped.get(candidate[0].id), scores, metric) for candidate in candidates]
+def rank(trials: Iterable[Trial], stopped: Mapping[str, Stop], scores: Scores, metric: str) -> list[Row]:
+    """Rank trials and baselines, best first, those without a score last; of equals the smaller id first."""
+    rows = [_row(trial, stopped.get(trial.id), scores[trial.id], metric) for trial in trials]
     return sorted(rows, key=lambda row: (-row.value(metric) if row.score else np.inf, row.state, row.trial.id))
 
 
@@ -82,13 +77,12 @@ def compare(
     `listeners` returns what each listener adds to a trial's metric after a sweep, shape (2, listeners).
     """
     scored = [row for row in ranking if row.score is not None]
-    parts = np.stack([listeners(trial, row.sweep) for row in scored for trial in row.candidate])
-    fits, reference = [len(row.candidate) for row in scored], [row.key for row in scored].index(best.key)
-    behind = iter(differences(parts, fits, reference, resamples, seed))
+    parts = np.stack([listeners(row.trial, row.sweep) for row in scored])
+    behind = iter(differences(parts, [row.key for row in scored].index(best.key), resamples, seed))
     return [row if row.score is None else replace(row, behind=next(behind)) for row in ranking]
 
 
-def differences(parts: FloatArray, fits: Sequence[int], reference: int, resamples: int, seed: int) -> list[Interval]:
+def differences(parts: FloatArray, reference: int, resamples: int, seed: int) -> list[Interval]:
     """Return each model's metric less that of a reference, with 95 % intervals that hold for all pairs at once.
 
     Max-T: they reach as many standard errors as no difference of two models leaves in 95 % of the resamples. Multiple
@@ -96,20 +90,16 @@ def differences(parts: FloatArray, fits: Sequence[int], reference: int, resample
     Stepdown Methods for Multiple Hypothesis Testing, 2005, section 4.
 
     Args:
-        parts: Numerators and denominators of the listeners, shape (all fits, 2, listeners).
-        fits: How many fits each model has, in the order of `parts`; its metric is their mean.
+        parts: Numerators and denominators of the listeners, shape (models, 2, listeners).
         reference: Position of the model that the others are compared with.
         resamples: How many resamples of the listeners there are; the seed decides which.
         seed: Seed of the resamples.
     """
     ratios = bootstrap.Ratios(parts[:, 0].T, parts[:, 1].T)
     (estimates,) = bootstrap.estimate(bootstrap.Resamples(parts.shape[2], resamples, seed), ratios)
-    counts = np.array(fits)
-    means = np.add.reduceat(np.vstack([ratios.whole, estimates]), np.cumsum(counts) - counts, axis=1) / counts
-    noise, totals = means[1:] - means[0], parts[:, 1].sum(axis=1)
+    noise, totals = estimates - ratios.whole, parts[:, 1].sum(axis=1)
     # What each listener adds to a model's error (delta method), whose standard errors do not depend on the resamples.
     shares = (parts[:, 0] - ratios.whole[:, np.newaxis] * parts[:, 1]) / np.where(totals > 0, totals, 1)[:, np.newaxis]
-    shares = np.add.reduceat(shares, np.cumsum(counts) - counts, axis=0) / counts[:, np.newaxis]
     covariances = shares @ shares.T
     variances = np.diag(covariances)
     errors = np.sqrt(np.maximum(variances[:, np.newaxis] + variances - 2 * covariances, 0))
@@ -118,7 +108,7 @@ def differences(parts: FloatArray, fits: Sequence[int], reference: int, resample
     largest = np.array([np.max(np.abs(row[:, np.newaxis] - row) / errors) for row in noise])
     critical = _critical(largest, parts.shape[2])
     margins = critical * np.where(np.isinf(errors[reference]), 0.0, errors[reference])
-    behind = means[0] - means[0, reference]
+    behind = ratios.whole - ratios.whole[reference]
     return list(zip(behind.tolist(), (behind - margins).tolist(), (behind + margins).tolist(), strict=True))
 
 
@@ -142,34 +132,9 @@ def simplest(ranking: Iterable[Row], best: Row, compare: Compare) -> Row:
     )
 
 
-def _row(candidate: Candidate, stop: Stop | None, scores: Scores, metric: str) -> Row:
-    of_seeds = [scores[trial.id] for trial in candidate]
-    failures = [failure for found in of_seeds if (failure := failure_of(found)) is not None]
-    if failures:
-        return Row(candidate, "failed", Stop(failures[0].sweep, failures[0].error or ""), (), None)
-    of_sweeps = ([score_after(found, score.sweep) for found in of_seeds] for score in of_seeds[0])
-    means = [_mean([score for score in seeds if score is not None]) for seeds in of_sweeps if None not in seeds]
-    curve = [score for score in means if metric in score.metrics]
+def _row(trial: Trial, stop: Stop | None, scores: Sequence[Score], metric: str) -> Row:
+    if failure := failure_of(scores):
+        return Row(trial, "failed", Stop(failure.sweep, failure.error or ""), (), None)
+    curve = tuple(score for score in scores if metric in score.metrics)
     best = max(curve, key=lambda score: (score.metrics[metric][0], -score.sweep), default=None)
-    return Row(candidate, "pruned" if stop else "scored", stop, tuple(curve), best)
-
-
-def _mean(scores: Sequence[Score]) -> Score:
-    """Return the mean over the seeds; the ends of intervals are means too, seconds are sums."""
-    if len(scores) == 1:
-        return scores[0]
-    return Score(
-        scores[0].sweep,
-        _means([score.metrics for score in scores]),
-        fit_s=sum(score.fit_s for score in scores),
-        peak_bytes=max((score.peak_bytes for score in scores if score.peak_bytes is not None), default=None),
-        warnings={key: reason for score in scores for key, reason in score.warnings.items()},
-        test=_means([score.test for score in scores]),
-    )
-
-
-def _means(seeds: Sequence[Mapping[str, Interval]]) -> dict[str, Interval]:
-    """Return the means of the metrics that all seeds have."""
-    keys = [key for key in seeds[0] if all(key in found for found in seeds)]
-    means = {key: np.mean([found[key] for found in seeds], axis=0).tolist() for key in keys}
-    return {key: (value, lower, upper) for key, (value, lower, upper) in means.items()}
+    return Row(trial, "pruned" if stop else "scored", stop, curve, best)

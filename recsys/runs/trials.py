@@ -25,15 +25,11 @@ class Trial:
         return KINDS[self.kind].is_baseline
 
 
-# The trials of the same hyperparameters, one a seed; scored by their mean, known and published by the first.
-Candidate = tuple[Trial, ...]
-
-
-def plan_candidates(search: Search, dataset_digest: str, seed: int) -> tuple[Candidate, ...]:
-    """Plan the candidates of a search, those with the most factors first so that the longest does not start last."""
-    axes, seeds = search.space.model_dump(), search.seeds or (seed,)
+def plan_candidates(search: Search, dataset_digest: str, seed: int) -> tuple[Trial, ...]:
+    """Plan the trials of a search, those with the most factors first so that the longest does not start last."""
+    axes = search.space.model_dump()
     candidates = [
-        tuple(_trial(kind.name, params, dataset_digest, fit_seed) for fit_seed in seeds)
+        _trial(kind.name, params, dataset_digest, seed)
         for kind in KINDS.values()
         if not kind.is_baseline
         for params in kind.grid(axes)
@@ -46,7 +42,7 @@ def plan_candidates(search: Search, dataset_digest: str, seed: int) -> tuple[Can
             )
         drawn = make_generator(seed, "trials").choice(grid, size=search.trials, replace=False)
         candidates = [candidates[index] for index in sorted(drawn)]
-    return tuple(sorted(candidates, key=lambda candidate: -getattr(candidate[0].params, "factors", 0)))
+    return tuple(sorted(candidates, key=lambda trial: -getattr(trial.params, "factors", 0)))
 
 
 def plan_baselines(seed: int) -> tuple[Trial, ...]:

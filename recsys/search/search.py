@@ -36,7 +36,7 @@ from recsys.runs.folder import (
 from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of_rival, write_leaderboard
 from recsys.runs.ledger import Ledger, Score, failure_of, score_after
 from recsys.runs.ranking import Compare, Row, compare, rank, scored_candidates, simplest
-from recsys.runs.trials import Candidate, plan_baselines, plan_candidates
+from recsys.runs.trials import Trial, plan_baselines, plan_candidates
 from recsys.scoring import Scorer, settle
 from recsys.search.checks import check_dataset, check_later_steps
 from recsys.search.fit_step import fit_in_blocks, run_step
@@ -96,30 +96,29 @@ def _keep(config: SearchConfig, run: Workspace) -> None:
 class SearchState:
     """What a search knows and has left to do; begins with what its ledger holds."""
 
-    def __init__(self, search: Search, candidates: Sequence[Candidate], scorer: Scorer, lock: Lock) -> None:
+    def __init__(self, search: Search, candidates: Sequence[Trial], scorer: Scorer, lock: Lock) -> None:
         """Read the ledger of a locked run, and decide."""
         self._search, self._lock, self.scorer = search, lock, scorer
         self.run, self.candidates, self.metric = lock.workspace, candidates, scorer.validation.select
         self.baselines = plan_baselines(scorer.seed)
-        trials = [*(trial for candidate in candidates for trial in candidate), *self.baselines]
         is_kept = partial(has_listeners, self.run, scorer)
-        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, trials, is_kept)
+        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, (*candidates, *self.baselines), is_kept)
         self._deleted: frozenset[str] = frozenset()
         self.decisions = self._decide()
 
     @property
     def sweeps(self) -> int:
         """All sweeps that the fits of the search may take, with a baseline as one."""
-        return sum(map(len, self.candidates)) * self._search.sweeps + len(self.baselines)
+        return len(self.candidates) * self._search.sweeps + len(self.baselines)
 
     @property
     def done(self) -> int:
         """Sweeps that are done, or left out by fits that were stopped early."""
         scores = self.ledger.scores
         done = sum(bool(scores[trial.id]) for trial in self.baselines)
-        for candidate in self.candidates:
-            last = [max((score.sweep for score in scores[trial.id]), default=0) for trial in candidate]
-            done += len(last) * self._search.sweeps if candidate[0].id in self.decisions.done else sum(last)
+        for trial in self.candidates:
+            last = max((score.sweep for score in scores[trial.id]), default=0)
+            done += self._search.sweeps if trial.id in self.decisions.done else last
         return done
 
     def ready(self) -> list[Call]:
@@ -131,7 +130,7 @@ class SearchState:
     def partly_scored(self, rows: Iterable[Row]) -> list[Call]:
         """Return the calls of `run_step` that score rows by every metric."""
         scores = self.ledger.scores
-        steps = [(trial, row.sweep) for row in rows for trial in row.candidate if not failure_of(scores[trial.id])]
+        steps = [(row.trial, row.sweep) for row in rows if not failure_of(scores[row.trial.id])]
         partly = [step for step in steps if (score := score_after(scores[step[0].id], step[1])) and not score.is_whole]
         return [Call(step, (*step, self.scorer, self.run.address, True)) for step in partly]
 
@@ -150,14 +149,13 @@ class SearchState:
 
     def rank(self, metric: str) -> list[Row]:
         """Return the ranking of candidates and baselines by a metric."""
-        entries = [*self.candidates, *((trial,) for trial in self.baselines)]
-        return rank(entries, self.decisions.stopped, self.ledger.scores, metric)
+        return rank((*self.candidates, *self.baselines), self.decisions.stopped, self.ledger.scores, metric)
 
     def _decide(self) -> Decisions:
         """Return the decisions; the checkpoints of candidates that go no further are deleted."""
         decisions = decide(self._search, self.candidates, self.ledger.scores, self.metric)
-        over = [candidate for candidate in self.candidates if candidate[0].id in decisions.done - self._deleted]
-        self.run.delete(*(checkpoint_name(trial) for candidate in over for trial in candidate))
+        over = decisions.done - self._deleted
+        self.run.delete(*(checkpoint_name(trial) for trial in self.candidates if trial.id in over))
         self._deleted = decisions.done
         return decisions
 
@@ -223,8 +221,7 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
         if search.select == "simplest_tied":
             chosen = simplest(ranking, best, compare_by_metric)
             _score_wholly(cluster, state, [chosen])
-            curve = next(row.curve for row in state.rank(metric) if row.trial == chosen.trial)
-            chosen = replace(chosen, score=next(score for score in curve if score.sweep == chosen.sweep))
+            chosen = replace(chosen, score=score_after(state.ledger.scores[chosen.trial.id], chosen.sweep))
         popular = [row for row in ranking if row.trial.kind == Popular.name and row.score]
         beats_popular = not any(row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:])
     write_leaderboard(run.folder / LEADERBOARD, ranking)

@@ -3,7 +3,7 @@
 The store keeps what its numbers stand for, so that what is exported carries the ids that came in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
+from analysis.logs.lines import IdKinds
 from analysis.store import IdsOf, Interactions
 from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
@@ -30,8 +31,8 @@ class Title(msgspec.Struct, frozen=True):
     artist: str = ""
 
 
-def decide_kinds(connection: queries.Connection, known: Interactions | None) -> dict[IdsOf, bool]:
-    """Return whether users and items are text: as in the store, or by the rows of its first ingest.
+def decide_kinds(connection: queries.Connection, known: Interactions | None) -> IdKinds:
+    """Return which ids are text: as in the store, or by the rows of its first ingest.
 
     Those are in the table `checked`. Typed files say it; without types (CSV), ids are whole numbers if each is one.
 
@@ -39,21 +40,21 @@ def decide_kinds(connection: queries.Connection, known: Interactions | None) -> 
         IngestError: By the files' own types, some ids are numbers and some are text.
     """
     if known:
-        return {"users": known.text_users, "items": known.text_items}
+        return IdKinds(known.text_users, known.text_items)
     counts = queries.fetch_row(connection, "interactions/id_kinds")
-    kinds: dict[IdsOf, bool] = {}
+    kinds: list[bool] = []
     for of in _TABLES:
         numbers, text = counts[f"{of}_whole_number"], counts[f"{of}_text"]
         if numbers and text:
             raise IngestError(
                 f"mixed {of}: {numbers:,} rows have a number and {text:,} have text; one or the other is expected"
             )
-        kinds[of] = not numbers and bool(text or counts[f"{of}_characters"])
-    return kinds
+        kinds.append(not numbers and bool(text or counts[f"{of}_characters"]))
+    return IdKinds(*kinds)
 
 
 def write_ids(
-    connection: queries.Connection, is_text: Mapping[IdsOf, bool], known: Sequence[Path], scratch: Path
+    connection: queries.Connection, kinds: IdKinds, known: Sequence[Path], scratch: Path
 ) -> dict[IdsOf, Path]:
     """Write the text ids of the table `verified` to files in `scratch`, and attach them as `user_ids` and `track_ids`.
 
@@ -66,8 +67,8 @@ def write_ids(
         IngestError: Two texts have the same number.
     """
     written: dict[IdsOf, Path] = {}
-    for of, table in _TABLES.items():
-        if not is_text[of]:
+    for (of, table), is_text in zip(_TABLES.items(), kinds, strict=True):
+        if not is_text:
             queries.attach_arrow(connection, table, _NO_IDS)
             continue
         written[of] = file = scratch / f"{of}.parquet"

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.table import Table
 
@@ -14,13 +13,11 @@ from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, sha256_file
 from looplib.progress import output, progress
 from looplib.randomness import make_generator
-from sim.errors import InteractionsError, WorldError
+from sim.errors import WorldError
 from sim.figures import describe, listen
-from sim.fitted.config import FitConfig
-from sim.fitted.factors import FACTORS_FILE, find_factors, read_factors, read_texts
+from sim.fitted.data import FACTORS_FILE, find_factors, read_factors, read_table, read_texts
 from sim.fitted.reproduction import NEIGHBOURS, compare_listening, simulate_listening
-from sim.fitted.table import read_table
-from sim.fitted.world import FittedWorld, fit_world
+from sim.fitted.world import FitConfig, FittedWorld, fit_world
 from sim.listening.sessions import make_model
 from sim.recommenders import recommend_random
 from sim.worlds.files import FIT_FILE, TRACKS_FILE, load_world, new_world
@@ -32,10 +29,10 @@ _SESSIONS = 20_000
 
 HELP = f"""Fit a world to real listening: who heard which track how much, and the factors of an export of it.
 
-FILE is CSV with a header or JSON lines, gzipped or not, with the columns user, track and weight. Tracks lie where their
-factors point; sessions open with what their listener heard, as often as it was heard. The world's ids are 0..n-1;
-those of the data stand beside them as "id". Writes a world's files, {FIT_FILE} and {FACTS_FILE} into a new folder,
-whole or not at all, and says how well simulated listening reproduces the data.
+FILE is CSV, gzipped or not, with the columns user, track and weight. Tracks lie where their factors point; sessions
+open with what their listener heard, as often as it was heard. The world's ids are 0..n-1; those of the data stand
+beside them as "id". Writes a world's files, {FIT_FILE} and {FACTS_FILE} into a new folder, whole or not at all, and
+says how well simulated listening reproduces the data.
 
 \b
 Example:
@@ -62,38 +59,27 @@ def _main(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
 ) -> None:
     settings = load_config(FitConfig, config, overrides or [])
-    facts = make_fitted_world(files, export, catalogue, settings, out)
-    if facts is None:
-        typer.echo(f"{out} holds this very world already; nothing done")
-        return
-    _show(facts, settings, out)
+    _show(make_fitted_world(files, export, catalogue, settings, out), settings, out)
 
 
 def make_fitted_world(
     files: Sequence[Path], export: Path, catalogue: Path | None, config: FitConfig, folder: Path
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     """Fit a world and write its folder, whole or not at all.
 
     `export` is a published version of recommendations, or the folder of them; without a catalogue each track has an
     artist of its own.
 
     Returns:
-        The content of `fit.json`, or None if the folder holds this very world already and nothing was done.
+        The content of `fit.json`.
 
     Raises:
         InteractionsError: The files cannot be read or contradict each other.
-        WorldError: The folder exists and holds something else, or cannot be written.
+        WorldError: The folder exists, or cannot be written.
     """
-    factors_file = find_factors(export)
-    inputs = {
-        "interactions": [_digest(path) for path in files],
-        "factors": _digest(factors_file),
-        "catalogue": _digest(catalogue) if catalogue else None,
-        "config": config.model_dump(mode="json"),
-    }
     if folder.exists():
-        _check_same_world(inputs, folder)
-        return None
+        raise WorldError(f"{folder}: exists; name a new folder")
+    factors_file = find_factors(export)
     with progress("fitting", 3, "steps") as report:
         factors = read_factors(factors_file)
         texts = read_texts(catalogue, factors.tracks)
@@ -101,6 +87,12 @@ def make_fitted_world(
         report(1, "read")
         world = fit_world(table, factors, texts, config)
         report(2, "fitted")
+        inputs = {
+            "interactions": [sha256_file(path) for path in files],
+            "factors": sha256_file(factors_file),
+            "catalogue": sha256_file(catalogue) if catalogue else None,
+            "config": config.model_dump(mode="json"),
+        }
         facts: dict[str, Any] = {"schema": SCHEMA, "inputs": inputs}
         with new_world(folder, world.tracks, world.users, world.embeddings) as new:
             (new / FIT_FILE).write_text(dump_config(config), encoding="utf-8")
@@ -148,20 +140,3 @@ def _show(facts: dict[str, Any], config: FitConfig, folder: Path) -> None:
     table.add_row(co_listening, f"{found['co_listening']:.3f}", f"{found['chance']:.3f}, chance")
     output().print(table)
     typer.echo(_NOTE)
-
-
-def _digest(path: Path) -> str:
-    try:
-        return sha256_file(path)
-    except OSError as error:
-        raise InteractionsError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _check_same_world(inputs: dict[str, Any], folder: Path) -> None:
-    path = folder / FACTS_FILE
-    try:
-        found = orjson.loads(path.read_bytes())["inputs"]
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
-        raise WorldError(f"{folder}: exists and holds no {FACTS_FILE} of a fitted world; name a new folder") from None
-    if found != inputs:
-        raise WorldError(f"{folder}: holds a world fitted to other data or otherwise ({path}); name a new folder")

@@ -9,7 +9,7 @@ import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
-from sim.fitted.table import ListeningTable
+from sim.fitted.data import ListeningTable
 from sim.listening.sessions import ListeningModel, draw_starts
 
 NEIGHBOURS = 10
@@ -44,22 +44,23 @@ def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int
     Co-listening is compared on tracks, drawn by the seed, that somebody heard together with another track.
     """
     data, simulated = data.shares(), simulated.shares()
-    heard = np.flatnonzero(data.popularity > 0)
-    sample = np.sort(make_generator(seed, "compared tracks").permutation(heard)[:_TRACKS])
-    data_tops, simulated_tops = co_listened(data, sample), co_listened(simulated, sample)
-    compared = np.flatnonzero([len(top) > 0 for top in data_tops])
+    popularity, simulated_popularity = data.popularity(), simulated.popularity()
+    sample = np.sort(make_generator(seed, "compared tracks").permutation(np.flatnonzero(popularity > 0))[:_TRACKS])
+    tops = [
+        pair for pair in zip(co_listened(data, sample), co_listened(simulated, sample), strict=True) if len(pair[0])
+    ]
     order = make_generator(seed, "held-out listeners").permutation(data.users)
     fitted, others = np.sort(order[: data.users // 2]), np.sort(order[data.users // 2 :])
-    judged = data.only(others).popularity
+    held_out = data.only(others).popularity()
     return Reproduction(
-        data_gini=gini(data.popularity),
-        gini=gini(simulated.popularity),
-        popularity=spearman(data.popularity, simulated.popularity),
-        held_out=spearman(simulated.only(fitted).popularity, judged),
-        held_out_data=spearman(data.only(fitted).popularity, judged),
-        co_listening=_overlap(data_tops, simulated_tops, compared, compared),
-        chance=_overlap(data_tops, simulated_tops, compared, np.roll(compared, 1)),
-        tracks=len(compared),
+        data_gini=gini(popularity),
+        gini=gini(simulated_popularity),
+        popularity=spearman(popularity, simulated_popularity),
+        held_out=spearman(simulated.only(fitted).popularity(), held_out),
+        held_out_data=spearman(data.only(fitted).popularity(), held_out),
+        co_listening=_overlap(tops),
+        chance=_overlap([(wanted, tops[number - 1][1]) for number, (wanted, _) in enumerate(tops)]),
+        tracks=len(tops),
     )
 
 
@@ -77,7 +78,7 @@ def co_listened(table: ListeningTable, tracks: IntArray) -> list[IntArray]:
     lengths = np.sqrt(np.bincount(table.track, weights=table.weight**2, minlength=table.tracks))
     by_track = np.argsort(table.track, kind="stable")
     first = np.searchsorted(table.track[by_track], np.arange(table.tracks + 1))
-    offsets, tops = table.offsets, []
+    offsets, tops = table.offsets(), []
     for track in tracks.tolist():
         pairs = by_track[first[track] : first[track + 1]]
         users = table.user[pairs]
@@ -106,8 +107,7 @@ def _ranks(values: FloatArray) -> FloatArray:
     return ranks
 
 
-def _overlap(wanted: list[IntArray], found: list[IntArray], at: IntArray, found_at: IntArray) -> float:
-    """Return the mean share of each wanted list that is in the found list beside it."""
-    pairs = zip(at.tolist(), found_at.tolist(), strict=True)
-    shares = [len(np.intersect1d(wanted[here], found[there])) / len(wanted[here]) for here, there in pairs]
+def _overlap(pairs: list[tuple[IntArray, IntArray]]) -> float:
+    """Return the mean share of each first list that is in the second."""
+    shares = [len(np.intersect1d(wanted, found)) / len(wanted) for wanted, found in pairs]
     return float(np.mean(shares)) if shares else float("nan")

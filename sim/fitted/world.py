@@ -12,15 +12,17 @@ organic track included, is then 1 + budget * p / (1 - p). Earlier tracks of the 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from pydantic import Field
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
+from looplib.config import Config, Count, Share
 from looplib.randomness import make_generator
-from sim.fitted.config import FitConfig
-from sim.fitted.factors import Factors, Texts
-from sim.fitted.table import ListeningTable
+from sim.fitted.data import Factors, ListeningTable, Texts
 from sim.listening.response import raw_share
+from sim.worlds.config import DEFAULT_GAMMA, DEFAULT_SESSION_BUDGET, PositiveSpan, ResponseConfig, Span
 from sim.worlds.generate import draw_span, user_records
 from sim.worlds.neighbours import nearest_tracks
 
@@ -30,6 +32,27 @@ _TRACKS = 200  # random tracks for each session
 _LENGTHS = (2.0, 60.0)  # squared
 _BEYOND = 10.0  # how far a shift may exceed what any product of embeddings can be
 _STEPS = 14
+
+
+class FitConfig(Config):
+    """What the data do not say of a world.
+
+    Biases and sharpnesses are drawn as in generated worlds. Then all biases are moved by one number, and the embeddings
+    lengthened by another, until random recommendations and the tracks near an interest are heard as is wanted here.
+    """
+
+    seed: int = Field(default=0, ge=0)
+    gamma: Share = Field(default=DEFAULT_GAMMA, description="factor on the share for each earlier track of the artist")
+    interests: Count = Field(default=500, description="most tracks of a listener, heard most, that open sessions")
+    consume_bias: Span = Span(low=1.0, high=5.9)
+    consume_sharpness: PositiveSpan = PositiveSpan(low=0.3, high=1.2)
+    session_budget: Count = DEFAULT_SESSION_BUDGET
+    random_listening: float = Field(
+        default=2.12, gt=1, le=100, description="listening time a session with random tracks"
+    )
+    near_share: float = Field(default=0.7, gt=0, lt=1, description="mean share heard of tracks near an interest")
+    sessions: Count = Field(default=100, description="opening tracks a listener, to compare with the data")
+    response: ResponseConfig = ResponseConfig(organic_neighbours=1)  # a session opens with what was heard
 
 
 @dataclass(frozen=True)
@@ -71,7 +94,7 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
     who = rng.integers(table.users, size=_TUNED)
     opened = [rng.choice(heard[user][0], p=np.divide(heard[user][1], sum(heard[user][1]))) for user in who.tolist()]
     tuning = tune(directions, np.array(opened), bias[who], sharpness[who], config)
-    popularity = np.round(table.popularity / table.popularity.mean(), 4).tolist()
+    popularity = np.round(table.popularity() / table.popularity().mean(), 4).tolist()
     columns = zip(factors.tracks, texts, popularity, strict=True)
     interests = [tracks for tracks, _ in heard]
     users = user_records(interests, np.round(bias + tuning.bias_shift, 3), sharpness, config.session_budget)
@@ -93,8 +116,8 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
 
 def most_heard(table: ListeningTable, most: int) -> list[tuple[list[int], list[float]]]:
     """Return up to so many tracks of each listener, and their weights, heard most first; ties by number."""
-    found = []
-    for first, end in zip(table.offsets[:-1].tolist(), table.offsets[1:].tolist(), strict=True):
+    found, offsets = [], table.offsets().tolist()
+    for first, end in pairwise(offsets):
         order = first + np.argsort(-table.weight[first:end], kind="stable")[:most]
         found.append((table.track[order].tolist(), table.weight[order].tolist()))
     return found

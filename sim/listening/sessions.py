@@ -63,7 +63,7 @@ def draw_starts(model: ListeningModel, listeners: IntArray, rng: np.random.Gener
         which = _choose_interests(model, listeners, rng.random(len(listeners)))
     near = rng.integers(0, model.neighbours[listeners])
     repeats = model.world.response.repeats
-    return _starts(model, listeners, which, near, rng.random(len(listeners)) < repeats if repeats else None)
+    return _starts(model, listeners, which, near, comes_back=rng.random(len(listeners)) < repeats if repeats else None)
 
 
 def scale_starts(model: ListeningModel, listeners: IntArray, uniform: FloatArray) -> Starts:
@@ -72,6 +72,25 @@ def scale_starts(model: ListeningModel, listeners: IntArray, uniform: FloatArray
     near = scale_below(model.neighbours[listeners], uniform[1])
     comes_back = hashes.uniforms(hashes.bits_of(uniform[0]), hashes.RETURN) < model.world.response.repeats
     return _starts(model, listeners, which, near, comes_back)
+
+
+def _choose_interests(model: ListeningModel, listeners: IntArray, uniform: FloatArray) -> IntArray:
+    """Turn a draw from [0, 1) into which of its listener's interests a session has."""
+    limits = model.interests[listeners]
+    if model.cumulative is None:
+        return scale_below(limits, uniform)
+    position = np.searchsorted(model.cumulative, listeners + uniform, side="right")
+    chosen: IntArray = np.clip(position - model.world.interest_offsets[listeners], 0, limits - 1)
+    return chosen
+
+
+def _starts(
+    model: ListeningModel, listeners: IntArray, which: IntArray, near: IntArray, comes_back: BoolArray | None
+) -> Starts:
+    if comes_back is not None:
+        which, near = np.where(comes_back, 0, (which, near))
+    position = model.world.interest_offsets[listeners] + which
+    return Starts(listeners, position, model.nearest[position, near])
 
 
 def own_logits(world: World, listeners: IntArray, tracks: IntArray) -> FloatArray | float:
@@ -203,25 +222,6 @@ class Sessions:
         self.artists[position, rows] = self.world.artist[tracks]
         self.hundredths[position, rows] = hundredths
         self.length[rows] += 1
-
-
-def _choose_interests(model: ListeningModel, listeners: IntArray, uniform: FloatArray) -> IntArray:
-    """Turn a draw from [0, 1) into which of its listener's interests a session has."""
-    limits = model.interests[listeners]
-    if model.cumulative is None:
-        return scale_below(limits, uniform)
-    position = np.searchsorted(model.cumulative, listeners + uniform, side="right")
-    chosen: IntArray = np.clip(position - model.world.interest_offsets[listeners], 0, limits - 1)
-    return chosen
-
-
-def _starts(
-    model: ListeningModel, listeners: IntArray, which: IntArray, neighbour: IntArray, comes_back: BoolArray | None
-) -> Starts:
-    if comes_back is not None:
-        which, neighbour = (np.where(comes_back, 0, drawn) for drawn in (which, neighbour))
-    position = model.world.interest_offsets[listeners] + which
-    return Starts(listeners, position, model.nearest[position, neighbour])
 
 
 def _count_equal(history: Int32Array, rows: IntArray, values: IntArray) -> IntArray:

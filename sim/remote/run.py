@@ -1,64 +1,54 @@
-"""A run against a service, day after day: its sessions, its tables, its summary file."""
+"""A run against a service, day after day: its sessions, what is shown of them, its summary file."""
 
-import asyncio
 import time
 from collections.abc import Callable
-
-from rich.console import Console
+from pathlib import Path
 
 from looplib.files import atomic_write_json
 from looplib.progress import progress
 from looplib.start import EXIT_INTERRUPTED
 from sim.errors import RemoteError
-from sim.listening.sessions import ListeningModel, make_model
+from sim.listening.sessions import make_model
 from sim.remote.config import RemoteConfig
 from sim.remote.drive import run_sessions
-from sim.remote.service import ask_arms
-from sim.remote.summary import Day, day_document, day_notes, day_table
+from sim.remote.summary import day_document, describe_day
 from sim.worlds.files import World, load_world
 
-SCHEMA = 2
+SCHEMA = 3
 
 
-def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], console: Console) -> int:
+def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], say: Callable[[str], None]) -> int:
     """Drive a service, show the results, and return the exit code.
 
-    `go_on` is asked before each day but the first one, with its number, whether it is to begin.
+    `go_on` is asked before each day but the first one, with its number, whether it is to begin; `say` shows a line.
 
     Raises:
         RemoteError: The service cannot be used; what was done so far is shown and in the summary file.
         WorldError: The world cannot be used.
     """
     model = make_model(load_world(config.world))
-    days: list[Day] = []
-    for number in range(1, config.days + 1):
-        if number > 1 and not go_on(number):
+    days: list[dict[str, object]] = []
+    for day in range(1, config.days + 1):
+        if day > 1 and not go_on(day):
             break
-        day = _run_day(config, number, model)
-        days.append(day)
-        console.print(day_table(day))
-        for note in day_notes(day):
-            console.print(note)
-        _write_summary(config, model.world, days)
-        if day.counts.error:
-            raise day.counts.error
-        if day.counts.was_interrupted:
+        sessions = range((day - 1) * config.episodes, day * config.episodes)
+        began = time.monotonic()
+        with progress(f"day {day}", config.episodes, "sessions") as report:
+            counts = run_sessions(model, config, sessions, report)
+        seconds = time.monotonic() - began
+        for line in describe_day(day, seconds, counts):
+            say(line)
+        days.append(day_document(day, seconds, counts))
+        if config.summary:
+            _write_summary(config, config.summary, model.world, days)
+        if counts.error:
+            raise counts.error
+        if counts.was_interrupted:
             return EXIT_INTERRUPTED
     return 0
 
 
-def _run_day(config: RemoteConfig, number: int, model: ListeningModel) -> Day:
-    arms = asyncio.run(ask_arms(config, model.world.listeners))
-    sessions = range((number - 1) * config.episodes, number * config.episodes)
-    began = time.monotonic()
-    with progress(f"day {number}", config.episodes, "sessions") as report:
-        counts = run_sessions(model, config, sessions, report)
-    return Day(number, time.monotonic() - began, counts, arms)
-
-
-def _write_summary(config: RemoteConfig, world: World, days: list[Day]) -> None:
-    if config.summary is None:
-        return
+def _write_summary(config: RemoteConfig, file: Path, world: World, days: list[dict[str, object]]) -> None:
     document = {
         "schema": SCHEMA,
         "url": config.address,
@@ -68,9 +58,9 @@ def _write_summary(config: RemoteConfig, world: World, days: list[Day]) -> None:
         "batch": config.batch,
         "concurrency": config.pools,
         "processes": config.processes,
-        "days": [day_document(day) for day in days],
+        "days": days,
     }
     try:
-        atomic_write_json(config.summary, document)
+        atomic_write_json(file, document)
     except OSError as error:
-        raise RemoteError(f"{config.summary}: cannot be written ({error.strerror})") from None
+        raise RemoteError(f"{file}: cannot be written ({error.strerror})") from None

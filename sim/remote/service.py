@@ -7,10 +7,6 @@ has them. Many: `POST /next` and `/last` with `{"requests": [{"user", "track", "
 Sent again, with growing pauses: a request that never left, as no connection was made, and one that the service answered
 with a 5xx of its own, which says that it did not do it. Not sent again: a request whose answer was lost, as the service
 may have logged it; a gateway's 502 and 504 say no more than that.
-
-`GET /experiments` names the experiments and their arms, `POST /assignments` with `{"users": […]}` is answered with
-`{"assignments": [{"user", "experiments": {name: arm}}…]}` in the same order, `experiments` being as in the event log. A
-service without these addresses tells no arms.
 """
 
 import asyncio
@@ -26,7 +22,7 @@ from yarl import URL
 from looplib.arrays import IntArray
 from sim.errors import RemoteError
 from sim.remote.config import RemoteConfig
-from sim.remote.summary import Arms, Counts
+from sim.remote.summary import Counts
 
 UNUSABLE = -1  # instead of a track
 ANSWER_LOST = "answer lost"
@@ -34,7 +30,6 @@ SERVICE_FAILED = "service answered 5xx"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _LOST_AT_GATEWAY = (502, 504)
 _MOST_IN_A_ROW = 20  # requests without a good answer in between, after which the run is given up
-_USERS_AT_ONCE = 1000
 _UNUSED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 
 
@@ -107,21 +102,14 @@ class Service:
         """Tell what each listener heard last, and end the sessions; arguments and errors are those of `next`."""
         await self._tell("last", users, tracks, hundredths)
 
-    async def ask(self, method: str, path: str, body: bytes | None = None) -> Answer | None:
-        """Send a request, again while nothing listens or it is answered with 5xx, until patience ends.
-
-        Returns:
-            The answer, None if it was lost.
-
-        Raises:
-            StoppedError: The run ends.
-        """
+    async def _ask(self, path: str, body: bytes) -> Answer | None:
+        """Send a request, again while nothing listens or it is answered with 5xx, until patience ends; None is lost."""
         give_up_at, pause_s = float("inf"), _FIRST_PAUSE_S
         url = self._url.with_path(self._url.raw_path.rstrip("/") + path, encoded=True)  # parsing it would cost a fifth
         while True:
             answer = None
             try:
-                async with self._http.request(method, url, data=body, allow_redirects=False) as response:
+                async with self._http.post(url, data=body, allow_redirects=False) as response:
                     answer = Answer(response.status, await response.read())
                 reason = f"status {answer.status}"
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -155,7 +143,7 @@ class Service:
         else:
             ((user, track, share),) = columns
             path, body = f"/{what}/{user}", orjson.dumps({"track": track, "time": share})
-        answer = await self.ask("POST", path, body)
+        answer = await self._ask(path, body)
         if answer is None or answer.status in _LOST_AT_GATEWAY:
             reason, said = ANSWER_LOST, "answers in a row were lost"
         elif answer.status >= 500:
@@ -172,43 +160,6 @@ class Service:
         if self._failed_in_a_row >= _MOST_IN_A_ROW:
             self._fail(f"{self._url}{path}: {self._failed_in_a_row} {said}")
         raise FailedError(reason)
-
-
-async def ask_arms(config: RemoteConfig, listeners: int) -> Arms:
-    """Wait until the service can be connected to, and ask which arm of which experiment each listener is in.
-
-    Returns:
-        The arms; none if the service does not tell them all.
-
-    Raises:
-        RemoteError: Nothing listens, or it is no HTTP service.
-    """
-    counts = Counts.empty(0)
-    async with Service(config, 0, asyncio.Event(), counts) as service:
-        try:
-            answer = await service.ask("GET", "/experiments")
-            if answer is None:
-                raise RemoteError(f"{config.address}: no whole answer; is this an HTTP service?")
-            return await _read_arms(service, answer, listeners)
-        except StoppedError:
-            raise counts.error or RemoteError(f"{config.address}: not connected") from None
-        except (orjson.JSONDecodeError, TypeError, KeyError, ValueError):
-            return {}  # it does not tell arms, or will fail at the first session too
-
-
-async def _read_arms(service: Service, answer: Answer, listeners: int) -> Arms:
-    experiments = orjson.loads(answer.body)["experiments"] if answer.status == 200 else []
-    names = [(experiment["name"], arm["name"]) for experiment in experiments for arm in experiment["arms"]]
-    arms = {name: np.zeros(listeners, dtype=np.bool_) for name in names}
-    for first in range(0, listeners if arms else 0, _USERS_AT_ONCE):
-        users = list(range(first, min(first + _USERS_AT_ONCE, listeners)))
-        found = await service.ask("POST", "/assignments", orjson.dumps({"users": users}))
-        for user, assignment in zip(users, orjson.loads(found.body if found else b"")["assignments"], strict=True):
-            if assignment["user"] != user:
-                return {}
-            for name in {experiment for experiment, _ in arms}:
-                arms[name, assignment["experiments"][name]][user] = True
-    return arms
 
 
 def _error_text(body: bytes) -> str:

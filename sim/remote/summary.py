@@ -1,16 +1,13 @@
-"""A run's figures: counts by listener, means with standard errors, a table for people and a document for programs."""
+"""A run's figures: counts by listener, means with standard errors, lines for people and a document for programs."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-from rich.table import Table
 
-from looplib.arrays import BoolArray, FloatArray, IntArray
+from looplib.arrays import FloatArray, IntArray
 from sim.errors import RemoteError
-
-Arms = dict[tuple[str, str], BoolArray]  # (listeners,) of each experiment's arm; empty if the service tells none
 
 
 @dataclass(frozen=True)
@@ -23,16 +20,6 @@ class Mean:
     def __str__(self) -> str:
         """Return `mean ± standard error`."""
         return f"{self.mean:.3f} ± {self.standard_error:.3f}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Figures of the sessions of some listeners; organic tracks are included."""
-
-    listeners: int
-    sessions: int
-    tracks: Mean  # tracks a session
-    time: Mean  # listening time a session
 
 
 @dataclass
@@ -78,22 +65,11 @@ class Counts:
         self.retries += other.retries
         self.error = self.error or other.error
 
-    def outcome(self, listeners: BoolArray | None = None) -> Outcome:
-        """Sum up the sessions of all listeners, or of those where the mask is true."""
-        who = self.sessions > 0 if listeners is None else listeners & (self.sessions > 0)
-        sessions = self.sessions[who]
-        time = ratio_mean(self.hundredths[who] / 100.0, sessions)
-        return Outcome(len(sessions), int(sessions.sum()), ratio_mean(self.tracks[who], sessions), time)
-
-
-@dataclass(frozen=True)
-class Day:
-    """Results of a day."""
-
-    day: int  # from 1
-    seconds: float
-    counts: Counts
-    arms: Arms
+    def means(self) -> tuple[Mean, Mean]:
+        """Return the tracks and the listening time of a whole session, organic tracks included."""
+        heard = self.sessions > 0
+        sessions = self.sessions[heard]
+        return ratio_mean(self.tracks[heard], sessions), ratio_mean(self.hundredths[heard] / 100.0, sessions)
 
 
 def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
@@ -110,39 +86,33 @@ def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
     return Mean(mean, float(np.sqrt(clusters / (clusters - 1) * squares)) / total)
 
 
-def day_table(day: Day) -> Table:
-    """Make a table of sessions, and means a session with standard errors: of all, and of each arm."""
-    whole = day.counts.outcome()
-    table = Table(title=f"Day {day.day}: {whole.sessions:,} sessions, {whole.sessions / day.seconds:,.0f} a second")
-    for column in ("experiment", "arm", "listeners", "sessions", "tracks a session", "time a session"):
-        table.add_column(column, justify="left" if column in {"experiment", "arm"} else "right")
-    outcomes = {("", "all"): whole, **{arm: day.counts.outcome(mask) for arm, mask in day.arms.items()}}
-    for arm, found in outcomes.items():
-        table.add_row(*arm, f"{found.listeners:,}", f"{found.sessions:,}", str(found.tracks), str(found.time))
-    return table
-
-
-def day_notes(day: Day) -> list[str]:
-    """Return lines about what did not go as it should, and about arms that are not known."""
-    counts = day.counts
-    notes = [f"{count:,} sessions failed: {reason}" for reason, count in counts.failed.most_common()]
+def describe_day(day: int, seconds: float, counts: Counts) -> list[str]:
+    """Return lines for people about a day: what was heard, and what did not go as it should."""
+    tracks, time = counts.means()
+    sessions, listeners = int(counts.sessions.sum()), np.count_nonzero(counts.sessions)
+    heard = f"tracks a session {tracks}, listening time {time}" if sessions else "nothing was heard"
+    lines = [
+        f"day {day}: {sessions:,} sessions of {listeners:,} listeners, {sessions / seconds:,.0f} a second; {heard}"
+    ]
+    lines += [f"{count:,} sessions failed: {reason}" for reason, count in counts.failed.most_common()]
     if counts.skipped:
-        notes.append(f"{counts.skipped:,} sessions skipped: an earlier one of the listener may still be open")
+        lines.append(f"{counts.skipped:,} sessions skipped: an earlier one of the listener may still be open")
     if counts.interrupted:
-        notes.append(f"{counts.interrupted:,} sessions ended early and not counted")
-    notes += [f"{count:,} requests sent again: {reason}" for reason, count in counts.retries.most_common()]
-    return notes if day.arms else [*notes, "the service does not tell its arms"]
+        lines.append(f"{counts.interrupted:,} sessions ended early and not counted")
+    return lines + [f"{count:,} requests sent again: {reason}" for reason, count in counts.retries.most_common()]
 
 
-def day_document(day: Day) -> dict[str, object]:
+def day_document(day: int, seconds: float, counts: Counts) -> dict[str, object]:
     """Return a day of the summary file; orjson writes its means, NaN as null."""
-    counts, arms = day.counts, day.arms.items()
+    tracks, time = counts.means()
     return {
-        "day": day.day,
-        "seconds": round(day.seconds, 3),
+        "day": day,
+        "seconds": round(seconds, 3),
         "ended_early": str(counts.error) if counts.error else "interrupted" if counts.was_interrupted else None,
-        **vars(counts.outcome()),
-        "arms": [{"experiment": name, "arm": arm, **vars(counts.outcome(mask))} for (name, arm), mask in arms],
+        "listeners": int(np.count_nonzero(counts.sessions)),
+        "sessions": int(counts.sessions.sum()),
+        "tracks": tracks,
+        "time": time,
         "failed": dict(sorted(counts.failed.items())),
         "skipped": counts.skipped,
         "interrupted": counts.interrupted,

@@ -4,14 +4,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import orjson
 import pytest
 
 from analysis.logs.lines import Event
 from recsys.ingest.events import ingest
 from sim.listening.sessions import ListeningModel, make_model
 from sim.remote.summary import Counts
-from sim.run import main
 from sim.worlds.files import load_world
 from tests.botify.exports import publish, random_lists
 from tests.faults.served import Published, Served, read_events, serve
@@ -99,27 +97,3 @@ def test_two_processes_of_the_service_share_the_sessions(
     sessions = _sessions(tmp_path / "log")
     assert len(sessions) == SESSIONS
     assert sum(len(events) for events in sessions.values()) == counts.tracks.sum()
-
-
-def test_the_runs_table_tells_the_arms_of_the_service(
-    published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arms = [{"name": "C", "recommender": "random"}, {"name": "T1", "recommender": "indexed"}]
-    summary = tmp_path / "summary.json"
-    with serve(published, tmp_path / "log", experiments=[{"name": "LISTS", "arms": arms}], decides="LISTS") as served:
-        flags = {
-            "--recommender": "remote", "--world": published.folder / "world", "--episodes": SESSIONS, "--seed": 4,
-            "--url": f"http://127.0.0.1:{served.port}", "--batch": 20, "--summary": summary,
-        }  # fmt: skip
-        assert main([str(word) for flag in flags.items() for word in flag]) == 0
-        assert served.stop() == 0
-    shown = capsys.readouterr().out
-    assert shown.count("LISTS") == 2
-    assert "does not tell its arms" not in shown
-    logged = defaultdict(set)
-    for session, events in _sessions(tmp_path / "log").items():
-        logged[((events[0].experiments or {})["LISTS"])].add(session)
-    told = orjson.loads(summary.read_bytes())["days"][0]["arms"]
-    assert [(arm["experiment"], arm["arm"]) for arm in told] == [("LISTS", "C"), ("LISTS", "T1")]
-    assert {arm["arm"]: arm["sessions"] for arm in told} == {arm: len(found) for arm, found in logged.items()}
-    assert sum(arm["listeners"] for arm in told) <= LISTENERS

@@ -75,8 +75,8 @@ def write_run(folder: Path) -> Winner:
     for score in scores:
         ledger.add(good, score)
     ranking = [
-        Row((good,), "scored", None, scores, scores[-1], (0.0, 0.0, 0.0)),
-        Row((bad,), "failed", Stop(1, HOSTILE), (), None),
+        Row(good, "scored", None, scores, scores[-1], (0.0, 0.0, 0.0)),
+        Row(bad, "failed", Stop(1, HOSTILE), (), None),
     ]
     write_leaderboard(folder / "leaderboard.parquet", ranking)
     winner = Winner(good, 3, scores[-1].metrics, "ndcg@30", "dataset", (f"Warning: {HOSTILE}",))

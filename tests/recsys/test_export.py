@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,7 @@ from recsys.dataset.dataset import open_dataset
 from recsys.export import __main__ as export_command
 from recsys.export import export
 from recsys.ingest.events import ingest
-from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
-from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
@@ -91,13 +88,6 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(finished: Path, tmp_pa
     for name, facts in manifest["files"].items():
         assert sha256_file(version / name) == facts["sha256"]
         assert (version / name).stat().st_size == facts["bytes"]
-
-
-def test_the_manifest_has_the_seed_of_the_split_and_that_of_the_fit(finished: Path) -> None:
-    config, winner = read_run(open_workspace(finished))
-    other = replace(winner, trial=replace(winner.trial, seed=config.seed + 1))
-    facts = export.model_facts("model", other, config)
-    assert (facts["seed"], facts["fit_seed"]) == (config.seed, config.seed + 1)
 
 
 def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> None:

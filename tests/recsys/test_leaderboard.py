@@ -15,7 +15,7 @@ from recsys.config import Search, Space
 from recsys.runs.leaderboard import leaderboard_table, remarks, write_leaderboard
 from recsys.runs.ledger import Score, Scores, Stop
 from recsys.runs.ranking import Row, compare, differences, rank, simplest
-from recsys.runs.trials import Candidate, Trial, plan_baselines, plan_candidates
+from recsys.runs.trials import Trial, plan_baselines, plan_candidates
 
 METRIC = "hit_time@30"
 LISTENERS = 400
@@ -23,22 +23,22 @@ RESAMPLES = 200
 Shares = Mapping[tuple[str, int], FloatArray]
 
 
-BASELINES = tuple((trial,) for trial in plan_baselines(1))
+BASELINES = plan_baselines(1)
 
 
 @pytest.fixture
-def candidates() -> tuple[Candidate, ...]:
+def candidates() -> tuple[Trial, ...]:
     """Of 32, 16 and 8 factors."""
     return plan_candidates(Search(space=Space(factors=(8, 16, 32))), "data", seed=1)
 
 
-def shares_of(candidates: tuple[Candidate, ...], means: Mapping[int, tuple[float, ...]]) -> Shares:
+def shares_of(candidates: tuple[Trial, ...], means: Mapping[int, tuple[float, ...]]) -> Shares:
     """What listeners add, by entry and sweep: listeners differ much, models by their means alone, and some noise."""
     generator = np.random.default_rng(3)
     base = generator.random(LISTENERS)
     shares = {}
     for factors, values in means.items():
-        trial = next(each[0] for each in candidates if each[0].params.factors == factors)
+        trial = next(trial for trial in candidates if trial.params.factors == factors)
         for sweep, mean in enumerate(values, start=1):
             numerators = base + mean + 0.02 * generator.standard_normal(LISTENERS)
             shares[trial.id, sweep] = np.stack([numerators, np.ones(LISTENERS)])
@@ -47,8 +47,8 @@ def shares_of(candidates: tuple[Candidate, ...], means: Mapping[int, tuple[float
     return shares
 
 
-def scores_of(candidates: tuple[Candidate, ...], shares: Shares) -> dict[str, tuple[Score, ...]]:
-    scores: dict[str, tuple[Score, ...]] = {trial.id: () for each in (*candidates, *BASELINES) for trial in each}
+def scores_of(candidates: tuple[Trial, ...], shares: Shares) -> dict[str, tuple[Score, ...]]:
+    scores: dict[str, tuple[Score, ...]] = {trial.id: () for trial in (*candidates, *BASELINES)}
     for (key, sweep), (numerators, denominators) in shares.items():
         value = float(numerators.sum() / denominators.sum())
         metrics = dict.fromkeys((METRIC, "recall@30", "coverage@30"), (value, value - 0.1, value + 0.1))
@@ -56,7 +56,7 @@ def scores_of(candidates: tuple[Candidate, ...], shares: Shares) -> dict[str, tu
     return scores
 
 
-def ranked(candidates: tuple[Candidate, ...], stopped: Mapping[str, Stop], scores: Scores) -> list[Row]:
+def ranked(candidates: tuple[Trial, ...], stopped: Mapping[str, Stop], scores: Scores) -> list[Row]:
     return rank((*candidates, *BASELINES), stopped, scores, METRIC)
 
 
@@ -68,17 +68,17 @@ def compared(ranking: list[Row], shares: Shares) -> list[Row]:
     return compare(ranking, ranking[0], listeners(shares), RESAMPLES, seed=5)
 
 
-def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(candidates: tuple[Candidate, ...]) -> None:
+def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(candidates: tuple[Trial, ...]) -> None:
     scores = scores_of(candidates, shares_of(candidates, {32: (0.5, 0.7, 0.6), 16: (0.8, 0.8)}))
-    scores[candidates[2][0].id] = (Score(1, error="NaN"),)
-    ranking = ranked(candidates, {candidates[0][0].id: Stop(3, "enough")}, scores)
+    scores[candidates[2].id] = (Score(1, error="NaN"),)
+    ranking = ranked(candidates, {candidates[0].id: Stop(3, "enough")}, scores)
     assert [getattr(row.trial.params, "factors", row.trial.id) for row in ranking] == [16, 32, "popular", "random", 8]
     assert [row.sweep for row in ranking] == [ranking[0].sweep, 2, 0, 0, 0]
     assert [row.state for row in ranking] == ["scored", "pruned", "scored", "scored", "failed"]
     assert [row.stop.reason if row.stop else None for row in ranking] == [None, "enough", None, None, "NaN"]
 
 
-def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(candidates: tuple[Candidate, ...]) -> None:
+def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(candidates: tuple[Trial, ...]) -> None:
     """Against max-T written out: the same listeners drawn for all, the largest difference in standard errors."""
     shares = shares_of(candidates, {32: (0.5,), 16: (0.45,), 8: (0.2,)})
     ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
@@ -98,7 +98,7 @@ def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(cand
     assert ranking[0].behind == (0, 0, 0)
 
 
-def test_pairs_tell_apart_what_overlapping_intervals_do_not(candidates: tuple[Candidate, ...]) -> None:
+def test_pairs_tell_apart_what_overlapping_intervals_do_not(candidates: tuple[Trial, ...]) -> None:
     """Listeners differ by 0.3, the models by 0.01: the intervals overlap, the paired difference is certain."""
     shares = shares_of(candidates, {32: (0.51,), 16: (0.50,), 8: (0.509,)})
     first, *others = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
@@ -118,11 +118,11 @@ def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(models: int
         parts = np.ones((models, 2, 200))
         parts[:, 0] = taste + 0.5 * generator.standard_normal((models, 200))
         best = int(parts[:, 0].mean(axis=1).argmax())
-        wrong += any(upper < 0 for _, _, upper in differences(parts, [1] * models, best, 200, seed=5))
+        wrong += any(upper < 0 for _, _, upper in differences(parts, best, 200, seed=5))
     assert wrong <= 9  # 5 %, and two standard errors of this count
 
 
-def test_equal_models_are_reported_as_noise(candidates: tuple[Candidate, ...]) -> None:
+def test_equal_models_are_reported_as_noise(candidates: tuple[Trial, ...]) -> None:
     shares = shares_of(candidates, {32: (0.5,), 16: (0.5,), 8: (0.5,)})
     ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
     assert [row.ties for row in ranking] == [True, True, True, False, False]
@@ -132,7 +132,7 @@ def test_equal_models_are_reported_as_noise(candidates: tuple[Candidate, ...]) -
 
 
 def test_the_simplest_that_is_no_worse_has_the_fewest_factors_then_the_fewest_sweeps(
-    candidates: tuple[Candidate, ...],
+    candidates: tuple[Trial, ...],
 ) -> None:
     shares = shares_of(candidates, {32: (0.4, 0.501, 0.501), 16: (0.4, 0.5, 0.501, 0.5), 8: (0.3, 0.4)})
     ranking = ranked(candidates, {}, scores_of(candidates, shares))
@@ -143,27 +143,10 @@ def test_the_simplest_that_is_no_worse_has_the_fewest_factors_then_the_fewest_sw
     assert "als factors 16, reg 0.1, alpha 10 after 2 sweeps" in said
 
 
-def test_seeds_are_averaged_value_and_difference() -> None:
-    candidates = plan_candidates(Search(space=Space(factors=(8, 16)), seeds=(1, 2)), "data", seed=1)
-    generator = np.random.default_rng(1)
-    shares = {
-        (trial.id, 1): np.stack([number + generator.random(LISTENERS), np.ones(LISTENERS)])
-        for number, candidate in enumerate(candidates)
-        for trial in candidate
-    } | {(name, 0): np.zeros((2, LISTENERS)) for name in ("popular", "random")}
-    shares["popular", 0][1] = shares["random", 0][1] = 1
-    ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
-    for row in ranking[:2]:
-        by_seed = [shares[trial.id, 1][0].mean() for trial in row.candidate]
-        assert row.value(METRIC) == pytest.approx(np.mean(by_seed), abs=1e-12)
-        assert row.behind is not None
-        assert row.behind[0] == pytest.approx(np.mean(by_seed) - ranking[0].value(METRIC), abs=1e-12)
-
-
-def test_the_leaderboard_says_what_was_stopped_when_and_why(candidates: tuple[Candidate, ...], tmp_path: Path) -> None:
+def test_the_leaderboard_says_what_was_stopped_when_and_why(candidates: tuple[Trial, ...], tmp_path: Path) -> None:
     shares = shares_of(candidates, {32: (0.5, 0.6), 16: (0.4,)})
     scores = scores_of(candidates, shares)
-    stopped = {candidate[0].id: Stop(1, "rung") for candidate in candidates[1:3]}
+    stopped = {trial.id: Stop(1, "rung") for trial in candidates[1:3]}
     ranking = compared(ranked(candidates, stopped, scores), shares)
     write_leaderboard(tmp_path / "board.parquet", ranking)
     rows = {row["factors"]: row for row in pq.read_table(tmp_path / "board.parquet").to_pylist()}
@@ -185,7 +168,7 @@ def test_the_leaderboard_says_what_was_stopped_when_and_why(candidates: tuple[Ca
     ],
 )
 def test_a_winner_at_the_edge_of_an_axis_is_reported_with_what_widens_it(
-    candidates: tuple[Candidate, ...], best: int, hint: str | None
+    candidates: tuple[Trial, ...], best: int, hint: str | None
 ) -> None:
     shares = shares_of(candidates, dict.fromkeys((8, 16, 32), (0.2,)) | {best: (0.6,)})
     ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)

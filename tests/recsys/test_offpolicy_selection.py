@@ -18,7 +18,7 @@ from recsys.runs.folder import read_listeners, read_run
 from recsys.runs.leaderboard import WARNING, remarks, warn_of_rival
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import Row, compare
-from recsys.runs.trials import Trial, plan_candidates
+from recsys.runs.trials import plan_candidates
 from recsys.scoring import Scorer, score_lists, score_on_test, settle
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
@@ -254,14 +254,14 @@ def test_an_unknown_metric_names_those_that_are_known() -> None:
 def rivals(more: float) -> tuple[Row, Row, dict[str, FloatArray]]:
     """Two candidates, one first by each metric; the second is listened to for so much more."""
     config = SearchConfig.model_validate({"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}})
-    trials: list[Trial] = [seeds[0] for seeds in plan_candidates(config.search, "data", seed=1)]
+    trials = plan_candidates(config.search, "data", seed=1)
     base = np.random.default_rng(2).random(400)
     noise = np.random.default_rng(3).normal(scale=0.05, size=400)
     shares = {
         trials[0].id: np.stack([base, np.ones(400)]),
         trials[1].id: np.stack([base + more + noise, np.ones(400)]),
     }
-    ranking = [Row((trial,), "scored", None, (), Score(5, {}, 1)) for trial in trials]
+    ranking = [Row(trial, "scored", None, (), Score(5, {}, 1)) for trial in trials]
     return ranking[0], ranking[1], shares
 
 

@@ -2,14 +2,13 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 
-from recsys.config import Halving, Search, Space
+from recsys.config import Search, Space
 from recsys.runs.ledger import Score
-from recsys.runs.trials import Candidate, Trial, plan_candidates
+from recsys.runs.trials import Trial, plan_candidates
 from recsys.search.schedule import Decisions, Step, decide
 
 METRIC = "ndcg@30"
@@ -20,7 +19,7 @@ def halving() -> Search:
     return Search(strategy="halving", space=NINE, sweeps=9, score_every=9)
 
 
-def plan(search: Search) -> tuple[Candidate, ...]:
+def plan(search: Search) -> tuple[Trial, ...]:
     return plan_candidates(search, "data", seed=1)
 
 
@@ -35,7 +34,7 @@ class Played:
         self.search = search
         self.candidates = plan(search)
         self.values = values
-        self.scores: dict[str, tuple[Score, ...]] = {trial.id: () for each in self.candidates for trial in each}
+        self.scores: dict[str, tuple[Score, ...]] = {trial.id: () for trial in self.candidates}
         self.taken: list[Step] = []
 
     @property
@@ -50,7 +49,7 @@ class Played:
         self.scores[trial.id] = (*self.scores[trial.id], found)
 
     def number(self, trial: Trial) -> int:
-        return next(number for number, candidate in enumerate(self.candidates) if trial in candidate)
+        return self.candidates.index(trial)
 
     def play(self, workers: int, generator: np.random.Generator) -> "Played":
         """As many steps at once as there are workers, which end in any order."""
@@ -74,7 +73,7 @@ def test_a_grid_takes_every_candidate_to_the_end() -> None:
     played = Played(search, random_values(search, 1)).play(2, np.random.default_rng(2))
     assert len(played.taken) == len(set(played.taken)) == 9 * 3
     assert played.decisions.stopped == {}
-    assert played.decisions.done == {candidate[0].id for candidate in played.candidates}
+    assert played.decisions.done == {candidate.id for candidate in played.candidates}
 
 
 def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
@@ -92,26 +91,25 @@ def test_halving_keeps_a_third_after_each_rung() -> None:
     sweeps = [(played.number(trial), sweep) for trial, sweep in played.taken]
     assert sorted(sweeps) == sorted([*((number, 1) for number in range(9)), (6, 3), (7, 3), (8, 3), (8, 9)])
     at = {
-        played.candidates[number][0].id: sweep
-        for number, sweep in [*((number, 1) for number in range(6)), (6, 3), (7, 3)]
+        played.candidates[number].id: sweep for number, sweep in [*((number, 1) for number in range(6)), (6, 3), (7, 3)]
     }
     assert {key: stop.sweep for key, stop in played.decisions.stopped.items()} == at
-    assert "not among the best 3 of 9" in played.decisions.stopped[played.candidates[0][0].id].reason
+    assert "not among the best 3 of 9" in played.decisions.stopped[played.candidates[0].id].reason
 
 
-@pytest.mark.parametrize("settings", [{}, {"patience": 1, "score_every": 1}])
+@pytest.mark.parametrize("score_every", [1, 5])
 @pytest.mark.parametrize("seed", range(5))
 def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_done(
-    seed: int, settings: dict[str, Any]
+    seed: int, score_every: int
 ) -> None:
-    search = halving().model_copy(update=settings)
+    search = halving().model_copy(update={"score_every": score_every})
     values = random_values(search, seed, failing=[seed, 2 * seed % 9])
     outcomes = []
     for workers, order in itertools.product((1, 2, 4, 20), range(3)):
         played = Played(search, values).play(workers, np.random.default_rng(order))
         outcomes.append((set(played.taken), played.decisions.stopped, played.decisions.done))
         assert len(played.taken) == len(set(played.taken))
-        assert played.decisions.done == {candidate[0].id for candidate in played.candidates}
+        assert played.decisions.done == {candidate.id for candidate in played.candidates}
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
@@ -121,17 +119,17 @@ def test_a_promotion_does_not_wait_for_results_that_cannot_change_it() -> None:
     first = search.scored_sweeps[0]
     played = Played(search, {(number, first): -float(number) for number in range(9)})
     for candidate in played.candidates[:7]:
-        played.take((candidate[0], first))
+        played.take((candidate, first))
     deeper = [step for step in played.decisions.steps if step[1] != first]
-    assert [trial for trial, _ in deeper] == list(played.candidates[0])
-    assert set(played.decisions.stopped) == {candidate[0].id for candidate in played.candidates[3:7]}
+    assert [trial for trial, _ in deeper] == [played.candidates[0]]
+    assert set(played.decisions.stopped) == {candidate.id for candidate in played.candidates[3:7]}
 
 
 def test_of_equals_the_first_of_the_plan_goes_on() -> None:
     search = halving()
     values = {(number, sweep): 0.5 for number in range(9) for sweep in search.scored_sweeps}
     played = Played(search, values).play(3, np.random.default_rng(0))
-    assert played.candidates[0][0].id not in played.decisions.stopped
+    assert played.candidates[0].id not in played.decisions.stopped
 
 
 def test_a_candidate_is_never_stopped_while_it_is_the_best() -> None:
@@ -147,45 +145,4 @@ def test_failed_candidates_never_push_out_a_sound_one() -> None:
     values = random_values(search, 3, failing=range(1, 9))
     played = Played(search, values).play(2, np.random.default_rng(0))
     assert played.decisions.stopped == {}
-    assert len(played.scores[played.candidates[0][0].id]) == len(search.scored_sweeps)
-
-
-@pytest.mark.parametrize(
-    ("curve", "patience", "stops_at"),
-    [
-        ((1, 2, 3, 4, 5), 1, None),
-        ((1, 3, 2, 4, 5), 1, 3),
-        ((1, 3, 2, 4, 5), 2, None),
-        ((1, 3, 2, 3, 5), 2, 4),  # no better is not better
-        ((1, 2, 3, 4, 3), 1, None),  # the end is no early stop
-        ((5, 4, 3, 2, 1), None, None),
-    ],
-)
-def test_patience_stops_a_fit_that_gets_no_better(
-    curve: tuple[float, ...], patience: int | None, stops_at: int | None
-) -> None:
-    search = Search(sweeps=5, score_every=1, patience=patience)
-    played = Played(search, {(0, sweep): value for sweep, value in enumerate(curve, start=1)})
-    played.play(1, np.random.default_rng(0))
-    stop = played.decisions.stopped.get(played.candidates[0][0].id)
-    assert (stop.sweep if stop else None) == stops_at
-    assert len(played.taken) == (stops_at or 5)
-
-
-def test_seeds_of_a_candidate_go_on_together_and_are_scored_by_their_mean() -> None:
-    search = Search(strategy="halving", space=Space(factors=(4, 8)), seeds=(1, 2), sweeps=3, halving=Halving(rungs=1))
-    candidates = plan(search)
-    first = search.scored_sweeps[0]
-    scores: dict[str, tuple[Score, ...]] = {trial.id: () for each in candidates for trial in each}
-    (a, b), (c, d) = candidates
-    for trial, value in ((a, 0.9), (b, 0.1), (c, 0.6)):
-        scores[trial.id] = (score(first, value),)
-    assert decide(search, candidates, scores, METRIC).steps == ((d, first),)
-    scores[d.id] = (score(first, 0.5),)
-    decisions = decide(search, candidates, scores, METRIC)
-    assert {trial for trial, _ in decisions.steps} == {c, d}
-    assert set(decisions.stopped) == {candidates[0][0].id}
-    failed = scores | {d.id: (*scores[d.id], Score(3, error="broken"))}
-    assert {trial for trial, _ in decide(search, candidates, failed, METRIC).steps} == {c}
-    failed[c.id] = (*failed[c.id], score(search.scored_sweeps[1], 0.9))
-    assert decide(search, candidates, failed, METRIC).done == {each[0].id for each in candidates}
+    assert len(played.scores[played.candidates[0].id]) == len(search.scored_sweeps)

@@ -148,11 +148,10 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(fi
 
 def test_halving_stops_early_and_says_when(store: Path, tmp_path: Path) -> None:
     """That workers and their order change nothing is claimed of the schedule, and of a grid."""
-    halving = ["search.strategy=halving", "search.halving.eta=2", "search.patience=1"]
-    settings = [*QUICK, *halving, "search.seeds=[1, 2]", "search.score_every=1"]
+    halving = ["search.strategy=halving", "search.halving.eta=2"]
+    settings = [*QUICK, *halving, "search.score_every=1"]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
-    assert {row["seed"] for row in ledger(tmp_path / "run") if row["model"] == "als"} == {1, 2}
     pruned = [row for row in board if row["state"] == "pruned"]
     assert 1 in {row["stopped_at"] for row in pruned}
 
@@ -324,7 +323,6 @@ def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.Capture
             "search={strategy: halving, halving: {eta: 1}}",
             "search.halving.eta: Input should be greater than or equal to 2",
         ),
-        ("search.seeds=[1, 1]", "a value stands twice in [1, 1]"),
         ("cluster.memory_limit=huge", "cluster.memory_limit"),
     ],
 )

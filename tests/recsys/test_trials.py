@@ -12,18 +12,13 @@ from recsys.models.als import AlsParams
 from recsys.models.kinds import Axes, Popular
 from recsys.runs import trials
 from recsys.runs.leaderboard import describe
-from recsys.runs.trials import Trial, plan_candidates
+from recsys.runs.trials import plan_candidates
 
 SPACE = Space(factors=(8, 16), regularization=(0.1, 1.0), alpha=(1.0, 10.0, 40.0))
 
 
-def plan_trials(search: Search, data: str, seed: int) -> list[Trial]:
-    """The trials of a plan with one seed a candidate."""
-    return [trial for candidate in plan_candidates(search, data, seed) for trial in candidate]
-
-
 def test_a_grid_has_every_combination_once_the_largest_first() -> None:
-    planned = plan_trials(Search(space=SPACE), "data", seed=1)
+    planned = plan_candidates(Search(space=SPACE), "data", seed=1)
     combinations = {(t.params.factors, t.params.regularization, t.params.alpha) for t in planned}
     assert len(planned) == len(combinations) == len({trial.id for trial in planned}) == 2 * 2 * 3
     assert [trial.params.factors for trial in planned] == [16] * 6 + [8] * 6
@@ -31,21 +26,12 @@ def test_a_grid_has_every_combination_once_the_largest_first() -> None:
 
 def test_a_random_draw_is_part_of_the_grid_and_follows_from_the_seed() -> None:
     search = Search(strategy="random", trials=5, space=SPACE)
-    grid = {trial.params for trial in plan_trials(Search(space=SPACE), "data", seed=1)}
-    drawn = plan_trials(search, "data", seed=1)
+    grid = {trial.params for trial in plan_candidates(Search(space=SPACE), "data", seed=1)}
+    drawn = plan_candidates(search, "data", seed=1)
     assert len({trial.params for trial in drawn}) == 5
     assert {trial.params for trial in drawn} <= grid
-    assert drawn == plan_trials(search, "data", seed=1)
-    assert {t.params for t in drawn} != {t.params for t in plan_trials(search, "data", seed=2)}
-
-
-def test_a_candidate_has_a_trial_for_each_seed() -> None:
-    candidates = plan_candidates(Search(space=SPACE, seeds=(7, 8)), "data", seed=1)
-    assert len(candidates) == len({candidate[0].params for candidate in candidates}) == 2 * 2 * 3
-    for candidate in candidates:
-        assert [trial.seed for trial in candidate] == [7, 8]
-        assert len({trial.params for trial in candidate}) == 1
-        assert candidate[0].id != candidate[1].id
+    assert drawn == plan_candidates(search, "data", seed=1)
+    assert {t.params for t in drawn} != {t.params for t in plan_candidates(search, "data", seed=2)}
 
 
 @dataclass(frozen=True)
@@ -69,7 +55,7 @@ class Shrunk(Popular):
 def test_another_kind_of_model_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kinds, "KINDS", {**kinds.KINDS, "shrunk": Shrunk})
     monkeypatch.setattr(trials, "KINDS", kinds.KINDS)
-    planned = plan_trials(Search(space=SPACE), "data", seed=1)
+    planned = plan_candidates(Search(space=SPACE), "data", seed=1)
     assert [(trial.kind, trial.params) for trial in planned[-2:]] == [
         ("shrunk", Shrinkage(0.1)),
         ("shrunk", Shrinkage(1.0)),
@@ -85,12 +71,12 @@ def test_every_axis_of_the_space_is_a_hyperparameter() -> None:
 
 def test_more_random_trials_than_the_grid_has_are_refused() -> None:
     with pytest.raises(SearchError, match=r"search\.trials is 13, and search\.space has 12 combinations"):
-        plan_trials(Search(strategy="random", trials=13, space=SPACE), "data", seed=1)
+        plan_candidates(Search(strategy="random", trials=13, space=SPACE), "data", seed=1)
 
 
 def test_a_trial_s_id_follows_from_data_parameters_and_seed() -> None:
     ids = {
-        plan_trials(Search(space=Space(factors=(factors,))), data, seed)[0].id
+        plan_candidates(Search(space=Space(factors=(factors,))), data, seed)[0].id
         for factors, data, seed in ((8, "a", 1), (9, "a", 1), (8, "b", 1), (8, "a", 2), (8, "a", 1))
     }
     assert len(ids) == 4

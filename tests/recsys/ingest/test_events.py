@@ -3,8 +3,6 @@
 import gzip
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
 from analysis.logs.files import LogFile, digest
 from analysis.logs.lines import LineCounts
 from looplib.cli import run
-from recsys.errors import IngestError, StorageError, StoreError
+from recsys.errors import IngestError, StoreError
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import events as ingest
 from recsys.store.buckets import bucket_of
 from recsys.store.remote import Store, open_store
-from recsys.store.writer import locked
-from recsys.workspace import open_workspace
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
 
 COLUMNS = {
@@ -123,20 +118,12 @@ def test_the_digest_is_the_same_for_the_same_logs_in_any_order_of_files_and_runs
 
 
 def test_the_same_content_again_adds_nothing_under_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = write_log(tmp_path / "a.jsonl", events(50))
-    before = ingested(tmp_path, [log])
-    copy = tmp_path / "copy.log"
-    copy.write_bytes(log.read_bytes())
+    log, copy = (write_log(tmp_path / name, events(50)) for name in ("a.jsonl", "copy.log"))
+    report = ingest.ingest([log, copy], tmp_path / "store")
+    assert (report.store.manifest.events, [file.path for file in report.known]) == (50, [copy])
     assert run(ingest_command.app, ingest_command.PROG, [str(copy), str(log), "--store", str(tmp_path / "store")]) == 0
     assert f"{copy}: its content is in the store already, nothing added" in capsys.readouterr().out
-    assert open_store(tmp_path / "store").manifest == before.manifest
-
-
-def test_twice_the_same_content_in_one_call_counts_once(tmp_path: Path) -> None:
-    logs = [write_log(tmp_path / name, events(50)) for name in ("a.jsonl", "b.jsonl")]
-    report = ingest.ingest(logs, tmp_path / "store")
-    assert report.store.manifest.events == 50
-    assert [file.path for file in report.known] == [logs[1]]
+    assert open_store(tmp_path / "store").manifest == report.store.manifest
 
 
 def test_later_logs_make_further_parts(tmp_path: Path) -> None:
@@ -249,15 +236,6 @@ def test_the_number_of_buckets_is_the_stores(tmp_path: Path) -> None:
     assert ingested(tmp_path, [later]).manifest.buckets == 3
 
 
-def test_a_second_ingest_at_the_same_time_is_refused(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "a.jsonl", events(5))
-    with (
-        locked(open_workspace(tmp_path / "store")),
-        pytest.raises(StorageError, match="another ingest is at work here"),
-    ):
-        ingest.ingest([log], tmp_path / "store")
-
-
 def test_a_log_that_grows_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
 
@@ -283,21 +261,8 @@ def test_too_little_memory_says_so(tmp_path: Path) -> None:
         ingest.ingest([log], tmp_path / "store", memory="1MB")
 
 
-def test_no_log_is_an_error_that_names_the_path(tmp_path: Path) -> None:
-    with pytest.raises(EventLogError, match="nowhere: no event log here"):
-        ingest.ingest([tmp_path / "nowhere"], tmp_path / "store")
-    assert not (tmp_path / "store").exists()
-
-
 def test_many_batches_of_many_buckets_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "BATCH_BYTES", 1 << 16)
     logs = [write_log(tmp_path / f"{part}.jsonl", events(1000, seed=part)) for part in range(6)]
     store = ingested(tmp_path, logs, buckets=32)
     assert store.manifest.events == len(read_rows(store)) == 6000
-
-
-def test_the_help_has_an_example() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "recsys.ingest", "--help"], capture_output=True, text=True, check=True
-    )
-    assert "Example: python -m recsys.ingest" in shown.stdout

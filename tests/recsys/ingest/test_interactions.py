@@ -3,34 +3,29 @@
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from analysis.logs.interactions import Reading, parse_columns
 from analysis.logs.reader import read_rejects
-from looplib.cli import run
 from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
 from recsys.dataset.build import build_dataset, check_needs
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SplitError, StoreError
-from recsys.ingest import __main__ as ingest_command
-from recsys.ingest import events as ingest
 from recsys.ingest.interactions import ingest_interactions
-from recsys.search import __main__ as search
 from recsys.store.buckets import bucket_of
 from recsys.store.ids import originals
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import event, read_rows, write_log
 from tests.recsys.in_process import in_process
+from tests.recsys.tables import WRITERS, Row, ingest, write_csv, write_json, write_parquet
 
 COLUMNS = "user=uid,item=song,weight=seconds,timestamp=ts"
-Row = dict[str, Any]
 GOOD = {"uid": "a", "song": "b", "seconds": 1.5, "ts": 1_700_000_000}
 
 
@@ -46,31 +41,6 @@ def random_rows(seed: int, count: int, *, users: int = 40, items: int = 60) -> l
         }
         for _ in range(count)
     ]
-
-
-def write_csv(file: Path, rows: Sequence[Row]) -> Path:
-    quoted = [",".join('"' + str(value).replace('"', '""') + '"' for value in row.values()) for row in rows]
-    text = "\n".join([",".join(rows[0]), *quoted]) + "\n"
-    file.write_bytes(gzip.compress(text.encode(), mtime=0) if file.suffix == ".gz" else text.encode())
-    return file
-
-
-def write_json(file: Path, rows: Sequence[Row]) -> Path:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
-
-
-def write_parquet(file: Path, rows: Sequence[Row]) -> Path:
-    pq.write_table(pa.Table.from_pylist(list(rows)), file)
-    return file
-
-
-WRITERS: dict[str, Callable[[Path, Sequence[Row]], Path]] = {
-    "a.csv": write_csv,
-    "a.csv.gz": write_csv,
-    "a.jsonl": write_json,
-    "a.parquet": write_parquet,
-}
 
 
 def ingested(folder: Path, *files: Path, columns: str = COLUMNS, buckets: int | None = 4) -> Store:
@@ -147,12 +117,12 @@ def test_the_same_file_again_adds_nothing_and_repeated_rows_are_said(
 ) -> None:
     rows = [{"uid": "a", "song": 5, "seconds": weight, "ts": 1_700_000_000} for weight in (1, 2.5, 4)]
     file = write_csv(tmp_path / "a.csv", rows)
-    argv = [str(file), "--store", str(tmp_path / "store"), "--columns", COLUMNS]
-    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
+    argv = (file, "--columns", COLUMNS)
+    assert ingest(tmp_path / "store", *argv) == 0
     shown = capsys.readouterr().out
     assert "2 rows repeat another's user, item, timestamp and session: their weights are added up" in shown
     assert "users are text, items are whole numbers" in shown
-    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
+    assert ingest(tmp_path / "store", *argv) == 0
     assert "its content is in the store already" in capsys.readouterr().out
     (row,) = read_rows(open_store(tmp_path / "store"))
     assert (row["track"], row["time"]) == (5, 7.5)
@@ -252,8 +222,7 @@ def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(tmp_path:
 
 def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> str:
     before = sorted(folder.rglob("*"))
-    store = ["--store", str(folder / "store")]
-    assert run(ingest_command.app, ingest_command.PROG, [*(str(word) for word in argv), *store]) == 2
+    assert ingest(folder / "store", *argv) == 2
     shown = capsys.readouterr().err.splitlines()
     assert sum("error:" in line for line in shown) == 1
     assert {path.name for path in {*folder.rglob("*")} - {*before}} <= {"store", ".lock"}
@@ -315,7 +284,8 @@ def test_wrong_columns_are_refused(
 def test_events_and_interactions_do_not_share_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write_log(tmp_path / "log.jsonl", [event()])
     rows = write_csv(tmp_path / "a.csv", [GOOD])
-    ingest.ingest([log], tmp_path / "store")
+    assert ingest(tmp_path / "store", log) == 0
+    capsys.readouterr()
     assert "a store of events; interactions need a store of their own" in refusal(capsys, tmp_path, rows, *ASKED)
     other = tmp_path / "other"
     other.mkdir()
@@ -330,9 +300,9 @@ def test_events_and_interactions_do_not_share_a_store(tmp_path: Path, capsys: py
 def test_a_file_without_header_is_read_by_position(asked: str | None, delimiter: str, tmp_path: Path) -> None:
     rows = ("196", "242", "3", "881250949"), ("186", "302", "3", "891717742")
     (tmp_path / "u.data").write_text("".join(delimiter.join(row) + "\n" for row in rows))
-    argv = [str(tmp_path / "u.data"), "--store", str(tmp_path / "store"), "--set", "header=false"]
-    argv += ["--columns", "user=1,item=2,weight=3,timestamp=4", *(["--delimiter", asked] if asked else [])]
-    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
+    argv = ["--set", "header=false", "--columns", "user=1,item=2,weight=3,timestamp=4"]
+    argv += ["--delimiter", asked] if asked else []
+    assert ingest(tmp_path / "store", tmp_path / "u.data", *argv) == 0
     store = open_store(tmp_path / "store")
     found = {(row["user"], row["track"], row["time"], row["timestamp"]) for row in read_rows(store)}
     assert found == {(196, 242, 3.0, 881_250_949_000), (186, 302, 3.0, 891_717_742_000)}
@@ -413,47 +383,3 @@ def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
         <= 0.2 * len({(row["uid"], row["ts"]) for row in rows})
     )
     assert heldout_pairs(store, dataset) == pytest.approx(sums([row for row in rows if row["ts"] >= cutoff]))
-
-
-@pytest.mark.usefixtures("no_processes", "no_reports")
-def test_from_published_files_to_lists_with_the_ids_that_came_in(tmp_path: Path) -> None:
-    """Listeners like every third song: the search must find it, by metrics at cut-offs of one's own."""
-    generator = np.random.default_rng(11)
-    rows = [
-        {"uid": f"u{user:03}", "song": f"s{item:03}", "seconds": 30 + 60 * float(generator.random())}
-        for user in range(60)
-        for item in range(90)
-        if item % 3 == user % 3 and generator.random() < 0.6
-    ]
-    test = [row for row in rows if generator.random() < 0.25]
-    train = [row for row in rows if row not in test]
-    write_csv(tmp_path / "train.csv", train)
-    write_csv(tmp_path / "test.csv", test)
-    store = tmp_path / "store"
-    argv = [str(tmp_path / "*.csv"), "--store", str(store), "--columns", "user=uid,item=song,weight=seconds"]
-    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
-    (tmp_path / "search.yaml").write_text(
-        f"store: {store}\nrun: {tmp_path / 'run'}\n"
-        "split: {kind: files, train: train.csv, test: test.csv}\nfeedback: {scale: log}\n"
-        "search: {space: {factors: [4]}, sweeps: 4}\n"
-        "validation: {ks: [7, 12], select: recall@12, filter_seen: true, min_time: 1, resamples: 100}\n"
-        "export: {top: 12, filter_seen: true}\n"
-    )
-    assert run(search.app, search.PROG, ["--config", str(tmp_path / "search.yaml")]) == 0
-    current = tmp_path / "run/export/current"
-    lists = {
-        line["user"]: line["tracks"]
-        for line in map(json.loads, (current / "recommendations.jsonl").read_text().splitlines())
-    }
-    assert set(lists) == {row["uid"] for row in rows}
-    for user, items in lists.items():
-        heard = {row["song"] for row in rows if row["uid"] == user}
-        assert not heard & set(items)
-        assert items[0][0] == "s"
-    first = [int(items[0][1:]) % 3 == int(user[1:]) % 3 for user, items in lists.items()]
-    assert np.mean(first) > 0.9
-    with np.load(current / "factors.npz", allow_pickle=False) as factors:
-        assert factors["users"].tolist() == list(lists)
-    winner = json.loads((tmp_path / "run" / "winner.json").read_text())
-    # Each has some sixteen unheard songs of its own kind, and the test's are among them; at random it would be 0.16.
-    assert winner["metrics"]["recall@12"][0] > 0.5

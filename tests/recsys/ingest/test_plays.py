@@ -1,7 +1,5 @@
 """Plays of your own become events: sessions, recommendations, propensities and titles, by the ids that came in."""
 
-import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +11,20 @@ import pytest
 from analysis.logs.interactions import Reading, parse_columns
 from analysis.logs.reader import read_rejects
 from analysis.store import number_of
-from looplib.cli import run
-from recsys.ingest import __main__ as ingest_command
 from recsys.ingest.interactions import ingest_interactions
-from recsys.ingest.presets import PRESETS, Preset
+from recsys.ingest.presets import Preset
 from recsys.store.ids import originals, stored_titles, titles_by_id
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import event, read_rows, write_log
+from tests.recsys.tables import WRITERS, Row, ingest, write_csv
 
 COLUMNS = "user=uid,item=song,share=heard,timestamp=ts"
 MINUTE = 60_000
 START_MS = 1_700_000_000_000
-Row = dict[str, Any]
 
 
 def play(user: object, song: object, heard: object, minute: float, **more: object) -> Row:
     return {"uid": user, "song": song, "heard": heard, "ts": START_MS + round(minute * MINUTE), **more}
-
-
-def write_csv(file: Path, rows: Sequence[Row]) -> Path:
-    lines = [",".join("" if value is None else str(value) for value in row.values()) for row in rows]
-    file.write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
-    return file
-
-
-def write_parquet(file: Path, rows: Sequence[Row]) -> Path:
-    pq.write_table(pa.Table.from_pylist(list(rows)), file)
-    return file
-
-
-def write_json(file: Path, rows: Sequence[Row]) -> Path:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
-
-
-WRITERS: dict[str, Callable[[Path, Sequence[Row]], Path]] = {
-    "a.csv": write_csv,
-    "a.jsonl": write_json,
-    "a.parquet": write_parquet,
-}
 
 
 def ingested(folder: Path, *files: Path, columns: str = COLUMNS, **settings: Any) -> Store:  # noqa: ANN401  of `Reading`
@@ -59,31 +32,26 @@ def ingested(folder: Path, *files: Path, columns: str = COLUMNS, **settings: Any
     return ingest_interactions(files, folder / "store", reading, memory="200MB").store
 
 
-def events_of(store: Store) -> list[tuple[Any, ...]]:
-    """User, track, recommendation (as they came in), time, message, minute, propensity, by user and time."""
-    numbers = read_rows(store)
-    users = originals(store, "users", np.array([row["user"] for row in numbers])).tolist()
-    tracks = originals(store, "items", np.array([row["track"] for row in numbers])).tolist()
-    names = dict(zip([row["track"] for row in numbers], tracks, strict=True))
-    rows = [
-        (
-            user,
-            row["timestamp"],
-            names[row["track"]],
-            names.get(row["recommendation"]),
-            row["time"],
-            row["message"],
-            row["propensity"],
-        )
-        for user, row in zip(users, numbers, strict=True)
-    ]
+def rows_of(store: Store) -> list[Row]:
+    """All rows of a store, by user and time, with the ids that came in."""
+    rows = sorted(read_rows(store), key=lambda row: (row["user"], row["timestamp"] or 0, row["track"]))
+    users = originals(store, "users", np.array([row["user"] for row in rows])).tolist()
+    numbers = [row["track"] for row in rows]
+    tracks = dict(zip(numbers, originals(store, "items", np.array(numbers)).tolist(), strict=True))
     return [
-        (user, track, recommendation, time, message, (moment - START_MS) / MINUTE, propensity)
-        for user, moment, track, recommendation, time, message, propensity in sorted(rows)
+        row | {"user": user, "track": tracks[row["track"]], "recommendation": tracks.get(row.get("recommendation"))}
+        for user, row in zip(users, rows, strict=True)
     ]
 
 
-@pytest.mark.parametrize("name", WRITERS)
+def events_of(store: Store) -> list[tuple[Any, ...]]:
+    """User, track, recommendation, time, message, minute and propensity of the events, by user and time."""
+    keys = ("user", "track", "recommendation", "time", "message", "timestamp", "propensity")
+    events = sorted((tuple(row[key] for key in keys) for row in rows_of(store)), key=lambda event: (event[0], event[5]))
+    return [(*event[:5], (event[5] - START_MS) / MINUTE, event[6]) for event in events]
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS.keys() - {"a.csv.gz"}))
 def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recommendation(
     name: str, tmp_path: Path
 ) -> None:
@@ -157,8 +125,8 @@ def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None
 
 def test_titles_come_with_the_ids_and_gaps_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [play("a", "x", 1, 0, name="Song", by="Ann"), play("b", "y", 1, 0, name=None, by="Bob")]
-    argv = [str(write_csv(tmp_path / "a.csv", rows)), "--store", str(tmp_path / "store")]
-    assert run(ingest_command.app, ingest_command.PROG, [*argv, "--columns", f"{COLUMNS},title=name,artist=by"]) == 0
+    file = write_csv(tmp_path / "a.csv", rows)
+    assert ingest(tmp_path / "store", file, "--columns", f"{COLUMNS},title=name,artist=by") == 0
     assert "1 items have no title; pages show their ids instead" in capsys.readouterr().out
     store = open_store(tmp_path / "store")
     found = {track: (title.title, title.artist) for track, title in titles_by_id(store).items()}
@@ -188,8 +156,7 @@ def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
 
 
 def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> str:
-    words = [*map(str, argv), "--store", str(folder / "store")]
-    assert run(ingest_command.app, ingest_command.PROG, words) == 2
+    assert ingest(folder / "store", *argv) == 2
     shown = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
     assert len(shown) == 1
     assert not (folder / "store" / "manifest.json").exists()
@@ -250,7 +217,6 @@ def test_plays_event_logs_and_interactions_have_stores_of_their_own(
     file = write_csv(tmp_path / "a.csv", [play("a", "x", 1, 0)])
     ingested(tmp_path, file)
     log = write_log(tmp_path / "log.jsonl", [event()])
-    store = ("--store", str(tmp_path / "store"))
     for argv, message in (
         ([str(log)], "a store of plays; event logs need a store of their own"),
         ([str(file), "--columns", "user=uid,item=song"], "a store of plays; interactions need a store of their own"),
@@ -259,118 +225,71 @@ def test_plays_event_logs_and_interactions_have_stores_of_their_own(
             "its plays have user, item, timestamp, share, and these",
         ),
     ):
-        assert run(ingest_command.app, ingest_command.PROG, [*argv, *store]) == 2
+        assert ingest(tmp_path / "store", *argv) == 2
         assert message in capsys.readouterr().err
 
 
-ROWS = 10_000
-
-
-def lastfm(folder: Path, numbers: np.random.Generator) -> Path:
-    lines = []
-    for _ in range(ROWS):
-        track, moment = int(numbers.integers(400)), np.datetime64("2009-05-04T23:08:57") - numbers.integers(10**7)
-        key = "" if track % 9 == 0 else f"00000000-0000-4000-8000-{track:012}"
-        names = f"f1b1cf71\t{'“' if track % 2 else chr(34)}Artist {track % 40}\t{key}\tTrack {track}"
-        lines.append(f"user_{int(numbers.integers(1, 60)):06}\t{moment}Z\t{names}\n")
-    file = folder / "userid-timestamp-artid-artname-traid-traname.tsv"
-    file.write_text("".join(lines))
-    return file
-
-
-def yambda(folder: Path, numbers: np.random.Generator) -> Path:
-    table = {
-        "uid": pa.array(numbers.integers(100, 160, ROWS) * 100, pa.uint32()),
-        "timestamp": pa.array(np.sort(numbers.integers(0, 2_000_000, ROWS)), pa.uint32()),
-        "item_id": pa.array(numbers.integers(1, 400, ROWS) * 1000, pa.uint32()),
-        "is_organic": pa.array(numbers.integers(0, 2, ROWS), pa.uint8()),
-        "played_ratio_pct": pa.array(numbers.integers(0, 121, ROWS), pa.uint16()),
-        "track_length_seconds": pa.array(numbers.integers(60, 400, ROWS), pa.uint32()),
-    }
-    pq.write_table(pa.table(table), folder / "listens.parquet")
-    return folder / "listens.parquet"
-
-
-def kuairand(folder: Path, numbers: np.random.Generator) -> Path:
-    names = "user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,is_comment,is_forward,is_hate,long_view,"
-    lines = [names + "play_time_ms,duration_ms,profile_stay_time,comment_stay_time,is_profile_enter,is_rand,tab\n"]
-    for number in range(ROWS):
-        user, video, played = numbers.integers(60), numbers.integers(400), numbers.integers(0, 30_000)
-        moment = 1_649_520_000_000 + number * 9000
-        lines.append(
-            f"{user},{video},20220409,1600,{moment},1,0,0,0,0,0,0,{played},20000,0,0,0,{int(number % 3 == 0)},1\n"
-        )
-    (folder / "log_random_4_22_to_5_08_pure.csv").write_text("".join(lines))
-    return folder / "log_random_4_22_to_5_08_pure.csv"
-
-
-def spotify(folder: Path, numbers: np.random.Generator) -> Path:
-    lines = [
+PUBLISHED: dict[Preset, tuple[str, str, list[tuple[Any, ...]]]] = {
+    Preset.lastfm_1k: (
+        "userid-timestamp-artid-artname-traid-traname.tsv",
+        'user_000001\t2009-05-04T23:08:57Z\tf1b1\tDeep “Dish\ta-1\tLove "Song\n'
+        'user_000001\t2009-05-04T13:54:10Z\tf1b1\t"Ann\t\tUntitled\n',
+        [("user_000001", '"Ann - Untitled', 1.0), ("user_000001", "a-1", 1.0)],
+    ),
+    Preset.kuairand: (
+        "log_random_4_22_to_5_08_pure.csv",
+        "user_id,video_id,date,hourmin,time_ms,is_click,play_time_ms,duration_ms,is_rand,tab\n"
+        "7,40,20220409,1600,1649520000000,1,5000,20000,0,1\n"
+        "7,9,20220409,1600,1649520009000,1,30000,20000,1,1\n",
+        [(7, 9, 1.0, None, "last", None), (7, 40, 0.25, 9, "next", 1 / 7583)],
+    ),
+    Preset.spotify_skips: (
+        "log_0_20180715_000000000000.csv",
         "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,not_skipped,hour_of_day,date\n"
-    ]
-    for number in range(ROWS):
-        skips = int(numbers.integers(4))
-        flags = ",".join(str(flag).lower() for flag in (skips == 0, skips <= 1, skips <= 2, skips == 3))
-        session, position = divmod(number, 20)
-        lines.append(f"0_{session:08x},{position + 1},20,t_{numbers.integers(400):08x},{flags},16,2018-07-15\n")
-    (folder / "log_0_20180715_000000000000.csv").write_text("".join(lines))
-    return folder / "log_0_20180715_000000000000.csv"
-
-
-def movielens(folder: Path, numbers: np.random.Generator) -> Path:
-    lines = [
-        f"{numbers.integers(1, 60)},{numbers.integers(1, 400)},{numbers.integers(1, 11) / 2},{1_000_000_000 + number}\n"
-        for number in range(ROWS)
-    ]
-    (folder / "ratings.csv").write_text("".join(["userId,movieId,rating,timestamp\n", *lines]))
-    return folder / "ratings.csv"
-
-
-MAKERS = {
-    Preset.lastfm_1k: lastfm,
-    Preset.yambda: yambda,
-    Preset.kuairand: kuairand,
-    Preset.spotify_skips: spotify,
-    Preset.movielens: movielens,
+        "0_a,1,4,t_1,true,true,true,false,16,2018-07-15\n"
+        "0_a,2,4,t_2,false,true,true,false,16,2018-07-15\n"
+        "0_a,3,4,t_3,false,false,true,false,16,2018-07-15\n"
+        "0_a,4,4,t_4,false,false,false,true,16,2018-07-15\n",
+        [
+            ("0_a", "t_1", 0.1, "t_2", "next", None),
+            ("0_a", "t_2", 0.4, "t_3", "next", None),
+            ("0_a", "t_3", 0.8, "t_4", "next", None),
+            ("0_a", "t_4", 1.0, None, "last", None),
+        ],
+    ),
+    Preset.movielens: (
+        "ratings.csv",
+        "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,29,4.0,1260759179\n2,31,4.5,1260759182\n",
+        [(1, 29, 1.0), (2, 31, 1.0)],
+    ),
+    Preset.citeulike: ("train.dat", "2 17 4\n0\n1 17\n", [(0, 4, 1.0), (0, 17, 1.0), (2, 17, 1.0)]),
+    Preset.lightgcn: ("train.txt", "2 17 4\n0\n1 17\n", [(1, 17, 1.0), (2, 4, 1.0), (2, 17, 1.0)]),
 }
 
 
-@pytest.mark.parametrize(("preset", "users"), [(Preset.citeulike, [0, 0, 2]), (Preset.lightgcn, [2, 2, 1])])
-def test_lists_of_items_are_read_line_by_line(preset: Preset, users: list[int], tmp_path: Path) -> None:
-    (tmp_path / "train.dat").write_text("2 17 4\n0\n1 17\n")
-    argv = [str(tmp_path / "train.dat"), "--store", str(tmp_path / "store"), "--preset", preset, "--set", "buckets=2"]
-    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
-    found = sorted((row["user"], row["track"], row["time"]) for row in read_rows(open_store(tmp_path / "store")))
-    assert found == sorted(zip(users, [17, 4, 17], [1.0] * 3, strict=True))
-
-
-@pytest.mark.parametrize("preset", MAKERS)
-def test_a_published_data_set_is_read_whole(preset: Preset, tmp_path: Path) -> None:
-    file = MAKERS[preset](tmp_path, np.random.default_rng(5))
-    argv = [str(file), "--store", str(tmp_path / "store"), "--preset", preset, "--set", "buckets=2"]
-    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_a_published_data_set_is_read_as_its_preset_says(preset: Preset, tmp_path: Path) -> None:
+    name, text, expected = PUBLISHED[preset]
+    (tmp_path / name).write_text(text)
+    assert ingest(tmp_path / "store", tmp_path / name, "--preset", preset, "--set", "buckets=2") == 0
     store = open_store(tmp_path / "store")
-    (source,) = store.manifest.sources
-    assert source.lines.rejected == 0
-    rows = read_rows(store)
-    if preset is Preset.movielens:
-        assert 0.25 * ROWS < source.lines.good < 0.35 * ROWS
-    else:
-        assert source.lines.good == ROWS
-    if PRESETS[preset].columns.has_share:
-        assert len(rows) == ROWS
-        sessions = {(row["user"], row["session"]) for row in rows}
-        assert sum(row["message"] == "last" for row in rows) == len(sessions) < ROWS
-        assert {row["time"] for row in rows} <= set(np.linspace(0, 1, 20_001).round(5).tolist())
-    if preset is Preset.kuairand:
-        assert {row["propensity"] for row in rows} == {None, 1 / 7583}
-    if preset is Preset.spotify_skips:
-        assert len(sessions) == ROWS / 20
-        assert {row["time"] for row in rows} == {0.1, 0.4, 0.8, 1.0}
-    if preset is Preset.yambda:
-        assert max(row["timestamp"] for row in rows) > 9_000_000_000
+    keys = ("user", "track", "time", "recommendation", "message", "propensity")[: len(expected[0])]
+    assert sorted(tuple(row[key] for key in keys) for row in rows_of(store)) == expected
     if preset is Preset.lastfm_1k:
-        titles = titles_by_id(store)
-        assert len(titles) == 400
-        assert titles["00000000-0000-4000-8000-000000000002"].artist == '"Artist 2'
-        assert titles['"Artist 18 - Track 18'].title == "Track 18"
+        assert {key: (title.title, title.artist) for key, title in titles_by_id(store).items()} == {
+            "a-1": ('Love "Song', "Deep “Dish"),
+            '"Ann - Untitled': ("Untitled", '"Ann'),
+        }
+
+
+def test_yambda_has_units_of_five_seconds_and_percentages(tmp_path: Path) -> None:
+    columns = {"uid": [100, 100], "timestamp": [39_420, 39_460], "item_id": [9000, 3000], "is_organic": [1, 0]}
+    types = pa.uint32(), pa.uint32(), pa.uint32(), pa.uint8()
+    table = {name: pa.array(values, kind) for (name, values), kind in zip(columns.items(), types, strict=True)}
+    table |= {"played_ratio_pct": pa.array([120, 25], pa.uint16()), "track_length_seconds": pa.array([200, 90])}
+    pq.write_table(pa.table(table), tmp_path / "listens.parquet")
+    assert ingest(tmp_path / "store", tmp_path / "listens.parquet", "--preset", "yambda") == 0
+    store = open_store(tmp_path / "store")
+    found = [(row["user"], row["track"], row["time"], row["recommendation"]) for row in rows_of(store)]
+    assert found == [(100, 9000, 1.0, 3000), (100, 3000, 0.25, None)]
+    assert [row["timestamp"] for row in rows_of(store)] == [39_420 * 5000, 39_460 * 5000]

@@ -32,15 +32,6 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
-    (tmp_path / "store").write_text("")
-    with (
-        pytest.raises(StorageError, match="a folder is needed, and this is a file"),
-        locked(open_workspace(tmp_path / "store")),
-    ):
-        pass
-
-
 def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(tmp_path: Path) -> None:
     manifest = write_store(tmp_path)
     (tmp_path / "rejects").mkdir()

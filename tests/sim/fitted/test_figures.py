@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from sim.fitted.config import FitConfig
+from sim.fitted.data import ListeningTable
 from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, gini, spearman
-from sim.fitted.table import ListeningTable
-from sim.fitted.world import most_heard, tune
+from sim.fitted.world import FitConfig, most_heard, tune
 from sim.listening.response import raw_share
 
 
@@ -26,8 +25,8 @@ def test_equal_pairs_are_added_up_and_pairs_without_weight_left_out() -> None:
     user, track, weight = np.array([1, 0, 1, 1]), np.array([2, 0, 2, 1]), np.array([1.0, 3.0, 0.5, 0.0])
     table = ListeningTable.of(2, 3, user, track, weight)
     assert (table.user.tolist(), table.track.tolist(), table.weight.tolist()) == ([0, 1], [0, 2], [3.0, 1.5])
-    assert table.popularity.tolist() == [3.0, 0.0, 1.5]
-    assert table.offsets.tolist() == [0, 1, 2]
+    assert table.popularity().tolist() == [3.0, 0.0, 1.5]
+    assert table.offsets().tolist() == [0, 1, 2]
     assert table.only(np.array([1])).user.tolist() == [0]
 
 
@@ -84,7 +83,7 @@ def test_the_gini_coefficient_is_the_mean_difference_over_twice_the_mean() -> No
 
 def test_listeners_count_alike_however_much_they_heard() -> None:
     little, much = {(0, 0): 1.0, (1, 1): 1.0}, {(0, 0): 1.0, (1, 1): 1000.0}
-    assert _table(much, 2, 2).shares().popularity.tolist() == _table(little, 2, 2).popularity.tolist()
+    assert _table(much, 2, 2).shares().popularity().tolist() == _table(little, 2, 2).popularity().tolist()
 
 
 def test_what_is_tuned_gives_what_is_wanted() -> None:

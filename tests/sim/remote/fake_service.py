@@ -34,7 +34,6 @@ class FakeService:
     tracks: int
     mishap: Mishap = never
     has_batches: bool = True
-    arms: dict[str, list[str]] = field(default_factory=dict)  # of each experiment; listener u is in arm u modulo
     port: int = 0
     open: dict[int, list[Event]] = field(default_factory=dict)
     sessions: list[tuple[int, tuple[Event, ...]]] = field(default_factory=list)
@@ -89,12 +88,6 @@ class FakeService:
     def _do(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         name, _, user = path.removeprefix("/").partition("/")
         self.paths[f"{method} /{name}{'/' if user else ''}"] += 1
-        if method == "GET" and name == "experiments" and self.arms:
-            named = [{"name": key, "arms": [{"name": arm} for arm in arms]} for key, arms in self.arms.items()]
-            return 200, {"experiments": named}
-        if name == "assignments" and self.arms:
-            users = orjson.loads(body)["users"]
-            return 200, {"assignments": [{"user": one, "experiments": self.arms_of(one)} for one in users]}
         if name not in {"next", "last"} or not (user or self.has_batches):
             return 404, {"error": "no such address"}
         if user:
@@ -104,9 +97,6 @@ class FakeService:
         if not many:
             return 400, {"error": "no requests"}
         return 200, {"responses": [self._hear(name, one["user"], one["track"], one["time"]) for one in many]}
-
-    def arms_of(self, user: int) -> dict[str, str]:
-        return {name: arms[user % len(arms)] for name, arms in self.arms.items()}
 
     def _hear(self, name: str, user: int, track: int, time: float) -> dict[str, int]:
         events = self.open.setdefault(user, [])

@@ -1,0 +1,179 @@
+"""What a fit starts from, checked: who heard which track how much, the factors of an export, a catalogue's texts."""
+
+import csv
+import gzip
+import zlib
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
+
+from looplib.arrays import FloatArray, IntArray
+from sim.errors import InteractionsError
+from sim.worlds.files import TitledRecord, first_fault, read_records
+
+FACTORS_FILE = "factors.npz"
+_LARGEST_WEIGHT = 1e15  # so that sums of squares stay numbers
+
+Ids = list[int] | list[str]
+Texts = list[tuple[str | int, str | int]]  # artist and title of each track
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Ids, and the tracks' factors."""
+
+    users: Ids
+    tracks: Ids
+    item_factors: FloatArray  # (tracks, factors)
+
+
+@dataclass(frozen=True)
+class ListeningTable:
+    """Weights above 0 of different pairs, by user and then by track."""
+
+    users: int
+    tracks: int
+    user: IntArray  # (pairs,) ascending
+    track: IntArray  # (pairs,)
+    weight: FloatArray  # (pairs,)
+
+    @classmethod
+    def of(cls, users: int, tracks: int, user: IntArray, track: IntArray, weight: FloatArray) -> "ListeningTable":
+        """Add up the weights of equal pairs, and leave out pairs without weight."""
+        pair, position = np.unique(user * tracks + track, return_inverse=True)
+        sums = np.bincount(position, weights=weight, minlength=len(pair)).astype(np.float64)
+        pair, sums = pair[sums > 0], sums[sums > 0]
+        return cls(users, tracks, pair // tracks, pair % tracks, sums)
+
+    def offsets(self) -> IntArray:
+        """Return where each user's pairs begin (users + 1,)."""
+        return np.searchsorted(self.user, np.arange(self.users + 1))
+
+    def popularity(self) -> FloatArray:
+        """Return the weight of each track (tracks,)."""
+        return np.bincount(self.track, weights=self.weight, minlength=self.tracks).astype(np.float64)
+
+    def shares(self) -> "ListeningTable":
+        """Return the table in which each listener's weights add up to 1."""
+        totals = np.bincount(self.user, weights=self.weight, minlength=self.users)
+        return replace(self, weight=self.weight / totals[self.user])
+
+    def only(self, users: IntArray) -> "ListeningTable":
+        """Return the table of some users, ascending, who are numbered anew in this order."""
+        number = np.full(self.users, -1)
+        number[users] = np.arange(len(users))
+        kept = number[self.user] >= 0
+        return ListeningTable(len(users), self.tracks, number[self.user[kept]], self.track[kept], self.weight[kept])
+
+
+class _Play(BaseModel):
+    """A row of a file; other columns are passed over."""
+
+    user: str
+    track: str
+    weight: float = Field(ge=0, le=_LARGEST_WEIGHT)
+
+
+def read_table(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> ListeningTable:
+    """Read the interactions of some CSV files together; users and tracks are numbered in the order of their ids.
+
+    Raises:
+        InteractionsError: A file cannot be read, lacks a column or has no rows, an id is unknown, a weight is no number
+            from 0 to `_LARGEST_WEIGHT`, or all weights are 0; the message names the file and the line.
+    """
+    users, tracks = ({str(own_id): number for number, own_id in enumerate(ids)} for ids in (user_ids, track_ids))
+    user, track, weight = array("q"), array("q"), array("d")
+    for path in files:
+        before = len(user)
+        for line, play in _read_plays(path):
+            if play.user not in users:
+                raise InteractionsError(f"{path}:{line}: user {play.user!r} is not in the export's factors")
+            if play.track not in tracks:
+                raise InteractionsError(f"{path}:{line}: track {play.track!r} is not in the export's factors")
+            user.append(users[play.user])
+            track.append(tracks[play.track])
+            weight.append(play.weight)
+        if len(user) == before:
+            raise InteractionsError(f"{path}: holds no interactions")
+    columns = np.frombuffer(user, np.int64), np.frombuffer(track, np.int64), np.frombuffer(weight, np.float64)
+    table = ListeningTable.of(len(users), len(tracks), *columns)
+    if not len(table.weight):
+        raise InteractionsError(f"{', '.join(map(str, files))}: every weight is 0; some above 0 are needed")
+    return table
+
+
+def _read_plays(path: Path) -> Iterator[tuple[int, _Play]]:
+    """Yield the rows of a CSV file, each with its line number."""
+    line = 1
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as text:
+            reader = csv.DictReader(text, restkey="", strict=True)
+            for record in reader:
+                line = reader.line_num
+                if "" in record:
+                    raise InteractionsError(f"{path}:{line}: more values than columns")
+                yield line, _Play.model_validate(record)
+    except ValidationError as error:
+        raise InteractionsError(f"{path}:{line}: {first_fault(error)}") from None
+    except csv.Error as error:
+        raise InteractionsError(f"{path}: not CSV after line {line} ({error})") from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise InteractionsError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def find_factors(export: Path) -> Path:
+    """Return the file of factors of a published version, or of the current one of a folder of versions.
+
+    Raises:
+        InteractionsError: There is none.
+    """
+    for file in (export / FACTORS_FILE, export / "current" / FACTORS_FILE):
+        if file.is_file():
+            return file
+    raise InteractionsError(f"{export}: no {FACTORS_FILE} here, nor in current/; name a folder of recsys.export")
+
+
+def read_factors(path: Path) -> Factors:
+    """Read a file of factors.
+
+    Raises:
+        InteractionsError: It is damaged, or its arrays do not go together.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            users, tracks, factors = arrays["users"], arrays["tracks"], arrays["item_factors"]
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+        raise InteractionsError(f"{path}: not a readable file of NumPy arrays ({error})") from None
+    for name, ids in (("users", users), ("tracks", tracks)):
+        if ids.ndim != 1 or ids.dtype.kind not in "iuU" or not len(ids) or len(np.unique(ids)) < len(ids):
+            raise InteractionsError(f"{path}: {name}: different ids are expected, found {ids.dtype} {ids.shape}")
+    if factors.ndim != 2 or factors.dtype.kind != "f" or len(factors) != len(tracks) or not factors.shape[1]:
+        expected = f"floats ({len(tracks)}, factors) expected"
+        raise InteractionsError(f"{path}: item_factors: {expected}, found {factors.dtype} {factors.shape}")
+    finite = np.isfinite(factors).all(axis=1)
+    if not finite.all():
+        raise InteractionsError(f"{path}: the factors of track {tracks[np.argmin(finite)]} hold NaN or infinity")
+    return Factors(users.tolist(), tracks.tolist(), factors.astype(np.float64))
+
+
+def read_texts(path: Path | None, tracks: Sequence[int] | Sequence[str]) -> Texts:
+    """Read artists and titles of some tracks from a catalogue, which may hold more.
+
+    Without a catalogue every track is by an artist of its own, so that no hearing is shortened for the artist's sake.
+
+    Raises:
+        WorldError: The file cannot be read, or a line is torn.
+        InteractionsError: A track is missing.
+    """
+    if path is None:
+        return [(f"artist of {track}", str(track)) for track in tracks]
+    records = {str(record.track): record for _, record in read_records(path, TitledRecord)}
+    if missing := [track for track in tracks if str(track) not in records]:
+        raise InteractionsError(f"{path}: {len(missing):,} tracks of the factors are not in it, {missing[0]!r} for one")
+    found = (records[str(track)] for track in tracks)
+    return [(record.artist, record.title or str(record.track)) for record in found]
