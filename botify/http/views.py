@@ -13,7 +13,6 @@ import orjson
 import yaml
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from botify.experiments import Experiment
 from botify.http.messages import RefusedError, make_answer
 from botify.model.catalogue import Id
 from botify.service import Service
@@ -95,25 +94,20 @@ def _metrics(service: Service, *_: bytes) -> object:
 
 def _experiments(service: Service, *_: bytes) -> object:
     model, settings = service.versions.model, service.settings
-    return {
-        "version": model.version,
-        "created_at": model.created_at.isoformat(),
-        "refused": service.versions.refused,
-        "experiments": [_describe(experiment, settings.decides) for experiment in settings.experiments],
-    }
-
-
-def _describe(experiment: Experiment, decides: str) -> dict[str, Any]:
-    arms = [
-        {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
-        for arm in experiment.arms
+    running = [
+        {
+            "name": experiment.name,
+            "decides": experiment.name == settings.decides,
+            "overrides": len(experiment.overrides),
+            "arms": [
+                {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
+                for arm in experiment.arms
+            ],
+        }
+        for experiment in settings.experiments
     ]
-    return {
-        "name": experiment.name,
-        "decides": experiment.name == decides,
-        "overrides": len(experiment.overrides),
-        "arms": arms,
-    }
+    served = {"version": model.version, "created_at": model.created_at.isoformat()}
+    return {**served, "refused": service.versions.refused, "experiments": running}
 
 
 def _document(service: Service, *_: bytes) -> dict[str, Any]:
