@@ -62,10 +62,10 @@ class Context:
     odds: Annotated[Float32Array, "f interests"]  # log odds against a new interest, before the distance to the expected
     information: Annotated[Float32Array, "f factors"]  # precision that a response adds to an interest's of 1
     constant_axis: Annotated[Float32Array, "f factors"]
-    newcomer_map: Annotated[Float32Array, "f factors side"]  # track @ map is the expected vector of an unknown listener
-    newcomer_covariance: Annotated[Float32Array, "f factors side"]  # about that
-    own_map: Annotated[Float32Array, "f factors side"]  # the same without the constant
-    own_covariance: Annotated[Float32Array, "f factors side"]  # of a known listener's vectors about the expected
+    newcomer_map: Annotated[Float32Array, "f factors factors"]  # track @ map is expected of an unknown listener
+    newcomer_covariance: Annotated[Float32Array, "f factors factors"]  # about that
+    own_map: Annotated[Float32Array, "f factors factors"]  # the same without the constant
+    own_covariance: Annotated[Float32Array, "f factors factors"]  # of a known listener's vectors about the expected
     dispersion: Annotated[float, "f"]  # variance of a share about its mean m, in units of m (1 - m)
     artist_fatigue: Annotated[float, "f"]  # factor on the time of a track for each earlier track of its artist, 0..1
     resolution: Annotated[float, "f"]  # time is logged in steps of this
@@ -111,8 +111,6 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
     """
     path = file.name
     arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model", catalogue)
-    if lengths["side"] != lengths["factors"]:
-        raise ModelError(f"{path}: {lengths['factors']} factors need maps to as many, not {lengths['side']}")
     check_ids(path, "interest_of", arrays["interest_of"], lengths["interests"])
     if text_users:  # which are sorted as text
         order = np.lexsort((arrays["organics"], arrays["listeners"]))
