@@ -74,7 +74,7 @@ def main(
                         _compare(folder, bare_port, served, repeats, duration_s)
         finally:
             redis.stop()
-    show_machine("granian", "httptools", "redis")
+    show_machine("flask", "granian", "httptools", "redis")
 
 
 def _compare(folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int) -> None:
