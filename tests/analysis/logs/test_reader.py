@@ -132,21 +132,17 @@ GOOD = {
     "the end of a session": text(message="last", recommendation=None, recommender=None, propensity=None),
     "of the original service": text(session=..., recommender=..., propensity=...),
     "no latency": text(latency=...),
-    "no experiments": text(experiments=...),
     "no experiment runs": text(experiments={}),
     "many experiments": text(experiments={f"E{number}": "T1" for number in range(200)}),
     "an arm that is a comma": text(experiments={"AA": ","}),
     "experiments in another order": text(experiments={"REC": "T1", "AA": "C"}),
     "optional keys null": text(latency=None, session=None, recommender=None, propensity=None, experiments=None),
     "an unknown key": text(extra={"a": [1, None, "x"]}),
-    "an unknown key with a flag": text(extra=True),
     "a name beyond ASCII": text(session="séance", recommender="рекомендатель"),
     "a name with escapes": text(session='a "b" \\ \n \u0001 \u0000', recommender="a\tb"),
-    "a name like JSON": text(session=",}", recommender="NaN"),
     "the largest id": text(user=2**63 - 1),
     "negative latency": text(latency=-0.5),
     "the smallest values": text(user=0, track=0, time=0, latency=0, recommendation=0),
-    "the largest share": text(time=1, propensity=1),
     "a share in exponent form": raw("time", "73e-2"),
     "keys in another order": json.dumps(dict(reversed(EVENT.items()))),
     "white space around": f"  {text()}\t",
@@ -160,22 +156,18 @@ GOOD = {
 
 BAD = {
     "text for an id": (text(user="7"), "Expected `int`, got `str` - at `$.user`"),
-    "text for a track": (text(track="11"), "Expected `int`, got `str` - at `$.track`"),
     "text for a share": (text(time="0.5"), "Expected `float`, got `str` - at `$.time`"),
     "a flag for an id": (text(user=True), "Expected `int`, got `bool` - at `$.user`"),
-    "a flag for a share": (text(time=True), "Expected `float`, got `bool` - at `$.time`"),
     "a fraction for an id": (text(user=1.5), "Expected `int`, got `float` - at `$.user`"),
     "a decimal point in an id": (text(user=7.0), "Expected `int`, got `float` - at `$.user`"),
     "an exponent in an id": (raw("user", "7e0"), "Expected `int`, got `float` - at `$.user`"),
     "a leading zero": (raw("user", "07"), "not JSON"),
-    "a sign": (raw("user", "+7"), "not JSON"),
     "a negative id": (text(user=-1), "Expected `int` >= 0 - at `$.user`"),
     "twenty digits": (raw("user", "12345678901234567890"), "Expected `int` <= 9223372036854775807 - at `$.user`"),
     "a bad value before a good one": (text().replace('"user": 7', '"user": "7", "user": 7'), "got `str` - at `$.user`"),
     "a missing id": (text(user=...), "Object missing required field `user`"),
     "a null id": (text(user=None), "Expected `int`, got `null` - at `$.user`"),
     "a list for an id": (text(user=[7]), "Expected `int`, got `array` - at `$.user`"),
-    "a missing share": (text(time=...), "Object missing required field `time`"),
     "a share below 0": (text(time=-0.1), "Expected `float` >= 0.0 - at `$.time`"),
     "a share above 1": (text(time=1.01), "Expected `float` <= 1.0 - at `$.time`"),
     "no number": (text(time=math.nan), "not JSON"),
@@ -184,7 +176,6 @@ BAD = {
     "propensity 0": (text(propensity=0), "Expected `float` > 0.0 - at `$.propensity`"),
     "propensity above 1": (text(propensity=1.5), "Expected `float` <= 1.0 - at `$.propensity`"),
     "seconds for milliseconds": (text(timestamp=START_MS // 1000), "Expected `int` >= 100000000000 - at `$.timestamp`"),
-    "microseconds": (text(timestamp=START_MS * 1000), "Expected `int` <= 99999999999999 - at `$.timestamp`"),
     "another message": (text(message="skip"), "Invalid enum value 'skip' - at `$.message`"),
     "no message": (text(message=...), "Object missing required field `message`"),
     "a session without a name": (text(session=""), "Expected `str` of length >= 1 - at `$.session`"),
@@ -196,21 +187,14 @@ BAD = {
         "Expected `int | null`, got `str` - at `$.recommendation`",
     ),
     "a list": ("[1,2]", "Expected `object`, got `array`"),
-    "null": ("null", "Expected `object`, got `null`"),
-    "a number": ("7", "Expected `object`, got `int`"),
     "garbage": ("%$#!", "not JSON"),
     "a cut line": (text()[:60], "not JSON"),
     "two events in a line": (f"{text()}{text()}", "not JSON"),
     "a comma at the end": (text()[:-1] + ",}", "not JSON"),
-    "a comma at the end, spaced": (text()[:-1] + ", }", "not JSON"),
     "a comma in experiments": (text().replace('"T1"}', '"T1",}'), "not JSON"),
-    "a comma in an unknown list": (text(extra=[1]).replace("[1]", "[1,]"), "not JSON"),
     "no number in an unknown key": (text(extra=math.nan), "not JSON"),
-    "infinity in an unknown key": (text(extra=-math.inf), "not JSON"),
-    "a small nan in an unknown key": (text(extra="@@").replace('"@@"', "nan"), "not JSON"),
     "a comment": (f"{text()} // why", "not JSON"),
     "a zero byte": (f"{text()}\0", "not JSON"),
-    "zero bytes only": ("\0\0\0", "not JSON"),
     "bytes that are not UTF-8": (text(session="@@").encode().replace(b"@@", b"\xff"), "not UTF-8"),
     "half a surrogate pair": (raw("session", '"\\ud800"'), "not JSON"),
     "a tab within a name": (raw("session", '"a\tb"'), "not JSON"),
@@ -330,30 +314,10 @@ def test_rejects_keep_the_line_as_it_was(tmp_path: Path) -> None:
 
 
 KEYS = (*COLUMNS, "extra")
-NUMBERS = (
-    "0",
-    "1",
-    "7",
-    "-0",
-    "-1",
-    "0.5",
-    "1.0",
-    "7.5",
-    "1e0",
-    "1e3",
-    "1e-7",
-    "01",
-    "1.",
-    ".5",
-    "+1",
-    "1e400",
-    "1e17",
-    "1e18",
-    "123456789e9",
-    "1e-17",
-    "9007199254740993",
-    "-1e400",
-)
+WHOLE = ("0", "1", "7", "-0", "-1", "01", "+1", "9007199254740993")
+FRACTIONS = ("0.5", "1.0", "7.5", "1.", ".5", "1e-7", "1e-17")
+EXPONENTS = ("1e0", "1e3", "1e17", "1e18", "123456789e9")
+NUMBERS = WHOLE + FRACTIONS + EXPONENTS
 LARGE = ("1e400", "-1e400", "1e-400", "9223372036854775807", "9223372036854775808", "18446744073709551616", "9" * 23)
 WORDS = ('"7"', '"0.5"', '""', '"next"', '"last"', '"a"', '"\\u0041"', '"\\ud800"', '"a\\u0000b"', '"x,}"', '"NaN"')
 LITERALS = ("true", "false", "null", "NaN", "nan", "Infinity", "-Infinity", "-inf", "nul", "[]", "[1,]", "[[1]]", "{}")
@@ -401,7 +365,7 @@ def assert_agree(load: Load, content: bytes) -> None:
     assert sorted(map(normal, loaded.rows)) == sorted(map(normal, expected.rows)), content
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(log_lines(), max_size=4), ending=st.sampled_from([b"\n", b"\n", b"", b"\r\n"]))
 @example(lines=[raw("user", "-0").encode()], ending=b"\n")
 @example(lines=[raw("latency", "1e-400").encode()], ending=b"\n")
@@ -450,7 +414,7 @@ def kindred_lines(draw: st.DrawFn) -> bytes:
     return "\n".join(draw(st.permutations(lines))).encode() + b"\n"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=kindred_lines())
 def test_both_readers_agree_on_lines_that_differ_in_hexadecimal_digits(
     load: Load, kindred: LogFile, content: bytes
