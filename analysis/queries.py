@@ -5,14 +5,13 @@ here from files or Arrow tables, so no statement is ever built from strings.
 """
 
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
@@ -44,17 +43,14 @@ def connect(
 ) -> Connection:
     """Open an in-memory database.
 
-    Args:
-        threads: Threads of a query; all cores by default.
-        memory_limit: Such as "1GB"; a query that needs more spills to `temp_directory`.
-        temp_directory: Folder for spilled data; it should be on the disk that the result is written to.
-        keep_order: Whether rows without ORDER BY come in the order of their source; giving that up saves memory.
+    A query that needs more than the memory limit, such as "1GB", spills to the folder, which should be on the disk that
+    the result is written to. Without `keep_order`, which saves memory, rows need not come in the order of their source.
     """
-    options = {"threads": threads, "memory_limit": memory_limit, "preserve_insertion_order": keep_order}
+    spilled = None if temp_directory is None else str(temp_directory)
+    options = {"threads": threads, "memory_limit": memory_limit, "temp_directory": spilled}
     config = {name: value for name, value in options.items() if value is not None}
-    if temp_directory is not None:
-        config["temp_directory"] = str(temp_directory)
-    connection = duckdb.connect(config={"autoinstall_known_extensions": False, **config})
+    flags = {"autoinstall_known_extensions": False, "preserve_insertion_order": keep_order}
+    connection = duckdb.connect(config={**config, **flags})
     with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets there is no bar to switch off
         connection.execute("SET enable_progress_bar = false")
     return connection
@@ -65,35 +61,31 @@ def statement(name: str) -> str:
     return (Path(name) if name.endswith(".sql") else SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
 
 
+def open_rows(connection: Connection, name: str, **values: object) -> Rows:
+    """Return the rows of a SQL file, which runs when they are read; columns that nobody reads are not computed."""
+    return connection.sql(statement(name), params=values)
+
+
 def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table:
     """Run a SQL file and return its rows as an Arrow table; its named parameters are the keywords.
 
     Raises:
         DatabaseError: The statement fails, or the keywords are not exactly its parameters.
     """
-    return _rows(connection, name, values).to_arrow_table()
-
-
-def fetch_columns(connection: Connection, name: str, columns: Sequence[str], **values: object) -> pa.Table:
-    """Run a SQL file and return some of its columns; what only the others need is not computed."""
-    return _rows(connection, name, values).select(*columns).to_arrow_table()
+    return open_rows(connection, name, **values).to_arrow_table()
 
 
 def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[str, Any]:
     """Run a SQL file that returns one row, and return that as a mapping from column to value."""
-    relation = _rows(connection, name, values)
+    relation = open_rows(connection, name, **values)
     (row,) = relation.fetchall()
     return dict(zip(relation.columns, row, strict=True))
 
 
 def stream(connection: Connection, name: str, rows: int, **values: object) -> Iterator[pa.RecordBatch]:
-    """Run a SQL file and yield its rows in Arrow batches of up to `rows`.
-
-    Raises:
-        DatabaseError: The statement fails, at the start or at any later row.
-    """
+    """Run a SQL file and yield its rows in Arrow batches of up to `rows`; a DatabaseError may come at any of them."""
     try:
-        yield from _rows(connection, name, values).to_arrow_reader(rows)
+        yield from open_rows(connection, name, **values).to_arrow_reader(rows)
     except OSError as error:
         kind = _ERRORS.get(str(error).partition(":")[0])
         if kind is None:
@@ -112,18 +104,18 @@ def copy_to_parquet(connection: Connection, name: str, file: Path, **values: obj
 
 def attach_query(connection: Connection, table: str, name: str, **values: object) -> None:
     """Make the rows of a SQL file readable under a table's name; it runs when they are read."""
-    _rows(connection, name, values).create_view(table, replace=True)
+    open_rows(connection, name, **values).create_view(table, replace=True)
 
 
 def materialize(connection: Connection, table: str, name: str, **values: object) -> None:
     """Run a SQL file and keep its rows as a table of the database, instead of one of that name."""
     drop(connection, table)
-    _rows(connection, name, values).create(table)
+    open_rows(connection, name, **values).create(table)
 
 
 def append(connection: Connection, table: str, name: str, **values: object) -> None:
     """Run a SQL file and add its rows to a table of the database, which is made if there is none."""
-    _insert(connection, table, _rows(connection, name, values))
+    _insert(connection, table, open_rows(connection, name, **values))
 
 
 def insert(connection: Connection, table: str, source: str) -> None:
@@ -137,10 +129,6 @@ def _insert(connection: Connection, table: str, rows: Rows) -> None:
         rows.insert_into(table)
     else:
         rows.create(table)
-
-
-def _rows(connection: Connection, name: str, values: Mapping[str, Any]) -> Rows:
-    return connection.sql(statement(name), params=values)
 
 
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
@@ -230,10 +218,7 @@ def open_csv(
     """Return the rows of a CSV file, every value as text; malformed lines go to the table `reject_errors`.
 
     A connection for each file keeps the malformed lines apart. Without a delimiter it is detected. Where values are not
-    `quoted`, a quotation mark is a part of them.
-
-    Raises:
-        DatabaseError: The file is not CSV.
+    `quoted`, a quotation mark is a part of them. A DatabaseError says that the file is not CSV.
     """
     return connection.read_csv(
         glob.escape(str(file)),
@@ -252,18 +237,15 @@ def open_csv(
 def materialize_labels(connection: Connection, table: str, file: Path, column: str) -> str:
     """Keep a column of a CSV, Parquet or JSON lines file as `label`, beside its column `user` or `track` as `key`.
 
-    Returns:
-        Which of the two keys the file has.
+    Returns which of the two keys the file has.
 
     Raises:
-        DatabaseError: It cannot be read, or lacks the column.
-        ValueError: It has neither key, or both.
+        DatabaseError: It cannot be read.
+        ValueError: It lacks the column, or has neither key, or both.
     """
     name, ending = glob.escape(str(file)), Path(file.name.removesuffix(".gz")).suffix
-    if ending == ".csv":
-        rows = connection.read_csv(name)
-    else:
-        rows = connection.read_parquet(name) if ending == ".parquet" else connection.read_json(name)
+    readers: dict[str, Callable[[str], Rows]] = {".csv": connection.read_csv, ".parquet": connection.read_parquet}
+    rows = readers.get(ending, connection.read_json)(name)
     keys = [key for key in ("user", "track") if key in rows.columns]
     if len(keys) != 1 or column not in rows.columns:
         found = ", ".join(rows.columns)
@@ -272,16 +254,6 @@ def materialize_labels(connection: Connection, table: str, file: Path, column: s
     drop(connection, table)
     rows.select(key.cast("BIGINT").alias("key"), label.cast("VARCHAR").alias("label")).create(table)
     return keys[0]
-
-
-def open_rows(connection: Connection, name: str, **values: object) -> Rows:
-    """Return the rows of a SQL file, which runs when they are read."""
-    return _rows(connection, name, values)
-
-
-def parquet_columns(file: Path) -> list[str]:
-    """Return the names of a Parquet file's columns as they are; DuckDB gives repeated ones other names."""
-    return list(pq.read_schema(file).names)
 
 
 def open_parquet(connection: Connection, file: Path) -> Rows:
@@ -299,21 +271,13 @@ def attach_columns(
 ) -> None:
     """Make some columns of `open_csv` or `open_parquet` readable as text under a table's name.
 
-    Args:
-        table: The name.
-        rows: The rows.
-        columns: New names and those in the rows.
-        constants: Names of further columns and their value.
-        computed: Names of further columns and SQL expressions of the rows' columns.
-        where: A SQL condition; the column `kept` says 'true' where it holds.
-
-    Raises:
-        DatabaseError: An expression or the condition is wrong.
+    `columns` are new names and those in the rows, `constants` and `computed` further columns: values, and expressions
+    of the rows' columns. The column `kept` says 'true' where the SQL condition `where` holds. A DatabaseError says that
+    an expression or the condition is wrong.
     """
-    expressions: dict[str, duckdb.Expression] = {name: duckdb.ColumnExpression(old) for name, old in columns.items()}
-    expressions |= {name: duckdb.ConstantExpression(value) for name, value in constants.items()}
-    expressions |= {name: duckdb.SQLExpression(text) for name, text in computed.items()}
-    expressions["kept"] = duckdb.SQLExpression(where or "true").cast("BOOLEAN")
-    rows.select(*(value.cast("VARCHAR").alias(name) for name, value in expressions.items())).create_view(
-        table, replace=True
-    )
+    values: dict[str, duckdb.Expression] = {name: duckdb.ColumnExpression(old) for name, old in columns.items()}
+    values |= {name: duckdb.ConstantExpression(value) for name, value in constants.items()}
+    values |= {name: duckdb.SQLExpression(text) for name, text in computed.items()}
+    values["kept"] = duckdb.SQLExpression(where or "true").cast("BOOLEAN")
+    texts = [value.cast("VARCHAR").alias(name) for name, value in values.items()]
+    rows.select(*texts).create_view(table, replace=True)

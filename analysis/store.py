@@ -3,15 +3,13 @@
 A store is a folder::
 
     manifest.json                   the only truth: what is not named in it does not exist
-    bucket=000/part-….parquet       events of some users, one file an ingest
-    bucket=001/…
+    bucket=000/part-….parquet       events of some users, one file an ingest, by user, time, next before last, track
     rejects/<digest>.jsonl          the lines of a source that were not events, and why
     ids/users-….parquet             the text ids that numbers in the parts stand for (id, original); items-… of items
     ids/titles-….parquet            what tracks are called (id, title, artist)
 
-Rows of a part are sorted by user, timestamp, `next` before `last`, track. Sessions are derived, not stored. A store
-holds events or interactions, not both; the parts of interactions have the columns user, timestamp, track, time (the
-weight), session, and source (the digest of their file). `recsys.store` writes stores.
+Sessions are derived, not stored. Parts of interactions have the columns user, timestamp, track, time (the weight),
+session, and source (the digest of their file). `recsys.store` writes stores.
 """
 
 import hashlib
@@ -160,20 +158,12 @@ class Store:
         return sum(part.bytes for part in self.manifest.parts)
 
     def files(self, stored: Iterable[Part | IdFile]) -> list[Path]:
-        """Return the paths of files that the manifest names, their digests checked.
-
-        Raises:
-            StoreError: A file is damaged.
-        """
+        """Return the paths of files that the manifest names; a StoreError says that one is damaged."""
         return check_digests({self.path / file.path: file for file in stored}, lambda: self.manifest)
 
-    def bucket_parts(self, bucket: int) -> list[Part]:
-        """Return the parts of a bucket, in a fixed order; none if no user falls into it."""
-        return [part for part in self.manifest.parts if part.bucket == bucket]
-
     def bucket_files(self, bucket: int) -> list[Path]:
-        """Return the Parquet files of a bucket."""
-        return self.files(self.bucket_parts(bucket))
+        """Return the Parquet files of a bucket, in a fixed order; none if no user falls into it."""
+        return self.files(part for part in self.manifest.parts if part.bucket == bucket)
 
 
 def open_store(folder: Path) -> Store:
@@ -190,21 +180,16 @@ def open_store(folder: Path) -> Store:
 
 
 def decode_manifest(content: bytes | None, store: str) -> Manifest:
-    """Decode the manifest of a store; `content` is None where it has none.
-
-    Raises:
-        StoreError: There is no manifest, or it is damaged or of a newer version.
-    """
+    """Decode the manifest of a store; a StoreError says that it has none, or a damaged or newer one."""
     if content is None:
-        raise StoreError(
-            f"{store}: no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
-        )
+        missing = f"no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
+        raise StoreError(f"{store}: {missing}")
     file = f"{store}/{MANIFEST}"
     try:
-        schema = msgspec.json.decode(content, type=_Version).schema
-        if schema > SCHEMA:
+        document = unseal(content)
+        if isinstance(schema := document.get("schema"), int) and schema > SCHEMA:
             raise StoreError(f"{file}: schema {schema} is newer than this program's {SCHEMA}; upgrade to read it")
-        manifest = msgspec.convert(unseal(content), Manifest)
+        manifest = msgspec.convert(document, Manifest)
         if manifest.digest != content_digest(source.digest for source in manifest.sources):
             raise ValueError("the digest is not that of the sources")
         return manifest
@@ -213,11 +198,7 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
 
 
 def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> None:
-    """Compare the bytes of a store's files, by name, with its manifest.
-
-    Raises:
-        StoreError: A file is missing or cut.
-    """
+    """Compare the bytes of a store's files, by name, with its manifest; a StoreError names a missing or cut one."""
     for stored in manifest.files:
         size, file = sizes.get(stored.path), f"{store}/{stored.path}"
         if size is None:
@@ -227,11 +208,7 @@ def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> Non
 
 
 def check_digests(files: Mapping[Path, Part | IdFile], manifest: Callable[[], Manifest]) -> list[Path]:
-    """Return files of a store once they are what its manifest says; `manifest` returns it, for a message.
-
-    Raises:
-        StoreError: A file is damaged.
-    """
+    """Return files of a store, or raise a StoreError if one is damaged; `manifest` returns it, for the message."""
     for file, stored in files.items():
         try:
             if stored.sha256:
@@ -247,10 +224,5 @@ def number_of(text: str) -> int:
 
 
 def content_digest(source_digests: Iterable[str]) -> str:
-    """Return the digest of a store that holds these sources: xxh3_128 over the sorted set of their digests, in hex."""
+    """Return the digest of a store with these sources: xxh3_128 over the sorted set of their digests, in hex."""
     return str(xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode()))
-
-
-@dataclass(frozen=True)
-class _Version:
-    schema: int

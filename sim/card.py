@@ -29,11 +29,6 @@ class Fact:
     low: float
     high: float
 
-    @property
-    def published(self) -> str:
-        """The figure as it was published."""
-        return f"{self.low:g}" if self.low == self.high else f"{self.low:g} … {self.high:g}"
-
     def is_met(self, value: float) -> bool:
         """Return whether a world's figure is as good as the published one."""
         room = max(_RELATIVE * abs(self.low), _ABSOLUTE) if self.low == self.high else 0.0
@@ -105,9 +100,8 @@ def card_table(worlds: Mapping[str, Mapping[str, float]]) -> Table:
         met = [f"{sum(fact.is_met(found[fact.figure]) for fact in facts)} met" for found in worlds.values()]
         table.add_row(source, f"{len(facts)} facts", *met)
         for fact in facts:
-            table.add_row(fact.text, fact.published, *(_cell(fact, found[fact.figure]) for found in worlds.values()))
+            published = f"{fact.low:g}" if fact.low == fact.high else f"{fact.low:g} … {fact.high:g}"
+            values = [found[fact.figure] for found in worlds.values()]
+            cells = [f"{value:.3g}{'' if fact.is_met(value) else ' misses'}" for value in values]
+            table.add_row(fact.text, published, *cells)
     return table
-
-
-def _cell(fact: Fact, value: float) -> str:
-    return f"{value:.3g}{'' if fact.is_met(value) else ' misses'}"

@@ -10,7 +10,7 @@ from pydantic import Field
 from looplib.config import Config, Count
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import Sessions, make_model
-from sim.worlds.files import TRACKS_FILE, TitledRecord, load_world, read_records
+from sim.worlds.files import TRACKS_FILE, TrackRecord, load_world, read_records
 
 HELP = "words: search by artist and title; 1, 2…: play what was found; #12: play track 12; q: quit"
 _MOST_FOUND = 10
@@ -31,12 +31,9 @@ def play_console(config: ConsoleConfig, ask: Callable[[str], str], say: Callable
     """Play sessions, as `--recommender remote` opens them for the same seed, and show their means.
 
     `ask` shows a prompt and returns what was typed, or raises EOFError at the end of the input; `say` shows a line.
-
-    Raises:
-        WorldError: The world cannot be used.
     """
     model = make_model(load_world(config.world))
-    records = [record for _, record in read_records(config.world / TRACKS_FILE, TitledRecord)]
+    records = [record for _, record in read_records(config.world / TRACKS_FILE, TrackRecord)]
     person = Person([f"{record.artist} - {record.title or 'untitled'}" for record in records], ask, say)
     say(HELP)
     lengths, times = [], []

@@ -50,7 +50,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  Gymnasium declares it like this
 
     def __init__(self, world: Path | str | ListeningModel) -> None:
-        """Take a world's folder, or its model; raises WorldError if it cannot be used."""
+        """Take a world's folder, or its model; raises SimError if it cannot be used."""
         self._model = _model_of(world)
         self._sessions = Sessions.none(self._model, 1)
         self._row = np.zeros(1, dtype=np.int64)
@@ -77,30 +77,20 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
 
 
 class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
-    """Many sessions side by side, each of which is followed by another one.
+    """Many sessions side by side: the step after a session's end starts another one, whatever its action.
 
-    With `NEXT_STEP`, the step after a session's end starts the next one, whatever its action; with `SAME_STEP` the step
-    that ends a session does, and the infos `final_obs` and `final_info` hold what it ended with.
+    This is Gymnasium's mode `NEXT_STEP`; its own vectorisation of the single environment has the other modes too.
     """
 
     def __init__(
-        self,
-        num_envs: int,
-        world: Path | str | ListeningModel,
-        *,
-        max_episode_steps: int | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        self, num_envs: int, world: Path | str | ListeningModel, *, max_episode_steps: int | None = None
     ) -> None:
         """Make room for `num_envs` sessions in a world; each is truncated after `max_episode_steps` recommendations.
 
         Raises:
-            WorldError: The world cannot be used.
-            ValueError: There is no such mode here.
+            SimError: The world cannot be used.
         """
-        self._mode = AutoresetMode(autoreset_mode)
-        if self._mode is AutoresetMode.DISABLED:
-            raise ValueError(f"autoreset_mode: {self._mode.value} found; NextStep or SameStep is due")
-        self.metadata = {"render_modes": [], "autoreset_mode": self._mode}
+        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs = num_envs
         self._model = _model_of(world)
         self._sessions = Sessions.none(self._model, num_envs)
@@ -138,21 +128,7 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
             _start(self._sessions, self._model, over, None, self.np_random)
             terminated[over] = truncated[over] = False
         self._over = terminated | truncated
-        if self._mode is AutoresetMode.NEXT_STEP or not self._over.any():
-            return _observe(self._sessions), rewards, terminated, truncated, {}
-        infos = self._restart_at_once(self._over)
-        self._over = np.zeros(self.num_envs, dtype=np.bool_)
-        return _observe(self._sessions), rewards, terminated, truncated, infos
-
-    def _restart_at_once(self, over: BoolArray) -> Info:
-        """Start other sessions in place of those that are over; return the infos of these."""
-        finals = _observe(self._sessions)
-        final_obs = np.full(self.num_envs, None, dtype=object)
-        ended = np.flatnonzero(over)
-        for row in ended.tolist():
-            final_obs[row] = _observe_row(finals, row)
-        _start(self._sessions, self._model, ended, None, self.np_random)
-        return {"final_obs": final_obs, "_final_obs": over, "final_info": {}, "_final_info": over.copy()}
+        return _observe(self._sessions), rewards, terminated, truncated, {}
 
 
 def _model_of(world: Path | str | ListeningModel) -> ListeningModel:

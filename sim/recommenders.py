@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
-from sim.errors import WorldError
+from sim.errors import SimError
 from sim.listening.sessions import LONGEST_SESSION, Sessions
 from sim.worlds.neighbours import nearest_tracks
 
@@ -66,13 +66,13 @@ def play_out(sessions: Sessions, recommend: Recommender, rng: np.random.Generato
         last one.
 
     Raises:
-        WorldError: A session does not end.
+        SimError: A session does not end.
     """
     propensities: list[FloatArray] = []
     while len(rows := sessions.under_way()):
         if len(propensities) == LONGEST_SESSION:
             listener = int(sessions.listener[rows[0]])
-            raise WorldError(f"listener {listener} is not bored after {LONGEST_SESSION} tracks in one session")
+            raise SimError(f"listener {listener} is not bored after {LONGEST_SESSION} tracks in one session")
         tracks, propensity = recommend(sessions, rows, rng)
         sessions.hear(rows, tracks, rng.random(len(rows)))
         propensities.append(np.full(len(sessions.listener), np.nan))

@@ -30,10 +30,6 @@ def run_jobs(job: Job, numbers: Sequence[int], processes: int) -> Iterator[int]:
 
     Yields:
         The results, as they come.
-
-    Raises:
-        SimError: A worker died.
-        UserError: The job raised it in a worker.
     """
     if processes == 1:
         yield from map(job, numbers)
@@ -82,11 +78,7 @@ def start_workers(
 
 
 def messages(workers: Workers) -> Iterator[tuple[Connection, Any]]:
-    """Yield what the workers send, each with its pipe, until all have ended.
-
-    Raises:
-        SimError: A worker died.
-    """
+    """Yield what the workers send, each with its pipe, until all have ended."""
     running = dict(workers)
     while running:
         for pipe in cast("list[Connection]", wait(list(running))):

@@ -14,7 +14,7 @@ from looplib.cli import make_app, run
 from looplib.config import dump_config, load_config
 from looplib.progress import output
 from sim.card import card_table
-from sim.errors import WorldError
+from sim.errors import SimError
 from sim.figures import measure
 from sim.fitted import command as fitting
 from sim.listening.sessions import make_model
@@ -51,7 +51,7 @@ def _main(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
 ) -> None:
     if config is None and (overrides or not card):
-        raise WorldError("--config: name the YAML file of a world, such as configs/world/demo.yaml")
+        raise SimError("--config: name the YAML file of a world, such as configs/world/demo.yaml")
     if config and not make_world(load_config(WorldConfig, config, overrides or []), out):
         typer.echo(f"{out} holds this very world already; nothing done")
     world = load_world(out)
@@ -67,14 +67,14 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
         False if the folder holds a world of this very configuration already, and nothing was done.
 
     Raises:
-        WorldError: The folder exists and holds something else, or cannot be written.
+        SimError: The folder exists and holds something else, or cannot be written.
     """
     if folder.exists():
         settings = folder / CONFIG_FILE
         if not settings.exists():
-            raise WorldError(f"{folder}: exists and holds no {CONFIG_FILE}; name a new folder")
+            raise SimError(f"{folder}: exists and holds no {CONFIG_FILE}; name a new folder")
         if load_config(WorldConfig, settings) != config:
-            raise WorldError(f"{folder}: holds a world of another configuration ({settings}); name a new folder")
+            raise SimError(f"{folder}: holds a world of another configuration ({settings}); name a new folder")
         return False
     catalogue = generate_catalogue(config)
     listeners = generate_listeners(config, catalogue.popularity)

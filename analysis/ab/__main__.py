@@ -87,18 +87,15 @@ def print_report(report: Report, *, everything: bool = False) -> None:
     if everything and report.effects:
         console.print(_table(_EFFECT_COLUMNS, map(_effect_cells, report.effects)))
     console.print(_table(_ARM_COLUMNS, _shortened(_arm_rows(report))))
-    guardrails = [effect for effect in report.effects if effect.role == "guardrail"]
+    guardrails = dict.fromkeys(effect.metric for effect in report.effects if effect.role == "guardrail")
     if guardrails:
-        by_metric = {metric: _state_cells(metric, report) for metric in dict.fromkeys(row.metric for row in guardrails)}
-        console.print(_table(("guardrail", "allowed", *report.arms[1:]), _shortened(by_metric.values())))
-    for preference in report.preferences:
-        console.print(Text(f"{preference}"))
-    console.print(Text(_counts(report)))
-    verdict, notes = report.verdict, report.verdict.notes
-    for note in notes if everything else notes[:_MOST_NOTES]:
-        console.print(Text(f"  - {note}"))
+        rows = [_state_cells(metric, report) for metric in guardrails]
+        console.print(_table(("guardrail", "allowed", *report.arms[1:]), _shortened(rows)))
+    verdict, notes = report.verdict, [f"  - {note}" for note in report.verdict.notes]
     if len(notes) > _MOST_NOTES and not everything:
-        console.print(f"  - and {len(notes) - _MOST_NOTES} more: --all", highlight=False)
+        notes[_MOST_NOTES:] = [f"  - and {len(notes) - _MOST_NOTES} more: --all"]
+    for line in (*map(str, report.preferences), _counts(report), *notes):
+        console.print(Text(line))
     title = f"{report.experiment}{' (A/A)' if report.is_aa else ''}: {verdict.decision}"
     console.print(Text(f"{title}{f' {verdict.arm}' if verdict.arm else ''}", style="bold"))
     console.print(Text(f"{verdict.reason[:1].upper()}{verdict.reason[1:]}"))
@@ -109,18 +106,19 @@ def _arm_rows(report: Report) -> Iterator[list[str]]:
     primary = [effect for effect in report.effects if effect.role == "primary"]
     for arm in report.arms:
         size = [arm, report.recommenders[arm] or "", f"{report.listeners[arm]:,}", f"{report.sessions[arm]:,}"]
-        rows = [effect for effect in primary if effect.arm == arm]
-        for metric in dict.fromkeys(effect.metric for effect in primary) if arm == report.control else ():
-            value = next(effect.control_value for effect in primary if effect.metric == metric)
-            yield [*size, _format(value, ".4g"), "", "", "", metric]
-        for effect in rows:
-            found = effect.deciding.relative
-            changes = [_format(change, "+.2f") for change in (found.effect_pct, found.lower_pct, found.upper_pct)]
-            interval = f"{changes[1]} .. {changes[2]}"
-            p_value = _format(effect.adjusted_p_value, ".2g")
-            yield [*size, _format(effect.arm_value, ".4g"), changes[0], interval, p_value, effect.metric]
-        if not primary:
-            yield [*size, "", "", "", "", ""]
+        if arm == report.control:
+            cells = {effect.metric: [_format(effect.control_value, ".4g"), "", "", ""] for effect in primary}
+        else:
+            cells = {effect.metric: _decided_cells(effect) for effect in primary if effect.arm == arm}
+        for metric, found in (cells if primary else {"": [""] * 4}).items():
+            yield [*size, *found, metric]
+
+
+def _decided_cells(effect: MetricEffect) -> list[str]:
+    found = effect.deciding.relative
+    change, lower, upper = (_format(end, "+.2f") for end in (found.effect_pct, found.lower_pct, found.upper_pct))
+    p_value = _format(effect.adjusted_p_value, ".2g")
+    return [_format(effect.arm_value, ".4g"), change, f"{lower} .. {upper}", p_value]
 
 
 def _state_cells(metric: str, report: Report) -> list[str]:
@@ -128,16 +126,11 @@ def _state_cells(metric: str, report: Report) -> list[str]:
     found = {effect.arm: effect for effect in report.effects if effect.metric == metric}
     first = next(iter(found.values()))
     margin = f"{first.margin:g}" if first.margin_pct is None else f"{first.margin_pct:g} %"
-    states = []
-    for arm in report.arms[1:]:
-        state = (arm in found and found[arm].guardrail) or "unclear"
-        values = (
-            f"{_format(found[arm].control_value, '.3g')} > {_format(found[arm].arm_value, '.3g')}"
-            if arm in found
-            else ""
-        )
-        states.append(f"{state if state == 'kept' else state.upper()} {values}".rstrip())
-    return [metric, f"{'-' if first.higher_is_better else '+'}{margin}", *states]
+    states = dict.fromkeys(report.arms[1:], "UNCLEAR")
+    for arm, effect in found.items():
+        state = "kept" if effect.guardrail == "kept" else (effect.guardrail or "unclear").upper()
+        states[arm] = f"{state} {_format(effect.control_value, '.3g')} > {_format(effect.arm_value, '.3g')}"
+    return [metric, f"{'-' if first.higher_is_better else '+'}{margin}", *states.values()]
 
 
 def _shortened(rows: Iterable[list[str]]) -> list[list[str]]:
@@ -169,13 +162,12 @@ def _effect_cells(effect: MetricEffect) -> list[str]:
     return [effect.arm, effect.metric, *values, *signed, *checks, remark]
 
 
-def _table(columns: Iterable[str], rows: Iterable[list[str]]) -> Table:
+def _table(columns: Sequence[str], rows: Iterable[list[str]]) -> Table:
     """Lay out cells: names to the left, the last column too, numbers to the right."""
     table = Table(box=None, pad_edge=False)
-    *numbers, last = columns
-    for position, column in enumerate(numbers):
-        table.add_column(column, justify="left" if position < 2 else "right", no_wrap=True)
-    table.add_column(last, no_wrap=True)
+    for position, column in enumerate(columns):
+        is_text = position in {0, 1, len(columns) - 1}
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=True)
     for cells in rows:
         table.add_row(*map(Text, cells))
     return table

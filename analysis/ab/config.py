@@ -4,7 +4,7 @@ import datetime
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -12,12 +12,15 @@ from analysis.ab.metrics import METRICS, Metric
 from looplib.config import Config, Positive, Share
 
 Role = Literal["primary", "secondary", "guardrail", "diagnostic"]
-_LISTS = {"primary": "primary", "secondary": "secondary", "guardrail": "guardrails", "diagnostic": "diagnostics"}
+_LISTS: dict[Role, str] = {
+    "primary": "primary",
+    "secondary": "secondary",
+    "guardrail": "guardrails",
+    "diagnostic": "diagnostics",
+}
 
 
-def _name(row: object) -> object:
-    """Return the name of the metric that a row of a role has, checked or as it stands in a file."""
-    return row.get("metric") if isinstance(row, dict) else getattr(row, "metric", row)
+MetricName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
 
 def _size(text: str) -> str:
@@ -34,7 +37,7 @@ class Guardrail(Config):
     margin_pct: Annotated[float, Field(ge=0, lt=100)] | None = None  # the same in % of the control's value
 
     @model_validator(mode="after")
-    def _has_one_margin(self) -> "Guardrail":
+    def _has_one_margin(self) -> Self:
         if (self.margin is None) == (self.margin_pct is None):
             raise ValueError(f"guardrail {self.metric}: give either margin, in its unit, or margin_pct")
         return self
@@ -56,7 +59,7 @@ class Horizon(Config):
     listeners: Annotated[int, Field(ge=1)] | None = None  # the last day is the one by whose end so many were seen, UTC
 
     @model_validator(mode="after")
-    def _is_one(self) -> "Horizon":
+    def _is_one(self) -> Self:
         if (self.date is None) == (self.listeners is None):
             raise ValueError("horizon: give either date or listeners")
         return self
@@ -88,7 +91,7 @@ class AbConfig(Config):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # two-sided error rate, 0.05 for 95 % intervals
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8  # of the minimum detectable effect
     # Metrics of one's own by name, beside those of `metrics.yaml`
-    metrics: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], OwnMetric] = Field(default_factory=dict)
+    metrics: dict[MetricName, OwnMetric] = Field(default_factory=dict)
     # Metrics that decide; adjusted by Holm over them and the arms
     primary: tuple[str, ...] = ("mean_time_per_session",)
     # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails and diagnostics
@@ -119,31 +122,27 @@ class AbConfig(Config):
     memory: Annotated[str, AfterValidator(_size)] = "1GB"  # what DuckDB may use before it spills to the disk
     trust: TrustConfig = TrustConfig()  # when not to trust
 
-    @model_validator(mode="before")
-    @classmethod
-    def _place(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Name metrics of one's own, list them by their roles, and leave out of default lists what is elsewhere."""
-        rows = {role: given.get(role, cls.model_fields[role].default) for role in _LISTS.values()}
-        own = given.get("metrics", {})
-        if not isinstance(own, dict) or not all(isinstance(listed, (list, tuple)) for listed in rows.values()):
-            return given  # which is refused, and why is said, where the fields are checked
-        own = {
-            name: dict(row) | {"name": name} if isinstance(row, dict | OwnMetric) else row for name, row in own.items()
-        }
-        placed = {_name(row) for listed in rows.values() for row in listed}
-        for name, metric in own.items():
-            role = metric.get("role") if isinstance(metric, dict) else None
-            if role in _LISTS and name not in placed:
-                margins = {key: metric.get(key) for key in ("margin", "margin_pct")}
-                row = {"metric": name} | margins if role == "guardrail" else name
-                rows[_LISTS[role]] = [*rows[_LISTS[role]], row]
-        taken = {_name(row) for role in {"primary", *given} & rows.keys() for row in rows[role]}
-        for role in rows.keys() - {"primary", *given}:
-            rows[role] = [row for row in rows[role] if _name(row) not in taken]
-        return given | rows | {"metrics": own}
-
     @model_validator(mode="after")
-    def _have_one_role(self) -> "AbConfig":
+    def _place_metrics(self) -> Self:
+        """Name metrics of one's own, list them by their roles, and leave out of default lists what is elsewhere."""
+        own = {name: metric.model_copy(update={"name": name}) for name, metric in self.metrics.items()}
+        lists = {role: list(getattr(self, field)) for role, field in _LISTS.items()}
+        placed = {_name(row) for rows in lists.values() for row in rows}
+        for name, metric in own.items():
+            if metric.role and name not in placed:
+                margins = {"margin": metric.margin, "margin_pct": metric.margin_pct}
+                lists[metric.role].append(Guardrail(metric=name, **margins) if metric.role == "guardrail" else name)
+        given = [role for role, field in _LISTS.items() if role == "primary" or field in self.model_fields_set]
+        taken = {_name(row) for role in given for row in lists[role]}
+        for role in lists.keys() - given:
+            lists[role] = [row for row in lists[role] if _name(row) not in taken]
+        changed = {_LISTS[role]: tuple(rows) for role, rows in lists.items()} | {"metrics": own}
+        for field, value in changed.items():
+            object.__setattr__(self, field, value)
+        self._check_metrics()
+        return self
+
+    def _check_metrics(self) -> None:
         known = self.known
         if clash := METRICS.keys() & self.metrics.keys():
             raise ValueError(f"metrics: {', '.join(sorted(clash))} is built in; give the own one another name")
@@ -159,7 +158,6 @@ class AbConfig(Config):
         quantiles = [name for name in self.primary if known[name].quantile is not None]
         if quantiles:
             raise ValueError(f"primary: {quantiles[0]} cannot decide, as a quantile has no value by listener")
-        return self
 
     @property
     def known(self) -> dict[str, Metric]:
@@ -168,19 +166,19 @@ class AbConfig(Config):
 
     def role_of(self, name: str) -> Role:
         """Return the role of a metric."""
-        if name in self.primary:
-            return "primary"
-        if name in self.secondary:
-            return "secondary"
-        return "diagnostic" if name in self.diagnostics else "guardrail"
+        return next(role for role, field in _LISTS.items() if name in map(_name, getattr(self, field)))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The metrics that have a role, those that decide first."""
-        guardrails = (guardrail.metric for guardrail in self.guardrails)
-        return (*self.primary, *guardrails, *self.secondary, *self.diagnostics)
+        lists = (self.primary, self.guardrails, self.secondary, self.diagnostics)
+        return tuple(_name(row) for rows in lists for row in rows)
 
     @property
     def reported(self) -> tuple[Metric, ...]:
         """The metrics that a report has, those that decide first."""
         return tuple(self.known[name] for name in self.names)
+
+
+def _name(row: str | Guardrail) -> str:
+    return row.metric if isinstance(row, Guardrail) else row

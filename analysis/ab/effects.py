@@ -1,7 +1,7 @@
 """Effects of every configured metric and arm: the interval for one look, the one that decides, and its checks."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Literal
@@ -12,7 +12,7 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig, Guardrail, Role
 from analysis.ab.metrics import Method, Metric
-from analysis.statistics import cuped, effects, sequential
+from analysis.statistics import effects, sequential
 from analysis.statistics.effects import Effect, Histogram, Interval
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
@@ -129,23 +129,25 @@ def metric_effects(
     look = Look(config, len(config.primary) * len(arms), at_horizon)
     found = []
     for metric in config.reported:
-        histograms = {} if metric.quantile is None else _read_histograms(connection, metric)
-        for arm in arms:
-            if metric.quantile is None:
-                moments = (metric.moments(listeners[side]) for side in (control, arm))
-                found.append(_compare_sums(metric, arm, *moments, look))
-            elif {control, arm} <= histograms.keys():
-                sides = (histograms[control], histograms[arm])
-                effect = effects.compare_quantiles(*sides, metric.quantile, 1 - config.alpha)
-                count = sum(len(listeners[side]["sessions"]) for side in (control, arm))
-                found.append(_describe(metric, arm, effect, look, count))
+        if metric.quantile is None:
+            moments = {arm: metric.moments(columns) for arm, columns in listeners.items()}
+            found += [_compare_sums(metric, arm, moments[control], moments[arm], look) for arm in arms]
+            continue
+        histograms = _read_histograms(connection, metric)
+        for arm in (arm for arm in arms if {control, arm} <= histograms.keys()):
+            sides = (histograms[control], histograms[arm])
+            effect = effects.compare_quantiles(*sides, metric.quantile, 1 - config.alpha)
+            count = sum(len(listeners[side]["sessions"]) for side in (control, arm))
+            found.append(_describe(metric, arm, effect, look, count))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     known = [effect for effect in found if None not in (effect.control_value, effect.arm_value)]
     primary = [effect for effect in known if effect.role == "primary"]
     others = [effect for effect in known if effect.role != "primary"]
-    return (
-        *_adjust(primary, holm([effect.deciding.relative.p_value for effect in primary]), config.alpha),
-        *_adjust(others, benjamini_hochberg([effect.p_value for effect in others]), config.alpha),
+    p_values = holm([effect.deciding.relative.p_value for effect in primary])
+    p_values += benjamini_hochberg([effect.p_value for effect in others])
+    return tuple(
+        replace(effect, adjusted_p_value=number(p_value), significant=p_value < config.alpha)
+        for effect, p_value in zip(primary + others, p_values, strict=True)
     )
 
 
@@ -179,7 +181,7 @@ def _compare(metric: Metric, control: Moments, treated: Moments, config: AbConfi
     plain = effects.compare_moments(control, treated, metric.quantity, 1 - config.alpha)
     if past is None or not both.count or not both.mean(Quantity(past.denominator or past.numerator)):
         return plain, None
-    adjusted = cuped.adjust(control, treated, metric.quantity, past)
+    adjusted = effects.adjust(control, treated, metric.quantity, past)
     decides = effects.compare(adjusted.control, adjusted.arm, 1 - config.alpha) if config.cuped else plain
     return decides, number(1 - adjusted.variance_kept)
 
@@ -206,8 +208,8 @@ def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: i
     )
     if guardrail is None:
         return found
-    margins = {"margin": guardrail.margin, "margin_pct": guardrail.margin_pct}
-    return replace(found, **margins, guardrail=_state(found, guardrail))
+    state = _state(found, guardrail)
+    return replace(found, margin=guardrail.margin, margin_pct=guardrail.margin_pct, guardrail=state)
 
 
 def relative_effect(effect: Effect) -> RelativeEffect:
@@ -238,14 +240,6 @@ def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
     within = (control.variance * control.count + arm.variance * arm.count) / both
     design = Design(alpha=level, power=power, ratio=arm.count / control.count)
     return number(100 * detectable_effect(within, both, design) / abs(control.value))
-
-
-def _adjust(found: Sequence[MetricEffect], p_values: Sequence[float], alpha: float) -> list[MetricEffect]:
-    """Return a family of effects with its adjusted p-values."""
-    return [
-        replace(effect, adjusted_p_value=number(p_value), significant=p_value < alpha)
-        for effect, p_value in zip(found, p_values, strict=True)
-    ]
 
 
 def _read_histograms(connection: queries.Connection, metric: Metric) -> dict[str, Histogram]:

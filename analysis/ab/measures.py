@@ -222,8 +222,8 @@ def each_period(rows: pa.Table, periods: IntArray) -> Iterator[tuple[FloatArray,
     """Follow the listeners of one arm over ascending periods, from rows of `values_of`.
 
     Yields:
-        For each period numerators and denominators of the listeners in it, shape (2, listeners); then of all periods
-        so far the listeners, shape (listeners,), and their sums, shape (2, listeners).
+        Numerators and denominators of the listeners in a period, shape (2, listeners), the listeners in all so far,
+        shape (listeners,), and their sums.
     """
     users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
     values = np.stack([rows[name].to_numpy() for name in ("numerator", "denominator")])

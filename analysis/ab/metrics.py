@@ -39,7 +39,7 @@ class Metric(Config):
     @model_validator(mode="after")
     def _has_a_ratio(self) -> Self:
         if self.per_listener and self.denominator is None:
-            raise ValueError(f"metric {self.name}: per_listener is the mean of ratios, which need a denominator")
+            raise ValueError("per_listener is the mean of ratios, which need a denominator")
         return self
 
     @property

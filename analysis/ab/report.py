@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -103,7 +102,7 @@ def build_report(
         )
     check_files(config)
     with load(paths, experiment, memory=config.memory, table_only=config.table_only) as loaded:
-        arms = _arms(loaded, experiment, config)
+        connection, arms = loaded.connection, _arms(loaded, experiment, config)
         if config.horizon:
             loaded.stop_at(config.horizon)
         if config.table_only:
@@ -111,24 +110,43 @@ def build_report(
         else:
             measure(loaded, config, warehouse.EVENTS if database else None)
         metrics = () if config.table_only else config.reported
-        listeners = {arm: read_listeners(loaded.connection, arm, metrics) for arm in arms}
-        evidence, parts = _weigh(listeners, loaded.lines, config), {}
-        if not config.table_only:
-            evidence, parts = _complete(evidence, loaded, listeners, config)
-        report = _conclude(
-            experiment,
-            evidence,
-            config,
-            at_horizon=loaded.end_ms is not None,
+        listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
+        report = replace(
+            _begin(experiment, listeners, config, loaded.lines, loaded.end_ms is not None),
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
             sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
             original_table=original_table(listeners, config.control),
             sources=loaded.names,
-            **parts,
         )
+        if config.table_only:
+            return report
+        report = _complete(report, loaded, listeners, config)
         if database:
-            warehouse.write(loaded.connection, report.effects, metrics, database)
+            warehouse.write(connection, report.effects, metrics, database)
         return report
+
+
+def _begin(name: str, listeners: Mapping[str, Listeners], config: AbConfig, lines: LineCounts, end: bool) -> Report:
+    """Return the report on what is known before any effect; `end` is whether the declared horizon is reached."""
+    counts = {arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()}
+    srm = check_sample_ratio(counts, config.shares)
+    return Report(
+        experiment=name,
+        control=config.control,
+        arms=tuple(listeners),
+        is_aa=config.aa,
+        alpha=config.alpha,
+        listeners=counts,
+        recommenders=dict.fromkeys(listeners),
+        at_horizon=end,
+        sessions=counts,
+        lines=lines,
+        srm=srm,
+        verdict=decide(Evidence(counts, lines, srm), config),
+        original_table=(),
+        is_adjusted=config.cuped,
+        sources=(name,),
+    )
 
 
 def report_on_columns(listeners: Mapping[str, Listeners], config: AbConfig, source: str) -> Report:
@@ -140,78 +158,48 @@ def report_on_columns(listeners: Mapping[str, Listeners], config: AbConfig, sour
         source: What the columns are from.
     """
     rows = sum(len(next(iter(columns.values()))) for columns in listeners.values())
-    at_horizon = config.horizon is not None and rows >= (config.horizon.listeners or math.inf)
-    evidence = _weigh(listeners, LineCounts(rows, rows, 0, 0), config)
+    end = config.horizon is not None and rows >= (config.horizon.listeners or math.inf)
+    report = _begin(source, listeners, config, LineCounts(rows, rows, 0, 0), end)
     with queries.connect(threads=1) as connection:
-        found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
-    evidence = replace(
-        evidence,
+        found = metric_effects(connection, listeners, config, at_horizon=end)
+    evidence = Evidence(
+        report.listeners,
+        report.lines,
+        report.srm,
         trust=Trust(0, (), Quality(), ()),
         effects=tuple(replace(effect, metric=effect.label) for effect in found),
-        between=effects_between(listeners, config, at_horizon=at_horizon),
+        between=effects_between(listeners, config, at_horizon=end),
     )
-    report = _conclude(
-        source,
-        evidence,
-        config,
-        at_horizon=at_horizon,
-        recommenders=dict.fromkeys(listeners),
-        sessions=evidence.listeners,
-        original_table=(),
-        sources=(source,),
-    )
-    return replace(report, trust=None)
+    return replace(report, verdict=decide(evidence, config), effects=evidence.effects)
 
 
-def _weigh(listeners: Mapping[str, Listeners], lines: LineCounts, config: AbConfig) -> Evidence:
-    """Return what is known before any effect."""
-    counts = {arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()}
-    return Evidence(counts, lines, check_sample_ratio(counts, config.shares))
-
-
-def _conclude(experiment: str, evidence: Evidence, config: AbConfig, **parts: Any) -> Report:  # noqa: ANN401  of any type
-    """Return the report with the verdict; `parts` are what the evidence and the configuration do not say."""
-    return Report(
-        experiment=experiment,
-        control=config.control,
-        arms=tuple(evidence.listeners),
-        is_aa=config.aa,
-        alpha=config.alpha,
-        is_adjusted=config.cuped,
-        listeners=evidence.listeners,
-        lines=evidence.lines,
-        srm=evidence.srm,
-        verdict=decide(evidence, config),
-        effects=evidence.effects,
-        trust=evidence.trust,
-        **parts,
-    )
-
-
-def _complete(
-    evidence: Evidence, loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig
-) -> tuple[Evidence, dict[str, Any]]:
-    """Return the whole evidence, and the parts of the report that the original table does not have."""
-    connection, arms, at_horizon = loaded.connection, tuple(listeners), loaded.end_ms is not None
+def _complete(report: Report, loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig) -> Report:
+    """Return the report with all that the original table does not have."""
+    connection, arms, at_horizon = loaded.connection, report.arms, report.at_horizon
     counted = queries.fetch_row(connection, "ab/quality")
-    first_ms, last_ms = counted["first_ms"], counted["last_ms"]
-    evidence = replace(
-        evidence,
+    evidence = Evidence(
+        report.listeners,
+        report.lines,
+        report.srm,
         trust=assess(connection, counted, arms, loaded.rejected, config.trust),
         effects=metric_effects(connection, listeners, config, at_horizon=at_horizon),
         between=effects_between(listeners, config, at_horizon=at_horizon),
-        days=(last_ms - first_ms) / DAY_MS,
+        days=(counted["last_ms"] - counted["first_ms"]) / DAY_MS,
         left_out=loaded.left_out,
     )
-    return evidence, {
-        "first_day": iso_date(first_ms),
-        "last_day": iso_date(last_ms),
-        "segments": segment_effects(connection, arms, config),
-        "preferences": preferences(loaded, arms, config),
-        "timelines": timelines(connection, arms, config, loaded.period_ms),
-        "positions": positions(connection, arms),
-        "budgets": compare_budgets(listeners, config.control),
-    }
+    return replace(
+        report,
+        first_day=iso_date(counted["first_ms"]),
+        last_day=iso_date(counted["last_ms"]),
+        verdict=decide(evidence, config),
+        effects=evidence.effects,
+        segments=segment_effects(connection, arms, config),
+        preferences=preferences(loaded, arms, config),
+        timelines=timelines(connection, arms, config, loaded.period_ms),
+        positions=positions(connection, arms),
+        trust=evidence.trust,
+        budgets=compare_budgets(listeners, config.control),
+    )
 
 
 def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[OriginalRow, ...]:

@@ -45,7 +45,7 @@ class Evidence:
     lines: LineCounts  # of the logs
     srm: SampleRatio  # the sample ratio
     trust: Trust | None = None  # data quality; None if only the original table was made
-    effects: Sequence[MetricEffect] = ()  # of all metrics and arms, adjusted
+    effects: tuple[MetricEffect, ...] = ()  # of all metrics and arms, adjusted
     # The effect on the first primary metric of an arm on another
     between: Mapping[tuple[str, str], RelativeEffect] = field(default_factory=dict)
     days: float = 0.0  # from the experiment's first event to its last
@@ -195,29 +195,31 @@ def _why_undecided(arm: str, effects: Sequence[MetricEffect], gain: str | None, 
 
 def _more_listeners(effects: Sequence[MetricEffect], is_gain: bool, evidence: Evidence, config: AbConfig) -> int | None:
     """Return how many more listeners decide if effects stay as they are; None where there is no end in sight."""
-    reaches = [_reach(effect, 0.0, in_pct=True) for effect in effects if effect.role == "primary"]
-    level = config.alpha / len(config.primary) / (len(evidence.listeners) - 1)
-    factors = [] if is_gain else [_growth(max(reaches, default=0.0), level, evidence, config)]
+    factors = []
+    if not is_gain:
+        level = config.alpha / len(config.primary) / (len(evidence.listeners) - 1)
+        primary = (effect for effect in effects if effect.role == "primary")
+        factors.append(
+            min((_growth(effect, 0.0, True, level, evidence, config) for effect in primary), default=math.inf)
+        )
     for effect in effects:
         if effect.guardrail == "unclear":
             in_pct = effect.margin_pct is not None
-            reach = _reach(effect, -effect.gain(effect.margin_pct if in_pct else effect.margin), in_pct)
-            factors.append(_growth(reach, config.alpha, evidence, config))
+            bound = -effect.gain(effect.margin_pct if in_pct else effect.margin)
+            factors.append(_growth(effect, bound, in_pct, config.alpha, evidence, config))
     factor = max(factors, default=math.inf)
     return math.ceil((factor - 1) * evidence.in_all) if factor <= _LONGEST else None
 
 
-def _reach(effect: MetricEffect, bound: float, in_pct: bool) -> float:
-    """Return the distance of an effect from a bound in half widths of its interval; 1 where it just reaches it."""
+def _growth(
+    effect: MetricEffect, bound: float, in_pct: bool, level: float, evidence: Evidence, config: AbConfig
+) -> float:
+    """Return how many times as many listeners it takes until the effect's interval excludes a bound."""
     found = effect.deciding
     lower, upper = (found.relative.lower_pct, found.relative.upper_pct) if in_pct else (found.lower, found.upper)
     if lower is None or upper is None or lower >= upper:
-        return 0.0
-    return abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
-
-
-def _growth(reach: float, level: float, evidence: Evidence, config: AbConfig) -> float:
-    """Return how many times as many listeners it takes until an interval of this reach excludes its bound."""
+        return math.inf
+    reach = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)  # half widths of the interval
     listeners, planned, confidence = 2 * min(evidence.listeners.values()), config.planned_listeners, 1 - config.alpha
     errors = reach * widening(listeners, planned, confidence)
     factor = 1.02

@@ -28,13 +28,10 @@ class Row:
 def draw_intervals(
     groups: Mapping[str, Sequence[Row]], x_title: str, domain: tuple[float, float] | None = None
 ) -> alt.LayerChart:
-    """Draw values with intervals, label and text above each.
+    """Draw values with intervals, label and text above each, by headings, of which an empty one is left out.
 
-    Args:
-        groups: Heading → rows, from above; an empty heading is left out, and one may have no rows.
-        x_title: What the values are.
-        domain: The values at both sides, with a line at 0; intervals that reach further end in an arrow. By default
-            all values have room.
+    The domain is the values at both sides, with a line at 0; intervals that reach further end in an arrow. By default
+    all values have room.
     """
     lines = list(_lines(groups, domain))
     rows = [line for line in lines if "label" in line]

@@ -14,7 +14,7 @@ from typing import IO, TypeVar
 
 import xxhash
 
-from analysis.errors import EventLogError
+from analysis.errors import AnalysisError, EventLogError
 from analysis.logs.lines import NUMBERS, Event, IdKinds, id_kinds, parse_line
 from looplib.checksums import check_name, unnamed
 from looplib.untrusted import open_untrusted
@@ -34,7 +34,10 @@ _NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also with .gz"
 
 @dataclass(frozen=True)
 class LogFile:
-    """An event log; `name` is how it was found, for messages; of a segment that still grows, that of the closed one."""
+    """An event log; `name` is how it was found, for messages; of a segment that still grows, that of the closed one.
+
+    Opening one raises an EventLogError where it cannot be read, or is not the gzip file that its name says.
+    """
 
     path: Path
     name: str
@@ -61,11 +64,7 @@ class LogFile:
         return self.size_bytes * (8 if self.is_gzipped else 1)
 
     def open_packed(self) -> BufferedReader:
-        """Open its bytes; those of a segment that has been closed meanwhile, too.
-
-        Raises:
-            EventLogError: The file cannot be read.
-        """
+        """Open its bytes; those of a segment that has been closed meanwhile, too."""
         try:
             return open_untrusted(self.path, error=EventLogError)
         except EventLogError:
@@ -77,11 +76,7 @@ class LogFile:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Open the log's text, unpacked.
-
-        Raises:
-            EventLogError: The file cannot be read, or is not the gzip file that its name says.
-        """
+        """Open the log's text, unpacked."""
         with self.open_packed() as text:
             try:
                 yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]  # a binary file, too
@@ -89,11 +84,7 @@ class LogFile:
                 raise EventLogError(f"{self.name}: a damaged gzip file ({error})") from None
 
     def check(self) -> "LogFile":
-        """Return the log, once its content has the checksum in its name, if it has one.
-
-        Raises:
-            EventLogError: It has not, or cannot be read.
-        """
+        """Return the log, once its content has the checksum in its name, if it has one."""
         try:
             check_name(self.path)
         except OSError as error:
@@ -104,39 +95,49 @@ class LogFile:
         return self
 
 
-def discover(paths: Iterable[str | Path]) -> list[LogFile]:
+def discover(
+    paths: Iterable[str | Path],
+    suffixes: tuple[str, ...] = SUFFIXES,
+    missing: str = f"no event log here; logs are files named {_NAMES}",
+    error: type[AnalysisError] = EventLogError,
+) -> list[LogFile]:
     """Find the logs that files, folders and glob patterns stand for.
 
-    Of a folder, every `*.jsonl`, `*.json` and `*.log`, and these with `.gz`, at any depth; names that start with a dot
-    are skipped, but for segments that a service still writes to, and so is `collection.json`.
+    Of a folder, every file with one of the suffixes, also with `.gz`, at any depth; names that start with a dot are
+    skipped, but for segments that a service still writes to, and so is `collection.json`.
 
     Returns:
-        Each log once, sorted by name.
+        Each log once, by its first path, sorted by name.
 
     Raises:
-        EventLogError: A path holds no log.
+        AnalysisError: A path holds none, or a pipe or a device, or its name is not UTF-8.
     """
     found: list[Path] = []
-    for path in paths:
-        logs = [log for match in matching(str(path)) for log in files_of(match, SUFFIXES)]
+    for path in map(str, paths):
+        matches = glob.glob(path, recursive=True)  # noqa: PTH207  the pattern may be absolute
+        existing = [Path(path)] if Path(path).exists() else sorted(map(Path, matches))
+        logs = [log for match in existing for log in _files_of(match, suffixes)]
         if not logs:
-            raise EventLogError(f"{path}: no event log here; logs are files named {_NAMES}")
+            raise error(f"{path}: {missing}")
         found += logs
-    return distinct(found)
+    return _distinct(found)
 
 
-def matching(path: str) -> list[Path]:
-    """Return a path that exists, or the paths that match it as a glob pattern."""
-    matches = glob.glob(path, recursive=True)  # noqa: PTH207  the pattern may be absolute
-    return [Path(path)] if Path(path).exists() else sorted(map(Path, matches))
+def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.name.removesuffix(".gz").endswith(suffixes)
+        and file.name != DESCRIPTION
+        and not any(part.startswith(".") for part in file.relative_to(path).with_name(file.name.lstrip(".")).parts)
+        and (_is_open(file) or not file.name.startswith("."))
+        and file.is_file()
+    ]
 
 
-def distinct(paths: Iterable[Path]) -> list[LogFile]:
-    """Return each of some files once, by its first path, sorted by name.
-
-    Raises:
-        EventLogError: One is a pipe or a device, or its name is not UTF-8.
-    """
+def _distinct(paths: Iterable[Path]) -> list[LogFile]:
     found: dict[Path, LogFile] = {}
     for path in sorted(paths, key=_is_open):  # a segment may have been closed meanwhile, and so be there twice
         closed = unnamed(path.with_name(path.name.removeprefix("."))) if _is_open(path) else path
@@ -158,11 +159,7 @@ def _is_open(path: Path) -> bool:
 
 
 def snapshot(file: LogFile, folder: Path, start: int = 0) -> LogFile:
-    """Copy the whole lines that a segment has now, from a byte on; return a log that is read from its start itself.
-
-    Raises:
-        EventLogError: The file cannot be read.
-    """
+    """Copy the whole lines that a segment has now, from a byte on; return a log that is read from its start itself."""
     if not (file.is_open or start):
         return file
     if not file.is_open:
@@ -200,11 +197,7 @@ def in_batches(items: Iterable[T], size: Callable[[T], int], most: int) -> Itera
 
 
 def digest(file: LogFile, start: int = 0, length: int | None = None) -> str:
-    """Return the xxh3_128 of a log's bytes as they are on the disk, in hex, or of some of them.
-
-    Raises:
-        EventLogError: The file cannot be read.
-    """
+    """Return the xxh3_128 of a log's bytes as they are on the disk, in hex, or of some of them."""
     with file.open_packed() as packed:
         if length is None:
             return hashlib.file_digest(packed, xxhash.xxh3_128).hexdigest()
@@ -223,25 +216,17 @@ def count_lines(file: LogFile, kinds_of_ids: IdKinds = NUMBERS) -> int | None:
 
     Returns:
         The number of lines; None if one is odd or there are many kinds, so that the log must be read line by line.
-
-    Raises:
-        EventLogError: The file is not the gzip file that its name says.
     """
     kinds: set[bytes] = set()
     lines = 0
     with file.open() as text:
         for chunk in _whole_lines(text):
             stripped = chunk.translate(None, _HEXADECIMAL).split(b"\n")
-            new = set(stripped) - kinds
-            if new and not all(
-                _is_typed(line, kinds_of_ids)
-                for kind, line in zip(stripped, chunk.split(b"\n"), strict=True)
-                if kind in new
-            ):
-                return None
-            kinds |= new
-            if len(kinds) > MOST_KINDS:
-                return None
+            if new := set(stripped) - kinds:
+                kinds |= new
+                samples = (line for kind, line in zip(stripped, chunk.split(b"\n"), strict=True) if kind in new)
+                if len(kinds) > MOST_KINDS or not all(_is_typed(line, kinds_of_ids) for line in samples):
+                    return None
             lines += len(stripped)
     return lines
 
@@ -275,21 +260,3 @@ def _is_typed(line: bytes, kinds: IdKinds) -> bool:
     keys = [text for text, after in zip(texts[1::2], texts[2::2], strict=True) if after.lstrip().startswith(b":")]
     similar = [key for key in keys if key.translate(None, _HEXADECIMAL) in _BARE_KEYS]
     return len(similar) == len(set(similar)) and _KEYS.issuperset(similar)
-
-
-def files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return a file itself, or those of a folder with one of some suffixes, also with .gz, at any depth.
-
-    Names that start with a dot are skipped, but for open segments of a service, and so is `collection.json`.
-    """
-    if not path.is_dir():
-        return [path]
-    return [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.name.removesuffix(".gz").endswith(suffixes)
-        and file.name != DESCRIPTION
-        and not any(part.startswith(".") for part in file.relative_to(path).with_name(file.name.lstrip(".")).parts)
-        and (_is_open(file) or not file.name.startswith("."))
-        and file.is_file()
-    ]

@@ -1,18 +1,29 @@
-"""Find tables of plays or interactions, and say what their columns hold and how they are to be read."""
+"""Tables of plays or interactions: find them, say what their columns hold, and read them.
 
+`check_file` reads CSV, JSON lines or Parquet once, with columns of any names, and writes the rows, checked but for
+their ids, to a Parquet file of its own. Whether ids are numbers or text depends on all files of an ingest together, and
+is decided later.
+"""
+
+import csv
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import pyarrow.parquet as pq
+
+from analysis import queries
 from analysis.errors import InteractionFileError
-from analysis.logs.files import LogFile, distinct, files_of, matching
+from analysis.logs import files
+from analysis.logs.files import LogFile
 
 CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
 PARQUET = (".parquet", ".pq")
 _KNOWN = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, {', '.join(PARQUET)}"
+_WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
 
 @dataclass(frozen=True)
@@ -97,11 +108,7 @@ class Reading:
 
 
 def parse_columns(text: str) -> Columns:
-    """Parse "user=uid,item=song,weight=seconds".
-
-    Raises:
-        InteractionFileError: A name is unknown, given twice or missing.
-    """
+    """Parse "user=uid,item=song,weight=seconds"; an InteractionFileError says what is wrong with a name."""
     known = [role.name for role in fields(Columns)]
     found: dict[str, str] = {}
     for pair in text.split(","):
@@ -124,36 +131,162 @@ def parse_columns(text: str) -> Columns:
 def discover(paths: Sequence[str | Path]) -> list[LogFile]:
     """Find the files that names, folders and glob patterns stand for; of a folder, those of a known kind at any depth.
 
-    Returns:
-        Each file once, sorted by name.
-
     Raises:
         InteractionFileError: There is none, or it is of no known kind.
     """
-    found: list[Path] = []
-    for path in map(str, paths):
-        matches = matching(path)
-        if not matches:
-            raise InteractionFileError(f"{path}: no such file")
-        files = [file for match in matches for file in files_of(match, (*CSV, *JSON_LINES, *PARQUET))]
-        if not files:
-            raise InteractionFileError(f"{path}: no file of plays or interactions here; known are {_KNOWN}")
-        found += files
-    logs = distinct(found)
+    missing = f"no file of plays or interactions here; known are {_KNOWN}"
+    logs = files.discover(paths, (*CSV, *JSON_LINES, *PARQUET), missing, InteractionFileError)
     for file in logs:
         suffix_of(file)
     return logs
 
 
 def suffix_of(file: LogFile) -> str:
-    """Return the suffix that says how a file is to be read.
-
-    Raises:
-        InteractionFileError: It is of no known kind, or no file.
-    """
-    name = file.path.with_suffix("") if file.is_gzipped else file.path
-    allowed = (*CSV, *JSON_LINES) if file.is_gzipped else (*CSV, *JSON_LINES, *PARQUET)
-    suffix = name.suffix.lower()
-    if suffix not in allowed or not file.path.is_file():
+    """Return the suffix that says how a file is to be read, or raise an InteractionFileError if it is not known."""
+    suffix = (file.path.with_suffix("") if file.is_gzipped else file.path).suffix.lower()
+    if suffix not in (*CSV, *JSON_LINES, *(() if file.is_gzipped else PARQUET)) or not file.path.is_file():
         raise InteractionFileError(f"{file.name}: no file of interactions; known are {_KNOWN}")
     return suffix
+
+
+class Malformed(NamedTuple):
+    """A line of a CSV file that is no row."""
+
+    line: int
+    reason: str
+    text: str
+
+
+def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
+    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them to a Parquet file.
+
+    The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills beside the target.
+
+    Returns:
+        The number of rows, and the lines of a CSV file that are none.
+
+    Raises:
+        InteractionFileError: The file is empty, not what its name says, or lacks a column.
+    """
+    if not file.size_bytes:
+        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
+    suffix = suffix_of(file)
+    with queries.connect(memory_limit=memory, temp_directory=target.parent / "spilled") as connection:
+        try:
+            if suffix in JSON_LINES and not reading.lists:
+                _attach_json(connection, file, reading)
+            else:
+                _attach_rows(file, reading, *_open_rows(connection, file, reading))
+            written = queries.copy_to_parquet(
+                connection,
+                "interactions/checked_rows",
+                target,
+                source=source,
+                has_share=reading.columns.has_share,
+                full_share=100.0 if reading.percent else 1.0,
+                **{f"has_{name}": name in reading.columns.known for name in ("weight", "timestamp", "session")},
+            )
+            malformed = []
+            if suffix in CSV and not reading.lists:
+                rows = queries.fetch_table(connection, "interactions/malformed_rows").to_pylist()
+                malformed = [Malformed(**row) for row in rows]
+        except queries.OutOfMemory:
+            raise
+        except queries.DatabaseError as error:
+            if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
+                raise
+            line = str(error).splitlines()[0]
+            raise InteractionFileError(f"{file.name}: cannot be read as {suffix} ({line})") from None
+    if not written and not malformed:
+        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
+    return written, malformed
+
+
+def _open_rows(
+    connection: queries.Connection, file: LogFile, reading: Reading
+) -> tuple[queries.Rows, Sequence[str], Mapping[str, str]]:
+    """Return the rows of a file, the names that its columns have in it, and their types, if it knows them."""
+    if reading.lists:
+        queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
+        rows = queries.open_rows(connection, "interactions/list_rows", has_users=reading.lists == "named")
+        return rows, rows.columns, {}
+    if suffix_of(file) in PARQUET:
+        rows = queries.open_parquet(connection, file.path)
+        _check_distinct(file, reading, pq.read_schema(file.path).names)  # DuckDB gives repeated ones other names
+        return rows, rows.columns, {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
+    rows = queries.open_csv(
+        connection,
+        file.path,
+        gzipped=file.is_gzipped,
+        header=reading.header,
+        delimiter=reading.delimiter,
+        quoted=reading.quoted,
+    )
+    if not reading.header:
+        return rows, [str(position) for position in range(1, len(rows.columns) + 1)], {}
+    _check_distinct(file, reading, _header_of(file, reading, len(rows.columns)))
+    return rows, rows.columns, {}
+
+
+def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
+    if reading.where or reading.computed:
+        raise InteractionFileError(f"{file.name}: presets and --where read CSV and Parquet, not JSON lines")
+    queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
+    pointers = [
+        None if key is None else "/" + key.replace("~", "~0").replace("/", "~1")
+        for key in asdict(reading.columns).values()
+    ]
+    user, track, *others = pointers
+    queries.attach_query(connection, "raw_rows", "interactions/json_rows", user=user, track=track, others=others)
+
+
+def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
+    """Return the names in the first line of a CSV file; none where it cannot be told how they are separated."""
+    with file.open() as text:
+        line = text.readline(1 << 20).decode("utf-8-sig", "replace").rstrip("\r\n")
+    for delimiter in (reading.delimiter,) if reading.delimiter else (",", "\t", ";", "|"):
+        names = next(csv.reader([line], delimiter=delimiter)) if len(delimiter) == 1 else line.split(delimiter)
+        if len(names) == columns:
+            return [name.strip() for name in names]
+    return []
+
+
+def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> None:
+    wanted = {getattr(reading.columns, role) for role in reading.columns.known}
+    if repeated := next((name for name in names if name in wanted and names.count(name) > 1), None):
+        raise InteractionFileError(f"{file.name}: {names.count(repeated)} columns are named {repeated}; rename one")
+
+
+def _attach_rows(
+    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str], types: Mapping[str, str]
+) -> None:
+    """Make the table `raw_rows` of what `_open_rows` returned."""
+    found = dict(zip(names, rows.columns, strict=True))
+    computed, named = reading.computed, asdict(reading.columns)
+    roles = {"user": named.pop("user"), "track": named.pop("item"), **named}
+    wanted = {role: column for role, column in roles.items() if column is not None}
+    if missing := [column for column in wanted.values() if column not in found and column not in computed]:
+        shown = ", ".join(found)
+        raise InteractionFileError(f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}")
+    chosen = {role: found[column] for role, column in wanted.items() if column not in computed}
+    expressions = {role: computed[column] for role, column in wanted.items() if column in computed}
+    constants: dict[str, str | None] = {role: None for role in (*roles, "fault", "text") if role not in wanted}
+    for role in ("user", "track"):
+        column = wanted[role]
+        constants[f"{role}_kind"] = _kind(file, column, types[column]) if column in types else "untyped"
+    try:
+        queries.attach_columns("raw_rows", rows, chosen, constants, expressions, reading.where)
+    except queries.DatabaseError as error:
+        hint = "" if types else "; values of CSV are text, compare CAST(column AS DOUBLE)"
+        what = "--where" if reading.where else "the preset"
+        raise InteractionFileError(f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}") from None
+
+
+def _kind(file: LogFile, column: str, database_type: str) -> str:
+    if database_type in _WHOLE_NUMBERS:
+        return "whole number"
+    if database_type == "VARCHAR" or database_type.startswith("ENUM"):
+        return "text"
+    raise InteractionFileError(
+        f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text"
+    )

@@ -1,13 +1,9 @@
 """Parse single lines of an event log exactly: slower than DuckDB's reader, and sure of every line.
 
-The rules are those of `sql/events/events.sql`:
-
-- an unknown key is ignored; of a key given twice the last value counts, and all must be allowed;
-- an optional key that is absent equals one that is null;
-- ids of listeners are whole numbers in all lines or text in all, and so are those of tracks;
-- a whole number is written as one (7, not "7", 7.0 or true), a share of time is a number from 0 to 1;
-- a latency beyond a million seconds to either side of 0 is left out; a clock that is set back makes some negative;
-- a line of white space is blank, and a byte order mark may open the file.
+The rules are those of `sql/events/events.sql`: an unknown key is ignored; of a key given twice the last value counts,
+and all must be allowed; an optional key that is absent equals one that is null; ids of listeners are whole numbers in
+all lines or text in all, and so are those of tracks; a whole number is written as one (7, not "7", 7.0 or true); a line
+of white space is blank, and a byte order mark may open the file.
 """
 
 import base64
@@ -25,12 +21,11 @@ from msgspec import Meta
 
 LARGEST_ID = 2**63 - 1
 LONGEST_LINE = 2**20
-LONGEST_LATENCY = 1_000_000  # seconds, to either side of 0
+LONGEST_LATENCY = 1_000_000  # seconds, to either side of 0; a clock that is set back makes some negative
 KEPT_OF_A_REJECT = 4096
 TORN = "torn last line"
 _EVENTS_AT_ONCE = 1000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
 _LINES_LOOKED_AT = 100
 
 Id = Annotated[int, Meta(ge=0, le=LARGEST_ID)]
@@ -119,8 +114,6 @@ def id_kinds(log: IO[bytes]) -> IdKinds | None:
 
 @cache
 def _decoder(kinds: IdKinds) -> msgspec.json.Decoder[Event]:
-    if not any(kinds):
-        return msgspec.json.Decoder(Event)
     types: dict[str, Any] = {"user": TextId} if kinds.users else {}
     if kinds.tracks:
         types |= {"track": TextId, "recommendation": TextId | None}

@@ -1,9 +1,8 @@
 """Read event logs, ours and the original course service's: plain or gzipped, any size, any number.
 
-`load` makes the events of some logs readable as a table. `read` hands them over in batches: it calls `consume(number)`
-with the events of some logs attached as the table `events` (columns in `sql/events/events.sql`). `consume` runs one
-statement over all of that table, gives every distinct text of `experiments` to `canonical_assignments`, and returns how
-many events there were.
+`read` hands them over in batches: it calls `consume(number)` with the events of some logs attached as the table
+`events` (columns in `sql/events/events.sql`). `consume` runs one statement over all of that table, gives every distinct
+text of `experiments` to `canonical_assignments`, and returns how many events there were.
 
 DuckDB reads a log as types, while `files.count_lines` makes sure that no line is odd. A log with an odd or bad line is
 read line by line (`lines`): good lines go to a clean file for DuckDB, bad ones to the rejects. Then `consume` is called
@@ -53,22 +52,15 @@ class FileLines:
 
 
 def load(connection: queries.Connection, files: Iterable[LogFile], *, scratch: Path) -> list[FileLines]:
-    """Make the events of logs readable as the table `events`; the scratch folder must live as long as the table.
-
-    Returns:
-        The counts of each log's lines, and its rejects.
-
-    Raises:
-        EventLogError: A file cannot be read.
-    """
+    """Make the events of logs readable as the table `events`; the scratch folder must live as long as the table."""
     folder = Path(tempfile.mkdtemp(prefix="events-", dir=scratch))
 
     def consume(number: int) -> int:
         part = folder / f"{number:06}.parquet"
         events = queries.copy_to_parquet(connection, "events/events", part)
         queries.attach_parquet(connection, "events", [part])
-        for text in queries.fetch_table(connection, "events/assignments")["experiments"].to_pylist():
-            canonical_assignments(text)
+        for (text,) in connection.table("events").select("experiments").distinct().fetchall():
+            canonical_assignments(text or "{}")
         return events
 
     lines = [file for batch in read(connection, files, consume, scratch=scratch) for file in batch]
@@ -97,12 +89,8 @@ def read(
         kinds: Which ids are text; they become the numbers that stand for them in stores, and are in the table
             `text_values` while `consume` runs. None: as in the first log.
 
-    Yields:
-        The logs of a batch, once their events are final.
-
-    Raises:
-        EventLogError: A file cannot be read.
-        DatabaseError: `consume` failed for another reason than the lines, such as a full disk.
+    Yields the logs of a batch, once their events are final. A DatabaseError says that `consume` failed for another
+    reason than the lines, such as a full disk.
     """
     if kinds is None:
         files = [snapshot(file, scratch) for file in files]

@@ -1,7 +1,4 @@
-"""`python -m analysis.offpolicy`: what exported lists would be worth, from a log with known propensities.
-
-In: event logs or a session store, and recommendations. Out: a table, and JSON with `--out`.
-"""
+"""`python -m analysis.offpolicy`: what exported lists would be worth, from a log with known propensities."""
 
 import tempfile
 from dataclasses import replace
@@ -16,10 +13,10 @@ from analysis.ab.tables import Sources, find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import HOLDOUTS, LoggingPolicy, attach_events, parse_holdout, read_sessions
-from analysis.offpolicy.policies import Policy, Serving
+from analysis.offpolicy.policies import Policy
 from analysis.offpolicy.recommendations import Recommendations, learned_from, read_artists, read_recommendations
 from analysis.offpolicy.report import ListEstimate, compare, estimates_table, predictions_table
-from analysis.offpolicy.session_time import SessionTimes
+from analysis.offpolicy.session_time import NO_ARTISTS, SessionTimes
 from looplib.cli import make_app, run
 from looplib.files import atomic_write_json
 from looplib.progress import output
@@ -39,12 +36,13 @@ def main(
         list[str], typer.Argument(metavar="LOG…", help="Event logs, folders, patterns, or a session store.")
     ],
     recommendations: Annotated[
-        list[str], typer.Option(help="[NAME=]FILE of lines {user, tracks}; repeatable. A name may be an arm's.")
+        list[str],
+        typer.Option(
+            help="[NAME=]FILE[:in-order] of lines {user, tracks}; repeatable. A name may be an arm's. Served is any "
+            "track of the list, or in order the best one; tracks heard in the session are out."
+        ),
     ],
     holdout: Annotated[str, typer.Option(help=f"Sessions that the lists were not learned from: {HOLDOUTS}.")],
-    serving: Annotated[
-        Serving, typer.Option(help="How lists are served; tracks heard in the session are out.")
-    ] = "random",
     logging_policy: Annotated[
         str, typer.Option(help=f"Where an event without propensity gets one: {LOGGING_HELP}.")
     ] = "logged",
@@ -61,7 +59,7 @@ def main(
     sources = find_sources(logs)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
-    artists = read_artists(catalogue) if catalogue else None
+    artists = read_artists(catalogue) if catalogue else NO_ARTISTS
     with (
         tempfile.TemporaryDirectory(prefix="offpolicy-") as folder,
         queries.connect(temp_directory=Path(folder) / "spilled") as connection,
@@ -70,7 +68,7 @@ def main(
         sessions, others = read_sessions(connection, rule, logging_policy=policy, catalogue_size=tracks)
     scorer = OffPolicy(sessions)
     times = SessionTimes(sessions, others, artists, scorer.resamples)
-    estimates = [_estimate(scorer, times, listed, serving, sources) for listed in lists]
+    estimates = [_estimate(scorer, times, listed, sources) for listed in lists]
     predictions = compare(estimates, measured) if measured else []
     # The policy that logged the recommendations: every weight is 1.
     logged = Policy(np.where(sessions.counted, sessions.propensity, 0.0), sessions.counted)
@@ -107,20 +105,18 @@ def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
-def _estimate(
-    scorer: OffPolicy, times: SessionTimes, lists: Recommendations, serving: Serving, sources: Sources
-) -> ListEstimate:
+def _estimate(scorer: OffPolicy, times: SessionTimes, lists: Recommendations, sources: Sources) -> ListEstimate:
     try:
         matched = scorer.matcher.match(lists.users, lists.tracks)
-        policy = matched.serve(serving)
+        policy = matched.serve(lists.serving)
         estimate = scorer.value(policy)
     except AnalysisError as error:
         raise AnalysisError(f"{lists.file}: {error}") from None
     if learned_from(lists.manifest, sources):
         reason = "the lists were learned from all sessions of these very logs, held-out ones too"
         estimate = replace(estimate, reasons=(reason, *estimate.reasons))
-    session = times.estimate(matched, policy, serving)
-    return ListEstimate(lists.name, str(lists.file), serving, estimate, session)
+    session = times.estimate(matched, policy, lists.serving)
+    return ListEstimate(lists.name, str(lists.file), lists.serving, estimate, session)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,11 @@ with probability π(a), and w = π(a) / p. Over n requests:
 - Switch-DR leaves out of DR the corrections whose weight is above a limit (Wang, Agarwal & Dudík, Optimal and Adaptive
   Off-policy Evaluation in Contextual Bandits, 2017): less noise, at the bias of q where the weights are large.
 
-What is assumed:
-
-- propensities are true, and above 0 wherever the policy would go (support), and the policy was not learned from these
-  sessions. Σ w / n is then 1 on average: less without support, more where the policy knows what was heard;
-- listeners, whom the bootstrap draws, are independent;
-- requests weigh as they were logged: the value is the mean over the sessions that the *logging* recommender led to.
-  Served, a policy makes sessions of its own, longer where it suits. Correcting for that without a model takes the
-  product of a whole session's weights (Precup, Sutton & Singh, Eligibility traces for off-policy policy evaluation,
-  2000), which random recommendations from thousands of tracks never allow; `session_time` does it with one.
+What is assumed: propensities are true, and above 0 wherever the policy would go (support), and the policy was not
+learned from these sessions: Σ w / n is then 1 on average, less without support, more where the policy knows what was
+heard. Listeners, whom the bootstrap draws, are independent. Requests weigh as they were logged: the value is the mean
+over the sessions that the *logging* recommender led to. Served, a policy makes sessions of its own, longer where it
+suits, which takes a model: `session_time`.
 
 The effective sample size (Σ w)² / Σ w² of the listeners' weights (Kish, Survey sampling, 1965; Owen, Monte Carlo
 theory, methods and examples, 2013, ch. 9.3) says how far a weighted mean can be trusted.
@@ -35,7 +31,7 @@ from analysis.offpolicy.logged import LoggedSessions
 from analysis.offpolicy.policies import Matcher, Policy, RewardModel, Serving
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
-from looplib.arrays import AnyIntArray, BoolArray, FloatArray
+from looplib.arrays import AnyIntArray, FloatArray
 
 # A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at 100. Lists worth
 # comparing differ by less, and with fewer draws the bootstrap's interval covers too seldom.
@@ -90,12 +86,7 @@ class OffPolicy:
         self.matcher = Matcher(sessions)
 
     def value_lists(self, users: AnyIntArray, tracks: AnyIntArray, serving: Serving = "random") -> OffPolicyEstimate:
-        """Estimate the value of lists of recommendations as they are served.
-
-        Args:
-            users: The user of each list, shape (lists,), in any order; requests of others are unanswered.
-            tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the longest).
-            serving: "random": any track of the list not heard in the session; "in-order": the first such.
+        """Estimate the value of lists of recommendations, as `Matcher.match` takes them, as they are served.
 
         Raises:
             AnalysisError: The lists cannot be used.
@@ -116,13 +107,17 @@ class OffPolicy:
         Raises:
             AnalysisError: The policy answers no request that counts.
         """
-        counted = self.sessions.counted & policy.answered
+        sessions = self.sessions
+        counted = sessions.counted & policy.answered
         if not counted.any():
             raise AnalysisError("the policy has nothing to recommend at any request whose propensity is known")
         weights = np.zeros(len(counted))
-        np.divide(policy.probability, self.sessions.propensity, out=weights, where=counted)
-        corrected = np.where(weights <= largest_weight, weights, 0.0)
-        sums = self._per_listener(counted, weights, corrected, rewards)
+        np.divide(policy.probability, sessions.propensity, out=weights, where=counted)
+        robust = None
+        if rewards is not None:
+            corrections = np.where(weights <= largest_weight, weights, 0.0) * (sessions.time - rewards.heard)
+            robust = self._total(np.where(counted, rewards.expected, 0.0)) + self._total(corrections)
+        sums = PerListener(self._total(counted), self._total(weights), self._total(weights * sessions.time), robust)
         ips, snips, mean_weight, *dr = self._intervals(sums)
         squares = float(sums.weights @ sums.weights)
         ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
@@ -132,26 +127,17 @@ class OffPolicy:
             dr=dr[0] if dr else None,
             mean_weight=mean_weight,
             requests=int(np.count_nonzero(counted)),
-            unanswered=int(np.count_nonzero(self.sessions.counted & ~policy.answered)),
+            unanswered=int(np.count_nonzero(sessions.counted & ~policy.answered)),
             matched=int(np.count_nonzero(weights)),
             ess=ess,
             reasons=_reasons(ess, sums),
             per_listener=sums,
         )
 
-    def _per_listener(
-        self, counted: BoolArray, weights: FloatArray, corrected: FloatArray, rewards: RewardModel | None
-    ) -> PerListener:
+    def _total(self, values: npt.NDArray[np.generic]) -> FloatArray:
+        """Sum values of shape (events,) over each listener."""
         sessions = self.sessions
-
-        def total(values: npt.NDArray[np.generic]) -> FloatArray:
-            return np.bincount(sessions.listener, values, minlength=len(sessions.users)).astype(np.float64)
-
-        robust = None
-        if rewards is not None:
-            corrections = total(corrected * (sessions.time - rewards.heard))
-            robust = total(np.where(counted, rewards.expected, 0.0)) + corrections
-        return PerListener(total(counted), total(weights), total(weights * sessions.time), robust)
+        return np.bincount(sessions.listener, values, minlength=len(sessions.users)).astype(np.float64)
 
     def _intervals(self, sums: PerListener) -> list[Interval]:
         """Return IPS, SNIPS, the mean weight, and DR where there is a reward model: ratios of sums over listeners."""
@@ -160,9 +146,7 @@ class OffPolicy:
         if sums.corrected is not None:
             numerators.append(sums.corrected)
             denominators.append(sums.requests)
-        ratios = bootstrap.Ratios(np.column_stack(numerators), np.column_stack(denominators))
-        (resampled,) = bootstrap.estimate(self.resamples, ratios)
-        return bootstrap.intervals(ratios.whole, resampled)
+        return bootstrap.ratio_intervals(self.resamples, np.column_stack(numerators), np.column_stack(denominators))
 
 
 def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
@@ -175,9 +159,6 @@ def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
     error = float(np.sqrt(float(deviations @ deviations) * count / max(count - 1, 1)) / requests)
     if abs(mean - 1) <= _SUPPORT_ERRORS * error:
         return ()
-    cause = (
-        "the logging policy never recommends some of what this one would"
-        if mean < 1
-        else "the policy was learned from these sessions"
-    )
+    unlike = "the logging policy never recommends some of what this one would"
+    cause = unlike if mean < 1 else "the policy was learned from these sessions"
     return (f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong",)

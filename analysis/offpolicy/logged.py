@@ -35,11 +35,7 @@ class Holdout:
 
 
 def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdout:
-    """Return the rule that a text of the command line stands for.
-
-    Args:
-        text: As in `HOLDOUTS`.
-        manifest: Content of the recommendations' manifest, which "manifest" refers to.
+    """Return the rule that a text such as in `HOLDOUTS` stands for; "manifest" is that of the recommendations.
 
     Raises:
         AnalysisError: It stands for none.
@@ -58,24 +54,24 @@ def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdo
                 aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
                 return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
             case "manifest", []:
-                return _holdout_of(manifest)
+                return parse_holdout(_rule_of(manifest))
     except ValueError:
         pass
     raise AnalysisError(f"holdout {text}: allowed are {HOLDOUTS}")
 
 
-def _holdout_of(manifest: Mapping[str, Any] | None) -> Holdout:
+def _rule_of(manifest: Mapping[str, Any] | None) -> str:
     if not manifest:
         raise AnalysisError("holdout manifest: no manifest.json beside the recommendations")
     try:
         split, seed = manifest["split"], manifest["seed"]
-        kind = split["kind"]
+        kind = str(split["kind"])
         rule = f"{kind}:{split['holdout']}:{seed}" if kind == "session_hash" else kind
     except (KeyError, TypeError) as error:
         raise AnalysisError(f"holdout manifest: no split and seed in manifest.json ({error!r})") from None
     if kind == "time":
         raise AnalysisError("holdout manifest: a split by time; name the moment it was cut at, since:MOMENT")
-    return parse_holdout(rule)
+    return rule
 
 
 @dataclass(frozen=True)
@@ -107,6 +103,11 @@ class LoggedSessions:
         """Whether an event is the outcome of a request, not a session's organic track."""
         return np.asarray(self.first != np.arange(len(self.first)))
 
+    @cached_property
+    def is_fresh(self) -> BoolArray:
+        """Whether the track was not heard earlier in its session."""
+        return np.asarray(earlier_equal(self.first, self.track) == 0)
+
     @property
     def sessions(self) -> int:
         """The number of sessions."""
@@ -116,10 +117,6 @@ class LoggedSessions:
         """Return the sum of values of shape (events,) over the events before each one in its session."""
         sums = np.cumsum(values) - values
         return sums - sums[self.first]
-
-    def earlier_equal(self, values: IntArray) -> IntArray:
-        """Count the earlier events of each one's session that have the same of these values; shape (events,)."""
-        return _earlier_equal(self.first, values)
 
 
 def attach_events(connection: queries.Connection, sources: Sources, scratch: Path) -> None:
@@ -147,18 +144,10 @@ def read_sessions(
     logging_policy: LoggingPolicy = "logged",
     catalogue_size: int | None = None,
 ) -> tuple[LoggedSessions, LoggedSessions | None]:
-    """Read the held-out sessions, and the others if there are any.
-
-    Args:
-        connection: Has the table `events`, and can be used for one call only.
-        holdout: Which sessions count: those that the lists were not learned from.
-        logging_policy: Where the propensity of an event without one comes from. "logged": nowhere, and it does not
-            count. "uniform": every track of the catalogue was equally likely, repeats included, as in the simulator's
-            random collection. "uniform-unheard": every track not yet heard in the session, as in the service's.
-        catalogue_size: Tracks of the catalogue; needed for the uniform ones.
+    """Read the held-out sessions of the table `events`, and the others, if any, without the stated propensities.
 
     Raises:
-        AnalysisError: No session is held out, or the catalogue's size is missing.
+        AnalysisError: No session is held out, or `sessions_of` refuses them.
     """
     queries.attach_query(connection, "session_events", "sessions/session_events")
     rule = {"seed": holdout.seed, "holdout": holdout.holdout, "cutoff_ms": holdout.cutoff_ms}
@@ -177,6 +166,13 @@ def sessions_of(
 ) -> LoggedSessions:
     """Return the sessions of a table with the columns and the order of `offpolicy/session_events.sql`.
 
+    Args:
+        events: The table.
+        logging_policy: Where the propensity of an event without one comes from. "logged": nowhere, and it does not
+            count. "uniform": every track of the catalogue was equally likely, repeats included, as in the simulator's
+            random collection. "uniform-unheard": every track not yet heard in the session, as in the service's.
+        catalogue_size: Tracks of the catalogue; needed for the uniform ones.
+
     Raises:
         AnalysisError: The catalogue's size is missing or too small.
     """
@@ -193,7 +189,7 @@ def sessions_of(
             raise AnalysisError(
                 f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
             )
-        is_new = (_earlier_equal(first, track) == 0) & (logging_policy == "uniform-unheard")
+        is_new = (earlier_equal(first, track) == 0) & (logging_policy == "uniform-unheard")
         heard = np.cumsum(is_new) - is_new
         logged = np.where(np.isnan(logged), 1.0 / (np.float64(catalogue_size) - (heard - heard[first])), logged)
     outcome = position > 1
@@ -209,7 +205,8 @@ def sessions_of(
     )
 
 
-def _earlier_equal(first: IntArray, values: IntArray) -> IntArray:
+def earlier_equal(first: IntArray, values: IntArray) -> IntArray:
+    """Count the earlier events of each one's session that have the same of these values; all of shape (events,)."""
     order = np.lexsort((values, first))  # stable, so that of equals the earlier event stands first
     begins = (np.diff(first[order], prepend=-1) != 0) | (np.diff(values[order], prepend=values[order[:1]] - 1) != 0)
     number = np.arange(len(order))

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.validation.lists import Recommended, flatten
+from analysis.validation.lists import NO_TRACK, align
 from looplib.arrays import AnyIntArray, BoolArray, FloatArray, IntArray
 
 Serving = Literal["random", "in-order"]
-NOTHING = -1  # no entry of the list
+NOT_LISTED = -1
 
 
 @dataclass(frozen=True)
@@ -38,88 +38,65 @@ class Lists:
     """Lists of recommendations and where their tracks were heard."""
 
     sessions: LoggedSessions
-    entries: Recommended  # the listed tracks, by listener, best first
-    start: IntArray  # the first entry of each listener; shape (listeners,)
-    length: IntArray  # how many entries each has; shape (listeners,)
-    hit_entry: IntArray  # the entry of each hit, which is the first hearing of an entry in a session; shape (hits,)
-    hit_event: IntArray  # the event of each hit; shape (hits,)
-
-    def at_hits(self, values: FloatArray) -> FloatArray:
-        """Return values of shape (entries,) at the events where the entry was heard, 0 elsewhere; shape (events,)."""
-        events = np.zeros(len(self.sessions.track))
-        events[self.hit_event] = values[self.hit_entry]
-        return events
+    tracks: IntArray  # of each listener, best first, filled up with -1; shape (listeners, longest)
+    # Position in the list of a track heard for the first time in its session, else `NOT_LISTED`; shape (events,)
+    rank: IntArray
 
     def serve(self, serving: Serving) -> Policy:
         """Return the policy that serves these lists."""
+        sessions, heard = self.sessions, self.rank != NOT_LISTED
+        length = np.count_nonzero(self.tracks != NO_TRACK, axis=1)[sessions.listener]
         if serving == "random":
-            left = self._entries_left()
-            hits = self.at_hits(np.ones(len(self.entries.tracks)))
-            return Policy(np.divide(hits, left, out=hits, where=left > 0), left > 0)
-        choice = self._first_entry_left()
-        heard = np.full(len(choice), NOTHING - 1)
-        heard[self.hit_event] = self.hit_entry
-        return Policy((heard == choice).astype(np.float64), choice != NOTHING)
+            left = length - sessions.before(heard.astype(np.float64))
+            return Policy(np.divide(heard, left, out=np.zeros(len(left)), where=heard & (left > 0)), left > 0)
+        choice = self._first_left()
+        return Policy((heard & (self.rank == choice)).astype(np.float64), choice < length)
 
-    def _entries_left(self) -> IntArray:
-        """Return how many entries were not heard in the session before each event; shape (events,)."""
-        heard = self.sessions.before(self.at_hits(np.ones(len(self.entries.tracks)))).astype(np.int64)
-        return self.length[self.sessions.listener] - heard
-
-    def _first_entry_left(self) -> IntArray:
-        """Return the first entry not heard in the session before each event, or `NOTHING`; shape (events,)."""
-        sessions = self.sessions
-        session = sessions.first[self.hit_event]
-        rank = self.hit_entry - self.start[sessions.listener[self.hit_event]]
-        order = np.lexsort((rank, session))
-        session, rank, event = session[order], rank[order], self.hit_event[order]
-        begins = np.diff(session, prepend=-1) != 0
-        position = np.arange(len(order)) - np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
+    def _first_left(self) -> IntArray:
+        """Return the first position of which nothing was heard in the session before each event; shape (events,)."""
+        event = np.flatnonzero(self.rank != NOT_LISTED)
+        event = event[np.lexsort((self.rank[event], self.sessions.first[event]))]
+        begins = np.diff(self.sessions.first[event], prepend=-1) != 0
+        number = np.arange(len(event))
+        position = number - np.maximum.accumulate(np.where(begins, number, 0))
         # The head of n entries is heard when the last of them is; events of later sessions are later in the arrays.
-        complete = np.maximum.accumulate(event[rank == position])
-        heads = sessions.before(np.bincount(complete, minlength=len(sessions.track)).astype(np.float64))
-        heard = heads.astype(np.int64)
-        return np.where(heard < self.length[sessions.listener], self.start[sessions.listener] + heard, NOTHING)
+        complete = np.maximum.accumulate(event[self.rank[event] == position])
+        heads = np.bincount(complete, minlength=len(self.rank)).astype(np.float64)
+        return self.sessions.before(heads).astype(np.int64)
 
 
 class Matcher:
     """Finds where listed tracks were heard; what does not depend on the lists is done once."""
 
     def __init__(self, sessions: LoggedSessions) -> None:
-        """Sort the events by listener and track."""
+        """Sort what was heard by listener and track."""
         self._sessions = sessions
         self._known, code = np.unique(sessions.track, return_inverse=True)
         keys = sessions.listener * len(self._known) + code
-        self._order = np.argsort(keys, kind="stable")  # of equals the earlier event stands first
-        self._keys = keys[self._order]
+        fresh = np.flatnonzero(sessions.is_fresh)
+        self._events = fresh[np.argsort(keys[fresh], kind="stable")]
+        self._keys = keys[self._events]
 
     def match(self, users: AnyIntArray, tracks: AnyIntArray) -> Lists:
-        """Find the hits of lists.
+        """Find where the tracks of lists were heard.
 
         Args:
-            users: The user of each list, shape (lists,); those without a logged session are left out.
+            users: The user of each list, shape (lists,), in any order; those without a logged session are left out,
+                and requests of others are unanswered.
             tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the longest).
 
         Raises:
-            AnalysisError: The arrays cannot be used; `analysis.validation.lists.flatten` says when.
+            AnalysisError: The arrays cannot be used; `analysis.validation.lists.align` says when.
         """
-        known = self._sessions.users
-        entries = flatten(users, tracks, known=known, depth=tracks.shape[1])
-        order = np.argsort(entries.listeners, kind="stable")
-        entries = Recommended(entries.listeners[order], entries.ranks[order], entries.tracks[order])
-        length = np.bincount(entries.listeners, minlength=len(known))
-        return Lists(self._sessions, entries, np.cumsum(length) - length, length, *self._hits(entries))
-
-    def _hits(self, entries: Recommended) -> tuple[IntArray, IntArray]:
-        code = np.searchsorted(self._known, entries.tracks)
-        ever_heard = self._known[np.minimum(code, len(self._known) - 1)] == entries.tracks
-        keys = np.where(ever_heard, entries.listeners * len(self._known) + code, -1)
-        left = np.searchsorted(self._keys, keys, side="left")
-        count = np.searchsorted(self._keys, keys, side="right") - left
-        entry = np.repeat(np.arange(len(keys)), count)
-        within = np.arange(len(entry)) - np.repeat(np.cumsum(count) - count, count)
-        event = self._order[np.repeat(left, count) + within]
-        session = self._sessions.first[event]
-        # A session's hearings of one entry stand together, the first one first.
-        first_hearing = (np.diff(entry, prepend=-1) != 0) | (np.diff(session, prepend=-1) != 0)
-        return entry[first_hearing], event[first_hearing]
+        lists = align(users, tracks, known=self._sessions.users, depth=tracks.shape[1])
+        lists = lists[:, : max(1, int(np.count_nonzero(lists != NO_TRACK, axis=1).max()))]
+        listener, position = np.nonzero(lists != NO_TRACK)
+        listed = lists[listener, position]
+        code = np.minimum(np.searchsorted(self._known, listed), len(self._known) - 1)
+        keys = np.where(self._known[code] == listed, listener * len(self._known) + code, NOT_LISTED)
+        left, right = (np.searchsorted(self._keys, keys, side=side) for side in ("left", "right"))
+        count = right - left
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        rank = np.full(len(self._sessions.track), NOT_LISTED)
+        rank[self._events[np.repeat(left, count) + within]] = np.repeat(position, count)
+        return Lists(self._sessions, lists, rank)

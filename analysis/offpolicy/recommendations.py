@@ -12,14 +12,15 @@ from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
 from analysis.logs.files import digest
 from analysis.logs.lines import Id
+from analysis.offpolicy.policies import Serving
 from analysis.offpolicy.session_time import Artists
-from analysis.store import content_digest, number_of
+from analysis.store import MANIFEST, content_digest, number_of
 from analysis.validation.lists import NO_TRACK
 from looplib.arrays import IntArray
 from looplib.checksums import unseal
 from looplib.untrusted import open_untrusted, read_untrusted
 
-MANIFEST = "manifest.json"
+_IN_ORDER = ":in-order"
 _LONGEST_MANIFEST = 2**20
 Line = TypeVar("Line")
 
@@ -30,6 +31,7 @@ class Recommendations:
 
     name: str  # in the report
     file: Path
+    serving: Serving
     manifest: Mapping[str, Any]  # the content of the manifest beside them; empty without one
     users: IntArray  # the listeners, ascending; shape (lists,)
     tracks: IntArray  # their lists, best first, filled up with -1; shape (lists, length of the longest)
@@ -51,19 +53,25 @@ def read_recommendations(text: str) -> Recommendations:
     A text id becomes the number that stands for it in stores.
 
     Args:
-        text: A file, or `NAME=FILE`; without a name it is the manifest's model, or the name of the file.
+        text: [NAME=]FILE[:in-order]; without a name it is the manifest's model, or the name of the file.
 
     Raises:
         AnalysisError: A file cannot be read or used; the message names the line.
     """
+    serving: Serving = "in-order" if text.endswith(_IN_ORDER) else "random"
+    text = text.removesuffix(_IN_ORDER)
     name, separator, path = text.partition("=")
     if not separator or Path(text).exists():
         name, path = "", text
     file = Path(path)
     manifest = _read_manifest(file.parent / MANIFEST)
-    facts = manifest.get("files", {}).get(file.name, {})
-    users, tracks = _read_lists(file, facts)
-    return Recommendations(name or manifest.get("model") or file.stem, file, manifest, users, tracks)
+    lines = _decode_lines(file, _Line, '{"user": …, "tracks": […]}', manifest.get("files", {}).get(file.name, {}))
+    lists = sorted((_number(line.user), list(map(_number, line.tracks))) for line in lines)
+    users = np.array([user for user, _ in lists], dtype=np.int64)
+    tracks = np.full((len(lists), max(1, *(len(listed) for _, listed in lists))), NO_TRACK, dtype=np.int64)
+    for row, (_, listed) in zip(tracks, lists, strict=True):
+        row[: len(listed)] = listed
+    return Recommendations(name or manifest.get("model") or file.stem, file, serving, manifest, users, tracks)
 
 
 def read_artists(catalogue: Path) -> Artists:
@@ -99,15 +107,6 @@ def _read_manifest(manifest: Path) -> dict[str, Any]:
     if not isinstance(content.get("data", {}), dict) or not isinstance(content.get("files", {}), dict):
         raise AnalysisError(f"{manifest}: not a manifest of recommendations")
     return content
-
-
-def _read_lists(file: Path, facts: Mapping[str, Any]) -> tuple[IntArray, IntArray]:
-    lines = _decode_lines(file, _Line, '{"user": …, "tracks": […]}', facts)
-    lists = sorted((_number(line.user), list(map(_number, line.tracks))) for line in lines)
-    tracks = np.full((len(lines), max(1, *(len(listed) for _, listed in lists))), NO_TRACK, dtype=np.int64)
-    for row, (_, listed) in zip(tracks, lists, strict=True):
-        row[: len(listed)] = listed
-    return np.array([user for user, _ in lists], dtype=np.int64), tracks
 
 
 def _decode_lines(file: Path, of: type[Line], shape: str, facts: Mapping[str, Any]) -> list[Line]:

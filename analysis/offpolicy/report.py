@@ -32,18 +32,9 @@ class ListEstimate:
         """Return the estimate as JSON's types."""
         found = asdict(self.estimate)
         del found["per_listener"]
-        conclusive = not self.estimate.reasons
-        named = {"name": self.name, "file": self.file, "serving": self.serving, "conclusive": conclusive}
+        named: dict[str, Any] = {"name": self.name, "file": self.file, "serving": self.serving}
+        named["conclusive"] = not self.estimate.reasons
         return named | asdict(self.estimate.best) | found | {"session_time": asdict(self.session)}
-
-    @property
-    def predictions(self) -> list[tuple[str, str, Interval]]:
-        """What is predicted, the metric that measures it, and the prediction."""
-        return [
-            (_SHARE, LISTENING_TIME, self.estimate.best),
-            ("time of a session, from the share", SESSION_TIME, self.session.identity),
-            ("time of a session, run forward", SESSION_TIME, self.session.simulated),
-        ]
 
 
 @dataclass(frozen=True)
@@ -79,9 +70,12 @@ def compare(estimates: Sequence[ListEstimate], report: Path) -> list[Prediction]
                 f"{report}: no {LISTENING_TIME} of an arm {listed.name}; name the recommendations by their arms, "
                 f"NAME=FILE, of {', '.join(known) or 'none'}"
             )
-        for what, metric, predicted in listed.predictions:
-            effect = effects.get((listed.name, metric))
-            if effect is not None:  # a report may leave the session's time out
+        for what, metric, predicted in (
+            (_SHARE, LISTENING_TIME, listed.estimate.best),
+            ("time of a session, from the share", SESSION_TIME, listed.session.identity),
+            ("time of a session, run forward", SESSION_TIME, listed.session.simulated),
+        ):
+            if effect := effects.get((listed.name, metric)):  # a report may leave the session's time out
                 predictions.append(_prediction(listed.name, what, predicted, effect))
     return predictions
 
@@ -95,11 +89,9 @@ def _prediction(arm: str, what: str, predicted: Interval, effect: Mapping[str, A
 
 def estimates_table(estimates: Sequence[ListEstimate], logged: Interval, logged_time: Interval) -> Table:
     """Return the estimates, highest first, and the value of the logged recommendations."""
-    table = Table(title="Share heard of a recommended track, and time of a session in tracks, with 95 % intervals")
-    for column in ("recommendations", "served"):
-        table.add_column(column)
-    headings = ("share by IPS", "by SNIPS", "session by the share", "session run forward", "matched", "ESS")
-    for column in headings:
+    table = Table("recommendations", "served")
+    table.title = "Share heard of a recommended track, and time of a session in tracks, with 95 % intervals"
+    for column in ("share by IPS", "by SNIPS", "session by the share", "session run forward", "matched", "ESS"):
         table.add_column(column, justify="right")
     table.add_column("conclusive")
     for row in sorted(estimates, key=lambda row: -row.session.simulated.value):

@@ -1,11 +1,11 @@
 """The listening time of a session, had a policy been served: sessions that suit it grow longer.
 
-Where sessions end by a budget of what is not heard, Σ (1 - share) over a session's recommendations is the same, B, for
-every policy, on average (Wald's identity). Two estimates follow:
+Where sessions end by a budget of what is not heard (an experiment's report tests it, `analysis.ab.budget`),
+Σ (1 - share) over a session's recommendations is the same, B, for every policy, on average (Wald's identity). So
 
-- from the share s of a recommended track: organic + B s / (1 - s). From the share that was *served* this is exact. The
-  off-policy share weighs sessions as the *logged* policy made them, so it is too low for what suits some sessions well;
-- session by session: a reward model (`share_model`) predicts the share of every track that the policy would serve, the
+- from the share s of a recommended track the time is organic + B s / (1 - s). From the share that was *served* this is
+  exact; the off-policy share weighs sessions as the *logged* policy made them, too low for what suits some well;
+- session by session, a reward model (`share_model`) predicts the share of every track that the policy would serve, the
   session runs forward until its listener's budget is used up, by one with the chance that a track is not heard, and
   the mean over sessions is corrected by what was heard where the log happens to have played one of these tracks.
 
@@ -13,24 +13,23 @@ The correction is targeted maximum likelihood (van der Laan & Rubin, Targeted Ma
 logits of the shares are shifted and stretched until their weighted errors vanish. The weights are w times how much the
 time of the session grows with the share, the estimate's influence function (for the time as a smooth function of the
 mean share: Chernozhukov et al., Double/Debiased Machine Learning, 2018). It is doubly robust to first order: errors of
-the model count by their square. The model of a session is fitted on other sessions alone.
-
-A list that is used up is followed by what the listener was logged to hear. Whether sessions end by a budget is tested
-by an experiment's report (`analysis.ab.budget`).
+the model count by their square. The model of a session is fitted on other sessions alone. A list that is used up is
+followed by what the listener was logged to hear.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
-from analysis.offpolicy.logged import LoggedSessions
+from analysis.offpolicy.logged import LoggedSessions, earlier_equal
 from analysis.offpolicy.policies import Lists, Policy, Serving
 from analysis.offpolicy.share_model import Requests, ShareModel
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
+from analysis.validation.lists import NO_TRACK
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from looplib.randomness import make_generator
 
@@ -48,7 +47,6 @@ class SessionTime:
 
     identity: Interval  # from the off-policy share of a recommended track
     simulated: Interval  # session by session, doubly robust
-    served_share: float  # the share of a recommended track that belongs to `simulated`
 
 
 class Artists(NamedTuple):
@@ -56,6 +54,9 @@ class Artists(NamedTuple):
 
     tracks: IntArray  # ids, ascending
     artists: IntArray  # a number for each artist, -1 where it is not known
+
+
+NO_ARTISTS = Artists(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
 
 
 class _Forward(NamedTuple):
@@ -70,16 +71,13 @@ class SessionTimes:
         self,
         sessions: LoggedSessions,
         others: LoggedSessions | None,
-        artists: Artists | None,
+        artists: Artists,
         resamples: bootstrap.Resamples,
     ) -> None:
         """Fit the share models: for each half of the sessions on the other half and all other sessions.
 
-        Args:
-            sessions: On which policies are valued.
-            others: Further sessions to learn from, on which nothing is valued.
-            artists: Of the tracks; without, an artist's tracks do not wear each other out.
-            resamples: Of the listeners of `sessions`; their seed decides the fits and the order of served lists too.
+        Policies are valued on `sessions` alone; the seed of their resamples decides the fits and the order of served
+        lists too. Tracks of no known artist do not wear each other out.
         """
         self._sessions, self._artists, self._resamples = sessions, artists, resamples
         self._starts = np.flatnonzero(~sessions.is_outcome)
@@ -95,12 +93,13 @@ class SessionTimes:
     @property
     def logged(self) -> Interval:
         """The mean time of a session as it was logged."""
-        return self._intervals((self._organic + self._heard)[:, np.newaxis], self._count[:, np.newaxis])[0]
+        times = (self._organic + self._heard)[:, np.newaxis]
+        return bootstrap.ratio_intervals(self._resamples, times, self._count[:, np.newaxis])[0]
 
     def estimate(self, lists: Lists, policy: Policy, serving: Serving) -> SessionTime:
         """Estimate the time of a session when lists are served."""
         sessions = self._sessions
-        hits = lists.hit_event[(policy.probability > 0)[lists.hit_event] & sessions.counted[lists.hit_event]]
+        hits = np.flatnonzero((policy.probability > 0) & sessions.counted)
         session, time = self._session[hits], sessions.time[hits]
         weight = policy.probability[hits] / sessions.propensity[hits]
         logit, wear = self._predict(self._logged.at(hits), session)
@@ -120,13 +119,14 @@ class SessionTimes:
             share = np.minimum(share, _MOST_SHARE)
             return np.column_stack([organic + budget * share / (1 - share), simulated])
 
-        identity, simulated = self._intervals(np.column_stack(numerators), np.column_stack(denominators), combine)
-        heard = simulated.value - self._organic.sum() / self._count.sum()
-        return SessionTime(identity, simulated, float(heard / (heard + self._unheard.sum() / self._count.sum())))
+        identity, simulated = bootstrap.ratio_intervals(
+            self._resamples, np.column_stack(numerators), np.column_stack(denominators), combine
+        )
+        return SessionTime(identity, simulated)
 
     def _fit(self, learned: Sequence[LoggedSessions], requests: Sequence[Requests]) -> list[ShareModel]:
         """Fit the share model of each half of the sessions; the first half chooses the ridge."""
-        fresh = np.concatenate([part.is_outcome & (part.earlier_equal(part.track) == 0) for part in learned])
+        fresh = np.concatenate([part.is_outcome & part.is_fresh for part in learned])
         together = Requests(*map(np.concatenate, zip(*(vars(part).values() for part in requests), strict=True)))
         share = np.concatenate([part.time for part in learned])
         half = np.full(len(share), -1)
@@ -163,29 +163,19 @@ class SessionTimes:
         listeners = len(self._sessions.users)
         return np.bincount(self._sessions.listener[events], values, listeners).astype(np.float64)
 
-    def _intervals(
-        self, numerators: FloatArray, denominators: FloatArray, combine: Callable[[FloatArray], FloatArray] = np.asarray
-    ) -> list[Interval]:
-        """Return what combines ratios of sums over listeners, both of shape (listeners, ratios), with its intervals."""
-        ratios = bootstrap.Ratios(numerators, denominators)
-        (resampled,) = bootstrap.estimate(self._resamples, ratios)
-        return bootstrap.intervals(combine(ratios.whole[np.newaxis])[0], combine(resampled))
-
     def _requests(self, part: LoggedSessions) -> Requests:
         """Describe every event of sessions as the model knows it."""
         track = _index(self._tracks, part.track)
         artist = self._artist_of(part.track)
         opener = artist[part.first]
         position = np.maximum(np.arange(len(part.first)) - part.first - 1, 0)
-        earlier = np.where(artist >= 0, part.earlier_equal(artist), 0)
+        earlier = np.where(artist >= 0, earlier_equal(part.first, artist), 0)
         same = ((artist == opener) & (artist >= 0)).astype(np.float64)
         listener = _index(self._listeners, part.users)[part.listener]
         return Requests(listener, track[part.first], track, same, earlier, position)
 
     def _artist_of(self, tracks: IntArray) -> IntArray:
         """Return the artist of each track, -1 where it is not known; of the shape of the tracks."""
-        if self._artists is None:
-            return np.full(tracks.shape, -1)
         index = _index(self._artists.tracks, tracks)
         return np.append(self._artists.artists, -1)[index]
 
@@ -200,7 +190,9 @@ class SessionTimes:
         parts = []
         for number, begin in enumerate(range(0, len(self._starts), _CHUNK)):
             chunk = np.arange(begin, min(begin + _CHUNK, len(self._starts)))
-            tracks, listed = self._listed(lists, chunk)
+            start = self._starts[chunk]
+            tracks = lists.tracks[self._sessions.listener[start]]
+            listed = (tracks != NO_TRACK) & (tracks != self._sessions.track[start, np.newaxis])
             rank = np.where(listed, 0.0, 2.0)
             if serving == "random":
                 rank += make_generator(self._resamples.seed, "session time", number).random(rank.shape)
@@ -214,31 +206,15 @@ class SessionTimes:
             parts.append(_spend(shares, wear * listed, listed, self._budget[chunk], self._fallback[chunk]))
         return _Forward(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _listed(self, lists: Lists, chunk: IntArray) -> tuple[IntArray, BoolArray]:
-        """Return the lists of sessions, shape (sessions, longest), and where there is a track that can be served."""
-        start = self._starts[chunk]
-        listener = self._sessions.listener[start]
-        column = np.arange(max(1, int(lists.length.max(initial=0))))
-        listed = column < lists.length[listener, np.newaxis]
-        entry = np.where(listed, lists.start[listener, np.newaxis] + column, 0)
-        tracks = np.append(lists.entries.tracks, -1)[entry] if len(lists.entries.tracks) else entry - 1
-        return tracks, listed & (tracks != self._sessions.track[start, np.newaxis])
-
     def _would_be(self, tracks: IntArray, chunk: IntArray) -> Requests:
         """Describe the requests of sessions that hear these tracks in this order, shape (sessions * tracks,)."""
-        sessions, start = self._sessions, self._starts[chunk]
-        artist, opener = self._artist_of(tracks), self._artist_of(sessions.track[start])[:, np.newaxis]
-        same = (artist == opener) & (artist >= 0)
-        earlier = same.astype(np.int64)
-        for column in range(1, tracks.shape[1] if self._artists else 0):
-            now = artist[:, column : column + 1]
-            earlier[:, column] += ((artist[:, :column] == now) & (now >= 0)).sum(axis=1)
-        position = np.broadcast_to(np.arange(tracks.shape[1]), tracks.shape)
-        listener, opened = (
-            np.repeat(indices, tracks.shape[1]) for indices in (self._logged.listener[start], self._logged.track[start])
+        start, length = self._starts[chunk], tracks.shape[1] + 1
+        first, listener = (
+            np.repeat(of, length) for of in (np.arange(len(start)) * length, self._sessions.listener[start])
         )
-        track = _index(self._tracks, tracks.ravel())
-        return Requests(listener, opened, track, same.ravel() * 1.0, earlier.ravel(), position.ravel())
+        heard = np.column_stack([self._sessions.track[start], tracks]).ravel()
+        sessions = replace(self._sessions, listener=listener, first=first, track=heard)
+        return self._requests(sessions).at(np.flatnonzero(sessions.is_outcome))
 
 
 def _spend(shares: FloatArray, wear: FloatArray, listed: BoolArray, budget: FloatArray, rest: FloatArray) -> _Forward:

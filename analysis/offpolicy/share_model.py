@@ -52,7 +52,7 @@ class ShareModel:
     """A fitted model."""
 
     def __init__(self, listeners: int, tracks: int, *, ridge: float, seed: int) -> None:
-        """Begin a model of so many listeners and tracks, whose fit the ridge holds back."""
+        """Begin a model of so many listeners and tracks."""
         self._ridge = {name: ridge * strength for name, strength in _RIDGE.items()}
         rows = {"listener": listeners, "scale": listeners, "track": tracks}
         wide = {"opener": tracks, "taste": listeners, "vector": tracks}

@@ -15,7 +15,7 @@ from scipy import stats
 
 from analysis.errors import AnalysisError
 from analysis.planning.listener_days import ListenerDays, Sample
-from analysis.statistics.effects import CONFIDENCE, Interval, compare, estimate
+from analysis.statistics.effects import CONFIDENCE, Interval, compare_moments
 from analysis.statistics.moments import Moments
 from looplib.arrays import BoolArray, FloatArray
 
@@ -95,10 +95,7 @@ def describe(report: AAReport) -> str:
 
 
 def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
-    """Return who is in the first of two equal arms, by the service's rule: murmur3 seeded with the salt's murmur3.
-
-    The users are given in decimal digits.
-    """
+    """Return who of the users, given in decimal digits, is in the first of two equal arms, by the service's rule."""
     seed = mmh3.hash(salt, signed=False)
     hashed = mmh3.mmh3_32_uintdigest
     hashes = np.fromiter((hashed(user, seed) for user in users), np.int64, len(users))
@@ -119,45 +116,36 @@ def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
     rows = np.empty((len(salts), 4))
     for row, salt in zip(rows, salts, strict=True):
         control = in_control(users, salt)
-        of_control, of_arm = (
+        before, after = (
             Moments.of({name: column[group] for name, column in sample.columns.items()})
             for group in (control, ~control)
         )
         changed = Moments(
-            of_arm.names, of_arm.count, of_arm.means * factors, of_arm.covariances * np.outer(factors, factors)
+            after.names, after.count, after.means * factors, after.covariances * np.outer(factors, factors)
         )
-        baseline = estimate(of_control, sample.quantity)
-        plain, injected = (compare(baseline, estimate(arm, sample.quantity)) for arm in (of_arm, changed))
+        plain, injected = (compare_moments(before, arm, sample.quantity) for arm in (after, changed))
         row[:] = plain.p_value, injected.p_value, injected.relative.lower, injected.relative.upper
     return rows
 
 
 def _run_splits(calls: Sequence[tuple[Sample, list[str], float]], scheduler: str | None) -> list[FloatArray]:
-    """Call `split` for each tuple of arguments, here or on a Dask scheduler; results are in the order of the calls.
-
-    Dask belongs to `recsys` and is not installed with `analysis` alone; it is imported when a scheduler is named.
-    """
+    """Call `split` for each tuple of arguments, here or on a Dask scheduler; results are in the order of the calls."""
     if scheduler is None:
         return [split(*arguments) for arguments in calls]
     try:
-        from distributed import Client
-    except ImportError:
-        raise AnalysisError(
-            f"scheduler {scheduler}: Dask is not installed; it comes with pip install 'listening-loop[recsys]'"
-        ) from None
-    try:
-        client = Client(scheduler, timeout=_CONNECT_TIMEOUT_S)
-    except (OSError, ValueError) as error:
-        raise AnalysisError(f"scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
-    with client:
-        try:
+        from distributed import Client  # belongs to `recsys`, and is not installed with `analysis` alone
+
+        with Client(scheduler, timeout=_CONNECT_TIMEOUT_S) as client:
             client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT_S)
-        except TimeoutError:
-            raise AnalysisError(
-                f"scheduler {scheduler}: it has no worker; start one with dask worker {scheduler}"
-            ) from None
-        results: list[FloatArray] = client.gather([client.submit(split, *call, pure=False) for call in calls])
-        return results
+            results: list[FloatArray] = client.gather([client.submit(split, *call, pure=False) for call in calls])
+            return results
+    except ImportError:
+        why = "Dask is not installed; it comes with pip install 'listening-loop[recsys]'"
+    except TimeoutError:
+        why = f"no Dask scheduler answers there, or it has no worker: start one with dask worker {scheduler}"
+    except (OSError, ValueError) as error:
+        why = f"no Dask scheduler answers there ({error})"
+    raise AnalysisError(f"scheduler {scheduler}: {why}")
 
 
 def _count(shown: BoolArray, chance: float) -> Interval:

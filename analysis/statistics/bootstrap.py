@@ -5,13 +5,13 @@ Bootstrap, 1993, ch. 6 and 13). It holds how often each unit was drawn, so that 
 resamples are one matrix product.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.statistics.effects import CONFIDENCE, Interval
 from looplib.arrays import ByteArray, FloatArray, IntArray, WordArray
@@ -22,8 +22,7 @@ _KEPT_BYTES = 128 * 2**20  # above this the blocks are drawn anew each time they
 _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Up to 64 resamples."""
 
     draws: ByteArray  # how often each unit was drawn, shape (resamples, units)
@@ -102,13 +101,9 @@ class Distinct:
         """Count the items in every resample, shape (resamples,)."""
         if not len(self.items):
             return np.zeros(len(block.draws))
-        members = np.bitwise_or.reduceat(block.members[self.units], self._starts)
+        starts = np.flatnonzero(np.diff(self.items, prepend=self.items[0] - 1))
+        members = np.bitwise_or.reduceat(block.members[self.units], starts)
         return _count_bits(members)[: len(block.draws)].astype(np.float64)
-
-    @cached_property
-    def _starts(self) -> npt.NDArray[np.intp]:
-        """Position at which each item's pairs start."""
-        return np.flatnonzero(np.diff(self.items, prepend=self.items[0] - 1))
 
 
 def estimate(resamples: Resamples, *statistics: Ratios | Distinct) -> tuple[FloatArray, ...]:
@@ -117,11 +112,23 @@ def estimate(resamples: Resamples, *statistics: Ratios | Distinct) -> tuple[Floa
     return tuple(np.concatenate(estimates) for estimates in zip(*of_blocks, strict=True))
 
 
-def percentile_interval(estimates: FloatArray) -> FloatArray:
-    """Return the interval between the outer percentiles of the resampled estimates (Efron & Tibshirani, ch. 13.3).
+def ratio_intervals(
+    resamples: Resamples,
+    numerators: FloatArray,
+    denominators: FloatArray,
+    combine: Callable[[FloatArray], FloatArray] = np.asarray,
+) -> list[Interval]:
+    """Return ratios of sums over the units, both of shape (units, ratios), with percentile intervals.
 
-    From shape (resamples, metrics) to lower and upper ends, shape (2, metrics).
+    `combine` makes other statistics of the ratios, from shape (resamples, ratios) to (resamples, statistics).
     """
+    ratios = Ratios(numerators, denominators)
+    (resampled,) = estimate(resamples, ratios)
+    return intervals(combine(ratios.whole[np.newaxis])[0], combine(resampled))
+
+
+def percentile_interval(estimates: FloatArray) -> FloatArray:
+    """Return the outer percentiles of estimates of shape (resamples, metrics), shape (2, metrics) (ch. 13.3 there)."""
     tail = (1 - CONFIDENCE) / 2
     return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))
 
@@ -132,7 +139,7 @@ def intervals(values: FloatArray, estimates: FloatArray) -> list[Interval]:
 
 
 def normal_interval(value: float, estimates: FloatArray) -> tuple[float, float]:
-    """Return the value ± 1.96 bootstrap standard errors (Efron & Tibshirani, ch. 13.2).
+    """Return the value ± 1.96 bootstrap standard errors (ch. 13.2 there).
 
     For statistics that a resample misses by construction, such as a number of distinct things: it lacks the things
     of the third of the units that were not drawn, so the percentiles lie to one side of the value.

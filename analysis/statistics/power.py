@@ -32,18 +32,13 @@ class Design:
 def achieved_power(variance: float, listeners: float, effect: float, design: Design) -> float:
     """Return the chance that Welch's test finds an effect; its distribution is then the non-central t.
 
-    Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, section 2.
-
-    Args:
-        variance: Of one listener's share in the metric, the same in both arms.
-        listeners: In control and arm together.
-        effect: Absolute.
-        design: Its power is not used.
+    Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, section 2. The variance is that of a listener's
+    share in the metric, the same in both arms; listeners are those of control and arm together; the effect is absolute.
     """
-    squares = [variance / count for count in _split(listeners, design)]
+    counts = _split(listeners, design)
+    squares = [variance / count for count in counts]
     error = math.sqrt(sum(squares))
-    parts = zip(squares, _split(listeners, design), strict=True)
-    degrees = sum(squares) ** 2 / sum(square**2 / (count - 1) for square, count in parts)
+    degrees = sum(squares) ** 2 / sum(square**2 / (n - 1) for square, n in zip(squares, counts, strict=True))
     critical = stats.t.isf(design.alpha / 2, degrees)
     shift = abs(effect) / error
     below, inside = special.nctdtr(degrees, shift, [-critical, critical])
@@ -52,10 +47,7 @@ def achieved_power(variance: float, listeners: float, effect: float, design: Des
 
 
 def detectable_effect(variance: float, listeners: float, design: Design) -> float:
-    """Return the smallest absolute effect found with the design's power (MDE); NaN for too few listeners.
-
-    The arguments are those of `achieved_power`.
-    """
+    """Return the smallest absolute effect found with the design's power (MDE); NaN for too few listeners."""
     if min(_split(listeners, design)) <= 1:
         return math.nan
     if not variance > 0:

@@ -26,19 +26,16 @@ def check_sample_ratio(listeners: Mapping[str, int], shares: Mapping[str, float]
     """Test the numbers of listeners against the arms' shares by Pearson's chi-square.
 
     Fabijan et al., Diagnosing Sample Ratio Mismatch in Online Controlled Experiments, KDD 2019, for the test and the
-    threshold: it runs on every report, so that only what chance does once in a thousand counts.
-
-    Args:
-        listeners: Arm → listeners seen.
-        shares: Arm → share, positive, in any unit; equal ones by default. An arm with a share and no listeners counts.
+    threshold: it runs on every report, so that only what chance does once in a thousand counts. Shares are positive, in
+    any unit, equal by default; an arm with a share and no listeners counts.
 
     Raises:
         AnalysisError: An arm has listeners and no share.
     """
-    strange = [arm for arm in listeners if shares and arm not in shares]
-    if strange:
-        known = ", ".join(shares or ())
-        raise AnalysisError(f"arm {strange[0]} is in the log and has no share; shares are given for {known}")
+    if shares and (strange := [arm for arm in listeners if arm not in shares]):
+        raise AnalysisError(
+            f"arm {strange[0]} is in the log and has no share; shares are given for {', '.join(shares)}"
+        )
     observed = {arm: listeners.get(arm, 0) for arm in (*listeners, *(shares or ()))}
     weights = shares or dict.fromkeys(observed, 1.0)
     total, whole = sum(observed.values()), sum(weights.values())

@@ -25,8 +25,7 @@ def at_any_time(
         effect: Of the listeners so far, with intervals for one look.
         planned: Listeners in the control and the arm together at which the intervals are to be narrowest. It must not
             depend on the data; the intervals hold whatever it is.
-        confidence: That of the effect's intervals: chance that all of them, however many are looked at, contain the
-            true effect.
+        confidence: Chance that all intervals, however many are looked at, contain the true effect.
         listeners: In the control and the arm so far; for a quantile, whose counts are not of listeners.
     """
     error = effect.standard_error

@@ -1,6 +1,4 @@
-"""Recommendations as arrays: checked, and flattened to one entry per recommended track."""
-
-from dataclasses import dataclass
+"""Recommendations as arrays: checked, and in the order of the listeners whom they are valued on."""
 
 import numpy as np
 
@@ -10,22 +8,13 @@ from looplib.arrays import AnyIntArray, IntArray
 NO_TRACK = -1  # fills up a short list
 
 
-@dataclass(frozen=True)
-class Recommended:
-    """Recommended tracks of the listeners who are validated, one entry a track; all of shape (entries,)."""
-
-    listeners: IntArray  # index of the listener among the validated
-    ranks: IntArray  # 1 is the best
-    tracks: IntArray  # the track's id
-
-
-def flatten(users: AnyIntArray, tracks: AnyIntArray, *, known: IntArray, depth: int) -> Recommended:
-    """Flatten lists of recommendations and leave out the users who are not validated.
+def align(users: AnyIntArray, tracks: AnyIntArray, *, known: IntArray, depth: int) -> IntArray:
+    """Return the list of each known user, filled up with -1; shape (known users, `depth`).
 
     Args:
-        users: The user of each list, shape (lists,).
+        users: The user of each list, shape (lists,), in any order; others are left out.
         tracks: The lists, best first, filled up with -1 at the end; shape (lists, at least `depth`).
-        known: The validated users, ascending.
+        known: The known users, ascending.
         depth: How many of the best recommendations are used.
 
     Raises:
@@ -42,8 +31,7 @@ def flatten(users: AnyIntArray, tracks: AnyIntArray, *, known: IntArray, depth: 
         user = users[np.nonzero(repeated)[0][0]]
         raise AnalysisError(f"recommendations of user {user}: a track more than once")
     index = np.searchsorted(known, users)
-    validated = known[np.minimum(index, len(known) - 1)] == users
-    lists = tracks[validated, :depth]
-    filled = lists != NO_TRACK
-    rows, columns = np.nonzero(filled)
-    return Recommended(index[validated][rows], columns + 1, lists[filled])
+    is_known = known[np.minimum(index, len(known) - 1)] == users
+    aligned = np.full((len(known), depth), NO_TRACK, dtype=np.int64)
+    aligned[index[is_known]] = tracks[is_known, :depth]
+    return aligned

@@ -1,23 +1,15 @@
 """Score top-k recommendations on held-out listening, with 95 % bootstrap intervals over listeners.
 
 The validated listeners are those with a pair in the held-out table; recommendations for others are ignored. All metrics
-but coverage are a ratio of sums over them, whose exact definition is in `analysis/sql/validation/listener_metrics.sql`:
-
-- `ndcg`, `precision`, `recall`, `map`, `mrr`, `hit_rate`: the mean over listeners with a relevant held-out track;
-- `graded_ndcg`: the mean over listeners who heard a held-out track for any time;
-- `hit_time`: mean listening time of the recommended tracks that were heard in the held-out sessions, for any time, over
-  all listeners together, so a listener with more of them weighs more;
-- `novelty`: the mean over listeners with a recommendation, in bits;
-- `coverage`: distinct tracks recommended to anyone, as a share of the catalogue.
-
-A ratio without anything to divide by is 0. Intervals are the percentiles of the resampled ratios; that of coverage is
-the value ± 1.96 bootstrap standard errors, since a resample has fewer distinct tracks by construction.
+but coverage (distinct tracks recommended to anyone, as a share of the catalogue) are a ratio of sums over listeners,
+defined in `analysis/sql/validation/listener_metrics.sql`: means over the listeners with a value, and `hit_time`, in
+which a listener with more recommended tracks heard weighs more. A ratio without anything to divide by is 0. Intervals
+are percentiles; that of coverage is the value ± 1.96 bootstrap standard errors, as a resample has fewer tracks.
 """
 
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +18,7 @@ from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
-from analysis.validation.lists import Recommended, flatten
+from analysis.validation.lists import NO_TRACK, align
 from looplib.arrays import AnyIntArray, FloatArray, IntArray
 
 # Metric → columns of listener_metrics.sql: what is summed, and what it is divided by; None: the listeners with a value.
@@ -51,8 +43,7 @@ class Validation:
     listeners: int  # validated listeners: those with a held-out pair
     relevant: int  # relevant held-out pairs
     metrics: Mapping[str, Interval]  # by a key such as "ndcg@30"
-    # For each metric but coverage what it sums and what it divides by, to compare recommendations in pairs; shape
-    # (2, listeners), in the order of `Validator.users`, 0 for a listener whom it does not concern
+    # What each metric but coverage sums and divides by, to compare in pairs; shape (2, listeners), as `Validator.users`
     ratios: Mapping[str, FloatArray] = field(compare=False, repr=False)
 
 
@@ -70,24 +61,22 @@ class Settings:
 class Validator:
     """Scores recommendations against one held-out table, always on the same bootstrap resamples.
 
-    Building it reads and indexes the held-out table once; after that a score takes the time of one join. Calls from
-    several threads wait for one another. All results over listeners are in the order of `users`, ascending.
+    Calls from several threads wait for one another. Results over listeners are in the order of `users`, ascending.
     """
 
     def __init__(
         self,
-        heldout: pa.Table | Path,
+        heldout: pa.Table,
         popularity: pa.Table,
         *,
         catalogue_size: int,
         training_listeners: int,
         settings: Settings,
     ) -> None:
-        """Read the held-out listening.
+        """Index the held-out listening.
 
         Args:
-            heldout: Table or Parquet file: user, track, time (the pair's listening time in the held-out sessions),
-                one row a pair.
+            heldout: Columns user, track, time (the pair's listening time in the held-out sessions), one row a pair.
             popularity: Columns track and listeners, the training listeners who heard it; a track that is absent was
                 heard by nobody.
             catalogue_size: Tracks of the catalogue; ids are 0 to one less.
@@ -95,7 +84,7 @@ class Validator:
             settings: How recommendations are scored.
 
         Raises:
-            AnalysisError: The held-out listening cannot be read or used, or no pair of it is relevant.
+            AnalysisError: No pair is relevant.
         """
         self.ks = tuple(sorted(settings.ks))
         self._min_time = settings.min_time
@@ -109,46 +98,37 @@ class Validator:
         self.resamples = bootstrap.Resamples(len(self.users), settings.resamples, settings.seed)
 
     def score(self, users: AnyIntArray, tracks: AnyIntArray, key: str | None = None) -> Validation:
-        """Score recommendations.
+        """Score lists as `align` takes them, each at least as long as the largest k.
 
-        Args:
-            users: The user of each list, shape (lists,), in any order; a validated user without a list counts 0.
-            tracks: Track ids, best first, filled up with -1 at the end; shape (lists, at least the largest k).
-            key: Compute this metric alone, such as "ndcg@30"; by default every metric at every cut-off.
+        A validated user without a list counts 0. `key`, such as "ndcg@30", asks for this metric alone.
 
         Raises:
-            AnalysisError: The lists cannot be used; `analysis.validation.lists.flatten` says when.
+            AnalysisError: The lists cannot be used.
         """
         name, _, k_of_key = (key or "").partition("@")
         ks = [int(k_of_key)] if key else list(self.ks)
         names = [known for known in _RATIOS if known == name or not key]
-        recommended, size = flatten(users, tracks, known=self.users, depth=ks[-1]), self._catalogue_size
-        keys, ratios = [f"{known}@{k}" for known in names for k in ks], self._ratios(recommended, names, ks)
-        by_track = np.argsort(recommended.tracks)
-        first = [by_track[recommended.ranks[by_track] <= k] for k in ks if name == "coverage" or not key]
-        distinct = [bootstrap.Distinct(recommended.listeners[of_k], recommended.tracks[of_k]) for of_k in first]
+        lists = align(users, tracks, known=self.users, depth=ks[-1])
+        listeners, columns = np.nonzero(lists != NO_TRACK)
+        listed = lists[listeners, columns]
+        entries = pa.table({"listener": listeners, "rank": columns + 1, "track": listed})
+        keys, ratios = [f"{known}@{k}" for known in names for k in ks], self._ratios(entries, names, ks)
+        by_track = np.argsort(listed)
+        first = [by_track[columns[by_track] < k] for k in ks if name == "coverage" or not key]
+        distinct = [bootstrap.Distinct(listeners[of_k], listed[of_k]) for of_k in first]
         of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
         metrics = dict(zip(keys, bootstrap.intervals(ratios.whole, of_ratios), strict=True))
         for k, of_k, counts in zip(ks, first, of_distinct, strict=False):
-            value = len(np.unique(recommended.tracks[of_k])) / size
-            metrics[f"coverage@{k}"] = Interval(value, *bootstrap.normal_interval(value, counts / size))
+            value = len(np.unique(listed[of_k])) / self._catalogue_size
+            ends = bootstrap.normal_interval(value, counts / self._catalogue_size)
+            metrics[f"coverage@{k}"] = Interval(value, *ends)
         both = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
         return Validation(len(self.users), self.relevant, metrics, dict(zip(keys, both, strict=True)))
 
-    def _index(self, heldout: pa.Table | Path) -> tuple[IntArray, int]:
+    def _index(self, heldout: pa.Table) -> tuple[IntArray, int]:
         """Make the tables listeners, truth and ideals; return the users and the number of relevant pairs."""
         connection = self._connection
-        try:
-            if isinstance(heldout, pa.Table):
-                queries.attach_arrow(connection, "heldout", heldout)
-            else:
-                queries.attach_parquet(connection, "heldout", [heldout])
-            faults = queries.fetch_row(connection, "validation/heldout_faults")
-        except queries.DatabaseError as error:
-            raise AnalysisError(f"the held-out listening cannot be read: {error}") from None
-        if any(faults.values()):
-            found = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in faults.items() if count)
-            raise AnalysisError(f"the held-out listening cannot be used, rows with {found}")
+        queries.attach_arrow(connection, "heldout", heldout)
         listeners = queries.fetch_table(connection, "validation/listeners", min_time=self._min_time)
         relevant = sum(listeners["relevant"].to_pylist())
         if not relevant:
@@ -158,15 +138,14 @@ class Validator:
         queries.materialize(connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=self._min_time)
         return listeners["user"].to_numpy(), relevant
 
-    def _ratios(self, recommended: Recommended, names: Sequence[str], ks: Sequence[int]) -> bootstrap.Ratios:
+    def _ratios(self, recommendations: pa.Table, names: Sequence[str], ks: Sequence[int]) -> bootstrap.Ratios:
         """Return metrics that listener_metrics.sql defines; columns by metric, then cut-off."""
         wanted = dict.fromkeys(column for name in names for column in _RATIOS[name] if column)
         with self._lock:
-            entries = {"listener": recommended.listeners, "rank": recommended.ranks, "track": recommended.tracks}
-            queries.attach_arrow(self._connection, "recommendations", pa.table(entries))
+            queries.attach_arrow(self._connection, "recommendations", recommendations)
             parameters = {"ks": ks, "min_time": self._min_time, "training_listeners": self._training_listeners}
-            statement = "validation/listener_metrics"
-            rows = queries.fetch_columns(self._connection, statement, ["k", *wanted], **parameters)
+            found = queries.open_rows(self._connection, "validation/listener_metrics", **parameters)
+            rows = found.select("k", *wanted).to_arrow_table()
         numerators, denominators = [], []
         for column, weight in map(_RATIOS.__getitem__, names):
             values = rows[column].to_numpy().astype(np.float64)

@@ -13,9 +13,8 @@ import msgspec
 
 from analysis import queries
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import CSV, Reading, discover
+from analysis.logs.interactions import CSV, Malformed, Reading, check_file, discover
 from analysis.logs.lines import LineCounts, Reject
-from analysis.logs.tables import Malformed, check_file
 from analysis.store import Interactions, Manifest
 from looplib.progress import progress
 from recsys.errors import IngestError

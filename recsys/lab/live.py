@@ -11,7 +11,7 @@ from analysis.ab.report import Report, build_report
 from analysis.charts import intervals
 from analysis.charts.svg import arm_colour, around_zero, to_svg
 from analysis.page import numbers
-from analysis.page.figures import Figure
+from analysis.page.render import Figure
 from looplib.errors import UserError
 from recsys.lab.publishing import Service
 

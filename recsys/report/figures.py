@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.charts import intervals, scatter
+from analysis.charts import intervals
 from analysis.charts.heat import Cell, draw_heat
-from analysis.charts.lines import Point, draw_lines, draw_shares, name_axis, number_axis
+from analysis.charts.lines import Point, draw_lines, draw_scatter, draw_shares, name_axis, number_axis
 from analysis.charts.svg import arm_colour, to_svg
 from analysis.page import numbers
-from analysis.page.figures import Figure, tabulate
+from analysis.page.render import Figure, tabulate
 from recsys.dataset.dataset import Dataset
 from recsys.report.runs import Row, Run, interval_of
 
@@ -80,7 +80,7 @@ def draw_costs(run: Run) -> Figure:
     """Draw what each fit took and how good it is."""
     scored = sorted(run.scored(run.candidates), key=lambda row: row is run.winner)  # the winner over the others
     dots = [
-        scatter.Dot("the winner" if row is run.winner else _OTHERS, row["fit_s"], *interval_of(row, run.select))
+        Point("the winner" if row is run.winner else _OTHERS, row["fit_s"], *interval_of(row, run.select))
         for row in scored
     ]
     described = (
@@ -90,7 +90,7 @@ def draw_costs(run: Run) -> Figure:
     return Figure(
         f"{run.select} by the time of the fit",
         "Seconds up to the best scored sweep, scoring aside; with 95 % intervals.",
-        to_svg(scatter.draw_costs(dots, colours, run.select), "; ".join(described)),
+        to_svg(draw_scatter(dots, colours, run.select), "; ".join(described)),
     )
 
 

@@ -18,9 +18,8 @@ from looplib.files import atomic_write, atomic_write_json, atomic_write_text, re
 from looplib.locks import exclusive
 from looplib.progress import progress
 from looplib.randomness import make_generator
-from sim.collect.clock import event_times, window_ms
-from sim.collect.eventlog import Events, format_events
-from sim.errors import CollectionError
+from sim.collect.eventlog import Events, event_times, format_events, window_ms
+from sim.errors import SimError
 from sim.listening.sessions import ListeningModel, Sessions, make_model
 from sim.recommenders import play_out, recommend_random
 from sim.workers import run_jobs
@@ -65,16 +64,15 @@ def collect(config: CollectConfig) -> int:
         The number of segments that were there already.
 
     Raises:
-        CollectionError: The folder holds something else, is in use by another collection, or cannot be written.
-        SimError: A worker died.
-        WorldError: The world cannot be used.
+        SimError: The world cannot be used; the folder holds something else, is in use by another collection, or cannot
+            be written; a worker died.
     """
     world = load_world(config.world)
     try:
         config.log.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise CollectionError(f"{config.log}: a folder is expected, found a file") from None
-    with exclusive(config.log, CollectionError(f"{config.log}: another collection is writing here")):
+        raise SimError(f"{config.log}: a folder is expected, found a file") from None
+    with exclusive(config.log, SimError(f"{config.log}: another collection is writing here")):
         _prepare_folder(config, world)
         missing = [segment for segment in range(config.segments) if not config.segment_path(segment).exists()]
         if missing:
@@ -99,17 +97,17 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
     remove_leftovers(config.log)
     if not path.exists():
         if any(config.log.iterdir()):
-            raise CollectionError(f"{config.log}: holds files but no {COLLECTION_FILE}; name an empty or a new folder")
+            raise SimError(f"{config.log}: holds files but no {COLLECTION_FILE}; name an empty or a new folder")
         atomic_write_text(config.log / CONFIG_FILE, dump_config(config))
         atomic_write_json(path, facts)
         return
     try:
         found = dict(orjson.loads(path.read_bytes()))
     except (ValueError, TypeError) as error:
-        raise CollectionError(f"{path}: not a JSON object ({error})") from None
+        raise SimError(f"{path}: not a JSON object ({error})") from None
     other = [f"{key} {found.get(key)} there, {value} now" for key, value in facts.items() if found.get(key) != value]
     if other:
-        raise CollectionError(f"{path}: another collection is in this folder: {'; '.join(other)}")
+        raise SimError(f"{path}: another collection is in this folder: {'; '.join(other)}")
 
 
 def _write_segments(config: CollectConfig, missing: list[int], model: ListeningModel) -> None:
@@ -133,7 +131,7 @@ def _write_segment(model: ListeningModel, config: CollectConfig, segment: int) -
         with atomic_write(path) as file:
             file.write(format_events(events, config.recommender, f"{config.recommender}-{config.seed}-"))
     except OSError as error:
-        raise CollectionError(f"{path}: cannot be written ({error.strerror})") from None
+        raise SimError(f"{path}: cannot be written ({error.strerror})") from None
     return len(events.session)
 
 

@@ -13,7 +13,7 @@ from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, sha256_file
 from looplib.progress import output, progress
 from looplib.randomness import make_generator
-from sim.errors import WorldError
+from sim.errors import SimError
 from sim.figures import describe, listen
 from sim.fitted.data import FACTORS_FILE, find_factors, read_factors, read_table, read_texts
 from sim.fitted.reproduction import NEIGHBOURS, compare_listening, simulate_listening
@@ -74,11 +74,10 @@ def make_fitted_world(
         The content of `fit.json`.
 
     Raises:
-        InteractionsError: The files cannot be read or contradict each other.
-        WorldError: The folder exists, or cannot be written.
+        SimError: The files cannot be read or contradict each other; the folder exists, or cannot be written.
     """
     if folder.exists():
-        raise WorldError(f"{folder}: exists; name a new folder")
+        raise SimError(f"{folder}: exists; name a new folder")
     factors_file = find_factors(export)
     with progress("fitting", 3, "steps") as report:
         factors = read_factors(factors_file)

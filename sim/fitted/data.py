@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from looplib.arrays import FloatArray, IntArray
-from sim.errors import InteractionsError
-from sim.worlds.files import TitledRecord, first_fault, read_records
+from sim.errors import SimError
+from sim.worlds.files import TrackRecord, first_fault, read_records
 
 FACTORS_FILE = "factors.npz"
 _LARGEST_WEIGHT = 1e15  # so that sums of squares stay numbers
@@ -80,30 +80,25 @@ class _Play(BaseModel):
 
 
 def read_table(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> ListeningTable:
-    """Read the interactions of some CSV files together; users and tracks are numbered in the order of their ids.
-
-    Raises:
-        InteractionsError: A file cannot be read, lacks a column or has no rows, an id is unknown, a weight is no number
-            from 0 to `_LARGEST_WEIGHT`, or all weights are 0; the message names the file and the line.
-    """
+    """Read the interactions of some CSV files together; users and tracks are numbered in the order of their ids."""
     users, tracks = ({str(own_id): number for number, own_id in enumerate(ids)} for ids in (user_ids, track_ids))
     user, track, weight = array("q"), array("q"), array("d")
     for path in files:
         before = len(user)
         for line, play in _read_plays(path):
             if play.user not in users:
-                raise InteractionsError(f"{path}:{line}: user {play.user!r} is not in the export's factors")
+                raise SimError(f"{path}:{line}: user {play.user!r} is not in the export's factors")
             if play.track not in tracks:
-                raise InteractionsError(f"{path}:{line}: track {play.track!r} is not in the export's factors")
+                raise SimError(f"{path}:{line}: track {play.track!r} is not in the export's factors")
             user.append(users[play.user])
             track.append(tracks[play.track])
             weight.append(play.weight)
         if len(user) == before:
-            raise InteractionsError(f"{path}: holds no interactions")
+            raise SimError(f"{path}: holds no interactions")
     columns = np.frombuffer(user, np.int64), np.frombuffer(track, np.int64), np.frombuffer(weight, np.float64)
     table = ListeningTable.of(len(users), len(tracks), *columns)
     if not len(table.weight):
-        raise InteractionsError(f"{', '.join(map(str, files))}: every weight is 0; some above 0 are needed")
+        raise SimError(f"{', '.join(map(str, files))}: every weight is 0; some above 0 are needed")
     return table
 
 
@@ -116,48 +111,40 @@ def _read_plays(path: Path) -> Iterator[tuple[int, _Play]]:
             for record in reader:
                 line = reader.line_num
                 if "" in record:
-                    raise InteractionsError(f"{path}:{line}: more values than columns")
+                    raise SimError(f"{path}:{line}: more values than columns")
                 yield line, _Play.model_validate(record)
     except ValidationError as error:
-        raise InteractionsError(f"{path}:{line}: {first_fault(error)}") from None
+        raise SimError(f"{path}:{line}: {first_fault(error)}") from None
     except csv.Error as error:
-        raise InteractionsError(f"{path}: not CSV after line {line} ({error})") from None
+        raise SimError(f"{path}: not CSV after line {line} ({error})") from None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InteractionsError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise SimError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 def find_factors(export: Path) -> Path:
-    """Return the file of factors of a published version, or of the current one of a folder of versions.
-
-    Raises:
-        InteractionsError: There is none.
-    """
+    """Return the file of factors of a published version, or of the current one of a folder of versions."""
     for file in (export / FACTORS_FILE, export / "current" / FACTORS_FILE):
         if file.is_file():
             return file
-    raise InteractionsError(f"{export}: no {FACTORS_FILE} here, nor in current/; name a folder of recsys.export")
+    raise SimError(f"{export}: no {FACTORS_FILE} here, nor in current/; name a folder of recsys.export")
 
 
 def read_factors(path: Path) -> Factors:
-    """Read a file of factors.
-
-    Raises:
-        InteractionsError: It is damaged, or its arrays do not go together.
-    """
+    """Read a file of factors."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             users, tracks, factors = arrays["users"], arrays["tracks"], arrays["item_factors"]
     except (OSError, ValueError, LookupError, AttributeError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise InteractionsError(f"{path}: not a readable file of NumPy arrays ({error})") from None
+        raise SimError(f"{path}: not a readable file of NumPy arrays ({error})") from None
     for name, ids in (("users", users), ("tracks", tracks)):
         if ids.ndim != 1 or ids.dtype.kind not in "iuU" or not len(ids) or len(np.unique(ids)) < len(ids):
-            raise InteractionsError(f"{path}: {name}: different ids are expected, found {ids.dtype} {ids.shape}")
+            raise SimError(f"{path}: {name}: different ids are expected, found {ids.dtype} {ids.shape}")
     if factors.ndim != 2 or factors.dtype.kind != "f" or len(factors) != len(tracks) or not factors.shape[1]:
         expected = f"floats ({len(tracks)}, factors) expected"
-        raise InteractionsError(f"{path}: item_factors: {expected}, found {factors.dtype} {factors.shape}")
+        raise SimError(f"{path}: item_factors: {expected}, found {factors.dtype} {factors.shape}")
     finite = np.isfinite(factors).all(axis=1)
     if not finite.all():
-        raise InteractionsError(f"{path}: the factors of track {tracks[np.argmin(finite)]} hold NaN or infinity")
+        raise SimError(f"{path}: the factors of track {tracks[np.argmin(finite)]} hold NaN or infinity")
     return Factors(users.tolist(), tracks.tolist(), factors.astype(np.float64))
 
 
@@ -165,15 +152,11 @@ def read_texts(path: Path | None, tracks: Sequence[int] | Sequence[str]) -> Text
     """Read artists and titles of some tracks from a catalogue, which may hold more.
 
     Without a catalogue every track is by an artist of its own, so that no hearing is shortened for the artist's sake.
-
-    Raises:
-        WorldError: The file cannot be read, or a line is torn.
-        InteractionsError: A track is missing.
     """
     if path is None:
         return [(f"artist of {track}", str(track)) for track in tracks]
-    records = {str(record.track): record for _, record in read_records(path, TitledRecord)}
+    records = {str(record.track): record for _, record in read_records(path, TrackRecord)}
     if missing := [track for track in tracks if str(track) not in records]:
-        raise InteractionsError(f"{path}: {len(missing):,} tracks of the factors are not in it, {missing[0]!r} for one")
+        raise SimError(f"{path}: {len(missing):,} tracks of the factors are not in it, {missing[0]!r} for one")
     found = (records[str(track)] for track in tracks)
     return [(record.artist, record.title or str(record.track)) for record in found]

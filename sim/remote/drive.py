@@ -24,12 +24,7 @@ _REPORT_S = 0.5
 
 
 def run_sessions(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
-    """Drive a service until the sessions of these numbers are through, or the run is interrupted or cannot go on.
-
-    Raises:
-        SimError: A process died.
-        KeyboardInterrupt: Interrupted twice.
-    """
+    """Drive a service until the sessions of these numbers are through, or the run is interrupted or cannot go on."""
     if config.processes == 1:
         return asyncio.run(_run_here(model, config, sessions, report))
     return _run_in_workers(model, config, sessions, report)

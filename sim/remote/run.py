@@ -7,7 +7,7 @@ from pathlib import Path
 from looplib.files import atomic_write_json
 from looplib.progress import progress
 from looplib.start import EXIT_INTERRUPTED
-from sim.errors import RemoteError
+from sim.errors import SimError
 from sim.listening.sessions import make_model
 from sim.remote.config import RemoteConfig
 from sim.remote.drive import run_sessions
@@ -23,8 +23,7 @@ def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], say: Callable
     `go_on` is asked before each day but the first one, with its number, whether it is to begin; `say` shows a line.
 
     Raises:
-        RemoteError: The service cannot be used; what was done so far is shown and in the summary file.
-        WorldError: The world cannot be used.
+        SimError: World or service cannot be used; what was done so far is shown and in the summary file.
     """
     model = make_model(load_world(config.world))
     days: list[dict[str, object]] = []
@@ -63,4 +62,4 @@ def _write_summary(config: RemoteConfig, file: Path, world: World, days: list[di
     try:
         atomic_write_json(file, document)
     except OSError as error:
-        raise RemoteError(f"{file}: cannot be written ({error.strerror})") from None
+        raise SimError(f"{file}: cannot be written ({error.strerror})") from None

@@ -20,7 +20,7 @@ import orjson
 from yarl import URL
 
 from looplib.arrays import IntArray
-from sim.errors import RemoteError
+from sim.errors import SimError
 from sim.remote.config import RemoteConfig
 from sim.remote.summary import Counts
 
@@ -132,7 +132,7 @@ class Service:
 
     def _fail(self, message: str) -> None:
         """End the run; the first reason counts."""
-        self.counts.error = self.counts.error or RemoteError(message)
+        self.counts.error = self.counts.error or SimError(message)
         self.stop.set()
 
     async def _tell(self, what: str, users: IntArray, tracks: IntArray, hundredths: IntArray) -> bytes:

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
-from sim.errors import RemoteError
+from sim.errors import SimError
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Counts:
     skipped: int = 0  # sessions never opened, as the listener's earlier one may still be open at the service
     requests: int = 0  # answered
     retries: Counter[str] = field(default_factory=Counter)  # requests sent again, by reason
-    error: RemoteError | None = None  # why the run ended before all sessions were through
+    error: SimError | None = None  # why the run ended before all sessions were through
     was_interrupted: bool = False  # by a signal
 
     @classmethod

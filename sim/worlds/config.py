@@ -10,7 +10,6 @@ from looplib.config import Config, Count, Positive, Share
 DEFAULT_CONSUME_BIAS = 5.0
 DEFAULT_CONSUME_SHARPNESS = 1.0
 DEFAULT_SESSION_BUDGET = 5
-DEFAULT_INTEREST_NEIGHBOURS = 10
 DEFAULT_GAMMA = 0.8
 
 
@@ -25,10 +24,6 @@ class Span(Config):
         if self.low > self.high:
             raise ValueError(f"low {self.low} is above high {self.high}")
         return self
-
-    def __contains__(self, value: float) -> bool:
-        """Return whether a value lies in the range."""
-        return self.low <= value <= self.high
 
 
 class PositiveSpan(Span):
@@ -89,25 +84,16 @@ class ResponseConfig(Config):
     """What a listener does beyond the formula of `sim.listening.response`; by default nothing."""
 
     noise: float | None = Field(
-        default=None,
-        ge=0,
-        le=1e6,
-        description="concentration of the Beta that shares are drawn from; 0: 0 or 1",
+        default=None, ge=0, le=1e6, description="concentration of the shares' Beta; 0: all or none"
     )
     tiredness: Share = Field(default=0.0, description="share of the listening lost with each recommended track before")
     interest_change: Share = Field(default=0.0, description="probability, before a track, of another own interest")
-    idiosyncrasy: float = Field(
-        default=0.0, ge=0, le=100, description="sigma of what only this listener hears in this track, on the logit"
-    )
-    organic_neighbours: Count = Field(
-        default=DEFAULT_INTEREST_NEIGHBOURS, description="tracks around an interest that can open a session"
-    )
+    idiosyncrasy: float = Field(default=0.0, ge=0, le=100, description="sigma of each pair's own part of the logit")
+    organic_neighbours: Count = Field(default=10, description="tracks around an interest that can open a session")
     organic_metric: Literal["euclidean", "inner_product"] = Field(
-        default="euclidean", description="what makes a track near: least distance, or largest inner product"
+        default="euclidean", description="what makes them near"
     )
-    repeats: Share = Field(
-        default=0.0, description="share of sessions that come back to the first interest, by its nearest track"
-    )
+    repeats: Share = Field(default=0.0, description="share of sessions opened by the first interest's nearest track")
 
 
 class WorldConfig(Config):
@@ -121,8 +107,7 @@ class WorldConfig(Config):
 
     @model_validator(mode="after")
     def _has_interests_enough(self) -> Self:
-        if self.listeners.interests_high > self.catalogue.tracks:
-            raise ValueError(
-                f"interests_high ({self.listeners.interests_high}) is above tracks ({self.catalogue.tracks})"
-            )
+        most, tracks = self.listeners.interests_high, self.catalogue.tracks
+        if most > tracks:
+            raise ValueError(f"interests_high ({most}) is above tracks ({tracks})")
         return self

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.config import Config, Count, load_config
 from looplib.files import atomic_directory, sha256_file
-from sim.errors import WorldError
+from sim.errors import SimError
 from sim.worlds.config import (
     DEFAULT_CONSUME_BIAS,
     DEFAULT_CONSUME_SHARPNESS,
@@ -78,14 +78,7 @@ class _Record(BaseModel):
 
 
 class TrackRecord(_Record):
-    """A line of `tracks.json`; what the listening model does not need is passed over."""
-
-    track: int
-    artist: str | int
-
-
-class TitledRecord(_Record):
-    """A line of a catalogue with any ids, as people read it."""
+    """A line of `tracks.json`, or of a catalogue with any ids; what else it says is passed over."""
 
     track: int | str
     artist: int | str
@@ -118,7 +111,7 @@ def load_world(folder: Path) -> World:
     """Read a world, ours or in the original course service's files.
 
     Raises:
-        WorldError: A file is missing, a line is torn or out of order, or the files contradict each other; the message
+        SimError: A file is missing, a line is torn or out of order, or the files contradict each other; the message
             names the file and the line.
     """
     numbers: dict[str | int, int] = {}  # of the artists, as they first appear
@@ -128,7 +121,7 @@ def load_world(folder: Path) -> World:
     for line, user in enumerate(users, start=1):
         if (interest := max(user.interests)) >= len(tracks):
             found = f"interest {interest} is no track; the catalogue has 0..{len(tracks) - 1}"
-            raise WorldError(f"{folder / USERS_FILE}:{line}: {found}")
+            raise SimError(f"{folder / USERS_FILE}:{line}: {found}")
     settings = [folder / name for name in (CONFIG_FILE, FIT_FILE) if (folder / name).exists()]
     config = load_config(_Settings, settings[0] if settings else None)
     neighbours = [user.interest_neighbours or config.response.organic_neighbours for user in users]
@@ -155,11 +148,7 @@ def load_world(folder: Path) -> World:
 
 @contextmanager
 def new_world(folder: Path, tracks: Records, users: Records, embeddings: Float32Array) -> Iterator[Path]:
-    """Write the files that every world has to a folder that becomes `folder` at the end of the block.
-
-    Raises:
-        WorldError: It cannot be written.
-    """
+    """Write the files that every world has to a folder that becomes `folder` at the end of the block."""
     try:
         with atomic_directory(folder) as new:
             for name, records in ((TRACKS_FILE, tracks), (USERS_FILE, users)):
@@ -168,7 +157,7 @@ def new_world(folder: Path, tracks: Records, users: Records, embeddings: Float32
             np.save(new / EMBEDDINGS_FILE, embeddings)
             yield new
     except OSError as error:
-        raise WorldError(f"{folder}: cannot be written ({error.strerror or error})") from None
+        raise SimError(f"{folder}: cannot be written ({error.strerror or error})") from None
 
 
 def world_digest(folder: Path) -> str:
@@ -182,16 +171,16 @@ def read_records(path: Path, model: type[Record]) -> Iterator[tuple[int, Record]
     """Yield line numbers, from 1, and the lines' records.
 
     Raises:
-        WorldError: The file cannot be read, or a line is not such a record.
+        SimError: The file cannot be read, or a line is not such a record.
     """
     try:
         with path.open("rb") as file:
             for line, content in enumerate(file, start=1):
                 yield line, model.model_validate_json(content)
     except OSError as error:
-        raise WorldError(f"{path}: cannot be read ({error.strerror})") from None
+        raise SimError(f"{path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
-        raise WorldError(f"{path}:{line}: {first_fault(error)}") from None
+        raise SimError(f"{path}:{line}: {first_fault(error)}") from None
 
 
 def first_fault(error: ValidationError) -> str:
@@ -206,10 +195,10 @@ def _read_numbered(path: Path, model: type[Record], key: str) -> list[Record]:
     records = []
     for line, record in read_records(path, model):
         if (found := getattr(record, key)) != line - 1:
-            raise WorldError(f"{path}:{line}: {key} {found} found, {line - 1} expected: ids must be 0..n-1 in order")
+            raise SimError(f"{path}:{line}: {key} {found!r} found, {line - 1} expected: ids must be 0..n-1 in order")
         records.append(record)
     if not records:
-        raise WorldError(f"{path}: holds no {key}s")
+        raise SimError(f"{path}: holds no {key}s")
     return records
 
 
@@ -217,13 +206,13 @@ def _read_embeddings(path: Path, tracks: int) -> Float32Array:
     try:
         embeddings = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise WorldError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise SimError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
         found = f"{embeddings.dtype} {embeddings.shape}"
-        raise WorldError(f"{path}: a numeric (tracks, dimensions) array is expected, found {found}")
+        raise SimError(f"{path}: a numeric (tracks, dimensions) array is expected, found {found}")
     if len(embeddings) != tracks:
-        raise WorldError(f"{path}: {len(embeddings)} embeddings found, but {TRACKS_FILE} holds {tracks} tracks")
+        raise SimError(f"{path}: {len(embeddings)} embeddings found, but {TRACKS_FILE} holds {tracks} tracks")
     finite = np.isfinite(embeddings).all(axis=1)
     if not finite.all():
-        raise WorldError(f"{path}: the embedding of track {int(np.argmin(finite))} holds NaN or infinite numbers")
+        raise SimError(f"{path}: the embedding of track {int(np.argmin(finite))} holds NaN or infinite numbers")
     return np.ascontiguousarray(embeddings, dtype=np.float32)

@@ -35,7 +35,9 @@ def generate_catalogue(config: WorldConfig) -> Catalogue:
     rng = make_generator(seed, "catalogue")
     genre_weights = rng.lognormal(0.0, section.genre_spread, size=section.genres)
     genre_of_artist = rng.choice(section.genres, size=section.artists, p=genre_weights / genre_weights.sum())
-    artist = _deal_tracks(section, rng)
+    artist_weights = rng.exponential(size=section.artists)
+    rest = rng.choice(section.artists, size=section.tracks - section.artists, p=artist_weights / artist_weights.sum())
+    artist = rng.permutation(np.concatenate([np.arange(section.artists), rest]))  # of each track; each has one
     embeddings = _place_tracks(section, genre_of_artist, artist, rng)
     popularity = _draw_popularity(section, embeddings, rng)
     text_rng = make_generator(seed, "names")
@@ -78,13 +80,6 @@ def user_records(
     ]
 
 
-def _deal_tracks(section: CatalogueConfig, rng: np.random.Generator) -> IntArray:
-    """Draw each track's artist: every artist has a track, the rest go by exponential weights; ids say nothing."""
-    weights = rng.exponential(size=section.artists)
-    rest = rng.choice(section.artists, size=section.tracks - section.artists, p=weights / weights.sum())
-    return rng.permutation(np.concatenate([np.arange(section.artists), rest]))
-
-
 def _place_tracks(
     section: CatalogueConfig, genre_of_artist: IntArray, artist: IntArray, rng: np.random.Generator
 ) -> Float32Array:
@@ -122,20 +117,19 @@ def _draw_interests(
 ) -> list[list[int]]:
     """Draw different tracks for each listener; a listener's draws are repeated until they differ."""
     cumulative = np.cumsum(popularity)
-    drawn = _draw_tracks(cumulative, (len(counts), section.interests_high), rng)
-    interests = [list(dict.fromkeys(row[:count])) for row, count in zip(drawn.tolist(), counts.tolist(), strict=True)]
+
+    def draw(shape: tuple[int, ...]) -> IntArray:
+        tracks: IntArray = np.searchsorted(cumulative, rng.random(shape) * cumulative[-1], side="right")
+        return tracks
+
+    drawn = draw((len(counts), section.interests_high)).tolist()
+    interests = [list(dict.fromkeys(row[:count])) for row, count in zip(drawn, counts.tolist(), strict=True)]
     for own, count in zip(interests, counts.tolist(), strict=True):
         while len(own) < count:
-            track = int(_draw_tracks(cumulative, (1,), rng)[0])
+            track = int(draw((1,))[0])
             if track not in own:
                 own.append(track)
     return interests
-
-
-def _draw_tracks(cumulative: FloatArray, shape: tuple[int, ...], rng: np.random.Generator) -> IntArray:
-    """Draw track ids of the given shape, each with its popularity."""
-    tracks: IntArray = np.searchsorted(cumulative, rng.random(shape) * cumulative[-1], side="right")
-    return tracks
 
 
 def draw_span(span: Span, count: int, rng: np.random.Generator) -> FloatArray:

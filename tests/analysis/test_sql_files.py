@@ -69,21 +69,16 @@ def header(name: str) -> Header:
 
 
 @every_file
-def test_header_says_one_row_per_what_parameters_tables_and_columns(name: str) -> None:
+def test_the_header_of_one_statement_says_one_row_per_what_parameters_tables_and_columns(name: str) -> None:
     assert header(name).rows.startswith(("-- One row per ", "-- One row: "))
     assert header(name).tables
     assert header(name).columns
-
-
-@every_file
-def test_holds_exactly_one_statement(name: str) -> None:
-    assert len(duckdb.extract_statements(queries.statement(name))) == 1
-
-
-@every_file
-def test_header_names_the_parameters_that_the_statement_uses_each_with_type_and_meaning(name: str) -> None:
     (parsed,) = duckdb.extract_statements(queries.statement(name))
     assert set(header(name).parameters) == set(parsed.named_parameters)
+    statement = re.sub(r"--[^\n]*", "", queries.statement(name))
+    for table in header(name).tables:
+        assert re.search(rf"\b(FROM|JOIN) {table.partition('(')[0]}\b", statement), table
+    assert name in _names_in_modules(), "no module runs it"
 
 
 @every_file
@@ -92,20 +87,7 @@ def test_runs_on_empty_tables_and_returns_the_columns_of_its_header(name: str, t
     for table in header(name).tables:
         connection.execute(f"CREATE TABLE {table}")
     values = {parameter: _value(parameter, kind, tmp_path) for parameter, kind in header(name).parameters.items()}
-    connection.execute(f"EXPLAIN {queries.statement(name)}", values).fetchall()
     assert queries.fetch_table(connection, name, **values).column_names == header(name).columns
-
-
-@every_file
-def test_every_table_of_the_header_is_read(name: str) -> None:
-    statement = re.sub(r"--[^\n]*", "", queries.statement(name))
-    for table in header(name).tables:
-        assert re.search(rf"\b(FROM|JOIN) {table.partition('(')[0]}\b", statement), table
-
-
-@every_file
-def test_some_module_runs_it(name: str) -> None:
-    assert name in _names_in_modules()
 
 
 def test_calls_pass_all_parameters_of_a_file_and_no_other() -> None:

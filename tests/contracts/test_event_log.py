@@ -63,17 +63,3 @@ def test_what_the_simulator_writes_arrives_unchanged(tmp_path: Path) -> None:
 def test_what_the_original_service_wrote_arrives_unchanged(tmp_path: Path) -> None:
     rows = read_rows(stored(tmp_path, "".join(f"{line}\n" for line in ORIGINAL).encode()))
     assert rows == [expected(line) for line in ORIGINAL]
-
-
-def test_every_share_in_hundredths_arrives_exactly(tmp_path: Path) -> None:
-    events = Events(
-        session=np.array([1]),
-        listener=np.array([1]),
-        length=np.array([101]),
-        timestamp=1_767_225_605_204 + np.arange(101),
-        track=np.arange(101),
-        hundredths=np.arange(101),
-        propensity=np.full(101, 0.25),
-    )
-    rows = read_rows(stored(tmp_path, format_events(events, "random", "s-")))
-    assert [row["time"] for row in rows] == [hundredths / 100 for hundredths in range(101)]

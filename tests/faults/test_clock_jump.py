@@ -70,7 +70,11 @@ def test_a_jumping_clock_is_noted_and_counts_stay_right(tmp_path: Path, right: R
 
 def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -> None:
     store = ingest(write_segments(tmp_path / "log", -HOUR_MS), tmp_path / "store", buckets=1).store
-    address, parts, rule = store.workspace.address, store.bucket_parts(0), SplitRule(Split(), seed=1)
+    address, parts, rule = (
+        store.workspace.address,
+        [part for part in store.manifest.parts if not part.bucket],
+        SplitRule(Split(), seed=1),
+    )
     found = prepare_bucket(address, parts, str(tmp_path), rule, Feedback(), True)
     events = experiment()
     assert (found["events"], found["sessions"]) == (len(events), len({event["session"] for event in events}))

@@ -14,7 +14,7 @@ import pytest
 from sim.collect.collection import CollectConfig, collect
 from tests.sim.worlds import heed_interrupts, write_world
 
-SEGMENTS = 400
+SEGMENTS = 200
 EPISODES = SEGMENTS * 100
 
 

@@ -1,4 +1,4 @@
-"""The environments: Gymnasium's own checks, both autoreset modes, and the listening model under them."""
+"""The environments: Gymnasium's own checks, and the listening model under them."""
 
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,17 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from looplib.arrays import IntArray
 from looplib.randomness import make_generator
 from sim.environment import ENVIRONMENT, ListeningEnv, ListeningVectorEnv
-from sim.errors import WorldError
+from sim.errors import SimError
 from sim.listening.sessions import ListeningModel, Sessions, draw_starts
 from tests.sim.worlds import write_world
 
 Step = tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]
-MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 OBSERVED = ("user", "track", "time")
 
 
 @pytest.fixture
 def env(demo_model: ListeningModel) -> ListeningEnv:
     return ListeningEnv(demo_model)
-
-
-def _vector(model: ListeningModel, count: int, **options: Any) -> ListeningVectorEnv:  # noqa: ANN401  as make_vec's
-    return ListeningVectorEnv(count, model, **options)
 
 
 def _episode(env: ListeningEnv, seed: int, actions: IntArray) -> list[tuple[object, ...]]:
@@ -64,7 +59,7 @@ def test_it_is_made_by_name_from_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_world_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WorldError, match=r"tracks\.json: cannot be read"):
+    with pytest.raises(SimError, match=r"tracks\.json: cannot be read"):
         ListeningEnv(tmp_path)
 
 
@@ -142,11 +137,9 @@ def test_a_long_session_is_truncated_at_the_limit(tmp_path: Path) -> None:
         assert truncated.tolist() == [count == 3 and not over for over in terminated]
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_one_of_many_goes_as_one_alone(demo_model: ListeningModel, mode: AutoresetMode) -> None:
-    """A vector of one against Gymnasium's own vectorisation of the single environment, in each mode."""
-    ours = _vector(demo_model, 1, autoreset_mode=mode)
-    theirs = SyncVectorEnv([lambda: ListeningEnv(demo_model)], autoreset_mode=mode)
+def test_one_of_many_goes_as_one_alone(demo_model: ListeningModel) -> None:
+    """A vector of one against Gymnasium's own vectorisation of the single environment."""
+    ours, theirs = ListeningVectorEnv(1, demo_model), SyncVectorEnv([lambda: ListeningEnv(demo_model)])
     actions = make_generator(2, "actions")
     assert _same(ours.reset(seed=5)[0], theirs.reset(seed=5)[0])
     ends = 0
@@ -156,16 +149,13 @@ def test_one_of_many_goes_as_one_alone(demo_model: ListeningModel, mode: Autores
         assert _same(seen, expected)
         assert [part.tolist() for part in ours_rest] == [part.tolist() for part in theirs_rest]
         assert [part.dtype for part in ours_rest] == [part.dtype for part in theirs_rest]
-        assert info.keys() == their_info.keys()
-        if info:
-            assert _same(info["final_obs"][0], their_info["final_obs"][0])
+        assert info == their_info == {}
         ends += int(ours_rest[1][0])
     assert ends > 5
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_two_vectors_with_one_seed_agree_in_every_field(demo_model: ListeningModel, mode: AutoresetMode) -> None:
-    pair = [_vector(demo_model, 50, autoreset_mode=mode) for _ in range(2)]
+def test_two_vectors_with_one_seed_agree_in_every_field(demo_model: ListeningModel) -> None:
+    pair = [ListeningVectorEnv(50, demo_model) for _ in range(2)]
     actions = make_generator(3, "actions")
     assert _same(*(envs.reset(seed=9)[0] for envs in pair))
     for _ in range(60):
@@ -176,7 +166,7 @@ def test_two_vectors_with_one_seed_agree_in_every_field(demo_model: ListeningMod
 
 
 def test_next_step_starts_another_session_whatever_the_action(demo_model: ListeningModel) -> None:
-    envs = _vector(demo_model, 200, max_episode_steps=1000)
+    envs = ListeningVectorEnv(200, demo_model, max_episode_steps=1000)
     envs.reset(seed=1)
     over = np.zeros(200, dtype=np.bool_)
     for _ in range(40):
@@ -190,26 +180,9 @@ def test_next_step_starts_another_session_whatever_the_action(demo_model: Listen
     assert envs.observation_space.contains(observation)
 
 
-def test_same_step_shows_the_end_in_the_infos(demo_model: ListeningModel) -> None:
-    envs = _vector(demo_model, 200, autoreset_mode="SameStep")
-    envs.reset(seed=1)
-    seen = 0
-    for _ in range(40):
-        observation, _, terminated, _, infos = envs.step(np.full(200, 7))
-        for row in np.flatnonzero(terminated).tolist():
-            assert int(infos["final_obs"][row]["track"]) == 7
-            assert envs.single_observation_space.contains(infos["final_obs"][row])
-            assert observation["time"][row] == 1.0
-            seen += 1
-        assert not infos or infos["_final_obs"].tolist() == terminated.tolist()
-    assert seen > 200
-
-
-def test_what_cannot_be_done_is_said(demo_model: ListeningModel) -> None:
+def test_a_step_before_the_first_reset_is_refused(demo_model: ListeningModel) -> None:
     with pytest.raises(ResetNeeded, match="before the first step"):
-        _vector(demo_model, 20).step(np.zeros(20, dtype=np.int64))
-    with pytest.raises(ValueError, match="NextStep or SameStep is due"):
-        _vector(demo_model, 20, autoreset_mode=AutoresetMode.DISABLED)
+        ListeningVectorEnv(20, demo_model).step(np.zeros(20, dtype=np.int64))
 
 
 @pytest.mark.parametrize(
@@ -221,11 +194,11 @@ def test_what_cannot_be_done_is_said(demo_model: ListeningModel) -> None:
 )
 def test_wrong_options_are_refused(demo_model: ListeningModel, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        _vector(demo_model, 2).reset(options=options)
+        ListeningVectorEnv(2, demo_model).reset(options=options)
 
 
 def test_wrong_actions_of_many_are_refused(demo_model: ListeningModel) -> None:
-    envs = _vector(demo_model, 2)
+    envs = ListeningVectorEnv(2, demo_model)
     envs.reset(seed=1)
     for actions in (np.array([1]), np.array([0.5, 1.0]), np.array([0, 5000])):
         with pytest.raises(InvalidAction):
@@ -233,7 +206,7 @@ def test_wrong_actions_of_many_are_refused(demo_model: ListeningModel) -> None:
 
 
 def test_observations_given_out_stay_as_they_were(demo_model: ListeningModel) -> None:
-    envs = _vector(demo_model, 30)
+    envs = ListeningVectorEnv(30, demo_model)
     kept, _ = envs.reset(seed=1)
     copy = {key: kept[key].copy() for key in OBSERVED}
     for _ in range(20):

@@ -95,15 +95,6 @@ def test_a_reward_model_and_normalised_weights_both_narrow_the_interval() -> Non
     assert spread["dr"] < spread["snips"] < spread["ips"]
 
 
-def test_what_was_heard_is_out_or_the_estimate_would_be_of_another_policy() -> None:
-    """A policy that forgets the session recommends its tracks again, and a repeat counts nothing."""
-    means, lists = world()
-    not_yet_heard = np.mean([(1 - 1 / TRACKS) ** (1 + draws) for draws in range(REQUESTS)])
-    forgetful = float(np.take_along_axis(means, lists, axis=1).mean() * not_yet_heard)
-    found = np.mean([estimate.snips.value for estimate in estimates()["random"]])
-    assert abs(found - true_value("random")) < 0.1 * abs(found - forgetful)
-
-
 @pytest.mark.parametrize("serving", SERVINGS)
 def test_the_mean_weight_of_a_log_with_full_support_raises_no_alarm(serving: Serving) -> None:
     alarms = [reason for estimate in estimates()[serving] for reason in estimate.reasons if "mean weight" in reason]

@@ -99,12 +99,6 @@ def test_the_share_alone_is_too_low_where_sessions_differ_in_how_well_a_list_sui
     assert abs(found.simulated.value - measured("one interest")) < abs(found.identity.value - measured("one interest"))
 
 
-def test_the_served_share_gives_the_time_again_by_the_budget() -> None:
-    for found in estimates().values():
-        share = found.served_share
-        assert 1 + BUDGET * share / (1 - share) == pytest.approx(found.simulated.value, rel=0.02)
-
-
 def test_lists_served_in_order_are_run_forward_in_order() -> None:
     """Their best tracks come first, and in one order out of many at random."""
     in_order, drawn = estimates("in-order")["both interests"], estimates()["both interests"]

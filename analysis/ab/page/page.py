@@ -16,25 +16,17 @@ _TONES: dict[Decision, str] = {
     "as expected": "calm",
 }
 
-
+# Sections by id, and the part of a report without which it has none
 _CONTENTS = (
-    ("effects", "Effects"),
-    ("interleaved", "Interleaved recommenders"),
-    ("segments", "Segments"),
-    ("course", "Means over listeners"),
-    ("metrics", "Metrics"),
-    ("trust", "Can this experiment be trusted?"),
-    ("sessions", "Sessions"),
-    ("method", "How to read this"),
+    ("effects", "Effects", "effects"),
+    ("interleaved", "Interleaved recommenders", "preferences"),
+    ("segments", "Segments", "segments"),
+    ("course", "Means over listeners", ""),
+    ("metrics", "Metrics", "effects"),
+    ("trust", "Can this experiment be trusted?", ""),
+    ("sessions", "Sessions", "positions"),
+    ("method", "How to read this", ""),
 )
-# Sections that a report has only with this
-_PARTS = {
-    "effects": "effects",
-    "interleaved": "preferences",
-    "segments": "segments",
-    "metrics": "effects",
-    "sessions": "positions",
-}
 
 
 def render(report: Report) -> str:
@@ -51,7 +43,7 @@ def render(report: Report) -> str:
         effects=figures.effects_in_order(report),
         shown=figures.shown,
         checks=_checks(report),
-        contents=[row for row in _CONTENTS if row[0] not in _PARTS or getattr(report, _PARTS[row[0]])],
+        contents=[(name, title) for name, title, part in _CONTENTS if not part or getattr(report, part)],
         suspicious=sum(sum(kind.listeners.values()) for kind in report.trust.suspicions) if report.trust else None,
         effect_figures=figures.draw_effects(report),
         session_figures=figures.draw_positions(report),
@@ -75,9 +67,9 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
     for kind in trust.suspicions:
         shown = ", ".join(f"{arm} {numbers.count(kind.listeners.get(arm, 0))}" for arm in report.arms)
         examples = f"; such as {', '.join(map(str, kind.examples))}" if kind.examples else ""
-        is_shown = sum(kind.listeners.values()) > 0
-        found = f"listeners: {shown}{examples}" if is_shown else "none"
-        checks.append((kind.kind, found, "wait" if is_shown else "good"))
+        is_seen = any(kind.listeners.values())
+        found = f"listeners: {shown}{examples}" if is_seen else "none"
+        checks.append((kind.kind, found, "wait" if is_seen else "good"))
     counts = {
         "Events in sessions that were not closed": quality.dropped_events,
         "Events without an arm": quality.outside,

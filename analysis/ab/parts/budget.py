@@ -32,20 +32,17 @@ class Budget:
 
 def compare_budgets(listeners: Mapping[str, Listeners], control: str) -> tuple[Budget, ...]:
     """Compare each arm's budget with the control's; no row for an arm without recommended tracks."""
-    moments = {arm: _moments(columns) for arm, columns in listeners.items()}
+    moments = {
+        arm: Moments.of({"unheard": of["recommended_tracks"] - of["recommended_time"], "sessions": of["sessions"]})
+        for arm, of in listeners.items()
+    }
     budgets = []
-    for arm in listeners:
+    for arm in (arm for arm in listeners if arm != control):
         effect = effects.compare_moments(moments[control], moments[arm], _UNHEARD)
-        if arm == control or not (effect.control.value > 0 and effect.arm.value > 0):
-            continue
-        change = effect.relative.scaled(100)
-        within = change.lower > -MARGIN_PCT and change.upper < MARGIN_PCT
-        holds = True if within else False if change.excludes_zero else None
-        relative = RelativeEffect.of(change, effect.p_value)
-        budgets.append(Budget(arm, effect.control.value, effect.arm.value, relative, holds))
+        if effect.control.value > 0 and effect.arm.value > 0:
+            change = effect.relative.scaled(100)
+            within = change.lower > -MARGIN_PCT and change.upper < MARGIN_PCT
+            holds = True if within else False if change.excludes_zero else None
+            relative = RelativeEffect.of(change, effect.p_value)
+            budgets.append(Budget(arm, effect.control.value, effect.arm.value, relative, holds))
     return tuple(budgets)
-
-
-def _moments(listeners: Listeners) -> Moments:
-    unheard = listeners["recommended_tracks"] - listeners["recommended_time"]
-    return Moments.of({"unheard": unheard, "sessions": listeners["sessions"]})

@@ -4,16 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect
 from analysis.ab.measures import rows_of
 from analysis.ab.tables import Loaded, members
-from analysis.statistics.effects import Interval
+from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval
 from analysis.statistics.moments import Moments, Quantity
-from analysis.statistics.sequential import p_value_at, widening
+from analysis.statistics.sequential import at_any_time
 
 _FIRST, _SECOND = Quantity("first_time", "first_tracks"), Quantity("second_time", "second_tracks")
 
@@ -61,30 +60,34 @@ def preferences(loaded: Loaded, arms: Sequence[str], config: AbConfig) -> tuple[
 
 def compare_pair(arm: str, pair: tuple[str, str], moments: Moments, at_horizon: bool, config: AbConfig) -> Preference:
     """Compare two ratios of the same listeners by the logarithm of their quotient (delta method)."""
-    before, after = moments.mean(_FIRST), moments.mean(_SECOND)
+    before, after, count = moments.mean(_FIRST), moments.mean(_SECOND), moments.count
     variance = (
         moments.variance(_FIRST) / before**2
         + moments.variance(_SECOND) / after**2
         - 2 * moments.covariance(_FIRST, _SECOND) / (before * after)
     )
-    error, ratio = math.sqrt(max(0.0, variance) / moments.count), math.log(after / before)
-    count, planned, confidence = moments.count, config.planned_listeners, 1 - config.alpha
-    half = error * (stats.norm.isf(config.alpha / 2) if at_horizon else widening(count, planned, confidence))
-    errors = np.array(ratio / error if error else math.inf * ratio)
-    p_value = 2 * stats.norm.sf(abs(errors)) if at_horizon else p_value_at(errors, count, planned, confidence)
-    ends = Interval(*(math.expm1(end) for end in (ratio, ratio - half, ratio + half)))
-    first_tracks, second_tracks = (
-        round(moments.mean(Quantity(f"{side}_tracks")) * count) for side in ("first", "second")
+    error, ratio = math.sqrt(max(0.0, variance) / count), math.log(after / before)
+    half = error * float(stats.norm.isf(config.alpha / 2))
+    effect = Effect(
+        control=Estimate(before, math.nan, count),
+        arm=Estimate(after, math.nan, count),
+        absolute=NO_INTERVAL,
+        relative=Interval(*(math.expm1(end) for end in (ratio, ratio - half, ratio + half))),
+        standard_error=error,
+        p_value=2 * float(stats.norm.sf(abs(ratio) / error)) if error else float(ratio == 0),
     )
+    if not at_horizon:
+        effect = at_any_time(effect, config.planned_listeners, 1 - config.alpha, count)
+    first_tracks, second_tracks = (moments.mean(Quantity(f"{side}_tracks")) for side in ("first", "second"))
     return Preference(
         arm=arm,
         first=pair[0],
         second=pair[1],
         listeners=count,
-        first_tracks=first_tracks,
-        second_tracks=second_tracks,
+        first_tracks=round(first_tracks * count),
+        second_tracks=round(second_tracks * count),
         first_time=before,
         second_time=after,
-        effect=RelativeEffect.of(ends.scaled(100), float(p_value)),
-        preferred=pair[ratio > 0] if ends.excludes_zero else None,
+        effect=RelativeEffect.of(effect.relative.scaled(100), effect.p_value),
+        preferred=pair[ratio > 0] if effect.relative.excludes_zero else None,
     )

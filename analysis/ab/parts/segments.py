@@ -1,9 +1,8 @@
 """Segments: an arm's effect on listeners or sessions of one kind, and whether the kinds differ in it.
 
 A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners who were there before
-the experiment; or of one time since the listener's first session in it, which shows an effect that is mere novelty.
-Labels do not depend on the arm; later days are of the listeners who came back, which may. Segments explain and decide
-nothing, so their intervals are for one look.
+the experiment; or of one time since a listener's first session in it, where an effect that fades was novelty. Segments
+explain and decide nothing, so their intervals are for one look.
 """
 
 import math
@@ -61,15 +60,21 @@ def segment_effects(connection: queries.Connection, arms: Sequence[str], config:
     for by in (NOVELTY, PAST, *config.segments):
         for metric in (config.known[name] for name in config.primary):
             rows = values_of(connection, metric, by)
-            labels, merged = _merge(rows["part"])
+            labels, segments = _merge(rows["part"])
             if len(labels) < 2:
                 continue
-            sides = {arm: _side(rows, merged, len(labels), metric, arm) for arm in arms}
-            for arm in arms[1:]:
-                effects, p_value = _compare(sides[arms[0]], sides[arm], labels, config)
-                name = _NAMES.get(by, by)
-                found.append(Segments(name, arm, metric.name, metric.label, effects, number(p_value)))
-    return _adjust(found)
+            control, *others = (_sums_of(arm, rows, segments, len(labels), metric) for arm in arms)
+            for arm, treated in zip(arms[1:], others, strict=True):
+                effects, p_value = _compare(control, treated, labels, config)
+                found.append(Segments(_NAMES.get(by, by), arm, metric.name, metric.label, effects, number(p_value)))
+    of_segments = iter(benjamini_hochberg([effect.relative.p_value for row in found for effect in row.effects]))
+    adjusted = (
+        tuple(replace(effect, adjusted_p_value=number(next(of_segments))) for effect in row.effects) for row in found
+    )
+    return tuple(
+        replace(row, adjusted_p_value=number(p_value), effects=effects)
+        for row, p_value, effects in zip(found, holm([row.p_value for row in found]), adjusted, strict=True)
+    )
 
 
 def _merge(parts: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
@@ -96,51 +101,38 @@ class _Side:
     listeners: list[int]  # with a session in it, by segment
 
 
-def _side(rows: pa.Table, segments: np.ndarray, count: int, metric: Metric, arm: str) -> _Side:
+def _sums_of(arm: str, rows: pa.Table, segments: np.ndarray, count: int, metric: Metric) -> _Side:
     """Return the sums of an arm's listeners by segment; a mean is over those with a session in the segment."""
     of_arm = rows["arm"].to_numpy() == arm
     users, row = np.unique(rows["user"].to_numpy()[of_arm], return_inverse=True)
     cells = (row, segments[of_arm])
-    numerator, denominator, seen = (np.zeros((len(users), count)) for _ in range(3))
-    np.add.at(numerator, cells, rows["numerator"].to_numpy()[of_arm])
-    np.add.at(denominator, cells, rows["denominator"].to_numpy()[of_arm])
+    x, y, seen = (np.zeros((len(users), count)) for _ in range(3))
+    np.add.at(x, cells, rows["numerator"].to_numpy()[of_arm])
+    np.add.at(y, cells, rows["denominator"].to_numpy()[of_arm])
     seen[cells] = 1
     listeners = seen.sum(axis=0).astype(int).tolist()
     if metric.per_listener:
-        seen = (denominator > 0).astype(float)
-        numerator = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
-    below = denominator if metric.method == "ratio" else seen
-    columns = {
-        f"{axis}{position}": column
-        for axis, values in (("x", numerator), ("y", below))
-        for position, column in enumerate(values.T)
-    }
-    return _Side(Moments.of(columns), listeners)
+        x, y = np.divide(x, y, out=np.zeros_like(x), where=y > 0), (y > 0).astype(float)
+    elif metric.method == "mean":
+        y = seen
+    columns = {f"x{number}": values for number, values in enumerate(x.T)}
+    return _Side(Moments.of(columns | {f"y{number}": values for number, values in enumerate(y.T)}), listeners)
 
 
 def _compare(
     control: _Side, arm: _Side, labels: Sequence[str], config: AbConfig
 ) -> tuple[tuple[SegmentEffect, ...], float]:
     """Return the effect in each segment, and the p-value of no difference between those of enough listeners."""
-    quantities = [Quantity(f"x{position}", f"y{position}") for position in range(len(labels))]
-    found = [compare_moments(control.moments, arm.moments, quantity, 1 - config.alpha) for quantity in quantities]
-    effects = tuple(
-        SegmentEffect(
-            label,
-            control.listeners[position],
-            arm.listeners[position],
-            number(effect.control.value),
-            number(effect.arm.value),
-            relative_effect(effect),
-        )
-        for position, (label, effect) in enumerate(zip(labels, found, strict=True))
-    )
-    large = [
-        quantity
-        for quantity, effect, row in zip(quantities, found, effects, strict=True)
-        if min(row.control_listeners, row.arm_listeners) >= _FEWEST and min(effect.control.value, effect.arm.value) > 0
-    ]
-    return effects, difference_p(control.moments, arm.moments, large)
+    effects, large = [], []
+    for position, label in enumerate(labels):
+        quantity = Quantity(f"x{position}", f"y{position}")
+        effect = compare_moments(control.moments, arm.moments, quantity, 1 - config.alpha)
+        before, after = effect.control.value, effect.arm.value
+        counts = control.listeners[position], arm.listeners[position]
+        effects.append(SegmentEffect(label, *counts, number(before), number(after), relative_effect(effect)))
+        if min(counts) >= _FEWEST and min(before, after) > 0:
+            large.append(quantity)
+    return tuple(effects), difference_p(control.moments, arm.moments, large)
 
 
 def difference_p(control: Moments, arm: Moments, quantities: Sequence[Quantity]) -> float:
@@ -161,17 +153,3 @@ def difference_p(control: Moments, arm: Moments, quantities: Sequence[Quantity])
     off = contrasts @ (np.log(means[1]) - np.log(means[0]))
     statistic = off @ np.linalg.pinv(contrasts @ covariance @ contrasts.T) @ off
     return float(stats.chi2.sf(statistic, len(off)))
-
-
-def _adjust(found: Sequence[Segments]) -> tuple[Segments, ...]:
-    whole = holm([math.nan if row.p_value is None else row.p_value for row in found])
-    flat = [effect.relative.p_value for row in found for effect in row.effects]
-    single = iter(benjamini_hochberg([math.nan if p_value is None else p_value for p_value in flat]))
-    return tuple(
-        replace(
-            row,
-            adjusted_p_value=number(p_value),
-            effects=tuple(replace(effect, adjusted_p_value=number(next(single))) for effect in row.effects),
-        )
-        for row, p_value in zip(found, whole, strict=True)
-    )

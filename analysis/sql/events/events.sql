@@ -5,9 +5,7 @@
 -- Columns:
 --   user, timestamp, message, track, time  as logged: docs/formats.md, `analysis.logs.lines.Event`
 --   latency      DOUBLE, as logged, also where a clock that was set back made it negative; NULL beyond a million seconds
---   recommendation  as logged
---   experiments  VARCHAR, JSON text as logged
---   session, recommender, propensity  as logged
+--   recommendation, experiments, session, recommender, propensity  as logged, the experiments as JSON text
 SELECT
     CASE
         WHEN message IN ('next', 'last')

@@ -4,11 +4,7 @@
 -- $text_tracks  BOOLEAN, the ids of tracks are text
 -- FROM text_values(message VARCHAR, timestamp BIGINT, user VARCHAR, track VARCHAR, time DOUBLE, latency DOUBLE, recommendation VARCHAR, experiments VARCHAR, session VARCHAR, recommender VARCHAR, propensity DOUBLE)
 -- Columns:
---   message, timestamp  as logged
---   user, track         BIGINT
---   time, latency       as logged
---   recommendation      BIGINT
---   experiments, session, recommender, propensity  as logged
+--   message, timestamp, user, track, time, latency, recommendation, experiments, session, recommender, propensity  as logged, the ids as numbers
 SELECT
     message, timestamp,
     CASE

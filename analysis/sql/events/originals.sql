@@ -1,9 +1,7 @@
 -- One row per id of a listener, and one per id of a track, of some event logs with text ids.
 -- FROM text_values(user VARCHAR, track VARCHAR, recommendation VARCHAR)
 -- Columns:
---   user    VARCHAR, NULL in the row of a track
---   track   VARCHAR, NULL in the row of a listener
---   reason  VARCHAR, NULL: they are good
+--   user, track, reason  VARCHAR, NULL where it is not the row of a listener, or of a track; the reason is always NULL
 SELECT DISTINCT CAST(user AS VARCHAR) AS user, CAST(NULL AS VARCHAR) AS track, CAST(NULL AS VARCHAR) AS reason
 FROM text_values
 UNION ALL

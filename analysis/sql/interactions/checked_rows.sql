@@ -7,24 +7,17 @@
 -- $has_session    BOOLEAN, the file has sessions
 -- FROM raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
---   source                 VARCHAR, as given
---   row                    BIGINT, the row's number in the file, from 1
---   user, track            VARCHAR, as they stand in the file
+--   source, row, user, track  the source as given, the row's number in the file, from 1, and ids as they stand there
 --   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
 --   weight                 DOUBLE, the weight, 0 to 1e15, or the share, 0 to 1; beyond that where the row is refused for it
 --   timestamp              BIGINT, ms since the epoch, UTC; a number below 1e11 is in seconds, text without a time zone in UTC; NULL without
 --   clock                  VARCHAR, how the timestamp is written: 'dates', 'seconds' or 'milliseconds'; NULL for 0 and without
---   session                VARCHAR; NULL without
---   position               DOUBLE, orders the rows of a session that have the same timestamp; NULL without
+--   session, position      VARCHAR, and DOUBLE that orders its rows of the same timestamp; NULL without
 --   organic                BOOLEAN, the listener chose the track; false where the file does not say
 --   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL where it is not known
 --   title, artist          VARCHAR; NULL where the file does not say
---   reason                 VARCHAR, what is wrong with the row; NULL if nothing is
---   text                   VARCHAR, the row as text, where something is wrong with it
-WITH numbered AS (
-    SELECT *, row_number() OVER () AS row
-    FROM raw_rows
-),
+--   reason, text           VARCHAR, what is wrong with the row, and the row as text; NULL if nothing is
+WITH numbered AS (SELECT *, row_number() OVER () AS row FROM raw_rows),
 parsed AS (
     SELECT
         * REPLACE (nullif(propensity, '') AS propensity, nullif(organic, '') AS organic),

@@ -5,12 +5,9 @@
 -- $test   VARCHAR[], digests of the files to validate on; empty where a share of the others' sessions is held out
 -- FROM stored(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, source VARCHAR)
 -- Columns:
---   user, track
---   timestamp  BIGINT, ms since the epoch, UTC; 0 without
---   message    VARCHAR, 'next'
+--   user, track, timestamp, message  the timestamp in ms since the epoch, UTC, 0 without; the message is 'next'
 --   recommendation, propensity  NULL: nothing was recommended
---   time       DOUBLE, the weight
---   session    VARCHAR; NULL where it is to be derived from the moments
+--   time, session  DOUBLE, the weight; VARCHAR, NULL where it is to be derived from the moments
 WITH sided AS (
     SELECT
         user, track, time,

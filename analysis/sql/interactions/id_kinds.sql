@@ -1,10 +1,8 @@
 -- One row: of which kinds the ids of some interactions are.
 -- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
---   users_whole_number, users_text        BIGINT, good rows whose user is of that type by the file's own account
---   users_characters                      BIGINT, good rows of files without types whose user is no whole number
---   items_whole_number, items_text        BIGINT, good rows whose item is of that type by the file's own account
---   items_characters                      BIGINT, good rows of files without types whose item is no whole number
+--   users_whole_number, users_text, users_characters  BIGINT, good rows whose user is of that type by the file's own account, or in a file without types no whole number
+--   items_whole_number, items_text, items_characters  the same of items
 SELECT
     count(*) FILTER (user_kind = 'whole number') AS users_whole_number,
     count(*) FILTER (user_kind = 'text') AS users_text,

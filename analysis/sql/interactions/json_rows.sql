@@ -4,16 +4,11 @@
 -- $others     VARCHAR[], JSON pointers of the keys of weight, timestamp, session, share, played, duration, position, organic, propensity, title and artist; NULL where one is not wanted
 -- FROM text_lines(line VARCHAR)
 -- Columns:
---   user, track            VARCHAR; NULL where the line has none
---   weight, timestamp, session, share, played, duration, position, organic, propensity, title, artist  VARCHAR; NULL where the line has none
+--   user, track, weight, timestamp, session, share, played, duration, position, organic, propensity, title, artist  VARCHAR; NULL where the line has none
 --   user_kind, track_kind  VARCHAR, 'whole number', 'text' or what else it is
 --   fault                  VARCHAR, why the line is no JSON object; NULL where it is
---   text                   VARCHAR, the line
---   kept                   VARCHAR, 'true'
-WITH documents AS (
-    SELECT line, CASE WHEN json_valid(line) THEN CAST(line AS JSON) END AS document
-    FROM text_lines
-),
+--   text, kept             VARCHAR, the line, and 'true'
+WITH documents AS (SELECT line, CASE WHEN json_valid(line) THEN CAST(line AS JSON) END AS document FROM text_lines),
 found AS (
     SELECT
         line,

@@ -4,7 +4,7 @@
 --   line    BIGINT, its number in the file, from 1
 --   reason  VARCHAR
 --   text    VARCHAR, the line
-SELECT CAST(line AS BIGINT) AS line, min(error_message) AS reason, min(csv_line) AS text
+SELECT CAST(line AS BIGINT) AS line, min(error_message) AS reason, coalesce(min(csv_line), '') AS text
 FROM reject_errors
 GROUP BY line
 ORDER BY line

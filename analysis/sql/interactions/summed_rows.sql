@@ -4,12 +4,11 @@
 -- FROM user_ids(id BIGINT, original VARCHAR)
 -- FROM track_ids(id BIGINT, original VARCHAR)
 -- Columns:
---   user     BIGINT, the number that stands for it where there is one, or else itself
---   moment   BIGINT, twice the timestamp; NULL without
---   track    BIGINT, the number that stands for it where there is one, or else itself
---   time     DOUBLE, the weight
---   session  VARCHAR; NULL without
---   source   VARCHAR
+--   user    BIGINT, the number that stands for it where there is one, or else itself
+--   moment  BIGINT, twice the timestamp; NULL without
+--   track   as user
+--   time    DOUBLE, the weight
+--   session, source  VARCHAR; the session is NULL without
 WITH numbered AS (
     SELECT
         coalesce(user_ids.id, TRY_CAST(verified.user AS BIGINT)) AS user,

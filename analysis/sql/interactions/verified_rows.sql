@@ -4,8 +4,7 @@
 -- FROM checked(source VARCHAR, row BIGINT, user VARCHAR, track VARCHAR, user_kind VARCHAR, track_kind VARCHAR, weight DOUBLE, timestamp BIGINT, session VARCHAR, position DOUBLE, organic BOOLEAN, propensity DOUBLE, title VARCHAR, artist VARCHAR, reason VARCHAR, text VARCHAR)
 -- Columns:
 --   source, row, user, track, weight, timestamp, session, position, organic, propensity, title, artist  as in checked
---   reason  VARCHAR, why the row is refused; NULL if it is not
---   text    VARCHAR, the row as text, where something is wrong with it
+--   reason, text  VARCHAR, why the row is refused, NULL if it is not, and the row as text
 SELECT
     source, row, user, track, weight, timestamp, session, position, organic, propensity, title, artist,
     CASE

@@ -7,10 +7,8 @@
 -- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user, track
---   train        FLOAT, listening time in the training sessions (0 where the track was heard in held-out ones alone)
---   total        FLOAT, listening time in all sessions
---   train_skips  FLOAT, skips in the training sessions
---   total_skips  FLOAT, skips in all sessions
+--   train, total              FLOAT, listening time in the training sessions (0 where there is none), and in all
+--   train_skips, total_skips  FLOAT, skips in these
 WITH classified AS (
     SELECT
         user, track, heldout,

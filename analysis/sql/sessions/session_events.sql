@@ -5,9 +5,8 @@
 -- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR)
 -- Columns:
 --   user, timestamp, track, time, recommendation, propensity  as logged
---   session                                                   the session's name, unique within its listener
---   start_ms                                                  BIGINT, the session's first millisecond
---   position                                                  BIGINT, 1 for the organic track, which opens the session
+--   session, start_ms  the session's name, unique within its listener, and its first millisecond
+--   position           BIGINT, 1 for the organic track, which opens the session
 WITH marked AS (
     SELECT
         *,

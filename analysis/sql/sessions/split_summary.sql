@@ -2,8 +2,7 @@
 -- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
 -- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
---   events             BIGINT, events of the bucket
---   split_events       BIGINT, events on either side; equal to events unless one was lost or doubled
+--   events, split_events  BIGINT, events of the bucket, and on either side; equal unless one was lost or doubled
 --   heldout_events, sessions, heldout_sessions  BIGINT
 --   sessions_on_both   BIGINT, sessions with events on both sides; 0 unless training sees held-out listening
 WITH by_session AS (

@@ -3,8 +3,7 @@
 -- FROM heldout(user BIGINT, track BIGINT, time DOUBLE)
 -- Columns:
 --   listener  0, 1, … in the order of users: the listener's index in every array
---   user      the user's id
---   relevant  held-out tracks heard for at least $min_time
+--   user, relevant  the user's id, and the held-out tracks heard for at least $min_time
 SELECT
     row_number() OVER (ORDER BY user) - 1 AS listener,
     user,

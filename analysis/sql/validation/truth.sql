@@ -2,9 +2,7 @@
 -- FROM heldout(user BIGINT, track BIGINT, time DOUBLE)
 -- FROM listeners(listener BIGINT, user BIGINT, relevant BIGINT)
 -- Columns:
---   listener  the listener's index
---   track     the track's id
---   time      listening time in the held-out sessions, above 0, share of the track
+--   listener, track, time  the listener's index, the track's id, and its time in the held-out sessions, above 0
 SELECT listener, track, time
 FROM heldout
 JOIN listeners USING (user)

@@ -27,6 +27,7 @@ FROM events
 WHERE position > 3
 GROUP BY ALL
 """
+TABLES = ("events", "sessions", "effects")
 EVENTS = experiment(200, effect=0.1, past=2)
 
 
@@ -99,55 +100,43 @@ def test_an_own_metric_takes_its_role_beside_the_others_and_comes_through_the_wr
     assert (effect.guardrail, effect.higher_is_better) == ("kept", False)
 
 
+def with_metric(folder: Path, file: Path, columns: str | None) -> AbConfig:
+    """A configuration with a metric `wrong` of these columns of the sessions, or of a file that is not there."""
+    if columns:
+        file.write_text(f"SELECT user, arm, part, {columns} FROM sessions")  # noqa: S608  written by these tests
+    return settings(folder, metrics={"wrong": {"sql": str(file), "label": "wrong", "role": "secondary"}})
+
+
 @pytest.mark.parametrize(
-    ("sql", "words"),
+    ("columns", "words"),
     [
-        ("SELECT user FROM", "Parser Error"),
-        (
-            "SELECT user, arm, part, 1 AS numerator FROM sessions",
-            "no column denominator; found are user int64, arm string, part",
-        ),
-        (
-            "SELECT user, arm, part, 'x' AS numerator, 1 AS denominator FROM sessions",
-            "numerator is no number; found are",
-        ),
-        ("SELECT user, arm, part, tims AS numerator, 1 AS denominator FROM sessions", 'Referenced column "tims" not'),
+        ("FROM", "Parser Error"),
+        ("1 AS numerator", "no column denominator; found are user int64, arm string, part"),
+        ("'x' AS numerator, 1 AS denominator", "numerator is no number; found are"),
+        ("tims AS numerator, 1 AS denominator", 'Referenced column "tims" not'),
         (None, "No such file"),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_in_one_line_before_anything_is_read(
-    folder: Path, tmp_path: Path, sql: str | None, words: str
+    folder: Path, tmp_path: Path, columns: str | None, words: str
 ) -> None:
-    file = tmp_path / "wrong.sql"
-    if sql:
-        file.write_text(sql)
-    config = settings(folder, metrics={"wrong": {"sql": str(file), "label": "wrong", "role": "secondary"}})
     with pytest.raises(AnalysisError) as caught:
-        build_report([tmp_path / "no log"], "ALS", config)
+        build_report([tmp_path / "no log"], "ALS", with_metric(folder, tmp_path / "wrong.sql", columns))
     assert "\n" not in str(caught.value)
     assert "metric wrong: " in str(caught.value)
     assert words in str(caught.value)
 
 
-def test_a_file_that_fails_on_the_data_is_named(folder: Path, tmp_path: Path) -> None:
-    text = "SELECT user, arm, part, CAST(user || 'x' AS BIGINT) AS numerator, 1 AS denominator FROM sessions"
-    (tmp_path / "fails.sql").write_text(text)
-    config = settings(
-        folder, metrics={"fails": {"sql": str(tmp_path / "fails.sql"), "label": "fails", "role": "secondary"}}
-    )
-    with pytest.raises(AnalysisError, match=r"fails\.sql: Conversion Error"):
-        build_report([folder / "log"], "ALS", config)
-
-
-def test_two_rows_for_a_listener_are_refused(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "twice.sql").write_text("SELECT user, arm, part, 1 AS numerator, 1 AS denominator FROM sessions")
-    config = settings(
-        folder, metrics={"twice": {"sql": str(tmp_path / "twice.sql"), "label": "twice", "role": "secondary"}}
-    )
-    with pytest.raises(
-        AnalysisError, match="metric twice: two rows for listener 0; one a user, arm and part is expected"
-    ):
-        build_report([folder / "log"], "ALS", config)
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ("CAST(user || 'x' AS BIGINT) AS numerator, 1 AS denominator", r"wrong\.sql: Conversion Error"),
+        ("1 AS numerator, 1 AS denominator", "metric wrong: two rows for listener 0; one a user, arm and part is"),
+    ],
+)
+def test_a_file_that_fails_on_the_data_is_named(folder: Path, tmp_path: Path, columns: str, words: str) -> None:
+    with pytest.raises(AnalysisError, match=words):
+        build_report([folder / "log"], "ALS", with_metric(folder, tmp_path / "wrong.sql", columns))
 
 
 def test_a_dry_run_prints_the_plan_and_the_sql_and_computes_nothing(
@@ -170,61 +159,49 @@ def test_a_warehouse_has_what_the_report_was_made_from(folder: Path, tmp_path: P
     assert run(app, PROG, [*argv, "--warehouse", str(tmp_path / "w.duckdb")]) == 0
     effects = json.loads((tmp_path / "report.json").read_bytes())["effects"]
     with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as warehouse:
-        (events,) = warehouse.execute("SELECT count(*) FROM events WHERE arm IS NOT NULL").fetchall()[0]
-        (sessions,) = warehouse.execute("SELECT count(*) FROM sessions WHERE arm IS NOT NULL").fetchall()[0]
+        counts = [warehouse.execute(f"SELECT count(arm) FROM {name}").fetchall()[0][0] for name in TABLES]  # noqa: S608  three known names
         means = warehouse.execute("SELECT arm, listeners, mean FROM by_arm(time / sessions)").fetchall()
-        (rows,) = warehouse.execute("SELECT count(*) FROM effects").fetchall()[0]
-        late = warehouse.execute(
-            "SELECT sum(numerator) / sum(denominator) FROM own_late_skips WHERE arm = 'C'"
-        ).fetchall()
-    assert events == sum(len(session) for arm in ("C", "T1") for session in sessions_of(arm).values())
-    assert sessions == len(sessions_of("C")) + len(sessions_of("T1"))
-    assert rows == len(effects)
+        late = warehouse.execute("SELECT sum(numerator) / sum(denominator) FROM own_late_skips WHERE arm = 'C'")
+        late_skips = late.fetchall()[0][0]
+    sessions = [session for arm in ("C", "T1") for session in sessions_of(arm).values()]
+    assert counts == [sum(map(len, sessions)), len(sessions), len(effects)]
     by_metric = {effect["metric"]: effect for effect in effects}
     mean = by_metric["mean_time_per_session"]
     assert means == [("C", 100, pytest.approx(mean["control_value"])), ("T1", 100, pytest.approx(mean["arm_value"]))]
-    assert late[0][0] == pytest.approx(by_metric["late_skips"]["control_value"])
+    assert late_skips == pytest.approx(by_metric["late_skips"]["control_value"])
     assert run(app, PROG, [*argv, "--warehouse", str(tmp_path / "x.duckdb"), "--set", "table_only=true"]) == 2
 
 
 def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> None:
-    config = settings(folder, diagnostics=["session_time_p50"])
-    effect = next(
-        row for row in build_report([folder / "log"], "ALS", config).effects if row.metric == "session_time_p50"
-    )
+    report = build_report([folder / "log"], "ALS", settings(folder, diagnostics=["session_time_p50"]))
+    effect = next(row for row in report.effects if row.metric == "session_time_p50")
     times = [sum(event["time"] for event in session) for session in sessions_of("C").values()]
     assert effect.control_value == pytest.approx(np.quantile(times, 0.5), rel=0.02)
 
 
-@pytest.mark.parametrize("metric", ["mean_time_per_session", "time_per_recommended_track", "time"])
-def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
-    folder: Path, tmp_path: Path, metric: str
-) -> None:
+def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(folder: Path, tmp_path: Path) -> None:
+    metrics = ["mean_time_per_session", "time_per_recommended_track", "time"]  # of each method
     files = {"device": folder / "listeners.csv", "genre": folder / "tracks.json"}
-    config = settings(folder, primary=[metric], segments=files)
-    found = {row.name: row for row in build_report([folder / "log"], "ALS", config).segments}
-    own = {arm: sessions_of(arm).values() for arm in ("C", "T1")}
-    of_phones = [
-        event
-        for arm in own
-        for session in own[arm]
-        for event in session
-        if device_of(event["user"]) == "phone" and event["user"] < 190
-    ]
-    of_rock = [
-        event for arm in own for session in own[arm] if genre_of(session[0]["track"]) == "rock" for event in session
-    ]
-    for name, label, events in (("device", "phone", of_phones), ("genre", "rock", of_rock)):
-        alone = report_of(events, tmp_path, settings(folder, primary=[metric]))
-        expected = next(row for row in alone.effects if row.metric == metric)
-        segment = next(row for row in found[name].effects if row.segment == label)
-        assert segment.control_listeners == alone.listeners["C"]
-        values = (segment.relative.effect_pct, segment.control_value, segment.arm_value)
-        assert values == pytest.approx((expected.relative.effect_pct, expected.control_value, expected.arm_value))
-        ends = (segment.relative.lower_pct, segment.relative.upper_pct)
-        assert ends == pytest.approx((expected.relative.lower_pct, expected.relative.upper_pct), rel=0.05)
-    assert {row.segment for row in found["device"].effects} == {"phone", "speaker", "unknown"}
-    assert [row.segment for row in found["time since the first session"].effects] == ["day 1", "day 2", "from day 3"]
+    report = build_report(
+        [folder / "log"], "ALS", settings(folder, primary=metrics, secondary=[], guardrails=[], segments=files)
+    )
+    sessions = [session for arm in ("C", "T1") for session in sessions_of(arm).values()]
+    of_phones = [one for one in sessions if device_of(one[0]["user"]) == "phone" and one[0]["user"] < 190]
+    of_rock = [one for one in sessions if genre_of(one[0]["track"]) == "rock"]
+    for name, label, of_label in (("device", "phone", of_phones), ("genre", "rock", of_rock)):
+        config = settings(folder, primary=metrics, secondary=[], guardrails=[])
+        alone = report_of([event for session in of_label for event in session], tmp_path, config)
+        for expected in (row for row in alone.effects if row.metric in metrics):
+            (found,) = (row for row in report.segments if (row.name, row.metric) == (name, expected.metric))
+            segment = next(row for row in found.effects if row.segment == label)
+            assert segment.control_listeners == alone.listeners["C"]
+            values = (segment.relative.effect_pct, segment.control_value, segment.arm_value)
+            assert values == pytest.approx((expected.relative.effect_pct, expected.control_value, expected.arm_value))
+            ends = (segment.relative.lower_pct, segment.relative.upper_pct)
+            assert ends == pytest.approx((expected.relative.lower_pct, expected.relative.upper_pct), rel=0.05)
+    labels = {row.name: [effect.segment for effect in row.effects] for row in report.segments}
+    assert set(labels["device"]) == {"phone", "speaker", "unknown"}
+    assert labels["time since the first session"] == ["day 1", "day 2", "from day 3"]
 
 
 def test_listeners_who_differ_in_their_effect_are_found_and_others_are_not(folder: Path, tmp_path: Path) -> None:

@@ -6,18 +6,16 @@ from typing import Any
 import altair as alt
 import pytest
 
-from analysis.charts.days import Span, draw_days
 from analysis.charts.heat import STRONGEST, Cell, draw_heat
 from analysis.charts.intervals import Row, draw_intervals
-from analysis.charts.lines import Point, draw_lines, draw_shares, number_axis
-from analysis.charts.scatter import Dot, draw_costs
+from analysis.charts.lines import Point, draw_days, draw_lines, draw_scatter, draw_shares, number_axis
 from analysis.charts.svg import WIDTH, arm_colour, around_zero, named_axis, to_svg
 from tests.analysis.page.html import HOSTILE, Parser
 
 BLUE, ORANGE = arm_colour(1), arm_colour(2)
 COLOURS = {"C": arm_colour(0), "T1": BLUE}
 FAR = Row("Fallbacks", "+60 %", 60.0, -20.0, 70.0, ORANGE, filled=False)
-DAYS = [Span(day, 3.0, 1.0, 5.0) for day in range(3)]
+DAYS = [Point("", day, 3.0, 1.0, 5.0) for day in range(3)]
 KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
     "intervals": (
         draw_intervals({"Primary": [Row("Time", "+5 %", 5.0, 3.0, 7.0, BLUE)], "Guardrails": [FAR]}, "x", (-10, 10)),
@@ -28,13 +26,16 @@ KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
         {"C", "T1", "x", "y"},
     ),
     "shares": (draw_shares({"C": [0.4, 0.6], "T1": [0.5, 0.5]}, COLOURS, ["0", "2+"]), {"C", "T1", "0", "2+"}),
-    "days": (draw_days(["1 Nov", "2 Nov", "3 Nov"], DAYS, DAYS, DAYS, BLUE), {"1 Nov", "3 Nov", "day, UTC"}),
-    "one day": (draw_days(["1 Nov"], DAYS[:1], DAYS[:1], DAYS[:1], BLUE), {"1 Nov"}),
+    "days": (draw_days(["1 Nov", "2 Nov", "3 Nov"], DAYS, DAYS, BLUE), {"1 Nov", "3 Nov", "day, UTC"}),
+    "one day": (draw_days(["1 Nov"], DAYS[:1], DAYS[:1], BLUE), {"1 Nov"}),
     "heat": (
         draw_heat([Cell("8", "0.1", "0.12", 0.12), Cell("8", "1", "failed", None)], "factors", "alpha"),
         {"8", "0.1", "1", "0.12", "failed", "factors", "alpha"},
     ),
-    "scatter": (draw_costs([Dot("C", 1, 2, 1, 3), Dot("T1", 2, 3, 2, 4)], COLOURS, "y"), {"C", "T1", "seconds", "y"}),
+    "scatter": (
+        draw_scatter([Point("C", 1, 2, 1, 3), Point("T1", 2, 3, 2, 4)], COLOURS, "y"),
+        {"C", "T1", "seconds", "y"},
+    ),
 }
 
 
@@ -87,8 +88,8 @@ def test_an_interval_that_leaves_the_axis_ends_in_an_arrow_and_a_value_outside_h
 
 
 def test_the_first_days_of_which_little_is_known_do_not_decide_the_axis() -> None:
-    wide = [Span(0, 0.0, -900.0, 900.0), *DAYS[1:]]
-    layers = draw_days(["1", "2", "3"], DAYS, DAYS, wide, BLUE).to_dict()["layer"]
+    wide = [Point("", 0, 0.0, -900.0, 900.0), *DAYS[1:]]
+    layers = draw_days(["1", "2", "3"], DAYS, wide, BLUE).to_dict()["layer"]
     scale = next(layer["encoding"]["y"]["scale"] for layer in layers if "scale" in layer["encoding"]["y"])
     assert scale["clamp"]
     assert -15 < scale["domain"][0] < 0 < 5 < scale["domain"][1] < 15

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy import OffPolicy, sessions_of
-from analysis.offpolicy.policies import Policy, RewardModel
+from analysis.offpolicy.policies import Policy
 from tests.analysis.offpolicy.logged import Session, heldout_events, uniform_events
 
 USERS, TRACKS, LISTED = 400, 30, 5
@@ -71,31 +71,6 @@ def test_the_logging_policy_itself_is_worth_the_mean_of_the_log(scorer: OffPolic
     found = scorer.value(same)
     assert found.ips.value == pytest.approx(sessions.time[sessions.counted].mean())
     assert found.mean_weight.value == pytest.approx(1)
-
-
-def test_the_sums_of_the_listeners_make_the_estimate(scorer: OffPolicy, means: np.ndarray) -> None:
-    policy = scorer.matcher.match(np.arange(USERS), top(means)).serve("random")
-    half = np.full(len(scorer.sessions.track), 0.5)
-    found = scorer.value(policy, RewardModel(half, half))
-    sums = found.per_listener
-    assert found.dr is not None
-    assert sums.corrected is not None
-    assert found.ips.value == pytest.approx(sums.times.sum() / sums.requests.sum())
-    assert found.dr.value == pytest.approx(sums.corrected.sum() / sums.requests.sum())
-
-
-def test_weights_above_the_limit_correct_nothing(scorer: OffPolicy, means: np.ndarray) -> None:
-    policy = scorer.matcher.match(np.arange(USERS), top(means)).serve("random")
-    half = np.full(len(scorer.sessions.track), 0.5)
-    found = scorer.value(policy, RewardModel(half, half), largest_weight=0.0)
-    assert found.dr is not None
-    assert found.dr.value == pytest.approx(0.5)
-
-
-def test_the_order_of_the_lists_does_not_matter(scorer: OffPolicy, means: np.ndarray) -> None:
-    order = np.random.default_rng(3).permutation(USERS)
-    first = scorer.value_lists(np.arange(USERS), top(means))
-    assert scorer.value_lists(order, top(means)[order]).snips == first.snips
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from tests.recsys.logs import make_store, random_sessions, write_log
 
 SESSIONS = random_sessions(1, listeners=5, tracks=9, sessions=20)
 START_MS = 1_767_225_600_000
-HALF_HOUR_MS = 1_800_000
 COLUMNS = pa.schema(
     {
         "user": pa.int64(),
@@ -74,33 +73,7 @@ def test_a_request_does_not_count_where_another_track_was_played_or_the_propensi
     np.testing.assert_array_equal(found.propensity, [np.nan] * 4 + [0.1])
 
 
-def test_without_logged_sessions_they_are_the_ones_that_training_sees() -> None:
-    """A session ends with `last` and with half an hour of silence; of one moment, `next` stands before `last`."""
-    rng = np.random.default_rng(3)
-    rows: list[Row] = [
-        (
-            int(rng.integers(3)),
-            int(rng.integers(40)) * HALF_HOUR_MS // 4,
-            str(rng.choice(["next", "next", "last"])),
-            int(rng.integers(5)),
-            0.5,
-            None,
-            None,
-            None,
-        )
-        for _ in range(120)
-    ]
-    connection = connect(rows)
-    found, others = read_sessions(connection, parse_holdout("all"))
-    assert others is None
-    theirs = queries.fetch_table(connection, "sessions/session_events")
-    expected = sorted((row["user"], row["session"], row["position"], row["track"]) for row in theirs.to_pylist())
-    position = np.arange(len(found.first)) - found.first + 1
-    assert position.tolist() == [position for _, _, position, _ in expected]
-    assert found.track.tolist() == [track for _, _, _, track in expected]
-
-
-def test_uniform_counts_repeats_and_uniform_unheard_does_not() -> None:
+def test_uniform_counts_repeats_and_uniform_unheard_does_not_and_neither_replaces_what_was_logged() -> None:
     rows: list[Row] = [
         (3, 0, "next", 10, 1.0, 11, "a", None),
         (3, 1000, "next", 11, 0.5, 11, "a", None),
@@ -111,11 +84,8 @@ def test_uniform_counts_repeats_and_uniform_unheard_does_not() -> None:
     np.testing.assert_allclose(uniform.propensity[1:], [1 / 20] * 3)
     unheard = read(rows, logging_policy="uniform-unheard", catalogue_size=20)
     np.testing.assert_allclose(unheard.propensity[1:], [1 / 19, 1 / 18, 1 / 18])
-
-
-def test_a_logged_propensity_is_never_replaced() -> None:
-    found = read(A_SESSION, logging_policy="uniform", catalogue_size=20)
-    np.testing.assert_array_equal(found.propensity, [np.nan, 0.1, 0.2])
+    logged = read(A_SESSION, logging_policy="uniform", catalogue_size=20)
+    np.testing.assert_array_equal(logged.propensity, [np.nan, 0.1, 0.2])
 
 
 @pytest.mark.parametrize(("size", "message"), [(None, "needs the number of tracks"), (12, "track 12 was heard")])

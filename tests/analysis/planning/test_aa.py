@@ -68,17 +68,11 @@ def test_a_sound_system_raises_an_alarm_in_one_of_a_thousand_and_an_unsound_one_
 
     monkeypatch.setattr("analysis.planning.aa._run_splits", splits)
     power = 1.0
-    for _ in range(3000):
+    for _ in range(1000):
         alarms += not check(days, runs=500, effect=0.5).as_expected
-    assert alarms <= 9  # 3 are expected at most; more than 9 come once in 1,000 times
+    assert alarms <= 5  # 1 is expected at most; more than 5 come once in 1,000 times
     power = 1.5
     assert not any(check(days, runs=500, effect=0.5).as_expected for _ in range(20))
-
-
-def test_an_injected_effect_that_is_large_is_nearly_always_found(days: ListenerDays) -> None:
-    report = check(days, runs=100, effect=0.5)
-    assert report.detected > 0.95
-    assert report.rejections.lower <= report.rejections.value <= report.rejections.upper
 
 
 def test_a_test_that_takes_sessions_for_independent_is_caught() -> None:
@@ -140,9 +134,10 @@ def test_mistakes_are_one_line_and_exit_code_2(
 
 @pytest.mark.dask
 def test_a_scheduler_gives_the_same_as_this_process(days: ListenerDays) -> None:
-    here = check(days, runs=120)
+    here = check(days, runs=120, effect=0.5)
+    assert here.detected > 0.95  # a large effect is nearly always found
     with LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0") as cluster:
-        there = check(days, runs=120, scheduler=cluster.scheduler_address)
+        there = check(days, runs=120, effect=0.5, scheduler=cluster.scheduler_address)
     assert asdict(there) == asdict(here)
 
 

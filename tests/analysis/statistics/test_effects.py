@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from analysis.statistics.cuped import adjust
-from analysis.statistics.effects import Effect, Estimate, Interval, compare, estimate
+from analysis.statistics.effects import Effect, Estimate, Interval, adjust, compare, estimate
 from analysis.statistics.moments import Moments, Quantity
 from tests.analysis.statistics.arms import SESSIONS, SESSIONS_BEFORE, TIME, TIME_BEFORE, draw_arms
 

@@ -48,13 +48,6 @@ def test_merging_loses_no_digits_far_from_zero() -> None:
     np.testing.assert_allclose((halves[0] + halves[1]).covariances, np.cov(np.stack(list(columns.values()))), atol=1e-8)
 
 
-def test_a_mean_is_the_columns_own() -> None:
-    columns = draw(3, 30)
-    moments, time = Moments.of(columns), Quantity("time")
-    assert moments.mean(time) == pytest.approx(columns["time"].mean(), rel=1e-13)
-    assert moments.variance(time) == pytest.approx(columns["time"].var(ddof=1), rel=1e-12)
-
-
 def test_variance_of_a_ratio_is_that_of_its_linear_part() -> None:
     columns = draw(4, 200)
     moments, per_session = Moments.of(columns), Quantity("time", "sessions")
@@ -66,12 +59,6 @@ def test_variance_of_a_ratio_is_that_of_its_linear_part() -> None:
     assert moments.covariance(per_session, Quantity("skips")) == pytest.approx(
         float(linear @ skips) / (len(skips) - 1), rel=1e-10
     )
-
-
-def test_a_column_over_itself_does_not_vary() -> None:
-    moments = Moments.of(draw(5, 20))
-    assert moments.mean(Quantity("time", "time")) == 1
-    assert moments.variance(Quantity("time", "time")) == pytest.approx(0, abs=1e-15)
 
 
 def test_a_ratio_without_denominator_is_no_number() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from looplib.randomness import make_generator
-from sim.collect.clock import DAY_MS, SESSION_GAP_MS, event_times, window_ms
-from sim.errors import CollectionError
+from sim.collect.eventlog import DAY_MS, SESSION_GAP_MS, event_times, window_ms
+from sim.errors import SimError
 
 SILENCE_MS = 30 * 60 * 1000
 
@@ -48,5 +48,5 @@ def test_a_track_takes_a_second_and_up_to_three_minutes_more_where_there_is_room
 
 def test_more_sessions_than_a_window_can_hold_are_refused() -> None:
     window, rng = (0, DAY_MS), make_generator(1, "test")
-    with pytest.raises(CollectionError, match="a listener has 50 sessions in 1 days, too many to keep apart"):
+    with pytest.raises(SimError, match="a listener has 50 sessions in 1 days, too many to keep apart"):
         event_times(np.zeros(50, int), np.ones(50, int), np.zeros((1, 50), int), window, rng)

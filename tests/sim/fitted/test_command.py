@@ -13,9 +13,8 @@ import pytest
 from looplib.config import load_config
 from sim.fitted.command import make_fitted_world
 from sim.fitted.world import FitConfig
-from sim.run import main as run
 from sim.world import main
-from sim.worlds.files import TitledRecord, load_world, read_records, world_digest
+from sim.worlds.files import TrackRecord, load_world, read_records, world_digest
 from tests.sim.fitted.fits import FACTORS, Data, make_data, write_factors
 
 FILES = ["fit.json", "fit.yaml", "tracks.json", "tracks.npy", "users.json"]
@@ -55,7 +54,7 @@ def test_a_fitted_world_is_a_world_with_the_datas_ids_and_texts_beside_its_own(d
     world, true = load_world(fitted), load_world(data.folder / "world")
     assert (world.tracks, world.listeners) == (600, 250)
     assert world.artist.tolist() == true.artist.tolist()
-    texts = [list(read_records(folder / "tracks.json", TitledRecord)) for folder in (fitted, data.folder / "world")]
+    texts = [list(read_records(folder / "tracks.json", TrackRecord)) for folder in (fitted, data.folder / "world")]
     assert texts[0] == texts[1]
     assert np.linalg.norm(world.embeddings, axis=1) == pytest.approx(np.linalg.norm(world.embeddings[0]), rel=1e-5)
     assert set(world.gamma) == {0.8}
@@ -79,11 +78,6 @@ def test_a_response_of_a_fitted_world_is_heeded(data: Data, tmp_path: Path) -> N
     world = load_world(tmp_path / "w")
     assert (world.response.noise, world.response.organic_neighbours, world.seed) == (1.0, 10, 4)
     assert set(world.gamma) == {0.6}
-
-
-def test_a_log_can_be_collected_from_a_fitted_world(fitted: Path, tmp_path: Path) -> None:
-    words = ["--world", str(fitted), "--log", str(tmp_path / "log"), "--episodes", "50", "--recommender", "random"]
-    assert run(words) == 0
 
 
 def test_the_command_says_what_it_made_and_makes_it_once(
@@ -114,13 +108,6 @@ def test_the_same_inputs_give_the_same_bytes_whatever_the_order_of_the_files(
     facts = [orjson.loads((folder / "fit.json").read_bytes()) for folder in (fitted, tmp_path / "parts")]
     assert facts[0].pop("inputs") != facts[1].pop("inputs")
     assert facts[0] == facts[1], "what is measured is the same too"
-
-
-def test_another_seed_gives_another_world(tmp_path: Path) -> None:
-    words = _small(tmp_path)
-    for seed in (0, 1):
-        assert main([*words, "--set", f"seed={seed}", "--out", str(tmp_path / str(seed))]) == 0
-    assert world_digest(tmp_path / "0") != world_digest(tmp_path / "1")
 
 
 def _small(tmp_path: Path, rows: str = "user,track,weight\nu1,x,2\n\nu2,y,1\nu2,z,1\nu2,z,1\n") -> list[str]:
@@ -161,15 +148,12 @@ def _refused(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str
     ("rows", "message"),
     [
         ("", "plays.csv: holds no interactions"),
-        ("user,track,weight\n", "plays.csv: holds no interactions"),
         ("user,item,weight\nu1,x,1\n", "plays.csv:2: track: Field required"),
         ("user,track,weight\nu1,x,1\nu9,x,1\n", "plays.csv:3: user 'u9' is not in the export's factors"),
         ("user,track,weight\nu1,t,1\n", "plays.csv:2: track 't' is not in the export's factors"),
         ("user,track,weight\nu1,x,-1\n", "plays.csv:2: weight: Input should be greater than or equal to 0"),
         ("user,track,weight\nu1,x,nan\n", "plays.csv:2: weight: Input should be"),
-        ("user,track,weight\nu1,x,inf\n", "plays.csv:2: weight: Input should be less than or equal to"),
         ("user,track,weight\nu1,x,\n", "plays.csv:2: weight: Input should be a valid number"),
-        ("user,track,weight\nu1,x\n", "plays.csv:2: weight: Input should be a valid number"),
         ("user,track,weight\nu1,x,1,2\n", "plays.csv:2: more values than columns"),
         ('user,track,weight\nu1,"x,1\n', "plays.csv: not CSV after line 1"),
         ("user,track,weight\nu1,x,0\n", "every weight is 0"),

