@@ -62,7 +62,7 @@ class Application:
         """Make the answer to a request that failed."""
         status, message = _explain(error)
         self._service.metrics.refusals.labels(str(status)).inc()
-        headers = error.headers if isinstance(error, RefusedError) else ""
+        headers = error.headers if isinstance(error, RefusedError) else b""
         return make_answer(status, orjson.dumps({"error": message}), headers=headers)
 
     def _answer(self, request: Request) -> Answer:
@@ -77,7 +77,7 @@ class Application:
             raise RefusedError(HTTPStatus.NOT_FOUND, "path not found; /docs has those that are")
         if method != request.method and (method, request.method) != ("GET", "HEAD"):
             message = f"{request.method} is not allowed here, {method} is"
-            raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, message, f"allow: {method}\r\n")
+            raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, message, f"allow: {method}\r\n".encode())
         if first == b"/admin/":
             self._check_token(request)
         found = view(self._service, path[len(first) :], request.body)

@@ -21,16 +21,15 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def make_answer(status: int, body: bytes, kind: str = "application/json", headers: str = "") -> Answer:
+def make_answer(status: int, body: bytes, kind: bytes = b"application/json", headers: bytes = b"") -> Answer:
     """Make an answer with a body of some content type; the other headers are whole lines."""
-    lines = f"content-type: {kind}\r\ncontent-length: {len(body)}\r\n{headers}"
-    return Answer(status, lines.encode("latin-1"), body)
+    return Answer(status, b"content-type: %b\r\ncontent-length: %d\r\n%b" % (kind, len(body), headers), body)
 
 
 class RefusedError(Exception):
     """A request that is refused."""
 
-    def __init__(self, status: HTTPStatus, message: str, headers: str = "") -> None:
+    def __init__(self, status: HTTPStatus, message: str, headers: bytes = b"") -> None:
         """Make the error of a status; the headers of its answer are whole lines."""
         super().__init__(message)
         self.status, self.headers = status, headers

@@ -89,7 +89,7 @@ def _ready(service: Service, *_: bytes) -> object:
 
 
 def _metrics(service: Service, *_: bytes) -> object:
-    return make_answer(200, service.metrics.text(), CONTENT_TYPE_PLAIN_0_0_4)
+    return make_answer(200, service.metrics.text(), CONTENT_TYPE_PLAIN_0_0_4.encode())
 
 
 def _experiments(service: Service, *_: bytes) -> object:
@@ -121,7 +121,7 @@ def _document(service: Service, *_: bytes) -> dict[str, Any]:
 
 def _page(service: Service, *_: bytes) -> object:
     page = jinja2.Environment(autoescape=True).from_string(_PAGE.read_text()).render(_document(service))
-    return make_answer(200, page.encode(), "text/html; charset=utf-8")
+    return make_answer(200, page.encode(), b"text/html; charset=utf-8")
 
 
 def _reload(service: Service, *_: bytes) -> object:
