@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 from analysis.ab.config import AbConfig
 from botify.settings import Settings
 from recsys.config import SearchConfig
+from recsys.ingest.__main__ import Settings as IngestSettings
 from recsys.loop.config import LoopConfig
 from sim.collect.collection import CollectConfig
 from sim.fitted.world import FitConfig
@@ -20,6 +21,7 @@ from sim.worlds.config import WorldConfig
 
 PAGE = Path(__file__).with_name("settings.md")
 PARTS = {
+    "Ingest": (IngestSettings, "`python -m recsys.ingest FILE --store DIR`, on the command line alone"),
     "Search": (SearchConfig, "`python -m recsys.search --config FILE`, such as `configs/demo.yaml`"),
     "A/B report": (AbConfig, "`python -m analysis.ab LOG --config FILE`, such as `configs/ab.yaml`"),
     "Service": (Settings, "`python -m botify --config FILE`; each key is also a variable `BOTIFY_…`"),

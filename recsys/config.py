@@ -103,9 +103,11 @@ class Search(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_older_runs(cls, found: dict[str, object]) -> dict[str, object]:
+    def _of_older_runs(cls, found: object) -> object:
         """Leave out what runs of version 0.1 have in their configuration where it was not set."""
-        return {key: value for key, value in found.items() if value or key not in ("seeds", "patience")}
+        if isinstance(found, dict):
+            return {key: value for key, value in found.items() if value or key not in ("seeds", "patience")}
+        return found
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":

@@ -55,11 +55,7 @@ class Lock:
     holder: Holder | None  # this process; None of a path, whose lock nobody can take over
 
     def check(self) -> None:
-        """Refuse to go on where another process has taken over.
-
-        Raises:
-            StorageError: One has, or the server does not answer.
-        """
+        """Refuse to go on where another process has taken over."""
         if self.holder and (found := _read(self.workspace)) != self.holder:
             who = f"{found} has taken over" if found else "its lock was removed"
             raise StorageError(f"{self.workspace}: {who}, as this process was silent for long; it writes no more")

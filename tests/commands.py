@@ -21,10 +21,18 @@ MODULES = (
     "analysis.offpolicy",
     "sim.world",
     "sim.run",
+    "listening_loop.command",
 )
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    [*MODULES, *(f"{name}.__main__" for name in MODULES), "sim.fitted.command", "recsys.report.figures", "s3fs"]
+    [
+        *MODULES,
+        *(f"{name}.__main__" for name in MODULES),
+        "listening_loop.init",
+        "sim.fitted.command",
+        "recsys.report.figures",
+        "s3fs",
+    ]
 )
 TIMEOUT_S = 400
 _PRELOADED = ".* found in sys.modules after import"

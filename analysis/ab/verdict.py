@@ -232,12 +232,15 @@ def _how_long(more: int | None, evidence: Evidence) -> str:
     """Return for how long to wait, in listeners and at the pace so far."""
     if more is None:
         return "; no end is in sight"
+    needed = f"; about {more:,} more listeners"
+    if not evidence.days:  # a data frame has no times
+        return f"{needed} would tell if it stays so"
     hours = 24 * evidence.days * more / max(1, evidence.in_all)
     if hours < 2:
         time = f"{60 * hours:,.0f} minutes"
     else:
         time = f"{hours / 24:,.0f} days" if hours >= 48 else f"{hours:,.0f} hours"
-    return f"; about {more:,} more listeners, {time} at the pace so far, would tell if it stays so"
+    return f"{needed}, {time} at the pace so far, would tell if it stays so"
 
 
 def _describe(effect: MetricEffect) -> str:

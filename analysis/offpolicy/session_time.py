@@ -209,9 +209,8 @@ class SessionTimes:
     def _would_be(self, tracks: IntArray, chunk: IntArray) -> Requests:
         """Describe the requests of sessions that hear these tracks in this order, shape (sessions * tracks,)."""
         start, length = self._starts[chunk], tracks.shape[1] + 1
-        first, listener = (
-            np.repeat(of, length) for of in (np.arange(len(start)) * length, self._sessions.listener[start])
-        )
+        first = np.repeat(np.arange(len(start)) * length, length)
+        listener = np.repeat(self._sessions.listener[start], length)
         heard = np.column_stack([self._sessions.track[start], tracks]).ravel()
         sessions = replace(self._sessions, listener=listener, first=first, track=heard)
         return self._requests(sessions).at(np.flatnonzero(sessions.is_outcome))

@@ -45,13 +45,18 @@ def prepare_bucket(
         _attach_sessions(connection, store, parts, rule)
         queries.materialize(connection, "heldout_sessions", "sessions/heldout_sessions", **rule.parameters)
         queries.materialize(connection, "split_events", "sessions/split_events")
-        counts = _checked_counts(connection, bucket)
+        found = queries.fetch_row(connection, "sessions/split_summary")
+        if found["sessions_on_both"] or found["split_events"] != found["events"]:
+            raise SplitError(
+                f"bucket {bucket}: {found['sessions_on_both']} sessions are on both sides of the split and "
+                f"{found['split_events']} of {found['events']} events on either; allowed are 0, and all"
+            )
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
             file = bucket_file(workspace.folder, kind, bucket)
             pq.write_table(queries.fetch_table(connection, name, **values), file)
             workspace.upload(file.name)
             workspace.evict(file.name)
-    return counts
+    return {name: found[name] for name in COUNTS}
 
 
 def count_starts(store: str, parts: Sequence[Part], rule: SplitRule) -> tuple[IntArray, IntArray]:
@@ -91,13 +96,3 @@ def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, t
         "interactions": ("sessions/interactions", feedback.model_dump(include={"organic", "min_time", "skip_time"})),
         "logged": ("offpolicy/session_events", {"heldout": True}),
     }
-
-
-def _checked_counts(connection: queries.Connection, bucket: int) -> dict[str, int]:
-    row = queries.fetch_row(connection, "sessions/split_summary")
-    if row["sessions_on_both"] or row["split_events"] != row["events"]:
-        raise SplitError(
-            f"bucket {bucket}: {row['sessions_on_both']} sessions are on both sides of the split and "
-            f"{row['split_events']} of {row['events']} events on either; allowed are 0, and all"
-        )
-    return {name: row[name] for name in COUNTS}

@@ -40,11 +40,7 @@ Report = Callable[[float, str], None]
 
 
 def dataset_digest(store: Store, config: SearchConfig) -> str:
-    """Return the digest of all that a search's dataset follows from.
-
-    Raises:
-        SplitError: The store lacks what the split needs.
-    """
+    """Return the digest of all that a search's dataset follows from."""
     rule = split_rule(store, config.split, config.seed)
     facts = {
         "schema": SCHEMA,

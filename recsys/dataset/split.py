@@ -69,11 +69,7 @@ class SplitRule:
 
 
 def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
-    """Return the rule of a split, without the cutoff of a split by time.
-
-    Raises:
-        SplitError: The store lacks what the split needs.
-    """
+    """Return the rule of a split, without the cutoff of a split by time."""
     table = store.manifest.table
     if table and split.kind in ("time", "last_session") and "timestamp" not in table.columns:
         raise SplitError(

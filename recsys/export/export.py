@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -155,7 +156,7 @@ def _write_version(folder: Path, export: _Export) -> None:
         },
         "versions": {
             "python": platform.python_version(),
-            **{library: importlib.metadata.version(library) for library in _LIBRARIES},
+            **{library: importlib.metadata.version(library) for library in _LIBRARIES if find_spec(library)},
         },
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))

@@ -54,10 +54,8 @@ def ingest_interactions(
 
     Raises:
         InteractionFileError: A file cannot be found or read, is empty, or lacks a column.
-        IngestError: No row is good, ids are numbers here and text there, shares are percentages or not as said,
-            timestamps are of several formats, the store holds something else, or the machine has too little disk or
-            memory.
-        StoreError: The store is damaged or has another number of buckets.
+        IngestError: No row is good, rows contradict each other, or the machine has too little disk or memory.
+        StoreError: The store is damaged, holds something else, or has another number of buckets.
         StorageError: Another ingest is at work.
     """
     row, layout = ("play", EVENTS) if reading.columns.has_share else ("interaction", INTERACTIONS)

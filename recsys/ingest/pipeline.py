@@ -41,7 +41,7 @@ class NewFiles:
     """
 
     def __init__(self, files: Sequence[LogFile], manifest: Manifest, reading: str, scratch: Path) -> None:
-        """Take the files and the manifest of the store; the same bytes under another `reading` are another content."""
+        """Take the files and the manifest of the store."""
         self.digests: dict[LogFile, str] = {}  # of the new ones so far
         self.known: list[LogFile] = []  # the others so far
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
@@ -101,11 +101,7 @@ class Ingest:
     scratch: Path
 
     def commit(self, added: Additions, row: str) -> IngestReport:
-        """Sort what was added to the buckets, and make all of it part of the store; a good line is called a `row`.
-
-        Raises:
-            IngestError: No line was good, or a file changed meanwhile.
-        """
+        """Sort what was added to the buckets, and make all of it part of the store; a good line is called a `row`."""
         self.files.check_unchanged()
         self.connection.close()  # sorting needs the memory
         added = replace(added, parts=self.bucketing.finish())
@@ -127,13 +123,8 @@ def begin(
 ) -> Iterator[Ingest]:
     """Open an ingest of those files whose content the store has not, whatever their names.
 
-    Args:
-        files: The files.
-        store: The store's path or address; it is created if there is none.
-        layout: The columns of its parts.
-        reading: Settings that make of the same bytes another content.
-        buckets: Of a new store, None for the default.
-        memory: What DuckDB may use, such as "1GB", before it spills to the store's disk.
+    The store is created if there is none, with so many buckets, or the default. The same bytes under another `reading`
+    are another content; `memory` is what DuckDB may use, such as "1GB", before it spills to the store's disk.
     """
     if not _MEMORY.fullmatch(memory):
         raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")

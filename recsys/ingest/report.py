@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from rich.table import Table
 from rich.text import Text
 
 from analysis.logs.files import LogFile
@@ -33,22 +32,23 @@ class IngestReport:
 
 
 def print_report(report: IngestReport) -> None:
-    """Print the sources, their first rejects, and the store."""
-    store, lines = report.store, []
-    if report.added:
-        output().print(_sources_table(report), soft_wrap=True)
+    """Print the sources, of very many those alone that are not all good, their first rejects, and the store."""
+    store, manifest, lines = report.store, report.store.manifest, []
     for source in report.added:
+        if len(report.added) <= SHOWN_SOURCES or source.lines.good < source.lines.read:
+            lines.append(_counted(source.name, source.lines))
         if source.lines.rejected:
             file = store.path / source.rejects
             shown = read_rejects(file, SHOWN_REJECTS)
             lines += [f"  {reject.file}:{reject.line}: {reject.reason}" for reject in shown]
             more = source.lines.rejected - len(shown)
             lines.append(f"  {f'and {more:,} more' if more else 'kept'} in {file}")
+    if len(report.added) > 1:
+        lines.append(_counted(f"{len(report.added):,} sources", report.lines))
     lines += [f"{file.name}: its content is in the store already, nothing added" for file in report.known]
     if report.repeats:
         key = "user, item, timestamp and session"
         lines.append(f"{report.repeats:,} rows repeat another's {key}: their weights are added up")
-    manifest = store.manifest
     if report.untitled:
         lines.append(f"{report.untitled:,} items have no title; pages show their ids instead")
     if facts := manifest.table:
@@ -60,20 +60,5 @@ def print_report(report: IngestReport) -> None:
     output().print(Text("\n".join(lines)), soft_wrap=True)
 
 
-def _sources_table(report: IngestReport) -> Table:
-    """Return the lines of each source; of very many, only of those that are not all good."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("source", overflow="fold")
-    for column in ("read", "=", "good", "+", "rejected", "+", "blank"):
-        table.add_column(column, justify="right")
-    table.add_column("")
-    shown = [(source.name, source.lines) for source in report.added]
-    if (count := len(shown)) > SHOWN_SOURCES:
-        shown = [(name, lines) for name, lines in shown if lines.good < lines.read]
-    if count > 1:
-        hint = f", {count - len(shown):,} of them with good lines alone" if len(shown) < count else ""
-        shown.append((f"{count:,} sources{hint}", report.lines))
-    for name, lines in shown:
-        counts = (f"{lines.read:,}", "=", f"{lines.good:,}", "+", f"{lines.rejected:,}", "+", f"{lines.blank:,}")
-        table.add_row(Text(name), *counts, "" if lines.good else "0 good lines")
-    return table
+def _counted(name: str, lines: LineCounts) -> str:
+    return f"{name}: {lines.read:,} lines = {lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"

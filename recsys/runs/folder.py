@@ -113,8 +113,7 @@ def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
         run.download(LEDGER)
         for written in (run.folder, run.folder / CHECKPOINTS, *(run.folder / LISTENERS).glob("*")):
             remove_leftovers(written)
-        run.delete(PIECES)
-        run.delete(WINNER, LEADERBOARD, REPORT)
+        run.delete(PIECES, WINNER, LEADERBOARD, REPORT)
         yield lock
 
 

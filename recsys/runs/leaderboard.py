@@ -123,8 +123,8 @@ def edges_of(chosen: Row, search: Search) -> dict[str, str]:
 def warn_of_rival(best: Row, rivals: Sequence[Row], compare: Compare, metrics: tuple[str, str]) -> list[str]:
     """Warn that the choosing metric and another would choose differently; no warning where that may be chance.
 
-    `best` is the first by the choosing metric, `rivals` the ranking by the other. One of `metrics`, the choosing and
-    the other, is the listening time, and `compare` compares rows by it.
+    `best` is the first by the choosing metric, `rivals` the ranking by the other; `metrics` are both, and `compare`
+    compares rows by the one that is the listening time.
     """
     rival, (metric, other) = scored_candidates(rivals)[0], metrics
     if rival.key == best.key:

@@ -92,8 +92,8 @@ def differences(parts: FloatArray, reference: int, resamples: int, seed: int) ->
     Args:
         parts: Numerators and denominators of the listeners, shape (models, 2, listeners).
         reference: Position of the model that the others are compared with.
-        resamples: How many resamples of the listeners there are; the seed decides which.
-        seed: Seed of the resamples.
+        resamples: How many resamples of the listeners there are.
+        seed: Decides which.
     """
     ratios = bootstrap.Ratios(parts[:, 0].T, parts[:, 1].T)
     (estimates,) = bootstrap.estimate(bootstrap.Resamples(parts.shape[2], resamples, seed), ratios)
@@ -113,10 +113,9 @@ def differences(parts: FloatArray, reference: int, resamples: int, seed: int) ->
 
 
 def _critical(largest: FloatArray, listeners: int) -> float:
-    """Return the standard errors that the largest difference stays within.
+    """Return the standard errors that the largest difference stays within: a quantile of the resamples.
 
-    It is the quantile of the resamples, one standard error of its rank further out, as there are only so many of them;
-    and as Student's distribution is wider than the normal one, for a difference whose error is estimated too.
+    It is one standard error of its rank further out, as there are only so many, and as Student's distribution is wider.
     """
     rank = CONFIDENCE * len(largest) + math.sqrt(CONFIDENCE * (1 - CONFIDENCE) * len(largest))
     found = np.sort(largest)[min(math.ceil(rank), len(largest)) - 1]

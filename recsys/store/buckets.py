@@ -69,11 +69,7 @@ class Bucketing:
         self._groups: dict[int, list[tuple[int, Run]]] = {}
 
     def add(self, number: int, rows: Iterable[pa.RecordBatch]) -> int:
-        """Take the rows of a group, in place of those added before under the same number; return how many there were.
-
-        Raises:
-            OSError: The disk is full.
-        """
+        """Take the rows of a group, in place of any added under the same number; return how many there were."""
         file = self._folder / f"group-{number:06}.arrow"
         runs: list[tuple[int, Run]] = []
         with file.open("wb") as sink:
@@ -96,7 +92,7 @@ class Bucketing:
         parts = {bucket: self._folder / f"bucket-{bucket:03}.parquet" for bucket in sorted(runs)}
 
         def write(bucket: int) -> None:
-            write_sorted(runs[bucket], self._layout, parts[bucket])
+            _write_sorted(runs[bucket], self._layout, parts[bucket])
 
         with (
             progress("sort", len(parts), "buckets") as report,
@@ -118,12 +114,8 @@ def bucket_of(users: IntArray, buckets: int) -> IntArray:
     return (mixed * buckets) >> 32
 
 
-def write_sorted(runs: Sequence[Run], layout: Layout, target: Path) -> None:
-    """Write the rows of some runs by user, timestamp, `next` before `last`, track; equal ones keep their order.
-
-    Raises:
-        OSError: The disk is full.
-    """
+def _write_sorted(runs: Sequence[Run], layout: Layout, target: Path) -> None:
+    """Write the rows of some runs by user, timestamp, `next` before `last`, track; equal ones keep their order."""
     options = {"compression": "zstd", "use_dictionary": layout.dictionaries, "store_schema": False}
     with target.open("wb") as sink, pq.ParquetWriter(sink, layout.schema, **options) as parquet:
         for rows in _slices(runs):

@@ -58,10 +58,7 @@ def write_ids(
 ) -> dict[IdsOf, Path]:
     """Write the text ids of the table `verified` to files in `scratch`, and attach them as `user_ids` and `track_ids`.
 
-    `known` are files of the ids that the store has.
-
-    Returns:
-        The files of users and of items, where they are text.
+    `known` are files of the ids that the store has. Returns the new files of users and of items, where they are text.
 
     Raises:
         IngestError: Two texts have the same number.
@@ -83,11 +80,7 @@ def write_ids(
 
 
 def write_titles(connection: queries.Connection, scratch: Path) -> tuple[Path, int]:
-    """Write the titles of the table `verified` to a file in `scratch`; `write_ids` has attached `track_ids`.
-
-    Returns:
-        The file, and how many tracks have no title.
-    """
+    """Write the titles of the table `verified` to a file; return it, and how many tracks have no title."""
     file = scratch / "titles.parquet"
     queries.copy_to_parquet(connection, "interactions/titles", file)
     return file, pq.read_table(file, columns=["title"])["title"].null_count

@@ -64,7 +64,6 @@ def locked(workspace: Workspace) -> Iterator[Lock]:
     Raises:
         StoreError: The folder is not a store's.
         StorageError: Another writer is at work.
-        OSError: The folder cannot be written.
     """
     names = workspace.names()
     for name in sorted(names if MANIFEST not in names else ()):  # a killed first ingest leaves no more than these

@@ -147,13 +147,14 @@ def _simulate_segment(model: ListeningModel, config: CollectConfig, segment: int
     window = (1000 * int(midnight.timestamp()) + segment * length_ms, length_ms)
     timestamp = event_times(sessions.listener, sessions.length, hundredths, window, rng)
     order = np.argsort(timestamp[0], kind="stable")
-    played = sessions.is_played()[:, order].T
+    which, position = np.nonzero(sessions.is_played()[:, order].T)  # of each event: its session, its place in it
+    session = order[which]
     return Events(
         session=np.array(numbers),
         listener=sessions.listener[order],
         length=sessions.length[order],
-        timestamp=timestamp[:, order].T[played],
-        track=sessions.tracks[: len(propensity), order].T[played].astype(np.int64),
-        hundredths=hundredths[:, order].T[played],
-        propensity=propensity[:, order].T[played],
+        timestamp=timestamp[position, session],
+        track=sessions.tracks[position, session].astype(np.int64),
+        hundredths=hundredths[position, session],
+        propensity=propensity[position, session],
     )

@@ -28,21 +28,18 @@ from botify.settings import Settings
 from looplib.cli import run
 from looplib.config import dump_config, parse_config
 from recsys.config import ContextConfig, ExportConfig, SearchConfig
-from recsys.dataset.build import build_dataset
 from recsys.errors import IngestError
 from recsys.export import __main__ as publish
 from recsys.export.export import export_run
 from recsys.ingest.events import ingest
 from recsys.ingest.interactions import ingest_interactions
-from recsys.models.als import AlsParams
 from recsys.report.page import read_titles
-from recsys.runs.folder import CONFIG, WINNER, Winner
-from recsys.runs.trials import Trial
+from recsys.runs.folder import CONFIG
 from recsys.search import __main__ as search
 from recsys.store.ids import Title
 from recsys.store.remote import open_store
 from tests.botify.client import client_of
-from tests.recsys.in_process import in_process
+from tests.recsys.finished import finish_run
 
 USERS, ITEMS = 12, 50
 
@@ -81,14 +78,7 @@ def export(
 
 def publish_model(folder: Path, context: ContextConfig | None = None) -> Path:
     """Publishes a model of the store in a folder."""
-    config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"), context=context)
-    dataset = build_dataset(open_store(config.store), config, in_process(), lambda _done, _word: None)
-    Path(config.run).mkdir(exist_ok=True)
-    (Path(config.run) / CONFIG).write_text(dump_config(config))
-    trial = Trial("trial", "als", AlsParams(4, 0.1, 1.0), 42)
-    winner = Winner(trial, 2, {"ndcg@30": (0.0, 0.0, 0.0)}, "ndcg@30", dataset.summary.digest)
-    (Path(config.run) / WINNER).write_bytes(orjson.dumps(winner))
-    return Path(export_run(config.run, folder / "out", ExportConfig(top=5, neighbours=3)))
+    return Path(export_run(finish_run(folder, context), folder / "out", ExportConfig(top=5, neighbours=3)))
 
 
 def serve(version: Path, log: Path, **settings: Any) -> Service:  # noqa: ANN401  any setting

@@ -58,7 +58,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
     """Return what is other in each configuration; all searches share one cluster, which takes longer to start."""
     search = {
         "search": {
-            "space": {"factors": [4, 8], "regularization": [0.1], "alpha": [10.0]},
+            "space": {"factors": [4], "regularization": [0.1], "alpha": [10.0]},
             "sweeps": 2,
             "score_every": 2,
         },
@@ -88,13 +88,14 @@ class Reader:
         self._replaced = {
             **REPLACED,
             "tcp://HOST:8786": scheduler,
+            '"search.sweeps": 3': f'"search.sweeps": 1, "cluster.scheduler": "{scheduler}"',
             "localhost:5001": f"localhost:{self.port}",
             "localhost:6379": f"localhost:{redis.port}",
             "--recommender remote": f"--recommender remote --url http://localhost:{self.port}",
             "-m recsys.lab": f"-m recsys.lab --port {self.lab} --service http://localhost:{self.port}",
         }
         (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")  # a status of 400 fails the command
-        self._environment = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        self._environment = {**os.environ, "CURL_HOME": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
         self._done: set[str] = set()
         self._wanted: dict[str, tuple[str, Block]] = {}  # servers that are to run, with what starts them
         self._servers: dict[str, subprocess.Popen[bytes]] = {}

@@ -17,6 +17,7 @@ from recsys.export import __main__ as export_command
 from recsys.export import export
 from recsys.ingest.events import ingest
 from recsys.search import __main__ as search
+from tests.recsys.finished import finish_run
 from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
@@ -104,13 +105,11 @@ def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> 
 
 
 def test_a_tiny_catalogue_gives_shorter_lists_and_says_so(tmp_path: Path) -> None:
-    store = make_store(tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12)
-    (tmp_path / "search.yaml").write_text(f"store: {store}\nrun: {tmp_path / 'run'}\n")
-    argv = ["--config", str(tmp_path / "search.yaml"), *QUICK, "--set", "export.publish_anyway=true"]
-    assert run(search.app, search.PROG, argv) == 0
-    lines = read_lines(tmp_path / "run/export/current/recommendations.jsonl")
+    make_store(tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12)
+    version = Path(export.export_run(finish_run(tmp_path), tmp_path / "out", ExportConfig()))
+    lines = read_lines(version / "recommendations.jsonl")
     assert all(sorted(line["tracks"]) == list(range(12)) for line in lines)
-    manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
+    manifest = json.loads((version / "manifest.json").read_text())
     assert manifest["lists"]["short"] == 10
     assert manifest["lists"]["short_because"] == "the catalogue has 12 tracks"
 
@@ -121,10 +120,9 @@ def test_ids_of_an_unknown_catalogue_are_kept(tmp_path: Path) -> None:
         for s in random_sessions(5, listeners=20, tracks=60, sessions=300)
     ]
     heard = {track for session in sessions for track, _ in session.heard}
-    store = make_store(tmp_path, sessions)
-    (tmp_path / "search.yaml").write_text(f"store: {store}\nrun: {tmp_path / 'run'}\n")
-    assert run(search.app, search.PROG, ["--config", str(tmp_path / "search.yaml"), *QUICK]) == 0
-    lines = read_lines(tmp_path / "run/export/current/recommendations.jsonl")
+    make_store(tmp_path, sessions)
+    version = Path(export.export_run(finish_run(tmp_path), tmp_path / "out", ExportConfig()))
+    lines = read_lines(version / "recommendations.jsonl")
     assert [line["user"] for line in lines] == sorted({session.user for session in sessions})
     assert {track for line in lines for track in line["tracks"]} <= heard
 

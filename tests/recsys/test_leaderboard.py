@@ -109,9 +109,9 @@ def test_pairs_tell_apart_what_overlapping_intervals_do_not(candidates: tuple[Tr
     assert width > 3 * 0.01
 
 
-@pytest.mark.parametrize("models", [12, 36])
-def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(models: int) -> None:
-    searches, wrong = 100, 0
+@pytest.mark.parametrize(("models", "searches", "most"), [(12, 100, 9), (36, 40, 4)])
+def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(models: int, searches: int, most: int) -> None:
+    wrong = 0
     for search in range(searches):
         generator = make_generator(7, "equal models", search)
         taste = generator.gamma(1.0, size=200)
@@ -119,7 +119,7 @@ def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(models: int
         parts[:, 0] = taste + 0.5 * generator.standard_normal((models, 200))
         best = int(parts[:, 0].mean(axis=1).argmax())
         wrong += any(upper < 0 for _, _, upper in differences(parts, best, 200, seed=5))
-    assert wrong <= 9  # 5 %, and two standard errors of this count
+    assert wrong <= most  # 5 %, and two standard errors of this count
 
 
 def test_equal_models_are_reported_as_noise(candidates: tuple[Trial, ...]) -> None:

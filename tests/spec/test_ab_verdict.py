@@ -140,6 +140,7 @@ def test_waiting_says_how_long() -> None:
     assert 2000 < verdict.more_listeners < 20_000
     assert f"about {verdict.more_listeners:,} more listeners" in verdict.reason
     assert "days at the pace so far" in verdict.reason
+    assert "listeners would tell" in decide(evidence(effect(pct=1), days=0.0), CONFIG).reason  # no times known
     horizon = CONFIG.model_copy(update={"horizon": Horizon(listeners=4000)})
     assert "wait for the horizon, 4,000 listeners" in decide(evidence(effect(pct=1)), horizon).reason
     assert "no end is in sight" in decide(evidence(effect(pct=0.01)), AbConfig()).reason

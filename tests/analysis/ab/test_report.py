@@ -109,6 +109,7 @@ def without_source(report: Report) -> Report:
 
 def test_a_store_and_its_logs_give_the_same_report(tmp_path: Path) -> None:
     events = experiment(effect=0.1, past=2)
+    events[3]["latency"], events[5]["latency"] = -0.5, 3e6  # a clock that was set back, and one that is absurd
     logs = [
         write(tmp_path / "logs" / "a.jsonl", events[::2], more=b'\n{"message":"next"}\n'),
         write(tmp_path / "logs" / "b.jsonl", events[1::2], more=b'garbage\n{"message":'),
@@ -204,9 +205,7 @@ def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -
     other = [one | {"user": one["user"] + 2, "experiments": {"ALS": "T1"}} for one in events]
     other[3]["latency"], other[5]["latency"] = -0.5, 3e6
     log = write(tmp_path / "a.jsonl", events + other)
-    ingest([str(log)], tmp_path / "store", buckets=1)
-    found, of_store = (build_report([path], "ALS", CONFIG) for path in (log, tmp_path / "store"))
-    assert without_source(of_store) == without_source(found)
+    found = build_report([log], "ALS", CONFIG)
     assert found.lines.rejected == 0
     assert found.trust is not None
     assert (found.trust.quality.negative_latencies, found.trust.quality.without_latency) == (1, 1)

@@ -365,7 +365,7 @@ def assert_agree(load: Load, content: bytes) -> None:
     assert sorted(map(normal, loaded.rows)) == sorted(map(normal, expected.rows)), content
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(log_lines(), max_size=4), ending=st.sampled_from([b"\n", b"\n", b"", b"\r\n"]))
 @example(lines=[raw("user", "-0").encode()], ending=b"\n")
 @example(lines=[raw("latency", "1e-400").encode()], ending=b"\n")
@@ -414,7 +414,7 @@ def kindred_lines(draw: st.DrawFn) -> bytes:
     return "\n".join(draw(st.permutations(lines))).encode() + b"\n"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=kindred_lines())
 def test_both_readers_agree_on_lines_that_differ_in_hexadecimal_digits(
     load: Load, kindred: LogFile, content: bytes

@@ -33,7 +33,9 @@ def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:
     assert found.name == "a=b"
     assert found.users.tolist() == [3, 7, 9]
     assert found.tracks.tolist() == [[2, 5, 4], [1, -1, -1], [-1, -1, -1]]
-    assert read_recommendations(f"T1={file}").name == "T1"
+    assert (found.serving, read_recommendations(f"T1={file}").name) == ("random", "T1")
+    in_order = read_recommendations(f"{file}:in-order")
+    assert (in_order.serving, in_order.name) == ("in-order", "a=b")
 
 
 def test_artists_are_numbered_by_track(tmp_path: Path) -> None:

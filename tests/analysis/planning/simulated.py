@@ -1,28 +1,14 @@
-"""A small log that the simulator collected: listeners who differ, over some weeks."""
+"""A log of listeners who differ, over two weeks."""
 
 from pathlib import Path
 
-import numpy as np
-
-from sim.collect.collection import CollectConfig, collect
-from tests.sim.worlds import write_world
+from tests.analysis.ab.logs import experiment, write
 
 LISTENERS = 400
 
 
-def collect_log(folder: Path, *, sessions: int = 6000, listeners: int = LISTENERS) -> Path:
-    """Collects with the simulator's random recommender; the twelve tracks of `tests.sim.worlds`."""
-    rng = np.random.default_rng(11)
-    users = [
-        {
-            "user": user,
-            "interests": rng.choice(12, size=2, replace=False).tolist(),
-            "consume_bias": float(rng.uniform(0, 6)),
-            "session_budget": int(rng.integers(2, 7)),
-        }
-        for user in range(listeners)
-    ]
-    world = write_world(folder / "world", users=users)
-    log = folder / "log"
-    collect(CollectConfig(world=world, log=log, episodes=sessions, seed=3, segment_sessions=2000))
-    return log
+def write_log(folder: Path) -> Path:
+    """Write a session a day of every listener; no recommendation is a fallback. Return the folder."""
+    events = experiment(LISTENERS, arms=("C",), days=14)
+    write(folder / "a.jsonl", (event | {"recommender": event["recommender"] and "of C"} for event in events))
+    return folder

@@ -19,14 +19,14 @@ from analysis.statistics.moments import Quantity
 from botify.experiments import Arm, Experiment
 from looplib.arrays import FloatArray
 from looplib.cli import run
-from tests.analysis.planning.simulated import LISTENERS, collect_log
+from tests.analysis.planning.simulated import LISTENERS, write_log
 
 SALTS = [f"salt {number}" for number in range(200)]
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return collect_log(tmp_path_factory.mktemp("aa"))
+    return write_log(tmp_path_factory.mktemp("aa"))
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from analysis.power import PROG, app
 from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, achieved_power
 from looplib.cli import run
-from tests.analysis.planning.simulated import LISTENERS, collect_log
+from tests.analysis.planning.simulated import LISTENERS, write_log
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return collect_log(tmp_path_factory.mktemp("power"))
+    return write_log(tmp_path_factory.mktemp("power"))
 
 
 def arriving(per_day: list[int], metric: str = "time") -> ListenerDays:

@@ -8,7 +8,7 @@ from analysis.statistics.effects import Effect, Estimate, Interval, adjust, comp
 from analysis.statistics.moments import Moments, Quantity
 from tests.analysis.statistics.arms import SESSIONS, SESSIONS_BEFORE, TIME, TIME_BEFORE, draw_arms
 
-RUNS, LISTENERS, LIFT = 1_000, 300, 1.1
+RUNS, LISTENERS, LIFT = 600, 300, 1.1
 WITHIN = (0.93 * RUNS, 0.97 * RUNS)
 PER_SESSION, PER_SESSION_BEFORE = Quantity(TIME, SESSIONS), Quantity(TIME_BEFORE, SESSIONS_BEFORE)
 

@@ -46,11 +46,11 @@ def test_twice_the_latency_is_an_effect_of_a_hundred_percent() -> None:
 
 def test_the_interval_covers_no_effect_as_often_as_it_says() -> None:
     covered = 0
-    for run in range(300):
+    for run in range(200):
         generator = make_generator(run, "coverage")
         effect = compare_quantiles(drawn(generator), drawn(generator), 0.5, 0.95)
         covered += effect.absolute.lower <= 0 <= effect.absolute.upper
-    assert 0.92 <= covered / 300 <= 0.98
+    assert 0.92 <= covered / 200 <= 0.98
 
 
 def test_equal_latencies_have_no_effect() -> None:

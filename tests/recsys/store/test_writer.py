@@ -34,9 +34,15 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(tmp_path: Path) -> None:
     manifest = write_store(tmp_path)
-    (tmp_path / "rejects").mkdir()
+    for folder in ("rejects", "ids"):
+        (tmp_path / folder).mkdir()
     kept = tmp_path / "rejects" / f"{SOURCE.digest}.jsonl"
-    left = [tmp_path / "rejects" / "other.jsonl", tmp_path / "bucket=001" / "part-b.parquet", tmp_path / ".tmp-x"]
+    left = [
+        tmp_path / "rejects" / "other.jsonl",
+        tmp_path / "bucket=001" / "part-b.parquet",
+        tmp_path / "ids" / "users-b.parquet",
+        tmp_path / ".tmp-x",
+    ]
     for file in (kept, *left):
         file.write_text("x")
     assert open_store(tmp_path).manifest == manifest

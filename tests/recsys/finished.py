@@ -1,0 +1,27 @@
+"""A run as a finished search leaves it, of a model that nothing chose."""
+
+from pathlib import Path
+
+import orjson
+
+from looplib.config import dump_config
+from recsys.config import ContextConfig, SearchConfig
+from recsys.dataset.build import build_dataset
+from recsys.models.als import AlsParams
+from recsys.runs.folder import CONFIG, WINNER, Winner
+from recsys.runs.trials import Trial
+from recsys.store.remote import open_store
+from tests.recsys.in_process import in_process
+
+
+def finish_run(folder: Path, context: ContextConfig | None = None) -> Path:
+    """Make the folder `run` beside the folder `store`; returns it."""
+    config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"), context=context)
+    dataset = build_dataset(open_store(config.store), config, in_process(), lambda _done, _word: None)
+    run = folder / "run"
+    run.mkdir(exist_ok=True)
+    (run / CONFIG).write_text(dump_config(config))
+    trial = Trial("trial", "als", AlsParams(4, 0.1, 1.0), 42)
+    winner = Winner(trial, 2, {"ndcg@30": (0.0, 0.0, 0.0)}, "ndcg@30", dataset.summary.digest)
+    (run / WINNER).write_bytes(orjson.dumps(winner))
+    return run
