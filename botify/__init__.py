@@ -3,7 +3,7 @@
 In: exported recommendations and a catalogue. Out: the event log. Installs without Dask, implicit or DuckDB
 (`pip install listening-loop[service]`), and runs with `python -m botify --config configs/botify.yaml`.
 
-A request's way: `http` (`server`, `app`, `playback`) → `schemas` (checks the body) → `service` → `sessions` (what was
+A request's way: `http` (`server`, `app`, `views`) → `schemas` (checks the body) → `service` → `sessions` (what was
 heard, what was answered) → `experiments` (the arm) → `recommenders` (the track, from `model`) → `event_log`.
 `POST /assignments` answers which arms listeners are in and logs nothing. `settings` are read by `__main__`, and
 `serving` keeps the worker processes. To add a recommender, write a function like those in `recommenders.lists`, and

@@ -2,10 +2,7 @@
 
 import logging
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +11,8 @@ import typer
 from botify.errors import StartError
 from botify.settings import load_settings
 from looplib.cli import make_app, run
-from looplib.files import lock
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-METRICS_PREFIX = "botify-metrics-of-"
 PROG = "python -m botify"
 HELP = f"""Runs the service until SIGTERM or Ctrl-C.
 
@@ -54,49 +49,15 @@ def main(
         raise StartError(
             f"{settings.catalog}: no catalogue; that of a simulated world is not in its exports: --set catalog=PATH"
         )
-    with metrics_folder() as folder:
+    with tempfile.TemporaryDirectory(prefix="botify-metrics-", ignore_cleanup_errors=True) as folder:
         # prometheus_client looks for its folder when it is imported, so the variable is set before that.
-        os.environ[METRICS_VARIABLE] = str(folder)
+        os.environ[METRICS_VARIABLE] = folder
         from botify.serving import serve
 
         try:
             serve(settings)
         finally:
             del os.environ[METRICS_VARIABLE]
-
-
-@contextmanager
-def metrics_folder() -> Iterator[Path]:
-    """Make the folder in which the processes of this service keep their metrics, and remove it after the block.
-
-    The folder stays locked as long as one of the processes lives; those of killed services are removed here.
-    """
-    for leftover in Path(tempfile.gettempdir()).glob(f"{METRICS_PREFIX}*"):
-        handle = _lock_folder(leftover)
-        if handle is not None:
-            shutil.rmtree(leftover, ignore_errors=True)
-            os.close(handle)
-    handle = None
-    while handle is None:  # another service that starts now may have removed the folder before it was locked
-        folder = Path(tempfile.mkdtemp(prefix=METRICS_PREFIX))
-        handle = _lock_folder(folder)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(handle)
-
-
-def _lock_folder(folder: Path) -> int | None:
-    """Return the handle of a folder that this process has locked, or None where it cannot be locked."""
-    try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # gone meanwhile, or of another user
-        return None
-    if lock(handle) and folder.exists():
-        return handle
-    os.close(handle)
-    return None
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """The event log: what was acknowledged is written, and a reader never sees a file that still grows.
 
 Every process appends to its own segment, whose name starts with a dot (readers skip it) and which it keeps locked. A
-segment that is large or old enough is closed: renamed to its final name, `events-…-crc….jsonl`, which has the CRC-32
-of its content, so that readers notice a damaged one. The lock ends with its process, however that dies, so the next
-process to start finds the segments of dead ones, cuts off a torn last line, and closes them.
+segment that is large or old enough is closed: renamed to `events-…-crc….jsonl`, by the CRC-32 of its content. Its lock
+ends with its process, however that dies, so the next process to start finds the segments of dead ones, cuts off a torn
+last line, and closes them.
 
-When an event is safe is said by the `fsync` policy, as in Redis's append-only file: `always` before the answer,
-`everysec` within a second of it (a power cut may take that second; a killed process loses nothing), `never` whenever
-the operating system likes.
+The `fsync` policy says when an event is safe, as in Redis's append-only file: `always` before the answer, `everysec`
+within a second of it (a power cut may take that second; a killed process loses nothing), `never` whenever the operating
+system likes.
 """
 
 import contextlib
@@ -39,10 +39,9 @@ _PROBE = b" " * 4096  # without a line's end, so that adoption cuts it off
 _logger = logging.getLogger(__name__)
 
 Outcome = tuple[str | None, Mapping[str, str], int | None, str | None, float | None]
-"""The result of a request: (session, experiments, recommendation, recommender, propensity).
+"""The result of a request: (session, arm by experiment, recommendation, recommender, propensity).
 
-The session's id is None while the session store is down; `experiments` is the arm by running experiment. On `last` the
-track recommended next, its recommender (after fallbacks) and its propensity are None.
+The session's id is None while the session store is down, the last three on `last`.
 """
 
 
@@ -56,16 +55,9 @@ def event_lines(
     *,
     ids: Sequence[Id],
 ) -> list[bytes]:
-    """Format lines of the event log, one a request.
+    """Format lines of the event log, one a request, whose number (`numbers`) is there if it has one.
 
-    Args:
-        message: Whether recommendations were asked for, or the sessions ended.
-        timestamp: ms since the epoch, UTC.
-        latency: Seconds spent in the service.
-        requests: What each listener heard.
-        outcomes: What became of each request.
-        numbers: The number that each request has; empty if none has one.
-        ids: Of the tracks, by number.
+    The timestamp is in ms since the epoch, UTC; the latency, in the service, in seconds; `ids` are those of the tracks.
     """
     lines = [
         orjson.dumps(
@@ -110,16 +102,15 @@ def describe_log(folder: Path, catalogue: Catalogue, *, text_users: bool = False
         found = orjson.loads(path.read_bytes())
     except ValueError as error:
         raise StartError(f"{path}: not JSON ({error})") from None
-    known = found.get("catalogue") if isinstance(found, dict) else None
-    if known != facts:
-        raise StartError(
-            f"{path}: the log here is of another catalogue, {known}, than {facts}; name another folder in log_dir"
-        )
-    if found.get("text_users", False) != text_users:
-        kinds = ["whole numbers", "text"] if text_users else ["text", "whole numbers"]
-        raise StartError(
-            f"{path}: ids of listeners are {kinds[0]} in the log, and {kinds[1]} now; name another folder in log_dir"
-        )
+    found = found if isinstance(found, dict) else {}
+    difference = ""
+    if found.get("catalogue") != facts:
+        difference = f"the log here is of another catalogue, {found.get('catalogue')}, than {facts}"
+    elif found.get("text_users", False) != text_users:
+        kinds = ("whole numbers", "text") if text_users else ("text", "whole numbers")
+        difference = f"ids of listeners are {kinds[0]} in the log, and {kinds[1]} now"
+    if difference:
+        raise StartError(f"{path}: {difference}; name another folder in log_dir")
 
 
 class SegmentWriter:
@@ -131,11 +122,8 @@ class SegmentWriter:
     def __init__(self, folder: Path, settings: EventLogSettings, process: str) -> None:
         """Make the folder and close the segments that dead processes left in it.
 
-        Args:
-            folder: Where the segments are.
-            settings: When to fsync, and when a segment is closed: before it grows over its size (one append is never
-                split), or within a second of its age.
-            process: Part of the segments' names that distinguishes the processes, such as host and number.
+        A segment is closed before it grows over its size (one append is never split), or within a second of its age.
+        Its name has the name of its process, such as host and number.
 
         Raises:
             OSError: The folder cannot be written.
@@ -160,12 +148,14 @@ class SegmentWriter:
             if self._stopped.is_set():
                 raise OSError(errno.EBADF, "the event log is closed")
             try:
-                self._append(lines)
+                if self._segment and self._segment.size + len(lines) > self._settings.segment_bytes:
+                    self._close_segment()
+                self._open_segment().append(lines, sync=self._settings.fsync == "always")
             except OSError as error:
-                self._fail(error)
+                self._note(error)
                 raise
             if self.failure:
-                self._recover()
+                self._note(None)
 
     def close(self) -> None:
         """Close the segment; later appends are refused. Closing again does nothing."""
@@ -174,47 +164,38 @@ class SegmentWriter:
             self._close_segment()
         self._ticker.join()
 
-    def _append(self, lines: bytes) -> None:
-        segment = self._segment
-        if segment and (segment.size + len(lines) > self._settings.segment_bytes or self._is_old(segment)):
-            self._close_segment()
+    def _open_segment(self) -> "_Segment":
         if self._segment is None:
             self._segment = _Segment(self._folder, self._process)
-        self._segment.append(lines, sync=self._settings.fsync == "always")
-
-    def _fail(self, error: OSError) -> None:
-        if not self.failure:  # one line, not one a request
-            _logger.error("%s: events cannot be written, so requests are refused (%s)", self._folder, error)
-        self.failure = str(error)
-
-    def _recover(self) -> None:
-        _logger.warning("%s: events can be written again", self._folder)
-        self.failure = None
-
-    def _is_old(self, segment: "_Segment") -> bool:
-        return time.monotonic() - segment.started_s >= self._settings.segment_age_s
+        return self._segment
 
     def _close_segment(self) -> None:
         segment, self._segment = self._segment, None
         if segment:
             segment.close(sync=self._settings.fsync != "never")
 
+    def _note(self, error: OSError | None) -> None:
+        """Keep whether events can be written; the first failure is logged, and its end."""
+        if error and not self.failure:
+            _logger.error("%s: events cannot be written, so requests are refused (%s)", self._folder, error)
+        elif not error:
+            _logger.warning("%s: events can be written again", self._folder)
+        self.failure = str(error) if error else None
+
     def _tick_until_stopped(self) -> None:
         while not self._stopped.wait(TICK_S):
             try:
                 self._tick()
             except OSError as error:
-                self._fail(error)
+                self._note(error)
 
     def _tick(self) -> None:
-        """Close a segment that is old, fsync as `everysec` promises, and try a disk that failed."""
+        """Try a disk that failed, close a segment that is old, and fsync as `everysec` promises."""
         with self._lock:
             if self.failure:
-                if self._segment is None:
-                    self._segment = _Segment(self._folder, self._process)
-                self._segment.probe()
-                self._recover()
-            if self._segment and self._is_old(self._segment):
+                self._open_segment().probe()
+                self._note(None)
+            if self._segment and time.monotonic() - self._segment.started_s >= self._settings.segment_age_s:
                 self._close_segment()
             if self._settings.fsync != "everysec" or not self._segment or not self._segment.is_dirty:
                 return

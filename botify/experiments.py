@@ -17,8 +17,6 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, mode
 from botify.recommenders.registry import RecommenderName
 from looplib.config import Config
 
-HASHES = 2**32
-
 
 def arm_name(index: int) -> str:
     """Return the default name of an arm: `C` (control) for the first, then `T1`, `T2` and so on."""
@@ -72,21 +70,19 @@ class Experiment(Config):
         return {arm.name: arm.weight / total for arm in self.arms}
 
     @cached_property
-    def upper_ends(self) -> list[float]:
-        """The ends of the ranges of hashes of every arm but the last; empty if all arms have equal weights."""
-        if len({arm.weight for arm in self.arms}) == 1:
-            return []
-        return [share * HASHES for share in accumulate(self.shares.values())][:-1]
+    def _names_and_ends(self) -> tuple[list[str], list[float]]:
+        """The arms, and where the range of hashes of each but the last ends; no ends if all weights are equal."""
+        are_equal = len({arm.weight for arm in self.arms}) == 1
+        return list(self.shares), [] if are_equal else [share * 2**32 for share in accumulate(self.shares.values())][
+            :-1
+        ]
 
     def assign(self, users: Sequence[int | str]) -> list[str]:
-        """Assign listeners to arms: a listener always gets the same one.
+        """Return the name of each listener's arm, which is always the same one.
 
         Arms of equal weight take the hash modulo their number; others a range of hashes as long as their share.
-
-        Returns:
-            The name of each listener's arm.
         """
-        names, ends = list(self.shares), self.upper_ends
+        names, ends = self._names_and_ends
         seed = mmh3.hash(self.name if self.salt is None else self.salt, signed=False)
         hashes = [mmh3.hash(str(user), seed, signed=False) for user in users]
         positions = [bisect_right(ends, value) if ends else value % len(names) for value in hashes]

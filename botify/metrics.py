@@ -25,9 +25,9 @@ class Metrics:
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
         )
-        self.next_latency, self.last_latency = latency.labels("next"), latency.labels("last")
+        self.latency = {message: latency.labels(message) for message in ("next", "last")}
         events = self._counter("botify_events", "Events logged.", "message")
-        self.next_events, self.last_events = events.labels("next"), events.labels("last")
+        self.events = {message: events.labels(message) for message in ("next", "last")}
         self.recommendations = self._counter("botify_recommendations", "Tracks recommended.", "recommender")
         self.refusals = self._counter("botify_refused_requests", "Requests refused.", "status")
         self.without_memory = self._counter("botify_requests_without_session_store", "Answered without the session.")
@@ -38,9 +38,7 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livemin",
         )
-        self.log_failures = self._counter(
-            "botify_event_log_failures", "Not acknowledged, as the log cannot be written."
-        )
+        self.log_failures = self._counter("botify_event_log_failures", "Not acknowledged: the log cannot be written.")
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(name, help_text, labels, registry=self.registry)

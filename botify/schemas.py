@@ -1,6 +1,6 @@
 """Bodies of requests: what they must be, and reading them. `http/openapi.yaml` describes them, and the answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
@@ -22,13 +22,6 @@ Numbers = Sequence[int | None]
 _values_of = attrgetter("user", "track", "time")
 
 
-class _Version(msgspec.Struct, forbid_unknown_fields=True):
-    version: str | None = None
-
-
-_read_version = msgspec.json.Decoder(_Version).decode
-
-
 class BodyError(ValueError):
     """A body that is refused; the message says why."""
 
@@ -43,36 +36,36 @@ class Bodies:
         time, number = Annotated[float, Meta(ge=0, le=1)], WholeNumber | msgspec.UnsetType
         heard = {"track": catalogue.id_type, "time": time, "request": number}
         several = Meta(min_length=1, max_length=limit)
-        self._read_one = _decoder(heard)
-        self._read_many = _decoder({"requests": Annotated[list[_object({"user": user, **heard})], several]})  # type: ignore[misc]  # a type made here
-        self._read_users = _decoder({"users": Annotated[list[user], several]})
+        self._one = _object(heard)
+        self._many = _object({"requests": Annotated[list[_object({"user": user, **heard})], several]})  # type: ignore[misc]  # a type made here
+        self._users = _object({"users": Annotated[list[user], several]})
+        self._version = _object({"version": str | None}, version=None)
 
     def user(self, text: bytes) -> Id | None:
-        """Read a listener's id from the end of a path, where % stands before bytes in hex; None where it is none."""
-        if not self.text_users:
-            return int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else None
-        if not text or b"?" in text or b"/" in text:
-            return None
-        try:
-            return unquote_to_bytes(text).decode()
-        except UnicodeDecodeError:
-            raise BodyError(f"user: {text[:100].decode('latin-1')} is not UTF-8") from None
-
-    def one(self, body: bytes, user: Id) -> tuple[Listening, Numbers]:
-        """Read `{"track", "time"}` of a listener, perhaps with the request's number."""
-        found = _read(self._read_one, body)
-        numbers = () if found.request is msgspec.UNSET else (found.request,)
-        _check_keys(body, 2 + len(numbers) + self._text_tracks)
+        """Read a listener's id from the end of a path; None where it is none."""
+        user = _id_of(text, is_text=self.text_users)
         if isinstance(user, int) and user > LARGEST_ID:
             raise BodyError(f"user: {user} is too large; ids are at most {LARGEST_ID}")
         if isinstance(user, str) and len(user) > LONGEST_ID:
             raise BodyError(f"user: {len(user)} characters; ids have at most {LONGEST_ID}")
+        return user
+
+    def track(self, text: bytes) -> int | None:
+        """Read the number of a track from its id at the end of a path; None where the catalogue lacks it."""
+        track = _id_of(text, is_text=self.catalogue.is_text)
+        return None if track is None else self.catalogue.number(track)
+
+    def one(self, body: bytes, user: Id) -> tuple[Listening, Numbers]:
+        """Read `{"track", "time"}` of a listener, perhaps with the request's number."""
+        found = _read(self._one, body)
+        numbers = () if found.request is msgspec.UNSET else (found.request,)
+        _check_keys(body, 2 + len(numbers) + self._text_tracks)
         track = self._number(found.track) if self.catalogue.numbers else found.track
         return (user, track, found.time), numbers
 
     def many(self, body: bytes) -> tuple[list[Listening], Numbers]:
         """Read `{"requests": [{"user", "track", "time"}…]}`, each perhaps with its number."""
-        requests = _read(self._read_many, body).requests
+        requests = _read(self._many, body).requests
         numbers = [None if found.request is msgspec.UNSET else found.request for found in requests]
         numbered = [(found.user, number) for found, number in zip(requests, numbers, strict=True) if number is not None]
         _check_keys(body, 1 + (3 + self.text_users + self._text_tracks) * len(requests) + len(numbered))
@@ -85,14 +78,14 @@ class Bodies:
 
     def users(self, body: bytes) -> list[Id]:
         """Read `{"users": [user…]}`."""
-        users: list[Id] = _read(self._read_users, body).users
+        users: list[Id] = _read(self._users, body).users
         _check_keys(body, 1 + self.text_users * len(users))
         return users
 
     def version(self, body: bytes) -> str | None:
         """Read `{"version"}`, which may be left out, or the whole body."""
-        found: _Version = _read(_read_version, body or b"{}")
-        return found.version
+        version: str | None = _read(self._version, body or b"{}").version
+        return version
 
     def _number(self, track: Id) -> int:
         number = self.catalogue.number(track)
@@ -101,19 +94,25 @@ class Bodies:
         return number
 
 
-def _object(fields: dict[str, Any]) -> type[msgspec.Struct]:
-    optional = {"request": msgspec.UNSET}
-    described = [(name, kind, *([optional[name]] if name in optional else [])) for name, kind in fields.items()]
+def _id_of(text: bytes, *, is_text: bool) -> Id | None:
+    """Read an id in a path, where % stands before bytes in hex."""
+    if not is_text:
+        return int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else None
+    try:
+        return unquote_to_bytes(text).decode() or None
+    except UnicodeDecodeError:
+        raise BodyError(f"{text[:100].decode('latin-1')} is not UTF-8") from None
+
+
+def _object(fields: dict[str, Any], **defaults: object) -> type[msgspec.Struct]:
+    defaults = {"request": msgspec.UNSET} | defaults
+    described = [(name, kind, *([defaults[name]] if name in defaults else [])) for name, kind in fields.items()]
     return msgspec.defstruct("Body", described, forbid_unknown_fields=True)
 
 
-def _decoder(fields: dict[str, Any]) -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(_object(fields)).decode
-
-
-def _read(decode: Callable[[bytes], Any], body: bytes) -> Any:  # noqa: ANN401  a type made in `Bodies`
+def _read(kind: type[msgspec.Struct], body: bytes) -> Any:  # noqa: ANN401  a type made in `Bodies`
     try:
-        return decode(body)
+        return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)[:300]) from None
 

@@ -7,10 +7,11 @@ whose event could not be written, and that is sent again, finds its track in the
 import os
 import socket
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import repeat
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from botify.model.versions import Versions
 from botify.recommenders.base import Drawn, Row
 from botify.recommenders.registry import REPEAT, recommend
 from botify.schemas import Bodies, Listening, Numbers
-from botify.sessions.answers import ENDED, LATE_S, Answers, LocalAnswers, RedisAnswers, logged_answers
+from botify.sessions.answers import ENDED, LATE_S, LocalAnswers, RedisAnswers, logged_answers
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
@@ -37,7 +38,7 @@ class Service:
     """The service of one process. Make it in that process, not before a fork."""
 
     def __init__(self, settings: Settings, model: Model) -> None:
-        """Put the parts of one process together, begin with a model, and start to watch for new versions.
+        """Put the parts of one process together, and start to watch for new versions.
 
         Raises:
             ConfigError: The URL of Redis is none.
@@ -49,7 +50,7 @@ class Service:
         read_log = partial(logged_answers, settings.log_dir, model.catalogue)
         silence_s = settings.session_silence_s
         self.store: LocalSessions | RedisSessions
-        self.answers: Answers
+        self.answers: LocalAnswers | RedisAnswers
         if settings.redis_url:
             url = settings.redis_url.get_secret_value()
             prefix = f"botify:{model.catalogue.sha256[:12] + ':' if model.catalogue.numbers else ''}"
@@ -78,26 +79,20 @@ class Service:
             LateError: It took too long; none of the requests is acknowledged.
             AnswersError: It is unknown whether a numbered request was answered before; none is acknowledged.
         """
-        return self._once("next", self._next, requests, numbers) if numbers else self._next(requests, ())
+        return self._once("next", requests, numbers)
 
     def last(self, requests: Sequence[Listening], numbers: Numbers = ()) -> None:
         """End the session of each listener; raises what `next` does."""
-        if numbers:
-            self._once("last", self._last, requests, numbers)
-        else:
-            self._last(requests, ())
+        self._once("last", requests, numbers)
 
-    def _once(
-        self,
-        message: str,
-        answer: Callable[[Sequence[Listening], Numbers], list[int]],
-        requests: Sequence[Listening],
-        numbers: Numbers,
-    ) -> list[int]:
+    def _once(self, message: Literal["next", "last"], requests: Sequence[Listening], numbers: Numbers) -> list[int]:
         """Answer those of the requests that were not answered before."""
+        answer = self._next if message == "next" else self._last
+        if not numbers:
+            return answer(requests, ())
         keys = {i: (message, requests[i][0], number) for i, number in enumerate(numbers) if number is not None}
         earlier = zip(keys, self.answers.claim(list(keys.values())), strict=True)
-        answered = {i: answer for i, answer in earlier if answer is not None}
+        answered = {i: known for i, known in earlier if known is not None}
         new = [i for i in range(len(requests)) if i not in answered]
         claimed = [keys[i] for i in new if i in keys]
         try:
@@ -110,36 +105,26 @@ class Service:
         return [answered[i] for i in range(len(requests))]
 
     def _next(self, requests: Sequence[Listening], numbers: Numbers) -> list[int]:
-        start_s = time.perf_counter()
-        model = self.versions.model
-        rounds = _rounds(requests)
-        if len(rounds) == 1:
-            tracks, lines = self._next_round(model, requests, numbers, start_s)
-        else:
-            tracks, lines = [0] * len(requests), [b""] * len(requests)
-            for positions in rounds:
-                own = [numbers[i] for i in positions] if numbers else ()
-                answers = self._next_round(model, [requests[i] for i in positions], own, start_s)
-                for i, track, line in zip(positions, *answers, strict=True):
-                    tracks[i], lines[i] = track, line
-        self._write(lines, numbers, start_s)
-        self.metrics.next_events.inc(len(lines))
-        self.metrics.next_latency.observe(time.perf_counter() - start_s)
+        start_s, model = time.perf_counter(), self.versions.model
+        tracks, lines = [0] * len(requests), [b""] * len(requests)
+        for positions in _rounds(requests):
+            own = [numbers[i] for i in positions] if numbers else ()
+            answers = self._next_round(model, [requests[i] for i in positions], own, start_s)
+            for i, track, line in zip(positions, *answers, strict=True):
+                tracks[i], lines[i] = track, line
+        self._write("next", lines, numbers, start_s)
         return tracks
 
     def _last(self, requests: Sequence[Listening], numbers: Numbers) -> list[int]:
-        start_s = time.perf_counter()
-        now_ms = time.time_ns() // 1_000_000
+        start_s, now_ms = time.perf_counter(), time.time_ns() // 1_000_000
         sessions = self.store.end(requests, now_ms)
         all_arms = self.arms_of([user for user, _, _ in requests])
-        outcomes = (
+        outcomes = [
             (session and session.id, arms, None, None, None) for session, arms in zip(sessions, all_arms, strict=True)
-        )
+        ]
         latency_s, ids = time.perf_counter() - start_s, self.bodies.catalogue.ids
         lines = event_lines("last", now_ms, latency_s, requests, outcomes, numbers, ids=ids)
-        self._write(lines, numbers, start_s)
-        self.metrics.last_events.inc(len(requests))
-        self.metrics.last_latency.observe(time.perf_counter() - start_s)
+        self._write("last", lines, numbers, start_s)
         return [ENDED] * len(requests)
 
     def arms_of(self, users: Sequence[Id]) -> list[Mapping[str, str]]:
@@ -181,24 +166,23 @@ class Service:
             rows = list(map(_row, requests, sessions, repeat(len(model.catalogue))))
             answers = recommend(model, rows, names, self.settings.fallback, self._rng)
         finally:
-            tracks: list[int | None] = [drawn.track for _, drawn in answers]
+            tracks = [drawn.track for _, drawn in answers]
             is_in_time = self.store.settle(users, sessions, tracks or [None] * len(users))
         if not is_in_time:
             raise LateError("the session went on without this request, which took too long; ask again")
-        outcomes = (
-            (session and session.id, arms, track, name, propensity)
-            for session, arms, (name, (track, propensity)) in zip(sessions, all_arms, answers, strict=True)
-        )
         if None in sessions:
             self.metrics.without_memory.inc(sessions.count(None))
         answered = [name for name, _ in answers]
         for name in set(answered):
             self._recommended[name].inc(answered.count(name))
-        latency_s = time.perf_counter() - start_s
-        lines = event_lines("next", now_ms, latency_s, requests, outcomes, numbers, ids=model.catalogue.ids)
-        return [drawn.track for _, drawn in answers], lines
+        outcomes = [
+            (session and session.id, arms, track, name, propensity)
+            for session, arms, (name, (track, propensity)) in zip(sessions, all_arms, answers, strict=True)
+        ]
+        latency_s, ids = time.perf_counter() - start_s, model.catalogue.ids
+        return tracks, event_lines("next", now_ms, latency_s, requests, outcomes, numbers, ids=ids)
 
-    def _write(self, lines: list[bytes], numbers: Numbers, start_s: float) -> None:
+    def _write(self, message: Literal["next", "last"], lines: list[bytes], numbers: Numbers, start_s: float) -> None:
         if numbers and time.perf_counter() - start_s > LATE_S:
             raise LateError("it took too long to be sure that nobody else answers this request; ask again")
         try:
@@ -206,6 +190,8 @@ class Service:
         except OSError:
             self.metrics.log_failures.inc()
             raise
+        self.metrics.events[message].inc(len(lines))
+        self.metrics.latency[message].observe(time.perf_counter() - start_s)
 
 
 def _row(request: Listening, session: Session | None, tracks: int) -> Row:
@@ -221,15 +207,9 @@ def _row(request: Listening, session: Session | None, tracks: int) -> Row:
 
 
 def _rounds(requests: Sequence[Listening]) -> list[list[int]]:
-    """Split a batch so that a listener's second request comes after the answer to the first.
-
-    Returns:
-        Positions of the requests of each round.
-    """
-    if len({user for user, _, _ in requests}) == len(requests):
-        return [list(range(len(requests)))]
+    """Split the positions of a batch so that a listener's second request comes after the answer to the first."""
     rounds: defaultdict[int, list[int]] = defaultdict(list)
-    rounds_of: Counter[Id] = Counter()
+    rounds_of: defaultdict[Id, int] = defaultdict(int)
     for position, (user, _, _) in enumerate(requests):
         rounds[rounds_of[user]].append(position)
         rounds_of[user] += 1

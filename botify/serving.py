@@ -22,7 +22,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from botify.errors import StartError
 from botify.event_log import adopt_segments, describe_log
 from botify.http.app import Application
-from botify.http.server import Server, make_ssl_context
+from botify.http.server import make_ssl_context, serve_http
 from botify.model.catalogue import load_catalogue
 from botify.model.loading import lacking, load_model
 from botify.model.model import Model
@@ -57,15 +57,20 @@ def serve(settings: Settings) -> None:
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
-    _check_settings(settings)
-    port = _check_port(settings)
+    if settings.redis_url:
+        RedisSessions(settings.redis_url.get_secret_value())  # fails at once where every worker would
+    try:
+        make_ssl_context(settings.http)
+    except OSError as error:
+        raise StartError(f"{settings.http.certificate}: cannot be used as a certificate ({error})") from None
+    port = _find_port(settings)
     _announce(settings, model, port)
     life, held = os.pipe()  # read to its end by workers whose supervisor has died
 
     def run_worker() -> None:
         os.close(held)
         try:
-            asyncio.run(_work(settings, model, _listen(settings, port), life))
+            asyncio.run(_work(settings, model, _bind(settings, port, share=True), life))
         except (UserError, OSError) as error:
             logger.error("worker: %s", error)
             raise SystemExit(1) from None
@@ -79,10 +84,8 @@ def _announce(settings: Settings, model: Model, port: int) -> None:
     scheme = "https" if settings.http.certificate else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info("%s://%s:%s, to read about it: %s://%s:%s/docs", *2 * (scheme, host, port))
-    lists, tracks = len(model.recommendations.ids), len(model.catalogue)
-    logger.info(
-        "version %s: lists of %s listeners, a catalogue of %s tracks", model.version, f"{lists:,}", f"{tracks:,}"
-    )
+    lists, tracks = f"{len(model.recommendations.ids):,}", f"{len(model.catalogue):,}"
+    logger.info("version %s: lists of %s listeners, a catalogue of %s tracks", model.version, lists, tracks)
     for experiment in settings.experiments:
         arms = ", ".join(f"{arm.name} {arm.recommender} {experiment.shares[arm.name]:.0%}" for arm in experiment.arms)
         decides = " (picks the recommender)" if experiment.name == settings.decides else ""
@@ -102,9 +105,8 @@ async def _work(settings: Settings, model: Model, listener: socket.socket, life:
     # What was loaded stays; looking through it for garbage again and again would hold up requests.
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
-    application = Application(service)
     try:
-        await Server(application.answer, application.refuse, settings).run(listener, stop, settings.stop_grace_s / 2)
+        await serve_http(Application(service), settings, listener, stop, settings.stop_grace_s / 2)
     finally:
         service.close()
 
@@ -142,8 +144,8 @@ class _Worker:
 def supervise(run: Callable[[], None], count: int, grace_s: float) -> None:
     """Keep worker processes running until SIGTERM or SIGINT, then stop them, and kill them after `grace_s`."""
     woken, wake = os.pipe2(os.O_NONBLOCK)
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(wake)
 
     def run_worker() -> None:
@@ -160,16 +162,9 @@ def supervise(run: Callable[[], None], count: int, grace_s: float) -> None:
         pauses = [worker.due_s - time.monotonic() for worker in workers if worker.process is None]
         if select.select([woken], [], [], max(0.0, min(pauses)) if pauses else None)[0]:
             received.update(os.read(woken, 4096))
-    _stop([worker.process for worker in workers if worker.process], grace_s)
-    signal.set_wakeup_fd(-1)
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-
-
-def _stop(processes: list[ForkProcess], grace_s: float) -> None:
+    processes, deadline = [worker.process for worker in workers if worker.process], time.monotonic() + grace_s
     for process in processes:
         process.terminate()
-    deadline = time.monotonic() + grace_s
     for process in processes:
         process.join(max(0.0, deadline - time.monotonic()))
         if process.is_alive():
@@ -178,40 +173,28 @@ def _stop(processes: list[ForkProcess], grace_s: float) -> None:
             process.join()
 
 
-def _check_settings(settings: Settings) -> None:
-    """Fail at once where every worker would."""
-    if settings.redis_url:
-        RedisSessions(settings.redis_url.get_secret_value())
-    try:
-        make_ssl_context(settings.http)
-    except OSError as error:
-        raise StartError(f"{settings.http.certificate}: cannot be used as a certificate ({error})") from None
-
-
-def _check_port(settings: Settings) -> int:
+def _find_port(settings: Settings) -> int:
     """Return the port, failing where another program listens: workers would share it."""
     deadline = time.monotonic() + _PORT_WAIT_S
     while True:
-        with _make_socket(settings) as probe:
-            try:
-                probe.bind((settings.host, settings.port))
+        try:
+            with _bind(settings, settings.port) as probe:
                 return int(probe.getsockname()[1])
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    address = f"{settings.host}:{settings.port}"
-                    raise StartError(f"{address}: cannot be listened on ({error.strerror})") from None
+        except OSError as error:
+            if time.monotonic() > deadline:
+                address = f"{settings.host}:{settings.port}"
+                raise StartError(f"{address}: cannot be listened on ({error.strerror})") from None
         time.sleep(0.1)
 
 
-def _listen(settings: Settings, port: int) -> socket.socket:
-    """Listen in a worker: the kernel spreads connections over those that do."""
-    listener = _make_socket(settings)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((settings.host, port))
-    return listener
-
-
-def _make_socket(settings: Settings) -> socket.socket:
+def _bind(settings: Settings, port: int, *, share: bool = False) -> socket.socket:
+    """Bind a socket; the kernel spreads connections over workers that share a port."""
     made = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, share)
+    try:
+        made.bind((settings.host, port))
+    except OSError:
+        made.close()
+        raise
     return made

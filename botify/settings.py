@@ -15,8 +15,6 @@ from looplib.config import Config, load_config
 ENVIRONMENT_PREFIX = "BOTIFY_"
 # The text of these variables is taken as it is, so that a token of digits stays a text; that of the others is YAML.
 _TEXT_KEYS = {"catalog", "recommendations", "log_dir", "redis_url", "admin_token", "decides", "host"}
-
-
 _EVERYBODY = Experiment(name="RECOMMENDERS", arms=(Arm(name=arm_name(0), recommender="in_order"),))
 
 
@@ -87,10 +85,9 @@ class Settings(Config):
     @property
     def recommenders(self) -> set[str]:
         """All recommenders that may be asked, or be named by an event."""
-        arms = {
-            name for experiment in self.experiments for arm in experiment.arms for name in answering(arm.recommender)
-        }
-        return arms | {*self.fallback.exhausted, *self.fallback.unknown, "random"}
+        arms = [arm.recommender for experiment in self.experiments for arm in experiment.arms]
+        fallbacks = {*self.fallback.exhausted, *self.fallback.unknown, "random"}
+        return fallbacks.union(*map(answering, arms))
 
     @property
     def parts(self) -> set[str]:
@@ -101,22 +98,17 @@ class Settings(Config):
 def load_settings(
     path: Path | None, environment: Mapping[str, str], overrides: Sequence[str] = (), published: Path | None = None
 ) -> Settings:
-    """Read the settings.
+    """Read a YAML file; `BOTIFY_…` variables win over it, and `key=value` overrides over all.
 
-    Args:
-        path: The YAML file; None for the defaults alone.
-        environment: Its `BOTIFY_…` variables win over the file.
-        overrides: `key=value` texts that win over all.
-        published: Folder of an export; its recommendations, its catalogue and a log there win over the file.
+    The recommendations, the catalogue and the log of a `published` folder, an export's, win over the file.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown, or a value is not allowed.
     """
     variables = []
     if published:
-        current = published / "current"
-        files = {"recommendations": current / "recommendations.jsonl", "catalog": current / "tracks.json"}
-        variables += [f"{key}={json.dumps(str(file))}" for key, file in {**files, "log_dir": published / "log"}.items()]
+        files = {"recommendations": "current/recommendations.jsonl", "catalog": "current/tracks.json", "log_dir": "log"}
+        variables += [f"{key}={json.dumps(str(published / file))}" for key, file in files.items()]
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower()

@@ -73,8 +73,6 @@ class Space(Config):
             raise ValueError("cg_steps means nothing to the solver cholesky; give it one value, or search in two runs")
         if any(self.spark) and (any(self.nu) or set(self.unobserved_weight) != {1}):
             raise ValueError("spark has its own regularization; nu is 0 and unobserved_weight is 1 with it")
-        if "implicit" in self.solver and (any(self.spark) or any(self.nu)):
-            raise ValueError("implicit has one regularization for all rows; spark is false and nu is 0 with it")
         return self
 
 

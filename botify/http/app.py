@@ -1,7 +1,6 @@
-"""The application of a service: Flask's views, JSON for every answer and error, and a fast path around Flask.
+"""The application of a service: Flask's, and a short way around its routing for `/next/<user>` and `/last/<user>`.
 
-The fast path answers `POST /next/<user>` and `/last/<user>`: routing costs twice their work. Requests to other paths
-go to the views. Both call the same functions of `botify.http.playback`.
+Both ways call the same views. All answers but pages are JSON, errors too.
 """
 
 import hmac
@@ -9,75 +8,71 @@ import io
 import logging
 import threading
 import time
-from urllib.parse import unquote_to_bytes
+from functools import partial
+from http import HTTPStatus
+from urllib.parse import quote, unquote_to_bytes
 
 import flask
 import httptools
 import orjson
-from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import IntegerConverter, PathConverter
+from werkzeug.routing import PathConverter
 from werkzeug.test import run_wsgi_app
 
 from botify.errors import ModelError
-from botify.http import operations, playback
-from botify.http.connection import Answer, Request
+from botify.http.messages import Answer, RefusedError, Request, make_answer
+from botify.http.views import VIEWS, View
 from botify.schemas import BodyError
 from botify.service import LateError, Service
 from botify.sessions.answers import AnswersError
 
-_STATUSES = {BodyError: 400, ModelError: 409, LateError: 503, AnswersError: 503}
-_PREFIX = len("/next/")
 _OPEN = (b"/health/", b"/admin/")  # asked without an API key
+_PLAYBACK = (b"/next/", b"/last/")  # routing would cost twice the work of these
 
 logger = logging.getLogger("botify")
 
 
-class NumberConverter(IntegerConverter):
-    """An id in a path that is a number: decimal digits, and not more of them than an id has."""
-
-    regex = "[0-9]{1,19}"
-
-
-class TextConverter(PathConverter):
-    """An id in a path that is text, and may hold a slash."""
+class IdConverter(PathConverter):
+    """An id at the end of a path, which may hold a slash."""
 
     regex = ".+"
 
 
-class JsonProvider(DefaultJSONProvider):
-    """Writes what views return by orjson."""
-
-    def response(self, *args: object, **_: object) -> flask.Response:
-        """Return an answer with one body."""
-        return flask.Response(orjson.dumps(args[0]), content_type="application/json")
-
-
-class Flask(flask.Flask):
-    """Flask with our JSON."""
-
-    json_provider_class = JsonProvider
-
-
 def create_app(service: Service) -> flask.Flask:
-    """Make the views of a service."""
-    app = Flask("botify", static_folder=None)
+    """Make the Flask application of a service, with all its views."""
+    app = flask.Flask("botify", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.body_limit_bytes
-    kinds = {"user": service.bodies.text_users, "track": service.bodies.catalogue.is_text}
-    for name, is_text in kinds.items():
-        app.url_map.converters[name] = TextConverter if is_text else NumberConverter
+    app.url_map.converters["id"] = IdConverter
     app.url_map.merge_slashes = False
-    for make_blueprint in (playback.make_blueprint, operations.make_blueprint, operations.make_admin_blueprint):
-        app.register_blueprint(make_blueprint(service))
+    for path, (method, view) in VIEWS.items():
+        rule = path.decode() + ("<id:id_>" if len(path) > 1 and path.endswith(b"/") else "")
+        answer = partial(_view, service, view)
+        app.add_url_rule(rule, rule, answer, methods=[method], provide_automatic_options=False)
+
+    @app.before_request
+    def check_token() -> None:
+        if flask.request.path.startswith("/admin/"):
+            _check_token(service, flask.request.headers.get("Authorization", ""))
 
     @app.errorhandler(Exception)
-    def refuse(error: Exception) -> tuple[dict[str, str], int, dict[str, str]]:
+    def refuse(error: Exception) -> tuple[flask.Response, int, dict[str, str]]:
         status, message = _explain(error)
         service.metrics.refusals.labels(str(status)).inc()
         methods = getattr(error, "valid_methods", None) or ()  # of 405
-        return {"error": message}, status, {"Allow": ", ".join(sorted(methods))} if methods else {}
+        headers = {"Allow": ", ".join(sorted(methods))} if methods else {}
+        return _json({"error": message}), status, headers
 
     return app
+
+
+def _view(service: Service, view: View, id_: str = "") -> flask.Response:
+    """Answer by a view, which reads an id as it stands in a path."""
+    found = view(service, quote(id_).encode(), flask.request.get_data())
+    return found if isinstance(found, flask.Response) else _json(found)
+
+
+def _json(found: object) -> flask.Response:
+    return flask.Response(orjson.dumps(found), content_type="application/json")
 
 
 class _Bucket:
@@ -111,41 +106,40 @@ class Application:
 
     def answer(self, request: Request) -> Answer:
         """Answer a request."""
-        refusal = self._keys and self._check_key(request)
-        if refusal:
-            return refusal
-        answer = playback.ANSWERS.get(request.target[:_PREFIX])
         try:
-            user = self._service.bodies.user(request.target[_PREFIX:]) if answer and request.method == "POST" else None
-            if answer and user is not None:
-                return _json(200, answer(self._service, user, request.body))
+            if self._keys:
+                self._check_key(request)
+            path = request.target.partition(b"?")[0]
+            first, user = path[: len(_PLAYBACK[0])], path[len(_PLAYBACK[0]) :]
+            if first in _PLAYBACK and user and request.method == "POST":
+                _, view = VIEWS[first]
+                return make_answer(200, orjson.dumps(view(self._service, user, request.body)))
             return self._answer_by_flask(request)
         except Exception as error:  # noqa: BLE001  any error has an answer
-            return self.refuse(*_explain(error))
+            return self.refuse(error)
 
-    def refuse(self, status: int, message: str) -> Answer:
-        """Make the answer to a request that is refused."""
+    def refuse(self, error: Exception) -> Answer:
+        """Make the answer to a request that failed."""
+        status, message = _explain(error)
         self._service.metrics.refusals.labels(str(status)).inc()
-        return _json(status, orjson.dumps({"error": message}))
+        return make_answer(status, orjson.dumps({"error": message}))
 
-    def _check_key(self, request: Request) -> Answer | None:
+    def _check_key(self, request: Request) -> None:
         """Refuse a request without a key, or of a client that asks too often; health checks and the token need none."""
-        if request.target.startswith(_OPEN) or request.target == b"/":
-            return None
+        if request.target == b"/" or request.target.startswith(_OPEN):
+            return
         sent = next((value for name, value in request.headers if name == b"x-api-key"), b"")
-        bucket = None
-        for key, its_bucket in self._keys:
-            if hmac.compare_digest(sent, key):
-                bucket = its_bucket
-        if bucket is None:
-            return self.refuse(401, "send the header X-Api-Key: <a key of api_keys>")
-        return None if bucket.take() else self.refuse(429, "too many requests; ask again in a second")
+        buckets = [bucket for key, bucket in self._keys if hmac.compare_digest(sent, key)]
+        if not buckets:
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "send the header X-Api-Key: <a key of api_keys>")
+        if not buckets[-1].take():
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "too many requests; ask again in a second")
 
     def _answer_by_flask(self, request: Request) -> Answer:
         try:
             url = httptools.parse_url(request.target)
         except httptools.HttpParserInvalidURLError:
-            return self.refuse(400, "the path is not one")
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "the path is not one") from None
         environ = {
             "REQUEST_METHOD": request.method,
             "SCRIPT_NAME": "",
@@ -166,15 +160,25 @@ class Application:
         return Answer(int(status.split()[0]), lines.encode("latin-1"), b"".join(parts))
 
 
-def _json(status: int, body: bytes) -> Answer:
-    return Answer(status, b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body), body)
+def _check_token(service: Service, sent: str) -> None:
+    token = service.settings.admin_token
+    if token is None:
+        raise RefusedError(HTTPStatus.FORBIDDEN, "no admin_token is configured, so nobody may do this")
+    if not hmac.compare_digest(sent.encode(), f"Bearer {token.get_secret_value()}".encode()):
+        raise RefusedError(HTTPStatus.UNAUTHORIZED, "send the header Authorization: Bearer <admin_token>")
 
 
 def _explain(error: Exception) -> tuple[int, str]:
     """Return the status and the message of a refusal."""
     match error:
-        case BodyError() | ModelError() | LateError() | AnswersError():
-            return _STATUSES[type(error)], str(error)
+        case RefusedError():
+            return error.status, str(error)
+        case BodyError():
+            return 400, str(error)
+        case ModelError():
+            return 409, str(error)
+        case LateError() | AnswersError():
+            return 503, str(error)
         case OSError():
             return 503, f"the event could not be written ({error.strerror or error}); ask again"
         case HTTPException():

@@ -12,61 +12,32 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from http import HTTPStatus
-from typing import NamedTuple, cast
+from queue import SimpleQueue
+from typing import cast
 
 import httptools
 
+from botify.http.messages import Answer, RefusedError, Request
 from botify.settings import Settings
 
-_FILES = 2  # of a connection
 _SPARE_FILES = 256  # open files that are no connections
 _LINGER_S = 2.0  # for a client to read the last answer before its connection is closed
 _LONGEST_HEAD = 64 * 2**10
 _WORST_CHUNKS = 8  # bytes on the wire for a byte of a body, if each is a chunk
 _NEVER = float("inf")
+_PHRASES: dict[int, bytes] = {status: status.phrase.encode() for status in HTTPStatus}
 
-
-class Request(NamedTuple):
-    """A request that was read to its end."""
-
-    method: str
-    target: bytes  # path and query
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-
-class Answer(NamedTuple):
-    """An answer; `headers` are whole lines and include the length of the body."""
-
-    status: int
-    headers: bytes
-    body: bytes
-
-
-class RefusedError(Exception):
-    """A request that is refused before it was read to its end."""
-
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        """Make the error of a status."""
-        super().__init__(message)
-        self.status = status
+Work = SimpleQueue[tuple["Connection", Request]]
 
 
 class Pool:
     """The connections of a server, bounded in number, and what they share; used in the event loop alone."""
 
-    def __init__(
-        self, settings: Settings, submit: Callable[["Connection", Request], None], refuse: Callable[[int, str], Answer]
-    ) -> None:
-        """Make an empty pool.
-
-        Args:
-            settings: Bounds in time, size and number.
-            submit: Has a request answered: ends with `send_at_once` or `respond` of the connection.
-            refuse: Makes the answer to a request that is refused before it was read, of its status and the reason.
-        """
-        self.limits, self.longest_body = settings.http, settings.body_limit_bytes
-        self.submit, self.refuse = submit, refuse
+    def __init__(self, settings: Settings, refuse: Callable[[RefusedError], Answer]) -> None:
+        """Make an empty pool; `refuse` makes the answer to a request that is refused before it was read."""
+        self.limits, self.longest_body, self.refuse = settings.http, settings.body_limit_bytes, refuse
+        self.work: Work = SimpleQueue()  # requests to be answered by `send_at_once` or `respond` of their connections
+        self.health_checks: Work = SimpleQueue()
         self.is_stopping = False
         self.date = b""  # for the headers of answers
         self._clients: dict[str, dict[Connection, None]] = {}  # connections by client, the longest idle first
@@ -77,12 +48,19 @@ class Pool:
         return [connection for own in self._clients.values() for connection in own]
 
     def admit(self, connection: "Connection") -> bool:
-        """Count a new connection in, closing another one where there are too many; False if none can be closed."""
+        """Count a new connection in, closing an idle one where there are too many; False if none can be closed."""
         own = self._clients.get(connection.client, {})
-        if len(own) >= self.limits.client_connections and not self._close_idle(own):
-            return False
-        if self._count >= self._most and not self._close_idle(max(self._clients.values(), key=len)):
-            return False
+        crowd: Collection[Connection] = ()
+        if is_full := len(own) >= self.limits.client_connections:
+            crowd = own
+        elif is_full := self._count >= self._most:
+            crowd = max(self._clients.values(), key=len)
+        if is_full:
+            idle = next((other for other in crowd if not other.is_answering), None)
+            if idle is None:
+                return False
+            idle.transport.abort()
+            self.forget(idle)
         self._clients.setdefault(connection.client, {})[connection] = None
         self._count += 1
         return True
@@ -91,8 +69,7 @@ class Pool:
         """Note that a connection is used."""
         own = self._clients.get(connection.client, {})
         if connection in own:
-            del own[connection]
-            own[connection] = None
+            own[connection] = own.pop(connection)
 
     def forget(self, connection: "Connection") -> None:
         """Count a closed connection out."""
@@ -103,23 +80,15 @@ class Pool:
             if not own:
                 del self._clients[connection.client]
 
-    def _close_idle(self, own: Collection["Connection"]) -> bool:
-        for connection in own:
-            if not connection.is_answering:
-                connection.transport.abort()
-                self.forget(connection)
-                return True
-        return False
-
 
 def _allow_connections(wanted: int) -> int:
     """Raise this process's limit on open files for so many connections; returns how many are possible."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = _FILES * wanted + _SPARE_FILES
+    files = wanted + _SPARE_FILES
     if soft < files:
         soft = files if hard == resource.RLIM_INFINITY else min(files, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(1, min(wanted, (soft - _SPARE_FILES) // _FILES))
+    return max(1, min(wanted, soft - _SPARE_FILES))
 
 
 class Connection(asyncio.Protocol):
@@ -133,14 +102,13 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[Request | Answer, bool]] = deque()  # with whether the connection is kept after it
         self._lock = threading.Lock()  # of what the event loop and the answering thread both look at
-        self._out: int | None = None  # a second descriptor of the socket; None with TLS
+        self._out: int | None = None  # the socket's descriptor; None with TLS
         self._is_lost = False
         self._keep = True  # after the answer
         self._is_reading = False  # a request has begun and not ended
         self._is_deaf = False  # whatever else comes is thrown away
         self._is_at_end = False  # the client sends no more
-        self._chunk = 0  # bytes of the read
-        self._on_the_wire, self._longest = 0, _LONGEST_HEAD  # bytes of the request after its first read, and allowed
+        self._received, self._longest = 0, _LONGEST_HEAD  # bytes of the request after its first read, and allowed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many."""
@@ -149,16 +117,14 @@ class Connection(asyncio.Protocol):
         if self._pool.is_stopping or not self._pool.admit(self):
             self.transport.abort()
         elif self._pool.limits.certificate is None:
-            self._out = os.dup(transport.get_extra_info("socket").fileno())
+            self._out = transport.get_extra_info("socket").fileno()
 
     def connection_lost(self, _: Exception | None) -> None:
         """Count the connection out; a request under way is still answered to nobody."""
         self._pool.forget(self)
         with self._lock:
             self._is_deaf = self._is_lost = True
-            self._waiting.clear()
-            if not self.is_answering:
-                self._close_out()
+        self._waiting.clear()
 
     def eof_received(self) -> bool:
         """Return whether to stay open, for an answer that is to come."""
@@ -170,19 +136,16 @@ class Connection(asyncio.Protocol):
         """Parse what came."""
         if self._is_deaf:
             return
-        self._chunk = len(data)
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
-            self._on_the_wire += len(data)
-            if self._is_reading and self._on_the_wire > self._longest:
+            if self._is_reading and self._received > self._longest:
                 raise RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers or chunks are too large")
         except httptools.HttpParserUpgrade:
             self._is_deaf, self._keep = True, False  # another protocol would follow; the request itself is answered
         except httptools.HttpParserError as error:
-            cause = error.__context__  # what a method that the parser calls has raised
-            if not isinstance(cause, RefusedError):
-                cause = RefusedError(HTTPStatus.BAD_REQUEST, f"not HTTP/1.1 ({error})")
-            self._refuse(cause)
+            cause, wrong = error.__context__, RefusedError(HTTPStatus.BAD_REQUEST, f"not HTTP/1.1 ({error})")
+            self._refuse(cause if isinstance(cause, RefusedError) else wrong)  # which a method below has raised
         except RefusedError as error:
             self._refuse(error)
 
@@ -194,7 +157,7 @@ class Connection(asyncio.Protocol):
         self._target, self._size = b"", 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
-        self._on_the_wire, self._longest = -self._chunk, _LONGEST_HEAD
+        self._received, self._longest = 0, _LONGEST_HEAD
         self._set_deadline(self._pool.limits.header_s)
 
     def on_url(self, target: bytes) -> None:
@@ -240,14 +203,13 @@ class Connection(asyncio.Protocol):
     def format(self, answer: Answer) -> bytes:
         """Return the bytes of an answer."""
         end = b"\r\n" if self._keep else b"connection: close\r\n\r\n"
-        status = HTTPStatus(answer.status)
-        start = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, status.phrase.encode(), self._pool.date)
+        start = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (answer.status, _PHRASES[answer.status], self._pool.date)
         return b"".join((start, answer.headers, end, answer.body))
 
     def send_at_once(self, data: bytes) -> bytes | None:
         """Send an answer in the thread that made it, which spares the event loop a round.
 
-        `_out` is open as long as a request is under way, so it is never another connection's.
+        Until `connection_lost` returns, the descriptor is open, so it is never another connection's.
 
         Returns:
             What `respond` has to send; None if the request is done.
@@ -257,11 +219,11 @@ class Connection(asyncio.Protocol):
             if self._out is None or not is_simple or self.transport.get_write_buffer_size():
                 return data
             try:
-                sent = os.write(self._out, data)
+                rest = data[os.write(self._out, data) :]
             except OSError:  # full or broken
                 return data
-            if sent < len(data):
-                return data[sent:]
+            if rest:
+                return rest
             self.deadline = time.monotonic() + self._pool.limits.idle_s
             self.is_answering = False
             return None
@@ -271,7 +233,6 @@ class Connection(asyncio.Protocol):
         with self._lock:
             self.is_answering = False
             if self._is_lost:
-                self._close_out()
                 return
         self._write(data)
         if self._waiting and self._keep:
@@ -296,7 +257,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: RefusedError) -> None:
         self._is_deaf, self._is_reading = True, False
-        self._take(self._pool.refuse(error.status, str(error)), keep=False)
+        self._take(self._pool.refuse(error), keep=False)
 
     def _take(self, item: Request | Answer, *, keep: bool) -> None:
         with self._lock:
@@ -313,24 +274,15 @@ class Connection(asyncio.Protocol):
             return
         self.is_answering, self.deadline = True, _NEVER
         self._pool.touch(self)
-        self._pool.submit(self, item)
+        is_health = item.target == b"/" or item.target.startswith((b"/health/", b"/?"))
+        (self._pool.health_checks if is_health else self._pool.work).put((self, item))
 
     def _write(self, data: bytes) -> None:
         self.transport.write(data)
         if self._keep:
-            limits = self._pool.limits
-            self._set_deadline(limits.body_s if self._is_reading else limits.idle_s)
-        else:
-            self._end()
-
-    def _close_out(self) -> None:
-        if self._out is not None:
-            os.close(self._out)
-            self._out = None
-
-    def _end(self) -> None:
-        """Close the connection once the client has read the answer."""
-        self._is_deaf = True
+            self._set_deadline(self._pool.limits.body_s if self._is_reading else self._pool.limits.idle_s)
+            return
+        self._is_deaf = True  # and closed once the client has read the answer
         self._waiting.clear()
         self.deadline = time.monotonic() + _LINGER_S
         if self._is_at_end or not self.transport.can_write_eof():

@@ -9,82 +9,60 @@ import functools
 import ssl
 import threading
 import time
-from collections.abc import Callable
 from email.utils import formatdate
-from queue import SimpleQueue
 from socket import socket
 
-from botify.http.connection import Answer, Connection, Pool, Request
+from botify.http.app import Application
+from botify.http.connection import Connection, Pool, Work
 from botify.settings import HttpSettings, Settings
 
 _BACKLOG = 1024
 _SWEEP_S = 1.0
-_HEALTH = (b"/health/", b"/?")
-
-_Queue = SimpleQueue[tuple[Connection, Request]]
 
 
-class Server:
-    """The server; all but the answering itself happens in the event loop."""
+async def serve_http(
+    application: Application, settings: Settings, listener: socket, stop: asyncio.Event, grace_s: float
+) -> None:
+    """Serve until `stop` is set; then requests under way have `grace_s` to be answered."""
+    pool, loop = Pool(settings, application.refuse), asyncio.get_running_loop()
+    for work in (*[pool.work] * settings.threads, pool.health_checks):
+        threading.Thread(target=_answer_all, args=[application, work, loop], daemon=True).start()
+    _sweep(pool, loop)
+    context = make_ssl_context(settings.http)
+    make_connection = functools.partial(Connection, pool)
+    server = await loop.create_server(make_connection, sock=listener, backlog=_BACKLOG, ssl=context)
+    await stop.wait()
+    server.close()
+    pool.is_stopping = True
+    for connection in pool.connections():
+        connection.stop()
+    deadline = time.monotonic() + grace_s
+    while any(connection.is_answering for connection in pool.connections()) and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    for connection in pool.connections():
+        connection.transport.close()
+    await asyncio.sleep(0)
 
-    def __init__(
-        self, answer: Callable[[Request], Answer], refuse: Callable[[int, str], Answer], settings: Settings
-    ) -> None:
-        """Make a server.
 
-        Args:
-            answer: Answers a request, in one of the threads; must not raise.
-            refuse: Makes the answer to a request that is refused before it was read, of its status and the reason.
-            settings: Bounds in time, size and number.
-        """
-        self._pool = Pool(settings, self._submit, refuse)
-        self._answer, self._threads = answer, settings.threads
-        self._work: _Queue = SimpleQueue()
-        self._health: _Queue = SimpleQueue()
+def _answer_all(application: Application, work: Work, loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        connection, request = work.get()
+        rest = connection.send_at_once(connection.format(application.answer(request)))
+        try:
+            if rest is not None:
+                loop.call_soon_threadsafe(connection.respond, rest)
+        except RuntimeError:  # the loop has ended: this took longer than the grace
+            return
 
-    async def run(self, listener: socket, stop: asyncio.Event, grace_s: float) -> None:
-        """Serve until `stop` is set; then requests under way have `grace_s` to be answered."""
-        self._loop = asyncio.get_running_loop()
-        for queue in (*[self._work] * self._threads, self._health):
-            threading.Thread(target=self._answer_all, args=[queue], daemon=True).start()
-        self._sweep()
-        make_connection = functools.partial(Connection, self._pool)
-        context = make_ssl_context(self._pool.limits)
-        server = await self._loop.create_server(make_connection, sock=listener, backlog=_BACKLOG, ssl=context)
-        await stop.wait()
-        server.close()
-        self._pool.is_stopping = True
-        for connection in self._pool.connections():
-            connection.stop()
-        deadline = time.monotonic() + grace_s
-        while any(connection.is_answering for connection in self._pool.connections()) and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
-        for connection in self._pool.connections():
-            connection.transport.close()
-        await asyncio.sleep(0)
 
-    def _submit(self, connection: Connection, request: Request) -> None:
-        is_health = request.target == b"/" or request.target.startswith(_HEALTH)
-        (self._health if is_health else self._work).put((connection, request))
-
-    def _answer_all(self, queue: _Queue) -> None:
-        while True:
-            connection, request = queue.get()
-            rest = connection.send_at_once(connection.format(self._answer(request)))
-            try:
-                if rest is not None:
-                    self._loop.call_soon_threadsafe(connection.respond, rest)
-            except RuntimeError:  # the loop has ended: this took longer than the grace
-                return
-
-    def _sweep(self) -> None:
-        """End the connections that are past their deadline, every second."""
-        self._pool.date = formatdate(usegmt=True).encode()
-        now = time.monotonic()
-        for connection in self._pool.connections():
-            if connection.deadline < now:
-                connection.expire()
-        self._loop.call_later(_SWEEP_S, self._sweep)
+def _sweep(pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+    """End the connections that are past their deadline, every second."""
+    pool.date = formatdate(usegmt=True).encode()
+    now = time.monotonic()
+    for connection in pool.connections():
+        if connection.deadline < now:
+            connection.expire()
+    loop.call_later(_SWEEP_S, _sweep, pool, loop)
 
 
 def make_ssl_context(settings: HttpSettings) -> ssl.SSLContext | None:

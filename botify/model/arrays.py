@@ -21,12 +21,8 @@ def read_arrays(
 ) -> tuple[Arrays, dict[str, int]]:
     """Read arrays of an `.npz` as `numpy.savez` writes it; ids become the numbers that stand for them.
 
-    Args:
-        file: The file, open.
-        shapes: By array the kind of its numbers, `i`, `f` (finite), or `track` or `user` for ids, and the names of its
-            axes: `"f tracks factors"`. Axes of one name have one length.
-        what: What the file is, for the message.
-        catalogue: Of the tracks.
+    `shapes` has for each the kind of its numbers, `i`, `f` (finite), or `track` or `user` for ids, and the names of its
+    axes: `"f tracks factors"`. Axes of one name have one length. `what` the file is, the message says.
 
     Returns:
         The arrays, and the lengths of the axes by name.
@@ -45,9 +41,8 @@ def read_arrays(
         kind, *axes = shapes[name].split()
         expected = {"track": "U" if catalogue.is_text else "i", "user": "iU"}.get(kind, kind)
         if array.dtype.kind not in expected or array.ndim != len(axes):
-            raise ModelError(
-                f"{path}: {name} is {array.dtype} {array.shape}, expected {expected} with {len(axes)} axes"
-            )
+            found = f"{array.dtype} {array.shape}"
+            raise ModelError(f"{path}: {name} is {found}, expected {expected} with {len(axes)} axes")
         for axis, length in zip(axes, array.shape, strict=True):
             if lengths.setdefault(axis, length) != length:
                 raise ModelError(f"{path}: {name} is {array.shape}, but there are {lengths[axis]} {axis}")

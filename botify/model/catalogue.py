@@ -92,16 +92,14 @@ def load_catalogue(path: Path) -> Catalogue:
     lines = text.splitlines(keepends=True)
     if not lines:
         raise CatalogueError(f"{path}: holds no tracks")
-    sha256 = hashlib.sha256(text).hexdigest()
-    records = _read_records(path, lines)
+    sha256, records = hashlib.sha256(text).hexdigest(), _read_records(path, lines)
     ids = [record.track for record in records]
-    is_dense = ids == list(range(len(ids)))
-    if not is_dense:
+    if ids != list(range(len(ids))):
         order = _order(path, ids)
         records, ids = [records[i] for i in order], [ids[i] for i in order]
-        is_dense = ids == list(range(len(ids)))
         lines = [lines[i].rstrip() + b"\n" for i in order]
         text = b"".join(lines)
+    is_dense = ids == list(range(len(ids)))
     artists: dict[object, int] = {}  # as they first appear; a track of no known artist is alone
     keys = [(number,) if record.artist == "" else record.artist for number, record in enumerate(records)]
     artist = np.array([artists.setdefault(key, len(artists)) for key in keys], dtype=np.int64)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
@@ -25,21 +25,6 @@ _TABLES = {
     "scale": "f owners",
     "constant": "f owners",
 }
-# Attributes of the same name below.
-_NUMBERS = {
-    "interests": "f interests factors",
-    "evidence": "i interests",
-    "odds": "f interests",
-    "information": "f factors",
-    "constant_axis": "f factors",
-    "newcomer_map": "f factors side",
-    "newcomer_covariance": "f factors side",
-    "own_map": "f factors side",
-    "own_covariance": "f factors side",
-    "dispersion": "f",
-    "artist_fatigue": "f",
-    "resolution": "f",
-}
 
 
 class Expected(NamedTuple):
@@ -60,7 +45,7 @@ class Expected(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """As `recsys.export` wrote it, by track id; k factors."""
+    """As `recsys.export` wrote it, by track id; k factors. What is annotated is in the file, by kind and axes."""
 
     tracks: Float32Array  # (tracks, k), the vector of each track; 0 where nothing is known of it
     starts: IntArray  # (owners + 1,): the openings of listener i are starts[i]:starts[i + 1]
@@ -71,19 +56,19 @@ class Context:
     owners: IntArray  # (owners,), the known listeners, ascending
     scale: Float32Array  # (owners,), their expected vector is so many times `own_map` of the organic track
     constant: Float32Array  # (owners,), plus so many times `constant_axis`
-    interests: Float32Array  # (interests, k), the vector of each interest
-    evidence: Float32Array  # (interests,), the number of responses behind each
-    odds: Float32Array  # (interests,), log odds against a new interest, before the distance to what is expected
-    information: Float32Array  # (k,), precision that a response adds to an interest's of 1, on average
-    constant_axis: Float32Array  # (k,)
-    newcomer_map: Float32Array  # (k, k): track @ map is the expected vector of an unknown listener
-    newcomer_covariance: Float32Array  # (k, k), about that
-    own_map: Float32Array  # (k, k), the same without the constant
-    own_covariance: Float32Array  # (k, k), of a known listener's vectors about what is expected of them
-    own_precision: FloatArray  # (k, k), its inverse
-    dispersion: float  # variance of a share about its mean m, in units of m (1 - m)
-    artist_fatigue: float  # factor on the time of a track for each earlier track of its artist, 0..1
-    resolution: float  # time is logged in steps of this
+    own_precision: FloatArray  # (k, k), the inverse of `own_covariance`
+    interests: Annotated[Float32Array, "f interests factors"]  # the vector of each interest
+    evidence: Annotated[Float32Array, "i interests"]  # the number of responses behind each
+    odds: Annotated[Float32Array, "f interests"]  # log odds against a new interest, before the distance to the expected
+    information: Annotated[Float32Array, "f factors"]  # precision that a response adds to an interest's of 1
+    constant_axis: Annotated[Float32Array, "f factors"]
+    newcomer_map: Annotated[Float32Array, "f factors factors"]  # track @ map is expected of an unknown listener
+    newcomer_covariance: Annotated[Float32Array, "f factors factors"]  # about that
+    own_map: Annotated[Float32Array, "f factors factors"]  # the same without the constant
+    own_covariance: Annotated[Float32Array, "f factors factors"]  # of a known listener's vectors about the expected
+    dispersion: Annotated[float, "f"]  # variance of a share about its mean m, in units of m (1 - m)
+    artist_fatigue: Annotated[float, "f"]  # factor on the time of a track for each earlier track of its artist, 0..1
+    resolution: Annotated[float, "f"]  # time is logged in steps of this
 
     def expected(self, listener: int, organic: int) -> Expected:
         """Return what is expected of a session's interest, given its organic track alone.
@@ -114,6 +99,10 @@ class Context:
         return variances
 
 
+_HINTS = get_type_hints(Context, include_extras=True)
+_NUMBERS = {name: hint.__metadata__[0] for name, hint in _HINTS.items() if get_origin(hint) is Annotated}
+
+
 def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool) -> Context:
     """Read a context model for a catalogue.
 
@@ -122,8 +111,6 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
     """
     path = file.name
     arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model", catalogue)
-    if lengths["side"] != lengths["factors"]:
-        raise ModelError(f"{path}: {lengths['factors']} factors need maps to as many, not {lengths['side']}")
     check_ids(path, "interest_of", arrays["interest_of"], lengths["interests"])
     if text_users:  # which are sorted as text
         order = np.lexsort((arrays["organics"], arrays["listeners"]))
@@ -142,26 +129,22 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
         name: float(arrays[name]) if shape == "f" else arrays[name].astype(np.float32)
         for name, shape in _NUMBERS.items()
     }
-    pairs = np.unique(
-        np.stack([np.searchsorted(owners, owner), arrays["interest_of"].astype(np.int64)], axis=1), axis=0
-    )
+    try:
+        own_precision = np.linalg.inv(numbers["own_covariance"].astype(np.float64))
+    except np.linalg.LinAlgError:
+        raise ModelError(f"{path}: own_covariance has no inverse") from None
+    interest_of = arrays["interest_of"].astype(np.int64)
+    pairs = np.unique(np.stack([np.searchsorted(owners, owner), interest_of], axis=1), axis=0)
     return Context(
         tracks=vectors,
         starts=np.append(starts, len(organic)),
         organics=organic,
-        interest_of=arrays["interest_of"].astype(np.int64),
+        interest_of=interest_of,
         own_starts=np.searchsorted(pairs[:, 0], np.arange(len(owners) + 1)),
         own_interests=pairs[:, 1].copy(),
         owners=owners,
         scale=arrays["scale"][by_id],
         constant=arrays["constant"][by_id],
-        own_precision=_inverse(path, "own_covariance", numbers["own_covariance"]),
+        own_precision=own_precision,
         **numbers,
     )
-
-
-def _inverse(path: str, name: str, matrix: FloatArray | Float32Array) -> FloatArray:
-    try:
-        return np.linalg.inv(matrix.astype(np.float64))
-    except np.linalg.LinAlgError:
-        raise ModelError(f"{path}: {name} has no inverse") from None

@@ -1,7 +1,6 @@
 """Loading a version of the recommendations: checked against its manifest and the catalogue."""
 
 from datetime import UTC, datetime
-from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,10 +11,10 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.context import FORMAT, read_context
+from botify.model.context import FORMAT, Context, read_context
 from botify.model.fold_in import Feedback, FoldIn, Parameters
 from botify.model.model import CONTEXT, FACTORS, FOLDING, MANIFEST, NEIGHBOURS, Model
-from botify.model.tracklists import NO_LISTS, TrackLists, has_text_users, read_track_lists
+from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 from botify.recommenders.registry import parts_read
 from botify.settings import Settings
 from looplib.arrays import Float32Array
@@ -44,10 +43,6 @@ class _DataFacts(msgspec.Struct):
     mean_weight: float | None = None
 
 
-class _ContextFacts(msgspec.Struct):
-    format: int = 1
-
-
 class ModelManifest(msgspec.Struct):
     """What the service reads of a version's manifest."""
 
@@ -55,7 +50,7 @@ class ModelManifest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
-    context: _ContextFacts | None = None
+    context: dict[str, Any] | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     feedback: Feedback = msgspec.field(default_factory=Feedback)
@@ -89,63 +84,46 @@ def current_folder(settings: Settings) -> Path:
         raise ModelError(f"{settings.recommendations.parent}: {error}") from None
 
 
-def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = None) -> Model:
-    """Load a version.
+def load_model(
+    settings: Settings, catalogue: Catalogue, folder: Path | None = None, *, text_users: bool | None = None
+) -> Model:
+    """Load a version for a catalogue, with what the recommenders in the settings read.
 
     Args:
-        settings: Where it is, and which recommenders will ask it.
+        settings: Which recommenders will ask it, and where it is.
         catalogue: The catalogue that it must have been trained on.
         folder: Folder of the version; by default the current one.
+        text_users: Whether ids of listeners must be text; by default as in the settings.
 
     Raises:
         ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue.
     """
-    if settings.recommendations is None:
-        return _model_of_catalogue(settings, catalogue)
+    text_users = settings.text_users if text_users is None else text_users
+    if settings.recommendations is None:  # before anything is published
+        is_text = catalogue.is_text if text_users is None else text_users
+        return Model("none", datetime.now(UTC), None, catalogue, is_text, NO_LISTS, [], None, None, None)
     folder = folder or current_folder(settings)
-    manifest = read_manifest(folder)
-    _check_catalogue(folder / MANIFEST, manifest, catalogue)
-    parts, lists = settings.parts & {*manifest.files, FOLDING}, folder / settings.recommendations.name
-    text_users = _kind_of_users(settings, lists, manifest)
-    read_lists = partial(_read_lists, manifest=manifest, catalogue=catalogue, text_users=text_users)
-    recommendations = read_lists(lists, ("user", "tracks"))
-    neighbours = factors = context = None
-    if NEIGHBOURS in parts:
-        neighbours = read_lists(folder / NEIGHBOURS, ("track", "recommendations"))
-    if parts & {FACTORS, FOLDING} and FACTORS in manifest.files:
-        factors = _read_factors(folder / FACTORS, manifest, catalogue)
-    if CONTEXT in parts:
-        with _open(folder / CONTEXT, manifest) as file:
-            _check_format(folder / CONTEXT, manifest)
-            context = read_context(file, catalogue, text_users=text_users)
+    version = _Version(folder, read_manifest(folder), catalogue)
+    manifest = version.manifest
+    parts = settings.parts & {*manifest.files, FOLDING}
+    lists = version.read_lists(settings.recommendations.name, "user")
+    if text_users not in (None, lists.is_text):
+        kinds = ["text", "whole numbers"] if lists.is_text else ["whole numbers", "text"]
+        raise ModelError(f"{folder}: ids of listeners are {kinds[0]}, and those of the service are {kinds[1]}")
+    factors = version.read_factors() if parts & {FACTORS, FOLDING} and FACTORS in manifest.files else None
     return Model(
         manifest.model,
         manifest.created_at,
         folder,
         catalogue,
-        text_users,
-        recommendations,
-        popular=recommendations.most_listed(POPULAR),
-        neighbours=neighbours,
+        lists.is_text,
+        lists,
+        popular=lists.most_listed(POPULAR),
+        neighbours=version.read_lists(NEIGHBOURS, "track") if NEIGHBOURS in parts else None,
         directions=_directions(factors[1]) if factors and FACTORS in parts else None,
-        context=context,
+        context=version.read_context(text_users=lists.is_text) if CONTEXT in parts else None,
         folding=_make_folding(manifest, *factors) if factors and FOLDING in parts else None,
     )
-
-
-def _check_format(path: Path, manifest: ModelManifest) -> None:
-    found = (manifest.context or _ContextFacts()).format
-    if found != FORMAT:
-        raise ModelError(f"{path}: format {found} found, this service reads {FORMAT}; export with this release again")
-
-
-def _check_catalogue(path: Path, manifest: ModelManifest, catalogue: Catalogue) -> None:
-    trained_on = manifest.data.catalogue
-    if trained_on and trained_on.sha256 != catalogue.sha256:
-        raise ModelError(
-            f"{path}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
-            f"{trained_on.sha256[:12]}…; the service has one of {len(catalogue)} tracks and {catalogue.sha256[:12]}…"
-        )
 
 
 def lacking(settings: Settings, model: Model) -> list[str]:
@@ -160,45 +138,44 @@ def lacking(settings: Settings, model: Model) -> list[str]:
     ]
 
 
-def _model_of_catalogue(settings: Settings, catalogue: Catalogue) -> Model:
-    """Make the model of a service that starts before anything is published."""
-    text_users = catalogue.is_text if settings.text_users is None else settings.text_users
-    return Model("none", datetime.now(UTC), None, catalogue, text_users, NO_LISTS, [], None, None, None)
+class _Version:
+    """Reads the files of a version, each once it is what the manifest says."""
 
+    def __init__(self, folder: Path, manifest: ModelManifest, catalogue: Catalogue) -> None:
+        self._folder, self.manifest, self._catalogue = folder, manifest, catalogue
+        trained_on = manifest.data.catalogue
+        if trained_on and trained_on.sha256 != catalogue.sha256:
+            raise ModelError(
+                f"{folder / MANIFEST}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
+                f"{trained_on.sha256[:12]}…; that of the service has {len(catalogue)} and {catalogue.sha256[:12]}…"
+            )
 
-def _kind_of_users(settings: Settings, lists: Path, manifest: ModelManifest) -> bool:
-    """Return whether the listeners of a version are text, and refuse those of another kind than the settings say."""
-    with _open(lists, manifest) as file:
-        text_users = has_text_users(file)
-    if settings.text_users not in (None, text_users):
-        found = "text" if text_users else "whole numbers"
-        raise ModelError(f"{lists}: ids of listeners are {found}, and text_users is {settings.text_users}; change it")
-    return text_users
+    def _open(self, name: str) -> BufferedReader:
+        path, facts = self._folder / name, self.manifest.files.get(name)
+        if facts is None:
+            raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(self.manifest.files))}")
+        return open_untrusted(path, facts.bytes, within=self._folder, sha256=facts.sha256, error=ModelError)
 
+    def read_lists(self, name: str, key: Literal["user", "track"]) -> TrackLists:
+        with self._open(name) as file:
+            return read_track_lists(file, key, self.manifest.files[name].rows, self._catalogue)
 
-def _open(path: Path, manifest: ModelManifest) -> BufferedReader:
-    """Open a file of a version, once it is what the manifest says."""
-    facts = manifest.files.get(path.name)
-    if facts is None:
-        raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(manifest.files))}")
-    return open_untrusted(path, facts.bytes, within=path.parent, sha256=facts.sha256, error=ModelError)
+    def read_factors(self) -> tuple[int, Float32Array]:
+        """Read how many tracks have factors, and these by track, (tracks, factors); 0 where there are none."""
+        shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
+        with self._open(FACTORS) as file:
+            arrays, lengths = read_arrays(file, shapes, "factors", self._catalogue)
+        factors = np.zeros((len(self._catalogue), lengths["factors"]), dtype=np.float32)
+        factors[arrays["tracks"]] = arrays["item_factors"]
+        return lengths["tracks"], factors
 
-
-def _read_lists(
-    path: Path, keys: tuple[str, str], *, manifest: ModelManifest, catalogue: Catalogue, text_users: bool
-) -> TrackLists:
-    with _open(path, manifest) as file:
-        return read_track_lists(file, keys, manifest.files[path.name].rows, catalogue, text_users=text_users)
-
-
-def _read_factors(path: Path, manifest: ModelManifest, catalogue: Catalogue) -> tuple[int, Float32Array]:
-    """Read how many tracks have factors, and these by track, (tracks, factors); 0 where there are none."""
-    shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
-    with _open(path, manifest) as file:
-        arrays, lengths = read_arrays(file, shapes, "factors", catalogue)
-    factors = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
-    factors[arrays["tracks"]] = arrays["item_factors"]
-    return lengths["tracks"], factors
+    def read_context(self, *, text_users: bool) -> Context:
+        with self._open(CONTEXT) as file:
+            found = (self.manifest.context or {}).get("format", 1)
+            if found != FORMAT:
+                reads = f"format {found} found, this service reads {FORMAT}; export with this release again"
+                raise ModelError(f"{file.name}: {reads}")
+            return read_context(file, self._catalogue, text_users=text_users)
 
 
 def _directions(factors: Float32Array) -> Float32Array:

@@ -4,7 +4,8 @@ from array import array
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import Any
+from itertools import chain
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ class TrackLists:
     ids: IntArray  # (rows,), ascending
     tracks: Int32Array  # (rows, length of the longest list), NO_TRACK after the end of a shorter one
     counts: IntArray  # (tracks of the catalogue,): how many lists hold each
+    is_text: bool = False  # ids in the file are text
 
     def most_listed(self, count: int) -> list[int]:
         """Return the tracks that most lists hold, most listed first."""
@@ -59,37 +61,34 @@ class _Line(msgspec.Struct):
     user: WholeNumber | Text
 
 
-def has_text_users(file: BufferedReader) -> bool:
-    """Return whether the listener of a file's first line is text."""
+def _has_text_user(line: bytes) -> bool:
     with suppress(msgspec.MsgspecError, ValueError, RecursionError):  # reading the lists says what is wrong
-        return isinstance(msgspec.json.decode(file.readline(), type=_Line).user, str)
+        return isinstance(msgspec.json.decode(line, type=_Line).user, str)
     return False
 
 
 def read_track_lists(
-    file: BufferedReader, keys: tuple[str, str], rows: int | None, catalogue: Catalogue, *, text_users: bool
+    file: BufferedReader, key: Literal["user", "track"], rows: int | None, catalogue: Catalogue
 ) -> TrackLists:
     """Read lines such as `{"user": 7, "tracks": [3, 1]}`; text ids become the numbers that stand for them.
 
-    Args:
-        file: The file, open.
-        keys: The field with the id, `user` or `track`, and the one with the list.
-        rows: How many lines the manifest says there are.
-        catalogue: Of the tracks.
-        text_users: Whether the ids of listeners are text.
+    `key` is the field with the id, and `rows` the number of lines by the manifest. The list of a track is in the field
+    `recommendations`.
 
     Raises:
         ModelError: The file cannot be read, or a line is something else; the message names the line.
     """
-    (key, value), numbers = keys, catalogue.numbers
-    id_type: Any = (Text if text_users else WholeNumber) if key == "user" else catalogue.id_type
-    fields = [("id", id_type), ("tracks", list[catalogue.id_type])]  # type: ignore[name-defined]  # a type made here
-    decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename={"id": key, "tracks": value})).decode
-    number_of = user_number if key == "user" else numbers.__getitem__ if numbers else int
+    path, numbers = file.name, catalogue.numbers
     ids_read, lengths_read, tracks_read = array("q"), array("q"), array("i")  # compact, and grow without a copy
-    path = file.name
+    value = "tracks" if key == "user" else "recommendations"
+    number_of = user_number if key == "user" else numbers.__getitem__ if numbers else int
     try:
-        for text in file:
+        first = file.readline()
+        is_text = key == "user" and _has_text_user(first)
+        id_type: Any = catalogue.id_type if key == "track" else Text if is_text else WholeNumber
+        fields = [("id", id_type), ("tracks", list[catalogue.id_type])]  # type: ignore[name-defined]  # a type made here
+        decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename={"id": key, "tracks": value})).decode
+        for text in chain([first], file):
             line: Any = decode(text)
             ids_read.append(number_of(line.id))
             tracks_read.fromlist([numbers[track] for track in line.tracks] if numbers else line.tracks)
@@ -114,7 +113,7 @@ def read_track_lists(
     counts = np.zeros(len(catalogue), dtype=np.int64)
     for start in range(0, len(cells), _CHUNK):  # counting takes a copy
         counts += np.bincount(cells[start : start + _CHUNK], minlength=len(catalogue))
-    return TrackLists(ids, table, counts)
+    return TrackLists(ids, table, counts, is_text=is_text)
 
 
 def _table(path: str, cells: Int32Array, lengths: IntArray) -> Int32Array:

@@ -12,7 +12,7 @@ from botify.metrics import Metrics
 from botify.model.loading import current_folder, lacking, load_model, read_manifest
 from botify.model.model import MANIFEST, Model
 from botify.settings import Settings
-from looplib.files import TEMPORARY_PREFIX, fsync_directory
+from looplib.files import atomic_symlink
 
 _LONGEST_LOAD_S = 120.0
 _SWITCH_S = 0.0005  # for which loading may hold up requests
@@ -24,12 +24,11 @@ class Versions:
     """The model being served; `model` is swapped in one step, so a request sees one version or another.
 
     The link that the recommendations are found through (`current -> versions/<model id>`) says which version is the
-    current one; the export moves it, and `roll_back` moves it back. Every process of every replica follows the link
-    by itself.
+    current one: the export moves it, `roll_back` moves it back, and every process of every replica follows it.
     """
 
     def __init__(self, settings: Settings, model: Model, metrics: Metrics) -> None:
-        """Begin with a model, whose catalogue and kind of listeners later versions must fit."""
+        """Begin with a model, which later versions must fit."""
         self.model, self._metrics = model, metrics
         self.refused: str | None = None  # why the current version is not the one served
         self._settings = settings
@@ -66,8 +65,7 @@ class Versions:
         """Make an earlier version the current one, and serve it.
 
         Args:
-            version: Its name; by default the version exported before the served one. With a name, a rollback that is
-                asked for twice goes back once.
+            version: Its name; by default the version exported before the served one.
 
         Raises:
             ModelError: There is no such version, the recommendations are not found through a link, or that version
@@ -115,10 +113,8 @@ class Versions:
     @staticmethod
     def _state(folder: Path | None) -> tuple[Path | None, int]:
         """Return what changes when there is something to load."""
-        if folder is None:
-            return None, 0
         try:
-            return folder, (folder / MANIFEST).stat().st_mtime_ns
+            return folder, (folder / MANIFEST).stat().st_mtime_ns if folder else 0
         except OSError:
             return folder, 0
 
@@ -127,14 +123,10 @@ class Versions:
         before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
         try:
-            model = load_model(self._settings, self.model.catalogue, folder)
-            if model.text_users != self.model.text_users:
-                kinds = ["text", "whole numbers"] if model.text_users else ["whole numbers", "text"]
-                raise ModelError(f"{folder}: ids of listeners are {kinds[0]}, and those of the service are {kinds[1]}")
-            return model
-        except ModelError:
-            raise
+            return load_model(self._settings, self.model.catalogue, folder, text_users=self.model.text_users)
         except Exception as error:
+            if isinstance(error, ModelError):
+                raise
             raise ModelError(f"{folder}: cannot be loaded ({type(error).__name__}: {error})") from error
         finally:
             sys.setswitchinterval(before)
@@ -144,30 +136,22 @@ class Versions:
         served = self.model
         folders = (served.folder or current_folder(self._settings)).parent
         found = []
-        for folder in folders.iterdir():
-            if not folder.name.startswith(TEMPORARY_PREFIX):
-                with contextlib.suppress(ModelError):  # no version
-                    found.append((read_manifest(folder), folder))
-        if version is not None:
-            wanted = [(manifest.created_at, folder) for manifest, folder in found if manifest.model == version]
-        else:
-            earlier = [(manifest.created_at, folder) for manifest, folder in found if folder != served.folder]
-            wanted = [(created_at, folder) for created_at, folder in earlier if created_at <= served.created_at]
-        if not wanted:
+        for folder in folders.glob("[!.]*"):
+            with contextlib.suppress(ModelError):  # no version
+                manifest = read_manifest(folder)
+                is_earlier = folder != served.folder and manifest.created_at <= served.created_at
+                if is_earlier if version is None else manifest.model == version:
+                    found.append((manifest.created_at, folder))
+        if not found:
             what = f"no version {version}" if version is not None else f"no version earlier than {served.version}"
             raise ModelError(f"{folders}: {what}")
-        return max(wanted)[1]
+        return max(found)[1]
 
     def _point_to(self, folder: Path) -> None:
-        recommendations = self._settings.recommendations
-        link = recommendations.parent if recommendations else Path()
+        link = self._settings.recommendations.parent if self._settings.recommendations else Path()
         if not link.is_symlink():
             raise ModelError(f"{link}: no link to a version, so there is nothing to roll back")
-        temporary = link.parent / f"{TEMPORARY_PREFIX}{link.name}-rollback"
         try:
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(folder.relative_to(link.parent.resolve()))
-            temporary.replace(link)
-            fsync_directory(link.parent)
+            atomic_symlink(link, str(folder.relative_to(link.parent.resolve())))
         except (OSError, ValueError) as error:
             raise ModelError(f"{link}: cannot be moved ({error})") from None

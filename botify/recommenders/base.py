@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from botify.model.model import Model
+from looplib.arrays import Float32Array
 
 # In place of a track, where there is none to recommend.
 UNKNOWN = -1  # nothing is known of this listener or track
@@ -28,10 +28,9 @@ class Row:
     @property
     def taken(self) -> frozenset[int]:
         """The taken tracks as a set; made when it is first used, as code over arrays needs none."""
-        taken = self._taken
-        if taken is None:
-            taken = self._taken = frozenset(self.all_taken)
-        return taken
+        if self._taken is None:
+            self._taken = frozenset(self.all_taken)
+        return self._taken
 
 
 Batch = Sequence[Row]
@@ -57,11 +56,16 @@ def in_blocks(size: int) -> Callable[[Recommender], Recommender]:
     def decorate(recommender: Recommender) -> Recommender:
         @wraps(recommender)
         def recommend(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
-            if len(batch) <= size:
-                return recommender(model, batch, rng)
             blocks = (batch[start : start + size] for start in range(0, len(batch), size))
-            return list(chain.from_iterable(recommender(model, block, rng) for block in blocks))
+            return [drawn for block in blocks for drawn in recommender(model, block, rng)]
 
         return recommend
 
     return decorate
+
+
+def highest(scores: Float32Array, row: Row) -> Drawn:
+    """Take the track with the highest score that is not taken; the scores are changed in place."""
+    scores[list(row.taken)] = -np.inf
+    track = int(scores.argmax())
+    return Drawn(track, 1.0) if scores[track] > -np.inf else IS_EXHAUSTED

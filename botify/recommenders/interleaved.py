@@ -36,14 +36,7 @@ def answering(name: str) -> set[str]:
 
 
 def interleave(model: Model, row: Row, name: str, drawn: tuple[Drawn, Drawn], coin: float) -> tuple[str, Drawn]:
-    """Take one of the tracks that both recommenders have drawn.
-
-    Args:
-        model: What they recommended from.
-        row: The listener.
-        name: Of the interleaved recommender.
-        drawn: The track of each, in the order of the name.
-        coin: A number drawn evenly from 0 to 1.
+    """Take one of the tracks that both recommenders have drawn, in the order of the name, by a coin from 0 to 1.
 
     Returns:
         Who is credited, and the track with the probability that it was drawn, by either.

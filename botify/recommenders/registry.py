@@ -69,18 +69,18 @@ class FallbackSettings(Config):
 def recommend(
     model: Model, batch: Batch, names: Sequence[str], fallback: FallbackSettings, rng: np.random.Generator
 ) -> list[tuple[str, Drawn]]:
-    """Recommend a track to each row, by the recommender named for it.
-
-    Where that has no track, the fallbacks are asked; any track not yet heard is the last resort.
+    """Recommend a track to each row, by the recommender named for it, or by fallbacks where that has none.
 
     Returns:
-        The recommender that had a track, after fallbacks, and the track, for each row.
+        The recommender that had a track, and the track, for each row.
     """
-    pairs = {name: members(name) for name in set(names) if members(name)}
-    if pairs:
-        answers = _ask_pairs(model, batch, names, pairs, rng)
-    else:
-        answers = list(zip(names, _ask(model, batch, names, rng), strict=True))
+    pairs = {name: members(name) or (name,) for name in set(names)}
+    answers = list(zip(names, _ask(model, batch, [pairs[name][0] for name in names], rng), strict=True))
+    positions = [i for i, name in enumerate(names) if len(pairs[name]) > 1]
+    if positions:
+        others = _ask(model, [batch[i] for i in positions], [pairs[names[i]][1] for i in positions], rng)
+        for i, other, coin in zip(positions, others, rng.random(len(positions)).tolist(), strict=True):
+            answers[i] = interleave(model, batch[i], names[i], (answers[i][1], other), coin)
     return [
         (name, found) if found.track >= 0 else _fall_back(model, row, found, fallback, rng)
         for (name, found), row in zip(answers, batch, strict=True)
@@ -98,24 +98,6 @@ def _ask(model: Model, batch: Batch, names: Sequence[str], rng: np.random.Genera
         for i, found in zip(positions, RECOMMENDERS[name](model, [batch[i] for i in positions], rng), strict=True):
             drawn[i] = found
     return drawn
-
-
-def _ask_pairs(
-    model: Model,
-    batch: Batch,
-    names: Sequence[str],
-    pairs: Mapping[str, tuple[str, ...]],
-    rng: np.random.Generator,
-) -> list[tuple[str, Drawn]]:
-    """Ask the recommenders where some are pairs (`botify.recommenders.interleaved`)."""
-    answers = list(
-        zip(names, _ask(model, batch, [(*pairs.get(name, ()), name)[0] for name in names], rng), strict=True)
-    )
-    positions = [i for i, name in enumerate(names) if name in pairs]
-    others = _ask(model, [batch[i] for i in positions], [pairs[names[i]][1] for i in positions], rng)
-    for i, other, coin in zip(positions, others, rng.random(len(positions)).tolist(), strict=True):
-        answers[i] = interleave(model, batch[i], names[i], (answers[i][1], other), coin)
-    return answers
 
 
 def _fall_back(

@@ -9,13 +9,10 @@ import numpy as np
 
 from botify.model.model import Model
 from botify.model.tracklists import NO_TRACK
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row, in_blocks
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, highest, in_blocks
 from looplib.arrays import Float32Array, IntArray
 
 LATEST = 8  # tracks of a session that count; earlier ones are ignored
-BLOCK = 128  # rows of a batch scored at once
-FOLDED_AT_ONCE = 16  # rows scored for all tracks at once
-
 # Of `session_als`, chosen and not tuned: how much a rank in the listener's own list counts against the session, the
 # share heard from which a track counts as liked, and how fast earlier tracks fade.
 RANK_WEIGHT = 0.25
@@ -23,7 +20,7 @@ LIKED_TIME = 0.3
 FADING = 0.8
 
 
-@in_blocks(BLOCK)
+@in_blocks(128)
 def contextual(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the neighbour of the session's tracks that is nearest to the session."""
     if model.neighbours is None:
@@ -33,7 +30,7 @@ def contextual(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn
     return _best(candidates, _affinity(model, candidates, heard, times), batch)
 
 
-@in_blocks(FOLDED_AT_ONCE)
+@in_blocks(16)  # rows scored for all tracks at once
 def fold_in(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the track with the highest score for the factor that the session alone gives, of the whole catalogue."""
     folding = model.folding
@@ -43,18 +40,11 @@ def fold_in(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     known = [factor for factor in solved if factor is not None]
     scores = iter(np.stack(known).astype(np.float32) @ folding.items.T if known else ())
     return [
-        IS_UNKNOWN if factor is None else _highest(next(scores), row) for factor, row in zip(solved, batch, strict=True)
+        IS_UNKNOWN if factor is None else highest(next(scores), row) for factor, row in zip(solved, batch, strict=True)
     ]
 
 
-def _highest(scores: Float32Array, row: Row) -> Drawn:
-    """Take the track with the highest score that is not taken; the scores are changed in place."""
-    scores[list(row.taken)] = -np.inf
-    track = int(scores.argmax())
-    return Drawn(track, 1.0) if scores[track] > -np.inf else IS_EXHAUSTED
-
-
-@in_blocks(BLOCK)
+@in_blocks(128)
 def session_als(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the best of the listener's own list, where tracks near liked ones rise and tracks near skipped ones sink."""
     heard, times = _session_arrays(batch)

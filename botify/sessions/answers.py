@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -28,32 +28,12 @@ ENDED = -1  # the answer to `last`, in place of a track
 Key = tuple[str, Id, int]
 """(message, listener, number of the request)."""
 
-
 ReadLog = Callable[..., Iterator[tuple[Key, int, float]]]
 """`logged_answers` of a folder and a catalogue."""
 
 
 class AnswersError(Exception):
     """It cannot be known whether a request was answered before."""
-
-
-class Answers(Protocol):
-    """A store of answers."""
-
-    def claim(self, keys: Sequence[Key]) -> list[int | None]:
-        """Claim requests; returns the earlier answer of each, None where there is none and the claim is made.
-
-        A request that is being answered elsewhere is waited for.
-
-        Raises:
-            AnswersError: It cannot be known; nothing is claimed.
-        """
-
-    def keep(self, keys: Sequence[Key], answers: Sequence[int]) -> None:
-        """Keep the answers to claimed requests."""
-
-    def release(self, keys: Sequence[Key]) -> None:
-        """End claims without an answer."""
 
 
 class LocalAnswers:
@@ -67,14 +47,20 @@ class LocalAnswers:
         self._settled = threading.Condition()
 
     def claim(self, keys: Sequence[Key]) -> list[int | None]:
-        """See `Answers`."""
+        """Claim requests; returns the earlier answer of each, None where there is none and the claim is made.
+
+        A request that is being answered elsewhere is waited for.
+
+        Raises:
+            AnswersError: It cannot be known; nothing is claimed.
+        """
         now_s = time.time()
         with self._settled:
             if self._read_log:
                 for logged, answer, at_s in self._read_log(now_s - self._silence_s):
                     self._answers[logged] = at_s, answer
                 self._read_log = None
-            self._settled.wait_for(lambda: not any(self._is_under_way(key) for key in keys))
+            self._settled.wait_for(lambda: all(self._answers.get(key, (0.0, 0))[1] is not None for key in keys))
             found = [self._answers.get(key, (0.0, None)) for key in keys]
             earlier = [answer if at_s > now_s - self._silence_s else None for at_s, answer in found]
             for key, known in zip(keys, earlier, strict=True):
@@ -83,7 +69,7 @@ class LocalAnswers:
         return earlier
 
     def keep(self, keys: Sequence[Key], answers: Sequence[int]) -> None:
-        """See `Answers`."""
+        """Keep the answers to claimed requests."""
         now_s = time.time()
         with self._settled:
             for key, answer in zip(keys, answers, strict=True):
@@ -94,26 +80,17 @@ class LocalAnswers:
             self._settled.notify_all()
 
     def release(self, keys: Sequence[Key]) -> None:
-        """See `Answers`."""
+        """End claims without an answer."""
         with self._settled:
             for key in keys:
                 self._answers.pop(key, None)
             self._settled.notify_all()
 
-    def _is_under_way(self, key: Key) -> bool:
-        return key in self._answers and self._answers[key][1] is None
-
 
 # Sets a value where another one stands, or deletes it.
 _REPLACE = b"""
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return 0
-end
-if ARGV[2] == '' then
-  redis.call('DEL', KEYS[1])
-else
-  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1
 """
 
@@ -123,12 +100,12 @@ class RedisAnswers:
 
     def __init__(self, call: Callable[..., list[Any] | None], prefix: str, read_log: ReadLog, silence_s: float) -> None:
         """Keep answers for `silence_s`, by commands that `call` sends, under keys that begin with a prefix."""
-        self._call, self._prefix, self._read_log, self._silence_s = call, prefix, read_log, silence_s
+        self._call, self._prefix, self._read_log, self._silence_ms = call, prefix, read_log, round(silence_s * 1000)
         self._mine: dict[Key, bytes] = {}  # claims of this process
         self._tickets = make_tickets()
 
     def claim(self, keys: Sequence[Key]) -> list[int | None]:
-        """See `Answers`."""
+        """See `LocalAnswers`."""
         earlier: list[int | None] = []
         try:
             earlier.extend(map(self._claim, keys))
@@ -138,15 +115,14 @@ class RedisAnswers:
         return earlier
 
     def keep(self, keys: Sequence[Key], answers: Sequence[int]) -> None:
-        """See `Answers`."""
-        expires_ms = round(self._silence_s * 1000)
+        """See `LocalAnswers`."""
         for key in keys:
             del self._mine[key]
         kept = zip(keys, answers, strict=True)
-        self._call(*[("SET", self._name(key), b"%d" % answer, "PX", expires_ms) for key, answer in kept])
+        self._call(*[("SET", self._name(key), b"%d" % answer, "PX", self._silence_ms) for key, answer in kept])
 
     def release(self, keys: Sequence[Key]) -> None:
-        """See `Answers`."""
+        """See `LocalAnswers`."""
         for key in keys:
             with contextlib.suppress(AnswersError):  # then it will be taken over
                 self._replace(key, self._mine.pop(key), b"")
@@ -155,7 +131,7 @@ class RedisAnswers:
         mine = b"?%d:%d" % (next(self._tickets), time.time())
         pending, deadline = b"", 0.0
         while True:
-            command = ("SET", self._name(key), mine, "NX", "PX", round(self._silence_s * 1000))
+            command = ("SET", self._name(key), mine, "NX", "PX", self._silence_ms)
             is_set, value = self._ask(command, ("GET", self._name(key)))
             if is_set or value == mine:  # the latter if it was sent twice over a broken connection
                 self._mine[key] = mine
@@ -179,7 +155,7 @@ class RedisAnswers:
         return None
 
     def _replace(self, key: Key, value: bytes, by: bytes) -> bool:
-        (replaced,) = self._ask(("EVAL", _REPLACE, 1, self._name(key), value, by, round(self._silence_s * 1000)))
+        (replaced,) = self._ask(("EVAL", _REPLACE, 1, self._name(key), value, by, self._silence_ms))
         return bool(replaced)
 
     def _ask(self, *commands: Sequence[Any]) -> list[Any]:
@@ -209,11 +185,7 @@ def logged_answers(
 ) -> Iterator[tuple[Key, int, float]]:
     """Read the answers to numbered requests from the event log, its open segments included.
 
-    Args:
-        folder: Folder of the log.
-        catalogue: Of its tracks.
-        since_s: Seconds since the epoch of the first event that counts.
-        number: Only this number.
+    Events before `since_s`, seconds since the epoch, do not count; with a number, only that one does.
 
     Returns:
         (key, answer, seconds since the epoch) of each.
@@ -225,10 +197,8 @@ def logged_answers(
                 continue
             text = path.read_bytes()
         except FileNotFoundError:  # an open segment that was closed meanwhile
-            text = path.with_name(path.name.removeprefix(".")).read_bytes()
-        if wanted not in text:
-            continue
-        for line in text.split(b"\n")[:-1]:
+            text = b"".join(closed.read_bytes() for closed in folder.glob(f"{path.stem[1:]}-crc*.jsonl"))
+        for line in text.split(b"\n")[:-1] if wanted in text else ():
             if wanted in line:
                 event = _decode(line)
                 at_s = event.timestamp / 1000

@@ -30,7 +30,7 @@ class Session(NamedTuple):
 
     tracks: tuple[int, ...]  # heard, in order; the last one is the request's
     times: tuple[float, ...]  # share that was heard of each, 0..1
-    id: str  # unique over processes and replicas
+    id: str  # unique over processes and replicas: the ticket of its first request, in hex
     pending: tuple[int, ...] = ()  # recommended in this session and not heard so far
     ticket: int = 0  # the request's number, unique over processes and replicas
 
@@ -38,11 +38,6 @@ class Session(NamedTuple):
 def make_tickets() -> Iterator[int]:
     """Count from a random number, so that no other process is likely ever to have the same; 64 bits, never 0."""
     return count(1 + secrets.randbits(63))
-
-
-def session_id(first_ticket: int) -> str:
-    """Return the id of the session that a request opened."""
-    return f"{first_ticket:016x}"
 
 
 @dataclass(slots=True)
@@ -59,12 +54,7 @@ class LocalSessions:
     """Sessions in the memory of one process; safe for several threads, and never raises."""
 
     def __init__(self, *, silence_s: float = SILENCE_S, most: int = 1_000_000) -> None:
-        """Make an empty store.
-
-        Args:
-            silence_s: A session without a request for this long is over.
-            most: Open sessions kept; of more, the one silent for longest is deleted.
-        """
+        """Make an empty store; sessions are over after a silence, and of more than `most` the most silent ones."""
         self._silence_ms, self._most = round(silence_s * 1000), most
         self._tickets = make_tickets()
         self._sessions: OrderedDict[Id, _OpenSession] = OrderedDict()  # the one silent for longest first
@@ -74,9 +64,7 @@ class LocalSessions:
     def hear(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:
         """Add what was just heard to the listeners' sessions, opening those that need it, and claim them.
 
-        Args:
-            requests: (listener, track, share heard) of each request; a listener at most once.
-            now_ms: ms since the epoch.
+        A listener is named once at most; `now_ms` is since the epoch.
 
         Returns:
             The session of each after it; None where the store is down.
@@ -92,11 +80,6 @@ class LocalSessions:
 
     def settle(self, users: Sequence[Id], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
         """End the claims of a `hear`, in any case: a request that recommends nothing settles with None.
-
-        Args:
-            users: The listeners.
-            sessions: What `hear` returned for them.
-            tracks: What is recommended to each.
 
         Returns:
             False if this took so long that another request of a listener no longer waited: refuse the request.
@@ -149,7 +132,7 @@ class LocalSessions:
         for (user, track, share), ticket in zip(requests, self._tickets, strict=False):
             session = sessions.get(user)
             if session is None or session.expires_ms <= now_ms:
-                session = sessions[user] = _OpenSession(session_id(ticket))
+                session = sessions[user] = _OpenSession(f"{ticket:016x}")
             sessions.move_to_end(user)
             session.tracks += (track,)
             session.times += (share,)

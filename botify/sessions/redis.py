@@ -1,8 +1,7 @@
 """Sessions in Redis, for several processes or replicas; the only module that knows Redis.
 
 A session is one string of records of 24 bytes: (ticket, track, share heard), and for a recommendation (ticket of its
-request, track or -1, -1). The order of the records is that in which things happened, for every process, and this is
-all that the promise of `botify.sessions.local` needs.
+request, track or -1, -1). Their order is that in which things happened, for every process.
 
 - `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no recommendation is a
   request that is being answered elsewhere; only then is the string read again until it has one, or until the claim
@@ -24,7 +23,7 @@ import redis
 
 from botify.model.catalogue import Id
 from botify.schemas import Listening
-from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Session, make_tickets, session_id
+from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Session, make_tickets
 from looplib.errors import ConfigError
 
 TIMEOUT_S = 0.25
@@ -58,20 +57,16 @@ return {values}
 _APPEND_IF_OPEN = b"""
 local longest = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do
-  local record = ARGV[i + 1]
-  local length = redis.call('APPEND', key, record)
-  if length == #record or length >= longest then
-    redis.call('UNLINK', key)
-  end
+  local length = redis.call('APPEND', key, ARGV[i + 1])
+  if length == #ARGV[i + 1] or length >= longest then redis.call('UNLINK', key) end
 end
 return 0
 """
 # What is no session, of another type or length, is deleted.
 _DELETE_FOREIGN = b"""
 for _, key in ipairs(KEYS) do
-  if redis.call('TYPE', key).ok ~= 'string' or redis.call('STRLEN', key) % tonumber(ARGV[1]) ~= 0 then
-    redis.call('UNLINK', key)
-  end
+  local is_text = redis.call('TYPE', key).ok == 'string'
+  if not is_text or redis.call('STRLEN', key) % tonumber(ARGV[1]) ~= 0 then redis.call('UNLINK', key) end
 end
 return 0
 """
@@ -88,11 +83,8 @@ class Reading(NamedTuple):
 
 def read_session(value: bytes, ticket: int) -> Reading:
     """Read a session's string, up to and with what the request heard; recommendations after it count too."""
-    tracks: list[int] = []
-    times: list[float] = []
-    recommended: list[int] = []
-    unsettled: dict[int, None] = {}
-    taken_over: set[int] = set()
+    tracks, times, recommended = list[int](), list[float](), list[int]()
+    unsettled, taken_over = dict[int, None](), set[int]()
     first, is_past = 0, False
     for number, track, share in RECORD.iter_unpack(value):
         if share >= 0:
@@ -112,7 +104,7 @@ def read_session(value: bytes, ticket: int) -> Reading:
     unsettled.pop(ticket, None)
     heard = {NO_TRACK, *tracks}
     pending = tuple([track for track in recommended if track not in heard])
-    session = Session(tuple(tracks), tuple(times), session_id(first), pending, ticket)
+    session = Session(tuple(tracks), tuple(times), f"{first:016x}", pending, ticket)
     return Reading(session, tuple(unsettled), ticket in taken_over)
 
 
@@ -148,21 +140,20 @@ class RedisSessions:
         values = self._append_and_read(keys, now_ms + self._silence_ms, records)
         if values is None:
             return [None] * len(keys)
-        if _are_foreign(values):
+        if any(len(value) % RECORD.size for value in values):
             self.call(("EVAL", _DELETE_FOREIGN, len(keys), *keys, RECORD.size))
-            values = [record if _are_foreign([value]) else value for value, record in zip(values, records, strict=True)]
-        readings = list(map(read_session, values, tickets))
+        readings = list(map(read_session, map(_own, values, records), tickets))
         if any(reading.others for reading in readings):
             self._wait_for_others(keys, readings, now_ms)
         return [reading.session for reading in readings]
 
     def settle(self, users: Sequence[Id], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
         """See `LocalSessions`; waits for no reply unless the request was slow."""
-        key = self._key
+        known = [NO_TRACK if track is None else track for track in tracks]
         settled = [
-            (key(user), state.ticket, RECORD.pack(state.ticket, NO_TRACK if track is None else track, RECOMMENDED))
-            for user, state, track in zip(users, sessions, tracks, strict=True)
-            if state is not None
+            (self._key(user), session.ticket, RECORD.pack(session.ticket, track, RECOMMENDED))
+            for user, session, track in zip(users, sessions, known, strict=True)
+            if session is not None
         ]
         if not settled:
             return True
@@ -174,11 +165,9 @@ class RedisSessions:
                 with contextlib.suppress(redis.RedisError, OSError):
                     connection.exchange([append], wait=False)
             return True
-        self.call(append)
-        (values,) = self.call(("MGET", *keys)) or [[]]
-        return not any(
-            value and read_session(value, ticket).is_taken_over for value, ticket in zip(values, tickets, strict=False)
-        )
+        _, values = self.call(append, ("MGET", *keys)) or (0, [])
+        readings = [read_session(value, ticket) for value, ticket in zip(values, tickets, strict=False) if value]
+        return not any(reading.is_taken_over for reading in readings)
 
     def end(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:  # noqa: ARG002  Redis has a clock of its own
         """See `LocalSessions`; one round trip."""
@@ -186,8 +175,7 @@ class RedisSessions:
         values = self._run(_APPEND_AND_TAKE, keys, *records)
         if values is None:
             return [None] * len(keys)
-        values = [record if _are_foreign([value]) else value for value, record in zip(values, records, strict=True)]
-        return [read_session(value, ticket).session for value, ticket in zip(values, tickets, strict=True)]
+        return [reading.session for reading in map(read_session, map(_own, values, records), tickets)]
 
     def ready(self) -> bool:
         """See `LocalSessions`; Redis is not asked during a pause."""
@@ -233,10 +221,8 @@ class RedisSessions:
         """Return the key, a ticket and the record of each request."""
         tickets = [next(self._tickets) for _ in requests]
         keys = [self._key(user) for user, _, _ in requests]
-        records = [
-            RECORD.pack(ticket, track, share) for ticket, (_, track, share) in zip(tickets, requests, strict=True)
-        ]
-        return keys, tickets, records
+        heard = zip(tickets, requests, strict=True)
+        return keys, tickets, [RECORD.pack(ticket, track, share) for ticket, (_, track, share) in heard]
 
     def _key(self, user: Id) -> bytes:
         return f"{self._prefix}{user}".encode()
@@ -305,6 +291,6 @@ class _Connection(threading.local):
             raise
 
 
-def _are_foreign(values: Sequence[bytes]) -> bool:
-    """Return whether a value is not one of ours, by its length."""
-    return any(len(value) % RECORD.size for value in values)
+def _own(value: bytes, record: bytes) -> bytes:
+    """Return the string of a session, or the record alone where it is not one of ours, by its length."""
+    return record if len(value) % RECORD.size else value

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from multiprocessing import resource_tracker, spawn
 from pathlib import Path
@@ -52,13 +52,12 @@ class Cluster:
         self,
         config: ClusterConfig,
         stack: ExitStack,
-        read: Sequence[Path],
-        written: Sequence[Path],
+        seen: tuple[Sequence[Path], Sequence[Path]],
         client: Client | None,
     ) -> None:
-        """Prepare a cluster, as `open_cluster` does."""
+        """Prepare a cluster, as `open_cluster` does; workers must see the paths that are read, and those written to."""
         self.threads = config.threads_per_fit  # that one call may use
-        self._config, self._stack, self._read, self._written, self._given = config, stack, read, written, client
+        self._config, self._stack, self._seen, self._given = config, stack, seen, client
         self._running: dict[Future[Any], Call] = {}
         self._without_workers_since: float | None = None
 
@@ -106,14 +105,12 @@ class Cluster:
     def _wait(self) -> Sequence[Outcome[Any]]:
         while True:
             try:
-                done = distributed.wait(list(self._running), timeout=POLL_S, return_when="FIRST_COMPLETED").done
-                outcomes = [outcome for future in done if (outcome := self._collect(future)) is not None]
-            except TimeoutError:
-                outcomes = []
+                with suppress(TimeoutError):
+                    done = distributed.wait(list(self._running), timeout=POLL_S, return_when="FIRST_COMPLETED").done
+                    if outcomes := [outcome for future in done if (outcome := self._collect(future))]:
+                        return outcomes
             except CancelledError:
                 raise _scheduler_lost(self._address) from None
-            if outcomes:
-                return outcomes
             self._check_workers()
 
     def _collect(self, future: "Future[Any]") -> Outcome[Any] | None:
@@ -164,7 +161,7 @@ class Cluster:
         """Paths that a worker must see; none for processes of this machine."""
         if self._given is None and not self._config.scheduler:
             return ()
-        return self._stack.enter_context(probe_files(self._read, self._written))
+        return self._stack.enter_context(probe_files(*self._seen))
 
     @property
     def _address(self) -> str:
@@ -185,7 +182,7 @@ def open_cluster(
         SearchError: At the first call: the scheduler does not answer, has no worker, or has other software.
     """
     with ExitStack() as stack:
-        yield Cluster(config, stack, read, written, client)
+        yield Cluster(config, stack, (read, written), client)
 
 
 def usable_cores() -> int:

@@ -21,11 +21,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How one call ended."""
+    """How one call ended: what it returned, or what it raised, such as that its worker died."""
 
     key: Any  # the call's
-    value: T | None  # what it returned; None if it failed
-    error: BaseException | None  # what it raised, or that its worker died; None if it returned
+    value: T | None
+    error: BaseException | None
 
     def result(self) -> T:
         """Return what the call returned, or raise what it raised."""

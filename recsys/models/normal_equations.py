@@ -13,8 +13,11 @@ where the first sum is over all others, the second over those heard or skipped, 
   the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022: frequency-scaled regularization);
 - λ_u = λ n_u in parity with Spark's `ALS`.
 
-The solvers are in `recsys.models.kernels`; that of `implicit` serves for comparison. It takes c itself as the matrix's
-value, negative where the preference is 0; its w is 1, so everything is divided by w; and it has one λ for all rows.
+The solvers are in `recsys.models.kernels`; that of `implicit` serves for comparison, and where numba is missing.
+It takes c itself as the matrix's value, negative where the preference is 0; its w is 1, so everything is divided by w.
+It has one λ for all rows. Where λ_u differs, as many others are added as a vector has factors, the unit
+vectors times √μ, and every row with an interaction has skipped each of them with the confidence λ_u / μ. They add
+μ I + (λ_u / μ - 1) μ I = λ_u I to the left side and nothing to the right: exact, for the cost of so many more pairs.
 """
 
 from dataclasses import dataclass
@@ -24,9 +27,10 @@ from typing import Literal
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 from looplib.arrays import Float32Array, FloatArray
+from looplib.progress import console
 from recsys.errors import TrialError
 
 
@@ -59,17 +63,18 @@ class Equations:
         Raises:
             TrialError: The equations of a row have no single solution.
         """
+        kernels = None if self.params.solver == "implicit" else load_kernels()
         try:
-            if self.params.solver == "implicit":
+            if kernels is None:
                 self._solve_with_implicit(rows, others, threads)
             else:
-                self._solve(rows, others, threads)
+                self._solve_with(kernels, rows, others, threads)
         except ValueError as error:
             message = f"a row has no solution with regularization {self.params.regularization} ({error})"
             raise TrialError(message) from None
 
-    def _solve(self, rows: Float32Array, others: Float32Array, threads: int) -> None:
-        kernels, params, matrix = load_kernels(), self.params, self.interactions
+    def _solve_with(self, kernels: ModuleType, rows: Float32Array, others: Float32Array, threads: int) -> None:
+        params, matrix = self.params, self.interactions
         regularization = (params.regularization * self.scales).astype(np.float32)
         side = kernels.Side(matrix.indptr.astype(np.int64), matrix.indices, matrix.data, regularization)
         weights = kernels.Weights(*map(np.float32, (params.alpha, params.skip_weight, params.unobserved_weight)))
@@ -77,19 +82,32 @@ class Equations:
         kernels.solve(rows, others, side, weights, cg_steps, threads)
 
     def _solve_with_implicit(self, rows: Float32Array, others: Float32Array, threads: int) -> None:
-        library = AlternatingLeastSquares(num_threads=threads)
+        confidence, regularization, unit = self._of_implicit
+        if unit:
+            others = np.vstack((others, np.float32(unit) * np.eye(self.params.factors, dtype=np.float32)))
+        library = AlternatingLeastSquares(use_cg=self.params.solver != "cholesky", num_threads=threads)
         library.cg_steps = self.params.cg_steps
-        regularization = self.params.regularization / self.params.unobserved_weight
-        library.solver(self._confidence, rows, others, regularization, num_threads=threads)
+        library.solver(confidence, rows, others, regularization, num_threads=threads)
 
     @cached_property
-    def _confidence(self) -> csr_matrix:
-        """The matrix of implicit, shape (rows, others)."""
+    def _of_implicit(self) -> tuple[csr_matrix, float, float]:
+        """Return implicit's matrix, shape (rows, others), or (rows, others + factors); its λ; and √μ, or 0 without."""
         params, matrix = self.params, self.interactions
         of_heard = 1 + np.float32(params.alpha / params.unobserved_weight) * matrix.data
         of_skips = np.float32(params.skip_weight / params.unobserved_weight) * matrix.data - 1
         confidences = np.where(matrix.data < 0, of_skips, of_heard)
-        return csr_matrix((confidences, matrix.indices, matrix.indptr), shape=matrix.shape)
+        confidence = csr_matrix((confidences, matrix.indices, matrix.indptr), shape=matrix.shape)
+        regularization = params.regularization / params.unobserved_weight
+        if not (params.nu or params.spark) or not regularization:
+            return confidence, regularization, 0.0
+        unit = params.unobserved_weight * matrix.shape[1]
+        unit_scale = 1.0 if params.spark else (1 + unit) ** params.nu
+        known = np.diff(matrix.indptr) > 0
+        values = -np.repeat(self.scales[known] / unit_scale, params.factors).astype(np.float32)
+        columns = np.tile(np.arange(params.factors, dtype=np.int32), np.count_nonzero(known))
+        indptr = np.concatenate(([0], np.cumsum(known) * params.factors))
+        added = csr_matrix((values, columns, indptr), shape=(matrix.shape[0], params.factors))
+        return csr_matrix(hstack((confidence, added), format="csr")), 0.0, (regularization * unit_scale) ** 0.5
 
 
 def make_equations(heard: csr_matrix, skipped: csr_matrix | None, params: AlsParams) -> Equations:
@@ -107,11 +125,17 @@ def make_equations(heard: csr_matrix, skipped: csr_matrix | None, params: AlsPar
 
 
 @cache
-def load_kernels() -> ModuleType:
-    """Load the compiled solver; the first process on a machine compiles it, and what ranks tracks, and says so."""
-    from recsys.models import kernels, rank_kernels
-    from recsys.models.compiled import compiling
+def load_kernels() -> ModuleType | None:
+    """Load the compiled solver; the first process on a machine compiles it, and what ranks tracks, and says so.
 
+    Returns None, with a note, where there is no numba for this Python.
+    """
+    try:
+        from recsys.models import kernels, rank_kernels
+        from recsys.models.compiled import compiling
+    except ImportError as error:
+        console.print(f"the slower solver of implicit serves, as numba cannot be imported ({error})")
+        return None
     ones = np.ones((1, 1), dtype=np.float32)
     side = kernels.Side(np.array([0, 1]), np.zeros(1, np.int32), ones[0], ones[0])
     with compiling(kernels.solve_by_cg):

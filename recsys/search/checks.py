@@ -30,7 +30,15 @@ def check_dataset(config: SearchConfig, store: Store, dataset: Dataset) -> list[
         raise SearchError(
             f"context learns from recommended tracks, and {store.workspace} has none; leave it out: --set context=null"
         )
-    _check_titles(config, store, dataset)
+    if config.catalogue is not None and not store.manifest.catalogue:
+        titles = read_titles(config.catalogue, store)
+        tracks = originals(store, "items", dataset.tracks).tolist()
+        named = sum(str(track) in titles for track in tracks)
+        if 2 * named < len(tracks):
+            raise SearchError(
+                f"{config.catalogue}: names {named:,} of the {len(tracks):,} tracks of {store.workspace}, so it "
+                "belongs to another store; leave it out: --set catalogue=null"
+            )
     warnings = []
     if (shown := config.export.filter_seen) != (scored := config.validation.filter_seen):
         warnings.append(
@@ -45,17 +53,3 @@ def check_dataset(config: SearchConfig, store: Store, dataset: Dataset) -> list[
             "--set feedback.scale=log, which counts a sum r as log(1 + r)"
         )
     return warnings
-
-
-def _check_titles(config: SearchConfig, store: Store, dataset: Dataset) -> None:
-    """Refuse a catalogue that names fewer than half of the tracks of a store that does not know its own."""
-    if config.catalogue is None or store.manifest.catalogue:
-        return
-    titles = read_titles(config.catalogue, store)
-    tracks = originals(store, "items", dataset.tracks).tolist()
-    named = sum(str(track) in titles for track in tracks)
-    if 2 * named < len(tracks):
-        raise SearchError(
-            f"{config.catalogue}: names {named:,} of the {len(tracks):,} tracks of {store.workspace}, so it "
-            "belongs to another store; leave it out: --set catalogue=null"
-        )

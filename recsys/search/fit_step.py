@@ -32,11 +32,7 @@ from recsys.workspace import Workspace, open_workspace
 
 
 def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: bool = False) -> Score:
-    """Fit a trial up to a sweep, and score it, by every metric if `is_whole`, else by the one that chooses.
-
-    Raises:
-        TrialError: The fit cannot go on.
-    """
+    """Fit a trial up to a sweep, and score it, by every metric if `is_whole`, else by the one that chooses."""
     run, name = open_workspace(address), lists_name(scorer, trial, sweep)
     made = _read(run, name) if is_whole else None
     if made is None:
@@ -79,8 +75,7 @@ def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, ad
     blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "train", run.sub(f"{CHECKPOINTS}/tracks"))
     folder = run.sub(f"{CHECKPOINTS}/{trial.id}")
     fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
-    before_s = float(kept["fit_s"]) if kept is not None else 0.0
-    fit_s = before_s + time.perf_counter() - began
+    fit_s = (float(kept["fit_s"]) if kept else 0.0) + time.perf_counter() - began
     _write({"fit_s": fit_s, **factors_of(fit)}, run, checkpoint_name(trial))
 
 
@@ -93,7 +88,6 @@ def _read(run: Workspace, name: str) -> State | None:
 
 
 def _write(arrays: State, run: Workspace, name: str) -> None:
-    """Write arrays, which another machine may take up."""
     with atomic_write(run.folder / name) as file:
         np.savez(file, allow_pickle=False, **arrays)
     run.upload(name)

@@ -9,12 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-from flask.testing import FlaskClient
 
-from botify.http.app import create_app
 from botify.service import Service
 from botify.sessions import answers
-from botify.sessions.answers import AnswersError, RedisAnswers
+from botify.sessions.answers import RedisAnswers
+from tests.botify.client import client_of, events, post
 from tests.botify.conftest import MakeService, start_service
 from tests.botify.redis_server import RedisServer
 
@@ -40,21 +39,9 @@ def user() -> int:
     return int.from_bytes(os.urandom(6), "big")
 
 
-def post(client: FlaskClient, path: str, body: object, status: int = 200) -> Any:  # noqa: ANN401  JSON
-    answer = client.post(path, data=orjson.dumps(body))
-    assert answer.status_code == status, answer.data
-    return answer.json
-
-
-def events(service: Service) -> list[dict[str, Any]]:
-    service.close()
-    files = sorted(service.settings.log_dir.glob("*.jsonl"))
-    return [orjson.loads(line) for file in files for line in file.read_bytes().splitlines()]
-
-
 def test_a_request_sent_again_gets_the_same_answer_and_one_event(make: Make, user: int) -> None:
     service = make()
-    client = create_app(service).test_client()
+    client = client_of(service)
     first = post(client, f"/next/{user}", {"track": 1, "time": 0.5, "request": 7})
     assert post(client, f"/next/{user}", {"track": 1, "time": 0.5, "request": 7}) == first
     assert post(client, f"/next/{user}", {"track": 1, "time": 0.5, "request": 8})["track"] != first["track"]
@@ -67,7 +54,7 @@ def test_a_request_sent_again_gets_the_same_answer_and_one_event(make: Make, use
 
 def test_of_a_batch_only_what_is_new_is_answered_anew(make: Make, user: int) -> None:
     service = make()
-    client = create_app(service).test_client()
+    client = client_of(service)
     requests = [{"user": user + i // 2, "track": 1, "time": 0.5, "request": i} for i in range(4)]
     requests.append({"user": user, "track": 1, "time": 0.5})
     first = post(client, "/next", {"requests": requests[:2]})["responses"]
@@ -79,16 +66,15 @@ def test_of_a_batch_only_what_is_new_is_answered_anew(make: Make, user: int) -> 
 
 def test_one_number_twice_in_a_batch_is_refused(make: Make, user: int) -> None:
     requests = [{"user": user, "track": 1, "time": 0.5, "request": 7}] * 2
-    refusal = post(create_app(make()).test_client(), "/next", {"requests": requests}, 400)
+    refusal = post(client_of(make()), "/next", {"requests": requests}, 400)
     assert refusal["error"] == "two requests of a listener have one number"
 
 
 def test_a_request_sent_many_times_at_once_is_answered_once(make: Make, user: int) -> None:
     service = make()
-    app = create_app(service)
     with ThreadPoolExecutor(8) as pool:
         found = pool.map(
-            lambda _: post(app.test_client(), f"/next/{user}", {"track": 1, "time": 0.5, "request": 7}), range(24)
+            lambda _: post(client_of(service), f"/next/{user}", {"track": 1, "time": 0.5, "request": 7}), range(24)
         )
         assert len({answer["track"] for answer in found}) == 1
     assert len(events(service)) == 1
@@ -98,7 +84,7 @@ def test_a_request_that_failed_is_answered_when_it_is_sent_again(
     make: Make, user: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = make()
-    client = create_app(service).test_client()
+    client = client_of(service)
 
     def full(_: bytes) -> None:
         raise OSError("no room")
@@ -115,11 +101,11 @@ def test_the_log_answers_for_a_process_that_died_before_its_answer(
 ) -> None:
     monkeypatch.setattr(answers, "PENDING_S", 0.05)
     service = make()
-    client = create_app(service).test_client()
+    client = client_of(service)
     monkeypatch.setattr(service.answers, "keep", lambda *_: None)  # its last act was to log
     first = post(client, f"/next/{user}", {"track": 1, "time": 0.5, "request": 7})
     after = make()
-    assert post(create_app(after).test_client(), f"/next/{user}", {"track": 1, "time": 0.5, "request": 7}) == first
+    assert post(client_of(after), f"/next/{user}", {"track": 1, "time": 0.5, "request": 7}) == first
     service.close()
     assert len(events(after)) == 1
 
@@ -129,13 +115,13 @@ def test_the_claim_of_a_process_that_died_before_it_logged_is_taken_over_once(
 ) -> None:
     monkeypatch.setattr(answers, "PENDING_S", 0.05)
     service = make_service(redis_url=redis_url)
-    dead = RedisAnswers(service.store.call, "botify:", service.answers._read_log, 60)  # type: ignore[attr-defined,union-attr]  # it has Redis
+    dead = RedisAnswers(service.store.call, "botify:", service.answers._read_log, 60)  # type: ignore[arg-type,union-attr]  # it has Redis
     assert dead.claim([("next", user, 7)]) == [None]
-    app, found = create_app(service), []
+    found = []
     threads = [
         threading.Thread(
             target=lambda: found.append(
-                post(app.test_client(), f"/next/{user}", {"track": 1, "time": 0.5, "request": 7})
+                post(client_of(service), f"/next/{user}", {"track": 1, "time": 0.5, "request": 7})
             )
         )
         for _ in range(4)
@@ -152,7 +138,7 @@ def test_the_claim_of_a_process_that_died_before_it_logged_is_taken_over_once(
 def test_without_redis_a_numbered_request_is_refused_and_others_are_not(
     own_redis: RedisServer, make_service: MakeService, user: int
 ) -> None:
-    client = create_app(make_service(redis_url=own_redis.url)).test_client()
+    client = client_of(make_service(redis_url=own_redis.url))
     own_redis.stop()
     refusal = post(client, f"/next/{user}", {"track": 1, "time": 0.5, "request": 7}, 503)
     assert "unknown whether this was answered before" in refusal["error"]
@@ -161,18 +147,25 @@ def test_without_redis_a_numbered_request_is_refused_and_others_are_not(
 
 @pytest.mark.parametrize("number", [b"-1", b"1.5", b'"7"', b"null", b"9223372036854775808"])
 def test_a_number_is_an_id(make_service: MakeService, number: bytes) -> None:
-    client = create_app(make_service()).test_client()
+    client = client_of(make_service())
     answer = client.post("/next/4", data=b'{"track": 1, "time": 1, "request": %b}' % number)
     assert answer.status_code == 400
     assert "$.request" in answer.get_json()["error"]
 
 
-def test_errors_are_not_answers(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = make_service()
+def test_a_segment_that_is_closed_while_the_log_is_read_is_read(
+    make_service: MakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = {"message": "next", "timestamp": 5000, "user": 4, "track": 1, "recommendation": 3, "request": 7}
+    growing, stat = tmp_path / ".events-a.jsonl", Path.stat
+    growing.write_bytes(orjson.dumps(line) + b"\n")
 
-    def unknown(_: object) -> None:
-        raise AnswersError("unknown")
+    def close(path: Path, **options: Any) -> os.stat_result:  # noqa: ANN401  those of `stat`
+        if path == growing:
+            growing.rename(tmp_path / "events-a-crc00000000.jsonl")
+        return stat(path, **options)
 
-    monkeypatch.setattr(service.answers, "claim", unknown)
-    post(create_app(service).test_client(), "/next/4", {"track": 1, "time": 1, "request": 7}, 503)
-    assert events(service) == []
+    catalogue = make_service().bodies.catalogue
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", close)
+        assert list(answers.logged_answers(tmp_path, catalogue, 0)) == [(("next", 4, 7), 3, 5.0)]

@@ -6,13 +6,15 @@ from typing import Any, NoReturn
 
 import orjson
 import pytest
-from flask.testing import FlaskClient
 from openapi_spec_validator import validate
+from werkzeug.test import Client
 
-from botify.http.app import Application, create_app
-from botify.http.connection import Request
+from botify.http.app import Application
+from botify.http.messages import Request
+from botify.http.views import VIEWS
 from botify.service import Service
 from botify.sessions.local import Session
+from tests.botify.client import client_of, events, post
 from tests.botify.conftest import MakeService
 from tests.botify.exports import publish
 
@@ -27,7 +29,6 @@ def service(make_service: MakeService) -> Service:
         tracks=TRACKS,
         admin_token="secret",  # noqa: S106  of a service that only this test knows
         batch_limit=LIMIT,
-        body_limit_bytes=10_000,
         experiments=[
             {"name": "ONE", "arms": ARMS, "overrides": {3: "T1", 4: "C"}},
             {"name": "OTHER", "arms": [{"name": "on", "recommender": "random"}]},
@@ -36,23 +37,11 @@ def service(make_service: MakeService) -> Service:
 
 
 @pytest.fixture
-def client(service: Service) -> FlaskClient:
-    return create_app(service).test_client()
+def client(service: Service) -> Client:
+    return client_of(service)
 
 
-def post(client: FlaskClient, path: str, body: object) -> Any:  # noqa: ANN401  JSON
-    answer = client.post(path, data=orjson.dumps(body))
-    assert answer.status_code == 200, answer.data
-    return answer.json
-
-
-def events(service: Service) -> list[dict[str, Any]]:
-    service.close()
-    files = sorted(service.settings.log_dir.glob("*.jsonl"))
-    return [orjson.loads(line) for file in files for line in file.read_bytes().splitlines()]
-
-
-def test_a_session_of_thirty_requests_repeats_no_track(client: FlaskClient) -> None:
+def test_a_session_of_thirty_requests_repeats_no_track(client: Client) -> None:
     track, heard = 0, {0}
     for _ in range(30):
         track = post(client, "/next/4", {"track": track, "time": 0.7})["track"]
@@ -61,7 +50,7 @@ def test_a_session_of_thirty_requests_repeats_no_track(client: FlaskClient) -> N
     assert post(client, "/last/4", {"track": track, "time": 0.7}) == {"user": 4}
 
 
-def test_every_acknowledged_event_is_logged_with_all_that_is_known(client: FlaskClient, service: Service) -> None:
+def test_every_acknowledged_event_is_logged_with_all_that_is_known(client: Client, service: Service) -> None:
     given = post(client, "/next/4", {"track": 299, "time": 0.25})
     post(client, "/next/3", {"track": 8, "time": 1})
     post(client, "/last/4", {"track": given["track"], "time": 0})
@@ -77,16 +66,14 @@ def test_every_acknowledged_event_is_logged_with_all_that_is_known(client: Flask
     assert last["timestamp"] >= timestamp
 
 
-def test_after_last_a_new_session_begins(client: FlaskClient, service: Service) -> None:
+def test_after_last_a_new_session_begins(client: Client, service: Service) -> None:
     for path in ("/next/4", "/last/4", "/next/4"):
         post(client, path, {"track": 1, "time": 1})
     first, last, second = (event["session"] for event in events(service))
     assert first == last != second
 
 
-def test_a_batch_answers_in_order_and_a_listener_in_it_twice_gets_two_tracks(
-    client: FlaskClient, service: Service
-) -> None:
+def test_a_batch_answers_in_order_and_a_listener_in_it_twice_gets_two_tracks(client: Client, service: Service) -> None:
     users = [5, 4, 4, 19, 4]
     requests = [{"user": user, "track": 7, "time": 0.5} for user in users]
     responses = post(client, "/next", {"requests": requests})["responses"]
@@ -100,7 +87,7 @@ def test_a_batch_answers_in_order_and_a_listener_in_it_twice_gets_two_tracks(
 
 
 def test_a_batch_asks_the_store_as_often_as_its_most_frequent_listener_is_in_it(
-    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[int]] = []
     hear = service.store.hear
@@ -115,7 +102,7 @@ def test_a_batch_asks_the_store_as_often_as_its_most_frequent_listener_is_in_it(
     assert asked == [[5, 4, 6], [4, 5], [4]]
 
 
-def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
+def test_a_track_is_the_catalogues_record(client: Client) -> None:
     assert client.get("/track/7").json == {"track": 7, "artist": "artist 1", "title": "track 7"}
     assert client.get("/track/300").status_code == 404
 
@@ -132,7 +119,6 @@ def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
         ("POST", "/next/9223372036854775808", b'{"track": 1, "time": 1}', 400, "user: 9223372036854775808 is too"),
         ("POST", "/next/-4", b'{"track": 1, "time": 1}', 404, "not found"),
         ("POST", "/next/" + "9" * 5000, b'{"track": 1, "time": 1}', 404, "not found"),
-        ("POST", "/next/4", b" " * 10_001, 413, "exceeds the capacity limit"),
         ("POST", "/next", b'{"requests": []}', 400, "Expected `array` of length >= 1 - at `$.requests`"),
         (
             "POST",
@@ -146,7 +132,7 @@ def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
     ],
 )
 def test_a_wrong_request_is_refused_with_a_message_and_not_logged(
-    client: FlaskClient, service: Service, method: str, path: str, body: bytes, status: int, message: str
+    client: Client, service: Service, method: str, path: str, body: bytes, status: int, message: str
 ) -> None:
     for wanted in {path, path.replace("/next", "/last")}:
         answer = client.open(wanted, method=method, data=body)
@@ -156,7 +142,7 @@ def test_a_wrong_request_is_refused_with_a_message_and_not_logged(
     assert events(service) == []
 
 
-def test_a_batch_over_the_limit_is_refused(client: FlaskClient) -> None:
+def test_a_batch_over_the_limit_is_refused(client: Client) -> None:
     requests = [{"user": user, "track": 7, "time": 0.5} for user in range(51)]
     answer = client.post("/next", json={"requests": requests})
     assert answer.status_code == 400
@@ -164,7 +150,7 @@ def test_a_batch_over_the_limit_is_refused(client: FlaskClient) -> None:
 
 
 def test_an_event_that_cannot_be_written_is_not_acknowledged(
-    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: bytes) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -183,7 +169,7 @@ def test_an_event_that_cannot_be_written_is_not_acknowledged(
 
 
 def test_an_unexpected_error_is_500_without_its_details(
-    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> NoReturn:
         raise RuntimeError("secret detail")
@@ -195,7 +181,7 @@ def test_an_unexpected_error_is_500_without_its_details(
 
 
 def test_after_a_failing_recommender_the_listener_need_not_wait(
-    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "_rng", None)
     assert client.post("/next/4", json={"track": 1, "time": 1}).status_code == 500
@@ -204,7 +190,7 @@ def test_after_a_failing_recommender_the_listener_need_not_wait(
 
 
 def test_a_request_that_lost_its_claim_is_refused(
-    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service.store, "settle", lambda *_: False)
     answer = client.post("/next/4", json={"track": 1, "time": 1})
@@ -212,7 +198,7 @@ def test_a_request_that_lost_its_claim_is_refused(
     assert events(service) == []
 
 
-def test_readiness_tells_of_the_store(client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readiness_tells_of_the_store(client: Client, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.get("/health/live").status_code == 200
     assert client.get("/").json == {"status": "alive", "problems": [], "version": "one"}
     assert client.get("/health/ready").json == {"status": "ready", "problems": [], "version": "one"}
@@ -231,7 +217,7 @@ def test_readiness_tells_of_the_store(client: FlaskClient, service: Service, mon
 
 
 def test_without_a_store_answers_go_on_and_are_counted(
-    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service.store, "hear", lambda requests, _: [None] * len(requests))
     for _ in range(3):
@@ -240,7 +226,7 @@ def test_without_a_store_answers_go_on_and_are_counted(
     assert [event["session"] for event in events(service)] == [None] * 3
 
 
-def test_metrics_count_events_recommenders_and_refusals(client: FlaskClient) -> None:
+def test_metrics_count_events_recommenders_and_refusals(client: Client) -> None:
     post(client, "/next/4", {"track": 1, "time": 1})
     post(client, "/next", {"requests": [{"user": user, "track": 1, "time": 1} for user in (4, 5)]})
     post(client, "/last/4", {"track": 1, "time": 1})
@@ -255,7 +241,7 @@ def test_metrics_count_events_recommenders_and_refusals(client: FlaskClient) -> 
         assert line in text
 
 
-def test_experiments_are_described(client: FlaskClient) -> None:
+def test_experiments_are_described(client: Client) -> None:
     found = client.get("/experiments").get_json()
     assert found["version"] == "one"
     assert [(running["name"], running["decides"], running["overrides"]) for running in found["experiments"]] == [
@@ -267,16 +253,19 @@ def test_experiments_are_described(client: FlaskClient) -> None:
     ]
 
 
-def test_the_document_is_openapi_and_knows_every_address(client: FlaskClient) -> None:
+def test_the_document_is_openapi_and_knows_every_address(client: Client) -> None:
     document = client.get("/openapi.json").get_json()
     validate(document)
-    rules = {re.sub(r"<\w+:(\w+)>", r"{\1}", rule.rule): rule for rule in client.application.url_map.iter_rules()}
-    assert document["paths"].keys() == rules.keys() - {"/openapi.json", "/docs"}
-    for path, operations in document["paths"].items():
-        assert {method.upper() for method in operations if method != "parameters"} <= (rules[path].methods or set())
+    described = {
+        (re.sub(r"{\w+}", "", path), method.upper())
+        for path, operations in document["paths"].items()
+        for method in operations.keys() - {"parameters"}
+    }
+    known = {(path.decode(), method) for path, (method, _) in VIEWS.items()}
+    assert described == known - {("/openapi.json", "GET"), ("/docs", "GET")}
 
 
-def test_the_page_of_the_document_names_every_endpoint_and_model_and_needs_no_other_host(client: FlaskClient) -> None:
+def test_the_page_of_the_document_names_every_endpoint_and_model_and_needs_no_other_host(client: Client) -> None:
     document, page = client.get("/openapi.json").get_json(), client.get("/docs").text
     for path, operations in document["paths"].items():
         for method in operations.keys() - {"parameters"}:
@@ -288,7 +277,7 @@ def test_the_page_of_the_document_names_every_endpoint_and_model_and_needs_no_ot
     assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'id="(\w+)"', page)), "no link leads nowhere"
 
 
-def test_only_the_token_reloads_and_rolls_back(client: FlaskClient, tmp_path: Path) -> None:
+def test_only_the_token_reloads_and_rolls_back(client: Client, tmp_path: Path) -> None:
     publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
     for headers in ({}, {"Authorization": "Bearer no"}, {"Authorization": "secret"}, {"Authorization": "Bearer \xe9"}):
         assert client.post("/admin/reload", headers=headers).status_code == 401
@@ -299,7 +288,7 @@ def test_only_the_token_reloads_and_rolls_back(client: FlaskClient, tmp_path: Pa
     assert "no version earlier" in answer.get_json()["error"]
 
 
-def test_a_refused_version_is_told_to_the_administrator(client: FlaskClient, tmp_path: Path) -> None:
+def test_a_refused_version_is_told_to_the_administrator(client: Client, tmp_path: Path) -> None:
     folder = publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
     (folder / "recommendations.jsonl").write_bytes(b"{}\n")
     answer = client.post("/admin/reload", headers=TOKEN)
@@ -310,16 +299,8 @@ def test_a_refused_version_is_told_to_the_administrator(client: FlaskClient, tmp
 
 
 def test_without_a_configured_token_nobody_administers(make_service: MakeService) -> None:
-    client = create_app(make_service()).test_client()
+    client = client_of(make_service())
     assert client.post("/admin/reload", headers={"Authorization": "Bearer "}).status_code == 403
-
-
-@pytest.mark.parametrize("body", [b'{"track":1,"time":0.5}', b'{"track":1,"time":2}', b"{", b""])
-def test_the_fast_path_answers_as_flask_does(service: Service, body: bytes) -> None:
-    application = Application(service)
-    short = application.answer(Request("POST", b"/last/4", [], body))
-    long = application.answer(Request("POST", b"/last/4?", [], body))
-    assert (short.status, short.body, short.headers.lower()) == (long.status, long.body, long.headers.lower())
 
 
 def test_with_api_keys_a_request_needs_one_and_each_has_its_rate(make_service: MakeService) -> None:
@@ -337,13 +318,13 @@ def test_with_api_keys_a_request_needs_one_and_each_has_its_rate(make_service: M
     assert ask(None, b"/admin/reload") == 403
 
 
-def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
+def test_a_wrong_method_is_told_the_right_ones(client: Client) -> None:
     answer = client.get("/next/4")
     assert answer.status_code == 405
-    assert set(answer.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+    assert answer.headers["Allow"] == "POST"
 
 
-def test_a_rollback_to_a_named_version_goes_there_once(client: FlaskClient, tmp_path: Path) -> None:
+def test_a_rollback_to_a_named_version_goes_there_once(client: Client, tmp_path: Path) -> None:
     for day, name in enumerate(("two", "three"), start=1):
         publish(tmp_path, name, {0: [1]}, catalogue=tmp_path / "tracks.json", day=day)
     assert client.post("/admin/reload", headers=TOKEN).json == {"version": "three"}
@@ -353,12 +334,12 @@ def test_a_rollback_to_a_named_version_goes_there_once(client: FlaskClient, tmp_
     assert client.post("/admin/rollback", headers=TOKEN, data=b"[]").status_code == 400
 
 
-def assignments(client: FlaskClient, users: list[int]) -> list[dict[str, Any]]:
+def assignments(client: Client, users: list[int]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = post(client, "/assignments", {"users": users})["assignments"]
     return found
 
 
-def test_listeners_arms_are_answered_in_the_order_asked_even_of_one_named_twice(client: FlaskClient) -> None:
+def test_listeners_arms_are_answered_in_the_order_asked_even_of_one_named_twice(client: Client) -> None:
     users = [4, 2**63 - 1, 3, 4, 0]
     found = assignments(client, users)
     assert [answer["user"] for answer in found] == users
@@ -366,7 +347,7 @@ def test_listeners_arms_are_answered_in_the_order_asked_even_of_one_named_twice(
     assert found[2]["experiments"]["ONE"] == "T1"
 
 
-def test_the_arms_are_those_that_the_event_log_has(client: FlaskClient, service: Service) -> None:
+def test_the_arms_are_those_that_the_event_log_has(client: Client, service: Service) -> None:
     users = list(range(LIMIT))
     answered = {answer["user"]: answer["experiments"] for answer in assignments(client, users)}
     requests = [{"user": user, "track": 1, "time": 0.5} for user in users]
@@ -376,7 +357,7 @@ def test_the_arms_are_those_that_the_event_log_has(client: FlaskClient, service:
     assert {arms["ONE"] for arms in answered.values()} == {"C", "T1"}
 
 
-def test_asking_logs_nothing_and_begins_no_session(client: FlaskClient, service: Service) -> None:
+def test_asking_logs_nothing_and_begins_no_session(client: Client, service: Service) -> None:
     assignments(client, [0, 1])
     assert 'botify_events_total{message="next"} 0.0' in client.get("/metrics").text
     assert events(service) == []
@@ -398,11 +379,10 @@ def test_asking_logs_nothing_and_begins_no_session(client: FlaskClient, service:
         (b'{"users": [1], "x": 1}', 400, "unknown field `x`"),
         (b'{"users": [1], "users": [2]}', 400, "a key is given twice"),
         (orjson.dumps({"users": [1] * (LIMIT + 1)}), 400, f"Expected `array` of length <= {LIMIT}"),
-        (b" " * 10_001, 413, "exceeds the capacity limit"),
     ],
 )
 def test_a_wrong_request_for_assignments_is_refused_with_a_message(
-    client: FlaskClient, body: bytes, status: int, message: str
+    client: Client, body: bytes, status: int, message: str
 ) -> None:
     answer = client.post("/assignments", data=body)
     assert answer.status_code == status

@@ -259,7 +259,7 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
                 name: np.ones((4, 5), dtype=np.float32)
                 for name in ("newcomer_map", "newcomer_covariance", "own_map", "own_covariance")
             },
-            "4 factors need maps to as many, not 5",
+            r"newcomer_map is \(4, 5\), but there are 4 factors",
         ),
     ],
 )

@@ -7,11 +7,11 @@ import orjson
 import pytest
 
 from botify.errors import ModelError
-from botify.http.app import create_app
 from botify.model.catalogue import load_catalogue
 from botify.model.loading import lacking, load_model
 from botify.service import Service
 from botify.serving import _announce
+from tests.botify.client import client_of
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 
 LEARNED = ["top_pop", "indexed", "in_order", "contextual", "session_als", "fold_in", "session_context"]
@@ -27,7 +27,7 @@ def test_every_arm_answers_on_a_catalogue_alone(tmp_path: Path, catalogue_file: 
     experiments = [{"name": "ONE", "arms": arms}]
     settings = make_settings(tmp_path, catalogue_file, recommendations=None, experiments=experiments)
     service = Service(settings, load_model(settings, load_catalogue(catalogue_file)))
-    client = create_app(service).test_client()
+    client = client_of(service)
     for user in range(60):
         for _ in range(3):
             assert client.post(f"/next/{user}", json={"track": user, "time": 0.8}).status_code == 200

@@ -301,7 +301,7 @@ def test_the_watcher_survives_links_in_a_circle_and_any_error(
         versions.reload()
     link.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("botify.model.versions.load_model", lambda *_: 1 // 0)
+        patch.setattr("botify.model.versions.load_model", lambda *_, **__: 1 // 0)
         publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
         _wait_for(lambda: "ZeroDivisionError" in str(versions.refused))
     publish(tmp_path, "three", {0: [1]}, catalogue=tmp_path / "tracks.json", day=2)

@@ -19,8 +19,8 @@ from analysis.logs.interactions import Reading, parse_columns
 from analysis.offpolicy import __main__ as offpolicy
 from botify.errors import ModelError
 from botify.event_log import describe_log
-from botify.http.app import Application, create_app
-from botify.http.connection import Request
+from botify.http.app import Application
+from botify.http.messages import Request
 from botify.model.catalogue import load_catalogue
 from botify.model.loading import load_model
 from botify.service import Service
@@ -38,6 +38,7 @@ from recsys.runs.folder import CONFIG
 from recsys.search import __main__ as search
 from recsys.store.ids import Title
 from recsys.store.remote import open_store
+from tests.botify.client import client_of
 from tests.recsys.finished import finish_run
 
 USERS, ITEMS = 12, 50
@@ -135,7 +136,7 @@ def test_ids_of_the_owner_are_served_and_logged(kind: str, tmp_path: Path, redis
                 assert {*played, heard} <= tracks
             assert post(service, f"/last/{target}", {"track": heard, "time": 1}) == (200, {"user": user})
         assert post(service, "/assignments", {"users": [stranger]})[1]["assignments"][0]["user"] == stranger
-        client = create_app(service).test_client()
+        client = client_of(service)
         record = client.get(f"/track/{quote(str(item_of(4)), safe='')}").json
         assert record == {"track": item_of(4), "title": "", "artist": ""}
         assert post(service, f"/next/{quote(str(stranger))}", {"track": "x7", "time": 1})[0] == 400
@@ -195,7 +196,7 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
         ("/next/u1", {"track": 3, "time": 1}, "Expected `str`, got `int` - at `$.track`"),
         ("/next/u1", {"track": "i999", "time": 1}, "track 'i999' is unknown; the catalogue has 50 others"),
         ("/next", {"requests": [{"user": 1, "track": "i1", "time": 1}]}, "Expected `str`, got `int`"),
-        ("/next/%ff", {"track": "i1", "time": 1}, "user: %ff is not UTF-8"),
+        ("/next/%ff", {"track": "i1", "time": 1}, "%ff is not UTF-8"),
         (f"/next/{'u' * 600}", {"track": "i1", "time": 1}, "user: 600 characters; ids have at most 512"),
     ):
         status, answer = post(service, target, body)
@@ -203,7 +204,7 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
     twice = b'{"track":"i1","time":1,"track":"i2"}'
     assert Application(service).answer(Request("POST", b"/next/u1", [], twice)).status == 400
     service.close()
-    with pytest.raises(ModelError, match="ids of listeners are text, and text_users is False"):
+    with pytest.raises(ModelError, match="ids of listeners are text, and those of the service are whole numbers"):
         serve(version, tmp_path / "log", text_users=False)
     (version / "tracks.json").write_text('{"track": "i1", "artist": "A"}\n')
     with pytest.raises(ModelError, match=r"recommendations\.jsonl:\d: track 'i\d+' is not in the catalogue"):

@@ -48,7 +48,7 @@ def _requires(name: str) -> Iterator[str]:
 
 def test_the_service_and_the_simulator_install_without_what_training_needs() -> None:
     names = would_install("service,sim")
-    assert {"flask", "gymnasium"} <= names
+    assert {"httptools", "gymnasium"} <= names
     assert not names & HEAVY
 
 

@@ -6,7 +6,6 @@ import orjson
 import pytest
 
 from botify.event_log import describe_log
-from botify.http.app import create_app
 from botify.model.catalogue import load_catalogue
 from botify.model.loading import load_model
 from looplib.cli import run
@@ -17,6 +16,7 @@ from recsys.export import export
 from recsys.ingest.events import ingest
 from recsys.search import __main__ as search
 from recsys.store.remote import open_store
+from tests.botify.client import client_of
 from tests.botify.conftest import start_service
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 from tests.recsys.in_process import without_processes
@@ -57,7 +57,7 @@ def test_what_the_export_publishes_is_served(exported: Path, tmp_path: Path, rec
         record = orjson.loads(line)
         assert model.recommendations.list_of(record["user"]) == record["tracks"]
     service = start_service(exported, exported / "tracks.json", recommender=recommender, log_dir=str(tmp_path))
-    client = create_app(service).test_client()
+    client = client_of(service)
     asked = client.post("/next", json={"requests": [{"user": u, "track": u, "time": 1} for u in range(LISTENERS)]})
     service.close()
     (log,) = tmp_path.glob("*.jsonl")
@@ -72,7 +72,7 @@ def test_what_the_service_logs_ingests_without_a_reject(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", [track // 4 for track in range(TRACKS)])
     publish(tmp_path, "one", random_lists(LISTENERS, TRACKS), catalogue=catalogue)
     service = start_service(tmp_path, catalogue, event_log={"segment_bytes": 3000})
-    client = create_app(service).test_client()
+    client = client_of(service)
     sent = 0
     for user in (*range(10), LISTENERS + 5, 2**63 - 1):
         for track in range(4):
@@ -95,7 +95,7 @@ def test_a_store_refuses_the_logs_of_two_catalogues(tmp_path: Path) -> None:
         publish(tmp_path / name, "first", {0: [1, 2]}, catalogue=catalogue)
         service = start_service(tmp_path / name, catalogue)
         describe_log(service.settings.log_dir, load_catalogue(catalogue))
-        assert create_app(service).test_client().post("/next/0", json={"track": 0, "time": 1}).status_code == 200
+        assert client_of(service).post("/next/0", json={"track": 0, "time": 1}).status_code == 200
         service.close()
     ingest([tmp_path / "one" / "log"], tmp_path / "store", buckets=2)
     known = open_store(tmp_path / "store").manifest.catalogue

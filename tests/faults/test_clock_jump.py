@@ -53,7 +53,7 @@ def value_of(report: Report, metric: str) -> tuple[float, float]:
     return row["control_value"], row["arm_value"]
 
 
-@pytest.mark.parametrize("shift_ms", [-HOUR_MS, HOUR_MS, 400 * 24 * HOUR_MS], ids=["back", "forward", "a year"])
+@pytest.mark.parametrize("shift_ms", [-HOUR_MS, 400 * 24 * HOUR_MS], ids=["back", "a year"])
 def test_a_jumping_clock_is_noted_and_counts_stay_right(tmp_path: Path, right: Report, shift_ms: int) -> None:
     found = report_of(write_segments(tmp_path / "log", shift_ms), tmp_path / "report")
     assert any("as when a clock jumps" in note for note in found["verdict"]["notes"])

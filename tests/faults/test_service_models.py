@@ -1,14 +1,12 @@
 """New versions while serving: reloads under load, and versions that cannot be used."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.botify.exports import point_to, update_manifest
+from tests.botify.exports import point_to
 from tests.faults.served import (
     TRACKS,
     Load,
-    Published,
     Served,
     assert_all_logged,
     clients,
@@ -52,62 +50,15 @@ def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(tm
     assert_all_logged(load, tmp_path / "log")
 
 
-def flip_a_byte(published: Published) -> str:
-    file = published.folder / "versions/bad/recommendations.jsonl"
-    text = bytearray(file.read_bytes())
-    last = text.rindex(b"]") - 1
-    text[last] = ord("1") if text[last] != ord("1") else ord("2")
-    file.write_bytes(text)
-    return "sha256"
-
-
-def remove_the_manifest(published: Published) -> str:
-    (published.folder / "versions/bad/manifest.json").unlink()
-    return "manifest.json: cannot be read"
-
-
-def name_an_unknown_track(published: Published) -> str:
-    file = published.folder / "versions/bad/recommendations.jsonl"
-    first, rest = file.read_bytes().split(b"\n", 1)
-    file.write_bytes(first.replace(b"[", b"[%d," % TRACKS) + b"\n" + rest)
-    update_manifest(file.parent, file.name)
-    return f"Expected `int` <= {TRACKS - 1} - at `$.tracks[0]`"
-
-
-# `tests/botify/test_models.py` has all kinds of faults.
-Fault = Callable[[Published], str]
-FAULTS: list[Fault] = [flip_a_byte, remove_the_manifest, name_an_unknown_track]
-
-
-def test_bad_versions_are_refused_with_the_reason_and_the_old_one_goes_on(tmp_path: Path) -> None:
-    published = publish_first(tmp_path / "published")
-    with serve(published, tmp_path / "log", watch_s=3600) as served, Load(served.port, clients(2)) as load:
-        for fault in FAULTS:
-            version = published.folder / "versions" / "bad"
-            published.publish("bad")
-            reason = fault(published)
-            status, answer = served.ask("POST", "/admin/reload")
-            assert status == 409, fault.__name__
-            assert reason in answer["error"], fault.__name__
-            assert reason in served.ask("GET", "/experiments")[1]["refused"]
-            assert version_of(served) == "one"
-            assert served.ask("GET", "/health/ready")[0] == 200
-            version.rename(tmp_path / fault.__name__)
-        published.publish("good")
-        assert served.ask("POST", "/admin/reload") == (200, {"version": "good"})
-        load.wait_for(20)
-    assert set(load.statuses) == {200}
-    assert load.broken == []
-
-
 def test_a_bad_version_at_the_start_is_reported_in_one_line(tmp_path: Path) -> None:
     published = publish_first(tmp_path / "published")
     published.publish("bad")
-    reason = flip_a_byte(published)
+    file = published.folder / "versions/bad/recommendations.jsonl"
+    file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
     served = Served(published, tmp_path / "log")
     result = subprocess.run(served.argv, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 2
-    assert reason in result.stderr.splitlines()[-1]
+    assert "sha256" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
 
 

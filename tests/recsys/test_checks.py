@@ -22,7 +22,7 @@ from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions
 
 QUICK = "search: {space: {factors: 4}, sweeps: 2}\nvalidation: {resamples: 100, min_time: 0.4}\ncluster: {workers: 1}\n"
-pytestmark = pytest.mark.dask
+pytestmark = pytest.mark.usefixtures("no_processes")
 
 
 @pytest.fixture(scope="module")

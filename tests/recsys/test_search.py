@@ -107,8 +107,10 @@ def test_the_leaderboard_has_the_best_sweep_of_each_entry_best_first(finished: P
 
 def test_als_is_better_than_popular_and_popular_than_random(finished: Path) -> None:
     board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
-    value = {row["model"]: row["ndcg@30"] for row in reversed(board)}
-    assert value["als"] > value["popular"] > value["random"]
+    rows = {row["model"]: row for row in reversed(board)}
+    assert rows["als"]["ndcg@30"] > rows["popular"]["ndcg@30"] > rows["random"]["ndcg@30"]
+    assert rows["random"]["coverage@30"] == 1.0
+    assert rows["popular"]["coverage@30"] == pytest.approx(30 / TRACKS)
 
 
 def test_the_effective_configuration_is_kept_with_its_defaults(finished: Path) -> None:
@@ -184,15 +186,6 @@ def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(sto
     assert json.loads((tmp_path / "run" / "winner.json").read_text())["trial"]["params"]["factors"] == 4
 
 
-def test_when_every_trial_fails_there_is_no_winner(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = [*QUICK, "search.space.alpha=[1.0e+39]"]
-    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=settings))
-    assert "every trial failed (TrialError: the factors are not finite after sweep 2)" in line
-    assert not (tmp_path / "run" / "winner.json").exists()
-
-
 @pytest.fixture
 def interrupted(finished: Path, tmp_path: Path) -> Path:
     """A finished run of its own, to go on with; without its export."""
@@ -265,10 +258,11 @@ def test_scores_of_other_data_or_by_another_scorer_never_mix(finished: Path, int
     assert len(ledger(interrupted)) == len(rows) + 2 * 2 + 2 + 2
 
 
-def test_a_search_that_fails_leaves_no_winner_of_an_earlier_one(
+def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
     store: Path, interrupted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refusal(capsys, search_argv(store, interrupted, settings=[*QUICK, "search.space.alpha=[1.0e+39]"]))
+    line = refusal(capsys, search_argv(store, interrupted, settings=[*QUICK, "search.space.alpha=[1.0e+39]"]))
+    assert "every trial failed (TrialError: the factors are not finite after sweep 2)" in line
     assert not (interrupted / "winner.json").exists()
     assert not (interrupted / "leaderboard.parquet").exists()
 
@@ -327,14 +321,9 @@ def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.Capture
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line(
-    store: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    setting: str,
-    message: str,
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, message: str
 ) -> None:
-    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting]))
-    assert message in line
+    assert message in refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting]))
     assert not list(tmp_path.glob("run/ledger*"))
 
 
@@ -362,39 +351,23 @@ def test_a_one_sided_split_is_one_line_and_leaves_no_dataset(
     assert list((store / "cache").iterdir()) == []
 
 
-def test_feedback_that_leaves_nothing_to_learn_from_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["feedback.organic=false", "feedback.min_time=0.5"], "no training session has listening time that counts"),
+        (["validation.organic=false"], "no held-out track was heard for at least 0.5"),
+    ],
+)
+def test_settings_that_leave_nothing_to_learn_from_or_to_score_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str], message: str
 ) -> None:
     start = random_sessions(1, listeners=1, tracks=9, sessions=1)[0].start_ms
     sessions = [Session(day % 2, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}") for day in range(30)]
     store = make_store(tmp_path, sessions)
-    settings = [*QUICK, "feedback.organic=false", "feedback.min_time=0.5"]
-    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=settings))
-    assert "no training session has listening time that counts" in line
-
-
-def test_held_out_listening_without_a_relevant_track_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    start = random_sessions(1, listeners=1, tracks=9, sessions=1)[0].start_ms
-    sessions = [Session(day % 2, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}") for day in range(30)]
-    store = make_store(tmp_path, sessions)
-    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, "validation.organic=false"]))
-    assert "no held-out track was heard for at least 0.5" in line
+    assert message in refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, *settings]))
 
 
 def test_a_folder_that_is_no_run_is_refused(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").write_text("x")
     assert "not empty and not a run" in refusal(capsys, search_argv(store, tmp_path / "other", "--fresh"))
-
-
-def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(search.app, search.PROG, ["--help"]) == 0
-    assert "Example: python -m recsys.search --config configs/demo.yaml" in capsys.readouterr().out
-
-
-def test_random_and_popular_baselines_need_no_trial(finished: Path) -> None:
-    rows = {row["model"]: row for row in ledger(finished) if row["model"] != "als"}
-    assert rows["random"]["metrics"]["coverage@30"]["value"] == 1.0
-    assert rows["popular"]["metrics"]["coverage@30"]["value"] == pytest.approx(30 / TRACKS)

@@ -1,0 +1,149 @@
+"""A view for every address: players ask for tracks and end sessions, operators ask for the rest.
+
+Each takes the service, the id at the end of the path as it came, and the body. It returns what becomes JSON, or a
+`flask.Response`.
+"""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import flask
+import orjson
+import yaml
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+from botify.http.messages import RefusedError
+from botify.model.catalogue import Id
+from botify.service import Service
+
+_DOCUMENT = Path(__file__).with_name("openapi.yaml")
+
+View = Callable[[Service, bytes, bytes], object]
+
+
+def _next_track(service: Service, user: bytes, body: bytes) -> object:
+    listener = _listener(service, user)
+    listening, numbers = service.bodies.one(body, listener)
+    (track,) = service.next((listening,), numbers)
+    return {"user": listener, "track": service.bodies.catalogue.ids[track]}
+
+
+def _last_track(service: Service, user: bytes, body: bytes) -> object:
+    listener = _listener(service, user)
+    listening, numbers = service.bodies.one(body, listener)
+    service.last((listening,), numbers)
+    return {"user": listener}
+
+
+def _listener(service: Service, text: bytes) -> Id:
+    listener = service.bodies.user(text)
+    if listener is None:
+        raise RefusedError(HTTPStatus.NOT_FOUND, "listener not found: the path ends in no id")
+    return listener
+
+
+def _next_tracks(service: Service, _: bytes, body: bytes) -> object:
+    requests, numbers = service.bodies.many(body)
+    ids, found = service.bodies.catalogue.ids, zip(requests, service.next(requests, numbers), strict=True)
+    return {"responses": [{"user": user, "track": ids[track]} for (user, _, _), track in found]}
+
+
+def _last_tracks(service: Service, _: bytes, body: bytes) -> object:
+    requests, numbers = service.bodies.many(body)
+    service.last(requests, numbers)
+    return {"responses": [{"user": user} for user, _, _ in requests]}
+
+
+def _assigned_arms(service: Service, _: bytes, body: bytes) -> object:
+    users = service.bodies.users(body)
+    found = zip(users, service.arms_of(users), strict=True)
+    return {"assignments": [{"user": user, "experiments": arms} for user, arms in found]}
+
+
+def _track_record(service: Service, track: bytes, _: bytes) -> object:
+    number = service.bodies.track(track)
+    if number is None:
+        raise RefusedError(
+            HTTPStatus.NOT_FOUND, f"track not found; the catalogue has {len(service.bodies.catalogue):,}"
+        )
+    return orjson.Fragment(service.bodies.catalogue.record(number))
+
+
+def _status(service: Service, status: str, *problems: str) -> dict[str, Any]:
+    return {"status": status, "problems": problems, "version": service.versions.model.version}
+
+
+def _live(service: Service, *_: bytes) -> object:
+    return _status(service, "alive")
+
+
+def _ready(service: Service, *_: bytes) -> object:
+    if problems := service.problems():
+        body = orjson.dumps(_status(service, "degraded", *problems))
+        return flask.Response(body, HTTPStatus.SERVICE_UNAVAILABLE, content_type="application/json")
+    return _status(service, "ready")
+
+
+def _metrics(service: Service, *_: bytes) -> object:
+    return flask.Response(service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _experiments(service: Service, *_: bytes) -> object:
+    model, settings = service.versions.model, service.settings
+    running = [
+        {
+            "name": experiment.name,
+            "decides": experiment.name == settings.decides,
+            "overrides": len(experiment.overrides),
+            "arms": [
+                {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
+                for arm in experiment.arms
+            ],
+        }
+        for experiment in settings.experiments
+    ]
+    served = {"version": model.version, "created_at": model.created_at.isoformat()}
+    return {**served, "refused": service.versions.refused, "experiments": running}
+
+
+def _document(service: Service, *_: bytes) -> dict[str, Any]:
+    """Return the OpenAPI document, with the kinds of ids that the service has."""
+    document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
+    for name, is_text in (("UserId", service.bodies.text_users), ("TrackId", service.bodies.catalogue.is_text)):
+        if is_text:
+            document["components"]["schemas"][name] |= {"type": "string", "minLength": 1}
+    return document
+
+
+def _page(service: Service, *_: bytes) -> object:
+    return flask.Response(flask.render_template("docs.html", **_document(service)))
+
+
+def _reload(service: Service, *_: bytes) -> object:
+    return {"version": service.versions.reload().version}
+
+
+def _roll_back(service: Service, _: bytes, body: bytes) -> object:
+    return {"version": service.versions.roll_back(service.bodies.version(body)).version}
+
+
+# The method and the view by path; a path that ends in / is followed by an id.
+VIEWS: Mapping[bytes, tuple[str, View]] = {
+    b"/next/": ("POST", _next_track),
+    b"/last/": ("POST", _last_track),
+    b"/next": ("POST", _next_tracks),
+    b"/last": ("POST", _last_tracks),
+    b"/assignments": ("POST", _assigned_arms),
+    b"/track/": ("GET", _track_record),
+    b"/": ("GET", _live),
+    b"/health/live": ("GET", _live),
+    b"/health/ready": ("GET", _ready),
+    b"/metrics": ("GET", _metrics),
+    b"/experiments": ("GET", _experiments),
+    b"/openapi.json": ("GET", _document),
+    b"/docs": ("GET", _page),
+    b"/admin/reload": ("POST", _reload),
+    b"/admin/rollback": ("POST", _roll_back),
+}
