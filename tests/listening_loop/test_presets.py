@@ -151,7 +151,7 @@ def check(answer: int | str, preset: str, log: Path) -> None:
     assert event["recommender"] == "in_order"
 
 
-@pytest.mark.parametrize("preset", ["lastfm-1k", "yambda"])  # ids of text, and sparse numbers
+@pytest.mark.parametrize("preset", SHAPES)
 def test_four_commands_lead_from_a_file_to_a_track(preset: str, client: Client, tmp_path: Path) -> None:
     write, user, track, _ = SHAPES[preset]
     file, store, run = write(tmp_path, make_pairs()), tmp_path / "store", tmp_path / "run"
