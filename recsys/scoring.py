@@ -1,6 +1,7 @@
 """Score lists as everything in a search is scored: top-k lists in, metrics with intervals out.
 
-A metric is known by its key alone ("ndcg@30"): another scorer only adds its keys to `ListMetrics.metrics`.
+Ranking metrics are defined in `analysis/validation/` and `analysis/sql/validation/`; here a metric is known by its key
+alone ("ndcg@30").
 
 `ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all equally likely:
 the self-normalised estimate of `analysis.offpolicy` on the held-out sessions, a ratio of sums over listeners. It is

@@ -1,7 +1,7 @@
 """The kinds of split: which sessions are held out of training, and what a store needs for it.
 
-A new kind is a name in `KindName` and a case of `sql/sessions/heldout_sessions.sql`, which selects the held-out
-sessions of a bucket. What else it must know of the whole store goes into `SplitRule`, which every worker is sent.
+A new kind is a name in `KindName` and a case of `analysis/sql/sessions/heldout_sessions.sql`, which selects the
+held-out sessions of a bucket. What else it must know of the whole store goes into `SplitRule`, which every worker gets.
 """
 
 from dataclasses import dataclass
