@@ -57,8 +57,7 @@ class SessionQueue:
 class SessionPool:
     """Rows for so many open sessions, at first free; each round tells the service what all of them heard.
 
-    A pool that finds no session to open ends. No session is forgotten by it: whoever ends a listener's session asks for
-    the next one.
+    A pool that finds no session to open ends. The one that ends a listener's session opens the listener's next.
     """
 
     def __init__(
