@@ -42,10 +42,10 @@ class SessionDraws:
         return self._at(sessions, _FIRST_TRACK + lengths - 1)
 
     def _at(self, sessions: IntArray, index: IntArray) -> FloatArray:
-        tables = np.stack([sessions // BLOCK, index // _CHUNK])
+        blocks, chunks = sessions // BLOCK, index // _CHUNK
         found = np.empty(len(sessions))
-        for block, chunk in set(zip(*tables.tolist(), strict=True)):
-            here = (tables[0] == block) & (tables[1] == chunk)
+        for block, chunk in set(zip(blocks.tolist(), chunks.tolist(), strict=True)):
+            here = (blocks == block) & (chunks == chunk)
             found[here] = self._table(block, chunk)[index[here] % _CHUNK, sessions[here] % BLOCK]
         return found
 

@@ -131,10 +131,11 @@ class SessionPool:
 
     async def _tell_last(self, rows: IntArray, *, is_heard: bool = True) -> FailedError | StoppedError | None:
         """Tell the service that sessions end, their last track heard or not. Returns why they may be open still."""
+        if not len(rows):
+            return None
         users, tracks, hundredths = self._just_heard(rows)
         try:
-            if len(rows):
-                await self._service.last(users, tracks, hundredths * is_heard)
+            await self._service.last(users, tracks, hundredths * is_heard)
         except (FailedError, StoppedError) as error:
             return error
         return None
