@@ -5,15 +5,7 @@ from typing import Annotated
 import typer
 
 from analysis.planning.aa import check, describe
-from analysis.planning.listener_days import (
-    Logs,
-    MetricName,
-    OutFile,
-    answer,
-    find_metric,
-    parse_effect,
-    read_listener_days,
-)
+from analysis.planning.listener_days import Logs, MetricName, OutFile, answer, parse_effect, read_listener_days
 from looplib.cli import make_app, run
 
 PROG = "python -m analysis.aa"
@@ -35,8 +27,8 @@ def main(
     out: OutFile = None,
 ) -> None:
     """Split and compare."""
-    injected, compared = parse_effect(effect), find_metric(metric)
-    report = check(read_listener_days(logs, compared), runs=runs, effect=injected, scheduler=scheduler)
+    injected = parse_effect(effect)
+    report = check(read_listener_days(logs, metric), runs=runs, effect=injected, scheduler=scheduler)
     answer(report, describe(report), out)
 
 

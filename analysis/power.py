@@ -4,15 +4,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.planning.listener_days import (
-    Logs,
-    MetricName,
-    OutFile,
-    answer,
-    find_metric,
-    parse_effect,
-    read_listener_days,
-)
+from analysis.planning.listener_days import Logs, MetricName, OutFile, answer, parse_effect, read_listener_days
 from analysis.planning.power import describe, plan
 from analysis.statistics.power import Design
 from looplib.cli import make_app, run
@@ -33,8 +25,8 @@ def main(
     out: OutFile = None,
 ) -> None:
     """Plan an experiment that tests at the 5 % level."""
-    relative, design, compared = parse_effect(effect), Design(power=power, ratio=ratio), find_metric(metric)
-    planned = plan(read_listener_days(logs, compared), relative, design, share)
+    relative, design = parse_effect(effect), Design(power=power, ratio=ratio)
+    planned = plan(read_listener_days(logs, metric), relative, design, share)
     answer(planned, describe(planned), out)
 
 

@@ -72,12 +72,13 @@ def find_metric(name: str) -> Metric:
     return known[name]
 
 
-def read_listener_days(logs: Sequence[str | Path], metric: Metric) -> ListenerDays:
-    """Read logs or stores.
+def read_listener_days(logs: Sequence[str | Path], name: str) -> ListenerDays:
+    """Read a metric of each listener and day from logs or stores.
 
     Raises:
-        AnalysisError: They cannot be read, or no session in them was closed.
+        AnalysisError: There is no such metric, they cannot be read, or no session in them was closed.
     """
+    metric = find_metric(name)
     with load(logs) as loaded:
         measure(loaded, AbConfig())
         if not queries.read_table(loaded.connection, "listener_sums_day").num_rows:

@@ -57,7 +57,7 @@ class SessionQueue:
 class SessionPool:
     """Rows for so many open sessions, at first free; each round tells the service what all of them heard.
 
-    A pool that finds no session to open ends. The one that ends a listener's session opens the listener's next.
+    A pool ends when it finds no session to open. The pool that ends a listener's session opens the next one.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from distributed import LocalCluster
 from analysis.aa import PROG, app
 from analysis.errors import AnalysisError
 from analysis.planning.aa import check, in_control, split
-from analysis.planning.listener_days import ListenerDays, Sample, find_metric, read_listener_days
+from analysis.planning.listener_days import ListenerDays, Sample, read_listener_days
 from analysis.statistics.moments import Quantity
 from botify.experiments import Arm, Experiment
 from looplib.arrays import FloatArray
@@ -31,7 +31,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def days(log: Path) -> ListenerDays:
-    return read_listener_days([log], find_metric("mean_time_per_session"))
+    return read_listener_days([log], "mean_time_per_session")
 
 
 def test_listeners_are_split_as_the_service_splits_them() -> None:
@@ -47,7 +47,7 @@ def test_listeners_are_split_as_the_service_splits_them() -> None:
 def test_of_a_thousand_splits_of_a_simulated_log_27_to_76_are_rejected_and_intervals_cover(
     log: Path, metric: str
 ) -> None:
-    report = check(read_listener_days([log], find_metric(metric)), runs=1000)
+    report = check(read_listener_days([log], metric), runs=1000)
     assert (report.rejections.lower, report.rejections.upper) == (27, 76)
     assert 27 <= report.rejections.value <= 76
     assert report.covered.lower <= report.covered.value <= report.covered.upper
@@ -103,7 +103,7 @@ def test_too_few_listeners_and_metrics_without_values_are_refused(log: Path, day
     with pytest.raises(AnalysisError, match="19 listeners have a mean_time_per_session; at least 20 are needed"):
         check(few, runs=1)
     with pytest.raises(AnalysisError, match="nothing can be tested"):
-        check(read_listener_days([log], find_metric("fallback_share")), runs=1)
+        check(read_listener_days([log], "fallback_share"), runs=1)
 
 
 def test_the_command_writes_what_it_says(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,7 @@ def test_a_metric_that_does_not_vary_is_refused() -> None:
 
 
 def test_listeners_who_return_make_the_variance_fall(log: Path) -> None:
-    planned = plan(read_listener_days([log], find_metric("mean_time_per_session")), 0.05, Design())
+    planned = plan(read_listener_days([log], "mean_time_per_session"), 0.05, Design())
     early, late = planned.timeline[len(planned.timeline) // 4], planned.timeline[-1]
     assert late.needed < early.needed
 
@@ -102,7 +102,7 @@ def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
         sessions[line["user"]] += line["message"] == "last"
 
     def value(name: str) -> float:
-        *_, sample = read_listener_days([log], find_metric(name)).samples()
+        *_, sample = read_listener_days([log], name).samples()
         return Moments.of(sample.columns).mean(sample.quantity)
 
     assert value("time") == pytest.approx(heard.mean())
