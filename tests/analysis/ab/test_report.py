@@ -13,7 +13,7 @@ from analysis.ab.config import AbConfig, Horizon
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError, EventLogError
-from analysis.planning.listener_days import read_listener_days
+from analysis.planning import read_listener_days
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.ingest.events import ingest
