@@ -1,24 +1,78 @@
-"""The application of a service: finds the view of a request, and answers errors. All answers but pages are JSON."""
+"""The application of a service: Flask's, and a short way around its routing for `/next/<user>` and `/last/<user>`.
+
+Both ways call the same views. All answers but pages are JSON, errors too.
+"""
 
 import hmac
+import io
 import logging
 import threading
 import time
+from functools import partial
 from http import HTTPStatus
+from urllib.parse import quote, unquote_to_bytes
 
+import flask
 import httptools
 import orjson
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import PathConverter
+from werkzeug.test import run_wsgi_app
 
 from botify.errors import ModelError
 from botify.http.messages import Answer, RefusedError, Request, make_answer
-from botify.http.views import VIEWS
+from botify.http.views import VIEWS, View
 from botify.schemas import BodyError
 from botify.service import LateError, Service
 from botify.sessions.answers import AnswersError
 
 _OPEN = (b"/health/", b"/admin/")  # asked without an API key
+_PLAYBACK = (b"/next/", b"/last/")  # routing would cost twice the work of these
 
 logger = logging.getLogger("botify")
+
+
+class IdConverter(PathConverter):
+    """An id at the end of a path, which may hold a slash."""
+
+    regex = ".+"
+
+
+def create_app(service: Service) -> flask.Flask:
+    """Make the Flask application of a service, with all its views."""
+    app = flask.Flask("botify", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = service.settings.body_limit_bytes
+    app.url_map.converters["id"] = IdConverter
+    app.url_map.merge_slashes = False
+    for path, (method, view) in VIEWS.items():
+        rule = path.decode() + ("<id:id_>" if len(path) > 1 and path.endswith(b"/") else "")
+        answer = partial(_view, service, view)
+        app.add_url_rule(rule, rule, answer, methods=[method], provide_automatic_options=False)
+
+    @app.before_request
+    def check_token() -> None:
+        if flask.request.path.startswith("/admin/"):
+            _check_token(service, flask.request.headers.get("Authorization", ""))
+
+    @app.errorhandler(Exception)
+    def refuse(error: Exception) -> tuple[flask.Response, int, dict[str, str]]:
+        status, message = _explain(error)
+        service.metrics.refusals.labels(str(status)).inc()
+        methods = getattr(error, "valid_methods", None) or ()  # of 405
+        headers = {"Allow": ", ".join(sorted(methods))} if methods else {}
+        return _json({"error": message}), status, headers
+
+    return app
+
+
+def _view(service: Service, view: View, id_: str = "") -> flask.Response:
+    """Answer by a view, which reads an id as it stands in a path."""
+    found = view(service, quote(id_).encode(), flask.request.get_data())
+    return found if isinstance(found, flask.Response) else _json(found)
+
+
+def _json(found: object) -> flask.Response:
+    return flask.Response(orjson.dumps(found), content_type="application/json")
 
 
 class _Bucket:
@@ -46,19 +100,21 @@ class Application:
 
     def __init__(self, service: Service) -> None:
         """Make the application of a service."""
-        self._service = service
+        self._service, self._flask = service, create_app(service)
         clients = service.settings.api_keys.values()
         self._keys = [(client.key.get_secret_value().encode(), _Bucket(client.rate)) for client in clients]
 
     def answer(self, request: Request) -> Answer:
         """Answer a request."""
         try:
-            path = _path_of(request.target)
-            if self._keys and path != b"/" and not path.startswith(_OPEN):
+            if self._keys:
                 self._check_key(request)
-            if path.startswith(b"/admin/"):
-                self._check_token(request)
-            return self._answer(path, request)
+            path = request.target.partition(b"?")[0]
+            first, user = path[: len(_PLAYBACK[0])], path[len(_PLAYBACK[0]) :]
+            if first in _PLAYBACK and user and request.method == "POST":
+                _, view = VIEWS[first]
+                return make_answer(200, orjson.dumps(view(self._service, user, request.body)))
+            return self._answer_by_flask(request)
         except Exception as error:  # noqa: BLE001  any error has an answer
             return self.refuse(error)
 
@@ -66,49 +122,50 @@ class Application:
         """Make the answer to a request that failed."""
         status, message = _explain(error)
         self._service.metrics.refusals.labels(str(status)).inc()
-        answer = make_answer(status, orjson.dumps({"error": message}))
-        return answer._replace(headers=answer.headers + error.headers) if isinstance(error, RefusedError) else answer
-
-    def _answer(self, path: bytes, request: Request) -> Answer:
-        """Answer by the view of a path: its own, or that of paths which begin like it and end in an id."""
-        prefix = path if path in VIEWS else path[: path.find(b"/", 1) + 1]
-        if prefix not in VIEWS:
-            raise RefusedError(HTTPStatus.NOT_FOUND, "address not found; /docs has all")
-        method, view = VIEWS[prefix]
-        is_head = request.method == "HEAD" and method == "GET"
-        if request.method != method and not is_head:
-            allowed = b"GET, HEAD" if method == "GET" else method.encode()
-            message = f"{request.method} is not allowed here; {allowed.decode()} is"
-            raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, message, b"allow: %b\r\n" % allowed)
-        found = view(self._service, path[len(prefix) :], request.body)
-        answer = found if isinstance(found, Answer) else make_answer(HTTPStatus.OK, orjson.dumps(found))
-        return answer._replace(body=b"") if is_head else answer
+        return make_answer(status, orjson.dumps({"error": message}))
 
     def _check_key(self, request: Request) -> None:
-        """Refuse a request without a key, or of a client that asks too often."""
-        sent = request.header(b"x-api-key")
+        """Refuse a request without a key, or of a client that asks too often; health checks and the token need none."""
+        if request.target == b"/" or request.target.startswith(_OPEN):
+            return
+        sent = next((value for name, value in request.headers if name == b"x-api-key"), b"")
         buckets = [bucket for key, bucket in self._keys if hmac.compare_digest(sent, key)]
         if not buckets:
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "send the header X-Api-Key: <a key of api_keys>")
         if not buckets[-1].take():
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "too many requests; ask again in a second")
 
-    def _check_token(self, request: Request) -> None:
-        token = self._service.settings.admin_token
-        if token is None:
-            raise RefusedError(HTTPStatus.FORBIDDEN, "no admin_token is configured, so nobody may do this")
-        if not hmac.compare_digest(request.header(b"authorization"), f"Bearer {token.get_secret_value()}".encode()):
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "send the header Authorization: Bearer <admin_token>")
+    def _answer_by_flask(self, request: Request) -> Answer:
+        try:
+            url = httptools.parse_url(request.target)
+        except httptools.HttpParserInvalidURLError:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "the path is not one") from None
+        environ = {
+            "REQUEST_METHOD": request.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_bytes(url.path or b"/").decode("latin-1"),
+            "QUERY_STRING": (url.query or b"").decode("latin-1"),
+            "SERVER_NAME": "botify",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_LENGTH": str(len(request.body)),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(request.body),
+        }
+        for name, value in request.headers:
+            if name not in {b"content-length", b"transfer-encoding"}:
+                environ["HTTP_" + name.decode("latin-1").upper().replace("-", "_")] = value.decode("latin-1")
+        parts, status, headers = run_wsgi_app(self._flask, environ, buffered=True)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        return Answer(int(status.split()[0]), lines.encode("latin-1"), b"".join(parts))
 
 
-def _path_of(target: bytes) -> bytes:
-    """Return the path of a request's target, which a proxy's client may send as a whole URL."""
-    if target.startswith(b"/"):
-        return target.partition(b"?")[0]
-    try:
-        return httptools.parse_url(target).path or b"/"
-    except httptools.HttpParserInvalidURLError:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "the path is not one") from None
+def _check_token(service: Service, sent: str) -> None:
+    token = service.settings.admin_token
+    if token is None:
+        raise RefusedError(HTTPStatus.FORBIDDEN, "no admin_token is configured, so nobody may do this")
+    if not hmac.compare_digest(sent.encode(), f"Bearer {token.get_secret_value()}".encode()):
+        raise RefusedError(HTTPStatus.UNAUTHORIZED, "send the header Authorization: Bearer <admin_token>")
 
 
 def _explain(error: Exception) -> tuple[int, str]:
@@ -124,5 +181,7 @@ def _explain(error: Exception) -> tuple[int, str]:
             return 503, str(error)
         case OSError():
             return 503, f"the event could not be written ({error.strerror or error}); ask again"
+        case HTTPException():
+            return error.code or 500, error.description or error.name
     logger.exception("unexpected error", exc_info=error)
     return 500, "unexpected error; the details are in the service's log"

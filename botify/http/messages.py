@@ -9,12 +9,8 @@ class Request(NamedTuple):
 
     method: str
     target: bytes  # path and query
-    headers: list[tuple[bytes, bytes]]  # names in small letters
+    headers: list[tuple[bytes, bytes]]
     body: bytes
-
-    def header(self, name: bytes) -> bytes:
-        """Return the first header of a name; empty without one."""
-        return next((value for known, value in self.headers if known == name), b"")
 
 
 class Answer(NamedTuple):
@@ -25,15 +21,15 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def make_answer(status: int, body: bytes, content_type: bytes = b"application/json") -> Answer:
-    """Make an answer, of JSON unless another type is given."""
-    return Answer(status, b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body)), body)
+def make_answer(status: int, body: bytes) -> Answer:
+    """Make an answer of JSON."""
+    return Answer(status, b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body), body)
 
 
 class RefusedError(Exception):
     """A request that is refused."""
 
-    def __init__(self, status: HTTPStatus, message: str, headers: bytes = b"") -> None:
-        """Make the error of a status; the answer has the headers, whole lines, too."""
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        """Make the error of a status."""
         super().__init__(message)
-        self.status, self.headers = status, headers
+        self.status = status

@@ -1,7 +1,7 @@
 """A view for every address: players ask for tracks and end sessions, operators ask for the rest.
 
-Each takes the service, the id at the end of the path as it came, and the body. It returns what becomes JSON, or an
-`Answer`.
+Each takes the service, the id at the end of the path as it came, and the body. It returns what becomes JSON, or a
+`flask.Response`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,17 +9,16 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import jinja2
+import flask
 import orjson
 import yaml
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from botify.http.messages import Answer, RefusedError, make_answer
+from botify.http.messages import RefusedError
 from botify.model.catalogue import Id
 from botify.service import Service
 
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
-_TEMPLATE = Path(__file__).with_name("docs.html.jinja")
 
 View = Callable[[Service, bytes, bytes], object]
 
@@ -82,12 +81,13 @@ def _live(service: Service, *_: bytes) -> object:
 
 def _ready(service: Service, *_: bytes) -> object:
     if problems := service.problems():
-        return make_answer(HTTPStatus.SERVICE_UNAVAILABLE, orjson.dumps(_status(service, "degraded", *problems)))
+        body = orjson.dumps(_status(service, "degraded", *problems))
+        return flask.Response(body, HTTPStatus.SERVICE_UNAVAILABLE, content_type="application/json")
     return _status(service, "ready")
 
 
-def _metrics(service: Service, *_: bytes) -> Answer:
-    return make_answer(HTTPStatus.OK, service.metrics.text(), CONTENT_TYPE_PLAIN_0_0_4.encode())
+def _metrics(service: Service, *_: bytes) -> object:
+    return flask.Response(service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _experiments(service: Service, *_: bytes) -> object:
@@ -117,9 +117,8 @@ def _document(service: Service, *_: bytes) -> dict[str, Any]:
     return document
 
 
-def _page(service: Service, *_: bytes) -> Answer:
-    template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return make_answer(HTTPStatus.OK, template.render(_document(service)).encode(), b"text/html; charset=utf-8")
+def _page(service: Service, *_: bytes) -> object:
+    return flask.Response(flask.render_template("docs.html", **_document(service)))
 
 
 def _reload(service: Service, *_: bytes) -> object:
