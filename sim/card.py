@@ -31,16 +31,21 @@ class Fact:
         return self.low - room <= value <= self.high + room
 
 
-def _read_facts() -> tuple[Fact, ...]:
-    facts = yaml.safe_load(Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8"))
-    return tuple(
+_PUBLISHED = yaml.safe_load(Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8"))
+_SESSIONS, _OTHERS = _PUBLISHED["sessions"], _PUBLISHED["others"]
+FIGURE_TEXTS = {figure: text for figure, (text, *_) in _SESSIONS["figures"].items()}
+FACTS = (
+    *(
+        Fact(_SESSIONS["source"], f"{text}, {recommender}", f"{recommender} {figure}", values[index], values[index])
+        for index, recommender in enumerate(("random", "sticky"))
+        for figure, (text, *values) in _SESSIONS["figures"].items()
+    ),
+    *(
         Fact(source, text, figure, ends[0], ends[-1])
-        for source, of_source in facts.items()
-        for text, (figure, *ends) in of_source.items()
-    )
-
-
-FACTS = _read_facts()
+        for source, facts in _OTHERS.items()
+        for text, (figure, *ends) in facts.items()
+    ),
+)
 
 
 def card_table(worlds: Mapping[str, Mapping[str, float]]) -> Table:
