@@ -184,6 +184,17 @@ def _is_seen(seen: Seen, row: int, column: np.int32) -> bool:
 
 
 @compiled
+def _forget(kept: Kept, row: int) -> None:
+    """Forget the tracks of a listener whose rounded products have become too small."""
+    left = 0
+    for j in range(kept.counts[row]):
+        if kept.products[row, j] >= kept.least[row]:
+            kept.positions[row, left], kept.products[row, left] = kept.positions[row, j], kept.products[row, j]
+            left += 1
+    kept.counts[row] = left
+
+
+@compiled
 def _choose(kept: Kept, row: int, tracks: Tracks, factors: Float32Array) -> None:
     """Put the best k of a listener's tracks first, by exact products, and forget the others."""
     k, chosen = kept.largest.shape[1], 0
@@ -245,6 +256,8 @@ def _keep_block(
         if _largest(products[number]) < kept.least[row]:
             continue
         _keep(products[number], block, row, kept, tracks, seen)
+        if kept.counts[row] + _TRACKS > kept.positions.shape[1]:
+            _forget(kept, row)
         if kept.counts[row] + _TRACKS > kept.positions.shape[1]:
             _choose(kept, row, tracks, factors[row])
 
