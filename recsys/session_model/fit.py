@@ -28,6 +28,7 @@ import numpy.typing as npt
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.config import ContextConfig
+from recsys.session_model.changes import Changes
 from recsys.session_model.model import ContextModel, describe
 from recsys.session_model.responses import Responses
 from recsys.session_model.ridge import Grouping, Vectors, grouped_means, precision_of
@@ -55,7 +56,11 @@ def fit_context(
     fit.sweep(interest_of, config.rough_sweeps)
     interest_of = fit.regroup(interest_of)
     fit.sweep(interest_of, config.sweeps)
-    return describe(fit.training, fit.tracks, fit.interests, fit.precision, interest_of)
+    changes = Changes(fit.training, fit.tracks, fit.interests, interest_of)
+    if change := changes.find():
+        fit.sweep(interest_of, config.sweeps, changes.assign(change))
+        change = Changes(fit.training, fit.tracks, fit.interests, interest_of).find()
+    return describe(fit.training, fit.tracks, fit.interests, fit.precision, interest_of, change)
 
 
 class _Fit:
@@ -107,19 +112,29 @@ class _Fit:
         metric = np.linalg.lstsq(middles, self.interests.means[:, :-1], rcond=None)[0]
         return self._group(vectors @ _root((metric + metric.T) / 2), self.config.distance)
 
-    def sweep(self, interest_of: Int32Array, sweeps: int) -> None:
-        """Fit interests and tracks in turn, from the listeners' biases and the tracks' vectors so far."""
+    def sweep(self, interest_of: Int32Array, sweeps: int, followed: Int32Array | None = None) -> None:
+        """Fit interests and tracks in turn.
+
+        Args:
+            interest_of: The interest of each opening.
+            sweeps: How often.
+            followed: The interest of each response, (responses,), to go on from the vectors so far; without it each
+                follows that of its opening, and the fit starts from the biases of listeners and the tracks so far.
+        """
         training, size = self.training, self.config.factors
-        by_interest = Grouping(interest_of[training.opening], int(interest_of.max()) + 1)
+        goes_on = followed is not None
+        row = followed if followed is not None else interest_of[training.opening]
+        by_interest = Grouping(row, int(interest_of.max()) + 1)
         listener = np.empty(len(by_interest.counts), dtype=np.int32)
         listener[interest_of] = self.responses.listener
         expected = np.zeros((len(listener), size + 1), dtype=np.float32)
         expected[interest_of, size] = training.opening_biases()
-        self.interests = Vectors(expected, np.eye(size + 1, dtype=np.float32))
-        self.tracks = Vectors.exact(self.tracks.means)
+        if not goes_on:
+            self.interests = Vectors(expected, np.eye(size + 1, dtype=np.float32))
+            self.tracks = Vectors.exact(self.tracks.means)
         usual, before = np.zeros_like(self.tracks.means), self.tracks.means
         for done in range(sweeps):
-            if done:
+            if done or goes_on:
                 expected = self._expected_interests(interest_of, by_interest.counts, listener)
                 usual = self._usual_of_artists()
             start, features = self.interests, self.tracks.with_constant()
@@ -128,8 +143,9 @@ class _Fit:
             after = training.regress(training.by_track, by_interest, self.tracks, features, offset, usual)
             ahead = after.means + _OVERSHOOT * (after.means - before) if done else after.means
             self.tracks, before = Vectors(ahead, after.covariance), after.means
-            training.measure(self.interests, interest_of, self.tracks)
-            self._report(f"dispersion {training.dispersion:.3f}")
+            if not goes_on:
+                training.measure(self.interests, interest_of, self.tracks)
+                self._report(f"dispersion {training.dispersion:.3f}")
         self.tracks, self.precision = after, precision_of(start.means - expected, start.covariance)
 
     def _expected_interests(self, interest_of: Int32Array, counts: IntArray, listener: Int32Array) -> Float32Array:
