@@ -12,7 +12,8 @@ the product leaves out. Interests are not logged, so they are found on the way:
 1. coarse: two organic tracks are alike when the same tracks are heard after them, over all listeners;
 2. a listener's organic tracks that are close together are one interest, and interests and tracks are fitted in turn,
    each by one step of iteratively reweighted least squares a sweep;
-3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end.
+3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end;
+4. where sessions change their interest, responses are given to the one they follow, and the fit goes on.
 
 An interest's vector is drawn towards what its organic tracks say, times the listener's scale: the vector of an organic
 track, through one linear map for all. A track's is drawn towards the other tracks of its artist. Every ridge is the
@@ -41,6 +42,7 @@ _FIRST_OPENER_RIDGE = 3.0
 # How far a sweep's step of the tracks is followed beyond its end: ALS goes slowly along a curved valley.
 _OVERSHOOT = 0.7
 _LITTLE = 0.01
+_FOLLOWED = 2  # how often responses are given to the interests that sessions change to
 
 
 def fit_context(
@@ -57,9 +59,11 @@ def fit_context(
     interest_of = fit.regroup(interest_of)
     fit.sweep(interest_of, config.sweeps)
     changes = Changes(fit.training, fit.tracks, fit.interests, interest_of)
-    if change := changes.find():
+    change = changes.find()
+    for _ in range(_FOLLOWED if change else 0):
         fit.sweep(interest_of, config.sweeps, changes.assign(change))
-        change = Changes(fit.training, fit.tracks, fit.interests, interest_of).find()
+        changes = Changes(fit.training, fit.tracks, fit.interests, interest_of)
+        change = changes.find()
     return describe(fit.training, fit.tracks, fit.interests, fit.precision, interest_of, change)
 
 

@@ -35,9 +35,9 @@ class Training:
 
     def __init__(self, responses: Responses, step: float, threads: int) -> None:
         """Divide the responses; time is logged in steps of `step`."""
-        fresh = np.flatnonzero(responses.earlier == 0)
+        fresh = np.flatnonzero(responses.earlier == 0).astype(np.int32)
         if not len(fresh):  # the catalogue has one artist, so that its fatigue is in every time
-            fresh = np.arange(len(responses))
+            fresh = np.arange(len(responses), dtype=np.int32)
         self.responses, self.step, self.threads, self.fresh = responses, step, threads, fresh
         self.held_out = fresh[_HELD_OUT - 1 :: _HELD_OUT]
         kept = np.delete(fresh, np.s_[_HELD_OUT - 1 :: _HELD_OUT])
