@@ -35,7 +35,7 @@ class Fact:
         return self.low - room <= value <= self.high + room
 
 
-_TEXTS = {
+FIGURE_TEXTS = {
     "tracks": "tracks a session",
     "time": "listening time a session",
     "time SD": "its standard deviation",
@@ -71,7 +71,7 @@ FACTS = (
     *(
         Fact(LOGS, f"{text}, {recommender}", f"{recommender} {key}", value, value)
         for recommender, values in (("random", _RANDOM), ("sticky", _STICKY))
-        for (key, text), value in zip(_TEXTS.items(), values, strict=True)
+        for (key, text), value in zip(FIGURE_TEXTS.items(), values, strict=True)
     ),
     Fact(DATA, "product of a track and an interest, mean", "product mean", 0.5, 0.5),
     Fact(DATA, "its standard deviation", "product SD", 2.3, 2.3),
