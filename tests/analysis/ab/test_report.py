@@ -232,7 +232,7 @@ def test_what_is_later_than_the_horizon_is_left_out_and_one_look_decides(log: Pa
         if horizon.date:
             assert found.original_table == cut.original_table
     too_early = CONFIG.model_copy(update={"horizon": Horizon(date=date(2025, 12, 31))})
-    with pytest.raises(AnalysisError, match="horizon: 2025-12-31 is before .* 2026-01-01"):
+    with pytest.raises(AnalysisError, match=r"horizon: 2025-12-31 is before .* 2026-01-01"):
         build_report([log], "ALS", too_early)
     waiting = build_report([log], "ALS", CONFIG.model_copy(update={"horizon": Horizon(listeners=61)}))
     assert not waiting.at_horizon
