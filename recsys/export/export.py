@@ -7,6 +7,7 @@ kind of model without factors has neither neighbours nor factors.
 
 import importlib.metadata
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from recsys.dataset.build import check_needs, dataset_digest
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
 from recsys.models.kinds import KINDS, Model, State, factors_of
+from recsys.models.normal_equations import make_equations
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.session_model.export import FORMAT, write_context
@@ -41,6 +43,7 @@ from recsys.workspace import Workspace, open_workspace
 RECOMMENDATIONS = "recommendations.jsonl"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
+HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 CURRENT = "current"
@@ -140,11 +143,17 @@ def _write_version(folder: Path, export: _Export) -> None:
         rows[NEIGHBOURS] = _write_lines(folder / NEIGHBOURS, keys, tracks, tracks, nearest)
         factors = {"user_factors": model.fit.user_factors, "item_factors": model.fit.item_factors}
         np.savez(folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors)
+        fitted = make_equations(dataset.matrix(export.side), dataset.skips(export.side), export.winner.trial.params)
+        heard = fitted.interactions
+        history = {"counts": np.diff(heard.indptr), "heard": heard.indices, "values": heard.data}
+        np.savez(folder / HISTORY, allow_pickle=False, users=users, tracks=tracks, **history)
     if store.manifest.has_tables:
         titles = titles_by_id(store)
         lines = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         (folder / TRACKS).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
         rows[TRACKS] = len(lines)
+    elif catalogue := _named_catalogue(export):
+        shutil.copyfile(catalogue, folder / TRACKS)
     context, seed = export.config.context, export.winner.trial.seed
     written = write_context(folder, store, context, seed, threads) if context else None
     manifest = {
@@ -160,6 +169,14 @@ def _write_version(folder: Path, export: _Export) -> None:
         },
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
+
+
+def _named_catalogue(export: _Export) -> Path | None:
+    """Return the catalogue that the configuration names, if it is there and, where the logs name one, theirs."""
+    config, known = export.config, export.store.manifest.catalogue
+    file = config.catalogue or (config.context.catalogue if config.context else None)
+    is_theirs = file and file.is_file() and (known is None or sha256_file(file) == known.sha256)
+    return file if is_theirs else None
 
 
 def _refit(export: _Export) -> Model:
