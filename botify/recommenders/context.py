@@ -13,7 +13,7 @@ import numpy as np
 from botify.model.catalogue import Catalogue
 from botify.model.context import Context
 from botify.model.model import Model
-from botify.recommenders.base import IS_UNKNOWN, Batch, Drawn, Row, highest, in_blocks
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row, in_blocks
 from looplib.arrays import Float32Array, FloatArray
 
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
@@ -105,4 +105,6 @@ def _best(scores: Float32Array, context: Context, catalogue: Catalogue, row: Row
     share = (context.artist_fatigue**counts / (1 + np.exp(-scores[tracks]))).astype(np.float32)
     share = np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE)
     scores[tracks] = np.log(share / (1 - share))
-    return highest(scores, row)
+    scores[list(row.taken)] = -np.inf
+    track = int(scores.argmax())
+    return Drawn(track, 1.0) if scores[track] > -np.inf else IS_EXHAUSTED
