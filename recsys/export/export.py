@@ -31,7 +31,7 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import check_needs, dataset_digest
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
-from recsys.models.kinds import KINDS, Model, factors_of
+from recsys.models.kinds import KINDS, Model, State, factors_of
 from recsys.models.normal_equations import make_equations
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
@@ -182,18 +182,19 @@ def _named_catalogue(export: _Export) -> Path | None:
 def _refit(export: _Export) -> Model:
     """Fit the winner again, on all sessions or on the training ones; in blocks where the search's were."""
     trial, sweeps = export.winner.trial, export.winner.sweeps
-    model = KINDS[trial.kind](export.dataset, export.side, trial.params, trial.seed, usable_cores())
+    kind = KINDS[trial.kind]
     with progress(f"Refit on {export.options.learn_from} sessions", sweeps, "sweeps") as report:
-        if model.in_blocks and export.config.cluster.fit == "blocks":
-            _refit_in_blocks(model, export, report)
+        in_blocks = kind.in_blocks and export.config.cluster.fit == "blocks"
+        kept = _refit_in_blocks(export, report) if in_blocks else None
+        model = kind(export.dataset, export.side, trial.params, trial.seed, usable_cores(), kept)
         while model.sweeps < sweeps:
             model.sweep(1)
             report(model.sweeps)
     return model
 
 
-def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], None]) -> None:
-    """Take the fit to the winner's last sweep across all workers, by way of a folder in the run."""
+def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
+    """Take the fit to the winner's last sweep across all workers, by way of a folder in the run; return its state."""
     trial, sweeps = export.winner.trial, export.winner.sweeps
     name = f"{PIECES}/{uuid4().hex}"
     scratch = export.run.sub(name)
@@ -203,7 +204,7 @@ def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], No
         with open_cluster(export.config.cluster, read, scratch.on_disk, export.client) as cluster:
             blocks = cut_blocks(cluster, export.dataset, export.side, scratch.sub("tracks"))
             fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweeps, scratch.sub("fit"), report)
-        model.restore(factors_of(fit))
+        return factors_of(fit)
     finally:
         export.run.delete(name)
 
