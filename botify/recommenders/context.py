@@ -19,7 +19,7 @@ from looplib.arrays import Float32Array, FloatArray
 
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
-_LEAST_CHANCE, _LEAST_LASTING = 1e-12, 1e-3
+_LEAST_LASTING = 1e-3
 _LEAST_SHARE = 1e-6  # of a time that fatigue and tiredness leave; less says nothing
 
 
@@ -107,18 +107,16 @@ def follow_changes(
     Returns:
         The likeliest vector, and the chance that the session has followed it since each response, (responses,).
     """
-    now = np.exp(log_odds - log_odds.max())
-    now /= now.sum()
     likelihoods = np.exp(densities - densities.max(axis=0)).T
-    lasting = np.empty_like(likelihoods)
+    step = (1 - change) * np.eye(len(anew)) + change * anew  # [i, j]: from vector i to vector j
+    chances = np.empty((len(likelihoods) + 1, len(anew)))  # of each vector after so many responses, up to a factor
+    chances[0] = np.exp(log_odds - log_odds.max())
     for place, likelihood in enumerate(likelihoods):
-        same = (1 - change) * now
-        before = same + change * anew
-        lasting[place] = same / np.maximum(before, _LEAST_CHANCE)
-        now = before * likelihood + _LEAST_CHANCE
-        now /= now.sum()
-    best = int(now.argmax())
-    since = np.append(lasting[1:, best], 1)[::-1].cumprod()[::-1]
+        chances[place + 1] = (chances[place] @ step) * likelihood
+    best = int(chances[-1].argmax())
+    same = (1 - change) * chances[1:-1, best]
+    lasting = same / (same + change * anew[best] * chances[1:-1].sum(axis=1))
+    since = np.append(lasting, 1)[::-1].cumprod()[::-1]
     return best, np.maximum(since, _LEAST_LASTING)
 
 
