@@ -43,7 +43,7 @@ def make_lists(model: ListeningModel, log: Path) -> dict[str, np.ndarray]:
     user, track, time = (np.concatenate([table[key] for table in events]) for key in ("user", "track", "time"))
     heard = sparse.csr_matrix((time.astype(np.float32), (user, track)), (world.listeners, world.tracks))
     dense = heard.toarray()
-    scores = {"random": np.random.default_rng(0).random(dense.shape), "own favourites": dense}
+    scores: dict[str, np.ndarray] = {"random": np.random.default_rng(0).random(dense.shape), "own favourites": dense}
     scores["popular"] = np.tile(dense.sum(axis=0), (len(dense), 1))
     for params in ALS:
         fit = Als(heard, AlsParams(*params[:3]), 0, 2)

@@ -234,7 +234,8 @@ class SessionTimes:
         rng = make_generator(self._resamples.seed, "session context", number)
         own = self._variance**0.5 * rng.standard_normal((len(logit), moves.shape[2], 1))
         variance = self._variance * np.vecdot(moves, moves)
-        return expit(logit * np.sqrt(1 + np.pi / 8 * variance) + (moves @ own)[..., 0])
+        shares: FloatArray = expit(logit * np.sqrt(1 + np.pi / 8 * variance) + (moves @ own)[..., 0])
+        return shares
 
     def _would_be(self, tracks: IntArray, chunk: IntArray) -> Requests:
         """Describe the requests of sessions that hear these tracks in this order, shape (sessions * tracks,)."""
