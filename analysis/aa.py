@@ -1,12 +1,41 @@
-"""`python -m analysis.aa`: false positives and coverage of the statistics on the listeners of a real log."""
+"""`python -m analysis.aa`: false positives and coverage of the statistics on the listeners of a real log (A/A tests).
 
+Listeners are split again and again by the service's hash under new salts, and compared although they were treated
+alike. A test at level alpha must then reject in a share alpha of the splits, its p-values must be uniform, and with an
+effect injected into one arm the 95 % intervals must cover it in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online
+Controlled Experiments, 2020, ch. 19).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
+import mmh3
+import numpy as np
 import typer
+from scipy import stats
 
-from analysis.planning.aa import check, describe
-from analysis.planning.listener_days import Logs, MetricName, OutFile, answer, parse_effect, read_listener_days
+from analysis.errors import AnalysisError
+from analysis.planning import (
+    ListenerDays,
+    Logs,
+    MetricName,
+    OutFile,
+    Sample,
+    answer,
+    parse_effect,
+    read_listener_days,
+)
+from analysis.statistics.effects import CONFIDENCE, Interval, compare_moments
+from analysis.statistics.moments import Moments
+from looplib.arrays import BoolArray, FloatArray
 from looplib.cli import make_app, run
+
+ALPHA = 1 - CONFIDENCE
+_ALARM = 0.001 / 3  # chance that one of the three checks fails when all is well: one of the three in 1 of 1,000 systems
+_SPLITS_A_CALL = 50
+_CONNECT_TIMEOUT_S = 15
+_FEWEST = 20  # listeners
 
 PROG = "python -m analysis.aa"
 
@@ -30,6 +59,134 @@ def main(
     injected = parse_effect(effect)
     report = check(read_listener_days(logs, metric), runs=runs, effect=injected, scheduler=scheduler)
     answer(report, describe(report), out)
+
+
+@dataclass(frozen=True)
+class AAReport:
+    """How the statistics did; intervals are what chance allows a count in all but 1 of 3,000 cases (binomial)."""
+
+    metric: str
+    runs: int  # splits
+    listeners: int  # listeners with a value
+    rejections: Interval  # splits with a p-value below 5 %
+    uniformity_p: float  # p-value of the Kolmogorov-Smirnov test that the p-values are uniform
+    effect: float  # the injected relative effect
+    covered: Interval  # splits whose 95 % interval of the relative effect covers it
+    detected: float  # share of the splits in which it was significant: the power at this size
+    as_expected: bool  # rejections and coverage are in their intervals, and the p-values look uniform
+
+
+def check(days: ListenerDays, *, runs: int, effect: float = 0.03, scheduler: str | None = None) -> AAReport:
+    """Split listeners into two arms many times, and count what looks like an effect.
+
+    Split number n is made under the salt "aa-<n>", on a Dask scheduler if an address is given. The effect is relative.
+
+    Raises:
+        AnalysisError: Too few listeners have a value, or the scheduler cannot be used.
+    """
+    *_, sample = days.samples()
+    listeners, metric = len(sample.users), days.metric.name
+    if listeners < _FEWEST:
+        raise AnalysisError(f"{listeners} listeners have a {metric}; at least {_FEWEST} are needed")
+    salts = [f"aa-{number}" for number in range(runs)]
+    calls = [(sample, salts[start : start + _SPLITS_A_CALL], effect) for start in range(0, runs, _SPLITS_A_CALL)]
+    p_values, effect_p_values, lower, upper = np.vstack(_run_splits(calls, scheduler)).T
+    if np.isnan(p_values).any() or np.isnan(lower).any():
+        raise AnalysisError(
+            f"metric {metric}: it is 0 or the same for all listeners of an arm, so nothing can be tested"
+        )
+    rejections = _count(p_values < ALPHA, ALPHA)
+    covered = _count((lower <= effect) & (effect <= upper), CONFIDENCE)
+    uniformity_p = float(stats.kstest(p_values, "uniform").pvalue)
+    in_band = all(count.lower <= count.value <= count.upper for count in (rejections, covered))
+    return AAReport(
+        metric=metric,
+        runs=runs,
+        listeners=listeners,
+        rejections=rejections,
+        uniformity_p=uniformity_p,
+        effect=effect,
+        covered=covered,
+        detected=float(np.mean(effect_p_values < ALPHA)),
+        as_expected=in_band and uniformity_p >= _ALARM,
+    )
+
+
+def describe(report: AAReport) -> str:
+    """Return the report as lines for the terminal."""
+    rejections, covered = report.rejections, report.covered
+    return "\n".join(
+        [
+            f"{report.metric}: {report.listeners:,} listeners split {report.runs:,} times into two equal arms",
+            f"false positives  {rejections.value} of {report.runs:,} at 5 %; "
+            f"chance allows {rejections.lower} to {rejections.upper}",
+            f"p-values         uniform with p = {report.uniformity_p:.3f} (Kolmogorov-Smirnov; not below {_ALARM:.4f})",
+            f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
+            f"{report.effect:+.1%}; chance allows {covered.lower} to {covered.upper}",
+            f"power            the injected effect was significant in {report.detected:.1%} of the splits",
+            "all as expected" if report.as_expected else "NOT as expected: do not trust intervals of this metric",
+        ]
+    )
+
+
+def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
+    """Return who of the users, given in decimal digits, is in the first of two equal arms, by the service's rule."""
+    seed = mmh3.hash(salt, signed=False)
+    hashed = mmh3.mmh3_32_uintdigest
+    hashes = np.fromiter((hashed(user, seed) for user in users), np.int64, len(users))
+    return np.asarray(hashes % 2 == 0)
+
+
+def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
+    """Compare two arms under each salt, without and with an effect on the second; run on a worker.
+
+    With it, every listener's value is multiplied by 1 + effect, and so is the metric.
+
+    Returns:
+        For each split the p-value without and with the effect, and the ends of the relative effect's interval with it;
+        shape (splits, 4).
+    """
+    users = [str(user).encode() for user in sample.users.tolist()]
+    factors = np.array([1 + effect if name == sample.quantity.numerator else 1.0 for name in sample.columns])
+    rows = np.empty((len(salts), 4))
+    for row, salt in zip(rows, salts, strict=True):
+        control = in_control(users, salt)
+        before, after = (
+            Moments.of({name: column[group] for name, column in sample.columns.items()})
+            for group in (control, ~control)
+        )
+        changed = Moments(
+            after.names, after.count, after.means * factors, after.covariances * np.outer(factors, factors)
+        )
+        plain, injected = (compare_moments(before, arm, sample.quantity) for arm in (after, changed))
+        row[:] = plain.p_value, injected.p_value, injected.relative.lower, injected.relative.upper
+    return rows
+
+
+def _run_splits(calls: Sequence[tuple[Sample, list[str], float]], scheduler: str | None) -> list[FloatArray]:
+    """Call `split` for each tuple of arguments, here or on a Dask scheduler; results are in the order of the calls."""
+    if scheduler is None:
+        return [split(*arguments) for arguments in calls]
+    try:
+        from distributed import Client  # belongs to `recsys`, and is not installed with `analysis` alone
+
+        with Client(scheduler, timeout=_CONNECT_TIMEOUT_S) as client:
+            client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT_S)
+            results: list[FloatArray] = client.gather([client.submit(split, *call, pure=False) for call in calls])
+            return results
+    except ImportError:
+        why = "Dask is not installed; it comes with pip install 'listening-loop[recsys]'"
+    except TimeoutError:
+        why = f"no Dask scheduler answers there, or it has no worker: start one with dask worker {scheduler}"
+    except (OSError, ValueError) as error:
+        why = f"no Dask scheduler answers there ({error})"
+    raise AnalysisError(f"scheduler {scheduler}: {why}")
+
+
+def _count(shown: BoolArray, chance: float) -> Interval:
+    """Return how many splits show something, and between how many it should be."""
+    lower, upper = stats.binom.interval(1 - _ALARM, len(shown), chance)
+    return Interval(int(np.count_nonzero(shown)), int(lower), int(upper))
 
 
 if __name__ == "__main__":

@@ -261,6 +261,15 @@ def open_parquet(connection: Connection, file: Path) -> Rows:
     return connection.read_parquet(glob.escape(str(file)), hive_partitioning=False)
 
 
+def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
+    """Return rows with a further column for each key of a JSON column, as text."""
+    pointers = (duckdb.ConstantExpression("/" + key.replace("~", "~0").replace("/", "~1")) for key in keys)
+    column = duckdb.ColumnExpression(document)
+    texts = [duckdb.FunctionExpression("json_extract_string", column, pointer) for pointer in pointers]
+    named = (text.alias(key) for text, key in zip(texts, keys, strict=True))
+    return rows.select(duckdb.StarExpression(), *named)
+
+
 def attach_columns(
     table: str,
     rows: Rows,
@@ -269,15 +278,16 @@ def attach_columns(
     computed: Mapping[str, str],
     where: str | None,
 ) -> None:
-    """Make some columns of `open_csv` or `open_parquet` readable as text under a table's name.
+    """Make some columns of `open_csv`, `open_json` or `open_parquet` readable as text under a table's name.
 
     `columns` are new names and those in the rows, `constants` and `computed` further columns: values, and expressions
-    of the rows' columns. The column `kept` says 'true' where the SQL condition `where` holds. A DatabaseError says that
-    an expression or the condition is wrong.
+    of the rows' columns. The column `kept` says 'true' where the SQL condition `where` holds, or a `fault` says why the
+    row is none. A DatabaseError says that an expression or the condition is wrong.
     """
     values: dict[str, duckdb.Expression] = {name: duckdb.ColumnExpression(old) for name, old in columns.items()}
     values |= {name: duckdb.ConstantExpression(value) for name, value in constants.items()}
     values |= {name: duckdb.SQLExpression(text) for name, text in computed.items()}
-    values["kept"] = duckdb.SQLExpression(where or "true").cast("BOOLEAN")
+    kept = duckdb.SQLExpression(where or "true").cast("BOOLEAN")
+    values["kept"] = kept | values["fault"].isnotnull() if "fault" in columns else kept
     texts = [value.cast("VARCHAR").alias(name) for name, value in values.items()]
     rows.select(*texts).create_view(table, replace=True)

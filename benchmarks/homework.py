@@ -17,8 +17,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from analysis.charts.intervals import Row, draw_intervals
-from analysis.charts.svg import arm_colour, around_zero
+from analysis.charts import IntervalRow, arm_colour, around_zero, draw_intervals
 from benchmarks.harness import Measured, children_cpu_s, console, measure, python, show, show_machine
 from benchmarks.worlds_chart import to_svg
 from looplib.files import atomic_write_json, atomic_write_text
@@ -99,7 +98,7 @@ def draw_results(table: list[dict[str, Any]]) -> str:
         effect, lower, upper = (found[key] for key in ("effect_pct", "lower_pct", "upper_pct"))
         text = "" if effect is None else f"{effect:+.1f} % [{lower:+.1f}, {upper:+.1f}]"
         colour = arm_colour(1 if found["significant"] else 0)
-        rows.append(Row(found["metric"], text, effect, lower, upper, colour, filled=found["significant"]))
+        rows.append(IntervalRow(found["metric"], text, effect, lower, upper, colour, filled=found["significant"]))
     ends = (end for row in rows for end in (row.lower, row.upper))
     return to_svg(draw_intervals({"": rows}, "effect against random, %; filled: significant", around_zero(ends)))
 

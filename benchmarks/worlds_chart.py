@@ -6,11 +6,11 @@ from pathlib import Path
 import altair as alt
 import vl_convert
 
-import analysis.charts
-from analysis.charts.svg import CONFIG, colour_by
+from analysis import page
+from analysis.charts import CONFIG, colour_by
 
 Interval = tuple[float, float, float]  # value, lower and upper end
-_PAGE_COLOURS = Path(analysis.charts.__file__).with_name("colours.css")
+_PAGE_COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
 _LIFTS = (0, 50, 100, 200, 400, 800, 1600)  # named on the axis, %
 _FLOOR = 0.5  # of the ratio to random, where an interval would reach further
 _COLOURS = {

@@ -83,11 +83,15 @@ class Settings(Config):
         return self
 
     @property
+    def asked(self) -> set[str]:
+        """The recommenders of the arms, as an event may name them."""
+        arms = [arm.recommender for experiment in self.experiments for arm in experiment.arms]
+        return set().union(*map(answering, arms))
+
+    @property
     def recommenders(self) -> set[str]:
         """All recommenders that may be asked, or be named by an event."""
-        arms = [arm.recommender for experiment in self.experiments for arm in experiment.arms]
-        fallbacks = {*self.fallback.exhausted, *self.fallback.unknown, "random"}
-        return fallbacks.union(*map(answering, arms))
+        return {*self.asked, *self.fallback.exhausted, *self.fallback.unknown, "random"}
 
     @property
     def parts(self) -> set[str]:

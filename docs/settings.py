@@ -14,7 +14,7 @@ from botify.settings import Settings
 from recsys.config import SearchConfig
 from recsys.ingest.__main__ import Settings as IngestSettings
 from recsys.loop.config import LoopConfig
-from sim.collect.collection import CollectConfig
+from sim.collect import CollectConfig
 from sim.fitted.world import FitConfig
 from sim.remote.config import RemoteConfig
 from sim.worlds.config import WorldConfig

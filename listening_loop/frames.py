@@ -108,4 +108,4 @@ def _is_dask(data: Any) -> bool:  # noqa: ANN401  whatever a user gives
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(" ".join(map(str, error.args)).split())

@@ -15,9 +15,10 @@ import typer
 from analysis import queries
 from analysis.errors import InteractionFileError
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import CSV, PARQUET, Columns, discover, parse_columns
+from analysis.logs.interactions import JSON_LINES, Columns, Reading, discover, open_rows, parse_columns, suffix_of
 from looplib.cli import make_app
 from looplib.files import atomic_write_text
+from recsys.ingest.presets import PRESETS, Preset
 
 PROG = "listening-loop init"
 app = make_app("Looks at a file of plays and writes a commented configuration for it.")
@@ -38,7 +39,7 @@ store: {folder}/store
 run: {folder}/run # the report, the leaderboard and the export go here
 split:
   kind: {split}
-  holdout: 0.15 # the share of session_hash and time
+  holdout: 0.15 # the share of session_hash, time and files
 feedback:
   scale: {scale}; log counts a sum r as log(1 + r)
 search:
@@ -52,11 +53,11 @@ search:
   sweeps: 15
 validation:
   min_time: {least}
-  filter_seen: false # true: lists of tracks that the listener has not heard, for catalogues heard once
+  filter_seen: {unheard} # true: lists of tracks that the listener has not heard, for catalogues heard once
   select: ndcg@30
 export:
   top: 30
-  filter_seen: false # as in validation, so that what is scored is published
+  filter_seen: {unheard} # as in validation, so that what is scored is published
 """
 
 
@@ -64,7 +65,8 @@ export:
 class Guess:
     """What a file seems to hold."""
 
-    columns: Columns | None  # None of an event log
+    reading: Reading | None  # None of an event log
+    preset: Preset | None  # that the reading is of
     found: tuple[str, ...]  # the names of all columns
     rows: int  # that were looked at
     weights: tuple[float, float, float] | None  # small, median and large, where there is a column of weights
@@ -78,62 +80,71 @@ def main(
     columns: Annotated[
         str | None, typer.Option(help="Columns where the guess is wrong, such as user=uid,item=song,weight=seconds.")
     ] = None,
+    preset: Annotated[
+        Preset | None, typer.Option(help="The published data set that it is of, in place of columns.")
+    ] = None,
 ) -> None:
     """Look at a file of plays and write a commented configuration for it."""
     target = out or Path(f"{file.name.partition('.')[0]}.yaml")
     if target.exists():
         raise InteractionFileError(f"{target}: there already; choose another --out")
-    guess = look_at(file, parse_columns(columns) if columns else None)
+    guess = look_at(file, parse_columns(columns) if columns else None, preset)
     atomic_write_text(target, describe(guess, file, target))
     typer.echo(f"{target}: {guess.rows:,} rows looked at. Read it, then:")
     for line in steps(guess, file, target):
         typer.echo(f"  {line}")
 
 
-def look_at(file: Path, columns: Columns | None = None) -> Guess:
+def look_at(file: Path, columns: Columns | None = None, preset: Preset | None = None) -> Guess:
     """Guess what the first rows of a file hold.
 
     Raises:
         InteractionFileError: The file cannot be read, or no columns of listeners and tracks can be guessed.
     """
     (log,) = discover([file])
-    table = _first_rows(log)
+    reading = PRESETS[preset] if preset else None
+    table = _first_rows(log, reading or Reading(Columns("user", "item")))
     names = tuple(table.column_names)
-    if columns is None and {"message", "user", "track", "time"} <= set(names):
-        return Guess(None, names, table.num_rows, None, 0)
-    columns = columns or _guess_columns(file, names)
-    weights, sessions = None, 0.0
+    if not (columns or preset) and {"message", "user", "track", "time"} <= set(names):
+        return Guess(None, None, names, table.num_rows, None, 0)
+    if reading is None or columns:
+        reading = Reading(columns or _guess_columns(file, names))
+    columns, weights, sessions = reading.columns, None, 0.0
     if columns.weight:
         found = np.array([_number(value) for value in _values(table, columns.weight)])
         found = found[np.isfinite(found) & (found > 0)]
         weights = tuple(np.quantile(found, [0.01, 0.5, 0.99]).tolist()) if len(found) else None
-    if columns.timestamp:
+    if columns.timestamp and columns.timestamp not in reading.computed:
         users = _values(table, columns.user)
         days = map(_day, _values(table, columns.timestamp))
         sessions = len(set(zip(users, days, strict=True))) / max(1, len(set(users)))
-    return Guess(columns, names, table.num_rows, weights, sessions)
+    return Guess(reading, preset, names, table.num_rows, weights, sessions)
 
 
 def steps(guess: Guess, file: Path, target: Path) -> list[str]:
     """Return the commands from the file to a service."""
     folder = f"out/{target.stem}"
     ingest = f"listening-loop ingest {file} --store {folder}/store"
-    if guess.columns:
-        pairs = ",".join(f"{name}={column}" for name, column in asdict(guess.columns).items() if column)
+    if guess.preset:
+        ingest += f" --preset {guess.preset}"
+    elif guess.reading:
+        pairs = ",".join(f"{name}={column}" for name, column in asdict(guess.reading.columns).items() if column)
         ingest += f" --columns '{pairs}'"
     return [ingest, f"listening-loop search --config {target}"]
 
 
 def describe(guess: Guess, file: Path, target: Path) -> str:
     """Return the configuration of a search, with the reason of each guess beside it."""
-    folder, weights = f"out/{target.stem}", guess.weights
-    split = "last_session" if guess.sessions >= 3 else "session_hash"
+    folder, weights, reading = f"out/{target.stem}", guess.weights, guess.reading
+    is_list = reading is not None and reading.lists is not None
+    split = "files" if is_list else "last_session" if guess.sessions >= 3 else "session_hash"
     why = {
         "last_session": f"plays on {guess.sessions:.1f} days a listener: each listener's last session is held out",
         "session_hash": "a share of all sessions is held out; with timestamps also last_session, or time",
+        "files": f"a published pair: a share of the training file chooses, the test file nothing\n  train: {file.name}",
     }
     is_log = weights is not None and weights[2] >= _MAGNITUDES * weights[0]
-    relevant = 0.5 if guess.columns is None else weights[1] if weights else 1
+    relevant = 0.5 if reading is None or reading.columns.has_share else weights[1] if weights else 1
     least = f"{relevant:g} # a held-out track of at least this is relevant" + (": the median weight" if weights else "")
     reason = "weights span {:g} … {:g}".format(*weights[::2]) if weights else "every row counts 1"
     numbered = "\n".join(f"# {number}. {line}" for number, line in enumerate(steps(guess, file, target), start=1))
@@ -144,20 +155,16 @@ def describe(guess: Guess, file: Path, target: Path) -> str:
         split=f"{split} # {why[split]}",
         scale=f"{'log' if is_log else 'linear'} # {reason}",
         least=least,
+        unheard=str(is_list).lower(),
     )
 
 
-def _first_rows(log: LogFile) -> pa.Table:
-    name = log.path.name.removesuffix(".gz").lower()
+def _first_rows(log: LogFile, reading: Reading) -> pa.Table:
     try:
         with queries.connect() as connection:
-            if name.endswith((*PARQUET, *CSV)):
-                rows = (
-                    queries.open_parquet(connection, log.path)
-                    if name.endswith(PARQUET)
-                    else queries.open_csv(connection, log.path, gzipped=log.is_gzipped, header=True, delimiter=None)
-                )
-                return rows.limit(_LOOKED_AT).to_arrow_table()
+            if reading.lists or suffix_of(log) not in JSON_LINES:
+                rows, names, _ = open_rows(connection, log, reading)
+                return rows.limit(_LOOKED_AT).to_arrow_table().rename_columns(list(names))
             queries.attach_lines(connection, "lines", log.path, gzipped=log.is_gzipped)
             lines = connection.table("lines").limit(_LOOKED_AT).fetchall()
         return pa.json.read_json(io.BytesIO("\n".join(line for (line,) in lines if line).encode()))

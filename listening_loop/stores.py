@@ -77,6 +77,8 @@ def ingest(
                 raise type(error)(str(error).replace(str(file), "the data frame")) from None
         return Store(address)
     paths: Sequence[str | Path] = [data] if isinstance(data, (str, Path)) else list(data)
+    if isinstance(data, Mapping) or not all(isinstance(path, (str, Path)) for path in paths):
+        raise UserError(f"{type(data).__name__}: a data frame, or paths of files, is expected")
     if columns or preset:
         reading = _reading(preset, columns, where, percent)
         address = _address(store, [*map(str, paths), repr(reading)])

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_validator, model_validator
 
 from analysis.offpolicy import LoggingPolicy
-from analysis.validation.validator import METRICS
+from analysis.validation import METRICS
 from looplib.config import Config, Count, Positive, Share
 from recsys.dataset.split import Split as Split
 

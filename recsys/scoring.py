@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.offpolicy import OffPolicy, sessions_of
-from analysis.validation.validator import Settings, Validator
+from analysis.validation import Settings, Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import digest_of
 from looplib.randomness import make_generator

@@ -6,15 +6,11 @@ it or 0.03, whichever is more. Facts of different sources contradict each other,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import yaml
 from rich import box
 from rich.table import Table
-
-LOGS = "the original course service's logs, 0.32 million events"
-DATA = "the original course service's catalogue and listeners"
-RESULTS = "published results of the original course"
-SPOTIFY = "Music Streaming Sessions Dataset (Spotify, 2019)"
-YAMBDA = "Yambda (Yandex, 2025)"
 
 _RELATIVE, _ABSOLUTE = 0.1, 0.03
 
@@ -35,60 +31,20 @@ class Fact:
         return self.low - room <= value <= self.high + room
 
 
-_TEXTS = {
-    "tracks": "tracks a session",
-    "time": "listening time a session",
-    "time SD": "its standard deviation",
-    "share 0": "recommended tracks heard not at all",
-    "share < 0.1": "heard to less than 0.1",
-    "share > 0.5": "heard to more than 0.5",
-    "share > 0.9": "heard to more than 0.9",
-    "share at 1": "share heard of the first recommended track",
-    "share at 3": "of the third",
-    "share at 5": "of the fifth",
-    "share at 10": "of the tenth",
-    "length 50 %": "tracks of a session, median",
-    "length 95 %": "tracks of a session, 95 %",
-    "length 99 %": "tracks of a session, 99 %",
-    "longest": "tracks of the longest session",
-    "length 6": "sessions of six tracks",
-    "between listeners": "standard deviation of the listeners' means",
-    "intraclass correlation": "its share of the variance",
-    "listener 10 %": "listener's mean time, 10 %",
-    "listener 90 %": "listener's mean time, 90 %",
-    "listener 99 %": "listener's mean time, 99 %",
-}
-_RANDOM = [
-    *(6.97, 1.98, 1.69, 0.374, 0.662, 0.132, 0.038, 0.128, 0.127, 0.129, 0.407),
-    *(6, 11, 15, 24, 0.629, 1.33, 0.63, 1.00, 3.97, 8.37),
-]
-_STICKY = [
-    *(8.01, 3.01, 1.11, 0.299, 0.333, 0.258, 0.0, 0.575, 0.317, 0.181, 0.075),
-    *(8, 11, 12, 14, 0.141, 0.52, 0.21, 1.20, 4.24, 4.52),
-]
-
+_PUBLISHED = yaml.safe_load(Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8"))
+_SESSIONS, _OTHERS = _PUBLISHED["sessions"], _PUBLISHED["others"]
+FIGURE_TEXTS = {figure: text for figure, (text, *_) in _SESSIONS["figures"].items()}
 FACTS = (
     *(
-        Fact(LOGS, f"{text}, {recommender}", f"{recommender} {key}", value, value)
-        for recommender, values in (("random", _RANDOM), ("sticky", _STICKY))
-        for (key, text), value in zip(_TEXTS.items(), values, strict=True)
+        Fact(_SESSIONS["source"], f"{text}, {recommender}", f"{recommender} {figure}", values[index], values[index])
+        for index, recommender in enumerate(("random", "sticky"))
+        for figure, (text, *values) in _SESSIONS["figures"].items()
     ),
-    Fact(DATA, "product of a track and an interest, mean", "product mean", 0.5, 0.5),
-    Fact(DATA, "its standard deviation", "product SD", 2.3, 2.3),
-    Fact(DATA, "its 99.9 %", "product 99.9 %", 10.2, 10.2),
-    Fact(DATA, "its median, tracks of the interest's artist", "product same artist", 9.6, 9.6),
-    Fact(DATA, "tracks of an artist, as a track sees them", "artist's tracks", 19, 19),
-    Fact(RESULTS, "lift of the same artist, repeats included, %", "sticky lift", 41, 67),
-    Fact(RESULTS, "lift of popular tracks, %", "popular lift", -8, 62),
-    Fact(RESULTS, "lift of item neighbours, %", "neighbours lift", 161, 161),
     *(
-        Fact(SPOTIFY, f"skipped at position {position}, neighbours", f"neighbours skipped at {position}", rate, rate)
-        for position, rate in ((1, 0.377), (2, 0.476), (3, 0.505), (20, 0.546))
+        Fact(source, text, figure, ends[0], ends[-1])
+        for source, facts in _OTHERS.items()
+        for text, (figure, *ends) in facts.items()
     ),
-    Fact(YAMBDA, "heard not at all, neighbours", "neighbours share 0", 0.074, 0.074),
-    Fact(YAMBDA, "heard to half at least, neighbours", "neighbours share > 0.5", 0.634, 0.634),
-    Fact(YAMBDA, "median share heard, neighbours", "neighbours median share", 1, 1),
-    Fact(YAMBDA, "plays that are repeats, here of opening tracks", "openings repeated", 0.69, 0.69),
 )
 
 

@@ -79,7 +79,8 @@ def measure(model: ListeningModel, sessions: int, seed: int) -> dict[str, float]
         "neighbours": make_neighbours(world.embeddings, min(_NEIGHBOURS, world.tracks - 1)),
     }
     heard = {name: listen(model, recommend, listeners, seed) for name, recommend in recommenders.items()}
-    found = {f"{name} {key}": value for name in _DETAILED for key, value in describe(heard[name]).items()}
+    pairs = np.arange(len(listeners)) // 2
+    found = {f"{name} {key}": value for name in _DETAILED for key, value in describe(heard[name], pairs).items()}
     found["openings repeated"] = repeated_openings(model, make_generator(seed, "openings"))
     found |= products(model, make_generator(seed, "products"))
     base = float(heard["random"].time.mean())
@@ -110,12 +111,13 @@ def products(model: ListeningModel, rng: np.random.Generator) -> dict[str, float
     }
 
 
-def describe(heard: Heard) -> dict[str, float]:
-    """Return figures of sessions, every two of which after each other are one listener's."""
+def describe(heard: Heard, listeners: IntArray) -> dict[str, float]:
+    """Return figures of sessions of these listeners (sessions,)."""
     time, position = heard.time, heard.position
     shares = heard.hundredths[position > 0] / 100.0
-    pair = np.arange(len(time)) // 2
-    spread, correlation = between_listeners(pair, time)
+    spread, correlation = between_listeners(listeners, time)
+    _, who = np.unique(listeners, return_inverse=True)
+    means = np.bincount(who, weights=time) / np.bincount(who)
     found = {
         "tracks": heard.length.mean(),
         "time": time.mean(),
@@ -137,7 +139,7 @@ def describe(heard: Heard) -> dict[str, float]:
     for percent in (50, 95, 99):
         found[f"length {percent} %"] = np.percentile(heard.length, percent)
     for percent in (10, 90, 99):
-        found[f"listener {percent} %"] = np.percentile(np.bincount(pair, weights=time) / np.bincount(pair), percent)
+        found[f"listener {percent} %"] = np.percentile(means, percent)
     return {key: float(value) for key, value in found.items()}
 
 

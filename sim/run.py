@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from looplib.cli import make_app, run
 from looplib.config import Config, load_config
-from sim.collect.collection import CollectConfig, collect
+from sim.collect import CollectConfig, collect
 from sim.console import ConsoleConfig, play_console
 from sim.errors import SimError
 from sim.remote.config import RemoteConfig

@@ -6,8 +6,7 @@
 - `known_…`: listeners, arms and parts with a session, where … is `whole`, `day`, `hour` or a segmentation's name;
 - a table for each metric's file and …, with one row a listener, arm and part, such as `listener_sums_day`;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
-- `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`);
-- `overlapping`: listeners with two sessions at the same time.
+- `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
 A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events` (`sql/ab/closed_events.sql`), whose
 column `part` is what the numbers are asked for: 0 for the whole experiment, a day, an hour, or a segment.
@@ -33,8 +32,7 @@ _GROUPS = 100  # of listeners, whose values are alike
 _NO_EVENT = pa.schema(
     {name: pa.int64() for name in ("user", "timestamp", "track", "recommendation")}
     | {name: pa.float64() for name in ("time", "latency")}
-    | {name: pa.uint64() for name in ("session", "recommender")}
-    | {"is_last": pa.bool_(), "arm": pa.string(), "side": pa.int32()}
+    | {"recommender": pa.uint64(), "is_last": pa.bool_(), "arm": pa.string(), "side": pa.int32()}
 )
 
 
@@ -71,7 +69,6 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
         queries.insert(connection, "all_sessions", "slice_sessions")
         if events:
             queries.insert(connection, events, "session_events")
-        queries.append(connection, "overlapping", "ab/overlapping")
         queries.append(connection, "credited", "ab/credited")
         for by, (division, metrics) in divisions.items():
             _measure_parts(connection, by, division, metrics)

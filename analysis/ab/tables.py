@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import Horizon
-from analysis.errors import StoreError
+from analysis.errors import AnalysisError, StoreError
 from analysis.logs import reader
 from analysis.logs.files import LogFile, discover, in_batches
 from analysis.logs.lines import LineCounts, canonical_assignments
@@ -111,13 +111,20 @@ class Loaded:
             yield self.connection
 
     def stop_at(self, horizon: Horizon) -> None:
-        """Leave out what is later than the experiment's horizon; nothing where that is not reached."""
+        """Leave out what is later than the experiment's horizon; nothing where that is not reached.
+
+        Raises:
+            AnalysisError: The horizon is a date before the first event.
+        """
         of_slices = pa.concat_tables(queries.fetch_table(slice_, "ab/arrivals") for slice_ in self.each_slice())
         by_day = of_slices.group_by("day").aggregate([("listeners", "sum"), ("events", "sum")]).sort_by("day")
         days, arrived, events = (by_day[name].to_numpy() for name in ("day", "listeners_sum", "events_sum"))
         if horizon.date is not None:
             last = (horizon.date - datetime.date(1970, 1, 1)).days
             reached = days >= last
+            if last < days[0]:
+                first = datetime.date(1970, 1, 1) + datetime.timedelta(int(days[0]))
+                raise AnalysisError(f"horizon: {horizon.date} is before the experiment's first day in the log, {first}")
         else:
             reached = np.cumsum(arrived) >= (horizon.listeners or 0)
             last = int(days[np.argmax(reached)])

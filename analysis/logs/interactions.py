@@ -173,10 +173,7 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     suffix = suffix_of(file)
     with queries.connect(memory_limit=memory, temp_directory=target.parent / "spilled") as connection:
         try:
-            if suffix in JSON_LINES and not reading.lists:
-                _attach_json(connection, file, reading)
-            else:
-                _attach_rows(file, reading, *_open_rows(connection, file, reading))
+            _attach_rows(file, reading, *open_rows(connection, file, reading))
             written = queries.copy_to_parquet(
                 connection,
                 "interactions/checked_rows",
@@ -202,7 +199,7 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     return written, malformed
 
 
-def _open_rows(
+def open_rows(
     connection: queries.Connection, file: LogFile, reading: Reading
 ) -> tuple[queries.Rows, Sequence[str], Mapping[str, str]]:
     """Return the rows of a file, the names that its columns have in it, and their types, if it knows them."""
@@ -210,6 +207,8 @@ def _open_rows(
         queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
         rows = queries.open_rows(connection, "interactions/list_rows", has_users=reading.lists == "named")
         return rows, rows.columns, {}
+    if suffix_of(file) in JSON_LINES:
+        return _open_json(connection, file, reading)
     if suffix_of(file) in PARQUET:
         rows = queries.open_parquet(connection, file.path)
         _check_distinct(file, reading, pq.read_schema(file.path).names)  # DuckDB gives repeated ones other names
@@ -228,16 +227,19 @@ def _open_rows(
     return rows, rows.columns, {}
 
 
-def _attach_json(connection: queries.Connection, file: LogFile, reading: Reading) -> None:
-    if reading.where or reading.computed:
-        raise InteractionFileError(f"{file.name}: presets and --where read CSV and Parquet, not JSON lines")
+def _open_json(
+    connection: queries.Connection, file: LogFile, reading: Reading
+) -> tuple[queries.Rows, Sequence[str], Mapping[str, str]]:
+    """Return the rows of JSON lines with the columns asked for, and with all keys where SQL may ask for others."""
     queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
-    pointers = [
-        None if key is None else "/" + key.replace("~", "~0").replace("/", "~1")
-        for key in asdict(reading.columns).values()
-    ]
-    user, track, *others = pointers
-    queries.attach_query(connection, "raw_rows", "interactions/json_rows", user=user, track=track, others=others)
+    columns = reading.columns
+    user, track = (f"/{name.replace('~', '~0').replace('/', '~1')}" for name in (columns.user, columns.item))
+    rows = queries.open_rows(connection, "interactions/json_documents", user=user, track=track)
+    keys = sorted({getattr(columns, role) for role in columns.known})
+    if reading.where or reading.computed:
+        keys = sorted(queries.fetch_table(connection, "interactions/json_keys")["key"].to_pylist())
+    rows = queries.open_json(rows, "(document)", keys)
+    return rows, rows.columns, {}
 
 
 def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
@@ -260,24 +262,27 @@ def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> No
 def _attach_rows(
     file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str], types: Mapping[str, str]
 ) -> None:
-    """Make the table `raw_rows` of what `_open_rows` returned."""
+    """Make the table `raw_rows` of what `open_rows` returns."""
     found = dict(zip(names, rows.columns, strict=True))
     computed, named = reading.computed, asdict(reading.columns)
     roles = {"user": named.pop("user"), "track": named.pop("item"), **named}
     wanted = {role: column for role, column in roles.items() if column is not None}
     if missing := [column for column in wanted.values() if column not in found and column not in computed]:
-        shown = ", ".join(found)
+        shown = ", ".join(name for name in found if not name.startswith("("))
         raise InteractionFileError(f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}")
     chosen = {role: found[column] for role, column in wanted.items() if column not in computed}
     expressions = {role: computed[column] for role, column in wanted.items() if column in computed}
-    constants: dict[str, str | None] = {role: None for role in (*roles, "fault", "text") if role not in wanted}
+    known = [name for name in ("fault", "text", "user_kind", "track_kind") if f"({name})" in found]  # of JSON lines
+    chosen |= {name: f"({name})" for name in known}
+    constants = dict.fromkeys({*roles, "fault", "text"} - chosen.keys() - expressions.keys())
     for role in ("user", "track"):
-        column = wanted[role]
-        constants[f"{role}_kind"] = _kind(file, column, types[column]) if column in types else "untyped"
+        if f"{role}_kind" not in known:
+            column = wanted[role]
+            constants[f"{role}_kind"] = _kind(file, column, types[column]) if column in types else "untyped"
     try:
         queries.attach_columns("raw_rows", rows, chosen, constants, expressions, reading.where)
     except queries.DatabaseError as error:
-        hint = "" if types else "; values of CSV are text, compare CAST(column AS DOUBLE)"
+        hint = "" if types else "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"
         what = "--where" if reading.where else "the preset"
         raise InteractionFileError(f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}") from None
 
@@ -288,5 +293,6 @@ def _kind(file: LogFile, column: str, database_type: str) -> str:
     if database_type == "VARCHAR" or database_type.startswith("ENUM"):
         return "text"
     raise InteractionFileError(
-        f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text"
+        f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text "
+        "(in pandas, a gap makes whole numbers DOUBLE)"
     )

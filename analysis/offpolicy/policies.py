@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.validation.lists import NO_TRACK, align
+from analysis.validation import NO_TRACK, align
 from looplib.arrays import AnyIntArray, BoolArray, FloatArray, IntArray
 
 Serving = Literal["random", "in-order"]
@@ -86,7 +86,7 @@ class Matcher:
             tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the longest).
 
         Raises:
-            AnalysisError: The arrays cannot be used; `analysis.validation.lists.align` says when.
+            AnalysisError: The arrays cannot be used; `analysis.validation.align` says when.
         """
         lists = align(users, tracks, known=self._sessions.users, depth=tracks.shape[1])
         lists = lists[:, : max(1, int(np.count_nonzero(lists != NO_TRACK, axis=1).max()))]

@@ -15,7 +15,7 @@ from analysis.logs.lines import Id
 from analysis.offpolicy.policies import Serving
 from analysis.offpolicy.session_time import Artists
 from analysis.store import MANIFEST, content_digest, number_of
-from analysis.validation.lists import NO_TRACK
+from analysis.validation import NO_TRACK
 from looplib.arrays import IntArray
 from looplib.checksums import unseal
 from looplib.untrusted import open_untrusted, read_untrusted

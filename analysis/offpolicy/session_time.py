@@ -29,7 +29,7 @@ from analysis.offpolicy.policies import Lists, Policy, Serving
 from analysis.offpolicy.share_model import Requests, ShareModel
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
-from analysis.validation.lists import NO_TRACK
+from analysis.validation import NO_TRACK
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from looplib.randomness import make_generator
 

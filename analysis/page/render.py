@@ -8,7 +8,7 @@ import jinja2
 
 from analysis.page import numbers
 
-_ANALYSIS = Path(__file__).parents[1]
+_TEMPLATES = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Figure:
 
     title: str  # what is shown
     note: str  # how to read it
-    svg: str  # the chart, by `analysis.charts.svg.to_svg`
+    svg: str  # the chart, by `analysis.charts.to_svg`
     numbers: Table | None = None  # where no other table of the page has them
 
 
@@ -45,7 +45,7 @@ def render(folder: Path, template: str, **values: object) -> str:
         values: What the template uses beside `n`, the functions of `analysis.page.numbers`; a missing one is an error.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([folder, _ANALYSIS / "page" / "templates", _ANALYSIS / "charts"]),
+        loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

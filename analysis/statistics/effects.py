@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special  # `scipy.stats` takes a second to import
 
 from analysis.statistics.moments import Moments, Quantity
 from looplib.arrays import FloatArray, IntArray
@@ -128,7 +128,7 @@ def _welch(control: float, controls: int, arm: float, arms: int) -> tuple[float,
 
 
 def _margin(error: float, degrees: float, confidence: float) -> float:
-    return error * float(stats.t.ppf((1 + confidence) / 2, degrees)) if error > 0 else error
+    return error * float(special.stdtrit(degrees, (1 + confidence) / 2)) if error > 0 else error
 
 
 def _p_value(difference: float, error: float, degrees: float) -> float:
@@ -136,7 +136,7 @@ def _p_value(difference: float, error: float, degrees: float) -> float:
         return math.nan
     if error == 0:
         return float(difference == 0)
-    return 2 * float(stats.t.sf(abs(difference) / error, degrees))
+    return 2 * float(special.stdtr(degrees, -abs(difference) / error))
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def compare_quantiles(control: Histogram, arm: Histogram, share: float, confiden
     """
     before, after = (side.interval(share, confidence) for side in (control, arm))
     ratio = _difference(Interval(*map(math.log, before)), Interval(*map(math.log, after)))
-    error = (ratio.upper - ratio.lower) / 2 / float(stats.norm.ppf((1 + confidence) / 2))
+    error = (ratio.upper - ratio.lower) / 2 / float(special.ndtri((1 + confidence) / 2))
     return Effect(
         control=Estimate(before.value, math.nan, len(control.values)),
         arm=Estimate(after.value, math.nan, len(arm.values)),

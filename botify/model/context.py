@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import check_ids, read_arrays
+from botify.model.arrays import Arrays, check_ids, read_arrays
 from botify.model.catalogue import Catalogue
 from looplib.arrays import Float32Array, FloatArray, IntArray
 
@@ -24,7 +24,14 @@ _TABLES = {
     "owners": "user owners",
     "scale": "f owners",
     "constant": "f owners",
+    # of a new interest, for which what the service needs is worked out once
+    "odds": "f interests",
+    "own_map": "f factors factors",
+    "constant_axis": "f factors",
 }
+
+
+_DEFAULTS = {"tiredness": 1.0, "interest_change": 0.0}  # of exports that know of neither
 
 
 class Expected(NamedTuple):
@@ -34,6 +41,7 @@ class Expected(NamedTuple):
     means: Float32Array  # shape (vectors, k)
     variances: FloatArray  # of the known interests, which stand first: along each axis, shape (known, k)
     covariance: Float32Array | None  # of the last vector, where it is a new interest, shape (k, k)
+    anew: FloatArray | None  # chance of each vector when it is drawn anew, shape (vectors,); None: it never is
 
     def spread(self, design: FloatArray) -> FloatArray:
         """Multiply features (n, k) with the covariance of each vector, shape (vectors, n, k)."""
@@ -48,27 +56,30 @@ class Context:
     """As `recsys.export` wrote it, by track id; k factors. What is annotated is in the file, by kind and axes."""
 
     tracks: Float32Array  # (tracks, k), the vector of each track; 0 where nothing is known of it
+    by_factor: Float32Array  # (k, tracks), the same the other way round, by which all tracks are scored faster
     starts: IntArray  # (owners + 1,): the openings of listener i are starts[i]:starts[i + 1]
     organics: IntArray  # (openings,), the organic track of each opening, ascending for each listener
     interest_of: IntArray  # (openings,), the interest that each opening leads to
     own_starts: IntArray  # (owners + 1,): listener i has own_interests[own_starts[i]:own_starts[i + 1]]
-    own_interests: IntArray
+    own_interests: IntArray  # those with most openings first
+    openings: IntArray  # (interests,), how many lead to each
     owners: IntArray  # (owners,), the known listeners, ascending
-    scale: Float32Array  # (owners,), their expected vector is so many times `own_map` of the organic track
-    constant: Float32Array  # (owners,), plus so many times `constant_axis`
-    own_precision: FloatArray  # (k, k), the inverse of `own_covariance`
+    scale: Float32Array  # (owners,), their expected vector is so many times `own_maps` of the organic track
+    constant: Float32Array  # (owners,), plus so many times `constant_axes`
+    odds: Float32Array  # (interests,) log odds against a new one, less what depends on the new one's expected vector x
+    own_maps: Float32Array  # (2, k, k), the first gives x, the second P x, where P is the inverse of `own_covariance`
+    constant_axes: Float32Array  # (2, k), likewise
     interests: Annotated[Float32Array, "f interests factors"]  # the vector of each interest
     evidence: Annotated[Float32Array, "i interests"]  # the number of responses behind each
-    odds: Annotated[Float32Array, "f interests"]  # log odds against a new interest, before the distance to the expected
     information: Annotated[Float32Array, "f factors"]  # precision that a response adds to an interest's of 1
-    constant_axis: Annotated[Float32Array, "f factors"]
     newcomer_map: Annotated[Float32Array, "f factors factors"]  # track @ map is expected of an unknown listener
     newcomer_covariance: Annotated[Float32Array, "f factors factors"]  # about that
-    own_map: Annotated[Float32Array, "f factors factors"]  # the same without the constant
     own_covariance: Annotated[Float32Array, "f factors factors"]  # of a known listener's vectors about the expected
     dispersion: Annotated[float, "f"]  # variance of a share about its mean m, in units of m (1 - m)
     artist_fatigue: Annotated[float, "f"]  # factor on the time of a track for each earlier track of its artist, 0..1
     resolution: Annotated[float, "f"]  # time is logged in steps of this
+    tiredness: Annotated[float, "f"]  # factor on the time of a track for each recommended track before it, 0..1
+    interest_change: Annotated[float, "f"]  # chance before each recommended track that the interest is drawn anew
 
     def expected(self, listener: int, organic: int) -> Expected:
         """Return what is expected of a session's interest, given its organic track alone.
@@ -79,20 +90,40 @@ class Context:
         at = int(self.owners.searchsorted(listener))
         if at == len(self.owners) or self.owners[at] != listener:
             usual = self.tracks[organic] @ self.newcomer_map
-            return Expected(np.zeros(1), usual[None], np.empty((0, len(usual))), self.newcomer_covariance)
+            return Expected(np.zeros(1), usual[None], np.empty((0, len(usual))), self.newcomer_covariance, None)
         first, end = self.starts[at : at + 2].tolist()
         opening = first + int(self.organics[first:end].searchsorted(organic))
         if opening < end and self.organics[opening] == organic:
-            interest = self.interest_of[opening : opening + 1]
-            return Expected(np.zeros(1), self.interests[interest], self._variances(interest), None)
-        new = self.scale[at] * (self.tracks[organic] @ self.own_map) + self.constant[at] * self.constant_axis
+            return self._known(at, int(self.interest_of[opening]))
+        new, mapped = self.scale[at] * (self.tracks[organic] @ self.own_maps) + self.constant[at] * self.constant_axes
         own = self.own_interests[slice(*self.own_starts[at : at + 2].tolist())]
         known = self.interests[own]
-        distance = np.einsum("ij,ij->i", (known - new) @ self.own_precision, known - new)
-        log_odds = self.odds[own] - distance / 2
+        log_odds = self.odds[own] + known @ mapped - new @ mapped / 2
         some = np.argsort(-log_odds, kind="stable")[:_CANDIDATES]
-        means = np.vstack([known[some], new])
-        return Expected(np.append(log_odds[some], 0), means, self._variances(own[some]), self.own_covariance)
+        own = own[some]
+        means, odds = np.concatenate([known[some], new[None]]), np.zeros(len(own) + 1)
+        odds[:-1] = log_odds[some]
+        return Expected(odds, means, self._variances(own), self.own_covariance, self._anew(own, len(means)))
+
+    def _known(self, owner: int, interest: int) -> Expected:
+        """Return what is expected of a known opening's session: its interest, which may change to others."""
+        followed = np.array([interest])
+        if self.interest_change:
+            own = self.own_interests[self.own_starts[owner] : self.own_starts[owner + 1]][: _CANDIDATES + 1]
+            followed = np.append(interest, own[own != interest][:_CANDIDATES])
+        log_odds = np.full(len(followed), -np.inf)
+        log_odds[0] = 0
+        anew = self._anew(followed, len(followed))
+        return Expected(log_odds, self.interests[followed], self._variances(followed), None, anew)
+
+    def _anew(self, interests: IntArray, vectors: int) -> FloatArray | None:
+        """Return the chance of each vector when one is drawn anew; the interests stand first."""
+        if not self.interest_change:
+            return None
+        chance = np.zeros(vectors)
+        chance[: len(interests)] = self.openings[interests]
+        chance /= chance.sum()
+        return chance
 
     def _variances(self, interests: IntArray) -> FloatArray:
         variances: FloatArray = 1 / (1 + self.evidence[interests, None] * self.information)
@@ -110,7 +141,7 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
         ModelError: The file is damaged, or does not fit the catalogue.
     """
     path = file.name
-    arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model", catalogue)
+    arrays, lengths = read_arrays(file, {**_TABLES, **_NUMBERS}, "a context model", catalogue, _DEFAULTS)
     check_ids(path, "interest_of", arrays["interest_of"], lengths["interests"])
     if text_users:  # which are sorted as text
         order = np.lexsort((arrays["organics"], arrays["listeners"]))
@@ -129,22 +160,38 @@ def read_context(file: BufferedReader, catalogue: Catalogue, *, text_users: bool
         name: float(arrays[name]) if shape == "f" else arrays[name].astype(np.float32)
         for name, shape in _NUMBERS.items()
     }
-    try:
-        own_precision = np.linalg.inv(numbers["own_covariance"].astype(np.float64))
-    except np.linalg.LinAlgError:
-        raise ModelError(f"{path}: own_covariance has no inverse") from None
     interest_of = arrays["interest_of"].astype(np.int64)
     pairs = np.unique(np.stack([np.searchsorted(owners, owner), interest_of], axis=1), axis=0)
+    openings = np.bincount(interest_of, minlength=lengths["interests"])
+    pairs = pairs[np.lexsort((-openings[pairs[:, 1]], pairs[:, 0]))]
     return Context(
         tracks=vectors,
+        by_factor=np.ascontiguousarray(vectors.T),
         starts=np.append(starts, len(organic)),
         organics=organic,
         interest_of=interest_of,
         own_starts=np.searchsorted(pairs[:, 0], np.arange(len(owners) + 1)),
         own_interests=pairs[:, 1].copy(),
+        openings=openings,
         owners=owners,
         scale=arrays["scale"][by_id],
         constant=arrays["constant"][by_id],
-        own_precision=own_precision,
+        **_of_new_interests(path, arrays),
         **numbers,
     )
+
+
+def _of_new_interests(path: str, arrays: Arrays) -> dict[str, Any]:
+    """Work out what is the same for all sessions that may follow a new interest."""
+    names = ("own_covariance", "own_map", "constant_axis", "interests")
+    covariance, own_map, axis, interests = (arrays[name].astype(np.float64) for name in names)
+    try:
+        precision = np.linalg.inv(covariance)
+    except np.linalg.LinAlgError:
+        raise ModelError(f"{path}: own_covariance has no inverse") from None
+    found = {
+        "odds": arrays["odds"] - np.einsum("ij,ij->i", interests @ precision, interests) / 2,
+        "own_maps": np.stack([own_map, own_map @ precision]),
+        "constant_axes": np.stack([axis, axis @ precision]),
+    }
+    return {name: values.astype(np.float32) for name, values in found.items()}

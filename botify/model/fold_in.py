@@ -1,13 +1,20 @@
-"""The item side of a published ALS model, and a listener's factor solved from it and what was heard so far."""
+"""The item side of a published ALS model: a listener's factor, solved from what was heard so far, and the best track.
 
-from collections.abc import Sequence
+Tracks are looked at by the length of their factors, longest first. A score is at most the product of the lengths
+(Cauchy and Schwarz), so once that of the next block is below the best score, no later track is better.
+"""
+
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from looplib.arrays import Float32Array, FloatArray
+from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
+
+_BLOCK = 2048  # tracks whose scores stay in the cache
 
 
 class Parameters(msgspec.Struct):
@@ -31,44 +38,111 @@ class Feedback(msgspec.Struct):
 
 
 @dataclass(frozen=True)
+class History:
+    """What the fit was given of each listener: values of tracks heard, and minus the count of those only skipped."""
+
+    users: IntArray  # (listeners,), numbers of listeners, ascending
+    starts: IntArray  # (listeners,): a listener has tracks[starts:ends] with the values[starts:ends]
+    ends: IntArray  # (listeners,)
+    tracks: Int32Array  # (pairs,)
+    values: Float32Array  # (pairs,), before a logarithm
+    filter_seen: bool  # the export leaves out what a listener has heard
+
+    def of(self, user: int) -> dict[int, float]:
+        """Return the values of a listener by track; nothing of one who is not known."""
+        row = int(self.users.searchsorted(user))
+        if row == len(self.users) or self.users[row] != user:
+            return {}
+        own = slice(self.starts[row], self.ends[row])
+        return dict(zip(self.tracks[own].tolist(), self.values[own].tolist(), strict=True))
+
+
 class FoldIn:
-    """Factors of the tracks, by number, and their Gram matrix."""
+    """A model's tracks, by which listeners' factors are solved."""
 
-    items: Float32Array  # (tracks, factors); 0 where there are none
-    known: int  # tracks with factors
-    gram: FloatArray  # (factors, factors)
-    parameters: Parameters
-    feedback: Feedback
-    unit: float  # what the fit was given for a track heard to its end: 1 for events, else an interaction's mean weight
+    def __init__(
+        self,
+        items: Float32Array,
+        known: int,
+        parameters: Parameters,
+        feedback: Feedback,
+        unit: float = 1.0,
+        history: History | None = None,
+    ) -> None:
+        """Take the factors of the tracks by number, shape (tracks, factors), 0 where there are none.
 
-    def solve(self, tracks: Sequence[int], times: Sequence[float]) -> FloatArray | None:
-        """Solve a listener's factor, shape (factors,), as the fit does with what a session holds.
+        Args:
+            items: The factors.
+            known: Tracks with factors.
+            parameters: Of the fit.
+            feedback: How listening became what the fit was given.
+            unit: What the fit was given for a track heard to its end: 1 for events, else an interaction's mean weight.
+            history: What the fit was given of each listener; without it, all are solved from their sessions alone.
+        """
+        self.known, self.parameters, self.feedback, self.unit, self.history = known, parameters, feedback, unit, history
+        self._gram = (items.T @ items).astype(np.float64)
+        lengths = np.linalg.norm(items, axis=1)
+        self._order = np.argsort(-lengths, kind="stable")  # numbers of the tracks by row below
+        self._rows = np.argsort(self._order)  # and the other way round
+        self._items = items[self._order]
+        self._longest = lengths[self._order[::_BLOCK]].tolist()  # of each block
+
+    def best(self, factor: FloatArray, taken: Collection[int]) -> int | None:
+        """Return the track with the largest product with a listener's factor; None where all are taken."""
+        found, highest, row = factor.astype(np.float32), -np.inf, -1
+        length, rows_taken = float(np.linalg.norm(found)), self._rows[list(taken)]
+        for block, longest in enumerate(self._longest):
+            if longest * length < highest:
+                break
+            start = block * _BLOCK
+            scores = self._items[start : start + _BLOCK] @ found
+            scores[rows_taken[(rows_taken >= start) & (rows_taken < start + _BLOCK)] - start] = -np.inf
+            at = int(scores.argmax())
+            if scores[at] > highest:
+                highest, row = float(scores[at]), start + at
+        return int(self._order[row]) if row >= 0 else None
+
+    def solve(self, tracks: Sequence[int], times: Sequence[float], user: int | None = None) -> FloatArray | None:
+        """Solve a listener's factor, shape (factors,), as the fit does with the history and what a session holds.
 
         Args:
             tracks: Heard, in order; the first one is organic.
             times: Share heard of each, 0..1.
+            user: The listener's number; None to leave out the history.
 
         Returns:
             The solution of `recsys.models.normal_equations` for this row; None where nothing counts as heard.
         """
-        heard, skips = self._interactions(tracks, times)
+        heard, skips = self._interactions(tracks, times, user)
         if not heard:
             return None
         parameters, values = self.parameters, np.array(list(heard.values()))
-        weight, factors = parameters.unobserved_weight, self.items[list(heard)].astype(np.float64)
+        weight, factors = parameters.unobserved_weight, self._factors(heard)
         scale = len(heard) if parameters.spark else (len(heard) + weight * self.known) ** parameters.nu
-        left = weight * self.gram + (factors.T * (parameters.alpha * values)) @ factors
+        left = weight * self._gram + (factors.T * (parameters.alpha * values)) @ factors
         left[np.diag_indices_from(left)] += parameters.regularization * scale
         if skips:
-            skipped = self.items[list(skips)].astype(np.float64)
+            skipped = self._factors(skips)
             left += (skipped.T * (parameters.skip_weight * np.array(list(skips.values())))) @ skipped
         return np.linalg.solve(left, factors.T @ (weight + parameters.alpha * values)).astype(np.float64)
 
-    def _interactions(self, tracks: Sequence[int], times: Sequence[float]) -> tuple[dict[int, float], dict[int, int]]:
+    def seen(self, user: int) -> set[int]:
+        """Return the tracks that are left out of a listener's lists for having been heard."""
+        if self.history is None or not self.history.filter_seen:
+            return set()
+        return {track for track, value in self.history.of(user).items() if value > 0}
+
+    def _factors(self, tracks: Collection[int]) -> FloatArray:
+        return self._items[self._rows[list(tracks)]].astype(np.float64)
+
+    def _interactions(
+        self, tracks: Sequence[int], times: Sequence[float], user: int | None
+    ) -> tuple[dict[int, float], dict[int, float]]:
         """Return the value of each track heard, and how often each other one was skipped, where skips count."""
         feedback = self.feedback
-        heard: dict[int, float] = {}
-        skips: dict[int, int] = {}
+        known = self.history.of(user) if self.history and user is not None else {}
+        heard = {track: value for track, value in known.items() if value > 0}
+        skips = {track: -value for track, value in known.items() if value < 0}
         for position, (track, time) in enumerate(zip(tracks, times, strict=True)):
             value = self.unit * time
             if position and time < feedback.skip_time:
@@ -76,6 +150,6 @@ class FoldIn:
             elif time > 0 and value >= feedback.min_time and (position or feedback.organic):
                 heard[track] = heard.get(track, 0.0) + value
         if feedback.scale == "log":
-            heard = {track: float(np.log1p(time)) for track, time in heard.items()}
+            heard = {track: math.log1p(time) for track, time in heard.items()}
         skips = {track: count for track, count in skips.items() if track not in heard}
         return heard, skips if self.parameters.skip_weight else {}

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import read_arrays
+from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
 from botify.model.context import FORMAT, Context, read_context
-from botify.model.fold_in import Feedback, FoldIn, Parameters
-from botify.model.model import CONTEXT, FACTORS, FOLDING, MANIFEST, NEIGHBOURS, Model
+from botify.model.fold_in import Feedback, FoldIn, History, Parameters
+from botify.model.model import CONTEXT, FACTORS, FOLDING, HISTORY, MANIFEST, NEIGHBOURS, Model
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 from botify.recommenders.registry import parts_read
 from botify.settings import Settings
@@ -43,6 +43,10 @@ class _DataFacts(msgspec.Struct):
     mean_weight: float | None = None
 
 
+class _ListFacts(msgspec.Struct):
+    filter_seen: bool = False
+
+
 class ModelManifest(msgspec.Struct):
     """What the service reads of a version's manifest."""
 
@@ -54,6 +58,7 @@ class ModelManifest(msgspec.Struct):
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     feedback: Feedback = msgspec.field(default_factory=Feedback)
+    lists: _ListFacts = msgspec.field(default_factory=_ListFacts)
 
 
 def read_manifest(folder: Path) -> ModelManifest:
@@ -122,7 +127,7 @@ def load_model(
         neighbours=version.read_lists(NEIGHBOURS, "track") if NEIGHBOURS in parts else None,
         directions=_directions(factors[1]) if factors and FACTORS in parts else None,
         context=version.read_context(text_users=lists.is_text) if CONTEXT in parts else None,
-        folding=_make_folding(manifest, *factors) if factors and FOLDING in parts else None,
+        folding=version.make_folding(*factors, settings) if factors and FOLDING in parts else None,
     )
 
 
@@ -169,6 +174,34 @@ class _Version:
         factors[arrays["tracks"]] = arrays["item_factors"]
         return lengths["tracks"], factors
 
+    def make_folding(self, known: int, factors: Float32Array, settings: Settings) -> FoldIn | None:
+        """Return what solves listeners' factors, with the history where an arm asks for it; None of another model."""
+        manifest = self.manifest
+        try:
+            parameters = msgspec.convert(manifest.parameters, Parameters)
+        except msgspec.ValidationError:
+            return None
+        history = self._read_history() if HISTORY in manifest.files and "fold_in" in settings.asked else None
+        unit = manifest.data.mean_weight or 1.0
+        return FoldIn(factors, known, parameters, manifest.feedback, unit, history)
+
+    def _read_history(self) -> History:
+        shapes = {"users": "user listeners", "counts": "i listeners", "tracks": "track tracks"}
+        with self._open(HISTORY) as file:
+            arrays, lengths = read_arrays(
+                file, shapes | {"heard": "i pairs", "values": "f pairs"}, "a history", self._catalogue
+            )
+        check_ids(file.name, "heard", arrays["heard"], lengths["tracks"])
+        check_ids(file.name, "counts", arrays["counts"], lengths["pairs"] + 1)
+        if arrays["counts"].sum() != lengths["pairs"]:
+            raise ModelError(f"{file.name}: counts add up to {arrays['counts'].sum()}, not {lengths['pairs']} pairs")
+        by_id, ends, values = np.argsort(arrays["users"]), arrays["counts"].cumsum(), arrays["values"]
+        if self.manifest.feedback.scale == "log":
+            values = np.where(values > 0, np.expm1(values), values)
+        tracks = arrays["tracks"].astype(np.int32)[arrays["heard"]]
+        starts = (ends - arrays["counts"])[by_id]
+        return History(arrays["users"][by_id], starts, ends[by_id], tracks, values, self.manifest.lists.filter_seen)
+
     def read_context(self, *, text_users: bool) -> Context:
         with self._open(CONTEXT) as file:
             found = (self.manifest.context or {}).get("format", 1)
@@ -182,13 +215,3 @@ def _directions(factors: Float32Array) -> Float32Array:
     """Scale factors to length 1."""
     norms = np.linalg.norm(factors, axis=1, keepdims=True)
     return (factors / np.where(norms > 0, norms, 1)).astype(np.float32)
-
-
-def _make_folding(manifest: ModelManifest, known: int, factors: Float32Array) -> FoldIn | None:
-    """Return what solves a listener's factor; None of a model that is no ALS."""
-    try:
-        parameters = msgspec.convert(manifest.parameters, Parameters)
-    except msgspec.ValidationError:
-        return None
-    gram = (factors.T @ factors).astype(np.float64)
-    return FoldIn(factors, known, gram, parameters, manifest.feedback, manifest.data.mean_weight or 1.0)

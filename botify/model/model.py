@@ -15,6 +15,7 @@ MANIFEST = "manifest.json"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
 CONTEXT = "context.npz"
+HISTORY = "history.npz"
 # Parts of a version that recommenders read, beside these files.
 LISTS = "lists"
 FOLDING = "factors of an ALS model"

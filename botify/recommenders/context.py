@@ -6,19 +6,20 @@ A listener's session with an organic track that is new may follow any of their i
 decides. The track with the longest expected time is recommended, where an artist already heard counts for less.
 """
 
-from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from botify.model.catalogue import Catalogue
 from botify.model.context import Context
 from botify.model.model import Model
-from botify.recommenders.base import IS_UNKNOWN, Batch, Drawn, Row, highest, in_blocks
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row, in_blocks
 from looplib.arrays import Float32Array, FloatArray
 
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
-_LEAST_SHARE = np.float32(1e-6)  # an expected share is kept so far from 0 and 1
+_LEAST_CHANCE, _LEAST_LASTING = 1e-12, 1e-3
+_LEAST_SHARE = 1e-6  # of a time that fatigue leaves
 
 
 @in_blocks(32)  # a row of scores is as long as the catalogue
@@ -27,13 +28,21 @@ def session_context(model: Model, batch: Batch, _: np.random.Generator) -> list[
     context = model.context
     if context is None:
         return [IS_UNKNOWN] * len(batch)
-    vectors = np.stack([interest_of(context, model.catalogue, row) for row in batch])
-    scores = vectors @ context.tracks.T
-    return [_best(own, context, model.catalogue, row) for own, row in zip(scores, batch, strict=True)]
+    plays = [_count_plays(model.catalogue, row) for row in batch]
+    vectors = np.empty((len(batch), len(context.information)), dtype=np.float32)
+    for vector, row, (earlier, _of_artists) in zip(vectors, batch, plays, strict=True):
+        vector[:] = interest_of(context, row, earlier)
+    scores = (context.by_factor.T @ vectors[0])[None] if len(batch) == 1 else vectors @ context.by_factor
+    return [
+        _best(own, context, model.catalogue, row, of_artists)
+        for own, row, (_earlier, of_artists) in zip(scores, batch, plays, strict=True)
+    ]
 
 
-def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Float32Array:
+def interest_of(context: Context, row: Row, earlier: Sequence[int]) -> Float32Array:
     """Estimate the vector of the interest that a session follows, shape (k,).
+
+    `earlier` has for each track heard how many by its artist were before it.
 
     Each vector that the session may follow, with prior mean m and covariance C, is moved to its likeliest place by
     iteratively reweighted least squares, in the form for fewer observations than factors: with the features A (n, k) of
@@ -45,64 +54,120 @@ def interest_of(context: Context, catalogue: Catalogue, row: Row) -> Float32Arra
     times density of the responses, N(y; A m, S) by the slopes of the shares, is the session's.
     """
     expected = context.expected(row.user, row.tracks[0])
-    tracks, times, rest = _heard(context, catalogue, row)
+    tracks, times, rest = _heard(context, row, earlier)
     if not tracks:
         likeliest: Float32Array = expected.means[expected.log_odds.argmax()]
         return likeliest
     design = context.tracks[tracks].astype(np.float64)
     spread = expected.spread(design)
     prior, usual = spread @ design.T, expected.means @ design.T
-    off, total, damped = _linearise(context, usual, prior, times, rest)
-    moved = np.linalg.solve(total, off[:, :, None])[:, :, 0]
-    best = 0
+    off, noise, damped = _linearise(context, usual, times, rest)
+    total, each, best = prior.copy(), np.arange(len(times)), 0
+    lasting: FloatArray | float = 1.0
+    total[:, each, each] += noise
     if len(usual) > 1:
-        fit = np.einsum("vn,vn->v", off, moved) + np.linalg.slogdet(total)[1]
-        best = int(np.argmax(expected.log_odds - fit / 2 - np.log(damped).sum(axis=1)))
-    weights = moved[best]
+        lower = np.linalg.cholesky(total)
+        innovations = np.linalg.solve(lower, off[:, :, None])[:, :, 0]
+        densities = -(innovations**2) / 2 - np.log(lower[:, each, each] * damped)
+        if expected.anew is None:
+            best = int(np.argmax(expected.log_odds + densities.sum(axis=1)))
+        else:
+            best, lasting = follow_changes(context.interest_change, expected.log_odds, expected.anew, densities)
+            total[best, each, each] += noise[best] * (1 / lasting - 1)
+    weights = np.linalg.solve(total[best], off[best])
     if best == len(expected.variances):  # a new interest may be far from what is expected: step once more
         step = prior[best] @ weights
-        off, total, _ = _linearise(context, usual[best] + step, prior[best], times, rest)
+        off, noise, _ = _linearise(context, usual[best] + step, times, rest)
+        total = prior[best]
+        total[each, each] += noise / lasting
         weights = np.linalg.solve(total, off + step)
-    found: Float32Array = (expected.means[best] + weights @ spread[best]).astype(np.float32)
+    found: Float32Array = expected.means[best] + weights @ spread[best]
     return found
 
 
+def follow_changes(
+    change: float, log_odds: FloatArray, anew: FloatArray, densities: FloatArray
+) -> tuple[int, FloatArray]:
+    """Find the vector that the session follows now, and since when.
+
+    A hidden Markov model (`recsys.session_model.changes`): before each track, with the probability `change`, the
+    session's vector is drawn anew.
+
+    Args:
+        change: The probability.
+        log_odds: Of each vector at first, shape (vectors,).
+        anew: The chance of each when it is drawn anew, shape (vectors,).
+        densities: Log density of each response, given those before, by each vector, shape (vectors, responses).
+
+    Returns:
+        The likeliest vector, and the chance that the session has followed it since each response, (responses,).
+    """
+    now = np.exp(log_odds - log_odds.max())
+    now /= now.sum()
+    likelihoods = np.exp(densities - densities.max(axis=0)).T
+    lasting = np.empty_like(likelihoods)
+    for place, likelihood in enumerate(likelihoods):
+        same = (1 - change) * now
+        before = same + change * anew
+        lasting[place] = same / np.maximum(before, _LEAST_CHANCE)
+        now = before * likelihood + _LEAST_CHANCE
+        now /= now.sum()
+    best = int(now.argmax())
+    since = np.append(lasting[1:, best], 1)[::-1].cumprod()[::-1]
+    return best, np.maximum(since, _LEAST_LASTING)
+
+
 def _linearise(
-    context: Context, logit: FloatArray, prior: FloatArray, times: FloatArray, rest: FloatArray
+    context: Context, logit: FloatArray, times: FloatArray, rest: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return how far logits (…, n) are off by the shares heard, the variance S of that, and the slopes divided by."""
+    """Return how far logits (…, n) are off by the shares heard, the variance of that, and the slopes divided by."""
     phi = context.dispersion
     fresh = 1 / (1 + np.exp(-logit.clip(-_FARTHEST_LOGIT, _FARTHEST_LOGIT)))
     mean = rest * fresh
     slope = mean * (1 - fresh)
     damped = np.maximum(slope, rest * (_LEAST_SLOPE * min(1.0, 10 * phi)))
-    total = prior.copy()
-    each = np.arange(len(times))
-    total[..., each, each] += (phi * mean * (1 - mean) + context.resolution**2 / 12) / (slope * damped)
-    return (times - mean) / damped, total, damped
+    noise = (phi * mean * (1 - mean) + context.resolution**2 / 12) / (slope * damped)
+    return (times - mean) / damped, noise, damped
 
 
-def _heard(context: Context, catalogue: Catalogue, row: Row) -> tuple[list[int], FloatArray, FloatArray]:
-    """Return the latest recommended tracks heard for the first time, their times, and what fatigue left of these."""
-    artists = catalogue.artist[list(row.tracks)].tolist()
-    plays = Counter(artists[:1])
+def _count_plays(catalogue: Catalogue, row: Row) -> tuple[list[int], dict[int, int]]:
+    """Return how many tracks of its artist were before each track, and how many of each artist there are in all."""
+    plays: dict[int, int] = {}
+    earlier = []
+    for artist in catalogue.artist[list(row.tracks)].tolist():
+        count = plays.get(artist, 0)
+        earlier.append(count)
+        plays[artist] = count + 1
+    return earlier, plays
+
+
+def _heard(context: Context, row: Row, earlier: Sequence[int]) -> tuple[list[int], FloatArray, FloatArray]:
+    """Return the latest recommended tracks heard for the first time, their times, and what was left of these.
+
+    Fatigue of artists and tiredness leave less of a time than the same track has in a session's first place.
+    """
     heard: dict[int, tuple[float, float]] = {row.tracks[0]: (1.0, 1.0)}
-    for track, time, artist in zip(row.tracks[1:], row.times[1:], artists[1:], strict=True):
-        rest = context.artist_fatigue ** plays[artist]
-        plays[artist] += 1
-        if rest > 0:
-            heard.setdefault(track, (time, rest))
+    for place, (track, time, plays) in enumerate(zip(row.tracks, row.times, earlier, strict=True)):
+        rest = context.artist_fatigue**plays * context.tiredness ** (place - 1)
+        if rest > 0 and track not in heard:
+            heard[track] = (time, rest)
     tracks = list(heard)[1:][-_LATEST:]
     observed = np.array([heard[track] for track in tracks]).reshape(-1, 2)
     return tracks, observed[:, 0], observed[:, 1]
 
 
-def _best(scores: Float32Array, context: Context, catalogue: Catalogue, row: Row) -> Drawn:
-    """Take the track with the highest logit, where those of artists heard are lowered; scores are changed in place."""
-    plays = Counter(catalogue.artist[list(row.tracks)].tolist())
-    of_artists = [catalogue.tracks_of(artist) for artist in plays]
-    tracks, counts = np.concatenate(of_artists), np.repeat(list(plays.values()), list(map(len, of_artists)))
-    share = (context.artist_fatigue**counts / (1 + np.exp(-scores[tracks]))).astype(np.float32)
-    share = np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE)
-    scores[tracks] = np.log(share / (1 - share))
-    return highest(scores, row)
+def _best(scores: Float32Array, context: Context, catalogue: Catalogue, row: Row, plays: dict[int, int]) -> Drawn:
+    """Take the track with the longest expected time by its logit; scores are changed in place.
+
+    A share expit(x) of which fatigue leaves the part g has the logit log(g) - log(1 - g + exp(-x)). It only gets lower,
+    so an artist's tracks are lowered when one of them is the best.
+    """
+    scores[list(row.taken)] = -np.inf
+    while scores[track := int(scores.argmax())] > -np.inf:
+        artist = int(catalogue.artist[track])
+        rest = context.artist_fatigue ** plays.pop(artist, 0)
+        if rest == 1:
+            return Drawn(track, 1.0)
+        own, rest = catalogue.tracks_of(artist), max(rest, _LEAST_SHARE)
+        scores[own] = np.log(rest) - np.logaddexp(np.log(1 - rest), -scores[own])
+    return IS_EXHAUSTED

@@ -9,7 +9,7 @@ import numpy as np
 
 from botify.model.model import Model
 from botify.model.tracklists import NO_TRACK
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, highest, in_blocks
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, in_blocks
 from looplib.arrays import Float32Array, IntArray
 
 LATEST = 8  # tracks of a session that count; earlier ones are ignored
@@ -30,18 +30,17 @@ def contextual(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn
     return _best(candidates, _affinity(model, candidates, heard, times), batch)
 
 
-@in_blocks(16)  # rows scored for all tracks at once
 def fold_in(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
-    """Take the track with the highest score for the factor that the session alone gives, of the whole catalogue."""
-    folding = model.folding
-    if folding is None:
-        return [IS_UNKNOWN] * len(batch)
-    solved = [folding.solve(row.tracks, row.times) for row in batch]
-    known = [factor for factor in solved if factor is not None]
-    scores = iter(np.stack(known).astype(np.float32) @ folding.items.T if known else ())
-    return [
-        IS_UNKNOWN if factor is None else highest(next(scores), row) for factor, row in zip(solved, batch, strict=True)
-    ]
+    """Take the best track of the whole catalogue for the factor that the history and the session give."""
+    folding, drawn = model.folding, []
+    for row in batch:
+        factor = folding.solve(row.tracks, row.times, row.user) if folding else None
+        if folding is None or factor is None:
+            drawn.append(IS_UNKNOWN)
+            continue
+        track = folding.best(factor, row.taken | folding.seen(row.user))
+        drawn.append(IS_EXHAUSTED if track is None else Drawn(track, 1.0))
+    return drawn
 
 
 @in_blocks(128)

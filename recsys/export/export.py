@@ -7,6 +7,7 @@ kind of model without factors has neither neighbours nor factors.
 
 import importlib.metadata
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -30,7 +31,8 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import check_needs, dataset_digest
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
-from recsys.models.kinds import KINDS, Model, factors_of
+from recsys.models.kinds import KINDS, Model, State, factors_of
+from recsys.models.normal_equations import make_equations
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.session_model.export import FORMAT, write_context
@@ -41,6 +43,7 @@ from recsys.workspace import Workspace, open_workspace
 RECOMMENDATIONS = "recommendations.jsonl"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
+HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 CURRENT = "current"
@@ -140,11 +143,17 @@ def _write_version(folder: Path, export: _Export) -> None:
         rows[NEIGHBOURS] = _write_lines(folder / NEIGHBOURS, keys, tracks, tracks, nearest)
         factors = {"user_factors": model.fit.user_factors, "item_factors": model.fit.item_factors}
         np.savez(folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors)
+        fitted = make_equations(dataset.matrix(export.side), dataset.skips(export.side), export.winner.trial.params)
+        heard = fitted.interactions
+        history = {"counts": np.diff(heard.indptr), "heard": heard.indices, "values": heard.data}
+        np.savez(folder / HISTORY, allow_pickle=False, users=users, tracks=tracks, **history)
     if store.manifest.has_tables:
         titles = titles_by_id(store)
         lines = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         (folder / TRACKS).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
         rows[TRACKS] = len(lines)
+    elif catalogue := _named_catalogue(export):
+        shutil.copyfile(catalogue, folder / TRACKS)
     context, seed = export.config.context, export.winner.trial.seed
     written = write_context(folder, store, context, seed, threads) if context else None
     manifest = {
@@ -162,21 +171,30 @@ def _write_version(folder: Path, export: _Export) -> None:
     atomic_write_json(folder / MANIFEST, seal(manifest))
 
 
+def _named_catalogue(export: _Export) -> Path | None:
+    """Return the catalogue that the configuration names, if it is there and, where the logs name one, theirs."""
+    config, known = export.config, export.store.manifest.catalogue
+    file = config.catalogue or (config.context.catalogue if config.context else None)
+    is_theirs = file and file.is_file() and (known is None or sha256_file(file) == known.sha256)
+    return file if is_theirs else None
+
+
 def _refit(export: _Export) -> Model:
     """Fit the winner again, on all sessions or on the training ones; in blocks where the search's were."""
     trial, sweeps = export.winner.trial, export.winner.sweeps
-    model = KINDS[trial.kind](export.dataset, export.side, trial.params, trial.seed, usable_cores())
+    kind = KINDS[trial.kind]
     with progress(f"Refit on {export.options.learn_from} sessions", sweeps, "sweeps") as report:
-        if model.in_blocks and export.config.cluster.fit == "blocks":
-            _refit_in_blocks(model, export, report)
+        in_blocks = kind.in_blocks and export.config.cluster.fit == "blocks"
+        kept = _refit_in_blocks(export, report) if in_blocks else None
+        model = kind(export.dataset, export.side, trial.params, trial.seed, usable_cores(), kept)
         while model.sweeps < sweeps:
             model.sweep(1)
             report(model.sweeps)
     return model
 
 
-def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], None]) -> None:
-    """Take the fit to the winner's last sweep across all workers, by way of a folder in the run."""
+def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
+    """Take the fit to the winner's last sweep across all workers, by way of a folder in the run; return its state."""
     trial, sweeps = export.winner.trial, export.winner.sweeps
     name = f"{PIECES}/{uuid4().hex}"
     scratch = export.run.sub(name)
@@ -186,7 +204,7 @@ def _refit_in_blocks(model: Model, export: _Export, report: Callable[[float], No
         with open_cluster(export.config.cluster, read, scratch.on_disk, export.client) as cluster:
             blocks = cut_blocks(cluster, export.dataset, export.side, scratch.sub("tracks"))
             fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweeps, scratch.sub("fit"), report)
-        model.restore(factors_of(fit))
+        return factors_of(fit)
     finally:
         export.run.delete(name)
 

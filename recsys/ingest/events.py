@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from analysis import queries
 from analysis.logs import reader
 from analysis.logs.files import DESCRIPTION, LogFile, discover, kinds_of
+from analysis.logs.interactions import PARQUET
 from analysis.logs.lines import LARGEST_ID, NUMBERS, IdKinds, OddLineError, canonical_assignments
 from analysis.logs.reader import FileLines
 from analysis.store import LOGGED, Catalogue, Interactions, Manifest
@@ -38,6 +39,11 @@ def ingest(
         StorageError: Another ingest is at work.
     """
     files = discover(logs)
+    if table := next((file for file in files if file.path.suffix.lower() in (".csv", ".tsv", *PARQUET)), None):
+        raise IngestError(
+            f"{table.name}: a table, no event log; name its columns with --columns user=…,item=…, or a --preset, in "
+            "Python user=, item= or preset="
+        )
     with begin(files, store, EVENTS, buckets=buckets, memory=memory) as work:
         workspace, before = work.lock.workspace, work.before
         if before.has_tables:

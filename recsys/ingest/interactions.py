@@ -128,7 +128,7 @@ def _check_written(connection: queries.Connection, checked: Mapping[str, _Checke
         if not reading.percent and 2 * row["beyond"] > row["valued"]:
             raise IngestError(
                 f"{file}: {row['beyond']:,} of {row['valued']:,} shares are above 1, up to {row['largest']:g}; "
-                "where they are 0 to 100, say --set percent=true"
+                "where they are 0 to 100, say --set percent=true, in Python percent=True"
             )
         if reading.percent and 0 < (row["largest"] or 0) <= 0.01:
             raise IngestError(f"{file}: no share is above 1; where they are 0 to 1, leave out percent=true")

@@ -30,7 +30,10 @@ PRESETS: Mapping[Preset, Reading] = {
     # listens.parquet: time in units of 5 s since an unknown day.
     Preset.yambda: Reading(
         Columns("uid", "item_id", timestamp="seconds", share="share", organic="is_organic"),
-        computed={"seconds": "CAST(timestamp AS BIGINT) * 5", "share": "least(played_ratio_pct, 100) / 100.0"},
+        computed={
+            "seconds": "CAST(timestamp AS BIGINT) * 5",
+            "share": "least(CAST(played_ratio_pct AS DOUBLE), 100) / 100",
+        },
     ),
     # log_standard_….csv and log_random_….csv: a random video was any of 7,583.
     Preset.kuairand: Reading(

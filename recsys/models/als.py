@@ -25,17 +25,24 @@ class Fit:
 
 
 class Als(Fit):
-    """A fit that can be continued: `sweep(5)` twice equals `sweep(10)` to the bit.
+    """A fit that can be continued: `sweep(5)` twice equals `sweep(10)` to the bit, with other objects in between too.
 
     Both matrices are of shape (listeners, tracks) and not changed: listening times, float32, not negative, and how
     often a listener skipped a track, None if that is not known.
     """
 
     def __init__(
-        self, interactions: csr_matrix, params: AlsParams, seed: int, threads: int, skips: csr_matrix | None = None
+        self,
+        interactions: csr_matrix,
+        params: AlsParams,
+        seed: int,
+        threads: int,
+        skips: csr_matrix | None = None,
+        start: Fit | None = None,
     ) -> None:
-        """Draw the first factors."""
-        super().__init__(0, *first_factors(interactions.shape, params.factors, seed))
+        """Take over the factors of another fit, float32, or draw the first ones."""
+        start = start or Fit(0, *first_factors(interactions.shape, params.factors, seed))
+        super().__init__(start.sweeps, start.user_factors, start.item_factors)
         self._interactions = interactions
         self._skips = skips if params.skip_weight else None
         self._params = params
@@ -64,10 +71,6 @@ class Als(Fit):
             make_equations(self._interactions, self._skips, self._params),
             make_equations(csr_matrix(self._interactions.T), by_track, self._params),
         )
-
-    def restore(self, user_factors: Float32Array, item_factors: Float32Array, sweeps: int) -> None:
-        """Continue from the float32 factors of another fit after some sweeps: what follows is the same to the bit."""
-        self.user_factors, self.item_factors, self.sweeps = user_factors, item_factors, sweeps
 
 
 def first_factors(shape: tuple[int, int], factors: int, seed: int) -> tuple[Float32Array, Float32Array]:

@@ -37,12 +37,21 @@ class Model(ABC):
     main_params: ClassVar[tuple[str, ...]] = ()  # always shown; others are shown where they are no default
     is_baseline: ClassVar[bool] = False  # scored once, beside the trials, and never wins
     in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
-    sweeps: int = 0  # done so far
+    sweeps: int  # done so far
     fit: Fit | None = None  # the factors of listeners and tracks; None of a kind without
 
-    def __init__(self, dataset: Dataset, side: Side, params: Any, seed: int, threads: int) -> None:  # noqa: ANN401  of its kind
-        """Prepare a fit."""
+    def __init__(
+        self,
+        dataset: Dataset,
+        side: Side,
+        params: Any,  # noqa: ANN401  of its kind
+        seed: int,
+        threads: int,
+        kept: State | None = None,
+    ) -> None:
+        """Prepare a fit, or take it up where another left its state: what follows is the same to the bit."""
         self._dataset, self._side, self._params, self._seed, self._threads = dataset, side, params, seed, threads
+        self.sweeps = int(kept["sweeps"]) if kept else 0
 
     @classmethod
     def grid(cls, axes: Axes) -> list[Any]:  # noqa: ARG003  a kind without hyperparameters has no axes
@@ -54,12 +63,8 @@ class Model(ABC):
         self.sweeps += count
 
     def state(self) -> State:
-        """Return the arrays from which `restore` takes up the fit."""
+        """Return the arrays from which a fit is taken up."""
         return {"sweeps": self.sweeps}
-
-    def restore(self, state: State) -> None:
-        """Take up a fit where another left off: what follows is the same to the bit."""
-        self.sweeps = int(state["sweeps"])
 
     @abstractmethod
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
@@ -74,10 +79,13 @@ class Als(Model):
     main_params = ("factors", "regularization", "alpha")
     in_blocks = True
 
-    def __init__(self, dataset: Dataset, side: Side, params: AlsParams, seed: int, threads: int) -> None:
-        """Draw the first factors."""
-        super().__init__(dataset, side, params, seed, threads)
-        self.fit = self._als = als.Als(dataset.matrix(side), params, seed, threads, dataset.skips(side))
+    def __init__(
+        self, dataset: Dataset, side: Side, params: AlsParams, seed: int, threads: int, kept: State | None = None
+    ) -> None:
+        """Take over the factors of both sides, or draw the first ones."""
+        super().__init__(dataset, side, params, seed, threads, kept)
+        start = Fit(self.sweeps, kept["user_factors"], kept["item_factors"]) if kept else None
+        self.fit = self._als = als.Als(dataset.matrix(side), params, seed, threads, dataset.skips(side), start)
 
     @classmethod
     def grid(cls, axes: Axes) -> list[AlsParams]:
@@ -92,11 +100,6 @@ class Als(Model):
     def state(self) -> State:
         """Return the factors of both sides."""
         return factors_of(self._als)
-
-    def restore(self, state: State) -> None:
-        """Take up the factors of both sides."""
-        super().restore(state)
-        self._als.restore(state["user_factors"], state["item_factors"], self.sweeps)
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return the tracks with the largest products of factors."""

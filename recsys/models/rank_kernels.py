@@ -134,7 +134,7 @@ def _pair_products(builder: Any, of_tracks: Any, pair: Any) -> Any:  # noqa: ANN
 
 @intrinsic
 def _multiply(_context: Any, rounded: Any, _row: Any, packed: Any, _block: Any, least: Any, products: Any) -> Any:  # noqa: ANN401  numba's objects
-    """Multiply some listeners, from a row on, with a block of tracks; returns whether a product reaches its least.
+    """Multiply some listeners, from a row on, with a block of tracks; returns a bit for each who has one to keep.
 
     Written in LLVM's words, as numba's own products of 16 bits have 64.
     """
@@ -154,24 +154,18 @@ def _multiply(_context: Any, rounded: Any, _row: Any, packed: Any, _block: Any, 
             for number, total in zip(numbers, totals, strict=True):
                 pair = builder.load(pointer(0, builder.add(row, number), loop.index))
                 builder.store(builder.add(builder.load(total), _pair_products(builder, of_tracks, pair)), total)
-        reached = ir.Constant(ir.VectorType(ir.IntType(1), _TRACKS), [0] * _TRACKS)
+        bits = numbers[0]
         for number, total in zip(numbers, totals, strict=True):
             found = builder.load(total)
             builder.store(found, builder.bitcast(pointer(5, number, numbers[0]), _SUMS.as_pointer()), align=4)
             needed = _spread(builder, builder.load(pointer(4, builder.add(row, number))))
-            reached = builder.or_(reached, builder.icmp_signed(">=", found, needed))
-        return builder.icmp_unsigned("!=", builder.bitcast(reached, ir.IntType(_TRACKS)), ir.IntType(_TRACKS)(0))
+            reached = builder.bitcast(builder.icmp_signed(">=", found, needed), ir.IntType(_TRACKS))
+            bit = builder.zext(builder.icmp_unsigned("!=", reached, ir.IntType(_TRACKS)(0)), bits.type)
+            bits = builder.or_(bits, builder.shl(bit, number))
+        return bits
 
     index = numba.types.intp
-    return numba.types.boolean(rounded, index, packed, index, least, products), generate
-
-
-@compiled
-def _largest(products: Int32Array) -> np.int32:
-    largest = products[0]
-    for product in products:
-        largest = product if product > largest else largest
-    return largest  # type: ignore[no-any-return]  # numpy's arrays hold anything to their annotations
+    return index(rounded, index, packed, index, least, products), generate
 
 
 @compiled
@@ -181,6 +175,17 @@ def _is_seen(seen: Seen, row: int, column: np.int32) -> bool:
     own = seen.columns[seen.indptr[row] : seen.indptr[row + 1]]
     at = np.searchsorted(own, column)
     return bool(at < own.size and own[at] == column)
+
+
+@compiled
+def _forget(kept: Kept, row: int) -> None:
+    """Forget the tracks of a listener whose rounded products have become too small."""
+    left = 0
+    for j in range(kept.counts[row]):
+        if kept.products[row, j] >= kept.least[row]:
+            kept.positions[row, left], kept.products[row, left] = kept.positions[row, j], kept.products[row, j]
+            left += 1
+    kept.counts[row] = left
 
 
 @compiled
@@ -237,14 +242,23 @@ def _keep(products: Int32Array, block: int, row: int, kept: Kept, tracks: Tracks
 
 @compiled
 def _keep_block(
-    products: Int32Array, block: int, first: int, kept: Kept, tracks: Tracks, seen: Seen, factors: Float32Array
+    products: Int32Array,
+    bits: int,
+    block: int,
+    first: int,
+    kept: Kept,
+    tracks: Tracks,
+    seen: Seen,
+    factors: Float32Array,
 ) -> None:
     """Keep of a block's tracks what may be among the best of some listeners, from the row `first` on."""
     for number in range(len(products)):
         row = first + number
-        if _largest(products[number]) < kept.least[row]:
+        if not bits >> number & 1:
             continue
         _keep(products[number], block, row, kept, tracks, seen)
+        if kept.counts[row] + _TRACKS > kept.positions.shape[1]:
+            _forget(kept, row)
         if kept.counts[row] + _TRACKS > kept.positions.shape[1]:
             _choose(kept, row, tracks, factors[row])
 
@@ -268,8 +282,9 @@ def _rank(rounded: Int32Array, factors: Float32Array, tracks: Tracks, seen: Seen
             if tracks.bounds[tile] < np.min(kept.least[first : first + _LISTENERS]):
                 continue
             for block in range(tile * _TILE, min((tile + 1) * _TILE, blocks)):
-                if _multiply(rounded, first, tracks.packed, block, kept.least, products):
-                    _keep_block(products, block, first, kept, tracks, seen, factors)
+                bits = _multiply(rounded, first, tracks.packed, block, kept.least, products)
+                if bits:
+                    _keep_block(products, bits, block, first, kept, tracks, seen, factors)
     for row in range(len(factors)):
         _choose(kept, row, tracks, factors[row])
         for at in range(kept.counts[row]):

@@ -4,9 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.charts import intervals
-from analysis.charts.lines import Point, draw_lines, draw_scatter, name_axis, number_axis
-from analysis.charts.svg import arm_colour, to_svg
+from analysis.charts import (
+    IntervalRow,
+    Point,
+    arm_colour,
+    draw_intervals,
+    draw_lines,
+    draw_scatter,
+    name_axis,
+    number_axis,
+    to_svg,
+)
 from analysis.page import numbers
 from analysis.page.render import Figure, tabulate
 from recsys.report.runs import Row, Run, interval_of
@@ -28,17 +36,17 @@ def draw_leaderboard(run: Run, metric: str = "") -> Figure | None:
         f"The best {len(shown)} by {metric}",
         "With 95 % intervals over listeners. An open mark is tied with the best: the interval of their difference over "
         "the same listeners, which is narrower than these, holds 0.",
-        to_svg(intervals.draw_intervals({"": [_leader(row, run, metric) for row in shown]}, metric), described),
+        to_svg(draw_intervals({"": [_leader(row, run, metric) for row in shown]}, metric), described),
     )
 
 
-def _leader(row: Row, run: Run, metric: str) -> intervals.Row:
+def _leader(row: Row, run: Run, metric: str) -> IntervalRow:
     value, lower, upper = interval_of(row, metric)
     is_tied = bool(row.get("ties")) and row is not run.candidates[0]
     note = " (tied)" if is_tied else " (pruned)" if row["state"] == "pruned" else ""
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
     colour = arm_colour(1 if row in run.candidates else 0)
-    return intervals.Row(f"{run.label(row)}{note}", text, value, lower, upper, colour, not is_tied)
+    return IntervalRow(f"{run.label(row)}{note}", text, value, lower, upper, colour, not is_tied)
 
 
 def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
@@ -104,15 +112,13 @@ def draw_importance(run: Run) -> Figure | None:
         shares[name] = float(np.var([means[group] for group in groups.tolist()]) / np.var(values))
     texts = {name: numbers.percent(100 * share, 0) for name, share in shares.items()}
     marks = [
-        intervals.Row(name, texts[name], 100 * share, 0, 100 * share, arm_colour(1))
+        IntervalRow(name, texts[name], 100 * share, 0, 100 * share, arm_colour(1))
         for name, share in sorted(shares.items(), key=lambda item: -item[1])
     ]
     return Figure(
         "Importance",
         f"Share of the variance of {run.select} over the candidates that the values of one hyperparameter explain.",
-        to_svg(
-            intervals.draw_intervals({"": marks}, "%"), "; ".join(f"{name}: {text}" for name, text in texts.items())
-        ),
+        to_svg(draw_intervals({"": marks}, "%"), "; ".join(f"{name}: {text}" for name, text in texts.items())),
     )
 
 

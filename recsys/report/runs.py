@@ -1,7 +1,7 @@
 """A search's run folder as it is on the disk, finished or not."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,9 @@ from recsys.config import SearchConfig
 from recsys.lock import EXPIRY_S, LOCK
 from recsys.models.kinds import KINDS
 from recsys.runs.folder import CONFIG, DASHBOARD, LEADERBOARD, LEDGER, WINNER
-from recsys.runs.leaderboard import describe_params, telling_axes
-from recsys.runs.ledger import read_ledger
+from recsys.runs.leaderboard import describe_params, leaderboard_rows, telling_axes
+from recsys.runs.ledger import Scores, read_scores
+from recsys.runs.ranking import rank
 from recsys.scoring import Interval
 from recsys.workspace import Workspace
 
@@ -30,7 +31,7 @@ class Run:
     name: str  # on the page
     folder: Path
     config: SearchConfig
-    ledger: Sequence[Row]
+    scores: Scores  # of every sweep in the ledger
     rows: tuple[Row, ...]  # the leaderboard, best first; while the search is not finished, what is scored so far
     winner: Row | None  # its row of the leaderboard; None while the search is not finished
 
@@ -65,7 +66,8 @@ class Run:
     @cached_property
     def params(self) -> tuple[str, ...]:
         """The names of the hyperparameters."""
-        return tuple(dict.fromkeys(name for row in self.ledger for name in row["params"]))
+        known = {field.name for kind in KINDS.values() for field in fields(kind.params_type)}
+        return tuple(name for name in next(iter(self.rows), {}) if name in known)
 
     @cached_property
     def candidates(self) -> tuple[Row, ...]:
@@ -96,42 +98,23 @@ class Run:
         return describe_params({name: row[name] for name in self.axes}) if row in self.candidates else row["model"]
 
     def curve(self, trial: str) -> list[tuple[int, Interval]]:
-        """Return the choosing metric with its interval after each scored sweep of a trial, from the ledger."""
-        rows = [row for row in self.ledger if row["trial"] == trial and self.select in row.get("metrics", ())]
-        return sorted({row["sweep"]: tuple(row["metrics"][self.select].values()) for row in rows}.items())
+        """Return the choosing metric with its interval after each scored sweep of a trial."""
+        scores = self.scores.get(trial, ())
+        return [(score.sweep, score.metrics[self.select]) for score in scores if self.select in score.metrics]
 
 
 def read_folder(run: Workspace, name: str) -> Run:
     """Read a run folder; the search may be running."""
     run.download(LEADERBOARD, CONFIG, LEDGER, WINNER)
-    settings, ledger = load_config(SearchConfig, run.folder / CONFIG), read_ledger(run.folder / LEDGER).rows
+    settings, (trials, scores) = load_config(SearchConfig, run.folder / CONFIG), read_scores(run.folder / LEDGER)
     leaderboard, winner = run.folder / LEADERBOARD, run.folder / WINNER
-    is_ranked = leaderboard.exists()
-    rows = pq.read_table(leaderboard).to_pylist() if is_ranked else _rows_so_far(ledger, settings.validation.select)
+    so_far = rank(trials, {}, scores, settings.validation.select)
+    rows = pq.read_table(leaderboard).to_pylist() if leaderboard.exists() else leaderboard_rows(so_far)
     trial = unseal(winner.read_bytes())["trial"]["id"] if winner.exists() else None
     chosen = next((row for row in rows if row["trial"] == trial), None)
-    return Run(name, run.folder, settings, ledger, tuple(rows), chosen)
+    return Run(name, run.folder, settings, scores, tuple(rows), chosen)
 
 
 def interval_of(row: Row, metric: str) -> tuple[float | None, float | None, float | None]:
     """Return a metric of a row: value, lower and upper end of its interval."""
     return row.get(metric), row.get(f"{metric} lower"), row.get(f"{metric} upper")
-
-
-def _rows_so_far(ledger: Sequence[Mapping[str, Any]], select: str) -> list[Row]:
-    """Return the best score of each trial in a ledger as rows of a leaderboard, by the choosing metric."""
-    best: dict[str, dict[str, Any]] = {}
-    names = dict.fromkeys(name for line in ledger for name in line["params"])
-    for line in ledger:
-        metrics = line.get("metrics", {})
-        ends = {name: tuple(found.values()) for name, found in metrics.items()}
-        row = dict.fromkeys(names) | line["params"]
-        row |= {key: line.get(key) for key in ("trial", "model", "sweep", "state", "fit_s", "peak_bytes")}
-        row |= {"why": line.get("error"), "stopped_at": line["sweep"], "ties": None, select: None}
-        for name, (value, lower, upper) in ends.items():
-            row |= {name: value, f"{name} lower": lower, f"{name} upper": upper}
-        known = best.get(line["trial"], {}).get(select)
-        if known is None or (row[select] is not None and row[select] > known):
-            best[line["trial"]] = row
-    rows = sorted(best.values(), key=lambda row: -float("inf") if row[select] is None else row[select], reverse=True)
-    return [row | {"rank": rank} for rank, row in enumerate(rows, start=1)]

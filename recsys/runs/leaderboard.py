@@ -22,12 +22,16 @@ _SHOWN = {name for kind in KINDS.values() for name in kind.main_params}
 
 
 def write_leaderboard(file: Path, ranking: Sequence[Row]) -> None:
-    """Write a Parquet row for each candidate and baseline, best first."""
-    records = [_record(rank, row) for rank, row in enumerate(ranking, start=1)]
-    columns = dict.fromkeys(key for record in records for key in record)
-    table = pa.table({column: [record.get(column) for record in records] for column in columns})
+    """Write the rows of the leaderboard to a Parquet file."""
     with atomic_write(file) as handle:
-        pq.write_table(table, handle)
+        pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), handle)
+
+
+def leaderboard_rows(ranking: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return a row for each candidate and baseline, best first, all with the same keys."""
+    records = [_record(rank, row) for rank, row in enumerate(ranking, start=1)]
+    empty = dict.fromkeys(key for record in records for key in record)
+    return [empty | record for record in records]
 
 
 def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:

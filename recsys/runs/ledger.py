@@ -19,6 +19,7 @@ from looplib.checksums import seal, unseal
 from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
+from recsys.models.kinds import KINDS
 from recsys.runs.trials import Trial
 from recsys.scoring import Interval
 
@@ -138,6 +139,17 @@ def read_ledger(file: Path) -> LedgerLines:
             if number < len(lines):
                 found.damaged.append(f"line {number}: damaged ({error})")
     return found
+
+
+def read_scores(file: Path) -> tuple[list[Trial], Scores]:
+    """Read all trials that a ledger names, and their scores, whatever data and scorer they are of."""
+    trials: dict[str, Trial] = {}
+    scores: dict[str, tuple[Score, ...]] = {}
+    for row in read_ledger(file).rows:
+        params = KINDS[row["model"]].params_type(**row["params"])
+        trials[row["trial"]] = Trial(row["trial"], row["model"], params, row["seed"])
+        scores[row["trial"]] = _with(scores.get(row["trial"], ()), _score(row))
+    return list(trials.values()), scores
 
 
 def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE
@@ -119,7 +119,7 @@ def _critical(largest: FloatArray, listeners: int) -> float:
     """
     rank = CONFIDENCE * len(largest) + math.sqrt(CONFIDENCE * (1 - CONFIDENCE) * len(largest))
     found = np.sort(largest)[min(math.ceil(rank), len(largest)) - 1]
-    return float(stats.t.isf(stats.norm.sf(found), listeners - 1))
+    return float(-special.stdtrit(listeners - 1, special.ndtr(-found)))
 
 
 def simplest(ranking: Iterable[Row], best: Row, compare: Compare) -> Row:

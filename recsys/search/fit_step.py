@@ -52,11 +52,12 @@ def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
     _reset_peak()
     dataset = open_dataset(scorer.dataset)
     began, fit_s = time.perf_counter(), 0.0
-    model = KINDS[trial.kind](dataset, "train", trial.params, trial.seed, scorer.threads)
     kept = _read(run, checkpoint_name(trial)) if sweep else None
     if kept is not None and kept["sweeps"] <= sweep:
-        model.restore(kept)
         fit_s = float(kept["fit_s"])
+    else:
+        kept = None
+    model = KINDS[trial.kind](dataset, "train", trial.params, trial.seed, scorer.threads, kept)
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began

@@ -9,7 +9,7 @@ an interest has the variance 1 and responses add information one axis at a time:
     interests (interests, k), evidence, odds (interests,)
     information, constant_axis (k,)
     newcomer_map, newcomer_covariance, own_map, own_covariance (k, k)
-    dispersion, artist_fatigue, resolution ()
+    dispersion, artist_fatigue, tiredness, interest_change, resolution ()
 
 They are explained in `recsys.session_model.model.ContextModel`, and what the service does with them in
 `docs/session-model.md`.
@@ -56,6 +56,8 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
         "interests": len(model.interests),
         "dispersion": model.dispersion,
         "artist_fatigue": model.artist_fatigue,
+        "tiredness": model.tiredness,
+        "interest_change": model.interest_change,
     }
 
 
@@ -76,6 +78,8 @@ def _save(file: Path, responses: Responses, model: ContextModel, config: Context
         "odds": model.odds,
         "dispersion": model.dispersion,
         "artist_fatigue": model.artist_fatigue,
+        "tiredness": model.tiredness,
+        "interest_change": model.interest_change,
         "resolution": config.resolution,
     }
     np.savez(file, allow_pickle=False, **arrays)

@@ -27,24 +27,32 @@ def mean_and_slope(logit: AnyFloatArray) -> tuple[AnyFloatArray, AnyFloatArray]:
 
 
 def working_responses(
-    logit: AnyFloatArray, time: AnyFloatArray, dispersion: float, step: float
+    logit: AnyFloatArray, time: AnyFloatArray, dispersion: float, step: float, rest: AnyFloatArray | float = 1.0
 ) -> tuple[AnyFloatArray, AnyFloatArray]:
-    """Return how far each logit is off by its response, and the weight of that.
+    """Return how far each logit is off by its response, and the weight of that; the mean is rest * expit(logit).
 
     A regression of logit + off moves towards the maximum of the likelihood (McCullagh and Nelder, "Generalized Linear
     Models", 2.5), with damped steps.
     """
-    mean, slope = mean_and_slope(logit)
-    damped = np.maximum(slope, np.float32(_LEAST_SLOPE * min(1.0, 10 * dispersion)))
-    weights = slope * damped / (np.float32(dispersion) * slope + np.float32(step**2 / 12))
+    fresh, slope = mean_and_slope(logit)
+    mean, slope = rest * fresh, rest * slope
+    damped = np.maximum(slope, rest * np.float32(_LEAST_SLOPE * min(1.0, 10 * dispersion)))
+    weights = slope * damped / (np.float32(dispersion) * mean * (1 - mean) + np.float32(step**2 / 12))
     return (time - mean) / damped, weights
 
 
-def measure_dispersion(logit: AnyFloatArray, time: AnyFloatArray, uncertainty: AnyFloatArray, step: float) -> float:
+def measure_dispersion(
+    logit: AnyFloatArray,
+    time: AnyFloatArray,
+    uncertainty: AnyFloatArray,
+    step: float,
+    rest: AnyFloatArray | float = 1.0,
+) -> float:
     """Measure the dispersion by held-out responses, less what comes from the `uncertainty` (variance) of logits."""
-    mean, slope = mean_and_slope(logit)
+    fresh, slope = mean_and_slope(logit)
+    mean, slope = rest * fresh, rest * slope
     excess = float(np.sum((time - mean) ** 2 - step**2 / 12 - slope**2 * uncertainty))
-    return max(_LEAST_DISPERSION, (FIRST_DISPERSION + excess) / (1 + float(slope.sum())))
+    return max(_LEAST_DISPERSION, (FIRST_DISPERSION + excess) / (1 + float((mean * (1 - mean)).sum())))
 
 
 def calibrate(logit: AnyFloatArray, time: AnyFloatArray) -> FloatArray:
@@ -59,16 +67,33 @@ def calibrate(logit: AnyFloatArray, time: AnyFloatArray) -> FloatArray:
     return found
 
 
-def find_fatigue(mean: AnyFloatArray, time: AnyFloatArray, earlier: AnyIntArray) -> float:
-    """Find the factor g, 0..1, with which shares of the mean m g ** earlier are likeliest, by Fisher's scoring.
+def find_decay(mean: AnyFloatArray, time: AnyFloatArray, count: AnyIntArray, *, has_level: bool) -> tuple[float, float]:
+    """Find the factor g, 0..1, with which shares of the mean m g ** count are likeliest, by Newton's method.
 
-    The mean m is that of an artist new to the session, with `earlier` tracks, at least 1. Without responses g is 1.
+    The likelihood is Poisson's, to which only the totals at each count matter, so that means which are too flat or too
+    steep do no harm. Without responses g is 1.
+
+    Args:
+        mean: m of each response.
+        time: Share heard.
+        count: How often each is tired.
+        has_level: Whether the means may all be wrong by one more factor.
+
+    Returns:
+        The factor, and by how much the deviance is less than with the factor 1.
     """
-    factor = 1.0
+    totals, expected = np.bincount(count, time, 1), np.bincount(count, mean, 1)
+    counts = np.arange(len(totals))
+    level = totals.sum() / max(expected.sum(), _LEAST_DISPERSION) if has_level else 1.0
+    flat = predicted = level * expected
+    log_factor = 0.0
     for _ in range(20):
-        tired = mean * factor**earlier
-        slope = earlier * tired / factor
-        variance = tired * (1 - tired) + _LEAST_DISPERSION
-        move = np.sum(slope * (time - tired) / variance) / max(np.sum(slope**2 / variance), _LEAST_DISPERSION)
-        factor = float(np.clip(factor + move, 0.01, 1.0))
-    return factor
+        information = np.sum(counts**2 * predicted)
+        if has_level:
+            information -= np.sum(counts * predicted) ** 2 / max(predicted.sum(), _LEAST_DISPERSION)
+        move = np.sum(counts * (totals - predicted)) / max(information, _LEAST_DISPERSION)
+        log_factor = float(np.clip(log_factor + move, np.log(0.01), 0.0))
+        predicted = expected * np.exp(log_factor * counts)
+        predicted *= totals.sum() / max(predicted.sum(), _LEAST_DISPERSION) if has_level else 1.0
+    gain = 2 * np.sum(totals * np.log(np.maximum(predicted, 1e-300) / np.maximum(flat, 1e-300)) - predicted + flat)
+    return float(np.exp(log_factor)), float(gain)

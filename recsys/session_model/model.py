@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from looplib.arrays import Float32Array, Int32Array
-from recsys.session_model.likelihood import calibrate, find_fatigue, mean_and_slope, working_responses
+from recsys.session_model.likelihood import calibrate, find_decay, mean_and_slope, working_responses
 from recsys.session_model.ridge import Vectors, paired_dots, precision_of
 from recsys.session_model.training import Training, listener_tastes
 
@@ -28,10 +28,17 @@ class ContextModel:
     odds: Float32Array  # log odds of each interest against a new one, before its distance to what is expected
     dispersion: float  # variance of a share about its mean m, in units of m (1 - m)
     artist_fatigue: float  # factor on the time of a track for each earlier track of its artist in the session
+    tiredness: float  # factor on the time of a track for each recommended track before it in the session
+    interest_change: float  # chance before each recommended track that the session's interest is drawn anew
 
 
 def describe(
-    training: Training, tracks: Vectors, interests: Vectors, precision: Float32Array, interest_of: Int32Array
+    training: Training,
+    tracks: Vectors,
+    interests: Vectors,
+    precision: Float32Array,
+    interest_of: Int32Array,
+    change: float,
 ) -> ContextModel:
     """Return the model of fitted vectors; precision is that of the interests about what their organic tracks say."""
     who, features = training.responses.listener, tracks.with_constant()
@@ -56,6 +63,8 @@ def describe(
         odds=_odds(who, interests, interest_of, constant, new_precision),
         dispersion=training.dispersion,
         artist_fatigue=_fatigue(training, features, interests, interest_of),
+        tiredness=training.tiredness,
+        interest_change=change,
     )
 
 
@@ -65,7 +74,8 @@ def _average_information(
     """Average w f f' over the responses, and what the features are uncertain by."""
     track = training.by_track.row
     logit = paired_dots(interests.means, interest_of[training.opening], features.means, track, training.threads)
-    _, weights = working_responses(logit, training.time, training.dispersion, training.step)
+    rest = training.rest(training.kept)
+    _, weights = working_responses(logit, training.time, training.dispersion, training.step, rest)
     of_track = np.bincount(track, weights, len(features.means)) / max(len(track), 1)
     products = (features.means * of_track[:, None]).T @ features.means
     average: Float32Array = (products + of_track.sum() * features.covariance).astype(np.float32)
@@ -110,6 +120,8 @@ def _fatigue(training: Training, features: Vectors, interests: Vectors, interest
         interest = interest_of[heard.opening[responses]]
         return paired_dots(interests.means, interest, features.means, heard.track[responses], training.threads)
 
-    shift, slope = calibrate(logit_of(training.held_out), heard.time[training.held_out])
+    held_out = training.held_out
+    shift, slope = calibrate(logit_of(held_out), heard.time[held_out] / training.rest(held_out))
     fresh, _ = mean_and_slope(shift + slope * logit_of(again))
-    return find_fatigue(fresh, heard.time[again], heard.earlier[again])
+    factor, _ = find_decay(training.rest(again) * fresh, heard.time[again], heard.earlier[again], has_level=False)
+    return factor

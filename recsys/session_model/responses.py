@@ -1,6 +1,6 @@
 """Read what the context model learns from: how long recommended tracks were heard, and which track opened the session.
 
-Read bucket by bucket from the session store into compact arrays: fourteen bytes a response.
+Read bucket by bucket from the session store into compact arrays: sixteen bytes a response.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _NO_ARTISTS = pa.table({"track": pa.array([], pa.int64()), "artist": pa.array([]
 
 @dataclass(frozen=True)
 class Responses:
-    """Responses to recommended tracks, those of one opening side by side.
+    """Responses to recommended tracks, those of one opening side by side, session after session.
 
     An opening is a listener and an organic track: all sessions that this track opened for this listener. Openings of
     a listener are side by side, listeners in the order of the store's buckets.
@@ -38,6 +38,7 @@ class Responses:
     track: Int32Array  # the recommended one, indices into `tracks`, shape (responses,)
     time: Float32Array  # share heard of it, 0..1, shape (responses,)
     earlier: npt.NDArray[np.int16]  # tracks of its artist played before in the session, shape (responses,)
+    before: npt.NDArray[np.int16]  # recommended tracks played before in the session, shape (responses,)
 
     def __len__(self) -> int:
         """Return the number of responses."""
@@ -106,6 +107,7 @@ def _join(table: pa.Table, catalogue: int | None, artists: pa.Table) -> Response
         track=np.searchsorted(tracks, heard).astype(np.int32),
         time=table["time"].to_numpy(),
         earlier=table["earlier"].to_numpy(),
+        before=table["before"].to_numpy(),
     )
 
 

@@ -117,6 +117,12 @@ def paired_dots(left: Float32Array, i: AnyIntArray, right: Float32Array, j: AnyI
     return dots
 
 
+def variances_along(directions: Float32Array, covariance: Float32Array) -> Float32Array:
+    """Compute d' C d for each direction d, shape (directions,)."""
+    variances: Float32Array = np.einsum("ij,ij->i", directions @ covariance, directions)
+    return variances
+
+
 def grouped_means(group: AnyIntArray, groups: int, values: Float32Array) -> Float32Array:
     """Average the values of each group, shape (groups, k); 0 for an empty one."""
     counts = np.maximum(np.bincount(group, minlength=groups), 1)

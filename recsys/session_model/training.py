@@ -4,14 +4,30 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from looplib.arrays import AnyIntArray, Float32Array, Int32Array
-from recsys.session_model.likelihood import FIRST_DISPERSION, measure_dispersion, working_responses
+from recsys.session_model.likelihood import (
+    FIRST_DISPERSION,
+    find_decay,
+    mean_and_slope,
+    measure_dispersion,
+    working_responses,
+)
 from recsys.session_model.responses import Responses
-from recsys.session_model.ridge import Grouping, Observations, Vectors, paired_dots, precision_of, solve_rows
+from recsys.session_model.ridge import (
+    Grouping,
+    Observations,
+    Vectors,
+    paired_dots,
+    precision_of,
+    solve_rows,
+    variances_along,
+)
 
 # A listener's few responses, or openings, count against this many of everybody's.
 LISTENER_PRIOR = 10.0
 _HELD_OUT = 20  # one response in so many
 _LEAST_SHRINKAGE = 0.01
+# One more parameter is kept when it lowers the held-out deviance by so many times what it would by chance.
+WORTH_IT = 4.0
 
 
 class Training:
@@ -19,15 +35,22 @@ class Training:
 
     def __init__(self, responses: Responses, step: float, threads: int) -> None:
         """Divide the responses; time is logged in steps of `step`."""
-        fresh = np.flatnonzero(responses.earlier == 0)
+        fresh = np.flatnonzero(responses.earlier == 0).astype(np.int32)
         if not len(fresh):  # the catalogue has one artist, so that its fatigue is in every time
-            fresh = np.arange(len(responses))
-        self.responses, self.step, self.threads = responses, step, threads
+            fresh = np.arange(len(responses), dtype=np.int32)
+        self.responses, self.step, self.threads, self.fresh = responses, step, threads, fresh
         self.held_out = fresh[_HELD_OUT - 1 :: _HELD_OUT]
         kept = np.delete(fresh, np.s_[_HELD_OUT - 1 :: _HELD_OUT])
-        self.opening, self.time = responses.opening[kept], responses.time[kept]
+        self.kept, self.opening, self.time = kept, responses.opening[kept], responses.time[kept]
         self.by_track = Grouping(responses.track[kept], len(responses.tracks))
-        self.dispersion = FIRST_DISPERSION
+        self.dispersion, self.tiredness = FIRST_DISPERSION, 1.0
+
+    def rest(self, responses: AnyIntArray) -> Float32Array | float:
+        """Return what tiredness has left of the mean share of these responses."""
+        if self.tiredness == 1:
+            return 1.0
+        before = self.responses.before[responses]
+        return (self.tiredness ** np.arange(before.max(initial=0) + 1)).astype(np.float32)[before]
 
     def opening_biases(self) -> Float32Array:
         """Return the logit of the mean share of each opening's listener, shape (openings,)."""
@@ -54,12 +77,12 @@ class Training:
         """
         precision = precision_of(start.means - expected, start.covariance)
         dots = paired_dots(start.means, rows.row, features.means, columns.row, self.threads)
-        off, weights = working_responses(offset + dots, self.time, self.dispersion, self.step)
+        off, weights = working_responses(offset + dots, self.time, self.dispersion, self.step, self.rest(self.kept))
         observed = Observations(rows, columns.row, dots + off, weights)
         return solve_rows(observed, features, expected, precision, self.threads)
 
     def measure(self, vectors: Vectors, row_of: AnyIntArray, tracks: Vectors, bias: Float32Array | None = None) -> None:
-        """Measure the dispersion by the responses held out.
+        """Measure the dispersion and the tiredness by the responses held out.
 
         Args:
             vectors: Of rows.
@@ -69,16 +92,19 @@ class Training:
                 noise of the responses.
         """
         track, opening = self.responses.track[self.held_out], self.responses.opening[self.held_out]
-        row, features = row_of[opening], tracks.with_constant()
+        row, features, time = row_of[opening], tracks.with_constant(), self.responses.time[self.held_out]
         logit = paired_dots(vectors.means, row, features.means, track, self.threads)
         uncertainty = np.zeros(len(logit), dtype=np.float32)
         if bias is None:
-            left, right = vectors.means[row], features.means[track]
-            uncertainty += np.einsum("ij,ij->i", right @ vectors.covariance, right)
-            uncertainty += np.einsum("ij,ij->i", left @ features.covariance, left)
+            uncertainty += variances_along(features.means, vectors.covariance)[track]
+            uncertainty += variances_along(vectors.means, features.covariance)[row]
+            mean, _ = mean_and_slope(logit)
+            tiredness, gain = find_decay(mean, time, self.responses.before[self.held_out], has_level=True)
+            by_chance = float(np.sum((time - mean) ** 2)) / max(float(np.sum(mean)), _LEAST_SHRINKAGE)
+            self.tiredness = tiredness if gain > WORTH_IT * by_chance else 1.0
         else:
             logit = bias[opening] + logit
-        self.dispersion = measure_dispersion(logit, self.responses.time[self.held_out], uncertainty, self.step)
+        self.dispersion = measure_dispersion(logit, time, uncertainty, self.step, self.rest(self.held_out))
 
 
 def listener_tastes(

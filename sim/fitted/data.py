@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from looplib.arrays import FloatArray, IntArray
+from looplib.untrusted import open_untrusted
 from sim.errors import SimError
 from sim.worlds.files import TrackRecord, first_fault, read_records
 
@@ -132,7 +133,7 @@ def find_factors(export: Path) -> Path:
 def read_factors(path: Path) -> Factors:
     """Read a file of factors."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with open_untrusted(path, error=SimError) as file, np.load(file, allow_pickle=False) as arrays:
             users, tracks, factors = arrays["users"], arrays["tracks"], arrays["item_factors"]
     except (OSError, ValueError, LookupError, AttributeError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise SimError(f"{path}: not a readable file of NumPy arrays ({error})") from None

@@ -10,9 +10,9 @@ on average, since each costs a point of the budget with probability 1 - its shar
 organic track included, is then 1 + budget * p / (1 - p). Earlier tracks of the same artist are left out of this.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,8 @@ from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.config import Config, Count, Share
 from looplib.randomness import make_generator
 from sim.fitted.data import Factors, ListeningTable, Texts
+from sim.fitted.log import SessionLog
+from sim.fitted.responses import Response, fit_response
 from sim.listening.response import raw_share
 from sim.worlds.config import DEFAULT_GAMMA, DEFAULT_SESSION_BUDGET, PositiveSpan, ResponseConfig, Span
 from sim.worlds.generate import draw_span, user_records
@@ -32,6 +34,9 @@ _TRACKS = 200  # random tracks for each session
 _LENGTHS = (2.0, 60.0)  # squared
 _BEYOND = 10.0  # how far a shift may exceed what any product of embeddings can be
 _STEPS = 14
+_LEAST = 1e-9  # of a popularity
+
+Opened = tuple[list[int], list[float]]  # tracks that open sessions of a listener, and how often
 
 
 class FitConfig(Config):
@@ -71,13 +76,16 @@ class FittedWorld:
     embeddings: Float32Array  # (tracks, dimensions), all of one length
     tracks: list[dict[str, object]]  # the lines of `tracks.json`; `id` is the data's
     users: list[dict[str, object]]  # the lines of `users.json`, of listeners who heard something
-    table: ListeningTable  # what they heard, by the world's ids
-    tuning: Tuning
+    table: ListeningTable  # what they heard, or with a log how often it opened sessions, by the world's ids
+    log: SessionLog | None  # by the world's ids too
+    response: Response  # tuned, or with a log fitted
     unplaced: int  # tracks whose factors are all 0
 
 
-def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: FitConfig) -> FittedWorld:
-    """Fit a world to what was heard.
+def fit_world(
+    table: ListeningTable, factors: Factors, texts: Texts, config: FitConfig, log: SessionLog | None = None
+) -> FittedWorld:
+    """Fit a world to what was heard, and to the sessions of a log, if there is one.
 
     Embeddings are the factors' directions: the length of a track's factors grows with its popularity, and would put
     every unpopular track near every other. What a listener heard opens sessions, as often as it was heard. Listeners of
@@ -87,19 +95,19 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
     table = table.only(active)
     directions, unplaced = _directions(factors.item_factors, config.seed)
     heard = most_heard(table, config.interests)
-    rng = make_generator(config.seed, "fitted listeners")
-    bias = draw_span(config.consume_bias, table.users, rng)
-    sharpness = draw_span(config.consume_sharpness, table.users, rng)
-    rng = make_generator(config.seed, "tuned sessions")
-    who = rng.integers(table.users, size=_TUNED)
-    opened = [rng.choice(heard[user][0], p=np.divide(heard[user][1], sum(heard[user][1]))) for user in who.tolist()]
-    tuning = tune(directions, np.array(opened), bias[who], sharpness[who], config)
+    if log is None:
+        response = _tuned_response(directions, heard, config)
+    else:
+        log = replace(log, listener=np.searchsorted(active, log.listener))
+        heard = list(_with_new_tracks(heard, table.popularity(), directions, config.seed))
+        _, artist = np.unique([str(name) for name, _ in texts], return_inverse=True)
+        response = fit_response(log, directions, artist, config.seed)
     popularity = np.round(table.popularity() / table.popularity().mean(), 4).tolist()
     columns = zip(factors.tracks, texts, popularity, strict=True)
     interests = [tracks for tracks, _ in heard]
-    users = user_records(interests, np.round(bias + tuning.bias_shift, 3), sharpness, config.session_budget)
+    users = user_records(interests, response.bias, response.sharpness, response.session_budget)
     return FittedWorld(
-        embeddings=(directions * np.sqrt(tuning.squared_length)).astype(np.float32),
+        embeddings=(directions * np.sqrt(response.squared_length)).astype(np.float32),
         tracks=[
             {"track": track, "id": own_id, "artist": artist, "title": title, "popularity": relative}
             for track, (own_id, (artist, title), relative) in enumerate(columns)
@@ -109,18 +117,62 @@ def fit_world(table: ListeningTable, factors: Factors, texts: Texts, config: Fit
             for user, (_, weights), number in zip(users, heard, active.tolist(), strict=True)
         ],
         table=table,
-        tuning=tuning,
+        log=log,
+        response=response,
         unplaced=unplaced,
     )
 
 
-def most_heard(table: ListeningTable, most: int) -> list[tuple[list[int], list[float]]]:
+def _tuned_response(directions: FloatArray, heard: list[Opened], config: FitConfig) -> Response:
+    """Draw biases and sharpnesses of listeners, and move the biases so that sessions are as is wanted."""
+    rng = make_generator(config.seed, "fitted listeners")
+    bias = draw_span(config.consume_bias, len(heard), rng)
+    sharpness = draw_span(config.consume_sharpness, len(heard), rng)
+    rng = make_generator(config.seed, "tuned sessions")
+    who = rng.integers(len(heard), size=_TUNED)
+    opened = [rng.choice(heard[user][0], p=np.divide(heard[user][1], sum(heard[user][1]))) for user in who.tolist()]
+    tuning = tune(directions, np.array(opened), bias[who], sharpness[who], config)
+    return Response(
+        squared_length=tuning.squared_length,
+        bias=np.round(bias + tuning.bias_shift, 3),
+        sharpness=sharpness,
+        session_budget=np.full(len(heard), config.session_budget),
+        gamma=config.gamma,
+        beyond=config.response,
+        near_share=tuning.near_share,
+    )
+
+
+def most_heard(table: ListeningTable, most: int) -> list[Opened]:
     """Return up to so many tracks of each listener, and their weights, heard most first; ties by number."""
     found, offsets = [], table.offsets().tolist()
     for first, end in pairwise(offsets):
         order = first + np.argsort(-table.weight[first:end], kind="stable")[:most]
         found.append((table.track[order].tolist(), table.weight[order].tolist()))
     return found
+
+
+def _with_new_tracks(
+    heard: list[Opened], popularity: FloatArray, directions: FloatArray, seed: int
+) -> Iterator[Opened]:
+    """Add what will open sessions of a listener for the first time: for each track that opened one, another near it.
+
+    They are drawn by popularity, and as likely together as the tracks met once are (Good, "The population frequencies
+    of species", 1953).
+    """
+    rng = make_generator(seed, "new tracks")
+    once = [[track for track, count in zip(*own, strict=True) if count == 1] for own in heard]
+    flat = np.array([track for own in once for track in own], dtype=np.int64)
+    nearest = iter(nearest_tracks(directions.astype(np.float32), flat, min(_NEAR, len(directions))).tolist())
+    for (tracks, counts), own in zip(heard, once, strict=True):
+        new: dict[int, float] = {}
+        for candidates in islice(nearest, len(own)):
+            unknown = [track for track in candidates if track not in tracks and track not in new]
+            if unknown:
+                chances = popularity[unknown] + _LEAST
+                new[int(rng.choice(unknown, p=chances / chances.sum()))] = 1.0
+        known = 1 - len(new) / (sum(counts) + 1)
+        yield [*tracks, *new], [known * count for count in counts] + list(new.values())
 
 
 def tune(

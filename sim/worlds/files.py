@@ -73,11 +73,13 @@ class _Settings(Config):
     response: ResponseConfig = ResponseConfig()
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """A line of a file; what else it says is passed over."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class TrackRecord(_Record):
+class TrackRecord(Record):
     """A line of `tracks.json`, or of a catalogue with any ids; what else it says is passed over."""
 
     track: int | str
@@ -85,7 +87,7 @@ class TrackRecord(_Record):
     title: int | str | None = None
 
 
-class UserRecord(_Record):
+class UserRecord(Record):
     """A line of `users.json`; what is missing takes the original service's defaults."""
 
     user: int
@@ -104,7 +106,7 @@ class UserRecord(_Record):
         return self
 
 
-Record = TypeVar("Record", bound=_Record)
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def load_world(folder: Path) -> World:
@@ -167,7 +169,7 @@ def world_digest(folder: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def read_records(path: Path, model: type[Record]) -> Iterator[tuple[int, Record]]:
+def read_records(path: Path, model: type[AnyRecord]) -> Iterator[tuple[int, AnyRecord]]:
     """Yield line numbers, from 1, and the lines' records.
 
     Raises:
@@ -190,7 +192,7 @@ def first_fault(error: ValidationError) -> str:
     return f"{key}{': ' if key else ''}{detail['msg'].removeprefix('Value error, ')}"
 
 
-def _read_numbered(path: Path, model: type[Record], key: str) -> list[Record]:
+def _read_numbered(path: Path, model: type[AnyRecord], key: str) -> list[AnyRecord]:
     """Read records whose ids are 0..n-1 in order."""
     records = []
     for line, record in read_records(path, model):

@@ -66,17 +66,17 @@ def generate_listeners(config: WorldConfig, popularity: FloatArray) -> list[dict
     interests = _draw_interests(section, counts, popularity, rng)
     bias = draw_span(section.consume_bias, section.listeners, rng)
     sharpness = draw_span(section.consume_sharpness, section.listeners, rng)
-    return user_records(interests, bias, sharpness, section.session_budget)
+    return user_records(interests, bias, sharpness, np.full(section.listeners, section.session_budget))
 
 
 def user_records(
-    interests: list[list[int]], bias: FloatArray, sharpness: FloatArray, budget: int
+    interests: list[list[int]], bias: FloatArray, sharpness: FloatArray, budget: IntArray
 ) -> list[dict[str, object]]:
     """Return the lines of `users.json` for these listeners."""
-    columns = zip(interests, bias.tolist(), sharpness.tolist(), strict=True)
+    columns = zip(interests, bias.tolist(), sharpness.tolist(), budget.tolist(), strict=True)
     return [
-        {"user": user, "interests": own, "consume_bias": b, "consume_sharpness": s, "session_budget": budget}
-        for user, (own, b, s) in enumerate(columns)
+        {"user": user, "interests": own, "consume_bias": b, "consume_sharpness": s, "session_budget": points}
+        for user, (own, b, s, points) in enumerate(columns)
     ]
 
 

@@ -14,7 +14,7 @@ from botify.model.catalogue import load_catalogue
 from botify.model.loading import load_model
 from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
-from botify.recommenders.context import interest_of, session_context
+from botify.recommenders.context import follow_changes, interest_of, session_context
 from botify.recommenders.registry import FallbackSettings, recommend
 from tests.botify.exports import edit_manifest, make_settings, publish, random_lists, update_manifest, write_catalogue
 
@@ -79,6 +79,12 @@ def row(user: int, tracks: list[int], times: list[float], taken: list[int] | Non
 
 def ask(model: Model, *rows: Row) -> list[int]:
     return [drawn.track for drawn in session_context(model, rows, np.random.default_rng(1))]
+
+
+def follow(model: Model, user: int, tracks: list[int], times: list[float]) -> "Vector":
+    assert model.context is not None
+    earlier = [[ARTISTS[t] for t in tracks[:i]].count(ARTISTS[track]) for i, track in enumerate(tracks)]
+    return interest_of(model.context, row(user, tracks, times), earlier)
 
 
 Vector = np.ndarray[Any, Any]
@@ -158,7 +164,7 @@ def test_the_interest_is_the_posterior_of_the_regression(
     model: Model, user: int, tracks: list[int], times: list[float]
 ) -> None:
     assert model.context is not None
-    found = interest_of(model.context, model.catalogue, row(user, tracks, times))
+    found = follow(model, user, tracks, times)
     assert found == pytest.approx(expected_interest(user, tracks, times), abs=1e-4)
 
 
@@ -198,12 +204,46 @@ def test_a_new_opening_follows_what_is_heard(model: Model) -> None:
             ]
         )
         times = fatigue * expit(arrays()["track_factors"][tracks] @ mean)
-        found = interest_of(
-            model.context, model.catalogue, row(KNOWN, [OTHER_OPENING, *tracks], [1.0, *times.round(2)])
-        )
+        found = follow(model, KNOWN, [OTHER_OPENING, *tracks], [1.0, *times.round(2)])
         followed.append(found)
         assert np.linalg.norm(found - mean) < 0.3 * np.linalg.norm(mean)
     assert len(followed) == 3
+
+
+def test_changes_are_followed_as_by_all_paths() -> None:
+    """A path is the vector last drawn, and when; each has a probability."""
+    rng, change, count = np.random.default_rng(3), 0.3, 4
+    odds, densities = rng.normal(size=3), rng.normal(size=(3, count))
+    first, anew = np.exp(odds) / np.exp(odds).sum(), np.array([0.5, 0.5, 0.0])
+    paths = [(vector, 0, first[vector]) for vector in range(3)]
+    for place in range(count):
+        stayed = [(vector, since, chance * (1 - change)) for vector, since, chance in paths]
+        drawn = [(vector, place, chance * change * anew[vector]) for *_, chance in paths for vector in range(3)]
+        paths = [(v, since, chance * np.exp(densities[v, place])) for v, since, chance in stayed + drawn]
+    of_vector = [sum(chance for v, _, chance in paths if v == vector) for vector in range(3)]
+    best, lasting = follow_changes(change, odds, anew, densities)
+    assert best == int(np.argmax(of_vector))
+    expected = [
+        sum(chance for vector, since, chance in paths if vector == best and since <= place) for place in range(count)
+    ]
+    assert lasting == pytest.approx(np.array(expected) / of_vector[best], abs=1e-9)
+
+
+def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
+    """The first four tracks are heard by the opening's interest, the others by another of the listener's."""
+    made = arrays()
+    tracks = [track for track in range(TRACKS) if track not in (1, 2, 30)][:10]
+    factors, interests = made["track_factors"][tracks], made["interests"]
+    plays = [[ARTISTS[t] for t in [1, *tracks[:i]]].count(ARTISTS[track]) for i, track in enumerate(tracks)]
+    rest = FATIGUE ** np.array(plays) * 0.95 ** np.arange(10)
+    times = (rest * expit(factors @ interests[np.where(np.arange(10) < 4, 0, 1)].T).diagonal()).round(2).tolist()
+    numbers = {"interest_change": 0.1, "tiredness": 0.95, "dispersion": 0.02}
+    changes = {name: np.float64(number) for name, number in numbers.items()}
+    publish_context(tmp_path, evidence=np.full(3, 100, np.int32), **changes)
+    model = load(tmp_path)
+    for heard, interest in ((4, 0), (10, 1)):
+        found = follow(model, KNOWN, [1, *tracks[:heard]], [1.0, *times[:heard]])
+        assert np.linalg.norm(found - interests[interest]) < 0.3 * np.linalg.norm(interests[0] - interests[1])
 
 
 def test_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -247,7 +287,7 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
         ({"organics": np.array([1, 2, 1, 30])}, r"openings are not sorted or repeat \(at 2\)"),
         ({"evidence": np.array([1, 2])}, r"evidence is \(2,\), but there are 3 interests"),
         ({"interests": np.zeros((3, 4), dtype=np.int32)}, "interests is int32"),
-        ({"track_factors": np.zeros((TRACKS, 3), dtype=np.float32)}, r"interests is \(3, 4\), but there are 3 factors"),
+        ({"track_factors": np.zeros((TRACKS, 3), dtype=np.float32)}, r"own_map is \(4, 4\), but there are 3 factors"),
         (
             {"information": np.zeros((4, 4), dtype=np.float32)},
             r"information is float32 \(4, 4\), expected f with 1 axes",
@@ -259,7 +299,7 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
                 name: np.ones((4, 5), dtype=np.float32)
                 for name in ("newcomer_map", "newcomer_covariance", "own_map", "own_covariance")
             },
-            r"newcomer_map is \(4, 5\), but there are 4 factors",
+            r"own_map is \(4, 5\), but there are 4 factors",
         ),
     ],
 )

@@ -40,7 +40,7 @@ def catalogue_file(tmp_path: Path) -> Path:
 def settings(tmp_path: Path, catalogue_file: Path) -> Settings:
     """Of a service that needs all of the files."""
     publish(tmp_path, "one", random_lists(20, TRACKS), catalogue=catalogue_file)
-    return make_settings(tmp_path, catalogue_file, "contextual")
+    return make_settings(tmp_path, catalogue_file, "interleaved(contextual, fold_in)")
 
 
 def load(settings: Settings) -> Model:
@@ -115,6 +115,16 @@ def _factors(**arrays: Any) -> Callable[[Path], None]:  # noqa: ANN401  whatever
     return edit
 
 
+def _history(counts: list[int], heard: list[int]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        arrays = {"counts": counts, "heard": heard, "users": range(len(counts)), "tracks": range(60)}
+        np.savez(folder / "history.npz", values=np.ones(len(heard)), **{k: np.array(v) for k, v in arrays.items()})
+        update_manifest(folder, "history.npz")
+        edit_manifest(folder, parameters={"regularization": 1, "alpha": 1})
+
+    return edit
+
+
 def _manifest(**changes: object) -> Callable[[Path], None]:
     return lambda folder: edit_manifest(folder, **changes)
 
@@ -173,6 +183,9 @@ def _say(folder: Path, **facts: int) -> None:
         (_factors(tracks=np.array([{}], dtype=object), item_factors=np.ones((1, 2))), "not factors of ours"),
         (_factors(tracks=np.arange(3)), "not factors of ours"),
         (_pack, "tracks.npy is compressed"),
+        (_history(counts=[2, 1], heard=[0, 1, 60]), "heard has 0..60; allowed is 0..59"),
+        (_history(counts=[2, 2], heard=[0, 1, 2]), "counts add up to 4, not 3 pairs"),
+        (_history(counts=[-1, 4], heard=[0, 1, 2]), "counts has -1..4; allowed is 0..3"),
         (lambda folder: _claim(folder, (10**6, 10**6)), "not factors of ours"),
         (lambda folder: _claim(folder, (2**40, 2**40)), "not factors of ours"),
         (lambda folder: _link(folder, "factors.npz"), "factors.npz: a link that leads out of"),

@@ -1,24 +1,37 @@
-"""The service solves a new listener's factor as the fit that published the tracks' factors would."""
+"""The service solves a listener's factor, new or known, as the fit that published the tracks' factors would."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import msgspec
 import numpy as np
+import orjson
+import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix, vstack
 
+from analysis.logs.interactions import Reading, parse_columns
+from botify.model.catalogue import load_catalogue, user_number
 from botify.model.fold_in import Feedback, FoldIn, Parameters
+from botify.model.loading import load_model
+from botify.recommenders.base import Row
+from botify.recommenders.session import fold_in
 from looplib.arrays import Float32Array
+from looplib.checksums import unseal
+from recsys.config import ExportConfig
+from recsys.export.export import export_run
+from recsys.ingest.interactions import ingest_interactions
 from recsys.models.als import Als, AlsParams
 from recsys.models.normal_equations import make_equations
+from tests.botify.exports import make_settings
+from tests.recsys.finished import finish_run
 
 LISTENERS, NEW, TRACKS, HEARD = 600, 150, 400, 20
 
 
 def make_folding(items: Float32Array, params: AlsParams, **feedback: float | bool | str) -> FoldIn:
     parameters = msgspec.convert(asdict(params), Parameters)
-    gram = (items.T @ items).astype(np.float64)
-    return FoldIn(items, len(items), gram, parameters, msgspec.convert(feedback, Feedback), unit=1.0)
+    return FoldIn(items, len(items), parameters, msgspec.convert(feedback, Feedback))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +66,56 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
 def test_nothing_heard_gives_no_factor() -> None:
     folding = make_folding(np.ones((4, 2), np.float32), AlsParams(2, 0.1, 1.0))
     assert folding.solve((1,), (0.0,)) is None
+
+
+def test_the_best_track_is_that_of_all_scores() -> None:
+    generator = np.random.default_rng(2)
+    items = (generator.normal(size=(7000, 6)) * generator.lognormal(sigma=1, size=(7000, 1))).astype(np.float32)
+    folding = make_folding(items, AlsParams(6, 0.1, 1.0))
+    for factor in generator.normal(size=(50, 6)):
+        scores = items @ factor.astype(np.float32)
+        best = np.argsort(-scores)[:30].tolist()
+        assert [folding.best(factor, best[:taken]) for taken in (0, 1, 29)] == [best[0], best[1], best[29]]
+        assert folding.best(-factor, set(range(7000)) - {3}) == 3
+    assert folding.best(items[0].astype(np.float64), range(7000)) is None
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_a_known_listener_s_factor_is_that_of_history_and_session(scale: str, tmp_path: Path) -> None:
+    generator = np.random.default_rng(6)
+    plays = pd.DataFrame({"u": generator.integers(30, size=900), "i": generator.integers(40, size=900)})
+    plays = plays.assign(u=plays["u"].map("u{}".format), i=plays["i"].map("i{}".format), w=generator.uniform(1, 9, 900))
+    plays.to_parquet(tmp_path / "plays.parquet")
+    reading = Reading(parse_columns("user=u,item=i,weight=w"))
+    ingest_interactions([tmp_path / "plays.parquet"], tmp_path / "store", reading, memory="200MB")
+    run = finish_run(tmp_path, feedback={"scale": scale})
+    version = Path(export_run(run, tmp_path / "out", ExportConfig(top=5, neighbours=3, filter_seen=True)))
+    service = make_settings(tmp_path / "out", version / "tracks.json", "fold_in")
+    model = load_model(service, load_catalogue(service.catalog))
+    assert model.folding is not None
+    with np.load(version / "factors.npz") as factors:
+        ids, items = factors["tracks"].tolist(), factors["item_factors"].astype(np.float64)
+    number, sums = model.catalogue.numbers, plays.groupby(["u", "i"])["w"].sum()
+    unit = (np.log1p(sums) if scale == "log" else sums).mean()
+    for user in ("u3", "u17"):
+        total = {item: sums.get((user, item), 0.0) for item in ids} | {"i4": sums.get((user, "i4"), 0.0) + unit / 2}
+        heard = {item: value for item, value in total.items() if value}
+        rows = items[[ids.index(item) for item in heard]]
+        values = np.log1p(list(heard.values())) if scale == "log" else np.array(list(heard.values()))
+        left = items.T @ items + (rows.T * values) @ rows + 0.1 * np.eye(4)
+        found = model.folding.solve([number["i4"]], [0.5], user_number(user))
+        assert found == pytest.approx(np.linalg.solve(left, rows.T @ (1 + values)), rel=1e-4)
+        (drawn,) = fold_in(model, [Row(user_number(user), [number["i4"]], [0.5], [number["i4"]])], generator)
+        assert model.catalogue.ids[drawn.track] not in heard  # as in the lists of this export
+    alone = model.folding.solve([number["i4"]], [0.5])
+    assert np.array_equal(model.folding.solve([number["i4"]], [0.5], user_number("nobody")), alone)  # type: ignore[arg-type]
+    (version / "history.npz").unlink()  # as exports were before
+    manifest = unseal((version / "manifest.json").read_bytes())
+    manifest["files"].pop("history.npz")
+    (version / "manifest.json").write_bytes(orjson.dumps(manifest))
+    older = load_model(service, load_catalogue(service.catalog)).folding
+    assert older is not None
+    assert older.solve([number["i4"]], [0.5], user_number("u3")) == pytest.approx(alone)
 
 
 def ndcg(scores: Float32Array, heard: csr_matrix, held_out: csr_matrix, k: int = 30) -> float:

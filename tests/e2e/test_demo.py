@@ -90,7 +90,9 @@ def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> Non
     lists = [json.loads(line) for line in (published / "recommendations.jsonl").read_text().splitlines()]
     assert [line["user"] for line in lists] == list(range(1500))
     assert all(len(set(line["tracks"])) == 30 for line in lists)
-    assert {"neighbours.jsonl", "factors.npz", "context.npz", "manifest.json"} <= {f.name for f in published.iterdir()}
+    assert {"neighbours.jsonl", "factors.npz", "history.npz", "context.npz", "tracks.json", "manifest.json"} <= {
+        f.name for f in published.iterdir()
+    }
 
 
 @pytest.mark.slow

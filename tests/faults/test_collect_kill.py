@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sim.collect.collection import CollectConfig, collect
+from sim.collect import CollectConfig, collect
 from tests.sim.worlds import heed_interrupts, write_world
 
 SEGMENTS = 200

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.logs.interactions import parse_columns
+from analysis.logs.interactions import Reading, parse_columns
 from listening_loop import demo
 from listening_loop.command import STEPS, main
 from listening_loop.init import look_at
@@ -115,10 +115,23 @@ def test_init_guesses_columns_scale_and_split_and_the_result_is_a_configuration(
 
 def test_init_knows_an_event_log_and_asks_for_columns_that_it_cannot_guess(tmp_path: Path) -> None:
     log = write_log(tmp_path / "events.jsonl", random_sessions(1, listeners=3, tracks=9, sessions=5))
-    assert look_at(log).columns is None
+    assert look_at(log).reading is None
     other = write_plays(tmp_path / "odd.csv", ["a,b,c", "1,2,3"])
     assert main(["init", str(other), "--out", str(tmp_path / "odd.yaml")]) == 2
-    assert look_at(other, parse_columns("user=a,item=b")).columns == parse_columns("user=a,item=b")
+    found = look_at(other, parse_columns("user=a,item=b")).reading
+    assert found == Reading(parse_columns("user=a,item=b"))
+
+
+def test_init_of_a_published_pair_keeps_the_test_file_out_of_the_choice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = write_plays(tmp_path / "train.dat", ["2 17 4", "0", "1 17"])
+    assert main(["init", str(file), "--preset", "citeulike", "--out", "pair.yaml"]) == 0
+    assert f"ingest {file} --store out/pair/store --preset citeulike" in capsys.readouterr().out
+    config = load_config(SearchConfig, Path("pair.yaml"))
+    assert (config.split.kind, config.split.train, config.split.test) == ("files", ("train.dat",), ())
+    assert (config.validation.filter_seen, config.export.filter_seen, config.validation.min_time) == (True, True, 1)
 
 
 def test_the_demo_finds_the_configurations_that_are_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A run as a finished search leaves it, of a model that nothing chose."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -14,9 +15,9 @@ from recsys.store.remote import open_store
 from tests.recsys.in_process import in_process
 
 
-def finish_run(folder: Path, context: ContextConfig | None = None) -> Path:
+def finish_run(folder: Path, context: ContextConfig | None = None, **sections: Any) -> Path:  # noqa: ANN401  of a search
     """Make the folder `run` beside the folder `store`; returns it."""
-    config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"), context=context)
+    config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"), context=context, **sections)
     dataset = build_dataset(open_store(config.store), config, in_process(), lambda _done, _word: None)
     run = folder / "run"
     run.mkdir(exist_ok=True)

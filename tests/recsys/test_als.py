@@ -60,10 +60,10 @@ def test_a_fit_that_diverges_is_a_trial_error_that_says_when() -> None:
 
 def test_a_restored_fit_goes_on_as_the_one_that_was_left_off() -> None:
     interactions, params = random_interactions(), AlsParams(factors=4, regularization=0.1, alpha=10)
-    whole, first, second = (Als(interactions, params, seed=1, threads=1) for _ in range(3))
+    whole, first = (Als(interactions, params, seed=1, threads=1) for _ in range(2))
     whole.sweep(5)
     first.sweep(2)
-    second.restore(first.user_factors, first.item_factors, first.sweeps)
+    second = Als(interactions, params, seed=1, threads=1, start=first)
     second.sweep(3)
     assert second.sweeps == 5
     assert np.array_equal(second.user_factors, whole.user_factors)

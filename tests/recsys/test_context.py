@@ -25,7 +25,14 @@ def taste() -> FloatArray:
 
 @pytest.fixture(scope="module")
 def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
-    """Responses, and the interest of each opening: two tracks that are far apart, with their five nearest."""
+    return make_responses(taste)
+
+
+def make_responses(taste: FloatArray, change: float = 0.0) -> tuple[Responses, IntArray]:
+    """Responses, and the interest of each opening: two tracks that are far apart, with their five nearest.
+
+    With the probability `change` before each response, the session of five goes on with the other interest.
+    """
     rng = np.random.default_rng(2)
     listener, organic, interest = [], [], []
     vectors: list[FloatArray] = []
@@ -39,11 +46,13 @@ def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
             interest += [len(vectors)] * 5
             vectors.append(taste[centre])
     sharpness, bias = rng.uniform(0.5, 1.2, LISTENERS), rng.uniform(0, 2, LISTENERS)
-    count = 25  # responses an opening
+    count, session = 25, 5  # responses an opening and a session
     opening = np.repeat(np.arange(len(organic)), count)
+    changes = (rng.random((len(opening) // session, session)) < change).cumsum(axis=1).ravel() % 2
     track = rng.integers(TRACKS, size=len(opening))
     who = np.array(listener)[opening]
-    dots = np.einsum("ij,ij->i", np.array(vectors)[np.array(interest)[opening]], taste[track])
+    followed = np.array(interest)[opening] ^ changes  # the two of a listener are 2 i and 2 i + 1
+    dots = np.einsum("ij,ij->i", np.array(vectors)[followed], taste[track])
     earlier = (rng.random(len(opening)) < 0.05).astype(np.int16)
     time = np.round(GAMMA**earlier / (1 + np.exp(-sharpness[who] * (dots - bias[who]))), 2)
     responses = Responses(
@@ -56,6 +65,7 @@ def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
         track=track.astype(np.int32),
         time=time.astype(np.float32),
         earlier=earlier,
+        before=(np.arange(len(opening)) % session).astype(np.int16),
     )
     return responses, np.array(interest)
 
@@ -82,6 +92,7 @@ def test_times_are_explained_and_the_fatigue_of_artists_is_found(
     off = expected_times(model, truth[0]) - truth[0].time
     assert 1 - np.mean(off**2) / truth[0].time.var() > 0.95
     assert model.artist_fatigue == pytest.approx(GAMMA, abs=0.05)
+    assert (model.interest_change, model.tiredness) == (0, 1)
 
 
 def test_openings_of_an_interest_are_found_together(truth: tuple[Responses, IntArray], model: ContextModel) -> None:
@@ -130,6 +141,7 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
         one,
         np.array([0.4], np.float32),
         np.full(1, earlier, np.int16),
+        np.zeros(1, np.int16),
     )
     model = fit_context(responses, CONFIG, 1, 1)
     assert all(np.isfinite(getattr(model, field.name)).all() for field in fields(ContextModel))
@@ -181,6 +193,17 @@ def test_a_new_interest_of_a_known_listener_has_their_scale_and_constant(
     deviations = (own - expected).astype(float)
     spread = np.linalg.inv(model.new_precision)
     assert np.trace(spread) == pytest.approx(np.trace(np.cov(deviations.T)), rel=0.2)
+
+
+def test_the_chance_of_a_change_and_tiredness_are_found(taste: FloatArray) -> None:
+    """The interest goes over to the other one at .1 of tracks, which is drawn anew at .2."""
+    responses, _ = make_responses(taste, change=0.1)
+    tired = responses.time * np.float32(0.95) ** responses.before
+    found = fit_context(replace(responses, time=tired), CONFIG, 1, 2)
+    assert found.interest_change == pytest.approx(0.2, abs=0.1)
+    assert found.tiredness == pytest.approx(0.95, abs=0.02)
+    assert found.artist_fatigue == pytest.approx(GAMMA, abs=0.05)
+    assert found.dispersion < 0.1
 
 
 def test_a_coarse_fit_finer_than_the_fit_is_refused() -> None:

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from looplib.arrays import FloatArray
 from recsys.errors import TrialError
-from recsys.models.als import Als, AlsParams
+from recsys.models.als import Als, AlsParams, Fit
 from recsys.models.compiled import cache_folder
 from recsys.models.normal_equations import load_kernels, make_equations
 from recsys.models.topk import top_tracks
@@ -136,8 +136,9 @@ def test_a_skip_lowers_the_score_of_its_track() -> None:
 
 def test_equations_without_a_solution_are_a_trial_error() -> None:
     heard, _ = listening()
-    model = Als(heard, replace(PLAIN, regularization=0.0, factors=39), seed=1, threads=1)
-    model.restore(model.user_factors, np.zeros_like(model.item_factors), 0)
+    params = replace(PLAIN, regularization=0.0, factors=39)
+    zeros = Fit(0, *(np.zeros((count, 39), dtype=np.float32) for count in heard.shape))
+    model = Als(heard, params, seed=1, threads=1, start=zeros)
     with pytest.raises(TrialError, match=r"a row has no solution with regularization 0\.0"):
         model.sweep(1)
 

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from looplib.arrays import FloatArray
-from recsys.session_model.likelihood import calibrate, find_fatigue, measure_dispersion, working_responses
+from recsys.session_model.likelihood import calibrate, find_decay, measure_dispersion, working_responses
 
 STEP = 0.01
 
@@ -57,10 +57,28 @@ def test_logits_are_calibrated_and_hardly_by_few_shares() -> None:
     assert calibrate(logit[:0], time[:0]) == pytest.approx([0, 1])
 
 
-def test_the_fatigue_is_found_in_noise() -> None:
+def test_fatigue_is_found_in_noise() -> None:
     rng = np.random.default_rng(6)
     mean, earlier = expit(rng.normal(-1, 1, 30_000)), rng.integers(1, 4, 30_000)
     heard = (rng.random(30_000) < mean * 0.8**earlier).astype(float)
-    assert find_fatigue(mean, heard, earlier) == pytest.approx(0.8, abs=0.02)
-    assert find_fatigue(mean[:0], heard[:0], earlier[:0]) == 1
-    assert find_fatigue(mean, 0 * heard, earlier) == pytest.approx(0.01)
+    assert find_decay(mean, heard, earlier, has_level=False)[0] == pytest.approx(0.8, abs=0.02)
+    assert find_decay(mean[:0], heard[:0], earlier[:0], has_level=False) == (1, 0)
+    assert find_decay(mean, 0 * heard, earlier, has_level=False)[0] == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("factor", [0.97, 1.0])
+def test_a_decay_beside_an_unknown_level_has_the_largest_poisson_likelihood(factor: float) -> None:
+    rng = np.random.default_rng(7)
+    mean, count = expit(rng.normal(-1, 1, 60_000)), rng.integers(0, 9, 60_000)
+    heard = (rng.random(60_000) < mean * factor**count).astype(float)
+
+    def loss(x: FloatArray) -> float:
+        log = np.log(0.7 * mean) + x[0] + x[1] * count
+        return float(2 * np.sum(np.exp(log) - heard * log))
+
+    found, gain = find_decay(0.7 * mean, heard, count, has_level=True)
+    best = minimize(loss, np.zeros(2), bounds=[(None, None), (None, 0)])
+    flat = minimize(lambda x: loss(np.array([x[0], 0])), np.zeros(1))
+    assert found == pytest.approx(np.exp(best.x[1]), abs=1e-4)
+    assert found == pytest.approx(factor, abs=0.005)
+    assert gain == pytest.approx(flat.fun - best.fun, abs=0.01)

@@ -32,20 +32,20 @@ def store_of(folder: Path, catalogue: Path) -> Path:
     return folder / "store"
 
 
-def expected(sessions: list[Session], artists: bool) -> Counter[tuple[int, int, int, float, int]]:
-    """(listener, organic track, track, time, earlier tracks of its artist) of every response, in plain Python."""
-    found: Counter[tuple[int, int, int, float, int]] = Counter()
+def expected(sessions: list[Session], artists: bool) -> Counter[tuple[int, int, int, float, int, int]]:
+    """Listener, organic track, track, time, earlier tracks of its artist, and in all, of every response."""
+    found: Counter[tuple[int, int, int, float, int, int]] = Counter()
     for session in sessions:
         heard = [track for track, _ in session.heard]
         for position, (track, time) in enumerate(session.heard):
             before = heard[:position]
             if position and track not in before:
                 earlier = sum(other % 7 == track % 7 for other in before) if artists else 0
-                found[(session.user, heard[0], track, round(time, 2), earlier)] += 1
+                found[(session.user, heard[0], track, round(time, 2), earlier, position - 1)] += 1
     return found
 
 
-def listed(responses: Responses) -> Counter[tuple[int, int, int, float, int]]:
+def listed(responses: Responses) -> Counter[tuple[int, int, int, float, int, int]]:
     opening = responses.opening
     columns = zip(
         responses.users[responses.listener[opening]].tolist(),
@@ -53,6 +53,7 @@ def listed(responses: Responses) -> Counter[tuple[int, int, int, float, int]]:
         responses.tracks[responses.track].tolist(),
         np.round(responses.time.astype(float), 2).tolist(),
         responses.earlier.tolist(),
+        responses.before.tolist(),
         strict=True,
     )
     return Counter(columns)

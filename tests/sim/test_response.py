@@ -12,7 +12,7 @@ from scipy import stats
 from looplib.arrays import IntArray
 from looplib.config import load_config
 from looplib.randomness import make_generator
-from sim.collect.collection import CollectConfig, collect
+from sim.collect import CollectConfig, collect
 from sim.listening import hashes
 from sim.listening.sessions import ListeningModel, Sessions, draw_starts, make_model, own_logits, scale_starts
 from sim.recommenders import play_out, recommend_random

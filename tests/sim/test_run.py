@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from looplib.config import load_config
-from sim.collect.collection import CollectConfig
+from sim.collect import CollectConfig
 from sim.run import main
 from tests.sim.worlds import write_world
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.validation.validator import METRICS, Settings, Validation, Validator
+from analysis.validation import METRICS, Settings, Validation, Validator
 from looplib.arrays import IntArray
 
 CATALOGUE_SIZE = 100

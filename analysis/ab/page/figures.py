@@ -6,9 +6,17 @@ from statistics import median
 from analysis.ab.effects import MetricEffect, RelativeEffect
 from analysis.ab.parts.timeline import Timeline
 from analysis.ab.report import Report
-from analysis.charts import intervals
-from analysis.charts.lines import Point, draw_days, draw_lines, number_axis
-from analysis.charts.svg import arm_colour, around_zero, to_svg
+from analysis.charts import (
+    IntervalRow,
+    Point,
+    arm_colour,
+    around_zero,
+    draw_days,
+    draw_intervals,
+    draw_lines,
+    number_axis,
+    to_svg,
+)
 from analysis.page import numbers
 from analysis.page.render import Figure, Table, tabulate
 
@@ -36,12 +44,12 @@ def draw_effects(report: Report) -> list[Figure]:
 
 def _draw_forest(report: Report) -> Figure:
     effects = [effect for effect in effects_in_order(report) if effect.role in {"primary", "secondary"}]
-    groups: dict[str, list[intervals.Row]] = {}
+    groups: dict[str, list[IntervalRow]] = {}
     for effect in effects:
         groups.setdefault(f"{effect.role} metrics".upper(), [])
         relative = shown(effect)
         ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
-        row = intervals.Row(effect.arm, _change(effect), *ends, _colours(report)[effect.arm], effect.significant)
+        row = IntervalRow(effect.arm, _change(effect), *ends, _colours(report)[effect.arm], effect.significant)
         groups.setdefault(_capital(effect.label), []).append(row)
     found = "; ".join(f"{effect.label}, {effect.arm}: {_change(effect)}" for effect in effects if effect.significant)
     return Figure(
@@ -50,7 +58,7 @@ def _draw_forest(report: Report) -> Figure:
         "decide for primary metrics, else for one look; from value to value where its own is next to 0. "
         "A filled mark is significant after the adjustment for many comparisons.",
         to_svg(
-            intervals.draw_intervals(groups, "effect, %", _domain(effects)),
+            draw_intervals(groups, "effect, %", _domain(effects)),
             f"{len(effects)} effects with intervals. Significant: {found or 'none'}.",
         ),
     )

@@ -11,7 +11,6 @@ from analysis.logs.lines import LineCounts
 _KINDS = {
     "tracks": "more tracks on a day than can be heard",
     "at_once": "events within one millisecond, before an answer came",
-    "overlap": "two sessions at the same time",
 }
 _EXAMPLES = 3
 

@@ -3,9 +3,8 @@
 -- $at_once_share      DOUBLE, share of a listener's events, at least ten, that may follow another before its answer came
 -- FROM all_sessions(user BIGINT, arm VARCHAR, tracks BIGINT, at_once BIGINT)
 -- FROM listener_sums_day(user BIGINT, arm VARCHAR, tracks BIGINT)
--- FROM overlapping(user BIGINT, arm VARCHAR)
 -- Columns:
---   kind       VARCHAR: 'tracks', 'at_once' or 'overlap'
+--   kind       VARCHAR: 'tracks' or 'at_once'
 --   arm
 --   listeners  BIGINT
 --   examples   BIGINT[], the three smallest ids
@@ -19,9 +18,6 @@ WITH suspects AS (
     WHERE arm IS NOT NULL
     GROUP BY arm, user
     HAVING sum(at_once) >= greatest(10, $at_once_share * sum(tracks))
-    UNION ALL
-    SELECT 'overlap' AS kind, arm, user
-    FROM overlapping
 )
 SELECT kind, arm, count(*) AS listeners, min(user, 3) AS examples
 FROM suspects

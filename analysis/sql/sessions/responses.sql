@@ -8,6 +8,7 @@
 --   track    the recommended track
 --   time     FLOAT, share 0..1 of it that was heard
 --   earlier  SMALLINT, tracks of the same artist played before in the session; 0 where the artist is not known
+--   before   SMALLINT, recommended tracks played before in the session
 WITH played AS (
     SELECT
         *,
@@ -20,7 +21,13 @@ WITH played AS (
     FROM session_events
     LEFT JOIN artists USING (track)
 )
-SELECT user, organic, track, CAST(time AS FLOAT) AS time, CAST(least(earlier, 32767) AS SMALLINT) AS earlier
+SELECT
+    user,
+    organic,
+    track,
+    CAST(time AS FLOAT) AS time,
+    CAST(least(earlier, 32767) AS SMALLINT) AS earlier,
+    CAST(least(position - 2, 32767) AS SMALLINT) AS before
 FROM played
 WHERE position > 1 AND hearing = 1
 ORDER BY user, organic, start_ms, session, position

@@ -6,18 +6,31 @@ from typing import Any
 import altair as alt
 import pytest
 
-from analysis.charts.intervals import Row, draw_intervals
-from analysis.charts.lines import Point, draw_days, draw_lines, draw_scatter, number_axis
-from analysis.charts.svg import WIDTH, arm_colour, around_zero, named_axis, to_svg
+from analysis.charts import (
+    WIDTH,
+    IntervalRow,
+    Point,
+    arm_colour,
+    around_zero,
+    draw_days,
+    draw_intervals,
+    draw_lines,
+    draw_scatter,
+    named_axis,
+    number_axis,
+    to_svg,
+)
 from tests.analysis.page.html import HOSTILE, Parser
 
 BLUE, ORANGE = arm_colour(1), arm_colour(2)
 COLOURS = {"C": arm_colour(0), "T1": BLUE}
-FAR = Row("Fallbacks", "+60 %", 60.0, -20.0, 70.0, ORANGE, filled=False)
+FAR = IntervalRow("Fallbacks", "+60 %", 60.0, -20.0, 70.0, ORANGE, filled=False)
 DAYS = [Point("", day, 3.0, 1.0, 5.0) for day in range(3)]
 KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
     "intervals": (
-        draw_intervals({"Primary": [Row("Time", "+5 %", 5.0, 3.0, 7.0, BLUE)], "Guardrails": [FAR]}, "x", (-10, 10)),
+        draw_intervals(
+            {"Primary": [IntervalRow("Time", "+5 %", 5.0, 3.0, 7.0, BLUE)], "Guardrails": [FAR]}, "x", (-10, 10)
+        ),
         {"Primary", "Guardrails", "Time", "+5 %", "Fallbacks", "+60 %"},
     ),
     "lines": (
@@ -57,7 +70,7 @@ def test_the_same_chart_is_the_same_svg_with_no_name_that_another_could_have() -
 
 
 def test_a_name_is_never_taken_for_markup() -> None:
-    rows = [Row(HOSTILE, HOSTILE, 1.0, 0.0, 2.0, BLUE)]
+    rows = [IntervalRow(HOSTILE, HOSTILE, 1.0, 0.0, 2.0, BLUE)]
     points = [Point(HOSTILE, 0, 1), Point(HOSTILE, 1, 2)]
     charts = (
         draw_intervals({HOSTILE: rows}, HOSTILE),

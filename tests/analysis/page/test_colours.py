@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import charts
+from analysis import page
 
-STYLE = (Path(charts.__file__).parent / "colours.css").read_text(encoding="utf-8")
+STYLE = (Path(page.__file__).parent / "templates" / "colours.css").read_text(encoding="utf-8")
 LIGHT, DARK = (
     dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root {([^}]*#1[^}]*)}", STYLE)
 )

@@ -11,10 +11,9 @@ import pyarrow.compute as pc
 import pytest
 from distributed import LocalCluster
 
-from analysis.aa import PROG, app
+from analysis.aa import PROG, app, check, in_control, split
 from analysis.errors import AnalysisError
-from analysis.planning.aa import check, in_control, split
-from analysis.planning.listener_days import ListenerDays, Sample, read_listener_days
+from analysis.planning import ListenerDays, Sample, read_listener_days
 from analysis.statistics.moments import Quantity
 from botify.experiments import Arm, Experiment
 from looplib.arrays import FloatArray
@@ -66,7 +65,7 @@ def test_a_sound_system_raises_an_alarm_in_one_of_a_thousand_and_an_unsound_one_
         ends = np.where(uniform[:, 1] < 0.95, 1.0, -1.0)
         return [np.column_stack([uniform[:, 0], uniform[:, 0], -ends, ends])]
 
-    monkeypatch.setattr("analysis.planning.aa._run_splits", splits)
+    monkeypatch.setattr("analysis.aa._run_splits", splits)
     power = 1.0
     for _ in range(1000):
         alarms += not check(days, runs=500, effect=0.5).as_expected
@@ -143,7 +142,7 @@ def test_a_scheduler_gives_the_same_as_this_process(days: ListenerDays) -> None:
 
 @pytest.mark.dask
 def test_a_scheduler_that_does_not_answer_is_named(days: ListenerDays, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.planning.aa._CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr("analysis.aa._CONNECT_TIMEOUT_S", 1)
     with pytest.raises(AnalysisError, match="no Dask scheduler answers"):
         check(days, runs=1, scheduler="tcp://127.0.0.1:1")
 

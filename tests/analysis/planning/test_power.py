@@ -8,9 +8,8 @@ import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.planning.listener_days import ListenerDays, find_metric, parse_effect, read_listener_days
-from analysis.planning.power import describe, plan
-from analysis.power import PROG, app
+from analysis.planning import ListenerDays, find_metric, parse_effect, read_listener_days
+from analysis.power import PROG, app, describe, plan
 from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, achieved_power
 from looplib.cli import run

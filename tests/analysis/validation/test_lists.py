@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.validation.lists import align
+from analysis.validation import align
 
 KNOWN = np.array([3, 5, 8])
 NOBODY = [-1, -1]

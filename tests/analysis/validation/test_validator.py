@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.statistics import bootstrap
-from analysis.validation.validator import METRICS, Settings, Validator
+from analysis.validation import METRICS, Settings, Validator
 from looplib.arrays import IntArray
 
 LISTENERS, TRACKS, WIDTH = 120, 80, 12

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score  # type: ignore[import-untyped]
 
-from analysis.validation.validator import Settings, Validation, Validator
+from analysis.validation import Settings, Validation, Validator
 from looplib.arrays import FloatArray
 
 TRACKS = 12

@@ -16,7 +16,7 @@ from recsys.ingest.presets import Preset
 from recsys.store.ids import originals, stored_titles, titles_by_id
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import event, read_rows, write_log
-from tests.recsys.tables import WRITERS, Row, ingest, write_csv
+from tests.recsys.tables import WRITERS, Row, ingest, write_csv, write_json
 
 COLUMNS = "user=uid,item=song,share=heard,timestamp=ts"
 MINUTE = 60_000
@@ -118,9 +118,12 @@ def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None
     folder.mkdir(parents=True)
     (tmp_path / "plays" / "README").write_text("no data")
     write_csv(folder / "a.csv", [play("a", "x", 50, 0, kind="radio"), play("a", "y", 100, 1, kind="own")])
-    write_csv(folder / "b.csv", [play("b", "x", 25, 0, kind="radio")])
+    write_json(folder / "b.jsonl", [play("b", "x", 25, 0, kind="radio"), play("b", "y", 25, 1)])
+    with (folder / "b.jsonl").open("a") as lines:
+        lines.write("{torn")
     store = ingested(tmp_path, tmp_path / "plays", percent=True, where="kind = 'radio'")
     assert [(user, track, time) for user, track, _, time, *_ in events_of(store)] == [("a", "x", 0.5), ("b", "x", 0.25)]
+    assert [source.lines.rejected for source in store.manifest.sources] == [0, 1]
 
 
 def test_titles_come_with_the_ids_and_gaps_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +177,11 @@ def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> 
             "timestamps in 3 formats, 1 dates, 1 milliseconds, 1 seconds; write them in one",
         ),
         ([play("a", "x", 1, 0)], ("--where", "nope = 1"), '--where: Binder Error: Referenced column "nope" not found'),
-        ([play("a", "x", 1, 0)], ("--where", "heard > 0"), "values of CSV are text, compare CAST(column AS DOUBLE)"),
+        (
+            [play("a", "x", 1, 0)],
+            ("--where", "heard > 0"),
+            "values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)",
+        ),
         ([play("a", "x", 1, 0)], ("--where", "heard = 'no'"), "empty; at least one row is expected"),
     ],
 )
@@ -288,8 +295,10 @@ def test_yambda_has_units_of_five_seconds_and_percentages(tmp_path: Path) -> Non
     table = {name: pa.array(values, kind) for (name, values), kind in zip(columns.items(), types, strict=True)}
     table |= {"played_ratio_pct": pa.array([120, 25], pa.uint16()), "track_length_seconds": pa.array([200, 90])}
     pq.write_table(pa.table(table), tmp_path / "listens.parquet")
-    assert ingest(tmp_path / "store", tmp_path / "listens.parquet", "--preset", "yambda") == 0
-    store = open_store(tmp_path / "store")
-    found = [(row["user"], row["track"], row["time"], row["recommendation"]) for row in rows_of(store)]
-    assert found == [(100, 9000, 1.0, 3000), (100, 3000, 0.25, None)]
-    assert [row["timestamp"] for row in rows_of(store)] == [39_420 * 5000, 39_460 * 5000]
+    write_json(tmp_path / "listens.jsonl", pa.table(table).to_pylist())
+    for name in ("listens.parquet", "listens.jsonl"):
+        assert ingest(tmp_path / f"store of {name}", tmp_path / name, "--preset", "yambda") == 0
+        rows = rows_of(open_store(tmp_path / f"store of {name}"))
+        found = [(row["user"], row["track"], row["time"], row["recommendation"]) for row in rows]
+        assert found == [(100, 9000, 1.0, 3000), (100, 3000, 0.25, None)]
+        assert [row["timestamp"] for row in rows] == [39_420 * 5000, 39_460 * 5000]

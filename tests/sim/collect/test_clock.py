@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from looplib.randomness import make_generator
-from sim.collect.eventlog import DAY_MS, SESSION_GAP_MS, event_times, window_ms
+from sim.collect import DAY_MS, SESSION_GAP_MS, event_times, window_ms
 from sim.errors import SimError
 
 SILENCE_MS = 30 * 60 * 1000

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from looplib.files import sha256_file
-from sim.collect.collection import CollectConfig, collect
+from sim.collect import CollectConfig, collect
 from sim.errors import SimError
 from sim.worlds.files import load_world
 from tests.sim.worlds import write_world

@@ -10,7 +10,7 @@ import orjson
 
 from looplib.arrays import FloatArray
 from looplib.config import load_config
-from sim.collect.collection import CollectConfig, collect
+from sim.collect import CollectConfig, collect
 from sim.world import make_world
 from sim.worlds.config import WorldConfig
 

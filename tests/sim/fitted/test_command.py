@@ -290,3 +290,62 @@ def test_help_has_an_example_and_the_other_help_names_it(capsys: pytest.CaptureF
     assert "python -m sim.world from-interactions plays.csv.gz --export out/run/export" in capsys.readouterr().out
     assert main(["--help"]) == 0
     assert "python -m sim.world from-interactions --help" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture(scope="module")
+def of_log(data: Data) -> Path:
+    folder = data.folder / "of-log"
+    log = data.folder / "log"
+    with redirect_stdout(io.StringIO()):
+        assert main(data.words(folder, "--catalogue", data.catalogue, plays=log)) == 0
+    return folder
+
+
+def test_sessions_of_a_world_fitted_to_a_log_are_like_those_of_held_out_listeners(of_log: Path) -> None:
+    found = orjson.loads((of_log / "fit.json").read_bytes())
+    for figure in (
+        "tracks",
+        "time",
+        "share 0",
+        "share < 0.1",
+        "share > 0.5",
+        "share at 1",
+        "share at 5",
+        "length 95 %",
+    ):
+        pair = found["sessions"][figure]
+        assert pair["simulated"] == pytest.approx(pair["data"], rel=0.1, abs=0.03), figure
+    for figure in ("between listeners", "listener 10 %", "listener 90 %", "openings repeated"):
+        pair = found["sessions"][figure]
+        assert pair["simulated"] == pytest.approx(pair["data"], rel=0.25), figure
+    openings = found["reproduction"]
+    assert openings["gini"] == pytest.approx(openings["data_gini"], abs=0.1)
+    assert openings["popularity"] > 0.7
+    assert openings["co_listening"] > 10 * openings["chance"]  # nine openings of a track say little of who shares them
+
+
+def test_a_world_fitted_to_a_log_wears_out_as_the_log_says(of_log: Path) -> None:
+    world = load_world(of_log)
+    assert world.gamma[0] == pytest.approx(0.8, abs=0.12)  # the truth
+    assert world.response.tiredness < 0.01  # there is none
+    assert set(world.session_budget.tolist()) <= {4, 5, 6}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"user":"u9","track":"x","time":1,"timestamp":1,"session":"s"}', "log.jsonl:1: user 'u9' is not in"),
+        ('{"user":"u1","track":"t","time":1,"timestamp":1,"session":"s"}', "log.jsonl:1: track 't' is not in"),
+        ('{"user":"u1","track":"x","time":2,"timestamp":1,"session":"s"}', "log.jsonl:1: time: Input should be less"),
+        ('{"user":"u1","track":"x","time":1,"timestamp":1}', "log.jsonl:1: session: Field required"),
+        ('{"user":"u1","track":"x","time":1,"timestamp":1,"session":"s"}', "no recommended track was heard"),
+        ("", "no events"),
+    ],
+)
+def test_a_wrong_log_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, message: str
+) -> None:
+    words = _small(tmp_path)
+    (log := tmp_path / "data" / "log.jsonl").write_text(f"{line}\n" if line else "")
+    assert message in _refused([words[0], str(log), *words[2:]], tmp_path, capsys)
+    assert "tables are expected, or event logs" in _refused([words[0], str(log), *words[1:]], tmp_path, capsys)

@@ -1,4 +1,4 @@
-"""Listening by listener and day, for planning an experiment from a log that has none, and what both commands share."""
+"""What `analysis.power` and `analysis.aa` share: listening by listener and day, from a log without an experiment."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence

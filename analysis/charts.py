@@ -1,0 +1,230 @@
+"""Charts as altair specs, shared by the A/B page, the search report and the lab, and their rendering to SVG.
+
+In: rows of plain values. Out: an altair chart, which `to_svg` turns into SVG without a browser. Altair is imported here
+alone; it takes a third of a second to import, so pages import their figures where they render.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any, NamedTuple
+
+import altair as alt
+import vl_convert
+
+Layer = alt.Chart | alt.LayerChart
+
+WIDTH = 440  # px, labels included; the page scales it to its columns
+_ROW = 36  # px
+_LETTER = 7.8  # px, a digit at the size of the texts, in a wide font
+_FEW = 12  # points of a line that may each have a dot of their own
+_CROWDED = 31  # days that may each have an interval of their own
+_WIDE = 3.0  # an interval that reaches so many times as far as the last day's leaves the chart
+_PLAIN = {"labelColor": "var(--soft)", "labelFontSize": 11, "titleColor": "var(--soft)", "titleFontSize": 11}
+CONFIG = {
+    "aria": False,  # the SVG has one description; a label for each mark would be read out one by one
+    "autosize": {"type": "fit-x", "contains": "padding"},
+    "background": None,
+    "view": {"stroke": None},
+    "axis": _PLAIN
+    | {"titleFontWeight": "normal", "gridColor": "var(--faint)", "domain": False, "ticks": False, "labelPadding": 6},
+    "axisX": {"titleAlign": "right", "titleAnchor": "end", "grid": False},
+    "axisY": {"titleAlign": "left", "titleAnchor": "end", "titleAngle": 0, "titleX": -34, "titleY": -10},
+    "legend": _PLAIN
+    | {"orient": "top", "offset": 22, "title": None, "labelLimit": 190, "columnPadding": 26}
+    | {"symbolOpacity": 1, "symbolStrokeWidth": 2},
+    "rule": {"color": "var(--soft)"},
+    "text": {"color": "var(--text)", "fontSize": 12},
+}
+
+
+def arm_colour(position: int) -> str:
+    """Return the colour of an arm, the control being 0; colours repeat after the seventh."""
+    return f"var(--arm-{0 if position == 0 else (position - 1) % 6 + 1})"
+
+
+def chart_of(rows: Iterable[dict[str, Any]]) -> alt.Chart:
+    """Return a chart of rows that has no marks yet; its spec holds the rows."""
+    return alt.Chart(alt.InlineData(values=list(rows)))
+
+
+def layered(height: int, *layers: Layer) -> alt.LayerChart:
+    """Lay charts over one another, `WIDTH` px wide in all; `height` is that of the plot in px."""
+    return alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=height)
+
+
+def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
+    """Return limits of an axis that hold 0 and all values, with some room."""
+    known = [0.0, *(value for value in values if value is not None)]
+    room = 0.08 * (max(known) - min(known)) or 1.0
+    return min(known) - room, max(known) + room
+
+
+def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
+    """Return colours by the values of a field, with a legend if there are several, in as many columns as have room."""
+    longest = max((len(name) for name in colours), default=1)
+    legend = alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34))) if len(colours) > 1 else None
+    return alt.Color(f"{field}:N", legend=legend).scale(domain=list(colours), range=list(colours.values()))
+
+
+def named_axis(title: str, names: Sequence[str], most: int) -> alt.Axis:
+    """Return an axis that names whole numbers from 0, every n-th where `most` names have room.
+
+    The names become part of an expression: never a text from the data.
+    """
+    values = list(range(0, len(names), max(1, -(-len(names) // most))))
+    return alt.Axis(title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]")
+
+
+def to_svg(chart: alt.LayerChart, description: str) -> str:
+    """Render a chart as an SVG element, described for readers who do not see it; the page defines the colours."""
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG)
+    opening, _, body = svg.partition(">")
+    box = opening.partition('viewBox="')[2].partition('"')[0]
+    return f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="{box}">{body}'
+
+
+@dataclass(frozen=True)
+class IntervalRow:
+    """A value with its interval; None stands for what there is not."""
+
+    label: str  # what has this value
+    text: str  # the value in words
+    value: float | None
+    lower: float | None
+    upper: float | None
+    colour: str  # such as `svg.arm_colour` gives
+    filled: bool = True  # whether the mark is filled or open
+
+
+def draw_intervals(
+    groups: Mapping[str, Sequence[IntervalRow]], x_title: str, domain: tuple[float, float] | None = None
+) -> alt.LayerChart:
+    """Draw values with intervals, label and text above each, by headings, of which an empty one is left out.
+
+    The domain is the values at both sides, with a line at 0; intervals that reach further end in an arrow. By default
+    all values have room.
+    """
+    lines = list(_lines(groups, domain))
+    rows = [line for line in lines if "label" in line]
+    room = 0.9 * (WIDTH - 16 - _LETTER * max((len(row["text"]) for row in rows), default=0))
+    base = chart_of(rows)
+    scale = alt.Scale(domain=list(domain), clamp=True, nice=False) if domain else alt.Scale(zero=False, padding=8)
+    x = alt.X("value:Q", title=x_title, scale=scale, axis=alt.Axis(grid=True, tickCount=5))
+    y, above = (alt.Y("row:O", axis=None, bandPosition=position) for position in (0.76, 0.28))
+    stroke = alt.Stroke("colour:N", scale=None)
+    layers: list[Layer] = [
+        base.mark_rule(strokeWidth=2.5).encode(x=alt.X("lower:Q"), x2="upper:Q", y=y, stroke=stroke),
+        base.mark_point(size=80, opacity=1).encode(x=x, y=y, stroke=stroke, fill=alt.Fill("fill:N", scale=None)),
+        base.mark_text(align="left", limit=room).encode(x=alt.value(0), y=above, text="label:N"),
+        base.mark_text(align="right").encode(x=alt.value("width"), y=above, text="text:N"),
+        chart_of(line for line in lines if "heading" in line)
+        .mark_text(align="left", limit=0.83 * WIDTH, color="var(--soft)")
+        .encode(x=alt.value(0), y=y, text="heading:N"),
+        chart_of(line for line in lines if "shape" in line)
+        .mark_point(size=60, opacity=1, filled=True)
+        .encode(x=x, y=y, shape=alt.Shape("shape:N", scale=None), color=alt.Color("colour:N", scale=None)),
+    ]
+    if domain:
+        layers.insert(0, chart_of([{"value": 0}]).mark_rule().encode(x="value:Q"))
+    return layered(_ROW * sum("shape" not in line for line in lines), *layers)
+
+
+def _lines(groups: Mapping[str, Sequence[IntervalRow]], domain: tuple[float, float] | None) -> Iterator[dict[str, Any]]:
+    """Number headings and rows from above, with an arrow for each end of an interval that is out of sight."""
+    low, high = domain or (float("-inf"), float("inf"))
+    number = 0
+    for heading, rows in groups.items():
+        if heading:
+            yield {"row": number, "heading": heading}
+            number += 1
+        for row in rows:
+            is_seen = row.value is not None and low <= row.value <= high
+            fill = row.colour if row.filled else "var(--page)"
+            yield asdict(row) | {"row": number, "value": row.value if is_seen else None, "fill": fill}
+            if row.lower is not None and row.lower < low:
+                yield {"row": number, "value": low, "shape": "triangle-left", "colour": row.colour}
+            if row.upper is not None and row.upper > high:
+                yield {"row": number, "value": high, "shape": "triangle-right", "colour": row.colour}
+            number += 1
+
+
+class Point(NamedTuple):
+    """A point with the ends of its interval, where it has one; several lines may share a series."""
+
+    series: str
+    x: float
+    y: float | None
+    lower: float | None = None
+    upper: float | None = None
+    line: str = ""
+
+    @property
+    def ends(self) -> list[float]:
+        """What there is of the value and the ends of its interval."""
+        return [end for end in (self.y, self.lower, self.upper) if end is not None]
+
+
+def draw_lines(
+    points: Sequence[Point], colours: Mapping[str, str], x: alt.X, y_title: str, *, from_zero: bool = False
+) -> alt.LayerChart:
+    """Draw a line for each series, in the order of its points, with a band where these have intervals.
+
+    The legend has the order of the colours; the axis of the field "x" is one of `number_axis` or `name_axis`.
+    """
+    base = chart_of(point._asdict() for point in points)
+    colour = colour_by("series", dict(colours))
+    y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=from_zero), axis=alt.Axis(tickCount=4))
+    layers = [base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, detail="line:N")]
+    if any(point.lower is not None for point in points):
+        layers.insert(
+            0, base.mark_area(opacity=0.14).encode(x=x, y="lower:Q", y2="upper:Q", color=colour, detail="line:N")
+        )
+    if len({point.x for point in points}) <= _FEW:
+        layers.append(base.mark_circle(size=24, opacity=1).encode(x=x, y=y, color=colour))
+    return layered(210, *layers)
+
+
+def draw_days(days: Sequence[str], daily: Sequence[Point], so_far: Sequence[Point], colour: str) -> alt.LayerChart:
+    """Draw an effect over the days of an experiment: of each day alone, and of all days up to one with its interval.
+
+    The points' x is the day, counted from 0, and all have an interval.
+    """
+    # The first days, of which little is known, may reach out of the chart.
+    reach = _WIDE * max(map(abs, so_far[-1].ends)) if so_far else float("inf")
+    domain = around_zero(end for point in so_far for end in point.ends if abs(end) <= reach)
+    x, scale = name_axis("day, UTC", days), alt.Scale(domain=list(domain), clamp=True, nice=False)
+    y = alt.Y("y:Q", title="effect, %", scale=scale, axis=alt.Axis(tickCount=5))
+    ends = {"x": x, "y": alt.Y("lower:Q"), "y2": alt.Y2("upper:Q")}
+    alone, total, last = (chart_of(point._asdict() for point in points) for points in (daily, so_far, so_far[-1:]))
+    layers: list[Layer] = [
+        chart_of([{"y": 0}]).mark_rule().encode(y="y:Q"),
+        total.mark_area(opacity=0.26, color=colour).encode(**ends),
+        total.mark_line(strokeWidth=2, color=colour).encode(x=x, y=y),
+        alone.mark_circle(size=24, opacity=1, color=arm_colour(0)).encode(x=x, y=y),
+        last.mark_circle(size=40, opacity=1, color=colour).encode(x=x, y=y),
+    ]
+    if len(days) <= _CROWDED:
+        layers.append(alone.mark_rule(opacity=0.4, color=arm_colour(0)).encode(**ends))
+    return layered(210, *layers)
+
+
+def draw_scatter(points: Sequence[Point], colours: Mapping[str, str], y_title: str) -> alt.LayerChart:
+    """Draw values with intervals against the seconds that they took; what is drawn last is above the others."""
+    x = alt.X("x:Q", title="seconds", axis=alt.Axis(tickCount=5))
+    y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
+    base = chart_of(point._asdict() for point in points).encode(x=x, color=colour_by("series", dict(colours)))
+    ends = base.mark_rule(opacity=0.5).encode(y=alt.Y("lower:Q"), y2="upper:Q")
+    return layered(210, ends, base.mark_circle(size=40, opacity=1).encode(y=y))
+
+
+def number_axis(title: str, *, from_zero: bool = True) -> alt.X:
+    """Return an axis of numbers for the field "x"."""
+    return alt.X("x:Q", title=title, scale=alt.Scale(zero=from_zero, nice=False), axis=alt.Axis(tickCount=6))
+
+
+def name_axis(title: str, names: Sequence[str]) -> alt.X:
+    """Return an axis for the field "x" that names 0, 1, 2, … by texts of ours, such as days."""
+    scale = alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False)
+    return alt.X("x:Q", scale=scale, axis=named_axis(title, names, 5))
