@@ -71,7 +71,7 @@ class Given:
     def ndcg(self, fit: Fit) -> float:
         """Return NDCG@30 of each listener's best tracks."""
         lists = personal_lists(fit, self.dataset, "train", TOP, self.scorer.threads)
-        found = validator_for(self.scorer).score(np.arange(len(lists)), lists.astype(np.int64))
+        found = validator_for(self.scorer).score(np.arange(len(lists)), lists.astype(np.int64), f"ndcg@{TOP}")
         return found.metrics[f"ndcg@{TOP}"].value
 
 
@@ -234,8 +234,8 @@ def fit_with_spark(interactions: "DataFrame", given: Given, params: AlsParams, s
     """Fit with the ALS of PySpark ML; a row that it does not know gets zeros."""
     from pyspark.ml.recommendation import ALS
 
-    blocks, columns = 2 * given.scorer.threads, {"userCol": "listener", "itemCol": "track", "ratingCol": "time"}
-    model = ALS(
+    blocks = 2 * given.scorer.threads
+    als = ALS(
         rank=params.factors,
         maxIter=sweeps,
         regParam=params.regularization,
@@ -244,8 +244,8 @@ def fit_with_spark(interactions: "DataFrame", given: Given, params: AlsParams, s
         numUserBlocks=blocks,
         numItemBlocks=blocks,
         seed=given.scorer.seed,
-        **columns,
-    ).fit(interactions)
+    )
+    model = als.setUserCol("listener").setItemCol("track").setRatingCol("time").fit(interactions)
     sides = []
     for frame, rows in zip((model.userFactors, model.itemFactors), given.interactions.shape, strict=True):
         table = frame.toArrow()
