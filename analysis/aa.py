@@ -15,17 +15,8 @@ import numpy as np
 import typer
 from scipy import stats
 
+from analysis import planning
 from analysis.errors import AnalysisError
-from analysis.planning import (
-    ListenerDays,
-    Logs,
-    MetricName,
-    OutFile,
-    Sample,
-    answer,
-    parse_effect,
-    read_listener_days,
-)
 from analysis.statistics.effects import CONFIDENCE, Interval, compare_moments
 from analysis.statistics.moments import Moments
 from looplib.arrays import BoolArray, FloatArray
@@ -48,17 +39,17 @@ app = make_app(
     epilog="Example: python -m analysis.aa out/demo/log --runs 1000 --metric mean_time_per_session --effect 3%"
 )
 def main(
-    logs: Logs,
+    logs: planning.Logs,
     runs: Annotated[int, typer.Option(min=1, help="How often to split.")] = 1000,
-    metric: MetricName = "mean_time_per_session",
+    metric: planning.MetricName = "mean_time_per_session",
     effect: Annotated[str, typer.Option(help="The effect that is injected for the coverage, such as 3%.")] = "3%",
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
-    out: OutFile = None,
+    out: planning.OutFile = None,
 ) -> None:
     """Split and compare."""
-    injected = parse_effect(effect)
-    report = check(read_listener_days(logs, metric), runs=runs, effect=injected, scheduler=scheduler)
-    answer(report, describe(report), out)
+    injected = planning.parse_effect(effect)
+    report = check(planning.read_listener_days(logs, metric), runs=runs, effect=injected, scheduler=scheduler)
+    planning.answer(report, describe(report), out)
 
 
 @dataclass(frozen=True)
@@ -76,7 +67,7 @@ class AAReport:
     as_expected: bool  # rejections and coverage are in their intervals, and the p-values look uniform
 
 
-def check(days: ListenerDays, *, runs: int, effect: float = 0.03, scheduler: str | None = None) -> AAReport:
+def check(days: planning.ListenerDays, *, runs: int, effect: float = 0.03, scheduler: str | None = None) -> AAReport:
     """Split listeners into two arms many times, and count what looks like an effect.
 
     Split number n is made under the salt "aa-<n>", on a Dask scheduler if an address is given. The effect is relative.
@@ -137,7 +128,7 @@ def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
     return np.asarray(hashes % 2 == 0)
 
 
-def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
+def split(sample: planning.Sample, salts: Sequence[str], effect: float) -> FloatArray:
     """Compare two arms under each salt, without and with an effect on the second; run on a worker.
 
     With it, every listener's value is multiplied by 1 + effect, and so is the metric.
@@ -163,7 +154,7 @@ def split(sample: Sample, salts: Sequence[str], effect: float) -> FloatArray:
     return rows
 
 
-def _run_splits(calls: Sequence[tuple[Sample, list[str], float]], scheduler: str | None) -> list[FloatArray]:
+def _run_splits(calls: Sequence[tuple[planning.Sample, list[str], float]], scheduler: str | None) -> list[FloatArray]:
     """Call `split` for each tuple of arguments, here or on a Dask scheduler; results are in the order of the calls."""
     if scheduler is None:
         return [split(*arguments) for arguments in calls]

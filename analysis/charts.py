@@ -68,15 +68,6 @@ def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
     return alt.Color(f"{field}:N", legend=legend).scale(domain=list(colours), range=list(colours.values()))
 
 
-def named_axis(title: str, names: Sequence[str], most: int) -> alt.Axis:
-    """Return an axis that names whole numbers from 0, every n-th where `most` names have room.
-
-    The names become part of an expression: never a text from the data.
-    """
-    values = list(range(0, len(names), max(1, -(-len(names) // most))))
-    return alt.Axis(title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]")
-
-
 def to_svg(chart: alt.LayerChart, description: str) -> str:
     """Render a chart as an SVG element, described for readers who do not see it; the page defines the colours."""
     svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG)
@@ -224,7 +215,11 @@ def number_axis(title: str, *, from_zero: bool = True) -> alt.X:
     return alt.X("x:Q", title=title, scale=alt.Scale(zero=from_zero, nice=False), axis=alt.Axis(tickCount=6))
 
 
-def name_axis(title: str, names: Sequence[str]) -> alt.X:
-    """Return an axis for the field "x" that names 0, 1, 2, … by texts of ours, such as days."""
-    scale = alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False)
-    return alt.X("x:Q", scale=scale, axis=named_axis(title, names, 5))
+def name_axis(title: str, names: Sequence[str], most: int = 5) -> alt.X:
+    """Return an axis for the field "x" that names 0, 1, 2, … by texts of ours, every n-th where `most` have room.
+
+    The names, such as days, become part of an expression: never a text from the data.
+    """
+    values = list(range(0, len(names), max(1, -(-len(names) // most))))
+    axis = alt.Axis(title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]")
+    return alt.X("x:Q", scale=alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False), axis=axis)

@@ -46,7 +46,8 @@ def python(*words: object) -> list[str]:
 def measure(argv: Sequence[str]) -> Measured:
     """Run a command to its end; its stderr is shown, and a failure is a `CalledProcessError`."""
     began, cpu_before_s = time.perf_counter(), children_cpu_s()
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    # An installation has its bytecode: without it, a search with two workers compiles for six seconds.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
     with subprocess.Popen(list(argv), stdout=subprocess.PIPE, text=True, env=environment) as process:
         with sampled(lambda: {process.pid: memory_mib(process.pid)}) as peaks:
             output, _ = process.communicate()
@@ -97,6 +98,22 @@ def memory_mib(pid: int) -> float:
 def cpu_s(pids: Sequence[int]) -> float:
     """Return the user and system seconds of processes so far."""
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+
+
+def download(package: str, folder: Path, constraint: str = "") -> Path:
+    """Return the path of a source package, `name==version`, which pip downloads where it is not there yet.
+
+    The constraint is on what pip installs, in an environment of its own, to read the package's metadata.
+    """
+    file = folder / f"{package.replace('==', '-')}.tar.gz"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "constraint.txt").write_text(constraint)
+        constrained = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(folder / "constraint.txt"))
+        words = ["download", "--quiet", "--no-deps", "--no-binary=:all:", "--ignore-requires-python"]
+        argv = python("-m", "pip", *words, f"--dest={folder}", package)
+        subprocess.run(argv, check=True, env={**os.environ, **constrained})
+    return file
 
 
 def take_turns(kinds: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:

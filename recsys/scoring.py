@@ -157,8 +157,8 @@ def _why_not(scorer: Scorer) -> str | None:
 
 def _estimate_listening_time(estimator: OffPolicy, lists: IntArray, ks: Sequence[int]) -> ListMetrics:
     """Estimate `ope_time@k` of lists, best track first, filled up with -1; shape (listeners, largest k)."""
-    users = np.arange(len(lists))
-    estimates = {f"{OPE_TIME}@{k}": estimator.value_lists(users, lists[:, :k]) for k in ks}
+    matched = estimator.matcher.match(np.arange(len(lists)), lists)
+    estimates = {f"{OPE_TIME}@{k}": estimator.value(matched.head(k).serve("random")) for k in ks}
     return ListMetrics(
         {key: (found.snips.value, found.snips.lower, found.snips.upper) for key, found in estimates.items()},
         {key: "; ".join(found.reasons) for key, found in estimates.items() if found.reasons},

@@ -45,6 +45,13 @@ class RelativeEffect:
         """Return an interval in % as a report shows it; what is not finite is None."""
         return cls(number(interval.value), number(interval.lower), number(interval.upper), number(p_value))
 
+    def __str__(self) -> str:
+        """Return the effect with its interval, such as "+1.50 % [+0.20, +2.80]"; "unknown" where there is none."""
+        if self.effect_pct is None:
+            return "unknown"
+        known = self.lower_pct is not None and self.upper_pct is not None
+        return f"{self.effect_pct:+,.2f} %{f' [{self.lower_pct:+,.2f}, {self.upper_pct:+,.2f}]' if known else ''}"
+
 
 @dataclass(frozen=True)
 class Deciding:

@@ -170,7 +170,7 @@ def _ties(winners: Sequence[str], evidence: Evidence, alpha: float) -> tuple[tup
     tied = [arm for arm, p_value in zip(others, p_values, strict=True) if not p_value < alpha]
     if not tied:
         return (), f"; it is better than {', '.join(others)}, which win too" if others else ""
-    first = _interval(evidence.between[best, tied[0]])
+    first = evidence.between[best, tied[0]]
     remark = f"; {', '.join(tied)} {'win too and are' if len(tied) > 1 else 'wins too and is'} tied with it ({first})"
     latencies = {effect.arm: effect.arm_value for effect in evidence.effects if effect.metric == "latency_p50"}
     known = {arm: cost for arm in (best, *tied) if (cost := latencies.get(arm)) is not None}
@@ -245,14 +245,7 @@ def _how_long(more: int | None, evidence: Evidence) -> str:
 
 def _describe(effect: MetricEffect) -> str:
     """Return the relative effect with the interval that decides, or both values where there is none."""
-    return _values(effect) if effect.relative.effect_pct is None else _interval(effect.deciding.relative)
-
-
-def _interval(found: RelativeEffect) -> str:
-    if found.effect_pct is None:
-        return "unknown"
-    ends = "" if None in (found.lower_pct, found.upper_pct) else f" [{found.lower_pct:+,.2f}, {found.upper_pct:+,.2f}]"
-    return f"{found.effect_pct:+,.2f} %{ends}"
+    return _values(effect) if effect.relative.effect_pct is None else str(effect.deciding.relative)
 
 
 def _allowed(effect: MetricEffect) -> str:

@@ -42,6 +42,10 @@ class Lists:
     # Position in the list of a track heard for the first time in its session, else `NOT_LISTED`; shape (events,)
     rank: IntArray
 
+    def head(self, k: int) -> "Lists":
+        """Return the lists of the best k tracks alone."""
+        return Lists(self.sessions, self.tracks[:, :k], np.where(self.rank < k, self.rank, NOT_LISTED))
+
     def serve(self, serving: Serving) -> Policy:
         """Return the policy that serves these lists."""
         sessions, heard = self.sessions, self.rank != NOT_LISTED

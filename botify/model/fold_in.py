@@ -57,34 +57,24 @@ class History:
         return dict(zip(self.tracks[own].tolist(), self.values[own].tolist(), strict=True))
 
 
+@dataclass
 class FoldIn:
-    """A model's tracks, by which listeners' factors are solved."""
+    """Solves listeners' factors by a model's tracks, and finds the best track for a factor."""
 
-    def __init__(
-        self,
-        items: Float32Array,
-        known: int,
-        parameters: Parameters,
-        feedback: Feedback,
-        unit: float = 1.0,
-        history: History | None = None,
-    ) -> None:
-        """Take the factors of the tracks by number, shape (tracks, factors), 0 where there are none.
+    items: Float32Array  # factors of the tracks, by number, 0 where there are none; kept by length
+    known: int  # tracks with factors
+    parameters: Parameters
+    feedback: Feedback
+    unit: float = 1.0  # what the fit was given for a track heard to its end; an interaction's mean weight
+    history: History | None = None  # without it, all factors follow from sessions alone
 
-        Args:
-            items: The factors.
-            known: Tracks with factors.
-            parameters: Of the fit.
-            feedback: How listening became what the fit was given.
-            unit: What the fit was given for a track heard to its end: 1 for events, else an interaction's mean weight.
-            history: What the fit was given of each listener; without it, all are solved from their sessions alone.
-        """
-        self.known, self.parameters, self.feedback, self.unit, self.history = known, parameters, feedback, unit, history
-        self._gram = (items.T @ items).astype(np.float64)
-        lengths = np.linalg.norm(items, axis=1)
-        self._order = np.argsort(-lengths, kind="stable")  # numbers of the tracks by row below
-        self._rows = np.argsort(self._order)  # and the other way round
-        self._items = items[self._order]
+    def __post_init__(self) -> None:
+        """Order the tracks by the length of their factors."""
+        self._gram = (self.items.T @ self.items).astype(np.float64)
+        lengths = np.linalg.norm(self.items, axis=1)
+        self._order = np.argsort(-lengths, kind="stable")  # numbers of the tracks
+        self._rows = np.argsort(self._order)  # of the tracks, by number
+        self.items = self.items[self._order]
         self._longest = lengths[self._order[::_BLOCK]].tolist()  # of each block
 
     def best(self, factor: FloatArray, taken: Collection[int]) -> int | None:
@@ -95,7 +85,7 @@ class FoldIn:
             if longest * length < highest:
                 break
             start = block * _BLOCK
-            scores = self._items[start : start + _BLOCK] @ found
+            scores = self.items[start : start + _BLOCK] @ found
             scores[rows_taken[(rows_taken >= start) & (rows_taken < start + _BLOCK)] - start] = -np.inf
             at = int(scores.argmax())
             if scores[at] > highest:
@@ -133,7 +123,7 @@ class FoldIn:
         return {track for track, value in self.history.of(user).items() if value > 0}
 
     def _factors(self, tracks: Collection[int]) -> FloatArray:
-        return self._items[self._rows[list(tracks)]].astype(np.float64)
+        return self.items[self._rows[list(tracks)]].astype(np.float64)
 
     def _interactions(
         self, tracks: Sequence[int], times: Sequence[float], user: int | None

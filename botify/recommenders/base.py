@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from botify.model.model import Model
-from looplib.arrays import Float32Array
 
 # In place of a track, where there is none to recommend.
 UNKNOWN = -1  # nothing is known of this listener or track
@@ -62,10 +61,3 @@ def in_blocks(size: int) -> Callable[[Recommender], Recommender]:
         return recommend
 
     return decorate
-
-
-def highest(scores: Float32Array, row: Row) -> Drawn:
-    """Take the track with the highest score that is not taken; the scores are changed in place."""
-    scores[list(row.taken)] = -np.inf
-    track = int(scores.argmax())
-    return Drawn(track, 1.0) if scores[track] > -np.inf else IS_EXHAUSTED

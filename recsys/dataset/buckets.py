@@ -53,7 +53,7 @@ def prepare_bucket(
             )
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
             file = bucket_file(workspace.folder, kind, bucket)
-            pq.write_table(queries.fetch_table(connection, name, **values), file)
+            pq.write_table(queries.fetch_table(connection, name, **values), file, use_dictionary=False)
             workspace.upload(file.name)
             workspace.evict(file.name)
     return {name: found[name] for name in COUNTS}

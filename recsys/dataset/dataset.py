@@ -67,6 +67,10 @@ class Dataset:
         """Map the interactions of one side, float32, shape (listeners, tracks), from the disk."""
         return load_matrix(self.path, side, (len(self.users), len(self.tracks)))
 
+    def by_track(self, side: Side) -> csr_matrix:
+        """Return the interactions of one side, shape (tracks, listeners); a process keeps those that it used last."""
+        return _load_by_track(self.path, side, (len(self.users), len(self.tracks)))
+
     def skips(self, side: Side) -> csr_matrix | None:
         """Count of each listener's skips of each track, shape (listeners, tracks); None where no skip is defined."""
         has_skips = (self.path / f"{side}_skips-indptr.npy").exists()
@@ -103,6 +107,11 @@ def load_matrix(folder: Path, name: str, shape: tuple[int, int]) -> csr_matrix:
     """Map a matrix from its files; copied on write, as the solver refuses read-only memory, and does not write."""
     arrays = tuple(np.load(folder / f"{name}-{array}.npy", mmap_mode="c") for array in CSR)
     return csr_matrix(arrays, shape=shape, copy=False)
+
+
+@lru_cache(maxsize=1)
+def _load_by_track(folder: Path, side: Side, shape: tuple[int, int]) -> csr_matrix:
+    return csr_matrix(load_matrix(folder, side, shape).T)
 
 
 @lru_cache(maxsize=2)

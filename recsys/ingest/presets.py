@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from analysis.logs.interactions import Columns, Reading
+from analysis.logs.interactions import Columns, Reading, parse_columns
 
 
 class Preset(StrEnum):
@@ -37,25 +37,15 @@ PRESETS: Mapping[Preset, Reading] = {
     ),
     # log_standard_….csv and log_random_….csv: a random video was any of 7,583.
     Preset.kuairand: Reading(
-        Columns(
-            "user_id",
-            "video_id",
-            timestamp="time_ms",
-            played="play_time_ms",
-            duration="duration_ms",
-            propensity="propensity",
+        parse_columns(
+            "user=user_id,item=video_id,timestamp=time_ms,played=play_time_ms,duration=duration_ms,propensity=propensity"
         ),
         computed={"propensity": "CASE WHEN CAST(is_rand AS INTEGER) = 1 THEN 1.0::DOUBLE / 7583 END"},
     ),
     # log_….csv: a session is all that is known of a listener; flags say how soon a track was skipped.
     Preset.spotify_skips: Reading(
-        Columns(
-            "session_id",
-            "track_id_clean",
-            timestamp="date",
-            session="session_id",
-            share="share",
-            position="session_position",
+        parse_columns(
+            "user=session_id,item=track_id_clean,timestamp=date,session=session_id,share=share,position=session_position"
         ),
         computed={
             "share": "CASE WHEN CAST(skip_1 AS BOOLEAN) THEN 0.1 WHEN CAST(skip_2 AS BOOLEAN) THEN 0.4 "

@@ -1,5 +1,6 @@
 """Implicit ALS, fitted sweep by sweep."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,11 +40,16 @@ class Als(Fit):
         threads: int,
         skips: csr_matrix | None = None,
         start: Fit | None = None,
+        by_track: Callable[[], csr_matrix] | None = None,
     ) -> None:
-        """Take over the factors of another fit, float32, or draw the first ones."""
+        """Take over the factors of another fit, float32, or draw the first ones.
+
+        `by_track` returns the interactions the other way round, shape (tracks, listeners), where they are at hand.
+        """
         start = start or Fit(0, *first_factors(interactions.shape, params.factors, seed))
         super().__init__(start.sweeps, start.user_factors, start.item_factors)
         self._interactions = interactions
+        self._by_track = by_track or (lambda: csr_matrix(interactions.T))
         self._skips = skips if params.skip_weight else None
         self._params = params
         self._threads = threads
@@ -66,10 +72,10 @@ class Als(Fit):
     @cached_property
     def _equations(self) -> tuple[Equations, Equations]:
         """Equations of the listeners and of the tracks; a fit that is only scored does not need them."""
-        by_track = None if self._skips is None else csr_matrix(self._skips.T)
+        skips = None if self._skips is None else csr_matrix(self._skips.T)
         return (
             make_equations(self._interactions, self._skips, self._params),
-            make_equations(csr_matrix(self._interactions.T), by_track, self._params),
+            make_equations(self._by_track(), skips, self._params),
         )
 
 

@@ -8,6 +8,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -85,7 +86,10 @@ class Als(Model):
         """Take over the factors of both sides, or draw the first ones."""
         super().__init__(dataset, side, params, seed, threads, kept)
         start = Fit(self.sweeps, kept["user_factors"], kept["item_factors"]) if kept else None
-        self.fit = self._als = als.Als(dataset.matrix(side), params, seed, threads, dataset.skips(side), start)
+        by_track = partial(dataset.by_track, side)
+        self.fit = self._als = als.Als(
+            dataset.matrix(side), params, seed, threads, dataset.skips(side), start, by_track
+        )
 
     @classmethod
     def grid(cls, axes: Axes) -> list[AlsParams]:

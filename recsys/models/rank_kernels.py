@@ -216,57 +216,55 @@ def _choose(kept: Kept, row: int, tracks: Tracks, factors: Float32Array) -> None
 
 
 @compiled
-def _keep(products: Int32Array, block: int, row: int, kept: Kept, tracks: Tracks, seen: Seen) -> None:
+def _keep(products: Int32Array, number: int, block: int, row: int, kept: Kept, tracks: Tracks, seen: Seen) -> None:
     """Keep those of a block's tracks that may be among a listener's best."""
-    largest = kept.largest[row]
-    for slot in range(products.size):
-        product, position = products[slot], block * _TRACKS + slot
+    # To name a part of an array costs two atomic operations, which would take longer than the rest.
+    k = kept.largest.shape[1]
+    for slot in range(_TRACKS):
+        product, position = products[number, slot], block * _TRACKS + slot
         if product < kept.least[row] or position >= tracks.columns.size:
             continue
         if _is_seen(seen, row, tracks.columns[position]):
             continue
-        kept.positions[row, kept.counts[row]] = position
-        kept.products[row, kept.counts[row]] = product
-        kept.counts[row] += 1
-        at = largest.size
-        while at and largest[at - 1] < product:
+        count = kept.counts[row]
+        kept.positions[row, count], kept.products[row, count] = position, product
+        kept.counts[row] = count + 1
+        at = k
+        while at and kept.largest[row, at - 1] < product:
             at -= 1
-        if at == largest.size:
+        if at == k:
             continue
-        for later in range(largest.size - 1, at, -1):
-            largest[later] = largest[later - 1]
-        largest[at] = product
-        if largest[-1] != _LEAST:
-            kept.least[row] = largest[-1] - tracks.slack
+        for later in range(k - 1, at, -1):
+            kept.largest[row, later] = kept.largest[row, later - 1]
+        kept.largest[row, at] = product
+        if kept.largest[row, k - 1] != _LEAST:
+            kept.least[row] = kept.largest[row, k - 1] - tracks.slack
 
 
 @compiled
-def _keep_block(
-    products: Int32Array,
-    bits: int,
-    block: int,
-    first: int,
-    kept: Kept,
-    tracks: Tracks,
-    seen: Seen,
-    factors: Float32Array,
+def _rank_tile(
+    rounded: Int32Array, first: int, tile: int, kept: Kept, tracks: Tracks, seen: Seen, factors: Float32Array
 ) -> None:
-    """Keep of a block's tracks what may be among the best of some listeners, from the row `first` on."""
-    for number in range(len(products)):
-        row = first + number
-        if not bits >> number & 1:
-            continue
-        _keep(products[number], block, row, kept, tracks, seen)
-        if kept.counts[row] + _TRACKS > kept.positions.shape[1]:
-            _forget(kept, row)
-        if kept.counts[row] + _TRACKS > kept.positions.shape[1]:
-            _choose(kept, row, tracks, factors[row])
+    """Keep of a tile's tracks what may be among the best of some listeners, from the row `first` on."""
+    products = np.zeros((_LISTENERS, _TRACKS), np.int32)
+    packed, least = tracks.packed, kept.least
+    for block in range(tile * _TILE, min((tile + 1) * _TILE, len(packed))):
+        bits = _multiply(rounded, first, packed, block, least, products)
+        for number in range(_LISTENERS if bits else 0):
+            row = first + number
+            if not bits >> number & 1:
+                continue
+            _keep(products, number, block, row, kept, tracks, seen)
+            if kept.counts[row] + _TRACKS > kept.positions.shape[1]:
+                _forget(kept, row)
+            if kept.counts[row] + _TRACKS > kept.positions.shape[1]:
+                _choose(kept, row, tracks, factors[row])
 
 
 @compiled
 def _rank(rounded: Int32Array, factors: Float32Array, tracks: Tracks, seen: Seen, lists: Int32Array) -> None:
     """Write the best tracks of some listeners, shape (listeners, k)."""
-    size, k, blocks = len(rounded), lists.shape[1], len(tracks.packed)
+    size, k = len(rounded), lists.shape[1]
     room = k + _ROOM + _TRACKS
     kept = Kept(
         np.full(size, _LEAST),
@@ -276,15 +274,11 @@ def _rank(rounded: Int32Array, factors: Float32Array, tracks: Tracks, seen: Seen
         np.zeros(size, np.int64),
     )
     kept.least[len(factors) :] = _MOST  # of the rows that fill the last step
-    products = np.zeros((_LISTENERS, _TRACKS), np.int32)
     for tile in range(len(tracks.bounds)):
         for first in range(0, size, _LISTENERS):
             if tracks.bounds[tile] < np.min(kept.least[first : first + _LISTENERS]):
                 continue
-            for block in range(tile * _TILE, min((tile + 1) * _TILE, blocks)):
-                bits = _multiply(rounded, first, tracks.packed, block, kept.least, products)
-                if bits:
-                    _keep_block(products, bits, block, first, kept, tracks, seen, factors)
+            _rank_tile(rounded, first, tile, kept, tracks, seen, factors)
     for row in range(len(factors)):
         _choose(kept, row, tracks, factors[row])
         for at in range(kept.counts[row]):

@@ -4,17 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.charts import (
-    IntervalRow,
-    Point,
-    arm_colour,
-    draw_intervals,
-    draw_lines,
-    draw_scatter,
-    name_axis,
-    number_axis,
-    to_svg,
-)
+from analysis import charts
 from analysis.page import numbers
 from analysis.page.render import Figure, tabulate
 from recsys.report.runs import Row, Run, interval_of
@@ -36,17 +26,17 @@ def draw_leaderboard(run: Run, metric: str = "") -> Figure | None:
         f"The best {len(shown)} by {metric}",
         "With 95 % intervals over listeners. An open mark is tied with the best: the interval of their difference over "
         "the same listeners, which is narrower than these, holds 0.",
-        to_svg(draw_intervals({"": [_leader(row, run, metric) for row in shown]}, metric), described),
+        charts.to_svg(charts.draw_intervals({"": [_leader(row, run, metric) for row in shown]}, metric), described),
     )
 
 
-def _leader(row: Row, run: Run, metric: str) -> IntervalRow:
+def _leader(row: Row, run: Run, metric: str) -> charts.IntervalRow:
     value, lower, upper = interval_of(row, metric)
     is_tied = bool(row.get("ties")) and row is not run.candidates[0]
     note = " (tied)" if is_tied else " (pruned)" if row["state"] == "pruned" else ""
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
-    colour = arm_colour(1 if row in run.candidates else 0)
-    return IntervalRow(f"{run.label(row)}{note}", text, value, lower, upper, colour, not is_tied)
+    colour = charts.arm_colour(1 if row in run.candidates else 0)
+    return charts.IntervalRow(f"{run.label(row)}{note}", text, value, lower, upper, colour, not is_tied)
 
 
 def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
@@ -59,10 +49,12 @@ def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
     for trial, curve in reversed(curves.items()):  # the best is drawn last, over the others
         series = labels[trial] if trial in coloured else _OTHERS
         for sweep, (value, lower, upper) in curve:
-            points.append(Point(series, sweep, value, lower if trials else None, upper if trials else None, trial))
-    colours = {labels[trial]: arm_colour(number) for number, trial in enumerate(coloured, start=1)}
+            points.append(
+                charts.Point(series, sweep, value, lower if trials else None, upper if trials else None, trial)
+            )
+    colours = {labels[trial]: charts.arm_colour(number) for number, trial in enumerate(coloured, start=1)}
     if len(curves) > len(coloured):
-        colours[_OTHERS] = arm_colour(0)
+        colours[_OTHERS] = charts.arm_colour(0)
     texts = {
         labels[trial]: {str(sweep): numbers.number(ends[0]) for sweep, ends in curves[trial]} for trial in coloured
     }
@@ -73,7 +65,9 @@ def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
     return Figure(
         f"{run.select} by sweep",
         "With 95 % intervals over listeners." if trials else "A line that ends early is a fit that was pruned there.",
-        to_svg(draw_lines(points, colours, number_axis("sweep"), run.select), "; ".join(described)),
+        charts.to_svg(
+            charts.draw_lines(points, colours, charts.number_axis("sweep"), run.select), "; ".join(described)
+        ),
         tabulate("Sweep", texts),
     )
 
@@ -82,16 +76,17 @@ def draw_costs(run: Run) -> Figure:
     """Draw what each fit took and how good it is."""
     scored = sorted(run.scored(run.candidates), key=lambda row: row is run.winner)  # the winner over the others
     dots = [
-        Point(_WINNER if row is run.winner else _OTHERS, row["fit_s"], *interval_of(row, run.select)) for row in scored
+        charts.Point(_WINNER if row is run.winner else _OTHERS, row["fit_s"], *interval_of(row, run.select))
+        for row in scored
     ]
     described = (
         f"{run.label(row)}: {numbers.number(row[run.select])} in {numbers.number(row['fit_s'])} s" for row in scored
     )
-    colours = {_WINNER: arm_colour(2), _OTHERS: arm_colour(1)}
+    colours = {_WINNER: charts.arm_colour(2), _OTHERS: charts.arm_colour(1)}
     return Figure(
         f"{run.select} by the time of the fit",
         "Seconds up to the best scored sweep, scoring aside; with 95 % intervals.",
-        to_svg(draw_scatter(dots, colours, run.select), "; ".join(described)),
+        charts.to_svg(charts.draw_scatter(dots, colours, run.select), "; ".join(described)),
     )
 
 
@@ -112,13 +107,15 @@ def draw_importance(run: Run) -> Figure | None:
         shares[name] = float(np.var([means[group] for group in groups.tolist()]) / np.var(values))
     texts = {name: numbers.percent(100 * share, 0) for name, share in shares.items()}
     marks = [
-        IntervalRow(name, texts[name], 100 * share, 0, 100 * share, arm_colour(1))
+        charts.IntervalRow(name, texts[name], 100 * share, 0, 100 * share, charts.arm_colour(1))
         for name, share in sorted(shares.items(), key=lambda item: -item[1])
     ]
     return Figure(
         "Importance",
         f"Share of the variance of {run.select} over the candidates that the values of one hyperparameter explain.",
-        to_svg(draw_intervals({"": marks}, "%"), "; ".join(f"{name}: {text}" for name, text in texts.items())),
+        charts.to_svg(
+            charts.draw_intervals({"": marks}, "%"), "; ".join(f"{name}: {text}" for name, text in texts.items())
+        ),
     )
 
 
@@ -129,7 +126,7 @@ def draw_parallel(run: Run) -> Figure | None:
         return None
     scales = {name: sorted({row[name] for row in rows}) for name in axes}
     points = [
-        Point(
+        charts.Point(
             _WINNER if row is run.winner else _OTHERS,
             number,
             scales[name].index(row[name]) / max(1, len(scales[name]) - 1),
@@ -138,12 +135,12 @@ def draw_parallel(run: Run) -> Figure | None:
         for row in rows
         for number, name in enumerate(axes)
     ]
-    colours = {_WINNER: arm_colour(2), _OTHERS: arm_colour(0)}
+    colours = {_WINNER: charts.arm_colour(2), _OTHERS: charts.arm_colour(0)}
     ends = "; ".join(f"{name}: {_text(scales[name][0])} … {_text(scales[name][-1])}" for name in axes)
     return Figure(
         "Paths to the metric",
         f"A line is a candidate; values go from the smallest, below, to the largest, in equal steps. {ends}.",
-        to_svg(draw_lines(points, colours, name_axis("", axes), "largest above"), ends),
+        charts.to_svg(charts.draw_lines(points, colours, charts.name_axis("", axes), "largest above"), ends),
     )
 
 

@@ -13,19 +13,7 @@ import msgspec
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.store import (
-    MANIFEST,
-    REJECTS,
-    SCHEMA,
-    IdFile,
-    IdsOf,
-    Interactions,
-    Manifest,
-    Part,
-    Source,
-    content_digest,
-    decode_manifest,
-)
+from analysis import store
 from looplib.checksums import seal
 from looplib.files import (
     TEMPORARY_PREFIX,
@@ -48,11 +36,11 @@ _BUCKET = "bucket="
 class Additions:
     """What an ingest adds to a store; all files are in its scratch folder."""
 
-    sources: Sequence[Source]
+    sources: Sequence[store.Source]
     rejects: Mapping[str, Path]  # the rejected lines of sources that have some, by digest
     parts: Mapping[int, Path] = field(default_factory=dict)  # by bucket
-    ids: Mapping[IdsOf, Path] = field(default_factory=dict)  # text ids, and titles
-    table: Interactions | None = None  # what a store of tables holds, with the id files that it had; None of event logs
+    ids: Mapping[store.IdsOf, Path] = field(default_factory=dict)  # text ids, and titles
+    table: store.Interactions | None = None  # what a store of tables holds, its id files too; None of event logs
     repeats: int = 0  # good rows whose weight was added to an equal row's
     untitled: int = 0  # tracks without a title, where the table has titles
 
@@ -66,34 +54,36 @@ def locked(workspace: Workspace) -> Iterator[Lock]:
         StorageError: Another writer is at work.
     """
     names = workspace.names()
-    for name in sorted(names if MANIFEST not in names else ()):  # a killed first ingest leaves no more than these
-        if name not in (REJECTS, _IDS) and not name.startswith((LOCK, TEMPORARY_PREFIX, _BUCKET)):
+    for name in sorted(names if store.MANIFEST not in names else ()):  # a killed first ingest leaves no more than these
+        if name not in (store.REJECTS, _IDS) and not name.startswith((LOCK, TEMPORARY_PREFIX, _BUCKET)):
             raise StoreError(f"{workspace}: not a session store, it holds {name}; name a new or an empty folder")
     with hold_lock(workspace, "ingest") as lock:
         remove_leftovers(workspace.folder)
         manifest = manifest_to_extend(workspace, None)
         named = {stored.path for stored in manifest.files} | {source.rejects for source in manifest.sources}
-        ours = (_BUCKET, f"{REJECTS}/", f"{_IDS}/")
+        ours = (_BUCKET, f"{store.REJECTS}/", f"{_IDS}/")
         workspace.delete(*(name for name in workspace.sizes() if name.startswith(ours) and name not in named))
         yield lock
 
 
-def manifest_to_extend(workspace: Workspace, buckets: int | None) -> Manifest:
+def manifest_to_extend(workspace: Workspace, buckets: int | None) -> store.Manifest:
     """Return the store's manifest, or that of an empty store; `buckets` is None for what it has, or the default.
 
     Raises:
         StoreError: The store has another number of buckets, or its manifest cannot be used.
     """
-    content = workspace.read(MANIFEST)
+    content = workspace.read(store.MANIFEST)
     if content is None:
-        return Manifest(SCHEMA, buckets or DEFAULT_BUCKETS, content_digest(()), None, 0, None, None, (), ())
-    manifest = decode_manifest(content, str(workspace))
+        return store.Manifest(
+            store.SCHEMA, buckets or DEFAULT_BUCKETS, store.content_digest(()), None, 0, None, None, (), ()
+        )
+    manifest = store.decode_manifest(content, str(workspace))
     if buckets not in (None, manifest.buckets):
         raise StoreError(f"{workspace}: has {manifest.buckets} buckets, not {buckets}; a new number needs a new store")
     return manifest
 
 
-def commit(lock: Lock, before: Manifest, added: Additions) -> None:
+def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
     """Move finished files into the locked store, then replace its manifest, which makes them part of it.
 
     Raises:
@@ -113,32 +103,32 @@ def commit(lock: Lock, before: Manifest, added: Additions) -> None:
         fsync_directory(folder)
     workspace.upload(*files)
     lock.check()
-    atomic_write_json(path / MANIFEST, seal(msgspec.to_builtins(after)))
-    workspace.upload(MANIFEST)
+    atomic_write_json(path / store.MANIFEST, seal(msgspec.to_builtins(after)))
+    workspace.upload(store.MANIFEST)
 
 
-def _extended(before: Manifest, added: Additions) -> tuple[Manifest, dict[str, Path]]:
+def _extended(before: store.Manifest, added: Additions) -> tuple[store.Manifest, dict[str, Path]]:
     """Return the manifest with what is added, and the new files by the names they get."""
     sources = sorted((*before.sources, *added.sources), key=lambda source: source.digest)
-    digest = content_digest(source.digest for source in sources)
+    digest = store.content_digest(source.digest for source in sources)
     ending = f"-{digest[:16]}.parquet"
     files = {source.rejects: added.rejects[source.digest] for source in added.sources if source.digest in added.rejects}
     parts = {f"{_BUCKET}{bucket:03}/part{ending}": (bucket, file) for bucket, file in added.parts.items()}
     ids = {f"{_IDS}/{of}{ending}": (of, file) for of, file in added.ids.items()}
     files |= {name: file for name, (_, file) in (*parts.items(), *ids.items())}
-    stored = [Part(name, bucket, *_facts(file)) for name, (bucket, file) in parts.items()]
+    stored = [store.Part(name, bucket, *_facts(file)) for name, (bucket, file) in parts.items()]
     moments = [before.first_timestamp, before.last_timestamp]
     for file in added.parts.values():
         moments += pc.min_max(pq.ParquetFile(file).read(["timestamp"])["timestamp"]).as_py().values()
     known = [moment for moment in moments if moment is not None]
     table = added.table
     if table:
-        id_files = (*table.id_files, *(IdFile(name, of, *_facts(file)) for name, (of, file) in ids.items()))
+        id_files = (*table.id_files, *(store.IdFile(name, of, *_facts(file)) for name, (of, file) in ids.items()))
         table = replace(table, id_files=tuple(sorted(id_files, key=lambda file: file.path)))
     is_plays = table is not None and "share" in table.columns
     after = replace(
         before,
-        schema=SCHEMA,
+        schema=store.SCHEMA,
         digest=digest,
         events=before.events + sum(part.rows for part in stored),
         first_timestamp=min(known, default=None),

@@ -158,5 +158,7 @@ def _show(facts: dict[str, Any], config: FitConfig, folder: Path) -> None:
     )
     co_listening = f"co-listening, top {NEIGHBOURS} of {found['tracks']:,} tracks"
     table.add_row(co_listening, f"{found['co_listening']:.3f}", f"{found['chance']:.3f}, chance")
+    limit = f"{found['held_out_co_listening_data']:.3f}, the limit"
+    table.add_row("the same, held-out listeners", f"{found['held_out_co_listening']:.3f}", limit)
     output().print(table)
     typer.echo(_NOTE)

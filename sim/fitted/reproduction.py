@@ -18,16 +18,23 @@ _TRACKS = 1000  # that co-listening is compared on
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Data against simulation; each listener counts alike."""
+    """Data against simulation; each listener counts alike.
+
+    Held out: half of the listeners simulated against the data of the other half; and the data of both halves, which is
+    what luck leaves to be had. Co-listening: mean share of a track's ten most co-listened tracks in the data that are
+    among its ten in the simulation.
+    """
 
     data_gini: float  # inequality of the tracks' popularity in the data: 0 all alike, 1 one has it all
     gini: float  # in the simulation
     popularity: float  # Spearman's rank correlation of the tracks' popularity in the two
-    held_out: float  # the same of half of the listeners simulated, and of the data of the other half
-    held_out_data: float  # the same of the data of both halves: what luck leaves to be had
-    co_listening: float  # mean share of a track's ten most co-listened tracks that are among its ten in the simulation
+    held_out: float  # the same, held out
+    held_out_data: float
+    co_listening: float
     chance: float  # that share with the simulated ten of another track, which is what popularity alone gives
     tracks: int  # that the shares are means of
+    held_out_co_listening: float
+    held_out_co_listening_data: float
 
 
 def simulate_listening(model: ListeningModel, sessions: int, seed: int) -> ListeningTable:
@@ -46,21 +53,23 @@ def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int
     data, simulated = data.shares(), simulated.shares()
     popularity, simulated_popularity = data.popularity(), simulated.popularity()
     sample = np.sort(make_generator(seed, "compared tracks").permutation(np.flatnonzero(popularity > 0))[:_TRACKS])
-    tops = [
-        pair for pair in zip(co_listened(data, sample), co_listened(simulated, sample), strict=True) if len(pair[0])
-    ]
+    tops = _tops(data, simulated, sample)
     order = make_generator(seed, "held-out listeners").permutation(data.users)
     fitted, others = np.sort(order[: data.users // 2]), np.sort(order[data.users // 2 :])
-    held_out = data.only(others).popularity()
+    held_out, halves = data.only(others), [table.only(fitted) for table in (simulated, data)]
+    ranks = [spearman(half.popularity(), held_out.popularity()) for half in halves]
+    shares = [_overlap(_tops(held_out, half, sample)) for half in halves]
     return Reproduction(
         data_gini=gini(popularity),
         gini=gini(simulated_popularity),
         popularity=spearman(popularity, simulated_popularity),
-        held_out=spearman(simulated.only(fitted).popularity(), held_out),
-        held_out_data=spearman(data.only(fitted).popularity(), held_out),
+        held_out=ranks[0],
+        held_out_data=ranks[1],
         co_listening=_overlap(tops),
         chance=_overlap([(wanted, tops[number - 1][1]) for number, (wanted, _) in enumerate(tops)]),
         tracks=len(tops),
+        held_out_co_listening=shares[0],
+        held_out_co_listening_data=shares[1],
     )
 
 
@@ -92,6 +101,12 @@ def co_listened(table: ListeningTable, tracks: IntArray) -> list[IntArray]:
         best = np.argsort(-cosine, kind="stable")[:NEIGHBOURS]
         tops.append(best[cosine[best] > 0])
     return tops
+
+
+def _tops(data: ListeningTable, other: ListeningTable, tracks: IntArray) -> list[tuple[IntArray, IntArray]]:
+    """Return the ten of each track in two tables, where the first has any."""
+    both = zip(co_listened(data, tracks), co_listened(other, tracks), strict=True)
+    return [pair for pair in both if len(pair[0])]
 
 
 def spearman(x: FloatArray, y: FloatArray) -> float:

@@ -56,7 +56,7 @@ class FitConfig(Config):
         default=2.12, gt=1, le=100, description="listening time a session with random tracks"
     )
     near_share: float = Field(default=0.7, gt=0, lt=1, description="mean share heard of tracks near an interest")
-    sessions: Count = Field(default=100, description="opening tracks a listener, to compare with the data")
+    sessions: Count = Field(default=300, description="opening tracks a listener, to compare with the data")
     response: ResponseConfig = ResponseConfig(organic_neighbours=1)  # a session opens with what was heard
 
 

@@ -117,8 +117,9 @@ def _factors(**arrays: Any) -> Callable[[Path], None]:  # noqa: ANN401  whatever
 
 def _history(counts: list[int], heard: list[int]) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
-        arrays = {"counts": counts, "heard": heard, "users": range(len(counts)), "tracks": range(60)}
-        np.savez(folder / "history.npz", values=np.ones(len(heard)), **{k: np.array(v) for k, v in arrays.items()})
+        users, tracks, values = np.arange(len(counts)), np.arange(60), np.ones(len(heard))
+        arrays: dict[str, Any] = {"users": users, "tracks": tracks, "counts": np.array(counts), "values": values}
+        np.savez(folder / "history.npz", heard=np.array(heard), **arrays)
         update_manifest(folder, "history.npz")
         edit_manifest(folder, parameters={"regularization": 1, "alpha": 1})
 

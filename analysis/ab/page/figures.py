@@ -3,20 +3,10 @@
 from collections.abc import Iterable
 from statistics import median
 
+from analysis import charts
 from analysis.ab.effects import MetricEffect, RelativeEffect
 from analysis.ab.parts.timeline import Timeline
 from analysis.ab.report import Report
-from analysis.charts import (
-    IntervalRow,
-    Point,
-    arm_colour,
-    around_zero,
-    draw_days,
-    draw_intervals,
-    draw_lines,
-    number_axis,
-    to_svg,
-)
 from analysis.page import numbers
 from analysis.page.render import Figure, Table, tabulate
 
@@ -44,12 +34,12 @@ def draw_effects(report: Report) -> list[Figure]:
 
 def _draw_forest(report: Report) -> Figure:
     effects = [effect for effect in effects_in_order(report) if effect.role in {"primary", "secondary"}]
-    groups: dict[str, list[IntervalRow]] = {}
+    groups: dict[str, list[charts.IntervalRow]] = {}
     for effect in effects:
         groups.setdefault(f"{effect.role} metrics".upper(), [])
         relative = shown(effect)
         ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
-        row = IntervalRow(effect.arm, _change(effect), *ends, _colours(report)[effect.arm], effect.significant)
+        row = charts.IntervalRow(effect.arm, _change(effect), *ends, _colours(report)[effect.arm], effect.significant)
         groups.setdefault(_capital(effect.label), []).append(row)
     found = "; ".join(f"{effect.label}, {effect.arm}: {_change(effect)}" for effect in effects if effect.significant)
     return Figure(
@@ -57,8 +47,8 @@ def _draw_forest(report: Report) -> Figure:
         f"Differences in % of its value, with {_level(report)} intervals: those that "
         "decide for primary metrics, else for one look; from value to value where its own is next to 0. "
         "A filled mark is significant after the adjustment for many comparisons.",
-        to_svg(
-            draw_intervals(groups, "effect, %", _domain(effects)),
+        charts.to_svg(
+            charts.draw_intervals(groups, "effect, %", _domain(effects)),
             f"{len(effects)} effects with intervals. Significant: {found or 'none'}.",
         ),
     )
@@ -76,13 +66,13 @@ def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
     """Return limits that hold 0 and all intervals but those that would leave no room for most."""
     spans = [point.ends for point in _points(map(shown, effects))]
     reach = _FAR * median([max(map(abs, span)) for span in spans]) if spans else 1.0
-    return around_zero(end for span in spans if max(map(abs, span)) <= reach for end in span)
+    return charts.around_zero(end for span in spans if max(map(abs, span)) <= reach for end in span)
 
 
-def _points(found: Iterable[RelativeEffect]) -> list[Point]:
+def _points(found: Iterable[RelativeEffect]) -> list[charts.Point]:
     """Return the effects that have all their numbers, at their position."""
     rows = ((day, effect.effect_pct, effect.lower_pct, effect.upper_pct) for day, effect in enumerate(found))
-    return [Point("", *row) for row in rows if None not in row]
+    return [charts.Point("", *row) for row in rows if None not in row]
 
 
 def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
@@ -101,13 +91,15 @@ def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
         for day, limit in zip(days, limits, strict=True)
     )
     names = [_short(day.date) for day in days]
-    chart = draw_days(names, _points(day.daily for day in days), _points(deciding), _colours(report)[timeline.arm])
+    chart = charts.draw_days(
+        names, _points(day.daily for day in days), _points(deciding), _colours(report)[timeline.arm]
+    )
     return Figure(
         f"{_capital(timeline.label)}: {timeline.arm} against {report.control}",
         f"The line is the effect of all days so far, with its {_level(report)} interval, "
         f"{'for the one look at the horizon' if report.at_horizon else 'which may be looked at at any time'}. Grey: a "
         "day or hour alone.",
-        to_svg(
+        charts.to_svg(
             chart,
             f"Effect of {timeline.arm} on {timeline.label} over {len(days)} days; after the last one "
             f"{numbers.change(days[-1].cumulative.effect_pct)}, interval {limits[-1]}.",
@@ -130,14 +122,14 @@ def draw_positions(report: Report) -> list[Figure]:
         for arm, texts in heard.items()
         for position in (next(iter(texts)), next(reversed(texts)))
     )
-    points = [Point(spot.arm, spot.position, spot.mean_time) for spot in frequent]
-    axis = number_axis("position", from_zero=False)
+    points = [charts.Point(spot.arm, spot.position, spot.mean_time) for spot in frequent]
+    axis = charts.number_axis("position", from_zero=False)
     return [
         Figure(
             "Listening time by position in the session",
             "Mean share of a track that is heard. The listener chose the first one.",
-            to_svg(
-                draw_lines(points, _colours(report), axis, "share heard", from_zero=True),
+            charts.to_svg(
+                charts.draw_lines(points, _colours(report), axis, "share heard", from_zero=True),
                 f"Mean share of a track that is heard, by position. {ends}.",
             ),
             tabulate("Position", heard),
@@ -146,7 +138,7 @@ def draw_positions(report: Report) -> list[Figure]:
 
 
 def _colours(report: Report) -> dict[str, str]:
-    return {arm: arm_colour(position) for position, arm in enumerate(report.arms)}
+    return {arm: charts.arm_colour(position) for position, arm in enumerate(report.arms)}
 
 
 def _level(report: Report) -> str:

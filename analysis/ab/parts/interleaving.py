@@ -34,11 +34,10 @@ class Preference:
 
     def __str__(self) -> str:
         """What was found, in one sentence."""
-        found = self.effect
-        interval = f"{found.effect_pct:+,.2f} % [{found.lower_pct:+,.2f}, {found.upper_pct:+,.2f}]"
         result = f"{self.preferred} is preferred" if self.preferred else "neither is preferred so far"
         pair = f"{self.first} and {self.second}"
-        return f"{self.arm} interleaves {pair}: {result}; what is heard of {self.second}'s tracks differs by {interval}"
+        what = f"what is heard of {self.second}'s tracks differs by {self.effect}"
+        return f"{self.arm} interleaves {pair}: {result}; {what}"
 
 
 def preferences(loaded: Loaded, arms: Sequence[str], config: AbConfig) -> tuple[Preference, ...]:

@@ -16,7 +16,7 @@ from analysis.charts import (
     draw_intervals,
     draw_lines,
     draw_scatter,
-    named_axis,
+    name_axis,
     number_axis,
     to_svg,
 )
@@ -105,7 +105,8 @@ def test_the_first_days_of_which_little_is_known_do_not_decide_the_axis() -> Non
     ("count", "named"), [(0, []), (1, [0]), (5, [0, 1, 2, 3, 4]), (6, [0, 2, 4]), (11, [0, 3, 6, 9])]
 )
 def test_names_are_spread_evenly_where_there_is_room_for_few(count: int, named: list[int]) -> None:
-    assert named_axis("", [str(number) for number in range(count)], 5).to_dict()["values"] == named
+    axis: Any = name_axis("", [str(number) for number in range(count)]).to_dict()
+    assert axis["axis"]["values"] == named
 
 
 def test_limits_hold_zero_and_all_values() -> None:
