@@ -1,30 +1,32 @@
-"""Seconds of a fit, and until it is good: ours, `implicit`, irspack and PySpark ML, on the same interactions.
+"""Fits of ours, `implicit`, irspack and PySpark ML on the same interactions, in one table.
 
-    python -m benchmarks.als                    # needs the extra `peers` and Java 17 or newer
-    python -m benchmarks.als --no-spark
+    python -m benchmarks.als --rank 64 --threads 1   # needs the extra `peers`
+    python -m benchmarks.als --rank 64 --spark       # and Java 17 or newer
 
-Three tables a rank: fits of five sweeps, with their loss; lists; and fits until they are good. Good is 99 % of the best
-NDCG@30 that bare `implicit` reaches at that rank within `--sweeps` sweeps. Each system is followed, sweep by sweep and
-outside the clock, until it is that good; then it is fitted anew for just so many sweeps, in turns with the others, and
-that is timed: from the training interactions in memory to the factors. Spark shows nothing before its last sweep, so it
-is run with `--sweeps` and its NDCG stands beside.
+A run adds its rows to a file, in place of earlier ones, and prints the table of all rows there.
 
 `implicit`, irspack and ours minimise one objective (confidence 1 + alpha r, 1 for what was not heard, one
-regularization for all rows) with three steps of conjugate gradient a row. For irspack that is loss ORIGINAL, alpha0 1,
-nu 0. Spark multiplies the regularization by each row's number of interactions and solves rows exactly; "ours, as Spark"
-does both too. Starting the JVM, reading and a small fit to warm up are outside the clock.
+regularization for all rows) with three steps of conjugate gradients a row. For irspack that is loss ORIGINAL, alpha0 1,
+nu 0. Each is followed, sweep by sweep and outside the clock, until it has reached two goals: the loss of `implicit`
+after five sweeps, within 0.1 %, and 99 % of the best NDCG@30 that `implicit` reaches within `--sweeps`. Then all are
+fitted anew, in turns, and the clocks are read after those sweeps: from the interactions in memory to the factors.
+
+Spark multiplies the regularization by each row's number of interactions, and shows nothing before its last sweep: it
+is fitted with `--sweeps`, and ours, with its objective, until NDCG@30 is as good. Starting the JVM, reading and a small
+fit to warm up are outside the clock.
 """
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import typer
 from implicit.cpu._als import calculate_loss
@@ -34,17 +36,8 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from benchmarks.data import dataset_of
-from benchmarks.harness import (
-    SEED_CONFIG,
-    SEED_STORE,
-    console,
-    memory_mib,
-    seconds,
-    show,
-    show_machine,
-    show_turns,
-    take_turns,
-)
+from benchmarks.harness import SEED_CONFIG, SEED_STORE, cpu_s, show, show_machine, take_turns
+from looplib.arrays import BoolArray, FloatArray
 from looplib.config import load_config
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
@@ -56,8 +49,10 @@ from recsys.scoring import Scorer, validator_for
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-TOP, ALPHA, REGULARIZATION, SPARK_REGULARIZATION, SHARE, FIXED = 30, 10.0, 0.1, 0.001, 0.99, 5
-WARM_UP = AlsParams(factors=16, regularization=0.1, alpha=1.0)
+TOP, ALPHA, REGULARIZATION, SPARK_REGULARIZATION, FIXED = 30, 10.0, 0.1, 0.001, 5
+WITHIN, SHARE = 1.001, 0.99  # of the two goals
+KEY = ("interactions", "rank", "threads", "goal", "system")
+Row = dict[str, Any]  # of the table: KEY, what `_row` adds, and for fits the sweeps and the loss or NDCG@30 after them
 
 
 @dataclass(frozen=True)
@@ -76,11 +71,11 @@ class Given:
     def ndcg(self, fit: Fit) -> float:
         """Return NDCG@30 of each listener's best tracks."""
         lists = personal_lists(fit, self.dataset, "train", TOP, self.scorer.threads)
-        found = validator_for(self.scorer).score(np.arange(len(lists)), lists.astype(np.int64))
+        found = validator_for(self.scorer).score(np.arange(len(lists)), lists.astype(np.int64), f"ndcg@{TOP}")
         return found.metrics[f"ndcg@{TOP}"].value
 
 
-Follow = Callable[[Given, AlsParams, int], Iterator[Fit]]
+System = Callable[[Given, AlsParams, int], Iterator[Fit]]  # the fit after each of so many sweeps
 
 
 def ours(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
@@ -93,23 +88,20 @@ def ours(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
 
 def bare_implicit(params: AlsParams, sweeps: int, seed: int, threads: int) -> AlternatingLeastSquares:
     """Return the model of `implicit` with these parameters; its input is 1 + alpha x listening time."""
-    return AlternatingLeastSquares(
-        factors=params.factors,
-        regularization=params.regularization,
-        alpha=1.0,
-        iterations=sweeps,
-        num_threads=threads,
-        random_state=seed,
-    )
+    shared = {"alpha": 1.0, "iterations": sweeps, "num_threads": threads, "random_state": seed}
+    return AlternatingLeastSquares(factors=params.factors, regularization=params.regularization, **shared)
 
 
 def implicit(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
-    """Fit with `implicit`, as a script would; each call of its fit goes on from the factors that are there."""
-    confidence = given.values(1, params.alpha)
-    model = bare_implicit(params, 1, given.scorer.seed, given.scorer.threads)
+    """Fit with `implicit`: the loop of its `fit`, which itself shows nothing between sweeps."""
+    by_listener = given.values(1, params.alpha)
+    model = bare_implicit(params, 0, given.scorer.seed, given.scorer.threads)
+    model.fit(by_listener, show_progress=False)  # draws the first factors
+    users, items, by_track = model.user_factors, model.item_factors, by_listener.T.tocsr()
     for sweep in range(1, sweeps + 1):
-        model.fit(confidence, show_progress=False)
-        yield Fit(sweep, model.user_factors, model.item_factors)
+        model.solver(by_listener, users, items, params.regularization, num_threads=given.scorer.threads)
+        model.solver(by_track, items, users, params.regularization, num_threads=given.scorer.threads)
+        yield Fit(sweep, users, items)
 
 
 def irspack(given: Given, params: AlsParams, sweeps: int, solver: Literal["CG", "IALSPP"] = "CG") -> Iterator[Fit]:
@@ -133,9 +125,9 @@ def irspack(given: Given, params: AlsParams, sweeps: int, solver: Literal["CG", 
         yield Fit(sweep, model.get_user_embedding(), model.get_item_embedding())
 
 
-SYSTEMS: dict[str, Follow] = {
-    "implicit": implicit,
+SYSTEMS: dict[str, System] = {
     "ours": ours,
+    "implicit": implicit,
     "irspack": irspack,
     "irspack iALS++": partial(irspack, solver="IALSPP"),
 }
@@ -145,112 +137,115 @@ def main(
     config: Path = SEED_CONFIG,
     store: Path = SEED_STORE,
     rank: Annotated[list[int] | None, typer.Option(help="Repeatable; 32 and 64 where none is given.")] = None,
-    sweeps: Annotated[int, typer.Option(min=1, help="At most so many.")] = 10,
-    repeats: Annotated[int, typer.Option(min=1)] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each.")] = 2,
-    until_good: Annotated[bool, typer.Option(help="Whether equally good fits are compared, too.")] = True,
-    spark: Annotated[bool, typer.Option(help="Whether Spark takes part.")] = True,
+    sweeps: Annotated[int, typer.Option(min=FIXED, help="At most so many.")] = 10,
+    repeats: Annotated[int, typer.Option(min=1)] = 3,
+    spark: Annotated[bool, typer.Option(help="Compare with Spark instead.")] = False,
+    rows: Annotated[Path, typer.Option(help="File of the rows, JSON lines.")] = Path("out/benchmark/als.jsonl"),
 ) -> None:
-    """Compare at each rank, and print a table a rank."""
+    """Compare at each rank, and print the table of all that was compared so far."""
     settings = load_config(SearchConfig, config, [f"store={store}"])
     with open_cluster(settings.cluster) as cluster:
         dataset = dataset_of(settings, cluster)
     scorer = Scorer(dataset.address, settings.validation.model_copy(update={"ks": (TOP,)}), settings.seed, threads)
     given = Given(dataset, scorer, csr_matrix(dataset.matrix("train"), copy=True))
-    ranks = rank or [32, 64]
+    found = {_key(row): row for row in map(json.loads, rows.read_text().splitlines() if rows.exists() else ())}
     with threadpool_limits(1, user_api="blas"):  # as implicit asks for
-        for factors in ranks:
-            params = AlsParams(factors, REGULARIZATION, ALPHA)
-            _compare_sweeps(given, params, repeats)
-            _compare_lists(given, params, repeats)
-            if until_good:
-                _compare(given, params, sweeps, repeats)
-    if spark:
-        with open_spark(threads) as session:
-            interactions = to_spark(session, given.interactions)
-            fit_with_spark(interactions, WARM_UP, 2, given)
-            for factors in ranks:
-                params = AlsParams(factors, SPARK_REGULARIZATION, ALPHA, spark=True, solver="cholesky")
-                _compare_with_spark(given, interactions, params, sweeps)
-    show_machine("implicit", "irspack", "numba", "numpy", "scipy", *(["pyspark"] if spark else []))
+        for factors in rank or [32, 64]:
+            measured = (compare_with_spark if spark else compare)(given, factors, sweeps, repeats)
+            shared = {"interactions": given.interactions.nnz, "rank": factors, "threads": threads}
+            found |= {_key(row): row for row in (shared | row for row in measured)}
+            rows.parent.mkdir(parents=True, exist_ok=True)
+            rows.write_text("".join(f"{json.dumps(found[key])}\n" for key in sorted(found)))
+    _show(found)
 
 
-def _compare(given: Given, params: AlsParams, sweeps: int, repeats: int) -> None:
-    """Compare fits that are equally good."""
-    best = max(given.ndcg(fit) for fit in implicit(given, params, sweeps))
-    needed = {}
-    for name, follow in SYSTEMS.items():
-        for fit in follow(given, params, sweeps):
-            if (ndcg := given.ndcg(fit)) >= SHARE * best:
-                break
-        console.print(f"{name}: NDCG@{TOP} {ndcg:.4f} after {fit.sweeps} sweeps, {ndcg / best:.1%} of {best:.4f}")
-        needed[name] = fit.sweeps
-    _time(given, params, needed, repeats, "until it is good")
-
-
-def _compare_sweeps(given: Given, params: AlsParams, repeats: int) -> None:
-    """Compare fits of as many sweeps."""
-    confidence = given.values(1, params.alpha)
-    for name, follow in SYSTEMS.items():
-        *_, fit = follow(given, params, FIXED)
-        loss = calculate_loss(confidence, fit.user_factors, fit.item_factors, params.regularization)
-        console.print(f"{name}: loss {loss:.6f} after {FIXED} sweeps")
-    _time(given, params, dict.fromkeys(SYSTEMS, FIXED), repeats, f"{FIXED} sweeps")
-
-
-def _compare_lists(given: Given, params: AlsParams, repeats: int) -> None:
-    """Compare the time of the best tracks of all listeners, from the same factors."""
-    fit, threads = next(ours(given, params, 1)), given.scorer.threads
-    kinds = {
-        "implicit": lambda: topk(fit.item_factors, fit.user_factors, TOP, num_threads=threads),
-        "ours": lambda: top_tracks(fit.user_factors, fit.item_factors, TOP, threads),
+def compare(given: Given, factors: int, sweeps: int, repeats: int) -> Iterator[Row]:
+    """Measure each system until it has reached both goals, and the best tracks of all listeners."""
+    params, threads = AlsParams(factors, REGULARIZATION, ALPHA), given.scorer.threads
+    scores = {name: np.array(list(_scores(system, given, params, sweeps))) for name, system in SYSTEMS.items()}
+    goals = WITHIN * scores["implicit"][FIXED - 1, 0], SHARE * scores["implicit"][:, 1].max()
+    reached = {name: (found[:, 0] <= goals[0], found[:, 1] >= goals[1]) for name, found in scores.items()}
+    needed = {name: [*map(_first, both)] for name, both in reached.items()}
+    runs = {name: partial(SYSTEMS[name], given, params, max(sweep)) for name, sweep in needed.items()}
+    for name, turns in take_turns({name: partial(_clocks, run) for name, run in runs.items()}, repeats).items():
+        for column, goal in enumerate(("loss", f"NDCG@{TOP}")):
+            sweep = needed[name][column]
+            yield _row(goal, name, turns, sweep) | {"sweeps": sweep, "value": scores[name][sweep - 1, column]}
+    fit = next(ours(given, params, 1))
+    lists = {
+        "ours": lambda: [top_tracks(fit.user_factors, fit.item_factors, TOP, threads)],
+        "implicit": lambda: [topk(fit.item_factors, fit.user_factors, TOP, num_threads=threads)],
     }
-    turns = take_turns({name: partial(seconds, run) for name, run in kinds.items()}, repeats)
-    results = {name: [cpu_s for _, cpu_s in runs] for name, runs in turns.items()}
-    show_turns(f"rank {params.factors}, the {TOP} best tracks of all listeners, CPU seconds", results, "implicit")
+    for name, turns in take_turns({name: partial(_clocks, run) for name, run in lists.items()}, repeats).items():
+        yield _row("lists", name, turns, 1)
 
 
-def _time(given: Given, params: AlsParams, sweeps: Mapping[str, int], repeats: int, what: str) -> None:
-    kinds = {name: partial(seconds, partial(_fit, SYSTEMS[name], given, params, sweeps[name])) for name in SYSTEMS}
-    turns = take_turns(kinds, repeats)
-    for column, unit in enumerate(("seconds", "CPU seconds")):
-        results = {name: [run[column] for run in runs] for name, runs in turns.items()}
-        show_turns(f"rank {params.factors}, {what}, {unit}", results, "implicit")
+def _scores(system: System, given: Given, params: AlsParams, sweeps: int) -> Iterator[tuple[float, float]]:
+    """Compute the loss, as `implicit` defines it, and NDCG@30 after each sweep."""
+    confidence = given.values(1, params.alpha)
+    for fit in system(given, params, sweeps):
+        loss = calculate_loss(confidence, fit.user_factors, fit.item_factors, params.regularization)
+        yield loss, given.ndcg(fit)
 
 
-def _fit(follow: Follow, given: Given, params: AlsParams, sweeps: int) -> None:
-    deque(follow(given, params, sweeps), maxlen=0)
+def _first(reached: BoolArray) -> int:
+    """Return the first sweep that reached a goal, the last one where none did."""
+    return int(np.argmax(reached)) + 1 if reached.any() else len(reached)
 
 
-def _compare_with_spark(given: Given, interactions: "DataFrame", params: AlsParams, sweeps: int) -> None:
-    fits: list[Fit] = []
-    ours_s, _ = seconds(lambda: fits.extend(ours(given, params, sweeps)))
-    spark_s, _ = seconds(lambda: fits.append(fit_with_spark(interactions, params, sweeps, given)))
-    rows = [
-        (name, f"{took_s:.1f}", f"{took_s / ours_s:.1f}", f"{given.ndcg(fit):.4f}")
-        for name, took_s, fit in (("ours, as Spark", ours_s, fits[-2]), ("PySpark ML", spark_s, fits[-1]))
-    ]
-    show(f"rank {params.factors}, {sweeps} sweeps", ("", "s", "x ours", f"NDCG@{TOP}"), rows)
-    console.print(f"memory of this process, the JVM included: {memory_mib(os.getpid()):,.0f} MiB")
+def _clocks(run: Callable[[], Iterable[object]]) -> FloatArray:
+    """Return the CPU and wall seconds from the start to each thing that a run yields, shape (things, 2)."""
+    began = _now()
+    return np.array([_now() for _ in run()]) - began
 
 
-def fit_with_spark(interactions: "DataFrame", params: AlsParams, sweeps: int, given: Given) -> Fit:
+def _now() -> FloatArray:
+    """Read the CPU seconds of this process and those below it, and the wall's."""
+    itself = psutil.Process()
+    pids = [itself.pid, *(child.pid for child in itself.children(recursive=True))]
+    return np.array([cpu_s(pids), time.perf_counter()])
+
+
+def _row(goal: str, system: str, turns: list[FloatArray], position: int) -> Row:
+    cpu, wall = np.median([turn[position - 1] for turn in turns], axis=0).tolist()
+    return {"goal": goal, "system": system, "cpu_s": cpu, "wall_s": wall}
+
+
+def compare_with_spark(given: Given, factors: int, sweeps: int, repeats: int) -> Iterator[Row]:
+    """Measure so many sweeps of Spark, and ours until it is as good."""
+    params = AlsParams(factors, SPARK_REGULARIZATION, ALPHA, spark=True)
+    with open_spark(given.scorer.threads) as session:
+        interactions = to_spark(session, given.interactions)
+        fit_with_spark(interactions, given, replace(params, factors=16), 2)  # warms up
+        theirs = given.ndcg(fit_with_spark(interactions, given, params, sweeps))
+        found = np.array([given.ndcg(fit) for fit in ours(given, params, sweeps)])
+        sweep = _first(found >= theirs)
+        runs: dict[str, Callable[[], Iterable[object]]] = {
+            "ours": partial(ours, given, params, sweep),
+            "PySpark ML": lambda: [fit_with_spark(interactions, given, params, sweeps)],
+        }
+        turns = take_turns({name: partial(_clocks, run) for name, run in runs.items()}, repeats)
+    yield _row("as Spark", "ours", turns["ours"], sweep) | {"sweeps": sweep, "value": found[sweep - 1]}
+    yield _row("as Spark", "PySpark ML", turns["PySpark ML"], 1) | {"sweeps": sweeps, "value": theirs}
+
+
+def fit_with_spark(interactions: "DataFrame", given: Given, params: AlsParams, sweeps: int) -> Fit:
     """Fit with the ALS of PySpark ML; a row that it does not know gets zeros."""
     from pyspark.ml.recommendation import ALS
 
-    model = ALS(
+    blocks = 2 * given.scorer.threads
+    als = ALS(
         rank=params.factors,
         maxIter=sweeps,
         regParam=params.regularization,
         implicitPrefs=True,
         alpha=params.alpha,
-        numUserBlocks=2 * given.scorer.threads,
-        numItemBlocks=2 * given.scorer.threads,
+        numUserBlocks=blocks,
+        numItemBlocks=blocks,
         seed=given.scorer.seed,
-        userCol="listener",
-        itemCol="track",
-        ratingCol="time",
-    ).fit(interactions)
+    )
+    model = als.setUserCol("listener").setItemCol("track").setRatingCol("time").fit(interactions)
     sides = []
     for frame, rows in zip((model.userFactors, model.itemFactors), given.interactions.shape, strict=True):
         table = frame.toArrow()
@@ -265,29 +260,39 @@ def open_spark(threads: int) -> Iterator["SparkSession"]:
     """Open a local Spark session."""
     from pyspark.sql import SparkSession
 
-    settings: dict[str, bool | float | int | str | None] = {
-        "spark.master": f"local[{threads}]",
-        "spark.driver.memory": "6g",  # a local session computes in the driver
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.sql.shuffle.partitions": str(2 * threads),
-        "spark.ui.enabled": "false",
-    }
-    spark = SparkSession.builder.config(map=settings).getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    builder = SparkSession.builder.master(f"local[{threads}]").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
+    builder = builder.config("spark.sql.shuffle.partitions", str(2 * threads))
+    session = builder.config("spark.driver.memory", "6g").getOrCreate()  # a local session computes in the driver
+    session.sparkContext.setLogLevel("ERROR")
     try:
-        yield spark
+        yield session
     finally:
-        spark.stop()
+        session.stop()
 
 
-def to_spark(spark: "SparkSession", interactions: csr_matrix) -> "DataFrame":
+def to_spark(session: "SparkSession", interactions: csr_matrix) -> "DataFrame":
     """Put the training interactions into Spark's memory."""
     coordinates = interactions.tocoo()
     columns = {"listener": coordinates.row, "track": coordinates.col, "time": coordinates.data}
-    frame = spark.createDataFrame(pa.table(columns)).cache()
+    frame = session.createDataFrame(pa.table(columns)).cache()
     frame.count()  # reads it
     return frame
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in KEY)
+
+
+def _show(rows: dict[tuple[Any, ...], Row]) -> None:
+    """Print the rows, with the share of each one's CPU seconds that ours take to the same goal."""
+    cells = []
+    for key, row in sorted(rows.items()):
+        ratio = rows[(*key[:-1], "ours")]["cpu_s"] / row["cpu_s"]
+        numbers = (*(row.get(name) for name in ("value", "cpu_s", "wall_s")), ratio)
+        cells.append((*key, row.get("sweeps", ""), *("" if number is None else f"{number:.4g}" for number in numbers)))
+    show("CPU and wall seconds, medians", (*KEY, "sweeps", "reached", "CPU s", "wall s", "ours / it"), cells)
+    show_machine("implicit", "irspack", "numba", "numpy", "pyspark", "scipy")
 
 
 if __name__ == "__main__":

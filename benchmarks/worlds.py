@@ -9,6 +9,7 @@ luck of the draw; it plays here, and its gain is what there was to be had. A wor
 are a table in Markdown, the same as JSON, and docs/worlds.svg.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -144,9 +145,7 @@ def _oracle_lift(folder: Path, sessions: int) -> Interval:
 
 def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path:
     """Write the loop's configurations for a world: the demo's with one trial, and every recommender as an arm."""
-    file, changes = WORLDS[name]
-    overrides = [f"response.{change}" for change in changes.split()]
-    world = load_config(WorldConfig, Path(f"configs/world/{file}.yaml"), overrides)
+    world = config_of(name)
     service = _demo("configs/botify.yaml", folder)
     arms = [{"name": arm, "recommender": arm} for arm in ARMS]
     search = _demo("configs/demo.yaml", folder)
@@ -167,6 +166,13 @@ def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path
     text = yaml.safe_dump({key: str(path) for key, path in loop.items()} | {"experiment": EXPERIMENT})
     atomic_write_text(configs / "loop.yaml", text + yaml.safe_dump({"traffic": traffic}))
     return configs / "loop.yaml"
+
+
+def config_of(name: str, changes: Sequence[str] = ()) -> WorldConfig:
+    """Return the configuration of one of the worlds, with more changes."""
+    file, response = WORLDS[name]
+    overrides = [f"response.{change}" for change in response.split()]
+    return load_config(WorldConfig, Path(f"configs/world/{file}.yaml"), [*overrides, *changes])
 
 
 def _demo(file: str, folder: Path) -> dict[str, Any]:

@@ -39,6 +39,7 @@ _CHUNK = 20_000  # sessions that are run forward at a time
 _STEPS = 12  # of Newton's method
 _STIFFNESS = 0.01  # how strongly the stretch of logits is held at 1
 _MOST_SHARE = 0.98
+_PAIRED = 6  # tracks this far apart, at most, say together what their session has of its own
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class SessionTimes:
         self._logged = requests[0]
         self._models = self._fit(learned, requests)
         self._measure()
+        self._variance = self._session_variance()
 
     @property
     def logged(self) -> Interval:
@@ -102,7 +104,7 @@ class SessionTimes:
         hits = np.flatnonzero((policy.probability > 0) & sessions.counted)
         session, time = self._session[hits], sessions.time[hits]
         weight = policy.probability[hits] / sessions.propensity[hits]
-        logit, wear = self._predict(self._logged.at(hits), session)
+        logit, wear, _ = self._predict(self._logged.at(hits), session)
         first = self._forward(lists, serving, (0.0, 1.0))
         target = _target(logit, wear, time, weight * (first.slope / self._length)[session])
         found = self._forward(lists, serving, target)
@@ -179,11 +181,30 @@ class SessionTimes:
         index = _index(self._artists.tracks, tracks)
         return np.append(self._artists.artists, -1)[index]
 
-    def _predict(self, requests: Requests, session: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return logits of fresh shares, and wear, by the models that have not seen the requests' sessions."""
+    def _session_variance(self) -> float:
+        """Return the variance of what a session's context has beside its opening track's and its listener's.
+
+        For its sake the shares of a session miss their predictions together: the products of the errors of two are
+        regressed on what a variance of 1 makes of them, the method of moments.
+        """
+        rows = np.flatnonzero(self._sessions.is_outcome & self._sessions.is_fresh)
+        session = self._session[rows]
+        logit, wear, moves = self._predict(self._logged.at(rows), session)
+        mean = expit(logit)
+        errors, moves = self._sessions.time[rows] - wear * mean, (wear * mean * (1 - mean))[:, np.newaxis] * moves
+        found, most = 0.0, 1e-9
+        for apart in range(1, _PAIRED + 1):
+            one = np.flatnonzero(session[apart:] == session[:-apart])
+            alike = np.vecdot(moves[one], moves[one + apart])
+            found, most = found + float(alike @ (errors[one] * errors[one + apart])), most + float(alike @ alike)
+        return max(found / most, 0.0)
+
+    def _predict(self, requests: Requests, session: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return logits of fresh shares, wear, and moves, by the models that have not seen the requests' sessions."""
         even = session % 2 == 0
         logit = np.where(even, *(model.logit(requests) for model in self._models))
-        return logit, np.where(even, *(model.wear(requests.earlier, requests.position) for model in self._models))
+        wear = np.where(even, *(model.wear(requests.earlier, requests.position) for model in self._models))
+        return logit, wear, np.where(even[:, np.newaxis], *(model.moves(requests) for model in self._models))
 
     def _forward(self, lists: Lists, serving: Serving, target: tuple[float, float]) -> _Forward:
         """Run every session forward, the logits of its shares shifted and stretched."""
@@ -197,14 +218,24 @@ class SessionTimes:
             if serving == "random":
                 rank += make_generator(self._resamples.seed, "session time", number).random(rank.shape)
             order = np.argsort(rank, axis=1, kind="stable")
-            tracks = np.take_along_axis(tracks, order, axis=1)
-            listed = np.take_along_axis(listed, order, axis=1)
-            requests = self._would_be(tracks, chunk)
-            predicted = self._predict(requests, np.repeat(chunk, tracks.shape[1]))
-            logit, wear = (values.reshape(tracks.shape) for values in predicted)
-            shares = expit(target[0] + target[1] * logit)
+            tracks, listed = (np.take_along_axis(table, order, axis=1) for table in (tracks, listed))
+            predicted = self._predict(self._would_be(tracks, chunk), np.repeat(chunk, tracks.shape[1]))
+            logit, wear, moves = (values.reshape((*tracks.shape, *values.shape[1:])) for values in predicted)
+            shares = self._draw_shares(target[0] + target[1] * logit, moves, number)
             parts.append(_spend(shares, wear * listed, listed, self._budget[chunk], self._fallback[chunk]))
         return _Forward(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _draw_shares(self, logit: FloatArray, moves: FloatArray, number: int) -> FloatArray:
+        """Draw what every session's own context makes of its shares, of mean expit(logit); shape (sessions, tracks).
+
+        The mean of expit(x) over a normal x is about expit(mean / sqrt(1 + pi / 8 variance)) (MacKay, The Evidence
+        Framework Applied to Classification Networks, 1992).
+        """
+        rng = make_generator(self._resamples.seed, "session context", number)
+        own = self._variance**0.5 * rng.standard_normal((len(logit), moves.shape[2], 1))
+        variance = self._variance * np.vecdot(moves, moves)
+        shares: FloatArray = expit(logit * np.sqrt(1 + np.pi / 8 * variance) + (moves @ own)[..., 0])
+        return shares
 
     def _would_be(self, tracks: IntArray, chunk: IntArray) -> Requests:
         """Describe the requests of sessions that hear these tracks in this order, shape (sessions * tracks,)."""

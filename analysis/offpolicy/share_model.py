@@ -104,6 +104,11 @@ class ShareModel:
         scales = np.exp(values["scale"][requests.listener])
         return np.asarray(values["base"] + biases + values["same"] * requests.same + scales * products)
 
+    def moves(self, requests: Requests) -> FloatArray:
+        """Return how the logit changes with the context of the session, shape (requests, factors)."""
+        scales = np.exp(self._values["scale"][requests.listener])
+        return np.asarray(scales[:, np.newaxis] * self._values["vector"][requests.track])
+
     def wear(self, earlier: IntArray, position: IntArray) -> FloatArray:
         """Return the factor by which artists and sessions wear out, 0..1, of the shape of the arguments."""
         return np.exp(self._values["artist_wear"] * earlier + self._values["position_wear"] * position)

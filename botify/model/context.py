@@ -117,10 +117,10 @@ class Context:
         return Expected(log_odds, self.interests[followed], self._variances(followed), None, anew)
 
     def _anew(self, interests: IntArray, vectors: int) -> FloatArray | None:
-        """Return the chance of each vector when one is drawn anew; the interests stand first."""
+        """Return the chance of each vector when one is drawn anew: interests by their openings, a new one as by one."""
         if not self.interest_change:
             return None
-        chance = np.zeros(vectors)
+        chance = np.ones(vectors)
         chance[: len(interests)] = self.openings[interests]
         chance /= chance.sum()
         return chance

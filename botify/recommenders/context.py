@@ -2,8 +2,9 @@
 
 The organic track and the listener say which interest the session follows, and how sure that is. Each track heard since
 is an observation of the interest: the share heard has the mean expit(interest . track), less by the fatigue of artists.
-A listener's session with an organic track that is new may follow any of their interests, or a new one: what is heard
-decides. The track with the longest expected time is recommended, where an artist already heard counts for less.
+A listener's session with an organic track that is new may follow any of their interests, or a new one, and any session
+may change to another of them: what is heard decides. The track with the longest expected time is recommended, where an
+artist already heard counts for less.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,8 @@ from looplib.arrays import Float32Array, FloatArray
 
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
-_LEAST_CHANCE, _LEAST_LASTING = 1e-12, 1e-3
-_LEAST_SHARE = 1e-6  # of a time that fatigue leaves
+_LEAST_LASTING = 1e-3
+_LEAST_SHARE = 1e-6  # of a time that fatigue and tiredness leave; less says nothing
 
 
 @in_blocks(32)  # a row of scores is as long as the catalogue
@@ -42,8 +43,6 @@ def session_context(model: Model, batch: Batch, _: np.random.Generator) -> list[
 def interest_of(context: Context, row: Row, earlier: Sequence[int]) -> Float32Array:
     """Estimate the vector of the interest that a session follows, shape (k,).
 
-    `earlier` has for each track heard how many by its artist were before it.
-
     Each vector that the session may follow, with prior mean m and covariance C, is moved to its likeliest place by
     iteratively reweighted least squares, in the form for fewer observations than factors: with the features A (n, k) of
     the tracks heard, their working responses y (`recsys.session_model.likelihood`) and the variances R of these,
@@ -51,7 +50,13 @@ def interest_of(context: Context, row: Row, earlier: Sequence[int]) -> Float32Ar
         x = m + C A' S^-1 (y - A m),    S = A C A' + R
 
     (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 3.4). The vector with the largest prior odds
-    times density of the responses, N(y; A m, S) by the slopes of the shares, is the session's.
+    times density of the responses, N(y; A m, S) by the slopes of the shares, is the session's. Where that may have
+    changed, a response counts by the chance that it has not since.
+
+    Args:
+        context: The model.
+        row: The session.
+        earlier: For each track heard, how many by its artist were before it.
     """
     expected = context.expected(row.user, row.tracks[0])
     tracks, times, rest = _heard(context, row, earlier)
@@ -102,18 +107,16 @@ def follow_changes(
     Returns:
         The likeliest vector, and the chance that the session has followed it since each response, (responses,).
     """
-    now = np.exp(log_odds - log_odds.max())
-    now /= now.sum()
     likelihoods = np.exp(densities - densities.max(axis=0)).T
-    lasting = np.empty_like(likelihoods)
+    step = (1 - change) * np.eye(len(anew)) + change * anew  # [i, j]: from vector i to vector j
+    chances = np.empty((len(likelihoods) + 1, len(anew)))  # of each vector after so many responses, up to a factor
+    chances[0] = np.exp(log_odds - log_odds.max())
     for place, likelihood in enumerate(likelihoods):
-        same = (1 - change) * now
-        before = same + change * anew
-        lasting[place] = same / np.maximum(before, _LEAST_CHANCE)
-        now = before * likelihood + _LEAST_CHANCE
-        now /= now.sum()
-    best = int(now.argmax())
-    since = np.append(lasting[1:, best], 1)[::-1].cumprod()[::-1]
+        chances[place + 1] = (chances[place] @ step) * likelihood
+    best = int(chances[-1].argmax())
+    same = (1 - change) * chances[1:-1, best]
+    lasting = same / (same + change * anew[best] * chances[1:-1].sum(axis=1))
+    since = np.append(lasting, 1)[::-1].cumprod()[::-1]
     return best, np.maximum(since, _LEAST_LASTING)
 
 
@@ -148,8 +151,8 @@ def _heard(context: Context, row: Row, earlier: Sequence[int]) -> tuple[list[int
     """
     heard: dict[int, tuple[float, float]] = {row.tracks[0]: (1.0, 1.0)}
     for place, (track, time, plays) in enumerate(zip(row.tracks, row.times, earlier, strict=True)):
-        rest = context.artist_fatigue**plays * context.tiredness ** (place - 1)
-        if rest > 0 and track not in heard:
+        rest = context.artist_fatigue**plays * context.tiredness ** max(place - 1, 0)
+        if rest > _LEAST_SHARE and track not in heard:
             heard[track] = (time, rest)
     tracks = list(heard)[1:][-_LATEST:]
     observed = np.array([heard[track] for track in tracks]).reshape(-1, 2)
@@ -166,7 +169,7 @@ def _best(scores: Float32Array, context: Context, catalogue: Catalogue, row: Row
     while scores[track := int(scores.argmax())] > -np.inf:
         artist = int(catalogue.artist[track])
         rest = context.artist_fatigue ** plays.pop(artist, 0)
-        if rest == 1:
+        if rest >= 1:
             return Drawn(track, 1.0)
         own, rest = catalogue.tracks_of(artist), max(rest, _LEAST_SHARE)
         scores[own] = np.log(rest) - np.logaddexp(np.log(1 - rest), -scores[own])

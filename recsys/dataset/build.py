@@ -215,7 +215,8 @@ def _new_matrix(folder: Path, side: str, counts: IntArray) -> tuple[IntArray, An
     size = int(indptr[-1])
     # scipy wants indptr and indices of one type; implicit's solver takes 32 bits.
     if size > np.iinfo(np.int32).max:
-        raise SplitError(f"{size:,} interactions; at most {np.iinfo(np.int32).max:,} fit into one matrix")
+        most = f"at most {np.iinfo(np.int32).max:,} fit into one matrix"
+        raise SplitError(f"{size:,} interactions; {most}: raise feedback.min_time, or ingest fewer listeners")
     _save(folder / f"{side}-indptr.npy", indptr.astype(np.int32))
     indices = new_array(folder / f"{side}-indices.npy", np.int32, (size,))
     return indptr, indices, new_array(folder / f"{side}-values.npy", np.float32, (size,))

@@ -2,5 +2,5 @@
 
 In: a session store. Out: arrays that the service's recommender `session_context` reads. `docs/session-model.md` says
 what the model assumes. Read `fit` first, then `responses` (what it learns from), `likelihood`, `ridge` (the
-regressions), `training`, `model` and `export`.
+regressions), `training`, `changes`, `model` and `export`.
 """

@@ -34,10 +34,13 @@ class Chains:
     mean: Float32Array  # (responses, c), the share expected of each interest
     density: Float32Array  # (responses, c), of the share heard, up to a factor a response
 
-    def follow(self, change: float) -> tuple[Float32Array, Float32Array]:
-        """Return the chance of each interest before and after each response is known, given the earlier ones."""
-        now = np.zeros(self.candidates.shape, dtype=np.float32)
-        now[:, 0] = 1
+    def follow(self, change: float, doubt: float = 0.0) -> tuple[Float32Array, Float32Array]:
+        """Return the chance of each interest before and after each response is known, given the earlier ones.
+
+        With the probability `doubt` a session follows another interest than that of its opening from the start.
+        """
+        now = np.float32(doubt) * self.usual
+        now[:, 0] += np.float32(1 - doubt)
         before, after = np.empty_like(self.mean), np.empty_like(self.mean)
         for rows in self.places:
             session = self.session[rows]
@@ -45,6 +48,12 @@ class Chains:
             joint = before[rows] * self.density[rows] + np.float32(1e-30)
             now[session] = after[rows] = joint / joint.sum(axis=1, keepdims=True)
         return before, after
+
+    def predict(self, responses: IntArray, change: float, doubt: float = 0.0) -> Float32Array:
+        """Predict the share heard of some responses, given the earlier ones of their sessions."""
+        before, _ = self.follow(change, doubt)
+        predicted: Float32Array = (before[responses] * self.mean[responses]).sum(axis=1)
+        return predicted
 
     def smooth(self, change: float) -> Float32Array:
         """Return the chance of each interest at each response, given the whole session."""
@@ -77,28 +86,29 @@ class Changes:
     def find(self) -> float:
         """Find the probability of a change with which held-out responses are predicted best; set the dispersion.
 
-        It is 0 unless the deviance is lower by more than by chance.
+        It is 0 unless the deviance is lower, by more than by chance, than without changes, where some openings may
+        be of other interests than the grouping says.
         """
         heard = self.training.responses
         is_held_out = np.zeros(len(heard), dtype=bool)
         is_held_out[self.training.held_out] = True
         per_session = np.add.reduceat(is_held_out[self.training.fresh], self.starts[:-1])
         sessions = np.flatnonzero((per_session > 0) & (np.diff(self.starts) > 1))
-        best = 0.0
+        best, of_unchanged = 0.0, self.training.dispersion
         for _ in range(_ROUNDS):
             chains = self._chains(sessions[:: 1 + len(sessions) // _SESSIONS])
             target = np.flatnonzero(is_held_out[chains.response])
             time = heard.time[chains.response[target]]
             before = best
-            found = {change: chains.follow(change)[0][target] for change in _PROBABILITIES}
-            means = {change: (chance * chains.mean[target]).sum(axis=1) for change, chance in found.items()}
-            deviances = {change: _deviance(mean, time) for change, mean in means.items()}
+            deviances = {change: _deviance(chains.predict(target, change), time) for change in _PROBABILITIES}
             best = min(deviances, key=lambda change: (deviances[change], change))
-            still = means[0.0]
+            unchanged = min(_deviance(chains.predict(target, 0.0, doubt), time) for doubt in _PROBABILITIES)
+            still = chains.predict(target, 0.0)
             by_chance = float(np.sum((time - still) ** 2)) / max(float(np.sum(still * (1 - still))), _LEAST)
-            if deviances[0.0] - deviances[best] <= WORTH_IT * by_chance:
+            if unchanged - deviances[best] <= WORTH_IT * by_chance:
+                self.training.dispersion = of_unchanged
                 return 0.0
-            self._measure(chains, target, found[best], time)
+            self._measure(chains, target, chains.follow(best)[0][target], time)
             if best == before:
                 break
         return best

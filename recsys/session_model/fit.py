@@ -13,7 +13,7 @@ the product leaves out. Interests are not logged, so they are found on the way:
 2. a listener's organic tracks that are close together are one interest, and interests and tracks are fitted in turn,
    each by one step of iteratively reweighted least squares a sweep;
 3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end;
-4. where sessions change their interest, responses are given to the one they follow, and the fit goes on.
+4. where sessions change their interest, responses are given to the one that they follow halfway.
 
 An interest's vector is drawn towards what its organic tracks say, times the listener's scale: the vector of an organic
 track, through one linear map for all. A track's is drawn towards the other tracks of its artist. Every ridge is the
@@ -42,7 +42,6 @@ _FIRST_OPENER_RIDGE = 3.0
 # How far a sweep's step of the tracks is followed beyond its end: ALS goes slowly along a curved valley.
 _OVERSHOOT = 0.7
 _LITTLE = 0.01
-_FOLLOWED = 2  # how often responses are given to the interests that sessions change to
 
 
 def fit_context(
@@ -57,13 +56,8 @@ def fit_context(
     interest_of = fit.coarse_interests()
     fit.sweep(interest_of, config.rough_sweeps)
     interest_of = fit.regroup(interest_of)
-    fit.sweep(interest_of, config.sweeps)
-    changes = Changes(fit.training, fit.tracks, fit.interests, interest_of)
-    change = changes.find()
-    for _ in range(_FOLLOWED if change else 0):
-        fit.sweep(interest_of, config.sweeps, changes.assign(change))
-        changes = Changes(fit.training, fit.tracks, fit.interests, interest_of)
-        change = changes.find()
+    fit.sweep(interest_of, config.sweeps, follow_at=config.sweeps // 2)
+    change = Changes(fit.training, fit.tracks, fit.interests, interest_of).find()
     return describe(fit.training, fit.tracks, fit.interests, fit.precision, interest_of, change)
 
 
@@ -116,29 +110,27 @@ class _Fit:
         metric = np.linalg.lstsq(middles, self.interests.means[:, :-1], rcond=None)[0]
         return self._group(vectors @ _root((metric + metric.T) / 2), self.config.distance)
 
-    def sweep(self, interest_of: Int32Array, sweeps: int, followed: Int32Array | None = None) -> None:
-        """Fit interests and tracks in turn.
+    def sweep(self, interest_of: Int32Array, sweeps: int, follow_at: int | None = None) -> None:
+        """Fit interests and tracks in turn, from the listeners' biases and the tracks' vectors so far.
 
-        Args:
-            interest_of: The interest of each opening.
-            sweeps: How often.
-            followed: The interest of each response, (responses,), to go on from the vectors so far; without it each
-                follows that of its opening, and the fit starts from the biases of listeners and the tracks so far.
+        Responses follow the interest of their opening. Where sessions change their interest, they follow the likeliest
+        one from the sweep `follow_at` on.
         """
         training, size = self.training, self.config.factors
-        goes_on = followed is not None
-        row = followed if followed is not None else interest_of[training.opening]
-        by_interest = Grouping(row, int(interest_of.max()) + 1)
+        by_interest = Grouping(interest_of[training.opening], int(interest_of.max()) + 1)
         listener = np.empty(len(by_interest.counts), dtype=np.int32)
         listener[interest_of] = self.responses.listener
         expected = np.zeros((len(listener), size + 1), dtype=np.float32)
         expected[interest_of, size] = training.opening_biases()
-        if not goes_on:
-            self.interests = Vectors(expected, np.eye(size + 1, dtype=np.float32))
-            self.tracks = Vectors.exact(self.tracks.means)
-        usual, before = np.zeros_like(self.tracks.means), self.tracks.means
+        self.interests = Vectors(expected, np.eye(size + 1, dtype=np.float32))
+        self.tracks = Vectors.exact(self.tracks.means)
+        usual, before, change = np.zeros_like(self.tracks.means), self.tracks.means, 0.0
         for done in range(sweeps):
-            if done or goes_on:
+            if done == follow_at:
+                changes = Changes(training, self.tracks, self.interests, interest_of)
+                if change := changes.find():
+                    by_interest = Grouping(changes.assign(change), len(listener))
+            if done:
                 expected = self._expected_interests(interest_of, by_interest.counts, listener)
                 usual = self._usual_of_artists()
             start, features = self.interests, self.tracks.with_constant()
@@ -147,9 +139,9 @@ class _Fit:
             after = training.regress(training.by_track, by_interest, self.tracks, features, offset, usual)
             ahead = after.means + _OVERSHOOT * (after.means - before) if done else after.means
             self.tracks, before = Vectors(ahead, after.covariance), after.means
-            if not goes_on:
+            if not change:  # else the dispersion is that about a mixture
                 training.measure(self.interests, interest_of, self.tracks)
-                self._report(f"dispersion {training.dispersion:.3f}")
+            self._report(f"dispersion {training.dispersion:.3f}")
         self.tracks, self.precision = after, precision_of(start.means - expected, start.covariance)
 
     def _expected_interests(self, interest_of: Int32Array, counts: IntArray, listener: Int32Array) -> Float32Array:

@@ -76,9 +76,12 @@ def test_a_decay_beside_an_unknown_level_has_the_largest_poisson_likelihood(fact
         log = np.log(0.7 * mean) + x[0] + x[1] * count
         return float(2 * np.sum(np.exp(log) - heard * log))
 
+    def loss_without_decay(x: FloatArray) -> float:
+        return loss(np.array([x[0], 0]))
+
     found, gain = find_decay(0.7 * mean, heard, count, has_level=True)
     best = minimize(loss, np.zeros(2), bounds=[(None, None), (None, 0)])
-    flat = minimize(lambda x: loss(np.array([x[0], 0])), np.zeros(1))
+    flat = minimize(loss_without_decay, np.zeros(1))
     assert found == pytest.approx(np.exp(best.x[1]), abs=1e-4)
     assert found == pytest.approx(factor, abs=0.005)
     assert gain == pytest.approx(flat.fun - best.fun, abs=0.01)
