@@ -113,7 +113,7 @@ def main(names: list[str]) -> None:
     dots = base.mark_circle(size=45, opacity=1).encode(
         y=alt.Y("value:Q", title="predicted").scale(type="log", nice=False)
     )
-    layers = [dots, base.mark_line(color="var(--soft)").encode(y="time:Q")]
+    layers = [dots, base.mark_line().encode(y="time:Q", color=alt.value("var(--soft)"))]
     atomic_write_text(SVG, to_svg(alt.LayerChart(layer=layers).properties(width=460, height=460)))
 
 
