@@ -194,9 +194,11 @@ class SessionTimes:
         errors, moves = self._sessions.time[rows] - wear * mean, (wear * mean * (1 - mean))[:, np.newaxis] * moves
         found, most = 0.0, 1e-9
         for apart in range(1, _PAIRED + 1):
-            one = np.flatnonzero(session[apart:] == session[:-apart])
-            alike = np.vecdot(moves[one], moves[one + apart])
-            found, most = found + float(alike @ (errors[one] * errors[one + apart])), most + float(alike @ alike)
+            first = np.flatnonzero(session[apart:] == session[:-apart])
+            second = first + apart
+            alike = np.vecdot(moves[first], moves[second])
+            found += float(alike @ (errors[first] * errors[second]))
+            most += float(alike @ alike)
         return max(found / most, 0.0)
 
     def _predict(self, requests: Requests, session: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -68,7 +68,7 @@ class Context:
     constant: Float32Array  # (owners,), plus so many times `constant_axes`
     odds: Float32Array  # (interests,) log odds against a new one, less what depends on the new one's expected vector x
     own_maps: Float32Array  # (2, k, k), the first gives x, the second P x, where P is the inverse of `own_covariance`
-    constant_axes: Float32Array  # (2, k), likewise
+    constant_axes: Float32Array  # (2, k), the same of `constant_axis`
     interests: Annotated[Float32Array, "f interests factors"]  # the vector of each interest
     evidence: Annotated[Float32Array, "i interests"]  # the number of responses behind each
     information: Annotated[Float32Array, "f factors"]  # precision that a response adds to an interest's of 1

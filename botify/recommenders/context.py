@@ -67,24 +67,24 @@ def interest_of(context: Context, row: Row, earlier: Sequence[int]) -> Float32Ar
     spread = expected.spread(design)
     prior, usual = spread @ design.T, expected.means @ design.T
     off, noise, damped = _linearise(context, usual, times, rest)
-    total, each, best = prior.copy(), np.arange(len(times)), 0
+    total, diagonal, best = prior.copy(), np.arange(len(times)), 0
     lasting: FloatArray | float = 1.0
-    total[:, each, each] += noise
+    total[:, diagonal, diagonal] += noise
     if len(usual) > 1:
         lower = np.linalg.cholesky(total)
         innovations = np.linalg.solve(lower, off[:, :, None])[:, :, 0]
-        densities = -(innovations**2) / 2 - np.log(lower[:, each, each] * damped)
+        densities = -(innovations**2) / 2 - np.log(lower[:, diagonal, diagonal] * damped)
         if expected.anew is None:
             best = int(np.argmax(expected.log_odds + densities.sum(axis=1)))
         else:
             best, lasting = follow_changes(context.interest_change, expected.log_odds, expected.anew, densities)
-            total[best, each, each] += noise[best] * (1 / lasting - 1)
+            total[best, diagonal, diagonal] += noise[best] * (1 / lasting - 1)
     weights = np.linalg.solve(total[best], off[best])
     if best == len(expected.variances):  # a new interest may be far from what is expected: step once more
         step = prior[best] @ weights
         off, noise, _ = _linearise(context, usual[best] + step, times, rest)
         total = prior[best]
-        total[each, each] += noise / lasting
+        total[diagonal, diagonal] += noise / lasting
         weights = np.linalg.solve(total, off + step)
     found: Float32Array = expected.means[best] + weights @ spread[best]
     return found
