@@ -43,7 +43,7 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
     axes = telling_axes([asdict(row.trial.params) for row in ranking if not row.trial.is_baseline])
     headings = [*(_SHORT.get(axis, axis) for axis in axes), "sweep", select, "interval", "tied", *others, "fit s"]
     table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners")
-    for heading in ("", "model", *headings, ""):
+    for heading in ("", "model", *headings, "stopped"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.columns[1].justify = table.columns[-1].justify = "left"
     for rank, row in enumerate(ranking, start=1):

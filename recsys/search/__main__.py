@@ -14,7 +14,7 @@ from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
 
 PROG = "python -m recsys.search"
-app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held-out sessions, and exports the best.")
+app = make_app("Fit a grid of ALS models on a Dask cluster, score them on held-out sessions, and publish the best.")
 
 
 @app.command(epilog="Example: python -m recsys.search --config configs/demo.yaml --set search.space.factors=[32,64]")
