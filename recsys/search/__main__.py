@@ -37,10 +37,7 @@ def main(
     if export:
         version = export_run(settings.run, f"{settings.run}/export", settings.export)
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}")
-    typer.echo(
-        f"Next: open the report; widen the grid ({PROG} --set search.space.factors=[64,128] --fresh …); "
-        "ingest logs of your own (python -m recsys.ingest --help)"
-    )
+        typer.echo(f"Next: open the report; serve what is published: python -m botify --published {settings.run}/export")
 
 
 if __name__ == "__main__":
