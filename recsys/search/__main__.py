@@ -39,7 +39,7 @@ def main(
     if export:
         version = export_run(settings.run, f"{settings.run}/export", settings.export)
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}")
-        typer.echo(f"Next: open the report; serve what is published: python -m botify --published {settings.run}/export")
+        typer.echo(f"Next: open the report; serve the lists: python -m botify --published {settings.run}/export")
 
 
 if __name__ == "__main__":
