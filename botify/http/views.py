@@ -1,7 +1,7 @@
 """A view for every address: players ask for tracks and end sessions, operators ask for the rest.
 
-Each takes the service, the id at the end of the path as it came, and the body. It returns what becomes JSON, or a
-`flask.Response`.
+Each takes the service, the id at the end of the path as it came, and the body. It returns what becomes JSON, or an
+`Answer`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ import orjson
 import yaml
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from botify.http.messages import RefusedError
+from botify.http.messages import RefusedError, make_answer
 from botify.model.catalogue import Id
 from botify.service import Service
 
@@ -81,13 +81,12 @@ def _live(service: Service, *_: bytes) -> object:
 
 def _ready(service: Service, *_: bytes) -> object:
     if problems := service.problems():
-        body = orjson.dumps(_status(service, "degraded", *problems))
-        return flask.Response(body, HTTPStatus.SERVICE_UNAVAILABLE, content_type="application/json")
+        return make_answer(_status(service, "degraded", *problems), HTTPStatus.SERVICE_UNAVAILABLE)
     return _status(service, "ready")
 
 
 def _metrics(service: Service, *_: bytes) -> object:
-    return flask.Response(service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return make_answer(service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4.encode())
 
 
 def _experiments(service: Service, *_: bytes) -> object:
@@ -118,7 +117,8 @@ def _document(service: Service, *_: bytes) -> dict[str, Any]:
 
 
 def _page(service: Service, *_: bytes) -> object:
-    return flask.Response(flask.render_template("docs.html", **_document(service)))
+    page = flask.render_template("docs.html", **_document(service))
+    return make_answer(page.encode(), content_type=b"text/html; charset=utf-8")
 
 
 def _reload(service: Service, *_: bytes) -> object:
