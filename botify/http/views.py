@@ -5,6 +5,7 @@ Each takes the service, the id at the end of the path as it came, and the body. 
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,46 +15,34 @@ import orjson
 import yaml
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
+from botify.event_log import Message
 from botify.http.messages import RefusedError, make_answer
 from botify.model.catalogue import Id
 from botify.service import Service
+from botify.sessions.answers import ENDED
 
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
 View = Callable[[Service, bytes, bytes], object]
 
 
-def _next_track(service: Service, user: bytes, body: bytes) -> object:
-    listener = _listener(service, user)
-    listening, numbers = service.bodies.one(body, listener)
-    (track,) = service.next((listening,), numbers)
-    return {"user": listener, "track": service.bodies.catalogue.ids[track]}
-
-
-def _last_track(service: Service, user: bytes, body: bytes) -> object:
-    listener = _listener(service, user)
-    listening, numbers = service.bodies.one(body, listener)
-    service.last((listening,), numbers)
-    return {"user": listener}
-
-
-def _listener(service: Service, text: bytes) -> Id:
+def _playback(message: Message, service: Service, text: bytes, body: bytes) -> object:
     listener = service.bodies.user(text)
     if listener is None:
         raise RefusedError(HTTPStatus.NOT_FOUND, "listener not found: the path ends in no id")
-    return listener
+    listening, numbers = service.bodies.one(body, listener)
+    (track,) = service.answer(message, (listening,), numbers)
+    return _told(service, listener, track)
 
 
-def _next_tracks(service: Service, _: bytes, body: bytes) -> object:
+def _playback_of_many(message: Message, service: Service, _: bytes, body: bytes) -> object:
     requests, numbers = service.bodies.many(body)
-    ids, found = service.bodies.catalogue.ids, zip(requests, service.next(requests, numbers), strict=True)
-    return {"responses": [{"user": user, "track": ids[track]} for (user, _, _), track in found]}
+    tracks = service.answer(message, requests, numbers)
+    return {"responses": [_told(service, user, track) for (user, _, _), track in zip(requests, tracks, strict=True)]}
 
 
-def _last_tracks(service: Service, _: bytes, body: bytes) -> object:
-    requests, numbers = service.bodies.many(body)
-    service.last(requests, numbers)
-    return {"responses": [{"user": user} for user, _, _ in requests]}
+def _told(service: Service, user: Id, track: int) -> dict[str, Id]:
+    return {"user": user} if track == ENDED else {"user": user, "track": service.bodies.catalogue.ids[track]}
 
 
 def _assigned_arms(service: Service, _: bytes, body: bytes) -> object:
@@ -131,10 +120,10 @@ def _roll_back(service: Service, _: bytes, body: bytes) -> object:
 
 # The method and the view by path; a path that ends in / is followed by an id.
 VIEWS: Mapping[bytes, tuple[str, View]] = {
-    b"/next/": ("POST", _next_track),
-    b"/last/": ("POST", _last_track),
-    b"/next": ("POST", _next_tracks),
-    b"/last": ("POST", _last_tracks),
+    b"/next/": ("POST", partial(_playback, "next")),
+    b"/last/": ("POST", partial(_playback, "last")),
+    b"/next": ("POST", partial(_playback_of_many, "next")),
+    b"/last": ("POST", partial(_playback_of_many, "last")),
     b"/assignments": ("POST", _assigned_arms),
     b"/track/": ("GET", _track_record),
     b"/": ("GET", _live),

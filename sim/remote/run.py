@@ -7,7 +7,7 @@ stop by a message; one whose parent is gone stops too. Ctrl-C and SIGTERM have o
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ async def drive(
     """
     counts, draws = Counts.empty(model.world.listeners), SessionDraws(config.seed, model)
     queue = SessionQueue(draws, sessions, model.world.listeners, share)
-    async with Service(config, model.world.tracks, stop, counts) as service:
+    async with aclosing(Service(config, model.world.tracks, stop, counts)) as service:
         pools = [SessionPool(model, config.batch or 1, draws, queue, service) for _ in range(config.pools)]
         playing = asyncio.gather(*(pool.run() for pool in pools))
         while not playing.done():
