@@ -126,7 +126,7 @@ class Service:
         """Answer requests that were not answered before."""
         start_s, model = time.perf_counter(), self.versions.model
         tracks, lines = [ENDED] * len(requests), [b""] * len(requests)
-        for positions in _rounds(requests):
+        for positions in _rounds(requests) if message == "next" else [range(len(requests))]:
             own = [numbers[i] for i in positions] if numbers else ()
             outcomes = self._answer_round(message, model, [requests[i] for i in positions], own, start_s)
             for i, (track, line) in zip(positions, outcomes, strict=True):
@@ -150,7 +150,7 @@ class Service:
         ]
         latency_s, ids = time.perf_counter() - start_s, model.catalogue.ids
         lines = event_lines(message, now_ms, latency_s, requests, outcomes, numbers, ids=ids)
-        return zip((drawn.track for _, drawn in answers), lines, strict=True)
+        return zip([drawn.track for _, drawn in answers], lines, strict=True)
 
     def _recommend(
         self, model: Model, requests: Sequence[Listening], arms: Sequence[Mapping[str, str]], now_ms: int
