@@ -137,9 +137,9 @@ def serving(step: Step, port: int, page: str = "/health/ready") -> Iterator["sub
             try:
                 yield process
             except LoopError as error:
-                _check_running(process, name, f"; {error}")
-                raise
-            _check_running(process, name)
+                if process.poll() is None:
+                    raise
+                raise LoopError(f"{name} did not last: {_describe_exit(process.returncode)}; {error}") from None
         finally:
             _stop(process)
     if process.returncode not in (0, -signal.SIGTERM):
@@ -166,11 +166,6 @@ def _wait_until_ready(process: subprocess.Popen[bytes], name: str, port: int, pa
         if time.monotonic() > deadline:
             raise LoopError(f"{name} is not ready after {_START_S:.0f} s on port {port}")
         time.sleep(0.05)
-
-
-def _check_running(process: subprocess.Popen[bytes], name: str, more: str = "") -> None:
-    if process.poll() is not None:
-        raise LoopError(f"{name} did not last: {_describe_exit(process.returncode)}{more}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

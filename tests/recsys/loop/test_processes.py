@@ -60,11 +60,11 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 """
 
 
-def test_a_service_that_does_not_last_is_said(tmp_path: Path) -> None:
+def test_a_service_that_fails_meanwhile_is_said(tmp_path: Path) -> None:
     port = free_port()
     step = make_module(tmp_path, SERVER.replace("self.end_headers()", "self.end_headers(); os._exit(7)"))
     step = Step(step.title, step.module, step.arguments, environment={**step.environment, "PORT": str(port)})
-    with pytest.raises(LoopError, match=r"^a step did not last: exit code 7$"), serving(step, port) as process:
+    with pytest.raises(LoopError, match=r"^a step did not end well: exit code 7$"), serving(step, port) as process:
         process.wait(60)
 
 
