@@ -18,9 +18,8 @@ from analysis.store import LOGGED, Catalogue, Interactions, Manifest
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
-from recsys.ingest.pipeline import DEFAULT_MEMORY, Ingest, begin
-from recsys.ingest.report import IngestReport
-from recsys.store.buckets import EVENTS, ROWS_AT_ONCE
+from recsys.ingest.pipeline import DEFAULT_MEMORY, Ingest, IngestReport, begin
+from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import write_ids
 from recsys.store.remote import download_stored
 from recsys.store.writer import Additions
@@ -44,16 +43,13 @@ def ingest(
             f"{table.name}: a table, no event log; name its columns with --columns user=…,item=…, or a --preset, in "
             "Python user=, item= or preset="
         )
-    with begin(files, store, EVENTS, buckets=buckets, memory=memory) as work:
-        workspace, before = work.lock.workspace, work.before
-        if before.has_tables:
-            held = "interactions" if before.interactions else "plays"
-            raise IngestError(f"{workspace}: a store of {held}; event logs need a store of their own")
-        work = replace(work, before=replace(before, catalogue=_agreed_catalogue(workspace, before, files)))
+    with begin(files, store, "event", buckets=buckets, memory=memory) as work:
+        before = work.before
+        work = replace(work, before=replace(before, catalogue=_agreed_catalogue(work.lock.workspace, before, files)))
         kinds = NUMBERS if before.parts else kinds_of(files)
         if before.plays:
             kinds = IdKinds(before.plays.text_users, before.plays.text_items)
-        return work.commit(_load(work, kinds), "event")
+        return work.commit(_load(work, kinds))
 
 
 @dataclass(frozen=True)

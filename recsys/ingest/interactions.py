@@ -15,16 +15,14 @@ from analysis import queries
 from analysis.logs.files import LogFile
 from analysis.logs.interactions import CSV, Malformed, Reading, check_file, discover
 from analysis.logs.lines import LineCounts, Reject
-from analysis.store import Interactions, Manifest
+from analysis.store import Interactions
 from looplib.progress import progress
 from recsys.errors import IngestError
-from recsys.ingest.pipeline import DEFAULT_MEMORY, Ingest, NewFiles, begin
-from recsys.ingest.report import IngestReport
-from recsys.store.buckets import EVENTS, INTERACTIONS, ROWS_AT_ONCE
+from recsys.ingest.pipeline import DEFAULT_MEMORY, Ingest, IngestReport, NewFiles, Row, begin
+from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import decide_kinds, write_ids, write_titles
 from recsys.store.remote import download_stored
 from recsys.store.writer import Additions
-from recsys.workspace import Workspace
 
 _KEPT_OF_A_REJECT = 1000
 
@@ -58,25 +56,16 @@ def ingest_interactions(
         StoreError: The store is damaged, holds something else, or has another number of buckets.
         StorageError: Another ingest is at work.
     """
-    row, layout = ("play", EVENTS) if reading.columns.has_share else ("interaction", INTERACTIONS)
-    files = discover(paths)
-    with begin(files, store, layout, reading=reading.content, buckets=buckets, memory=memory) as work:
-        _check_store(work.lock.workspace, work.before, reading, row)
+    row: Row = "play" if reading.columns.has_share else "interaction"
+    with begin(discover(paths), store, row, reading=reading.content, buckets=buckets, memory=memory) as work:
+        known, columns = work.before.table, reading.columns.stored
+        if known and known.columns != columns:
+            raise IngestError(
+                f"{work.lock.workspace}: its {row}s have {', '.join(known.columns)}, and these {', '.join(columns)}; "
+                "name the same, or use a store of their own"
+            )
         checked = _check_files(work.files, reading, memory, work.scratch)
-        return work.commit(_load(work, checked, reading) if checked else Additions((), {}), row)
-
-
-def _check_store(store: Workspace, before: Manifest, reading: Reading, row: str) -> None:
-    """Refuse a store of something else, or of rows with other columns."""
-    held = "interactions" if before.interactions else "plays" if before.has_tables else "events"
-    if before.parts and held != f"{row}s":
-        raise IngestError(f"{store}: a store of {held}; {row}s need a store of their own")
-    known, columns = before.table, reading.columns.stored
-    if known and known.columns != columns:
-        raise IngestError(
-            f"{store}: its {row}s have {', '.join(known.columns)}, and these {', '.join(columns)}; "
-            "name the same, or use a store of their own"
-        )
+        return work.commit(_load(work, checked, reading) if checked else Additions((), {}))
 
 
 def _check_files(files: NewFiles, reading: Reading, memory: str, scratch: Path) -> dict[str, _Checked]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import xxhash
 
@@ -21,14 +22,14 @@ from analysis.store import Manifest, Source
 from looplib.checksums import unnamed
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
-from recsys.ingest.report import IngestReport
 from recsys.lock import Lock
-from recsys.store.buckets import Bucketing, Layout
-from recsys.store.remote import open_store
+from recsys.store.buckets import EVENTS, INTERACTIONS, Bucketing
+from recsys.store.remote import Store, open_store
 from recsys.store.writer import Additions, commit, locked, manifest_to_extend
 from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
+Row = Literal["event", "play", "interaction"]
 _MEMORY = re.compile(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -90,18 +91,35 @@ class NewFiles:
 
 
 @dataclass(frozen=True)
+class IngestReport:
+    """The outcome of an ingest."""
+
+    store: Store  # after it
+    added: tuple[Source, ...]  # the new ones
+    known: tuple[LogFile, ...]  # files whose content the store had before
+    repeats: int = 0  # good rows whose weight was added to an equal row's; of interactions alone
+    untitled: int = 0  # tracks of a table with titles that have none
+
+    @property
+    def lines(self) -> LineCounts:
+        """Lines of what was added."""
+        return sum((source.lines for source in self.added), LineCounts(0, 0, 0, 0))
+
+
+@dataclass(frozen=True)
 class Ingest:
     """An ingest under way into a locked store."""
 
     lock: Lock
+    row: Row
     before: Manifest
     files: NewFiles
     connection: queries.Connection
     bucketing: Bucketing
     scratch: Path
 
-    def commit(self, added: Additions, row: str) -> IngestReport:
-        """Sort what was added to the buckets, and make all of it part of the store; a good line is called a `row`."""
+    def commit(self, added: Additions) -> IngestReport:
+        """Sort what was added to the buckets, and make all of it part of the store."""
         self.files.check_unchanged()
         self.connection.close()  # sorting needs the memory
         added = replace(added, parts=self.bucketing.finish())
@@ -110,7 +128,7 @@ class Ingest:
             if rejects := next(iter(added.rejects.values()), None):
                 (first,) = reader.read_rejects(rejects, 1)
                 why = f"the first line refused is {first.file}:{first.line}: {first.reason}"
-            raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
+            raise IngestError(f"no {self.row} in {len(added.sources)} files; {why}")
         if added.sources:
             commit(self.lock, self.before, added)
         store, known = open_store(self.lock.workspace.address), tuple(self.files.known)
@@ -119,9 +137,9 @@ class Ingest:
 
 @contextmanager
 def begin(
-    files: Sequence[LogFile], store: str | Path, layout: Layout, *, reading: str = "", buckets: int | None, memory: str
+    files: Sequence[LogFile], store: str | Path, row: Row, *, reading: str = "", buckets: int | None, memory: str
 ) -> Iterator[Ingest]:
-    """Open an ingest of those files whose content the store has not, whatever their names.
+    """Open an ingest of rows from those files whose content the store has not, whatever their names.
 
     The store is created if there is none, with so many buckets, or the default. The same bytes under another `reading`
     are another content; `memory` is what DuckDB may use, such as "1GB", before it spills to the store's disk.
@@ -130,13 +148,16 @@ def begin(
         raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
     workspace = open_workspace(store)
     with _machine_errors_explained(workspace), locked(workspace) as lock:
-        before = manifest_to_extend(workspace, buckets)
+        before, layout = manifest_to_extend(workspace, buckets), INTERACTIONS if row == "interaction" else EVENTS
+        held = "interaction" if before.interactions else "play" if before.has_tables else "event"
+        if before.parts and held != row:
+            raise IngestError(f"{workspace}: a store of {held}s; {row}s need a store of their own")
         # In the store, so on its disk; what a killed ingest leaves of it the next writer removes.
         with tempfile.TemporaryDirectory("", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True) as folder:
             scratch, spilled = Path(folder), Path(folder, "spilled")
             new, bucketing = NewFiles(files, before, reading, scratch), Bucketing(scratch, layout, before.buckets)
             with queries.connect(memory_limit=memory, temp_directory=spilled, keep_order=False) as connection:
-                yield Ingest(lock, before, new, connection, bucketing, scratch)
+                yield Ingest(lock, row, before, new, connection, bucketing, scratch)
 
 
 def _state(file: LogFile) -> tuple[int, int]:

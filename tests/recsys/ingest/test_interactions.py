@@ -266,7 +266,7 @@ def test_events_and_interactions_do_not_share_a_store(tmp_path: Path, capsys: py
     other = tmp_path / "other"
     other.mkdir()
     ingested(other, rows)
-    assert "a store of interactions; event logs need a store of their own" in refusal(capsys, other, log)
+    assert "a store of interactions; events need a store of their own" in refusal(capsys, other, log)
     assert "name the same, or use a store of their own" in refusal(
         capsys, other, write_csv(tmp_path / "b.csv", [GOOD | {"song": "z"}]), *ASKED[:-1], "user=uid,item=song"
     )
