@@ -21,8 +21,7 @@ from looplib.files import TEMPORARY_PREFIX, atomic_directory, atomic_write, fsyn
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.retry import Outcome
 from recsys.dataset.dataset import CSR, Dataset, Side, load_matrix, new_array, open_dataset
-from recsys.models.als import AlsParams, Fit, check_finite, first_factors
-from recsys.models.normal_equations import make_equations
+from recsys.models.als import AlsParams, Fit, check_finite, first_factors, make_equations
 from recsys.workspace import Workspace, open_workspace
 
 # So many interactions take about 130 MB, and their confidences another half of that.

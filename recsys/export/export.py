@@ -31,8 +31,8 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import check_needs, dataset_digest
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
+from recsys.models.als import make_equations
 from recsys.models.kinds import KINDS, Model, State, factors_of
-from recsys.models.normal_equations import make_equations
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.session_model.export import FORMAT, write_context

@@ -21,8 +21,7 @@ from looplib.checksums import unseal
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
 from recsys.ingest.interactions import ingest_interactions
-from recsys.models.als import Als, AlsParams
-from recsys.models.normal_equations import make_equations
+from recsys.models.als import Als, AlsParams, make_equations
 from tests.botify.exports import make_settings
 from tests.recsys.finished import finish_run
 
