@@ -11,8 +11,7 @@ from analysis.store import Manifest
 from listening_loop.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import digest_of, sha256_file
-from recsys.ingest.events import ingest as ingest_events
-from recsys.ingest.interactions import ingest_interactions
+from recsys.ingest import pipeline
 from recsys.ingest.presets import PRESETS, Preset
 from recsys.store.remote import open_store as open_at
 
@@ -72,7 +71,7 @@ def ingest(
             write_parquet(data, file)
             address = _address(store, [sha256_file(file), repr(reading)])
             try:
-                ingest_interactions([file], address, reading)
+                pipeline.ingest([file], address, reading)
             except UserError as error:
                 raise type(error)(str(error).replace(str(file), "the data frame")) from None
         return Store(address)
@@ -82,10 +81,10 @@ def ingest(
     if columns or preset:
         reading = _reading(preset, columns, where, percent)
         address = _address(store, [*map(str, paths), repr(reading)])
-        ingest_interactions(paths, address, reading)
+        pipeline.ingest(paths, address, reading)
     else:
         address = _address(store, [*map(str, paths)])
-        ingest_events(paths, address)
+        pipeline.ingest(paths, address)
     return Store(address)
 
 

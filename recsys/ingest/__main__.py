@@ -20,9 +20,7 @@ from looplib.cli import make_app, run
 from looplib.config import Config, load_config
 from looplib.progress import output
 from recsys.errors import IngestError
-from recsys.ingest.events import ingest
-from recsys.ingest.interactions import ingest_interactions
-from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport
+from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
 from recsys.ingest.presets import PRESETS, Preset
 
 PROG = "python -m recsys.ingest"
@@ -73,16 +71,13 @@ def main(
     given = {"where": where, **settings.model_dump(include={"percent", "header"})}
     given["delimiter"] = "\t" if delimiter == r"\t" else delimiter
     given = {name: value for name, value in given.items() if value is not None}
+    reading = None
     if columns or preset:
-        reading = PRESETS[preset] if preset else Reading(parse_columns(columns or ""))
         given |= {"columns": parse_columns(columns)} if columns else {}
-        tables = replace(reading, **given)
-        report = ingest_interactions(files, store, tables, buckets=settings.buckets, memory=settings.memory)
+        reading = replace(PRESETS[preset], **given) if preset else Reading(**given)
     elif given:
         raise IngestError(f"{next(iter(given))} belongs to tables of plays or interactions, with --columns or --preset")
-    else:
-        report = ingest(files, store, buckets=settings.buckets, memory=settings.memory)
-    print_report(report)
+    print_report(ingest(files, store, reading, buckets=settings.buckets, memory=settings.memory))
 
 
 def print_report(report: IngestReport) -> None:

@@ -15,7 +15,7 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.export import __main__ as export_command
 from recsys.export import export
-from recsys.ingest.events import ingest
+from recsys.ingest.pipeline import ingest
 from recsys.search import __main__ as search
 from tests.recsys.finished import finish_run
 from tests.recsys.logs import make_store, random_sessions, write_log

@@ -7,7 +7,7 @@ import pytest
 
 from looplib.files import sha256_file
 from recsys.errors import ExportError
-from recsys.ingest.events import ingest
+from recsys.ingest.pipeline import ingest
 from recsys.session_model.responses import Responses, load_responses
 from recsys.store.remote import open_store
 from tests.recsys.logs import Session, make_store, random_sessions, write_log

@@ -17,7 +17,7 @@ from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
 from recsys.dataset.build import build_dataset, check_needs
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SplitError
-from recsys.ingest.interactions import ingest_interactions
+from recsys.ingest import pipeline
 from recsys.store.buckets import bucket_of
 from recsys.store.ids import originals
 from recsys.store.remote import Store, open_store
@@ -44,7 +44,7 @@ def random_rows(seed: int, count: int, *, users: int = 40, items: int = 60) -> l
 
 
 def ingested(folder: Path, *files: Path, columns: str = COLUMNS, buckets: int | None = 4) -> Store:
-    return ingest_interactions(
+    return pipeline.ingest(
         files, folder / "store", Reading(parse_columns(columns)), buckets=buckets, memory="200MB"
     ).store
 

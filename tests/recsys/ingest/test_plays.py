@@ -11,7 +11,7 @@ import pytest
 from analysis.logs.interactions import Reading, parse_columns
 from analysis.logs.reader import read_rejects
 from analysis.store import number_of
-from recsys.ingest.interactions import ingest_interactions
+from recsys.ingest import pipeline
 from recsys.ingest.presets import Preset
 from recsys.store.ids import originals, stored_titles, titles_by_id
 from recsys.store.remote import Store, open_store
@@ -29,7 +29,7 @@ def play(user: object, song: object, heard: object, minute: float, **more: objec
 
 def ingested(folder: Path, *files: Path, columns: str = COLUMNS, **settings: Any) -> Store:  # noqa: ANN401  of `Reading`
     reading = Reading(parse_columns(columns), **settings)
-    return ingest_interactions(files, folder / "store", reading, memory="200MB").store
+    return pipeline.ingest(files, folder / "store", reading, memory="200MB").store
 
 
 def rows_of(store: Store) -> list[Row]:
