@@ -58,7 +58,8 @@ class StandIn:
     @contextmanager
     def serving(self, step: Step, port: int) -> Iterator[None]:
         del port
-        self._log = Path(step.environment["BOTIFY_LOG_DIR"])
+        (log,) = (word.removeprefix("--set=log_dir=") for word in map(str, step.arguments) if "log_dir=" in word)
+        self._log = Path(log)
         yield
 
     def _listen(self, summary: Path, seed: str) -> None:
