@@ -12,7 +12,7 @@ from listening_loop.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import digest_of, sha256_file
 from recsys.ingest import pipeline
-from recsys.ingest.presets import PRESETS, Preset
+from recsys.ingest.presets import PRESETS
 from recsys.store.remote import open_store as open_at
 
 DEFAULT_FOLDER = Path("out")
@@ -90,15 +90,14 @@ def ingest(
 
 def _reading(preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool) -> Reading:
     """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
-    presets = {found.value: PRESETS[found] for found in Preset}
-    if preset and preset not in presets:
-        raise UserError(f"preset: {preset} is unknown; known are {', '.join(presets)}")
+    if preset and preset not in PRESETS:
+        raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
     known = {role.name for role in fields(Columns)}
     if unknown := columns.keys() - known:
         raise UserError(f"{', '.join(sorted(unknown))}: no column holds that; known are {', '.join(sorted(known))}")
     if not {"user", "item"} <= columns.keys() and not (preset and not columns):
         raise UserError("user and item are expected: the columns of listeners and of tracks")
-    reading = presets[preset] if preset else Reading(Columns(**columns))
+    reading = PRESETS[preset] if preset else Reading(Columns(**columns))
     own = Columns(**columns) if columns else reading.columns
     return replace(reading, columns=own, where=where or reading.where, percent=percent or reading.percent)
 

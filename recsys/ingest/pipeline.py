@@ -56,10 +56,10 @@ def ingest(
 ) -> IngestReport:
     """Add files, folders and glob patterns to a session store, made if there is none: all of them, or nothing.
 
-    These are event logs or, with how to read them, tables. Plays, rows with the share of a track that was heard, become
-    events. Of interactions, rows of a file with the same user, item, timestamp and session become one with the sum of
-    their weights. A file whose content the store has adds nothing; read otherwise it is another content. `memory` is
-    what DuckDB may use, such as "1GB", before it spills to the store's disk.
+    Without a `reading` the files are event logs, with one tables. Plays, rows with the share of a track that was heard,
+    become events. Of interactions, rows of a file with the same user, item, timestamp and session become one with the
+    sum of their weights. A file whose content the store has adds nothing; read otherwise it is another content.
+    `memory` is what DuckDB may use, such as "1GB", before it spills to the store's disk.
 
     Raises:
         EventLogError: A log cannot be found or read.
