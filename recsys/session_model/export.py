@@ -42,7 +42,8 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
         The manifest's section about it.
 
     Raises:
-        ExportError: The catalogue is not the store's, or there is nothing to learn from.
+        StoreError: The catalogue is not the store's, or cannot be read.
+        ExportError: There is nothing to learn from.
     """
     responses = load_responses(store, config.catalogue)
     sweeps = config.coarse_sweeps + config.rough_sweeps + config.sweeps
