@@ -25,6 +25,7 @@ from recsys.lab.service import Publisher, Service, look, read_versions
 from recsys.report.figures import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import REPORT, read_run
+from recsys.runs.leaderboard import text_of
 from recsys.workspace import open_workspace
 
 _LONGEST_NOTE = 2000  # characters
@@ -204,13 +205,8 @@ def _read_run(name: str) -> Run:
 
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
-    tools = {"link": url_for, "when": _when, "setting": _setting, "job": current_app.config["PUBLISHER"].job}
+    tools = {"link": url_for, "when": _when, "setting": text_of, "job": current_app.config["PUBLISHER"].job}
     return render(Path(__file__).parent / "templates", f"{template}.html.jinja", **tools, **values)
-
-
-def _setting(value: object) -> str:
-    """Format a hyperparameter's value, which a baseline has none of."""
-    return numbers.NOTHING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _when(moment: datetime | str) -> str:
