@@ -118,7 +118,7 @@ def run(name: str) -> str:
         "run",
         run=found,
         view=shown,
-        figure=draw_leaderboard(found, shown.metric),
+        figure=draw_leaderboard(found, shown["metric"]),
         note=runs.read_note(found.folder),
         has_report=(found.folder / REPORT).exists(),
         can_publish=_lab().published is not None,

@@ -5,7 +5,6 @@ A run or report that is damaged is an entry that says what is wrong.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -114,24 +113,13 @@ def _printable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
-@dataclass(frozen=True)
-class View:
-    """Trials of a run; the address of a page has the same choices, so that it can be kept and passed on."""
+def view(run: Run, chosen: Mapping[str, str]) -> dict[str, Any]:
+    """Select and sort the trials of a run by choices, each of which may be missing; unknown ones count for nothing.
 
-    metric: str
-    sort: str  # the column that decides the order
-    order: str  # "up" or "down"
-    find: str  # text that the trials have in their name, model or state; empty for all
-    rows: tuple[Row, ...]
-
-    def towards(self, column: str) -> dict[str, str]:
-        """Return the choices that sort by a column; by the one that sorts already, the other way round."""
-        order = "up" if column == self.sort and self.order == "down" else "down"
-        return {"metric": self.metric, "find": self.find, "sort": column, "order": order}
-
-
-def view(run: Run, chosen: Mapping[str, str]) -> View:
-    """Select and sort the trials of a run by choices, each of which may be missing; unknown ones count for nothing."""
+    Returns:
+        Values for the page, whose address has the same choices, so that it can be kept and passed on: the metric; the
+        column that sorts, and whether "up" or "down"; the text to find in names, models or states; and the trials.
+    """
     metric = chosen.get("metric", "")
     metric = metric if metric in run.metrics else run.select
     sort, order = chosen.get("sort", ""), "up" if chosen.get("order") == "up" else "down"
@@ -140,7 +128,8 @@ def view(run: Run, chosen: Mapping[str, str]) -> View:
     rows = [row for row in run.rows if find.lower() in f"{run.label(row)} {row['model']} {row['state']}".lower()]
     known = [row for row in rows if row.get(sort) is not None]
     known.sort(key=lambda row: row[sort], reverse=order == "down")
-    return View(metric, sort, order, find, (*known, *(row for row in rows if row.get(sort) is None)))
+    rows = [*known, *(row for row in rows if row.get(sort) is None)]
+    return {"metric": metric, "sort": sort, "order": order, "find": find, "rows": rows}
 
 
 def compare(run: Run, trials: Sequence[str]) -> dict[str, object]:
