@@ -78,13 +78,9 @@ def ingest(
     paths: Sequence[str | Path] = [data] if isinstance(data, (str, Path)) else list(data)
     if isinstance(data, Mapping) or not all(isinstance(path, (str, Path)) for path in paths):
         raise UserError(f"{type(data).__name__}: a data frame, or paths of files, is expected")
-    if columns or preset:
-        reading = _reading(preset, columns, where, percent)
-        address = _address(store, [*map(str, paths), repr(reading)])
-        pipeline.ingest(paths, address, reading)
-    else:
-        address = _address(store, [*map(str, paths)])
-        pipeline.ingest(paths, address)
+    tables = _reading(preset, columns, where, percent) if columns or preset else None
+    address = _address(store, [*map(str, paths), *([repr(tables)] if tables else [])])
+    pipeline.ingest(paths, address, tables)
     return Store(address)
 
 
