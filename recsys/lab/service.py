@@ -101,18 +101,11 @@ def look(service: Service, log: Path | None) -> dict[str, Any]:
 
     Returns:
         Values for the page: the service's address; its version and experiments, as it describes them, None if it does
-        not answer; the report on its log, with intervals that hold on every day, None where there is none; of it the
-        effect on the listening time of a session and that time itself, by arm, and a chart; and the verdict so far, or
-        why something is missing.
+        not answer; the report on its log, with intervals that hold on every day, None where there is none, else with
+        the effect on the listening time of a session and that time itself, by arm, and a chart; and the verdict so far,
+        or why something is missing.
     """
-    found: dict[str, Any] = {
-        "url": service.url,
-        "served": None,
-        "report": None,
-        "effects": {},
-        "means": {},
-        "figure": None,
-    }
+    found: dict[str, Any] = {"url": service.url, "served": None, "report": None}
     try:
         served = service.ask("GET", "/experiments")
         found["served"] = served
