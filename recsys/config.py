@@ -124,14 +124,6 @@ class Search(Config):
         description="simplest_tied: of what is tied with the best, the fewest factors, then the fewest sweeps",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_older_runs(cls, found: object) -> object:
-        """Leave out what runs of version 0.1 have in their configuration where it was not set."""
-        if isinstance(found, dict):
-            return {key: value for key, value in found.items() if value or key not in ("seeds", "patience")}
-        return found
-
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":
         if (self.strategy == "random") != (self.trials is not None):

@@ -52,7 +52,7 @@ def run_loop(settings: LoopConfig) -> Paths:
         for number in range(1, settings.days + 1):
             paths = Paths(settings.folder, number)
             run_day(settings, paths)
-            outcomes.append(read_outcome(paths, settings))
+            outcomes.append(read_outcome(paths))
             atomic_write_json(paths.outcome, outcomes)
     typer.echo()
     print_outcomes(outcomes, output())
