@@ -31,7 +31,7 @@ _ROLES = (
     "and duration=, with timestamp= or session=, and any of position=, organic=, propensity=; of interactions any of "
     "weight=, timestamp=, session=; of both title=, artist=."
 )
-app = make_app("Adds event logs, or plays and interactions of your own, to a session store: all of them, or nothing.")
+app = make_app("Add event logs, or plays and interactions of your own, to a session store: all of them, or nothing.")
 
 
 class Settings(Config):
@@ -66,7 +66,7 @@ def main(
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SETTINGS)] = None,
 ) -> None:
-    """Adds event logs, or plays and interactions of your own, to a session store: all of them, or nothing."""
+    """Ingest the files."""
     settings = load_config(Settings, None, set_ or ())
     given = {"where": where, **settings.model_dump(include={"percent", "header"})}
     given["delimiter"] = "\t" if delimiter == r"\t" else delimiter

@@ -22,7 +22,7 @@ from recsys.ingest.sources import Ingest, NewFiles
 from recsys.lock import Lock
 from recsys.store.buckets import EVENTS, INTERACTIONS, Bucketing
 from recsys.store.remote import Store, open_store
-from recsys.store.writer import Additions, commit, locked, manifest_to_extend
+from recsys.store.writer import Additions, commit, locked
 from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
@@ -75,8 +75,7 @@ def ingest(
     row = "event" if reading is None else "play" if reading.columns.has_share else "interaction"
     layout = INTERACTIONS if row == "interaction" else EVENTS
     workspace = open_workspace(store)
-    with _machine_errors_explained(workspace), locked(workspace) as lock:
-        before = manifest_to_extend(workspace, buckets)
+    with _machine_errors_explained(workspace), locked(workspace, buckets) as (lock, before):
         held = "interaction" if before.interactions else "play" if before.has_tables else "event"
         if before.parts and held != row:
             raise IngestError(f"{workspace}: a store of {held}s; {row}s need a store of their own")

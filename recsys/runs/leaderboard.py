@@ -17,7 +17,8 @@ from recsys.runs.ranking import Compare, Row, scored_candidates
 from recsys.runs.trials import Trial
 
 WARNING = "Warning:"
-_SHORT = {"regularization": "reg"}
+_SHORT = {"regularization": "reg", "unobserved_weight": "unobserved"}
+_PRINTED = 20  # ranks
 _WIDENED = ("factors", "regularization", "alpha", "unobserved_weight", "nu", "skip_weight")
 _SHOWN = {name for kind in KINDS.values() for name in kind.main_params}
 
@@ -43,11 +44,12 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
     others = [key for key in (f"{other}@{k}", f"coverage@{k}") if key != select and key in known]
     axes = telling_axes([asdict(row.trial.params) for row in ranking if not row.trial.is_baseline])
     headings = [*(_SHORT.get(axis, axis) for axis in axes), "sweep", select, "interval", "tied", *others, "fit s"]
-    table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners")
-    for heading in ("", "model", *headings, ""):
+    more = f"the report has all {len(ranking)}" if len(ranking) > _PRINTED else None
+    table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners", caption=more)
+    for heading in ("", "model", *headings, "stopped"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.columns[1].justify = table.columns[-1].justify = "left"
-    for rank, row in enumerate(ranking, start=1):
+    for rank, row in enumerate(ranking[:_PRINTED], start=1):
         params, score = asdict(row.trial.params), row.score
         found = [""] * (len(others) + 4)
         if score:
