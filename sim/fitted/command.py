@@ -15,9 +15,18 @@ from looplib.randomness import make_generator
 from sim.card import FIGURE_TEXTS
 from sim.errors import SimError
 from sim.figures import describe, listen
-from sim.fitted.data import FACTORS_FILE, ListeningTable, find_factors, read_factors, read_table, read_texts
-from sim.fitted.log import LOG_SUFFIX, compare_sessions, find_files, read_log
-from sim.fitted.reproduction import NEIGHBOURS, compare_listening, simulate_listening
+from sim.fitted.data import (
+    FACTORS_FILE,
+    LOG_SUFFIX,
+    ListeningTable,
+    find_factors,
+    find_files,
+    read_factors,
+    read_log,
+    read_table,
+    read_texts,
+)
+from sim.fitted.reproduction import NEIGHBOURS, compare_listening, compare_sessions, simulate_listening
 from sim.fitted.world import FitConfig, FittedWorld, fit_world
 from sim.listening.sessions import make_model
 from sim.recommenders import recommend_random
