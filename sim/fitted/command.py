@@ -98,9 +98,12 @@ def make_fitted_world(
         factors = read_factors(factors_file)
         texts = read_texts(catalogue, factors.tracks)
         files = find_files(files)
-        ids = factors.users, factors.tracks
-        log = read_log(files, *ids) if files[0].suffix == LOG_SUFFIX else None
-        table = ListeningTable.of(*map(len, ids), log.listener, log.organic) if log else read_table(files, *ids)
+        users, tracks = factors.users, factors.tracks
+        log = read_log(files, users, tracks) if files[0].suffix == LOG_SUFFIX else None
+        if log:
+            table = ListeningTable.of(len(users), len(tracks), log.listener, log.organic)
+        else:
+            table = read_table(files, users, tracks)
         report(1, "read")
         world = fit_world(table, factors, texts, config, log)
         report(2, "fitted")
