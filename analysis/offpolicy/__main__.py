@@ -13,7 +13,7 @@ from analysis.ab.tables import Sources, find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import HOLDOUTS, LoggingPolicy, attach_events, parse_holdout, read_sessions
-from analysis.offpolicy.policies import Policy
+from analysis.offpolicy.policies import Policy, match_lists
 from analysis.offpolicy.recommendations import Recommendations, learned_from, read_artists, read_recommendations
 from analysis.offpolicy.report import ListEstimate, compare, estimates_table, predictions_table
 from analysis.offpolicy.session_time import NO_ARTISTS, SessionTimes
@@ -107,7 +107,7 @@ def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
 
 def _estimate(scorer: OffPolicy, times: SessionTimes, lists: Recommendations, sources: Sources) -> ListEstimate:
     try:
-        matched = scorer.matcher.match(lists.users, lists.tracks)
+        matched = match_lists(scorer.sessions, lists.users, lists.tracks)
         policy = matched.serve(lists.serving)
         estimate = scorer.value(policy)
     except AnalysisError as error:
