@@ -81,10 +81,10 @@ def _recommend_logged(log: Heard) -> Recommender:
     recommended = log.position > 0
     tracks, owner = log.tracks[recommended], log.listener[log.session[recommended]]
 
-    def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+    def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
         first, end = (np.searchsorted(owner, sessions.listener[rows], side=side) for side in ("left", "right"))
-        drawn = tracks[np.minimum(first + rng.integers(0, np.maximum(end - first, 1)), len(tracks) - 1)]
-        return drawn, np.full(len(rows), np.nan)
+        drawn: IntArray = tracks[np.minimum(first + rng.integers(0, np.maximum(end - first, 1)), len(tracks) - 1)]
+        return drawn
 
     return recommend
 
