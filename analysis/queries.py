@@ -24,15 +24,6 @@ DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.O
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 
-# Errors of a stream come through Arrow, which keeps the text alone; it starts with the name of the error.
-_ERRORS = {
-    "Invalid Input Error": duckdb.InvalidInputException,
-    "Conversion Error": duckdb.ConversionException,
-    "Out of Range Error": duckdb.OutOfRangeException,
-    "Out of Memory Error": duckdb.OutOfMemoryException,
-    "IO Error": duckdb.IOException,
-}
-
 
 def connect(
     *,
@@ -77,20 +68,20 @@ def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table
 
 def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[str, Any]:
     """Run a SQL file that returns one row, and return that as a mapping from column to value."""
-    relation = open_rows(connection, name, **values)
-    (row,) = relation.fetchall()
-    return dict(zip(relation.columns, row, strict=True))
+    (row,) = fetch_table(connection, name, **values).to_pylist()
+    return row
 
 
 def stream(connection: Connection, name: str, rows: int, **values: object) -> Iterator[pa.RecordBatch]:
     """Run a SQL file and yield its rows in Arrow batches of up to `rows`; a DatabaseError may come at any of them."""
     try:
         yield from open_rows(connection, name, **values).to_arrow_reader(rows)
-    except OSError as error:
-        kind = _ERRORS.get(str(error).partition(":")[0])
-        if kind is None:
-            raise
-        raise kind(str(error)) from None
+    except OSError as error:  # through Arrow comes the text alone, which starts with the error's name
+        name = str(error).partition(" Error:")[0].replace(" ", "").lower()
+        for kind in (*DataErrors, OutOfMemory, *DiskErrors):
+            if kind.__name__.lower() == f"{name}exception":
+                raise kind(str(error)) from None
+        raise
 
 
 def copy_to_parquet(connection: Connection, name: str, file: Path, **values: object) -> int:

@@ -1,6 +1,7 @@
 """Report on an experiment."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -21,12 +22,11 @@ from looplib.config import parse_config
 from looplib.errors import UserError
 
 
+@dataclass(frozen=True, repr=False)
 class Experiment:
     """An A/B report; a notebook shows its page."""
 
-    def __init__(self, report: Report) -> None:
-        """Take a report."""
-        self.report = report
+    report: Report
 
     @property
     def verdict(self) -> Verdict:
