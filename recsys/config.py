@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_val
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.config import Config, Count, Positive, Share
-from recsys.dataset.split import Split as Split
 
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 AUTO = "auto"
@@ -35,8 +34,34 @@ Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 Natural = Annotated[int, Ge(0)]
 NonNegative = Annotated[float, Ge(0)]
 Axis = Annotated[tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)]
+Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
 # A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
 Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
+
+
+class Split(Config):
+    """Which sessions are held out of training; a session is on one side whole."""
+
+    kind: Literal["session_hash", "last_session", "time", "files"] = Field(
+        default="session_hash",
+        description="held out is a share by a hash of session and seed; each listener's last of at least two; the "
+        "newest; or what published files say",
+    )
+    holdout: Annotated[float, Gt(0), Lt(1)] = Field(
+        default=0.15, description="session_hash, time, files without test: the share held out"
+    )
+    train: Names = Field(default=(), description="files: names or patterns of those to learn from")
+    test: Names = Field(
+        default=(),
+        description="files: names or patterns of those to validate on; without any, a share of train is held out, so "
+        "that a published test set chooses nothing",
+    )
+
+    @model_validator(mode="after")
+    def _files_belong_to_files(self) -> "Split":
+        if (self.kind == "files") != bool(self.train) or (self.test and not self.train):
+            raise ValueError("train is given with kind: files, test too where it is to choose, and only there")
+        return self
 
 
 class Feedback(Config):

@@ -25,7 +25,7 @@ from recsys.ingest.report import IngestReport
 from recsys.lock import Lock
 from recsys.store.buckets import Bucketing, Layout
 from recsys.store.remote import open_store
-from recsys.store.writer import Additions, commit, locked, manifest_to_extend
+from recsys.store.writer import Additions, commit, locked
 from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
@@ -129,14 +129,16 @@ def begin(
     if not _MEMORY.fullmatch(memory):
         raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
     workspace = open_workspace(store)
-    with _machine_errors_explained(workspace), locked(workspace) as lock:
-        before = manifest_to_extend(workspace, buckets)
+    with (
+        _machine_errors_explained(workspace),
+        locked(workspace, buckets) as (lock, before),
         # In the store, so on its disk; what a killed ingest leaves of it the next writer removes.
-        with tempfile.TemporaryDirectory("", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True) as folder:
-            scratch, spilled = Path(folder), Path(folder, "spilled")
-            new, bucketing = NewFiles(files, before, reading, scratch), Bucketing(scratch, layout, before.buckets)
-            with queries.connect(memory_limit=memory, temp_directory=spilled, keep_order=False) as connection:
-                yield Ingest(lock, before, new, connection, bucketing, scratch)
+        tempfile.TemporaryDirectory("", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True) as folder,
+        queries.connect(memory_limit=memory, temp_directory=Path(folder, "spilled"), keep_order=False) as connection,
+    ):
+        scratch = Path(folder)
+        new, bucketing = NewFiles(files, before, reading, scratch), Bucketing(scratch, layout, before.buckets)
+        yield Ingest(lock, before, new, connection, bucketing, scratch)
 
 
 def _state(file: LogFile) -> tuple[int, int]:

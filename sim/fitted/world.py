@@ -20,8 +20,8 @@ from pydantic import Field
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.config import Config, Count, Share
 from looplib.randomness import make_generator
+from sim.figures import Heard
 from sim.fitted.data import Factors, ListeningTable, Texts
-from sim.fitted.log import SessionLog
 from sim.fitted.responses import Response, fit_response
 from sim.listening.response import raw_share
 from sim.worlds.config import DEFAULT_GAMMA, DEFAULT_SESSION_BUDGET, PositiveSpan, ResponseConfig, Span
@@ -77,13 +77,13 @@ class FittedWorld:
     tracks: list[dict[str, object]]  # the lines of `tracks.json`; `id` is the data's
     users: list[dict[str, object]]  # the lines of `users.json`, of listeners who heard something
     table: ListeningTable  # what they heard, or with a log how often it opened sessions, by the world's ids
-    log: SessionLog | None  # by the world's ids too
+    log: Heard | None  # by the world's ids too
     response: Response  # tuned, or with a log fitted
     unplaced: int  # tracks whose factors are all 0
 
 
 def fit_world(
-    table: ListeningTable, factors: Factors, texts: Texts, config: FitConfig, log: SessionLog | None = None
+    table: ListeningTable, factors: Factors, texts: Texts, config: FitConfig, log: Heard | None = None
 ) -> FittedWorld:
     """Fit a world to what was heard, and to the sessions of a log, if there is one.
 
