@@ -199,20 +199,19 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     return written, malformed
 
 
-def open_rows(
-    connection: queries.Connection, file: LogFile, reading: Reading
-) -> tuple[queries.Rows, Sequence[str], Mapping[str, str]]:
-    """Return the rows of a file, the names that its columns have in it, and their types, if it knows them."""
+def open_rows(connection: queries.Connection, file: LogFile, reading: Reading) -> tuple[queries.Rows, Sequence[str]]:
+    """Return the rows of a file, and the names that its columns have in it."""
     if reading.lists:
         queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
         rows = queries.open_rows(connection, "interactions/list_rows", has_users=reading.lists == "named")
-        return rows, rows.columns, {}
+        return rows, rows.columns
     if suffix_of(file) in JSON_LINES:
-        return _open_json(connection, file, reading)
+        rows = _open_json(connection, file, reading)
+        return rows, rows.columns
     if suffix_of(file) in PARQUET:
         rows = queries.open_parquet(connection, file.path)
         _check_distinct(file, reading, pq.read_schema(file.path).names)  # DuckDB gives repeated ones other names
-        return rows, rows.columns, {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
+        return rows, rows.columns
     rows = queries.open_csv(
         connection,
         file.path,
@@ -222,14 +221,12 @@ def open_rows(
         quoted=reading.quoted,
     )
     if not reading.header:
-        return rows, [str(position) for position in range(1, len(rows.columns) + 1)], {}
+        return rows, [str(position) for position in range(1, len(rows.columns) + 1)]
     _check_distinct(file, reading, _header_of(file, reading, len(rows.columns)))
-    return rows, rows.columns, {}
+    return rows, rows.columns
 
 
-def _open_json(
-    connection: queries.Connection, file: LogFile, reading: Reading
-) -> tuple[queries.Rows, Sequence[str], Mapping[str, str]]:
+def _open_json(connection: queries.Connection, file: LogFile, reading: Reading) -> queries.Rows:
     """Return the rows of JSON lines with the columns asked for, and with all keys where SQL may ask for others."""
     queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
     columns = reading.columns
@@ -238,8 +235,7 @@ def _open_json(
     keys = sorted({getattr(columns, role) for role in columns.known})
     if reading.where or reading.computed:
         keys = sorted(queries.fetch_table(connection, "interactions/json_keys")["key"].to_pylist())
-    rows = queries.open_json(rows, "(document)", keys)
-    return rows, rows.columns, {}
+    return queries.open_json(rows, "(document)", keys)
 
 
 def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
@@ -259,11 +255,10 @@ def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> No
         raise InteractionFileError(f"{file.name}: {names.count(repeated)} columns are named {repeated}; rename one")
 
 
-def _attach_rows(
-    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str], types: Mapping[str, str]
-) -> None:
+def _attach_rows(file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
     found = dict(zip(names, rows.columns, strict=True))
+    types = dict(zip(names, map(str, rows.types), strict=True)) if suffix_of(file) in PARQUET else {}
     computed, named = reading.computed, asdict(reading.columns)
     roles = {"user": named.pop("user"), "track": named.pop("item"), **named}
     wanted = {role: column for role, column in roles.items() if column is not None}
