@@ -78,8 +78,8 @@ class Feedback(Config):
 class Space(Config):
     """The values that the search combines; each list is one axis of the grid."""
 
-    factors: Axis[Count] = (64,)
-    regularization: Axis[NonNegative] = (0.1,)
+    factors: Axis[Count] = (64,)  # size of the vectors of listeners and tracks
+    regularization: Axis[NonNegative] = (0.1,)  # weight of the squared length of the vectors in the loss
     alpha: Axis[Positive] = Field(default=(10.0,), description="confidence is unobserved_weight + alpha r")
     cg_steps: Axis[Count] = Field(default=(3,), description="conjugate-gradient steps for each row and sweep")
     solver: Axis[Literal["cg", "cholesky", "implicit"]] = Field(
@@ -124,14 +124,6 @@ class Search(Config):
         description="simplest_tied: of what is tied with the best, the fewest factors, then the fewest sweeps",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_older_runs(cls, found: object) -> object:
-        """Leave out what runs of version 0.1 have in their configuration where it was not set."""
-        if isinstance(found, dict):
-            return {key: value for key, value in found.items() if value or key not in ("seeds", "patience")}
-        return found
-
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":
         if (self.strategy == "random") != (self.trials is not None):
@@ -155,7 +147,7 @@ class Search(Config):
 class ValidationConfig(Config):
     """How a fit is scored on the held-out sessions."""
 
-    ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
+    ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)  # lengths of the lists that are scored
     min_time: Positive = Field(default=0.5, description="a held-out track of at least this is relevant")
     organic: bool = Field(default=True, description="count organic tracks among the held-out ones")
     filter_seen: bool = Field(default=False, description="leave out of lists what the listener has in training")
@@ -258,9 +250,9 @@ class ContextConfig(Config):
 class SearchConfig(Config):
     """A whole search."""
 
-    seed: Natural = 42
-    store: Address
-    run: Address
+    seed: Natural = 42  # of all randomness
+    store: Address  # the session store: a folder, or an address such as s3://bucket/folder
+    run: Address  # what the search leaves: a folder or an address
     catalogue: Path | None = Field(default=None, description="tracks.json of the catalogue: the report shows titles")
     split: Split = Split()
     feedback: Feedback = Feedback()

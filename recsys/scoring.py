@@ -128,9 +128,8 @@ def _test_share(scorer: Scorer, earlier: ValidationConfig | None) -> float:
     if earlier and earlier.test_share is not None:
         return earlier.test_share
     heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
-    is_older = earlier is not None and "test_share" not in earlier.model_fields_set  # of before there was a test part
     are_many = len(np.unique(heldout["user"].to_numpy())) * _TEST_SHARE >= _FEWEST_IN_TEST
-    return _TEST_SHARE if are_many and not is_older else 0.0
+    return _TEST_SHARE if are_many else 0.0
 
 
 def _why_not(scorer: Scorer) -> str | None:

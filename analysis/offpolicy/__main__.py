@@ -24,7 +24,7 @@ from looplib.progress import output
 PROG = "python -m analysis.offpolicy"
 LOGGING_HELP = "logged (nowhere) | uniform:TRACKS | uniform-unheard:TRACKS, where TRACKS are those of the catalogue"
 
-app = make_app("What lists of recommendations would be worth, from a log whose propensities are known.")
+app = make_app("Estimate what lists of recommendations would be worth, from a log whose propensities are known.")
 
 
 @app.command(

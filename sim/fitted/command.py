@@ -55,7 +55,7 @@ _NOTE = (
 app = make_app(HELP)
 
 
-@app.command(help=HELP)
+@app.command()
 def _main(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Interactions, or event logs.")],
     export: Annotated[Path, typer.Option(help=f"Folder of recsys.export, or of one version, with {FACTORS_FILE}.")],

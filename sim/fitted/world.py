@@ -46,12 +46,12 @@ class FitConfig(Config):
     lengthened by another, until random recommendations and the tracks near an interest are heard as is wanted here.
     """
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)  # of all randomness
     gamma: Share = Field(default=DEFAULT_GAMMA, description="factor on the share for each earlier track of the artist")
     interests: Count = Field(default=500, description="most tracks of a listener, heard most, that open sessions")
     consume_bias: Span = Span(low=1.0, high=5.9)
     consume_sharpness: PositiveSpan = PositiveSpan(low=0.3, high=1.2)
-    session_budget: Count = DEFAULT_SESSION_BUDGET
+    session_budget: Count = DEFAULT_SESSION_BUDGET  # bored so many times, a listener leaves
     random_listening: float = Field(
         default=2.12, gt=1, le=100, description="listening time a session with random tracks"
     )

@@ -11,7 +11,7 @@ from botify.model.catalogue import load_catalogue
 from botify.model.loading import load_model
 from botify.service import Service
 from looplib.randomness import make_generator
-from recsys.ingest.events import ingest
+from recsys.ingest.pipeline import ingest
 from tests.botify.exports import make_settings, publish, write_catalogue
 
 LISTENERS, TRACKS = 300, 60
