@@ -2,11 +2,11 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
-from analysis.logs.interactions import Columns, Reading
+from analysis.logs.interactions import Reading, columns_by_name
 from analysis.store import Manifest
 from listening_loop.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
@@ -88,13 +88,8 @@ def _reading(preset: str | None, columns: Mapping[str, str], where: str | None, 
     """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
     if preset and preset not in PRESETS:
         raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
-    known = {role.name for role in fields(Columns)}
-    if unknown := columns.keys() - known:
-        raise UserError(f"{', '.join(sorted(unknown))}: no column holds that; known are {', '.join(sorted(known))}")
-    if not {"user", "item"} <= columns.keys() and not (preset and not columns):
-        raise UserError("user and item are expected: the columns of listeners and of tracks")
-    reading = PRESETS[preset] if preset else Reading(Columns(**columns))
-    own = Columns(**columns) if columns else reading.columns
+    reading = PRESETS[preset] if preset else Reading(columns_by_name(columns))
+    own = columns_by_name(columns) if columns else reading.columns
     return replace(reading, columns=own, where=where or reading.where, percent=percent or reading.percent)
 
 

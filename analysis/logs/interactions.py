@@ -109,23 +109,27 @@ class Reading:
 
 def parse_columns(text: str) -> Columns:
     """Parse "user=uid,item=song,weight=seconds"; an InteractionFileError says what is wrong with a name."""
-    known = [role.name for role in fields(Columns)]
     found: dict[str, str] = {}
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
         if not separator or not column:
             raise InteractionFileError(f"--columns {pair.strip()!r}: expected name=column, such as user=uid")
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise InteractionFileError(
-                f"--columns {name}: unknown; the nearest is {nearest}, known are {', '.join(known)}"
-            )
         if name in found:
             raise InteractionFileError(f"--columns {name}: given twice")
         found[name] = column
-    if missing := [name for name in ("user", "item") if name not in found]:
-        raise InteractionFileError(f"--columns {text}: {' and '.join(missing)} not given")
-    return Columns(**found)
+    return columns_by_name(found)
+
+
+def columns_by_name(named: Mapping[str, str]) -> Columns:
+    """Return columns by the names of what they hold; an InteractionFileError says what is wrong with a name."""
+    known = [role.name for role in fields(Columns)]
+    for name in named:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise InteractionFileError(f"columns: {name}: unknown; the nearest is {nearest}, of {', '.join(known)}")
+    if missing := [name for name in ("user", "item") if name not in named]:
+        raise InteractionFileError(f"columns: {' and '.join(missing)} not given")
+    return Columns(**named)
 
 
 def discover(paths: Sequence[str | Path]) -> list[LogFile]:
