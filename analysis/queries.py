@@ -68,8 +68,9 @@ def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table
 
 def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[str, Any]:
     """Run a SQL file that returns one row, and return that as a mapping from column to value."""
-    (row,) = fetch_table(connection, name, **values).to_pylist()
-    return row
+    relation = open_rows(connection, name, **values)
+    (row,) = relation.fetchall()
+    return dict(zip(relation.columns, row, strict=True))
 
 
 def stream(connection: Connection, name: str, rows: int, **values: object) -> Iterator[pa.RecordBatch]:
