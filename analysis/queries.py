@@ -248,11 +248,6 @@ def materialize_labels(connection: Connection, table: str, file: Path, column: s
     return keys[0]
 
 
-def open_parquet(connection: Connection, file: Path) -> Rows:
-    """Return the rows of a Parquet file, or raise a DatabaseError if it is none."""
-    return connection.read_parquet(glob.escape(str(file)), hive_partitioning=False)
-
-
 def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
     """Return rows with a further column for each key of a JSON column, as text."""
     pointers = (duckdb.ConstantExpression("/" + key.replace("~", "~0").replace("/", "~1")) for key in keys)
@@ -270,7 +265,7 @@ def attach_columns(
     computed: Mapping[str, str],
     where: str | None,
 ) -> None:
-    """Make some columns of `open_csv`, `open_json` or `open_parquet` readable as text under a table's name.
+    """Make some columns of `open_csv`, `open_json` or a Parquet file readable as text under a table's name.
 
     `columns` are new names and those in the rows, `constants` and `computed` further columns: values, and expressions
     of the rows' columns. The column `kept` says 'true' where the SQL condition `where` holds, or a `fault` says why the

@@ -213,7 +213,8 @@ def open_rows(connection: queries.Connection, file: LogFile, reading: Reading) -
         rows = _open_json(connection, file, reading)
         return rows, rows.columns
     if suffix_of(file) in PARQUET:
-        rows = queries.open_parquet(connection, file.path)
+        queries.attach_parquet(connection, "parquet_rows", [file.path])
+        rows = connection.table("parquet_rows")
         _check_distinct(file, reading, pq.read_schema(file.path).names)  # DuckDB gives repeated ones other names
         return rows, rows.columns
     rows = queries.open_csv(
