@@ -64,23 +64,24 @@ def ingest(
     Raises:
         Error: The data have no such column, no good row, mixed ids; or the store is another's, or damaged.
     """
-    if is_frame(data):
-        reading = _reading(preset, columns, where, percent)
-        with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
-            file = Path(folder, "frame.parquet")
-            write_parquet(data, file)
-            address = _address(store, [sha256_file(file), repr(reading)])
-            try:
-                pipeline.ingest([file], address, reading)
-            except UserError as error:
-                raise type(error)(str(error).replace(str(file), "the data frame")) from None
-        return Store(address)
-    paths: Sequence[str | Path] = [data] if isinstance(data, (str, Path)) else list(data)
-    if isinstance(data, Mapping) or not all(isinstance(path, (str, Path)) for path in paths):
-        raise UserError(f"{type(data).__name__}: a data frame, or paths of files, is expected")
-    tables = _reading(preset, columns, where, percent) if columns or preset else None
-    address = _address(store, [*map(str, paths), *([repr(tables)] if tables else [])])
-    pipeline.ingest(paths, address, tables)
+    tables = _reading(preset, columns, where, percent) if is_frame(data) or columns or preset else None
+    with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
+        frame = Path(folder, "frame.parquet")
+        paths: Sequence[str | Path] = [frame]
+        if is_frame(data):
+            write_parquet(data, frame)
+            facts = [sha256_file(frame)]
+        else:
+            paths = [data] if isinstance(data, (str, Path)) else list(data)
+            if isinstance(data, Mapping) or not all(isinstance(path, (str, Path)) for path in paths):
+                raise UserError(f"{type(data).__name__}: a data frame, or paths of files, is expected")
+            facts = [*map(str, paths)]
+        facts += [repr(tables)] if tables else []
+        address = str(store or DEFAULT_FOLDER / f"store-{digest_of(facts)[:12]}")
+        try:
+            pipeline.ingest(paths, address, tables)
+        except UserError as error:
+            raise type(error)(str(error).replace(str(frame), "the data frame")) from None
     return Store(address)
 
 
@@ -91,10 +92,6 @@ def _reading(preset: str | None, columns: Mapping[str, str], where: str | None, 
     reading = PRESETS[preset] if preset else Reading(columns_by_name(columns))
     own = columns_by_name(columns) if columns else reading.columns
     return replace(reading, columns=own, where=where or reading.where, percent=percent or reading.percent)
-
-
-def _address(store: str | Path | None, facts: Sequence[str]) -> str:
-    return str(store or DEFAULT_FOLDER / f"store-{digest_of(facts)[:12]}")
 
 
 def open_store(address: str | Path) -> Store:
