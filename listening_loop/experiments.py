@@ -1,7 +1,7 @@
 """Report on an experiment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -43,11 +43,9 @@ class Experiment:
                 "role": effect.role,
                 "control": effect.control_value,
                 "value": effect.arm_value,
-                "effect_pct": effect.relative.effect_pct,
-                "lower_pct": effect.relative.lower_pct,
-                "upper_pct": effect.relative.upper_pct,
-                "p_value": effect.adjusted_p_value,
             }
+            | asdict(effect.relative)
+            | {"p_value": effect.adjusted_p_value}
             for effect in self.report.effects
         ]
         return to_frame(pa.Table.from_pylist(rows))
