@@ -113,7 +113,8 @@ def _main_left_alone() -> Iterator[None]:
 def _forked() -> Iterator[None]:
     """Start workers as forks of a process that has imported what they need, and ends with the block."""
     server: Any = forkserver._forkserver  # there is no public way to end it
-    if server._forkserver_pid is not None:  # of the caller's own processes, which may outlive the block
+    is_theirs = server._forkserver_pid is not None
+    if is_theirs:  # the caller's own processes are forks of it, and may outlive the block
         yield
         return
     kept = server._preload_modules
