@@ -206,7 +206,7 @@ def values_of(connection: queries.Connection, metric: Metric, by: str, arm: str)
 
 
 def _numbers(rows: pa.Table, name: str) -> FloatArray:
-    return np.nan_to_num(rows[name].to_numpy().astype(np.float64))
+    return np.asarray(np.nan_to_num(rows[name].to_numpy().astype(np.float64)))
 
 
 def follow(rows: pa.Table, periods: IntArray, metric: Metric) -> Iterator[tuple[Moments, Moments]]:
