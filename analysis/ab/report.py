@@ -112,7 +112,7 @@ def build_report(
         metrics = () if config.table_only else config.reported
         listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
         report = replace(
-            _begin(experiment, listeners, config, loaded.lines, loaded.end_ms is not None),
+            _begin(experiment, listeners, config, loaded.lines, loaded.at_horizon),
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
             sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
             original_table=original_table(listeners, config.control),
