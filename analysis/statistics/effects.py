@@ -161,26 +161,17 @@ def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quanti
     must not depend on the arm.
     """
     both = control + arm
-    spread = both.variance(covariate)
+    spread, centre = both.variance(covariate), both.mean(covariate)
     coefficient = both.covariance(quantity, covariate) / spread if spread else 0.0
-    centre = both.mean(covariate)
+    if not coefficient:
+        return Adjusted(estimate(control, quantity), estimate(arm, quantity), 1.0)
 
     def adjusted(moments: Moments) -> Estimate:
-        # A coefficient of 0 times a covariate that is NaN must not reach the value.
-        shift = coefficient * (moments.mean(covariate) - centre) if coefficient else 0.0
-        return Estimate(moments.mean(quantity) - shift, _left(moments, quantity, covariate, coefficient), moments.count)
+        value = moments.mean(quantity) - coefficient * (moments.mean(covariate) - centre)
+        taken = coefficient * moments.variance(covariate) - 2 * moments.covariance(quantity, covariate)
+        return Estimate(value, max(0.0, moments.variance(quantity) + coefficient * taken), moments.count)
 
-    before = both.variance(quantity)
-    kept = _left(both, quantity, covariate, coefficient) / before if before else 1.0
-    return Adjusted(adjusted(control), adjusted(arm), kept)
-
-
-def _left(moments: Moments, quantity: Quantity, covariate: Quantity, coefficient: float) -> float:
-    """Return the variance of the metric minus coefficient times the covariate."""
-    if not coefficient:
-        return moments.variance(quantity)
-    taken = coefficient * (coefficient * moments.variance(covariate) - 2 * moments.covariance(quantity, covariate))
-    return max(0.0, moments.variance(quantity) + taken)
+    return Adjusted(adjusted(control), adjusted(arm), adjusted(both).variance / both.variance(quantity))
 
 
 @dataclass(frozen=True, eq=False)
