@@ -21,13 +21,14 @@ import pyarrow as pa
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
-from analysis.ab.tables import HOUR_MS, Loaded, attach_texts
+from analysis.ab.tables import DAY_MS, HOUR_MS, Loaded, attach_texts
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Moments
 from looplib.arrays import FloatArray, IntArray
 
 WHOLE = "whole"
 NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
+_PERIODS_MS = {WHOLE: 0, "day": DAY_MS, "hour": HOUR_MS}
 _GROUPS = 100  # of listeners, whose values are alike
 _NO_EVENT = pa.schema(
     {name: pa.int64() for name in ("user", "timestamp", "track", "recommendation")}
@@ -92,9 +93,13 @@ def _open_slice(connection: queries.Connection, recommenders: Mapping[str, str],
 
 def _divide(connection: queries.Connection, by: str, start_ms: int, of_tracks: Mapping[str, bool]) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
-    queries.alias(connection, "labels", f"labels_of_{by if by in of_tracks else 'none'}")
-    of_track = of_tracks.get(by, False)
-    queries.attach_query(connection, "divided", "ab/divided", by=by, of_track=of_track, start_ms=start_ms)
+    if by in _PERIODS_MS:
+        past_ms = start_ms if by == WHOLE else 0
+        queries.attach_query(connection, "divided", "ab/by_period", period_ms=_PERIODS_MS[by], start_ms=past_ms)
+    else:
+        queries.alias(connection, "labels", f"labels_of_{by if by in of_tracks else 'none'}")
+        of_track = of_tracks.get(by, False)
+        queries.attach_query(connection, "divided", "ab/by_segment", by=by, of_track=of_track, start_ms=start_ms)
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
     queries.attach_query(connection, "events", "ab/closed_events")
 
@@ -181,8 +186,7 @@ def values_of(connection: queries.Connection, metric: Metric, by: str, arm: str)
     """Return user, part and `metric.sums` of the listeners of an arm, in the order of the former; 0 without a row."""
     rows = rows_of(connection, metric.source, by, arm, arm)
     sums = {name: _numbers(rows, column) for name, column in zip(metric.sums, metric.columns, strict=True)}
-    part = rows["part"].cast(pa.int64()) if by in {"day", "hour"} else rows["part"]
-    return pa.table({"user": rows["user"], "part": part} | sums)
+    return pa.table({"user": rows["user"], "part": rows["part"]} | sums)
 
 
 def _numbers(rows: pa.Table, name: str) -> FloatArray:
