@@ -3,8 +3,8 @@
 `measure` makes of the slices that `tables.load` leaves
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
-- `known_…`: listeners, arms and parts with a session, where … is `whole`, `day`, `hour` or a segmentation's name;
-- a table for each metric's file and …, with one row a listener, arm and part, such as `listener_sums_day`;
+- a table for each metric's file and …, with one row a listener, arm and part, such as `listener_sums_day`, where … is
+  `whole`, `day`, `hour` or a segmentation's name; `listener_sums_…` has all listeners, arms and parts with a session;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
@@ -62,7 +62,6 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
         queries.append(connection, "credited", "ab/credited")
         for by, metrics in divisions.items():
             _divide(connection, by, loaded.start_ms, of_tracks)
-            queries.append(connection, f"known_{by}", "ab/known")
             for source, file in _files([METRICS["sessions"], *metrics]).items():
                 with _naming(file, *queries.DataErrors):
                     queries.append(connection, f"{source}_{by}", file)
@@ -150,7 +149,6 @@ def measure_original(loaded: Loaded) -> None:
     """Measure only what the original table needs (`sql/ab/original_listeners.sql`)."""
     for connection in loaded.each_slice():
         queries.append(connection, "listener_sums_whole", "ab/original_listeners", end_ms=loaded.end_ms)
-    queries.alias(loaded.connection, "known_whole", "listener_sums_whole")
 
 
 def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()) -> dict[str, FloatArray]:
@@ -177,7 +175,7 @@ def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[M
 
 def rows_of(connection: queries.Connection, source: str, by: str, arm: str, side: str | None) -> pa.Table:
     """Return what a source has of the listeners of an arm by part, on a side: the arm's, or None for their past."""
-    queries.alias(connection, "known", f"known_{by}")
+    queries.alias(connection, "known", f"{METRICS['sessions'].source}_{by}")
     queries.alias(connection, "measured", f"{source}_{by}")
     return queries.fetch_table(connection, "ab/arm_rows", arm=arm, side=side)
 
