@@ -158,7 +158,7 @@ class Validator:
 
     def _index(self, heldout: pa.Table) -> tuple[IntArray, int]:
         """Make the tables truth and ideals; return the users and the number of relevant pairs."""
-        relevant = np.count_nonzero(heldout["time"].to_numpy() >= self._min_time)
+        relevant = int(np.count_nonzero(heldout["time"].to_numpy() >= self._min_time))
         if not relevant:
             raise AnalysisError(f"nothing to validate on: no held-out track was heard for at least {self._min_time}")
         queries.attach_arrow(self._connection, "heldout", heldout)
