@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _all_steps(typed: Sequence[str]) -> typer.Typer:
     """Return all steps as one application for help and completion; only a step that is typed has its options."""
-    more = f"{PROG} COMMAND --help shows a command's options, {PROG} --version the version."
+    more = "COMMAND --help shows the options of a command, --version the version."
     example = f"Example: {PROG} ingest out/demo/log --store out/store"
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, epilog=f"{more}\n\n{example}")
     for name, (module, text) in STEPS.items():
