@@ -45,6 +45,7 @@ def prepare_bucket(
         _attach_sessions(connection, store, parts, rule)
         queries.materialize(connection, "heldout_sessions", "sessions/heldout_sessions", **rule.parameters)
         queries.materialize(connection, "split_events", "sessions/split_events")
+        queries.attach_query(connection, "organic_events", "sessions/organic_events")
         found = queries.fetch_row(connection, "sessions/split_summary")
         if found["sessions_on_both"] or found["split_events"] != found["events"]:
             raise SplitError(
@@ -72,14 +73,15 @@ def count_starts(store: str, parts: Sequence[Part], rule: SplitRule) -> tuple[In
 
 
 def _attach_sessions(connection: queries.Connection, store: str, parts: Sequence[Part], rule: SplitRule) -> None:
-    """Make the tables events and session_events of a bucket."""
+    """Make the tables events, named_events and sessions of a bucket."""
     files = download_stored(open_workspace(store), parts)
     if rule.is_weighted:
         queries.attach_parquet(connection, "stored", files)
         queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
     else:
         queries.attach_parquet(connection, "events", files)
-    queries.materialize(connection, "session_events", "sessions/session_events")
+    queries.attach_query(connection, "named_events", "sessions/named_events")
+    queries.materialize(connection, "sessions", "sessions/sessions")
 
 
 def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, tuple[str, dict[str, object]]]:

@@ -1,7 +1,7 @@
 -- One row per listener, by listener.
--- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- FROM sessions(user BIGINT)
 -- Columns:
 --   user
 SELECT DISTINCT user
-FROM split_events
+FROM sessions
 ORDER BY user
