@@ -12,13 +12,15 @@ from typing import Annotated
 
 import mmh3
 import numpy as np
+import pyarrow as pa
 import typer
 from scipy import stats
 
 from analysis import planning
+from analysis.ab.measures import WHOLE
+from analysis.ab.metrics import Metric
 from analysis.errors import AnalysisError
 from analysis.statistics.effects import CONFIDENCE, Interval, compare_moments
-from analysis.statistics.moments import Moments
 from looplib.arrays import BoolArray, FloatArray
 from looplib.cli import make_app, run
 
@@ -48,7 +50,8 @@ def main(
 ) -> None:
     """Split and compare."""
     injected = planning.parse_effect(effect)
-    report = check(planning.read_listener_days(logs, metric), runs=runs, effect=injected, scheduler=scheduler)
+    values = planning.read_values(logs, metric, WHOLE)
+    report = check(*values, runs=runs, effect=injected, scheduler=scheduler)
     planning.answer(report, describe(report), out)
 
 
@@ -67,31 +70,32 @@ class AAReport:
     as_expected: bool  # rejections and coverage are in their intervals, and the p-values look uniform
 
 
-def check(days: planning.ListenerDays, *, runs: int, effect: float = 0.03, scheduler: str | None = None) -> AAReport:
-    """Split listeners into two arms many times, and count what looks like an effect.
+def check(metric: Metric, rows: pa.Table, *, runs: int, effect: float = 0.03, scheduler: str | None = None) -> AAReport:
+    """Split listeners into two arms many times, and count what looks like an effect on a metric.
 
     Split number n is made under the salt "aa-<n>", on a Dask scheduler if an address is given. The effect is relative.
 
     Raises:
         AnalysisError: Too few listeners have a value, or the scheduler cannot be used.
     """
-    *_, sample = days.samples()
-    listeners, metric = len(sample.users), days.metric.name
+    values = metric.values({name: rows[name].to_numpy() for name in metric.sums})
+    known = rows.filter(pa.array(~np.isnan(values)))
+    listeners = len(known)
     if listeners < _FEWEST:
-        raise AnalysisError(f"{listeners} listeners have a {metric}; at least {_FEWEST} are needed")
+        raise AnalysisError(f"{listeners} listeners have a {metric.name}; at least {_FEWEST} are needed")
     salts = [f"aa-{number}" for number in range(runs)]
-    calls = [(sample, salts[start : start + _SPLITS_A_CALL], effect) for start in range(0, runs, _SPLITS_A_CALL)]
+    calls = [(metric, known, salts[start : start + _SPLITS_A_CALL], effect) for start in range(0, runs, _SPLITS_A_CALL)]
     p_values, effect_p_values, lower, upper = np.vstack(_run_splits(calls, scheduler)).T
     if np.isnan(p_values).any() or np.isnan(lower).any():
         raise AnalysisError(
-            f"metric {metric}: it is 0 or the same for all listeners of an arm, so nothing can be tested"
+            f"metric {metric.name}: it is 0 or the same for all listeners of an arm, so nothing can be tested"
         )
     rejections = _count(p_values < ALPHA, ALPHA)
     covered = _count((lower <= effect) & (effect <= upper), CONFIDENCE)
     uniformity_p = float(stats.kstest(p_values, "uniform").pvalue)
     in_band = all(count.lower <= count.value <= count.upper for count in (rejections, covered))
     return AAReport(
-        metric=metric,
+        metric=metric.name,
         runs=runs,
         listeners=listeners,
         rejections=rejections,
@@ -128,33 +132,29 @@ def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
     return np.asarray(hashes % 2 == 0)
 
 
-def split(sample: planning.Sample, salts: Sequence[str], effect: float) -> FloatArray:
-    """Compare two arms under each salt, without and with an effect on the second; run on a worker.
+def split(metric: Metric, rows: pa.Table, salts: Sequence[str], effect: float) -> FloatArray:
+    """Compare a metric of two arms under each salt, without and with an effect on the second; run on a worker.
 
-    With it, every listener's value is multiplied by 1 + effect, and so is the metric.
+    With it, every listener's numerator is multiplied by 1 + effect, and so is the metric.
 
     Returns:
         For each split the p-value without and with the effect, and the ends of the relative effect's interval with it;
         shape (splits, 4).
     """
-    users = [str(user).encode() for user in sample.users.tolist()]
-    factors = np.array([1 + effect if name == sample.quantity.numerator else 1.0 for name in sample.columns])
-    rows = np.empty((len(salts), 4))
-    for row, salt in zip(rows, salts, strict=True):
+    users = [str(user).encode() for user in rows["user"].to_pylist()]
+    columns = {name: rows[name].to_numpy() for name in metric.sums}
+    changed = columns | {metric.sums[0]: columns[metric.sums[0]] * (1 + effect)}
+    found = np.empty((len(salts), 4))
+    for row, salt in zip(found, salts, strict=True):
         control = in_control(users, salt)
-        before, after = (
-            Moments.of({name: column[group] for name, column in sample.columns.items()})
-            for group in (control, ~control)
-        )
-        changed = Moments(
-            after.names, after.count, after.means * factors, after.covariances * np.outer(factors, factors)
-        )
-        plain, injected = (compare_moments(before, arm, sample.quantity) for arm in (after, changed))
+        groups = ((columns, control), (columns, ~control), (changed, ~control))
+        before, *arms = (metric.moments({name: column[group] for name, column in of.items()}) for of, group in groups)
+        plain, injected = (compare_moments(before, arm, metric.quantity) for arm in arms)
         row[:] = plain.p_value, injected.p_value, injected.relative.lower, injected.relative.upper
-    return rows
+    return found
 
 
-def _run_splits(calls: Sequence[tuple[planning.Sample, list[str], float]], scheduler: str | None) -> list[FloatArray]:
+def _run_splits(calls: Sequence[tuple[Metric, pa.Table, list[str], float]], scheduler: str | None) -> list[FloatArray]:
     """Call `split` for each tuple of arguments, here or on a Dask scheduler; results are in the order of the calls."""
     if scheduler is None:
         return [split(*arguments) for arguments in calls]

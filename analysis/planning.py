@@ -1,61 +1,25 @@
-"""What `analysis.power` and `analysis.aa` share: listening by listener and day, from a log without an experiment."""
+"""What `analysis.power` and `analysis.aa` share: a metric of all listeners of a log, without an experiment."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import pyarrow as pa
 import typer
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import each_period, measure, values_of
+from analysis.ab.measures import measure, values_of
 from analysis.ab.metrics import METRICS, Metric
-from analysis.ab.tables import load
+from analysis.ab.tables import EVERYBODY, load
 from analysis.errors import AnalysisError
-from analysis.statistics.moments import Quantity
-from looplib.arrays import FloatArray, IntArray
 from looplib.files import atomic_write_json
 
 # Arguments of the commands
 Logs = Annotated[list[str], typer.Argument(metavar="LOG…", help="Event logs, folders, patterns, or a session store.")]
 MetricName = Annotated[str, typer.Option(help="What is compared.")]
 OutFile = Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The listeners for whom a metric has a value, and its columns."""
-
-    users: IntArray  # shape (listeners,)
-    columns: Mapping[str, FloatArray]  # column → values, each of shape (listeners,)
-    quantity: Quantity  # the metric of these columns; it is proportional to its numerator
-
-
-@dataclass(frozen=True)
-class ListenerDays:
-    """What a metric sums up of each listener on each day with a session of theirs."""
-
-    metric: Metric
-    rows: pa.Table  # user, part (days since the epoch), numerator, denominator: `analysis.ab.measures.values_of`
-
-    @property
-    def days(self) -> IntArray:
-        """The days with a row, ascending, since the epoch."""
-        return np.unique(self.rows["part"].to_numpy())
-
-    def samples(self) -> Iterator[Sample]:
-        """Yield for each of the days the sample of all days up to it."""
-        metric = self.metric
-        for _, users, so_far in each_period(self.rows, self.days):
-            sums = dict(zip(metric.sums, so_far, strict=False))
-            values = metric.values(sums)
-            known = ~np.isnan(values)
-            columns = {metric.quantity.numerator: values[known]} if metric.per_listener else sums
-            yield Sample(users[known], columns, metric.quantity)
 
 
 def find_metric(name: str) -> Metric:
@@ -72,8 +36,10 @@ def find_metric(name: str) -> Metric:
     return known[name]
 
 
-def read_listener_days(logs: Sequence[str | Path], name: str) -> ListenerDays:
-    """Read a metric of each listener and day from logs or stores.
+def read_values(logs: Sequence[str | Path], name: str, by: str) -> tuple[Metric, pa.Table]:
+    """Read a metric, and its numerator and denominator of each listener, from logs or stores.
+
+    The rows are those of `analysis.ab.measures.values_of`, by "day" or for the "whole" log.
 
     Raises:
         AnalysisError: There is no such metric, they cannot be read, or no session in them was closed.
@@ -85,7 +51,7 @@ def read_listener_days(logs: Sequence[str | Path], name: str) -> ListenerDays:
             raise AnalysisError(
                 f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
             )
-        return ListenerDays(metric, values_of(loaded.connection, metric, "day"))
+        return metric, values_of(loaded.connection, metric, by, EVERYBODY)
 
 
 def parse_effect(text: str) -> float:

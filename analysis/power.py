@@ -10,11 +10,13 @@ from math import ceil
 from typing import Annotated
 
 import numpy as np
+import pyarrow as pa
 import typer
 
+from analysis.ab.measures import follow
+from analysis.ab.metrics import Metric
 from analysis.errors import AnalysisError
-from analysis.planning import ListenerDays, Logs, MetricName, OutFile, answer, parse_effect, read_listener_days
-from analysis.statistics.moments import Moments
+from analysis.planning import Logs, MetricName, OutFile, answer, parse_effect, read_values
 from analysis.statistics.power import Design, detectable_effect, needed_listeners
 from looplib.cli import make_app, run
 
@@ -37,7 +39,7 @@ def main(
 ) -> None:
     """Plan an experiment that tests at the 5 % level."""
     relative, design = parse_effect(effect), Design(power=power, ratio=ratio)
-    planned = plan(read_listener_days(logs, metric), relative, design, share)
+    planned = plan(*read_values(logs, metric, "day"), relative, design, share)
     answer(planned, describe(planned), out)
 
 
@@ -68,29 +70,30 @@ class Plan:
     timeline: tuple[Day, ...]  # every day of the log with a session
 
 
-def plan(days: ListenerDays, effect: float, design: Design, share: float = 1.0) -> Plan:
-    """Plan an experiment on the listeners of a log; the arguments are fields of `Plan`.
+def plan(metric: Metric, rows: pa.Table, effect: float, design: Design, share: float = 1.0) -> Plan:
+    """Plan an experiment on a metric of the listeners of a log by day; further arguments are fields of `Plan`.
 
     Raises:
         AnalysisError: The metric does not vary or has no mean, or the share is not one.
     """
     if not 0 < share <= 1:
         raise AnalysisError(f"share {share}: the share of the listeners in the experiment is above 0 and at most 1")
-    name, quantity = days.metric.name, days.metric.quantity
-    moments = [Moments.of(sample.columns) for sample in days.samples()]
-    timeline = []
-    for day, found in zip((days.days - days.days.min() + 1).tolist(), moments, strict=True):
+    quantity, days, timeline = metric.quantity, np.unique(rows["part"].to_numpy()), []
+    moments = [so_far for _, so_far in follow(rows, days, metric)]
+    for day, found in zip((days - days[0] + 1).tolist(), moments, strict=True):
         listeners, mean, variance = int(found.count * share), found.mean(quantity), found.variance(quantity)
         if listeners >= _FEWEST and variance > 0 and mean:
             needed = ceil(needed_listeners(variance, effect * mean, design))
             detectable = 100 * detectable_effect(variance, listeners, design) / abs(mean)
             timeline.append(Day(day, listeners, needed, detectable))
     if not timeline:
-        raise AnalysisError(f"metric {name}: the log has too few listeners, or all have the same; nothing to plan from")
-    arrivals = share * _arrivals_per_day(days)
+        raise AnalysisError(
+            f"metric {metric.name}: the log has too few listeners, or all have the same; nothing to plan from"
+        )
+    arrivals = share * _arrivals_per_day(rows)
     end = _find_end(timeline, arrivals)
     return Plan(
-        metric=name,
+        metric=metric.name,
         mean=moments[-1].mean(quantity),
         variance=moments[-1].variance(quantity),
         effect=effect,
@@ -133,10 +136,10 @@ def describe(planned: Plan) -> str:
     return "\n".join(lines)
 
 
-def _arrivals_per_day(days: ListenerDays) -> float:
+def _arrivals_per_day(rows: pa.Table) -> float:
     """Return the new listeners a day in the latter half of the log, or of its only day."""
-    first_days = np.array(days.rows.group_by("user").aggregate([("part", "min")])["part_min"])
-    start, end = int(days.days[0]), int(days.days[-1])
+    first_days = rows.group_by("user").aggregate([("part", "min")])["part_min"].to_numpy()
+    start, end = int(first_days.min()), int(rows["part"].to_numpy().max())
     middle = (start + end + 1) // 2
     return float(np.count_nonzero(first_days >= middle)) / (end - middle + 1)
 

@@ -13,9 +13,10 @@ from analysis.logs.files import discover
 from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure, python
 from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.build import build_dataset, plan_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.store.remote import open_store
+from recsys.workspace import open_workspace
 
 _USER = re.compile(rb'"user":(\d+)')
 
@@ -32,7 +33,8 @@ def main() -> None:
 
 def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
     """Build the dataset of a search, or open it where it is cached."""
-    return build_dataset(open_store(config.store), config, cluster, lambda _done, _note: None)
+    store, run = open_store(config.store), open_workspace(config.run)
+    return build_dataset(store, plan_dataset(store, config), run, cluster, lambda _done, _note: None)
 
 
 def enlarge(log: Path, folder: Path, times: int) -> Path:

@@ -33,7 +33,7 @@ from benchmarks.harness import (
 )
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.dataset.build import dataset_digest
+from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.models.als import AlsParams
 from recsys.runs.folder import read_run
@@ -83,7 +83,7 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
         running = [subprocess.Popen([*argv, str(number)]) for number in range(processes)]
         raise typer.Exit(max(process.wait() for process in running))
     settings = load_config(SearchConfig, config, [f"store={store}"])
-    dataset = open_dataset(store / "cache" / dataset_digest(open_store(store), settings))
+    dataset = open_dataset(store / "cache" / plan_dataset(open_store(store), settings).digest)
     candidates = plan_candidates(settings.search, dataset.summary.digest, settings.seed)
     for trial in candidates[max(part, 0) :: processes]:
         _fit_bare(dataset, trial.params, settings.search.sweeps, settings.seed, 1 if processes > 1 else 0)

@@ -24,7 +24,7 @@ from looplib.untrusted import open_untrusted
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.build import build_dataset, plan_dataset
 from recsys.export.export import FACTORS, MANIFEST
 from recsys.models.als import AlsParams
 from recsys.models.kinds import Als
@@ -204,10 +204,11 @@ def _fit(
     config: SearchConfig, params: AlsParams, scratch: Workspace, client: "Client | None", number: int | None
 ) -> Model:
     store, sweeps = open_at(config.store), config.search.sweeps
+    plan = plan_dataset(store, config)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     with open_cluster(config.cluster, (), scratch.on_disk, client) as cluster:
         with progress("Interactions", 100, "%") as report:
-            dataset = build_dataset(store, config, cluster, report)
+            dataset = build_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:
             blocks = cut_blocks(cluster, dataset, "total", scratch.sub("tracks"), number)
             fitted = fit_blocks(cluster, blocks, params, config.seed, sweeps, scratch.sub("fit"), report)

@@ -147,7 +147,7 @@ def search(
         set_value(document, key, value, "settings")
     beside = f"{document['store'].rstrip('/')}-run-{digest_of(orjson.loads(orjson.dumps(document, default=str)))[:12]}"
     config = parse_config(SearchConfig, document | {"run": str(run or beside)}, "the arguments")
-    winner = run_search(config, fresh=fresh, client=client)
+    winner = run_search(open_at(config.store), open_workspace(config.run), config, fresh=fresh, client=client)
     write_report(config.run)
     return Run(config.run, config, winner, client)
 

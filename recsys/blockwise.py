@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array, IntArray
-from looplib.files import TEMPORARY_PREFIX, atomic_directory, atomic_write, fsync_directory, fsync_file
+from looplib.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, fsync_file
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.retry import Outcome
 from recsys.dataset.dataset import CSR, Dataset, Side, load_matrix, new_array, open_dataset
@@ -185,9 +185,8 @@ def _name(of: Of, sweep: int) -> str:
 
 
 def _write(workspace: Workspace, name: str, factors: Float32Array) -> None:
-    with atomic_write(workspace.folder / name) as file:
+    with workspace.write(name) as file:
         np.save(file, factors)
-    workspace.upload(name)
 
 
 def _load(workspace: Workspace, sweep: int) -> Fit:

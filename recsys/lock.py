@@ -20,8 +20,7 @@ import msgspec
 
 from looplib.files import exclusive
 from recsys.errors import StorageError
-from recsys.filesystem import open_files
-from recsys.workspace import Workspace
+from recsys.workspace import Workspace, open_files
 
 LOCK = ".lock"
 SIGN_S = 15.0

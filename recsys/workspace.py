@@ -6,25 +6,45 @@ LISTENING_LOOP_SCRATCH or the user's cache folder; removed while nothing runs, i
 endpoint and region are the file system's own affair: for S3 the environment, ~/.aws, or the machine's role.
 """
 
+import errno
 import os
 import shutil
+import socket
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
+import fsspec
 import orjson
+from fsspec.asyn import get_loop
+from fsspec.implementations.dirfs import DirFileSystem
 
-from looplib.files import TEMPORARY_PREFIX, atomic_symlink, digest_of, exclusive, sha256_file
+from looplib.files import TEMPORARY_PREFIX, atomic_symlink, atomic_write, digest_of, exclusive, sha256_file
 from recsys.errors import StorageError
-from recsys.filesystem import open_files
 
 SCRATCH = "LISTENING_LOOP_SCRATCH"
 OBJECTS = "objects.json"  # of a folder that was uploaded whole: name to bytes and sha256; uploaded last
 # An upload may take so long, and what its bytes take at this speed; the file system's time-outs are of what comes.
 _SEND_S, _SLOWEST_BYTES_S = 60.0, 100_000
 _AT_ONCE = 8
+# Bound the time that a server which does not answer takes: attempts, and seconds of each.
+_S3_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}
+_ATTEMPTS = 3
+_OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # errors of this machine's disk explain themselves
+_NO_BUCKET = "bucket does not exist"  # in the words of S3
+_PACKAGE = "an address is a path, or such as s3://bucket/folder after pip install 'listening-loop[s3]'"
+_SERVER = "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)? The same command goes on from there"
+_ADVICE = (  # a kind of error, words in its text, and what to do; the first that fits
+    ((ImportError, ValueError), "", _PACKAGE),
+    (PermissionError, "", "access is refused: are the credentials right, and may they read and write?"),
+    (Exception, "credentials", "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"),
+    (Exception, _NO_BUCKET, "create it, or name another"),
+    (Exception, "", _SERVER),
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,13 @@ class Workspace:
         with suppress(FileNotFoundError), open_files(self.address, name) as files:
             return bytes(files.cat_file(name))
         return None
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a file that is there, whole, when the block ends without an error, and is uploaded then."""
+        with atomic_write(self.folder / name) as file:
+            yield file
+        self.upload(name)
 
     def download(self, *names: str) -> None:
         """Make files what they are at the address now; those that it has not are removed."""
@@ -197,3 +224,40 @@ def open_workspace(address: str | Path) -> Workspace:
     scratch = Path(os.environ.get(SCRATCH) or cache).absolute()
     folder = scratch.joinpath(f"{scheme}-{digest_of(endpoint)[:8]}", *names)
     return Workspace(f"{scheme}://{'/'.join(names)}", folder, is_remote=True)
+
+
+@contextmanager
+def open_files(address: str, name: str = "") -> Iterator[Any]:
+    """Open an address's file system for a block that is about a file; names in it are relative to the address.
+
+    Raises:
+        FileNotFoundError: The block looks for a file that is not there.
+        StorageError: In place of the other errors of a file system that is no path's.
+    """
+    is_remote = "://" in address
+    try:
+        yield DirFileSystem(address, _file_system(address), skip_instance_cache=True)
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        is_expected = isinstance(error, (FileNotFoundError, FileExistsError, StorageError))
+        is_own_disk = getattr(error, "errno", None) in _OWN_DISK and getattr(error, "filename", None)
+        if not is_remote or (is_expected and _NO_BUCKET not in text) or is_own_disk:
+            raise
+        here = socket.gethostname()  # it may be a worker's
+        advice = next(advice for kind, words, advice in _ADVICE if isinstance(error, kind) and words in text.lower())
+        raise StorageError(f"{address}/{name}".rstrip("/") + f": {text} (on {here}); {advice}") from None
+
+
+def _file_system(address: str) -> Any:  # noqa: ANN401  fsspec has no types
+    scheme, slashes, _ = address.partition("://")
+    if scheme not in ("s3", "s3a"):
+        return fsspec.filesystem(scheme if slashes else "file", use_listings_cache=False)
+    files = fsspec.filesystem(scheme, use_listings_cache=False, config_kwargs=_S3_TIMEOUTS)
+    files.retries = _ATTEMPTS
+
+    def show(loop: Any, context: dict[str, Any]) -> None:  # noqa: ANN401  asyncio's
+        if not isinstance(context.get("exception"), OSError):  # the call that a lost connection interrupts reports it
+            loop.default_exception_handler(context)
+
+    get_loop().set_exception_handler(show)
+    return files

@@ -24,6 +24,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
 from analysis.ab.tables import DAY_MS, HOUR_MS, Loaded, attach_texts
 from analysis.errors import AnalysisError
+from analysis.statistics.moments import Moments
 from looplib.arrays import FloatArray, IntArray
 
 WHOLE = "whole"
@@ -178,48 +179,50 @@ def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[M
     columns: dict[str, FloatArray] = {}
     for source in _files([METRICS["sessions"], *summed]):
         for prefix, side in (("", arm), ("past_", None)):
-            rows = rows_of(connection, f"{source}_{WHOLE}", arm, side)
+            rows = rows_of(connection, source, WHOLE, arm, side)
             users = rows["user"].to_numpy()
             if len(twice := users[1:][users[1:] == users[:-1]]):
                 raise AnalysisError(
                     f"metric {source.removeprefix('own_')}: two rows for listener {twice[0]}; one a user, arm and part "
                     "is expected"
                 )
-            for name in rows.column_names[1:]:
-                values = np.nan_to_num(rows[name].to_numpy().astype(np.float64))
-                columns[f"{prefix}{column_name(source, name)}"] = values
+            for name in rows.column_names[2:]:
+                columns[f"{prefix}{column_name(source, name)}"] = _numbers(rows, name)
     return columns
 
 
-def rows_of(connection: queries.Connection, table: str, arm: str, side: str | None) -> pa.Table:
-    """Return what a table by listener has of the listeners of an arm, on a side: the arm's, or None for their past."""
-    queries.alias(connection, "measured", table)
-    return queries.fetch_table(connection, "ab/arm_listeners", arm=arm, side=side)
-
-
-def values_of(connection: queries.Connection, metric: Metric, by: str) -> pa.Table:
-    """Return a metric's numerator and denominator by listener, arm and part, ordered by arm, listener and part."""
-    columns = {"user": "user", "arm": "arm", "part": "part"}
-    columns |= {"numerator": metric.columns[0], "denominator": metric.columns[-1]}
-    queries.alias(connection, "measured", f"{metric.source}_{by}", columns)
+def rows_of(connection: queries.Connection, source: str, by: str, arm: str, side: str | None) -> pa.Table:
+    """Return what a source has of the listeners of an arm by part, on a side: the arm's, or None for their past."""
     queries.alias(connection, "known", f"known_{by}")
-    return queries.fetch_table(connection, "ab/part_values")
+    queries.alias(connection, "measured", f"{source}_{by}")
+    return queries.fetch_table(connection, "ab/arm_rows", arm=arm, side=side)
 
 
-def each_period(rows: pa.Table, periods: IntArray) -> Iterator[tuple[FloatArray, IntArray, FloatArray]]:
-    """Follow the listeners of one arm over ascending periods, from rows of `values_of`.
+def values_of(connection: queries.Connection, metric: Metric, by: str, arm: str) -> pa.Table:
+    """Return user, part and `metric.sums` of the listeners of an arm, in the order of the former; 0 without a row."""
+    rows = rows_of(connection, metric.source, by, arm, arm)
+    sums = {name: _numbers(rows, column) for name, column in zip(metric.sums, metric.columns, strict=True)}
+    return pa.table({"user": rows["user"], "part": rows["part"]} | sums)
 
-    Yields:
-        Numerators and denominators of the listeners in a period, shape (2, listeners), the listeners in all so far,
-        shape (listeners,), and their sums.
+
+def _numbers(rows: pa.Table, name: str) -> FloatArray:
+    return np.nan_to_num(rows[name].to_numpy().astype(np.float64))
+
+
+def follow(rows: pa.Table, periods: IntArray, metric: Metric) -> Iterator[tuple[Moments, Moments]]:
+    """Yield the moments of an arm's listeners in each of ascending periods alone, and in all so far.
+
+    The rows are those of `values_of`, whose parts are the periods.
     """
     users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
-    values = np.stack([rows[name].to_numpy() for name in ("numerator", "denominator")])
+    values = np.stack([rows[name].to_numpy() for name in metric.sums])
     parts = rows["part"].to_numpy()
     order = np.argsort(parts, kind="stable")
     ends = np.searchsorted(parts[order], periods, side="right")
-    sums, seen = np.zeros((2, len(users))), np.zeros(len(users), dtype=bool)
+    sums, seen = np.zeros((len(values), len(users))), np.zeros(len(users), dtype=bool)
     for of_period in np.split(order, ends[:-1]):
         sums[:, listener[of_period]] += values[:, of_period]
         seen[listener[of_period]] = True
-        yield values[:, of_period], users[seen], sums[:, seen]
+        both = (dict(zip(metric.sums, columns, strict=True)) for columns in (values[:, of_period], sums[:, seen]))
+        alone, so_far = map(metric.moments, both)
+        yield alone, so_far

@@ -4,7 +4,7 @@ import itertools
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,44 +34,70 @@ from recsys.dataset.dataset import (
 from recsys.dataset.split import Split, SplitRule, find_cutoff_ms, split_rule
 from recsys.errors import DatasetError, SplitError
 from recsys.store.remote import Store
-from recsys.workspace import Workspace, open_workspace
+from recsys.workspace import Workspace
 
 Report = Callable[[float, str], None]
 
 
-def dataset_digest(store: Store, config: SearchConfig) -> str:
-    """Return the digest of all that a search's dataset follows from."""
+@dataclass(frozen=True)
+class Plan:
+    """What a dataset follows from beside the store's content; `plan_dataset` makes it."""
+
+    rule: SplitRule
+    feedback: Feedback
+    heldout_organic: bool
+    digest: str  # of all that the dataset follows from
+
+
+def plan_dataset(store: Store, config: SearchConfig) -> Plan:
+    """Plan the dataset of a search.
+
+    Raises:
+        SplitError: A setting needs events, or the split something that the store lacks.
+    """
     rule = split_rule(store, config.split, config.seed)
+    feedback, validation = config.feedback, config.validation
+    only_of_events = {
+        "feedback.organic: false": not feedback.organic,
+        "validation.organic: false": not validation.organic,
+        "feedback.skip_time": feedback.skip_time,
+        f"validation.select: {validation.select}": validation.select.startswith(f"{OPE_TIME}@"),
+        "context": config.context,
+    }
+    refused = next((setting for setting, is_wanted in only_of_events.items() if is_wanted), None)
+    if refused and rule.is_weighted:
+        hint = "; leave it out: --set context=null" if refused == "context" else ""
+        raise SplitError(f"{refused} needs event logs, and {store.workspace} holds interactions{hint}")
     facts = {
         "schema": SCHEMA,
         "store": store.manifest.digest,
         "tracks": store.catalogue_size,
         "seed": config.seed,
         "split": config.split.model_dump(mode="json"),
-        "feedback": config.feedback.model_dump(mode="json"),
-        "heldout_organic": config.validation.organic,
+        "feedback": feedback.model_dump(mode="json"),
+        "heldout_organic": validation.organic,
         "files": (rule.train, rule.test),
     }
-    return digest_of(facts)[:16]
+    return Plan(rule, feedback, validation.organic, digest_of(facts)[:16])
 
 
-def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: Report) -> Dataset:
-    """Open the dataset of a search; where the store's folder `cache` has it not, make it with a task for each bucket.
+def build_dataset(store: Store, plan: Plan, run: Workspace, cluster: Cluster, report: Report) -> Dataset:
+    """Open a dataset; where the store's folder `cache` has it not, make it with a task for each bucket.
 
     `report` is called with the percentage that is done, and a note.
 
     Raises:
-        SplitError: The store lacks what the split needs, or one side of the split is empty.
+        SplitError: One side of the split is empty.
     """
-    digest = dataset_digest(store, config)
+    rule = plan.rule
     cache = store.workspace.sub("cache")
-    cached = cache.sub(digest)
+    cached = cache.sub(plan.digest)
     if cached.download_all():
         try:
             dataset = open_whole_dataset(cached)
         except DatasetError as error:
             console.print(str(error).partition(";")[0] + "; it is built again", soft_wrap=True, markup=False)
-            cache.delete(digest)
+            cache.delete(plan.digest)
         else:
             report(100, "cached")
             return dataset
@@ -79,16 +105,14 @@ def build_dataset(store: Store, config: SearchConfig, cluster: Cluster, report: 
     remove_leftovers(cache.folder)
     by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)  # the parts are sorted by it
     buckets = [(store.workspace.address, tuple(parts)) for _, parts in by_bucket]
-    rule = split_rule(store, config.split, config.seed)
-    if config.split.kind == "time":
+    if rule.split.kind == "time":
         rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
-    run = open_workspace(config.run)
-    shared = (run.sub(PIECES).address, rule, config.feedback, config.validation.organic)
+    shared = (run.sub(PIECES).address, rule, plan.feedback, plan.heldout_organic)
     with atomic_directory(cached.folder) as folder:
         counts = _prepare([(*bucket, *shared) for bucket in buckets], run, folder, cluster, report)
-        _check_sides(counts, config.split)
-        _assemble(folder, store.catalogue_size, config.feedback)
-        _write_summary(folder, digest, counts)
+        _check_sides(counts, rule.split)
+        _assemble(folder, store.catalogue_size, plan.feedback)
+        _write_summary(folder, plan.digest, counts)
     cached.upload_all()
     report(100, "built")
     return open_dataset(cached.address)
@@ -111,27 +135,6 @@ def _prepare(
     finally:
         run.delete(PIECES)
     return counts
-
-
-def check_needs(store: Store, config: SearchConfig) -> None:
-    """Refuse what only events tell where the store holds interactions.
-
-    Raises:
-        SplitError: A setting needs events, or the split something that the store lacks.
-    """
-    split_rule(store, config.split, config.seed)
-    feedback, validation = config.feedback, config.validation
-    wanted = {
-        "feedback.organic: false": not feedback.organic,
-        "validation.organic: false": not validation.organic,
-        "feedback.skip_time": feedback.skip_time,
-        f"validation.select: {validation.select}": validation.select.startswith(f"{OPE_TIME}@"),
-        "context": config.context,
-    }
-    refused = next((setting for setting, is_wanted in wanted.items() if is_wanted), None)
-    if refused and store.manifest.interactions:
-        hint = "; leave it out: --set context=null" if refused == "context" else ""
-        raise SplitError(f"{refused} needs event logs, and {store.workspace} holds interactions{hint}")
 
 
 def _cutoff_ms(buckets: Sequence[tuple[str, tuple[Part, ...]]], rule: SplitRule, cluster: Cluster) -> int:

@@ -28,7 +28,7 @@ from looplib.progress import progress
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster, usable_cores
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.build import check_needs, dataset_digest
+from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
 from recsys.models.kinds import KINDS, Model, State, factors_of
@@ -109,7 +109,7 @@ def export_run(
             "--set export.publish_anyway=true, or recsys.export --publish-anyway, publishes it"
         )
     store = open_store(store_address or config.store)
-    if dataset_digest(store, config) != winner.dataset:
+    if plan_dataset(store, config).digest != winner.dataset:
         raise ExportError(
             f"{store.workspace}: not the store that {run} was searched on, or it has grown since; search again"
         )
@@ -122,7 +122,6 @@ def export_run(
     export = _Export(run, store, dataset, config, winner, options, client)
     version = out.sub(f"versions/{export.model_id}")
     if not version.download_all():
-        check_needs(store, config)
         version.folder.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(version.folder.parent)
         with atomic_directory(version.folder) as folder:

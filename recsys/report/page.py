@@ -5,28 +5,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.page.render import render
 from looplib.arrays import Int32Array
-from looplib.files import atomic_write_text, sha256_file
 from recsys.dataset.dataset import Dataset, open_whole_dataset
-from recsys.errors import SearchError
 from recsys.models.kinds import KINDS
 from recsys.models.topk import NO_TRACK
 from recsys.report.runs import Row, Run, read_folder
 from recsys.runs.folder import REPORT, Winner, listeners_name, read_run
 from recsys.runs.leaderboard import WARNING
 from recsys.scoring import Scorer
-from recsys.store.ids import Title, originals, titles_by_id
+from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import Store, open_store
 from recsys.workspace import open_workspace
 
 _RECOMMENDED, _HEARD = 10, 5
-SIMULATED = "world.yaml"  # what the simulator leaves beside its catalogues
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,8 @@ def write_report(address: str) -> None:
         lists = run.cached(listeners_name(scorer, winner.trial, winner.sweeps))
         examples = _read_examples(lists, dataset, store, titles)
     page = render_report(read_folder(run, run.folder.resolve().name), winner, dataset, examples)
-    atomic_write_text(run.folder / REPORT, page)
-    run.upload(REPORT)
+    with run.write(REPORT) as file:
+        file.write(page.encode())
 
 
 def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, examples: tuple[Example, ...] = ()) -> str:
@@ -96,35 +92,6 @@ def _state(run: Run, row: Row) -> str:
     if row is run.winner:
         return "winner"
     return "tied with the best" if row["ties"] else "worse than the best" if row["ties"] is False else ""
-
-
-def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
-    """Read the titles of a catalogue, which must be the store's, or else those in the store, by track id as text."""
-    if file is None:
-        return titles_by_id(store)
-    catalogue, titles = store.manifest.catalogue, {}
-    try:
-        if catalogue and (digest := sha256_file(file)) != catalogue.sha256:
-            raise SearchError(
-                f"{file}: not the catalogue of {store.workspace}: {catalogue}, and this has {digest[:12]}"
-            )
-        if not catalogue and (file.parent / SIMULATED).exists():
-            raise SearchError(
-                f"{file}: the catalogue of a simulated world, and {store.workspace} is not from one; leave it out: "
-                "--set catalogue=null"
-            )
-        lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise SearchError(f"{file}: no catalogue to be read here ({error.strerror})") from None
-    for number, line in enumerate(lines, start=1):
-        try:
-            if line.strip():
-                title = msgspec.json.decode(line, type=Title)
-                titles[str(title.track)] = title
-        except msgspec.DecodeError as error:
-            wanted = '{"track": …, "artist": …, "title": …}'
-            raise SearchError(f"{file}, line {number}: not {wanted} ({error})") from None
-    return titles
 
 
 def _read_examples(file: Path, dataset: Dataset, store: Store, titles: Mapping[str, Title]) -> tuple[Example, ...]:

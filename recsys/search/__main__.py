@@ -12,6 +12,8 @@ from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
 from recsys.report.page import write_report
 from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
 from recsys.search.search import search
+from recsys.store.remote import open_store
+from recsys.workspace import open_workspace
 
 PROG = "python -m recsys.search"
 app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held-out sessions, and exports the best.")
@@ -30,7 +32,7 @@ def main(
     """Search, then export."""
     flags: dict[str, Any] = {"store": store, "run": run_folder, "cluster.scheduler": scheduler}
     settings = load_config(SearchConfig, config, set_ or [], flags)
-    search(settings, fresh=fresh)
+    search(open_store(settings.store), open_workspace(settings.run), settings, fresh=fresh)
     write_report(settings.run)
     for name, file in (("leaderboard", LEADERBOARD), ("ledger", LEDGER), ("report", REPORT)):
         typer.echo(f"{name:<16} {settings.run}/{file}")

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from looplib.files import atomic_write
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
@@ -89,9 +88,8 @@ def _read(run: Workspace, name: str) -> State | None:
 
 
 def _write(arrays: State, run: Workspace, name: str) -> None:
-    with atomic_write(run.folder / name) as file:
+    with run.write(name) as file:
         np.savez(file, allow_pickle=False, **arrays)
-    run.upload(name)
     run.evict(name)
 
 

@@ -1,19 +1,23 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+
+import numpy as np
+import orjson
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.checksums import seal
 from looplib.config import dump_config
 from looplib.errors import UserError
-from looplib.files import atomic_write_json, atomic_write_text
+from looplib.files import atomic_write_text
 from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Client, Cluster, open_cluster
 from recsys.cluster.retry import Call, Outcome
 from recsys.config import OPE_TIME, Search, SearchConfig
-from recsys.dataset.build import build_dataset, check_needs, dataset_digest
+from recsys.dataset.build import build_dataset, plan_dataset
+from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.models.kinds import KINDS, Popular
@@ -38,35 +42,42 @@ from recsys.runs.ledger import Ledger, Score, failure_of, score_after
 from recsys.runs.ranking import Compare, Row, compare, rank, scored_candidates, simplest
 from recsys.runs.trials import Trial, plan_baselines, plan_candidates
 from recsys.scoring import Scorer, settle
-from recsys.search.checks import check_dataset, check_later_steps
 from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.schedule import Decisions, decide
-from recsys.store.remote import open_store
-from recsys.workspace import Workspace, open_workspace
+from recsys.store.ids import Title, originals, read_titles
+from recsys.store.remote import Store
+from recsys.workspace import Workspace
+
+_MAGNITUDES = 100  # the largest weights over the smallest, from which on a logarithm is proposed
 
 
-def search(config: SearchConfig, *, fresh: bool = False, client: Client | None = None) -> Winner:
+def search(
+    store: Store, run: Workspace, config: SearchConfig, *, fresh: bool = False, client: Client | None = None
+) -> Winner:
     """Run a search and leave its run folder; one that was interrupted goes on where it was.
 
     Args:
-        config: What to do.
+        store: What is learned from.
+        run: The run's folder.
+        config: What to do; the addresses in it are those of the store and the run.
         fresh: Keep an earlier run of the folder under another name and start over, instead of going on with it.
         client: A Dask client, on whose workers to run instead of where the configuration says; it stays open.
 
     Raises:
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
     """
-    store, run = open_store(config.store), open_workspace(config.run)
-    check_needs(store, config)
-    check_later_steps(config, store)
-    candidates = plan_candidates(config.search, dataset_digest(store, config), config.seed)
+    plan = plan_dataset(store, config)
+    titles = read_titles(config.catalogue, store)
+    if config.context and config.export.learn_from != "training":
+        read_titles(config.context.catalogue, store)
+    candidates = plan_candidates(config.search, plan.digest, config.seed)
     with locked_run(run, fresh=fresh) as lock:
         earlier = read_validation(run)
         _keep(config, run)
         read = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
         with open_cluster(config.cluster, read, run.on_disk, client) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
-                dataset = build_dataset(store, config, cluster, report)
+                dataset = build_dataset(store, plan, run, cluster, report)
             facts = dataset.summary
             console.print(
                 f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "
@@ -74,7 +85,7 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
                 "sessions held out, none of their events in training",
                 soft_wrap=True,
             )
-            for warning in check_dataset(config, store, dataset):
+            for warning in _check_dataset(config, store, dataset, titles):
                 console.print(warning, soft_wrap=True, markup=False, style="bold")
             scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
             scorer = settle(scorer, store.catalogue_size, earlier)
@@ -89,8 +100,42 @@ def search(config: SearchConfig, *, fresh: bool = False, client: Client | None =
 
 
 def _keep(config: SearchConfig, run: Workspace) -> None:
-    atomic_write_text(run.folder / CONFIG, dump_config(config))
-    run.upload(CONFIG)
+    with run.write(CONFIG) as file:
+        file.write(dump_config(config).encode())
+
+
+def _check_dataset(config: SearchConfig, store: Store, dataset: Dataset, titles: Mapping[str, Title]) -> list[str]:
+    """Return warnings about settings that do not fit the data.
+
+    Raises:
+        SearchError: The context model has nothing to learn from, or the catalogue names other tracks.
+    """
+    if config.context is not None and max(dataset.session_lengths(), default=1) < 2:
+        raise SearchError(
+            f"context learns from recommended tracks, and {store.workspace} has none; leave it out: --set context=null"
+        )
+    if config.catalogue is not None and not store.manifest.catalogue:
+        tracks = originals(store, "items", dataset.tracks).tolist()
+        named = sum(str(track) in titles for track in tracks)
+        if 2 * named < len(tracks):
+            raise SearchError(
+                f"{config.catalogue}: names {named:,} of the {len(tracks):,} tracks of {store.workspace}, so it "
+                "belongs to another store; leave it out: --set catalogue=null"
+            )
+    warnings = []
+    if (shown := config.export.filter_seen) != (scored := config.validation.filter_seen):
+        warnings.append(
+            f"{WARNING} validation.filter_seen is {str(scored).lower()} and export.filter_seen {str(shown).lower()}: "
+            "the lists that are published are not those that are scored"
+        )
+    least, median, most = np.quantile(dataset.matrix("train").data, [0.01, 0.5, 0.99])
+    is_linear = store.manifest.interactions is not None and config.feedback.scale == "linear"
+    if is_linear and most >= _MAGNITUDES * least:
+        warnings.append(
+            f"{WARNING} the weights span orders of magnitude, {least:g} … {most:g} with the median {median:g}; try "
+            "--set feedback.scale=log, which counts a sum r as log(1 + r)"
+        )
+    return warnings
 
 
 class SearchState:
@@ -239,8 +284,8 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
         console.print(remark, soft_wrap=True, markup=False, style=style)
     dataset = scorer.dataset.rpartition("/")[2]
     winner = Winner(chosen.trial, chosen.sweep, score.metrics, metric, dataset, tuple(found), beats_popular, score.test)
-    atomic_write_json(run.folder / WINNER, seal(winner))
-    run.upload(WINNER)
+    with run.write(WINNER) as file:
+        file.write(orjson.dumps(seal(winner), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return winner
 
 

@@ -3,6 +3,7 @@
 The store keeps what its numbers stand for, so that what is exported carries the ids that came in.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from recsys.store.remote import Store
 
 _NO_IDS = pa.table({"id": pa.array([], pa.int64()), "original": pa.array([], pa.string())})
 _TABLES: dict[IdsOf, str] = {"users": "user_ids", "items": "track_ids"}
+_SIMULATED = "world.yaml"  # what the simulator leaves beside its catalogues
 
 
 class Title(msgspec.Struct, frozen=True):
@@ -121,6 +123,37 @@ def titles_by_id(store: Store) -> dict[str, Title]:
     tracks = originals(store, "items", table["track"].to_numpy()).tolist()
     rows = zip(tracks, table["title"].to_pylist(), table["artist"].to_pylist(), strict=True)
     return {str(track): Title(track, title or "", artist or "") for track, title, artist in rows}
+
+
+def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
+    """Read the titles of a catalogue, which must be the store's, or else those in the store, by track id as text.
+
+    Raises:
+        StoreError: The catalogue is of other tracks, or cannot be read.
+    """
+    if file is None:
+        return titles_by_id(store)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{file}: no catalogue to be read here ({error.strerror})") from None
+    catalogue, titles = store.manifest.catalogue, {}
+    if catalogue and (digest := hashlib.sha256(content).hexdigest()) != catalogue.sha256:
+        raise StoreError(f"{file}: not the catalogue of {store.workspace}: {catalogue}, and this has {digest[:12]}")
+    if not catalogue and file.with_name(_SIMULATED).exists():
+        raise StoreError(
+            f"{file}: the catalogue of a simulated world, and {store.workspace} is not from one; leave it out: "
+            "--set catalogue=null"
+        )
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            if line.strip():
+                title = msgspec.json.decode(line, type=Title)
+                titles[str(title.track)] = title
+        except msgspec.DecodeError as error:
+            wanted = '{"track": …, "artist": …, "title": …}'
+            raise StoreError(f"{file}, line {number}: not {wanted} ({error})") from None
+    return titles
 
 
 def _stored(store: Store, of: IdsOf) -> pa.Table | None:

@@ -33,10 +33,9 @@ from recsys.export import __main__ as publish
 from recsys.export.export import export_run
 from recsys.ingest.events import ingest
 from recsys.ingest.interactions import ingest_interactions
-from recsys.report.page import read_titles
 from recsys.runs.folder import CONFIG
 from recsys.search import __main__ as search
-from recsys.store.ids import Title
+from recsys.store.ids import Title, read_titles
 from recsys.store.remote import open_store
 from tests.botify.client import client_of
 from tests.recsys.finished import finish_run

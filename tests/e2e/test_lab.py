@@ -20,11 +20,11 @@ from recsys.export.export import export_run
 from recsys.lock import LOCK
 from recsys.report.page import write_report
 from recsys.runs.folder import DASHBOARD
-from recsys.search.search import search
 from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import events_of, make_store, random_sessions
+from tests.recsys.opened import search_of
 
 TRACKS = 90
 
@@ -47,7 +47,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             }
         )
         with without_processes():
-            search(config)
+            search_of(config)
             write_report(config.run)
             if name == "first":
                 export_run(config.run, folder / "published", config.export)

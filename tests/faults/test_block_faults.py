@@ -9,13 +9,11 @@ import pytest
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.config import ClusterConfig, SearchConfig
-from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Als, AlsParams
-from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
-from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.opened import dataset_of
 
 PARAMS = AlsParams(8, 0.1, 10.0, nu=0.5)
 SWEEPS = 3
@@ -27,7 +25,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("blocks")
     store = make_store(folder, random_sessions(5, listeners=100, tracks=150, sessions=1000), tracks=150)
     config = SearchConfig(store=store, run=folder / "run")
-    return build_dataset(open_store(store), config, in_process(), lambda _done, _note: None)
+    return dataset_of(config)
 
 
 def workers() -> list[psutil.Process]:

@@ -22,10 +22,10 @@ from listening_loop.command import main
 from looplib.errors import UserError
 from recsys.config import ExportConfig, Search, SearchConfig, Space, ValidationConfig
 from recsys.export.export import export_run
-from recsys.search.search import search
 from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.opened import search_of
 
 FLIPS = int(os.environ.get("DECAY_FLIPS", "8"))
 TRACKS = 60
@@ -46,7 +46,7 @@ class Loop:
             validation=ValidationConfig(ks=(5, 30), resamples=100),
         )
         with without_processes():
-            winner = search(config)
+            winner = search_of(config)
         rows = [orjson.loads(line) for line in (self.run / "ledger.jsonl").read_bytes().splitlines()]
         unlike = ("fit_s", "peak_bytes", "crc32")
         scored = {orjson.dumps({key: row[key] for key in row if key not in unlike}) for row in rows}

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from recsys.config import ClusterConfig
-from recsys.search.search import search
 from tests.faults.searches import assert_same_end, config_of, refusal, rows, started, wait_until
 from tests.hosts import network
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.opened import search_of
 
 SILENCE = ("env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s")  # instead of Dask's 30 s; its least
 SWEEPS = 100
@@ -26,7 +26,7 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(tmp_path:
     sessions = random_sessions(5, listeners=100, tracks=300, sessions=1500)
     store, here = make_store(tmp_path, sessions, tracks=300), tmp_path / "here"
     with without_processes():
-        search(config_of(store, here, ClusterConfig(), SWEEPS))
+        search_of(config_of(store, here, ClusterConfig(), SWEEPS))
     with (
         network(5) as (first, last, *others),
         scheduler(tmp_path, host=first.address, under=(*first.under, *SILENCE)) as (address, start_worker),
@@ -60,6 +60,6 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(tmp_path:
     assert not list(run.glob(".tmp-*"))
     before_cut = rows(run)
     with without_processes():
-        search(config_of(store, run, ClusterConfig(), SWEEPS))
+        search_of(config_of(store, run, ClusterConfig(), SWEEPS))
     assert rows(run)[: len(before_cut)] == before_cut
     assert_same_end(run, here)

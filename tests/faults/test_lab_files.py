@@ -15,10 +15,10 @@ from looplib.checksums import seal
 from recsys.config import Search, SearchConfig, Space, ValidationConfig
 from recsys.lab.app import LabSettings, create_app
 from recsys.lab.service import Service
-from recsys.search.search import search
 from tests.analysis.page.html import Parser
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.opened import search_of
 
 LOCAL = {"Host": "localhost"}
 VERDICT = {"experiment": "ALS", "verdict": {"decision": "wait", "arm": None, "reason": "too few listeners"}}
@@ -74,7 +74,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         validation=ValidationConfig(ks=(5, 30), resamples=100),
     )
     with without_processes():
-        search(config)
+        search_of(config)
     (folder / "root" / "good-report").mkdir()
     (folder / "root" / "good-report" / "report.json").write_bytes(orjson.dumps(VERDICT))
     (folder / "root" / "good-report" / "report.html").write_text("<p>read")

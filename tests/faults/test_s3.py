@@ -270,7 +270,7 @@ def test_a_lost_server_and_a_lost_machine_cost_no_score(s3: S3, folder: Path, jo
 # Reads and writes a file; again when it is told that the server is silent, with bounds of a second.
 ASK = """
 import sys
-from recsys import filesystem, workspace
+from recsys import workspace
 from recsys.errors import StorageError
 
 there = workspace.open_workspace("s3://music/silent")
@@ -279,7 +279,7 @@ there.folder.mkdir(parents=True)
 there.upload("file")
 print(there.read("file"), flush=True)
 sys.stdin.readline()
-filesystem._S3_TIMEOUTS |= {"connect_timeout": 1, "read_timeout": 1}
+workspace._S3_TIMEOUTS |= {"connect_timeout": 1, "read_timeout": 1}
 workspace._SEND_S = 1.0
 for ask in (there.read, there.upload):
     try:

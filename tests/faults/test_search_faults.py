@@ -15,11 +15,11 @@ from distributed import LocalCluster
 from recsys.cluster.cluster import open_cluster
 from recsys.config import ClusterConfig
 from recsys.errors import SearchError
-from recsys.search.search import search
 from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.opened import search_of
 
 PATIENT = 300.0  # seconds without a worker, on a machine with more to do than start another
 ONE = ClusterConfig(workers=1, wait_for_workers_s=PATIENT)
@@ -37,7 +37,7 @@ def undisturbed(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search of many sweeps, so that kills find it at work."""
     run = tmp_path_factory.mktemp("undisturbed") / "run"
     with without_processes():
-        search(config_of(store, run, ONE, LONG))
+        search_of(config_of(store, run, ONE, LONG))
     return run
 
 
@@ -67,7 +67,7 @@ def test_a_killed_worker_changes_nothing(
 
     assassin = threading.Thread(target=kill_one_at_work)
     assassin.start()
-    search(config_of(store, run, workers, LONG))
+    search_of(config_of(store, run, workers, LONG))
     assassin.join()
     assert killed
     assert_same_end(run, undisturbed)
@@ -105,7 +105,7 @@ def assert_goes_on(store: Path, run: Path, undisturbed: Path) -> None:
     assert not (run / "winner.json").exists()
     before = rows(run)
     with without_processes():
-        search(config_of(store, run, ONE, LONG))
+        search_of(config_of(store, run, ONE, LONG))
     assert rows(run)[: len(before)] == before
     assert_same_end(run, undisturbed)
 

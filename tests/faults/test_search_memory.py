@@ -8,10 +8,10 @@ from pydantic import ByteSize
 
 from recsys.config import ClusterConfig, Space
 from recsys.runs.folder import read_run
-from recsys.search.search import search
 from recsys.workspace import open_workspace
 from tests.faults.searches import config_of, rows
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.opened import search_of
 
 
 @pytest.mark.slow
@@ -20,7 +20,7 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(t
     """The matrix of 40,000 x 40,000 that such a fit begins with has 6 GiB; its process may have one."""
     store = make_store(tmp_path, random_sessions(5, listeners=40, tracks=60, sessions=300), tracks=60)
     cluster = ClusterConfig(workers=1, memory_limit=ByteSize(2**30), wait_for_workers_s=300)
-    search(config_of(store, tmp_path / "run", cluster, 2, Space(factors=(8, 40_000))))
+    search_of(config_of(store, tmp_path / "run", cluster, 2, Space(factors=(8, 40_000))))
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     assert [(row["model"], row["state"]) for row in board[-1:]] == [("als", "failed")]
     assert [row["factors"] for row in board if row["model"] == "als" and row["state"] == "scored"] == [8]

@@ -7,18 +7,16 @@ import orjson
 
 from looplib.config import dump_config
 from recsys.config import ContextConfig, SearchConfig
-from recsys.dataset.build import build_dataset
 from recsys.models.als import AlsParams
 from recsys.runs.folder import CONFIG, WINNER, Winner
 from recsys.runs.trials import Trial
-from recsys.store.remote import open_store
-from tests.recsys.in_process import in_process
+from tests.recsys.opened import dataset_of
 
 
 def finish_run(folder: Path, context: ContextConfig | None = None, **sections: Any) -> Path:  # noqa: ANN401  of a search
     """Make the folder `run` beside the folder `store`; returns it."""
     config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"), context=context, **sections)
-    dataset = build_dataset(open_store(config.store), config, in_process(), lambda _done, _word: None)
+    dataset = dataset_of(config)
     run = folder / "run"
     run.mkdir(exist_ok=True)
     (run / CONFIG).write_text(dump_config(config))

@@ -9,7 +9,6 @@ from looplib.cli import run
 from recsys import blockwise
 from recsys.blockwise import Block, cut_blocks, fit_blocks, solve_block
 from recsys.config import Feedback, SearchConfig
-from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams, Fit
@@ -18,6 +17,7 @@ from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 from tests.recsys.in_process import in_process, without_processes
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.opened import dataset_of
 
 KNOBS = {
     "cg": AlsParams(6, 0.1, 10.0),
@@ -32,7 +32,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("blocks")
     store = open_store(make_store(folder, random_sessions(5, listeners=30, tracks=60, sessions=400), tracks=60))
     config = SearchConfig(store=store.path, run=folder / "run", feedback=Feedback(skip_time=0.3))
-    return build_dataset(store, config, in_process(), lambda _done, _word: None)
+    return dataset_of(config)
 
 
 def whole(dataset: Dataset, params: AlsParams, sweeps: int) -> Als:

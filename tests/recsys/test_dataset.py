@@ -10,12 +10,10 @@ import pytest
 
 from looplib.cli import run
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.search import __main__ as search
-from recsys.store.remote import open_store
-from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.opened import dataset_of
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def build(store: Path, run: Path) -> tuple[Dataset, list[str]]:
     """The dataset, and what was reported on the way."""
     notes: list[str] = []
     config = SearchConfig.model_validate({"store": str(store), "run": str(run)})
-    return build_dataset(open_store(store), config, in_process(), lambda _, note: notes.append(note)), notes
+    return dataset_of(config, lambda _, note: notes.append(note)), notes
 
 
 @pytest.fixture(scope="module")

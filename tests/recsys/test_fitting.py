@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from recsys.config import SearchConfig, ValidationConfig
-from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError
 from recsys.models.als import Als, AlsParams
@@ -16,10 +15,9 @@ from recsys.runs.folder import CHECKPOINTS, LISTS, checkpoint_name, listeners_na
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
-from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
-from tests.recsys.in_process import in_process
 from tests.recsys.logs import make_store, random_sessions
+from tests.recsys.opened import dataset_of
 
 TRIAL = Trial("abc", "als", AlsParams(4, 1.0, 10.0), 7)
 BASELINES = {trial.id: trial for trial in plan_baselines(seed=1)}
@@ -31,7 +29,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("fitting")
     store = make_store(folder, random_sessions(5, listeners=60, tracks=90, sessions=1500), tracks=90)
     config = SearchConfig(store=store, run=folder / "run")
-    return build_dataset(open_store(store), config, in_process(), lambda *_: None)
+    return dataset_of(config)
 
 
 @pytest.fixture

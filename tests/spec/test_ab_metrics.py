@@ -71,7 +71,7 @@ def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(tmp_path: 
     with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
         measure(loaded, AbConfig(skip_below=SKIP_BELOW))
         columns = {arm: read_listeners(loaded.connection, arm) for arm in loaded.arms}
-        users = {arm: rows_of(loaded.connection, "listener_sums_whole", arm, arm)["user"] for arm in columns}
+        users = {arm: rows_of(loaded.connection, "listener_sums", "whole", arm, arm)["user"] for arm in columns}
     assert {(user, arm) for arm in columns for user in users[arm].to_pylist()} == expected.keys()
     for arm, of_arm in columns.items():
         for row, user in enumerate(users[arm].to_pylist()):

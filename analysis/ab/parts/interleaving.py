@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow.compute as pc
 from scipy import stats
 
+from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect
-from analysis.ab.measures import rows_of
 from analysis.ab.tables import Loaded, members
 from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval
 from analysis.statistics.moments import Moments, Quantity
@@ -50,8 +51,8 @@ def preferences(loaded: Loaded, arms: Sequence[str], config: AbConfig) -> tuple[
     for arm in arms:
         pair = members(loaded.own_recommenders.get(arm, ""))
         if pair:
-            rows = rows_of(loaded.connection, "credited", arm, arm).drop_null()
-            moments = Moments.of({name: rows[name].to_numpy() for name in rows.column_names[1:]})
+            rows = queries.read_table(loaded.connection, "credited").filter(pc.field("arm") == arm).sort_by("user")
+            moments = Moments.of({name: rows[name].to_numpy() for name in rows.column_names[2:]})
             if moments.count > 1 and moments.means.all():
                 found.append(compare_pair(arm, pair, moments, loaded.end_ms is not None, config))
     return tuple(found)

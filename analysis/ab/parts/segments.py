@@ -21,6 +21,7 @@ from analysis.ab.metrics import Metric
 from analysis.statistics.effects import compare_moments
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
+from looplib.arrays import IntArray
 
 _MOST = 8  # segments of a kind; the smallest beyond are taken together
 _FEWEST = 30  # listeners of an arm whose mean is about normal
@@ -59,11 +60,11 @@ def segment_effects(connection: queries.Connection, arms: Sequence[str], config:
     found = []
     for by in (NOVELTY, PAST, *config.segments):
         for metric in (config.known[name] for name in config.primary):
-            rows = values_of(connection, metric, by)
-            labels, segments = _merge(rows["part"])
+            of_arms = [values_of(connection, metric, by, arm) for arm in arms]
+            labels, segments = _merge(of_arms)
             if len(labels) < 2:
                 continue
-            control, *others = (_sums_of(arm, rows, segments, len(labels), metric) for arm in arms)
+            control, *others = (_sums_of(*side, len(labels), metric) for side in zip(of_arms, segments, strict=True))
             for arm, treated in zip(arms[1:], others, strict=True):
                 effects, p_value = _compare(control, treated, labels, config)
                 found.append(Segments(_NAMES.get(by, by), arm, metric.name, metric.label, effects, number(p_value)))
@@ -77,14 +78,16 @@ def segment_effects(connection: queries.Connection, arms: Sequence[str], config:
     )
 
 
-def _merge(parts: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
-    """Return the labels of segments, by size or, where they count days, by day, and the segment of each row."""
-    names, rows, counts = np.unique(parts.to_numpy().astype(str), return_inverse=True, return_counts=True)
+def _merge(of_arms: Sequence[pa.Table]) -> tuple[list[str], list[IntArray]]:
+    """Return the labels of segments, by size or, where they count days, by day, and the segment of each arm's rows."""
+    parts = np.concatenate([rows["part"].to_numpy().astype(str) for rows in of_arms])
+    names, row_names, counts = np.unique(parts, return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     kept = order if len(order) <= _MOST else order[: _MOST - 1]
     labels = sorted(names[kept].tolist(), key=_day) + ([_OTHERS] if len(kept) < len(order) else [])
     position = {label: index for index, label in enumerate(labels)}
-    return labels, np.array([position.get(name, len(labels) - 1) for name in names.tolist()])[rows]
+    segments = np.array([position.get(name, len(labels) - 1) for name in names.tolist()], np.int64)[row_names]
+    return labels, np.split(segments, np.cumsum([len(rows) for rows in of_arms[:-1]]))
 
 
 def _day(label: str) -> int:
@@ -101,14 +104,13 @@ class _Side:
     listeners: list[int]  # with a session in it, by segment
 
 
-def _sums_of(arm: str, rows: pa.Table, segments: np.ndarray, count: int, metric: Metric) -> _Side:
+def _sums_of(rows: pa.Table, segments: IntArray, count: int, metric: Metric) -> _Side:
     """Return the sums of an arm's listeners by segment; a mean is over those with a session in the segment."""
-    of_arm = rows["arm"].to_numpy() == arm
-    users, row = np.unique(rows["user"].to_numpy()[of_arm], return_inverse=True)
-    cells = (row, segments[of_arm])
+    users, row = np.unique(rows["user"].to_numpy(), return_inverse=True)
+    cells = (row, segments)
     x, y, seen = (np.zeros((len(users), count)) for _ in range(3))
-    np.add.at(x, cells, rows["numerator"].to_numpy()[of_arm])
-    np.add.at(y, cells, rows["denominator"].to_numpy()[of_arm])
+    np.add.at(x, cells, rows[metric.sums[0]].to_numpy())
+    np.add.at(y, cells, rows[metric.sums[-1]].to_numpy())
     seen[cells] = 1
     listeners = seen.sum(axis=0).astype(int).tolist()
     if metric.per_listener:

@@ -7,18 +7,15 @@ from itertools import groupby
 from operator import itemgetter
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect
-from analysis.ab.measures import each_period, values_of
+from analysis.ab.measures import follow, values_of
 from analysis.ab.metrics import Metric
 from analysis.ab.tables import DAY_MS
 from analysis.statistics import effects, sequential
 from analysis.statistics.moments import Moments
-from looplib.arrays import FloatArray, IntArray
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,23 +64,14 @@ def timelines(
     """Follow each primary metric and arm over periods of a day or an hour; the control is the first arm."""
     found = []
     for metric in (config.known[name] for name in config.primary):
-        rows = values_of(connection, metric, "day" if period_ms == DAY_MS else "hour")
-        periods = np.unique(rows["part"].to_numpy())
+        of_arms = [values_of(connection, metric, "day" if period_ms == DAY_MS else "hour", arm) for arm in arms]
+        periods = np.unique(np.concatenate([rows["part"] for rows in of_arms]))
         dates = [iso_date(number * period_ms, period_ms) for number in periods.tolist()]
-        control, *others = (_follow(rows.filter(pc.field("arm") == arm), periods, metric) for arm in arms)
+        control, *others = (list(follow(rows, periods, metric)) for rows in of_arms)
         for arm, followed in zip(arms[1:], others, strict=True):
             days = (_compare_day(*row, metric, config) for row in zip(dates, control, followed, strict=True))
             found.append(Timeline(arm, metric.name, metric.label, tuple(days)))
     return tuple(found)
-
-
-def _follow(rows: pa.Table, periods: IntArray, metric: Metric) -> list[tuple[Moments, Moments]]:
-    """Return the moments of an arm's listeners in each period alone, and in all so far."""
-
-    def moments(values: FloatArray) -> Moments:
-        return metric.moments(dict(zip(metric.sums, values, strict=False)))
-
-    return [(moments(alone), moments(so_far)) for alone, _, so_far in each_period(rows, periods)]
 
 
 def _compare_day(

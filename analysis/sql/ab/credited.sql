@@ -1,11 +1,11 @@
 -- One row per listener and arm: what they heard, in closed sessions, of the tracks credited to one of two recommenders.
 -- FROM session_events(user BIGINT, arm VARCHAR, is_closed BOOLEAN, credit INTEGER, time DOUBLE)
 -- Columns:
---   user, arm, part              part is 0, the whole experiment
+--   user, arm
 --   first_tracks, second_tracks  BIGINT, recommended tracks credited to the first and to the second
 --   first_time, second_time      DOUBLE, their listening time in tracks
 SELECT
-    user, arm, 0 AS part,
+    user, arm,
     count(*) FILTER (WHERE credit = 1) AS first_tracks,
     count(*) FILTER (WHERE credit = 2) AS second_tracks,
     coalesce(sum(CAST(time * pow(2, 80) AS HUGEINT)) FILTER (WHERE credit = 1), 0) / pow(2, 80) AS first_time,

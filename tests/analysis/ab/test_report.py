@@ -13,7 +13,7 @@ from analysis.ab.config import AbConfig, Horizon
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError, EventLogError
-from analysis.planning import read_listener_days
+from analysis.planning import read_values
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.ingest.events import ingest
@@ -91,8 +91,7 @@ def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -
     last, effect = found.timelines[0].days[-1], effect_of(found, "time")
     assert (last.control_listeners, last.arm_listeners) == (32, 30)
     assert last.sequential.effect_pct == pytest.approx(effect.relative.effect_pct, rel=1e-9)
-    *_, sample = read_listener_days([log], "time").samples()
-    assert len(sample.users) == 62
+    assert len(read_values([log], "time", "whole")[1]) == 62
 
 
 def test_positions_count_every_event_of_closed_sessions(report: Report) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from analysis.ab.metrics import METRICS, Metric
 from analysis.errors import AnalysisError
-from analysis.planning import ListenerDays, find_metric, parse_effect, read_listener_days
+from analysis.planning import parse_effect, read_values
 from analysis.power import PROG, app, describe, plan
-from analysis.statistics.moments import Moments
 from analysis.statistics.power import Design, achieved_power
 from looplib.cli import run
 from tests.analysis.planning.simulated import LISTENERS, write_log
@@ -21,17 +21,17 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_log(tmp_path_factory.mktemp("power"))
 
 
-def arriving(per_day: list[int], metric: str = "time") -> ListenerDays:
+def arriving(per_day: list[int], metric: str = "time") -> tuple[Metric, pa.Table]:
     """New listeners on each day, who come on that day alone but for the first one, who comes on the last too."""
     day = np.append(np.repeat(np.arange(len(per_day)), per_day), len(per_day) - 1) + 20_000
     count = len(day)
     time = 10 + 3 * np.random.default_rng(1).standard_normal(count)
-    rows = {"user": np.append(np.arange(count - 1), 0), "part": day, "numerator": time, "denominator": np.ones(count)}
-    return ListenerDays(find_metric(metric), pa.table(rows))
+    rows = {"user": np.append(np.arange(count - 1), 0), "part": day, "time": time, "sessions": np.ones(count)}
+    return METRICS[metric], pa.table(rows)
 
 
 def test_the_day_is_the_first_on_which_enough_listeners_have_come_and_stays_enough() -> None:
-    planned = plan(arriving([100] * 10, "mean_time_per_session"), 0.1, Design())
+    planned = plan(*arriving([100] * 10, "mean_time_per_session"), 0.1, Design())
     assert planned.days is not None
     day = next(day for day in planned.timeline if day.day == planned.days)
     before = next(day for day in planned.timeline if day.day == planned.days - 1)
@@ -41,7 +41,7 @@ def test_the_day_is_the_first_on_which_enough_listeners_have_come_and_stays_enou
 
 
 def test_the_listeners_it_names_have_the_power_that_was_asked_for() -> None:
-    planned = plan(arriving([500] * 4), 0.05, Design(power=0.9))
+    planned = plan(*arriving([500] * 4), 0.05, Design(power=0.9))
     assert planned.listeners is not None
     last = planned.timeline[-1]
     for listeners, enough in ((last.needed, True), (last.needed - 2, False)):
@@ -51,7 +51,7 @@ def test_the_listeners_it_names_have_the_power_that_was_asked_for() -> None:
 
 
 def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
-    planned = plan(arriving([400, 0, 20, 20]), 0.02, Design())
+    planned = plan(*arriving([400, 0, 20, 20]), 0.02, Design())
     assert planned.beyond_log
     assert planned.arrivals_per_day == 20
     assert planned.listeners is not None
@@ -59,13 +59,13 @@ def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
 
 
 def test_without_new_listeners_there_is_no_day() -> None:
-    planned = plan(arriving([400, 0, 0, 0]), 0.001, Design())
+    planned = plan(*arriving([400, 0, 0, 0]), 0.001, Design())
     assert (planned.listeners, planned.days, planned.beyond_log) == (None, None, False)
     assert "no more arrive" in describe(planned).splitlines()[-1]
 
 
 def test_a_smaller_share_of_the_listeners_takes_longer() -> None:
-    whole, half = (plan(arriving([100] * 20), 0.08, Design(), share) for share in (1.0, 0.5))
+    whole, half = (plan(*arriving([100] * 20), 0.08, Design(), share) for share in (1.0, 0.5))
     assert whole.days is not None
     assert half.days is not None
     assert whole.days < half.days
@@ -75,18 +75,17 @@ def test_a_smaller_share_of_the_listeners_takes_longer() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.1, float("nan")])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(AnalysisError, match="share of the listeners"):
-        plan(arriving([10]), 0.1, Design(), share)
+        plan(*arriving([10]), 0.1, Design(), share)
 
 
 def test_a_metric_that_does_not_vary_is_refused() -> None:
-    days = arriving([10, 10])
-    same = days.rows.set_column(2, "numerator", days.rows["denominator"])
+    metric, rows = arriving([10, 10], "mean_time_per_session")
     with pytest.raises(AnalysisError, match="nothing to plan from"):
-        plan(ListenerDays(find_metric("mean_tracks_per_session"), same), 0.1, Design())
+        plan(metric, rows.set_column(2, "time", rows["sessions"]), 0.1, Design())
 
 
 def test_listeners_who_return_make_the_variance_fall(log: Path) -> None:
-    planned = plan(read_listener_days([log], "mean_time_per_session"), 0.05, Design())
+    planned = plan(*read_values([log], "mean_time_per_session", "day"), 0.05, Design())
     early, late = planned.timeline[len(planned.timeline) // 4], planned.timeline[-1]
     assert late.needed < early.needed
 
@@ -101,8 +100,8 @@ def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
         sessions[line["user"]] += line["message"] == "last"
 
     def value(name: str) -> float:
-        *_, sample = read_listener_days([log], name).samples()
-        return Moments.of(sample.columns).mean(sample.quantity)
+        metric, rows = read_values([log], name, "whole")
+        return metric.moments({column: rows[column].to_numpy() for column in metric.sums}).mean(metric.quantity)
 
     assert value("time") == pytest.approx(heard.mean())
     assert value("mean_time_per_session") == pytest.approx((heard / sessions).mean())

@@ -14,7 +14,7 @@ import pytest
 from analysis.logs.interactions import Reading, parse_columns
 from analysis.logs.reader import read_rejects
 from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
-from recsys.dataset.build import build_dataset, check_needs
+from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SplitError
 from recsys.ingest.interactions import ingest_interactions
@@ -22,7 +22,7 @@ from recsys.store.buckets import bucket_of
 from recsys.store.ids import originals
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import event, read_rows, write_log
-from tests.recsys.in_process import in_process
+from tests.recsys.opened import dataset_of
 from tests.recsys.tables import WRITERS, Row, ingest, write_csv, write_json, write_parquet
 
 COLUMNS = "user=uid,item=song,weight=seconds,timestamp=ts"
@@ -49,9 +49,9 @@ def ingested(folder: Path, *files: Path, columns: str = COLUMNS, buckets: int | 
     ).store
 
 
-def dataset_of(store: Store, folder: Path, **settings: Any) -> Dataset:  # noqa: ANN401  sections of the configuration
+def dataset_from(store: Store, folder: Path, **settings: Any) -> Dataset:  # noqa: ANN401  sections of the configuration
     config = SearchConfig(store=store.path, run=folder / "run", **settings)
-    return build_dataset(store, config, in_process(), lambda _done, _word: None)
+    return dataset_of(config)
 
 
 def sums(rows: Sequence[Row]) -> dict[tuple[Any, Any], float]:
@@ -83,7 +83,7 @@ def heldout_pairs(store: Store, dataset: Dataset) -> dict[tuple[Any, Any], float
 def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(name: str, tmp_path: Path) -> None:
     rows = random_rows(1, 3000)
     store = ingested(tmp_path, WRITERS[name](tmp_path / name, rows))
-    dataset = dataset_of(store, tmp_path)
+    dataset = dataset_from(store, tmp_path)
     assert pairs(store, dataset, "total") == pytest.approx(sums(rows), rel=1e-6)
     stored = read_rows(store)
     assert set(bucket_of(np.array([row["user"] for row in stored]), 4).tolist()) == set(range(4))
@@ -98,7 +98,7 @@ def test_order_and_number_of_the_runs_do_not_matter(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for part in parts:
             store = ingested(tmp_path / name, write_csv(tmp_path / name / f"{part}.csv", random_rows(part, 800)))
-        datasets.append(dataset_of(store, tmp_path / name))
+        datasets.append(dataset_from(store, tmp_path / name))
     files = [sorted(file for file in dataset.path.iterdir()) for dataset in datasets]
     assert datasets[0].path.name == datasets[1].path.name
     assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
@@ -288,7 +288,7 @@ def test_without_weights_each_row_weighs_one_and_without_moments_a_pair_is_on_on
     rows = random_rows(3, 2000, users=20, items=50)
     file = write_csv(tmp_path / "a.csv", [{"uid": row["uid"], "song": row["song"]} for row in rows])
     store = ingested(tmp_path, file, columns="user=uid,item=song")
-    dataset = dataset_of(store, tmp_path, split=Split(holdout=0.3), validation=ValidationConfig(min_time=1.0))
+    dataset = dataset_from(store, tmp_path, split=Split(holdout=0.3), validation=ValidationConfig(min_time=1.0))
     expected = sums([row | {"seconds": 1.0} for row in rows])
     train, heldout = pairs(store, dataset, "train"), heldout_pairs(store, dataset)
     assert pairs(store, dataset, "total") == train | heldout == expected
@@ -301,7 +301,7 @@ def test_a_published_split_is_kept(tmp_path: Path) -> None:
     sides = {name: random_rows(seed, 600) for seed, name in enumerate(("train", "test", "valid"))}
     store = ingested(tmp_path, *(write_csv(tmp_path / f"{name}.csv", rows) for name, rows in sides.items()))
     split = Split(kind="files", train=("train.csv",), test=(str(tmp_path / "te*.csv"),))
-    dataset = dataset_of(store, tmp_path, split=split)
+    dataset = dataset_from(store, tmp_path, split=split)
     assert pairs(store, dataset, "train") == pytest.approx(sums(sides["train"]), rel=1e-6)
     assert heldout_pairs(store, dataset) == pytest.approx(sums(sides["test"]))
     assert pairs(store, dataset, "total") == pytest.approx(sums(sides["train"] + sides["test"]), rel=1e-6)
@@ -310,7 +310,7 @@ def test_a_published_split_is_kept(tmp_path: Path) -> None:
 def test_without_a_test_file_a_share_of_the_training_file_chooses_and_the_others_are_left_out(tmp_path: Path) -> None:
     sides = {name: random_rows(seed, 600) for seed, name in enumerate(("train", "test"))}
     store = ingested(tmp_path, *(write_csv(tmp_path / f"{name}.csv", rows) for name, rows in sides.items()))
-    dataset = dataset_of(store, tmp_path, split=Split(kind="files", train=("train.csv",), holdout=0.3))
+    dataset = dataset_from(store, tmp_path, split=Split(kind="files", train=("train.csv",), holdout=0.3))
     assert pairs(store, dataset, "total") == pytest.approx(sums(sides["train"]), rel=1e-6)
     facts = dataset.summary
     assert 0.2 * facts.sessions < facts.heldout_sessions < 0.4 * facts.sessions
@@ -330,14 +330,14 @@ def test_without_a_test_file_a_share_of_the_training_file_chooses_and_the_others
 def test_what_interactions_cannot_give_is_refused(settings: Row, message: str, tmp_path: Path) -> None:
     store = ingested(tmp_path, write_csv(tmp_path / "a.csv", [GOOD]), columns="user=uid,item=song")
     with pytest.raises(SplitError, match=message):
-        check_needs(store, SearchConfig(store=tmp_path / "store", run=tmp_path / "run", **settings))
+        plan_dataset(store, SearchConfig(store=tmp_path / "store", run=tmp_path / "run", **settings))
 
 
 def test_what_is_all_of_one_listener_is_refused(tmp_path: Path) -> None:
     rows = [GOOD | {"song": song, "ts": 86_400 * song} for song in range(20)]
     store = ingested(tmp_path, write_csv(tmp_path / "a.csv", rows))
     with pytest.raises(SplitError, match="all is of one listener"):
-        dataset_of(store, tmp_path, split=Split(holdout=0.5))
+        dataset_from(store, tmp_path, split=Split(holdout=0.5))
 
 
 def test_what_a_store_of_an_earlier_version_has_is_known_to_it() -> None:
@@ -350,7 +350,7 @@ def test_what_a_store_of_an_earlier_version_has_is_known_to_it() -> None:
 def test_by_time_the_newest_interactions_are_held_out(tmp_path: Path) -> None:
     rows = random_rows(5, 1000)
     store = ingested(tmp_path, write_csv(tmp_path / "a.csv", rows))
-    dataset = dataset_of(store, tmp_path, split=Split(kind="time", holdout=0.2))
+    dataset = dataset_from(store, tmp_path, split=Split(kind="time", holdout=0.2))
     moments = sorted({row["ts"] for row in rows})
     cutoff = next(
         moment

@@ -15,10 +15,11 @@ from recsys.dataset.dataset import open_dataset
 from recsys.ingest import events as ingest
 from recsys.lab.app import LabSettings, create_app
 from recsys.lab.service import Service
-from recsys.report.page import read_titles, write_report
+from recsys.report.page import write_report
 from recsys.report.runs import read_folder
 from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
+from recsys.store.ids import read_titles
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 from tests.analysis.page.html import HOSTILE, Element, Parser, pictures, read_table

@@ -1,0 +1,21 @@
+"""What a configuration names, opened: its dataset, and its search."""
+
+from recsys.config import SearchConfig
+from recsys.dataset.build import Report, build_dataset, plan_dataset
+from recsys.dataset.dataset import Dataset
+from recsys.runs.folder import Winner
+from recsys.search.search import search
+from recsys.store.remote import open_store
+from recsys.workspace import open_workspace
+from tests.recsys.in_process import in_process
+
+
+def dataset_of(config: SearchConfig, report: Report = lambda _done, _note: None) -> Dataset:
+    """The dataset of a search, built in this process."""
+    store = open_store(config.store)
+    return build_dataset(store, plan_dataset(store, config), open_workspace(config.run), in_process(), report)
+
+
+def search_of(config: SearchConfig) -> Winner:
+    """A search of the store and into the run that the configuration names."""
+    return search(open_store(config.store), open_workspace(config.run), config)
