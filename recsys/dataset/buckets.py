@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from analysis import queries
 from analysis.store import Part
-from looplib.arrays import IntArray
+from looplib.arrays import IntArray, of_column
 from recsys.config import Feedback
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
@@ -25,7 +25,7 @@ Kind = Literal["interactions", "heldout", "listeners", "tracks", "lengths", "log
 
 def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
     """Return the path of a file that `prepare_bucket` writes; `_results` names the statement of each kind."""
-    return folder / f"{kind}-{bucket:03d}.parquet"
+    return folder / f"{kind}-{bucket:03d}.arrow"
 
 
 def prepare_bucket(
@@ -54,7 +54,9 @@ def prepare_bucket(
             )
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
             file = bucket_file(workspace.folder, kind, bucket)
-            pq.write_table(queries.fetch_table(connection, name, **values), file, use_dictionary=False)
+            table = queries.fetch_table(connection, name, **values)
+            with pa.ipc.new_file(file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as target:
+                target.write_table(table)
             workspace.upload(file.name)
             workspace.evict(file.name)
     return {name: found[name] for name in COUNTS}
@@ -69,7 +71,7 @@ def count_starts(store: str, parts: Sequence[Part], rule: SplitRule) -> tuple[In
     with queries.connect(threads=1) as connection:
         _attach_sessions(connection, store, parts, rule)
         starts = queries.fetch_table(connection, "sessions/starts_by_minute")
-    return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
+    return of_column(starts["minute"]), of_column(starts["sessions"])
 
 
 def _attach_sessions(connection: queries.Connection, store: str, parts: Sequence[Part], rule: SplitRule) -> None:

@@ -1,7 +1,6 @@
 -- One row per event of a session, by listener, session and position in it: of those that are held out, or of the others.
 -- $heldout  BOOLEAN, which of the two
 -- FROM split_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, ends BOOLEAN, number BIGINT, heldout BOOLEAN)
--- FROM sessions(number BIGINT, session VARCHAR)
 -- Columns:
 --   user
 --   position    BIGINT, 1 for the organic track, which opens the session
@@ -10,11 +9,10 @@
 --   followed    BOOLEAN, it is the track that had been recommended after the one before; false for the organic track
 --   propensity  DOUBLE, probability with which that recommendation had been drawn; NULL where it is not known
 SELECT
-    split_events.user, row_number() OVER in_session AS position, track, time,
+    user, row_number() OVER in_session AS position, track, time,
     coalesce(track = lag(recommendation) OVER in_session, false) AS followed,
     lag(propensity) OVER in_session AS propensity
 FROM split_events
-JOIN sessions USING (number)
 WHERE heldout = $heldout
 WINDOW in_session AS (PARTITION BY number ORDER BY timestamp, ends, track)
-ORDER BY split_events.user, session, position
+ORDER BY number, position
