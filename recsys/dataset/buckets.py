@@ -87,13 +87,14 @@ def _attach_sessions(connection: queries.Connection, store: str, parts: Sequence
 
 
 def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, tuple[str, dict[str, object]]]:
-    """Name the statement of each file, with its parameters; a store of interactions has no logged sessions."""
+    """Name the statement of each file, with its parameters; only where they are needed, tracks and logged sessions."""
     shared: dict[Kind, tuple[str, dict[str, object]]] = {
         "listeners": ("sessions/listeners", {}),
-        "tracks": ("sessions/tracks", {}),
         "lengths": ("sessions/session_lengths", {}),
         "heldout": ("sessions/heldout", {"organic": organic, "is_weighted": rule.is_weighted}),
     }
+    if not rule.has_catalogue:
+        shared["tracks"] = ("sessions/tracks", {})
     if rule.is_weighted:
         return shared | {"interactions": ("interactions/weights", {"min_time": feedback.min_time})}
     return shared | {

@@ -174,6 +174,7 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
 
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
     """Write held-out listening (by row, then column), held-out sessions (by row), and lengths of sessions."""
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has twice the page faults
     for kind in ("heldout", "logged"):
         if not (tables := list(_read(folder, kind))):
             continue
