@@ -33,7 +33,7 @@ _FEWEST = 20  # listeners
 PROG = "python -m analysis.aa"
 
 app = make_app(
-    "Splits a log's listeners into two equal arms many times, and reports how often that looks like an effect."
+    "Split a log's listeners into two equal arms many times, and report how often that looks like an effect."
 )
 
 

@@ -24,7 +24,7 @@ _FEWEST = 3  # listeners of whom a variance says anything
 
 PROG = "python -m analysis.power"
 
-app = make_app("How many listeners and days an experiment needs to find an effect, from a log of the same listeners.")
+app = make_app("Plan an experiment: how many listeners and days find an effect at the 5 % level, from a log of theirs.")
 
 
 @app.command(epilog="Example: python -m analysis.power out/demo/log --effect 5% --metric mean_time_per_session")

@@ -157,17 +157,14 @@ class Validator:
         return Validation(len(self.users), self.relevant, metrics, dict(zip(keys, both, strict=True)))
 
     def _index(self, heldout: pa.Table) -> tuple[IntArray, int]:
-        """Make the tables listeners, truth and ideals; return the users and the number of relevant pairs."""
-        connection = self._connection
-        queries.attach_arrow(connection, "heldout", heldout)
-        listeners = queries.fetch_table(connection, "validation/listeners", min_time=self._min_time)
-        relevant = sum(listeners["relevant"].to_pylist())
+        """Make the tables truth and ideals; return the users and the number of relevant pairs."""
+        relevant = np.count_nonzero(heldout["time"].to_numpy() >= self._min_time)
         if not relevant:
             raise AnalysisError(f"nothing to validate on: no held-out track was heard for at least {self._min_time}")
-        queries.attach_arrow(connection, "listeners", listeners)
-        queries.materialize(connection, "truth", "validation/truth")
-        queries.materialize(connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=self._min_time)
-        return listeners["user"].to_numpy(), relevant
+        queries.attach_arrow(self._connection, "heldout", heldout)
+        queries.materialize(self._connection, "truth", "validation/truth")
+        queries.materialize(self._connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=self._min_time)
+        return np.unique(heldout["user"].to_numpy()), relevant
 
     def _ratios(self, recommendations: pa.Table, names: Sequence[str], ks: Sequence[int]) -> bootstrap.Ratios:
         """Return metrics that listener_metrics.sql defines; columns by metric, then cut-off."""

@@ -17,19 +17,9 @@ from typing import Annotated
 import typer
 
 from analysis.logs.files import discover
+from benchmarks import harness
 from benchmarks.data import enlarge, with_arms
-from benchmarks.harness import (
-    SEED_LOG,
-    Measured,
-    console,
-    measure,
-    median_ratio,
-    python,
-    seconds,
-    show_commands,
-    show_machine,
-    take_turns,
-)
+from benchmarks.harness import Measured, console, measure, median_ratio, python, take_turns
 from tests.analysis.ab import notebook
 
 NOTEBOOK_EVENTS = 100_000
@@ -37,7 +27,7 @@ EXPERIMENTS = ("ALS", "AA")
 
 
 def main(
-    log: Path = SEED_LOG,
+    log: Path = harness.SEED_LOG,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
     times: Annotated[int, typer.Option(min=1, help="Compare with a log so many times larger instead.")] = 1,
 ) -> None:
@@ -50,10 +40,10 @@ def main(
         if times > 1:
             larger = partial(_report, enlarge(folder / "log", folder / "larger", times), folder)
             kinds: dict[str, Callable[[], Measured]] = {"report": report, f"report of {times} x": larger}
-            show_commands(f"{events:,} events, and {times} x as many", take_turns(kinds, 1), "report")
+            harness.show_commands(f"{events:,} events, and {times} x as many", take_turns(kinds, 1), "report")
         else:
             _against_notebook(report, folder, events, repeats)
-    show_machine("duckdb", "scipy", "pandas")
+    harness.show_machine("duckdb", "scipy", "pandas")
 
 
 def _against_notebook(report: Callable[..., Measured], folder: Path, events: int, repeats: int) -> None:
@@ -63,11 +53,11 @@ def _against_notebook(report: Callable[..., Measured], folder: Path, events: int
     notebook_s: list[float] = []
 
     def table() -> Measured:
-        notebook_s.append(seconds(lambda: notebook.table(notebook.read([head]), EXPERIMENTS[0]))[0])
+        notebook_s.append(harness.seconds(lambda: notebook.table(notebook.read([head]), EXPERIMENTS[0])))
         return report("--set", "table_only=true")
 
     results = take_turns({"table": table, "report": report}, repeats)
-    show_commands(f"{events:,} events", results, "table", events)
+    harness.show_commands(f"{events:,} events", results, "table", events)
     ratio = median_ratio(notebook_s, [run.wall_s for run in results["table"]]) * events / min(events, NOTEBOOK_EVENTS)
     console.print(f"the notebook's way takes {ratio:,.0f} x the table's time, extrapolated to {events:,} events")
 

@@ -6,20 +6,16 @@
 A run adds its rows to a file, in place of earlier ones, and prints the table of all rows there.
 
 `implicit`, irspack and ours minimise one objective (confidence 1 + alpha r, 1 for what was not heard, one
-regularization for all rows) with three steps of conjugate gradients a row. For irspack that is loss ORIGINAL, alpha0 1,
-nu 0. Each is followed, sweep by sweep and outside the clock, until it has reached two goals: the loss of `implicit`
-after five sweeps, within 0.1 %, and 99 % of the best NDCG@30 that `implicit` reaches within `--sweeps`. Then all are
-fitted anew, in turns, and the clocks are read after those sweeps: from the interactions in memory to the factors.
+regularization for all rows). Each is followed, sweep by sweep and outside the clock, to the two goals of
+docs/benchmarks.md. Then all are fitted anew, in turns, and the clocks are read after those sweeps.
 
 Spark multiplies the regularization by each row's number of interactions, and shows nothing before its last sweep: it
-is fitted with `--sweeps`, and ours, with its objective, until NDCG@30 is as good. Starting the JVM, reading and a small
-fit to warm up are outside the clock.
+is fitted with `--sweeps`, and ours until NDCG@30 is as good. The JVM's start and a small fit are outside the clock.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +32,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from benchmarks.data import dataset_of
-from benchmarks.harness import SEED_CONFIG, SEED_STORE, cpu_s, show, show_machine, take_turns
+from benchmarks.harness import SEED_CONFIG, SEED_STORE, show, show_machine, take_turns
 from looplib.arrays import BoolArray, FloatArray
 from looplib.config import load_config
 from recsys.cluster.cluster import open_cluster
@@ -108,17 +104,10 @@ def irspack(given: Given, params: AlsParams, sweeps: int, solver: Literal["CG", 
     """Fit with irspack."""
     from irspack import IALSRecommender
 
-    model = IALSRecommender(
-        given.values(0, params.alpha),
-        n_components=params.factors,
-        alpha0=1.0,
-        reg=params.regularization,
-        nu=0.0,
-        loss_type="ORIGINAL",
-        solver_type=solver,
-        random_seed=given.scorer.seed,
-        n_threads=given.scorer.threads,
-    )
+    seed, threads = given.scorer.seed, given.scorer.threads
+    objective: dict[str, Any] = {"alpha0": 1.0, "reg": params.regularization, "nu": 0.0, "loss_type": "ORIGINAL"}
+    how: dict[str, Any] = {"solver_type": solver, "random_seed": seed, "n_threads": threads}
+    model = IALSRecommender(given.values(0, params.alpha), params.factors, **objective, **how)
     model.start_learning()
     for sweep in range(1, sweeps + 1):
         model.run_epoch()
@@ -203,8 +192,8 @@ def _clocks(run: Callable[[], Iterable[object]]) -> FloatArray:
 def _now() -> FloatArray:
     """Read the CPU seconds of this process and those below it, and the wall's."""
     itself = psutil.Process()
-    pids = [itself.pid, *(child.pid for child in itself.children(recursive=True))]
-    return np.array([cpu_s(pids), time.perf_counter()])
+    processes = (itself, *itself.children(recursive=True))
+    return np.array([sum(sum(process.cpu_times()[:2]) for process in processes), time.perf_counter()])
 
 
 def _row(goal: str, system: str, turns: list[FloatArray], position: int) -> Row:
@@ -216,7 +205,10 @@ def compare_with_spark(given: Given, factors: int, sweeps: int, repeats: int) ->
     """Measure so many sweeps of Spark, and ours until it is as good."""
     params = AlsParams(factors, SPARK_REGULARIZATION, ALPHA, spark=True)
     with open_spark(given.scorer.threads) as session:
-        interactions = to_spark(session, given.interactions)
+        coordinates = given.interactions.tocoo()
+        columns = {"listener": coordinates.row, "track": coordinates.col, "time": coordinates.data}
+        interactions = session.createDataFrame(pa.table(columns)).cache()
+        interactions.count()  # reads it
         fit_with_spark(interactions, given, replace(params, factors=16), 2)  # warms up
         theirs = given.ndcg(fit_with_spark(interactions, given, params, sweeps))
         found = np.array([given.ndcg(fit) for fit in ours(given, params, sweeps)])
@@ -234,17 +226,8 @@ def fit_with_spark(interactions: "DataFrame", given: Given, params: AlsParams, s
     """Fit with the ALS of PySpark ML; a row that it does not know gets zeros."""
     from pyspark.ml.recommendation import ALS
 
-    blocks = 2 * given.scorer.threads
-    als = ALS(
-        rank=params.factors,
-        maxIter=sweeps,
-        regParam=params.regularization,
-        implicitPrefs=True,
-        alpha=params.alpha,
-        numUserBlocks=blocks,
-        numItemBlocks=blocks,
-        seed=given.scorer.seed,
-    )
+    als = ALS(rank=params.factors, maxIter=sweeps, regParam=params.regularization, alpha=params.alpha)
+    als = als.setImplicitPrefs(True).setNumBlocks(2 * given.scorer.threads).setSeed(given.scorer.seed)
     model = als.setUserCol("listener").setItemCol("track").setRatingCol("time").fit(interactions)
     sides = []
     for frame, rows in zip((model.userFactors, model.itemFactors), given.interactions.shape, strict=True):
@@ -255,29 +238,20 @@ def fit_with_spark(interactions: "DataFrame", given: Given, params: AlsParams, s
     return Fit(sweeps, *sides)
 
 
-@contextmanager
-def open_spark(threads: int) -> Iterator["SparkSession"]:
-    """Open a local Spark session."""
+def open_spark(threads: int) -> "SparkSession":
+    """Start a local Spark session, which ends with a `with`."""
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.master(f"local[{threads}]").config("spark.ui.enabled", "false")
-    builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
-    builder = builder.config("spark.sql.shuffle.partitions", str(2 * threads))
-    session = builder.config("spark.driver.memory", "6g").getOrCreate()  # a local session computes in the driver
+    settings: dict[str, Any] = {
+        "spark.ui.enabled": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.shuffle.partitions": str(2 * threads),
+        "spark.driver.memory": "6g",  # a local session computes in the driver
+    }
+    session = SparkSession.builder.master(f"local[{threads}]").config(map=settings).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
-    try:
-        yield session
-    finally:
-        session.stop()
-
-
-def to_spark(session: "SparkSession", interactions: csr_matrix) -> "DataFrame":
-    """Put the training interactions into Spark's memory."""
-    coordinates = interactions.tocoo()
-    columns = {"listener": coordinates.row, "track": coordinates.col, "time": coordinates.data}
-    frame = session.createDataFrame(pa.table(columns)).cache()
-    frame.count()  # reads it
-    return frame
+    return session
 
 
 def _key(row: Row) -> tuple[Any, ...]:

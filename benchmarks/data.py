@@ -3,7 +3,6 @@
 python -m benchmarks.data    # makes out/seed: world, log and store
 """
 
-import re
 from pathlib import Path
 
 import mmh3
@@ -17,8 +16,6 @@ from recsys.dataset.build import build_dataset, plan_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
-
-_USER = re.compile(rb'"user":(\d+)')
 
 
 def main() -> None:
@@ -55,10 +52,8 @@ def with_arms(log: Path, folder: Path, experiments: tuple[str, ...]) -> int:
     events = 0
 
     def assigned(line: bytes) -> bytes:
-        found = _USER.search(line)
-        if found is None:
-            raise ValueError(f"{log}: a line without a user: {line!r}")
-        arms = {name: ("C", "T1")[mmh3.hash(found[1], seed, signed=False) % 2] for name, seed in seeds.items()}
+        user = line.partition(b'"user":')[2].partition(b",")[0]
+        arms = {name: ("C", "T1")[mmh3.hash(user, seed, signed=False) % 2] for name, seed in seeds.items()}
         return line.replace(b'"experiments":{}', b'"experiments":' + orjson.dumps(arms))
 
     for file in discover([log]):

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.table import Table
 
 T = TypeVar("T")
-SAMPLE_S = 0.1
 SEED_CONFIG = Path("configs/seed.yaml")
 SEED_WORLD = Path("out/seed/world")
 SEED_LOG = Path("out/seed/log")
@@ -49,12 +48,12 @@ def measure(argv: Sequence[str]) -> Measured:
     # An installation has its bytecode: without it, a search with two workers compiles for six seconds.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
     with subprocess.Popen(list(argv), stdout=subprocess.PIPE, text=True, env=environment) as process:
-        with sampled(lambda: {process.pid: memory_mib(process.pid)}) as peaks:
+        with sampled([process.pid]) as peaks:
             output, _ = process.communicate()
         wall_s = time.perf_counter() - began
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(argv))
-    return Measured(wall_s, children_cpu_s() - cpu_before_s, max(peaks.values(), default=0.0), output)
+    return Measured(wall_s, children_cpu_s() - cpu_before_s, max(peaks.values()), output)
 
 
 def children_cpu_s() -> float:
@@ -64,15 +63,15 @@ def children_cpu_s() -> float:
 
 
 @contextmanager
-def sampled(read: Callable[[], Mapping[int, float]], interval_s: float = SAMPLE_S) -> Iterator[dict[int, float]]:
-    """Keep the largest memory of each process while the block runs; `read` returns MiB by process id."""
-    peaks: dict[int, float] = {}
+def sampled(pids: Collection[int], interval_s: float = 0.1) -> Iterator[dict[int, float]]:
+    """Keep the largest memory of each process, in MiB by its id, while the block runs."""
+    peaks = dict.fromkeys(pids, 0.0)
     ended = threading.Event()
 
     def sample() -> None:
         while not ended.wait(interval_s):
-            for pid, held in read().items():
-                peaks[pid] = max(held, peaks.get(pid, 0.0))
+            for pid in pids:
+                peaks[pid] = max(memory_mib(pid), peaks[pid])
 
     sampler = threading.Thread(target=sample)
     sampler.start()
@@ -86,18 +85,11 @@ def sampled(read: Callable[[], Mapping[int, float]], interval_s: float = SAMPLE_
 def memory_mib(pid: int) -> float:
     """Return the memory (PSS) of a process and those below it; 0 once it has ended."""
     total = 0
-    try:
+    with suppress(psutil.NoSuchProcess):
         tree = psutil.Process(pid)
         for process in (tree, *tree.children(recursive=True)):
             total += process.memory_full_info().pss
-    except psutil.NoSuchProcess:
-        return total / 2**20
     return total / 2**20
-
-
-def cpu_s(pids: Sequence[int]) -> float:
-    """Return the user and system seconds of processes so far."""
-    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
 
 
 def download(package: str, folder: Path, constraint: str = "") -> Path:
@@ -126,11 +118,11 @@ def take_turns(kinds: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, 
     return results
 
 
-def seconds(run: Callable[[], object]) -> tuple[float, float]:
-    """Call a function and return its wall and CPU seconds, the latter of this process."""
-    began, cpu_began = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - began, time.process_time() - cpu_began
+def seconds(run: Callable[..., object], *arguments: object) -> float:
+    """Call a function and return its wall seconds."""
+    began = time.perf_counter()
+    run(*arguments)
+    return time.perf_counter() - began
 
 
 def median_ratio(ours: Sequence[float], others: Sequence[float]) -> float:
@@ -151,19 +143,9 @@ def show_commands(title: str, results: Mapping[str, Sequence[Measured]], base: s
         cpu = statistics.median(run.cpu_s for run in runs)
         peak = max(run.peak_mib for run in runs)
         every = ", ".join(f"{wall:.1f}" for wall in walls)
-        rows.append(
-            (name, f"{statistics.median(walls):.2f}", every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}")
-        )
+        shown = (f"{statistics.median(walls):.2f}", every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}")
+        rows.append((name, *shown))
     show(title, ("", "wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}"), rows)
-
-
-def show_turns(title: str, results: Mapping[str, Sequence[float]], base: str, decimals: int = 2) -> None:
-    """Print a row for each kind: the median, every turn, and the median ratio to `base`."""
-    rows = []
-    for name, found in results.items():
-        texts = [f"{value:,.{decimals}f}" for value in (statistics.median(found), *found)]
-        rows.append((name, texts[0], ", ".join(texts[1:]), f"{median_ratio(found, results[base]):.2f}"))
-    show(title, ("", "median", "all", f"x {base}"), rows)
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -185,13 +167,3 @@ def show_machine(*libraries: str) -> None:
         f"{model}, {cores} cores, {memory_gib:.0f} GiB, load {os.getloadavg()[0]:.1f}; "
         f"Python {platform.python_version()}, {versions}"
     )
-
-
-@contextmanager
-def running(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[psutil.Process]:
-    """Start a process, and end it with the block."""
-    with subprocess.Popen(list(argv), stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})}) as process:
-        try:
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()

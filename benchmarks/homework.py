@@ -4,7 +4,7 @@
 
 1.3 million sessions under random recommendations in a world of the original's listeners become the lists of the best
 of 12 models; 2,000 sessions (seed 1337) say what these are worth against random. Written to the folder: each step's own
-files, `results.svg`, the original table as a picture, and `times.json`. A second run starts over.
+files, and `results.svg`, the original table as a picture. A second run starts over.
 """
 
 import shutil
@@ -19,8 +19,8 @@ import typer
 
 from analysis.charts import IntervalRow, arm_colour, around_zero, draw_intervals
 from benchmarks.harness import Measured, children_cpu_s, console, measure, python, show, show_machine
-from benchmarks.worlds_chart import to_svg
-from looplib.files import atomic_write_json, atomic_write_text
+from benchmarks.worlds import to_svg
+from looplib.files import atomic_write_text
 from recsys.loop.processes import free_port, service_step, serving
 
 EXPERIMENT, SEED, CONFIGS = "HOMEWORK", 1337, Path("configs/homework")
@@ -44,7 +44,6 @@ def main(
         times[name] = step()
     report = orjson.loads((out / "report" / "report.json").read_bytes())
     atomic_write_text(out / "results.svg", draw_results(report["original_table"]))
-    atomic_write_json(out / "times.json", {name: (found.wall_s, found.cpu_s) for name, found in times.items()})
     rows: list[tuple[str, ...]] = [
         (name, f"{found.wall_s:.0f}", f"{found.cpu_s:.0f}", f"{found.peak_mib:,.0f}", IN_THE_HOMEWORK.get(name, ""))
         for name, found in times.items()
@@ -61,21 +60,20 @@ def steps_of(out: Path, sessions: int, episodes: int, changes: list[str]) -> dic
     """Return the steps by name, in order."""
     collect = ("--world", out / "world", "--log", out / "log", "--episodes", sessions, "--seed", 1, "--processes", 2)
     search = ("--config", CONFIGS / "search.yaml", "--store", out / "store", "--run", out / "run", "--no-export")
-    sets = [word for change in (f"catalogue={out / 'world' / 'tracks.json'}", *changes) for word in ("--set", change)]
+    sets = [f"--set={change}" for change in (f"catalogue={out / 'world' / 'tracks.json'}", *changes)]
     report = (out / "service" / "log", "--experiment", EXPERIMENT, "--out", out / "report")
-    commands: dict[str, tuple[object, ...]] = {
-        "collect": ("sim.run", *collect),
-        "ingest": ("recsys.ingest", out / "log", "--store", out / "store"),
-        "search": ("recsys.search", *search, *sets),
-        "export": ("recsys.export", "--run", out / "run", "--out", out / "published"),
-        "report": ("analysis.ab", *report),
+    return {
+        "collect": partial(_command, "sim.run", *collect),
+        "ingest": partial(_command, "recsys.ingest", out / "log", "--store", out / "store"),
+        "search": partial(_command, "recsys.search", *search, *sets),
+        "export": partial(_command, "recsys.export", "--run", out / "run", "--out", out / "published"),
+        "experiment": partial(_experiment, out, episodes),
+        "report": partial(_command, "analysis.ab", *report),
     }
-    steps: dict[str, Callable[[], Measured]] = {}
-    for name, words in commands.items():
-        if name == "report":
-            steps["experiment"] = partial(_experiment, out, episodes)
-        steps[name] = partial(measure, python("-m", *words))
-    return steps
+
+
+def _command(*words: object) -> Measured:
+    return measure(python("-m", *words))
 
 
 def _experiment(out: Path, episodes: int) -> Measured:

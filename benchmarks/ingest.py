@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -27,7 +26,7 @@ duckdb.read_json(files, format="newline_delimited", columns={columns}).write_par
 """
 
 
-def main(log: Path = SEED_LOG, repeats: Annotated[int, typer.Option(min=1)] = 5) -> None:
+def main(log: Path = SEED_LOG, repeats: int = 5) -> None:
     """Copy and ingest in turn."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
         store, files = Path(name) / "store", [file.path for file in discover([log])]

@@ -12,11 +12,9 @@ The command fails unless every 95 % interval contains what was measured, and "ra
 one impression weighs 21,739, is refused.
 """
 
-import io
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pyarrow.csv
@@ -46,23 +44,16 @@ class Log:
     click: FloatArray  # 0 or 1
     propensity: FloatArray  # with which the item was shown at the position
 
-    @property
-    def measured(self) -> float:
-        """The share of impressions that were clicked."""
-        return float(self.click.mean())
 
-
-def main(
-    folder: Annotated[Path, typer.Option(help="Where the package is kept, and downloaded to.")] = Path("out/obp"),
-) -> None:
-    """Estimate, and compare with what was measured."""
+def main(folder: Path = Path("out/obp")) -> None:
+    """Estimate, and compare with what was measured; the package is downloaded to the folder."""
     package = download(PACKAGE, folder)
     rows, covered, refused = [], 0, []
     for campaign in CAMPAIGNS:
         logs = {policy: read_log(package, campaign, policy) for policy in POLICIES}
         for valued, logging in (("bts", "random"), ("random", "bts")):
             estimates = value(logs[logging], probabilities(logs[valued], is_uniform=valued == "random"))
-            measured, ess = logs[valued].measured, f"{next(iter(estimates.values()))[1].ess:,.0f}"
+            measured, ess = logs[valued].click.mean(), f"{next(iter(estimates.values()))[1].ess:,.0f}"
             contained = [interval.lower <= measured <= interval.upper for interval, _ in estimates.values()]
             covered += all(contained)
             reasons = {reason for _, found in estimates.values() for reason in found.reasons}
@@ -80,12 +71,9 @@ def read_log(package: Path, campaign: str, policy: str) -> Log:
     """Read the impressions of a campaign under a policy."""
     name = f"{package.name.removesuffix('.tar.gz')}/obp/dataset/obd/{policy}/{campaign}/{campaign}.csv"
     with tarfile.open(package) as archive:
-        content = archive.extractfile(name)
-        if content is None:
-            raise FileNotFoundError(name)
-        table = pyarrow.csv.read_csv(io.BytesIO(content.read()))
-    columns = (table[name].to_numpy() for name in ("item_id", "position", "click", "propensity_score"))
-    item, position, click, propensity = columns
+        table = pyarrow.csv.read_csv(archive.extractfile(name))
+    names = ("item_id", "position", "click", "propensity_score")
+    item, position, click, propensity = (table[name].to_numpy() for name in names)
     return Log(item, position, click.astype(np.float64), propensity.astype(np.float64))
 
 

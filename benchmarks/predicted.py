@@ -20,8 +20,7 @@ from scipy import sparse, stats
 
 from analysis.charts import arm_colour, colour_by
 from benchmarks.harness import measure, python
-from benchmarks.worlds import config_of
-from benchmarks.worlds_chart import to_svg
+from benchmarks.worlds import config_of, to_svg
 from looplib.files import atomic_write_text
 from recsys.models.als import Als, AlsParams
 from sim.collect import CollectConfig, collect

@@ -8,7 +8,6 @@ run. The search is one trial of five sweeps, cold, so that it ends in minutes.
 
 import json
 import shutil
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,30 +17,27 @@ from benchmarks.harness import SEED_CONFIG, console, measure, python, show, show
 from looplib.config import load_config
 from sim.collect import CollectConfig
 
+COLLECT = Path("configs/collect/seed.yaml")
 ONE_TRIAL = ("search.space={factors: [64], regularization: [10.0], alpha: [10.0]}", "search.sweeps=5")
 
 
 def main(
     times: Annotated[int, typer.Option(min=2, help="How many times the sessions.")] = 10,
-    collect: Annotated[Path, typer.Option(help="What to collect.")] = Path("configs/collect/seed.yaml"),
-    config: Annotated[Path, typer.Option(help="What to search.")] = SEED_CONFIG,
     out: Annotated[Path, typer.Option(help="Scratch folder; takes 2 GB and as many times 2 GB.")] = Path("out/scale"),
 ) -> None:
     """Run each step at both sizes and print the table."""
-    sessions = load_config(CollectConfig, collect).episodes
+    sessions = load_config(CollectConfig, COLLECT).episodes
     folders = (out / "1", out / str(times))
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     rows = []
-    commands = partial(_commands, collect, config)
     for step in ("collect", "ingest", "search"):
         small, large = (
-            measure(commands(folder, sessions * size)[step]) for folder, size in zip(folders, (1, times), strict=True)
+            measure(_commands(folder, sessions * size)[step]) for folder, size in zip(folders, (1, times), strict=True)
         )
         pairs = ((small.wall_s, large.wall_s), (small.peak_mib, large.peak_mib))
-        rows.append(
-            (step, *(cell for one, many in pairs for cell in (f"{one:,.1f}", f"{many:,.1f}", f"{many / one:.1f}")))
-        )
+        cells = (cell for one, many in pairs for cell in (f"{one:,.1f}", f"{many:,.1f}", f"{many / one:.1f}"))
+        rows.append((step, *cells))
     header = ("step", "s", f"s, {times} x", "ratio", "MiB", f"MiB, {times} x", "ratio")
     show(f"{sessions:,} sessions and {times} x as many; memory of all processes together", header, rows)
     few, many = (_interactions(folder) for folder in folders)
@@ -49,11 +45,11 @@ def main(
     show_machine("implicit", "dask", "duckdb", "numpy")
 
 
-def _commands(collect: Path, config: Path, folder: Path, sessions: int) -> dict[str, list[str]]:
-    sets = [word for setting in ONE_TRIAL for word in ("--set", setting)]
-    where = ("--config", config, "--store", folder / "store", "--run", folder / "run", "--no-export")
+def _commands(folder: Path, sessions: int) -> dict[str, list[str]]:
+    sets = [f"--set={setting}" for setting in ONE_TRIAL]
+    where = ("--config", SEED_CONFIG, "--store", folder / "store", "--run", folder / "run", "--no-export")
     return {
-        "collect": python("-m", "sim.run", "--config", collect, "--episodes", sessions, "--log", folder / "log"),
+        "collect": python("-m", "sim.run", "--config", COLLECT, "--episodes", sessions, "--log", folder / "log"),
         "ingest": python("-m", "recsys.ingest", folder / "log", "--store", folder / "store"),
         "search": python("-m", "recsys.search", *where, *sets),
     }

@@ -1,16 +1,17 @@
-"""The search against its own fits, bare, and against itself: one worker, halving, and run a second time.
+"""The search against its own fits, bare, and against itself: one worker, and halving.
 
     python -m benchmarks.search compare
+    python -m benchmarks.search compare --config mine.yaml --store out/mine/store    # of another log
 
 Bare is what a script would do: load the training matrix, fit each trial with `implicit` in one call, rank the 30 best
 tracks of every listener once; no split, scores, intervals or cluster. It is measured with all cores in one fit and with
 one fit on each core. A search is measured cold (its dataset is built from the store in the same run) and scores each
-trial three times; "again" is the same command once more on the finished run.
+trial three times.
 """
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -18,19 +19,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks import harness
 from benchmarks.als import bare_implicit
-from benchmarks.harness import (
-    SEED_CONFIG,
-    SEED_STORE,
-    Measured,
-    console,
-    measure,
-    median_ratio,
-    python,
-    show_commands,
-    show_machine,
-    take_turns,
-)
+from benchmarks.harness import Measured, console, measure, median_ratio, python
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.dataset.build import plan_dataset
@@ -41,21 +32,19 @@ from recsys.runs.trials import plan_candidates
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
-GRID, AGAIN, HALVING, ONE_WORKER = "grid", "grid, again", "halving", "grid, 1 worker"
 BARE = ("bare, one fit on 2 threads", "bare, two fits on 1 thread")
 SETTINGS = {
-    GRID: ("cluster.workers=2",),
-    AGAIN: ("cluster.workers=2",),
-    HALVING: ("cluster.workers=2", "search.strategy=halving"),
-    ONE_WORKER: ("cluster.workers=1",),
+    "grid": ("cluster.workers=2",),
+    "halving": ("cluster.workers=2", "search.strategy=halving"),
+    "grid, 1 worker": ("cluster.workers=1",),
 }
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def compare(
-    config: Path = SEED_CONFIG,
-    store: Annotated[Path, typer.Option(help="Session store, whose cache is emptied.")] = SEED_STORE,
+    config: Path = harness.SEED_CONFIG,
+    store: Annotated[Path, typer.Option(help="Session store, whose cache is emptied.")] = harness.SEED_STORE,
     repeats: Annotated[int, typer.Option(min=1)] = 2,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("out/benchmark"),
 ) -> None:
@@ -63,16 +52,21 @@ def compare(
     kinds: dict[str, Callable[[], Measured]] = {name: partial(_search, config, store, out, name) for name in SETTINGS}
     for processes, name in enumerate(BARE, start=1):
         kinds[name] = partial(measure, python("-m", "benchmarks.search", "bare", config, store, processes))
-    results = take_turns(kinds, repeats)
-    show_commands(f"{config}, {repeats} turns", results, GRID)
-    walls = {name: [run.wall_s for run in runs] for name, runs in results.items()}
-    bare = [min(pair) for pair in zip(walls[BARE[0]], walls[BARE[1]], strict=True)]
-    console.print(f"grid / the better bare: {median_ratio(walls[GRID], bare):.2f}")
-    for name in (GRID, HALVING):
+    results = harness.take_turns(kinds, repeats)
+    harness.show_commands(f"{config}, {repeats} turns", results, "grid")
+    for name in SETTINGS:
         _, winner = read_run(open_workspace(out / name))
-        value = winner.metrics[winner.select][0]
-        console.print(f"{name}: {winner.trial.params} after {winner.sweeps} sweeps, {winner.select} {value:.4f}")
-    show_machine("implicit", "dask", "duckdb", "numpy", "scipy")
+        worth = f"{winner.select} {winner.metrics[winner.select][0]:.4f}"
+        cpu, wall = (_to_the_better_bare(results, name, unit) for unit in ("cpu_s", "wall_s"))
+        console.print(f"{name}: {cpu:.2f} x the CPU and {wall:.2f} x the wall seconds of the better bare")
+        console.print(f"    {winner.trial.params} after {winner.sweeps} sweeps, {worth}")
+    harness.show_machine("implicit", "dask", "duckdb", "numpy", "scipy")
+
+
+def _to_the_better_bare(results: Mapping[str, Sequence[Measured]], name: str, unit: str) -> float:
+    """Return the median over the turns of the seconds of a kind by the fewest of a bare one."""
+    seconds = {kind: [getattr(run, unit) for run in runs] for kind, runs in results.items()}
+    return median_ratio(seconds[name], [min(turn) for turn in zip(*map(seconds.get, BARE), strict=True)])
 
 
 @app.command()
@@ -90,12 +84,10 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
 
 
 def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
-    run = out / (GRID if name == AGAIN else name)
-    if name != AGAIN:
-        shutil.rmtree(store / "cache", ignore_errors=True)
-        shutil.rmtree(run, ignore_errors=True)
-    sets = [word for setting in (*SETTINGS[name], "cluster.threads_per_fit=1") for word in ("--set", setting)]
-    where = ("--config", config, "--store", store, "--run", run, "--no-export")
+    for folder in (store / "cache", out / name):
+        shutil.rmtree(folder, ignore_errors=True)
+    sets = (f"--set={setting}" for setting in (*SETTINGS[name], "cluster.threads_per_fit=1"))
+    where = ("--config", config, "--store", store, "--run", out / name, "--no-export")
     return measure(python("-m", "recsys.search", *where, *sets))
 
 

@@ -8,6 +8,7 @@ before it asks again.
 """
 
 import http.client
+import os
 import socket
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from benchmarks.harness import console, median_ratio, python, running, seconds, show, show_machine, take_turns
+from benchmarks.harness import console, median_ratio, python, seconds, show, show_machine, take_turns
 from tests.botify.exports import publish, random_lists, write_catalogue
 from tests.botify.redis_server import RedisServer
 from tests.faults.served import Published, Served, serve, wait_until
@@ -111,7 +112,7 @@ def wrk(folder: Path, port: int, prefix: str, connections: int, duration_s: int)
 def _batch_rate(port: int) -> float:
     """Return the median rate of some batches."""
     with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-        return BATCH / statistics.median(seconds(partial(_ask, connection, number))[0] for number in range(BATCHES))
+        return BATCH / statistics.median(seconds(_ask, connection, number) for number in range(BATCHES))
 
 
 def _ask(connection: http.client.HTTPConnection, number: int) -> None:
@@ -129,18 +130,19 @@ def _bare(folder: Path, redis_url: str | None, processes: int, threads: int) -> 
     port = free_port()
     options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--backpressure", "1024"]
     options += ["--workers", str(processes), "--blocking-threads", str(threads), "--port", str(port)]
-    environment = {"BARE_REDIS_URL": redis_url or "", "BARE_LOG": str(folder)}
-    with running(python("-m", "granian", *options, "benchmarks.bare_service:app"), environment):
-        wait_until(partial(_is_open, port), "the bare view to start")
-        yield port
+    environment = {**os.environ, "BARE_REDIS_URL": redis_url or "", "BARE_LOG": str(folder)}
+    argv = python("-m", "granian", *options, "benchmarks.bare_service:app")
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=environment) as process:
+        try:
+            wait_until(partial(_is_open, port), "the bare view to start")
+            yield port
+        finally:
+            process.terminate()
 
 
 def _is_open(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 if __name__ == "__main__":

@@ -9,33 +9,45 @@ luck of the draw; it plays here, and its gain is what there was to be had. A wor
 are a table in Markdown, the same as JSON, and docs/worlds.svg.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import altair as alt
 import numpy as np
 import orjson
 import typer
+import vl_convert
 import yaml
 
+from analysis import page
+from analysis.charts import CONFIG, arm_colour, colour_by
 from benchmarks.harness import measure, python
-from benchmarks.oracle import Oracle
-from benchmarks.worlds_chart import Interval, draw_worlds
+from looplib.arrays import FloatArray, IntArray
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.randomness import make_generator
 from sim.figures import listen
-from sim.listening.sessions import make_model
+from sim.listening.response import raw_share
+from sim.listening.sessions import Sessions, make_model, own_logits
 from sim.recommenders import recommend_random
 from sim.worlds.config import WorldConfig
-from sim.worlds.files import load_world
+from sim.worlds.files import World, load_world
 
 EXPERIMENT, METRIC = "WORLDS", "mean_time_per_session"
 BEST = "session_context"
 SIMPLE = ("sticky_artist", "top_pop", "in_order", "session_als", "contextual")
 ARMS = ("random", *SIMPLE, BEST)
-LISTENERS_AT_RANDOM = 20_000
+EPISODES, ORACLE_SESSIONS, LISTENERS_AT_RANDOM = 3000, 500, 20_000  # sessions of an arm, and of the oracle
+SVG = Path("docs/worlds.svg")
+CONSIDERED = 500  # tracks that please most before artists wear out; no session hears as many
+Interval = tuple[float, float, float]  # value, lower and upper end
+_PAGE_COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
+_LIFTS = (0, 50, 100, 200, 400, 800, 1600)  # named on the axis, %
+_FLOOR = 0.5  # of the ratio to random, where an interval would reach further
+_COLOURS = {arm: arm_colour(number) for arm, number in zip((*SIMPLE, BEST), (3, 4, 5, 6, 1, 2), strict=True)}
+_COLOURS["oracle"] = "var(--soft)"
 # name → configuration and what is changed in it
 WORLDS: dict[str, tuple[str, str]] = {
     "easy": ("easy", ""),
@@ -69,25 +81,21 @@ class Row:
 def main(
     only: Annotated[str, typer.Option(help="Worlds, separated by commas; all by default.")] = ",".join(WORLDS),
     sessions: Annotated[int, typer.Option(help="Sessions that recommenders learn from.")] = 100_000,
-    episodes: Annotated[int, typer.Option(help="Sessions of an arm.")] = 3000,
-    oracle: Annotated[int, typer.Option(help="Sessions of the oracle.")] = 500,
     out: Annotated[Path, typer.Option(help="Folder of all worlds.")] = Path("out/worlds"),
-    svg: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/worlds.svg"),
 ) -> None:
     """Run what is missing, and print the table."""
     names = only.split(",")
     if unknown := [name for name in names if name not in WORLDS]:
         raise typer.BadParameter(f"{unknown[0]} is no world; known are {', '.join(WORLDS)}", param_hint="--only")
-    rows = [play_world(name, out / name, sessions, episodes, oracle) for name in names]
+    rows = [play_world(name, out / name, sessions) for name in names]
     atomic_write_json(out / "worlds.json", rows)
     print(table_of(rows))
-    atomic_write_text(svg, draw_worlds([(row.world, row.lifts) for row in rows]))
+    atomic_write_text(SVG, draw_worlds([(row.world, row.lifts) for row in rows]))
 
 
-def play_world(name: str, folder: Path, sessions: int, episodes: int, oracle: int) -> Row:
+def play_world(name: str, folder: Path, sessions: int) -> Row:
     """Run the loop in a world, and the oracle; return the world's row."""
-    loop = write_configs(name, folder, sessions, episodes)
-    measure(python("-m", "recsys.loop", "--config", loop))
+    measure(python("-m", "recsys.loop", "--config", write_configs(name, folder, sessions, EPISODES)))
     day = folder / "days" / "1"
     over_random = _effects(day / "report" / "report.json")
     against = day / "against"
@@ -96,7 +104,9 @@ def play_world(name: str, folder: Path, sessions: int, episodes: int, oracle: in
         measure(python("-m", "analysis.ab", *words))
     best_simple = max(SIMPLE, key=lambda arm: over_random[arm][0])
     value, low, high = (100 * (1 / (1 + end / 100) - 1) for end in _effects(against / "report.json")[best_simple])
-    lifts = {arm: over_random[arm] for arm in (*SIMPLE, BEST)} | {"oracle": _oracle_lift(folder / "world", oracle)}
+    lifts = {arm: over_random[arm] for arm in (*SIMPLE, BEST)} | {
+        "oracle": _oracle_lift(folder / "world", ORACLE_SESSIONS)
+    }
     return Row(name, lifts, (value, high, low), best_simple)
 
 
@@ -105,7 +115,8 @@ def table_of(rows: list[Row]) -> str:
     arms = [*SIMPLE, BEST, "oracle"]
     lines = [f"| world | {' | '.join(arms)} | {BEST} over the best simple one |", f"|---{'|---:' * len(arms)}|---|"]
     for row in rows:
-        cells = [_cell(row.lifts[arm], row.lifts["oracle"][0], is_best=arm == _winner(row)) for arm in arms]
+        best = max((*SIMPLE, BEST), key=lambda arm: row.lifts[arm][0])
+        cells = [_cell(row.lifts[arm], row.lifts["oracle"][0], is_best=arm == best) for arm in arms]
         value, low, high = row.over_simple
         compared = f"{value:+.0f} % ({low:+.0f} … {high:+.0f}), {row.best_simple}"
         lines.append(f"| {row.world} | {' | '.join(cells)} | {compared} |")
@@ -116,10 +127,6 @@ def _cell(lift: Interval, oracle: float, *, is_best: bool) -> str:
     value, low, high = lift
     text = f"**{value:+,.0f}**" if is_best else f"{value:+,.0f}"
     return f"{text} ({low:+,.0f} … {high:+,.0f}); {value / oracle:.0%}"
-
-
-def _winner(row: Row) -> str:
-    return max((*SIMPLE, BEST), key=lambda arm: row.lifts[arm][0])
 
 
 def _effects(report: Path) -> dict[str, Interval]:
@@ -143,6 +150,65 @@ def _oracle_lift(folder: Path, sessions: int) -> Interval:
     return value, low, high
 
 
+class Oracle:
+    """Recommends the track with the largest mean share, given the session's interest and what was played."""
+
+    def __init__(self, world: World) -> None:
+        """Take the world whose listeners will listen."""
+        self._world = world
+        self._best: dict[int, tuple[int, IntArray, FloatArray]] = {}  # by session: interest, tracks, their shares
+
+    def __call__(self, sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        """Return a track for each of these sessions; how likely it was is not said."""
+        del rng
+        return np.array([self._choose(sessions, row) for row in rows.tolist()]), np.full(len(rows), np.nan)
+
+    def _choose(self, sessions: Sessions, row: int) -> int:
+        world, interest, listener = self._world, int(sessions.interest[row]), int(sessions.listener[row])
+        if row not in self._best or self._best[row][0] != interest:
+            self._best[row] = (interest, *self._rank(listener, interest))
+        _, tracks, shares = self._best[row]
+        played = sessions.played(row)
+        plays = (world.artist[played][:, None] == world.artist[tracks]).sum(axis=0)
+        worth = np.where(np.isin(tracks, played), -1.0, shares * world.gamma[listener] ** plays)
+        return int(tracks[np.argmax(worth)])
+
+    def _rank(self, listener: int, interest: int) -> tuple[IntArray, FloatArray]:
+        world, who = self._world, np.array([listener])
+        dots = (world.embeddings @ world.embeddings[interest]).astype(np.float64)
+        own = own_logits(world, who, np.arange(world.tracks))
+        shares = raw_share(dots, world.consume_bias[who], world.consume_sharpness[who], own)
+        tracks = np.argsort(-shares, kind="stable")[:CONSIDERED]
+        return tracks, shares[tracks]
+
+
+def draw_worlds(worlds: Sequence[tuple[str, Mapping[str, Interval]]]) -> str:
+    """Return an SVG file: for each world a line, for each recommender a dot with its 95 % interval."""
+    rows = [
+        {"world": world, "arm": arm} | {key: max(1 + end / 100, _FLOOR) for key, end in zip("xab", lift, strict=True)}
+        for world, lifts in worlds
+        for arm, lift in lifts.items()
+    ]
+    named = [1 + lift / 100 for lift in _LIFTS]
+    axis = alt.Axis(values=named, labelExpr="format(100 * (datum.value - 1), '+,.0f') + ' %'", grid=True)
+    x = alt.X("x:Q", title="listening time over random", scale=alt.Scale(type="log", nice=False), axis=axis)
+    y = alt.Y("world:N", title=None, sort=[world for world, _ in worlds], axis=alt.Axis(titleX=0, minExtent=96))
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, color=colour_by("arm", _COLOURS))
+    layers = [
+        base.mark_rule(opacity=0.5).encode(x=alt.X("a:Q"), x2="b:Q"),
+        base.mark_circle(size=45, opacity=1).encode(x=x),
+    ]
+    return to_svg(alt.LayerChart(layer=layers).properties(width=620, height=26 * len(worlds)))
+
+
+def to_svg(chart: alt.LayerChart) -> str:
+    """Render a chart to a file of its own, with the colours of the pages in light and in dark."""
+    svg: str = vl_convert.vegalite_to_svg(chart.to_dict(), config=CONFIG | {"autosize": "pad"})
+    opening, _, body = svg.partition(">")
+    style = _PAGE_COLOURS.read_text(encoding="utf-8") + " svg { background: var(--page); }"
+    return f"{opening}><style>{style}</style>{body}"
+
+
 def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path:
     """Write the loop's configurations for a world: the demo's with one trial, and every recommender as an arm."""
     world = config_of(name)
@@ -161,10 +227,10 @@ def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path
     atomic_write_text(configs / "world.yaml", dump_config(world))
     for key, document in documents.items():
         atomic_write_text(configs / f"{key}.yaml", yaml.safe_dump(document, sort_keys=False))
-    traffic = {"episodes": episodes * len(ARMS), "batch": 500}
-    loop = {"folder": folder, "world": configs / "world.yaml", **{key: configs / f"{key}.yaml" for key in documents}}
-    text = yaml.safe_dump({key: str(path) for key, path in loop.items()} | {"experiment": EXPERIMENT})
-    atomic_write_text(configs / "loop.yaml", text + yaml.safe_dump({"traffic": traffic}))
+    loop: dict[str, Any] = {key: str(configs / f"{key}.yaml") for key in ("world", *documents)}
+    loop |= {"folder": str(folder), "experiment": EXPERIMENT}
+    loop["traffic"] = {"episodes": episodes * len(ARMS), "batch": 500}
+    atomic_write_text(configs / "loop.yaml", yaml.safe_dump(loop))
     return configs / "loop.yaml"
 
 

@@ -14,7 +14,7 @@ from looplib.cli import make_app, run
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PROG = "python -m botify"
-HELP = f"""Runs the service until SIGTERM or Ctrl-C.
+HELP = f"""Run the service until SIGTERM or Ctrl-C.
 
 Every key of the configuration can be given as an environment variable too: BOTIFY_LOG_DIR for log_dir.
 
@@ -27,7 +27,7 @@ Example:
 app = make_app(HELP)
 
 
-@app.command(help=HELP)
+@app.command()
 def main(
     config: Annotated[Path | None, typer.Option(help="YAML file with the settings.")] = None,
     published: Annotated[

@@ -38,6 +38,8 @@ _PROBE = b" " * 4096  # without a line's end, so that adoption cuts it off
 
 _logger = logging.getLogger(__name__)
 
+Message = Literal["next", "last"]
+
 Outcome = tuple[str | None, Mapping[str, str], int | None, str | None, float | None]
 """The result of a request: (session, arm by experiment, recommendation, recommender, propensity).
 
@@ -46,7 +48,7 @@ The session's id is None while the session store is down, the last three on `las
 
 
 def event_lines(
-    message: Literal["next", "last"],
+    message: Message,
     timestamp: int,
     latency: float,
     requests: Iterable[Listening],

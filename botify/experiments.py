@@ -26,7 +26,7 @@ def arm_name(index: int) -> str:
 class Arm(Config):
     """One treatment of an experiment."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1)  # as in the log
     weight: PositiveFloat = 1.0  # its share of the listeners, relative to the other arms' weights
     recommender: RecommenderName  # that its listeners get, if the experiment decides
 
@@ -38,8 +38,8 @@ class Experiment(Config):
     experiments with one salt split them the same way.
     """
 
-    name: str = Field(min_length=1)
-    salt: str | None = None
+    name: str = Field(min_length=1)  # as in the log
+    salt: str | None = None  # in place of the name when listeners are split
     arms: tuple[Arm, ...] = Field(min_length=1)  # control first; names left out are those of `arm_name`
     overrides: dict[NonNegativeInt | str, str] = Field(default_factory=dict)  # arm by listener, for testers
 

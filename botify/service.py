@@ -8,14 +8,13 @@ import os
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import repeat
-from typing import Literal
 
 import numpy as np
 
-from botify.event_log import SegmentWriter, event_lines
+from botify.event_log import Message, SegmentWriter, event_lines
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, user_number
 from botify.model.model import Model
@@ -69,63 +68,34 @@ class Service:
         self.log = SegmentWriter(settings.log_dir, settings.event_log, f"{socket.gethostname()}-{process}")
         self.versions.watch()
 
-    def next(self, requests: Sequence[Listening], numbers: Numbers = ()) -> list[int]:
-        """Recommend the next track to each listener, who may be named several times.
+    def answer(self, message: Message, requests: Sequence[Listening], numbers: Numbers = ()) -> list[int]:
+        """Recommend the next track to each listener, who may be named several times, or end their sessions.
 
         A request whose number was answered before gets that answer, and no event.
+
+        Returns:
+            The tracks; `ENDED` in place of each on `last`.
 
         Raises:
             OSError: The events could not be written; none of the requests is acknowledged.
             LateError: It took too long; none of the requests is acknowledged.
             AnswersError: It is unknown whether a numbered request was answered before; none is acknowledged.
         """
-        return self._once("next", requests, numbers)
-
-    def last(self, requests: Sequence[Listening], numbers: Numbers = ()) -> None:
-        """End the session of each listener; raises what `next` does."""
-        self._once("last", requests, numbers)
-
-    def _once(self, message: Literal["next", "last"], requests: Sequence[Listening], numbers: Numbers) -> list[int]:
-        """Answer those of the requests that were not answered before."""
-        answer = self._next if message == "next" else self._last
         if not numbers:
-            return answer(requests, ())
+            return self._answer_new(message, requests, ())
         keys = {i: (message, requests[i][0], number) for i, number in enumerate(numbers) if number is not None}
         earlier = zip(keys, self.answers.claim(list(keys.values())), strict=True)
         answered = {i: known for i, known in earlier if known is not None}
         new = [i for i in range(len(requests)) if i not in answered]
         claimed = [keys[i] for i in new if i in keys]
         try:
-            answers = answer([requests[i] for i in new], [numbers[i] for i in new]) if new else []
+            answers = self._answer_new(message, [requests[i] for i in new], [numbers[i] for i in new]) if new else []
         except BaseException:
             self.answers.release(claimed)
             raise
         answered.update(zip(new, answers, strict=True))
         self.answers.keep(claimed, [answered[i] for i in new if i in keys])
         return [answered[i] for i in range(len(requests))]
-
-    def _next(self, requests: Sequence[Listening], numbers: Numbers) -> list[int]:
-        start_s, model = time.perf_counter(), self.versions.model
-        tracks, lines = [0] * len(requests), [b""] * len(requests)
-        for positions in _rounds(requests):
-            own = [numbers[i] for i in positions] if numbers else ()
-            answers = self._next_round(model, [requests[i] for i in positions], own, start_s)
-            for i, track, line in zip(positions, *answers, strict=True):
-                tracks[i], lines[i] = track, line
-        self._write("next", lines, numbers, start_s)
-        return tracks
-
-    def _last(self, requests: Sequence[Listening], numbers: Numbers) -> list[int]:
-        start_s, now_ms = time.perf_counter(), time.time_ns() // 1_000_000
-        sessions = self.store.end(requests, now_ms)
-        all_arms = self.arms_of([user for user, _, _ in requests])
-        outcomes = [
-            (session and session.id, arms, None, None, None) for session, arms in zip(sessions, all_arms, strict=True)
-        ]
-        latency_s, ids = time.perf_counter() - start_s, self.bodies.catalogue.ids
-        lines = event_lines("last", now_ms, latency_s, requests, outcomes, numbers, ids=ids)
-        self._write("last", lines, numbers, start_s)
-        return [ENDED] * len(requests)
 
     def arms_of(self, users: Sequence[Id]) -> list[Mapping[str, str]]:
         """Return each listener's arm by experiment, as the event log has it; nothing is logged."""
@@ -152,22 +122,49 @@ class Service:
         self.versions.close()
         self.log.close()
 
-    def _next_round(
-        self, model: Model, requests: Sequence[Listening], numbers: Numbers, start_s: float
-    ) -> tuple[list[int], list[bytes]]:
-        """Recommend to listeners who are all different; also returns the lines of the event log."""
-        now_ms = time.time_ns() // 1_000_000
-        users = [user for user, _, _ in requests]
+    def _answer_new(self, message: Message, requests: Sequence[Listening], numbers: Numbers) -> list[int]:
+        """Answer requests that were not answered before."""
+        start_s, model = time.perf_counter(), self.versions.model
+        tracks, lines = [ENDED] * len(requests), [b""] * len(requests)
+        for positions in _rounds(requests) if message == "next" else [range(len(requests))]:
+            own = [numbers[i] for i in positions] if numbers else ()
+            outcomes = self._answer_round(message, model, [requests[i] for i in positions], own, start_s)
+            for i, (track, line) in zip(positions, outcomes, strict=True):
+                tracks[i], lines[i] = track, line
+        self._write(message, lines, numbers, start_s)
+        return tracks
+
+    def _answer_round(
+        self, message: Message, model: Model, requests: Sequence[Listening], numbers: Numbers, start_s: float
+    ) -> Iterator[tuple[int, bytes]]:
+        """Answer listeners who are all different; returns the answers and the lines of the event log."""
+        now_ms, arms = time.time_ns() // 1_000_000, self.arms_of([user for user, _, _ in requests])
+        answers: Sequence[tuple[str | None, Drawn]]
+        if message == "next":
+            sessions, answers = self._recommend(model, requests, arms, now_ms)
+        else:
+            sessions, answers = self.store.end(requests, now_ms), [(None, Drawn(ENDED, None))] * len(requests)
+        outcomes = [
+            (session and session.id, own, None if name is None else track, name, propensity)
+            for session, own, (name, (track, propensity)) in zip(sessions, arms, answers, strict=True)
+        ]
+        latency_s, ids = time.perf_counter() - start_s, model.catalogue.ids
+        lines = event_lines(message, now_ms, latency_s, requests, outcomes, numbers, ids=ids)
+        return zip([drawn.track for _, drawn in answers], lines, strict=True)
+
+    def _recommend(
+        self, model: Model, requests: Sequence[Listening], arms: Sequence[Mapping[str, str]], now_ms: int
+    ) -> tuple[list[Session | None], list[tuple[str, Drawn]]]:
+        """Return the sessions with what was just heard; the recommender that had a track, and that, for each."""
         sessions = self.store.hear(requests, now_ms)
-        all_arms = self.arms_of(users)
         answers: list[tuple[str, Drawn]] = []
         try:
-            names = [self._recommender_of_arm[arms[self.settings.decides]] for arms in all_arms]
+            names = [self._recommender_of_arm[own[self.settings.decides]] for own in arms]
             rows = list(map(_row, requests, sessions, repeat(len(model.catalogue))))
             answers = recommend(model, rows, names, self.settings.fallback, self._rng)
         finally:
-            tracks = [drawn.track for _, drawn in answers]
-            is_in_time = self.store.settle(users, sessions, tracks or [None] * len(users))
+            tracks = [drawn.track for _, drawn in answers] if answers else [None] * len(requests)
+            is_in_time = self.store.settle([user for user, _, _ in requests], sessions, tracks)
         if not is_in_time:
             raise LateError("the session went on without this request, which took too long; ask again")
         if None in sessions:
@@ -175,14 +172,9 @@ class Service:
         answered = [name for name, _ in answers]
         for name in set(answered):
             self._recommended[name].inc(answered.count(name))
-        outcomes = [
-            (session and session.id, arms, track, name, propensity)
-            for session, arms, (name, (track, propensity)) in zip(sessions, all_arms, answers, strict=True)
-        ]
-        latency_s, ids = time.perf_counter() - start_s, model.catalogue.ids
-        return tracks, event_lines("next", now_ms, latency_s, requests, outcomes, numbers, ids=ids)
+        return sessions, answers
 
-    def _write(self, message: Literal["next", "last"], lines: list[bytes], numbers: Numbers, start_s: float) -> None:
+    def _write(self, message: Message, lines: list[bytes], numbers: Numbers, start_s: float) -> None:
         if numbers and time.perf_counter() - start_s > LATE_S:
             raise LateError("it took too long to be sure that nobody else answers this request; ask again")
         try:

@@ -21,9 +21,9 @@ _EVERYBODY = Experiment(name="RECOMMENDERS", arms=(Arm(name=arm_name(0), recomme
 class EventLogSettings(Config):
     """How events reach the disk, see `botify.event_log`."""
 
-    fsync: Literal["always", "everysec", "never"] = "everysec"
-    segment_bytes: PositiveInt = 64 * 2**20
-    segment_age_s: PositiveFloat = 3600.0
+    fsync: Literal["always", "everysec", "never"] = "everysec"  # when an event is on the disk
+    segment_bytes: PositiveInt = 64 * 2**20  # at which a segment is closed
+    segment_age_s: PositiveFloat = 3600.0  # at which it is closed, too
 
 
 class HttpSettings(Config):
@@ -41,36 +41,36 @@ class HttpSettings(Config):
 class ApiKey(Config):
     """A client that may ask."""
 
-    key: SecretStr = Field(min_length=16)
+    key: SecretStr = Field(min_length=16)  # which it sends in the header X-Api-Key
     rate: PositiveFloat | None = None  # requests a second that each process takes of it
 
 
 class Settings(Config):
     """The service's configuration."""
 
-    catalog: Path
+    catalog: Path  # tracks.json of the catalogue
     # Its manifest, neighbours, factors and context model lie beside it; without it, the catalogue alone is served from
     recommendations: Path | None = None
     text_users: bool | None = None  # ids of listeners; by default as in the recommendations, else as of the tracks
-    log_dir: Path
-    redis_url: SecretStr | None = None
+    log_dir: Path  # folder of the event log
+    redis_url: SecretStr | None = None  # sessions in Redis; by default they are in the process
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
-    admin_token: SecretStr | None = Field(default=None, min_length=1)
+    admin_token: SecretStr | None = Field(default=None, min_length=1)  # allows reload and rollback; else nobody may
     api_keys: dict[str, ApiKey] = Field(default_factory=dict)  # by the client's name; without any, anyone may ask
-    experiments: tuple[Experiment, ...] = Field(default=(_EVERYBODY,), min_length=1)
+    experiments: tuple[Experiment, ...] = Field(default=(_EVERYBODY,), min_length=1)  # all that run
     decides: str = _EVERYBODY.name  # the experiment whose arm picks the recommender
     fallback: FallbackSettings = FallbackSettings()
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
-    host: str = "127.0.0.1"
-    port: int = Field(default=5001, ge=0, le=65535)
-    processes: PositiveInt = 1
+    host: str = "127.0.0.1"  # address to listen on
+    port: int = Field(default=5001, ge=0, le=65535)  # port to listen on
+    processes: PositiveInt = 1  # worker processes; several need Redis
     threads: PositiveInt = 4  # of each process; they wait for Redis and the disk side by side
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
     stop_grace_s: PositiveInt = 5  # for the requests under way and the log's last fsync when the service is stopped
     watch_s: PositiveFloat = 1.0  # between looks for a new version of the recommendations
-    body_limit_bytes: PositiveInt = 2**20
-    batch_limit: PositiveInt = 10_000
+    body_limit_bytes: PositiveInt = 2**20  # larger bodies are refused
+    batch_limit: PositiveInt = 10_000  # batches of more requests are refused
     seed: NonNegativeInt | None = None  # of the draws; by default each process draws afresh
 
     @model_validator(mode="after")

@@ -7,7 +7,6 @@ author = "the listening-loop contributors"
 version = release = version_of(project)
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"listening-loop {version}"
 html_show_copyright = False
@@ -17,4 +16,3 @@ myst_enable_extensions = ["dollarmath"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_format = "short"
-nitpicky = False

@@ -43,23 +43,28 @@ def render() -> str:
     """Return the page."""
     parts = [HEAD]
     for title, (model, command) in PARTS.items():
-        rows = [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in _settings(model, "")]
+        rows = [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in _settings(model)]
         table = ["| setting | default | meaning |", "|---|---|---|", *rows]
         parts.append("\n".join([f"## {title}", "", f"{command}: {_first_line(model)}", "", *table]) + "\n")
     return "\n".join(parts)
 
 
-def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+def _settings(
+    model: type[BaseModel], prefix: str = "", section_default: object = None
+) -> Iterator[tuple[str, str, str]]:
     """Yield key, default and meaning of each setting, those of sections within it by dotted key."""
-    comments = _comments(model)
+    comments: dict[str, str] = {}
+    for base in reversed(model.mro()[: model.mro().index(BaseModel)]):
+        comments |= _comments(base)
     for name, field in model.model_fields.items():
         key, section = f"{prefix}{name}", _section(field.annotation)
         meaning = _cell("; ".join(filter(None, (field.description or comments.get(name), _choices(field.annotation)))))
         is_list = typing.get_origin(field.annotation) in (tuple, dict)
+        default = getattr(section_default, name, field.get_default(call_default_factory=True))
         if section is None or is_list:
-            yield key, _default(field.get_default(call_default_factory=True)), meaning
+            yield key, _default(default), meaning
         if section is not None:
-            yield from _settings(section, f"{key}[]." if is_list else f"{key}.")
+            yield from _settings(section, f"{key}[]." if is_list else f"{key}.", None if is_list else default)
 
 
 def _section(annotation: object) -> type[BaseModel] | None:
@@ -73,22 +78,24 @@ def _section(annotation: object) -> type[BaseModel] | None:
 def _choices(annotation: object) -> str:
     """Return the texts that a setting may be, where there are a few."""
     arguments = typing.get_args(annotation)
-    if typing.get_origin(annotation) is typing.Literal:
+    if typing.get_origin(annotation) is typing.Literal and len(arguments) > 1:
         return f"one of {', '.join(map(str, arguments))}"
-    return next(filter(None, map(_choices, arguments)), "")
+    return next(filter(None, map(_choices, filter(typing.get_origin, arguments))), "")
 
 
 def _default(value: object) -> str:
     if value is PydanticUndefined:
         return "required"
     if isinstance(value, tuple):
-        return _cell(", ".join(map(_plain, value))) or "none"
+        return _cell(_plain(value)) or "none"
     return "none" if value in (None, {}) else f"`{_cell(_plain(value))}`"
 
 
 def _plain(value: object) -> str:
     if isinstance(value, BaseModel):
-        return " ".join(f"{found}" for found in value.model_dump(exclude_none=True).values())
+        return " ".join(_plain(found) for _, found in value if found not in (None, {}))
+    if isinstance(value, tuple):
+        return ", ".join(map(_plain, value))
     return f"{value}".lower() if isinstance(value, bool) else f"{value}"
 
 
@@ -101,9 +108,8 @@ def _comments(model: type[BaseModel]) -> dict[str, str]:
         if text.startswith("# "):
             above.append(text[2:])
             continue
-        if field := _FIELD.match(line):
-            beside = line.partition("  # ")[2]
-            found[field[1]] = " ".join([*above, beside]).strip()
+        if (field := _FIELD.match(line)) and (comment := " ".join([*above, line.partition("  # ")[2]]).strip()):
+            found[field[1]] = comment
         above = []
     return found
 

@@ -14,7 +14,7 @@ from recsys.loop.config import LoopConfig, Paths
 from recsys.loop.processes import free_port, lab_step, service_step, serving
 
 PROG = "listening-loop demo"
-app = make_app("Runs the whole loop on a small simulated world: listen, learn, publish, serve, experiment, report.")
+app = make_app("Run the whole loop on a small simulated world; an interrupted one continues where it was.")
 
 
 @app.command(epilog=f"Example: {PROG} --days 3")
@@ -25,7 +25,7 @@ def main(
     ] = Path("out/demo"),
     serve: Annotated[bool, typer.Option("--serve", help="Then keep service and lab running until Ctrl-C.")] = False,
 ) -> None:
-    """Run the whole loop on a small simulated world; an interrupted one continues where it was."""
+    """Run the demo."""
     configs = configs_folder()
     shipped = load_config(LoopConfig, configs / "loop" / "demo.yaml")
     parts = {

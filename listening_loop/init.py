@@ -21,7 +21,7 @@ from looplib.files import atomic_write_text
 from recsys.ingest.presets import PRESETS, Preset
 
 PROG = "listening-loop init"
-app = make_app("Looks at a file of plays and writes a commented configuration for it.")
+app = make_app("Look at a file of plays and write a commented configuration for it.")
 _LOOKED_AT = 100_000  # rows
 _MAGNITUDES = 100  # the largest weights over the smallest, from which on their logarithm counts
 # Names of columns by what they hold, without case and punctuation; the first that is there is guessed.

@@ -26,9 +26,8 @@ from recsys.cluster.cluster import open_cluster, usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset, plan_dataset
 from recsys.export.export import FACTORS, MANIFEST
-from recsys.models.als import AlsParams
+from recsys.models.als import AlsParams, make_equations
 from recsys.models.kinds import Als
-from recsys.models.normal_equations import make_equations
 from recsys.models.topk import top_tracks
 from recsys.store.ids import originals
 from recsys.store.remote import open_store as open_at

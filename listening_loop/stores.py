@@ -11,9 +11,8 @@ from analysis.store import Manifest
 from listening_loop.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import digest_of, sha256_file
-from recsys.ingest.events import ingest as ingest_events
-from recsys.ingest.interactions import ingest_interactions
-from recsys.ingest.presets import PRESETS, Preset
+from recsys.ingest import pipeline
+from recsys.ingest.presets import PRESETS
 from recsys.store.remote import open_store as open_at
 
 DEFAULT_FOLDER = Path("out")
@@ -72,34 +71,29 @@ def ingest(
             write_parquet(data, file)
             address = _address(store, [sha256_file(file), repr(reading)])
             try:
-                ingest_interactions([file], address, reading)
+                pipeline.ingest([file], address, reading)
             except UserError as error:
                 raise type(error)(str(error).replace(str(file), "the data frame")) from None
         return Store(address)
     paths: Sequence[str | Path] = [data] if isinstance(data, (str, Path)) else list(data)
     if isinstance(data, Mapping) or not all(isinstance(path, (str, Path)) for path in paths):
         raise UserError(f"{type(data).__name__}: a data frame, or paths of files, is expected")
-    if columns or preset:
-        reading = _reading(preset, columns, where, percent)
-        address = _address(store, [*map(str, paths), repr(reading)])
-        ingest_interactions(paths, address, reading)
-    else:
-        address = _address(store, [*map(str, paths)])
-        ingest_events(paths, address)
+    tables = _reading(preset, columns, where, percent) if columns or preset else None
+    address = _address(store, [*map(str, paths), *([repr(tables)] if tables else [])])
+    pipeline.ingest(paths, address, tables)
     return Store(address)
 
 
 def _reading(preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool) -> Reading:
     """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
-    presets = {found.value: PRESETS[found] for found in Preset}
-    if preset and preset not in presets:
-        raise UserError(f"preset: {preset} is unknown; known are {', '.join(presets)}")
+    if preset and preset not in PRESETS:
+        raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
     known = {role.name for role in fields(Columns)}
     if unknown := columns.keys() - known:
         raise UserError(f"{', '.join(sorted(unknown))}: no column holds that; known are {', '.join(sorted(known))}")
     if not {"user", "item"} <= columns.keys() and not (preset and not columns):
         raise UserError("user and item are expected: the columns of listeners and of tracks")
-    reading = presets[preset] if preset else Reading(Columns(**columns))
+    reading = PRESETS[preset] if preset else Reading(Columns(**columns))
     own = Columns(**columns) if columns else reading.columns
     return replace(reading, columns=own, where=where or reading.where, percent=percent or reading.percent)
 

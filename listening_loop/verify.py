@@ -23,9 +23,7 @@ from recsys.workspace import open_workspace
 PROG = "listening-loop verify"
 DAMAGED = 1  # the exit code
 _AGAIN = "run the same search again: only what is lost is fitted again"
-app = make_app(
-    "Compares stores, caches, runs, exports and logs with their checksums; ends with 1 where one is damaged."
-)
+app = make_app("Compare stores, caches, runs, exports and logs with their checksums; end with 1 where one is damaged.")
 
 Check = Callable[[Path], Iterator[str | None]]  # what is wrong with each thing that a file vouches for; None if nothing
 
@@ -34,7 +32,7 @@ Check = Callable[[Path], Iterator[str | None]]  # what is wrong with each thing 
 def main(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, and folders with all below them.")],
 ) -> int:
-    """Compare stores, caches, runs, exports and logs with their checksums."""
+    """Compare them."""
     found = [outcome for path in paths for outcome in verify(path)]
     damage = [outcome for outcome in found if outcome]
     for line in damage:

@@ -33,6 +33,7 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None, *, known
         line on stderr; 130 after Ctrl-C. Anything else is our own fault and keeps its traceback.
     """
     command = typer.main.get_command(app)
+    command.help = app.info.help  # typer shows the docstring of an application's one function
     if known_as:
         command.help, command.epilog = ((text or "").replace(known_as, prog) for text in (command.help, command.epilog))
     try:

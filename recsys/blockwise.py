@@ -21,8 +21,7 @@ from looplib.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, f
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.retry import Outcome
 from recsys.dataset.dataset import CSR, Dataset, Side, load_matrix, new_array, open_dataset
-from recsys.models.als import AlsParams, Fit, check_finite, first_factors
-from recsys.models.normal_equations import make_equations
+from recsys.models.als import AlsParams, Fit, check_finite, first_factors, make_equations
 from recsys.workspace import Workspace, open_workspace
 
 # So many interactions take about 130 MB, and their confidences another half of that.
@@ -30,6 +29,7 @@ LARGEST_BLOCK = 16_000_000
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
 Of = Literal["listeners", "tracks"]
 SIDES: tuple[Of, Of] = ("listeners", "tracks")
+Blocks = tuple[tuple["Block", ...], tuple["Block", ...]]  # of the two sides; every row is in one block
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,6 @@ class Block:
         return csr_matrix(arrays, shape=(self.last - self.first, matrix.shape[1]), copy=False)
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """The rows of a dataset, cut: every listener is in one block, and every track."""
-
-    listeners: tuple[Block, ...]
-    tracks: tuple[Block, ...]
-
-
 def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace, blocks: int | None = None) -> Blocks:
     """Cut a dataset into blocks of about as many interactions; workers gather those of the tracks in a folder.
 
@@ -96,11 +88,11 @@ def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace
         return tuple(Block(of, *ends, dataset.address, side, folder.address) for ends in pairwise(edges))
 
     of_track = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    found = Blocks(cut("listeners", np.diff(matrix.indptr)), cut("tracks", of_track))
+    listeners, tracks = cut("listeners", np.diff(matrix.indptr)), cut("tracks", of_track)
     folder.folder.mkdir(parents=True, exist_ok=True)
-    for outcome in cluster.run(gather_tracks, [(block,) for block in found.tracks]):
+    for outcome in cluster.run(gather_tracks, [(block,) for block in tracks]):
         outcome.result()
-    return found
+    return listeners, tracks
 
 
 def fit_blocks(
@@ -126,11 +118,11 @@ def fit_blocks(
     """
     done = _last_sweep(workspace, sweeps)
     if done is None:
-        done, shape = 0, (blocks.listeners[-1].last, blocks.tracks[-1].last)
+        done, shape = 0, (blocks[0][-1].last, blocks[1][-1].last)
         for of, factors in zip(SIDES, first_factors(shape, params.factors, seed), strict=True):
             _write(workspace, _name(of, 0), factors)
     for sweep in range(done + 1, sweeps + 1):
-        for side in (blocks.listeners, blocks.tracks):
+        for side in blocks:
             calls = [(block, params, workspace.address, sweep, cluster.threads) for block in side]
             _join_rows(workspace, side, params.factors, sweep, cluster.run(solve_block, calls))
         check_finite(_load(workspace, sweep))

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_val
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.config import Config, Count, Positive, Share
-from recsys.dataset.split import Split as Split
 
 OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
 AUTO = "auto"
@@ -35,8 +34,34 @@ Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 Natural = Annotated[int, Ge(0)]
 NonNegative = Annotated[float, Ge(0)]
 Axis = Annotated[tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)]
+Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
 # A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
 Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
+
+
+class Split(Config):
+    """Which sessions are held out of training; a session is on one side whole."""
+
+    kind: Literal["session_hash", "last_session", "time", "files"] = Field(
+        default="session_hash",
+        description="held out is a share by a hash of session and seed; each listener's last of at least two; the "
+        "newest; or what published files say",
+    )
+    holdout: Annotated[float, Gt(0), Lt(1)] = Field(
+        default=0.15, description="session_hash, time, files without test: the share held out"
+    )
+    train: Names = Field(default=(), description="files: names or patterns of those to learn from")
+    test: Names = Field(
+        default=(),
+        description="files: names or patterns of those to validate on; without any, a share of train is held out, so "
+        "that a published test set chooses nothing",
+    )
+
+    @model_validator(mode="after")
+    def _files_belong_to_files(self) -> "Split":
+        if (self.kind == "files") != bool(self.train) or (self.test and not self.train):
+            raise ValueError("train is given with kind: files, test too where it is to choose, and only there")
+        return self
 
 
 class Feedback(Config):
@@ -53,8 +78,8 @@ class Feedback(Config):
 class Space(Config):
     """The values that the search combines; each list is one axis of the grid."""
 
-    factors: Axis[Count] = (64,)
-    regularization: Axis[NonNegative] = (0.1,)
+    factors: Axis[Count] = (64,)  # size of the vectors of listeners and tracks
+    regularization: Axis[NonNegative] = (0.1,)  # weight of the squared length of the vectors in the loss
     alpha: Axis[Positive] = Field(default=(10.0,), description="confidence is unobserved_weight + alpha r")
     cg_steps: Axis[Count] = Field(default=(3,), description="conjugate-gradient steps for each row and sweep")
     solver: Axis[Literal["cg", "cholesky", "implicit"]] = Field(
@@ -99,14 +124,6 @@ class Search(Config):
         description="simplest_tied: of what is tied with the best, the fewest factors, then the fewest sweeps",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_older_runs(cls, found: object) -> object:
-        """Leave out what runs of version 0.1 have in their configuration where it was not set."""
-        if isinstance(found, dict):
-            return {key: value for key, value in found.items() if value or key not in ("seeds", "patience")}
-        return found
-
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":
         if (self.strategy == "random") != (self.trials is not None):
@@ -130,7 +147,7 @@ class Search(Config):
 class ValidationConfig(Config):
     """How a fit is scored on the held-out sessions."""
 
-    ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
+    ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)  # lengths of the lists that are scored
     min_time: Positive = Field(default=0.5, description="a held-out track of at least this is relevant")
     organic: bool = Field(default=True, description="count organic tracks among the held-out ones")
     filter_seen: bool = Field(default=False, description="leave out of lists what the listener has in training")
@@ -233,9 +250,9 @@ class ContextConfig(Config):
 class SearchConfig(Config):
     """A whole search."""
 
-    seed: Natural = 42
-    store: Address
-    run: Address
+    seed: Natural = 42  # of all randomness
+    store: Address  # the session store: a folder, or an address such as s3://bucket/folder
+    run: Address  # what the search leaves: a folder or an address
     catalogue: Path | None = Field(default=None, description="tracks.json of the catalogue: the report shows titles")
     split: Split = Split()
     feedback: Feedback = Feedback()

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.offpolicy import OffPolicy, sessions_of
+from analysis.offpolicy import OffPolicy, match_lists, sessions_of
 from analysis.validation import Settings, Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import digest_of
@@ -128,9 +128,8 @@ def _test_share(scorer: Scorer, earlier: ValidationConfig | None) -> float:
     if earlier and earlier.test_share is not None:
         return earlier.test_share
     heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
-    is_older = earlier is not None and "test_share" not in earlier.model_fields_set  # of before there was a test part
     are_many = len(np.unique(heldout["user"].to_numpy())) * _TEST_SHARE >= _FEWEST_IN_TEST
-    return _TEST_SHARE if are_many and not is_older else 0.0
+    return _TEST_SHARE if are_many else 0.0
 
 
 def _why_not(scorer: Scorer) -> str | None:
@@ -157,7 +156,7 @@ def _why_not(scorer: Scorer) -> str | None:
 
 def _estimate_listening_time(estimator: OffPolicy, lists: IntArray, ks: Sequence[int]) -> ListMetrics:
     """Estimate `ope_time@k` of lists, best track first, filled up with -1; shape (listeners, largest k)."""
-    matched = estimator.matcher.match(np.arange(len(lists)), lists)
+    matched = match_lists(estimator.sessions, np.arange(len(lists)), lists)
     estimates = {f"{OPE_TIME}@{k}": estimator.value(matched.head(k).serve("random")) for k in ks}
     return ListMetrics(
         {key: (found.snips.value, found.snips.lower, found.snips.upper) for key, found in estimates.items()},

@@ -53,14 +53,14 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         """Take a world's folder, or its model; raises SimError if it cannot be used."""
         self._model = _model_of(world)
         self._sessions = Sessions.none(self._model, 1)
-        self._row = np.zeros(1, dtype=np.int64)
+        self._row, self._only = np.zeros(1, dtype=np.int64), np.array(0)
         self.observation_space, self.action_space = _spaces_of(self._model)
 
     def reset(self, *, seed: int | None = None, options: Options = None) -> tuple[Observation, Info]:
         """Start a session; see the module."""
         super().reset(seed=seed)
         _start(self._sessions, self._model, self._row, options, self.np_random)
-        return _observe_row(_observe(self._sessions), 0), {}
+        return _observe(self._sessions, self._only), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, Info]:
         """Play the recommended track; see the module.
@@ -73,7 +73,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
             raise ResetNeeded("the session is over; call reset")
         heard = self._sessions.hear(self._row, _as_tracks(self.action_space, action), self.np_random.random(1))
         is_over = not len(self._sessions.under_way())
-        return _observe_row(_observe(self._sessions), 0), float(heard[0]) / 100.0, is_over, False, {}
+        return _observe(self._sessions, self._only), float(heard[0]) / 100.0, is_over, False, {}
 
 
 class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
@@ -106,7 +106,7 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         super().reset(seed=seed)
         _start(self._sessions, self._model, self._all, options, self.np_random)
         self._over = np.zeros(self.num_envs, dtype=np.bool_)
-        return _observe(self._sessions), {}
+        return _observe(self._sessions, self._all), {}
 
     def step(self, actions: IntArray) -> tuple[Observation, FloatArray, BoolArray, BoolArray, Info]:
         """Play the recommended tracks; see the module.
@@ -128,7 +128,7 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
             _start(self._sessions, self._model, over, None, self.np_random)
             terminated[over] = truncated[over] = False
         self._over = terminated | truncated
-        return _observe(self._sessions), rewards, terminated, truncated, {}
+        return _observe(self._sessions, self._all), rewards, terminated, truncated, {}
 
 
 def _model_of(world: Path | str | ListeningModel) -> ListeningModel:
@@ -165,19 +165,9 @@ def _as_tracks(space: spaces.Space[Any], actions: object) -> IntArray:
     return np.atleast_1d(np.asarray(actions, dtype=np.int64))
 
 
-def _observe(sessions: Sessions) -> Observation:
-    rows = np.arange(len(sessions.listener))
-    return {
-        "user": sessions.listener.copy(),
-        "track": sessions.last_tracks(rows),
-        "time": (sessions.last_hundredths(rows) / 100.0).astype(np.float32),
-    }
-
-
-def _observe_row(observations: Observation, row: int) -> Observation:
-    """Return one session's part of the observations of many."""
-    own = {name: values[row] for name, values in observations.items()}
-    return {**own, "time": np.asarray(own["time"])}
+def _observe(sessions: Sessions, rows: IntArray) -> Observation:
+    time = (sessions.last_hundredths(rows) / 100.0).astype(np.float32)
+    return {"user": sessions.listener[rows], "track": sessions.last_tracks(rows), "time": np.asarray(time)}
 
 
 gymnasium.register(

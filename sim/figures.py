@@ -4,11 +4,11 @@ Names of figures begin with the recommender: `random`; `sticky`, any track of th
 has it; `neighbours`, one of the 30 tracks nearest to the opening one. `lift` is the listening time over random's, in %.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from looplib.arrays import FloatArray, IntArray
+from looplib.arrays import BoolArray, FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.listening.response import dot_rows
 from sim.listening.sessions import ListeningModel, Sessions, draw_starts
@@ -35,6 +35,7 @@ _DETAILED = ("random", "sticky", "neighbours")
 class Heard:
     """Whole sessions one after the other, each from its organic track on."""
 
+    listener: IntArray  # (sessions,)
     length: IntArray  # (sessions,) tracks of each, the organic one included
     tracks: IntArray  # (tracks of all sessions,)
     hundredths: IntArray  # (tracks of all sessions,) share heard
@@ -50,6 +51,21 @@ class Heard:
         """(tracks of all sessions,) where in its session each is: 0 the organic track, 1 the first recommended one."""
         return np.arange(len(self.tracks)) - np.repeat(np.cumsum(self.length) - self.length, self.length)
 
+    @property
+    def session(self) -> IntArray:
+        """(tracks of all sessions,) the number of each one's session."""
+        return np.repeat(np.arange(len(self.length)), self.length)
+
+    @property
+    def organic(self) -> IntArray:
+        """(sessions,) the track that opened each."""
+        return self.tracks[np.cumsum(self.length) - self.length]
+
+    def only(self, wanted: BoolArray) -> "Heard":
+        """Return some of the sessions (sessions,)."""
+        kept = wanted[self.session]
+        return Heard(self.listener[wanted], self.length[wanted], self.tracks[kept], self.hundredths[kept])
+
 
 def listen(model: ListeningModel, recommend: Recommender, listeners: IntArray, seed: int) -> Heard:
     """Simulate a session of each of these listeners (sessions,)."""
@@ -61,7 +77,7 @@ def listen(model: ListeningModel, recommend: Recommender, listeners: IntArray, s
         played = sessions.is_played().T
         tables = (table[: played.shape[1]].T[played] for table in (sessions.tracks, sessions.hundredths))
         found.append((sessions.length, *tables))
-    return Heard(*(np.concatenate(parts).astype(np.int64) for parts in zip(*found, strict=True)))
+    return Heard(listeners, *(np.concatenate(parts).astype(np.int64) for parts in zip(*found, strict=True)))
 
 
 def measure(model: ListeningModel, sessions: int, seed: int) -> dict[str, float]:
@@ -79,9 +95,10 @@ def measure(model: ListeningModel, sessions: int, seed: int) -> dict[str, float]
         "neighbours": make_neighbours(world.embeddings, min(_NEIGHBOURS, world.tracks - 1)),
     }
     heard = {name: listen(model, recommend, listeners, seed) for name, recommend in recommenders.items()}
-    pairs = np.arange(len(listeners)) // 2
-    found = {f"{name} {key}": value for name in _DETAILED for key, value in describe(heard[name], pairs).items()}
-    found["openings repeated"] = repeated_openings(model, make_generator(seed, "openings"))
+    found = {"openings repeated": repeated_openings(model, make_generator(seed, "openings"))}
+    for name in _DETAILED:
+        pairs = replace(heard[name], listener=np.arange(len(listeners)) // 2)
+        found |= {f"{name} {key}": value for key, value in describe(pairs).items()}
     found |= products(model, make_generator(seed, "products"))
     base = float(heard["random"].time.mean())
     return found | {f"{name} lift": 100 * (float(played.time.mean()) / base - 1) for name, played in heard.items()}
@@ -90,8 +107,13 @@ def measure(model: ListeningModel, sessions: int, seed: int) -> dict[str, float]
 def repeated_openings(model: ListeningModel, rng: np.random.Generator) -> float:
     """Return the share of opening tracks that opened an earlier session of their listener, over 30 sessions of each."""
     listeners = np.repeat(np.arange(min(model.world.listeners, _LISTENERS)), _OPENINGS)
-    pairs = listeners * model.world.tracks + draw_starts(model, listeners, rng).organic
-    return 1.0 - len(np.unique(pairs)) / len(pairs)
+    return share_repeated(listeners, draw_starts(model, listeners, rng).organic)
+
+
+def share_repeated(listeners: IntArray, openings: IntArray) -> float:
+    """Return the share of sessions that open as an earlier one of their listener does."""
+    pairs = np.stack([listeners, openings])
+    return 1.0 - np.unique(pairs, axis=1).shape[1] / max(len(listeners), 1)
 
 
 def products(model: ListeningModel, rng: np.random.Generator) -> dict[str, float]:
@@ -111,12 +133,12 @@ def products(model: ListeningModel, rng: np.random.Generator) -> dict[str, float
     }
 
 
-def describe(heard: Heard, listeners: IntArray) -> dict[str, float]:
-    """Return figures of sessions of these listeners (sessions,)."""
+def describe(heard: Heard) -> dict[str, float]:
+    """Return figures of some sessions."""
     time, position = heard.time, heard.position
     shares = heard.hundredths[position > 0] / 100.0
-    spread, correlation = between_listeners(listeners, time)
-    _, who = np.unique(listeners, return_inverse=True)
+    spread, correlation = between_listeners(heard.listener, time)
+    _, who = np.unique(heard.listener, return_inverse=True)
     means = np.bincount(who, weights=time) / np.bincount(who)
     found = {
         "tracks": heard.length.mean(),

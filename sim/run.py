@@ -66,7 +66,7 @@ class _Kind(Config):
     recommender: str = RANDOM
 
 
-@app.command(help=HELP, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def _main(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,

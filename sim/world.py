@@ -43,7 +43,7 @@ A world can be fitted to real listening instead:
 app = make_app(HELP)
 
 
-@app.command(help=HELP)
+@app.command()
 def _main(
     config: Annotated[Path | None, typer.Option(help="YAML file that describes the world.")] = None,
     out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("out/demo/world"),

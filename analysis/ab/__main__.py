@@ -29,7 +29,7 @@ _EFFECT_COLUMNS = ("arm", "metric", "control", "arm's", "effect %", "lower", "up
 _MOST_ROWS = 8
 _MOST_NOTES = 4
 
-app = make_app("Reports on an experiment: which arm won, by how much, how sure that is, and whether to trust it.")
+app = make_app("Report on an experiment: which arm won, by how much, how sure that is, and whether to trust it.")
 
 
 @app.command(epilog="Example: python -m analysis.ab out/demo/service/log --experiment RECOMMENDERS --out out/demo/ab")
@@ -47,7 +47,7 @@ def main(
         typer.Option("--all/--dry-run", help="Print every metric; or only what would be computed, with its SQL."),
     ] = None,
 ) -> None:
-    """Reports on an experiment: which arm won, by how much, how sure that is, and whether to trust it."""
+    """Make the report."""
     settings = load_config(AbConfig, config, overrides or [])
     if everything is False:
         print_plan(logs, experiment, settings)
@@ -98,7 +98,7 @@ def print_report(report: Report, *, everything: bool = False) -> None:
         console.print(Text(line))
     title = f"{report.experiment}{' (A/A)' if report.is_aa else ''}: {verdict.decision}"
     console.print(Text(f"{title}{f' {verdict.arm}' if verdict.arm else ''}", style="bold"))
-    console.print(Text(f"{verdict.reason[:1].upper()}{verdict.reason[1:]}"))
+    console.print(Text(verdict.reason))
 
 
 def _arm_rows(report: Report) -> Iterator[list[str]]:

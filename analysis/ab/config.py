@@ -49,7 +49,7 @@ class OwnMetric(Metric):
     sql: Annotated[str, Field(pattern=r"\.sql$|^ab/(listener_sums|request_latencies|session_times)$")]
     role: Role | None = None  # where none is given, the metric's name stands in one of the lists
     margin: float | None = None  # of a guardrail, as in `Guardrail`
-    margin_pct: float | None = None
+    margin_pct: float | None = None  # the same in % of the control's value
 
 
 class Horizon(Config):
@@ -106,7 +106,7 @@ class AbConfig(Config):
     diagnostics: tuple[str, ...] = ("skip_share", "repeat_share", "fallback_share", "latency_p50")
     # Whether what listeners' past predicts is taken out of a metric (CUPED); declared before the first event
     cuped: bool = False
-    # Columns that listeners or tracks are told apart by → the file that has them, beside a column `user` or `track`
+    # Columns that listeners or tracks are grouped by → the file that has them, beside a column `user` or `track`
     segments: dict[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], Path] = Field(default_factory=dict)
     # Relative effect on a primary metric that is worth shipping; an arm that is surely below it is not shipped
     smallest_effect_pct: Annotated[float, Field(ge=0)] = 0.0

@@ -9,5 +9,6 @@ Read `logged` (sessions), `policies` (what a policy would have done), `estimate`
 
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import LoggingPolicy, sessions_of
+from analysis.offpolicy.policies import match_lists
 
-__all__ = ["LoggingPolicy", "OffPolicy", "sessions_of"]
+__all__ = ["LoggingPolicy", "OffPolicy", "match_lists", "sessions_of"]

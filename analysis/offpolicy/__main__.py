@@ -13,7 +13,7 @@ from analysis.ab.tables import Sources, find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import HOLDOUTS, LoggingPolicy, attach_events, parse_holdout, read_sessions
-from analysis.offpolicy.policies import Policy
+from analysis.offpolicy.policies import Policy, match_lists
 from analysis.offpolicy.recommendations import Recommendations, learned_from, read_artists, read_recommendations
 from analysis.offpolicy.report import ListEstimate, compare, estimates_table, predictions_table
 from analysis.offpolicy.session_time import NO_ARTISTS, SessionTimes
@@ -24,7 +24,7 @@ from looplib.progress import output
 PROG = "python -m analysis.offpolicy"
 LOGGING_HELP = "logged (nowhere) | uniform:TRACKS | uniform-unheard:TRACKS, where TRACKS are those of the catalogue"
 
-app = make_app("What lists of recommendations would be worth, from a log whose propensities are known.")
+app = make_app("Estimate what lists of recommendations would be worth, from a log whose propensities are known.")
 
 
 @app.command(
@@ -107,7 +107,7 @@ def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
 
 def _estimate(scorer: OffPolicy, times: SessionTimes, lists: Recommendations, sources: Sources) -> ListEstimate:
     try:
-        matched = scorer.matcher.match(lists.users, lists.tracks)
+        matched = match_lists(scorer.sessions, lists.users, lists.tracks)
         policy = matched.serve(lists.serving)
         estimate = scorer.value(policy)
     except AnalysisError as error:

@@ -28,10 +28,10 @@ import numpy.typing as npt
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.offpolicy.policies import Matcher, Policy, RewardModel, Serving
+from analysis.offpolicy.policies import Policy, RewardModel
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
-from looplib.arrays import AnyIntArray, FloatArray
+from looplib.arrays import FloatArray
 
 # A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at 100. Lists worth
 # comparing differ by less, and with fewer draws the bootstrap's interval covers too seldom.
@@ -47,7 +47,6 @@ class PerListener:
     requests: FloatArray  # requests that count
     weights: FloatArray  # Σ w
     times: FloatArray  # Σ w r
-    corrected: FloatArray | None  # Σ (q(π) + w (r - q(a))); None without a reward model
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,6 @@ class OffPolicyEstimate:
 
     ips: Interval  # by inverse propensities
     snips: Interval  # by self-normalised inverse propensities
-    dr: Interval | None  # doubly robust; None without a reward model
     mean_weight: Interval  # Σ w / n; 1 is expected
     requests: int  # requests that count, n
     unanswered: int  # requests where the policy had nothing to recommend, such as a list that was used up; left out
@@ -64,6 +62,7 @@ class OffPolicyEstimate:
     ess: float  # effective sample size of the listeners' weights
     reasons: tuple[str, ...]  # why nothing should be concluded from the estimate; empty if something may
     per_listener: PerListener  # the sums it is made of
+    dr: Interval | None = None  # doubly robust, where there is a reward model
 
     @property
     def best(self) -> Interval:
@@ -83,15 +82,6 @@ class OffPolicy:
             )
         self.sessions = sessions
         self.resamples = bootstrap.Resamples(len(sessions.users), resamples, seed)
-        self.matcher = Matcher(sessions)
-
-    def value_lists(self, users: AnyIntArray, tracks: AnyIntArray, serving: Serving = "random") -> OffPolicyEstimate:
-        """Estimate the value of lists of recommendations, as `Matcher.match` takes them, as they are served.
-
-        Raises:
-            AnalysisError: The lists cannot be used.
-        """
-        return self.value(self.matcher.match(users, tracks).serve(serving))
 
     def value(
         self, policy: Policy, rewards: RewardModel | None = None, largest_weight: float = np.inf
@@ -113,19 +103,22 @@ class OffPolicy:
             raise AnalysisError("the policy has nothing to recommend at any request whose propensity is known")
         weights = np.zeros(len(counted))
         np.divide(policy.probability, sessions.propensity, out=weights, where=counted)
-        robust = None
+        sums = PerListener(self._total(counted), self._total(weights), self._total(weights * sessions.time))
+        ratios = {
+            "ips": (sums.times, sums.requests),
+            "snips": (sums.times, sums.weights),
+            "mean_weight": (sums.weights, sums.requests),
+        }
         if rewards is not None:
             corrections = np.where(weights <= largest_weight, weights, 0.0) * (sessions.time - rewards.heard)
             robust = self._total(np.where(counted, rewards.expected, 0.0)) + self._total(corrections)
-        sums = PerListener(self._total(counted), self._total(weights), self._total(weights * sessions.time), robust)
-        ips, snips, mean_weight, *dr = self._intervals(sums)
+            ratios["dr"] = (robust, sums.requests)
+        numerators, denominators = map(np.column_stack, zip(*ratios.values(), strict=True))
+        intervals = bootstrap.ratio_intervals(self.resamples, numerators, denominators)
         squares = float(sums.weights @ sums.weights)
         ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
         return OffPolicyEstimate(
-            ips=ips,
-            snips=snips,
-            dr=dr[0] if dr else None,
-            mean_weight=mean_weight,
+            **dict(zip(ratios, intervals, strict=True)),
             requests=int(np.count_nonzero(counted)),
             unanswered=int(np.count_nonzero(sessions.counted & ~policy.answered)),
             matched=int(np.count_nonzero(weights)),
@@ -138,15 +131,6 @@ class OffPolicy:
         """Sum values of shape (events,) over each listener."""
         sessions = self.sessions
         return np.bincount(sessions.listener, values, minlength=len(sessions.users)).astype(np.float64)
-
-    def _intervals(self, sums: PerListener) -> list[Interval]:
-        """Return IPS, SNIPS, the mean weight, and DR where there is a reward model: ratios of sums over listeners."""
-        numerators = [sums.times, sums.times, sums.weights]
-        denominators = [sums.requests, sums.weights, sums.requests]
-        if sums.corrected is not None:
-            numerators.append(sums.corrected)
-            denominators.append(sums.requests)
-        return bootstrap.ratio_intervals(self.resamples, np.column_stack(numerators), np.column_stack(denominators))
 
 
 def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:

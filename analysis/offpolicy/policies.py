@@ -53,54 +53,30 @@ class Lists:
         if serving == "random":
             left = length - sessions.before(heard.astype(np.float64))
             return Policy(np.divide(heard, left, out=np.zeros(len(left)), where=heard & (left > 0)), left > 0)
-        choice = self._first_left()
+        choice = np.zeros(len(self.rank), dtype=np.int64)  # how much of the list's head was heard before each event
+        is_heard = np.ones(len(self.rank), dtype=np.bool_)
+        for position in range(self.tracks.shape[1]):
+            is_heard &= sessions.before((self.rank == position).astype(np.float64)) > 0
+            if not is_heard.any():
+                break
+            choice += is_heard
         return Policy((heard & (self.rank == choice)).astype(np.float64), choice < length)
 
-    def _first_left(self) -> IntArray:
-        """Return the first position of which nothing was heard in the session before each event; shape (events,)."""
-        event = np.flatnonzero(self.rank != NOT_LISTED)
-        event = event[np.lexsort((self.rank[event], self.sessions.first[event]))]
-        begins = np.diff(self.sessions.first[event], prepend=-1) != 0
-        number = np.arange(len(event))
-        position = number - np.maximum.accumulate(np.where(begins, number, 0))
-        # The head of n entries is heard when the last of them is; events of later sessions are later in the arrays.
-        complete = np.maximum.accumulate(event[self.rank[event] == position])
-        heads = np.bincount(complete, minlength=len(self.rank)).astype(np.float64)
-        return self.sessions.before(heads).astype(np.int64)
 
+def match_lists(sessions: LoggedSessions, users: AnyIntArray, tracks: AnyIntArray) -> Lists:
+    """Find where the tracks of lists were heard.
 
-class Matcher:
-    """Finds where listed tracks were heard; what does not depend on the lists is done once."""
+    Args:
+        sessions: The logged sessions.
+        users: The user of each list, shape (lists,), in any order; those without a logged session are left out,
+            and requests of others are unanswered.
+        tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the longest).
 
-    def __init__(self, sessions: LoggedSessions) -> None:
-        """Sort what was heard by listener and track."""
-        self._sessions = sessions
-        self._known, code = np.unique(sessions.track, return_inverse=True)
-        keys = sessions.listener * len(self._known) + code
-        fresh = np.flatnonzero(sessions.is_fresh)
-        self._events = fresh[np.argsort(keys[fresh], kind="stable")]
-        self._keys = keys[self._events]
-
-    def match(self, users: AnyIntArray, tracks: AnyIntArray) -> Lists:
-        """Find where the tracks of lists were heard.
-
-        Args:
-            users: The user of each list, shape (lists,), in any order; those without a logged session are left out,
-                and requests of others are unanswered.
-            tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the longest).
-
-        Raises:
-            AnalysisError: The arrays cannot be used; `analysis.validation.align` says when.
-        """
-        lists = align(users, tracks, known=self._sessions.users, depth=tracks.shape[1])
-        lists = lists[:, : max(1, int(np.count_nonzero(lists != NO_TRACK, axis=1).max()))]
-        listener, position = np.nonzero(lists != NO_TRACK)
-        listed = lists[listener, position]
-        code = np.minimum(np.searchsorted(self._known, listed), len(self._known) - 1)
-        keys = np.where(self._known[code] == listed, listener * len(self._known) + code, NOT_LISTED)
-        left, right = (np.searchsorted(self._keys, keys, side=side) for side in ("left", "right"))
-        count = right - left
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        rank = np.full(len(self._sessions.track), NOT_LISTED)
-        rank[self._events[np.repeat(left, count) + within]] = np.repeat(position, count)
-        return Lists(self._sessions, lists, rank)
+    Raises:
+        AnalysisError: The arrays cannot be used; `analysis.validation.align` says when.
+    """
+    lists = align(users, tracks, known=sessions.users, depth=tracks.shape[1])
+    rank = np.full(len(sessions.track), NOT_LISTED)
+    for position, listed in enumerate(lists.T):
+        rank[(listed[sessions.listener] == sessions.track) & sessions.is_fresh] = position
+    return Lists(sessions, lists, rank)

@@ -3,14 +3,20 @@
 from http import HTTPStatus
 from typing import NamedTuple
 
+import orjson
+
 
 class Request(NamedTuple):
     """A request that was read to its end."""
 
     method: str
     target: bytes  # path and query
-    headers: list[tuple[bytes, bytes]]
+    headers: list[tuple[bytes, bytes]]  # names in lower case
     body: bytes
+
+    def header(self, name: bytes) -> bytes:
+        """Return a header's value, empty if it was not sent."""
+        return next((value for key, value in self.headers if key == name), b"")
 
 
 class Answer(NamedTuple):
@@ -21,9 +27,12 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def make_answer(status: int, body: bytes) -> Answer:
-    """Make an answer of JSON."""
-    return Answer(status, b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body), body)
+def make_answer(found: object, status: int = 200, content_type: bytes = b"application/json") -> Answer:
+    """Make an answer of what becomes JSON, of the bytes of another type, or of an answer itself."""
+    if isinstance(found, Answer):
+        return found
+    body = found if isinstance(found, bytes) else orjson.dumps(found)
+    return Answer(status, b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body)), body)
 
 
 class RefusedError(Exception):

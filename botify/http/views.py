@@ -1,10 +1,11 @@
 """A view for every address: players ask for tracks and end sessions, operators ask for the rest.
 
-Each takes the service, the id at the end of the path as it came, and the body. It returns what becomes JSON, or a
-`flask.Response`.
+Each takes the service, the id at the end of the path as it came, and the body. It returns what becomes JSON, or an
+`Answer`.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,46 +15,34 @@ import orjson
 import yaml
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from botify.http.messages import RefusedError
+from botify.event_log import Message
+from botify.http.messages import RefusedError, make_answer
 from botify.model.catalogue import Id
 from botify.service import Service
+from botify.sessions.answers import ENDED
 
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
 View = Callable[[Service, bytes, bytes], object]
 
 
-def _next_track(service: Service, user: bytes, body: bytes) -> object:
-    listener = _listener(service, user)
-    listening, numbers = service.bodies.one(body, listener)
-    (track,) = service.next((listening,), numbers)
-    return {"user": listener, "track": service.bodies.catalogue.ids[track]}
-
-
-def _last_track(service: Service, user: bytes, body: bytes) -> object:
-    listener = _listener(service, user)
-    listening, numbers = service.bodies.one(body, listener)
-    service.last((listening,), numbers)
-    return {"user": listener}
-
-
-def _listener(service: Service, text: bytes) -> Id:
+def _playback(message: Message, service: Service, text: bytes, body: bytes) -> object:
     listener = service.bodies.user(text)
     if listener is None:
         raise RefusedError(HTTPStatus.NOT_FOUND, "listener not found: the path ends in no id")
-    return listener
+    listening, numbers = service.bodies.one(body, listener)
+    (track,) = service.answer(message, (listening,), numbers)
+    return _told(service, listener, track)
 
 
-def _next_tracks(service: Service, _: bytes, body: bytes) -> object:
+def _playback_of_many(message: Message, service: Service, _: bytes, body: bytes) -> object:
     requests, numbers = service.bodies.many(body)
-    ids, found = service.bodies.catalogue.ids, zip(requests, service.next(requests, numbers), strict=True)
-    return {"responses": [{"user": user, "track": ids[track]} for (user, _, _), track in found]}
+    tracks = service.answer(message, requests, numbers)
+    return {"responses": [_told(service, user, track) for (user, _, _), track in zip(requests, tracks, strict=True)]}
 
 
-def _last_tracks(service: Service, _: bytes, body: bytes) -> object:
-    requests, numbers = service.bodies.many(body)
-    service.last(requests, numbers)
-    return {"responses": [{"user": user} for user, _, _ in requests]}
+def _told(service: Service, user: Id, track: int) -> dict[str, Id]:
+    return {"user": user} if track == ENDED else {"user": user, "track": service.bodies.catalogue.ids[track]}
 
 
 def _assigned_arms(service: Service, _: bytes, body: bytes) -> object:
@@ -81,13 +70,12 @@ def _live(service: Service, *_: bytes) -> object:
 
 def _ready(service: Service, *_: bytes) -> object:
     if problems := service.problems():
-        body = orjson.dumps(_status(service, "degraded", *problems))
-        return flask.Response(body, HTTPStatus.SERVICE_UNAVAILABLE, content_type="application/json")
+        return make_answer(_status(service, "degraded", *problems), HTTPStatus.SERVICE_UNAVAILABLE)
     return _status(service, "ready")
 
 
 def _metrics(service: Service, *_: bytes) -> object:
-    return flask.Response(service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return make_answer(service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4.encode())
 
 
 def _experiments(service: Service, *_: bytes) -> object:
@@ -118,7 +106,8 @@ def _document(service: Service, *_: bytes) -> dict[str, Any]:
 
 
 def _page(service: Service, *_: bytes) -> object:
-    return flask.Response(flask.render_template("docs.html", **_document(service)))
+    page = flask.render_template("docs.html", **_document(service))
+    return make_answer(page.encode(), content_type=b"text/html; charset=utf-8")
 
 
 def _reload(service: Service, *_: bytes) -> object:
@@ -131,10 +120,10 @@ def _roll_back(service: Service, _: bytes, body: bytes) -> object:
 
 # The method and the view by path; a path that ends in / is followed by an id.
 VIEWS: Mapping[bytes, tuple[str, View]] = {
-    b"/next/": ("POST", _next_track),
-    b"/last/": ("POST", _last_track),
-    b"/next": ("POST", _next_tracks),
-    b"/last": ("POST", _last_tracks),
+    b"/next/": ("POST", partial(_playback, "next")),
+    b"/last/": ("POST", partial(_playback, "last")),
+    b"/next": ("POST", partial(_playback_of_many, "next")),
+    b"/last": ("POST", partial(_playback_of_many, "last")),
     b"/assignments": ("POST", _assigned_arms),
     b"/track/": ("GET", _track_record),
     b"/": ("GET", _live),

@@ -18,7 +18,7 @@ _BLOCK = 2048  # tracks whose scores stay in the cache
 
 
 class Parameters(msgspec.Struct):
-    """The hyperparameters of the fit, as `recsys.models.normal_equations` defines them."""
+    """The hyperparameters of the fit, as `recsys.models.als` defines them."""
 
     regularization: float
     alpha: float
@@ -101,7 +101,7 @@ class FoldIn:
             user: The listener's number; None to leave out the history.
 
         Returns:
-            The solution of `recsys.models.normal_equations` for this row; None where nothing counts as heard.
+            The solution of `recsys.models.als` for this row; None where nothing counts as heard.
         """
         heard, skips = self._interactions(tracks, times, user)
         if not heard:

@@ -1,10 +1,8 @@
 """Lists of tracks by id, a listener's or a track's, in compact arrays; read from exported JSON lines."""
 
 from array import array
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
-from itertools import chain
 from typing import Any, Literal
 
 import msgspec
@@ -57,16 +55,6 @@ class TrackLists:
 NO_LISTS = TrackLists(np.empty(0, np.int64), np.empty((0, 1), np.int32), np.empty(0, np.int64))
 
 
-class _Line(msgspec.Struct):
-    user: WholeNumber | Text
-
-
-def _has_text_user(line: bytes) -> bool:
-    with suppress(msgspec.MsgspecError, ValueError, RecursionError):  # reading the lists says what is wrong
-        return isinstance(msgspec.json.decode(line, type=_Line).user, str)
-    return False
-
-
 def read_track_lists(
     file: BufferedReader, key: Literal["user", "track"], rows: int | None, catalogue: Catalogue
 ) -> TrackLists:
@@ -82,14 +70,16 @@ def read_track_lists(
     ids_read, lengths_read, tracks_read = array("q"), array("q"), array("i")  # compact, and grow without a copy
     value = "tracks" if key == "user" else "recommendations"
     number_of = user_number if key == "user" else numbers.__getitem__ if numbers else int
+    id_type: Any = catalogue.id_type if key == "track" else WholeNumber | Text
+    fields = [("id", id_type), ("tracks", list[catalogue.id_type])]  # type: ignore[name-defined]  # a type made here
+    decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename={"id": key, "tracks": value})).decode
+    kinds = set[type]()
     try:
-        first = file.readline()
-        is_text = key == "user" and _has_text_user(first)
-        id_type: Any = catalogue.id_type if key == "track" else Text if is_text else WholeNumber
-        fields = [("id", id_type), ("tracks", list[catalogue.id_type])]  # type: ignore[name-defined]  # a type made here
-        decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename={"id": key, "tracks": value})).decode
-        for text in chain([first], file):
+        for text in file:
             line: Any = decode(text)
+            kinds.add(type(line.id))
+            if len(kinds) > 1:
+                raise ValueError(f"id {line.id!r} found after ids of the other kind")
             ids_read.append(number_of(line.id))
             tracks_read.fromlist([numbers[track] for track in line.tracks] if numbers else line.tracks)
             lengths_read.append(len(line.tracks))
@@ -113,7 +103,7 @@ def read_track_lists(
     counts = np.zeros(len(catalogue), dtype=np.int64)
     for start in range(0, len(cells), _CHUNK):  # counting takes a copy
         counts += np.bincount(cells[start : start + _CHUNK], minlength=len(catalogue))
-    return TrackLists(ids, table, counts, is_text=is_text)
+    return TrackLists(ids, table, counts, is_text=key == "user" and str in kinds)
 
 
 def _table(path: str, cells: Int32Array, lengths: IntArray) -> Int32Array:

@@ -19,7 +19,7 @@ from looplib.checksums import seal
 from looplib.files import atomic_directory, atomic_write_json, digest_of, remove_leftovers, sha256_file
 from looplib.progress import console
 from recsys.cluster.cluster import Cluster
-from recsys.config import OPE_TIME, Feedback, SearchConfig
+from recsys.config import OPE_TIME, Feedback, SearchConfig, Split
 from recsys.dataset.buckets import Kind, count_starts, prepare_bucket
 from recsys.dataset.dataset import (
     PIECES,
@@ -31,7 +31,7 @@ from recsys.dataset.dataset import (
     open_dataset,
     open_whole_dataset,
 )
-from recsys.dataset.split import Split, SplitRule, find_cutoff_ms, split_rule
+from recsys.dataset.split import SplitRule, find_cutoff_ms, split_rule
 from recsys.errors import DatasetError, SplitError
 from recsys.store.remote import Store
 from recsys.workspace import Workspace

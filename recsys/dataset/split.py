@@ -1,53 +1,22 @@
 """The kinds of split: which sessions are held out of training, and what a store needs for it.
 
-A new kind is a name in `KindName` and a case of `analysis/sql/sessions/heldout_sessions.sql`, which selects the
-held-out sessions of a bucket. What else it must know of the whole store goes into `SplitRule`, which every worker gets.
+A new kind is a name in `recsys.config.Split` and a case of `analysis/sql/sessions/heldout_sessions.sql`, which selects
+the held-out sessions of a bucket. What else it must know of the store goes into `SplitRule`, which every worker gets.
 """
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePath
-from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Gt, Lt
-from pydantic import BeforeValidator, Field, model_validator
 
 from analysis.store import Source
 from looplib.arrays import IntArray
-from looplib.config import Config
+from recsys.config import Split
 from recsys.errors import SplitError
 from recsys.store.remote import Store
 
 _SHOWN_SOURCES = 5
-
-KindName = Literal["session_hash", "last_session", "time", "files"]
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda found: (found,) if isinstance(found, str) else found)]
-
-
-class Split(Config):
-    """Which sessions are held out of training; a session is on one side whole."""
-
-    kind: KindName = Field(
-        default="session_hash",
-        description="held out is a share by a hash of session and seed; each listener's last of at least two; the "
-        "newest; or what published files say",
-    )
-    holdout: Annotated[float, Gt(0), Lt(1)] = Field(
-        default=0.15, description="session_hash, time, files without test: the share held out"
-    )
-    train: Names = Field(default=(), description="files: names or patterns of those to learn from")
-    test: Names = Field(
-        default=(),
-        description="files: names or patterns of those to validate on; without any, a share of train is held out, so "
-        "that a published test set chooses nothing",
-    )
-
-    @model_validator(mode="after")
-    def _files_belong_to_files(self) -> "Split":
-        if (self.kind == "files") != bool(self.train) or (self.test and not self.train):
-            raise ValueError("train is given with kind: files, test too where it is to choose, and only there")
-        return self
 
 
 @dataclass(frozen=True)

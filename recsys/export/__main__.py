@@ -12,7 +12,7 @@ from recsys.runs.folder import read_run
 from recsys.workspace import open_workspace
 
 PROG = "python -m recsys.export"
-app = make_app("Refits a run's winner on all sessions and publishes its recommendations.")
+app = make_app("Refit a run's winner on all sessions, and publish its recommendations.")
 
 
 @app.command(epilog="Example: python -m recsys.export --run out/demo/run --out out/demo/run/export")

@@ -31,10 +31,11 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
+from recsys.models.als import make_equations
 from recsys.models.kinds import KINDS, Model, State, factors_of
-from recsys.models.normal_equations import make_equations
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
+from recsys.runs.ledger import named_ends
 from recsys.session_model.export import FORMAT, write_context
 from recsys.store.ids import Title, originals, stored_titles, titles_by_id
 from recsys.store.remote import Store, open_store
@@ -48,7 +49,6 @@ TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 CURRENT = "current"
 _SCHEMA = 1  # of the manifest
-_ENDS = ("value", "lower", "upper")
 _LIBRARIES = ("implicit", "numba", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
 Ids = npt.NDArray[np.generic]  # numbers or texts
 
@@ -223,9 +223,6 @@ def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
     winner, config, options, manifest = export.winner, export.config, export.options, export.store.manifest
     summary, matrix = export.dataset.summary, export.dataset.matrix(export.side)
     short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
-    reason = "filter_seen leaves fewer tracks" if short else None
-    if lists.shape[1] < options.top:
-        reason = f"the catalogue has {lists.shape[1]} tracks"
     data = {key: getattr(summary, key) for key in ("events", "sessions", "listeners", "tracks")}
     data |= {"store": manifest.digest, "dataset": summary.digest, "learned_from": options.learn_from}
     data["catalogue"] = asdict(manifest.catalogue) if manifest.catalogue else None
@@ -237,7 +234,7 @@ def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "parameters": {"kind": winner.trial.kind, **asdict(winner.trial.params), "sweeps": winner.sweeps},
         "seed": config.seed,  # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
-        "metrics": {key: dict(zip(_ENDS, values, strict=True)) for key, values in winner.metrics.items()},
+        "metrics": named_ends(winner.metrics),
         "selected_by": winner.select,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),
@@ -246,7 +243,6 @@ def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
             "length": options.top,
             "filter_seen": options.filter_seen,
             "short": short,
-            "short_because": reason,
             "popular_instead": int(np.count_nonzero(np.diff(matrix.indptr) == 0)),
         },
     }

@@ -11,24 +11,27 @@ from typing import Annotated
 import typer
 from annotated_types import Ge, Le
 from pydantic import Field
+from rich.text import Text
 
 from analysis.logs.interactions import Reading, parse_columns
+from analysis.logs.lines import LineCounts
+from analysis.logs.reader import read_rejects
 from looplib.cli import make_app, run
 from looplib.config import Config, load_config
+from looplib.progress import output
 from recsys.errors import IngestError
-from recsys.ingest.events import ingest
-from recsys.ingest.interactions import ingest_interactions
-from recsys.ingest.pipeline import DEFAULT_MEMORY
+from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
 from recsys.ingest.presets import PRESETS, Preset
-from recsys.ingest.report import print_report
 
 PROG = "python -m recsys.ingest"
+SHOWN_REJECTS = 5
+SHOWN_SOURCES = 20
 _ROLES = (
     "Columns of a table by what they hold: user= and item=; of plays share= of the track that was heard, or played= "
     "and duration=, with timestamp= or session=, and any of position=, organic=, propensity=; of interactions any of "
     "weight=, timestamp=, session=; of both title=, artist=."
 )
-app = make_app("Adds event logs, or plays and interactions of your own, to a session store: all of them, or nothing.")
+app = make_app("Add event logs, or plays and interactions of your own, to a session store: all of them, or nothing.")
 
 
 class Settings(Config):
@@ -63,21 +66,51 @@ def main(
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SETTINGS)] = None,
 ) -> None:
-    """Adds event logs, or plays and interactions of your own, to a session store: all of them, or nothing."""
+    """Ingest the files."""
     settings = load_config(Settings, None, set_ or ())
     given = {"where": where, **settings.model_dump(include={"percent", "header"})}
     given["delimiter"] = "\t" if delimiter == r"\t" else delimiter
     given = {name: value for name, value in given.items() if value is not None}
+    reading = None
     if columns or preset:
-        reading = PRESETS[preset] if preset else Reading(parse_columns(columns or ""))
         given |= {"columns": parse_columns(columns)} if columns else {}
-        tables = replace(reading, **given)
-        report = ingest_interactions(files, store, tables, buckets=settings.buckets, memory=settings.memory)
+        reading = replace(PRESETS[preset], **given) if preset else Reading(**given)
     elif given:
         raise IngestError(f"{next(iter(given))} belongs to tables of plays or interactions, with --columns or --preset")
-    else:
-        report = ingest(files, store, buckets=settings.buckets, memory=settings.memory)
-    print_report(report)
+    print_report(ingest(files, store, reading, buckets=settings.buckets, memory=settings.memory))
+
+
+def print_report(report: IngestReport) -> None:
+    """Print the sources, of very many those alone that are not all good, their first rejects, and the store."""
+    store, manifest, lines = report.store, report.store.manifest, []
+    for source in report.added:
+        if len(report.added) <= SHOWN_SOURCES or source.lines.good < source.lines.read:
+            lines.append(_counted(source.name, source.lines))
+        if source.lines.rejected:
+            file = store.path / source.rejects
+            shown = read_rejects(file, SHOWN_REJECTS)
+            lines += [f"  {reject.file}:{reject.line}: {reject.reason}" for reject in shown]
+            more = source.lines.rejected - len(shown)
+            lines.append(f"  {f'and {more:,} more' if more else 'kept'} in {file}")
+    if len(report.added) > 1:
+        lines.append(_counted(f"{len(report.added):,} sources", report.lines))
+    lines += [f"{file.name}: its content is in the store already, nothing added" for file in report.known]
+    if report.repeats:
+        key = "user, item, timestamp and session"
+        lines.append(f"{report.repeats:,} rows repeat another's {key}: their weights are added up")
+    if report.untitled:
+        lines.append(f"{report.untitled:,} items have no title; pages show their ids instead")
+    if facts := manifest.table:
+        users, items = ("text" if is_text else "whole numbers" for is_text in (facts.text_users, facts.text_items))
+        lines.append(f"users are {users}, items are {items}; exported lists carry them as they came in")
+    rows = "interactions" if manifest.interactions else "events"
+    size = f"{manifest.events:,} {rows} in {manifest.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
+    lines.append(f"{store.workspace}: {size}, digest {manifest.digest}")
+    output().print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _counted(name: str, lines: LineCounts) -> str:
+    return f"{name}: {lines.read:,} lines = {lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ingest event logs into a session store; a source that was read before adds nothing."""
+"""Read event logs into a session store."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,85 +14,36 @@ from analysis.logs.files import DESCRIPTION, LogFile, discover, kinds_of
 from analysis.logs.interactions import PARQUET
 from analysis.logs.lines import LARGEST_ID, NUMBERS, IdKinds, OddLineError, canonical_assignments
 from analysis.logs.reader import FileLines
-from analysis.store import LOGGED, Catalogue, Interactions, Manifest
+from analysis.store import LOGGED, Catalogue, Interactions
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
-from recsys.ingest.pipeline import DEFAULT_MEMORY, Ingest, begin
-from recsys.ingest.report import IngestReport
-from recsys.store.buckets import EVENTS, ROWS_AT_ONCE
+from recsys.ingest.sources import Ingest
+from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import write_ids
 from recsys.store.remote import download_stored
 from recsys.store.writer import Additions
-from recsys.workspace import Workspace
 
 
-def ingest(
-    logs: Sequence[str | Path], store: str | Path, *, buckets: int | None = None, memory: str = DEFAULT_MEMORY
-) -> IngestReport:
-    """Add event logs (files, folders and glob patterns) to a session store, made if there is none: all, or nothing.
-
-    Raises:
-        EventLogError: A log cannot be found or read.
-        IngestError: The logs hold no event or are of another world, or the machine has too little disk or memory.
-        StoreError: The store is damaged or has another number of buckets.
-        StorageError: Another ingest is at work.
-    """
-    files = discover(logs)
+def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
+    """Find event logs; a table among them is refused with an IngestError."""
+    files = discover(paths)
     if table := next((file for file in files if file.path.suffix.lower() in (".csv", ".tsv", *PARQUET)), None):
         raise IngestError(
             f"{table.name}: a table, no event log; name its columns with --columns user=…,item=…, or a --preset, in "
             "Python user=, item= or preset="
         )
-    with begin(files, store, EVENTS, buckets=buckets, memory=memory) as work:
-        workspace, before = work.lock.workspace, work.before
-        if before.has_tables:
-            held = "interactions" if before.interactions else "plays"
-            raise IngestError(f"{workspace}: a store of {held}; event logs need a store of their own")
-        work = replace(work, before=replace(before, catalogue=_agreed_catalogue(workspace, before, files)))
-        kinds = NUMBERS if before.parts else kinds_of(files)
-        if before.plays:
-            kinds = IdKinds(before.plays.text_users, before.plays.text_items)
-        return work.commit(_load(work, kinds), "event")
+    return files
 
 
-@dataclass(frozen=True)
-class _Collection:
-    """What `collection.json` beside a log says of the catalogue."""
-
-    catalogue: Catalogue
-
-
-def _agreed_catalogue(store: Workspace, before: Manifest, files: Sequence[LogFile]) -> Catalogue | None:
-    """Return the catalogue that the store and the logs name, if any; all name the same."""
-    agreed, namer = before.catalogue, str(store)
-    for file in sorted(folder / DESCRIPTION for folder in {file.path.parent for file in files}):
-        found = _read_catalogue(file) if file.is_file() else None
-        if found and agreed and found != agreed:
-            raise IngestError(f"two worlds: {namer} has {agreed}, and {file} has {found}; use a store for each world")
-        if found and not agreed:
-            agreed, namer = found, str(file)
-    if agreed and not agreed.own_ids and not before.catalogue and before.parts:
-        with queries.connect() as connection:
-            queries.attach_parquet(connection, "events", download_stored(store, before.parts))
-            largest = queries.fetch_row(connection, "events/largest_track")["track"]
-        if largest >= agreed.tracks:
-            found_track = f"{store} has events of track {largest}, and the logs' catalogue has {agreed}"
-            raise IngestError(f"two worlds: {found_track}; use a store for each world")
-    return agreed
-
-
-def _read_catalogue(file: Path) -> Catalogue:
-    try:
-        return msgspec.json.decode(read_untrusted(file, 2**20, error=IngestError), type=_Collection).catalogue
-    except msgspec.DecodeError as error:
-        raise IngestError(f"{file}: no description of a collection ({error})") from None
-
-
-def _load(work: Ingest, kinds: IdKinds) -> Additions:
-    """Read the logs batch by batch."""
+def add_events(work: Ingest) -> Additions:
+    """Read event logs batch by batch into the buckets; the catalogue that they name becomes the store's."""
     connection, files, scratch, plays = work.connection, work.files, work.scratch, work.before.plays
-    catalogue = work.before.catalogue
+    catalogue = _agreed_catalogue(work)
+    work.before = replace(work.before, catalogue=catalogue)
+    kinds = NUMBERS if work.before.parts else kinds_of(files.all)
+    if plays:
+        kinds = IdKinds(plays.text_users, plays.text_items)
     largest_track = catalogue.tracks - 1 if catalogue and not catalogue.own_ids else LARGEST_ID
 
     def consume(number: int) -> int:
@@ -114,9 +65,42 @@ def _load(work: Ingest, kinds: IdKinds) -> Additions:
         return Additions(sources, rejects)
     queries.attach_parquet(connection, "verified", sorted(scratch.glob("originals-*")))
     earlier = plays.id_files if plays else ()
-    known_ids = download_stored(work.lock.workspace, earlier)
+    known_ids = download_stored(work.workspace, earlier)
     ids = write_ids(connection, kinds, known_ids, scratch)
     return Additions(sources, rejects, ids=ids, table=Interactions(LOGGED, *kinds, earlier))
+
+
+@dataclass(frozen=True)
+class _Collection:
+    """What `collection.json` beside a log says of the catalogue."""
+
+    catalogue: Catalogue
+
+
+def _agreed_catalogue(work: Ingest) -> Catalogue | None:
+    """Return the catalogue that the store and the logs name, if any; all name the same."""
+    store, before, agreed, namer = work.workspace, work.before, work.before.catalogue, str(work.workspace)
+    for file in sorted(folder / DESCRIPTION for folder in {file.path.parent for file in work.files.all}):
+        found = _read_catalogue(file) if file.is_file() else None
+        if found and agreed and found != agreed:
+            raise IngestError(f"two worlds: {namer} has {agreed}, and {file} has {found}; use a store for each world")
+        if found and not agreed:
+            agreed, namer = found, str(file)
+    if agreed and not agreed.own_ids and not before.catalogue and before.parts:
+        with queries.connect() as connection:
+            queries.attach_parquet(connection, "events", download_stored(store, before.parts))
+            largest = queries.fetch_row(connection, "events/largest_track")["track"]
+        if largest >= agreed.tracks:
+            found_track = f"{store} has events of track {largest}, and the logs' catalogue has {agreed}"
+            raise IngestError(f"two worlds: {found_track}; use a store for each world")
+    return agreed
+
+
+def _read_catalogue(file: Path) -> Catalogue:
+    try:
+        return msgspec.json.decode(read_untrusted(file, 2**20, error=IngestError), type=_Collection).catalogue
+    except msgspec.DecodeError as error:
+        raise IngestError(f"{file}: no description of a collection ({error})") from None
 
 
 def _canonical(rows: Iterator[pa.RecordBatch], largest_track: int) -> Iterator[pa.RecordBatch]:

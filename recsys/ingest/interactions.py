@@ -1,11 +1,11 @@
-"""Ingest tables of your own into a session store: plays, which become events, or interactions (user, item, weight).
+"""Read tables of your own into a session store: plays, which become events, or interactions (user, item, weight).
 
 Files are checked one by one, then their ids looked at together, and then all rows go to the buckets in one pass. What
 DuckDB cannot keep in memory it spills to the store's disk.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +13,16 @@ import msgspec
 
 from analysis import queries
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import CSV, Malformed, Reading, check_file, discover
+from analysis.logs.interactions import CSV, Malformed, Reading, check_file
 from analysis.logs.lines import LineCounts, Reject
-from analysis.store import Interactions, Manifest
+from analysis.store import Interactions
 from looplib.progress import progress
 from recsys.errors import IngestError
-from recsys.ingest.pipeline import DEFAULT_MEMORY, Ingest, NewFiles, begin
-from recsys.ingest.report import IngestReport
-from recsys.store.buckets import EVENTS, INTERACTIONS, ROWS_AT_ONCE
+from recsys.ingest.sources import Ingest, NewFiles
+from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import decide_kinds, write_ids, write_titles
 from recsys.store.remote import download_stored
 from recsys.store.writer import Additions
-from recsys.workspace import Workspace
 
 _KEPT_OF_A_REJECT = 1000
 
@@ -39,44 +37,21 @@ class _Checked:
     malformed: list[Malformed]
 
 
-def ingest_interactions(
-    paths: Sequence[str | Path],
-    store: str | Path,
-    reading: Reading,
-    *,
-    buckets: int | None = None,
-    memory: str = DEFAULT_MEMORY,
-) -> IngestReport:
-    """Add tables (files, folders and glob patterns) to a session store, made if there is none: all, or nothing.
-
-    Plays, rows with the share of a track that was heard, become events. Of interactions, rows of a file with the same
-    user, item, timestamp and session become one with the sum of their weights.
+def add_tables(work: Ingest, reading: Reading, row: str, memory: str) -> Additions:
+    """Read tables of plays or interactions into the buckets; a good line is called a `row`.
 
     Raises:
-        InteractionFileError: A file cannot be found or read, is empty, or lacks a column.
-        IngestError: No row is good, rows contradict each other, or the machine has too little disk or memory.
-        StoreError: The store is damaged, holds something else, or has another number of buckets.
-        StorageError: Another ingest is at work.
+        InteractionFileError: A table cannot be read, is empty, or lacks a column.
+        IngestError: The store has rows with other columns, or rows contradict each other.
     """
-    row, layout = ("play", EVENTS) if reading.columns.has_share else ("interaction", INTERACTIONS)
-    files = discover(paths)
-    with begin(files, store, layout, reading=reading.content, buckets=buckets, memory=memory) as work:
-        _check_store(work.lock.workspace, work.before, reading, row)
-        checked = _check_files(work.files, reading, memory, work.scratch)
-        return work.commit(_load(work, checked, reading) if checked else Additions((), {}), row)
-
-
-def _check_store(store: Workspace, before: Manifest, reading: Reading, row: str) -> None:
-    """Refuse a store of something else, or of rows with other columns."""
-    held = "interactions" if before.interactions else "plays" if before.has_tables else "events"
-    if before.parts and held != f"{row}s":
-        raise IngestError(f"{store}: a store of {held}; {row}s need a store of their own")
-    known, columns = before.table, reading.columns.stored
+    known, columns = work.before.table, reading.columns.stored
     if known and known.columns != columns:
         raise IngestError(
-            f"{store}: its {row}s have {', '.join(known.columns)}, and these {', '.join(columns)}; "
+            f"{work.workspace}: its {row}s have {', '.join(known.columns)}, and these {', '.join(columns)}; "
             "name the same, or use a store of their own"
         )
+    checked = _check_files(work.files, reading, memory, work.scratch)
+    return _load(work, checked, reading) if checked else Additions((), {})
 
 
 def _check_files(files: NewFiles, reading: Reading, memory: str, scratch: Path) -> dict[str, _Checked]:
@@ -107,7 +82,7 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
         lines = LineCounts(read, read - rejected[digest], rejected[digest], blank=0)
         sources.append(work.files.source(file.file, lines))
     earlier = known.id_files if known else ()
-    ids, untitled = write_ids(connection, kinds, download_stored(work.lock.workspace, earlier), scratch), 0
+    ids, untitled = write_ids(connection, kinds, download_stored(work.workspace, earlier), scratch), 0
     if reading.columns.title or reading.columns.artist:
         ids["titles"], untitled = write_titles(connection, scratch)
     statement = "interactions/plays" if reading.columns.has_share else "interactions/summed_rows"

@@ -1,7 +1,4 @@
-"""Take files into a session store: read, check, divide into buckets, sort, commit; all of them, or nothing.
-
-`begin` opens an ingest; `events` and `interactions` read their files into it and commit.
-"""
+"""Take files into a session store: read, check, divide into buckets, sort, commit; all of them, or nothing."""
 
 import errno
 import re
@@ -11,21 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import xxhash
-
 from analysis import queries
-from analysis.logs import reader
-from analysis.logs.files import OPEN, LogFile, digest, snapshot
+from analysis.logs import interactions
+from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
-from analysis.store import Manifest, Source
-from looplib.checksums import unnamed
+from analysis.logs.reader import read_rejects
+from analysis.store import Source
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
-from recsys.ingest.report import IngestReport
+from recsys.ingest.events import add_events, find_logs
+from recsys.ingest.interactions import add_tables
+from recsys.ingest.sources import Ingest, NewFiles
 from recsys.lock import Lock
-from recsys.store.buckets import Bucketing, Layout
-from recsys.store.remote import open_store
-from recsys.store.writer import Additions, commit, locked, manifest_to_extend
+from recsys.store.buckets import EVENTS, INTERACTIONS, Bucketing
+from recsys.store.remote import Store, open_store
+from recsys.store.writer import Additions, commit, locked
 from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
@@ -33,115 +30,80 @@ _MEMORY = re.compile(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class NewFiles:
-    """Those of some files whose content neither a store nor an earlier file has.
-
-    A file's digest is taken when it is its turn to be read, while its bytes are at hand. Of a segment that a service
-    still writes to, its whole lines are read, and the next time what follows them.
-    """
-
-    def __init__(self, files: Sequence[LogFile], manifest: Manifest, reading: str, scratch: Path) -> None:
-        """Take the files and the manifest of the store."""
-        self.digests: dict[LogFile, str] = {}  # of the new ones so far
-        self.known: list[LogFile] = []  # the others so far
-        self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
-        self._files, self._sources, self._reading, self._scratch = files, manifest.sources, reading, scratch
-        self._seen = {source.digest for source in manifest.sources}
-        self._starts: dict[LogFile, int] = {}  # of those that are the rest of a log, its first byte
-        self._states: dict[LogFile, tuple[int, int]] = {}
-
-    def __iter__(self) -> Iterator[LogFile]:
-        """Yield the new ones, one after the other."""
-        for log in self._files:
-            start = self._read_before(log) if log.is_open or log.path.name.startswith(OPEN.removeprefix(".")) else 0
-            file = snapshot(log, self._scratch, start)
-            if file is not log and not file.size_bytes:
-                self.known.append(log)
-                continue
-            self._starts[file], self._states[file] = start, _state(file)
-            content = digest(file)
-            if self._reading:
-                content = xxhash.xxh3_128_hexdigest(f"{content} {self._reading}".encode())
-            if content in self._seen:
-                self.known.append(file)
-                continue
-            self._seen.add(content)
-            self.digests[file] = content
-            yield file
-
-    def source(self, file: LogFile, lines: LineCounts) -> Source:
-        """Return a new file as a source of the store."""
-        return Source(file.name, self.digests[file], file.size_bytes, lines, self._starts[file])
-
-    def check_unchanged(self) -> None:
-        """Refuse a file that was written to in the meantime: its digest is not that of what was read."""
-        for file, state in self._states.items():
-            if _state(file) != state:
-                raise IngestError(f"{file.name}: changed while it was read; ingest it when it is complete")
-
-    def _read_before(self, log: LogFile) -> int:
-        """Return how many bytes of a segment the store has, by its pieces."""
-        at = 0
-        for piece in sorted(self._sources, key=lambda source: source.start):
-            is_of_log = unnamed(Path(piece.name)).name == unnamed(Path(log.name)).name
-            if is_of_log and piece.start == at and digest(log, at, piece.bytes) == piece.digest:
-                at += piece.bytes
-        return at
-
-
 @dataclass(frozen=True)
-class Ingest:
-    """An ingest under way into a locked store."""
+class IngestReport:
+    """The outcome of an ingest."""
 
-    lock: Lock
-    before: Manifest
-    files: NewFiles
-    connection: queries.Connection
-    bucketing: Bucketing
-    scratch: Path
+    store: Store  # after it
+    added: tuple[Source, ...]  # the new ones
+    known: tuple[LogFile, ...]  # files whose content the store had before
+    repeats: int = 0  # good rows whose weight was added to an equal row's; of interactions alone
+    untitled: int = 0  # tracks of a table with titles that have none
 
-    def commit(self, added: Additions, row: str) -> IngestReport:
-        """Sort what was added to the buckets, and make all of it part of the store; a good line is called a `row`."""
-        self.files.check_unchanged()
-        self.connection.close()  # sorting needs the memory
-        added = replace(added, parts=self.bucketing.finish())
-        if not (added.parts or self.files.known):
-            why = "all lines are blank"
-            if rejects := next(iter(added.rejects.values()), None):
-                (first,) = reader.read_rejects(rejects, 1)
-                why = f"the first line refused is {first.file}:{first.line}: {first.reason}"
-            raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
-        if added.sources:
-            commit(self.lock, self.before, added)
-        store, known = open_store(self.lock.workspace.address), tuple(self.files.known)
-        return IngestReport(store, tuple(added.sources), known, added.repeats, added.untitled)
+    @property
+    def lines(self) -> LineCounts:
+        """Lines of what was added."""
+        return sum((source.lines for source in self.added), LineCounts(0, 0, 0, 0))
 
 
-@contextmanager
-def begin(
-    files: Sequence[LogFile], store: str | Path, layout: Layout, *, reading: str = "", buckets: int | None, memory: str
-) -> Iterator[Ingest]:
-    """Open an ingest of those files whose content the store has not, whatever their names.
+def ingest(
+    paths: Sequence[str | Path],
+    store: str | Path,
+    reading: interactions.Reading | None = None,
+    *,
+    buckets: int | None = None,
+    memory: str = DEFAULT_MEMORY,
+) -> IngestReport:
+    """Add files, folders and glob patterns to a session store, made if there is none: all of them, or nothing.
 
-    The store is created if there is none, with so many buckets, or the default. The same bytes under another `reading`
-    are another content; `memory` is what DuckDB may use, such as "1GB", before it spills to the store's disk.
+    Without a `reading` the files are event logs, with one tables. Plays, rows with the share of a track that was heard,
+    become events. Of interactions, rows of a file with the same user, item, timestamp and session become one with the
+    sum of their weights. A file whose content the store has adds nothing; read otherwise it is another content.
+    `memory` is what DuckDB may use, such as "1GB", before it spills to the store's disk.
+
+    Raises:
+        EventLogError: A log cannot be found or read.
+        InteractionFileError: A table cannot be found or read, is empty, or lacks a column.
+        IngestError: No row is good, rows contradict each other, logs are of another world, or the machine has too
+            little disk or memory.
+        StoreError: The store is damaged, holds something else, or has another number of buckets.
+        StorageError: Another ingest is at work.
     """
     if not _MEMORY.fullmatch(memory):
         raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
+    files = interactions.discover(paths) if reading else find_logs(paths)
+    row = "event" if reading is None else "play" if reading.columns.has_share else "interaction"
+    layout = INTERACTIONS if row == "interaction" else EVENTS
     workspace = open_workspace(store)
-    with _machine_errors_explained(workspace), locked(workspace) as lock:
-        before = manifest_to_extend(workspace, buckets)
+    with _machine_errors_explained(workspace), locked(workspace, buckets) as (lock, before):
+        held = "interaction" if before.interactions else "play" if before.has_tables else "event"
+        if before.parts and held != row:
+            raise IngestError(f"{workspace}: a store of {held}s; {row}s need a store of their own")
         # In the store, so on its disk; what a killed ingest leaves of it the next writer removes.
         with tempfile.TemporaryDirectory("", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True) as folder:
             scratch, spilled = Path(folder), Path(folder, "spilled")
-            new, bucketing = NewFiles(files, before, reading, scratch), Bucketing(scratch, layout, before.buckets)
+            new = NewFiles(files, before, reading.content if reading else "", scratch)
+            bucketing = Bucketing(scratch, layout, before.buckets)
             with queries.connect(memory_limit=memory, temp_directory=spilled, keep_order=False) as connection:
-                yield Ingest(lock, before, new, connection, bucketing, scratch)
+                work = Ingest(workspace, before, new, connection, bucketing, scratch)
+                added = add_tables(work, reading, row, memory) if reading else add_events(work)
+                new.check_unchanged()
+            # Without the connection: sorting needs the memory.
+            return _commit(lock, work, replace(added, parts=bucketing.finish()), row)
 
 
-def _state(file: LogFile) -> tuple[int, int]:
-    status = file.path.stat()
-    return status.st_size, status.st_mtime_ns
+def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestReport:
+    """Make what was added part of the store, and report; a good line is called a `row`."""
+    if not (added.parts or work.files.known):
+        why = "all lines are blank"
+        if rejects := next(iter(added.rejects.values()), None):
+            (first,) = read_rejects(rejects, 1)
+            why = f"the first line refused is {first.file}:{first.line}: {first.reason}"
+        raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
+    if added.sources:
+        commit(lock, work.before, added)
+    store, known = open_store(work.workspace.address), tuple(work.files.known)
+    return IngestReport(store, tuple(added.sources), known, added.repeats, added.untitled)
 
 
 @contextmanager

@@ -1,26 +1,14 @@
 """How published data sets are read: their columns, what is computed of these, and which rows are left out."""
 
 from collections.abc import Mapping
-from enum import StrEnum
+from typing import Literal
 
 from analysis.logs.interactions import Columns, Reading, parse_columns
 
-
-class Preset(StrEnum):
-    """The names of the data sets."""
-
-    lastfm_1k = "lastfm-1k"
-    yambda = "yambda"
-    kuairand = "kuairand"
-    spotify_skips = "spotify-skips"
-    movielens = "movielens"
-    citeulike = "citeulike"
-    lightgcn = "lightgcn"
-
-
-PRESETS: Mapping[Preset, Reading] = {
+Preset = Literal["lastfm-1k", "yambda", "kuairand", "spotify-skips", "movielens", "citeulike", "lightgcn"]
+PRESETS: Mapping[str, Reading] = {
     # userid-timestamp-artid-artname-traid-traname.tsv: no header, no quotation, and tracks without an id.
-    Preset.lastfm_1k: Reading(
+    "lastfm-1k": Reading(
         Columns("1", "track", timestamp="2", title="6", artist="4"),
         header=False,
         delimiter="\t",
@@ -28,7 +16,7 @@ PRESETS: Mapping[Preset, Reading] = {
         computed={"track": "coalesce(nullif(column4, ''), column3 || ' - ' || column5)"},
     ),
     # listens.parquet: time in units of 5 s since an unknown day.
-    Preset.yambda: Reading(
+    "yambda": Reading(
         Columns("uid", "item_id", timestamp="seconds", share="share", organic="is_organic"),
         computed={
             "seconds": "CAST(timestamp AS BIGINT) * 5",
@@ -36,14 +24,14 @@ PRESETS: Mapping[Preset, Reading] = {
         },
     ),
     # log_standard_….csv and log_random_….csv: a random video was any of 7,583.
-    Preset.kuairand: Reading(
+    "kuairand": Reading(
         parse_columns(
             "user=user_id,item=video_id,timestamp=time_ms,played=play_time_ms,duration=duration_ms,propensity=propensity"
         ),
         computed={"propensity": "CASE WHEN CAST(is_rand AS INTEGER) = 1 THEN 1.0::DOUBLE / 7583 END"},
     ),
     # log_….csv: a session is all that is known of a listener; flags say how soon a track was skipped.
-    Preset.spotify_skips: Reading(
+    "spotify-skips": Reading(
         parse_columns(
             "user=session_id,item=track_id_clean,timestamp=date,session=session_id,share=share,position=session_position"
         ),
@@ -53,9 +41,9 @@ PRESETS: Mapping[Preset, Reading] = {
         },
     ),
     # ratings.csv: a rating of four and more is liked, as in most published protocols.
-    Preset.movielens: Reading(Columns("userId", "movieId", timestamp="timestamp"), where="CAST(rating AS DOUBLE) >= 4"),
+    "movielens": Reading(Columns("userId", "movieId", timestamp="timestamp"), where="CAST(rating AS DOUBLE) >= 4"),
     # …-train-….dat and …-test-….dat: the n-th line has the number of items and the items of listener n - 1.
-    Preset.citeulike: Reading(Columns("user", "item"), lists="counted"),
+    "citeulike": Reading(Columns("user", "item"), lists="counted"),
     # train.txt and test.txt: a line has a listener and their items.
-    Preset.lightgcn: Reading(Columns("user", "item"), lists="named"),
+    "lightgcn": Reading(Columns("user", "item"), lists="named"),
 }

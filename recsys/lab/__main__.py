@@ -14,7 +14,7 @@ from recsys.lab.service import Service
 
 PROG = "python -m recsys.lab"
 TOKEN = "BOTIFY_ADMIN_TOKEN"  # noqa: S105  the variable's name
-app = make_app("Shows runs, leaderboards, A/B reports and the live experiment, and publishes a run's winner.")
+app = make_app("Show runs, reports and the live experiment in the browser, and publish a run's winner.")
 
 
 @app.command(epilog="Example: python -m recsys.lab --root out --published out/demo/published --port 8040")

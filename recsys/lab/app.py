@@ -2,7 +2,6 @@
 
 import io
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from recsys.lab.service import Publisher, Service, look, read_versions
 from recsys.report.figures import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import REPORT, read_run
+from recsys.runs.leaderboard import text_of
 from recsys.workspace import open_workspace
 
 _LONGEST_NOTE = 2000  # characters
@@ -118,7 +118,7 @@ def run(name: str) -> str:
         "run",
         run=found,
         view=shown,
-        figure=draw_leaderboard(found, shown.metric),
+        figure=draw_leaderboard(found, shown["metric"]),
         note=runs.read_note(found.folder),
         has_report=(found.folder / REPORT).exists(),
         can_publish=_lab().published is not None,
@@ -175,7 +175,7 @@ def roll_back() -> BaseResponse | str:
         served = lab.service.ask("GET", "/experiments")
         versions = read_versions(lab.published) if lab.published else []
         others = [version for version in versions if version["model"] != served["version"]]
-        return _page("rollback", served=served, versions=others, reason=_why_no_rollback(lab, others))
+        return _page("rollback", served=served, versions=others, settings=lab)
     lab.service.ask("POST", "/admin/rollback", {"version": request.form["version"]})
     return redirect(url_for(".live_experiment"), code=303)
 
@@ -192,15 +192,6 @@ def _lab() -> LabSettings:
     return settings
 
 
-def _why_no_rollback(lab: LabSettings, versions: Sequence[object]) -> str:
-    """Return why the service cannot be rolled back from here; empty if it can."""
-    if lab.published is None:
-        return "the lab does not know the versions: start it with --published"
-    if lab.service.token is None:
-        return "the service would refuse: start the lab with the service's BOTIFY_ADMIN_TOKEN in the environment"
-    return "" if versions else f"{lab.published} has no other version"
-
-
 def _find(files: tuple[str, ...], name: str) -> Path:
     """Find a run or report by its name; only a folder that was found below the root can be named."""
     folder = runs.find_folders(_lab().root, files).get(name)
@@ -210,21 +201,12 @@ def _find(files: tuple[str, ...], name: str) -> Path:
 
 
 def _read_run(name: str) -> Run:
-    return runs.read_run_in(_lab().root, _find(RUN, name), name)
+    return runs.read_run_in(_lab().root, _find(RUN, name))
 
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
-    tools = {"link": _link, "when": _when, "setting": _setting, "job": current_app.config["PUBLISHER"].job}
+    tools = {"link": url_for, "when": _when, "setting": text_of, "job": current_app.config["PUBLISHER"].job}
     return render(Path(__file__).parent / "templates", f"{template}.html.jinja", **tools, **values)
-
-
-def _link(page: str, **values: Any) -> str:  # noqa: ANN401  parts of the address
-    return url_for(f"lab.{page}", **values)
-
-
-def _setting(value: object) -> str:
-    """Format a hyperparameter's value, which a baseline has none of."""
-    return numbers.NOTHING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _when(moment: datetime | str) -> str:

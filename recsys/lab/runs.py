@@ -5,7 +5,6 @@ A run or report that is damaged is an entry that says what is wrong.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,37 +31,33 @@ _LONGEST = 2**28  # bytes of a file
 _RESAMPLES = 1000
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A run or a report in the overview."""
-
-    name: str
-    changed: datetime  # when its first file was last written to
-    shown: Mapping[str, Any]  # for the page; empty of a damaged one
-    problem: str = ""  # what is wrong with it
-
-
 def find_folders(root: Path, files: tuple[str, ...]) -> dict[str, Path]:
     """Find the folders with certain files by name; hidden ones are left out, and those that hold many other files."""
     found = {}
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if not name.startswith(_SKIPPED))
         if set(files) <= set(names):
-            found[_printable(os.path.relpath(folder, root))] = Path(folder)
+            found[_name(root, Path(folder))] = Path(folder)
     return found
 
 
-def find_entries(root: Path, files: tuple[str, ...]) -> list[Entry]:
-    """Find all runs, or all A/B reports, below a folder, the newest first."""
+def find_entries(root: Path, files: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Find all runs, or all A/B reports, below a folder, the newest first.
+
+    Returns:
+        For each its name, when its first file was last written to, what is wrong with it, and if nothing is, what the
+        overview shows of it, as text.
+    """
     describe, entries = _describe_run if files == RUN else _describe_report, []
     for name, folder in find_folders(root, files).items():
-        changed = datetime.fromtimestamp(0, UTC)
+        entry: dict[str, Any] = {"name": name, "changed": datetime.fromtimestamp(0, UTC), "problem": ""}
+        entries.append(entry)
         try:
-            changed = datetime.fromtimestamp((folder / files[0]).lstat().st_mtime, UTC)
-            entries.append(Entry(name, changed, describe(root, folder, name)))
+            entry["changed"] = datetime.fromtimestamp((folder / files[0]).lstat().st_mtime, UTC)
+            entry |= describe(root, folder)
         except Exception as error:  # noqa: BLE001  damaged files make their readers raise any kind
-            entries.append(Entry(name, changed, {}, damage(name, error)))
-    return sorted(entries, key=lambda entry: entry.changed, reverse=True)
+            entry["problem"] = damage(name, error)
+    return sorted(entries, key=lambda entry: entry["changed"], reverse=True)
 
 
 def damage(name: str, error: Exception) -> str:
@@ -71,12 +66,12 @@ def damage(name: str, error: Exception) -> str:
     return _printable(found)
 
 
-def read_run_in(root: Path, folder: Path, name: str) -> Run:
+def read_run_in(root: Path, folder: Path) -> Run:
     """Read a run whose files are regular ones below the root; any other is refused with a LabError."""
     for file in (folder / name for name in _READ):
         if os.path.lexists(file):
             open_untrusted(file, _LONGEST, within=root, error=LabError).close()
-    return read_folder(open_workspace(folder), name)
+    return read_folder(open_workspace(folder), _name(root, folder))
 
 
 def read_page(root: Path, folder: Path) -> bytes:
@@ -90,24 +85,27 @@ def read_note(folder: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
 
 
-def _describe_run(root: Path, folder: Path, name: str) -> dict[str, Any]:
-    """Return what the overview shows of a run, as text."""
-    run = read_run_in(root, folder, name)
-    shown = {"state": run.state, "metric": run.select, "note": read_note(run.folder), "winner": numbers.NOTHING}
-    value, limits = None, numbers.NOTHING
-    if run.winner:
-        value, lower, upper = interval_of(run.winner, run.select)
-        shown["winner"], limits = run.label(run.winner), numbers.limits(lower, upper)
-    return {**shown, "figures": (numbers.count(len(run.rows)), numbers.number(value), limits)}
+def _describe_run(root: Path, folder: Path) -> dict[str, Any]:
+    run = read_run_in(root, folder)
+    value, lower, upper = interval_of(run.winner or {}, run.select)
+    return {
+        "state": run.state,
+        "winner": run.label(run.winner) if run.winner else numbers.NOTHING,
+        "metric": run.select,
+        "note": read_note(folder),
+        "figures": (numbers.count(len(run.rows)), numbers.number(value), numbers.limits(lower, upper)),
+    }
 
 
-def _describe_report(root: Path, folder: Path, name: str) -> dict[str, Any]:
-    """Return what the overview shows of a report, as text."""
-    del name
+def _describe_report(root: Path, folder: Path) -> dict[str, Any]:
     content = orjson.loads(read_untrusted(folder / AB_REPORT[0], _LONGEST, within=root, error=LabError))
     verdict = content["verdict"]
     decision = f"{verdict['decision']} {verdict['arm'] or ''}".rstrip()
     return {"experiment": str(content["experiment"]), "decision": decision, "reason": str(verdict["reason"])}
+
+
+def _name(root: Path, folder: Path) -> str:
+    return _printable(os.path.relpath(folder, root))
 
 
 def _printable(text: str) -> str:
@@ -115,33 +113,23 @@ def _printable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
-@dataclass(frozen=True)
-class View:
-    """Trials of a run; the address of a page has the same choices, so that it can be kept and passed on."""
+def view(run: Run, chosen: Mapping[str, str]) -> dict[str, Any]:
+    """Select and sort the trials of a run by choices, each of which may be missing; unknown ones count for nothing.
 
-    metric: str
-    sort: str  # the column that decides the order
-    order: str  # "up" or "down"
-    find: str  # text that the trials have in their name, model or state; empty for all
-    rows: tuple[Row, ...]
-
-    def towards(self, column: str) -> dict[str, str]:
-        """Return the choices that sort by a column; by the one that sorts already, the other way round."""
-        order = "up" if column == self.sort and self.order == "down" else "down"
-        return {"metric": self.metric, "find": self.find, "sort": column, "order": order}
-
-
-def view(run: Run, chosen: Mapping[str, str]) -> View:
-    """Select and sort the trials of a run by choices, each of which may be missing; unknown ones count for nothing."""
+    Returns:
+        Values for the page, whose address has the same choices, so that it can be kept and passed on: the metric; the
+        column that sorts, and whether "up" or "down"; the text to find in names, models or states; and the trials.
+    """
     metric = chosen.get("metric", "")
     metric = metric if metric in run.metrics else run.select
     sort, order = chosen.get("sort", ""), "up" if chosen.get("order") == "up" else "down"
     sort = sort if sort in {"model", "state", "sweep", "fit_s", *run.axes} else metric
     find = chosen.get("find", "").strip()
     rows = [row for row in run.rows if find.lower() in f"{run.label(row)} {row['model']} {row['state']}".lower()]
-    known = sorted((row for row in rows if row.get(sort) is not None), key=lambda row: row[sort])
-    known = known[::-1] if order == "down" else known
-    return View(metric, sort, order, find, (*known, *(row for row in rows if row.get(sort) is None)))
+    known = [row for row in rows if row.get(sort) is not None]
+    known.sort(key=lambda row: row[sort], reverse=order == "down")
+    rows = [*known, *(row for row in rows if row.get(sort) is None)]
+    return {"metric": metric, "sort": sort, "order": order, "find": find, "rows": rows}
 
 
 def compare(run: Run, trials: Sequence[str]) -> dict[str, object]:

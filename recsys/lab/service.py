@@ -2,7 +2,6 @@
 
 import http.client
 import threading
-from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import MetricEffect
 from analysis.ab.page.figures import draw_effects
-from analysis.ab.report import Report, build_report
-from analysis.page.render import Figure
+from analysis.ab.report import build_report
 from looplib.checksums import unseal
 from looplib.errors import UserError
 from looplib.untrusted import read_untrusted
@@ -99,45 +96,31 @@ class Publisher:
             raise
 
 
-@dataclass(frozen=True)
-class Look:
-    """The experiment at one moment."""
+def look(service: Service, log: Path | None) -> dict[str, Any]:
+    """Look at a service and its log as they are now.
 
-    url: str  # address of the service
-    served: Mapping[str, Any] | None  # its version and experiments, as it describes them; None if it does not answer
-    report: Report | None  # on its log so far, with intervals that hold on every day; None where there is none
-    note: str  # the verdict so far, or why something is missing
-
-    @property
-    def effects(self) -> dict[str, MetricEffect]:
-        """The effect on the listening time of a session by arm."""
-        return {found.arm: found for found in self.report.effects if found.role == "primary"} if self.report else {}
-
-    @property
-    def means(self) -> dict[str, float | None]:
-        """The mean listening time of a session by arm."""
-        found = {arm: effect.arm_value for arm, effect in self.effects.items()}
-        if self.report and self.effects:
-            found[self.report.control] = next(iter(self.effects.values())).control_value
-        return found
-
-    @property
-    def figure(self) -> Figure | None:
-        """The effects as a chart; None while there is none."""
-        return draw_effects(self.report)[0] if self.report and self.effects else None
-
-
-def look(service: Service, log: Path | None) -> Look:
-    """Look at a service and its log as they are now."""
-    served = None
+    Returns:
+        Values for the page: the service's address; its version and experiments, as it describes them, None if it does
+        not answer; the report on its log, with intervals that hold on every day, None where there is none, else with
+        the effect on the listening time of a session and that time itself, by arm, and a chart; and the verdict so far,
+        or why something is missing.
+    """
+    found: dict[str, Any] = {"url": service.url, "served": None, "report": None}
     try:
         served = service.ask("GET", "/experiments")
+        found["served"] = served
         if log is None:
-            return Look(service.url, served, None, "no event log is given")
+            return {**found, "note": "no event log is given"}
         (deciding,) = (experiment for experiment in served["experiments"] if experiment["decides"])
         shares = {arm["name"]: arm["share"] for arm in deciding["arms"]}
         settings = AbConfig(control=deciding["arms"][0]["name"], shares=shares, secondary=())
         report = build_report([log], deciding["name"], settings)
     except UserError as error:
-        return Look(service.url, served, None, str(error))
-    return Look(service.url, served, report, f"verdict: {report.verdict.decision} {report.verdict.arm or ''}".rstrip())
+        return {**found, "note": str(error)}
+    effects = {effect.arm: effect for effect in report.effects if effect.role == "primary"}
+    means = {arm: effect.arm_value for arm, effect in effects.items()}
+    if effects:
+        means[report.control] = next(iter(effects.values())).control_value
+    figure = draw_effects(report)[0] if effects else None
+    note = f"verdict: {report.verdict.decision} {report.verdict.arm or ''}".rstrip()
+    return {**found, "report": report, "effects": effects, "means": means, "figure": figure, "note": note}

@@ -16,7 +16,9 @@ from recsys.loop.outcome import Outcome, print_outcomes, read_outcome
 from recsys.loop.processes import lab_step, lock_folder, service_step
 
 PROG = "python -m recsys.loop"
-app = make_app("Listen, learn, publish, serve, experiment, report: the whole loop, a day after another.")
+app = make_app(
+    "Listen, learn, publish, serve, experiment, report, day after day; an interrupted loop continues where it was."
+)
 
 
 @app.command(epilog="Example: python -m recsys.loop --config configs/loop/demo.yaml --days 3")
@@ -50,7 +52,7 @@ def run_loop(settings: LoopConfig) -> Paths:
         for number in range(1, settings.days + 1):
             paths = Paths(settings.folder, number)
             run_day(settings, paths)
-            outcomes.append(read_outcome(paths, settings))
+            outcomes.append(read_outcome(paths))
             atomic_write_json(paths.outcome, outcomes)
     typer.echo()
     print_outcomes(outcomes, output())

@@ -17,14 +17,14 @@ class Traffic(Config):
     episodes: Count = Field(default=20_000, description="sessions a day")
     batch: Annotated[int, Ge(0)] = Field(default=500, description="sessions in one request; 0: one request a track")
     concurrency: Count = Field(default=4, description="requests in flight at once")
-    seed: Annotated[int, Ge(0)] = 1337
+    seed: Annotated[int, Ge(0)] = 1337  # of the listeners; each day adds its number
     most_lost: Share = Field(default=0.05, description="the day fails where a larger share of the sessions was lost")
 
 
 class LoopConfig(Config):
     """A loop: the configurations of its parts, and the folder that takes everything."""
 
-    folder: Path
+    folder: Path  # takes all that the loop makes
     world: Path = Field(description="configuration of the world")
     collect: Path = Field(description="configuration of the first collection")
     search: Path = Field(description="configuration of the search")
@@ -32,7 +32,7 @@ class LoopConfig(Config):
     report: Path = Field(description="configuration of the A/B report")
     experiment: str = Field(description="the service's experiment that decides, and is reported on")
     traffic: Traffic = Traffic()
-    days: Count = 1
+    days: Count = 1  # each learns from the logs of all before
     port: Annotated[int, Ge(0)] = Field(default=0, description="of the service; 0 takes a free one")
 
 

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import orjson
-import yaml
 
 from looplib.files import fsync_directory
 from recsys.errors import LoopError
@@ -37,17 +36,7 @@ def run_day(config: LoopConfig, paths: Paths) -> None:
     report: Arguments = [paths.log, "--experiment", config.experiment, "--config", config.report, "--out", paths.report]
     run_step(Step("The A/B report", "analysis.ab", report, done=paths.report_json))
     if paths.number == 1:
-        _predict(config, paths)
-
-
-def recommenders_of(config: LoopConfig) -> dict[str, str]:
-    """Return arm → recommender of the reported experiment, from the service's configuration."""
-    document = yaml.safe_load(config.service.read_text(encoding="utf-8"))
-    for experiment in document["experiments"]:
-        if experiment["name"] == config.experiment:
-            arms = enumerate(experiment["arms"])
-            return {arm.get("name", f"T{number}" if number else "C"): arm["recommender"] for number, arm in arms}
-    raise LoopError(f"{config.service}: no experiment {config.experiment}")
+        _predict(paths)
 
 
 def _serve_traffic(config: LoopConfig, paths: Paths) -> None:
@@ -76,13 +65,14 @@ def _serve_traffic(config: LoopConfig, paths: Paths) -> None:
     fsync_directory(paths.day)
 
 
-def _predict(config: LoopConfig, paths: Paths) -> None:
+def _predict(paths: Paths) -> None:
     """Predict what the lists served as `indexed` are worth, and compare with what was measured.
 
     An estimate needs sessions under random recommendations that the lists were not learned from: those of the first
     collection that were held out. Later models learn from listeners who heard earlier lists, and have none.
     """
-    served = [arm for arm, recommender in recommenders_of(config).items() if recommender == "indexed"]
+    recommenders = orjson.loads(paths.report_json.read_bytes())["recommenders"]
+    served = [arm for arm, recommender in recommenders.items() if recommender == "indexed"]
     if not served:
         return
     export: Arguments = ["--run", paths.run, "--out", paths.training, "--learn-from", "training"]

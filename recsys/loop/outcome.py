@@ -1,8 +1,9 @@
 """The outcome of a day: each arm's effect, over the control and over the best simple arm, and whether it grew."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,8 +18,7 @@ from analysis.ab.tables import load
 from analysis.offpolicy.report import Prediction, predictions_table
 from analysis.page import numbers
 from analysis.statistics.effects import Interval, compare_moments
-from recsys.loop.config import LoopConfig, Paths
-from recsys.loop.days import recommenders_of
+from recsys.loop.config import Paths
 
 METRIC = METRICS["mean_time_per_session"]
 _SIMPLE = frozenset({"random", "top_pop", "sticky_artist", "indexed", "in_order"})
@@ -48,10 +48,10 @@ class Outcome:
     best_simple: str | None = None  # the arm with the longest sessions of those whose recommender is a simple one
 
 
-def read_outcome(paths: Paths, config: LoopConfig) -> Outcome:
+def read_outcome(paths: Paths) -> Outcome:
     """Read a day's outcome from its report and its log."""
     report: dict[str, Any] = orjson.loads(paths.report_json.read_bytes())
-    recommenders = recommenders_of(config)
+    recommenders = {arm: recommender or "" for arm, recommender in report["recommenders"].items()}
     rows = [row for row in report["effects"] if row["metric"] == METRIC.name]
     means = {report["control"]: rows[0]["control_value"]} | {row["arm"]: row["arm_value"] for row in rows}
     effects = {
@@ -59,13 +59,11 @@ def read_outcome(paths: Paths, config: LoopConfig) -> Outcome:
         for row in rows
         if row["relative"]["lower_pct"] is not None
     }
-    simple = [arm for arm in means if recommenders.get(arm) in _SIMPLE]
+    simple = [arm for arm in means if recommenders[arm] in _SIMPLE]
     best = max(simple, key=lambda arm: means[arm], default=None)
-    over_simple = _effects_over(best, means, paths, config) if best else {}
+    over_simple = _effects_over(best, means, paths.log, report["experiment"]) if best else {}
     arms = [
-        ArmOutcome(
-            arm, recommenders.get(arm, ""), report["listeners"][arm], mean, effects.get(arm), over_simple.get(arm)
-        )
+        ArmOutcome(arm, recommenders[arm], report["listeners"][arm], mean, effects.get(arm), over_simple.get(arm))
         for arm, mean in means.items()
     ]
     found = orjson.loads(paths.predictions.read_bytes())["predictions"] if paths.predictions.exists() else []
@@ -73,11 +71,11 @@ def read_outcome(paths: Paths, config: LoopConfig) -> Outcome:
     return Outcome(paths.number, report["verdict"]["decision"], report["verdict"]["reason"], arms, predictions, best)
 
 
-def _effects_over(base: str, means: Mapping[str, float], paths: Paths, config: LoopConfig) -> dict[str, Interval]:
+def _effects_over(base: str, arms: Iterable[str], log: Path, experiment: str) -> dict[str, Interval]:
     """Return the effects of the other arms over one of them, in % of its mean, whose noise is in the intervals."""
-    with load([paths.log], config.experiment, table_only=True) as loaded:
+    with load([log], experiment, table_only=True) as loaded:
         measure_original(loaded)
-        moments = {arm: METRIC.moments(read_listeners(loaded.connection, arm)) for arm in means}
+        moments = {arm: METRIC.moments(read_listeners(loaded.connection, arm)) for arm in arms}
     return {
         arm: compare_moments(moments[base], found, METRIC.quantity, 0.95).relative.scaled(100)
         for arm, found in moments.items()

@@ -14,9 +14,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from looplib.files import lock
@@ -41,13 +41,11 @@ class Step:
     module: str  # the module that is run, such as "recsys.ingest"
     arguments: Sequence[str | Path]
     done: Path | None = None  # a file that is there when the step is done, whole or not at all; None: always run it
-    environment: Mapping[str, str] = field(default_factory=dict)  # variables beside those of this process
 
     @property
     def line(self) -> str:
         """The command as a person would type it."""
-        variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
-        return " ".join([*variables, "python", "-m", self.module, shlex.join(map(str, self.arguments))])
+        return shlex.join(["python", "-m", self.module, *map(str, self.arguments)])
 
 
 @contextmanager
@@ -87,7 +85,6 @@ def start(step: Step, *, own_group: bool = False) -> "subprocess.Popen[bytes]":
 
     return subprocess.Popen(  # noqa: S603  our own modules
         [sys.executable, "-m", step.module, *map(str, step.arguments)],
-        env={**os.environ, **step.environment},
         close_fds=False,  # the lock is all that can be inherited
         preexec_fn=end_with_parent,
         process_group=0 if own_group else None,
@@ -113,12 +110,9 @@ def run_step(step: Step) -> None:
 
 def service_step(config: Path, catalogue: Path, published: Path, log: Path, port: int) -> Step:
     """Return the command that serves what is published."""
-    environment = {
-        "BOTIFY_CATALOG": str(catalogue),
-        "BOTIFY_RECOMMENDATIONS": str(published / "current" / RECOMMENDATIONS),
-        "BOTIFY_LOG_DIR": str(log),
-    }
-    return Step("The service", "botify", ["--config", config, "--port", str(port)], environment=environment)
+    settings = {"catalog": catalogue, "recommendations": published / "current" / RECOMMENDATIONS, "log_dir": log}
+    changes = [f"--set={key}={path}" for key, path in settings.items()]
+    return Step("The service", "botify", ["--config", config, *changes, "--port", str(port)])
 
 
 def lab_step(root: Path, paths: Paths, service: str, port: int) -> Step:
@@ -137,9 +131,9 @@ def serving(step: Step, port: int, page: str = "/health/ready") -> Iterator["sub
             try:
                 yield process
             except LoopError as error:
-                _check_running(process, name, f"; {error}")
-                raise
-            _check_running(process, name)
+                if process.poll() is None:
+                    raise
+                raise LoopError(f"{name} did not last: {_describe_exit(process.returncode)}; {error}") from None
         finally:
             _stop(process)
     if process.returncode not in (0, -signal.SIGTERM):
@@ -166,11 +160,6 @@ def _wait_until_ready(process: subprocess.Popen[bytes], name: str, port: int, pa
         if time.monotonic() > deadline:
             raise LoopError(f"{name} is not ready after {_START_S:.0f} s on port {port}")
         time.sleep(0.05)
-
-
-def _check_running(process: subprocess.Popen[bytes], name: str, more: str = "") -> None:
-    if process.poll() is not None:
-        raise LoopError(f"{name} did not last: {_describe_exit(process.returncode)}{more}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -79,6 +79,7 @@ class Als(Model):
     params_type = AlsParams
     main_params = ("factors", "regularization", "alpha")
     in_blocks = True
+    fit: als.Als
 
     def __init__(
         self, dataset: Dataset, side: Side, params: AlsParams, seed: int, threads: int, kept: State | None = None
@@ -87,9 +88,7 @@ class Als(Model):
         super().__init__(dataset, side, params, seed, threads, kept)
         start = Fit(self.sweeps, kept["user_factors"], kept["item_factors"]) if kept else None
         by_track = partial(dataset.by_track, side)
-        self.fit = self._als = als.Als(
-            dataset.matrix(side), params, seed, threads, dataset.skips(side), start, by_track
-        )
+        self.fit = als.Als(dataset.matrix(side), params, seed, threads, dataset.skips(side), start, by_track)
 
     @classmethod
     def grid(cls, axes: Axes) -> list[AlsParams]:
@@ -98,16 +97,16 @@ class Als(Model):
 
     def sweep(self, count: int) -> None:
         """Solve both sides `count` times more."""
-        self._als.sweep(count)
-        self.sweeps = self._als.sweeps
+        self.fit.sweep(count)
+        self.sweeps = self.fit.sweeps
 
     def state(self) -> State:
         """Return the factors of both sides."""
-        return factors_of(self._als)
+        return factors_of(self.fit)
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return the tracks with the largest products of factors."""
-        return personal_lists(self._als, self._dataset, self._side, k, self._threads, filter_seen)
+        return personal_lists(self.fit, self._dataset, self._side, k, self._threads, filter_seen)
 
 
 class Popular(Model):

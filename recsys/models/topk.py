@@ -7,8 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side
-from recsys.models.als import Fit
-from recsys.models.normal_equations import load_kernels
+from recsys.models.als import Fit, load_kernels
 
 NO_TRACK = -1
 EXAMPLES = 5  # listeners whose lists a run keeps

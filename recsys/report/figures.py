@@ -21,12 +21,12 @@ def draw_leaderboard(run: Run, metric: str = "") -> Figure | None:
     shown = sorted(known, key=lambda row: row[metric], reverse=True)[:_SHOWN]
     if not shown:
         return None
-    described = "; ".join(f"{run.label(row)}: {numbers.number(row[metric])}" for row in shown)
-    return Figure(
+    return _draw_intervals(
         f"The best {len(shown)} by {metric}",
         "With 95 % intervals over listeners. An open mark is tied with the best: the interval of their difference over "
         "the same listeners, which is narrower than these, holds 0.",
-        charts.to_svg(charts.draw_intervals({"": [_leader(row, run, metric) for row in shown]}, metric), described),
+        [_leader(row, run, metric) for row in shown],
+        metric,
     )
 
 
@@ -105,18 +105,12 @@ def draw_importance(run: Run) -> Figure | None:
         groups = np.array([str(row[name]) for row in rows])
         means = {group: values[groups == group].mean() for group in set(groups.tolist())}
         shares[name] = float(np.var([means[group] for group in groups.tolist()]) / np.var(values))
-    texts = {name: numbers.percent(100 * share, 0) for name, share in shares.items()}
     marks = [
-        charts.IntervalRow(name, texts[name], 100 * share, 0, 100 * share, charts.arm_colour(1))
+        charts.IntervalRow(name, numbers.percent(100 * share, 0), 100 * share, 0, 100 * share, charts.arm_colour(1))
         for name, share in sorted(shares.items(), key=lambda item: -item[1])
     ]
-    return Figure(
-        "Importance",
-        f"Share of the variance of {run.select} over the candidates that the values of one hyperparameter explain.",
-        charts.to_svg(
-            charts.draw_intervals({"": marks}, "%"), "; ".join(f"{name}: {text}" for name, text in texts.items())
-        ),
-    )
+    note = f"Share of the variance of {run.select} over the candidates that the values of one hyperparameter explain."
+    return _draw_intervals("Importance", note, marks, "%")
 
 
 def draw_parallel(run: Run) -> Figure | None:
@@ -142,6 +136,11 @@ def draw_parallel(run: Run) -> Figure | None:
         f"A line is a candidate; values go from the smallest, below, to the largest, in equal steps. {ends}.",
         charts.to_svg(charts.draw_lines(points, colours, charts.name_axis("", axes), "largest above"), ends),
     )
+
+
+def _draw_intervals(title: str, note: str, rows: Sequence[charts.IntervalRow], axis: str) -> Figure:
+    described = "; ".join(f"{row.label}: {row.text}" for row in rows)
+    return Figure(title, note, charts.to_svg(charts.draw_intervals({"": rows}, axis), described))
 
 
 def _text(value: object) -> str:

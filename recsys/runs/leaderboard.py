@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.table import Table
 
+from analysis.page import numbers
 from looplib.files import atomic_write
 from recsys.config import OPE_TIME, Search
 from recsys.models.kinds import KINDS, shown_params
@@ -16,7 +17,8 @@ from recsys.runs.ranking import Compare, Row, scored_candidates
 from recsys.runs.trials import Trial
 
 WARNING = "Warning:"
-_SHORT = {"regularization": "reg"}
+_SHORT = {"regularization": "reg", "unobserved_weight": "unobserved"}
+_PRINTED = 20  # ranks
 _WIDENED = ("factors", "regularization", "alpha", "unobserved_weight", "nu", "skip_weight")
 _SHOWN = {name for kind in KINDS.values() for name in kind.main_params}
 
@@ -42,11 +44,12 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
     others = [key for key in (f"{other}@{k}", f"coverage@{k}") if key != select and key in known]
     axes = telling_axes([asdict(row.trial.params) for row in ranking if not row.trial.is_baseline])
     headings = [*(_SHORT.get(axis, axis) for axis in axes), "sweep", select, "interval", "tied", *others, "fit s"]
-    table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners")
-    for heading in ("", "model", *headings, ""):
+    more = f"the report has all {len(ranking)}" if len(ranking) > _PRINTED else None
+    table = Table(title=f"Leaderboard by {select}, with its 95 % interval over listeners", caption=more)
+    for heading in ("", "model", *headings, "stopped"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.columns[1].justify = table.columns[-1].justify = "left"
-    for rank, row in enumerate(ranking, start=1):
+    for rank, row in enumerate(ranking[:_PRINTED], start=1):
         params, score = asdict(row.trial.params), row.score
         found = [""] * (len(others) + 4)
         if score:
@@ -55,7 +58,7 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
             interval = f"{lower:.4f} .. {upper:.4f}"
             found = [f"{value:.4f}", interval, "yes" if row.ties else "", *values, f"{score.fit_s:.1f}"]
         stop = f"{row.state} at {row.stop.sweep}" if row.stop else ""
-        cells = (_text(params[axis]) if axis in params else "" for axis in axes)
+        cells = (text_of(params[axis]) if axis in params else "" for axis in axes)
         table.add_row(str(rank), row.trial.kind, *cells, str(row.sweep or ""), *found, stop)
     return table
 
@@ -67,7 +70,7 @@ def describe(trial: Trial) -> str:
 
 def describe_params(params: Mapping[str, float | str]) -> str:
     """Return hyperparameters in a few words, such as "factors 64, reg 0.1, alpha 10"."""
-    return ", ".join(f"{_SHORT.get(name, name)} {_text(value)}" for name, value in params.items())
+    return ", ".join(f"{_SHORT.get(name, name)} {text_of(value)}" for name, value in params.items())
 
 
 def telling_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -103,7 +106,7 @@ def remarks(ranking: Sequence[Row], chosen: Row, metric: str, search: Search) ->
     if chosen.score and metric in chosen.score.warnings:
         found.append(f"{WARNING} {metric} chose, and should not be concluded from: {chosen.score.warnings[metric]}")
     if edges := edges_of(chosen, search):
-        names = ", ".join(f"{_SHORT.get(name, name)} {_text(asdict(chosen.trial.params)[name])}" for name in edges)
+        names = ", ".join(f"{_SHORT.get(name, name)} {text_of(asdict(chosen.trial.params)[name])}" for name in edges)
         wider = " ".join(f"--set search.space.{name}={values}" for name, values in edges.items())
         found.append(f"The winner is at the edge of what was tried ({names}): widen it with --fresh {wider}")
     return found
@@ -120,7 +123,7 @@ def edges_of(chosen: Row, search: Search) -> dict[str, str]:
         beyond = value * (value / ends[-2] if ends[-2] else 2)
         beyond = max(1, round(beyond)) if name == "factors" else float(f"{beyond:.3g}")
         if beyond != value:
-            found[name] = f"[{','.join(_text(tried) for tried in sorted({*axis, beyond}))}]"
+            found[name] = f"[{','.join(text_of(tried) for tried in sorted({*axis, beyond}))}]"
     return found
 
 
@@ -145,8 +148,9 @@ def warn_of_rival(best: Row, rivals: Sequence[Row], compare: Compare, metrics: t
     ]
 
 
-def _text(value: float | str) -> str:
-    return str(value) if isinstance(value, (bool, str)) else f"{value:g}"
+def text_of(value: float | str | None) -> str:
+    """Format a hyperparameter's value, which a baseline has none of."""
+    return numbers.NOTHING if value is None else str(value) if isinstance(value, (bool, str)) else f"{value:g}"
 
 
 def _record(rank: int, row: Row) -> dict[str, Any]:

@@ -23,8 +23,6 @@ from recsys.models.kinds import KINDS
 from recsys.runs.trials import Trial
 from recsys.scoring import Interval
 
-_ENDS = ("value", "lower", "upper")
-
 
 @dataclass(frozen=True)
 class Score:
@@ -89,10 +87,9 @@ class Ledger:
             with atomic_write(file) as whole:
                 whole.write(lines.content)
         for row in lines.rows:
-            score = _score(row) if row.get("scorer") == scorer and row.get("trial") in known else None
-            if score is None or not score.is_final:
+            trial = known.get(row.get("trial", "")) if row.get("scorer") == scorer else None
+            if trial is None or not (score := _score(row)).is_final:
                 continue
-            trial = known[row["trial"]]
             if score.error is None and not is_kept(trial, score.sweep):
                 damage = f"trial {trial.id} after sweep {score.sweep}: what its listeners add is not whole"
                 self.damaged += [] if damage in self.damaged else [damage]
@@ -161,19 +158,18 @@ def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
     return tuple(by_sweep[key] for key in sorted(by_sweep))
 
 
+def named_ends(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    """Name the value of each metric, and the ends of its interval, as JSON has them."""
+    return {key: dict(zip(("value", "lower", "upper"), ends, strict=True)) for key, ends in metrics.items()}
+
+
 def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
     row = {"trial": trial.id, "scorer": scorer, "model": trial.kind, "params": asdict(trial.params), "seed": trial.seed}
     row["sweep"] = score.sweep
     if score.error is not None:
         return row | {"state": "failed", "error": score.error, "final": score.is_final}
-    parts = {"metrics": score.metrics, "test": score.test}
-    found = {
-        part: {key: dict(zip(_ENDS, ends, strict=True)) for key, ends in metrics.items()}
-        for part, metrics in parts.items()
-        if metrics
-    }
-    facts = {"warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
-    return row | {"state": "scored"} | found | facts
+    row |= {"state": "scored", "metrics": named_ends(score.metrics), "test": named_ends(score.test)}
+    return row | {"warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
 
 
 def _score(row: dict[str, Any]) -> Score:

@@ -16,7 +16,7 @@ from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
 PROG = "python -m recsys.search"
-app = make_app("Fits a grid of ALS models on a Dask cluster, scores them on held-out sessions, and exports the best.")
+app = make_app("Fit a grid of ALS models on a Dask cluster, score them on held-out sessions, and publish the best.")
 
 
 @app.command(epilog="Example: python -m recsys.search --config configs/demo.yaml --set search.space.factors=[32,64]")
@@ -39,10 +39,7 @@ def main(
     if export:
         version = export_run(settings.run, f"{settings.run}/export", settings.export)
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}")
-    typer.echo(
-        f"Next: open the report; widen the grid ({PROG} --set search.space.factors=[64,128] --fresh …); "
-        "ingest logs of your own (python -m recsys.ingest --help)"
-    )
+        typer.echo(f"Next: open the report; serve the lists: python -m botify --published {settings.run}/export")
 
 
 if __name__ == "__main__":

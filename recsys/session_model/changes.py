@@ -168,9 +168,7 @@ class Changes:
         training, track = self.training, self.training.responses.track[response]
         of_pair = np.repeat(track, interest.shape[1])
         logit = paired_dots(self.interests.means, interest.ravel(), self.tracks.means, of_pair, training.threads)
-        fresh, slope = mean_and_slope(logit.reshape(interest.shape))
-        rest = np.reshape(training.rest(response), (-1, 1))
-        mean, slope = rest * fresh, rest * slope
+        mean, slope = mean_and_slope(logit.reshape(interest.shape), np.reshape(training.rest(response), (-1, 1)))
         variance = training.dispersion * mean * (1 - mean) + training.step**2 / 12
         variance += slope**2 * (self.variances[0][track][:, None] + self.variances[1][interest])
         log = -((training.responses.time[response][:, None] - mean) ** 2) / (2 * variance) - np.log(variance) / 2

@@ -32,6 +32,7 @@ from recsys.store.remote import Store
 
 CONTEXT = "context.npz"
 FORMAT = 2  # the service reads this one alone
+_NUMBERS = ("dispersion", "artist_fatigue", "tiredness", "interest_change")
 
 
 def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, threads: int) -> Mapping[str, Any]:
@@ -41,7 +42,8 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
         The manifest's section about it.
 
     Raises:
-        ExportError: The catalogue is not the store's, or there is nothing to learn from.
+        StoreError: The catalogue is not the store's, or cannot be read.
+        ExportError: There is nothing to learn from.
     """
     responses = load_responses(store, config.catalogue)
     sweeps = config.coarse_sweeps + config.rough_sweeps + config.sweeps
@@ -54,10 +56,7 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
         "responses": len(responses),
         "openings": len(responses.organic),
         "interests": len(model.interests),
-        "dispersion": model.dispersion,
-        "artist_fatigue": model.artist_fatigue,
-        "tiredness": model.tiredness,
-        "interest_change": model.interest_change,
+        **{name: getattr(model, name) for name in _NUMBERS},
     }
 
 
@@ -74,13 +73,8 @@ def _save(file: Path, responses: Responses, model: ContextModel, config: Context
         "owners": users[by_id],
         "scale": model.scale[by_id],
         "constant": model.constant[by_id],
-        "evidence": model.evidence,
-        "odds": model.odds,
-        "dispersion": model.dispersion,
-        "artist_fatigue": model.artist_fatigue,
-        "tiredness": model.tiredness,
-        "interest_change": model.interest_change,
         "resolution": config.resolution,
+        **{name: getattr(model, name) for name in ("evidence", "odds", *_NUMBERS)},
     }
     np.savez(file, allow_pickle=False, **arrays)
 

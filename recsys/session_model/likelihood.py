@@ -20,10 +20,10 @@ _FARTHEST_LOGIT = 8.0
 _LEAST_SLOPE = 0.1
 
 
-def mean_and_slope(logit: AnyFloatArray) -> tuple[AnyFloatArray, AnyFloatArray]:
-    """Return the mean share m of each logit, and its slope m (1 - m)."""
-    mean: AnyFloatArray = 1 / (1 + np.exp(-np.clip(logit, -_FARTHEST_LOGIT, _FARTHEST_LOGIT)))
-    return mean, mean * (1 - mean)
+def mean_and_slope(logit: AnyFloatArray, rest: AnyFloatArray | float = 1.0) -> tuple[AnyFloatArray, AnyFloatArray]:
+    """Return the mean share of each logit, rest * expit(logit), and its slope."""
+    fresh: AnyFloatArray = 1 / (1 + np.exp(-np.clip(logit, -_FARTHEST_LOGIT, _FARTHEST_LOGIT)))
+    return rest * fresh, rest * (fresh * (1 - fresh))
 
 
 def working_responses(
@@ -34,8 +34,7 @@ def working_responses(
     A regression of logit + off moves towards the maximum of the likelihood (McCullagh and Nelder, "Generalized Linear
     Models", 2.5), with damped steps.
     """
-    fresh, slope = mean_and_slope(logit)
-    mean, slope = rest * fresh, rest * slope
+    mean, slope = mean_and_slope(logit, rest)
     damped = np.maximum(slope, rest * np.float32(_LEAST_SLOPE * min(1.0, 10 * dispersion)))
     weights = slope * damped / (np.float32(dispersion) * mean * (1 - mean) + np.float32(step**2 / 12))
     return (time - mean) / damped, weights
@@ -49,8 +48,7 @@ def measure_dispersion(
     rest: AnyFloatArray | float = 1.0,
 ) -> float:
     """Measure the dispersion by held-out responses, less what comes from the `uncertainty` (variance) of logits."""
-    fresh, slope = mean_and_slope(logit)
-    mean, slope = rest * fresh, rest * slope
+    mean, slope = mean_and_slope(logit, rest)
     excess = float(np.sum((time - mean) ** 2 - step**2 / 12 - slope**2 * uncertainty))
     return max(_LEAST_DISPERSION, (FIRST_DISPERSION + excess) / (1 + float((mean * (1 - mean)).sum())))
 

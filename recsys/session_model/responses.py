@@ -12,12 +12,10 @@ import pyarrow as pa
 
 from analysis import queries
 from looplib.arrays import Float32Array, Int32Array, IntArray
-from looplib.files import sha256_file
 from recsys.errors import ExportError
-from recsys.store.ids import stored_titles
+from recsys.store.ids import read_titles, stored_titles
 from recsys.store.remote import Store
 
-_CATALOGUE_COLUMNS = {"track": "BIGINT", "artist": "VARCHAR"}
 _NO_ARTISTS = pa.table({"track": pa.array([], pa.int64()), "artist": pa.array([], pa.string())})
 
 
@@ -49,10 +47,9 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
     """Read all responses of a store; the catalogue's tracks.json names the artists, or else the store, if it does.
 
     Raises:
-        ExportError: The catalogue is not the store's, or the store holds no recommended track.
+        StoreError: The catalogue is not the store's, or cannot be read.
+        ExportError: The store holds no recommended track.
     """
-    if catalogue is not None:
-        _check_catalogue(store, catalogue)
     buckets = [parts for bucket in range(store.manifest.buckets) if (parts := store.bucket_files(bucket))]
     artists = _read_artists(store, catalogue)
     table = pa.concat_tables([_bucket_responses(parts, artists) for parts in buckets])
@@ -66,19 +63,9 @@ def _read_artists(store: Store, catalogue: Path | None) -> pa.Table:
     if catalogue is None:
         titles = stored_titles(store)
         return _NO_ARTISTS if titles is None else titles.select(["track", "artist"])
-    with queries.connect(threads=1) as connection:
-        queries.attach_json_lines(connection, "artists", [catalogue], _CATALOGUE_COLUMNS, gzipped=False)
-        return queries.read_table(connection, "artists")
-
-
-def _check_catalogue(store: Store, file: Path) -> None:
-    try:
-        found = sha256_file(file)
-    except OSError as error:
-        raise ExportError(f"{file}: cannot be read ({error.strerror})") from None
-    catalogue = store.manifest.catalogue
-    if catalogue and found != catalogue.sha256:
-        raise ExportError(f"{file}: sha256 {found[:12]} found, but {store.workspace} was logged on {catalogue}")
+    tracks = read_titles(catalogue, store).values()
+    columns = [[track.track for track in tracks], [track.artist or None for track in tracks]]
+    return pa.Table.from_arrays([pa.array(column) for column in columns], schema=_NO_ARTISTS.schema)
 
 
 def _bucket_responses(parts: list[Path], artists: pa.Table) -> pa.Table:

@@ -46,11 +46,13 @@ class Additions:
 
 
 @contextmanager
-def locked(workspace: Workspace) -> Iterator[Lock]:
+def locked(workspace: Workspace, buckets: int | None = None) -> Iterator[tuple[Lock, store.Manifest]]:
     """Make the block the only writer of a store, whose folder is made if missing, and clear what killed ones left.
 
+    The block gets the lock and the store's manifest, or that of an empty store with so many buckets, or the default.
+
     Raises:
-        StoreError: The folder is not a store's.
+        StoreError: The folder is not a store's, the store has another number of buckets, or its manifest is damaged.
         StorageError: Another writer is at work.
     """
     names = workspace.names()
@@ -59,19 +61,14 @@ def locked(workspace: Workspace) -> Iterator[Lock]:
             raise StoreError(f"{workspace}: not a session store, it holds {name}; name a new or an empty folder")
     with hold_lock(workspace, "ingest") as lock:
         remove_leftovers(workspace.folder)
-        manifest = manifest_to_extend(workspace, None)
+        manifest = _manifest_to_extend(workspace, buckets)
         named = {stored.path for stored in manifest.files} | {source.rejects for source in manifest.sources}
         ours = (_BUCKET, f"{store.REJECTS}/", f"{_IDS}/")
         workspace.delete(*(name for name in workspace.sizes() if name.startswith(ours) and name not in named))
-        yield lock
+        yield lock, manifest
 
 
-def manifest_to_extend(workspace: Workspace, buckets: int | None) -> store.Manifest:
-    """Return the store's manifest, or that of an empty store; `buckets` is None for what it has, or the default.
-
-    Raises:
-        StoreError: The store has another number of buckets, or its manifest cannot be used.
-    """
+def _manifest_to_extend(workspace: Workspace, buckets: int | None) -> store.Manifest:
     content = workspace.read(store.MANIFEST)
     if content is None:
         return store.Manifest(
@@ -112,29 +109,27 @@ def _extended(before: store.Manifest, added: Additions) -> tuple[store.Manifest,
     sources = sorted((*before.sources, *added.sources), key=lambda source: source.digest)
     digest = store.content_digest(source.digest for source in sources)
     ending = f"-{digest[:16]}.parquet"
+    parts = [store.Part(f"{_BUCKET}{n:03}/part{ending}", n, *_facts(file)) for n, file in added.parts.items()]
+    ids = [store.IdFile(f"{_IDS}/{of}{ending}", of, *_facts(file)) for of, file in added.ids.items()]
     files = {source.rejects: added.rejects[source.digest] for source in added.sources if source.digest in added.rejects}
-    parts = {f"{_BUCKET}{bucket:03}/part{ending}": (bucket, file) for bucket, file in added.parts.items()}
-    ids = {f"{_IDS}/{of}{ending}": (of, file) for of, file in added.ids.items()}
-    files |= {name: file for name, (_, file) in (*parts.items(), *ids.items())}
-    stored = [store.Part(name, bucket, *_facts(file)) for name, (bucket, file) in parts.items()]
+    files |= {part.path: added.parts[part.bucket] for part in parts} | {file.path: added.ids[file.of] for file in ids}
     moments = [before.first_timestamp, before.last_timestamp]
     for file in added.parts.values():
         moments += pc.min_max(pq.ParquetFile(file).read(["timestamp"])["timestamp"]).as_py().values()
     known = [moment for moment in moments if moment is not None]
     table = added.table
     if table:
-        id_files = (*table.id_files, *(store.IdFile(name, of, *_facts(file)) for name, (of, file) in ids.items()))
-        table = replace(table, id_files=tuple(sorted(id_files, key=lambda file: file.path)))
+        table = replace(table, id_files=tuple(sorted((*table.id_files, *ids), key=lambda file: file.path)))
     is_plays = table is not None and "share" in table.columns
     after = replace(
         before,
         schema=store.SCHEMA,
         digest=digest,
-        events=before.events + sum(part.rows for part in stored),
+        events=before.events + sum(part.rows for part in parts),
         first_timestamp=min(known, default=None),
         last_timestamp=max(known, default=None),
         sources=tuple(sources),
-        parts=tuple(sorted((*before.parts, *stored), key=lambda part: part.path)),
+        parts=tuple(sorted((*before.parts, *parts), key=lambda part: part.path)),
         interactions=None if is_plays else table,
         plays=table if is_plays else None,
     )

@@ -1,7 +1,6 @@
 """`python -m sim.world from-interactions`: reads files, writes a world's folder, shows how good it is."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from looplib.randomness import make_generator
 from sim.card import FIGURE_TEXTS
 from sim.errors import SimError
 from sim.figures import describe, listen
-from sim.fitted.data import FACTORS_FILE, find_factors, read_factors, read_table, read_texts
+from sim.fitted.data import FACTORS_FILE, ListeningTable, find_factors, read_factors, read_table, read_texts
 from sim.fitted.log import LOG_SUFFIX, compare_sessions, find_files, read_log
 from sim.fitted.reproduction import NEIGHBOURS, compare_listening, simulate_listening
 from sim.fitted.world import FitConfig, FittedWorld, fit_world
@@ -56,7 +55,7 @@ _NOTE = (
 app = make_app(HELP)
 
 
-@app.command(help=HELP)
+@app.command()
 def _main(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Interactions, or event logs.")],
     export: Annotated[Path, typer.Option(help=f"Folder of recsys.export, or of one version, with {FACTORS_FILE}.")],
@@ -92,7 +91,7 @@ def make_fitted_world(
         files = find_files(files)
         ids = factors.users, factors.tracks
         log = read_log(files, *ids) if files[0].suffix == LOG_SUFFIX else None
-        table = log.openings(*map(len, ids)) if log else read_table(files, *ids)
+        table = ListeningTable.of(*map(len, ids), log.listener, log.organic) if log else read_table(files, *ids)
         report(1, "read")
         world = fit_world(table, factors, texts, config, log)
         report(2, "fitted")
@@ -116,7 +115,7 @@ def _measure(folder: Path, fitted: FittedWorld, users: int, config: FitConfig) -
     """Return the figures of a world as it is read back from its folder."""
     model = make_model(load_world(folder))
     listeners = make_generator(config.seed, "fitted sessions").integers(model.world.listeners, size=_SESSIONS)
-    random = describe(listen(model, recommend_random, listeners, config.seed), listeners)
+    random = describe(listen(model, recommend_random, listeners, config.seed))
     log, response, count = fitted.log, fitted.response, config.sessions
     if log:  # as many sessions as in the log: the fewer there are, the more unequal are tracks
         count = max(len(log.listener) // model.world.listeners, 1)
@@ -131,7 +130,7 @@ def _measure(folder: Path, fitted: FittedWorld, users: int, config: FitConfig) -
         "tuning": {"squared_length": response.squared_length, "near_share": response.near_share},
         "response": {"gamma": response.gamma, **response.beyond.model_dump(mode="json")},
         "listening": {"tracks": random["tracks"], "time": random["time"]},
-        "reproduction": asdict(compare_listening(fitted.table, simulated, config.seed)),
+        "reproduction": compare_listening(fitted.table, simulated, config.seed),
         "sessions": {name: {"data": data, "simulated": found} for name, (data, found) in sessions.items()},
     }
 

@@ -44,8 +44,10 @@ class ListeningTable:
     weight: FloatArray  # (pairs,)
 
     @classmethod
-    def of(cls, users: int, tracks: int, user: IntArray, track: IntArray, weight: FloatArray) -> "ListeningTable":
-        """Add up the weights of equal pairs, and leave out pairs without weight."""
+    def of(
+        cls, users: int, tracks: int, user: IntArray, track: IntArray, weight: FloatArray | None = None
+    ) -> "ListeningTable":
+        """Add up the weights of equal pairs, 1 each by default, and leave out pairs without weight."""
         pair, position = np.unique(user * tracks + track, return_inverse=True)
         sums = np.bincount(position, weights=weight, minlength=len(pair)).astype(np.float64)
         pair, sums = pair[sums > 0], sums[sums > 0]

@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,42 +10,13 @@ from pydantic import Field
 from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.errors import SimError
-from sim.figures import Heard, describe, listen
-from sim.fitted.data import Ids, ListeningTable
+from sim.figures import Heard, describe, listen, share_repeated
+from sim.fitted.data import Ids
 from sim.listening.sessions import ListeningModel, Sessions
 from sim.recommenders import Recommender
 from sim.worlds.files import Record, read_records
 
 LOG_SUFFIX = ".jsonl"
-
-
-@dataclass(frozen=True)
-class SessionLog:
-    """Sessions, those of a listener side by side."""
-
-    listener: IntArray  # (sessions,) ascending
-    heard: Heard
-
-    @property
-    def session(self) -> IntArray:
-        """(tracks of all sessions,) the number of each one's session."""
-        return np.repeat(np.arange(len(self.listener)), self.heard.length)
-
-    @property
-    def shares(self) -> FloatArray:
-        """(tracks of all sessions,) share heard, 0..1."""
-        return self.heard.hundredths / 100.0
-
-    def figures(self) -> dict[str, float]:
-        """Return what `describe` says, and the share of openings that repeat one of their listener's."""
-        pairs = np.stack([self.listener, self.heard.tracks[self.heard.position == 0]])
-        repeated = 1 - np.unique(pairs, axis=1).shape[1] / max(len(self.listener), 1)
-        return describe(self.heard, self.listener) | {"openings repeated": repeated}
-
-    def openings(self, users: int, tracks: int) -> ListeningTable:
-        """Return how often each track opened a session of each listener."""
-        first = self.heard.tracks[self.heard.position == 0]
-        return ListeningTable.of(users, tracks, self.listener, first, np.ones(len(first)))
 
 
 class _Event(Record):
@@ -68,10 +38,10 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def read_log(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> SessionLog:
-    """Read the sessions of event logs; users and tracks are numbered in the order of their ids."""
+def read_log(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> Heard:
+    """Read the sessions of event logs, by listener; users and tracks are numbered in the order of their ids."""
     users, tracks = ({str(own_id): number for number, own_id in enumerate(ids)} for ids in (user_ids, track_ids))
-    numbers: dict[tuple[int, str], int] = {}
+    sessions: dict[tuple[int, str], int] = {}
     user, session, moment, track, hundredths = (array("q") for _ in range(5))
     for file in files:
         for line, event in read_records(file, _Event):
@@ -79,39 +49,38 @@ def read_log(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> SessionLog
                 if found not in known:
                     raise SimError(f"{file}:{line}: {name} {found!r} is not in the export's factors")
             user.append(users[str(event.user)])
-            session.append(numbers.setdefault((user[-1], event.session), len(numbers)))
+            session.append(sessions.setdefault((user[-1], event.session), len(sessions)))
             moment.append(event.timestamp)
             track.append(tracks[str(event.track)])
             hundredths.append(round(100 * event.time))
-    columns = [np.frombuffer(column, np.int64) for column in (user, session, track, hundredths)]
-    if len(user) == len(numbers):
+    if len(user) == len(sessions):
         lacks = "no recommended track was heard" if len(user) else "no events"
         raise SimError(f"{', '.join(map(str, files))}: {lacks}")
-    order = np.lexsort((np.frombuffer(moment, np.int64), columns[1], columns[0]))
-    who, which, heard, shares = (column[order] for column in columns)
+    columns = [np.frombuffer(column, np.int64) for column in (user, session, moment, track, hundredths)]
+    who, which, _, heard, shares = np.stack(columns)[:, np.lexsort((columns[2], columns[1], columns[0]))]
     first = np.flatnonzero(np.append(True, np.diff(which) != 0))
-    return SessionLog(who[first], Heard(np.diff(np.append(first, len(which))), heard, shares))
+    return Heard(who[first], np.diff(np.append(first, len(which))), heard, shares)
 
 
-def compare_sessions(model: ListeningModel, log: SessionLog, seed: int) -> dict[str, tuple[float, float]]:
+def compare_sessions(model: ListeningModel, log: Heard, seed: int) -> dict[str, tuple[float, float]]:
     """Return figures of half of the log's listeners, and of simulated sessions of the other half.
 
     A simulated listener has as many sessions as in the log, and is recommended any of the tracks that the log
     recommended to it.
     """
     order = make_generator(seed, "held-out listeners").permutation(model.world.listeners)
-    simulated = log.listener[np.isin(log.listener, order[::2])]
-    rows = np.flatnonzero(np.isin(log.listener, order[1::2]))
-    events = np.isin(log.session, rows)
-    held_out = Heard(log.heard.length[rows], log.heard.tracks[events], log.heard.hundredths[events])
-    logged = SessionLog(log.listener[rows], held_out)
-    found = SessionLog(simulated, listen(model, _recommend_logged(log), simulated, seed)).figures()
-    return {name: (value, found[name]) for name, value in logged.figures().items()}
+    fitted, held_out = (log.only(np.isin(log.listener, half)) for half in (order[::2], order[1::2]))
+    found = _figures(listen(model, _recommend_logged(log), fitted.listener, seed))
+    return {name: (value, found[name]) for name, value in _figures(held_out).items()}
 
 
-def _recommend_logged(log: SessionLog) -> Recommender:
-    recommended = log.heard.position > 0
-    tracks, owner = log.heard.tracks[recommended], log.listener[log.session[recommended]]
+def _figures(heard: Heard) -> dict[str, float]:
+    return describe(heard) | {"openings repeated": share_repeated(heard.listener, heard.organic)}
+
+
+def _recommend_logged(log: Heard) -> Recommender:
+    recommended = log.position > 0
+    tracks, owner = log.tracks[recommended], log.listener[log.session[recommended]]
 
     def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         first, end = (np.searchsorted(owner, sessions.listener[rows], side=side) for side in ("left", "right"))

@@ -3,8 +3,6 @@
 The data hold what listeners chose themselves. So do the opening tracks of sessions, and these are compared.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
@@ -16,39 +14,27 @@ NEIGHBOURS = 10
 _TRACKS = 1000  # that co-listening is compared on
 
 
-@dataclass(frozen=True)
-class Reproduction:
-    """Data against simulation; each listener counts alike.
-
-    Held out: half of the listeners simulated against the data of the other half; and the data of both halves, which is
-    what luck leaves to be had. Co-listening: mean share of a track's ten most co-listened tracks in the data that are
-    among its ten in the simulation.
-    """
-
-    data_gini: float  # inequality of the tracks' popularity in the data: 0 all alike, 1 one has it all
-    gini: float  # in the simulation
-    popularity: float  # Spearman's rank correlation of the tracks' popularity in the two
-    held_out: float  # the same, held out
-    held_out_data: float
-    co_listening: float
-    chance: float  # that share with the simulated ten of another track, which is what popularity alone gives
-    tracks: int  # that the shares are means of
-    held_out_co_listening: float
-    held_out_co_listening_data: float
-
-
 def simulate_listening(model: ListeningModel, sessions: int, seed: int) -> ListeningTable:
     """Draw the opening tracks of so many sessions of every listener."""
     world = model.world
     listeners = np.repeat(np.arange(world.listeners), sessions)
     tracks = draw_starts(model, listeners, make_generator(seed, "reproduction")).organic
-    return ListeningTable.of(world.listeners, world.tracks, listeners, tracks, np.ones(len(listeners)))
+    return ListeningTable.of(world.listeners, world.tracks, listeners, tracks)
 
 
-def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int) -> Reproduction:
-    """Compare two tables of the same listeners and tracks.
+def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int) -> dict[str, float]:
+    """Compare two tables of the same listeners and tracks, in which each listener counts alike.
 
     Co-listening is compared on tracks, drawn by the seed, that somebody heard together with another track.
+
+    Returns:
+        gini: Inequality of the tracks' popularity: 0 all alike, 1 one has it all; `data_gini` in the data.
+        popularity: Spearman's rank correlation of the tracks' popularity in the two.
+        co_listening: Mean share of a track's ten most co-listened tracks in the data that are among its ten in the
+            simulation; `chance`: with the ten of another track, which is what popularity alone gives; `tracks`: that
+            these shares are means of.
+        held_out, held_out_co_listening: Half of the listeners simulated against the data of the other half; and with
+            `_data` the data of both halves, which is what luck leaves to be had.
     """
     data, simulated = data.shares(), simulated.shares()
     popularity, simulated_popularity = data.popularity(), simulated.popularity()
@@ -59,18 +45,18 @@ def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int
     held_out, halves = data.only(others), [table.only(fitted) for table in (simulated, data)]
     ranks = [spearman(half.popularity(), held_out.popularity()) for half in halves]
     shares = [_overlap(_tops(held_out, half, sample)) for half in halves]
-    return Reproduction(
-        data_gini=gini(popularity),
-        gini=gini(simulated_popularity),
-        popularity=spearman(popularity, simulated_popularity),
-        held_out=ranks[0],
-        held_out_data=ranks[1],
-        co_listening=_overlap(tops),
-        chance=_overlap([(wanted, tops[number - 1][1]) for number, (wanted, _) in enumerate(tops)]),
-        tracks=len(tops),
-        held_out_co_listening=shares[0],
-        held_out_co_listening_data=shares[1],
-    )
+    return {
+        "data_gini": gini(popularity),
+        "gini": gini(simulated_popularity),
+        "popularity": spearman(popularity, simulated_popularity),
+        "held_out": ranks[0],
+        "held_out_data": ranks[1],
+        "co_listening": _overlap(tops),
+        "chance": _overlap([(wanted, tops[number - 1][1]) for number, (wanted, _) in enumerate(tops)]),
+        "tracks": len(tops),
+        "held_out_co_listening": shares[0],
+        "held_out_co_listening_data": shares[1],
+    }
 
 
 def gini(values: FloatArray) -> float:

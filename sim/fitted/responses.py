@@ -19,7 +19,7 @@ import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
-from sim.fitted.log import SessionLog
+from sim.figures import Heard
 from sim.listening.hashes import betas, bits_of
 from sim.listening.response import expit
 from sim.worlds.config import ResponseConfig
@@ -55,7 +55,7 @@ class _Events:
     share: FloatArray
 
 
-def fit_response(log: SessionLog, directions: FloatArray, artist: IntArray, seed: int) -> Response:
+def fit_response(log: Heard, directions: FloatArray, artist: IntArray, seed: int) -> Response:
     """Fit to a log, whose listeners are 0..n-1; `directions` (tracks, dimensions) have length 1."""
     events = _events(log, directions, artist)
     listeners = int(log.listener.max()) + 1
@@ -64,7 +64,7 @@ def fit_response(log: SessionLog, directions: FloatArray, artist: IntArray, seed
     wants = wants + np.sqrt(open_variance) * rng.standard_normal(listeners)
     noise, idiosyncrasy = _spread(events, wants, slope, wear, rng)
     stretch = _stretch(idiosyncrasy)
-    unheard = float((1 - log.shares)[log.heard.position > 0].sum() / len(log.listener))
+    unheard = float((1 - log.hundredths / 100.0)[log.position > 0].sum() / len(log.listener))
     gamma, awake = np.round(np.exp(wear), 4).tolist()
     return Response(
         squared_length=round(slope * stretch, 3),
@@ -78,21 +78,20 @@ def fit_response(log: SessionLog, directions: FloatArray, artist: IntArray, seed
     )
 
 
-def _events(log: SessionLog, directions: FloatArray, artist: IntArray) -> _Events:
+def _events(log: Heard, directions: FloatArray, artist: IntArray) -> _Events:
     """Describe the recommended tracks of a log, but for those of the organic track's artist.
 
     A session likes these more than the cosine says, which would hide that artists wear out.
     """
-    heard, session = log.heard, log.session
-    tracks, by = heard.tracks, artist[heard.tracks]
-    organic = tracks[(np.cumsum(heard.length) - heard.length)[session]]
-    is_fresh = (heard.position > 0) & (_earlier_equal(session, tracks) == 0)
+    session, tracks, by = log.session, log.tracks, artist[log.tracks]
+    organic = log.organic[session]
+    is_fresh = (log.position > 0) & (_earlier_equal(session, tracks) == 0)
     rows = np.flatnonzero(is_fresh & (by != artist[organic]))
     cosine = np.empty(len(rows))
     for part in np.array_split(np.arange(len(rows)), len(rows) // _AT_ONCE + 1):
         cosine[part] = np.vecdot(directions[organic[rows[part]]], directions[tracks[rows[part]]])
-    counts = np.column_stack([_earlier_equal(session, by)[rows], heard.position[rows] - 1]).astype(np.float64)
-    return _Events(log.listener[session[rows]], cosine, counts, log.shares[rows])
+    counts = np.column_stack([_earlier_equal(session, by)[rows], log.position[rows] - 1]).astype(np.float64)
+    return _Events(log.listener[session[rows]], cosine, counts, log.hundredths[rows] / 100.0)
 
 
 def _solve(events: _Events, listeners: int) -> tuple[FloatArray, float, FloatArray, FloatArray]:

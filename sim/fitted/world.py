@@ -20,8 +20,8 @@ from pydantic import Field
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.config import Config, Count, Share
 from looplib.randomness import make_generator
+from sim.figures import Heard
 from sim.fitted.data import Factors, ListeningTable, Texts
-from sim.fitted.log import SessionLog
 from sim.fitted.responses import Response, fit_response
 from sim.listening.response import raw_share
 from sim.worlds.config import DEFAULT_GAMMA, DEFAULT_SESSION_BUDGET, PositiveSpan, ResponseConfig, Span
@@ -46,12 +46,12 @@ class FitConfig(Config):
     lengthened by another, until random recommendations and the tracks near an interest are heard as is wanted here.
     """
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)  # of all randomness
     gamma: Share = Field(default=DEFAULT_GAMMA, description="factor on the share for each earlier track of the artist")
     interests: Count = Field(default=500, description="most tracks of a listener, heard most, that open sessions")
     consume_bias: Span = Span(low=1.0, high=5.9)
     consume_sharpness: PositiveSpan = PositiveSpan(low=0.3, high=1.2)
-    session_budget: Count = DEFAULT_SESSION_BUDGET
+    session_budget: Count = DEFAULT_SESSION_BUDGET  # bored so many times, a listener leaves
     random_listening: float = Field(
         default=2.12, gt=1, le=100, description="listening time a session with random tracks"
     )
@@ -77,13 +77,13 @@ class FittedWorld:
     tracks: list[dict[str, object]]  # the lines of `tracks.json`; `id` is the data's
     users: list[dict[str, object]]  # the lines of `users.json`, of listeners who heard something
     table: ListeningTable  # what they heard, or with a log how often it opened sessions, by the world's ids
-    log: SessionLog | None  # by the world's ids too
+    log: Heard | None  # by the world's ids too
     response: Response  # tuned, or with a log fitted
     unplaced: int  # tracks whose factors are all 0
 
 
 def fit_world(
-    table: ListeningTable, factors: Factors, texts: Texts, config: FitConfig, log: SessionLog | None = None
+    table: ListeningTable, factors: Factors, texts: Texts, config: FitConfig, log: Heard | None = None
 ) -> FittedWorld:
     """Fit a world to what was heard, and to the sessions of a log, if there is one.
 

@@ -14,10 +14,10 @@ class RemoteConfig(Config):
     """Which listeners, which service, and how many requests at a time."""
 
     world: Path = Field(default=Path("out/demo/world"), description="its tracks are the service's catalogue")
-    recommender: Literal["remote"] = "remote"
+    recommender: Literal["remote"] = "remote"  # a service answers
     episodes: Count = Field(description="sessions, of each day")
     days: Count = Field(default=1, description="days, one after the other; Enter begins each")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)  # decides what listeners do
     url: HttpUrl = Field(default=HttpUrl("http://localhost:5001"), description="address of the service")
     concurrency: int | None = Field(default=None, ge=1, le=10_000, description="requests at a time; 64, of batches 4")
     batch: int = Field(default=0, ge=0, le=100_000, description="sessions in a request; 0: one, as the original has it")

@@ -12,7 +12,6 @@ may have logged it; a gateway's 502 and 504 say no more than that.
 import asyncio
 import time
 from contextlib import suppress
-from typing import NamedTuple, Self
 
 import aiohttp
 import numpy as np
@@ -44,18 +43,15 @@ class StoppedError(Exception):
     """The run ends, and the request was not done."""
 
 
-class Answer(NamedTuple):
-    """A response."""
-
-    status: int
-    body: bytes
+Answer = tuple[int, bytes]
+"""The status and the body of a response."""
 
 
 class Service:
     """A service that answers several callers at a time, who share `stop`, which ends the run, and `counts`."""
 
     def __init__(self, config: RemoteConfig, tracks: int, stop: asyncio.Event, counts: Counts) -> None:
-        """Name a service with a catalogue of so many tracks; its connections are those of an `async with` block."""
+        """Name a service with a catalogue of so many tracks; `aclose` it, in the event loop that made it."""
         self.stop, self.counts = stop, counts
         self._url, self._tracks = URL(config.address), tracks
         self._patience_s, self._has_batches = config.patience_s, config.batch > 0
@@ -69,11 +65,7 @@ class Service:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def __aenter__(self) -> Self:
-        """Return the service."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def aclose(self) -> None:
         """Close the connections."""
         await self._http.close()
 
@@ -110,13 +102,13 @@ class Service:
             answer = None
             try:
                 async with self._http.post(url, data=body, allow_redirects=False) as response:
-                    answer = Answer(response.status, await response.read())
-                reason = f"status {answer.status}"
+                    answer = response.status, await response.read()
+                reason = f"status {response.status}"
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 reason = f"not connected: {getattr(error, 'strerror', None) or error}"
             except (aiohttp.ClientError, OSError):
                 return None
-            if answer and (answer.status < 500 or answer.status in _LOST_AT_GATEWAY):
+            if answer and (answer[0] < 500 or answer[0] in _LOST_AT_GATEWAY):
                 return answer
             now = time.monotonic()
             give_up_at = min(give_up_at, now + self._patience_s)
@@ -143,19 +135,19 @@ class Service:
         else:
             ((user, track, share),) = columns
             path, body = f"/{what}/{user}", orjson.dumps({"track": track, "time": share})
-        answer = await self._ask(path, body)
-        if answer is None or answer.status in _LOST_AT_GATEWAY:
+        status, found = await self._ask(path, body) or (_LOST_AT_GATEWAY[0], b"")
+        if status in _LOST_AT_GATEWAY:
             reason, said = ANSWER_LOST, "answers in a row were lost"
-        elif answer.status >= 500:
-            said = f"requests in a row failed, the last with {answer.status}: {_error_text(answer.body)}"
+        elif status >= 500:
+            said = f"requests in a row failed, the last with {status}: {_error_text(found)}"
             reason = SERVICE_FAILED
-        elif answer.status >= 300:
-            self._fail(f"{self._url}{path}: refused with {answer.status}: {_error_text(answer.body)}")
+        elif status >= 300:
+            self._fail(f"{self._url}{path}: refused with {status}: {_error_text(found)}")
             raise StoppedError
         else:
             self._failed_in_a_row = 0
             self.counts.requests += 1
-            return answer.body
+            return found
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= _MOST_IN_A_ROW:
             self._fail(f"{self._url}{path}: {self._failed_in_a_row} {said}")

@@ -16,8 +16,8 @@ DEFAULT_GAMMA = 0.8
 class Span(Config):
     """A range of values, both ends included."""
 
-    low: float
-    high: float
+    low: float  # least of what is drawn
+    high: float  # most of what is drawn
 
     @model_validator(mode="after")
     def _is_ordered(self) -> Self:
@@ -29,7 +29,7 @@ class Span(Config):
 class PositiveSpan(Span):
     """A range of values above 0."""
 
-    low: Positive
+    low: Positive  # least of what is drawn
     log: bool = Field(default=False, description="the logarithm is uniform, so that the median is the geometric mean")
 
 
@@ -40,14 +40,14 @@ class CatalogueConfig(Config):
     of its expected squared length comes from each, the track's own share being what is left of 1.
     """
 
-    tracks: int = Field(ge=1, le=10_000_000)
-    artists: Count
-    genres: Count
-    dimensions: int = Field(ge=1, le=4096)
+    tracks: int = Field(ge=1, le=10_000_000)  # how many
+    artists: Count  # how many
+    genres: Count  # how many
+    dimensions: int = Field(ge=1, le=4096)  # of the embeddings
     squared_length: Positive = Field(description="expected squared length of a track's embedding")
     axis_decay: float = Field(default=0.0, ge=0, description="axis j has a variance proportional to j ** -axis_decay")
-    genre_share: Share
-    artist_share: Share
+    genre_share: Share  # share of the squared length that comes from the genre
+    artist_share: Share  # share that comes from the artist; the rest is the track's own
     length_spread: float = Field(default=0.0, ge=0, le=2, description="sigma of the log of an artist's lengths")
     common: float = Field(default=0.0, ge=0, le=100, description="length of what all tracks have in common, on axis 1")
     genre_spread: float = Field(ge=0, description="sigma of the log of a genre's weight: 0 makes all equally large")
@@ -66,12 +66,12 @@ class CatalogueConfig(Config):
 class ListenersConfig(Config):
     """Listeners: their interests, drawn by popularity, and how easily each is bored."""
 
-    listeners: int = Field(ge=1, le=100_000_000)
+    listeners: int = Field(ge=1, le=100_000_000)  # how many
     interests_low: Count = Field(description="least interests of a listener")
     interests_high: Count = Field(description="most interests of a listener")
     consume_bias: Span
     consume_sharpness: PositiveSpan
-    session_budget: Count = DEFAULT_SESSION_BUDGET
+    session_budget: Count = DEFAULT_SESSION_BUDGET  # bored so many times, a listener leaves
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -99,7 +99,7 @@ class ResponseConfig(Config):
 class WorldConfig(Config):
     """A whole world."""
 
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0)  # of all randomness
     gamma: Share = Field(default=DEFAULT_GAMMA, description="factor on the share for each earlier track of the artist")
     catalogue: CatalogueConfig
     listeners: ListenersConfig

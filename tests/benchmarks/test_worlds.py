@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.oracle import Oracle
-from benchmarks.worlds import ARMS, BEST, SIMPLE, WORLDS, Row, table_of, write_configs
-from benchmarks.worlds_chart import draw_worlds
+from benchmarks.worlds import ARMS, BEST, SIMPLE, WORLDS, Oracle, Row, draw_worlds, table_of, write_configs
 from looplib.config import load_config
 from looplib.randomness import make_generator
 from recsys.loop.config import LoopConfig

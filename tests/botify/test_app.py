@@ -171,10 +171,10 @@ def test_an_event_that_cannot_be_written_is_not_acknowledged(
 def test_an_unexpected_error_is_500_without_its_details(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> NoReturn:
+    def fail(*_: object) -> NoReturn:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(service, "next", fail)
+    monkeypatch.setattr(service, "answer", fail)
     answer = client.post("/next/4", json={"track": 1, "time": 1})
     assert answer.status_code == 500
     assert "secret" not in answer.get_json()["error"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys.ingest.events import ingest
+from recsys.ingest.pipeline import ingest
 from recsys.store.remote import Store
 from sim.collect import Events, format_events
 from tests.recsys.events import read_rows

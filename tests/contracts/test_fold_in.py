@@ -20,9 +20,8 @@ from looplib.arrays import Float32Array
 from looplib.checksums import unseal
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
-from recsys.ingest.interactions import ingest_interactions
-from recsys.models.als import Als, AlsParams
-from recsys.models.normal_equations import make_equations
+from recsys.ingest.pipeline import ingest
+from recsys.models.als import Als, AlsParams, make_equations
 from tests.botify.exports import make_settings
 from tests.recsys.finished import finish_run
 
@@ -87,7 +86,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(scale: str, tm
     plays = plays.assign(u=plays["u"].map("u{}".format), i=plays["i"].map("i{}".format), w=generator.uniform(1, 9, 900))
     plays.to_parquet(tmp_path / "plays.parquet")
     reading = Reading(parse_columns("user=u,item=i,weight=w"))
-    ingest_interactions([tmp_path / "plays.parquet"], tmp_path / "store", reading, memory="200MB")
+    ingest([tmp_path / "plays.parquet"], tmp_path / "store", reading, memory="200MB")
     run = finish_run(tmp_path, feedback={"scale": scale})
     version = Path(export_run(run, tmp_path / "out", ExportConfig(top=5, neighbours=3, filter_seen=True)))
     service = make_settings(tmp_path / "out", version / "tracks.json", "fold_in")

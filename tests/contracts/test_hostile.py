@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from analysis.ab.__main__ import PROG, app
 from looplib.cli import run
-from recsys.ingest.events import ingest
+from recsys.ingest.pipeline import ingest
 from recsys.lab.app import LabSettings, create_app
 from recsys.lab.service import Service
 from tests.analysis.ab.logs import START_MS, event, experiment

@@ -11,7 +11,7 @@ from botify.model.catalogue import load_catalogue
 from botify.model.loading import load_model
 from botify.service import Service
 from looplib.randomness import make_generator
-from recsys.ingest.events import ingest
+from recsys.ingest.pipeline import ingest
 from tests.botify.exports import make_settings, publish, write_catalogue
 
 LISTENERS, TRACKS = 300, 60
@@ -30,9 +30,9 @@ def serve(folder: Path, liking: float) -> Path:
         generator = make_generator(5, "interleaving", user)
         track, time = int(generator.integers(40, TRACKS)), 1.0
         for _ in range(6):
-            (track,) = service.next([(user, track, time)])
+            (track,) = service.answer("next", [(user, track, time)])
             time = float(np.clip(generator.normal(0.4 + liking * (track in lists[user][:6]), 0.2), 0, 1))
-        service.last([(user, track, time)])
+        service.answer("last", [(user, track, time)])
     service.close()
     return settings.log_dir
 

@@ -31,8 +31,7 @@ from recsys.config import ContextConfig, ExportConfig, SearchConfig
 from recsys.errors import IngestError
 from recsys.export import __main__ as publish
 from recsys.export.export import export_run
-from recsys.ingest.events import ingest
-from recsys.ingest.interactions import ingest_interactions
+from recsys.ingest.pipeline import ingest
 from recsys.runs.folder import CONFIG
 from recsys.search import __main__ as search
 from recsys.store.ids import Title, read_titles
@@ -71,7 +70,7 @@ def export(
     folder.mkdir(exist_ok=True)
     (folder / "plays.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     reading = Reading(parse_columns(columns))
-    ingest_interactions([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
+    ingest([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
     return publish_model(folder, context)
 
 
@@ -185,7 +184,7 @@ def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once
     assert {line["user"] for line in lines} == {event["user"] for event in logged}
     assert {track for line in lines for track in line["tracks"]} <= {event["track"] for event in logged}
     with pytest.raises(IngestError, match="a store of events; interactions need a store of their own"):
-        ingest_interactions([tmp_path / "first/plays.jsonl"], store, Reading(parse_columns("user=u,item=i")))
+        ingest([tmp_path / "first/plays.jsonl"], store, Reading(parse_columns("user=u,item=i")))
 
 
 def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:

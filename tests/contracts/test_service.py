@@ -13,7 +13,7 @@ from looplib.files import sha256_file
 from recsys.config import ExportConfig
 from recsys.errors import IngestError
 from recsys.export import export
-from recsys.ingest.events import ingest
+from recsys.ingest.pipeline import ingest
 from recsys.search import __main__ as search
 from recsys.store.remote import open_store
 from tests.botify.client import client_of

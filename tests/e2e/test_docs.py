@@ -217,7 +217,8 @@ def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def bring(folder: Path) -> None:
     """Make the files that the pages expect of a reader: logs, interactions, and what the loop leaves."""
     shutil.copytree(folder / "out/demo/log", folder / "LOGS")
-    shutil.copytree(folder / "out/demo/run", folder / "out/demo/days/1/run")
+    for left, of_the_loop in {"run": "run", "service/log": "log"}.items():
+        shutil.copytree(folder / "out/demo" / left, folder / "out/demo/days/1" / of_the_loop)
     log = next((folder / "LOGS").glob("*.jsonl")).read_bytes()
     events = [event for line in log.splitlines() if (event := orjson.loads(line))["time"]]
     rows = [f"u{e['user']},t{e['track']},{200 * e['time']:.0f},{e['timestamp'] // 1000}" for e in events]

@@ -11,7 +11,7 @@ from looplib.cli import run
 from recsys.config import Feedback, Split
 from recsys.dataset.buckets import prepare_bucket
 from recsys.dataset.split import SplitRule
-from recsys.ingest.events import ingest
+from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import experiment, write
 
 HOUR_MS = 3_600_000

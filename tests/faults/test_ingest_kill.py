@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.ingest import events as ingest
+from recsys.ingest import pipeline as ingest
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import event, read_rows, write_log
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 import pytest
-import yaml
 
 from recsys.errors import LoopError
 from recsys.loop import days
@@ -48,7 +47,8 @@ class StandIn:
         elif step.module == "recsys.export":
             self._write(Path(given["--out"], "lists"), Path(given["--run"], "winner.json").read_text())
         elif step.module == "analysis.ab":
-            self._write(Path(given["--out"], "report.json"), self._text_of(Path(words[0])))
+            report = {"recommenders": {"C": "random", "T1": "indexed"}, "log": self._text_of(Path(words[0]))}
+            self._write(Path(given["--out"], "report.json"), orjson.dumps(report).decode())
         elif step.module == "analysis.offpolicy":
             self._write(Path(given["--out"]), self._text_of(Path(words[0])))
         else:
@@ -58,7 +58,8 @@ class StandIn:
     @contextmanager
     def serving(self, step: Step, port: int) -> Iterator[None]:
         del port
-        self._log = Path(step.environment["BOTIFY_LOG_DIR"])
+        (log,) = (word.removeprefix("--set=log_dir=") for word in map(str, step.arguments) if "log_dir=" in word)
+        self._log = Path(log)
         yield
 
     def _listen(self, summary: Path, seed: str) -> None:
@@ -88,8 +89,6 @@ class StandIn:
 
 def make_config(folder: Path) -> LoopConfig:
     names = ("world", "collect", "search", "service", "report")
-    arms: list[dict[str, Any]] = [{"recommender": "indexed"}, {"recommender": "random"}]
-    (folder / "service.yaml").write_text(yaml.safe_dump({"experiments": [{"name": "E", "arms": arms}]}))
     files = {name: folder / f"{name}.yaml" for name in names}
     traffic = {"episodes": EPISODES}
     return LoopConfig.model_validate({"folder": folder / "loop", "experiment": "E", "traffic": traffic} | files)

@@ -88,7 +88,7 @@ def test_unfinished_and_idle_connections_are_closed_in_time(published: Published
     limits = {"header_s": 0.2, "body_s": 0.2, "idle_s": 0.2}
     requests = [b"", HEAD, HEAD + b"Content-Length: 22\r\n\r\n{", HEALTH]
     with serve(published, tmp_path / "log", http=limits) as served, held(served.port, requests) as sockets:
-        answers = [read_all(one).split(b"\r\n")[0] for one in sockets]
+        answers = [read_all(client).split(b"\r\n")[0] for client in sockets]
     assert answers == [b"", b"HTTP/1.1 408 Request Timeout", b"HTTP/1.1 408 Request Timeout", b"HTTP/1.1 200 OK"]
 
 
@@ -114,8 +114,8 @@ def test_of_too_many_connections_the_longest_idle_is_closed(published: Published
         serve(published, tmp_path / "log", http={"client_connections": 3}) as served,
         held(served.port, [HEALTH] * 3) as sockets,
     ):
-        for one in sockets:
-            assert one.recv(4096)
+        for client in sockets:
+            assert client.recv(4096)
         first, second, third = sockets
         first.sendall(HEALTH)
         assert first.recv(4096)
@@ -139,8 +139,8 @@ def test_health_is_answered_while_every_thread_waits(
                 assert served.ask("GET", "/health/live")[0] == 200
             assert select.select(sockets, [], [], 0)[0] == [], "they still wait"
             own_redis.resume()
-            for one in sockets:
-                assert one.recv(4096).startswith(b"HTTP/1.1 200")
+            for client in sockets:
+                assert client.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def make_certificate(folder: Path) -> Path:

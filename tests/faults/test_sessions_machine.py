@@ -79,7 +79,7 @@ class Sessions(RuleBasedStateMachine):
     def ask(self, user: int, track: int, which: int) -> None:
         request = self.new_request(user, track)
         try:
-            (answer,) = self.services[which].next([request], [self.number])
+            (answer,) = self.services[which].answer("next", [request], [self.number])
         except (AnswersError, LateError):
             assert not self.is_up
             return
@@ -93,7 +93,7 @@ class Sessions(RuleBasedStateMachine):
     def end(self, user: int, track: int, which: int) -> None:
         request = self.new_request(user, track)
         try:
-            self.services[which].last([request], [self.number])
+            self.services[which].answer("last", [request], [self.number])
         except (AnswersError, LateError):
             assert not self.is_up
             return
@@ -108,9 +108,9 @@ class Sessions(RuleBasedStateMachine):
         assert self.latest
         message, request, number, answer = self.latest
         if message == "last":
-            self.services[which].last([request], [number])
+            self.services[which].answer("last", [request], [number])
         else:
-            assert self.services[which].next([request], [number]) == [answer]
+            assert self.services[which].answer("next", [request], [number]) == [answer]
 
     @rule(which=WHICH)
     def restart_service(self, which: int) -> None:

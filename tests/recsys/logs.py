@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys.ingest import events as ingest
+from recsys.ingest import pipeline as ingest
 
 START_MS = 1_767_225_600_000
 EVENT_SCHEMA = pa.schema(

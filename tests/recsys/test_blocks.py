@@ -60,12 +60,12 @@ def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
 
 def test_more_blocks_than_rows_are_a_block_for_each_row(dataset: Dataset, tmp_path: Path) -> None:
     blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 1000)
-    assert (len(blocks.listeners), len(blocks.tracks)) == (len(dataset.users), len(dataset.tracks))
+    assert tuple(map(len, blocks)) == (len(dataset.users), len(dataset.tracks))
 
 
 def test_blocks_cover_every_row_once_with_about_as_much_work(dataset: Dataset, tmp_path: Path) -> None:
     cut = cut_blocks(in_process(slots=4), dataset, "total", open_workspace(tmp_path))
-    for blocks, rows in ((cut.listeners, len(dataset.users)), (cut.tracks, len(dataset.tracks))):
+    for blocks, rows in zip(cut, (len(dataset.users), len(dataset.tracks)), strict=True):
         assert [block.first for block in blocks] == [0, *(block.last for block in blocks[:-1])]
         assert blocks[-1].last == rows
         sizes = [block.load()[0].nnz for block in blocks]
@@ -78,8 +78,8 @@ def test_a_block_holds_no_more_interactions_than_allowed(
 ) -> None:
     monkeypatch.setattr(blockwise, "LARGEST_BLOCK", 300)
     cut = cut_blocks(in_process(slots=2), dataset, "train", open_workspace(tmp_path))
-    assert len(cut.listeners) >= dataset.summary.interactions / 300
-    assert len(cut.listeners) % 2 == 0
+    assert len(cut[0]) >= dataset.summary.interactions / 300
+    assert len(cut[0]) % 2 == 0
 
 
 def test_a_fit_goes_on_from_its_last_whole_sweep(

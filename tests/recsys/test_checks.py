@@ -15,7 +15,7 @@ from looplib.progress import console
 from recsys.config import ExportConfig
 from recsys.errors import ExportError
 from recsys.export.export import export_run
-from recsys.ingest.interactions import ingest_interactions
+from recsys.ingest.pipeline import ingest
 from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
@@ -35,7 +35,7 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"u{user},t{item},{weight:g}" for user, item, weight in zip(users, items, weights, strict=True)]
     (folder / "plays.csv").write_text("user,item,weight\n" + "\n".join(lines) + "\n")
     reading = Reading(parse_columns("user=user,item=item,weight=weight"))
-    ingest_interactions([folder / "plays.csv"], folder / "store", reading)
+    ingest([folder / "plays.csv"], folder / "store", reading)
     return folder / "store"
 
 

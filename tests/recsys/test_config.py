@@ -44,14 +44,6 @@ def test_a_split_by_files_takes_one_name_or_several(tmp_path: Path) -> None:
     assert (split.train, split.test) == (("a.csv", "b.csv"), ("c.csv",))
 
 
-def test_the_configuration_of_a_run_of_an_earlier_version_is_read() -> None:
-    assert load_config(SearchConfig, None, [*PLACES, "search.seeds=[]", "search.patience=null"]) == load_config(
-        SearchConfig, None, PLACES
-    )
-    with pytest.raises(ConfigError, match=r"search\.seeds: unknown key"):
-        load_config(SearchConfig, None, [*PLACES, "search.seeds=[1, 2]"])
-
-
 def test_every_knob_of_the_model_is_an_axis() -> None:
     axes = {
         "solver": ["cg", "cholesky"],

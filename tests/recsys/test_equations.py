@@ -13,9 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from looplib.arrays import FloatArray
 from recsys.errors import TrialError
-from recsys.models.als import Als, AlsParams, Fit
+from recsys.models.als import Als, AlsParams, Fit, load_kernels, make_equations
 from recsys.models.compiled import cache_folder
-from recsys.models.normal_equations import load_kernels, make_equations
 from recsys.models.topk import top_tracks
 
 FACTORS = 5
@@ -150,7 +149,7 @@ def test_without_numba_the_library_s_solver_serves_with_a_note(
     for name in ("compiled", "kernels", "rank_kernels"):
         monkeypatch.delitem(sys.modules, f"recsys.models.{name}", raising=False)
         monkeypatch.delattr(f"recsys.models.{name}", raising=False)
-    for module in ("normal_equations", "topk"):
+    for module in ("als", "topk"):
         monkeypatch.setattr(f"recsys.models.{module}.load_kernels", load_kernels.__wrapped__)
     heard, _ = listening()
     fits = [Als(heard, replace(PLAIN, solver=solver), seed=1, threads=1) for solver in ("cg", "implicit")]

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from looplib.files import sha256_file
-from recsys.errors import ExportError
-from recsys.ingest.events import ingest
+from recsys.errors import ExportError, StoreError
+from recsys.ingest.pipeline import ingest
 from recsys.session_model.responses import Responses, load_responses
 from recsys.store.remote import open_store
 from tests.recsys.logs import Session, make_store, random_sessions, write_log
@@ -87,9 +87,9 @@ def test_another_catalogue_is_refused(tmp_path: Path) -> None:
     store = open_store(store_of(tmp_path, catalogue))
     other = write_catalogue(tmp_path / "other")
     other.write_bytes(other.read_bytes() + b"\n")
-    with pytest.raises(ExportError, match=r"other/tracks\.json: sha256 .* found, but .* was logged on 30 tracks"):
+    with pytest.raises(StoreError, match=r"other/tracks\.json: not the catalogue of .*: 30 tracks"):
         load_responses(store, other)
-    with pytest.raises(ExportError, match=r"missing\.json: cannot be read"):
+    with pytest.raises(StoreError, match=r"missing\.json: no catalogue to be read here"):
         load_responses(store, tmp_path / "missing.json")
 
 

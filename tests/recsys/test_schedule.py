@@ -136,7 +136,7 @@ def test_a_candidate_is_never_stopped_while_it_is_the_best() -> None:
     search = halving().model_copy(update={"score_every": 1})
     for seed in range(20):
         played = Played(search, random_values(search, seed)).play(2, np.random.default_rng(seed))
-        best = max((each.metrics[METRIC][0], trial) for trial, scores in played.scores.items() for each in scores)
+        best = max((score.metrics[METRIC][0], trial) for trial, scores in played.scores.items() for score in scores)
         assert best[1] not in played.decisions.stopped
 
 

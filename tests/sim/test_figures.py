@@ -64,8 +64,7 @@ def test_neighbours_are_the_tracks_nearest_to_the_opening_one(demo_model: Listen
 def test_figures_are_those_of_a_small_example() -> None:
     shares = np.array([*(100, 0, 60), *(100, 5), *(100, 0, 95, 0, 0, 8), *(100, 70)])
     tracks = np.array([*(1, 2, 3), *(1, 4), *(5, 2, 6, 7, 8, 9), *(5, 6)])
-    heard = Heard(np.array([3, 2, 6, 2]), tracks, shares)
-    found = describe(heard, np.array([0, 0, 1, 1]))
+    found = describe(heard := Heard(np.array([0, 0, 1, 1]), np.array([3, 2, 6, 2]), tracks, shares))
     assert found["tracks"] == 13 / 4
     assert found["time"] == pytest.approx((1.6 + 1.05 + 2.03 + 1.7) / 4)
     assert found["share 0"] == pytest.approx(4 / 9)

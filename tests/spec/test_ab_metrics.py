@@ -20,8 +20,8 @@ SKIP_BELOW = 0.3
 def walk(events: list[dict[str, Any]]) -> dict[tuple[int, str], dict[str, float]]:
     """Columns of every listener and arm; the own recommender of arm X is "of X"."""
     by_listener: dict[tuple[int, str | None], list[dict[str, Any]]] = defaultdict(list)
-    for one in sorted(events, key=lambda one: one["timestamp"]):
-        by_listener[one["user"], one["experiments"].get("ALS")].append(one)
+    for event in sorted(events, key=lambda event: event["timestamp"]):
+        by_listener[event["user"], event["experiments"].get("ALS")].append(event)
     found = {key: totals(of_one, key[1]) for key, of_one in by_listener.items()}
     return {
         (user, arm): of_one | {f"past_{name}": value for name, value in found.get((user, None), {}).items()}
@@ -33,9 +33,9 @@ def walk(events: list[dict[str, Any]]) -> dict[tuple[int, str], dict[str, float]
 def totals(events: list[dict[str, Any]], arm: str | None) -> dict[str, float]:
     result: dict[str, float] = defaultdict(float)
     session: list[dict[str, Any]] = []
-    for one in events:
-        session.append(one)
-        if one["message"] == "last":
+    for event in events:
+        session.append(event)
+        if event["message"] == "last":
             add_session(result, session, arm)
             session = []
     return result
@@ -43,30 +43,30 @@ def totals(events: list[dict[str, Any]], arm: str | None) -> dict[str, float]:
 
 def add_session(result: dict[str, float], session: list[dict[str, Any]], arm: str | None) -> None:
     _, *recommended = session
-    named = [one for one in session if one["message"] == "next" and one["recommender"]]
+    named = [event for event in session if event["message"] == "next" and event["recommender"]]
     result["sessions"] += 1
     result["tracks"] += len(session)
-    result["time"] += sum(one["time"] for one in session)
+    result["time"] += sum(event["time"] for event in session)
     result["recommended_tracks"] += len(recommended)
-    result["recommended_time"] += sum(one["time"] for one in recommended)
-    result["skips"] += sum(one["time"] < SKIP_BELOW for one in recommended)
-    result["repeats"] += len(session) - len({one["track"] for one in session})
-    latencies = [1000 * one["latency"] for one in session]
+    result["recommended_time"] += sum(event["time"] for event in recommended)
+    result["skips"] += sum(event["time"] < SKIP_BELOW for event in recommended)
+    result["repeats"] += len(session) - len({event["track"] for event in session})
+    latencies = [1000 * event["latency"] for event in session]
     result["logged_requests"] += len(latencies)
     result["logged_latency_ms"] += sum(latencies)
     result["requests"] += sum(latency >= 0 for latency in latencies)
     result["latency_ms"] += sum(latency for latency in latencies if latency >= 0)
     result["named"] += len(named)
-    result["fallbacks"] += sum(one["recommender"] != f"of {arm}" for one in named)
+    result["fallbacks"] += sum(event["recommender"] != f"of {arm}" for event in named)
 
 
 def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(tmp_path: Path) -> None:
     events = experiment(30, past=3, days=6)
-    for one in events[::7]:
-        one["latency"] *= -1  # a clock was set back
-    for one in events:
-        one["track"] %= 5  # so that tracks are heard again
-        one["user"] += 2**60  # no float tells these ids apart
+    for event in events[::7]:
+        event["latency"] *= -1  # a clock was set back
+    for event in events:
+        event["track"] %= 5  # so that tracks are heard again
+        event["user"] += 2**60  # no float tells these ids apart
     expected = walk(events)
     with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
         measure(loaded, AbConfig(skip_below=SKIP_BELOW))
@@ -122,5 +122,5 @@ def test_a_configured_recommender_is_the_arms_own(tmp_path: Path) -> None:
     with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
         measure(loaded, AbConfig(recommenders={"T1": "fallback"}))
         columns = read_listeners(loaded.connection, "T1")
-    answered = [one["recommender"] for one in events if one["experiments"].get("ALS") == "T1"]
+    answered = [event["recommender"] for event in events if event["experiments"].get("ALS") == "T1"]
     assert columns["fallbacks"].sum() == answered.count("of T1")

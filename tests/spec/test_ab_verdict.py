@@ -53,7 +53,7 @@ def effect(
 
 def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN401  any value
     """An experiment that nothing speaks against."""
-    arms = dict.fromkeys(("C", *(one.arm for one in effects)), 1000)
+    arms = dict.fromkeys(("C", *(effect.arm for effect in effects)), 1000)
     values: dict[str, Any] = {
         "listeners": arms,
         "lines": LineCounts(100, 100, 0, 0),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.offpolicy import OffPolicy, sessions_of
+from analysis.offpolicy import OffPolicy, match_lists, sessions_of
 from analysis.offpolicy.estimate import OffPolicyEstimate
 from analysis.offpolicy.policies import RewardModel, Serving
 from tests.analysis.offpolicy.logged import uniform_events
@@ -63,7 +63,7 @@ def estimates() -> dict[Serving, list[OffPolicyEstimate]]:
         policies = OffPolicy(sessions_of(events), resamples=200, seed=log)
         for serving in SERVINGS:
             of_events = guesses[policies.sessions.listener]
-            policy = policies.matcher.match(np.arange(USERS), lists).serve(serving)
+            policy = match_lists(policies.sessions, np.arange(USERS), lists).serve(serving)
             found[serving].append(policies.value(policy, RewardModel(of_events, of_events)))
     return found
 

@@ -44,17 +44,17 @@ def test_estimates_equal_those_of_the_open_bandit_pipeline() -> None:
     logging = rng.dirichlet(np.full(ACTIONS, 0.4), POSITIONS) * 0.9 + 0.1 / ACTIONS
     evaluated = rng.dirichlet(np.full(ACTIONS, 0.6), POSITIONS)
     position = rng.integers(POSITIONS, size=ROUNDS)
-    action = np.array([rng.choice(ACTIONS, p=logging[place]) for place in position.tolist()])
+    action = np.array([rng.choice(ACTIONS, p=logging[shown]) for shown in position.tolist()])
     reward = (rng.random(ROUNDS) < 0.1 + 0.5 * action / ACTIONS).astype(np.float64)
     guesses = rng.random((ROUNDS, ACTIONS, POSITIONS))
-    pscore, each = logging[position, action], np.arange(ROUNDS)
+    pscore, rounds = logging[position, action], np.arange(ROUNDS)
     action_dist = np.broadcast_to(evaluated.T, (ROUNDS, ACTIONS, POSITIONS))
 
-    impressions = LoggedSessions(each, each, each, action, reward, pscore, unknown=0, unfollowed=0)
+    impressions = LoggedSessions(rounds, rounds, rounds, action, reward, pscore, unknown=0, unfollowed=0)
     scorer = OffPolicy(impressions, resamples=2)
     served = Policy(evaluated[position, action], np.full(ROUNDS, fill_value=True))
-    expected = (evaluated[position] * guesses[each, :, position]).sum(axis=1)
-    rewards = RewardModel(guesses[each, action, position], expected)
+    expected = (evaluated[position] * guesses[rounds, :, position]).sum(axis=1)
+    rewards = RewardModel(guesses[rounds, action, position], expected)
     found, switched = scorer.value(served, rewards), scorer.value(served, rewards, largest_weight=3.0)
 
     reference = obp_estimates(reward, action, position, pscore, action_dist, guesses, 3.0)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.offpolicy import OffPolicy, sessions_of
+from analysis.offpolicy import OffPolicy, match_lists, sessions_of
 from analysis.offpolicy.policies import Serving
 from analysis.offpolicy.session_time import Artists, SessionTime, SessionTimes
 
@@ -80,7 +80,7 @@ def estimates(serving: Serving = "random") -> dict[str, SessionTime]:
     times = SessionTimes(sessions, None, Artists(np.arange(TRACKS), ARTISTS), scorer.resamples)
     found = {}
     for kind in KINDS:
-        lists = scorer.matcher.match(np.arange(USERS), lists_of(kind))
+        lists = match_lists(scorer.sessions, np.arange(USERS), lists_of(kind))
         found[kind] = times.estimate(lists, lists.serve(serving), serving)
     return found
 

@@ -1,7 +1,6 @@
 -- One row per cut-off and listener: what the best possible recommendations would reach.
 -- $ks        INTEGER[], cut-offs: how many of the best recommendations count
 -- $min_time  DOUBLE, listening time from which a held-out track is relevant, share of the track
--- FROM listeners(listener BIGINT, user BIGINT, relevant BIGINT)
 -- FROM truth(listener BIGINT, track BIGINT, time DOUBLE)
 -- Columns:
 --   k, listener       the cut-off, the listener's index
@@ -15,17 +14,12 @@ WITH ranked AS (
 ),
 cutoffs AS (
     SELECT unnest($ks)::INTEGER AS k
-),
-best AS (
-    SELECT
-        k, listener,
-        fsum(1 / log2(rank + 1)) FILTER (time >= $min_time) AS ideal_dcg,
-        fsum(time / log2(rank + 1)) AS ideal_graded_dcg
-    FROM ranked
-    JOIN cutoffs ON rank <= k
-    GROUP BY k, listener
 )
-SELECT k, listener, nullif(relevant, 0) AS relevant, ideal_dcg, ideal_graded_dcg
-FROM listeners
+SELECT
+    k, listener,
+    nullif(count(*) FILTER (time >= $min_time), 0) AS relevant,
+    fsum(1 / log2(rank + 1)) FILTER (rank <= k AND time >= $min_time) AS ideal_dcg,
+    fsum(time / log2(rank + 1)) FILTER (rank <= k AND time > 0) AS ideal_graded_dcg
+FROM ranked
 CROSS JOIN cutoffs
-LEFT JOIN best USING (k, listener)
+GROUP BY k, listener

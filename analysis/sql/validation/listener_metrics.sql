@@ -37,6 +37,7 @@ found AS (
         count(*) FILTER (time >= $min_time) OVER (PARTITION BY listener ORDER BY rank) AS hits_so_far
     FROM recommendations
     JOIN truth USING (listener, track)
+    WHERE time > 0
 ),
 accuracy AS (
     SELECT

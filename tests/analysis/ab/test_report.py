@@ -16,7 +16,7 @@ from analysis.errors import AnalysisError, EventLogError
 from analysis.planning import read_values
 from looplib.cli import run
 from looplib.config import load_config
-from recsys.ingest.events import ingest
+from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import DAY_MS, START_MS, event, experiment, write
 
 CONFIG = AbConfig(min_listeners=20, planned_listeners=60)

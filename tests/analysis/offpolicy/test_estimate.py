@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.offpolicy import OffPolicy, sessions_of
+from analysis.offpolicy import OffPolicy, match_lists, sessions_of
+from analysis.offpolicy.estimate import OffPolicyEstimate
 from analysis.offpolicy.policies import Policy
 from tests.analysis.offpolicy.logged import Session, heldout_events, uniform_events
 
@@ -28,8 +29,12 @@ def top(means: np.ndarray) -> np.ndarray:
     return np.argsort(-means, axis=1)[:, :LISTED]
 
 
+def value_lists(scorer: OffPolicy, users: np.ndarray, tracks: np.ndarray) -> OffPolicyEstimate:
+    return scorer.value(match_lists(scorer.sessions, users, tracks).serve("random"))
+
+
 def test_a_clear_case_is_conclusive_and_ends_lie_around_the_value(scorer: OffPolicy, means: np.ndarray) -> None:
-    found = scorer.value_lists(np.arange(USERS), top(means))
+    found = value_lists(scorer, np.arange(USERS), top(means))
     assert not found.reasons
     assert found.best.lower < found.best.value < found.best.upper
     assert found.best == found.snips
@@ -37,20 +42,20 @@ def test_a_clear_case_is_conclusive_and_ends_lie_around_the_value(scorer: OffPol
 
 
 def test_too_few_matches_are_not_conclusive_and_the_reason_says_how_many(scorer: OffPolicy) -> None:
-    found = scorer.value_lists(np.arange(3), np.arange(9).reshape(3, 3))
+    found = value_lists(scorer, np.arange(3), np.arange(9).reshape(3, 3))
     assert "effective sample size" in found.reasons[0]
 
 
 def test_no_match_at_all_is_worth_0_and_not_conclusive() -> None:
     sessions = sessions_of(heldout_events([Session(0, [1, 2], [1.0, 0.5], [0.1])]))
-    found = OffPolicy(sessions, resamples=2).value_lists(np.array([0]), np.array([[5]]))
+    found = value_lists(OffPolicy(sessions, resamples=2), np.array([0]), np.array([[5]]))
     assert (found.snips.value, found.ess, found.matched) == (0.0, 0.0, 0)
     assert found.reasons
 
 
 def test_a_policy_beyond_what_was_ever_recommended_is_not_conclusive(scorer: OffPolicy, means: np.ndarray) -> None:
     lists = np.hstack([top(means), TRACKS + np.arange(20) + np.zeros((USERS, 1), dtype=np.int64)])
-    found = scorer.value_lists(np.arange(USERS), lists)
+    found = value_lists(scorer, np.arange(USERS), lists)
     assert found.mean_weight.value < 0.5
     assert any("never recommends some" in reason for reason in found.reasons)
 
@@ -61,7 +66,7 @@ def test_lists_that_know_the_sessions_are_not_conclusive(scorer: OffPolicy) -> N
     known = [
         np.unique(sessions.track[recommended[sessions.listener[recommended] == user]])[:3] for user in range(USERS)
     ]
-    found = scorer.value_lists(np.arange(USERS), np.stack(known))
+    found = value_lists(scorer, np.arange(USERS), np.stack(known))
     assert any("was learned from these sessions" in reason for reason in found.reasons)
 
 
@@ -85,4 +90,4 @@ def test_what_cannot_be_valued_is_refused(
 ) -> None:
     arguments = {"users": np.arange(USERS), "tracks": top(means)} | change
     with pytest.raises(AnalysisError, match=message):
-        scorer.value_lists(**arguments)
+        value_lists(scorer, **arguments)

@@ -108,8 +108,8 @@ def test_cuped_narrows_the_interval_by_what_is_foretold() -> None:
 
 @pytest.mark.parametrize("before", [0.0, 3.0])
 def test_cuped_without_a_past_that_varies_changes_nothing(before: float) -> None:
-    columns = [{TIME: one[TIME], TIME_BEFORE: one[TIME] * 0 + before} for one in draw_arms(6, 50, 60)]
-    control, arm = (Moments.of(one) for one in columns)
+    columns = [{TIME: values[TIME], TIME_BEFORE: values[TIME] * 0 + before} for values in draw_arms(6, 50, 60)]
+    control, arm = (Moments.of(values) for values in columns)
     adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
     assert adjusted.control == estimate(control, Quantity(TIME))
     assert adjusted.arm == estimate(arm, Quantity(TIME))

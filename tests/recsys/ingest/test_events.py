@@ -17,7 +17,7 @@ from analysis.logs.lines import LineCounts
 from looplib.cli import run
 from recsys.errors import IngestError, StoreError
 from recsys.ingest import __main__ as ingest_command
-from recsys.ingest import events as ingest
+from recsys.ingest import pipeline as ingest
 from recsys.store.buckets import bucket_of
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
@@ -224,7 +224,7 @@ def test_a_log_that_grows_meanwhile_is_refused(tmp_path: Path, monkeypatch: pyte
         write_log(log, events(6))
         return found
 
-    monkeypatch.setattr("recsys.ingest.pipeline.digest", digest_and_grow)
+    monkeypatch.setattr("recsys.ingest.sources.digest", digest_and_grow)
     with pytest.raises(IngestError, match="changed while it was read"):
         ingest.ingest([log], tmp_path / "store")
 

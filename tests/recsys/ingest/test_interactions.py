@@ -17,11 +17,11 @@ from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
 from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SplitError
-from recsys.ingest.interactions import ingest_interactions
+from recsys.ingest import pipeline
 from recsys.store.buckets import bucket_of
 from recsys.store.ids import originals
 from recsys.store.remote import Store, open_store
-from tests.recsys.events import event, read_rows, write_log
+from tests.recsys.events import read_rows
 from tests.recsys.opened import dataset_of
 from tests.recsys.tables import WRITERS, Row, ingest, write_csv, write_json, write_parquet
 
@@ -44,7 +44,7 @@ def random_rows(seed: int, count: int, *, users: int = 40, items: int = 60) -> l
 
 
 def ingested(folder: Path, *files: Path, columns: str = COLUMNS, buckets: int | None = 4) -> Store:
-    return ingest_interactions(
+    return pipeline.ingest(
         files, folder / "store", Reading(parse_columns(columns)), buckets=buckets, memory="200MB"
     ).store
 
@@ -255,21 +255,6 @@ def test_wrong_columns_are_refused(
 ) -> None:
     file = write_csv(tmp_path / "a.csv", [GOOD])
     assert message in refusal(capsys, tmp_path, file, "--columns", columns)
-
-
-def test_events_and_interactions_do_not_share_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = write_log(tmp_path / "log.jsonl", [event()])
-    rows = write_csv(tmp_path / "a.csv", [GOOD])
-    assert ingest(tmp_path / "store", log) == 0
-    capsys.readouterr()
-    assert "a store of events; interactions need a store of their own" in refusal(capsys, tmp_path, rows, *ASKED)
-    other = tmp_path / "other"
-    other.mkdir()
-    ingested(other, rows)
-    assert "a store of interactions; event logs need a store of their own" in refusal(capsys, other, log)
-    assert "name the same, or use a store of their own" in refusal(
-        capsys, other, write_csv(tmp_path / "b.csv", [GOOD | {"song": "z"}]), *ASKED[:-1], "user=uid,item=song"
-    )
 
 
 @pytest.mark.parametrize(("asked", "delimiter"), [(r"\t", "\t"), ("::", "::"), (None, "\t"), (None, ";")])

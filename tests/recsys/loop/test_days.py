@@ -1,4 +1,4 @@
-"""The days of a loop: what it may continue with, and its arms."""
+"""The days of a loop: what it may continue with."""
 
 from pathlib import Path
 
@@ -6,27 +6,14 @@ import pytest
 
 from looplib.cli import run
 from looplib.config import dump_config
-from recsys.errors import LoopError
 from recsys.loop.__main__ import PROG, app
 from recsys.loop.config import LoopConfig
-from recsys.loop.days import recommenders_of
 
 
 def make_config(folder: Path, **changes: object) -> LoopConfig:
     names = ("world", "collect", "search", "service", "report")
     document = {"folder": folder / "loop", "experiment": "E"} | {name: folder / f"{name}.yaml" for name in names}
     return LoopConfig.model_validate(document | changes)
-
-
-def test_the_arms_are_those_of_the_service(tmp_path: Path) -> None:
-    config = make_config(tmp_path)
-    config.service.write_text(
-        "experiments:\n- name: E\n"
-        "  arms: [{recommender: random}, {recommender: indexed}, {name: X, recommender: top_pop}]"
-    )
-    assert recommenders_of(config) == {"C": "random", "T1": "indexed", "X": "top_pop"}
-    with pytest.raises(LoopError, match="no experiment F"):
-        recommenders_of(make_config(tmp_path, experiment="F"))
 
 
 def test_a_folder_goes_on_as_the_loop_that_it_began_as(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,10 +21,7 @@ TIMES = {"C": [0.2, 0.4, 0.6, 0.4], "T1": [0.9, 0.8, 0.7, 0.9], "T2": [0.5, 0.6,
 
 @pytest.fixture
 def config(tmp_path: Path) -> LoopConfig:
-    config = make_config(tmp_path)
-    arms = "[{recommender: random}, {recommender: session_context}, {recommender: top_pop}]"
-    config.service.write_text(f"experiments:\n- name: E\n  arms: {arms}")
-    return config
+    return make_config(tmp_path)
 
 
 def write_day(config: LoopConfig, day: int, effect_pct: float, spread_pct: float) -> Paths:
@@ -34,7 +31,9 @@ def write_day(config: LoopConfig, day: int, effect_pct: float, spread_pct: float
     ends = {"lower_pct": 100 * (ratio / factor - 1), "upper_pct": 100 * (ratio * factor - 1)}
     effect = {"metric": METRIC.name, "control_value": 2.0, "relative": {"effect_pct": effect_pct} | ends}
     report = {
+        "experiment": "E",
         "control": "C",
+        "recommenders": {"C": "random", "T1": "session_context", "T2": "top_pop"},
         "listeners": {"C": 100, "T1": 101, "T2": 102},
         "effects": [
             effect | {"arm": "T1", "arm_value": 4 * ratio},
@@ -66,7 +65,7 @@ def test_the_days_end_with_a_table_and_whether_the_lift_grew(
     config: LoopConfig, last_pct: float, spread_pct: float, words: str
 ) -> None:
     days = [write_day(config, 1, 100, spread_pct), write_day(config, 2, last_pct, spread_pct)]
-    outcomes = [read_outcome(day, config) for day in days]
+    outcomes = [read_outcome(day) for day in days]
     page = io.StringIO()
     print_outcomes(outcomes, Console(file=page, width=150))
     text = page.getvalue()
@@ -82,7 +81,7 @@ def test_the_days_end_with_a_table_and_whether_the_lift_grew(
 
 
 def test_arms_are_compared_with_the_best_of_the_simple_ones(config: LoopConfig) -> None:
-    outcome = read_outcome(write_day(config, 1, 100, 5), config)
+    outcome = read_outcome(write_day(config, 1, 100, 5))
     assert outcome.best_simple == "T2"
     over = {arm.arm: arm.over_simple_pct for arm in outcome.arms}
     assert over["T2"] is None

@@ -11,11 +11,15 @@ from recsys.errors import LoopError
 from recsys.loop.processes import Step, free_port, lock_folder, run_step, serving
 
 
+@pytest.fixture(autouse=True)
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+
+
 def make_module(folder: Path, text: str) -> Step:
     """A step that runs a module of this text."""
     (folder / "a_step.py").write_text(text)
-    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
-    return Step("A step", "a_step", ["--to", folder / "made"], environment={"PYTHONPATH": path})
+    return Step("A step", "a_step", ["--to", folder / "made"])
 
 
 def test_a_step_runs_its_command_and_shows_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -60,11 +64,11 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 """
 
 
-def test_a_service_that_does_not_last_is_said(tmp_path: Path) -> None:
+def test_a_service_that_fails_meanwhile_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     step = make_module(tmp_path, SERVER.replace("self.end_headers()", "self.end_headers(); os._exit(7)"))
-    step = Step(step.title, step.module, step.arguments, environment={**step.environment, "PORT": str(port)})
-    with pytest.raises(LoopError, match=r"^a step did not last: exit code 7$"), serving(step, port) as process:
+    monkeypatch.setenv("PORT", str(port))
+    with pytest.raises(LoopError, match=r"^a step did not end well: exit code 7$"), serving(step, port) as process:
         process.wait(60)
 
 

@@ -12,7 +12,7 @@ import pytest
 from looplib.cli import run
 from looplib.errors import UserError
 from recsys.dataset.dataset import open_dataset
-from recsys.ingest import events as ingest
+from recsys.ingest import pipeline as ingest
 from recsys.lab.app import LabSettings, create_app
 from recsys.lab.service import Service
 from recsys.report.page import write_report

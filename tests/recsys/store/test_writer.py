@@ -8,7 +8,7 @@ import pytest
 
 from analysis.store import Source, open_store
 from recsys.errors import StorageError, StoreError
-from recsys.store.writer import Additions, commit, locked, manifest_to_extend
+from recsys.store.writer import Additions, commit, locked
 from recsys.workspace import open_workspace
 from tests.analysis.test_store import SOURCE, write_store
 
@@ -61,8 +61,7 @@ def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
     source = Source("more.jsonl", "00", 9, SOURCE.lines)
     parts = {2: tmp_path / "new.parquet"}
     workspace = open_workspace(tmp_path)
-    with locked(workspace) as lock:
-        before = manifest_to_extend(workspace, 4)
+    with locked(workspace, 4) as (lock, before):
         commit(lock, before, Additions([source], {"00": tmp_path / "new.jsonl"}, parts))
     store = open_store(tmp_path)
     assert (store.manifest.events, store.bytes) == (4, 5 + size)

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from sim.figures import Heard
-from sim.fitted.log import SessionLog
 from sim.fitted.responses import fit_response
 
 LISTENERS, TRACKS, EACH, LENGTH = 150, 200, 60, 9
 
 
-def _log(noise: float, gamma: float, tiredness: float) -> tuple[SessionLog, np.ndarray, np.ndarray, np.ndarray]:
+def _log(noise: float, gamma: float, tiredness: float) -> tuple[Heard, np.ndarray, np.ndarray, np.ndarray]:
     """A log in which the share heard follows the formula; its directions, artists, and a_u."""
     rng = np.random.default_rng(1)
     directions = rng.normal(size=(TRACKS, 6))
@@ -25,8 +24,8 @@ def _log(noise: float, gamma: float, tiredness: float) -> tuple[SessionLog, np.n
     mean = mean * gamma**earlier * (1 - tiredness) ** np.maximum(np.arange(LENGTH) - 1, 0)
     share = np.round(100 * rng.beta(noise * mean, noise * (1 - mean)))
     share[:, 0] = 100
-    heard = Heard(np.full(len(listener), LENGTH), tracks.ravel(), share.ravel().astype(np.int64))
-    return SessionLog(listener, heard), directions, artist, wants
+    heard = Heard(listener, np.full(len(listener), LENGTH), tracks.ravel(), share.ravel().astype(np.int64))
+    return heard, directions, artist, wants
 
 
 @pytest.mark.parametrize(("noise", "gamma", "tiredness"), [(1.0, 0.8, 0.03), (10.0, 0.6, 0.0)])
@@ -39,5 +38,5 @@ def test_the_response_of_a_log_is_found_again(noise: float, gamma: float, tiredn
     assert found.beyond.tiredness == pytest.approx(tiredness, abs=0.006)
     assert np.corrcoef(found.bias, -wants)[0, 1] > 0.98
     assert found.bias.std() == pytest.approx(wants.std(), rel=0.05)
-    unheard = (1 - log.heard.hundredths.reshape(-1, LENGTH)[:, 1:] / 100).sum(axis=1).mean()
+    unheard = (1 - log.hundredths.reshape(-1, LENGTH)[:, 1:] / 100).sum(axis=1).mean()
     assert found.session_budget.mean() == pytest.approx(unheard, abs=0.15)

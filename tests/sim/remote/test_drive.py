@@ -13,7 +13,7 @@ import pytest
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import ListeningModel, Sessions, make_model
 from sim.remote.config import RemoteConfig
-from sim.remote.drive import drive
+from sim.remote.run import drive
 from sim.remote.sessions import SessionQueue
 from sim.remote.summary import Counts
 from sim.run import main
