@@ -20,7 +20,7 @@ from recsys.store.remote import download_stored
 from recsys.workspace import open_workspace
 
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
-Kind = Literal["interactions", "heldout", "listeners", "tracks", "lengths", "logged"]
+Kind = Literal["interactions", "heldout", "lengths", "tracks", "logged"]
 
 
 def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
@@ -89,7 +89,6 @@ def _attach_sessions(connection: queries.Connection, store: str, parts: Sequence
 def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, tuple[str, dict[str, object]]]:
     """Name the statement of each file, with its parameters; only where they are needed, tracks and logged sessions."""
     shared: dict[Kind, tuple[str, dict[str, object]]] = {
-        "listeners": ("sessions/listeners", {}),
         "lengths": ("sessions/session_lengths", {}),
         "heldout": ("sessions/heldout", {"organic": organic, "is_weighted": rule.is_weighted}),
     }

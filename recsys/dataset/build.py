@@ -156,7 +156,8 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
 
 def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
     """Join the buckets' files into the arrays and tables of a dataset, in order of ids; one bucket is in memory."""
-    users = np.sort(of_column(pa.concat_tables(_read(folder, "listeners"))["user"]))
+    lengths = pa.concat_tables(_read(folder, "lengths"))
+    users = np.unique(of_column(lengths["user"]))
     if len(users) < 2:
         raise SplitError("all is of one listener; recommendations are learned from what many heard")
     if catalogue is None:
@@ -166,6 +167,9 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
     sides = ("train", "total", *(("train_skips", "total_skips") if feedback.skip_time else ()))
     _write_matrices(folder, sides, users, tracks, feedback)
     _write_tables(folder, users, tracks)
+    sessions = np.bincount(of_column(lengths["length"]), of_column(lengths["sessions"])).astype(np.int64)
+    table = {"length": np.flatnonzero(sessions), "sessions": sessions[sessions > 0]}
+    pq.write_table(pa.table({name: _arrow_column(table[name]) for name in table}), folder / "lengths.parquet")
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
     for file in folder.glob("*.arrow"):
@@ -173,7 +177,7 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
 
 
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
-    """Write held-out listening (by row, then column), held-out sessions (by row), and lengths of sessions."""
+    """Write held-out listening (by row, then column) and held-out sessions (by row)."""
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has twice the page faults
     for kind in ("heldout", "logged"):
         if not (tables := list(_read(folder, kind))):
@@ -184,10 +188,6 @@ def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
             table = table.set_column(table.column_names.index(name), name, _arrow_column(array))
         # Each bucket is in order, and has all of a listener.
         pq.write_table(table.take(_arrow_column(np.argsort(rows, kind="stable"))), folder / f"{kind}.parquet")
-    table = pa.concat_tables(_read(folder, "lengths"))
-    sessions = np.bincount(of_column(table["length"]), of_column(table["sessions"])).astype(np.int64)
-    lengths = {"length": np.flatnonzero(sessions), "sessions": sessions[sessions > 0]}
-    pq.write_table(pa.table({name: _arrow_column(lengths[name]) for name in lengths}), folder / "lengths.parquet")
 
 
 def _write_matrices(folder: Path, sides: Sequence[str], users: IntArray, tracks: IntArray, feedback: Feedback) -> None:

@@ -73,7 +73,6 @@ def _bucket_responses(parts: list[Path], artists: pa.Table) -> pa.Table:
         queries.attach_parquet(connection, "events", parts)
         queries.attach_arrow(connection, "artists", artists)
         queries.attach_query(connection, "named_events", "sessions/named_events")
-        queries.attach_query(connection, "session_events", "sessions/session_events")
         return queries.fetch_table(connection, "sessions/responses")
 
 

@@ -174,6 +174,14 @@ def test_without_a_name_a_session_ends_after_last_however_soon_the_next_begins(t
     assert prepare(tmp_path, sessions)["sessions"] == 2
 
 
+def test_without_a_name_what_begins_at_the_same_millisecond_is_one_session(tmp_path: Path) -> None:
+    sessions = [Session(1, START_MS, [(1, 1.0)]), Session(1, START_MS, [(2, 0.5)])]
+    rule = SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS)
+    assert prepare(tmp_path, sessions, rule) == dict.fromkeys(("events", "heldout_events"), 2) | dict.fromkeys(
+        ("sessions", "heldout_sessions"), 1
+    )
+
+
 def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
     sessions = [
         Session(1, START_MS, [(1, 1.0), (2, 0.5)], "a"),
@@ -194,7 +202,7 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
         written = [write_part(folder / f"{number}.parquet", part) for number, part in enumerate(parts)]
         prepare_bucket(*stored(written), str(folder), HASH, Feedback(), True)
         files.append([file.read_bytes() for file in sorted(folder.glob("*-000.arrow"))])
-    assert len(files[0]) == 6
+    assert len(files[0]) == 5
     assert files[0] == files[1]
 
 
