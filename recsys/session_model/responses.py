@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from analysis import queries
+from analysis.store import number_of
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.errors import ExportError
 from recsys.store.ids import read_titles, stored_titles
@@ -64,8 +65,9 @@ def _read_artists(store: Store, catalogue: Path | None) -> pa.Table:
         titles = stored_titles(store)
         return _NO_ARTISTS if titles is None else titles.select(["track", "artist"])
     tracks = read_titles(catalogue, store).values()
-    columns = [[track.track for track in tracks], [track.artist or None for track in tracks]]
-    return pa.Table.from_arrays([pa.array(column) for column in columns], schema=_NO_ARTISTS.schema)
+    numbers = [number_of(track.track) if isinstance(track.track, str) else track.track for track in tracks]
+    columns = {"track": numbers, "artist": [track.artist or None for track in tracks]}
+    return pa.table(columns, schema=_NO_ARTISTS.schema)
 
 
 def _bucket_responses(parts: list[Path], artists: pa.Table) -> pa.Table:
