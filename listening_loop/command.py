@@ -6,7 +6,6 @@ A step's module is imported when it is asked for, so that `--version` and a mist
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
@@ -17,30 +16,23 @@ from looplib import start
 from looplib.cli import run
 
 PROG = "listening-loop"
-_COMPLETION = ("--install-completion", "--show-completion")
+_OF_ALL_STEPS = ("--help", "--install-completion", "--show-completion")
 _COMPLETING = "_LISTENING_LOOP_COMPLETE"  # set by the shell's completion
 _TYPED = "_TYPER_COMPLETE_ARGS"  # what has been typed so far
 
 
-@dataclass(frozen=True)
-class Step:
-    """A subcommand: the module whose `app` runs it, and what `--help` says of it."""
-
-    module: str
-    help: str
-
-
+# The module whose `app` runs a step, and what `--help` says of it.
 STEPS = {
-    "demo": Step("listening_loop.demo", "The whole loop on a small simulated world, in about a minute."),
-    "init": Step("listening_loop.init", "Look at a file of yours and write a commented configuration for it."),
-    "ingest": Step("recsys.ingest.__main__", "Add logs, or files of your own, to a session store."),
-    "search": Step("recsys.search.__main__", "Search for the best model of a store, and publish its recommendations."),
-    "export": Step("recsys.export.__main__", "Publish the winner of a search."),
-    "serve": Step("botify.__main__", "Run the service that recommends, assigns arms and logs."),
-    "ab": Step("analysis.ab.__main__", "Report on an experiment: which arm won, and whether to trust it."),
-    "power": Step("analysis.power", "How many listeners an experiment needs."),
-    "verify": Step("listening_loop.verify", "Compare stores, runs, exports and logs with their checksums."),
-    "lab": Step("recsys.lab.__main__", "Runs, reports and the live experiment as pages."),
+    "demo": ("listening_loop.demo", "The whole loop on a small simulated world, in about a minute."),
+    "init": ("listening_loop.init", "Look at a file of yours and write a configuration for it."),
+    "ingest": ("recsys.ingest.__main__", "Add logs, or files of your own, to a session store."),
+    "search": ("recsys.search.__main__", "Search for the best model, and publish its lists."),
+    "export": ("recsys.export.__main__", "Publish the winner of a search."),
+    "serve": ("botify.__main__", "Run the service that recommends, assigns arms and logs."),
+    "ab": ("analysis.ab.__main__", "Report on an experiment: which arm won, and whether to trust it."),
+    "power": ("analysis.power", "How many listeners an experiment needs."),
+    "verify": ("listening_loop.verify", "Compare stores, runs, exports and logs with their checksums."),
+    "lab": ("recsys.lab.__main__", "Runs, reports and the live experiment as pages."),
 }
 
 
@@ -51,15 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, 2 where the user can fix what went wrong.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    first = words[0] if words else "--help"
-    if os.environ.get(_COMPLETING) or first in _COMPLETION:
-        _all_steps(os.environ.get(_TYPED, "").split())(args=words, prog_name=PROG)
-    elif first in ("--help", "-h"):
-        typer.echo(_help())
+    first = "--help" if words[:1] in ([], ["-h"]) else words[0]
+    if os.environ.get(_COMPLETING) or first in _OF_ALL_STEPS:
+        app = typer.main.get_command(_all_steps(os.environ.get(_TYPED, "").split()))
+        app.main(args=[first, *words[1:]], prog_name=PROG, standalone_mode=False)
     elif first == "--version":
         typer.echo(f"{PROG} {version(PROG)}")
     elif first in STEPS:
-        module = import_module(STEPS[first].module)
+        module = import_module(STEPS[first][0])
         return run(module.app, f"{PROG} {first}", words[1:], known_as=module.PROG)
     else:
         nearest = get_close_matches(first, STEPS, n=1, cutoff=0)[0]
@@ -68,22 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _help() -> str:
-    lines = [f"  {name:<8} {step.help}" for name, step in STEPS.items()]
-    options = f"{PROG} COMMAND --help has the options of a command; --version; --install-completion, --show-completion"
-    example = f"Example: {PROG} ingest out/demo/log --store out/store"
-    return "\n".join([f"Usage: {PROG} COMMAND …", "", *lines, "", options, "", example])
-
-
 def _all_steps(typed: Sequence[str]) -> typer.Typer:
-    """Return all steps as one application for the shell's completion; only a step that is typed has its options."""
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-    for name, step in STEPS.items():
+    """Return all steps as one application for help and completion; only a step that is typed has its options."""
+    more = "COMMAND --help shows the options of a command, --version the version."
+    example = f"Example: {PROG} ingest out/demo/log --store out/store"
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, epilog=f"{more}\n\n{example}")
+    for name, (module, text) in STEPS.items():
         if name in typed:
-            (command,) = import_module(step.module).app.registered_commands
-            app.command(name, help=step.help)(command.callback)
+            (command,) = import_module(module).app.registered_commands
+            app.command(name, help=text)(command.callback)
         else:
-            app.command(name, help=step.help)(lambda: None)
+            app.command(name, help=text)(lambda: None)
     return app
 
 

@@ -5,12 +5,11 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import orjson
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.checksums import seal
 from looplib.config import dump_config
-from looplib.files import atomic_write_text
+from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Client, Cluster, open_cluster
 from recsys.cluster.retry import Outcome
@@ -171,6 +170,17 @@ def _score_wholly(cluster: Cluster, state: SearchState, rows: Sequence[Row]) -> 
                 report(done, "every metric")
 
 
+def _score_on_test(cluster: Cluster, state: SearchState, chosen: Row) -> Row:
+    """Score what was chosen by every metric on the listeners who chose nothing, once."""
+    if not chosen.score or chosen.score.test or not state.scorer.validation.test_share:
+        return chosen
+    step = (chosen.trial, chosen.sweep)
+    (outcome,) = cluster.run(run_step, [(*step, replace(state.scorer, is_test=True), state.run.address, True)])
+    score = replace(chosen.score, test=outcome.result().metrics)
+    state.record(Outcome(step, score, None))
+    return replace(chosen, score=score)
+
+
 def _finalists(state: SearchState) -> list[Row]:
     """Return the candidates that are left at the end, and the best."""
     ranking = state.rank(state.metric)
@@ -198,6 +208,7 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
             chosen = replace(chosen, score=score_after(state.ledger.scores[chosen.trial.id], chosen.sweep))
         popular = [row for row in ranking if row.trial.kind == Popular.name and row.score]
         beats_popular = not any(row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:])
+    chosen = _score_on_test(cluster, state, chosen)
     write_leaderboard(run.folder / LEADERBOARD, ranking)
     run.upload(LEADERBOARD)
     output().print(leaderboard_table(ranking, metric))
@@ -213,8 +224,8 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
         console.print(remark, soft_wrap=True, markup=False, style=style)
     dataset = scorer.dataset.rpartition("/")[2]
     winner = Winner(chosen.trial, chosen.sweep, score.metrics, metric, dataset, tuple(found), beats_popular, score.test)
-    with run.write(WINNER) as file:
-        file.write(orjson.dumps(seal(winner), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    atomic_write_json(run.folder / WINNER, seal(winner))
+    run.upload(WINNER)
     return winner
 
 
