@@ -24,15 +24,6 @@ DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.O
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 
-# Errors of a stream come through Arrow, which keeps the text alone; it starts with the name of the error.
-_ERRORS = {
-    "Invalid Input Error": duckdb.InvalidInputException,
-    "Conversion Error": duckdb.ConversionException,
-    "Out of Range Error": duckdb.OutOfRangeException,
-    "Out of Memory Error": duckdb.OutOfMemoryException,
-    "IO Error": duckdb.IOException,
-}
-
 
 def connect(
     *,
@@ -86,11 +77,12 @@ def stream(connection: Connection, name: str, rows: int, **values: object) -> It
     """Run a SQL file and yield its rows in Arrow batches of up to `rows`; a DatabaseError may come at any of them."""
     try:
         yield from open_rows(connection, name, **values).to_arrow_reader(rows)
-    except OSError as error:
-        kind = _ERRORS.get(str(error).partition(":")[0])
-        if kind is None:
-            raise
-        raise kind(str(error)) from None
+    except OSError as error:  # through Arrow comes the text alone, which starts with the error's name
+        name = str(error).partition(" Error:")[0].replace(" ", "").lower()
+        for kind in (*DataErrors, OutOfMemory, *DiskErrors):
+            if kind.__name__.lower() == f"{name}exception":
+                raise kind(str(error)) from None
+        raise
 
 
 def copy_to_parquet(connection: Connection, name: str, file: Path, **values: object) -> int:
@@ -256,11 +248,6 @@ def materialize_labels(connection: Connection, table: str, file: Path, column: s
     return keys[0]
 
 
-def open_parquet(connection: Connection, file: Path) -> Rows:
-    """Return the rows of a Parquet file, or raise a DatabaseError if it is none."""
-    return connection.read_parquet(glob.escape(str(file)), hive_partitioning=False)
-
-
 def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
     """Return rows with a further column for each key of a JSON column, as text."""
     pointers = (duckdb.ConstantExpression("/" + key.replace("~", "~0").replace("/", "~1")) for key in keys)
@@ -278,7 +265,7 @@ def attach_columns(
     computed: Mapping[str, str],
     where: str | None,
 ) -> None:
-    """Make some columns of `open_csv`, `open_json` or `open_parquet` readable as text under a table's name.
+    """Make some columns of `open_csv`, `open_json` or a Parquet file readable as text under a table's name.
 
     `columns` are new names and those in the rows, `constants` and `computed` further columns: values, and expressions
     of the rows' columns. The column `kept` says 'true' where the SQL condition `where` holds, or a `fault` says why the

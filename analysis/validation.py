@@ -71,8 +71,6 @@ METRICS = (*_RATIOS, "coverage")
 class Validation:
     """What recommendations are worth on held-out listening."""
 
-    listeners: int  # validated listeners: those with a held-out pair
-    relevant: int  # relevant held-out pairs
     metrics: Mapping[str, Interval]  # by a key such as "ndcg@30"
     # What each metric but coverage sums and divides by, to compare in pairs; shape (2, listeners), as `Validator.users`
     ratios: Mapping[str, FloatArray] = field(compare=False, repr=False)
@@ -122,9 +120,14 @@ class Validator:
         self._catalogue_size = catalogue_size
         self._training_listeners = training_listeners
         self._lock = threading.Lock()
-        self._connection = queries.connect(threads=settings.threads)
-        self.users, self.relevant = self._index(heldout)
-        queries.attach_arrow(self._connection, "popularity", popularity)
+        if not (heldout["time"].to_numpy() >= settings.min_time).any():
+            raise AnalysisError(f"nothing to validate on: no held-out track was heard for at least {settings.min_time}")
+        self.users = np.unique(heldout["user"].to_numpy())
+        self._connection = connection = queries.connect(threads=settings.threads)
+        queries.attach_arrow(connection, "heldout", heldout)
+        queries.attach_arrow(connection, "popularity", popularity)
+        queries.materialize(connection, "truth", "validation/truth")
+        queries.materialize(connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=settings.min_time)
         # The same for equal held-out users and seed, so that intervals of differences are paired
         self.resamples = bootstrap.Resamples(len(self.users), settings.resamples, settings.seed)
 
@@ -154,17 +157,7 @@ class Validator:
             ends = bootstrap.normal_interval(value, counts / self._catalogue_size)
             metrics[f"coverage@{k}"] = Interval(value, *ends)
         both = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
-        return Validation(len(self.users), self.relevant, metrics, dict(zip(keys, both, strict=True)))
-
-    def _index(self, heldout: pa.Table) -> tuple[IntArray, int]:
-        """Make the tables truth and ideals; return the users and the number of relevant pairs."""
-        relevant = np.count_nonzero(heldout["time"].to_numpy() >= self._min_time)
-        if not relevant:
-            raise AnalysisError(f"nothing to validate on: no held-out track was heard for at least {self._min_time}")
-        queries.attach_arrow(self._connection, "heldout", heldout)
-        queries.materialize(self._connection, "truth", "validation/truth")
-        queries.materialize(self._connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=self._min_time)
-        return np.unique(heldout["user"].to_numpy()), relevant
+        return Validation(metrics, dict(zip(keys, both, strict=True)))
 
     def _ratios(self, recommendations: pa.Table, names: Sequence[str], ks: Sequence[int]) -> bootstrap.Ratios:
         """Return metrics that listener_metrics.sql defines; columns by metric, then cut-off."""

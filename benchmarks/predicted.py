@@ -59,13 +59,12 @@ def make_lists(model: ListeningModel, log: Path) -> dict[str, np.ndarray]:
     return {name: np.argpartition(-found, DEPTH)[:, :DEPTH] for name, found in scores.items()}
 
 
-def serve(lists: np.ndarray, sessions: Sessions, rows: np.ndarray, rng: np.random.Generator) -> tuple[Any, Any]:
+def serve(lists: np.ndarray, sessions: Sessions, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw any track of the listener's list that its session has not heard; of all tracks once none is left."""
     own, played = lists[sessions.listener[rows]], sessions.tracks[: sessions.length.max(), rows]
     left = np.where((own == played[:, :, None]).any(axis=0), 0.0, rng.random(own.shape))
     drawn = own[np.arange(len(rows)), left.argmax(axis=1)]
-    drawn = np.where(left.any(axis=1), drawn, rng.integers(sessions.world.tracks, size=len(rows)))
-    return drawn, np.full(len(rows), np.nan)
+    return np.where(left.any(axis=1), drawn, rng.integers(sessions.world.tracks, size=len(rows)))
 
 
 def play_world(name: str) -> list[dict[str, Any]]:

@@ -158,10 +158,10 @@ class Oracle:
         self._world = world
         self._best: dict[int, tuple[int, IntArray, FloatArray]] = {}  # by session: interest, tracks, their shares
 
-    def __call__(self, sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-        """Return a track for each of these sessions; how likely it was is not said."""
+    def __call__(self, sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
+        """Return a track for each of these sessions."""
         del rng
-        return np.array([self._choose(sessions, row) for row in rows.tolist()]), np.full(len(rows), np.nan)
+        return np.array([self._choose(sessions, row) for row in rows.tolist()])
 
     def _choose(self, sessions: Sessions, row: int) -> int:
         world, interest, listener = self._world, int(sessions.interest[row]), int(sessions.listener[row])

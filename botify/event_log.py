@@ -104,15 +104,11 @@ def describe_log(folder: Path, catalogue: Catalogue, *, text_users: bool = False
         found = orjson.loads(path.read_bytes())
     except ValueError as error:
         raise StartError(f"{path}: not JSON ({error})") from None
-    found = found if isinstance(found, dict) else {}
-    difference = ""
-    if found.get("catalogue") != facts:
-        difference = f"the log here is of another catalogue, {found.get('catalogue')}, than {facts}"
-    elif found.get("text_users", False) != text_users:
-        kinds = ("whole numbers", "text") if text_users else ("text", "whole numbers")
-        difference = f"ids of listeners are {kinds[0]} in the log, and {kinds[1]} now"
-    if difference:
-        raise StartError(f"{path}: {difference}; name another folder in log_dir")
+    found = {"text_users": False} | (found if isinstance(found, dict) else {})
+    served = {"catalogue": facts, "text_users": text_users}
+    other = [f"{key} {found.get(key)} there, {value} now" for key, value in served.items() if found.get(key) != value]
+    if other:
+        raise StartError(f"{path}: the log here is of other ids: {'; '.join(other)}; name another folder in log_dir")
 
 
 class SegmentWriter:

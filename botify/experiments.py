@@ -70,19 +70,17 @@ class Experiment(Config):
         return {arm.name: arm.weight / total for arm in self.arms}
 
     @cached_property
-    def _names_and_ends(self) -> tuple[list[str], list[float]]:
-        """The arms, and where the range of hashes of each but the last ends; no ends if all weights are equal."""
-        are_equal = len({arm.weight for arm in self.arms}) == 1
-        return list(self.shares), [] if are_equal else [share * 2**32 for share in accumulate(self.shares.values())][
-            :-1
-        ]
+    def _ends(self) -> list[float]:
+        """Where the range of hashes of each arm but the last ends; none if all weights are equal."""
+        ends = [share * 2**32 for share in accumulate(self.shares.values())]
+        return ends[:-1] if len({arm.weight for arm in self.arms}) > 1 else []
 
     def assign(self, users: Sequence[int | str]) -> list[str]:
         """Return the name of each listener's arm, which is always the same one.
 
         Arms of equal weight take the hash modulo their number; others a range of hashes as long as their share.
         """
-        names, ends = self._names_and_ends
+        names, ends = list(self.shares), self._ends
         seed = mmh3.hash(self.name if self.salt is None else self.salt, signed=False)
         hashes = [mmh3.hash(str(user), seed, signed=False) for user in users]
         positions = [bisect_right(ends, value) if ends else value % len(names) for value in hashes]

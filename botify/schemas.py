@@ -34,12 +34,12 @@ class Bodies:
         self.text_users, self._text_tracks, self.catalogue = text_users, catalogue.is_text, catalogue
         user: Any = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)] if text_users else WholeNumber
         time, number = Annotated[float, Meta(ge=0, le=1)], WholeNumber | msgspec.UnsetType
-        heard = {"track": catalogue.id_type, "time": time, "request": number}
+        heard = [("track", catalogue.id_type), ("time", time), ("request", number, msgspec.UNSET)]
         several = Meta(min_length=1, max_length=limit)
         self._one = _object(heard)
-        self._many = _object({"requests": Annotated[list[_object({"user": user, **heard})], several]})  # type: ignore[misc]  # a type made here
-        self._users = _object({"users": Annotated[list[user], several]})
-        self._version = _object({"version": str | None}, version=None)
+        self._many = _object([("requests", Annotated[list[_object([("user", user), *heard])], several])])  # type: ignore[misc]  # a type made here
+        self._users = _object([("users", Annotated[list[user], several])])
+        self._version = _object([("version", str | None, None)])
 
     def user(self, text: bytes) -> Id | None:
         """Read a listener's id from the end of a path; None where it is none."""
@@ -104,10 +104,8 @@ def _id_of(text: bytes, *, is_text: bool) -> Id | None:
         raise BodyError(f"{text[:100].decode('latin-1')} is not UTF-8") from None
 
 
-def _object(fields: dict[str, Any], **defaults: object) -> type[msgspec.Struct]:
-    defaults = {"request": msgspec.UNSET} | defaults
-    described = [(name, kind, *([defaults[name]] if name in defaults else [])) for name, kind in fields.items()]
-    return msgspec.defstruct("Body", described, forbid_unknown_fields=True)
+def _object(fields: list[Any]) -> type[msgspec.Struct]:
+    return msgspec.defstruct("Body", fields, forbid_unknown_fields=True)
 
 
 def _read(kind: type[msgspec.Struct], body: bytes) -> Any:  # noqa: ANN401  a type made in `Bodies`

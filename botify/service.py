@@ -126,7 +126,7 @@ class Service:
         """Answer requests that were not answered before."""
         start_s, model = time.perf_counter(), self.versions.model
         tracks, lines = [ENDED] * len(requests), [b""] * len(requests)
-        for positions in _rounds(requests) if message == "next" else [range(len(requests))]:
+        for positions in _rounds(requests) if message == "next" and len(requests) > 1 else [range(len(requests))]:
             own = [numbers[i] for i in positions] if numbers else ()
             outcomes = self._answer_round(message, model, [requests[i] for i in positions], own, start_s)
             for i, (track, line) in zip(positions, outcomes, strict=True):
@@ -137,7 +137,7 @@ class Service:
     def _answer_round(
         self, message: Message, model: Model, requests: Sequence[Listening], numbers: Numbers, start_s: float
     ) -> Iterator[tuple[int, bytes]]:
-        """Answer listeners who are all different; returns the answers and the lines of the event log."""
+        """Answer listeners, who differ unless sessions end; returns the answers and the lines of the event log."""
         now_ms, arms = time.time_ns() // 1_000_000, self.arms_of([user for user, _, _ in requests])
         answers: Sequence[tuple[str | None, Drawn]]
         if message == "next":

@@ -17,7 +17,7 @@ from looplib import start
 from looplib.cli import run
 
 PROG = "listening-loop"
-_COMPLETION = ("--install-completion", "--show-completion")
+_OF_ALL_STEPS = ("--help", "--install-completion", "--show-completion")
 _COMPLETING = "_LISTENING_LOOP_COMPLETE"  # set by the shell's completion
 _TYPED = "_TYPER_COMPLETE_ARGS"  # what has been typed so far
 
@@ -32,9 +32,9 @@ class Step:
 
 STEPS = {
     "demo": Step("listening_loop.demo", "The whole loop on a small simulated world, in about a minute."),
-    "init": Step("listening_loop.init", "Look at a file of yours and write a commented configuration for it."),
+    "init": Step("listening_loop.init", "Look at a file of yours and write a configuration for it."),
     "ingest": Step("recsys.ingest.__main__", "Add logs, or files of your own, to a session store."),
-    "search": Step("recsys.search.__main__", "Search for the best model of a store, and publish its recommendations."),
+    "search": Step("recsys.search.__main__", "Search for the best model, and publish its lists."),
     "export": Step("recsys.export.__main__", "Publish the winner of a search."),
     "serve": Step("botify.__main__", "Run the service that recommends, assigns arms and logs."),
     "ab": Step("analysis.ab.__main__", "Report on an experiment: which arm won, and whether to trust it."),
@@ -51,11 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, 2 where the user can fix what went wrong.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    first = words[0] if words else "--help"
-    if os.environ.get(_COMPLETING) or first in _COMPLETION:
-        _all_steps(os.environ.get(_TYPED, "").split())(args=words, prog_name=PROG)
-    elif first in ("--help", "-h"):
-        typer.echo(_help())
+    first = "--help" if words[:1] in ([], ["-h"]) else words[0]
+    if os.environ.get(_COMPLETING) or first in _OF_ALL_STEPS:
+        app = typer.main.get_command(_all_steps(os.environ.get(_TYPED, "").split()))
+        app.main(args=[first, *words[1:]], prog_name=PROG, standalone_mode=False)
     elif first == "--version":
         typer.echo(f"{PROG} {version(PROG)}")
     elif first in STEPS:
@@ -68,16 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _help() -> str:
-    lines = [f"  {name:<8} {step.help}" for name, step in STEPS.items()]
-    options = f"{PROG} COMMAND --help has the options of a command; --version; --install-completion, --show-completion"
-    example = f"Example: {PROG} ingest out/demo/log --store out/store"
-    return "\n".join([f"Usage: {PROG} COMMAND …", "", *lines, "", options, "", example])
-
-
 def _all_steps(typed: Sequence[str]) -> typer.Typer:
-    """Return all steps as one application for the shell's completion; only a step that is typed has its options."""
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    """Return all steps as one application for help and completion; only a step that is typed has its options."""
+    example = f"Example: {PROG} ingest out/demo/log --store out/store"
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, epilog=example)
     for name, step in STEPS.items():
         if name in typed:
             (command,) = import_module(step.module).app.registered_commands

@@ -1,6 +1,7 @@
 """Report on an experiment."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -21,12 +22,11 @@ from looplib.config import parse_config
 from looplib.errors import UserError
 
 
+@dataclass(frozen=True, repr=False)
 class Experiment:
     """An A/B report; a notebook shows its page."""
 
-    def __init__(self, report: Report) -> None:
-        """Take a report."""
-        self.report = report
+    report: Report
 
     @property
     def verdict(self) -> Verdict:
@@ -43,11 +43,9 @@ class Experiment:
                 "role": effect.role,
                 "control": effect.control_value,
                 "value": effect.arm_value,
-                "effect_pct": effect.relative.effect_pct,
-                "lower_pct": effect.relative.lower_pct,
-                "upper_pct": effect.relative.upper_pct,
-                "p_value": effect.adjusted_p_value,
             }
+            | asdict(effect.relative)
+            | {"p_value": effect.adjusted_p_value}
             for effect in self.report.effects
         ]
         return to_frame(pa.Table.from_pylist(rows))

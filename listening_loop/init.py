@@ -163,7 +163,7 @@ def _first_rows(log: LogFile, reading: Reading) -> pa.Table:
     try:
         with queries.connect() as connection:
             if reading.lists or suffix_of(log) not in JSON_LINES:
-                rows, names, _ = open_rows(connection, log, reading)
+                rows, names = open_rows(connection, log, reading)
                 return rows.limit(_LOOKED_AT).to_arrow_table().rename_columns(list(names))
             queries.attach_lines(connection, "lines", log.path, gzipped=log.is_gzipped)
             lines = connection.table("lines").limit(_LOOKED_AT).fetchall()

@@ -22,7 +22,8 @@ from looplib.files import atomic_directory
 from looplib.progress import progress
 from looplib.untrusted import open_untrusted
 from recsys.blockwise import cut_blocks, fit_blocks
-from recsys.cluster.cluster import open_cluster, usable_cores
+from recsys.cluster.cluster import open_cluster
+from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset, plan_dataset
 from recsys.export.export import FACTORS, MANIFEST

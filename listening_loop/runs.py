@@ -105,13 +105,10 @@ class Run:
         return titles_by_id(open_at(self.config.store))
 
     def __repr__(self) -> str:
-        """Return the winner and what it is worth."""
-        select, worth = self.winner.select, []
-        for of, metrics in (("", self.winner.metrics), (" on listeners who chose nothing", self.winner.test)):
-            if select in metrics:
-                value, lower, upper = metrics[select]
-                worth.append(f"{value:.4f} ({lower:.4f} … {upper:.4f}){of}")
-        return f"<Run {self.address}: {select} {', '.join(worth)} by {self.winner.trial.kind}>"
+        """Return the winner and what it is worth, on listeners who chose nothing where there are some."""
+        select, found = self.winner.select, self.winner.metrics | self.winner.test
+        value, lower, upper = found[select]
+        return f"<Run {self.address}: {select} {value:.4f} ({lower:.4f} … {upper:.4f}) by {self.winner.trial.kind}>"
 
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""

@@ -2,11 +2,11 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
-from analysis.logs.interactions import Columns, Reading
+from analysis.logs.interactions import Reading, columns_by_name
 from analysis.store import Manifest
 from listening_loop.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
@@ -64,23 +64,24 @@ def ingest(
     Raises:
         Error: The data have no such column, no good row, mixed ids; or the store is another's, or damaged.
     """
-    if is_frame(data):
-        reading = _reading(preset, columns, where, percent)
-        with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
-            file = Path(folder, "frame.parquet")
-            write_parquet(data, file)
-            address = _address(store, [sha256_file(file), repr(reading)])
-            try:
-                pipeline.ingest([file], address, reading)
-            except UserError as error:
-                raise type(error)(str(error).replace(str(file), "the data frame")) from None
-        return Store(address)
-    paths: Sequence[str | Path] = [data] if isinstance(data, (str, Path)) else list(data)
-    if isinstance(data, Mapping) or not all(isinstance(path, (str, Path)) for path in paths):
-        raise UserError(f"{type(data).__name__}: a data frame, or paths of files, is expected")
-    tables = _reading(preset, columns, where, percent) if columns or preset else None
-    address = _address(store, [*map(str, paths), *([repr(tables)] if tables else [])])
-    pipeline.ingest(paths, address, tables)
+    tables = _reading(preset, columns, where, percent) if is_frame(data) or columns or preset else None
+    with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
+        frame = Path(folder, "frame.parquet")
+        paths: Sequence[str | Path] = [frame]
+        if is_frame(data):
+            write_parquet(data, frame)
+            facts = [sha256_file(frame)]
+        else:
+            paths = [data] if isinstance(data, (str, Path)) else list(data)
+            if isinstance(data, Mapping) or not all(isinstance(path, (str, Path)) for path in paths):
+                raise UserError(f"{type(data).__name__}: a data frame, or paths of files, is expected")
+            facts = [*map(str, paths)]
+        facts += [repr(tables)] if tables else []
+        address = str(store or DEFAULT_FOLDER / f"store-{digest_of(facts)[:12]}")
+        try:
+            pipeline.ingest(paths, address, tables)
+        except UserError as error:
+            raise type(error)(str(error).replace(str(frame), "the data frame")) from None
     return Store(address)
 
 
@@ -88,18 +89,9 @@ def _reading(preset: str | None, columns: Mapping[str, str], where: str | None, 
     """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
     if preset and preset not in PRESETS:
         raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
-    known = {role.name for role in fields(Columns)}
-    if unknown := columns.keys() - known:
-        raise UserError(f"{', '.join(sorted(unknown))}: no column holds that; known are {', '.join(sorted(known))}")
-    if not {"user", "item"} <= columns.keys() and not (preset and not columns):
-        raise UserError("user and item are expected: the columns of listeners and of tracks")
-    reading = PRESETS[preset] if preset else Reading(Columns(**columns))
-    own = Columns(**columns) if columns else reading.columns
+    reading = PRESETS[preset] if preset else Reading(columns_by_name(columns))
+    own = columns_by_name(columns) if columns else reading.columns
     return replace(reading, columns=own, where=where or reading.where, percent=percent or reading.percent)
-
-
-def _address(store: str | Path | None, facts: Sequence[str]) -> str:
-    return str(store or DEFAULT_FOLDER / f"store-{digest_of(facts)[:12]}")
 
 
 def open_store(address: str | Path) -> Store:

@@ -1,6 +1,7 @@
 """How every `python -m …` starts and ends: typer in front, one line and exit code 2 for what the user can fix."""
 
 import errno
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -32,6 +33,9 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None, *, known
         The exit code: 2 after a `UserError`, a full or unwritable disk or a wrong command line, each of which gives one
         line on stderr; 130 after Ctrl-C. Anything else is our own fault and keeps its traceback.
     """
+    if not gc.isenabled():  # by `looplib.start`; what is imported stays, so collections need not look at it
+        gc.freeze()
+        gc.enable()
     command = typer.main.get_command(app)
     command.help = app.info.help  # typer shows the docstring of an application's one function
     if known_as:

@@ -3,6 +3,7 @@
 The packages import this first. It does nothing in programs that are not `python -m …` or `listening-loop`.
 """
 
+import gc
 import sys
 from types import TracebackType
 
@@ -28,5 +29,7 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 
 
 # The first argument is `-m` while Python looks for the module of `python -m …`.
+if sys.argv[:1] == ["-m"]:
+    gc.disable()  # until `looplib.cli.run`: collections took a fifth of what a command needs to start
 if sys.argv[:1] == ["-m"] or sys.argv[0].endswith("/listening-loop"):
     install()

@@ -81,13 +81,6 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
     return scored
 
 
-def score_on_test(scorer: Scorer, lists: Int32Array) -> dict[str, Interval]:
-    """Score lists by every metric on the listeners who choose nothing; no metric where all choose."""
-    if not scorer.validation.test_share:
-        return {}
-    return score_lists(replace(scorer, is_test=True), lists, is_whole=True).metrics
-
-
 def settle(scorer: Scorer, catalogue: int | None, earlier: ValidationConfig | None) -> Scorer:
     """Decide the metric that chooses and the share of the test part, where the configuration leaves them open.
 

@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 from pydantic import Field
 
-from looplib.arrays import FloatArray, IntArray
+from looplib.arrays import IntArray
 from looplib.config import Config, Count, dump_config
 from looplib.files import atomic_write, atomic_write_json, atomic_write_text, exclusive, remove_leftovers
 from looplib.progress import progress
@@ -51,7 +51,7 @@ class Events:
     timestamp: IntArray  # (events,) ms since the epoch, UTC
     track: IntArray  # (events,)
     hundredths: IntArray  # (events,) share heard of the track, in hundredths
-    propensity: FloatArray  # (events,) of the track recommended next; NaN where there is none
+    propensity: float  # of every recommendation
 
 
 def format_events(events: Events, recommender: str, session_prefix: str) -> bytes:
@@ -64,10 +64,7 @@ def format_events(events: Events, recommender: str, session_prefix: str) -> byte
     is_last[np.cumsum(events.length) - 1] = True
     recommendation = np.append(events.track[1:], 0).astype(object)
     recommendation[is_last] = "null"
-    values, which = np.unique(events.propensity, return_inverse=True)
-    numbers = ["null" if np.isnan(value) else repr(value) for value in values.tolist()]
-    tails = np.array([f'"recommender":"{recommender}","propensity":{number}}}\n' for number in numbers], dtype=object)
-    tail = np.where(is_last, '"recommender":null,"propensity":null}\n', tails[which])
+    tail = f'"recommender":"{recommender}","propensity":{events.propensity!r}}}\n'
     columns = zip(
         np.where(is_last, "last", "next").tolist(),
         events.timestamp.tolist(),
@@ -76,7 +73,7 @@ def format_events(events: Events, recommender: str, session_prefix: str) -> byte
         _TIMES[events.hundredths].tolist(),
         recommendation.tolist(),
         np.repeat(events.session, events.length).tolist(),
-        tail.tolist(),
+        np.where(is_last, '"recommender":null,"propensity":null}\n', tail).tolist(),
         strict=True,
     )
     lines = [
@@ -238,8 +235,8 @@ def _simulate_segment(model: ListeningModel, config: CollectConfig, segment: int
     rng = make_generator(config.seed, "collect", segment)
     numbers = config.sessions_in(segment)
     sessions = Sessions(model, rng.integers(model.world.listeners, size=len(numbers)), rng)
-    propensity = play_out(sessions, recommend_random, rng)
-    hundredths = sessions.hundredths[: len(propensity)].astype(np.int64)
+    play_out(sessions, recommend_random, rng)
+    hundredths = sessions.hundredths[: sessions.length.max()].astype(np.int64)
     length_ms = window_ms(config.segment_sessions, model.world.listeners)
     midnight = datetime(config.start.year, config.start.month, config.start.day, tzinfo=UTC)
     window = (1000 * int(midnight.timestamp()) + segment * length_ms, length_ms)
@@ -254,5 +251,5 @@ def _simulate_segment(model: ListeningModel, config: CollectConfig, segment: int
         timestamp=timestamp[position, session],
         track=sessions.tracks[position, session].astype(np.int64),
         hundredths=hundredths[position, session],
-        propensity=propensity[position, session],
+        propensity=1.0 / model.world.tracks,
     )

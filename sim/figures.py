@@ -59,7 +59,8 @@ class Heard:
     @property
     def organic(self) -> IntArray:
         """(sessions,) the track that opened each."""
-        return self.tracks[np.cumsum(self.length) - self.length]
+        tracks: IntArray = self.tracks[np.cumsum(self.length) - self.length]
+        return tracks
 
     def only(self, wanted: BoolArray) -> "Heard":
         """Return some of the sessions (sessions,)."""
@@ -113,7 +114,7 @@ def repeated_openings(model: ListeningModel, rng: np.random.Generator) -> float:
 def share_repeated(listeners: IntArray, openings: IntArray) -> float:
     """Return the share of sessions that open as an earlier one of their listener does."""
     pairs = np.stack([listeners, openings])
-    return 1.0 - np.unique(pairs, axis=1).shape[1] / max(len(listeners), 1)
+    return 1.0 - len(np.unique(pairs, axis=1).T) / max(len(listeners), 1)
 
 
 def products(model: ListeningModel, rng: np.random.Generator) -> dict[str, float]:

@@ -1,28 +1,27 @@
-"""Recommendations made here, for many sessions at once, each with the probability of its draw."""
+"""Recommendations made here, for many sessions at once."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from looplib.arrays import Float32Array, FloatArray, IntArray
+from looplib.arrays import Float32Array, IntArray
 from sim.errors import SimError
 from sim.listening.sessions import LONGEST_SESSION, Sessions
 from sim.worlds.neighbours import nearest_tracks
 
-# Returns a track for each of some sessions under way, and its probability (rows,), NaN where that is not known.
-Recommender = Callable[[Sessions, IntArray, np.random.Generator], tuple[IntArray, FloatArray]]
+# Returns a track for each of some sessions under way (rows,).
+Recommender = Callable[[Sessions, IntArray, np.random.Generator], IntArray]
 
 
-def recommend_random(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+def recommend_random(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
     """Draw any track of the catalogue, all equally likely, repeats included."""
-    tracks = sessions.world.tracks
-    return rng.integers(tracks, size=len(rows)), np.full(len(rows), 1.0 / tracks)
+    return rng.integers(sessions.world.tracks, size=len(rows))
 
 
-def recommend_same_artist(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+def recommend_same_artist(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
     """Draw any track by the artist just played, repeats included, as the original course service does."""
     artists = sessions.world.artist[sessions.last_tracks(rows)]
-    return draw_of_artists(sessions.world.artist, artists, rng), np.full(len(rows), np.nan)
+    return draw_of_artists(sessions.world.artist, artists, rng)
 
 
 def draw_of_artists(artist: IntArray, wanted: IntArray, rng: np.random.Generator) -> IntArray:
@@ -36,8 +35,8 @@ def draw_of_artists(artist: IntArray, wanted: IntArray, rng: np.random.Generator
 def make_popular(tracks: IntArray) -> Recommender:
     """Make a recommender that draws any of some tracks, such as the most popular ones, repeats included."""
 
-    def recommend(_: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-        return rng.choice(tracks, size=len(rows)), np.full(len(rows), 1.0 / len(tracks))
+    def recommend(_: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
+        return rng.choice(tracks, size=len(rows))
 
     return recommend
 
@@ -49,32 +48,24 @@ def make_neighbours(embeddings: Float32Array, count: int) -> Recommender:
     """
     neighbours = np.full((len(embeddings), count), -1)
 
-    def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+    def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
         organic = sessions.tracks[0, rows]
         if len(missing := np.unique(organic[neighbours[organic, 0] < 0]).astype(np.int64)):
             neighbours[missing] = nearest_tracks(embeddings, missing, count + 1)[:, 1:]
-        return neighbours[organic, rng.integers(count, size=len(rows))], np.full(len(rows), 1.0 / count)
+        drawn: IntArray = neighbours[organic, rng.integers(count, size=len(rows))]
+        return drawn
 
     return recommend
 
 
-def play_out(sessions: Sessions, recommend: Recommender, rng: np.random.Generator) -> FloatArray:
+def play_out(sessions: Sessions, recommend: Recommender, rng: np.random.Generator) -> None:
     """Play all sessions to their ends.
-
-    Returns:
-        Propensities (tracks played in the longest, sessions): of the recommendation after each track, NaN after the
-        last one.
 
     Raises:
         SimError: A session does not end.
     """
-    propensities: list[FloatArray] = []
     while len(rows := sessions.under_way()):
-        if len(propensities) == LONGEST_SESSION:
+        if sessions.length.max() > LONGEST_SESSION:
             listener = int(sessions.listener[rows[0]])
             raise SimError(f"listener {listener} is not bored after {LONGEST_SESSION} tracks in one session")
-        tracks, propensity = recommend(sessions, rows, rng)
-        sessions.hear(rows, tracks, rng.random(len(rows)))
-        propensities.append(np.full(len(sessions.listener), np.nan))
-        propensities[-1][rows] = propensity
-    return np.stack([*propensities, np.full(len(sessions.listener), np.nan)])
+        sessions.hear(rows, recommend(sessions, rows, rng), rng.random(len(rows)))

@@ -76,9 +76,8 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
         if load_config(WorldConfig, settings) != config:
             raise SimError(f"{folder}: holds a world of another configuration ({settings}); name a new folder")
         return False
-    catalogue = generate_catalogue(config)
-    listeners = generate_listeners(config, catalogue.popularity)
-    with new_world(folder, catalogue.records, listeners, catalogue.embeddings) as new:
+    tracks, embeddings, popularity = generate_catalogue(config)
+    with new_world(folder, tracks, generate_listeners(config, popularity), embeddings) as new:
         (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
     return True
 

@@ -232,10 +232,6 @@ def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listene
 def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
     """Return the arms, the control first, or raise an AnalysisError where there are not two or no control."""
     arms = sorted(loaded.arms)
-    if not loaded.lines.good:
-        refused = [f"{line.file}:{line.line}: {line.reason}" for line in loaded.rejected]
-        why = f"the first line refused is {refused[0]}" if refused else "no line but blank ones"
-        raise AnalysisError(f"{', '.join(loaded.names)}: no event in {loaded.lines.read:,} lines; {why}")
     if not arms:
         known = f"events name {', '.join(sorted(loaded.experiments))}" if loaded.experiments else "no event names any"
         raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")

@@ -222,6 +222,7 @@ def load(
 
     Raises:
         EventLogError: A path cannot be read.
+        AnalysisError: No line in them is an event.
     """
     sources = find_sources(paths)
     slices = 1 if table_only else -(-max(1, sources.events) // _EVENTS_OF_A_SLICE)
@@ -233,6 +234,10 @@ def load(
         loaded = Loaded(connection, experiment, tables, not table_only, sources.names)
         with progress("read", sources.megabytes, "MB") as report:
             loaded.read(sources, Path(folder), report)
+        if not loaded.lines.good:
+            refused = [f"{line.file}:{line.line}: {line.reason}" for line in loaded.rejected]
+            why = f"the first line refused is {refused[0]}" if refused else "no line but blank ones"
+            raise AnalysisError(f"{', '.join(loaded.names)}: no event in {loaded.lines.read:,} lines; {why}")
         yield loaded
 
 

@@ -109,23 +109,27 @@ class Reading:
 
 def parse_columns(text: str) -> Columns:
     """Parse "user=uid,item=song,weight=seconds"; an InteractionFileError says what is wrong with a name."""
-    known = [role.name for role in fields(Columns)]
     found: dict[str, str] = {}
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
         if not separator or not column:
             raise InteractionFileError(f"--columns {pair.strip()!r}: expected name=column, such as user=uid")
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise InteractionFileError(
-                f"--columns {name}: unknown; the nearest is {nearest}, known are {', '.join(known)}"
-            )
         if name in found:
             raise InteractionFileError(f"--columns {name}: given twice")
         found[name] = column
-    if missing := [name for name in ("user", "item") if name not in found]:
-        raise InteractionFileError(f"--columns {text}: {' and '.join(missing)} not given")
-    return Columns(**found)
+    return columns_by_name(found)
+
+
+def columns_by_name(named: Mapping[str, str]) -> Columns:
+    """Return columns by the names of what they hold; an InteractionFileError says what is wrong with a name."""
+    known = [role.name for role in fields(Columns)]
+    for name in named:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise InteractionFileError(f"columns: {name}: unknown; the nearest is {nearest}, of {', '.join(known)}")
+    if missing := [name for name in ("user", "item") if name not in named]:
+        raise InteractionFileError(f"columns: {' and '.join(missing)} not given")
+    return Columns(**named)
 
 
 def discover(paths: Sequence[str | Path]) -> list[LogFile]:
@@ -199,20 +203,20 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     return written, malformed
 
 
-def open_rows(
-    connection: queries.Connection, file: LogFile, reading: Reading
-) -> tuple[queries.Rows, Sequence[str], Mapping[str, str]]:
-    """Return the rows of a file, the names that its columns have in it, and their types, if it knows them."""
+def open_rows(connection: queries.Connection, file: LogFile, reading: Reading) -> tuple[queries.Rows, Sequence[str]]:
+    """Return the rows of a file, and the names that its columns have in it."""
     if reading.lists:
         queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
         rows = queries.open_rows(connection, "interactions/list_rows", has_users=reading.lists == "named")
-        return rows, rows.columns, {}
+        return rows, rows.columns
     if suffix_of(file) in JSON_LINES:
-        return _open_json(connection, file, reading)
+        rows = _open_json(connection, file, reading)
+        return rows, rows.columns
     if suffix_of(file) in PARQUET:
-        rows = queries.open_parquet(connection, file.path)
+        queries.attach_parquet(connection, "parquet_rows", [file.path])
+        rows = connection.table("parquet_rows")
         _check_distinct(file, reading, pq.read_schema(file.path).names)  # DuckDB gives repeated ones other names
-        return rows, rows.columns, {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
+        return rows, rows.columns
     rows = queries.open_csv(
         connection,
         file.path,
@@ -222,14 +226,12 @@ def open_rows(
         quoted=reading.quoted,
     )
     if not reading.header:
-        return rows, [str(position) for position in range(1, len(rows.columns) + 1)], {}
+        return rows, [str(position) for position in range(1, len(rows.columns) + 1)]
     _check_distinct(file, reading, _header_of(file, reading, len(rows.columns)))
-    return rows, rows.columns, {}
+    return rows, rows.columns
 
 
-def _open_json(
-    connection: queries.Connection, file: LogFile, reading: Reading
-) -> tuple[queries.Rows, Sequence[str], Mapping[str, str]]:
+def _open_json(connection: queries.Connection, file: LogFile, reading: Reading) -> queries.Rows:
     """Return the rows of JSON lines with the columns asked for, and with all keys where SQL may ask for others."""
     queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
     columns = reading.columns
@@ -238,8 +240,7 @@ def _open_json(
     keys = sorted({getattr(columns, role) for role in columns.known})
     if reading.where or reading.computed:
         keys = sorted(queries.fetch_table(connection, "interactions/json_keys")["key"].to_pylist())
-    rows = queries.open_json(rows, "(document)", keys)
-    return rows, rows.columns, {}
+    return queries.open_json(rows, "(document)", keys)
 
 
 def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
@@ -259,11 +260,10 @@ def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> No
         raise InteractionFileError(f"{file.name}: {names.count(repeated)} columns are named {repeated}; rename one")
 
 
-def _attach_rows(
-    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str], types: Mapping[str, str]
-) -> None:
+def _attach_rows(file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
     found = dict(zip(names, rows.columns, strict=True))
+    types = dict(zip(names, map(str, rows.types), strict=True)) if suffix_of(file) in PARQUET else {}
     computed, named = reading.computed, asdict(reading.columns)
     roles = {"user": named.pop("user"), "track": named.pop("item"), **named}
     wanted = {role: column for role, column in roles.items() if column is not None}

@@ -168,18 +168,13 @@ class SessionTimes:
     def _requests(self, part: LoggedSessions) -> Requests:
         """Describe every event of sessions as the model knows it."""
         track = _index(self._tracks, part.track)
-        artist = self._artist_of(part.track)
+        artist = np.append(self._artists.artists, -1)[_index(self._artists.tracks, part.track)]
         opener = artist[part.first]
         position = np.maximum(np.arange(len(part.first)) - part.first - 1, 0)
         earlier = np.where(artist >= 0, earlier_equal(part.first, artist), 0)
         same = ((artist == opener) & (artist >= 0)).astype(np.float64)
         listener = _index(self._listeners, part.users)[part.listener]
         return Requests(listener, track[part.first], track, same, earlier, position)
-
-    def _artist_of(self, tracks: IntArray) -> IntArray:
-        """Return the artist of each track, -1 where it is not known; of the shape of the tracks."""
-        index = _index(self._artists.tracks, tracks)
-        return np.append(self._artists.artists, -1)[index]
 
     def _session_variance(self) -> float:
         """Return the variance of what a session's context has beside its opening track's and its listener's.

@@ -64,6 +64,7 @@ class Application:
         for path, (method, view) in VIEWS.items():
             rule = path.decode() + ("<id:id_>" if len(path) > 1 and path.endswith(b"/") else "")
             self._flask.add_url_rule(rule, rule, view, methods=[method], provide_automatic_options=False)  # type: ignore[arg-type]  # Flask would answer with a response of its own
+        self._routes = self._flask.url_map.bind("botify")
         clients = service.settings.api_keys.values()
         self._keys = [(client.key.get_secret_value().encode(), _Bucket(client.rate)) for client in clients]
 
@@ -96,7 +97,7 @@ class Application:
             path = (httptools.parse_url(request.target).path or b"/").decode("latin-1")
         except httptools.HttpParserInvalidURLError:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "the path is not one") from None
-        rule, found = self._flask.url_map.bind("botify").match(path, request.method)
+        rule, found = self._routes.match(path, request.method)
         if path.startswith("/admin/"):
             self._check_token(request)
         with self._flask.app_context():  # of templates

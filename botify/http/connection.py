@@ -10,7 +10,7 @@ import resource
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from http import HTTPStatus
 from queue import SimpleQueue
 from typing import cast
@@ -49,12 +49,10 @@ class Pool:
 
     def admit(self, connection: "Connection") -> bool:
         """Count a new connection in, closing an idle one where there are too many; False if none can be closed."""
-        own = self._clients.get(connection.client, {})
-        crowd: Collection[Connection] = ()
-        if is_full := len(own) >= self.limits.client_connections:
-            crowd = own
-        elif is_full := self._count >= self._most:
-            crowd = max(self._clients.values(), key=len)
+        crowd = self._clients.get(connection.client, {})
+        is_full = len(crowd) >= self.limits.client_connections
+        if not is_full and self._count >= self._most:
+            crowd, is_full = max(self._clients.values(), key=len), True
         if is_full:
             idle = next((other for other in crowd if not other.is_answering), None)
             if idle is None:

@@ -89,21 +89,13 @@ def current_folder(settings: Settings) -> Path:
         raise ModelError(f"{settings.recommendations.parent}: {error}") from None
 
 
-def load_model(
-    settings: Settings, catalogue: Catalogue, folder: Path | None = None, *, text_users: bool | None = None
-) -> Model:
-    """Load a version for a catalogue, with what the recommenders in the settings read.
-
-    Args:
-        settings: Which recommenders will ask it, and where it is.
-        catalogue: The catalogue that it must have been trained on.
-        folder: Folder of the version; by default the current one.
-        text_users: Whether ids of listeners must be text; by default as in the settings.
+def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = None) -> Model:
+    """Load a version, by default the current one, with what the recommenders in the settings read.
 
     Raises:
-        ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue.
+        ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue or the settings.
     """
-    text_users = settings.text_users if text_users is None else text_users
+    text_users = settings.text_users
     if settings.recommendations is None:  # before anything is published
         is_text = catalogue.is_text if text_users is None else text_users
         return Model("none", datetime.now(UTC), None, catalogue, is_text, NO_LISTS, [], None, None, None)

@@ -31,7 +31,7 @@ class Versions:
         """Begin with a model, which later versions must fit."""
         self.model, self._metrics = model, metrics
         self.refused: str | None = None  # why the current version is not the one served
-        self._settings = settings
+        self._settings = settings.model_copy(update={"text_users": model.text_users})
         self._served = self._tried = self._state(model.folder)
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -123,7 +123,7 @@ class Versions:
         before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
         try:
-            return load_model(self._settings, self.model.catalogue, folder, text_users=self.model.text_users)
+            return load_model(self._settings, self.model.catalogue, folder)
         except Exception as error:
             if isinstance(error, ModelError):
                 raise

@@ -1,15 +1,11 @@
-"""Run plain functions on a Dask cluster: the only module of recsys that imports Dask."""
+"""Run plain functions on a Dask cluster."""
 
 import logging
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
-from multiprocessing import resource_tracker, spawn
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -17,12 +13,13 @@ from uuid import uuid4
 import dask
 import distributed
 from distributed import Client as Client
-from distributed import Future, LocalCluster
+from distributed import Future
 from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
 from looplib.progress import console
 from recsys.cluster.preflight import PACKAGE, call_after_check, find_difference, probe_files
+from recsys.cluster.processes import start_processes
 from recsys.cluster.retry import Call, Outcome, Retries
 from recsys.config import ClusterConfig
 from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
@@ -30,20 +27,6 @@ from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
 T = TypeVar("T")
 POLL_S = 1.0
 CONNECT_TIMEOUT_S = 15
-# A process of ours holds little and maps the rest from disk. One that grows is killed, never paused or spilled, which
-# would leave its call waiting. Dask reports a death at once (0 failures allowed): `retry` decides what follows, and the
-# process is started again however long that takes (Dask's default gives up after 15 s).
-_LOCAL_SETTINGS = {
-    "distributed.scheduler.allowed-failures": 0,
-    "distributed.deploy.lost-worker-timeout": "365d",
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    # What Dask measures of itself fifty and a hundred times a second in each process took a tenth of a search's time.
-    "distributed.admin.tick.interval": "500ms",
-    "distributed.admin.system-monitor.interval": "2s",
-    "distributed.worker.profile.enabled": False,
-}
 
 
 class Cluster:
@@ -156,7 +139,7 @@ class Cluster:
         if self._config.scheduler:
             client = self._stack.enter_context(_join(self._config.scheduler, self._config.wait_for_workers_s))
         else:
-            client = _start_processes(self._config, self._stack)
+            client = start_processes(self._config, self._stack)
         console.print(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}", soft_wrap=True)
         return client
 
@@ -187,72 +170,6 @@ def open_cluster(
     """
     with ExitStack() as stack:
         yield Cluster(config, stack, (read, written), client)
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
-def _start_processes(config: ClusterConfig, stack: ExitStack) -> Client:
-    dask.config.set(_LOCAL_SETTINGS)
-    stack.enter_context(_main_left_alone())
-    wanted = config.workers or max(1, usable_cores() // config.threads_per_fit)
-    with _ctrl_c_later():
-        cluster = LocalCluster(
-            n_workers=0,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=config.memory_limit,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
-        )
-        stack.enter_context(cluster)
-        client: Client = stack.enter_context(Client(cluster))
-    cluster.scale(wanted)
-    try:
-        for number in range(wanted):
-            client.wait_for_workers(number + 1, timeout=config.wait_for_workers_s)
-    except TimeoutError:
-        waited = f"{config.wait_for_workers_s:g} s"
-        raise SearchError(f"no worker process has started for {waited}; is memory short?") from None
-    return client
-
-
-@contextmanager
-def _ctrl_c_later() -> Iterator[None]:
-    """Hold Ctrl-C back to the end of the block; threads that begin in it, and the processes they start, hear none."""
-    resource_tracker.ensure_running()  # or else the first of those threads starts it, and hears Ctrl-C from then on
-    held: list[int] = []
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if is_main else None
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if is_main:
-            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
-    if held:
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def _main_left_alone() -> Iterator[None]:
-    """Start workers that do not import the main script: what they call is ours, and a script need not be guarded."""
-    original = spawn.get_preparation_data
-
-    def prepare(name: str) -> dict[str, Any]:
-        data = original(name)
-        if name.startswith("Dask Worker process"):
-            data = {key: value for key, value in data.items() if not key.startswith("init_main_from")}
-        return data
-
-    spawn.get_preparation_data = prepare
-    try:
-        yield
-    finally:
-        spawn.get_preparation_data = original
 
 
 class _Client(Client):

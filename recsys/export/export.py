@@ -26,7 +26,8 @@ from looplib.checksums import seal
 from looplib.files import atomic_directory, atomic_write_json, digest_of, remove_leftovers, sha256_file
 from looplib.progress import progress
 from recsys.blockwise import cut_blocks, fit_blocks
-from recsys.cluster.cluster import Client, open_cluster, usable_cores
+from recsys.cluster.cluster import Client, open_cluster
+from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset

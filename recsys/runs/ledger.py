@@ -33,7 +33,7 @@ class Score:
     fit_s: float = 0.0  # since the fit began, scoring aside
     peak_bytes: int | None = None  # the worker's largest memory during the step, mapped data included
     warnings: dict[str, str] = field(default_factory=dict)  # of metrics from which nothing should be concluded
-    test: dict[str, Interval] = field(default_factory=dict)  # metrics on the listeners who choose nothing
+    test: dict[str, Interval] = field(default_factory=dict)  # of what was chosen, on other listeners
     error: str | None = None  # why the trial failed on the way to this sweep
     is_final: bool = True  # a failure follows from data and parameters; if not, the next run tries again
 

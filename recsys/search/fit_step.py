@@ -26,7 +26,7 @@ from recsys.models.topk import example_listeners
 from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name, lists_name
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
-from recsys.scoring import Scorer, score_lists, score_on_test
+from recsys.scoring import Scorer, score_lists
 from recsys.workspace import Workspace, open_workspace
 
 
@@ -39,11 +39,11 @@ def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: b
         _write(made, run, name)
     lists = made["lists"]
     scored = score_lists(scorer, lists, is_whole=is_whole)
-    rows = example_listeners(open_dataset(scorer.dataset))
-    kept = {"example_rows": rows, "example_lists": lists[rows], **scored.listeners}
-    _write(kept, run, listeners_name(scorer, trial, sweep))
-    test = score_on_test(scorer, lists) if is_whole else {}
-    return Score(sweep, scored.metrics, float(made["fit_s"]), int(made["peak_bytes"]), scored.warnings, test)
+    if not scorer.is_test:
+        rows = example_listeners(open_dataset(scorer.dataset))
+        kept = {"example_rows": rows, "example_lists": lists[rows], **scored.listeners}
+        _write(kept, run, listeners_name(scorer, trial, sweep))
+    return Score(sweep, scored.metrics, float(made["fit_s"]), int(made["peak_bytes"]), scored.warnings)
 
 
 def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:

@@ -171,6 +171,17 @@ def _score_wholly(cluster: Cluster, state: SearchState, rows: Sequence[Row]) -> 
                 report(done, "every metric")
 
 
+def _score_on_test(cluster: Cluster, state: SearchState, chosen: Row) -> Row:
+    """Score what was chosen by every metric on the listeners who chose nothing, once."""
+    if not chosen.score or chosen.score.test or not state.scorer.validation.test_share:
+        return chosen
+    step = (chosen.trial, chosen.sweep)
+    (outcome,) = cluster.run(run_step, [(*step, replace(state.scorer, is_test=True), state.run.address, True)])
+    score = replace(chosen.score, test=outcome.result().metrics)
+    state.record(Outcome(step, score, None))
+    return replace(chosen, score=score)
+
+
 def _finalists(state: SearchState) -> list[Row]:
     """Return the candidates that are left at the end, and the best."""
     ranking = state.rank(state.metric)
@@ -198,6 +209,7 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
             chosen = replace(chosen, score=score_after(state.ledger.scores[chosen.trial.id], chosen.sweep))
         popular = [row for row in ranking if row.trial.kind == Popular.name and row.score]
         beats_popular = not any(row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:])
+    chosen = _score_on_test(cluster, state, chosen)
     write_leaderboard(run.folder / LEADERBOARD, ranking)
     run.upload(LEADERBOARD)
     output().print(leaderboard_table(ranking, metric))

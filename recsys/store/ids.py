@@ -4,6 +4,7 @@ The store keeps what its numbers stand for, so that what is exported carries the
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,15 +44,17 @@ def decide_kinds(connection: queries.Connection, known: Interactions | None) -> 
     """
     if known:
         return IdKinds(known.text_users, known.text_items)
-    counts = queries.fetch_row(connection, "interactions/id_kinds")
-    kinds: list[bool] = []
-    for of in _TABLES:
-        numbers, text = counts[f"{of}_whole_number"], counts[f"{of}_text"]
-        if numbers and text:
+    counts: dict[str, Counter[str]] = {"users": Counter(), "items": Counter()}
+    for row in queries.fetch_table(connection, "interactions/id_kinds").to_pylist():
+        counts["users"][row["user_kind"]] += row["lines"]
+        counts["items"][row["track_kind"]] += row["lines"]
+    for of, found in counts.items():
+        if found["whole number"] and found["text"]:
             raise IngestError(
-                f"mixed {of}: {numbers:,} rows have a number and {text:,} have text; one or the other is expected"
+                f"mixed {of}: {found['whole number']:,} rows have a number and {found['text']:,} have text; "
+                "one or the other is expected"
             )
-        kinds.append(not numbers and bool(text or counts[f"{of}_characters"]))
+    kinds = (not found["whole number"] and found["text"] + found["characters"] > 0 for found in counts.values())
     return IdKinds(*kinds)
 
 

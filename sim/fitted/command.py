@@ -15,9 +15,18 @@ from looplib.randomness import make_generator
 from sim.card import FIGURE_TEXTS
 from sim.errors import SimError
 from sim.figures import describe, listen
-from sim.fitted.data import FACTORS_FILE, ListeningTable, find_factors, read_factors, read_table, read_texts
-from sim.fitted.log import LOG_SUFFIX, compare_sessions, find_files, read_log
-from sim.fitted.reproduction import NEIGHBOURS, compare_listening, simulate_listening
+from sim.fitted.data import (
+    FACTORS_FILE,
+    LOG_SUFFIX,
+    ListeningTable,
+    find_factors,
+    find_files,
+    read_factors,
+    read_log,
+    read_table,
+    read_texts,
+)
+from sim.fitted.reproduction import NEIGHBOURS, compare_listening, compare_sessions, simulate_listening
 from sim.fitted.world import FitConfig, FittedWorld, fit_world
 from sim.listening.sessions import make_model
 from sim.recommenders import recommend_random
@@ -89,9 +98,12 @@ def make_fitted_world(
         factors = read_factors(factors_file)
         texts = read_texts(catalogue, factors.tracks)
         files = find_files(files)
-        ids = factors.users, factors.tracks
-        log = read_log(files, *ids) if files[0].suffix == LOG_SUFFIX else None
-        table = ListeningTable.of(*map(len, ids), log.listener, log.organic) if log else read_table(files, *ids)
+        users, tracks = factors.users, factors.tracks
+        log = read_log(files, users, tracks) if files[0].suffix == LOG_SUFFIX else None
+        if log:
+            table = ListeningTable.of(len(users), len(tracks), log.listener, log.organic)
+        else:
+            table = read_table(files, users, tracks)
         report(1, "read")
         world = fit_world(table, factors, texts, config, log)
         report(2, "fitted")

@@ -1,4 +1,4 @@
-"""What a fit starts from, checked: who heard which track how much, the factors of an export, a catalogue's texts."""
+"""What a fit starts from, checked: a table or an event log, the factors of an export, a catalogue's texts."""
 
 import csv
 import gzip
@@ -15,9 +15,11 @@ from pydantic import BaseModel, Field, ValidationError
 from looplib.arrays import FloatArray, IntArray
 from looplib.untrusted import open_untrusted
 from sim.errors import SimError
-from sim.worlds.files import TrackRecord, first_fault, read_records
+from sim.figures import Heard
+from sim.worlds.files import Record, TrackRecord, first_fault, read_records
 
 FACTORS_FILE = "factors.npz"
+LOG_SUFFIX = ".jsonl"
 _LARGEST_WEIGHT = 1e15  # so that sums of squares stay numbers
 
 Ids = list[int] | list[str]
@@ -163,3 +165,46 @@ def read_texts(path: Path | None, tracks: Sequence[int] | Sequence[str]) -> Text
         raise SimError(f"{path}: {len(missing):,} tracks of the factors are not in it, {missing[0]!r} for one")
     found = (records[str(track)] for track in tracks)
     return [(record.artist, record.title or str(record.track)) for record in found]
+
+
+class _Event(Record):
+    """A line of an event log; what else it says is passed over."""
+
+    user: int | str
+    track: int | str
+    time: float = Field(ge=0, le=1)
+    timestamp: int
+    session: str
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """Return files of one kind: tables, or event logs, which folders stand for."""
+    files = [file for path in paths for file in (sorted(path.rglob(f"*{LOG_SUFFIX}")) if path.is_dir() else [path])]
+    if not files or len({file.suffix == LOG_SUFFIX for file in files}) > 1:
+        found = ", ".join(map(str, paths))
+        raise SimError(f"{found}: tables are expected, or event logs, files of {LOG_SUFFIX} or folders of them")
+    return files
+
+
+def read_log(files: Sequence[Path], user_ids: Ids, track_ids: Ids) -> Heard:
+    """Read the sessions of event logs, by listener; users and tracks are numbered in the order of their ids."""
+    users, tracks = ({str(own_id): number for number, own_id in enumerate(ids)} for ids in (user_ids, track_ids))
+    sessions: dict[tuple[int, str], int] = {}
+    user, session, moment, track, hundredths = (array("q") for _ in range(5))
+    for file in files:
+        for line, event in read_records(file, _Event):
+            for name, known, found in (("user", users, str(event.user)), ("track", tracks, str(event.track))):
+                if found not in known:
+                    raise SimError(f"{file}:{line}: {name} {found!r} is not in the export's factors")
+            user.append(users[str(event.user)])
+            session.append(sessions.setdefault((user[-1], event.session), len(sessions)))
+            moment.append(event.timestamp)
+            track.append(tracks[str(event.track)])
+            hundredths.append(round(100 * event.time))
+    if len(user) == len(sessions):
+        lacks = "no recommended track was heard" if len(user) else "no events"
+        raise SimError(f"{', '.join(map(str, files))}: {lacks}")
+    columns = [np.frombuffer(column, np.int64) for column in (user, session, moment, track, hundredths)]
+    who, which, _, heard, shares = np.stack(columns)[:, np.lexsort((columns[2], columns[1], columns[0]))]
+    first = np.flatnonzero(np.append(True, np.diff(which) != 0))
+    return Heard(who[first], np.diff(np.append(first, len(which))), heard, shares)

@@ -1,14 +1,16 @@
-"""How well a fitted world's listeners reproduce the data: popularity, and tracks heard by the same listeners.
+"""How well a fitted world's listeners reproduce the data: popularity, tracks heard by the same listeners, sessions.
 
-The data hold what listeners chose themselves. So do the opening tracks of sessions, and these are compared.
+A table holds what listeners chose themselves. So do the opening tracks of sessions, and these are compared.
 """
 
 import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
+from sim.figures import Heard, describe, listen, share_repeated
 from sim.fitted.data import ListeningTable
-from sim.listening.sessions import ListeningModel, draw_starts
+from sim.listening.sessions import ListeningModel, Sessions, draw_starts
+from sim.recommenders import Recommender
 
 NEIGHBOURS = 10
 _TRACKS = 1000  # that co-listening is compared on
@@ -57,6 +59,34 @@ def compare_listening(data: ListeningTable, simulated: ListeningTable, seed: int
         "held_out_co_listening": shares[0],
         "held_out_co_listening_data": shares[1],
     }
+
+
+def compare_sessions(model: ListeningModel, log: Heard, seed: int) -> dict[str, tuple[float, float]]:
+    """Return figures of half of the log's listeners, and of simulated sessions of the other half.
+
+    A simulated listener has as many sessions as in the log, and is recommended any of the tracks that the log
+    recommended to it.
+    """
+    order = make_generator(seed, "held-out listeners").permutation(model.world.listeners)
+    fitted, held_out = (log.only(np.isin(log.listener, half)) for half in (order[::2], order[1::2]))
+    found = _figures(listen(model, _recommend_logged(log), fitted.listener, seed))
+    return {name: (value, found[name]) for name, value in _figures(held_out).items()}
+
+
+def _figures(heard: Heard) -> dict[str, float]:
+    return describe(heard) | {"openings repeated": share_repeated(heard.listener, heard.organic)}
+
+
+def _recommend_logged(log: Heard) -> Recommender:
+    recommended = log.position > 0
+    tracks, owner = log.tracks[recommended], log.listener[log.session[recommended]]
+
+    def recommend(sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
+        first, end = (np.searchsorted(owner, sessions.listener[rows], side=side) for side in ("left", "right"))
+        drawn: IntArray = tracks[np.minimum(first + rng.integers(0, np.maximum(end - first, 1)), len(tracks) - 1)]
+        return drawn
+
+    return recommend
 
 
 def gini(values: FloatArray) -> float:

@@ -61,15 +61,6 @@ class FitConfig(Config):
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """The squared length of all embeddings, the number added to all biases, and what that comes to."""
-
-    squared_length: float
-    bias_shift: float
-    near_share: float  # mean share heard of the tracks near an interest
-
-
-@dataclass(frozen=True)
 class FittedWorld:
     """A world whose records have the ids of the data too; its own ids are 0..n-1 in the same order."""
 
@@ -131,15 +122,15 @@ def _tuned_response(directions: FloatArray, heard: list[Opened], config: FitConf
     rng = make_generator(config.seed, "tuned sessions")
     who = rng.integers(len(heard), size=_TUNED)
     opened = [rng.choice(heard[user][0], p=np.divide(heard[user][1], sum(heard[user][1]))) for user in who.tolist()]
-    tuning = tune(directions, np.array(opened), bias[who], sharpness[who], config)
+    squared_length, bias_shift, near_share = tune(directions, np.array(opened), bias[who], sharpness[who], config)
     return Response(
-        squared_length=tuning.squared_length,
-        bias=np.round(bias + tuning.bias_shift, 3),
+        squared_length=squared_length,
+        bias=np.round(bias + bias_shift, 3),
         sharpness=sharpness,
         session_budget=np.full(len(heard), config.session_budget),
         gamma=config.gamma,
         beyond=config.response,
-        near_share=tuning.near_share,
+        near_share=near_share,
     )
 
 
@@ -177,8 +168,8 @@ def _with_new_tracks(
 
 def tune(
     directions: FloatArray, interests: IntArray, bias: FloatArray, sharpness: FloatArray, config: FitConfig
-) -> Tuning:
-    """Find the squared length and the shift.
+) -> tuple[float, float, float]:
+    """Find the squared length of all embeddings, the number to add to all biases, and the share heard near an interest.
 
     `directions` (tracks, dimensions) have length 1, `interests` (sessions,) are tracks, `bias` and `sharpness` those of
     the sessions' listeners.
@@ -204,7 +195,7 @@ def tune(
         return float(raw_share(squared_length * near, bias + shift_at(squared_length), sharpness).mean())
 
     squared_length = round(_root(lambda length: near_share(length) - config.near_share, *_LENGTHS), 3)
-    return Tuning(squared_length, round(shift_at(squared_length), 3), near_share(squared_length))
+    return squared_length, round(shift_at(squared_length), 3), near_share(squared_length)
 
 
 def _root(rising: Callable[[float], float], low: float, high: float) -> float:

@@ -96,7 +96,7 @@ async def drive(
     Setting `stop` ends the open sessions; `report` is called every half second with how many sessions are through.
     """
     counts, draws = Counts.empty(model.world.listeners), SessionDraws(config.seed, model)
-    queue = SessionQueue(draws, sessions, model.world.listeners, share)
+    queue = SessionQueue(draws, sessions, share)
     async with aclosing(Service(config, model.world.tracks, stop, counts)) as service:
         pools = [SessionPool(model, config.batch or 1, draws, queue, service) for _ in range(config.pools)]
         playing = asyncio.gather(*(pool.run() for pool in pools))

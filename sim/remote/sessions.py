@@ -6,6 +6,8 @@ the session by that. So nothing is heard twice in the log, and the listener's ne
 itself is lost, the session may be open still, and the listener gets no other one in this run.
 """
 
+from collections import deque
+from collections.abc import Iterable
 from heapq import heappop, heappush
 
 import numpy as np
@@ -22,36 +24,32 @@ ANSWER_UNUSABLE = "answer unusable"
 class SessionQueue:
     """Sessions in the order of their numbers, except that a listener has one at a time."""
 
-    def __init__(self, draws: SessionDraws, sessions: range, listeners: int, share: tuple[int, int]) -> None:
+    def __init__(self, draws: SessionDraws, sessions: range, share: tuple[int, int]) -> None:
         """Queue the sessions of these numbers whose listeners leave `share[0]` when divided by `share[1]`."""
-        numbers = np.arange(sessions.start, sessions.stop)
-        blocks = np.split(numbers, range(BLOCK, len(numbers), BLOCK))
-        whose = np.concatenate([draws.listeners(block) for block in blocks])
-        mine = np.flatnonzero(whose % share[1] == share[0])
-        mine = mine[np.argsort(whose[mine], kind="stable")]
         self.skipped = 0  # sessions of listeners who were set aside
-        self._numbers = numbers[mine]  # listener after listener
-        # (listeners,) positions of each listener's next session, and of the one after the last
-        self._next, self._end = (np.searchsorted(whose[mine], np.arange(listeners) + end) for end in (0, 1))
+        self._waiting: dict[int, deque[int]] = {}  # by listener, ascending
+        for block in np.split(np.arange(sessions.start, sessions.stop), range(BLOCK, len(sessions), BLOCK)):
+            whose = draws.listeners(block)
+            mine = whose % share[1] == share[0]
+            for number, listener in zip(block[mine].tolist(), whose[mine].tolist(), strict=True):
+                self._waiting.setdefault(listener, deque()).append(number)
         self._ready: list[tuple[int, int]] = []  # a heap of sessions and their listeners, who have none open
-        self.free(np.arange(listeners))
+        self.free(self._waiting)
 
-    def take(self, most: int) -> tuple[IntArray, IntArray]:
-        """Return numbers and listeners of up to so many sessions, to be opened now."""
+    def take(self, most: int) -> IntArray:
+        """Return the numbers of up to so many sessions, to be opened now."""
         taken = [heappop(self._ready) for _ in range(min(most, len(self._ready)))]
-        numbers, listeners = np.array(taken, dtype=np.int64).reshape(-1, 2).T
-        return numbers, listeners
+        return np.array([number for number, _ in taken], dtype=np.int64)
 
-    def free(self, listeners: IntArray) -> None:
+    def free(self, listeners: Iterable[int]) -> None:
         """Let these listeners have other sessions, as theirs are over."""
-        waiting = listeners[self._next[listeners] < self._end[listeners]]
-        for number, listener in zip(self._numbers[self._next[waiting]].tolist(), waiting.tolist(), strict=True):
-            heappush(self._ready, (number, listener))
-        self._next[waiting] += 1
+        for listener in listeners:
+            if waiting := self._waiting[listener]:
+                heappush(self._ready, (waiting.popleft(), listener))
 
-    def set_aside(self, listeners: IntArray) -> None:
+    def set_aside(self, listeners: Iterable[int]) -> None:
         """Skip all later sessions of these listeners, as theirs may still be open at the service."""
-        self.skipped += int((self._end[listeners] - self._next[listeners]).sum())
+        self.skipped += sum(len(self._waiting[listener]) for listener in listeners)
 
 
 class SessionPool:
@@ -83,7 +81,7 @@ class SessionPool:
         await self._tell_last(interrupted)
 
     def _open(self, free: IntArray) -> None:
-        numbers, _ = self._queue.take(len(free))
+        numbers = self._queue.take(len(free))
         rows = free[: len(numbers)]
         if len(rows):
             self._number[rows], self._is_open[rows] = numbers, True
@@ -116,10 +114,10 @@ class SessionPool:
         self._is_open[rows] = False
         if failure:
             counts.failed[END_LOST if str(failure) == ANSWER_LOST else SERVICE_FAILED] += len(rows)
-            self._queue.set_aside(listeners)
+            self._queue.set_aside(listeners.tolist())
         else:
             counts.add_sessions(listeners, self._sessions.length[rows], self._sessions.total_hundredths(rows))
-            self._queue.free(listeners)
+            self._queue.free(listeners.tolist())
 
     async def _give_up(self, rows: IntArray, reason: str) -> None:
         if not len(rows):
@@ -127,7 +125,7 @@ class SessionPool:
         self._service.counts.failed[reason] += len(rows)
         self._is_open[rows] = False
         failure = await self._tell_last(rows, is_heard=reason == SERVICE_FAILED)
-        (self._queue.set_aside if failure else self._queue.free)(self._sessions.listener[rows])
+        (self._queue.set_aside if failure else self._queue.free)(self._sessions.listener[rows].tolist())
 
     async def _tell_last(self, rows: IntArray, *, is_heard: bool = True) -> FailedError | StoppedError | None:
         """Tell the service that sessions end, their last track heard or not. Returns why they may be open still."""

@@ -1,7 +1,6 @@
 """A world's catalogue and listeners, drawn from its configuration."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -20,17 +19,12 @@ _SYLLABLES = tuple(onset + vowel + coda for onset in _ONSETS for vowel in _VOWEL
 _NAMES_AT_ONCE = 4096
 
 
-@dataclass(frozen=True)
-class Catalogue:
-    """Tracks by id: where they lie, how popular they are, and what `tracks.json` says of them."""
+def generate_catalogue(config: WorldConfig) -> tuple[list[dict[str, object]], Float32Array, FloatArray]:
+    """Draw genres, the artists in them, and the artists' tracks.
 
-    embeddings: Float32Array  # (tracks, dimensions)
-    popularity: FloatArray  # (tracks,), sums to 1
-    records: list[dict[str, object]]
-
-
-def generate_catalogue(config: WorldConfig) -> Catalogue:
-    """Draw genres, the artists in them, and the artists' tracks."""
+    Returns:
+        The lines of `tracks.json`, embeddings (tracks, dimensions), and popularities (tracks,), which sum to 1.
+    """
     section, seed = config.catalogue, config.seed
     rng = make_generator(seed, "catalogue")
     genre_weights = rng.lognormal(0.0, section.genre_spread, size=section.genres)
@@ -55,7 +49,7 @@ def generate_catalogue(config: WorldConfig) -> Catalogue:
         }
         for track, (by, title, relative) in enumerate(columns)
     ]
-    return Catalogue(embeddings, popularity, records)
+    return records, embeddings, popularity
 
 
 def generate_listeners(config: WorldConfig, popularity: FloatArray) -> list[dict[str, object]]:

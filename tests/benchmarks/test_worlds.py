@@ -29,7 +29,7 @@ def test_the_oracle_takes_the_best_of_all_tracks(tmp_path: Path, changes: str) -
     sessions, oracle = Sessions(model, np.arange(30), rng), Oracle(model.world)
     for _ in range(6):
         rows = sessions.under_way()
-        chosen, _ = oracle(sessions, rows, rng)
+        chosen = oracle(sessions, rows, rng)
         for row, track in zip(rows.tolist(), chosen.tolist(), strict=True):
             who = np.array([sessions.listener[row]])
             dots = world.embeddings.astype(np.float64) @ world.embeddings[sessions.interest[row]]

@@ -275,10 +275,10 @@ def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
     [
         (
             '{"catalogue": {"sha256": "0", "tracks": 7}}',
-            "of another catalogue, {'sha256': '0', 'tracks': 7}",
+            "of other ids: catalogue {'sha256': '0', 'tracks': 7} there, {'sha256': ",
         ),
-        ("{}", "of another catalogue, None"),
-        ("[]", "of another catalogue, None"),
+        ('{"text_users": true}', "; text_users True there, False now; name another folder"),
+        ("[]", "of other ids: catalogue None there, "),
         ('{"catalogue": ', "collection.json: not JSON"),
     ],
 )

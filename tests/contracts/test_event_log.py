@@ -30,7 +30,7 @@ def simulated() -> bytes:
         timestamp=np.array([1_767_225_605_204, 1_767_225_624_204, 1_767_225_652_204, 1_767_225_700_000]),
         track=np.array([45_826, 49_143, 8_586, 0]),
         hundredths=np.array([100, 10, 0, 57]),
-        propensity=np.array([2e-05, 1.0, np.nan, np.nan]),
+        propensity=2e-05,
     )
     return format_events(events, "random", "random-1-")
 

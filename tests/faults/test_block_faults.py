@@ -33,7 +33,8 @@ def workers() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children(recursive=True):
         try:
-            if "spawn_main" in " ".join(child.cmdline()):
+            parent = child.parent()
+            if "spawn_main" in " ".join(child.cmdline()) or (parent and "forkserver" in " ".join(parent.cmdline())):
                 found.append(child)
         except psutil.NoSuchProcess:
             continue

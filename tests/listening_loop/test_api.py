@@ -101,8 +101,8 @@ def test_plays_with_shares_become_events_and_presets_name_columns(tmp_path: Path
             "a column holds values of several types",
         ),
         (make_plays(9), {"user": "listner", "item": "song"}, "the data frame: no column listner; found are listener"),
-        (make_plays(9), {}, "user and item are expected"),
-        (make_plays(9), {**COLUMNS, "wieght": "seconds"}, "wieght: no column holds that; known are"),
+        (make_plays(9), {}, "user and item not given"),
+        (make_plays(9), {**COLUMNS, "wieght": "seconds"}, "wieght: unknown; the nearest is weight"),
         (make_plays(9), {"preset": "lastfm"}, "preset: lastfm is unknown; known are lastfm-1k"),
         (
             make_plays(9).assign(ts=1),

@@ -1,9 +1,11 @@
 """Which cluster a configuration means, and schedulers that do not answer or have no worker."""
 
+import os
 import re
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 from distributed import Client, LocalCluster
 
@@ -54,14 +56,26 @@ def test_a_scheduler_without_workers_is_named_with_what_to_do() -> None:
 
 
 @pytest.mark.dask
-def test_processes_of_this_machine_listen_on_loopback_alone_and_hear_no_ctrl_c() -> None:
+def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("A_LATE_SETTING", "kept")
+    before = _programs_below()
     with open_cluster(ClusterConfig(workers=1)) as cluster:
         assert [outcome.result() for outcome in cluster.run(max, [(1, 2), (4, 3)])] in ([2, 4], [4, 2])
+        assert [outcome.result() for outcome in cluster.run(os.getenv, [("A_LATE_SETTING",)])] == ["kept"]
         (blocked,) = cluster.run(signal.pthread_sigmask, [(signal.SIG_BLOCK, [])])
         assert signal.SIGINT in blocked.result()
         assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
         assert str(cluster._client.scheduler_info()["address"]).startswith("tcp://127.0.0.1:")
         assert "//127.0.0.1:" in cluster._client.dashboard_link
+    assert _programs_below() <= before
+
+
+def _programs_below() -> set[int]:
+    """The processes that this one started, without what multiprocessing keeps to clean up after it."""
+    children = psutil.Process().children(recursive=True)
+    return {child.pid for child in children if "resource_tracker" not in " ".join(child.cmdline())}
 
 
 @pytest.mark.dask

@@ -14,12 +14,12 @@ from looplib.cli import run
 from recsys.config import Search, SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
-from recsys.runs.folder import read_listeners, read_run
+from recsys.runs.folder import LEDGER, read_listeners, read_run
 from recsys.runs.leaderboard import WARNING, remarks, warn_of_rival
-from recsys.runs.ledger import Score
+from recsys.runs.ledger import Score, read_scores
 from recsys.runs.ranking import Row, compare
 from recsys.runs.trials import plan_candidates
-from recsys.scoring import Scorer, score_lists, score_on_test, settle
+from recsys.scoring import Scorer, score_lists, settle
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.logs import START_MS, Session, make_store
@@ -215,11 +215,10 @@ def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(scor
     ]
     best = max(tried, key=lambda lists: score_lists(parted, lists, is_whole=False).metrics["ope_time@10"][0])
     optimistic, _, _ = score_lists(parted, best, is_whole=False).metrics["ope_time@10"]
-    value, lower, upper = score_on_test(parted, best)["ope_time@10"]
+    value, lower, upper = score_lists(replace(parted, is_test=True), best, is_whole=True).metrics["ope_time@10"]
     assert lower < truth < upper
     assert value < optimistic
     assert abs(value - truth) < abs(optimistic - truth)
-    assert score_on_test(scorer, best) == {}
 
 
 def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
@@ -228,6 +227,8 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
     settings = ("validation.select=ope_time@10", "validation.logging_policy=uniform", "validation.test_share=0.3")
     assert search_by(store, tmp_path, *settings) == 0
     _, winner = read_run(open_workspace(tmp_path / "run"))
+    _, scores = read_scores(tmp_path / "run" / LEDGER)
+    assert [score.test for of_trial in scores.values() for score in of_trial if score.test] == [winner.test]
     value, lower, upper = winner.test["ope_time@10"]
     assert lower < value < upper
     assert value != winner.metrics["ope_time@10"][0]

@@ -197,7 +197,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("a cluster was started")
 
-    monkeypatch.setattr(cluster, "_start_processes", refuse)
+    monkeypatch.setattr(cluster, "start_processes", refuse)
 
 
 @pytest.mark.usefixtures("no_cluster")

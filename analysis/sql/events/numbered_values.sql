@@ -6,21 +6,16 @@
 -- Columns:
 --   message, timestamp, user, track, time, latency, recommendation, experiments, session, recommender, propensity  as logged, the ids as numbers
 SELECT
-    message, timestamp,
-    CASE
-        WHEN '' IN (CAST(user AS VARCHAR), CAST(track AS VARCHAR), coalesce(CAST(recommendation AS VARCHAR), '-'))
-        THEN error('odd line')
-        WHEN $text_users THEN CAST(md5_number_lower(CAST(user AS VARCHAR)) >> 1 AS BIGINT)
-        ELSE CAST(user AS BIGINT)
-    END AS user,
-    CASE
-        WHEN $text_tracks THEN CAST(md5_number_lower(CAST(track AS VARCHAR)) >> 1 AS BIGINT)
-        ELSE CAST(track AS BIGINT)
-    END AS track,
-    time, latency,
-    CASE
-        WHEN $text_tracks THEN CAST(md5_number_lower(CAST(recommendation AS VARCHAR)) >> 1 AS BIGINT)
-        ELSE CAST(recommendation AS BIGINT)
-    END AS recommendation,
-    experiments, session, recommender, propensity
+    * REPLACE (
+        CASE
+            WHEN '' IN (CAST(user AS VARCHAR), CAST(track AS VARCHAR), coalesce(CAST(recommendation AS VARCHAR), '-'))
+            THEN error('odd line')
+            WHEN $text_users THEN CAST(md5_number_lower(CAST(user AS VARCHAR)) >> 1 AS BIGINT)
+            ELSE CAST(user AS BIGINT)
+        END AS user,
+        CASE WHEN $text_tracks THEN CAST(md5_number_lower(CAST(track AS VARCHAR)) >> 1 AS BIGINT)
+            ELSE CAST(track AS BIGINT) END AS track,
+        CASE WHEN $text_tracks THEN CAST(md5_number_lower(CAST(recommendation AS VARCHAR)) >> 1 AS BIGINT)
+            ELSE CAST(recommendation AS BIGINT) END AS recommendation
+    )
 FROM text_values

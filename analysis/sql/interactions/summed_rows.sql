@@ -9,18 +9,15 @@
 --   track   as user
 --   time    DOUBLE, the weight
 --   session, source  VARCHAR; the session is NULL without
-WITH numbered AS (
-    SELECT
-        coalesce(user_ids.id, TRY_CAST(verified.user AS BIGINT)) AS user,
-        coalesce(track_ids.id, TRY_CAST(verified.track AS BIGINT)) AS track,
-        timestamp * 2 AS moment,
-        session, source, weight
-    FROM verified
-    LEFT JOIN user_ids ON user_ids.original = verified.user
-    LEFT JOIN track_ids ON track_ids.original = verified.track
-    WHERE reason IS NULL
-)
-SELECT user, moment, track, CAST(sum(CAST(weight AS DECIMAL(38, 9))) AS DOUBLE) AS time, session, source
-FROM numbered
-GROUP BY user, moment, track, session, source
+SELECT
+    coalesce(user_ids.id, TRY_CAST(verified.user AS BIGINT)) AS user,
+    timestamp * 2 AS moment,
+    coalesce(track_ids.id, TRY_CAST(verified.track AS BIGINT)) AS track,
+    CAST(sum(CAST(weight AS DECIMAL(38, 9))) AS DOUBLE) AS time,
+    session, source
+FROM verified
+LEFT JOIN user_ids ON user_ids.original = verified.user
+LEFT JOIN track_ids ON track_ids.original = verified.track
+WHERE reason IS NULL
+GROUP BY ALL
 ORDER BY user, moment, track, session, source

@@ -79,7 +79,7 @@ def test_what_the_simulator_writes_is_read_as_types(tmp_path: Path) -> None:
         timestamp=np.array([1_767_225_600_000] * 3),
         track=np.array([1, 2, 3]),
         hundredths=np.array([0, 55, 100]),
-        propensity=np.array([2e-05, np.nan, np.nan]),
+        propensity=2e-05,
     )
     assert count(tmp_path, format_events(events, "random", "random-1-")) == 3
 

@@ -45,8 +45,7 @@ def test_every_metric_stands_at_every_cut_off_with_its_interval_around_it(valida
     validation = validator.score(USERS, random_lists(1))
     assert [*validation.metrics] == [f"{name}@{k}" for name in METRICS for k in (5, 10)]
     assert all(metric.lower <= metric.value <= metric.upper for metric in validation.metrics.values())
-    assert validation.listeners == LISTENERS
-    assert validation.relevant == np.count_nonzero(HELDOUT["time"].to_numpy() >= 0.5)
+    assert all(ratio.shape == (2, LISTENERS) for ratio in validation.ratios.values())
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -94,10 +94,11 @@ def test_what_is_tuned_gives_what_is_wanted() -> None:
     nearest = np.argsort(-directions[interests] @ directions.T, axis=1)[:, :10]
     bias, sharpness = rng.uniform(1, 5.9, size=300), rng.uniform(0.3, 1.2, size=300)
     config = FitConfig(random_listening=2.5, near_share=0.8)
-    tuning = tune(directions, interests, bias, sharpness, config)
-    dots = tuning.squared_length * directions[interests] @ directions.T
-    shares = raw_share(dots, (bias + tuning.bias_shift)[:, None], sharpness[:, None])
+    squared_length, bias_shift, near_share = tune(directions, interests, bias, sharpness, config)
+    shares = raw_share(
+        squared_length * directions[interests] @ directions.T, (bias + bias_shift)[:, None], sharpness[:, None]
+    )
     assert np.take_along_axis(shares, nearest, axis=1).mean() == pytest.approx(0.8, abs=0.01)
-    assert tuning.near_share == pytest.approx(0.8, abs=0.01)
+    assert near_share == pytest.approx(0.8, abs=0.01)
     share = shares.mean(axis=1)
     assert 1 + (5 * share / (1 - share)).mean() == pytest.approx(2.5, abs=0.1)

@@ -106,14 +106,14 @@ def test_draws_of_a_session_are_the_same_alone_and_among_others(demo_model: List
 
 def test_the_queue_keeps_listeners_in_the_order_of_their_sessions(tmp_path: Path) -> None:
     model = make_model(load_world(write_world(tmp_path / "world")))
-    queue = SessionQueue(SessionDraws(1, model), range(3, 3000), model.world.listeners, share=(0, 1))
+    queue = SessionQueue(SessionDraws(1, model), range(3, 3000), share=(0, 1))
     taken: dict[int, list[int]] = {}
-    while len(found := queue.take(2)[0]):
-        numbers, listeners = found, SessionDraws(1, model).listeners(found)
+    while len(numbers := queue.take(2)):
+        listeners = SessionDraws(1, model).listeners(numbers)
         assert len(set(listeners.tolist())) == len(listeners)
         for number, listener in zip(numbers.tolist(), listeners.tolist(), strict=True):
             taken.setdefault(listener, []).append(number)
-        queue.free(listeners)
+        queue.free(listeners.tolist())
     assert sorted(number for numbers in taken.values() for number in numbers) == list(range(3, 3000))
     assert all(earlier < later for numbers in taken.values() for earlier, later in pairwise(numbers))
 
