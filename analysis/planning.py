@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import typer
 
 from analysis import queries
@@ -47,7 +48,7 @@ def read_values(logs: Sequence[str | Path], name: str, by: str) -> tuple[Metric,
     metric = find_metric(name)
     with load(logs) as loaded:
         measure(loaded, AbConfig())
-        if not queries.read_table(loaded.connection, "listener_sums_day").num_rows:
+        if not queries.read_table(loaded.connection, "all_sessions").filter(pc.field("is_closed")).num_rows:
             raise AnalysisError(
                 f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
             )

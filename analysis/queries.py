@@ -133,12 +133,9 @@ def read_table(connection: Connection, table: str) -> pa.Table:
     return connection.table(table).to_arrow_table()
 
 
-def alias(connection: Connection, view: str, table: str, columns: Mapping[str, str] | None = None) -> None:
-    """Make a table, or some of its columns under new names (new → old), readable under another name."""
-    rows = connection.table(table)
-    if columns is not None:
-        rows = rows.select(*(duckdb.ColumnExpression(old).alias(new) for new, old in columns.items()))
-    rows.create_view(view, replace=True)
+def alias(connection: Connection, view: str, table: str) -> None:
+    """Make a table readable under another name."""
+    connection.table(table).create_view(view, replace=True)
 
 
 def drop(connection: Connection, table: str) -> None:

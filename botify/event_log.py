@@ -30,7 +30,7 @@ from botify.model.catalogue import Catalogue, Id
 from botify.schemas import Listening
 from botify.settings import EventLogSettings
 from looplib.checksums import named
-from looplib.files import atomic_write_json, fsync_directory, lock
+from looplib.files import atomic_write_json, fsync, lock
 
 OPEN_PREFIX = "."
 TICK_S = 1.0
@@ -286,4 +286,4 @@ def _publish(path: Path, size: int, crc: int) -> None:
         path.unlink()
         return
     path.rename(named(path.with_name(path.name.removeprefix(OPEN_PREFIX)), crc))
-    fsync_directory(path.parent)
+    fsync(path.parent)

@@ -6,7 +6,6 @@ A step's module is imported when it is asked for, so that `--version` and a mist
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
@@ -22,25 +21,18 @@ _COMPLETING = "_LISTENING_LOOP_COMPLETE"  # set by the shell's completion
 _TYPED = "_TYPER_COMPLETE_ARGS"  # what has been typed so far
 
 
-@dataclass(frozen=True)
-class Step:
-    """A subcommand: the module whose `app` runs it, and what `--help` says of it."""
-
-    module: str
-    help: str
-
-
+# The module whose `app` runs a step, and what `--help` says of it.
 STEPS = {
-    "demo": Step("listening_loop.demo", "The whole loop on a small simulated world, in about a minute."),
-    "init": Step("listening_loop.init", "Look at a file of yours and write a configuration for it."),
-    "ingest": Step("recsys.ingest.__main__", "Add logs, or files of your own, to a session store."),
-    "search": Step("recsys.search.__main__", "Search for the best model, and publish its lists."),
-    "export": Step("recsys.export.__main__", "Publish the winner of a search."),
-    "serve": Step("botify.__main__", "Run the service that recommends, assigns arms and logs."),
-    "ab": Step("analysis.ab.__main__", "Report on an experiment: which arm won, and whether to trust it."),
-    "power": Step("analysis.power", "How many listeners an experiment needs."),
-    "verify": Step("listening_loop.verify", "Compare stores, runs, exports and logs with their checksums."),
-    "lab": Step("recsys.lab.__main__", "Runs, reports and the live experiment as pages."),
+    "demo": ("listening_loop.demo", "The whole loop on a small simulated world, in about a minute."),
+    "init": ("listening_loop.init", "Look at a file of yours and write a configuration for it."),
+    "ingest": ("recsys.ingest.__main__", "Add logs, or files of your own, to a session store."),
+    "search": ("recsys.search.__main__", "Search for the best model, and publish its lists."),
+    "export": ("recsys.export.__main__", "Publish the winner of a search."),
+    "serve": ("botify.__main__", "Run the service that recommends, assigns arms and logs."),
+    "ab": ("analysis.ab.__main__", "Report on an experiment: which arm won, and whether to trust it."),
+    "power": ("analysis.power", "How many listeners an experiment needs."),
+    "verify": ("listening_loop.verify", "Compare stores, runs, exports and logs with their checksums."),
+    "lab": ("recsys.lab.__main__", "Runs, reports and the live experiment as pages."),
 }
 
 
@@ -58,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif first == "--version":
         typer.echo(f"{PROG} {version(PROG)}")
     elif first in STEPS:
-        module = import_module(STEPS[first].module)
+        module = import_module(STEPS[first][0])
         return run(module.app, f"{PROG} {first}", words[1:], known_as=module.PROG)
     else:
         nearest = get_close_matches(first, STEPS, n=1, cutoff=0)[0]
@@ -69,14 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _all_steps(typed: Sequence[str]) -> typer.Typer:
     """Return all steps as one application for help and completion; only a step that is typed has its options."""
+    more = "COMMAND --help shows the options of a command, --version the version."
     example = f"Example: {PROG} ingest out/demo/log --store out/store"
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, epilog=example)
-    for name, step in STEPS.items():
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, epilog=f"{more}\n\n{example}")
+    for name, (module, text) in STEPS.items():
         if name in typed:
-            (command,) = import_module(step.module).app.registered_commands
-            app.command(name, help=step.help)(command.callback)
+            (command,) = import_module(module).app.registered_commands
+            app.command(name, help=text)(command.callback)
         else:
-            app.command(name, help=step.help)(lambda: None)
+            app.command(name, help=text)(lambda: None)
     return app
 
 

@@ -14,3 +14,8 @@ AnyIntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
 WordArray = npt.NDArray[np.uint64]
+
+
+def of_column(column: Any) -> npt.NDArray[Any]:  # noqa: ANN401  of pyarrow, which not all parts have
+    """Return the numbers of an Arrow column, none of which is missing; its `to_numpy` would import pandas."""
+    return np.from_dlpack(column.combine_chunks())

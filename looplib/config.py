@@ -46,20 +46,18 @@ def load_config(
     """
     of_file = _read_yaml(path) if path else {}
     document = copy.deepcopy(of_file)
-    given: dict[str, str] = {}
-    for override in overrides:
-        key, value = _parse(override)
-        set_value(document, key, value, f"--set {key}")
-        given[key] = f"--set {key}"
-    for key, value in (options or {}).items():
-        if value is not None:
-            set_value(document, key, value, given.setdefault(key, f"--{key.rpartition('.')[2]}"))
+    changes = [(key, value, f"--set {key}") for key, value in map(_parse, overrides)]
+    given_options = ((key, value) for key, value in (options or {}).items() if value is not None)
+    changes += [(key, value, f"--{key.rpartition('.')[2]}") for key, value in given_options]
+    for key, value, source in changes:
+        set_value(document, key, value, source)
     if not (faults := _faults(model, document)):
         return model.model_validate(document)
-    source, before = str(path or "the configuration"), _faults(model, of_file)
+    given = {key: source for key, _, source in changes}
+    file, before = str(path or "the configuration"), _faults(model, of_file)
     by_source: dict[str, list[str]] = {}
     for fault, key in faults.items():
-        blamed = source if fault in before else _blamed(key, given)
+        blamed = file if fault in before else _blamed(key, given)
         by_source.setdefault(blamed, []).append(fault.removeprefix(f"{blamed.removeprefix('--set ')}: "))
     raise ConfigError("; ".join(f"{blamed}: {'; '.join(found)}" for blamed, found in by_source.items()))
 

@@ -34,7 +34,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    fsync_directory(path.parent)
+    fsync(path.parent)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -63,14 +63,14 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for file in sorted(temporary.rglob("*")):
-            fsync_file(file)
+            fsync(file)
         temporary.chmod(0o755)
-        fsync_directory(temporary)
+        fsync(temporary)
         temporary.replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    fsync_directory(path.parent)
+    fsync(path.parent)
 
 
 def atomic_symlink(link: Path, target: str) -> None:
@@ -79,7 +79,7 @@ def atomic_symlink(link: Path, target: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     temporary.replace(link)
-    fsync_directory(link.parent)
+    fsync(link.parent)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -91,18 +91,13 @@ def remove_leftovers(folder: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def fsync_file(path: Path) -> None:
-    """Force a file's content to the disk."""
+def fsync(path: Path) -> None:
+    """Force a file's content to the disk, or a folder's entries, so that a rename in it survives a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def fsync_directory(folder: Path) -> None:
-    """Force a folder's entries to the disk, so that a rename in it survives a power cut."""
-    fsync_file(folder)
 
 
 def digest_of(facts: object) -> str:

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array, IntArray
-from looplib.files import TEMPORARY_PREFIX, atomic_directory, fsync_directory, fsync_file
+from looplib.files import TEMPORARY_PREFIX, atomic_directory, fsync
 from recsys.cluster.cluster import Cluster
 from recsys.cluster.retry import Outcome
 from recsys.dataset.dataset import CSR, Dataset, Side, load_matrix, new_array, open_dataset
@@ -199,9 +199,9 @@ def _join_rows(
         workspace.download(rows)
         np.load(unfinished, mmap_mode="r+")[block.first : block.last] = np.load(folder / rows)
         workspace.delete(rows)
-    fsync_file(unfinished)
+    fsync(unfinished)
     unfinished.replace(folder / name)
-    fsync_directory(folder)
+    fsync(folder)
     workspace.upload(name)
 
 

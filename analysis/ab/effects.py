@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import permutations
 from typing import Literal
 
-import numpy as np
+import pyarrow.compute as pc
 from scipy import stats
 
 from analysis import queries
@@ -108,11 +109,10 @@ class Look:
     comparisons: int  # tests of primary metrics
     at_horizon: bool
 
-    def deciding(self, effect: Effect, listeners: int) -> Deciding:
-        """Return the interval that decides; `listeners` are those of both arms."""
-        found = effect
-        if not self.at_horizon:
-            found = sequential.at_any_time(effect, self.config.planned_listeners, 1 - self.config.alpha, listeners)
+    def deciding(self, effect: Effect) -> Deciding:
+        """Return the interval that decides."""
+        planned, confidence = self.config.planned_listeners, 1 - self.config.alpha
+        found = effect if self.at_horizon else sequential.at_any_time(effect, planned, confidence)
         lower, upper = found.absolute.lower, found.absolute.upper
         return Deciding(self.at_horizon, number(lower), number(upper), relative_effect(found))
 
@@ -132,20 +132,12 @@ def metric_effects(
 
     The connection has the tables `histogram_…`; `listeners` are those of every arm. At the horizon one look decides.
     """
-    control, arms = config.control, [arm for arm in listeners if arm != config.control]
-    look = Look(config, len(config.primary) * len(arms), at_horizon)
-    found = []
-    for metric in config.reported:
-        if metric.quantile is None:
-            moments = {arm: metric.moments(columns) for arm, columns in listeners.items()}
-            found += [_compare_sums(metric, arm, moments[control], moments[arm], look) for arm in arms]
-            continue
-        histograms = _read_histograms(connection, metric)
-        for arm in (arm for arm in arms if {control, arm} <= histograms.keys()):
-            sides = (histograms[control], histograms[arm])
-            effect = effects.compare_quantiles(*sides, metric.quantile, 1 - config.alpha)
-            count = sum(len(listeners[side]["sessions"]) for side in (control, arm))
-            found.append(_describe(metric, arm, effect, look, count))
+    look = Look(config, len(config.primary) * (len(listeners) - 1), at_horizon)
+    found = [
+        _describe(metric, arm, effect, past_explains, look)
+        for metric in config.reported
+        for arm, (effect, past_explains) in _effects_of(metric, connection, listeners, config).items()
+    ]
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     known = [effect for effect in found if None not in (effect.control_value, effect.arm_value)]
     primary = [effect for effect in known if effect.role == "primary"]
@@ -167,37 +159,45 @@ def effects_between(
     found = {}
     for arm, other in permutations(moments, 2):
         effect, _ = _compare(metric, moments[other], moments[arm], config)
-        found[arm, other] = look.deciding(effect, moments[arm].count + moments[other].count).relative
+        found[arm, other] = look.deciding(effect).relative
     return found
 
 
-def _compare_sums(metric: Metric, arm: str, control: Moments, treated: Moments, look: Look) -> MetricEffect:
-    """Compare means or ratios of sums of the control's and the arm's listeners."""
-    config, count = look.config, control.count + treated.count
-    effect, past_explains = _compare(metric, control, treated, config)
-    described = replace(_describe(metric, arm, effect, look, count), past_explains=past_explains)
-    if described.relative.effect_pct is None:
-        return described  # nothing in % of a control that is next to nothing
-    level = look.primary_level(count) if metric.name in config.primary else config.alpha
-    return replace(described, mde_pct=detectable_pct(effect, level, config.power))
+def _effects_of(
+    metric: Metric, connection: queries.Connection, listeners: Mapping[str, Listeners], config: AbConfig
+) -> dict[str, tuple[Effect, float | None]]:
+    """Return each arm's effect on a metric, and how much of its variance the past explains."""
+    control, arms = config.control, [arm for arm in listeners if arm != config.control]
+    if metric.quantile is None:
+        moments = {arm: metric.moments(columns) for arm, columns in listeners.items()}
+        return {arm: _compare(metric, moments[control], moments[arm], config) for arm in arms}
+    rows, histograms = queries.read_table(connection, f"histogram_{metric.source}"), {}
+    for arm, columns in listeners.items():
+        of_arm = rows.filter(pc.field("arm") == arm)
+        steps, groups, counts = (of_arm[name].to_numpy() for name in ("step", "listener_group", "values"))
+        histograms[arm] = Histogram.of(steps, groups, counts, len(columns["sessions"]))
+    quantiles = partial(effects.compare_quantiles, share=metric.quantile, confidence=1 - config.alpha)
+    return {arm: (quantiles(histograms[control], histograms[arm]), None) for arm in arms}
 
 
-def _compare(metric: Metric, control: Moments, treated: Moments, config: AbConfig) -> tuple[Effect, float | None]:
+def _compare(metric: Metric, control: Moments, arm: Moments, config: AbConfig) -> tuple[Effect, float | None]:
     """Return the effect, without what the past predicts where that was declared, and how much the past explains."""
-    past, both = metric.past, control + treated
-    plain = effects.compare_moments(control, treated, metric.quantity, 1 - config.alpha)
+    confidence = 1 - config.alpha
+    plain = effects.compare_moments(control, arm, metric.quantity, confidence)
+    past, both = metric.past, control + arm
     if past is None or not both.count or not both.mean(Quantity(past.denominator or past.numerator)):
         return plain, None
-    adjusted = effects.adjust(control, treated, metric.quantity, past)
-    decides = effects.compare(adjusted.control, adjusted.arm, 1 - config.alpha) if config.cuped else plain
+    adjusted = effects.adjust(control, arm, metric.quantity, past)
+    decides = effects.compare(adjusted.control, adjusted.arm, confidence) if config.cuped else plain
     return decides, number(1 - adjusted.variance_kept)
 
 
-def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: int) -> MetricEffect:
-    """Return the effect, of so many listeners of both arms, without the checks beside it and before any adjustment."""
-    config, deciding = look.config, look.deciding(effect, listeners)
+def _describe(metric: Metric, arm: str, effect: Effect, past_explains: float | None, look: Look) -> MetricEffect:
+    """Return the effect before any adjustment for many comparisons."""
+    config, deciding, relative = look.config, look.deciding(effect), relative_effect(effect)
     guardrail = next((row for row in config.guardrails if row.metric == metric.name), None)
-    found = MetricEffect(
+    level = look.primary_level(effect.listeners) if metric.name in config.primary else config.alpha
+    return MetricEffect(
         arm=arm,
         metric=metric.name,
         label=metric.label,
@@ -209,14 +209,16 @@ def _describe(metric: Metric, arm: str, effect: Effect, look: Look, listeners: i
         effect=number(effect.absolute.value),
         lower=number(effect.absolute.lower),
         upper=number(effect.absolute.upper),
-        relative=relative_effect(effect),
+        relative=relative,
         p_value=number(effect.p_value),
         deciding=deciding,
+        # Nothing in % of a control that is next to nothing
+        mde_pct=None if relative.effect_pct is None else detectable_pct(effect, level, config.power),
+        past_explains=past_explains,
+        margin=guardrail.margin if guardrail else None,
+        margin_pct=guardrail.margin_pct if guardrail else None,
+        guardrail=_state(deciding, guardrail, metric.better) if guardrail else None,
     )
-    if guardrail is None:
-        return found
-    state = _state(found, guardrail)
-    return replace(found, margin=guardrail.margin, margin_pct=guardrail.margin_pct, guardrail=state)
 
 
 def relative_effect(effect: Effect) -> RelativeEffect:
@@ -226,16 +228,15 @@ def relative_effect(effect: Effect) -> RelativeEffect:
     return RelativeEffect.of(effects.NO_INTERVAL if is_near_zero else relative.scaled(100), effect.p_value)
 
 
-def _state(effect: MetricEffect, guardrail: Guardrail) -> GuardrailState:
+def _state(found: Deciding, guardrail: Guardrail, better: str) -> GuardrailState:
     """Return "kept" if the deciding interval is within the margin (non-inferiority), "broken" if it is all beyond."""
-    found, margin = effect.deciding, guardrail.margin
-    ends = (found.lower, found.upper)
+    ends, margin = (found.lower, found.upper), guardrail.margin
     if margin is None:
         ends, margin = (found.relative.lower_pct, found.relative.upper_pct), guardrail.margin_pct or 0.0
-    losses = sorted(-effect.gain(end) for end in ends)
-    if any(map(math.isnan, losses)):
+    if None in ends:
         return "unclear"
-    return "broken" if losses[0] > margin else "kept" if losses[1] <= margin else "unclear"
+    least, most = sorted(-end if better == "higher" else end for end in ends if end is not None)
+    return "broken" if least > margin else "kept" if most <= margin else "unclear"
 
 
 def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
@@ -247,11 +248,3 @@ def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
     within = (control.variance * control.count + arm.variance * arm.count) / both
     design = Design(alpha=level, power=power, ratio=arm.count / control.count)
     return number(100 * detectable_effect(within, both, design) / abs(control.value))
-
-
-def _read_histograms(connection: queries.Connection, metric: Metric) -> dict[str, Histogram]:
-    """Return the values of a quantile metric in each arm that has any."""
-    rows = queries.read_table(connection, f"histogram_{metric.source}")
-    arms = np.array(rows["arm"].to_pylist(), dtype=object)
-    columns = [rows[name].to_numpy() for name in ("step", "listener_group", "values")]
-    return {arm: Histogram.of(*(column[arms == arm] for column in columns)) for arm in sorted(set(arms.tolist()))}

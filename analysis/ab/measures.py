@@ -3,8 +3,8 @@
 `measure` makes of the slices that `tables.load` leaves
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
-- `known_…`: listeners, arms and parts with a session, where … is `whole`, `day`, `hour` or a segmentation's name;
-- a table for each metric's file and …, with one row a listener, arm and part, such as `listener_sums_day`;
+- a table for each metric's file and …, with one row a listener, arm and part, such as `listener_sums_day`, where … is
+  `whole`, `day`, `hour` or a segmentation's name; `listener_sums_…` has all listeners, arms and parts with a session;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
@@ -12,9 +12,8 @@ A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events` 
 column `part` is what the numbers are asked for: 0 for the whole experiment, a day, an hour, or a segment.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -29,21 +28,14 @@ from looplib.arrays import FloatArray, IntArray
 
 WHOLE = "whole"
 NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
+_PERIODS_MS = {WHOLE: 0, "day": DAY_MS, "hour": HOUR_MS}
 _GROUPS = 100  # of listeners, whose values are alike
 _NO_EVENT = pa.schema(
     {name: pa.int64() for name in ("user", "timestamp", "track", "recommendation")}
     | {name: pa.float64() for name in ("time", "latency")}
     | {"recommender": pa.uint64(), "is_last": pa.bool_(), "arm": pa.string(), "side": pa.int32()}
 )
-
-
-@dataclass(frozen=True)
-class Division:
-    """A way to divide sessions into parts: a SQL file of `analysis/sql/ab`, and the values of its parameters."""
-
-    file: str
-    values: Mapping[str, object] = field(default_factory=dict)
-    labels: str | None = None  # the table that the file reads as `labels`
+_NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
 
 
 def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None:
@@ -55,24 +47,24 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
     # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by name.
     by_requests = sorted(sorted(loaded.recommenders, reverse=True), key=lambda pair: loaded.recommenders[pair])
     loaded.own_recommenders = dict(by_requests) | config.recommenders
-    lengths_ms = {"day": DAY_MS} | ({"hour": HOUR_MS} if loaded.period_ms == HOUR_MS else {})
-    periods = {by: Division("ab/by_period", {"period_ms": ms, "start_ms": 0}) for by, ms in lengths_ms.items()}
-    # The whole comes last and stays, for what has many rows a listener.
-    periods[WHOLE] = Division("ab/by_period", {"period_ms": 0, "start_ms": loaded.start_ms})
-    segments = segmentations(loaded.connection, loaded.start_ms, config)
+    of_tracks = _read_labels(loaded.connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
     primary = [config.known[name] for name in config.primary]
-    divisions = {by: (division, primary) for by, division in segments.items()}
-    divisions |= {by: (division, summed) for by, division in periods.items()}
+    segments, periods = (NOVELTY, PAST, *config.segments), ("day", "hour") if loaded.period_ms == HOUR_MS else ("day",)
+    # The whole comes last and stays, for what has many rows a listener.
+    divisions = dict.fromkeys(segments, primary) | dict.fromkeys((*periods, WHOLE), summed)
     for connection in loaded.each_slice():
-        _open_slice(connection, loaded.own_recommenders, config)
+        _open_slice(connection, loaded.own_recommenders, loaded.end_ms, config)
         queries.insert(connection, "all_sessions", "slice_sessions")
         if events:
             queries.insert(connection, events, "session_events")
         queries.append(connection, "credited", "ab/credited")
-        for by, (division, metrics) in divisions.items():
-            _measure_parts(connection, by, division, metrics)
+        for by, metrics in divisions.items():
+            _divide(connection, by, loaded.start_ms, of_tracks)
+            for source, file in _files([METRICS["sessions"], *metrics]).items():
+                with _naming(file, *queries.DataErrors):
+                    queries.append(connection, f"{source}_{by}", file)
         queries.append(connection, "positions", "ab/positions", deepest=config.positions)
         for source, file in _files(quantiles).items():
             queries.attach_query(connection, "measured", file)
@@ -80,44 +72,35 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
                 queries.append(connection, f"histogram_{source}", "ab/histogram", groups=_GROUPS)
 
 
-def segmentations(connection: queries.Connection, start_ms: int, config: AbConfig) -> dict[str, Division]:
-    """Return how sessions are divided into segments, by a name for tables and people.
-
-    Raises:
-        AnalysisError: A file of labels cannot be read, or lacks its columns.
-    """
-    found = {NOVELTY: Division("ab/by_novelty"), PAST: Division("ab/by_past", {"start_ms": start_ms})}
+def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, bool]:
+    """Keep the labels of segments in tables `labels_of_…`, and return whether those of a column are of tracks."""
+    queries.attach_arrow(connection, "labels_of_none", _NO_LABEL.empty_table())
+    of_tracks = {}
     for column, file in config.segments.items():
-        table = f"labels_of_{column}"
         with _naming(f"segments {column}: {file}", ValueError, OSError, queries.DatabaseError):
-            key = queries.materialize_labels(connection, table, file, column)
-        found[column] = Division("ab/by_label", {"of_track": key == "track"}, table)
-    return found
+            key = queries.materialize_labels(connection, f"labels_of_{column}", file, column)
+        of_tracks[column] = key == "track"
+    return of_tracks
 
 
-def _open_slice(connection: queries.Connection, recommenders: Mapping[str, str], config: AbConfig) -> None:
+def _open_slice(connection: queries.Connection, recommenders: Mapping[str, str], end_ms: int, config: AbConfig) -> None:
     """Make the tables `session_events` and `slice_sessions` of the table `assigned`."""
     attach_texts(connection, "own_recommenders", {"arm": list(recommenders), "own": list(recommenders.values())})
-    queries.materialize(connection, "session_events", "ab/session_events")
+    queries.materialize(connection, "session_events", "ab/session_events", end_ms=end_ms)
     queries.materialize(connection, "slice_sessions", "ab/sessions", skip_below=config.skip_below)
 
 
-def _divide(connection: queries.Connection, division: Division) -> None:
+def _divide(connection: queries.Connection, by: str, start_ms: int, of_tracks: Mapping[str, bool]) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
-    if division.labels:
-        queries.alias(connection, "labels", division.labels)
-    queries.attach_query(connection, "divided", division.file, **division.values)
+    if by in _PERIODS_MS:
+        past_ms = start_ms if by == WHOLE else 0
+        queries.attach_query(connection, "divided", "ab/by_period", period_ms=_PERIODS_MS[by], start_ms=past_ms)
+    else:
+        queries.alias(connection, "labels", f"labels_of_{by if by in of_tracks else 'none'}")
+        of_track = of_tracks.get(by, False)
+        queries.attach_query(connection, "divided", "ab/by_segment", by=by, of_track=of_track, start_ms=start_ms)
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
     queries.attach_query(connection, "events", "ab/closed_events")
-
-
-def _measure_parts(connection: queries.Connection, by: str, division: Division, metrics: Sequence[Metric]) -> None:
-    """Add the slice's rows to the tables by listener and part."""
-    _divide(connection, division)
-    queries.append(connection, f"known_{by}", "ab/known")
-    for source, file in _files([METRICS["sessions"], *metrics]).items():
-        with _naming(file, *queries.DataErrors):
-            queries.append(connection, f"{source}_{by}", file)
 
 
 @contextmanager
@@ -141,10 +124,10 @@ def check_files(config: AbConfig) -> None:
         AnalysisError: A file cannot be read, is no SQL, or has not the columns.
     """
     with queries.connect(threads=1) as connection:
-        segmentations(connection, 0, config)
+        of_tracks = _read_labels(connection, config)
         queries.attach_arrow(connection, "assigned", _NO_EVENT.empty_table())
-        _open_slice(connection, {}, config)
-        _divide(connection, Division("ab/by_novelty"))
+        _open_slice(connection, {}, 0, config)
+        _divide(connection, WHOLE, 0, of_tracks)
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
             with _naming(where, OSError, queries.DatabaseError):
@@ -165,8 +148,7 @@ def _is_number(kind: pa.DataType) -> bool:
 def measure_original(loaded: Loaded) -> None:
     """Measure only what the original table needs (`sql/ab/original_listeners.sql`)."""
     for connection in loaded.each_slice():
-        queries.append(connection, "listener_sums_whole", "ab/original_listeners")
-    queries.alias(loaded.connection, "known_whole", "listener_sums_whole")
+        queries.append(connection, "listener_sums_whole", "ab/original_listeners", end_ms=loaded.end_ms)
 
 
 def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()) -> dict[str, FloatArray]:
@@ -193,7 +175,7 @@ def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[M
 
 def rows_of(connection: queries.Connection, source: str, by: str, arm: str, side: str | None) -> pa.Table:
     """Return what a source has of the listeners of an arm by part, on a side: the arm's, or None for their past."""
-    queries.alias(connection, "known", f"known_{by}")
+    queries.alias(connection, "known", f"{METRICS['sessions'].source}_{by}")
     queries.alias(connection, "measured", f"{source}_{by}")
     return queries.fetch_table(connection, "ab/arm_rows", arm=arm, side=side)
 
@@ -206,7 +188,7 @@ def values_of(connection: queries.Connection, metric: Metric, by: str, arm: str)
 
 
 def _numbers(rows: pa.Table, name: str) -> FloatArray:
-    return np.nan_to_num(rows[name].to_numpy().astype(np.float64))
+    return np.asarray(np.nan_to_num(rows[name].to_numpy().astype(np.float64)))
 
 
 def follow(rows: pa.Table, periods: IntArray, metric: Metric) -> Iterator[tuple[Moments, Moments]]:

@@ -5,20 +5,21 @@ is None. Everything by arm names the control first. The parts of the tree are de
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from analysis import queries
-from analysis.ab import warehouse
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import Listeners, MetricEffect, effects_between, metric_effects, number
 from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
-from analysis.ab.parts.budget import Budget, compare_budgets
-from analysis.ab.parts.data_quality import Quality, Trust, assess
+from analysis.ab.parts.data_quality import Budget, Quality, Trust, assess, compare_budgets
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.segments import Segments, segment_effects
 from analysis.ab.parts.timeline import Position, Timeline, iso_date, positions, timelines
@@ -29,6 +30,11 @@ from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
+from looplib.files import atomic_write
+
+_EVENTS = "all_events"  # the table of all slices' events, which only a warehouse needs
+_WAREHOUSE = {"events": _EVENTS, "sessions": "all_sessions", "listeners": "listener_sums_whole", "effects": "effects"}
+_MACROS = {"by_arm(x)": "ab/warehouse_by_arm"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def build_report(
         paths: Files, folders and patterns of logs, and folders of session stores.
         experiment: Its name in the log.
         config: Metrics, roles, and when to trust.
-        database: Leave events, sessions, listeners and effects in this file of DuckDB (`analysis.ab.warehouse`).
+        database: Leave all that the report is made from in this file, which DuckDB 1.0 and later open.
 
     Raises:
         EventLogError: A path cannot be read.
@@ -108,11 +114,11 @@ def build_report(
         if config.table_only:
             measure_original(loaded)
         else:
-            measure(loaded, config, warehouse.EVENTS if database else None)
+            measure(loaded, config, _EVENTS if database else None)
         metrics = () if config.table_only else config.reported
         listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
         report = replace(
-            _begin(experiment, listeners, config, loaded.lines, loaded.end_ms is not None),
+            _begin(experiment, listeners, config, loaded.lines, loaded.at_horizon),
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
             sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
             original_table=original_table(listeners, config.control),
@@ -122,7 +128,7 @@ def build_report(
             return report
         report = _complete(report, loaded, listeners, config)
         if database:
-            warehouse.write(connection, report.effects, metrics, database)
+            _write_warehouse(connection, report.effects, metrics, database)
         return report
 
 
@@ -200,6 +206,27 @@ def _complete(report: Report, loaded: Loaded, listeners: Mapping[str, Listeners]
         trust=evidence.trust,
         budgets=compare_budgets(listeners, config.control),
     )
+
+
+def _write_warehouse(
+    connection: queries.Connection, effects: Sequence[MetricEffect], metrics: Iterable[Metric], file: Path
+) -> None:
+    """Write the tables of `measure`, and with the name `own_…` those of own metrics, and the effects that decide."""
+    names = ("arm", "metric", "label", "role", "control_value", "arm_value")
+    interval, checks = ("effect_pct", "lower_pct", "upper_pct"), ("adjusted_p_value", "significant", "guardrail")
+    rows = [
+        {name: getattr(effect, name) for name in names}
+        | {name: getattr(effect.deciding.relative, name) for name in interval}
+        | {name: getattr(effect, name) for name in checks}
+        for effect in effects
+    ]
+    queries.attach_arrow(connection, "effects", pa.Table.from_pylist(rows))
+    own = {metric.source: f"{metric.source}_whole" for metric in metrics if metric.source.startswith("own_")}
+    with tempfile.TemporaryDirectory(prefix="ab-") as folder:
+        whole = Path(folder) / "warehouse.duckdb"
+        queries.write_database(connection, whole, _WAREHOUSE | own, _MACROS)
+        with whole.open("rb") as source, atomic_write(file) as target:
+            shutil.copyfileobj(source, target)
 
 
 def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[OriginalRow, ...]:

@@ -86,7 +86,7 @@ class Loaded:
     recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)  # requests by arm and recommender
     span_ms: tuple[int, int] = (_LONG_AFTER, 0)  # the experiment's first and last event
     own_recommenders: dict[str, str] = field(default_factory=dict)  # of each arm, given or the one that answered most
-    end_ms: int | None = None  # when the horizon ends, where one was reached; what is later is left out
+    end_ms: int = _LONG_AFTER  # when the horizon ends, where one was reached; what is later is left out
     left_out: int = 0  # the experiment's events after that
     lines: LineCounts = field(default_factory=lambda: LineCounts(0, 0, 0, 0))  # of the logs
     rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
@@ -100,14 +100,18 @@ class Loaded:
     @property
     def period_ms(self) -> int:
         """Length of the periods in which it is followed: an hour where it is shorter than two days."""
-        length_ms = min(self.span_ms[1], self.end_ms or _LONG_AFTER) - self.start_ms
+        length_ms = min(self.span_ms[1], self.end_ms) - self.start_ms
         return DAY_MS if length_ms >= 2 * DAY_MS else HOUR_MS
 
+    @property
+    def at_horizon(self) -> bool:
+        """Whether the declared horizon is reached."""
+        return self.end_ms < _LONG_AFTER
+
     def each_slice(self) -> Iterator[queries.Connection]:
-        """Make each slice in turn readable as the table `assigned`."""
+        """Make each slice in turn readable as the table `assigned`, with what is later than the horizon."""
         for table in self.slices:
-            queries.alias(self.connection, "whole_slice", table)
-            queries.attach_query(self.connection, "assigned", "ab/until", end_ms=self.end_ms or _LONG_AFTER)
+            queries.alias(self.connection, "assigned", table)
             yield self.connection
 
     def stop_at(self, horizon: Horizon) -> None:

@@ -149,9 +149,11 @@ def read_sessions(
     Raises:
         AnalysisError: No session is held out, or `sessions_of` refuses them.
     """
-    queries.attach_query(connection, "session_events", "sessions/session_events")
+    queries.attach_query(connection, "named_events", "sessions/named_events")
+    queries.materialize(connection, "sessions", "sessions/sessions")
     rule = {"seed": holdout.seed, "holdout": holdout.holdout, "cutoff_ms": holdout.cutoff_ms}
     queries.materialize(connection, "heldout_sessions", "sessions/heldout_sessions", kind=holdout.kind, **rule)
+    queries.attach_query(connection, "split_events", "sessions/split_events")
     heldout, others = (
         queries.fetch_table(connection, "offpolicy/session_events", heldout=is_heldout) for is_heldout in (True, False)
     )

@@ -1,6 +1,6 @@
 """The listening time of a session, had a policy been served: sessions that suit it grow longer.
 
-Where sessions end by a budget of what is not heard (an experiment's report tests it, `analysis.ab.budget`),
+Where sessions end by a budget of what is not heard (an experiment's report tests it, `analysis.ab.parts.data_quality`),
 Σ (1 - share) over a session's recommendations is the same, B, for every policy, on average (Wald's identity). So
 
 - from the share s of a recommended track the time is organic + B s / (1 - s). From the share that was *served* this is

@@ -103,7 +103,8 @@ class Distinct:
             return np.zeros(len(block.draws))
         starts = np.flatnonzero(np.diff(self.items, prepend=self.items[0] - 1))
         members = np.bitwise_or.reduceat(block.members[self.units], starts)
-        return _count_bits(members)[: len(block.draws)].astype(np.float64)
+        bits = np.unpackbits(members.view(np.uint8)).reshape(-1, _BLOCK)
+        return np.asarray(bits.sum(axis=0)[: len(block.draws)], np.float64)
 
 
 def estimate(resamples: Resamples, *statistics: Ratios | Distinct) -> tuple[FloatArray, ...]:
@@ -152,11 +153,3 @@ def _pack(draws: ByteArray) -> WordArray:
     bits = np.zeros((_BLOCK, draws.shape[1]), np.bool_)
     bits[: len(draws)] = draws > 0
     return np.ascontiguousarray(np.packbits(bits, axis=0).T).view(np.uint64).ravel()
-
-
-def _count_bits(words: WordArray) -> IntArray:
-    """Count the words that have each of the 64 bits, in the order of the resamples; shape (64,)."""
-    # One byte a bit, added eight at a time as 64-bit numbers; no byte overflows in the sum of 255 words.
-    octets = np.unpackbits(words.view(np.uint8)).view(np.uint64).reshape(len(words), -1)
-    counts = np.add.reduceat(octets, np.arange(0, len(words), 255), axis=0).view(np.uint8)
-    return np.asarray(counts.sum(axis=0, dtype=np.int64))

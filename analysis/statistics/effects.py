@@ -47,7 +47,7 @@ class Estimate:
 
     value: float  # the mean, ratio of means, or quantile
     variance: float  # of one listener's share in it; over the count, that of the value. NaN for a quantile.
-    count: int  # listeners; for a quantile groups of listeners
+    count: int  # listeners
 
     @property
     def squared_error(self) -> float:
@@ -65,6 +65,11 @@ class Effect:
     relative: Interval  # arm / control - 1, with the interval of the logarithm of the ratio
     standard_error: float  # of the absolute effect; of the logarithm of the ratio for a quantile
     p_value: float  # two-sided, of no difference; NaN where there is no interval
+
+    @property
+    def listeners(self) -> int:
+        """Listeners in the control and the arm together."""
+        return self.control.count + self.arm.count
 
     @property
     def of_control_pct(self) -> Interval:
@@ -156,26 +161,17 @@ def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quanti
     must not depend on the arm.
     """
     both = control + arm
-    spread = both.variance(covariate)
+    spread, centre = both.variance(covariate), both.mean(covariate)
     coefficient = both.covariance(quantity, covariate) / spread if spread else 0.0
-    centre = both.mean(covariate)
+    if not coefficient:
+        return Adjusted(estimate(control, quantity), estimate(arm, quantity), 1.0)
 
     def adjusted(moments: Moments) -> Estimate:
-        # A coefficient of 0 times a covariate that is NaN must not reach the value.
-        shift = coefficient * (moments.mean(covariate) - centre) if coefficient else 0.0
-        return Estimate(moments.mean(quantity) - shift, _left(moments, quantity, covariate, coefficient), moments.count)
+        value = moments.mean(quantity) - coefficient * (moments.mean(covariate) - centre)
+        taken = coefficient * moments.variance(covariate) - 2 * moments.covariance(quantity, covariate)
+        return Estimate(value, max(0.0, moments.variance(quantity) + coefficient * taken), moments.count)
 
-    before = both.variance(quantity)
-    kept = _left(both, quantity, covariate, coefficient) / before if before else 1.0
-    return Adjusted(adjusted(control), adjusted(arm), kept)
-
-
-def _left(moments: Moments, quantity: Quantity, covariate: Quantity, coefficient: float) -> float:
-    """Return the variance of the metric minus coefficient times the covariate."""
-    if not coefficient:
-        return moments.variance(quantity)
-    taken = coefficient * (coefficient * moments.variance(covariate) - 2 * moments.covariance(quantity, covariate))
-    return max(0.0, moments.variance(quantity) + taken)
+    return Adjusted(adjusted(control), adjusted(arm), adjusted(both).variance / both.variance(quantity))
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,18 +180,21 @@ class Histogram:
 
     steps: IntArray  # those that occur, ascending, shape (steps,); step s is exp(s * STEP) millionths, up to the next
     values: FloatArray  # how many each group of listeners has in each step, shape (groups, steps)
+    count: int  # listeners
 
     @classmethod
-    def of(cls, steps: IntArray, groups: IntArray, counts: IntArray) -> "Histogram":
+    def of(cls, steps: IntArray, groups: IntArray, counts: IntArray, listeners: int) -> "Histogram":
         """Make a histogram of rows of step, group and count, each of shape (rows,)."""
         known_steps, columns = np.unique(steps, return_inverse=True)
         known_groups, rows = np.unique(groups, return_inverse=True)
         matrix = np.zeros((len(known_groups), len(known_steps)))
         np.add.at(matrix, (rows, columns), counts)
-        return cls(known_steps, matrix)
+        return cls(known_steps, matrix, listeners)
 
     def quantile(self, share: float) -> float:
-        """Return the value that this share of all stays below."""
+        """Return the value that this share of all stays below; NaN where there is none."""
+        if not len(self.steps):
+            return math.nan
         counts = self.values.sum(axis=0)
         ends = np.cumsum(counts)
         target = share * ends[-1]
@@ -229,8 +228,8 @@ def compare_quantiles(control: Histogram, arm: Histogram, share: float, confiden
     ratio = _difference(Interval(*map(math.log, before)), Interval(*map(math.log, after)))
     error = (ratio.upper - ratio.lower) / 2 / float(special.ndtri((1 + confidence) / 2))
     return Effect(
-        control=Estimate(before.value, math.nan, len(control.values)),
-        arm=Estimate(after.value, math.nan, len(arm.values)),
+        control=Estimate(before.value, math.nan, control.count),
+        arm=Estimate(after.value, math.nan, arm.count),
         absolute=_difference(before, after),
         relative=Interval(*(math.exp(end) - 1 for end in ratio)),
         standard_error=error,

@@ -26,12 +26,12 @@ def at_any_time(
         planned: Listeners in the control and the arm together at which the intervals are to be narrowest. It must not
             depend on the data; the intervals hold whatever it is.
         confidence: Chance that all intervals, however many are looked at, contain the true effect.
-        listeners: In the control and the arm so far; for a quantile, whose counts are not of listeners.
+        listeners: So far, where they are not those of the control and the arm together.
     """
     error = effect.standard_error
     if not error > 0:
         return effect
-    progress = listeners or effect.control.count + effect.arm.count
+    progress = listeners or effect.listeners
     is_quantile = math.isnan(effect.control.variance)
     # Half an interval's width in standard errors, and the effect in them; a quantile's error is of its logarithm.
     critical = (

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from analysis import queries
 from analysis.store import Part
-from looplib.arrays import IntArray
+from looplib.arrays import IntArray, of_column
 from recsys.config import Feedback
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
@@ -20,12 +20,12 @@ from recsys.store.remote import download_stored
 from recsys.workspace import open_workspace
 
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
-Kind = Literal["interactions", "heldout", "listeners", "tracks", "lengths", "logged"]
+Kind = Literal["interactions", "heldout", "lengths", "tracks", "logged"]
 
 
 def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
     """Return the path of a file that `prepare_bucket` writes; `_results` names the statement of each kind."""
-    return folder / f"{kind}-{bucket:03d}.parquet"
+    return folder / f"{kind}-{bucket:03d}.arrow"
 
 
 def prepare_bucket(
@@ -45,6 +45,7 @@ def prepare_bucket(
         _attach_sessions(connection, store, parts, rule)
         queries.materialize(connection, "heldout_sessions", "sessions/heldout_sessions", **rule.parameters)
         queries.materialize(connection, "split_events", "sessions/split_events")
+        queries.attach_query(connection, "organic_events", "sessions/organic_events")
         found = queries.fetch_row(connection, "sessions/split_summary")
         if found["sessions_on_both"] or found["split_events"] != found["events"]:
             raise SplitError(
@@ -53,7 +54,9 @@ def prepare_bucket(
             )
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
             file = bucket_file(workspace.folder, kind, bucket)
-            pq.write_table(queries.fetch_table(connection, name, **values), file, use_dictionary=False)
+            table = queries.fetch_table(connection, name, **values)
+            with pa.ipc.new_file(file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as target:
+                target.write_table(table)
             workspace.upload(file.name)
             workspace.evict(file.name)
     return {name: found[name] for name in COUNTS}
@@ -68,28 +71,29 @@ def count_starts(store: str, parts: Sequence[Part], rule: SplitRule) -> tuple[In
     with queries.connect(threads=1) as connection:
         _attach_sessions(connection, store, parts, rule)
         starts = queries.fetch_table(connection, "sessions/starts_by_minute")
-    return starts["minute"].to_numpy(), starts["sessions"].to_numpy()
+    return of_column(starts["minute"]), of_column(starts["sessions"])
 
 
 def _attach_sessions(connection: queries.Connection, store: str, parts: Sequence[Part], rule: SplitRule) -> None:
-    """Make the tables events and session_events of a bucket."""
+    """Make the tables events, named_events and sessions of a bucket."""
     files = download_stored(open_workspace(store), parts)
     if rule.is_weighted:
         queries.attach_parquet(connection, "stored", files)
         queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
     else:
         queries.attach_parquet(connection, "events", files)
-    queries.materialize(connection, "session_events", "sessions/session_events")
+    queries.attach_query(connection, "named_events", "sessions/named_events")
+    queries.materialize(connection, "sessions", "sessions/sessions")
 
 
 def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, tuple[str, dict[str, object]]]:
-    """Name the statement of each file, with its parameters; a store of interactions has no logged sessions."""
+    """Name the statement of each file, with its parameters; only where they are needed, tracks and logged sessions."""
     shared: dict[Kind, tuple[str, dict[str, object]]] = {
-        "listeners": ("sessions/listeners", {}),
-        "tracks": ("sessions/tracks", {}),
         "lengths": ("sessions/session_lengths", {}),
         "heldout": ("sessions/heldout", {"organic": organic, "is_weighted": rule.is_weighted}),
     }
+    if not rule.has_catalogue:
+        shared["tracks"] = ("sessions/tracks", {})
     if rule.is_weighted:
         return shared | {"interactions": ("interactions/weights", {"min_time": feedback.min_time})}
     return shared | {

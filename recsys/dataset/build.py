@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import Part
-from looplib.arrays import AnyIntArray, Float32Array, IntArray
+from looplib.arrays import AnyIntArray, Float32Array, IntArray, of_column
 from looplib.checksums import seal
 from looplib.files import atomic_directory, atomic_write_json, digest_of, remove_leftovers, sha256_file
 from looplib.progress import console
@@ -156,42 +156,47 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
 
 def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
     """Join the buckets' files into the arrays and tables of a dataset, in order of ids; one bucket is in memory."""
-    users = np.sort(pa.concat_tables(_read(folder, "listeners"))["user"].to_numpy())
+    lengths = pa.concat_tables(_read(folder, "lengths"))
+    users = np.unique(of_column(lengths["user"]))
     if len(users) < 2:
         raise SplitError("all is of one listener; recommendations are learned from what many heard")
-    known = np.unique(pa.concat_tables(_read(folder, "tracks"))["track"].to_numpy())
-    tracks = known if catalogue is None else np.arange(catalogue)
+    if catalogue is None:
+        tracks = np.unique(of_column(pa.concat_tables(_read(folder, "tracks"))["track"]))
+    else:
+        tracks = np.arange(catalogue)
     sides = ("train", "total", *(("train_skips", "total_skips") if feedback.skip_time else ()))
     _write_matrices(folder, sides, users, tracks, feedback)
     _write_tables(folder, users, tracks)
+    sessions = np.bincount(of_column(lengths["length"]), of_column(lengths["sessions"])).astype(np.int64)
+    table = {"length": np.flatnonzero(sessions), "sessions": sessions[sessions > 0]}
+    pq.write_table(pa.table({name: _arrow_column(table[name]) for name in table}), folder / "lengths.parquet")
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
-    for file in folder.glob("*-*.parquet"):
+    for file in folder.glob("*.arrow"):
         file.unlink()
 
 
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
-    """Write held-out listening (by row, then column), held-out sessions (by row), and lengths of sessions."""
+    """Write held-out listening (by row, then column) and held-out sessions (by row)."""
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has twice the page faults
     for kind in ("heldout", "logged"):
         if not (tables := list(_read(folder, kind))):
             continue
         table = pa.concat_tables(tables)
         rows, columns = _rows(table, users), _columns(table, tracks)
         for name, array in (("user", rows), ("track", columns)):
-            table = table.set_column(table.column_names.index(name), name, pa.array(array))
+            table = table.set_column(table.column_names.index(name), name, _arrow_column(array))
         # Each bucket is in order, and has all of a listener.
-        pq.write_table(table.take(np.argsort(rows, kind="stable")), folder / f"{kind}.parquet")
-    lengths = pa.concat_tables(_read(folder, "lengths")).group_by("length").aggregate([("sessions", "sum")])
-    pq.write_table(lengths.rename_columns(["length", "sessions"]).sort_by("length"), folder / "lengths.parquet")
+        pq.write_table(table.take(_arrow_column(np.argsort(rows, kind="stable"))), folder / f"{kind}.parquet")
 
 
 def _write_matrices(folder: Path, sides: Sequence[str], users: IntArray, tracks: IntArray, feedback: Feedback) -> None:
     """Write the positive values of every side as a CSR matrix."""
     counts = {side: np.zeros(len(users), dtype=np.int64) for side in sides}
-    for table in _read(folder, "interactions", ["user", *sides]):
+    for table in _read(folder, "interactions"):
         rows = _rows(table, users)
         for side in sides:
-            counts[side] += np.bincount(rows[table[side].to_numpy() > 0], minlength=len(users))
+            counts[side] += np.bincount(rows[of_column(table[side]) > 0], minlength=len(users))
     if not counts["train"].any():
         raise SplitError(
             f"no training session has listening time that counts (feedback.organic {feedback.organic}, "
@@ -201,12 +206,12 @@ def _write_matrices(folder: Path, sides: Sequence[str], users: IntArray, tracks:
     for table in _read(folder, "interactions"):
         rows, columns = _rows(table, users), _columns(table, tracks)
         for side, (indptr, indices, values) in arrays.items():
-            found = table[side].to_numpy()
+            found = of_column(table[side])
             kept = np.flatnonzero(found > 0)
             own = rows[kept]
-            # The values of a row are together and in order, so its n-th goes n positions after its first.
-            first = np.flatnonzero(np.diff(own, prepend=-1))
-            position = np.arange(len(own)) + np.repeat(indptr[own[first]] - first, np.diff(first, append=len(own)))
+            # The rows ascend, and each is here whole: its values keep their order, from where the row begins.
+            of_row = np.bincount(own, minlength=len(users))
+            position = np.arange(len(own)) + (indptr[1:] - of_row.cumsum())[own]
             is_log = feedback.scale == "log" and not side.endswith("_skips")
             indices[position] = columns[kept]
             values[position] = np.log1p(found[kept]) if is_log else found[kept]
@@ -227,22 +232,27 @@ def _new_matrix(folder: Path, side: str, counts: IntArray) -> tuple[IntArray, An
 
 def _rows(table: pa.Table, users: IntArray) -> IntArray:
     """Find the row of each user; a user's are together."""
-    found = table["user"].to_numpy()
+    found = of_column(table["user"])
     first = np.flatnonzero(np.diff(found, prepend=found[:1] - 1))
     return np.repeat(np.searchsorted(users, found[first]), np.diff(first, append=len(found)))
 
 
 def _columns(table: pa.Table, tracks: IntArray) -> IntArray:
     """Find the column of each track."""
-    found: IntArray = table["track"].to_numpy()
+    found: IntArray = of_column(table["track"])
     are_all_ids = tracks[-1] - tracks[0] == len(tracks) - 1
     return found - tracks[0] if are_all_ids else np.searchsorted(tracks, found)
 
 
-def _read(folder: Path, kind: Kind, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def _arrow_column(values: IntArray) -> pa.Array:
+    """Return an Arrow array of the same memory; `pa.array` would import pandas."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+
+
+def _read(folder: Path, kind: Kind) -> Iterator[pa.Table]:
     """Yield the tables of a kind, bucket by bucket."""
-    for file in sorted(folder.glob(f"{kind}-*.parquet")):
-        yield pq.ParquetFile(file).read(columns)  # `read_table` imports pandas, which takes longer
+    for file in sorted(folder.glob(f"{kind}-*.arrow")):
+        yield pa.ipc.open_file(pa.memory_map(str(file))).read_all()
 
 
 def _save(file: Path, array: npt.NDArray[np.generic]) -> None:

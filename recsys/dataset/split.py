@@ -27,6 +27,7 @@ class SplitRule:
     seed: int
     cutoff_ms: int | None = None  # for split by time: sessions that begin then or later are held out
     is_weighted: bool = False  # the store holds interactions, whose weights are added up
+    has_catalogue: bool = False  # which tracks there are is known
     train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
     test: tuple[str, ...] = ()  # and of those to validate on
 
@@ -46,7 +47,8 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
             "session_hash and files do without"
         )
     train, test = _file_sides(store, split)
-    return SplitRule(split, seed, is_weighted=store.manifest.interactions is not None, train=train, test=test)
+    is_weighted, has_catalogue = store.manifest.interactions is not None, store.catalogue_size is not None
+    return SplitRule(split, seed, None, is_weighted, has_catalogue, train, test)
 
 
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from looplib.files import fsync_directory
+from looplib.files import fsync
 from recsys.errors import LoopError
 from recsys.export.export import RECOMMENDATIONS
 from recsys.loop.config import LoopConfig, Paths
@@ -62,7 +62,7 @@ def _serve_traffic(config: LoopConfig, paths: Paths) -> None:
             "may; the service's messages are above; run the loop again"
         )
     paths.unfinished_traffic.replace(paths.traffic)  # the log is complete
-    fsync_directory(paths.day)
+    fsync(paths.day)
 
 
 def _predict(paths: Paths) -> None:

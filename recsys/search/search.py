@@ -5,12 +5,11 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import orjson
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.checksums import seal
 from looplib.config import dump_config
-from looplib.files import atomic_write_text
+from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Client, Cluster, open_cluster
 from recsys.cluster.retry import Outcome
@@ -225,8 +224,8 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
         console.print(remark, soft_wrap=True, markup=False, style=style)
     dataset = scorer.dataset.rpartition("/")[2]
     winner = Winner(chosen.trial, chosen.sweep, score.metrics, metric, dataset, tuple(found), beats_popular, score.test)
-    with run.write(WINNER) as file:
-        file.write(orjson.dumps(seal(winner), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    atomic_write_json(run.folder / WINNER, seal(winner))
+    run.upload(WINNER)
     return winner
 
 

@@ -74,7 +74,7 @@ def _bucket_responses(parts: list[Path], artists: pa.Table) -> pa.Table:
     with queries.connect(threads=1) as connection:
         queries.attach_parquet(connection, "events", parts)
         queries.attach_arrow(connection, "artists", artists)
-        queries.attach_query(connection, "session_events", "sessions/session_events")
+        queries.attach_query(connection, "named_events", "sessions/named_events")
         return queries.fetch_table(connection, "sessions/responses")
 
 

@@ -15,14 +15,7 @@ import pyarrow.parquet as pq
 
 from analysis import store
 from looplib.checksums import seal
-from looplib.files import (
-    TEMPORARY_PREFIX,
-    atomic_write_json,
-    fsync_directory,
-    fsync_file,
-    remove_leftovers,
-    sha256_file,
-)
+from looplib.files import TEMPORARY_PREFIX, atomic_write_json, fsync, remove_leftovers, sha256_file
 from recsys.errors import StoreError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.workspace import Workspace
@@ -90,14 +83,14 @@ def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
     after, files = _extended(before, added)
     workspace, path = lock.workspace, lock.workspace.folder
     for file in files.values():
-        fsync_file(file)
+        fsync(file)
     folders = {(path / name).parent for name in files}
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
         file.replace(path / name)
     for folder in (*folders, path):
-        fsync_directory(folder)
+        fsync(folder)
     workspace.upload(*files)
     lock.check()
     atomic_write_json(path / store.MANIFEST, seal(msgspec.to_builtins(after)))

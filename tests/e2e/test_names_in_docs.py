@@ -70,8 +70,8 @@ def test_commands_have_the_options_that_are_shown(page: Path) -> None:
     commands = [command for block in blocks_of(page) if block.language == "bash" for command in block.commands]
     for written in (*commands, *inline_code(page)):
         text = written
-        for name, step in STEPS.items():
-            text = re.sub(rf"listening-loop {name}\b", f"python -m {step.module}", text)
+        for name, (of_step, _) in STEPS.items():
+            text = re.sub(rf"listening-loop {name}\b", f"python -m {of_step}", text)
         if match := re.search(r"python -m ((?:listening_loop|recsys|analysis|botify|sim)[\w.]*)(.*)", text):
             module, rest = match.groups()
             shown = {word.split("=")[0] for word in re.findall(r"(?<=\s)--[\w-]+", rest)}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from analysis.ab.parts.budget import Budget
+from analysis.ab.parts.data_quality import Budget
 from analysis.ab.report import Report
 from analysis.ab.verdict import Decision
 from analysis.page import numbers

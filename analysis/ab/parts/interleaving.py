@@ -54,7 +54,7 @@ def preferences(loaded: Loaded, arms: Sequence[str], config: AbConfig) -> tuple[
             rows = queries.read_table(loaded.connection, "credited").filter(pc.field("arm") == arm).sort_by("user")
             moments = Moments.of({name: rows[name].to_numpy() for name in rows.column_names[2:]})
             if moments.count > 1 and moments.means.all():
-                found.append(compare_pair(arm, pair, moments, loaded.end_ms is not None, config))
+                found.append(compare_pair(arm, pair, moments, loaded.at_horizon, config))
     return tuple(found)
 
 

@@ -91,7 +91,7 @@ def _merge(of_arms: Sequence[pa.Table]) -> tuple[list[str], list[IntArray]]:
 
 
 def _day(label: str) -> int:
-    """Return the day that a label of `sql/ab/by_novelty.sql` names; 0 for other labels, whose order stays."""
+    """Return the day that a label of `sql/ab/by_segment.sql` names; 0 for other labels, whose order stays."""
     last = label.rpartition("day ")[2]
     return int(last) if last.isdecimal() else 0
 

@@ -4,6 +4,7 @@
 -- The original course service's notebook computes the same by walking the events of each listener and arm in the order
 -- of time: events count up to and with a 'last', latencies of closed sessions are averaged over their events, and a
 -- listener without a closed session counts with no sessions and no time, and has no means.
+-- $end_ms  BIGINT, the first millisecond after the horizon of the experiment
 -- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, time DOUBLE, latency DOUBLE)
 -- Columns:
 --   user, arm, part, sessions, tracks, time, logged_requests, logged_latency_ms  as in listener_sums.sql
@@ -13,7 +14,7 @@ WITH ends AS (
         max(timestamp) FILTER (WHERE is_last) AS end_ms,
         count(*) FILTER (WHERE is_last) AS sessions
     FROM assigned
-    WHERE arm IS NOT NULL
+    WHERE arm IS NOT NULL AND timestamp < $end_ms
     GROUP BY user, arm
 )
 SELECT
@@ -26,4 +27,5 @@ SELECT
     AS logged_latency_ms
 FROM assigned
 JOIN ends USING (user, arm)
+WHERE timestamp < $end_ms
 GROUP BY user, arm

@@ -1,5 +1,5 @@
 -- One row: when the experiment began and how far its log goes, and counts of what may be wrong with the events.
--- FROM known_whole(user BIGINT, arm VARCHAR)
+-- FROM listener_sums_whole(user BIGINT, arm VARCHAR)
 -- FROM all_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
 -- Columns:
 --   first_ms, last_ms   BIGINT, the experiment's first and last event
@@ -13,7 +13,7 @@ SELECT
     (SELECT CAST(coalesce(sum(tracks), 0) AS BIGINT) FROM all_sessions WHERE arm IS NULL) AS outside,
     (
         SELECT count(*)
-        FROM (SELECT user FROM known_whole WHERE arm IS NOT NULL GROUP BY user HAVING count(*) > 1)
+        FROM (SELECT user FROM listener_sums_whole WHERE arm IS NOT NULL GROUP BY user HAVING count(*) > 1)
     ) AS changing_listeners,
     CAST(sum(tracks) AS BIGINT) AS events,
     count(*) FILTER (WHERE NOT is_closed) AS unclosed_sessions,

@@ -2,6 +2,7 @@
 -- They are ordered by time; of those at the same millisecond 'next' stands before 'last', then the smaller track, and
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.
+-- $end_ms  BIGINT, the first millisecond after the horizon of the experiment
 -- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender UBIGINT, side INTEGER)
 -- FROM own_recommenders(arm VARCHAR, own VARCHAR)
 -- Columns:
@@ -37,6 +38,7 @@ WITH ordered AS (
         lag(side) OVER in_order AS side_before,
         lag(latency) OVER in_order AS latency_before
     FROM assigned
+    WHERE timestamp < $end_ms
     WINDOW in_order AS (PARTITION BY user, arm ORDER BY timestamp, is_last, track, time, recommendation)
 ),
 compared AS (

@@ -1,7 +1,7 @@
 -- One row per listener and track with a weight, by listener, then track.
 -- Weights are added exactly to 1e-9, so that the sum depends on neither the order nor the number of the files.
 -- $min_time  DOUBLE, interactions that weigh less are left out
--- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, heldout BOOLEAN)
 -- Columns:
 --   user, track
 --   train        FLOAT, weight on the training side (0 where the track is on the other side alone)

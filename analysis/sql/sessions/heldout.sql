@@ -1,7 +1,7 @@
 -- One row per listener and track heard in a held-out session, by listener, then track.
 -- $organic      BOOLEAN, count organic tracks too
 -- $is_weighted  BOOLEAN, the events are interactions with weights
--- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- FROM organic_events(user BIGINT, track BIGINT, time DOUBLE, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user, track
 --   time         DOUBLE, share 0..1; the longest single hearing (a track heard twice in a session counts 0 the second
@@ -9,7 +9,7 @@
 SELECT
     user, track,
     CAST(CASE WHEN $is_weighted THEN sum(CAST(time AS DECIMAL(38, 9))) ELSE max(time) END AS DOUBLE) AS time
-FROM split_events
+FROM organic_events
 WHERE heldout AND time > 0 AND ($organic OR NOT organic)
 GROUP BY user, track
 ORDER BY user, track

@@ -4,7 +4,7 @@
 -- $organic    BOOLEAN, count organic tracks too
 -- $min_time   DOUBLE, share 0..1; events heard less are left out
 -- $skip_time  DOUBLE, share 0..1; recommended tracks heard less were skipped; 0: there are no skips
--- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- FROM organic_events(user BIGINT, track BIGINT, time DOUBLE, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user, track
 --   train, total              FLOAT, listening time in the training sessions (0 where there is none), and in all
@@ -13,9 +13,9 @@ WITH classified AS (
     SELECT
         user, track, heldout,
         CAST(time AS DECIMAL(9, 6)) AS listened,
-        NOT organic AND time < $skip_time AS skipped,
+        $skip_time > 0 AND NOT organic AND time < $skip_time AS skipped,
         time > 0 AND time >= $min_time AND ($organic OR NOT organic) AS heard
-    FROM split_events
+    FROM organic_events
 )
 SELECT
     user, track,

@@ -1,6 +1,6 @@
 -- One row per recommended track heard, by listener, then the track that opened the session.
 -- A track that was played before in the same session is left out: hearing it again says nothing of the track.
--- FROM session_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
+-- FROM named_events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
 -- FROM artists(track BIGINT, artist VARCHAR)
 -- Columns:
 --   user
@@ -9,16 +9,24 @@
 --   time     FLOAT, share 0..1 of it that was heard
 --   earlier  SMALLINT, tracks of the same artist played before in the session; 0 where the artist is not known
 --   before   SMALLINT, recommended tracks played before in the session
-WITH played AS (
+WITH placed AS (
+    SELECT
+        user, track, time, session,
+        first_value(track) OVER in_session AS organic,
+        min(timestamp) OVER in_session AS start_ms,
+        row_number() OVER in_session AS position
+    FROM named_events
+    WINDOW in_session AS (PARTITION BY user, session ORDER BY timestamp, message DESC, track)
+),
+played AS (
     SELECT
         *,
-        first_value(track) OVER (PARTITION BY user, session ORDER BY position) AS organic,
         row_number() OVER (PARTITION BY user, session, track ORDER BY position) AS hearing,
         CASE
             WHEN artist IS NULL THEN 0
             ELSE row_number() OVER (PARTITION BY user, session, artist ORDER BY position) - 1
         END AS earlier
-    FROM session_events
+    FROM placed
     LEFT JOIN artists USING (track)
 )
 SELECT

@@ -1,9 +1,10 @@
--- One row per length of a session, shortest first.
--- FROM session_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
+-- One row per listener and length of a session, by listener, then length.
+-- FROM sessions(user BIGINT, events BIGINT)
 -- Columns:
+--   user
 --   length    BIGINT, tracks heard in the session, the organic one included
---   sessions  BIGINT, how many sessions are that long
-SELECT length, count(*) AS sessions
-FROM (SELECT count(*) AS length FROM session_events GROUP BY user, session)
-GROUP BY length
-ORDER BY length
+--   sessions  BIGINT, how many of the listener's sessions are that long
+SELECT user, events AS length, count(*) AS sessions
+FROM sessions
+GROUP BY user, length
+ORDER BY user, length

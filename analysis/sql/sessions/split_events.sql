@@ -1,10 +1,17 @@
 -- One row per event, with the side of the split that its session is on.
--- FROM session_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, start_ms BIGINT, position BIGINT)
--- FROM heldout_sessions(user BIGINT, session VARCHAR)
+-- FROM named_events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, session VARCHAR)
+-- FROM sessions(user BIGINT, session VARCHAR, number BIGINT)
+-- FROM heldout_sessions(number BIGINT)
 -- Columns:
---   user, track, time, session  as in session_events
---   organic                     BOOLEAN, the track that opened the session
---   heldout                     BOOLEAN, the session is held out of training
-SELECT user, track, time, session, position = 1 AS organic, heldout_sessions.session IS NOT NULL AS heldout
-FROM session_events
-LEFT JOIN heldout_sessions USING (user, session)
+--   user, timestamp, track, time, recommendation, propensity  as logged
+--   ends     BOOLEAN, the message is 'last'
+--   number   the session's in sessions
+--   heldout  BOOLEAN, the session is held out of training
+WITH sides AS (
+    SELECT user, session, number, heldout_sessions.number IS NOT NULL AS heldout
+    FROM sessions
+    LEFT JOIN heldout_sessions USING (number)
+)
+SELECT user, timestamp, track, time, recommendation, propensity, message = 'last' AS ends, number, heldout
+FROM named_events
+JOIN sides USING (user, session)

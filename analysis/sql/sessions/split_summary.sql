@@ -1,6 +1,6 @@
 -- One row per bucket: the size of both sides of the split, and what would betray a leak between them.
--- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
--- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- FROM events(user BIGINT)
+-- FROM split_events(number BIGINT, heldout BOOLEAN)
 -- Columns:
 --   events, split_events  BIGINT, events of the bucket, and on either side; equal unless one was lost or doubled
 --   heldout_events, sessions, heldout_sessions  BIGINT
@@ -8,7 +8,7 @@
 WITH by_session AS (
     SELECT count(*) AS events, count(*) FILTER (WHERE heldout) AS heldout_events
     FROM split_events
-    GROUP BY user, session
+    GROUP BY number
 )
 SELECT
     (SELECT count(*) FROM events) AS events,

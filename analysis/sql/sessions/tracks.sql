@@ -1,5 +1,5 @@
 -- One row per track heard, by track.
--- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, session VARCHAR, organic BOOLEAN, heldout BOOLEAN)
+-- FROM split_events(track BIGINT)
 -- Columns:
 --   track
 SELECT DISTINCT track

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.ab.parts.budget import MARGIN_PCT, compare_budgets
+from analysis.ab.parts.data_quality import MARGIN_PCT, compare_budgets
 from looplib.arrays import FloatArray
 
 

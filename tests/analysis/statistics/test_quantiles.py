@@ -18,7 +18,7 @@ def latencies(values_ms: FloatArray, listeners: IntArray) -> Histogram:
     known, columns = np.unique(steps, return_inverse=True)
     cells = listeners % GROUPS * len(known) + columns
     requests = np.bincount(cells, minlength=GROUPS * len(known)).reshape(GROUPS, -1).astype(np.float64)
-    return Histogram(known, requests[requests.sum(axis=1) > 0])
+    return Histogram(known, requests[requests.sum(axis=1) > 0], len(listeners))
 
 
 def drawn(generator: np.random.Generator, *, factor: float = 1.0, listeners: int = 400) -> Histogram:
