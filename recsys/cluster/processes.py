@@ -49,8 +49,7 @@ def start_processes(config: ClusterConfig, stack: ExitStack) -> Client:
         SearchError: None has started for `wait_for_workers_s`.
     """
     dask.config.set(_LOCAL_SETTINGS)
-    stack.enter_context(_main_left_alone())
-    stack.enter_context(_forked())
+    _fork_workers(stack)
     wanted = config.workers or max(1, usable_cores() // config.threads_per_fit)
     with _ctrl_c_later():
         cluster = LocalCluster(
@@ -91,39 +90,28 @@ def _ctrl_c_later() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-@contextmanager
-def _main_left_alone() -> Iterator[None]:
-    """Start workers that do not import the main script: what they call is ours, and a script need not be guarded."""
+def _fork_workers(stack: ExitStack) -> None:
+    """Start workers, until the stack ends, as forks of a process that has imported what they need, where possible.
+
+    They do not import the main script: what they call is ours, and a script need not be guarded.
+    """
     original = spawn.get_preparation_data
 
     def prepare(name: str) -> dict[str, Any]:
-        data = original(name)
-        if name.startswith("Dask Worker process"):
-            data = {key: value for key, value in data.items() if not key.startswith("init_main_from")}
-        return data
+        is_worker = name.startswith("Dask Worker process")
+        return {key: value for key, value in original(name).items() if not (is_worker and key.startswith("init_main"))}
 
     spawn.get_preparation_data = prepare
-    try:
-        yield
-    finally:
-        spawn.get_preparation_data = original
-
-
-@contextmanager
-def _forked() -> Iterator[None]:
-    """Start workers as forks of a process that has imported what they need, and ends with the block."""
+    stack.callback(setattr, spawn, "get_preparation_data", original)
     server: Any = forkserver._forkserver  # there is no public way to end it
-    is_theirs = server._forkserver_pid is not None
-    if is_theirs:  # the caller's own processes are forks of it, and may outlive the block
-        yield
+    if server._forkserver_pid is not None:  # the caller's own processes are forks of it, and may outlive the stack
         return
-    kept = server._preload_modules
-    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        get_mp_context().set_forkserver_preload(_IMPORTED)
-        try:
-            yield
-        finally:
-            server.set_forkserver_preload(kept)
-            if server._forkserver_pid is not None:
-                os.kill(server._forkserver_pid, signal.SIGTERM)
-                server._stop()
+    stack.callback(server.set_forkserver_preload, server._preload_modules)
+    stack.enter_context(dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}))
+    get_mp_context().set_forkserver_preload(_IMPORTED)
+
+    @stack.callback
+    def end() -> None:
+        if server._forkserver_pid is not None:
+            os.kill(server._forkserver_pid, signal.SIGTERM)
+            server._stop()
