@@ -30,6 +30,8 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 
 # The first argument is `-m` while Python looks for the module of `python -m …`.
 if sys.argv[:1] == ["-m"]:
-    gc.disable()  # until `looplib.cli.run`: collections took a fifth of what a command needs to start
-if sys.argv[:1] == ["-m"] or sys.argv[0].endswith("/listening-loop"):
+    install()
+    if any(word.startswith(_OURS) for word in sys.orig_argv[1:3]):  # a command of ours, which calls `looplib.cli.run`
+        gc.disable()  # until then: collections took a fifth of what a command needs to start
+elif sys.argv[0].endswith("/listening-loop"):
     install()
