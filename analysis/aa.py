@@ -166,7 +166,7 @@ def _run_splits(calls: Sequence[tuple[Metric, pa.Table, list[str], float]], sche
             results: list[FloatArray] = client.gather([client.submit(split, *call, pure=False) for call in calls])
             return results
     except ImportError:
-        why = "Dask is not installed; it comes with pip install 'listening-loop[recsys]'"
+        why = "Dask is not installed; pip install distributed brings it"
     except TimeoutError:
         why = f"no Dask scheduler answers there, or it has no worker: start one with dask worker {scheduler}"
     except (OSError, ValueError) as error:

@@ -1,7 +1,7 @@
 """The service: answers `/next` with a recommendation and logs every event.
 
 In: exported recommendations and a catalogue. Out: the event log. Installs without Dask, implicit or DuckDB
-(`pip install listening-loop[service]`), and runs with `python -m botify --config configs/botify.yaml`.
+(`pip install '.[service]'`), and runs with `python -m botify --config configs/botify.yaml`.
 
 A request's way: `http` (`server`, `app`, `views`) → `schemas` (checks the body) → `service` → `sessions` (what was
 heard, what was answered) → `experiments` (the arm) → `recommenders` (the track, from `model`) → `event_log`.

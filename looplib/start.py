@@ -23,7 +23,7 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         sys.stderr.write("interrupted; nothing half-written is left\n")
         raise SystemExit(EXIT_INTERRUPTED)
     if library and library not in _OURS:
-        sys.stderr.write(f"error: {library} is not installed; run pip install 'listening-loop[all]'\n")
+        sys.stderr.write(f"error: {library} is not installed; pip install '.[all]' in the clone brings it\n")
         raise SystemExit(EXIT_USER_ERROR)
     sys.__excepthook__(kind, error, trace)
 

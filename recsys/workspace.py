@@ -36,7 +36,7 @@ _S3_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max
 _ATTEMPTS = 3
 _OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # errors of this machine's disk explain themselves
 _NO_BUCKET = "bucket does not exist"  # in the words of S3
-_PACKAGE = "an address is a path, or such as s3://bucket/folder after pip install 'listening-loop[s3]'"
+_PACKAGE = "an address is a path, or such as s3://bucket/folder after pip install s3fs"
 _SERVER = "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)? The same command goes on from there"
 _ADVICE = (  # a kind of error, words in its text, and what to do; the first that fits
     ((ImportError, ValueError), "", _PACKAGE),

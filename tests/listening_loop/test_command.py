@@ -65,7 +65,7 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(module: str, t
     code += f"from looplib import start\nstart.install()\nrunpy.run_module({module!r}, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert done.stderr == "error: duckdb is not installed; run pip install 'listening-loop[all]'\n"
+    assert done.stderr == "error: duckdb is not installed; pip install '.[all]' in the clone brings it\n"
 
 
 @pytest.mark.parametrize(

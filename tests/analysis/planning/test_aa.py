@@ -152,5 +152,5 @@ def test_without_dask_the_error_says_how_to_install_it(
     values: tuple[Metric, pa.Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(AnalysisError, match="pip install 'listening-loop"):
+    with pytest.raises(AnalysisError, match="pip install distributed"):
         check(*values, runs=1, scheduler="tcp://127.0.0.1:1")
