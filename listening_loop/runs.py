@@ -21,7 +21,7 @@ from recsys.export.export import RECOMMENDATIONS, export_run
 from recsys.report.page import write_report
 from recsys.runs.folder import LEADERBOARD, REPORT, Winner, read_run
 from recsys.search.search import search as run_search
-from recsys.store.ids import Title, titles_by_id
+from recsys.store.ids import Title, read_titles
 from recsys.store.remote import open_store as open_at
 from recsys.workspace import open_workspace
 
@@ -52,10 +52,11 @@ class Run:
         """Read the first n of the lists that `export` publishes.
 
         Returns:
-            A frame with the columns user, rank (from 1), item, and, where the store has titles, title and artist.
+            A frame with the columns user, rank (from 1), item, and, where the configured catalogue or the store has
+            titles, title and artist.
 
         Raises:
-            Error: A listener is unknown, or n is more than the lists have.
+            Error: A listener is unknown, n is more than the lists have, or the catalogue is not there.
         """
         if n > self.config.export.top:
             raise UserError(
@@ -102,7 +103,7 @@ class Run:
 
     @cached_property
     def _titles(self) -> dict[str, Title]:
-        return titles_by_id(open_at(self.config.store))
+        return read_titles(self.config.catalogue, open_at(self.config.store))
 
     def __repr__(self) -> str:
         """Return the winner and what it is worth, on listeners who chose nothing where there are some."""

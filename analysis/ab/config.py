@@ -18,7 +18,7 @@ _LISTS: dict[Role, str] = {
     "guardrail": "guardrails",
     "diagnostic": "diagnostics",
 }
-
+_DIVISIONS = {"whole", "day", "hour", "novelty", "past"}  # `analysis.ab.measures` has them
 
 MetricName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
@@ -144,6 +144,9 @@ class AbConfig(Config):
 
     def _check_metrics(self) -> None:
         known = self.known
+        for name in self.segments:
+            if name.lower() in _DIVISIONS:
+                raise ValueError(f"segments: a report has a division {name} of its own; rename the file's column")
         if clash := METRICS.keys() & self.metrics.keys():
             raise ValueError(f"metrics: {', '.join(sorted(clash))} is built in; give the own one another name")
         for name in self.names:

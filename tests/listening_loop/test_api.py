@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,10 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(found: ll.R
     assert list(found.model.recommend(["u17"], 5)["item"]) == lists["u17"][:5]
     opened = ll.open_run(found.address)
     assert (opened.address, opened.winner.trial.id) == (found.address, found.winner.trial.id)
+    item = lists["u17"][0]
+    (tmp_path / "tracks.json").write_bytes(orjson.dumps({"track": item, "artist": "", "title": "another title"}))
+    named = replace(found, config=found.config.model_copy(update={"catalogue": tmp_path / "tracks.json"}))
+    assert named.recommend(["u17"], n=1)["title"].tolist() == ["another title"]
 
 
 def test_what_a_run_does_not_know_is_one_line(found: ll.Run, store: ll.Store) -> None:
