@@ -6,7 +6,6 @@ tracks whose rounded product is so near the k-th largest that rounding may have 
 those. Tracks with the longest vectors come first: most listeners need not look at those with the shortest.
 """
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -20,15 +19,15 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.models.compiled import compiled
+from recsys.models.vectors import LANES, WORD, Arguments, shuffle, spread
 
-_LISTENERS, _TRACKS = 8, 16  # multiplied at once: as many sums as a processor keeps in registers
+_LISTENERS, _TRACKS = 8, LANES  # multiplied at once: as many sums as a processor keeps in registers
 _TOGETHER = 256  # listeners that are ranked together
 _TILE = 128  # blocks of `_TRACKS` that stay in a fast cache meanwhile
 _ROOM = 96  # tracks kept for a listener, beyond k, before the best k of them are chosen
 _LENGTH = 32_000  # of the longest rounded vector: the products of two such fit into 32 bits
-_WORD = ir.IntType(32)
 _HALVES = ir.VectorType(ir.IntType(16), 2 * _TRACKS)  # pairs of factors
-_PRODUCTS, _SUMS = ir.VectorType(_WORD, 2 * _TRACKS), ir.VectorType(_WORD, _TRACKS)
+_PRODUCTS, _SUMS = ir.VectorType(WORD, 2 * _TRACKS), ir.VectorType(WORD, _TRACKS)
 _LEAST, _MOST = np.int32(np.iinfo(np.int32).min), np.int32(np.iinfo(np.int32).max)
 
 
@@ -113,52 +112,35 @@ def _round_listeners(factors: Float32Array) -> Int32Array:
     return rounded.view(np.int32)
 
 
-def _shuffle(builder: Any, vector: Any, positions: Sequence[int]) -> Any:  # noqa: ANN401  LLVM's objects
-    chosen = ir.Constant(ir.VectorType(_WORD, len(positions)), list(positions))
-    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), chosen)
-
-
-def _spread(builder: Any, value: Any) -> Any:  # noqa: ANN401  LLVM's objects
-    """Return a vector that holds a word for every track of a block."""
-    first = builder.insert_element(ir.Constant(_SUMS, ir.Undefined), value, _WORD(0))
-    return _shuffle(builder, first, [0] * _TRACKS)
-
-
-def _pair_products(builder: Any, of_tracks: Any, pair: Any) -> Any:  # noqa: ANN401  LLVM's objects
+def _pair_products(builder: Any, of_tracks: Any, pair: Any) -> Any:
     """Multiply two factors of a listener with those of every track; processors have an instruction for all of it."""
-    of_listener = builder.sext(builder.bitcast(_spread(builder, pair), _HALVES), _PRODUCTS)
+    of_listener = builder.sext(builder.bitcast(spread(builder, pair), _HALVES), _PRODUCTS)
     products = builder.mul(of_tracks, of_listener)
-    even, odd = (_shuffle(builder, products, range(side, 2 * _TRACKS, 2)) for side in (0, 1))
+    even, odd = (shuffle(builder, range(side, 2 * _TRACKS, 2), products) for side in (0, 1))
     return builder.add(even, odd)
 
 
 @intrinsic
-def _multiply(_context: Any, rounded: Any, _row: Any, packed: Any, _block: Any, least: Any, products: Any) -> Any:  # noqa: ANN401  numba's objects
+def _multiply(_context: Any, rounded: Any, _row: Any, packed: Any, _block: Any, least: Any, products: Any) -> Any:
     """Multiply some listeners, from a row on, with a block of tracks; returns a bit for each who has one to keep.
 
     Written in LLVM's words, as numba's own products of 16 bits have 64.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401  LLVM's objects
-        types, (_, row, _, block, _, _) = signature.args, arguments
-        arrays = {n: context.make_array(types[n])(context, builder, arguments[n]) for n in (0, 2, 4, 5)}
-        numbers = [context.get_constant(numba.types.intp, number) for number in range(_LISTENERS)]
-
-        def pointer(array: int, *at: Any) -> Any:  # noqa: ANN401  LLVM's objects
-            return cgutils.get_item_pointer(context, builder, types[array], arrays[array], at)
-
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        arguments, (_, row, _, block, _, _) = Arguments(context, builder, signature, values), values
+        numbers = [row.type(number) for number in range(_LISTENERS)]
         totals = [cgutils.alloca_once_value(builder, ir.Constant(_SUMS, [0] * _TRACKS)) for _ in numbers]
-        with cgutils.for_range(builder, cgutils.unpack_tuple(builder, arrays[2].shape)[1]) as loop:
-            address = builder.bitcast(pointer(2, block, loop.index, numbers[0]), _HALVES.as_pointer())
-            of_tracks = builder.sext(builder.load(address, align=2), _PRODUCTS)
+        with cgutils.for_range(builder, arguments.length(2, 1)) as loop:
+            of_tracks = builder.sext(arguments.load(_HALVES, 2, block, loop.index, numbers[0]), _PRODUCTS)
             for number, total in zip(numbers, totals, strict=True):
-                pair = builder.load(pointer(0, builder.add(row, number), loop.index))
+                pair = arguments.load(WORD, 0, builder.add(row, number), loop.index)
                 builder.store(builder.add(builder.load(total), _pair_products(builder, of_tracks, pair)), total)
         bits = numbers[0]
         for number, total in zip(numbers, totals, strict=True):
             found = builder.load(total)
-            builder.store(found, builder.bitcast(pointer(5, number, numbers[0]), _SUMS.as_pointer()), align=4)
-            needed = _spread(builder, builder.load(pointer(4, builder.add(row, number))))
+            arguments.store(found, 5, number, numbers[0])
+            needed = spread(builder, arguments.load(WORD, 4, builder.add(row, number)))
             reached = builder.bitcast(builder.icmp_signed(">=", found, needed), ir.IntType(_TRACKS))
             bit = builder.zext(builder.icmp_unsigned("!=", reached, ir.IntType(_TRACKS)(0)), bits.type)
             bits = builder.or_(bits, builder.shl(bit, number))
