@@ -103,7 +103,7 @@ class Distinct:
         """Count the items in every resample, shape (resamples,)."""
         members = np.bitwise_or.reduceat(block.members[self.units], self._starts)
         bits = np.unpackbits(members.view(np.uint8)).reshape(-1, _BLOCK)
-        return bits.sum(axis=0, dtype=np.uint32)[: len(block.draws)].astype(np.float64)
+        return np.asarray(bits.sum(axis=0, dtype=np.uint32)[: len(block.draws)], np.float64)
 
     @cached_property
     def _starts(self) -> IntArray:
