@@ -122,11 +122,10 @@ class Validator:
         self._lock = threading.Lock()
         if not (heldout["time"].to_numpy() >= settings.min_time).any():
             raise AnalysisError(f"nothing to validate on: no held-out track was heard for at least {settings.min_time}")
-        self.users = np.unique(heldout["user"].to_numpy())
+        self.users, listener = np.unique(heldout["user"].to_numpy(), return_inverse=True)
         self._connection = connection = queries.connect(threads=settings.threads)
-        queries.attach_arrow(connection, "heldout", heldout)
+        queries.attach_arrow(connection, "truth", heldout.add_column(0, "listener", [listener]))
         queries.attach_arrow(connection, "popularity", popularity)
-        queries.materialize(connection, "truth", "validation/truth")
         queries.materialize(connection, "ideals", "validation/ideals", ks=list(self.ks), min_time=settings.min_time)
         # The same for equal held-out users and seed, so that intervals of differences are paired
         self.resamples = bootstrap.Resamples(len(self.users), settings.resamples, settings.seed)
@@ -147,12 +146,12 @@ class Validator:
         listed = lists[listeners, columns]
         entries = pa.table({"listener": listeners, "rank": columns + 1, "track": listed})
         keys, ratios = [f"{known}@{k}" for known in names for k in ks], self._ratios(entries, names, ks)
-        by_track = np.argsort(listed)
-        first = [by_track[columns[by_track] < k] for k in ks if name == "coverage" or not key]
-        distinct = [bootstrap.Distinct(listeners[of_k], listed[of_k]) for of_k in first]
+        of_ks = (np.flatnonzero(columns < k) for k in ks if name == "coverage" or not key)
+        by_track = [of_k[np.argsort(listed[of_k])] for of_k in of_ks]
+        distinct = [bootstrap.Distinct(listeners[of_k], listed[of_k]) for of_k in by_track]
         of_ratios, *of_distinct = bootstrap.estimate(self.resamples, ratios, *distinct)
         metrics = dict(zip(keys, bootstrap.intervals(ratios.whole, of_ratios), strict=True))
-        for k, of_k, counts in zip(ks, first, of_distinct, strict=False):
+        for k, of_k, counts in zip(ks, by_track, of_distinct, strict=False):
             value = len(np.unique(listed[of_k])) / self._catalogue_size
             ends = bootstrap.normal_interval(value, counts / self._catalogue_size)
             metrics[f"coverage@{k}"] = Interval(value, *ends)
@@ -164,7 +163,8 @@ class Validator:
         wanted = dict.fromkeys(column for name in names for column in _RATIOS[name] if column)
         with self._lock:
             queries.attach_arrow(self._connection, "recommendations", recommendations)
-            parameters = {"ks": ks, "min_time": self._min_time, "training_listeners": self._training_listeners}
+            facts = {"training_listeners": self._training_listeners, "with_novelty": "novelty" in wanted}
+            parameters = {"ks": ks, "min_time": self._min_time, **facts}
             found = queries.open_rows(self._connection, "validation/listener_metrics", **parameters)
             rows = found.select("k", *wanted).to_arrow_table()
         numerators, denominators = [], []

@@ -209,8 +209,9 @@ def sessions_of(
 
 def earlier_equal(first: IntArray, values: IntArray) -> IntArray:
     """Count the earlier events of each one's session that have the same of these values; all of shape (events,)."""
-    order = np.lexsort((values, first))  # stable, so that of equals the earlier event stands first
-    begins = (np.diff(first[order], prepend=-1) != 0) | (np.diff(values[order], prepend=values[order[:1]] - 1) != 0)
+    key = first * len(first) + np.unique(values, return_inverse=True)[1]  # nearly in order, as sessions are
+    order = np.argsort(key, kind="stable")  # of equals the earlier event stands first
+    begins = np.diff(key[order], prepend=-1) != 0
     number = np.arange(len(order))
     counts = np.empty(len(order), dtype=np.int64)
     counts[order] = number - np.maximum.accumulate(np.where(begins, number, 0))

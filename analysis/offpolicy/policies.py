@@ -77,6 +77,8 @@ def match_lists(sessions: LoggedSessions, users: AnyIntArray, tracks: AnyIntArra
     """
     lists = align(users, tracks, known=sessions.users, depth=tracks.shape[1])
     rank = np.full(len(sessions.track), NOT_LISTED)
+    events = np.bincount(sessions.listener, minlength=len(lists))  # they are listener by listener
     for position, listed in enumerate(lists.T):
-        rank[(listed[sessions.listener] == sessions.track) & sessions.is_fresh] = position
+        rank[np.repeat(listed, events) == sessions.track] = position
+    rank[~sessions.is_fresh] = NOT_LISTED
     return Lists(sessions, lists, rank)

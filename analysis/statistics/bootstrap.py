@@ -7,7 +7,7 @@ resamples are one matrix product.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -39,17 +39,19 @@ class Resamples:
 
     def blocks(self) -> Iterator[Block]:
         """Return all resamples, a block at a time; they are kept for the next call while they are small."""
-        return iter(self._all) if self.units * self.count <= _KEPT_BYTES else self._draw()
+        return iter(_keep(self)) if self.units * self.count <= _KEPT_BYTES else self.draw()
 
-    @cached_property
-    def _all(self) -> tuple[Block, ...]:
-        return tuple(self._draw())
-
-    def _draw(self) -> Iterator[Block]:
+    def draw(self) -> Iterator[Block]:
+        """Draw the resamples, a block at a time."""
         for start in range(0, self.count, _BLOCK):
             numbers = range(start, min(start + _BLOCK, self.count))
             draws = np.stack([draw(self.units, self.seed, number) for number in numbers])
             yield Block(draws, _pack(draws))
+
+
+@lru_cache(maxsize=2)  # equal resamples serve all that is compared in a process
+def _keep(resamples: Resamples) -> tuple[Block, ...]:
+    return tuple(resamples.draw())
 
 
 def draw(units: int, seed: int, number: int) -> ByteArray:
@@ -99,12 +101,14 @@ class Distinct:
 
     def of(self, block: Block) -> FloatArray:
         """Count the items in every resample, shape (resamples,)."""
-        if not len(self.items):
-            return np.zeros(len(block.draws))
-        starts = np.flatnonzero(np.diff(self.items, prepend=self.items[0] - 1))
-        members = np.bitwise_or.reduceat(block.members[self.units], starts)
+        members = np.bitwise_or.reduceat(block.members[self.units], self._starts)
         bits = np.unpackbits(members.view(np.uint8)).reshape(-1, _BLOCK)
-        return np.asarray(bits.sum(axis=0)[: len(block.draws)], np.float64)
+        return np.asarray(bits.sum(axis=0, dtype=np.uint32)[: len(block.draws)], np.float64)
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        """Return where each item begins; shape (items,)."""
+        return np.flatnonzero(np.diff(self.items, prepend=self.items[:1] - 1))
 
 
 def estimate(resamples: Resamples, *statistics: Ratios | Distinct) -> tuple[FloatArray, ...]:

@@ -63,7 +63,7 @@ def search(
     """
     plan = plan_dataset(store, config)
     titles = read_titles(config.catalogue, store)
-    if config.context and config.export.learn_from != "training":
+    if config.context and config.export.learn_from != "training" and config.context.catalogue != config.catalogue:
         read_titles(config.context.catalogue, store)
     candidates = plan_candidates(config.search, plan.digest, config.seed)
     with locked_run(run, fresh=fresh) as lock:

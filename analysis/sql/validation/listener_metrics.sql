@@ -7,6 +7,7 @@
 -- $ks                  INTEGER[], cut-offs: how many of the best recommendations count
 -- $min_time            DOUBLE, listening time from which a held-out track is relevant, share of the track
 -- $training_listeners  BIGINT, listeners of the training sessions
+-- $with_novelty        BOOLEAN, compute the novelty, which is NULL otherwise and costs a third of all
 -- FROM recommendations(listener BIGINT, rank BIGINT, track BIGINT)
 -- FROM truth(listener BIGINT, track BIGINT, time DOUBLE)
 -- FROM ideals(k INTEGER, listener BIGINT, relevant BIGINT, ideal_dcg DOUBLE, ideal_graded_dcg DOUBLE)
@@ -59,7 +60,7 @@ surprise AS (
         favg(-log2((coalesce(popularity.listeners, 0) + 1) / ($training_listeners + 1))) AS novelty
     FROM recommendations
     LEFT JOIN popularity USING (track)
-    JOIN cutoffs ON rank <= k
+    JOIN cutoffs ON rank <= k AND $with_novelty
     GROUP BY k, listener
 )
 SELECT
