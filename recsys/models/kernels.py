@@ -1,8 +1,9 @@
 """Solve one side of an ALS fit in compiled loops; importing this takes half a second.
 
 In: interactions and the other side's factors. Out: the side's factors, written in place. Read `solve` first, then
-`solve_by_cg`. The vectors that a row's interactions need are copied into one buffer, and every step runs on that. A
-row's operations have one order, whatever rows stand beside it, so that no number of threads or blocks changes a bit.
+`solve_by_cg`. The vectors that a row's interactions need are copied into one buffer, and every step runs on that, with
+the loops of `vectors`. A row's operations have one order, whatever rows stand beside it, so that no number of threads
+or blocks changes a bit.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -40,10 +41,10 @@ class Weights(NamedTuple):
 class Buffer(NamedTuple):
     """What a row's interactions add to its equations: right_j y_j to the right side, left_j y_j y_jᵀ to the left."""
 
-    vectors: Float32Array  # y, shape (length, factors or more)
+    vectors: Float32Array  # y, shape (length, factors and padding)
     right: Float32Array  # c_ui where it was heard, else 0; shape (length,)
     left: Float32Array  # c_ui - w
-    products: Float32Array  # what each y_j is multiplied with before it is added to a sum
+    products: Float32Array  # right_j + left_j y_j · direction, for a direction
 
 
 def solve(
@@ -60,7 +61,7 @@ def solve(
     width = -(-factors // LANES) * LANES
     padded, gram = aligned(len(others), width), aligned(width, width)
     padded[:, :factors] = others
-    np.fill_diagonal(gram, 1)
+    np.fill_diagonal(gram, 1)  # what pads a solution is zero
     gram[:factors, :factors] = weights.unobserved * (others.T @ others)
 
     def solve_part(first: int, last: int) -> None:
@@ -80,7 +81,7 @@ def solve(
 
 @compiled
 def _weigh(side: Side, weights: Weights, first: int, last: int, buffer: Buffer) -> None:
-    """Write the weights of interactions to the buffer, and fill it up with nothing, as eight are multiplied at once."""
+    """Write the weights of interactions, and zeros behind them: as many are multiplied as fill the last step."""
     count, left, right = last - first, buffer.left, buffer.right
     for j in range(count):
         value = side.values[first + j]
@@ -95,7 +96,7 @@ def _weigh(side: Side, weights: Weights, first: int, last: int, buffer: Buffer) 
 
 @compiled
 def _gather(others: Float32Array, chosen: Int32Array, at: int, vectors: Float32Array, first: int, last: int) -> None:
-    """Write the vectors of the interactions `first` to `last` of a row that begins at `at`."""
+    """Copy the vectors of a row's interactions, from `first` to `last`; the row's first one is at `at`."""
     end = chosen.size - 1
     for j in range(first, last):
         copy(others, chosen[at + j], chosen[min(at + j + _AHEAD, end)], vectors, j)
@@ -105,7 +106,7 @@ def _gather(others: Float32Array, chosen: Int32Array, at: int, vectors: Float32A
 def _add_pairs(
     buffer: Buffer, first: int, last: int, direction: Float32Array, out: Float32Array, add: bool
 ) -> np.float32:
-    """Add Σ_j (right_j + left_j p_j) y_j with p_j = y_j · direction, if `add`; returns Σ_j left_j p_j²."""
+    """Return Σ_j left_j p_j², where p_j = y_j · direction; if `add`, add Σ_j (right_j + left_j p_j) y_j to `out`."""
     total = np.float32(0)
     for j in range(first, last, TOGETHER):
         total += multiply(buffer.vectors, j, direction, buffer.left, buffer.right, buffer.products)
@@ -146,6 +147,7 @@ def solve_by_cg(
     factors, width = rows.shape[1], len(gram)
     buffer, state = _new_buffer(np.max(np.diff(side.indptr)), width), aligned(4, width)
     solution, residual, direction, image = state[0], state[1], state[2], state[3]
+    # The steps add nothing to the right side.
     left_side = Buffer(buffer.vectors, np.zeros_like(buffer.right), buffer.left, buffer.products)
     for row in range(len(rows)):
         at, count = side.indptr[row], side.indptr[row + 1] - side.indptr[row]
@@ -167,7 +169,7 @@ def solve_by_cg(
                 break
             _multiply_gram(gram, diagonal, direction, image)
             curvature = _dot(direction, image)
-            # Nobody needs the residual after the last step.
+            # The last step needs no new residual.
             curvature += _add_pairs(left_side, 0, count, direction, image, step + 1 < steps)
             length, before = norm / curvature, norm
             for k in range(width):

@@ -1,7 +1,7 @@
-"""Multiply vectors of factors by vector instructions, which numba has no names for: written in LLVM's words.
+"""Multiply vectors of factors with a processor's vector instructions, written in LLVM's words: numba has none for them.
 
-In: arrays whose rows are padded to a multiple of `LANES`. Out: what kernels call. The compiler would add up the lanes
-of each inner product for itself, which takes longer than to multiply; here those of eight are added up together.
+In: arrays whose rows are padded to a multiple of `LANES`. Out: what the compiled loops call. In a loop of numba's, each
+inner product ends with a sum over lanes, which takes longer than a short product; here eight such sums are one.
 """
 
 from collections.abc import Iterable
@@ -25,17 +25,17 @@ _ZERO = ir.Constant(_FLOATS, [0.0] * LANES)
 
 @compiled
 def aligned(rows: int, columns: int) -> Float32Array:
-    """Return zeros that begin where a line of the cache does, so that no piece of a row lies on two lines."""
+    """Return zeros that begin at a cache line; `columns` is a multiple of `LANES`, or only the first row does."""
     numbers = np.zeros(rows * columns + LANES, np.float32)
     start = -(numbers.ctypes.data // 4) % LANES
     return numbers[start : start + rows * columns].reshape(rows, columns)
 
 
 class Arguments:
-    """The arguments of an intrinsic function, by number; what an array holds is read and written in pieces."""
+    """The arguments of an intrinsic function, by number, and what arrays among them hold."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, values: Any) -> None:
-        """Take what numba gives to a function that generates code."""
+        """Take what numba passes to a function that generates code."""
         self._context, self._builder, self._types, self._values = context, builder, signature.args, values
 
     def _array(self, number: int) -> Any:
@@ -46,22 +46,22 @@ class Arguments:
         return cgutils.unpack_tuple(self._builder, self._array(number).shape)[axis]
 
     def pointer(self, kind: Any, number: int, *at: Any) -> Any:
-        """Return the address of an array's element, as that of a kind."""
+        """Return the address of an array's element, as the address of a kind of value."""
         array, of_type = self._array(number), self._types[number]
         address = cgutils.get_item_pointer(self._context, self._builder, of_type, array, at)
         return self._builder.bitcast(address, kind.as_pointer())
 
     def load(self, kind: Any, number: int, *at: Any) -> Any:
-        """Read what begins at an array's element."""
+        """Read a value, as a vector, that begins at an array's element."""
         return self._builder.load(self.pointer(kind, number, *at), align=2)
 
     def store(self, value: Any, number: int, *at: Any) -> None:
-        """Write from an array's element on."""
+        """Write a value, as a vector, that begins at an array's element."""
         self._builder.store(value, self.pointer(value.type, number, *at), align=2)
 
 
 def shuffle(builder: Any, positions: Iterable[int], first: Any, second: Any = None) -> Any:
-    """Return the numbers at these positions of one vector, or of two, one behind the other."""
+    """Return the numbers at these positions of a vector, or of two, the second behind the first."""
     chosen = [WORD(position) for position in positions]
     return builder.shuffle_vector(first, second or first, ir.Constant(ir.VectorType(WORD, len(chosen)), chosen))
 
@@ -73,17 +73,17 @@ def spread(builder: Any, value: Any) -> Any:
 
 
 def _multiply_add(builder: Any, left: Any, right: Any, total: Any) -> Any:
-    # One instruction, and unlike a sum, LLVM leaves it in its order.
+    # Sums written as such LLVM would put in an order that takes longer.
     of_type = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
     instruction = cgutils.get_or_insert_function(builder.module, of_type, f"llvm.fmuladd.v{LANES}f32")
     return builder.call(instruction, [left, right, total])
 
 
 def _add_lanes(builder: Any, vectors: list[Any]) -> Any:
-    """Return a vector of the sums of eight vectors' lanes: a tree, in which two vectors become one at a time."""
+    """Return the sum of the lanes of each of eight vectors, as a vector: pairs of vectors become one, three times."""
     step = TOGETHER // 2
     while step:
-        # A lane adds two of the first vector's, or where its number has the bit `step`, of the second one's.
+        # A lane whose number has the bit `step` holds a sum of the second vector, any other one of the first.
         own = [lane + LANES * bool(lane & step) for lane in range(LANES)]
         other = [(lane ^ step) + LANES * bool(lane & step) for lane in range(LANES)]
         pairs = zip(vectors[:step], vectors[step:], strict=True)
@@ -95,7 +95,7 @@ def _add_lanes(builder: Any, vectors: list[Any]) -> Any:
 
 @intrinsic
 def copy(_context: Any, source: Any, _row: Any, _ahead: Any, target: Any, _to: Any) -> Any:
-    """Copy a row, and ask the memory for another one that is copied soon."""
+    """Copy a row, and ask the memory for the row `ahead`, which is copied soon."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         arguments, (_, row, ahead, _, to) = Arguments(context, builder, signature, values), values
@@ -114,7 +114,7 @@ def copy(_context: Any, source: Any, _row: Any, _ahead: Any, target: Any, _to: A
 
 @intrinsic
 def multiply(_context: Any, vectors: Any, _first: Any, direction: Any, left: Any, right: Any, out: Any) -> Any:
-    """Write right_j + left_j p_j of eight vectors, p_j = y_j · direction; returns Σ_j left_j p_j²."""
+    """Write right_j + left_j p_j for eight vectors, where p_j = y_j · direction; returns Σ_j left_j p_j²."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         arguments, first = Arguments(context, builder, signature, values), values[1]
@@ -138,7 +138,7 @@ def multiply(_context: Any, vectors: Any, _first: Any, direction: Any, left: Any
 
 @intrinsic
 def add_multiples(_context: Any, vectors: Any, _first: Any, weights: Any, out: Any) -> Any:
-    """Add eight vectors, each times its weight."""
+    """Add eight vectors to `out`, each times its weight."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         arguments, first = Arguments(context, builder, signature, values), values[1]
