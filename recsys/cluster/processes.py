@@ -30,11 +30,10 @@ _LOCAL_SETTINGS = {
     "distributed.admin.tick.interval": "500ms",
     "distributed.admin.system-monitor.interval": "2s",
     "distributed.worker.profile.enabled": False,
-    # Dask has glibc return memory at once, which then is cleared again for every array: a tenth of a search's time. Of
-    # several arenas, each returns its own.
+    # Dask has glibc return memory at once, which then is cleared again for every array: a tenth of a search's time.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**28,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
-    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,  # each of several would return its own
 }
 # What every worker imports, directly or not, which takes longer than a score.
 _IMPORTED = ["recsys.search.fit_step", "recsys.models.rank_kernels", "pandas"]
