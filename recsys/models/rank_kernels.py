@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.models.compiled import compiled
-from recsys.models.vectors import LANES, WORD, Arguments, shuffle, spread
+from recsys.models.vectors import LANES, WORD, open_arrays, shuffle, spread
 
 _LISTENERS, _TRACKS = 8, LANES  # multiplied at once: as many sums as a processor keeps in registers
 _TOGETHER = 256  # listeners that are ranked together
@@ -128,19 +128,20 @@ def _multiply(_context: Any, rounded: Any, _row: Any, packed: Any, _block: Any, 
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        arguments, (_, row, _, block, _, _) = Arguments(context, builder, signature, values), values
+        (pointer, shape), (_, row, _, block, _, _) = open_arrays(context, builder, signature, values), values
         numbers = [row.type(number) for number in range(_LISTENERS)]
         totals = [cgutils.alloca_once_value(builder, ir.Constant(_SUMS, [0] * _TRACKS)) for _ in numbers]
-        with cgutils.for_range(builder, arguments.length(2, 1)) as loop:
-            of_tracks = builder.sext(arguments.load(_HALVES, 2, block, loop.index, numbers[0]), _PRODUCTS)
+        with cgutils.for_range(builder, shape(2)[1]) as loop:
+            address = pointer(_HALVES, 2, block, loop.index, numbers[0])
+            of_tracks = builder.sext(builder.load(address, align=2), _PRODUCTS)
             for number, total in zip(numbers, totals, strict=True):
-                pair = arguments.load(WORD, 0, builder.add(row, number), loop.index)
+                pair = builder.load(pointer(WORD, 0, builder.add(row, number), loop.index))
                 builder.store(builder.add(builder.load(total), _pair_products(builder, of_tracks, pair)), total)
         bits = numbers[0]
         for number, total in zip(numbers, totals, strict=True):
             found = builder.load(total)
-            arguments.store(found, 5, number, numbers[0])
-            needed = spread(builder, arguments.load(WORD, 4, builder.add(row, number)))
+            builder.store(found, pointer(_SUMS, 5, number, numbers[0]), align=4)
+            needed = spread(builder, builder.load(pointer(WORD, 4, builder.add(row, number))))
             reached = builder.bitcast(builder.icmp_signed(">=", found, needed), ir.IntType(_TRACKS))
             bit = builder.zext(builder.icmp_unsigned("!=", reached, ir.IntType(_TRACKS)(0)), bits.type)
             bits = builder.or_(bits, builder.shl(bit, number))

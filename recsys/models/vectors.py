@@ -31,33 +31,20 @@ def aligned(rows: int, columns: int) -> Float32Array:
     return numbers[start : start + rows * columns].reshape(rows, columns)
 
 
-class Arguments:
-    """The arguments of an intrinsic function, by number, and what arrays among them hold."""
+def open_arrays(context: Any, builder: Any, signature: Any, values: Any) -> tuple[Any, Any]:
+    """Return two functions of an intrinsic function's arrays, which are named by their number among the arguments.
 
-    def __init__(self, context: Any, builder: Any, signature: Any, values: Any) -> None:
-        """Take what numba passes to a function that generates code."""
-        self._context, self._builder, self._types, self._values = context, builder, signature.args, values
+    The first returns an element's address, as the address of a kind of value, and the second an array's shape.
+    """
 
-    def _array(self, number: int) -> Any:
-        return self._context.make_array(self._types[number])(self._context, self._builder, self._values[number])
+    def array(number: int) -> Any:
+        return context.make_array(signature.args[number])(context, builder, values[number])
 
-    def length(self, number: int, axis: int) -> Any:
-        """Return the length of an array along an axis."""
-        return cgutils.unpack_tuple(self._builder, self._array(number).shape)[axis]
+    def pointer(kind: Any, number: int, *at: Any) -> Any:
+        address = cgutils.get_item_pointer(context, builder, signature.args[number], array(number), at)
+        return builder.bitcast(address, kind.as_pointer())
 
-    def pointer(self, kind: Any, number: int, *at: Any) -> Any:
-        """Return the address of an array's element, as the address of a kind of value."""
-        array, of_type = self._array(number), self._types[number]
-        address = cgutils.get_item_pointer(self._context, self._builder, of_type, array, at)
-        return self._builder.bitcast(address, kind.as_pointer())
-
-    def load(self, kind: Any, number: int, *at: Any) -> Any:
-        """Read a value, as a vector, that begins at an array's element."""
-        return self._builder.load(self.pointer(kind, number, *at), align=2)
-
-    def store(self, value: Any, number: int, *at: Any) -> None:
-        """Write a value, as a vector, that begins at an array's element."""
-        self._builder.store(value, self.pointer(value.type, number, *at), align=2)
+    return pointer, lambda number: cgutils.unpack_tuple(builder, array(number).shape)
 
 
 def shuffle(builder: Any, positions: Iterable[int], first: Any, second: Any = None) -> Any:
@@ -72,11 +59,14 @@ def spread(builder: Any, value: Any) -> Any:
     return shuffle(builder, [0] * LANES, builder.insert_element(empty, value, WORD(0)))
 
 
-def _multiply_add(builder: Any, left: Any, right: Any, total: Any) -> Any:
+def _instruction(builder: Any, name: str, returned: Any, *values: Any) -> Any:
+    of_type = ir.FunctionType(returned, [value.type for value in values])
+    return builder.call(cgutils.get_or_insert_function(builder.module, of_type, f"llvm.{name}"), values)
+
+
+def _multiply_add(builder: Any, address: Any, factor: Any, total: Any) -> Any:
     # Sums written as such LLVM would put in an order that takes longer.
-    of_type = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-    instruction = cgutils.get_or_insert_function(builder.module, of_type, f"llvm.fmuladd.v{LANES}f32")
-    return builder.call(instruction, [left, right, total])
+    return _instruction(builder, f"fmuladd.v{LANES}f32", _FLOATS, builder.load(address, align=4), factor, total)
 
 
 def _add_lanes(builder: Any, vectors: list[Any]) -> Any:
@@ -98,15 +88,13 @@ def copy(_context: Any, source: Any, _row: Any, _ahead: Any, target: Any, _to: A
     """Copy a row, and ask the memory for the row `ahead`, which is copied soon."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        arguments, (_, row, ahead, _, to) = Arguments(context, builder, signature, values), values
-        byte = ir.IntType(8)
-        of_type = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), WORD, WORD, WORD])
-        prefetch = cgutils.get_or_insert_function(builder.module, of_type, "llvm.prefetch.p0")
-        end = arguments.length(0, 1)
-        with cgutils.for_range_slice(builder, row.type(0), end, row.type(LANES), row.type) as (k, _):
+        (pointer, shape), (_, row, ahead, _, to) = open_arrays(context, builder, signature, values), values
+        end, number = shape(0)[1], row.type
+        with cgutils.for_range_slice(builder, number(0), end, number(LANES), number) as (k, _):
             # To read (0), keep in all caches (3), data (1).
-            builder.call(prefetch, [arguments.pointer(byte, 0, ahead, k), WORD(0), WORD(3), WORD(1)])
-            arguments.store(arguments.load(_FLOATS, 0, row, k), 3, to, k)
+            address = pointer(ir.IntType(8), 0, ahead, k)
+            _instruction(builder, "prefetch.p0", ir.VoidType(), address, WORD(0), WORD(3), WORD(1))
+            builder.store(builder.load(pointer(_FLOATS, 0, row, k), align=4), pointer(_FLOATS, 3, to, k), align=4)
         return context.get_dummy_value()
 
     return numba.types.void(source, _INDEX, _INDEX, target, _INDEX), generate
@@ -117,21 +105,21 @@ def multiply(_context: Any, vectors: Any, _first: Any, direction: Any, left: Any
     """Write right_j + left_j p_j for eight vectors, where p_j = y_j · direction; returns Σ_j left_j p_j²."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        arguments, first = Arguments(context, builder, signature, values), values[1]
-        rows = [builder.add(first, first.type(number)) for number in range(TOGETHER)]
+        (pointer, shape), first = open_arrays(context, builder, signature, values), values[1]
+        end, number = shape(2)[0], first.type
+        rows = [builder.add(first, number(n)) for n in range(TOGETHER)]
         totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in rows]
-        end = arguments.length(2, 0)
-        with cgutils.for_range_slice(builder, first.type(0), end, first.type(LANES), first.type) as (k, _):
-            along = arguments.load(_FLOATS, 2, k)
+        with cgutils.for_range_slice(builder, number(0), end, number(LANES), number) as (k, _):
+            along = builder.load(pointer(_FLOATS, 2, k), align=4)
             for row, total in zip(rows, totals, strict=True):
-                added = _multiply_add(builder, arguments.load(_FLOATS, 0, row, k), along, builder.load(total))
-                builder.store(added, total)
+                address = pointer(_FLOATS, 0, row, k)
+                builder.store(_multiply_add(builder, address, along, builder.load(total)), total)
         products = _add_lanes(builder, [builder.load(total) for total in totals])
-        weighted = builder.fmul(arguments.load(_EIGHT, 3, first), products)
-        arguments.store(builder.fadd(arguments.load(_EIGHT, 4, first), weighted), 5, first)
-        of_type = ir.FunctionType(_FLOAT, [_FLOAT, _EIGHT])
-        add_up = cgutils.get_or_insert_function(builder.module, of_type, f"llvm.vector.reduce.fadd.v{TOGETHER}f32")
-        return builder.call(add_up, [_FLOAT(0), builder.fmul(weighted, products)])
+        of_left, of_right = (builder.load(pointer(_EIGHT, argument, first), align=4) for argument in (3, 4))
+        weighted = builder.fmul(of_left, products)
+        builder.store(builder.fadd(of_right, weighted), pointer(_EIGHT, 5, first), align=4)
+        squares = builder.fmul(weighted, products)
+        return _instruction(builder, f"vector.reduce.fadd.v{TOGETHER}f32", _FLOAT, _FLOAT(0), squares)
 
     return numba.types.float32(vectors, _INDEX, direction, left, right, out), generate
 
@@ -141,17 +129,18 @@ def add_multiples(_context: Any, vectors: Any, _first: Any, weights: Any, out: A
     """Add eight vectors to `out`, each times its weight."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        arguments, first = Arguments(context, builder, signature, values), values[1]
-        rows = [builder.add(first, first.type(number)) for number in range(TOGETHER)]
-        spread_weights = [spread(builder, arguments.load(_FLOAT, 2, row)) for row in rows]
-        end = arguments.length(3, 0)
-        with cgutils.for_range_slice(builder, first.type(0), end, first.type(LANES), first.type) as (k, _):
+        (pointer, shape), first = open_arrays(context, builder, signature, values), values[1]
+        end, number = shape(3)[0], first.type
+        rows = [builder.add(first, number(n)) for n in range(TOGETHER)]
+        factors = [spread(builder, builder.load(pointer(_FLOAT, 2, row))) for row in rows]
+        with cgutils.for_range_slice(builder, number(0), end, number(LANES), number) as (k, _):
             # Two sums at a time, and `out` last: a processor waits less for earlier results.
             sums = [_ZERO, _ZERO]
-            for number, (row, weight) in enumerate(zip(rows, spread_weights, strict=True)):
-                vector = arguments.load(_FLOATS, 0, row, k)
-                sums[number % 2] = _multiply_add(builder, vector, weight, sums[number % 2])
-            arguments.store(builder.fadd(builder.fadd(*sums), arguments.load(_FLOATS, 3, k)), 3, k)
+            for n, (row, factor) in enumerate(zip(rows, factors, strict=True)):
+                sums[n % 2] = _multiply_add(builder, pointer(_FLOATS, 0, row, k), factor, sums[n % 2])
+            address = pointer(_FLOATS, 3, k)
+            before = builder.load(address, align=4)
+            builder.store(builder.fadd(builder.fadd(*sums), before), address, align=4)
         return context.get_dummy_value()
 
     return numba.types.void(vectors, _INDEX, weights, out), generate
