@@ -18,7 +18,7 @@ _LISTS: dict[Role, str] = {
     "guardrail": "guardrails",
     "diagnostic": "diagnostics",
 }
-_DIVISIONS = {"whole", "day", "hour", "novelty", "past"}  # `analysis.ab.measures` has them
+_RESERVED = {"whole", "day", "hour", "novelty", "past"}  # divisions that `analysis.ab.measures` makes itself
 
 MetricName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
@@ -145,8 +145,8 @@ class AbConfig(Config):
     def _check_metrics(self) -> None:
         known = self.known
         for name in self.segments:
-            if name.lower() in _DIVISIONS:
-                raise ValueError(f"segments: a report has a division {name} of its own; rename the file's column")
+            if name.lower() in _RESERVED:
+                raise ValueError(f"segments: the report reserves the name {name}; rename the column in the file")
         if clash := METRICS.keys() & self.metrics.keys():
             raise ValueError(f"metrics: {', '.join(sorted(clash))} is built in; give the own one another name")
         for name in self.names:

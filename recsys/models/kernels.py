@@ -152,8 +152,11 @@ def solve_by_cg(
     for row in range(len(rows)):
         at, count = side.indptr[row], side.indptr[row + 1] - side.indptr[row]
         diagonal = side.regularization[row]
+        if not count:
+            rows[row] = 0
+            continue
         for k in range(factors):
-            solution[k] = rows[row, k] if count else 0
+            solution[k] = rows[row, k]
             direction[k] = -solution[k]
         _multiply_gram(gram, diagonal, direction, residual)
         _weigh(side, weights, at, at + count, buffer)
@@ -161,8 +164,7 @@ def solve_by_cg(
             last = min(first + _CHUNK, count)
             _gather(others, side.others, at, buffer.vectors, first, last)
             _add_pairs(buffer, first, last, direction, residual, True)
-        for k in range(width):
-            direction[k] = residual[k]
+        direction[:] = residual
         norm = _dot(residual, residual)
         for step in range(steps):
             if norm < _SOLVED:

@@ -347,7 +347,7 @@ def test_a_control_can_be_named_on_the_command_line(
             "has no value by listener",
         ),
         (["--experiment", "ALS", "--set", "secondary=[mean_time_per_session]"], "one role alone"),
-        (["--experiment", "ALS", "--set", "segments={Day: days.csv}"], "a division Day of its own"),
+        (["--experiment", "ALS", "--set", "segments={Day: days.csv}"], "reserves the name Day"),
     ],
 )
 def test_a_wrong_command_says_so_in_one_line_and_leaves_nothing(
