@@ -1,8 +1,9 @@
 """Fit one model on many workers: every sweep solves blocks of listeners, then blocks of tracks, as calls of a cluster.
 
 Equal to the bit to the same fit in one process (`recsys.models.als`), for any number of workers and blocks. A worker
-holds no more than its block of the interactions, and maps the factors of the other side from their file. A block that
-is solved again, after its worker died, writes the same bytes. The factors are on disk after every sweep::
+holds no more than its block of the interactions, and maps the factors of the other side from their file; all of them
+may be more than a matrix can hold. A block that is solved again, after its worker died, writes the same bytes. The
+factors are on disk after every sweep::
 
     listeners-<sweep>.npy, tracks-<sweep>.npy     float32, shape (rows, factors)
 """
@@ -13,7 +14,7 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array, IntArray
@@ -41,12 +42,12 @@ class Block:
     last: int
     dataset: str  # its address
     side: Side  # its interactions that are fitted
-    folder: str  # address of the folder where `gather_tracks` leaves the interactions of tracks
+    folder: str  # address of the folder where `turn` leaves its interactions
 
     @property
-    def gathered(self) -> Workspace:
-        """The folder with the interactions of a block of tracks, by track."""
-        return open_workspace(self.folder).sub(f"{self.side}-tracks-{self.first}-{self.last}")
+    def turned_name(self) -> str:
+        """Name the folder with its interactions by track."""
+        return f"{self.side}-{self.of}-{self.first}-{self.last}"
 
     def rows_name(self, sweep: int) -> str:
         """Return the name of the file in which `solve_block` leaves the block's rows of factors."""
@@ -54,21 +55,18 @@ class Block:
 
     def load(self) -> tuple[csr_matrix, csr_matrix | None]:
         """Map listening times, and skips where they are known, from disk; shape (rows, others)."""
+        dataset, rows = open_dataset(self.dataset), (self.first, self.last)
         if self.of == "listeners":
-            dataset = open_dataset(self.dataset)
-            skipped = dataset.skips(self.side)
-            return self._rows(dataset.matrix(self.side)), None if skipped is None else self._rows(skipped)
-        self.gathered.download_all()
-        folder, shape = self.gathered.folder, (self.last - self.first, len(open_dataset(self.dataset).users))
-        has_skips = (folder / "skips-indptr.npy").exists()
-        return load_matrix(folder, "heard", shape), load_matrix(folder, "skips", shape) if has_skips else None
+            return dataset.matrix(self.side, *rows), dataset.skips(self.side, *rows)
+        return self.load_turned(len(dataset.users))
 
-    def _rows(self, matrix: csr_matrix) -> csr_matrix:
-        """Slice a matrix and share its memory, so that no page of other rows is touched."""
-        start, end = matrix.indptr[self.first], matrix.indptr[self.last]
-        indptr = matrix.indptr[self.first : self.last + 1] - start
-        arrays = (matrix.data[start:end], matrix.indices[start:end], indptr)
-        return csr_matrix(arrays, shape=(self.last - self.first, matrix.shape[1]), copy=False)
+    def load_turned(self, columns: int, *tracks: int) -> tuple[csr_matrix, csr_matrix | None]:
+        """Map the same by track, as `turn` left it, of all tracks or of those from a first to a last."""
+        turned = open_workspace(self.folder).sub(self.turned_name)
+        turned.download_all()
+        has_skips = (turned.folder / "skips-indptr.npy").exists()
+        heard = load_matrix(turned.folder, "heard", columns, *tracks)
+        return heard, load_matrix(turned.folder, "skips", columns, *tracks) if has_skips else None
 
 
 def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace, blocks: int | None = None) -> Blocks:
@@ -77,9 +75,9 @@ def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace
     By default there are as many on each side as the cluster runs calls at once, or a multiple of that so that none
     holds over `LARGEST_BLOCK` interactions.
     """
-    matrix = dataset.matrix(side)
+    of_listener, of_track = dataset.counts(side), dataset.popularity(side)
     at_once = cluster.slots()
-    number = blocks or at_once * max(1, -(-matrix.nnz // (at_once * LARGEST_BLOCK)))
+    number = blocks or at_once * max(1, -(-int(of_track.sum()) // (at_once * LARGEST_BLOCK)))
 
     def cut(of: Of, counts: IntArray) -> tuple[Block, ...]:
         work = np.cumsum(counts + _ROW_WORK)
@@ -87,11 +85,15 @@ def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace
         edges = np.unique(np.concatenate(([0], cuts, [len(counts)]))).tolist()
         return tuple(Block(of, *ends, dataset.address, side, folder.address) for ends in pairwise(edges))
 
-    of_track = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    listeners, tracks = cut("listeners", np.diff(matrix.indptr)), cut("tracks", of_track)
+    listeners, tracks = cut("listeners", of_listener), cut("tracks", of_track)
     folder.folder.mkdir(parents=True, exist_ok=True)
-    for outcome in cluster.run(gather_tracks, [(block,) for block in tracks]):
-        outcome.result()
+    done = f"{side}-{len(tracks)}.turned"
+    if done not in folder.names():
+        for calls in ([(block,) for block in listeners], [(block, listeners) for block in tracks]):
+            for outcome in cluster.run(turn, calls):
+                outcome.result()
+        with folder.write(done):
+            folder.delete(*(block.turned_name for block in listeners))
     return listeners, tracks
 
 
@@ -132,20 +134,23 @@ def fit_blocks(
     return _load(workspace, sweeps)
 
 
-def gather_tracks(block: Block) -> None:
-    """Write the interactions of a block of tracks by track; reads those of all listeners, and holds its own."""
-    gathered = block.gathered
-    if gathered.download_all():
+def turn(block: Block, listeners: Sequence[Block] = ()) -> None:
+    """Write a block's interactions by track: a block of listeners' its own, one of tracks what all of those left."""
+    turned = open_workspace(block.folder).sub(block.turned_name)
+    if turned.download_all():
         return
-    dataset = open_dataset(block.dataset)
-    with atomic_directory(gathered.folder) as folder:
-        for name, matrix in (("heard", dataset.matrix(block.side)), ("skips", dataset.skips(block.side))):
+    if block.of == "listeners":
+        parts = [None if rows is None else csr_matrix(rows.T) for rows in block.load()]
+    else:
+        pieces = zip(*(of.load_turned(of.last - of.first, block.first, block.last) for of in listeners), strict=True)
+        parts = [None if piece[0] is None else csr_matrix(hstack(piece, format="csr")) for piece in pieces]
+    with atomic_directory(turned.folder) as folder:
+        for name, matrix in zip(("heard", "skips"), parts, strict=True):
             if matrix is None:
                 continue
-            columns = csr_matrix(matrix[:, block.first : block.last].T)
-            for array, values in zip(CSR, (columns.data, columns.indices, columns.indptr), strict=True):
+            for array, values in zip(CSR, (matrix.data, matrix.indices, matrix.indptr), strict=True):
                 np.save(folder / f"{name}-{array}.npy", values)
-    gathered.upload_all()
+    turned.upload_all()
 
 
 def solve_block(block: Block, params: AlsParams, fit: str, sweep: int, threads: int) -> None:

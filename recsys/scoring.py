@@ -181,7 +181,7 @@ def _estimator_for(scorer: Scorer) -> OffPolicy | None:
 def validator_for(scorer: Scorer) -> Validator:
     """Prepare the process's validator: reading the held-out listening takes longer than a score."""
     dataset = open_dataset(scorer.dataset)
-    popularity = dataset.popularity()
+    popularity = dataset.popularity("train")
     return Validator(
         _of_part(scorer, dataset.heldout),
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),

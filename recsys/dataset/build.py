@@ -22,6 +22,7 @@ from recsys.cluster.cluster import Cluster
 from recsys.config import OPE_TIME, Feedback, SearchConfig, Split
 from recsys.dataset.buckets import Kind, count_starts, prepare_bucket
 from recsys.dataset.dataset import (
+    LARGEST_MATRIX,
     PIECES,
     SCHEMA,
     SUMMARY,
@@ -221,11 +222,7 @@ def _new_matrix(folder: Path, side: str, counts: IntArray) -> tuple[IntArray, An
     """Create the files of a CSR matrix with so many values a row; returns indptr, and what is to be filled."""
     indptr = np.concatenate([[0], counts.cumsum()])
     size = int(indptr[-1])
-    # scipy wants indptr and indices of one type; implicit's solver takes 32 bits.
-    if size > np.iinfo(np.int32).max:
-        most = f"at most {np.iinfo(np.int32).max:,} fit into one matrix"
-        raise SplitError(f"{size:,} interactions; {most}: raise feedback.min_time, or ingest fewer listeners")
-    _save(folder / f"{side}-indptr.npy", indptr.astype(np.int32))
+    _save(folder / f"{side}-indptr.npy", indptr.astype(np.int32) if size <= LARGEST_MATRIX else indptr)
     indices = new_array(folder / f"{side}-indices.npy", np.int32, (size,))
     return indptr, indices, new_array(folder / f"{side}-values.npy", np.float32, (size,))
 

@@ -5,13 +5,16 @@ arrays into memory, so that the processes of a machine share one copy.
 """
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
@@ -22,9 +25,15 @@ from recsys.errors import DatasetError
 from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths
+LARGEST_MATRIX = 2**31 - 1  # interactions: positions in a matrix have 32 bits, those in the files of a dataset 64
+_SUMMED = 2**24  # interactions that are added up at once
 SUMMARY = "dataset.json"
 PIECES = "pieces"  # in a run's folder, what its workers hand over
 CSR = ("values", "indices", "indptr")  # the files of a matrix
+TOO_LARGE = (
+    f"a fit on one worker takes at most {LARGEST_MATRIX:,}: --set cluster.fit=blocks (in Python, blocks=True) fits on "
+    "all of them, or raise feedback.min_time"
+)
 Side = Literal["train", "total"]
 
 
@@ -63,18 +72,37 @@ class Dataset:
         """Where workers open it."""
         return self.workspace.address
 
-    def matrix(self, side: Side) -> csr_matrix:
-        """Map the interactions of one side, float32, shape (listeners, tracks), from the disk."""
-        return load_matrix(self.path, side, (len(self.users), len(self.tracks)))
+    def matrix(self, side: Side, first: int = 0, last: int | None = None) -> csr_matrix:
+        """Map the interactions of one side, float32, shape (listeners, tracks), from the disk.
+
+        They are those of all listeners, or from the row `first` to `last - 1`.
+
+        Raises:
+            DatasetError: There are more than `LARGEST_MATRIX`.
+        """
+        return load_matrix(self.path, side, len(self.tracks), first, last)
 
     def by_track(self, side: Side) -> csr_matrix:
         """Return the interactions of one side, shape (tracks, listeners); a process keeps those that it used last."""
-        return _load_by_track(self.path, side, (len(self.users), len(self.tracks)))
+        return _load_by_track(self.path, side, len(self.tracks))
 
-    def skips(self, side: Side) -> csr_matrix | None:
-        """Count of each listener's skips of each track, shape (listeners, tracks); None where no skip is defined."""
+    def skips(self, side: Side, first: int = 0, last: int | None = None) -> csr_matrix | None:
+        """Count each listener's skips of each track, in the rows of `matrix`; None where no skip is defined."""
         has_skips = (self.path / f"{side}_skips-indptr.npy").exists()
-        return load_matrix(self.path, f"{side}_skips", (len(self.users), len(self.tracks))) if has_skips else None
+        return load_matrix(self.path, f"{side}_skips", len(self.tracks), first, last) if has_skips else None
+
+    def array(self, side: Side, name: Literal["values", "indices", "indptr"]) -> npt.NDArray[Any]:
+        """Map one of the three arrays of all interactions of a side."""
+        return np.load(self.path / f"{side}-{name}.npy", mmap_mode="r")  # type: ignore[no-any-return]
+
+    def counts(self, side: Side) -> IntArray:
+        """Count the interactions of each listener; shape (listeners,)."""
+        return np.diff(self.array(side, "indptr")).astype(np.int64)
+
+    def ranges(self, side: Side) -> list[tuple[int, int]]:
+        """Cut the listeners into ranges, `first` and `last`, whose interactions are a matrix each: mostly into one."""
+        of_range = self.array(side, "indptr")[1:] // (LARGEST_MATRIX - len(self.tracks))
+        return list(pairwise([0, *(np.flatnonzero(np.diff(of_range)) + 1).tolist(), len(self.users)]))
 
     @property
     def heldout(self) -> Path:
@@ -91,27 +119,41 @@ class Dataset:
         table = pq.read_table(self.path / "lengths.parquet")
         return dict(zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True))
 
-    def popularity(self) -> IntArray:
-        """Count the listeners of each track in the training interactions; shape (tracks,)."""
-        indices = np.load(self.path / "train-indices.npy", mmap_mode="r")
-        return np.bincount(indices, minlength=len(self.tracks))
+    def popularity(self, side: Side) -> IntArray:
+        """Count the listeners of each track; shape (tracks,)."""
+        indices = self.array(side, "indices")
+        parts = (np.bincount(indices[at], minlength=len(self.tracks)) for at in _parts(len(indices)))
+        return sum(parts, np.zeros(len(self.tracks), np.int64))
 
     def most_popular(self, side: Side, k: int) -> Int32Array:
         """Return the k tracks with the most listening time, as columns, best first; ties go to the first column."""
-        indices, values = (np.load(self.path / f"{side}-{name}.npy", mmap_mode="r") for name in ("indices", "values"))
-        listening_time = np.bincount(indices, weights=values, minlength=len(self.tracks))
-        return np.argsort(-listening_time, kind="stable")[:k].astype(np.int32)
+        indices, values = self.array(side, "indices"), self.array(side, "values")
+        times = (np.bincount(indices[at], values[at], len(self.tracks)) for at in _parts(len(indices)))
+        return np.argsort(-sum(times, np.zeros(len(self.tracks))), kind="stable")[:k].astype(np.int32)
 
 
-def load_matrix(folder: Path, name: str, shape: tuple[int, int]) -> csr_matrix:
-    """Map a matrix from its files; copied on write, as the solver refuses read-only memory, and does not write."""
-    arrays = tuple(np.load(folder / f"{name}-{array}.npy", mmap_mode="c") for array in CSR)
-    return csr_matrix(arrays, shape=shape, copy=False)
+def load_matrix(folder: Path, name: str, columns: int, first: int = 0, last: int | None = None) -> csr_matrix:
+    """Map rows of a matrix from its files; copied on write, as the solver refuses read-only memory, and does not write.
+
+    Raises:
+        DatasetError: The rows have more than `LARGEST_MATRIX` values.
+    """
+    values, indices, indptr = (np.load(folder / f"{name}-{array}.npy", mmap_mode="c") for array in CSR)
+    own = indptr[first:] if last is None else indptr[first : last + 1]
+    start, end = int(own[0]), int(own[-1])
+    if end - start > LARGEST_MATRIX:
+        raise DatasetError(f"{end - start:,} interactions; {TOO_LARGE}")
+    arrays = (values[start:end], indices[start:end], (own - start).astype(np.int32))
+    return csr_matrix(arrays, shape=(len(own) - 1, columns), copy=False)
+
+
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(first, first + _SUMMED) for first in range(0, count, _SUMMED))
 
 
 @lru_cache(maxsize=1)
-def _load_by_track(folder: Path, side: Side, shape: tuple[int, int]) -> csr_matrix:
-    return csr_matrix(load_matrix(folder, side, shape).T)
+def _load_by_track(folder: Path, side: Side, tracks: int) -> csr_matrix:
+    return csr_matrix(load_matrix(folder, side, tracks).T)
 
 
 @lru_cache(maxsize=2)

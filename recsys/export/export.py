@@ -143,10 +143,7 @@ def _write_version(folder: Path, export: _Export) -> None:
         rows[NEIGHBOURS] = _write_lines(folder / NEIGHBOURS, keys, tracks, tracks, nearest)
         factors = {"user_factors": model.fit.user_factors, "item_factors": model.fit.item_factors}
         np.savez(folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors)
-        fitted = make_equations(dataset.matrix(export.side), dataset.skips(export.side), export.winner.trial.params)
-        heard = fitted.interactions
-        history = {"counts": np.diff(heard.indptr), "heard": heard.indices, "values": heard.data}
-        np.savez(folder / HISTORY, allow_pickle=False, users=users, tracks=tracks, **history)
+        np.savez(folder / HISTORY, allow_pickle=False, users=users, tracks=tracks, **_history(export))
     if store.manifest.has_tables:
         titles = titles_by_id(store)
         lines = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
@@ -209,6 +206,20 @@ def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
         export.run.delete(name)
 
 
+def _history(export: _Export) -> dict[str, npt.NDArray[Any]]:
+    """Return what was fitted of each listener: how many tracks (`counts`), which (`heard`), and their `values`."""
+    side, params = export.side, export.winner.trial.params
+    fitted = [
+        make_equations(export.dataset.matrix(side, *rows), export.dataset.skips(side, *rows), params).interactions
+        for rows in export.dataset.ranges(side)
+    ]
+    return {
+        "counts": np.concatenate([np.diff(part.indptr) for part in fitted]),
+        "heard": np.concatenate([part.indices for part in fitted]),
+        "values": np.concatenate([part.data for part in fitted]),
+    }
+
+
 def _write_lines(file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Ids, lists: Int32Array) -> int:
     """Write a line for each row and return how many; `NO_TRACK` is left out."""
     key, value = keys
@@ -222,13 +233,13 @@ def _write_lines(file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Id
 def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
     """Return what the manifest says of the model, of what it was learned from, and of its lists."""
     winner, config, options, manifest = export.winner, export.config, export.options, export.store.manifest
-    summary, matrix = export.dataset.summary, export.dataset.matrix(export.side)
+    summary, values = export.dataset.summary, export.dataset.array(export.side, "values")
     short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
     data = {key: getattr(summary, key) for key in ("events", "sessions", "listeners", "tracks")}
     data |= {"store": manifest.digest, "dataset": summary.digest, "learned_from": options.learn_from}
     data["catalogue"] = asdict(manifest.catalogue) if manifest.catalogue else None
     # Of an interaction with a weight of its own; of events, the weight is the share that was heard.
-    data["mean_weight"] = float(matrix.data.mean()) if manifest.interactions else None
+    data["mean_weight"] = float(values.mean()) if manifest.interactions else None
     return {
         "schema": _SCHEMA,
         "model": export.model_id,
@@ -244,6 +255,6 @@ def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
             "length": options.top,
             "filter_seen": options.filter_seen,
             "short": short,
-            "popular_instead": int(np.count_nonzero(np.diff(matrix.indptr) == 0)),
+            "popular_instead": int(np.count_nonzero(export.dataset.counts(export.side) == 0)),
         },
     }

@@ -8,17 +8,16 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from looplib.arrays import Int32Array
+from looplib.arrays import AnyIntArray, Int32Array
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models import als
-from recsys.models.als import AlsParams, Fit
+from recsys.models.als import AlsParams, Fit, first_factors
 from recsys.models.topk import NO_TRACK, personal_lists
 
 Axes = Mapping[str, Sequence[Any]]
@@ -67,6 +66,11 @@ class Model(ABC):
         """Return the arrays from which a fit is taken up."""
         return {"sweeps": self.sweeps}
 
+    def _unseen(self, lists: Int32Array, k: int) -> Int32Array:
+        """Remove from lists what their listeners have interactions with; shape (listeners, k)."""
+        indices, indptr = (self._dataset.array(self._side, name) for name in ("indices", "indptr"))
+        return unseen(lists, k, indices, indptr)
+
     @abstractmethod
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return the k best tracks of each listener, `NO_TRACK` at the end of short lists; shape (listeners, ≤ k)."""
@@ -79,16 +83,24 @@ class Als(Model):
     params_type = AlsParams
     main_params = ("factors", "regularization", "alpha")
     in_blocks = True
-    fit: als.Als
+    fit: Fit
 
     def __init__(
         self, dataset: Dataset, side: Side, params: AlsParams, seed: int, threads: int, kept: State | None = None
     ) -> None:
         """Take over the factors of both sides, or draw the first ones."""
         super().__init__(dataset, side, params, seed, threads, kept)
-        start = Fit(self.sweeps, kept["user_factors"], kept["item_factors"]) if kept else None
-        by_track = partial(dataset.by_track, side)
-        self.fit = als.Als(dataset.matrix(side), params, seed, threads, dataset.skips(side), start, by_track)
+        shape = (len(dataset.users), len(dataset.tracks))
+        factors = (kept["user_factors"], kept["item_factors"]) if kept else first_factors(shape, params.factors, seed)
+        self.fit = Fit(self.sweeps, *factors)
+
+    @cached_property
+    def _solver(self) -> als.Als:
+        """What goes on with the fit; nothing else needs its matrices, which may be too large for it."""
+        data, side = self._dataset, self._side
+        by_track = partial(data.by_track, side)
+        matrices = (data.matrix(side), self._params, self._seed, self._threads, data.skips(side))
+        return als.Als(*matrices, self.fit, by_track)
 
     @classmethod
     def grid(cls, axes: Axes) -> list[AlsParams]:
@@ -97,8 +109,8 @@ class Als(Model):
 
     def sweep(self, count: int) -> None:
         """Solve both sides `count` times more."""
-        self.fit.sweep(count)
-        self.sweeps = self.fit.sweeps
+        self._solver.sweep(count)
+        self.fit, self.sweeps = self._solver, self._solver.sweeps
 
     def state(self) -> State:
         """Return the factors of both sides."""
@@ -119,7 +131,7 @@ class Popular(Model):
         """Return the same list for each listener, but for what a listener has seen."""
         ranking = self._dataset.most_popular(self._side, len(self._dataset.tracks) if filter_seen else k)
         lists = np.broadcast_to(ranking, (len(self._dataset.users), len(ranking)))
-        return unseen(lists, self._dataset.matrix(self._side), k) if filter_seen else lists
+        return self._unseen(lists, k) if filter_seen else lists
 
 
 class Random(Model):
@@ -132,7 +144,7 @@ class Random(Model):
         """Return lists of distinct tracks, each equally likely."""
         shape = (len(self._dataset.users), len(self._dataset.tracks))
         lists = random_lists(*shape, 2 * k if filter_seen else k, make_generator(self._seed, "random baseline"))
-        return unseen(lists, self._dataset.matrix(self._side), k) if filter_seen else lists
+        return self._unseen(lists, k) if filter_seen else lists
 
 
 KINDS: Mapping[str, type[Model]] = {kind.name: kind for kind in (Als, Random, Popular)}
@@ -165,11 +177,11 @@ def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Gener
     return lists
 
 
-def unseen(lists: Int32Array, seen: csr_matrix, k: int) -> Int32Array:
-    """Remove from lists of distinct tracks what their listeners have a value for in `seen`; shape (listeners, k)."""
+def unseen(lists: Int32Array, k: int, indices: Int32Array, indptr: AnyIntArray) -> Int32Array:
+    """Remove from lists of distinct tracks those at their listeners' rows of a CSR matrix; shape (listeners, k)."""
     kept = np.full((len(lists), k), NO_TRACK, dtype=np.int32)
     for row, columns in enumerate(lists):
-        own = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
+        own = indices[indptr[row] : indptr[row + 1]]
         first = columns[: k + len(own)]  # at most the own ones of these are left out
         left = first[np.isin(first, own, invert=True)][:k]
         kept[row, : len(left)] = left

@@ -63,20 +63,23 @@ def personal_lists(
 
     `filter_seen` leaves out what the listener has heard or skipped, and may leave lists short, as of `top_tracks`.
     """
-    heard, skips = dataset.matrix(side), dataset.skips(side)
-    seen = (heard if skips is None else csr_matrix(heard + skips)) if filter_seen else None
-    known = np.flatnonzero(np.diff(heard.indptr))
-    if len(known) == heard.shape[0]:
-        return top_tracks(model.user_factors, model.item_factors, k, threads, seen)
-    lists = np.tile(dataset.most_popular(side, k), (heard.shape[0], 1))
-    own = None if seen is None else seen[known]
-    lists[known] = top_tracks(model.user_factors[known], model.item_factors, k, threads, own)
+    counts = dataset.counts(side)
+    lists = np.empty((len(counts), min(k, len(dataset.tracks))), np.int32)
+    for first, last in dataset.ranges(side):
+        known = first + np.flatnonzero(counts[first:last])
+        seen = None
+        if filter_seen:
+            heard, skips = dataset.matrix(side, first, last), dataset.skips(side, first, last)
+            seen = csr_matrix(heard if skips is None else heard + skips)[known - first]
+        lists[known] = top_tracks(model.user_factors[known], model.item_factors, k, threads, seen)
+    if not counts.all():
+        lists[counts == 0] = dataset.most_popular(side, k)
     return lists
 
 
 def example_listeners(dataset: Dataset) -> IntArray:
     """Choose the rows of a few listeners whose lists a run keeps, from the fewest training interactions to the most."""
-    interactions = np.diff(dataset.matrix("train").indptr)
+    interactions = dataset.counts("train")
     known = np.flatnonzero(interactions)
     by_interactions = known[np.argsort(interactions[known], kind="stable")]
     positions = np.linspace(0, len(known) - 1, min(EXAMPLES, len(known)))

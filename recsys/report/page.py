@@ -100,7 +100,7 @@ def _read_examples(file: Path, dataset: Dataset, store: Store, titles: Mapping[s
         return ()
     with np.load(file) as kept:
         rows, lists = kept["example_rows"], kept["example_lists"]
-    users, matrix, examples = originals(store, "users", dataset.users[rows]), dataset.matrix("train"), []
+    users, examples = originals(store, "users", dataset.users[rows]), []
 
     def titles_of(columns: Int32Array) -> list[Title]:
         tracks = originals(store, "items", dataset.tracks[columns]).tolist()
@@ -108,7 +108,8 @@ def _read_examples(file: Path, dataset: Dataset, store: Store, titles: Mapping[s
         return [title if title.title else Title(title.track, f"track {title.track}", title.artist) for title in known]
 
     for listener, row, columns in zip(users.tolist(), rows.tolist(), lists, strict=True):
-        known = matrix[row].indices[np.argsort(-matrix[row].data, kind="stable")]
+        own = dataset.matrix("train", row, row + 1)
+        known = own.indices[np.argsort(-own.data, kind="stable")]
         heldout = pq.read_table(dataset.heldout, filters=pc.field("user") == row)
         times = dict(zip(heldout["track"].to_pylist(), heldout["time"].to_pylist(), strict=True))
         shown = columns[columns != NO_TRACK][:_RECOMMENDED]

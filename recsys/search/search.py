@@ -15,7 +15,7 @@ from recsys.cluster.cluster import Client, Cluster, open_cluster
 from recsys.cluster.retry import Outcome
 from recsys.config import OPE_TIME, Search, SearchConfig
 from recsys.dataset.build import build_dataset, plan_dataset
-from recsys.dataset.dataset import Dataset
+from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.models.kinds import KINDS, Popular
 from recsys.runs.folder import (
@@ -43,6 +43,7 @@ from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
+_SAMPLED = 10_000_000  # values of which quantiles are taken
 _MAGNITUDES = 100  # the largest weights over the smallest, from which on a logarithm is proposed
 
 
@@ -123,7 +124,11 @@ def _check_dataset(config: SearchConfig, store: Store, dataset: Dataset, titles:
             f"{WARNING} validation.filter_seen is {str(scored).lower()} and export.filter_seen {str(shown).lower()}: "
             "the lists that are published are not those that are scored"
         )
-    least, median, most = np.quantile(dataset.matrix("train").data, [0.01, 0.5, 0.99])
+    interactions = int(dataset.counts("total").sum())
+    if config.cluster.fit != "blocks" and interactions > LARGEST_MATRIX:
+        raise SearchError(f"{interactions:,} interactions; {TOO_LARGE}")
+    values = dataset.array("train", "values")
+    least, median, most = np.quantile(values[:: 1 + len(values) // _SAMPLED], [0.01, 0.5, 0.99])
     is_linear = store.manifest.interactions is not None and config.feedback.scale == "linear"
     if is_linear and most >= _MAGNITUDES * least:
         warnings.append(

@@ -1,5 +1,6 @@
 """A fit in blocks equals the fit in one piece, whatever the blocks, and continues where it stopped."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from recsys.blockwise import Block, cut_blocks, fit_blocks, solve_block
 from recsys.config import Feedback, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
+from recsys.export.export import FACTORS, HISTORY, RECOMMENDATIONS
 from recsys.models.als import Als, AlsParams, Fit
 from recsys.search import __main__ as search
 from recsys.store.remote import open_store
@@ -112,19 +114,35 @@ def test_factors_out_of_bounds_are_a_trial_error(dataset: Dataset, tmp_path: Pat
         fit_blocks(in_process(), blocks, AlsParams(4, 0.1, alpha=1e39), 4, 3, open_workspace(tmp_path / "fit"))
 
 
+def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[bytes]]:
+    """Search the store of a folder; returns the exit code, and the published lists, factors and history."""
+    run_folder, file = folder / fit, folder / f"{fit}.yaml"
+    file.write_text(
+        f"store: {folder / 'store'}\nrun: {run_folder}\ncluster: {{fit: {fit}}}\n"
+        "search: {space: {factors: [4], nu: [0, 0.5]}, sweeps: 3, score_every: 2}\n"
+        f"validation: {{resamples: 100, filter_seen: {seen}}}\nexport: {{filter_seen: {seen}}}\n"
+        "feedback: {skip_time: 0.3}\n"
+    )
+    with without_processes(slots=2):
+        code = run(search.app, search.PROG, ["--config", str(file)])
+    assert not (run_folder / "checkpoints").exists()
+    version = run_folder / "export/current"
+    return code, [(version / name).read_bytes() for name in (RECOMMENDATIONS, FACTORS, HISTORY) if not code]
+
+
 @pytest.mark.usefixtures("no_reports")
-def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(tmp_path: Path) -> None:
-    store = make_store(tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90)
-    published = []
-    for fit in ("whole", "blocks"):
-        run_folder = tmp_path / fit
-        (tmp_path / f"{fit}.yaml").write_text(
-            f"store: {store}\nrun: {run_folder}\ncluster: {{fit: {fit}}}\n"
-            "search: {space: {factors: [4], nu: [0, 0.5]}, sweeps: 3, score_every: 2}\n"
-            "validation: {resamples: 100}\n"
-        )
-        with without_processes(slots=2):
-            assert run(search.app, search.PROG, ["--config", str(tmp_path / f"{fit}.yaml")]) == 0
-        published.append((run_folder / "export/current/recommendations.jsonl").read_bytes())
-        assert not (run_folder / "checkpoints").exists()
-    assert published[0] == published[1]
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(
+    seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_store(tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90)
+    whole_fits = search_and_publish(tmp_path, "whole", seen)
+    assert whole_fits[0] == 0
+    shutil.rmtree(tmp_path / "whole")
+    shutil.rmtree(tmp_path / "store/cache")
+    for module in ("dataset.dataset", "dataset.build", "search.search"):
+        monkeypatch.setattr(f"recsys.{module}.LARGEST_MATRIX", 500)
+    monkeypatch.setattr(blockwise, "LARGEST_BLOCK", 200)
+    assert search_and_publish(tmp_path, "whole", seen)[0] == 2
+    assert "interactions; a fit on one worker takes at most" in capsys.readouterr().err
+    assert search_and_publish(tmp_path, "blocks", seen) == whole_fits

@@ -91,4 +91,4 @@ def test_random_lists_are_distinct_and_even(tracks: int, length: int) -> None:
 def test_unseen_keeps_the_order_and_ends_short_lists_with_no_track() -> None:
     seen = csr_matrix(np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32))
     ranking = np.broadcast_to(np.array([4, 0, 3, 1, 2], dtype=np.int32), (3, 5))
-    assert unseen(ranking, seen, 3).tolist() == [[4, 3, 1], [3, NO_TRACK, NO_TRACK], [4, 0, 3]]
+    assert unseen(ranking, 3, seen.indices, seen.indptr).tolist() == [[4, 3, 1], [3, NO_TRACK, NO_TRACK], [4, 0, 3]]
