@@ -105,7 +105,7 @@ class Model:
             (np.array(list(known.values()), np.float32), (np.zeros_like(positions), positions)), (1, len(self.items))
         )
         factors = np.zeros((1, self.params.factors), np.float32)
-        make_equations(heard, None, replace(self.params, solver="cholesky")).solve(factors, self.item_factors, 1)
+        make_equations(heard, None, replace(self.params, solver="cholesky")).solve(factors, [self.item_factors], 1)
         return self._lists({}, factors, self.item_factors, n, [positions.tolist()])
 
     def save(self, folder: str | Path) -> None:

@@ -1,27 +1,27 @@
 """Fit one model on many workers: every sweep solves blocks of listeners, then blocks of tracks, as calls of a cluster.
 
 Equal to the bit to the same fit in one process (`recsys.models.als`), for any number of workers and blocks. A worker
-holds no more than its block of the interactions, and maps the factors of the other side from their file; all of them
-may be more than a matrix can hold. A block that is solved again, after its worker died, writes the same bytes. The
-factors are on disk after every sweep::
+holds no more than its block of the interactions, beside the factors of the other side; all of them may be more than a
+matrix can hold. A block that is solved again, after its worker died, writes the same bytes. The factors are on disk
+after every sweep, a file for each block::
 
-    listeners-<sweep>.npy, tracks-<sweep>.npy     float32, shape (rows, factors)
+    listeners-<sweep>-<first>-<last>.npy, and the same of tracks     float32, shape (last - first, factors)
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array, IntArray
-from looplib.files import TEMPORARY_PREFIX, atomic_directory, fsync
+from looplib.files import atomic_directory
 from recsys.cluster.cluster import Cluster
-from recsys.cluster.retry import Outcome
-from recsys.dataset.dataset import CSR, Dataset, Side, load_matrix, new_array, open_dataset
+from recsys.dataset.dataset import CSR, Dataset, Side, load_matrix, open_dataset
 from recsys.models.als import AlsParams, Fit, check_finite, first_factors, make_equations
 from recsys.workspace import Workspace, open_workspace
 
@@ -30,7 +30,22 @@ LARGEST_BLOCK = 16_000_000
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
 Of = Literal["listeners", "tracks"]
 SIDES: tuple[Of, Of] = ("listeners", "tracks")
+_PART = re.compile(r"(listeners|tracks)-(\d+)-(\d+)-(\d+)\.npy")
 Blocks = tuple[tuple["Block", ...], tuple["Block", ...]]  # of the two sides; every row is in one block
+
+
+class Part(NamedTuple):
+    """A file of factors: of the rows `first` to `last - 1` of a side after a sweep."""
+
+    of: Of
+    sweep: int
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """The file's name in the folder of the fit."""
+        return f"{self.of}-{self.sweep}-{self.first}-{self.last}.npy"
 
 
 @dataclass(frozen=True)
@@ -49,9 +64,9 @@ class Block:
         """Name the folder with its interactions by track."""
         return f"{self.side}-{self.of}-{self.first}-{self.last}"
 
-    def rows_name(self, sweep: int) -> str:
-        """Return the name of the file in which `solve_block` leaves the block's rows of factors."""
-        return f"rows-{self.of}-{self.first}-{self.last}-{sweep}.npy"
+    def part(self, sweep: int) -> "Part":
+        """Return the file in which `solve_block` leaves its factors."""
+        return Part(self.of, sweep, self.first, self.last)
 
     def load(self) -> tuple[csr_matrix, csr_matrix | None]:
         """Map listening times, and skips where they are known, from disk; shape (rows, others)."""
@@ -111,27 +126,30 @@ def fit_blocks(
     A block whose worker dies is solved again elsewhere. `report` is called with the sweeps done.
 
     Returns:
-        The factors, mapped from their files.
+        The factors.
 
     Raises:
         TrialError: A factor is not finite, or a row has no solution.
         SearchError: The scheduler is lost, or there has been no worker for a while.
         OSError: The disk is full.
     """
-    done = _last_sweep(workspace, sweeps)
-    if done is None:
-        done, shape = 0, (blocks[0][-1].last, blocks[1][-1].last)
+    parts = _newest(workspace, blocks, sweeps)
+    if not parts:
+        shape = (blocks[0][-1].last, blocks[1][-1].last)
         for of, factors in zip(SIDES, first_factors(shape, params.factors, seed), strict=True):
-            _write(workspace, _name(of, 0), factors)
-    for sweep in range(done + 1, sweeps + 1):
-        for side in blocks:
-            calls = [(block, params, workspace.address, sweep, cluster.threads) for block in side]
-            _join_rows(workspace, side, params.factors, sweep, cluster.run(solve_block, calls))
-        check_finite(_load(workspace, sweep))
-        workspace.delete(*(_name(of, sweep - 1) for of in SIDES))
+            parts[of] = (Part(of, 0, 0, len(factors)),)
+            _write(workspace, parts[of][0], factors)
+    for sweep in range(parts["tracks"][0].sweep + 1, sweeps + 1):
+        before = dict(parts)
+        for of, other, side in zip(SIDES, reversed(SIDES), blocks, strict=True):
+            shared = (params, workspace.address, sweep, cluster.threads, before[of], parts[other])
+            for outcome in cluster.run(solve_block, [(block, *shared) for block in side]):
+                outcome.result()
+            parts[of] = tuple(block.part(sweep) for block in side)
+        workspace.delete(*(part.name for side in before.values() for part in side))
         if report:
             report(sweep)
-    return _load(workspace, sweeps)
+    return Fit(sweeps, *(np.concatenate(_load(workspace, parts[of])) for of in SIDES))
 
 
 def turn(block: Block, listeners: Sequence[Block] = ()) -> None:
@@ -153,72 +171,83 @@ def turn(block: Block, listeners: Sequence[Block] = ()) -> None:
     turned.upload_all()
 
 
-def solve_block(block: Block, params: AlsParams, fit: str, sweep: int, threads: int) -> None:
+def solve_block(
+    block: Block,
+    params: AlsParams,
+    fit: str,
+    sweep: int,
+    threads: int,
+    before: Sequence[Part],
+    others: Sequence[Part],
+) -> None:
     """Solve the rows of a block in a sweep, from 1, of the fit at an address, and leave them in a file of their own.
 
-    Conjugate gradients begin at the side's factors before the sweep. The other side's are, for listeners, those before
-    the sweep too; for tracks, those after it.
+    Args:
+        block: What is solved.
+        params: The hyperparameters.
+        fit: Address of the fit.
+        sweep: The number of the sweep.
+        threads: How many the solver uses.
+        before: The side's factors after the sweep before, where conjugate gradients begin.
+        others: The other side's newest factors: for listeners, those after the sweep before, for tracks, of this one.
 
     Raises:
-        TrialError: The equations of a row have no single solution.
+        TrialError: The equations of a row have no single solution, or a factor is not finite.
     """
     workspace = open_workspace(fit)
     _evict_stale(workspace, sweep)
-    before = workspace.cached(_name(block.of, sweep - 1))
-    others = workspace.cached(_name("tracks", sweep - 1) if block.of == "listeners" else _name("listeners", sweep))
     heard, skips = block.load()
-    rows: Float32Array = np.array(np.load(before, mmap_mode="r")[block.first : block.last])
+    rows: Float32Array = np.concatenate(_load(workspace, before, block.first, block.last))
     # The solver has threads of its own; BLAS threads beside them cost more than they bring.
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-        make_equations(heard, skips, params).solve(rows, np.load(others, mmap_mode="c"), threads)
-    name = block.rows_name(sweep)
-    _write(workspace, name, rows)
-    workspace.evict(name)
+        make_equations(heard, skips, params).solve(rows, _load(workspace, others), threads)
+    check_finite(sweep, rows)
+    part = block.part(sweep)
+    _write(workspace, part, rows)
+    workspace.evict(part.name)
 
 
-def _name(of: Of, sweep: int) -> str:
-    """Name the file of a side's factors after a sweep."""
-    return f"{of}-{sweep}.npy"
-
-
-def _write(workspace: Workspace, name: str, factors: Float32Array) -> None:
-    with workspace.write(name) as file:
+def _write(workspace: Workspace, part: Part, factors: Float32Array) -> None:
+    with workspace.write(part.name) as file:
         np.save(file, factors)
 
 
-def _load(workspace: Workspace, sweep: int) -> Fit:
-    return Fit(sweep, *(np.load(workspace.cached(_name(of, sweep)), mmap_mode="c") for of in SIDES))
+def _load(workspace: Workspace, parts: Sequence[Part], first: int = 0, last: int | None = None) -> list[Float32Array]:
+    """Map the factors of all rows, or from a first to a last one, from their files."""
+    last = parts[-1].last if last is None else last
+    return [
+        np.load(workspace.cached(part.name), mmap_mode="c")[max(first - part.first, 0) : last - part.first]
+        for part in parts
+        if part.first < last and first < part.last
+    ]
 
 
-def _join_rows(
-    workspace: Workspace, side: Sequence[Block], factors: int, sweep: int, outcomes: Iterable[Outcome[None]]
-) -> None:
-    """Write one side's factors; their file appears when all of its blocks are solved."""
-    folder, name = workspace.folder, _name(side[0].of, sweep)
-    unfinished = folder / f"{TEMPORARY_PREFIX}{name}"
-    new_array(unfinished, np.float32, (side[-1].last, factors))
-    for outcome in outcomes:
-        outcome.result()
-        block = side[outcome.key]
-        rows = block.rows_name(sweep)
-        workspace.download(rows)
-        np.load(unfinished, mmap_mode="r+")[block.first : block.last] = np.load(folder / rows)
-        workspace.delete(rows)
-    fsync(unfinished)
-    unfinished.replace(folder / name)
-    fsync(folder)
-    workspace.upload(name)
+def _newest(workspace: Workspace, blocks: Blocks, largest: int) -> dict[Of, tuple[Part, ...]]:
+    """Find the files of the last sweep, up to the largest allowed, that has every row, and remove all others.
+
+    Those of a sweep that was interrupted may be of blocks that were cut differently.
+    """
+    names = {name: match.groups() for name in workspace.names() if (match := _PART.fullmatch(name))}
+    known = [Part(of, *map(int, numbers)) for of, *numbers in names.values()]  # type: ignore[arg-type]
+    newest: dict[Of, tuple[Part, ...]] = {}
+    for sweep in sorted({part.sweep for part in known if part.sweep <= largest}, reverse=True):
+        sides = {of: tuple(sorted(part for part in known if (part.of, part.sweep) == (of, sweep))) for of in SIDES}
+        if all(_is_whole(sides[of], side[-1].last) for of, side in zip(SIDES, blocks, strict=True)):
+            newest = sides
+            break
+    kept = {part.name for side in newest.values() for part in side}
+    workspace.delete(*(names.keys() - kept))
+    return newest
 
 
-def _last_sweep(workspace: Workspace, largest: int) -> int | None:
-    """Find the last sweep, up to the largest allowed, of which both sides are there."""
-    names = workspace.names()
-    return next((n for n in range(largest, -1, -1) if all(_name(of, n) in names for of in SIDES)), None)
+def _is_whole(parts: Sequence[Part], rows: int) -> bool:
+    return [part.first for part in parts] + [rows] == [0] + [part.last for part in parts]
 
 
 def _evict_stale(fit: Workspace, sweep: int) -> None:
     """Remove this machine's copies of factors of earlier sweeps and of other fits; fits run one after the other."""
-    fit.evict(*(_name(of, sweep - 2) for of in SIDES))
     fits = open_workspace(fit.address.rpartition("/")[0])
-    files = (file.relative_to(fits.folder) for file in fits.folder.glob("*/*.npy") if file.parent != fit.folder)
-    fits.evict(*(file.as_posix() for file in files))
+    for file in fits.folder.glob("*/*.npy") if fit.is_remote else ():
+        match = _PART.fullmatch(file.name)
+        if file.parent != fit.folder or (match and int(match[2]) < sweep - 1):
+            fits.evict(file.relative_to(fits.folder).as_posix())

@@ -20,7 +20,7 @@ vectors times √μ, and every row with an interaction has skipped each of them 
 μ I + (λ_u / μ - 1) μ I = λ_u I to the left side and nothing to the right: exact, for the cost of so many more pairs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import ModuleType
@@ -59,8 +59,10 @@ class Equations:
     scales: FloatArray  # λ_u / λ, shape (rows,)
     params: AlsParams
 
-    def solve(self, rows: Float32Array, others: Float32Array, threads: int) -> None:
+    def solve(self, rows: Float32Array, others: Sequence[Float32Array], threads: int) -> None:
         """Solve all rows in place, shape (rows, factors), or take `params.cg_steps` steps from where they are.
+
+        The factors of the others may come in several arrays, each of shape (some, factors).
 
         Raises:
             TrialError: The equations of a row have no single solution.
@@ -68,14 +70,16 @@ class Equations:
         kernels = None if self.params.solver == "implicit" else load_kernels()
         try:
             if kernels is None:
-                self._solve_with_implicit(rows, others, threads)
+                self._solve_with_implicit(rows, np.concatenate(others), threads)
             else:
                 self._solve_with(kernels, rows, others, threads)
         except ValueError as error:
             message = f"a row has no solution with regularization {self.params.regularization} ({error})"
             raise TrialError(message) from None
 
-    def _solve_with(self, kernels: ModuleType, rows: Float32Array, others: Float32Array, threads: int) -> None:
+    def _solve_with(
+        self, kernels: ModuleType, rows: Float32Array, others: Sequence[Float32Array], threads: int
+    ) -> None:
         params, matrix = self.params, self.interactions
         regularization = (params.regularization * self.scales).astype(np.float32)
         side = kernels.Side(matrix.indptr.astype(np.int64), matrix.indices, matrix.data, regularization)
@@ -141,7 +145,7 @@ def load_kernels() -> ModuleType | None:
     ones = np.ones((1, 1), dtype=np.float32)
     side = kernels.Side(np.array([0, 1]), np.zeros(1, np.int32), ones[0], ones[0])
     with compiling(kernels.solve_by_cg):
-        kernels.solve(ones.copy(), ones, side, kernels.Weights(*np.ones(3, dtype=np.float32)), 1, 1)
+        kernels.solve(ones.copy(), [ones], side, kernels.Weights(*np.ones(3, dtype=np.float32)), 1, 1)
         rank_kernels.rank_tracks(ones, ones, 1, 1)
     return kernels
 
@@ -194,10 +198,10 @@ class Als(Fit):
         with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
             listeners, tracks = self._equations
             for _ in range(count):
-                listeners.solve(self.user_factors, self.item_factors, self._threads)
-                tracks.solve(self.item_factors, self.user_factors, self._threads)
+                listeners.solve(self.user_factors, [self.item_factors], self._threads)
+                tracks.solve(self.item_factors, [self.user_factors], self._threads)
                 self.sweeps += 1
-        check_finite(self)
+        check_finite(self.sweeps, self.user_factors, self.item_factors)
 
     @cached_property
     def _equations(self) -> tuple[Equations, Equations]:
@@ -218,7 +222,7 @@ def first_factors(shape: tuple[int, int], factors: int, seed: int) -> tuple[Floa
     return library.user_factors, library.item_factors
 
 
-def check_finite(fit: Fit) -> None:
+def check_finite(sweep: int, *factors: Float32Array) -> None:
     """Raise a `TrialError` if a factor is not finite."""
-    if not (np.isfinite(fit.user_factors).all() and np.isfinite(fit.item_factors).all()):
-        raise TrialError(f"the factors are not finite after sweep {fit.sweeps}")
+    if not all(np.isfinite(of_side).all() for of_side in factors):
+        raise TrialError(f"the factors are not finite after sweep {sweep}")

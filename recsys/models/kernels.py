@@ -6,6 +6,7 @@ the loops of `vectors`. A row's operations have one order, whatever rows stand b
 or blocks changes a bit.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -48,21 +49,22 @@ class Buffer(NamedTuple):
 
 
 def solve(
-    rows: Float32Array, others: Float32Array, side: Side, weights: Weights, cg_steps: int | None, threads: int
+    rows: Float32Array, others: Sequence[Float32Array], side: Side, weights: Weights, cg_steps: int | None, threads: int
 ) -> None:
-    """Solve all rows in place, shape (rows, factors), from factors of the other side, shape (others, factors).
+    """Solve all rows in place, shape (rows, factors), from the factors of the other side, arrays of as many columns.
 
     Conjugate gradients begin at the rows; without `cg_steps` the solution is exact, by Cholesky's factorization.
 
     Raises:
         LinAlgError: The equations of a row have no single solution.
     """
-    factors = others.shape[1]
+    factors = rows.shape[1]
     width = -(-factors // LANES) * LANES
-    padded, gram = aligned(len(others), width), aligned(width, width)
-    padded[:, :factors] = others
+    padded, gram = aligned(sum(map(len, others)), width), aligned(width, width)
+    copied = padded[:, :factors]
+    np.concatenate(others, out=copied)
     np.fill_diagonal(gram, 1)  # what pads a solution is zero
-    gram[:factors, :factors] = weights.unobserved * (others.T @ others)
+    gram[:factors, :factors] = weights.unobserved * (copied.T @ copied)
 
     def solve_part(first: int, last: int) -> None:
         indptr, regularization = side.indptr[first : last + 1], side.regularization[first:last]

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,28 +85,31 @@ def test_a_block_holds_no_more_interactions_than_allowed(
     assert len(cut[0]) % 2 == 0
 
 
-def test_a_fit_goes_on_from_its_last_whole_sweep(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [3, 2])
+def test_a_fit_goes_on_from_its_last_whole_sweep_in_the_same_blocks_or_in_others(
+    number: int, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = KNOBS["cg"]
     blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 3)
-    solved: list[tuple[str, int]] = []
+    solved: list[Block] = []
 
-    def solve(block: Block, params: AlsParams, fit: str, sweep: int, threads: int) -> None:
-        if len(solved) == 15:  # the first block of tracks in sweep 3
+    def solve(block: Block, *arguments: Any) -> None:  # noqa: ANN401  those of `solve_block`
+        if len(solved) == 16:  # the second block of tracks in sweep 3
             raise KeyboardInterrupt
-        solved.append((block.of, sweep))
-        solve_block(block, params, fit, sweep, threads)
+        solved.append(block)
+        solve_block(block, *arguments)
 
     monkeypatch.setattr(blockwise, "solve_block", solve)
     with pytest.raises(KeyboardInterrupt):
         fit_blocks(in_process(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"))
     monkeypatch.undo()
+    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "others"), number)
     done: list[float] = []
     fit = fit_blocks(in_process(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"), report=done.append)
     assert done == [3, 4, 5]
     assert_same(fit, whole(dataset, params, 5))
-    assert sorted(file.name for file in (tmp_path / "fit").iterdir()) == ["listeners-5.npy", "tracks-5.npy"]
+    kept = sorted(block.part(5).name for side in blocks for block in side)
+    assert sorted(file.name for file in (tmp_path / "fit").iterdir()) == kept
 
 
 def test_factors_out_of_bounds_are_a_trial_error(dataset: Dataset, tmp_path: Path) -> None:

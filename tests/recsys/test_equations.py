@@ -67,7 +67,7 @@ def test_a_side_is_solved_as_by_the_dense_equations(solver: Solver, knobs: dict[
     others = generator.normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
     rows = generator.normal(scale=0.01, size=(heard.shape[0], FACTORS)).astype(np.float32)
     with threadpool_limits(1, user_api="blas"):
-        make_equations(heard, skipped, params).solve(rows, others, threads=1)
+        make_equations(heard, skipped, params).solve(rows, [others], threads=1)
     expected = dense_solution(
         heard.toarray().astype(float), skipped.toarray().astype(float), others.astype(float), params
     )
@@ -85,7 +85,7 @@ def test_a_row_of_many_interactions_is_solved_as_by_the_dense_equations(solver: 
     for threads in (1, 3):
         rows = np.full((heard.shape[0], factors), 0.01, dtype=np.float32)
         with threadpool_limits(1, user_api="blas"):
-            make_equations(heard, skipped, params).solve(rows, others, threads)
+            make_equations(heard, skipped, params).solve(rows, [others], threads)
         found.append(rows)
     expected = dense_solution(
         heard.toarray().astype(float), skipped.toarray().astype(float), others.astype(float), params
@@ -116,9 +116,9 @@ def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it(solver: Solver) 
     others = np.random.default_rng(1).normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
     whole, parts = (np.zeros((heard.shape[0], FACTORS), dtype=np.float32) for _ in range(2))
     with threadpool_limits(1, user_api="blas"):
-        make_equations(heard, skipped, params).solve(whole, others, threads=1)
+        make_equations(heard, skipped, params).solve(whole, [others], threads=1)
         for block in (slice(0, 7), slice(7, 30)):
-            make_equations(heard[block], skipped[block], params).solve(parts[block], others, threads=1)
+            make_equations(heard[block], skipped[block], params).solve(parts[block], [others], threads=1)
     assert np.array_equal(whole, parts)
 
 
