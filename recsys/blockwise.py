@@ -64,7 +64,7 @@ class Block:
         """Name the folder with its interactions by track."""
         return f"{self.side}-{self.of}-{self.first}-{self.last}"
 
-    def part(self, sweep: int) -> "Part":
+    def part(self, sweep: int) -> Part:
         """Return the file in which `solve_block` leaves its factors."""
         return Part(self.of, sweep, self.first, self.last)
 
@@ -85,7 +85,7 @@ class Block:
 
 
 def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace, blocks: int | None = None) -> Blocks:
-    """Cut a dataset into blocks of about as many interactions; workers gather those of the tracks in a folder.
+    """Cut a dataset into blocks of about as many interactions; those of tracks are written to a folder, by workers.
 
     By default there are as many on each side as the cluster runs calls at once, or a multiple of that so that none
     holds over `LARGEST_BLOCK` interactions.
@@ -102,7 +102,7 @@ def cut_blocks(cluster: Cluster, dataset: Dataset, side: Side, folder: Workspace
 
     listeners, tracks = cut("listeners", of_listener), cut("tracks", of_track)
     folder.folder.mkdir(parents=True, exist_ok=True)
-    done = f"{side}-{len(tracks)}.turned"
+    done = f"{side}-{number}.turned"
     if done not in folder.names():
         for calls in ([(block,) for block in listeners], [(block, listeners) for block in tracks]):
             for outcome in cluster.run(turn, calls):
