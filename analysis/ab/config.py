@@ -72,7 +72,7 @@ class Horizon(Config):
 class TrustConfig(Config):
     """When an experiment is not trusted, and what no listener can do."""
 
-    most_rejected: Share = 0.05  # share of the lines that may be no events
+    most_rejected: Share = 0.05  # share of the lines that need not be events
     most_changing: Share = 0.01  # share of the listeners who may have been in several arms
     most_tracks_a_day: Annotated[int, Field(ge=1)] = 5000  # a listener cannot hear more on a day
     at_once_share: Share = 0.1  # share of a listener's events that may come before the answer to the one before
