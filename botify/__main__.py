@@ -47,7 +47,7 @@ def main(
     settings = load_settings(config, os.environ, [*changes, *(overrides or [])], published)
     if published and not settings.catalog.exists():
         raise StartError(
-            f"{settings.catalog}: no catalogue; the search that was exported named none: --set catalog=PATH"
+            f"{settings.catalog}: no catalogue; is this an export? If its search named none: --set catalog=PATH"
         )
     with tempfile.TemporaryDirectory(prefix="botify-metrics-", ignore_cleanup_errors=True) as folder:
         # prometheus_client looks for its folder when it is imported, so the variable is set before that.
