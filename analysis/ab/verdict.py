@@ -172,7 +172,7 @@ def _ties(winners: Sequence[str], evidence: Evidence, alpha: float) -> tuple[tup
         return (), f"; it is better than {', '.join(others)}, which win too" if others else ""
     first = evidence.between[best, tied[0]]
     win = "win too and are" if len(tied) > 1 else "wins too and is"
-    remark = f"; {', '.join(tied)} {win} tied with it, whose effect over {tied[0]} is {first}"
+    remark = f"; {', '.join(tied)} {win} tied with {best}, whose effect over {tied[0]} is {first}"
     latencies = {effect.arm: effect.arm_value for effect in evidence.effects if effect.metric == "latency_p50"}
     known = {arm: cost for arm in (best, *tied) if (cost := latencies.get(arm)) is not None}
     if len(known) > 1:
