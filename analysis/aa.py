@@ -117,8 +117,8 @@ def describe(report: AAReport) -> str:
             f"chance allows {rejections.lower} to {rejections.upper}",
             f"p-values         uniform with p = {report.uniformity_p:.3f} (Kolmogorov-Smirnov; not below {_ALARM:.4f})",
             f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
-            f"{report.effect:+.1%}; chance allows {covered.lower} to {covered.upper}",
-            f"power            the injected effect was significant in {report.detected:.1%} of the splits",
+            f"{100 * report.effect:+.4g} %; chance allows {covered.lower} to {covered.upper}",
+            f"power            the injected effect was significant in {100 * report.detected:.1f} % of the splits",
             "all as expected" if report.as_expected else "NOT as expected: do not trust intervals of this metric",
         ]
     )

@@ -124,10 +124,10 @@ def describe(planned: Plan) -> str:
     last = planned.timeline[-1]
     lines = [
         f"{planned.metric}: mean {planned.mean:.4g}, standard deviation {planned.variance**0.5:.4g} over listeners",
-        f"this log: {last.listeners:,} listeners in {last.day} days find {last.detectable_pct:.2f} % "
+        f"this log: {last.listeners:,} listeners in {last.day} days find an effect of {last.detectable_pct:.2f} % "
         f"with power {planned.design.power:g} at level {planned.design.alpha:g}",
     ]
-    takes = f"an effect of {planned.effect:+.2%} takes"
+    takes = f"an effect of {100 * planned.effect:+.4g} % takes"
     if planned.listeners is None:
         lines.append(f"{takes} {last.needed:,} listeners in all arms, and no more arrive: it cannot be found")
     else:

@@ -10,7 +10,7 @@ import typer
 
 from botify.errors import StartError
 from botify.settings import load_settings
-from looplib.cli import make_app, run
+from looplib.cli import Overrides, make_app, run
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PROG = "python -m botify"
@@ -36,7 +36,7 @@ def main(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     processes: Annotated[int | None, typer.Option(help="Worker processes; several need redis_url.")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Run the service."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -47,7 +47,7 @@ def main(
     settings = load_settings(config, os.environ, [*changes, *(overrides or [])], published)
     if published and not settings.catalog.exists():
         raise StartError(
-            f"{settings.catalog}: no catalogue; the search that was exported named none: --set catalog=PATH"
+            f"{settings.catalog}: no catalogue; is this an export? If its search named none: --set catalog=PATH"
         )
     with tempfile.TemporaryDirectory(prefix="botify-metrics-", ignore_cleanup_errors=True) as folder:
         # prometheus_client looks for its folder when it is imported, so the variable is set before that.

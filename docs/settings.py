@@ -59,6 +59,7 @@ def _settings(
     for name, field in model.model_fields.items():
         key, section = f"{prefix}{name}", _section(field.annotation)
         meaning = _cell("; ".join(filter(None, (field.description or comments.get(name), _choices(field.annotation)))))
+        meaning = re.sub("^[A-Z](?=[a-z ])", lambda first: first[0].lower(), meaning)
         is_list = typing.get_origin(field.annotation) in (tuple, dict)
         default = getattr(section_default, name, field.get_default(call_default_factory=True))
         if section is None or is_list:
@@ -88,7 +89,7 @@ def _default(value: object) -> str:
         return "required"
     if isinstance(value, tuple):
         return _cell(_plain(value)) or "none"
-    return "none" if value in (None, {}) else f"`{_cell(_plain(value))}`"
+    return "none" if value in (None, {}, "") else f"`{_cell(_plain(value))}`"
 
 
 def _plain(value: object) -> str:

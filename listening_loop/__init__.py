@@ -7,8 +7,8 @@
     ll.ab("logs/", experiment="RANKING").verdict
 
 In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the folders that the commands leave: the same
-engine runs both. `command` is the command `listening-loop`. What a user can fix is raised as `ll.Error`, one line.
-Read `stores` first, then `runs`, `models` and `experiments`; `frames` is the door for data frames.
+engine runs both. What a user can fix is raised as `ll.Error`, one line. Read `stores` first, then `runs`, `models` and
+`experiments`; `frames` is the door for data frames, and `command` the command `listening-loop` with `demo` and `init`.
 """
 
 from looplib import start as start  # isort: skip  # first of all: Ctrl-C ends the command in one line

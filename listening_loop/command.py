@@ -23,16 +23,16 @@ _TYPED = "_TYPER_COMPLETE_ARGS"  # what has been typed so far
 
 # The module whose `app` runs a step, and what `--help` says of it.
 STEPS = {
-    "demo": ("listening_loop.demo", "The whole loop on a small simulated world, in about a minute."),
+    "demo": ("listening_loop.demo", "Run the whole loop on a small simulated world, in about a minute."),
     "init": ("listening_loop.init", "Look at a file of yours and write a configuration for it."),
     "ingest": ("recsys.ingest.__main__", "Add logs, or files of your own, to a session store."),
     "search": ("recsys.search.__main__", "Search for the best model, and publish its lists."),
     "export": ("recsys.export.__main__", "Publish the winner of a search."),
     "serve": ("botify.__main__", "Run the service that recommends, assigns arms and logs."),
     "ab": ("analysis.ab.__main__", "Report on an experiment: which arm won, and whether to trust it."),
-    "power": ("analysis.power", "How many listeners an experiment needs."),
+    "power": ("analysis.power", "Plan how many listeners an experiment needs."),
     "verify": ("listening_loop.verify", "Compare stores, runs, exports and logs with their checksums."),
-    "lab": ("recsys.lab.__main__", "Runs, reports and the live experiment as pages."),
+    "lab": ("recsys.lab.__main__", "Show runs, reports and the live experiment in the browser."),
 }
 
 
@@ -63,7 +63,8 @@ def _all_steps(typed: Sequence[str]) -> typer.Typer:
     """Return all steps as one application for help and completion; only a step that is typed has its options."""
     more = "COMMAND --help shows the options of a command, --version the version."
     example = f"Example: {PROG} ingest out/demo/log --store out/store"
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, epilog=f"{more}\n\n{example}")
+    about = "Train a music recommender, serve it in an experiment, and learn whether it won."
+    app = typer.Typer(help=about, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=f"{more}\n\n{example}")
     for name, (module, text) in STEPS.items():
         if name in typed:
             (command,) = import_module(module).app.registered_commands

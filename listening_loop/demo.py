@@ -20,9 +20,7 @@ app = make_app("Run the whole loop on a small simulated world; an interrupted on
 @app.command(epilog=f"Example: {PROG} --days 3")
 def main(
     days: Annotated[int, typer.Option(min=1, help="How many days of learning from all logs so far.")] = 1,
-    folder: Annotated[
-        Path, typer.Option(help="Where everything goes; the service's log and lists are in out/demo.")
-    ] = Path("out/demo"),
+    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("out/demo"),
     serve: Annotated[bool, typer.Option("--serve", help="Then keep service and lab running until Ctrl-C.")] = False,
 ) -> None:
     """Run the demo."""
@@ -36,7 +34,7 @@ def main(
     if serve:
         serve_loop(settings, paths)
     else:
-        typer.echo(f"Next: {PROG} --serve  leaves the service and the lab running, to ask and to look at")
+        typer.echo(f"Next: {PROG} --folder {folder} --serve leaves the service and the lab running")
 
 
 def configs_folder() -> Path:

@@ -80,9 +80,7 @@ def main(
     columns: Annotated[
         str | None, typer.Option(help="Columns where the guess is wrong, such as user=uid,item=song,weight=seconds.")
     ] = None,
-    preset: Annotated[
-        Preset | None, typer.Option(help="The published data set that it is of, in place of columns.")
-    ] = None,
+    preset: Annotated[Preset | None, typer.Option(help="Published data set of FILE, in place of columns.")] = None,
 ) -> None:
     """Look at a file of plays and write a commented configuration for it."""
     target = out or Path(f"{file.name.partition('.')[0]}.yaml")

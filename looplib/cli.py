@@ -4,6 +4,7 @@ import errno
 import gc
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -12,6 +13,7 @@ from looplib.start import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
 # typer exports this class's children only: a wrong option, a missing one and a value of the wrong type are all of it.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable.")]
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ConfigDict
 
-from looplib.cli import make_app, run
+from looplib.cli import Overrides, make_app, run
 from looplib.config import Config, load_config
 from sim.collect import CollectConfig, collect
 from sim.console import ConsoleConfig, play_console
@@ -70,7 +70,7 @@ class _Kind(Config):
 def _main(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
+    overrides: Overrides = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the next day begins.")] = False,
 ) -> int:
     changes, options = overrides or [], dict(_read_options(context.args))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from looplib.cli import make_app, run
+from looplib.cli import Overrides, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.progress import output
 from sim.card import card_table
@@ -48,7 +48,7 @@ def _main(
     config: Annotated[Path | None, typer.Option(help="YAML file that describes the world.")] = None,
     out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("out/demo/world"),
     card: Annotated[bool, typer.Option("--card", help="Print the realism card, after a minute.")] = False,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
+    overrides: Overrides = None,
 ) -> None:
     if config is None and (overrides or not card):
         raise SimError("--config: name the YAML file of a world, such as configs/world/demo.yaml")

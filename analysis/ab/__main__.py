@@ -17,14 +17,15 @@ from analysis.ab.measures import check_files
 from analysis.ab.page.page import render
 from analysis.ab.report import OriginalRow, Report, build_report
 from analysis.ab.tables import find_sources
-from looplib.cli import make_app, run
+from analysis.page import numbers
+from looplib.cli import Overrides, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write, atomic_write_text
 from looplib.progress import output
 
 PROG = "python -m analysis.ab"
 _ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))
-_ARM_COLUMNS = ("arm", "recommender", "listeners", "sessions", "value", "effect %", "interval", "adjusted p", "metric")
+_ARM_COLUMNS = ("arm", "recommender", "listeners", "sessions", "value", "effect", "interval", "adjusted p", "metric")
 _EFFECT_COLUMNS = ("arm", "metric", "control", "arm's", "effect %", "lower", "upper", "adjusted p", "MDE %", "")
 _MOST_ROWS = 8
 _MOST_NOTES = 4
@@ -37,7 +38,7 @@ def main(
     logs: Annotated[list[str], typer.Argument(metavar="LOG…", help="Logs, folders, quoted patterns, session stores.")],
     experiment: Annotated[str, typer.Option(help="The experiment's name in the log.")],
     config: Annotated[Path | None, typer.Option(help="A YAML file such as configs/ab.yaml.")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replaces a value.")] = None,
+    overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.json, report.html and config.yaml.")] = None,
     warehouse: Annotated[
         Path | None, typer.Option(metavar="FILE.duckdb", help="Leave events, sessions, listeners and effects here.")
@@ -116,9 +117,8 @@ def _arm_rows(report: Report) -> Iterator[list[str]]:
 
 def _decided_cells(effect: MetricEffect) -> list[str]:
     found = effect.deciding.relative
-    change, lower, upper = (_format(end, "+.2f") for end in (found.effect_pct, found.lower_pct, found.upper_pct))
-    p_value = _format(effect.adjusted_p_value, ".2g")
-    return [_format(effect.arm_value, ".4g"), change, f"{lower} .. {upper}", p_value]
+    change, interval = numbers.change(found.effect_pct), numbers.interval(found.lower_pct, found.upper_pct)
+    return [_format(effect.arm_value, ".4g"), change, interval, _format(effect.adjusted_p_value, ".2g")]
 
 
 def _state_cells(metric: str, report: Report) -> list[str]:
@@ -129,8 +129,8 @@ def _state_cells(metric: str, report: Report) -> list[str]:
     states = dict.fromkeys(report.arms[1:], "UNCLEAR")
     for arm, effect in found.items():
         state = "kept" if effect.guardrail == "kept" else (effect.guardrail or "unclear").upper()
-        states[arm] = f"{state} {_format(effect.control_value, '.3g')} > {_format(effect.arm_value, '.3g')}"
-    return [metric, f"{'-' if first.higher_is_better else '+'}{margin}", *states.values()]
+        states[arm] = f"{state} {_format(effect.control_value, '.3g')} → {_format(effect.arm_value, '.3g')}"
+    return [metric, f"{numbers.MINUS if first.higher_is_better else '+'}{margin}", *states.values()]
 
 
 def _shortened(rows: Iterable[list[str]]) -> list[list[str]]:

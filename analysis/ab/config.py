@@ -72,7 +72,7 @@ class Horizon(Config):
 class TrustConfig(Config):
     """When an experiment is not trusted, and what no listener can do."""
 
-    most_rejected: Share = 0.05  # share of the lines that may be no events
+    most_rejected: Share = 0.05  # share of the lines that need not be events
     most_changing: Share = 0.01  # share of the listeners who may have been in several arms
     most_tracks_a_day: Annotated[int, Field(ge=1)] = 5000  # a listener cannot hear more on a day
     at_once_share: Share = 0.1  # share of a listener's events that may come before the answer to the one before
@@ -115,7 +115,7 @@ class AbConfig(Config):
     min_listeners: Annotated[int, Field(ge=2)] = 200
     horizon: Horizon | None = None  # when the experiment ends; without, it may be looked at and stopped at any time
     # Listeners of two arms at which the sequential intervals are narrowest, about 3 standard errors to each side; from
-    # a fifth to fifty times as many they are at most a sixth wider. It must not be chosen after a look at the data.
+    # a fifth to fifty times as many they are at most a sixth wider; not to be chosen after a look at the data
     planned_listeners: Annotated[int, Field(ge=2)] = 2000
     skip_below: Share = 0.1  # a recommended track that is heard for less was skipped, share of the track
     positions: Annotated[int, Field(ge=2, le=1000)] = 30  # the last position in a session that is shown

@@ -13,6 +13,7 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig, Guardrail, Role
 from analysis.ab.metrics import Method, Metric
+from analysis.page import numbers
 from analysis.statistics import effects, sequential
 from analysis.statistics.effects import Effect, Histogram, Interval
 from analysis.statistics.moments import Moments, Quantity
@@ -47,11 +48,11 @@ class RelativeEffect:
         return cls(number(interval.value), number(interval.lower), number(interval.upper), number(p_value))
 
     def __str__(self) -> str:
-        """Return the effect with its interval, such as "+1.50 % [+0.20, +2.80]"; "unknown" where there is none."""
+        """Return the effect with its interval, such as "+1.50 % (+0.20 … +2.80 %)"; "unknown" where there is none."""
         if self.effect_pct is None:
             return "unknown"
-        known = self.lower_pct is not None and self.upper_pct is not None
-        return f"{self.effect_pct:+,.2f} %{f' [{self.lower_pct:+,.2f}, {self.upper_pct:+,.2f}]' if known else ''}"
+        ends = numbers.interval(self.lower_pct, self.upper_pct)
+        return f"{numbers.change(self.effect_pct)}{'' if ends == numbers.NOTHING else f' ({ends})'}"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Metric(Config):
     # Its file: one of `analysis/sql`, or a path that ends in .sql; one row a user, arm and part of the experiment
     sql: str = SUMS
     numerator: str = "numerator"  # a column of the file
-    denominator: str | None = "denominator"  # another; None for the mean of the numerator over listeners
+    denominator: str | None = "denominator"  # another; null for the mean of the numerator over listeners
     # Whether the ratio is taken of each listener and then averaged; otherwise it is of the arm's sums
     per_listener: bool = False
     better: Literal["higher", "lower"] = "higher"  # what is better

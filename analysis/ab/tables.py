@@ -65,7 +65,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class RejectedLine:
-    """One of the first lines that were no event."""
+    """One of the first lines that are not events."""
 
     file: str
     line: int

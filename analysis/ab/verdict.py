@@ -83,9 +83,9 @@ def _distrust(evidence: Evidence, config: AbConfig) -> str | None:
     if srm.mismatch:
         seen = ", ".join(f"{arm} {listeners:,}" for arm, listeners in srm.observed.items())
         due = ", ".join(f"{arm} {srm.expected[arm]:,.0f}" for arm in srm.observed)
-        return f"the arms have not their shares of the listeners (p = {srm.p_value:.2g}): {seen}; expected {due}."
+        return f"the arms do not have their shares of the listeners (p = {srm.p_value:.2g}): {seen}; expected {due}."
     if lines.rejected > config.trust.most_rejected * lines.read:
-        return f"{lines.rejected:,} of {lines.read:,} lines of the logs are no events."
+        return f"{lines.rejected:,} of {lines.read:,} lines of the logs are not events."
     changing = evidence.trust.changing_listeners if evidence.trust else 0
     if changing > config.trust.most_changing * evidence.in_all:
         return f"{changing:,} listeners were in more than one arm."
@@ -171,7 +171,8 @@ def _ties(winners: Sequence[str], evidence: Evidence, alpha: float) -> tuple[tup
     if not tied:
         return (), f"; it is better than {', '.join(others)}, which win too" if others else ""
     first = evidence.between[best, tied[0]]
-    remark = f"; {', '.join(tied)} {'win too and are' if len(tied) > 1 else 'wins too and is'} tied with it ({first})"
+    win = "win too and are" if len(tied) > 1 else "wins too and is"
+    remark = f"; {', '.join(tied)} {win} tied with {best}, whose effect over {tied[0]} is {first}"
     latencies = {effect.arm: effect.arm_value for effect in evidence.effects if effect.metric == "latency_p50"}
     known = {arm: cost for arm in (best, *tied) if (cost := latencies.get(arm)) is not None}
     if len(known) > 1:

@@ -118,7 +118,7 @@ def discover(
         existing = [Path(path)] if Path(path).exists() else sorted(map(Path, matches))
         logs = [log for match in existing for log in _files_of(match, suffixes)]
         if not logs:
-            raise error(f"{path}: {missing}")
+            raise error(f"{path}: {missing if existing else 'no such file or folder'}")
         found += logs
     return _distinct(found)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicyEstimate
 from analysis.offpolicy.session_time import SessionTime
+from analysis.page import numbers
 from analysis.statistics.effects import Interval
 
 # The metrics of `analysis.ab` that are predicted.
@@ -114,7 +115,7 @@ def predictions_table(predictions: Sequence[Prediction]) -> Table:
     for column in ("arm", "what", "predicted", "measured", "error", "overlap"):
         table.add_column(column, justify="right")
     for row in predictions:
-        error, agrees = f"{row.error_pct:+.1f} %", "yes" if row.agrees else "no"
+        error, agrees = numbers.change(row.error_pct, 1), "yes" if row.agrees else "no"
         table.add_row(row.arm, row.what, _text(row.predicted), _text(row.measured), error, agrees)
     return table
 

@@ -38,8 +38,7 @@ def main(
     given = {key: value for key, value in changes.items() if value is not None}
     options = parse_config(ExportConfig, config.export.model_dump() | given, "the options")
     version = export_run(run_folder, out, options, store)
-    typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}")
-    typer.echo(f"manifest         {version}/{MANIFEST}")
+    typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}")
 
 
 if __name__ == "__main__":

@@ -55,15 +55,11 @@ def main(
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, folders, or quoted patterns.")],
     store: Annotated[str, typer.Option(metavar="PATH", help="The store's folder, or an address; made if none is.")],
     columns: Annotated[str | None, typer.Option(help=_ROLES)] = None,
-    preset: Annotated[
-        Preset | None, typer.Option(help="Columns and all that of a published data set; other options win over it.")
-    ] = None,
+    preset: Annotated[Preset | None, typer.Option(help="Published data set of the files; other options win.")] = None,
     where: Annotated[
         str | None, typer.Option(help="SQL condition of the rows to take, such as 'is_organic = false'.")
     ] = None,
-    delimiter: Annotated[
-        str | None, typer.Option(help=r"Of CSV files, such as :: or \t; found out by itself if not given.")
-    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help=r"Of CSV files, such as :: or \t; by default detected.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SETTINGS)] = None,
 ) -> None:
     """Ingest the files."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from looplib.cli import make_app, run
+from looplib.cli import Overrides, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import output
@@ -25,7 +25,7 @@ app = make_app(
 def main(
     config: Annotated[Path, typer.Option(help="The loop's YAML, such as configs/loop/demo.yaml.")],
     days: Annotated[int | None, typer.Option(min=1, help="How many days; wins over the file's.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
+    set_: Overrides = None,
 ) -> None:
     """Run the loop; an interrupted one continues where it was."""
     settings = load_config(LoopConfig, config, set_ or [], {"days": days})

@@ -55,7 +55,7 @@ def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
         if score:
             value, lower, upper = score.metrics[select]
             values = (f"{score.metrics[key][0]:.4f}" if key in score.metrics else "" for key in others)
-            interval = f"{lower:.4f} .. {upper:.4f}"
+            interval = f"{lower:.4f} … {upper:.4f}"
             found = [f"{value:.4f}", interval, "yes" if row.ties else "", *values, f"{score.fit_s:.1f}"]
         stop = f"{row.state} at {row.stop.sweep}" if row.stop else ""
         cells = (text_of(params[axis]) if axis in params else "" for axis in axes)
@@ -87,8 +87,8 @@ def remarks(ranking: Sequence[Row], chosen: Row, metric: str, search: Search) ->
     if ties:
         everyone = ", so this order is noise" if ties == len(others) else ""
         found.append(
-            f"{ties} of the {len(others)} candidates behind the best are tied with it: the interval of "
-            f"the difference in {metric}, at 95 % for all pairs at once, reaches 0{everyone}"
+            f"{ties} of the {len(others)} candidates behind the best {'are' if ties > 1 else 'is'} tied with it: "
+            f"the interval of the difference in {metric}, at 95 % for all pairs at once, reaches 0{everyone}"
         )
     if chosen.key != best.key:
         found.append(
@@ -99,7 +99,7 @@ def remarks(ranking: Sequence[Row], chosen: Row, metric: str, search: Search) ->
         worth, (value, lower, upper) = chosen.value(metric), chosen.score.test[metric]
         found.append(
             f"The winner's {metric} of {worth:.4f} is the highest of many, and so looks better than it is; on the "
-            f"listeners who chose nothing it is {value:.4f} ({lower:.4f} .. {upper:.4f})"
+            f"listeners who chose nothing it is {value:.4f} ({lower:.4f} … {upper:.4f})"
         )
     if ranking[0].trial.is_baseline:
         found.append(f"{WARNING} the baseline {ranking[0].trial.id} is better than every trial")
@@ -143,7 +143,7 @@ def warn_of_rival(best: Row, rivals: Sequence[Row], compare: Compare, metrics: t
     more = f"{abs(value):.4f} {'more' if value > 0 else 'less'}"
     return [
         f"{WARNING} {metric} and {other} disagree: {other} puts {describe(rival.trial)} after "
-        f"{rival.sweep} sweeps first, whose {time} is {more} ({lower:+.4f} .. {upper:+.4f}) than that of "
+        f"{rival.sweep} sweeps first, whose {time} is {more} ({lower:+.4f} … {upper:+.4f}) than that of "
         f"{describe(best.trial)} after {best.sweep}; an experiment measures the listening time"
     ]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from looplib.cli import make_app, run
+from looplib.cli import Overrides, make_app, run
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
@@ -22,9 +22,9 @@ app = make_app("Fit a grid of ALS models on a Dask cluster, score them on held-o
 @app.command(epilog="Example: python -m recsys.search --config configs/demo.yaml --set search.space.factors=[32,64]")
 def main(
     config: Annotated[Path, typer.Option(help="The search's YAML, such as configs/demo.yaml.")],
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, wins over the file; repeatable.")] = None,
+    set_: Overrides = None,
     store: Annotated[str | None, typer.Option(metavar="PATH", help="Session store; wins over the file's.")] = None,
-    run_folder: Annotated[str | None, typer.Option("--run", metavar="PATH", help="Run folder; wins, too.")] = None,
+    run_folder: Annotated[str | None, typer.Option("--run", metavar="PATH", help="Run folder; wins as well.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over; an earlier run is kept beside it.")] = False,
     export: Annotated[bool, typer.Option(help="Refit the winner on all sessions and publish it.")] = True,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from looplib.cli import make_app
+from looplib.cli import Overrides, make_app
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, sha256_file
 from looplib.progress import output, progress
@@ -71,7 +71,7 @@ def _main(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     catalogue: Annotated[Path | None, typer.Option(help=f"{TRACKS_FILE} with the artists and titles.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of what the data do not say.")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value over the file; repeatable.")] = None,
+    overrides: Overrides = None,
 ) -> None:
     settings = load_config(FitConfig, config, overrides or [])
     _show(make_fitted_world(files, export, catalogue, settings, out), settings, out)

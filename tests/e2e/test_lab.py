@@ -151,7 +151,7 @@ def test_trials_are_sorted_filtered_and_downloaded_under_an_address_to_keep(page
 def test_a_note_is_kept_with_the_run(page: Page, root: Path) -> None:
     page.get_by_role("link", name="runs/first", exact=True).click()
     page.get_by_label("Note").fill("<b>the one before</b>")
-    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_label("Note")).to_have_value("<b>the one before</b>")
     page.get_by_role("link", name="Lab", exact=True).click()
     expect(page.get_by_role("row", name="runs/first")).to_contain_text("<b>the one before</b>")

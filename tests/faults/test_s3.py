@@ -26,7 +26,6 @@ from tests.recsys.s3 import BUCKET, S3, server
 
 STORE = f"s3://{BUCKET}/store"
 RECOMMENDATIONS = "recommendations.jsonl"
-FOUND = ("config.yaml", "leaderboard.parquet", "ledger.jsonl", "report.html", "winner.json")
 SHORT = """
 search: {space: {factors: [4, 8]}, sweeps: 2, score_every: 1}
 validation: {resamples: 100}

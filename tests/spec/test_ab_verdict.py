@@ -165,4 +165,5 @@ def test_sound_arms_that_are_the_same_raise_an_alarm_in_one_of_a_thousand() -> N
 
 
 def test_the_reason_names_the_effect_with_its_interval() -> None:
-    assert "+5.00 % [+3.00, +7.00]" in decide(evidence(effect()), CONFIG).reason
+    reason = decide(evidence(effect()), CONFIG).reason
+    assert "+5.00 % (+3.00 … +7.00 %)" in reason.replace("\N{NARROW NO-BREAK SPACE}", " ")

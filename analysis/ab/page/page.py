@@ -58,7 +58,7 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
         due = [f"{arm} {numbers.count(n)} of {numbers.count(srm.expected.get(arm))}" for arm, n in srm.observed.items()]
         found = f"p = {numbers.p_value(srm.p_value)}, wrong below {srm.threshold}; {', '.join(due)} expected"
         ratio = ("Sample ratio", found, "bad" if srm.mismatch else "good")
-    checks = [ratio, _counted("Lines that are no event", lines.rejected, lines.read - lines.blank, "lines")]
+    checks = [ratio, _counted("Lines that are not events", lines.rejected, lines.read - lines.blank, "lines")]
     if trust is None:
         return checks
     changing, quality = trust.changing_listeners, trust.quality

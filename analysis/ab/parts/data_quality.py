@@ -59,7 +59,7 @@ class Trust:
     changing_listeners: int  # listeners who were in more than one arm; they count in each
     suspicions: tuple[Suspicion, ...]  # impossible behaviour
     quality: Quality  # of the events
-    rejected: tuple[RejectedLine, ...]  # the first lines that were no event
+    rejected: tuple[RejectedLine, ...]  # the first lines that are not events
 
 
 def assess(
@@ -88,7 +88,7 @@ def notes(trust: Trust, lines: LineCounts, left_out: int, config: AbConfig) -> t
     quality, changing = trust.quality, trust.changing_listeners
     other_tracks = quality.broken_chains - quality.clock_went_back
     counted = {
-        f"{lines.rejected:,} of {lines.read:,} lines are no events.": lines.rejected,
+        f"{lines.rejected:,} of {lines.read:,} lines are not events.": lines.rejected,
         f"{changing:,} listeners were in more than one arm, and count in each.": changing,
         f"The clock went back at {quality.clock_went_back:,} events.": quality.clock_went_back,
         f"{other_tracks:,} events are of another track than was recommended just before, as when a clock jumps, "

@@ -49,10 +49,17 @@ def test_what_is_no_file_of_text_is_refused_at_once(
         find([path])
 
 
-@pytest.mark.parametrize("name", ["nowhere", "no-*.jsonl", "empty"])
-def test_a_path_without_logs_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("nowhere", "nowhere: no such file or folder"),
+        ("no-*.jsonl", r"no-\*\.jsonl: no such file or folder"),
+        ("empty", r"empty: no event log here; logs are files named \*\.jsonl"),
+    ],
+)
+def test_a_path_without_logs_is_an_error_that_names_it(tmp_path: Path, name: str, why: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EventLogError, match=r"no event log here; logs are files named \*\.jsonl"):
+    with pytest.raises(EventLogError, match=why):
         discover([tmp_path / name])
 
 

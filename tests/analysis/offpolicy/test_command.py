@@ -13,6 +13,7 @@ import pytest
 from analysis.logs.files import digest, discover
 from analysis.offpolicy.__main__ import PROG, app
 from analysis.offpolicy.report import LISTENING_TIME
+from analysis.page import numbers
 from analysis.store import content_digest
 from looplib.cli import run
 from tests.recsys.logs import make_store, random_sessions
@@ -92,7 +93,7 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
     (row,) = document["predictions"]
     assert row["error_pct"] == pytest.approx(100 * (found["value"] / 0.7 - 1))
     assert row["measured"] == pytest.approx({"value": 0.7, "lower": 0.65, "upper": 0.75})
-    assert f"{row['error_pct']:+.1f} %" in printed
+    assert numbers.change(row["error_pct"], 1) in printed
 
 
 def test_lists_that_were_learned_from_these_logs_are_not_conclusive(

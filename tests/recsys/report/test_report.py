@@ -88,7 +88,7 @@ def test_the_verdict_is_the_winner_with_its_interval(page: Element, run_folder: 
     assert verdict.attributes["data-trial"] == winner.trial.id
     params = winner.trial.params
     heading = verdict.find("h2")[0].text
-    assert heading == f"factors {params.factors}, reg {params.regularization:g}, alpha {params.alpha:g}"
+    assert heading == f"Winner: factors {params.factors}, reg {params.regularization:g}, alpha {params.alpha:g}"
     assert f"ndcg@30 {winner.metrics['ndcg@30'][0]:.4f}" in verdict.text
     assert all(remark in verdict.text for remark in winner.remarks)
 
