@@ -18,6 +18,7 @@ import orjson
 import typer
 
 from analysis.charts import IntervalRow, arm_colour, around_zero, draw_intervals
+from analysis.page import numbers
 from benchmarks.harness import Measured, children_cpu_s, console, measure, python, show, show_machine
 from benchmarks.worlds import to_svg
 from looplib.files import atomic_write_text
@@ -94,7 +95,7 @@ def draw_results(table: list[dict[str, Any]]) -> str:
     rows = []
     for found in table:
         effect, lower, upper = (found[key] for key in ("effect_pct", "lower_pct", "upper_pct"))
-        text = "" if effect is None else f"{effect:+.1f} % [{lower:+.1f}, {upper:+.1f}]"
+        text = "" if effect is None else f"{numbers.change(effect, 1)} ({numbers.interval(lower, upper, 1)})"
         colour = arm_colour(1 if found["significant"] else 0)
         rows.append(IntervalRow(found["metric"], text, effect, lower, upper, colour, filled=found["significant"]))
     ends = (end for row in rows for end in (row.lower, row.upper))

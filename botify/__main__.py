@@ -45,9 +45,9 @@ def main(
     options = {"host": host, "port": port, "processes": processes}
     changes = [f"{key}={value}" for key, value in options.items() if value is not None]
     settings = load_settings(config, os.environ, [*changes, *(overrides or [])], published)
-    if published and not settings.catalog.exists():
+    if published and not settings.catalogue.exists():
         raise StartError(
-            f"{settings.catalog}: no catalogue; is this an export? If its search named none: --set catalog=PATH"
+            f"{settings.catalogue}: no catalogue; is this an export? If its search named none: --set catalogue=PATH"
         )
     with tempfile.TemporaryDirectory(prefix="botify-metrics-", ignore_cleanup_errors=True) as folder:
         # prometheus_client looks for its folder when it is imported, so the variable is set before that.

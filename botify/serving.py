@@ -53,7 +53,7 @@ def serve(settings: Settings) -> None:
             f"processes: {settings.processes} found, but sessions are kept in a process unless redis_url is set; "
             "set redis_url, or processes to 1"
         )
-    model = load_model(settings, load_catalogue(settings.catalog))
+    model = load_model(settings, load_catalogue(settings.catalogue))
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))

@@ -14,7 +14,7 @@ from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 # The text of these variables is taken as it is, so that a token of digits stays a text; that of the others is YAML.
-_TEXT_KEYS = {"catalog", "recommendations", "log_dir", "redis_url", "admin_token", "decides", "host"}
+_TEXT_KEYS = {"catalogue", "recommendations", "log_dir", "redis_url", "admin_token", "decides", "host"}
 _EVERYBODY = Experiment(name="RECOMMENDERS", arms=(Arm(name=arm_name(0), recommender="in_order"),))
 
 
@@ -48,7 +48,7 @@ class ApiKey(Config):
 class Settings(Config):
     """The service's configuration."""
 
-    catalog: Path  # tracks.json of the catalogue
+    catalogue: Path  # tracks.json of the catalogue
     # Its manifest, neighbours, factors and context model lie beside it; without it, the catalogue alone is served from
     recommendations: Path | None = None
     text_users: bool | None = None  # ids of listeners; by default as in the recommendations, else as of the tracks
@@ -111,7 +111,11 @@ def load_settings(
     """
     variables = []
     if published:
-        files = {"recommendations": "current/recommendations.jsonl", "catalog": "current/tracks.json", "log_dir": "log"}
+        files = {
+            "recommendations": "current/recommendations.jsonl",
+            "catalogue": "current/tracks.json",
+            "log_dir": "log",
+        }
         variables += [f"{key}={json.dumps(str(published / file))}" for key, file in files.items()]
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):

@@ -110,7 +110,7 @@ def run_step(step: Step) -> None:
 
 def service_step(config: Path, catalogue: Path, published: Path, log: Path, port: int) -> Step:
     """Return the command that serves what is published."""
-    settings = {"catalog": catalogue, "recommendations": published / "current" / RECOMMENDATIONS, "log_dir": log}
+    settings = {"catalogue": catalogue, "recommendations": published / "current" / RECOMMENDATIONS, "log_dir": log}
     changes = [f"--set={key}={path}" for key, path in settings.items()]
     return Step("The service", "botify", ["--config", config, *changes, "--port", str(port)])
 

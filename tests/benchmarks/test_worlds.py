@@ -49,7 +49,7 @@ def test_every_world_has_a_loop_that_can_be_run(tmp_path: Path, name: str) -> No
     assert (world.response == ResponseConfig()) == (name == "easy")
     service = yaml.safe_load(loop.service.read_text())
     assert [arm["recommender"] for arm in service["experiments"][0]["arms"]] == list(ARMS)
-    assert str(tmp_path / name) in service["catalog"]
+    assert str(tmp_path / name) in service["catalogue"]
     assert loop.traffic.episodes == 10 * len(ARMS)
 
 

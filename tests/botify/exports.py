@@ -104,7 +104,7 @@ def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, lis
 def make_settings(root: Path, catalogue: Path, recommender: str = "indexed", **changes: object) -> Settings:
     """Settings of a service of one arm, over what was published in `root`."""
     document: dict[str, Any] = {
-        "catalog": str(catalogue),
+        "catalogue": str(catalogue),
         "recommendations": str(root / "current" / "recommendations.jsonl"),
         "log_dir": str(root / "log"),
         "experiments": [{"name": "ONE", "arms": [{"recommender": recommender}]}],

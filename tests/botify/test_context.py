@@ -63,7 +63,7 @@ def publish_context(root: Path, **changes: Any) -> Path:  # noqa: ANN401  whatev
 
 def load(root: Path) -> Model:
     settings = make_settings(root, root / "tracks.json", "session_context")
-    return load_model(settings, load_catalogue(settings.catalog))
+    return load_model(settings, load_catalogue(settings.catalogue))
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +274,7 @@ def test_a_version_without_a_context_model_leaves_it_to_the_fallback(tmp_path: P
 def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
     publish_context(tmp_path)
     settings = make_settings(tmp_path, tmp_path / "tracks.json", "indexed")
-    assert load_model(settings, load_catalogue(settings.catalog)).context is None
+    assert load_model(settings, load_catalogue(settings.catalogue)).context is None
 
 
 @pytest.mark.parametrize(

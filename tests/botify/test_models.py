@@ -44,7 +44,7 @@ def settings(tmp_path: Path, catalogue_file: Path) -> Settings:
 
 
 def load(settings: Settings) -> Model:
-    return load_model(settings, load_catalogue(settings.catalog))
+    return load_model(settings, load_catalogue(settings.catalogue))
 
 
 def test_lists_are_found_by_id_whether_ids_are_dense_sorted_or_not(tmp_path: Path, catalogue_file: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_most_listed_tracks_are_popular(tmp_path: Path, catalogue_file: Path
 
 
 def test_only_what_a_recommender_asks_for_is_loaded(tmp_path: Path, settings: Settings) -> None:
-    model = load(make_settings(tmp_path, settings.catalog, "indexed"))
+    model = load(make_settings(tmp_path, settings.catalogue, "indexed"))
     assert model.neighbours is None
     assert model.directions is None
     everything = load(settings)
@@ -224,7 +224,7 @@ def test_a_list_that_widens_after_the_first_lines_is_kept(tmp_path: Path, catalo
 
 @pytest.fixture
 def versions(settings: Settings) -> Versions:
-    catalogue: Catalogue = load_catalogue(settings.catalog)
+    catalogue: Catalogue = load_catalogue(settings.catalogue)
     return Versions(settings, load_model(settings, catalogue), Metrics())
 
 
@@ -298,7 +298,7 @@ def test_a_version_without_a_link_can_be_served_but_not_rolled_back(tmp_path: Pa
     edit_manifest(tmp_path / "versions" / "zero", created_at="2020-01-01T00:00:00Z", model="zero")
     file = tmp_path / "versions" / "one" / "recommendations.jsonl"
     fixed = settings.model_copy(update={"recommendations": file})
-    catalogue = load_catalogue(settings.catalog)
+    catalogue = load_catalogue(settings.catalogue)
     versions = Versions(fixed, load_model(fixed, catalogue), Metrics())
     with pytest.raises(ModelError, match="no link to a version"):
         versions.roll_back()

@@ -8,7 +8,7 @@ from looplib.cli import run
 from looplib.errors import ConfigError
 
 BASIC = """
-catalog: tracks.json
+catalogue: tracks.json
 recommendations: current/recommendations.jsonl
 log_dir: log
 experiments:
@@ -33,7 +33,7 @@ def test_the_environment_wins_over_the_file_and_options_over_both(tmp_path: Path
 @pytest.mark.parametrize(
     ("key", "text", "expected"),
     [
-        ("catalog", "/data/t.json", "/data/t.json"),
+        ("catalogue", "/data/t.json", "/data/t.json"),
         ("redis_timeout_s", "0.5", 0.5),
         ("text_users", "true", True),
         ("api_keys", "{a: {key: sixteen-letters-or, rate: 2}}", {"a": {"key": "**********", "rate": 2.0}}),

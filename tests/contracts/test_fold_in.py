@@ -90,7 +90,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(scale: str, tm
     run = finish_run(tmp_path, feedback={"scale": scale})
     version = Path(export_run(run, tmp_path / "out", ExportConfig(top=5, neighbours=3, filter_seen=True)))
     service = make_settings(tmp_path / "out", version / "tracks.json", "fold_in")
-    model = load_model(service, load_catalogue(service.catalog))
+    model = load_model(service, load_catalogue(service.catalogue))
     assert model.folding is not None
     with np.load(version / "factors.npz") as factors:
         ids, items = factors["tracks"].tolist(), factors["item_factors"].astype(np.float64)
@@ -112,7 +112,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(scale: str, tm
     manifest = unseal((version / "manifest.json").read_bytes())
     manifest["files"].pop("history.npz")
     (version / "manifest.json").write_bytes(orjson.dumps(manifest))
-    older = load_model(service, load_catalogue(service.catalog)).folding
+    older = load_model(service, load_catalogue(service.catalogue)).folding
     assert older is not None
     assert older.solve([number["i4"]], [0.5], user_number("u3")) == pytest.approx(alone)
 

@@ -82,14 +82,14 @@ def publish_model(folder: Path, context: ContextConfig | None = None) -> Path:
 def serve(version: Path, log: Path, **settings: Any) -> Service:  # noqa: ANN401  any setting
     """Starts a service of a version and its own catalogue; the caller closes it."""
     document = {
-        "catalog": str(version / "tracks.json"),
+        "catalogue": str(version / "tracks.json"),
         "recommendations": str(version / "recommendations.jsonl"),
         "log_dir": str(log),
         "experiments": [{"name": "ONE", "arms": [{"recommender": "in_order"}]}],
         "decides": "ONE",
     }
     found = parse_config(Settings, document | settings, "the test")
-    return Service(found, load_model(found, load_catalogue(found.catalog)))
+    return Service(found, load_model(found, load_catalogue(found.catalogue)))
 
 
 def post(service: Service, target: str, body: object) -> tuple[int, Any]:

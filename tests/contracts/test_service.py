@@ -50,7 +50,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("recommender", ["indexed", "contextual", "session_als", "session_context"])
 def test_what_the_export_publishes_is_served(exported: Path, tmp_path: Path, recommender: str) -> None:
     settings = make_settings(exported, exported / "tracks.json", recommender, log_dir=str(tmp_path))
-    model = load_model(settings, load_catalogue(settings.catalog))
+    model = load_model(settings, load_catalogue(settings.catalogue))
     lines = (exported / "current" / "recommendations.jsonl").read_bytes().splitlines()
     assert len(lines) == LISTENERS
     for line in lines:

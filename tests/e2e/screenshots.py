@@ -81,7 +81,7 @@ def pages_of(demo: Path) -> Iterator[dict[str, str]]:
 def _service(demo: Path, folder: Path) -> Iterator[Served]:
     """The service as configured for the demo; what it logs goes elsewhere."""
     config = yaml.safe_load(Path("configs/botify.yaml").read_text(encoding="utf-8"))
-    config["catalog"] = str(demo / "world" / "tracks.json")
+    config["catalogue"] = str(demo / "world" / "tracks.json")
     config["recommendations"] = str(demo / "published" / "current" / "recommendations.jsonl")
     del config["log_dir"]
     served = Served(Published(demo / "published"), folder / "log", **config)

@@ -61,7 +61,7 @@ def make_loop(folder: Path, episodes: int = 600) -> TinyLoop:
             "export": {"top": 10, "neighbours": 5, "publish_anyway": True},
         },
         "service": {
-            "catalog": tracks,
+            "catalogue": tracks,
             "recommendations": "unused",
             "log_dir": "unused",
             "stop_grace_s": 60,

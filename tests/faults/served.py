@@ -74,7 +74,7 @@ class Served:
         self.context: ssl.SSLContext | None = None  # with it, it is asked over TLS
         self._config = log.parent / f"{log.name}-{self.port}.yaml"
         document = {
-            "catalog": str(published.catalogue),
+            "catalogue": str(published.catalogue),
             "recommendations": str(published.recommendations),
             "log_dir": str(log),
             "port": self.port,

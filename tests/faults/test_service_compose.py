@@ -132,7 +132,7 @@ def test_the_compose_file_fits_the_service_and_nginx() -> None:
 def test_the_image_finds_what_the_demo_leaves() -> None:
     dockerfile = (BOTIFY / "Dockerfile").read_text()
     config = yaml.safe_load((BOTIFY.parent / "configs" / "botify.yaml").read_text())
-    for key in ("catalog", "recommendations"):
+    for key in ("catalogue", "recommendations"):
         assert f"BOTIFY_{key.upper()}={config[key].replace('out/demo/', '/data/')} " in dockerfile
 
 

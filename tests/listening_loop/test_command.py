@@ -148,4 +148,4 @@ def test_an_export_without_a_catalogue_is_one_line(tmp_path: Path, capsys: pytes
     assert main(["serve", "--published", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "no catalogue" in line
-    assert "--set catalog=PATH" in line
+    assert "--set catalogue=PATH" in line
