@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from analysis.page import numbers
 from benchmarks.homework import CONFIGS, EXPERIMENT, draw_results, steps_of
 from botify.settings import Settings
 from looplib.config import load_config
@@ -29,4 +30,4 @@ def test_the_picture_shows_every_metric_with_its_effect() -> None:
     unknown = dict.fromkeys(("effect_pct", "lower_pct", "upper_pct")) | {"metric": "sessions", "significant": False}
     picture = draw_results([row, unknown])
     assert picture.startswith("<svg")
-    assert all(text in picture for text in ("time", "sessions", "+50.0 % [+40.0, +60.0]"))
+    assert all(text in picture for text in ("time", "sessions", numbers.change(50, 1), numbers.interval(40, 60, 1)))
