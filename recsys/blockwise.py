@@ -76,7 +76,7 @@ class Block:
         return self.load_turned(len(dataset.users))
 
     def load_turned(self, columns: int, *tracks: int) -> tuple[csr_matrix, csr_matrix | None]:
-        """Map the same by track, as `turn` left it, of all tracks or of those from a first to a last."""
+        """Map the same by track, as `turn` left it: of all tracks, or from a first to a last one."""
         turned = open_workspace(self.folder).sub(self.turned_name)
         turned.download_all()
         has_skips = (turned.folder / "skips-indptr.npy").exists()
@@ -153,7 +153,7 @@ def fit_blocks(
 
 
 def turn(block: Block, listeners: Sequence[Block] = ()) -> None:
-    """Write a block's interactions by track: a block of listeners' its own, one of tracks what all of those left."""
+    """Write a block's interactions by track: of listeners, from the dataset; of tracks, from what those blocks left."""
     turned = open_workspace(block.folder).sub(block.turned_name)
     if turned.download_all():
         return
@@ -202,9 +202,7 @@ def solve_block(
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
         make_equations(heard, skips, params).solve(rows, _load(workspace, others), threads)
     check_finite(sweep, rows)
-    part = block.part(sweep)
-    _write(workspace, part, rows)
-    workspace.evict(part.name)
+    _write(workspace, block.part(sweep), rows)
 
 
 def _write(workspace: Workspace, part: Part, factors: Float32Array) -> None:

@@ -96,7 +96,7 @@ class Als(Model):
 
     @cached_property
     def _solver(self) -> als.Als:
-        """What goes on with the fit; nothing else needs its matrices, which may be too large for it."""
+        """The solver, made when it is needed: a fit in blocks may have more interactions than its matrix can hold."""
         data, side = self._dataset, self._side
         by_track = partial(data.by_track, side)
         matrices = (data.matrix(side), self._params, self._seed, self._threads, data.skips(side))

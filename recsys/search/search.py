@@ -104,7 +104,8 @@ def _check_dataset(config: SearchConfig, store: Store, dataset: Dataset, titles:
     """Return warnings about settings that do not fit the data.
 
     Raises:
-        SearchError: The context model has nothing to learn from, or the catalogue names other tracks.
+        SearchError: The context model has nothing to learn from, the catalogue names other tracks, or there are more
+            interactions than a fit on one worker takes.
     """
     if config.context is not None and max(dataset.session_lengths(), default=1) < 2:
         raise SearchError(
